@@ -1,0 +1,100 @@
+//! A network as plain rows: what a snapshot or an importer must keep so that the state can be built again, and nothing that can be
+//! computed from it.
+//!
+//! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
+
+use super::{
+    command::{Applied, RequestKey},
+    plan::Plan,
+    types::{EntryStatus, Timestamp},
+};
+
+/// The scalars of a state, and how many rows of each section follow.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ImageHeader {
+    /// All commands up to and including this one are in the image.
+    pub lsn: u64,
+    /// Log time of that command.
+    pub time: Timestamp,
+    /// Rolling hash over the outcomes of all commands so far.
+    pub outcome_hash: u64,
+    /// Key from which generated referral codes are made; chosen when the network was made.
+    pub code_key: u64,
+    pub plan: Plan,
+    /// How often a plan was activated, the first included.
+    pub plan_version: u32,
+    /// Names of entry kinds in the order in which they were first used; rows refer to positions here.
+    pub kinds: Vec<Box<str>>,
+    /// Levels not paid because their receiver may not earn, and what they would have got.
+    pub breakage_levels: u64,
+    pub breakage_amount: i64,
+    pub members: u32,
+    pub codes: u32,
+    pub triggers: u32,
+    pub entries: u32,
+    pub keys: u32,
+}
+
+/// Rows of one section, in index order. Sections follow each other in the order of the variants; each may come in many chunks.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ImageRows {
+    Members(Vec<MemberRow>),
+    Codes(Vec<CodeRow>),
+    Triggers(Vec<TriggerRow>),
+    Entries(Vec<EntryRow>),
+    Keys(Vec<KeyRow>),
+}
+
+/// A member. `u32::MAX` stands for "none" in index fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberRow {
+    pub id: [u8; 16],
+    pub joined_at: Timestamp,
+    pub sponsor: u32,
+    pub parent: u32,
+    pub slot: u32,
+    /// Status, role, how placement was asked for, triggers paid once: the bits of `members.rs`.
+    pub flags: u32,
+    pub paid_as: u16,
+    pub lifetime: u16,
+    /// Whose turn it is under round robin: the slot the next spill goes to.
+    pub turn: u16,
+}
+
+/// A referral code that was given, not generated. Ascending by member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CodeRow {
+    pub member: u32,
+    pub code: Box<str>,
+}
+
+/// What caused ledger entries: they follow each other from `first_entry` to the next trigger's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TriggerRow {
+    pub lsn: u64,
+    pub time: Timestamp,
+    /// The trigger's amount, 0 without one.
+    pub amount: i64,
+    pub source: u32,
+    pub first_entry: u32,
+    pub plan_version: u32,
+    /// Position in `ImageHeader::kinds`.
+    pub kind: u16,
+}
+
+/// One ledger entry; its index is its position.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryRow {
+    pub amount: i64,
+    pub receiver: u32,
+    pub level: u32,
+    pub status: EntryStatus,
+}
+
+/// A remembered idempotency key, oldest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyRow {
+    pub key: RequestKey,
+    pub time: Timestamp,
+    pub applied: Applied,
+}

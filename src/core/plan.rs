@@ -1,0 +1,398 @@
+//! The plan: everything a company may choose, as validated data.
+//!
+//! A `Plan` in hand has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log or a snapshot. What each choice
+//! means is stated at its field; the definitions follow the field's usual terms (README, "Words").
+
+use super::types::{BasisPoints, LEVELS_MAX, Money, Tree};
+
+/// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per level.
+pub const WIDTH_MAX: u16 = 1_000;
+/// Ranks of a threshold ladder.
+pub const RANKS_MAX: usize = 64;
+/// Trigger names a plan may have; each has a bit per member for "paid once".
+pub const TRIGGERS_MAX: usize = 12;
+/// Bytes of a plan, rank or trigger name.
+pub const NAME_BYTES_MAX: usize = 64;
+/// The largest head-count a rank may ask for. A signup walks up until the count of an ancestor passes the highest threshold.
+pub const THRESHOLD_MAX: u32 = 10_000_000;
+/// The largest rate: ten times the amount. Plans that pay more than 100% over all levels are warned about, not refused.
+pub const RATE_MAX: BasisPoints = BasisPoints(100_000);
+/// Minor units per unit are at most 10^8.
+pub const CURRENCY_EXPONENT_MAX: u8 = 8;
+
+/// A compensation plan. Its fields are public because `validate` is the only invariant and every entry into the core passes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    pub name: Box<str>,
+    pub currency: Currency,
+    pub placement: Placement,
+    /// Keep counts per level and of the whole downline for the sponsor tree too. Always kept for the placement tree. Needed when
+    /// a rank rule looks at the sponsor tree; free where both trees are the same (`Placement::trees_coincide`).
+    pub count_sponsor_tree: bool,
+    /// Levels counted, paid and ranked for members that are not admins: `1..=LEVELS_MAX`.
+    pub level_cap: u8,
+    pub bonuses: Vec<BonusRule>,
+    pub ranks: RankRule,
+}
+
+/// What amounts are in. Fixed once the ledger has an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Currency {
+    /// Three capital letters (ISO 4217), or `XXX` for none.
+    pub code: [u8; 3],
+    /// Decimal digits of the minor unit: 2 for cents.
+    pub exponent: u8,
+}
+
+/// Where members go. Fixed once a member exists.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// Slots under each member; `None` is unlimited and goes with `Unilevel` alone.
+    pub width: Option<u16>,
+    pub default_rule: PlacementRule,
+    /// Rules a signup may ask for beside the default, ascending, without the default and without repeats.
+    pub other_rules: Vec<PlacementRule>,
+    /// May a signup name parent and slot.
+    pub strategic: bool,
+}
+
+impl Placement {
+    /// Whether `rule` may be used.
+    pub fn allows(&self, rule: PlacementRule) -> bool {
+        rule == self.default_rule || self.other_rules.contains(&rule)
+    }
+
+    /// Whether any allowed rule satisfies `wanted`.
+    pub fn any_rule(&self, wanted: impl Fn(PlacementRule) -> bool) -> bool {
+        wanted(self.default_rule) || self.other_rules.iter().copied().any(wanted)
+    }
+
+    /// Whether parent and sponsor are always the same member, so that one genealogy serves as both trees.
+    pub fn trees_coincide(&self) -> bool {
+        self.default_rule == PlacementRule::Unilevel && self.other_rules.is_empty() && !self.strategic
+    }
+}
+
+/// How a slot is found, starting at the sponsor. A free slot is always taken lowest number first. Codes are on disk.
+///
+/// Definitions and worked examples: `tests/scenarios/placement_*.txt`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum PlacementRule {
+    /// The first member in level order, inside a level in slot order of the path, that has a free slot.
+    BreadthFirst = 1,
+    /// Of all free slots below: the least (depth of the parent, slot number, path of the parent).
+    BreadthFirstBySlot = 2,
+    /// At a full member go on to the child with the fewest descendants; ties to the lowest slot.
+    Balanced = 3,
+    /// Each full member hands spilled members to its children in turn; the turn advances only when a spill passes.
+    RoundRobin = 4,
+    /// At a full member go on to the first child.
+    PowerLeg = 5,
+    /// Directly under the sponsor, in the next slot. Unlimited width.
+    Unilevel = 6,
+    /// Width 2: from the sponsor follow left children to the first member without one ("outside").
+    Left = 7,
+    /// Width 2: the same to the right.
+    Right = 8,
+    /// Width 2: the sponsor's leg with fewer members (ties left), there outside.
+    WeakLegOutside = 9,
+    /// Width 2: the sponsor's leg with fewer members (ties left), there breadth first.
+    WeakLegEven = 10,
+    /// Width 2: the sponsor's leg with more members (ties left), there outside.
+    StrongLegOutside = 11,
+    /// Width 2: the sponsor's leg with more members (ties left), there breadth first.
+    StrongLegEven = 12,
+    /// Width 2: breadth first over both legs.
+    EvenFill = 13,
+    /// Width 2: breadth first in the left leg.
+    LeftEven = 14,
+    /// Width 2: breadth first in the right leg.
+    RightEven = 15,
+}
+
+impl PlacementRule {
+    pub const ALL: [PlacementRule; 15] = [
+        PlacementRule::BreadthFirst,
+        PlacementRule::BreadthFirstBySlot,
+        PlacementRule::Balanced,
+        PlacementRule::RoundRobin,
+        PlacementRule::PowerLeg,
+        PlacementRule::Unilevel,
+        PlacementRule::Left,
+        PlacementRule::Right,
+        PlacementRule::WeakLegOutside,
+        PlacementRule::WeakLegEven,
+        PlacementRule::StrongLegOutside,
+        PlacementRule::StrongLegEven,
+        PlacementRule::EvenFill,
+        PlacementRule::LeftEven,
+        PlacementRule::RightEven,
+    ];
+
+    /// The name in plan files and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            PlacementRule::BreadthFirst => "breadth-first",
+            PlacementRule::BreadthFirstBySlot => "breadth-first-by-slot",
+            PlacementRule::Balanced => "balanced",
+            PlacementRule::RoundRobin => "round-robin",
+            PlacementRule::PowerLeg => "power-leg",
+            PlacementRule::Unilevel => "unilevel",
+            PlacementRule::Left => "left",
+            PlacementRule::Right => "right",
+            PlacementRule::WeakLegOutside => "weak-leg-outside",
+            PlacementRule::WeakLegEven => "weak-leg-even",
+            PlacementRule::StrongLegOutside => "strong-leg-outside",
+            PlacementRule::StrongLegEven => "strong-leg-even",
+            PlacementRule::EvenFill => "even-fill",
+            PlacementRule::LeftEven => "left-even",
+            PlacementRule::RightEven => "right-even",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| *rule as u8 == code)
+    }
+
+    /// Rules that speak of a left and a right leg.
+    pub fn is_binary(self) -> bool {
+        PlacementRule::Left <= self
+    }
+}
+
+/// What one trigger pays to the uplines of its source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BonusRule {
+    /// The trigger's name, unique in the plan: `[a-z0-9_-]{1,64}`. `referral` and `purchase` are those of the drop-in API.
+    pub trigger: Box<str>,
+    /// Along which tree the bonus goes up. Each ancestor is a level, whoever it is (no compression).
+    pub tree: Tree,
+    /// What each level gets, nearest first: `1..=level_cap` of them. An admin beyond the last level gets the last level's pay
+    /// when `BonusRule::admins_beyond` is set.
+    pub pay: LevelPay,
+    /// Pay this on each signup too, the new member being the source.
+    pub on_registration: bool,
+    /// Pay admins above the last level as well (the last level's amount).
+    pub admins_beyond: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LevelPay {
+    /// The same amount whatever the trigger's.
+    Fixed(Vec<Money>),
+    /// A part of the trigger's amount.
+    Share(Vec<BasisPoints>),
+}
+
+impl LevelPay {
+    /// How many levels are paid.
+    pub fn levels(&self) -> usize {
+        match self {
+            LevelPay::Fixed(amounts) => amounts.len(),
+            LevelPay::Share(rates) => rates.len(),
+        }
+    }
+
+    /// What the level `1..=levels()` pays on a trigger of `amount`. `None` where a share is asked of no amount.
+    pub fn at(&self, level: usize, amount: Option<Money>) -> Option<Money> {
+        match self {
+            LevelPay::Fixed(amounts) => Some(amounts[level - 1]),
+            LevelPay::Share(rates) => amount.map(|amount| amount.basis_points(rates[level - 1])),
+        }
+    }
+}
+
+/// What makes a rank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RankRule {
+    /// Rank `k` (from 1) is held when the count reaches the k-th minimum; minima strictly rise. Rank 0 is "no rank".
+    Thresholds { tree: Tree, basis: RankBasis, steps: Vec<RankStep> },
+    /// Rank is the deepest level, counted from 1 without a gap, that has its minimum of members; 1 when level 1 has not (so that
+    /// rank 1 means "none or level 1", as in the article this comes from). Admins are not capped by the number of
+    /// minima: for them the last one goes on for deeper levels, down to `ADMIN_LEVELS_MAX`.
+    LevelFill { tree: Tree, steps: Vec<RankStep> },
+}
+
+impl RankRule {
+    pub fn tree(&self) -> Tree {
+        match self {
+            RankRule::Thresholds { tree, .. } | RankRule::LevelFill { tree, .. } => *tree,
+        }
+    }
+
+    pub fn steps(&self) -> &[RankStep] {
+        match self {
+            RankRule::Thresholds { steps, .. } | RankRule::LevelFill { steps, .. } => steps,
+        }
+    }
+
+    /// The name of a rank. `None` for rank 0.
+    pub fn name_of(&self, rank: u16) -> Option<String> {
+        let step = usize::from(rank).checked_sub(1)?;
+        Some(match self.steps().get(step) {
+            Some(step) => step.name.to_string(),
+            None => format!("Level {rank}"),
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum RankBasis {
+    /// Children in the tree (personal recruits, for the sponsor tree).
+    Direct = 0,
+    /// The whole downline.
+    Downline = 1,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RankStep {
+    pub name: Box<str>,
+    /// Members needed, at least 1.
+    pub minimum: u32,
+    /// Paid once ever to a member who reaches the rank by the growth of the network. A plan change re-rates without paying.
+    pub reward: Option<Money>,
+}
+
+/// A rule that a plan breaks: where (the path of the field, as in the file) and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanError {
+    pub field: String,
+    pub reason: String,
+}
+
+impl Plan {
+    /// The rule for a trigger, with its position in the plan.
+    pub fn bonus(&self, trigger: &str) -> Option<&BonusRule> {
+        self.bonuses.iter().find(|rule| &*rule.trigger == trigger)
+    }
+
+    /// Whether levels and downlines of `tree` are counted.
+    pub fn counts(&self, tree: Tree) -> bool {
+        tree == Tree::Placement || self.count_sponsor_tree || self.placement.trees_coincide()
+    }
+
+    /// Checks every limit and every rule between fields.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the fields.
+    pub fn validate(&self) -> Result<(), Vec<PlanError>> {
+        let mut errors = Errors(Vec::new());
+        errors.require(is_name(&self.name), "name", || format!("must have 1 to {NAME_BYTES_MAX} bytes and no control characters"));
+        errors.require(self.currency.code.iter().all(u8::is_ascii_uppercase), "currency.code", || "must be three capital letters".into());
+        errors.require(self.currency.exponent <= CURRENCY_EXPONENT_MAX, "currency.exponent", || {
+            format!("must be at most {CURRENCY_EXPONENT_MAX}")
+        });
+        self.placement.validate(&mut errors);
+        errors.require((1..=LEVELS_MAX).contains(&usize::from(self.level_cap)), "level_cap", || {
+            format!("must be between 1 and {LEVELS_MAX}")
+        });
+        self.validate_bonuses(&mut errors);
+        self.validate_ranks(&mut errors);
+        if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
+    }
+
+    fn validate_bonuses(&self, errors: &mut Errors) {
+        errors.require(self.bonuses.len() <= TRIGGERS_MAX, "bonus", || format!("at most {TRIGGERS_MAX} triggers"));
+        for (position, rule) in self.bonuses.iter().enumerate() {
+            let field = |name: &str| format!("bonus[{position}].{name}");
+            errors.require(is_trigger_name(&rule.trigger), &field("trigger"), || {
+                format!("must be 1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`, and not `registration`")
+            });
+            let repeated = self.bonuses[..position].iter().any(|earlier| earlier.trigger == rule.trigger);
+            errors.require(!repeated, &field("trigger"), || format!("`{}` is there twice", rule.trigger));
+            let levels = rule.pay.levels();
+            errors.require((1..=usize::from(self.level_cap)).contains(&levels), &field("levels"), || {
+                format!("pays {levels} levels, must be between 1 and the level cap of {}", self.level_cap)
+            });
+            match &rule.pay {
+                LevelPay::Fixed(amounts) => {
+                    let good = amounts.iter().all(|amount| 0 <= amount.0 && amount.in_range());
+                    errors.require(good, &field("amounts"), || "an amount is negative or too large".into());
+                }
+                LevelPay::Share(rates) => {
+                    errors
+                        .require(rates.iter().all(|rate| *rate <= RATE_MAX), &field("basis_points"), || format!("at most {}", RATE_MAX.0));
+                    errors.require(!rule.on_registration, &field("on_registration"), || {
+                        "a signup has no amount to take basis points of".into()
+                    });
+                }
+            }
+        }
+    }
+
+    fn validate_ranks(&self, errors: &mut Errors) {
+        let steps = self.ranks.steps();
+        let most = match self.ranks {
+            RankRule::Thresholds { .. } => RANKS_MAX,
+            RankRule::LevelFill { .. } => usize::from(self.level_cap),
+        };
+        errors.require(steps.len() <= most, "rank", || format!("at most {most} ranks"));
+        for (position, step) in steps.iter().enumerate() {
+            let field = |name: &str| format!("rank[{position}].{name}");
+            errors.require(is_name(&step.name), &field("name"), || {
+                format!("must have 1 to {NAME_BYTES_MAX} bytes and no control characters")
+            });
+            errors.require((1..=THRESHOLD_MAX).contains(&step.minimum), &field("minimum"), || {
+                format!("must be between 1 and {THRESHOLD_MAX}")
+            });
+            let reward_good = step.reward.is_none_or(|reward| 0 <= reward.0 && reward.in_range());
+            errors.require(reward_good, &field("reward"), || "is negative or too large".into());
+            if let (RankRule::Thresholds { .. }, Some(before)) = (&self.ranks, position.checked_sub(1)) {
+                errors.require(steps[before].minimum < step.minimum, &field("minimum"), || "must be above that of the rank before".into());
+            }
+        }
+        let needs_counts = !matches!(self.ranks, RankRule::Thresholds { basis: RankBasis::Direct, .. });
+        errors.require(!needs_counts || self.counts(self.ranks.tree()), "count_sponsor_tree", || {
+            "ranks look at downlines of the sponsor tree, which is not counted".into()
+        });
+    }
+}
+
+impl Placement {
+    fn validate(&self, errors: &mut Errors) {
+        let unilevel = self.any_rule(|rule| rule == PlacementRule::Unilevel);
+        let binary = self.any_rule(PlacementRule::is_binary);
+        match self.width {
+            None => errors.require(!self.any_rule(|rule| rule != PlacementRule::Unilevel), "placement.rule", || {
+                "unlimited width goes with `unilevel` alone".into()
+            }),
+            Some(width) => {
+                errors.require((1..=WIDTH_MAX).contains(&width), "placement.width", || {
+                    format!("must be between 1 and {WIDTH_MAX}, or 0 for unlimited")
+                });
+                errors.require(!unilevel, "placement.rule", || "`unilevel` needs unlimited width".into());
+                errors.require(!binary || width == 2, "placement.rule", || "rules of left and right legs need width 2".into());
+            }
+        }
+        let ascending = self.other_rules.windows(2).all(|pair| pair[0] < pair[1]);
+        errors.require(ascending && !self.other_rules.contains(&self.default_rule), "placement.allow", || "names a rule twice".into());
+    }
+}
+
+struct Errors(Vec<PlanError>);
+
+impl Errors {
+    fn require(&mut self, holds: bool, field: &str, reason: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(PlanError { field: field.into(), reason: reason() });
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn is_trigger_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) && name != KIND_REGISTRATION
+}
+
+/// Kind of the entries that a rule with `on_registration` makes on a signup.
+pub const KIND_REGISTRATION: &str = "registration";

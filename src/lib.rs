@@ -1,0 +1,8 @@
+//! `upline`: a network engine for multi-level marketing.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod core;
+pub mod durability;
+pub mod engine;
+pub mod http;
