@@ -4,8 +4,10 @@
 //! else that is not determined come in with the command. Rayon is used in `recompute` alone, for work whose result
 //! does not depend on the number of threads.
 
+pub(crate) mod column;
 pub mod command;
 pub mod image;
 pub mod plan;
 pub mod state;
+pub(crate) mod tour;
 pub mod types;
