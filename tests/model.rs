@@ -1,0 +1,2 @@
+#[path = "model/mod.rs"]
+mod model;
