@@ -146,6 +146,16 @@ impl Naive {
         code.as_str().clone_into(&mut self.members[member].code);
     }
 
+    /// The referral code of a member.
+    pub fn code_of(&self, id: &MemberId) -> Option<Code> {
+        Code::parse(&self.members[self.find(id).ok()?].code)
+    }
+
+    /// Length of the ledger.
+    pub fn entries(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
     fn execute(&mut self, command: &Command) -> Result<Outcome, Rejection> {
         match command {
             Command::Register(register) => self.register(register),

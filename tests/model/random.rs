@@ -1,7 +1,8 @@
 //! Random plans and random steps. The same seed always gives the same ones; small numbers everywhere, so that limits and collisions are met.
 
+use super::{naive::Naive, picture::Network};
 use upline::core::{
-    command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
+    command::{Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
 };
@@ -171,6 +172,19 @@ pub struct Step {
     pub by_code_of: Option<MemberId>,
 }
 
+impl Step {
+    /// The command, the sponsor named by code where the step wants that.
+    pub fn command(&self, code_of: impl Fn(&MemberId) -> Option<Code>) -> Command {
+        let mut command = self.command.clone();
+        if let (Command::Register(Register { sponsor, .. }), Some(id)) = (&mut command, &self.by_code_of)
+            && let Some(code) = code_of(id)
+        {
+            *sponsor = SponsorRef::Code(code);
+        }
+        command
+    }
+}
+
 /// A plan and what is done under it.
 pub struct Scenario {
     pub plan: Plan,
@@ -180,18 +194,33 @@ pub struct Scenario {
 pub fn scenario(seed: u64, steps: usize) -> Scenario {
     let mut chance = Chance::of(seed);
     let first = plan(&mut chance);
-    let mut maker =
-        StepMaker { ids: Vec::new(), keys: 0, plan: first.clone(), imports: chance.percent(20), chains: chance.percent(25), chance };
+    let mut maker = StepMaker {
+        model: Naive::new(first.clone()),
+        lsn: 0,
+        time: 0,
+        ids: Vec::new(),
+        entries: 0,
+        keys: 0,
+        plan: first.clone(),
+        imports: chance.percent(20),
+        chains: chance.percent(30),
+        chance,
+    };
     let steps = (0..steps).map(|_| maker.step()).collect();
     Scenario { plan: first, steps }
 }
 
 struct StepMaker {
     chance: Chance,
-    /// Everybody who tried to join.
+    /// Does the steps as they are made, so that most of the next ones make sense.
+    model: Naive,
+    lsn: u64,
+    time: i64,
+    /// Who joined.
     ids: Vec<MemberId>,
+    entries: u64,
     keys: u64,
-    /// The plan that may be in force by now.
+    /// The plan in force.
     plan: Plan,
     /// Whether signups are often imports.
     imports: bool,
@@ -206,7 +235,23 @@ impl StepMaker {
         let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 36 * 3_600_000_000]);
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
-        Step { command, key, pause, by_code_of }
+        let step = Step { command, key, pause, by_code_of };
+        self.learn(&step);
+        step
+    }
+
+    fn learn(&mut self, step: &Step) {
+        self.lsn += 1;
+        self.time += step.pause;
+        let command = step.command(|id| self.model.code_of(id));
+        let applied = self.model.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key: step.key, command });
+        match (applied.outcome, &step.command) {
+            _ if applied.lsn != self.lsn => {}
+            (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
+            (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
+            _ => {}
+        }
+        self.entries = self.model.entries();
     }
 
     fn key(&mut self) -> Option<RequestKey> {
@@ -224,24 +269,31 @@ impl StepMaker {
 
     fn command(&mut self) -> Command {
         match self.chance.below(100) {
-            0..=54 => Command::Register(self.register()),
-            55..=72 => Command::TriggerBonus(self.trigger()),
-            73..=77 => Command::PayEntry { entry: self.chance.below(60) },
+            0..=51 => Command::Register(self.register()),
+            52..=72 => Command::TriggerBonus(self.trigger()),
+            73..=77 => Command::PayEntry { entry: self.chance.below(self.entries + 2) },
             78 => Command::PayAll,
             79..=86 => {
-                let status = self.chance.of_slice(&[Status::Active, Status::Active, Status::Active, Status::Inactive, Status::Terminated]);
+                let status = self.chance.of_slice(&[
+                    Status::Active,
+                    Status::Active,
+                    Status::Active,
+                    Status::Inactive,
+                    Status::Inactive,
+                    Status::Terminated,
+                ]);
                 Command::SetStatus { member: self.somebody(), status }
             }
             87..=91 => Command::SetRole { member: self.somebody(), role: self.chance.of_slice(&Role::ALL) },
             92..=95 => {
-                self.plan = changed_plan(&mut self.chance, &self.plan);
-                Command::PutPlan(Box::new(self.plan.clone()))
+                let plan = changed_plan(&mut self.chance, &self.plan);
+                Command::PutPlan(Box::new(plan))
             }
             _ => Command::ImportEntry(self.import_entry()),
         }
     }
 
-    /// Mostly somebody who tried to join, now and then a stranger.
+    /// Mostly somebody who joined, now and then a stranger.
     fn somebody(&mut self) -> MemberId {
         if self.ids.is_empty() || self.chance.percent(3) { MemberId([0xEE; 16]) } else { self.chance.of_slice(&self.ids) }
     }
@@ -267,7 +319,6 @@ impl StepMaker {
             8..=59 => SponsorRef::Member(self.ids[self.chance.below(self.ids.len().min(4) as u64) as usize]),
             _ => SponsorRef::Member(self.somebody()),
         };
-        self.ids.push(member);
         let origin = if self.chance.percent(if self.imports { 60 } else { 5 }) { Origin::Import } else { Origin::Signup };
         Register {
             member,
@@ -316,8 +367,10 @@ impl StepMaker {
 
     fn trigger(&mut self) -> TriggerBonus {
         let amount = if self.chance.percent(20) { None } else { Some(self.amount()) };
-        let trigger = if self.chance.percent(3) { "unheard-of" } else { self.chance.of_slice(&TRIGGERS) };
-        TriggerBonus { source: self.somebody(), trigger: trigger.into(), amount, once: self.chance.percent(40) }
+        let named: Vec<Box<str>> = self.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
+        let any = named.is_empty() || self.chance.percent(5);
+        let trigger = if any { self.chance.of_slice(&TRIGGERS).into() } else { self.chance.of_slice(&named) };
+        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50) }
     }
 
     fn import_entry(&mut self) -> ImportEntry {
