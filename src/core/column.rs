@@ -104,13 +104,6 @@ impl<T: Copy> Column<T> {
         self.len += 1;
     }
 
-    /// Lengthens the column to `len` rows of the fill value.
-    pub fn extend_to(&mut self, len: usize) {
-        while self.len < len {
-            self.push(self.fill);
-        }
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &T> + '_ {
         self.chunks.iter().flatten().take(self.len)
     }
@@ -167,6 +160,21 @@ impl<T: Copy> Freeze for Column<T> {
         copy.chunks.push(chunk);
         copy.len = frozen.len.min(first + Self::CHUNK_ROWS);
         copy.len == frozen.len
+    }
+}
+
+/// A column that a plan may not need.
+impl<T: Copy> Freeze for Option<Column<T>> {
+    fn freeze(&mut self) {
+        self.iter_mut().for_each(Freeze::freeze);
+    }
+
+    fn thaw(&mut self) {
+        self.iter_mut().for_each(Freeze::thaw);
+    }
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.as_ref().is_none_or(|column| column.copy_step(copy.get_or_insert_with(|| Column::new(column.fill))))
     }
 }
 

@@ -33,14 +33,14 @@ struct Inner {
     parent: u32,
     /// 1: children are leaves; above: inner nodes.
     height: u32,
-    unused: u32,
+    _unused: u32,
 }
 
 const _: () = assert!(size_of::<Leaf>() == 512);
 const _: () = assert!(size_of::<Inner>() == 512);
 
 const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
-const EMPTY_INNER: Inner = Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, unused: 0 };
+const EMPTY_INNER: Inner = Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
 
 /// One of a member's two tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,11 +55,6 @@ impl Token {
             Token::Enter(member) => member.0 << 1,
             Token::Exit(member) => member.0 << 1 | 1,
         }
-    }
-
-    fn from_word(word: u32) -> Self {
-        let member = MemberIx(word >> 1);
-        if word & 1 == 0 { Token::Enter(member) } else { Token::Exit(member) }
     }
 }
 
@@ -122,27 +117,6 @@ impl Tour {
     pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
         let enter = self.position(Token::Enter(member));
         self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
-    }
-
-    /// Tokens in tour order from the one after `token` on.
-    pub fn after(&self, token: Token) -> impl Iterator<Item = Token> + '_ {
-        let word = token.to_word();
-        let mut leaf = *self.leaf_of.get(word as usize);
-        let mut position = self.position_in_leaf(leaf, word) + 1;
-        std::iter::from_fn(move || {
-            loop {
-                let row = self.leaves.get(leaf as usize);
-                if position < row.len as usize {
-                    position += 1;
-                    return Some(Token::from_word(row.tokens[position - 1]));
-                }
-                if row.next == NONE {
-                    return None;
-                }
-                leaf = row.next;
-                position = 0;
-            }
-        })
     }
 
     pub fn bytes(&self) -> usize {
@@ -363,10 +337,8 @@ mod tests {
         for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))] {
             tour.push(MemberIx(member), parent.map(MemberIx));
         }
-        let seen: Vec<u32> = std::iter::once(Token::Enter(MemberIx(0)))
-            .chain(tour.after(Token::Enter(MemberIx(0))))
-            .filter_map(|token| if let Token::Enter(member) = token { Some(member.0) } else { None })
-            .collect();
+        let mut seen: Vec<u32> = (0..6).collect();
+        seen.sort_by_key(|member| tour.position(Token::Enter(MemberIx(*member))));
         assert_eq!(seen, [0, 1, 3, 5, 2, 4]);
     }
 }
