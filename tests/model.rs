@@ -13,7 +13,7 @@ use std::{
 };
 
 use model::{
-    compare::Pair,
+    compare::{Pace, Pair},
     naive::Naive,
     picture::Network,
     random::{Scenario, Step, scenario},
@@ -58,16 +58,19 @@ fn from_environment(name: &str) -> Option<u64> {
 /// Runs one case. When it fails, the steps that are needed for the failure are printed and run once more.
 fn run(seed: u64, steps: usize) {
     let case = scenario(seed, steps);
-    let Err(failed_at) = attempt(seed, &case) else { return };
+    let Err(failed_at) = attempt(seed, &case, Pace::NORMAL) else { return };
     let Scenario { plan, mut steps } = case;
     steps.truncate(failed_at + 1);
     println!("seed {seed} failed at step {failed_at} of {}", steps.len());
-    let minimal = shrink(seed, Scenario { plan, steps });
+    let case = Scenario { plan, steps };
+    // Short sequences are found only if the failure does not hang on when the slower comparisons are made.
+    let pace = if attempt(seed, &case, Pace::THOROUGH).is_err() { Pace::THOROUGH } else { Pace::NORMAL };
+    let minimal = shrink(seed, case, pace);
     println!("the steps that are needed, under {:#?}", minimal.plan);
     for step in &minimal.steps {
         println!("  {step:?}");
     }
-    let mut pair = Pair::new(minimal.plan.clone(), seed);
+    let mut pair = Pair::new(minimal.plan.clone(), seed, pace);
     for step in &minimal.steps {
         pair.step(step);
     }
@@ -76,10 +79,10 @@ fn run(seed: u64, steps: usize) {
 }
 
 /// Whether a case runs through; else the step at which it failed (the number of steps when only the end fails).
-fn attempt(seed: u64, case: &Scenario) -> Result<(), usize> {
+fn attempt(seed: u64, case: &Scenario, pace: Pace) -> Result<(), usize> {
     let mut done = 0;
     let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut pair = Pair::new(case.plan.clone(), seed);
+        let mut pair = Pair::new(case.plan.clone(), seed, pace);
         for step in &case.steps {
             pair.step(step);
             done += 1;
@@ -90,14 +93,14 @@ fn attempt(seed: u64, case: &Scenario) -> Result<(), usize> {
 }
 
 /// Leaves out steps, many at once at first, as long as the case still fails.
-fn shrink(seed: u64, mut case: Scenario) -> Scenario {
+fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     let mut part = case.steps.len().div_ceil(2);
     while 0 < part {
         let mut from = 0;
         while from < case.steps.len() {
             let without: Vec<Step> = [&case.steps[..from], &case.steps[case.steps.len().min(from + part)..]].concat();
             let shorter = Scenario { plan: case.plan.clone(), steps: without };
-            if attempt(seed, &shorter).is_err() {
+            if attempt(seed, &shorter, pace).is_err() {
                 case = shorter;
             } else {
                 from += part;

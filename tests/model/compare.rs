@@ -2,11 +2,15 @@
 
 use std::cmp::Reverse;
 
-use petgraph::{algo::dominators, algo::toposort, graph::DiGraph};
+use petgraph::algo::{dominators, toposort};
 use upline::core::{
+    Digest, audit,
     command::{Applied, Command, Outcome, Register, Stamped},
+    network_digest,
     plan::{PlacementRule, Plan},
-    state::{Digest, Directory, FrozenCopy, Verdict, audit, network_digest, state_digest},
+    recomputed_ranks,
+    state::{CopyProgress, Directory, FrozenCopy, State, Verdict},
+    state_digest,
     types::{Code, EntryStatus, MemberId, MemberIx, Timestamp, Tree},
 };
 
@@ -18,9 +22,18 @@ use super::{
 };
 
 /// How often the slower comparisons are made: once in so many steps.
-const WALKS_EVERY: u64 = 12;
-const REOPEN_EVERY: u64 = 30;
-const FREEZE_EVERY: u64 = 20;
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub walks: u64,
+    pub reopen: u64,
+    pub freeze: u64,
+}
+
+impl Pace {
+    pub const NORMAL: Pace = Pace { walks: 12, reopen: 30, freeze: 20 };
+    /// Everything after each step, to find the step that goes wrong.
+    pub const THOROUGH: Pace = Pace { walks: 1, reopen: 1, freeze: 2 };
+}
 
 pub struct Pair {
     real: Real,
@@ -32,6 +45,7 @@ pub struct Pair {
     plan: Plan,
     /// Decides when the slower comparisons are made.
     chance: Chance,
+    pace: Pace,
 }
 
 struct Frozen {
@@ -41,9 +55,18 @@ struct Frozen {
 }
 
 impl Pair {
-    pub fn new(plan: Plan, seed: u64) -> Self {
+    pub fn new(plan: Plan, seed: u64, pace: Pace) -> Self {
         let chance = Chance::of(seed);
-        Self { real: Real::new(plan.clone()), naive: Naive::new(plan.clone()), twin: None, frozen: None, log: Vec::new(), plan, chance }
+        Self {
+            real: Real::new(plan.clone()),
+            naive: Naive::new(plan.clone()),
+            twin: None,
+            frozen: None,
+            log: Vec::new(),
+            plan,
+            chance,
+            pace,
+        }
     }
 
     /// Does one step on both sides. Panics where they differ.
@@ -67,10 +90,10 @@ impl Pair {
         }
         self.log.push(stamped);
         self.go_on_copying(&picture);
-        if self.chance.below(WALKS_EVERY) == 0 {
+        if self.chance.below(self.pace.walks) == 0 {
             self.check_walks(&picture);
         }
-        if self.chance.below(REOPEN_EVERY) == 0 {
+        if self.chance.below(self.pace.reopen) == 0 {
             self.check_whole(&picture);
         }
         applied.outcome
@@ -105,17 +128,26 @@ impl Pair {
     /// A view is frozen now and then, copied part by part while the network goes on, and must then be what it was at the freeze.
     fn go_on_copying(&mut self, picture: &Picture) {
         let Some(frozen) = &mut self.frozen else {
-            if self.chance.below(FREEZE_EVERY) == 0 {
+            if self.chance.below(self.pace.freeze) == 0 {
                 self.real.state.freeze();
                 let digest = state_digest(&self.real.state);
                 self.frozen = Some(Frozen { copy: FrozenCopy::default(), digest, picture: picture.clone() });
             }
             return;
         };
-        if self.chance.percent(40) || !self.real.state.copy_frozen(&mut frozen.copy) {
+        if self.chance.percent(40) {
             return;
         }
-        self.real.state.thaw();
+        match self.real.state.copy_frozen(&mut frozen.copy) {
+            CopyProgress::More => return,
+            CopyProgress::Complete => self.real.state.thaw(),
+            CopyProgress::Lost => {
+                assert_ne!(frozen.picture.plan_version, picture.plan_version, "a view is lost by a plan change alone");
+                self.real.state.thaw();
+                self.frozen = None;
+                return;
+            }
+        }
         let frozen = self.frozen.take().expect("it was there above");
         let state = frozen.copy.into_state();
         assert_eq!(state_digest(&state), frozen.digest, "digest of the frozen view");
@@ -131,8 +163,10 @@ impl Pair {
         let state = &self.real.state;
         assert_eq!(audit(state, 10), Vec::<String>::new(), "audit");
         for tree in TREES {
-            check_with_petgraph(picture, tree);
+            check_with_petgraph(state, picture, tree);
         }
+        let ranks: Vec<u16> = picture.members.iter().map(|member| member.paid_as).collect();
+        assert_eq!(recomputed_ranks(state), ranks, "ranks recomputed");
         let digest = state_digest(state);
         if let Some(twin) = self.twin.take() {
             assert_eq!(state_digest(&twin.state), digest, "digest of the twin that went on");
@@ -191,9 +225,12 @@ impl Pair {
                 let steps = |after: Option<u64>| state.next_entry(after, before, status);
                 let listed: Vec<u64> = std::iter::successors(steps(None), |entry| steps(Some(*entry))).collect();
                 let fits = |entry: &u64| status.is_none_or(|status| entries[*entry as usize].status == status);
-                let mut expected: Vec<u64> = (0..before).filter(fits).collect();
-                expected.sort_by_key(|entry| (Reverse(entries[*entry as usize].lsn), entries[*entry as usize].level, *entry));
-                assert_eq!(listed, expected, "entries with status {status:?} before {before}");
+                let expected: Vec<u64> = (0..before).filter(fits).collect();
+                let place = |entry: &u64| (Reverse(entries[*entry as usize].lsn), entries[*entry as usize].level);
+                let mut sorted = listed.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, expected, "which entries with status {status:?} before {before}");
+                assert!(listed.is_sorted_by_key(place), "newest command first, then by level: {listed:?} of {entries:#?}");
             }
         }
     }
@@ -258,18 +295,19 @@ fn preorder(picture: &Picture, tree: Tree, top: MemberIx, before: u32) -> Vec<Me
     walk
 }
 
-/// In a rooted tree the immediate dominator of a node is its parent. One node above all roots makes a tree of the forest.
-fn check_with_petgraph(picture: &Picture, tree: Tree) {
-    let mut graph = DiGraph::<(), ()>::new();
-    let nodes: Vec<_> = picture.members.iter().map(|_| graph.add_node(())).collect();
-    let origin = graph.add_node(());
-    let above = |index: usize| above(picture, tree, MemberIx(index as u32)).map_or(origin, |above| nodes[above.at()]);
-    for (index, node) in nodes.iter().enumerate() {
-        graph.add_edge(above(index), *node, ());
+/// In a rooted tree the immediate dominator of a node is its parent.
+fn check_with_petgraph(state: &State, picture: &Picture, tree: Tree) {
+    let graph = state.graph(tree);
+    let order = toposort(graph, None).expect("a tree has no cycles");
+    assert_eq!(order.len(), picture.members.len());
+    let all = (0..picture.members.len() as u32).map(MemberIx);
+    let mut reached = 0;
+    for root in all.clone().filter(|member| above(picture, tree, *member).is_none()) {
+        let dominators = dominators::simple_fast(graph, root);
+        for member in all.clone().filter(|member| dominators.strict_dominators(*member).is_some()) {
+            assert_eq!(dominators.immediate_dominator(member), above(picture, tree, member), "{tree:?} dominator of {member:?}");
+            reached += 1;
+        }
     }
-    assert_eq!(toposort(&graph, None).map(|order| order.len()), Ok(graph.node_count()), "a tree has no cycles");
-    let dominators = dominators::simple_fast(&graph, origin);
-    for (index, node) in nodes.iter().enumerate() {
-        assert_eq!(dominators.immediate_dominator(*node), Some(above(index)), "{tree:?} dominator of {index}");
-    }
+    assert_eq!(reached, picture.members.len(), "each member is reached from one root");
 }

@@ -4,16 +4,16 @@
 use std::collections::{HashMap, HashSet};
 
 use upline::core::{
+    NextRank,
     command::{Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, KIND_REGISTRATION, LevelPay, PlacementRule, Plan, RankBasis, RankRule},
-    state::NextRank,
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
 
 const ADMINS_MAX: usize = 64;
-/// Rank by level fill looks this deep for admins.
+/// Admins are ranked and paid this deep.
 const ADMIN_LEVELS_MAX: usize = 1_024;
 const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
@@ -91,9 +91,6 @@ impl Network for Naive {
     }
 
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection> {
-        if self.members[sponsor.at()].status != Status::Active {
-            return Err(Rejection::SponsorNotActive);
-        }
         if !self.plan.placement.allows(rule) {
             return Err(Rejection::RuleNotAllowed);
         }
@@ -177,7 +174,7 @@ struct Place {
     parent: usize,
     slot: u32,
     /// Found by round robin, so that the turns on the way advance.
-    passed: bool,
+    in_turn: bool,
 }
 
 impl Naive {
@@ -204,7 +201,7 @@ impl Naive {
             None => None,
             Some(sponsor) => Some(self.requested_place(sponsor, register.placement)?),
         };
-        if let (Some(sponsor), Some(Place { passed: true, .. })) = (sponsor, place) {
+        if let (Some(sponsor), Some(Place { in_turn: true, .. })) = (sponsor, place) {
             self.advance_turns(sponsor);
         }
         let member = self.members.len();
@@ -246,21 +243,21 @@ impl Naive {
                 if self.child_at(parent, slot).is_some() {
                     return Err(Rejection::SlotTaken);
                 }
-                Ok(Place { parent, slot, passed: false })
+                Ok(Place { parent, slot, in_turn: false })
             }
         }
     }
 
     /// Where `rule` puts the next member that `sponsor` brings.
     fn find_place(&self, sponsor: usize, rule: PlacementRule) -> Place {
-        let at = |(parent, slot)| Place { parent, slot, passed: false };
+        let at = |(parent, slot)| Place { parent, slot, in_turn: false };
         let lighter = || self.leg_with(sponsor, |left, right| left <= right);
         let heavier = || self.leg_with(sponsor, |left, right| right <= left);
         match rule {
             PlacementRule::BreadthFirst | PlacementRule::EvenFill => at(self.breadth_first(sponsor)),
             PlacementRule::BreadthFirstBySlot => at(self.breadth_first_by_slot(sponsor)),
             PlacementRule::Balanced => at(self.descend(sponsor, |full| self.smallest_child(full))),
-            PlacementRule::RoundRobin => Place { passed: true, ..at(self.descend(sponsor, |full| self.child_in_turn(full))) },
+            PlacementRule::RoundRobin => Place { in_turn: true, ..at(self.descend(sponsor, |full| self.child_in_turn(full))) },
             PlacementRule::PowerLeg => at(self.descend(sponsor, |full| self.child_at(full, 0).expect("a full member has a first child"))),
             PlacementRule::Unilevel => at((sponsor, self.next_slot(sponsor))),
             PlacementRule::Left => at(self.outside(sponsor, 0)),
@@ -507,7 +504,7 @@ impl Naive {
         let mut payments = Vec::new();
         let rules: Vec<BonusRule> = self.plan.bonuses.iter().filter(|rule| rule.on_registration).cloned().collect();
         for rule in rules {
-            payments.extend(self.payments(&rule, member, None, KIND_REGISTRATION).expect("a plan's fixed amounts are in range"));
+            payments.extend(self.payments(&rule, member, None, KIND_REGISTRATION));
         }
         // What one signup pays stands in the ledger by level.
         payments.sort_by_key(|payment| payment.level);
@@ -531,23 +528,21 @@ impl Naive {
 
 impl Naive {
     /// What `rule` gives to whom, those who may not earn included, by level.
-    fn payments(&self, rule: &BonusRule, source: usize, amount: Option<Money>, kind: &str) -> Result<Vec<Payment>, Rejection> {
+    fn payments(&self, rule: &BonusRule, source: usize, amount: Option<Money>, kind: &str) -> Vec<Payment> {
         let levels = rule.pay.levels();
         let mut payments = Vec::new();
         for (above, receiver) in self.upline(rule.tree, source).into_iter().enumerate() {
             let level = above + 1;
-            if levels < level && !(rule.admins_beyond && self.members[receiver].role == Role::Admin) {
+            let beyond = rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
+            if levels < level && !beyond {
                 continue;
             }
-            let amount = rule.pay.at(level.min(levels), amount).ok_or(Rejection::AmountMissing)?;
-            if !amount.in_range() {
-                return Err(Rejection::AmountOutOfRange);
-            }
+            let amount = rule.pay.at(level.min(levels), amount).expect("amounts were checked");
             if amount != Money(0) {
                 payments.push(Payment { receiver, level: level as u32, amount, kind: kind.to_owned() });
             }
         }
-        Ok(payments)
+        payments
     }
 
     /// Books payments; how many entries that made and how many were withheld from members who may not earn.
@@ -582,14 +577,17 @@ impl Naive {
         if matches!(rule.pay, LevelPay::Share(_)) && trigger.amount.is_none() {
             return Err(Rejection::AmountMissing);
         }
-        if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
+        let good = |amount: Money| 0 <= amount.0 && amount.in_range();
+        // What a level would get is checked whether somebody is there or not.
+        let mut shares = (1..=rule.pay.levels()).filter_map(|level| rule.pay.at(level, trigger.amount));
+        if trigger.amount.is_some_and(|amount| !good(amount)) || !shares.all(good) {
             return Err(Rejection::AmountOutOfRange);
         }
         let mark = (source, trigger.trigger.to_string());
         if trigger.once && self.once.contains(&mark) {
             return Err(Rejection::TriggeredBefore);
         }
-        let payments = self.payments(&rule, source, trigger.amount, &trigger.trigger)?;
+        let payments = self.payments(&rule, source, trigger.amount, &trigger.trigger);
         if trigger.once {
             self.once.insert(mark);
         }
@@ -711,6 +709,7 @@ impl Naive {
             parent: person.parent.map(index),
             slot: person.slot,
             level: self.level(member),
+            sponsor_level: 1 + self.upline(Tree::Sponsor, member).len() as u32,
             joined_at: person.joined_at,
             status: person.status,
             role: person.role,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use upline::core::{
+    Restore,
     command::{Applied, Rejection, Stamped},
     plan::{PlacementRule, Plan},
-    state::{Directory, Restore, State},
+    state::{Directory, State},
     types::{MemberId, MemberIx},
 };
 
@@ -103,6 +104,7 @@ impl Real {
             parent: member.parent,
             slot: member.slot,
             level: member.level,
+            sponsor_level: member.sponsor_level,
             joined_at: member.joined_at,
             status: member.status,
             role: member.role,
@@ -126,7 +128,7 @@ impl Real {
             source: entry.source,
             level: entry.level,
             amount: entry.amount,
-            kind: self.state.kind_name(entry.kind).to_owned(),
+            kind: self.state.kind_name(entry.kind).into_owned(),
             status: entry.status,
             plan_version: entry.plan_version,
         }

@@ -1,9 +1,9 @@
 //! Everything that can be seen of a network, as plain comparable data.
 
 use upline::core::{
+    NextRank,
     command::{Applied, Rejection, Stamped},
     plan::{PlacementRule, Plan},
-    state::NextRank,
     types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
 
@@ -42,6 +42,7 @@ pub struct MemberPicture {
     pub parent: Option<MemberIx>,
     pub slot: u32,
     pub level: u32,
+    pub sponsor_level: u32,
     pub joined_at: Timestamp,
     pub status: Status,
     pub role: Role,
