@@ -11,7 +11,7 @@ use upline::core::{
     recomputed_ranks,
     state::{CopyProgress, Directory, FrozenCopy, State, Verdict},
     state_digest,
-    types::{Code, EntryStatus, MemberId, MemberIx, Timestamp, Tree},
+    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Role, Timestamp, Tree},
 };
 
 use super::{
@@ -195,15 +195,34 @@ impl Pair {
         let state = &self.real.state;
         let members = picture.members.len() as u32;
         let before = self.chance.below(u64::from(members) + 1) as u32;
+        let mut beyond = vec![Vec::new(); picture.members.len()];
         for index in (0..members).map(MemberIx) {
-            let upline: Vec<MemberIx> = state.upline(tree, index).collect();
-            assert_eq!(upline, std::iter::successors(above(picture, tree, index), |here| above(picture, tree, *here)).collect::<Vec<_>>());
+            let upline: Vec<MemberIx> = std::iter::successors(above(picture, tree, index), |here| above(picture, tree, *here)).collect();
+            assert_eq!(state.upline(tree, index).collect::<Vec<_>>(), upline, "{tree:?} upline of {index:?}");
+            for (deeper, above) in upline.iter().skip(LEVELS_MAX).enumerate() {
+                let counts: &mut Vec<u32> = &mut beyond[above.at()];
+                counts.resize(counts.len().max(deeper + 1), 0);
+                counts[deeper] += 1;
+            }
+            let other = MemberIx(self.chance.below(u64::from(members)) as u32);
+            let distance = upline.iter().position(|above| *above == other).map(|before| before as u32 + 1);
+            assert_eq!(
+                state.distance(tree, other, index).filter(|distance| *distance != 0),
+                distance,
+                "{tree:?} from {other:?} to {index:?}"
+            );
             assert_eq!(state.children(tree, index).collect::<Vec<_>>(), children(picture, tree, index), "{tree:?} children of {index:?}");
             for before in [before, members] {
                 let steps = |after: &MemberIx| state.preorder_next(tree, index, *after, before);
                 let walk: Vec<MemberIx> = std::iter::successors(steps(&index), steps).collect();
                 assert_eq!(walk, preorder(picture, tree, index, before), "{tree:?} preorder of {index:?} before {before}");
             }
+        }
+        let counted = picture.plan.counts(tree);
+        for (at, member) in picture.members.iter().enumerate().filter(|_| counted) {
+            let deep = state.deep_levels_of(tree, MemberIx(at as u32)).map(without_trailing_zeros);
+            let expected = (member.role == Role::Admin).then_some(beyond[at].as_slice());
+            assert_eq!(deep, expected, "{tree:?} levels beyond {LEVELS_MAX} of {at}");
         }
     }
 
@@ -264,6 +283,10 @@ fn check_verdict(verdict: Verdict, stamped: &Stamped, applied: Applied) {
         (Verdict::Admit, Outcome::Rejected(rejection)) => panic!("check admitted what was rejected with {rejection:?}"),
         (Verdict::Admit, _) => assert_eq!(applied.lsn, stamped.lsn, "check admitted a repeat"),
     }
+}
+
+fn without_trailing_zeros(counts: &[u32]) -> &[u32] {
+    &counts[..counts.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1)]
 }
 
 fn above(picture: &Picture, tree: Tree, member: MemberIx) -> Option<MemberIx> {

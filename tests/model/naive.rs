@@ -17,6 +17,8 @@ const ADMINS_MAX: usize = 64;
 const ADMIN_LEVELS_MAX: usize = 1_024;
 const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
+/// Trigger names that a network can meet in its life: those of all its plans, and those of imported entries.
+const KINDS_MAX: usize = 16;
 
 pub struct Naive {
     plan: Plan,
@@ -27,6 +29,8 @@ pub struct Naive {
     entries: Vec<EntryPicture>,
     /// Source and trigger name of what was triggered with `once`.
     once: HashSet<(usize, String)>,
+    /// Trigger names met so far.
+    kinds: HashSet<String>,
     remembered: HashMap<[u8; 16], Remembered>,
     breakage: (u64, i64),
 }
@@ -124,6 +128,7 @@ impl Network for Naive {
 impl Naive {
     pub fn new(plan: Plan) -> Self {
         Self {
+            kinds: trigger_names(&plan),
             plan,
             plan_version: 1,
             lsn: 0,
@@ -615,8 +620,16 @@ impl Naive {
     fn import_entry(&mut self, entry: &ImportEntry) -> Result<Outcome, Rejection> {
         let receiver = self.find(&entry.receiver)?;
         let source = self.find(&entry.source)?;
+        let trigger = kind_is_trigger(&entry.kind).ok_or(Rejection::TriggerUnknown)?;
+        let new = trigger && !self.kinds.contains(&*entry.kind);
+        if new && self.kinds.len() == KINDS_MAX {
+            return Err(Rejection::PlanKindsFull);
+        }
         if entry.amount.0 < 0 || !entry.amount.in_range() {
             return Err(Rejection::AmountOutOfRange);
+        }
+        if new {
+            self.kinds.insert(entry.kind.to_string());
         }
         self.entries.push(EntryPicture {
             lsn: self.lsn,
@@ -676,6 +689,11 @@ impl Naive {
         if has_members && (!same_kind || plan.ranks.steps().len() < self.plan.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
+        let kinds = self.kinds.union(&trigger_names(plan)).cloned().collect::<HashSet<String>>();
+        if KINDS_MAX < kinds.len() {
+            return Err(Rejection::PlanKindsFull);
+        }
+        self.kinds = kinds;
         self.plan = plan.clone();
         self.plan_version += 1;
         self.rerank();
@@ -725,6 +743,23 @@ impl Naive {
             next: self.next_rank(member, rank_table),
         }
     }
+}
+
+fn trigger_names(plan: &Plan) -> HashSet<String> {
+    plan.bonuses.iter().map(|rule| rule.trigger.to_string()).collect()
+}
+
+/// Whether a kind of entry is a trigger's name; `None` when it is none of the kinds there are.
+fn kind_is_trigger(kind: &str) -> Option<bool> {
+    if kind == KIND_REGISTRATION {
+        return Some(false);
+    }
+    if let Some(ordinal) = kind.strip_prefix("rank:") {
+        let rank: u32 = ordinal.parse().ok()?;
+        return (1 <= rank && rank <= 1_024 && rank.to_string() == ordinal).then_some(false);
+    }
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' || letter == '-';
+    ((1..=64).contains(&kind.len()) && kind.chars().all(allowed)).then_some(true)
 }
 
 fn same_code(left: &str, right: &str) -> bool {

@@ -374,10 +374,15 @@ impl StepMaker {
     }
 
     fn import_entry(&mut self) -> ImportEntry {
+        let kind = match self.chance.below(10) {
+            0..=6 => self.chance.of_slice(&["referral", "registration", "rank:2"]).into(),
+            7 => self.chance.of_slice(&["", "rank:0", "rank:02", "rank:x", "rank:70000", "Referral", "a b"]).into(),
+            _ => format!("of-old-{}", self.chance.below(14)).into(),
+        };
         ImportEntry {
             receiver: self.somebody(),
             source: self.somebody(),
-            kind: self.chance.of_slice(&["referral", "registration", "rank:2", "of-old"]).into(),
+            kind,
             level: self.chance.below(20) as u32,
             amount: self.amount(),
             status: self.chance.of_slice(&[EntryStatus::Pending, EntryStatus::Paid]),
