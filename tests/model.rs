@@ -2,8 +2,14 @@
 //!
 //! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of how many steps are run.
 
+#[path = "model/compare.rs"]
+mod compare;
+#[path = "model/directed.rs"]
+mod directed;
 #[path = "model/mod.rs"]
 mod model;
+#[path = "model/random.rs"]
+mod random;
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +18,9 @@ use std::{
     thread,
 };
 
-use model::{
-    compare::{Pace, Pair},
-    naive::Naive,
-    picture::Network,
-    random::{Scenario, Step, scenario},
-};
+use compare::{Pace, Pair};
+use model::{naive::Naive, picture::Network};
+use random::{Scenario, Step, scenario};
 use upline::core::{
     command::{Outcome, Rejection, Stamped},
     types::Timestamp,

@@ -14,10 +14,12 @@ use upline::core::{
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Role, Timestamp, Tree},
 };
 
-use super::{
-    naive::Naive,
-    network::Real,
-    picture::{Network, Picture, TREES},
+use crate::{
+    model::{
+        naive::Naive,
+        network::Real,
+        picture::{Network, Picture, TREES},
+    },
     random::{Chance, Step},
 };
 

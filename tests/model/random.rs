@@ -1,6 +1,6 @@
 //! Random plans and random steps. The same seed always gives the same ones; small numbers everywhere, so that limits and collisions are met.
 
-use super::{naive::Naive, picture::Network};
+use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
     command::{Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
