@@ -183,6 +183,7 @@ impl Case {
         if applied.lsn != self.lsn {
             return "repeat".into();
         }
+        self.network.check();
         let picture = self.network.picture();
         let changed = |changed: bool| if changed { "changed" } else { "unchanged" }.to_owned();
         let mut parts = match applied.outcome {

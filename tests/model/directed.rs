@@ -237,7 +237,7 @@ fn deep_outside_legs_of_a_binary_tree() {
     const LEG: u32 = 100_000;
     on_small_stack(|| {
         let mut network = Numbered::new(
-            "width 2 weak-leg-outside allow left right left-even strong-leg-outside even-fill\ncount-sponsor-tree\nranks thresholds placement downline Ten=10 Lot=5000",
+            "width 2 weak-leg-outside allow left right left-even strong-leg-outside even-fill\ncount-sponsor-tree\nranks thresholds placement downline Ten=10 Lot=1000",
         );
         network.join(None);
         // Weak leg, ties left: odd members go down the left spine, even ones down the right.

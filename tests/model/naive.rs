@@ -102,6 +102,16 @@ impl Network for Naive {
         Ok((index(place.parent), place.slot))
     }
 
+    fn check(&self) {
+        for (member, person) in self.members.iter().enumerate() {
+            let sponsors_subtree = person.sponsor.zip(person.parent).map(|(sponsor, parent)| self.path_below(sponsor, parent));
+            assert!(sponsors_subtree.is_none_or(|path| path.is_some()), "{member} sits outside the sponsor's subtree");
+            let alone = person.parent.is_none_or(|parent| self.child_at(parent, person.slot) == Some(member));
+            assert!(alone, "{member} shares a slot");
+            assert!(person.paid_as <= person.lifetime);
+        }
+    }
+
     fn picture(&self) -> Picture {
         let tables = TREES.map(|tree| self.head_counts(tree));
         let mut rank_distribution = Vec::new();

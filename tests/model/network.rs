@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use petgraph::algo::{dominators, toposort};
 use upline::core::{
-    Restore,
+    Restore, audit,
     command::{Applied, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
-    types::{MemberId, MemberIx},
+    types::{MemberId, MemberIx, Tree},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
@@ -71,6 +72,11 @@ impl Network for Real {
         self.state.preview(sponsor, rule)
     }
 
+    fn check(&self) {
+        assert_eq!(audit(&self.state, 10), Vec::<String>::new(), "audit");
+        self.check_graphs(&self.picture());
+    }
+
     fn picture(&self) -> Picture {
         let state = &self.state;
         let mut rank_distribution = state.rank_distribution().to_vec();
@@ -93,6 +99,29 @@ impl Network for Real {
 }
 
 impl Real {
+    /// Both trees as petgraph sees them: no cycles, and each member's immediate dominator is its parent.
+    pub fn check_graphs(&self, picture: &Picture) {
+        for tree in TREES {
+            self.check_graph(picture, tree);
+        }
+    }
+
+    fn check_graph(&self, picture: &Picture, tree: Tree) {
+        let graph = self.state.graph(tree);
+        let order = toposort(graph, None).expect("a tree has no cycles");
+        assert_eq!(order.len(), picture.members.len());
+        let all = (0..picture.members.len() as u32).map(MemberIx);
+        let mut reached = 0;
+        for root in all.clone().filter(|member| picture.above(tree, *member).is_none()) {
+            let dominators = dominators::simple_fast(graph, root);
+            for member in all.clone().filter(|member| dominators.strict_dominators(*member).is_some()) {
+                assert_eq!(dominators.immediate_dominator(member), picture.above(tree, member), "{tree:?} dominator of {member:?}");
+                reached += 1;
+            }
+        }
+        assert_eq!(reached, picture.members.len(), "each member is reached from one root");
+    }
+
     fn member_picture(&self, index: MemberIx) -> MemberPicture {
         let state = &self.state;
         let member = state.member(index);

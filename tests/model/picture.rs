@@ -14,6 +14,8 @@ pub const TREES: [Tree; 2] = [Tree::Sponsor, Tree::Placement];
 pub trait Network {
     fn apply(&mut self, stamped: &Stamped) -> Applied;
     fn picture(&self) -> Picture;
+    /// Panics when the network is not what it must be.
+    fn check(&self);
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection>;
 }
 
@@ -70,6 +72,14 @@ pub struct EntryPicture {
 }
 
 impl Picture {
+    /// A member's sponsor or parent.
+    pub fn above(&self, tree: Tree, member: MemberIx) -> Option<MemberIx> {
+        match tree {
+            Tree::Sponsor => self.members[member.at()].sponsor,
+            Tree::Placement => self.members[member.at()].parent,
+        }
+    }
+
     /// The first thing in which two pictures differ, in words; `None` when they are equal.
     pub fn difference(&self, other: &Picture) -> Option<String> {
         let scalars = |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
