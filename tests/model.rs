@@ -4,6 +4,8 @@
 
 #[path = "model/compare.rs"]
 mod compare;
+#[path = "model/damage.rs"]
+mod damage;
 #[path = "model/directed.rs"]
 mod directed;
 #[path = "model/mod.rs"]
