@@ -1,6 +1,7 @@
 //! Random command sequences on the real core and on a naive model, compared after every step; and directed tests of extreme shapes.
 //!
 //! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of how many steps are run.
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of a test are small, or meant to wrap")]
 
 #[path = "model/compare.rs"]
 mod compare;
@@ -120,9 +121,23 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
 #[test]
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] = [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
+    const OUTCOMES: [&str; 12] = [
+        "repeat",
+        "registered",
+        "paid",
+        "withheld",
+        "entry paid true",
+        "entry paid false",
+        "all paid",
+        "status set true",
+        "status set false",
+        "role set true",
+        "role set false",
+        "plan activated",
+    ];
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut rewards = 0;
-    for seed in FIRST_SEED..FIRST_SEED + 64 {
+    for seed in (0..64).map(|case| FIRST_SEED + case) {
         let case = scenario(seed, STEPS as usize);
         let mut naive = Naive::new(case.plan);
         let mut time = 0;
@@ -150,20 +165,6 @@ fn random_steps_reach_everything() {
     for rejection in Rejection::ALL.into_iter().filter(|rejection| !FAR_AWAY.contains(rejection)) {
         assert!(seen.contains_key(rejection.name()), "no step met {}; met were {seen:#?}", rejection.name());
     }
-    const OUTCOMES: [&str; 12] = [
-        "repeat",
-        "registered",
-        "paid",
-        "withheld",
-        "entry paid true",
-        "entry paid false",
-        "all paid",
-        "status set true",
-        "status set false",
-        "role set true",
-        "role set false",
-        "plan activated",
-    ];
     for outcome in OUTCOMES {
         assert!(seen.get(outcome).is_some_and(|times| 20 <= *times), "{outcome}: {seen:#?}");
     }

@@ -1,5 +1,6 @@
 //! Runs the scenarios of `tests/scenarios/*.txt` against the real core and against the naive model. `tests/scenarios/README.md` explains
 //! their language; what they say is the reference of the plan's rules by example.
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of a test are small, or meant to wrap")]
 
 #[path = "model/mod.rs"]
 mod model;
@@ -84,12 +85,12 @@ fn check(file: &str, text: &str, make: Make) -> Vec<String> {
             while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with(' ') || line.trim().is_empty()) {
                 body.extend((!line.trim().is_empty()).then_some(line));
             }
-            script::plan(&body).map(|plan| match &mut case {
-                Some(case) => case.submit(Command::PutPlan(Box::new(plan)), None),
-                None => {
-                    case = Some(Case { network: make(plan), lsn: 0, time: 0 });
-                    String::new()
+            script::plan(&body).map(|plan| {
+                if let Some(case) = &mut case {
+                    return case.submit(Command::PutPlan(Box::new(plan)), None);
                 }
+                case = Some(Case { network: make(plan), lsn: 0, time: 0 });
+                String::new()
             })
         } else {
             case.as_mut().ok_or_else(|| "there is no plan yet".to_owned()).and_then(|case| case.line(ask))
@@ -190,9 +191,10 @@ impl Case {
             Outcome::Rejected(rejection) => vec![format!("rejected {}", rejection.name())],
             Outcome::Registered { member } => vec![position(&picture, member)],
             Outcome::BonusPaid { .. } => Vec::new(),
-            Outcome::EntryPaid { changed: really, .. } => return changed(really),
             Outcome::AllPaid { entries } => vec![format!("{entries} entries")],
-            Outcome::StatusSet { changed: really, .. } | Outcome::RoleSet { changed: really, .. } => return changed(really),
+            Outcome::EntryPaid { changed: really, .. }
+            | Outcome::StatusSet { changed: really, .. }
+            | Outcome::RoleSet { changed: really, .. } => return changed(really),
             Outcome::PlanActivated { version } => vec![format!("version {version}")],
             Outcome::EntryImported { entry } => return format!("entry {entry}"),
         };

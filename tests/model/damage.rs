@@ -112,9 +112,9 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
 }
 
 /// Changes one of the rows of a chunk; says what became of it.
-fn change<Row: std::fmt::Debug>(chance: &mut Chance, rows: &mut [Row], change: impl FnOnce(&mut Chance, &mut Row)) -> String {
+fn change<Row: std::fmt::Debug>(chance: &mut Chance, rows: &mut [Row], damage: impl FnOnce(&mut Chance, &mut Row)) -> String {
     let at = chance.below(rows.len() as u64) as usize;
-    change(chance, &mut rows[at]);
+    damage(chance, &mut rows[at]);
     format!("{:?}", rows[at])
 }
 

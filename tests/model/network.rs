@@ -14,7 +14,7 @@ use upline::core::{
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
 
 /// The key from which the tests let referral codes be generated.
-pub const CODE_KEY: u64 = 0x5EED_0F_C0DE5;
+pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
 
 /// The simplest directory there is.
 #[derive(Clone, Default)]

@@ -334,7 +334,6 @@ impl StepMaker {
     fn placement(&mut self) -> PlacementRequest {
         let allowed = &self.plan.placement;
         match self.chance.below(100) {
-            0..=49 => PlacementRequest::PlanDefault,
             50..=79 if !allowed.other_rules.is_empty() => PlacementRequest::Rule(self.chance.of_slice(&allowed.other_rules)),
             80..=95 if allowed.strategic => PlacementRequest::Slot { parent: self.somebody(), slot: self.chance.below(4) as u32 },
             96 => PlacementRequest::Rule(self.chance.of_slice(&PlacementRule::ALL)),
