@@ -111,7 +111,7 @@ pub struct EngineOptions {
     pub log: LogOptions,
     /// The disk, or what a test puts in its place.
     pub storage: Arc<dyn Storage>,
-    /// Writes that may wait; beyond that `submit` answers `Overloaded`.
+    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit` answers `Overloaded`.
     pub queue_max: usize,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
@@ -254,13 +254,14 @@ impl Engine {
     /// Starts the threads.
     fn start(parts: Parts, options: EngineOptions) -> Result<Self, OpenError> {
         let metrics = options.metrics;
+        let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
         let report = parts.report;
         metrics.recovery.cuts.absolute(report.cuts.len() as u64);
         metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
         metrics.recovery.replayed_commands.set(report.replayed as f64);
         metrics.recovery.seconds.set(report.duration.as_secs_f64());
         metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
-        metrics.writes.queue_capacity.set(options.queue_max as f64);
+        metrics.writes.queue_capacity.set(queue_max as f64);
 
         let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
         let shared = Arc::new(Shared {
@@ -277,7 +278,7 @@ impl Engine {
             log: Mutex::default(),
             view: Mutex::default(),
         });
-        let (sender, receiver) = mpsc::channel(options.queue_max);
+        let (sender, receiver) = mpsc::channel(queue_max);
         let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
         let ticker = Arc::new(TickerStop::default());
         let command_bytes_max = parts.journal.group_bytes_max();
@@ -291,7 +292,7 @@ impl Engine {
         };
         let queue = sender.downgrade();
         let inner = Arc::new(Inner {
-            queue_max: options.queue_max,
+            queue_max,
             command_bytes_max,
             ticker: Arc::clone(&ticker),
             desk,
