@@ -1,9 +1,22 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
 
-use std::sync::{Condvar as StdCondvar, Mutex as StdMutex, atomic::AtomicU64};
+use std::{
+    path::PathBuf,
+    sync::{
+        Condvar as StdCondvar, Mutex as StdMutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use super::{snapshotter::Written, *};
-use crate::durability::{Appended, Error, Figures, GroupReader, LogView, Purged};
+use super::{
+    lifecycle::Parts,
+    shared::Marks,
+    snapshotter::{SnapshotSink, Written},
+    *,
+};
+use crate::durability::{Appended, Error, Figures, GroupReader, Journal, LogView, Purged};
 
 /// What the journal of a test shall do, and what was done to it.
 #[derive(Default)]
@@ -207,7 +220,8 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
             clock_behind: Duration::ZERO,
         },
     };
-    Rig { engine: Engine::start(parts, options).unwrap(), script, sink }
+    let inner = Inner::start(parts, options).unwrap();
+    Rig { engine: Engine { inner }, script, sink }
 }
 
 fn member(number: u64) -> MemberId {
