@@ -305,6 +305,63 @@ fn nothing_is_shown_or_answered_before_the_sync() {
 }
 
 #[test]
+fn a_read_inside_a_read_panics_instead_of_waiting_for_ever() {
+    let rig = rig(|_, _, _| {});
+    let other = self::rig(|_, _, _| {});
+    type Inner = fn(&Engine);
+    let forbidden: [Inner; 3] =
+        [|engine| engine.read(|_, _| {}), |engine| _ = engine.frozen_view(), |engine| _ = engine.submit_blocking(signup(1, None), None)];
+    for inner in forbidden {
+        let nested = || rig.engine.read(|_, _| inner(&rig.engine));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(nested)).is_err());
+    }
+    rig.engine.read(|_, _| other.engine.read(|_, _| {}));
+    rig.engine.read(|_, _| {});
+    assert!(rig.engine.submit_blocking(signup(1, None), None).is_ok(), "and all goes on");
+}
+
+#[test]
+fn a_record_is_never_larger_than_its_bound() {
+    let longest = Code::parse(&"x".repeat(CODE_BYTES_MAX)).unwrap();
+    let key = Some(RequestKey { key: [1; 16], fingerprint: u64::MAX });
+    let register = Register {
+        member: member(1),
+        sponsor: SponsorRef::Code(longest.clone()),
+        placement: PlacementRequest::Slot { parent: member(2), slot: u32::MAX },
+        code: Some(longest),
+        role: Role::Admin,
+        joined_at: Some(Timestamp(i64::MAX)),
+        origin: Origin::Import,
+    };
+    let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
+    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true };
+    let import = ImportEntry {
+        receiver: member(1),
+        source: member(2),
+        kind: text,
+        level: u32::MAX,
+        amount: Money(i64::MIN),
+        status: EntryStatus::Paid,
+        time: Timestamp(i64::MIN),
+    };
+    for command in [
+        Command::Register(register),
+        Command::TriggerBonus(trigger),
+        Command::PayEntry { entry: u64::MAX },
+        Command::PayAll,
+        Command::SetStatus { member: member(1), status: Status::Terminated },
+        Command::SetRole { member: member(1), role: Role::Admin },
+        Command::PutPlan(Box::new(plan())),
+        Command::ImportEntry(import),
+    ] {
+        let bound = writer::record_bytes_bound(&command);
+        let stamped = Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, command };
+        let bytes = crate::durability::record_bytes(&stamped).unwrap();
+        assert!(bytes <= bound, "{bytes} bytes, bound {bound}: {stamped:?}");
+    }
+}
+
+#[test]
 fn a_queue_without_a_place_gets_one() {
     let rig = rig(|options, _, _| options.queue_max = 0);
     assert!(rig.engine.submit_blocking(signup(1, None), None).is_ok());
