@@ -13,11 +13,9 @@ use std::{
 };
 
 /// A file system, as far as we need one.
+#[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait Storage: Send + Sync + Debug {
     /// Creates a file (0600) for reading and writing; it must not exist.
-    ///
-    /// # Errors
-    /// The operating system's, here and below.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens an existing file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
@@ -46,11 +44,9 @@ pub enum Access {
 }
 
 /// An open file.
+#[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait StorageFile: Send + Sync + Debug {
     /// Length in bytes.
-    ///
-    /// # Errors
-    /// The operating system's, here and below.
     fn len(&self) -> io::Result<u64>;
     /// Whether the length is 0.
     fn is_empty(&self) -> io::Result<bool> {

@@ -304,6 +304,22 @@ fn noise_in_a_prepared_segment_is_swept_away() {
 }
 
 #[test]
+fn a_cut_trailer_with_noise_behind_it_is_mended_for_good() {
+    let memory = with_groups(5);
+    let mut content = memory.content(&segment(1)).unwrap();
+    let end = used(&content);
+    content[end - 3..].fill(0);
+    content[end + 3_000] = 1;
+    memory.set_content(&segment(1), &content);
+    let mut opened = open_at(&memory).unwrap();
+    assert!(opened.report.torn.is_some());
+    assert_tail(&mut opened, 1, 15);
+    append(&mut *opened.journal, 16, 3).unwrap();
+    drop(opened);
+    assert_tail(&mut open_at(&memory).unwrap(), 1, 18);
+}
+
+#[test]
 fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     let memory = with_groups(200);
     let mut opened = open_at(&memory).unwrap();
