@@ -135,15 +135,6 @@ impl<'a, 'text> Fields<'a, 'text> {
         Some(value.get_ref())
     }
 
-    /// Takes a field that must be there.
-    pub(crate) fn need(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a DeValue<'text>> {
-        let value = self.take(reader, name);
-        if value.is_none() {
-            reader.fault(&self.path(name), "is missing");
-        }
-        value
-    }
-
     pub(crate) fn text(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a str> {
         let value = self.take(reader, name)?;
         let text = value.as_str();
