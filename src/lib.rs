@@ -8,6 +8,7 @@ pub mod core;
 pub mod durability;
 pub mod engine;
 pub mod http;
+pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
 pub mod toml_reader;
