@@ -1,7 +1,6 @@
 //! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a signup.
 
 use super::{
-    codes::Codes,
     command::{Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     members::{Ranks, flags_of},
     placement::{Spot, child_in},
@@ -130,9 +129,9 @@ impl State {
     }
 
     fn enter_code<D: Directory>(&mut self, directory: &mut D, register: &Register, member: MemberIx) {
-        let replacement = || Codes::replacement(self.scalars.code_key, directory, member);
+        let replacement = || self.codes.replacement(self.scalars.code_key, directory, member);
         if let Some(code) = register.code.clone().or_else(replacement) {
-            self.codes.push(member, &code);
+            self.codes.push(self.scalars.code_key, member, &code);
             directory.add_code(&code.folded(), member);
         }
     }
@@ -140,16 +139,17 @@ impl State {
     /// Attaches the newest member to both trees and counts it there. Those whose count reached a rank's minimum, nearest first.
     pub(super) fn attach(&mut self, member: MemberIx, sponsor: Option<MemberIx>, spot: Option<Spot>) -> Vec<MemberIx> {
         let mut reached = Vec::new();
-        let plan = self.scalars.plan.clone();
-        let [sponsor_watch, placement_watch] = self.scalars.watches.clone();
-        self.placement.attach(spot, &placement_watch, &mut reached);
-        if !plan.placement.trees_coincide() {
-            let recruit = sponsor.map(|sponsor| (sponsor, self.sponsors.link(sponsor).children));
-            self.sponsors.attach(recruit, &sponsor_watch, &mut reached);
+        let Self { scalars, placement, sponsors, slots, .. } = self;
+        let scalars = &mut **scalars;
+        let [sponsor_watch, placement_watch] = &scalars.watches;
+        placement.attach(spot, placement_watch, &mut reached);
+        if !scalars.plan.placement.trees_coincide() {
+            let recruit = sponsor.map(|sponsor| (sponsor, sponsors.link(sponsor).children));
+            sponsors.attach(recruit, sponsor_watch, &mut reached);
         }
-        self.slots.attached(&self.placement, &plan.placement, member);
-        self.scalars.depth = self.scalars.depth.max(self.placement.link(member).level);
-        if let RankRule::Thresholds { tree, basis: RankBasis::Direct, .. } = plan.ranks {
+        slots.attached(placement, &scalars.plan.placement, member);
+        scalars.depth = scalars.depth.max(placement.link(member).level);
+        if let RankRule::Thresholds { tree, basis: RankBasis::Direct, .. } = scalars.plan.ranks {
             reached.extend(MemberIx::from_column(self.tree(tree).link(member).parent));
         }
         reached
