@@ -1,0 +1,3 @@
+//! The drop-in API.
+pub mod python_json;
+pub mod uuid;
