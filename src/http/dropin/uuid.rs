@@ -3,8 +3,6 @@
 //! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions word the reasons
 //! differently, so they are made here; `tests/fixtures/request_bodies.jsonl` pins them.
 
-use std::fmt::Write;
-
 const URN_PREFIX: &str = "urn:uuid:";
 
 /// Where the groups of the hyphenated form begin.
@@ -110,13 +108,6 @@ pub fn print(id: &[u8; 16], out: &mut String) {
         out.push(DIGITS[usize::from(byte >> 4)]);
         out.push(DIGITS[usize::from(byte & 15)]);
     }
-}
-
-/// Prints the `uuid_parsing` item's message.
-pub fn message(reason: &str) -> String {
-    let mut message = String::from("Input should be a valid UUID, ");
-    message.write_str(reason).expect("strings take everything");
-    message
 }
 
 #[cfg(test)]
