@@ -6,3 +6,4 @@ pub mod core;
 pub mod durability;
 pub mod engine;
 pub mod http;
+pub mod metrics;
