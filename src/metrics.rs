@@ -91,7 +91,7 @@ pub struct WriteMetrics {
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
-    refusals: [Counter; 4],
+    refusals: [Counter; 5],
     pub repeats: Counter,
     pub wait_seconds: Histogram,
     pub append_seconds: Histogram,
@@ -123,6 +123,7 @@ pub enum Refusal {
     ReadOnly = 1,
     OutcomeUnknown = 2,
     Stopping = 3,
+    TooLarge = 4,
 }
 
 /// Label values of `upline_commands_total`.
@@ -150,7 +151,7 @@ impl WriteMetrics {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
             rejections: Rejection::ALL.map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage))).into(),
-            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping"].map(refusal),
+            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large"].map(refusal),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),

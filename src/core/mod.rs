@@ -3,9 +3,48 @@
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time, generated ids and everything
 //! else that is not determined come in with the command. Rayon is used in `recompute` alone, for work whose result
 //! does not depend on the number of threads.
+//!
+//! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
+//! `bonus`, `change`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
+//! can be asked of it (`query`, `graph`), and the second way to every number (`restore`, `recompute`, `audit`, `digest`).
 
 pub mod command;
 pub mod image;
 pub mod plan;
-pub mod state;
 pub mod types;
+
+pub mod state;
+
+mod bonus;
+mod change;
+mod signup;
+
+mod codes;
+mod column;
+mod genealogy;
+mod keys;
+mod ledger;
+mod members;
+mod placement;
+mod rank;
+mod tour;
+
+pub mod graph;
+mod query;
+
+mod audit;
+mod digest;
+mod recompute;
+mod restore;
+
+pub use self::{
+    audit::audit,
+    digest::{Digest, network_digest, state_digest},
+    keys::{KEY_TIME, KEYS_MAX},
+    ledger::Entry,
+    query::{Member, MemoryUse, RankView},
+    rank::{ADMIN_LEVELS_MAX, NextRank},
+    recompute::ranks as recomputed_ranks,
+    restore::Restore,
+    signup::ADMINS_MAX,
+};

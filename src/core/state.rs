@@ -1,11 +1,24 @@
-//! SKELETON of the public API, bodies follow.
-use std::sync::Arc;
+//! The state of one network, and `apply`, the only thing that changes it.
+//!
+//! `apply` is a flat match with one function per command. Each first *judges* (reads only; a rejection changes nothing but the LSN)
+//! and then acts, and the judging is also what admission asks before a command is logged (`check`), so there is one home for each rule.
+//! Queries are in `query.rs`, the way to and from plain rows in `restore.rs`.
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    command::{Applied, Command, Rejection, RequestKey, Stamped},
-    image::{ImageHeader, ImageRows},
+    codes::Codes,
+    column::{Freeze, Scalar, freeze_fields},
+    command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
+    genealogy::{Genealogy, Watch},
+    image::KeyRow,
+    keys::Keys,
+    ledger::Ledger,
+    members::{Members, ONCE_KINDS},
+    placement::SlotFinder,
     plan::Plan,
-    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    rank,
+    types::{MemberId, MemberIx, Money, Timestamp, Tree},
 };
 
 /// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order can leak into results.
@@ -17,188 +30,65 @@ pub trait Directory {
     fn add_code(&mut self, folded: &str, member: MemberIx);
 }
 
-pub struct State;
+/// A network at one LSN.
+pub struct State {
+    pub(super) scalars: Scalar<Scalars>,
+    pub(super) members: Members,
+    /// Also the sponsor tree where the plan makes both the same.
+    pub(super) placement: Genealogy,
+    pub(super) sponsors: Genealogy,
+    pub(super) slots: SlotFinder,
+    pub(super) codes: Codes,
+    pub(super) ledger: Ledger,
+    pub(super) keys: Keys,
+    pub(super) admins: Scalar<Admins>,
+    pub(super) view: View,
+}
 
-/// One member, as stored.
+freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, admins, view });
+
+/// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Member {
-    pub index: MemberIx,
-    pub id: MemberId,
-    pub sponsor: Option<MemberIx>,
-    pub parent: Option<MemberIx>,
-    /// Slot under the parent, from 0; 0 for a root.
-    pub slot: u32,
-    /// 1 for a root.
-    pub level: u32,
-    pub joined_at: Timestamp,
-    pub status: Status,
-    pub role: Role,
+pub(super) enum View {
+    None,
+    Frozen,
+    /// A plan change rebuilt columns under it.
+    Lost,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RankView {
-    /// In force now; 0 is "no rank".
-    pub paid_as: u16,
-    /// Best ever.
-    pub lifetime: u16,
-    /// What the next rank asks for; `None` at the top.
-    pub next: Option<NextRank>,
+impl Freeze for View {
+    fn freeze(&mut self) {
+        *self = View::Frozen;
+    }
+    fn thaw(&mut self) {
+        *self = View::None;
+    }
+    fn copy_step(&self, _copy: &mut Self) -> bool {
+        true
+    }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NextRank {
-    pub rank: u16,
-    /// Level whose head-count is looked at, for level fill; 0 otherwise
-    pub level: u32,
-    pub minimum: u32,
-    pub missing: u32,
-}
+/// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
+pub(super) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
 
-/// One ledger entry with what its trigger says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Ledger index.
-    pub index: u64,
+/// What is one value for the network.
+#[derive(Clone)]
+pub(super) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
-    pub receiver: MemberIx,
-    pub source: MemberIx,
-    pub level: u32,
-    pub amount: Money,
-    /// Position in `State::kinds`.
-    pub kind: u16,
-    pub status: EntryStatus,
+    pub outcome_hash: u64,
+    pub code_key: u64,
+    pub plan: Arc<Plan>,
     pub plan_version: u32,
-}
-
-impl State {
-    /// An empty network at LSN 0.
-    pub fn new(_plan: Plan, _code_key: u64) -> Self {
-        todo!()
-    }
-
-    // --- writing
-    /// Applies one command. Panics when `stamped.lsn` is not `self.lsn() + 1`.
-    pub fn apply<D: Directory>(&mut self, _directory: &mut D, _stamped: &Stamped) -> Applied {
-        todo!()
-    }
-    /// What `apply` would reject this command with now, or the earlier outcome that an idempotency key repeats.
-    pub fn check<D: Directory>(&self, _directory: &D, _key: Option<RequestKey>, _command: &Command) -> Verdict {
-        todo!()
-    }
-
-    // --- scalars
-    pub fn lsn(&self) -> u64 {
-        todo!()
-    }
-    pub fn time(&self) -> Timestamp {
-        todo!()
-    }
-    pub fn outcome_hash(&self) -> u64 {
-        todo!()
-    }
-    /// Members; indexes are `0..len`.
-    pub fn len(&self) -> u32 {
-        todo!()
-    }
-    pub fn plan(&self) -> &Arc<Plan> {
-        todo!()
-    }
-    pub fn plan_version(&self) -> u32 {
-        todo!()
-    }
-    /// Deepest level of the placement tree; 0 when empty.
-    pub fn depth(&self) -> u32 {
-        todo!()
-    }
-    /// Members at each paid-as rank, index = rank.
-    pub fn rank_distribution(&self) -> &[u64] {
-        todo!()
-    }
-    /// Levels withheld so far and what they would have been paid.
-    pub fn breakage(&self) -> (u64, Money) {
-        todo!()
-    }
-
-    // --- members
-    pub fn member(&self, _index: MemberIx) -> Member {
-        todo!()
-    }
-    pub fn code(&self, _index: MemberIx) -> Code {
-        todo!()
-    }
-    /// By referral code, generated ones included.
-    pub fn member_by_code<D: Directory>(&self, _directory: &D, _code: &Code) -> Option<MemberIx> {
-        todo!()
-    }
-    pub fn direct(&self, _tree: Tree, _index: MemberIx) -> u32 {
-        todo!()
-    }
-    /// The whole downline; `None` where the plan does not count this tree.
-    pub fn downline(&self, _tree: Tree, _index: MemberIx) -> Option<u32> {
-        todo!()
-    }
-    /// Head-counts of levels 1..=15 (those above the cap are 0); `None` where the plan does not count this tree.
-    pub fn levels(&self, _tree: Tree, _index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
-        todo!()
-    }
-    pub fn rank(&self, _index: MemberIx) -> RankView {
-        todo!()
-    }
-    /// Parent first, up to the root.
-    pub fn upline(&self, _tree: Tree, _index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
-        std::iter::empty()
-    }
-    /// In slot order (placement) or join order (sponsor).
-    pub fn children(&self, _tree: Tree, _index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
-        std::iter::empty()
-    }
-    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`), among members below
-    /// `before` (a length seen earlier): so that a walk in many short steps sees the downline as it stood when the
-    /// walk began. Amortised O(1), no recursion.
-    pub fn preorder_next(&self, _tree: Tree, _top: MemberIx, _after: MemberIx, _before: u32) -> Option<MemberIx> {
-        todo!()
-    }
-    /// Where the next signup under `sponsor` would go by `rule`: parent and slot.
-    pub fn preview(&self, _sponsor: MemberIx, _rule: crate::core::plan::PlacementRule) -> Result<(MemberIx, u32), Rejection> {
-        todo!()
-    }
-
-    // --- ledger
-    /// Number of entries; indexes are `0..entries`.
-    pub fn entries(&self) -> u64 {
-        todo!()
-    }
-    pub fn entry(&self, _index: u64) -> Entry {
-        todo!()
-    }
-    pub fn kind_name(&self, _kind: u16) -> &str {
-        todo!()
-    }
-    /// The newest entry of a receiver, and from there on the next older one of the same receiver.
-    pub fn newest_entry_of(&self, _receiver: MemberIx) -> Option<u64> {
-        todo!()
-    }
-    pub fn older_entry(&self, _entry: u64) -> Option<u64> {
-        todo!()
-    }
-    /// All entries, newest command first, then level ascending: the entry after `after` (start with `None`) in that order among entries below `before`.
-    pub fn next_entry(&self, _after: Option<u64>, _before: u64, _status: Option<EntryStatus>) -> Option<u64> {
-        todo!()
-    }
-    /// Pending entries, in total.
-    pub fn pending(&self) -> u64 {
-        todo!()
-    }
-
-    // --- whole
-    /// Everything primary, as an image: header first, then rows in chunks of at most `rows_max`.
-    pub fn image_header(&self) -> ImageHeader {
-        todo!()
-    }
-    pub fn image_rows(&self, _rows_max: usize) -> impl Iterator<Item = ImageRows> + '_ {
-        std::iter::empty()
-    }
+    /// Trigger names ever in a plan or imported, in order of first appearance.
+    pub kinds: Vec<Box<str>>,
+    pub breakage_levels: u64,
+    pub breakage_amount: i64,
+    pub depth: u32,
+    /// Members by paid-as rank.
+    pub rank_distribution: Vec<u64>,
+    /// Counts at which ranks are looked at again, by tree.
+    pub watches: [Arc<Watch>; 2],
 }
 
 /// Answer of [`State::check`].
@@ -212,36 +102,237 @@ pub enum Verdict {
     Repeat(Applied),
 }
 
-/// Builds a state from an image, section by section; everything derived is computed in `finish`.
-pub struct Restore;
+impl State {
+    /// An empty network at LSN 0, which no command has touched. `code_key` shuffles generated referral codes.
+    ///
+    /// # Panics
+    /// When the plan is not valid (`Plan::validate`).
+    pub fn new(plan: Plan, code_key: u64) -> Self {
+        assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
+        let mut state = Self {
+            placement: Genealogy::new(true),
+            sponsors: Genealogy::new(plan.count_sponsor_tree),
+            slots: SlotFinder::new(&plan.placement),
+            ..Self::empty(plan, code_key)
+        };
+        state.scalars.kinds = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
+        state
+    }
 
-impl Restore {
-    pub fn new(_header: ImageHeader) -> Result<Self, String> {
-        todo!()
+    /// Nothing at all: what a frozen copy starts from.
+    pub(super) fn empty(plan: Plan, code_key: u64) -> Self {
+        let watches = watches(&plan);
+        Self {
+            slots: SlotFinder::new(&plan.placement),
+            scalars: Scalar::new(Scalars {
+                lsn: 0,
+                time: Timestamp(0),
+                outcome_hash: 0,
+                code_key,
+                plan: Arc::new(plan),
+                plan_version: 1,
+                kinds: Vec::new(),
+                breakage_levels: 0,
+                breakage_amount: 0,
+                depth: 0,
+                rank_distribution: Vec::new(),
+                watches,
+            }),
+            members: Members::new(),
+            placement: Genealogy::empty_copy(),
+            sponsors: Genealogy::empty_copy(),
+            codes: Codes::new(),
+            ledger: Ledger::new(),
+            keys: Keys::new(),
+            admins: Scalar::new(Admins::new()),
+            view: View::None,
+        }
     }
-    /// # Errors
-    /// What is wrong with the rows (out of order, too many, an index out of range, ...).
-    pub fn push<D: Directory>(&mut self, _directory: &mut D, _rows: ImageRows) -> Result<(), String> {
-        todo!()
+
+    /// Applies the next command. Deterministic: the same state and command give the same outcome and state on every machine.
+    ///
+    /// # Panics
+    /// When `stamped.lsn` is not the next one, or its time lies before that of the last: a bug of the caller.
+    pub fn apply<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
+        assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
+        assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
+        self.scalars.lsn = stamped.lsn;
+        self.scalars.time = stamped.time;
+        self.keys.expire(stamped.time);
+        let applied = match self.check_key(stamped.key) {
+            Verdict::Repeat(earlier) => earlier,
+            Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
+            Verdict::Admit => self.act(directory, stamped),
+        };
+        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, &applied);
+        applied
     }
-    pub fn finish(self) -> Result<State, String> {
-        todo!()
+
+    /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command with the same key, or nothing
+    /// that speaks against it. A command may still be rejected when it is applied, if another came between.
+    pub fn check<D: Directory>(&self, directory: &D, key: Option<RequestKey>, command: &Command) -> Verdict {
+        match self.check_key(key) {
+            Verdict::Admit => self.judge(directory, command).map_or_else(Verdict::Reject, |()| Verdict::Admit),
+            decided => decided,
+        }
+    }
+
+    fn check_key(&self, key: Option<RequestKey>) -> Verdict {
+        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key)?))) else { return Verdict::Admit };
+        if row.key.fingerprint == key.fingerprint { Verdict::Repeat(row.applied) } else { Verdict::Reject(Rejection::KeyReused) }
+    }
+
+    fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
+        match command {
+            Command::Register(register) => self.judge_register(directory, register).map(|_| ()),
+            Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
+            Command::PayEntry { entry } => self.judge_pay(*entry),
+            Command::PayAll => Ok(()),
+            Command::SetStatus { member, status } => self.judge_status(directory, member, *status).map(|_| ()),
+            Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
+            Command::PutPlan(plan) => self.judge_plan(plan),
+            Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
+        }
+    }
+
+    fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
+        let result = match &stamped.command {
+            Command::Register(register) => self.register(directory, register),
+            Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
+            Command::PayEntry { entry } => self.pay_entry(*entry),
+            Command::PayAll => Ok(Outcome::AllPaid { entries: self.ledger.pay_all() }),
+            Command::SetStatus { member, status } => self.set_status(directory, member, *status),
+            Command::SetRole { member, role } => self.set_role(directory, member, *role),
+            Command::PutPlan(plan) => self.put_plan(plan),
+            Command::ImportEntry(entry) => self.import_entry(directory, entry),
+        };
+        let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
+        if let (Some(key), Ok(_)) = (stamped.key, result) {
+            self.keys.push(KeyRow { key, time: stamped.time, applied });
+        }
+        applied
+    }
+
+    /// Under which name a tree is kept: the placement tree serves as both where the plan makes them the same.
+    pub(super) fn kept_tree(&self, tree: Tree) -> Tree {
+        if self.scalars.plan.placement.trees_coincide() { Tree::Placement } else { tree }
+    }
+
+    pub(super) fn tree(&self, tree: Tree) -> &Genealogy {
+        match self.kept_tree(tree) {
+            Tree::Sponsor => &self.sponsors,
+            Tree::Placement => &self.placement,
+        }
+    }
+
+    /// Trees that are kept apart and counted.
+    pub(super) fn counted_trees(&self) -> impl Iterator<Item = Tree> + use<> {
+        let sponsors = self.kept_tree(Tree::Sponsor) == Tree::Sponsor && self.sponsors.is_counted();
+        [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
+    }
+
+    /// Adds to what was not paid because the receiver may not earn.
+    pub(super) fn withhold(&mut self, amount: Money) {
+        self.scalars.breakage_levels += 1;
+        self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
+    }
+
+    /// The number of a trigger name, if it has one.
+    pub(super) fn kind_of(&self, name: &str) -> Option<usize> {
+        self.scalars.kinds.iter().position(|kind| &**kind == name)
+    }
+
+    /// How many of `names` have no number yet and how many more may get one.
+    pub(super) fn has_room_for_kinds<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
+        let new = names.filter(|name| self.kind_of(name).is_none()).count();
+        self.scalars.kinds.len() + new <= ONCE_KINDS
+    }
+
+    /// The number of a trigger name, given now if it has none. Room was checked.
+    pub(super) fn intern_kind(&mut self, name: &str) -> usize {
+        self.kind_of(name).unwrap_or_else(|| {
+            self.scalars.kinds.push(name.into());
+            self.scalars.kinds.len() - 1
+        })
     }
 }
 
-/// Digests of a state (`audit.rs`).
+/// What ranks watch in each tree, under a plan.
+pub(super) fn watches(plan: &Plan) -> [Arc<Watch>; 2] {
+    let coincide = plan.placement.trees_coincide();
+    [Tree::Sponsor, Tree::Placement].map(|tree| Arc::new(rank::watch(&plan.ranks, tree, coincide)))
+}
+
+/// Folds one outcome into the rolling hash that the log carries.
+fn roll(hash: u64, applied: &Applied) -> u64 {
+    let (kind, first, second): (u64, u64, u64) = match applied.outcome {
+        Outcome::Rejected(rejection) => (0, rejection as u64, 0),
+        Outcome::Registered { member } => (1, u64::from(member.0), 0),
+        Outcome::BonusPaid { first_entry, entries, withheld } => (2, first_entry, u64::from(entries) << 32 | u64::from(withheld)),
+        Outcome::EntryPaid { entry, changed } => (3, entry, u64::from(changed)),
+        Outcome::AllPaid { entries } => (4, entries, 0),
+        Outcome::StatusSet { member, changed } => (5, u64::from(member.0), u64::from(changed)),
+        Outcome::RoleSet { member, changed } => (6, u64::from(member.0), u64::from(changed)),
+        Outcome::PlanActivated { version } => (7, u64::from(version), 0),
+        Outcome::EntryImported { entry } => (9, entry, 0),
+    };
+    let mut bytes = [0; 32];
+    for (place, word) in bytes.chunks_exact_mut(8).zip([kind, first, second, applied.lsn]) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    xxhash_rust::xxh3::xxh3_64_with_seed(&bytes, hash)
+}
+
+/// A frozen state on its way to become a state of its own.
+#[derive(Default)]
+pub struct FrozenCopy(Option<State>);
+
+/// How far a copy of the frozen view got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Digest(pub [u8; 32]);
+pub enum CopyProgress {
+    More,
+    Complete,
+    /// The view is gone: a plan change rebuilt what it was made of. Freeze again and start over.
+    Lost,
+}
 
-/// Everything: same log, same digest.
-pub fn state_digest(_state: &State) -> Digest {
-    todo!()
+impl State {
+    /// Starts the frozen view at the present LSN, without copying anything. One at a time.
+    pub fn freeze(&mut self) {
+        Freeze::freeze(self);
+    }
+
+    /// Ends the frozen view. Harmless when there is none.
+    pub fn thaw(&mut self) {
+        Freeze::thaw(self);
+    }
+
+    /// Copies the next part, some 64 KiB, of the frozen view.
+    pub fn copy_frozen(&self, copy: &mut FrozenCopy) -> CopyProgress {
+        if self.view != View::Frozen {
+            return CopyProgress::Lost;
+        }
+        let copy = copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
+        if self.copy_step(copy) { CopyProgress::Complete } else { CopyProgress::More }
+    }
+
+    /// Gives up a frozen view before columns are replaced rather than changed.
+    pub(super) fn lose_view(&mut self) {
+        if self.view == View::Frozen {
+            self.thaw();
+            self.view = View::Lost;
+        }
+    }
 }
-/// What the network is, whatever log led to it: ids, codes, edges, slots, joined_at, status, role, ranks, bonuses.
-pub fn network_digest(_state: &State) -> Digest {
-    todo!()
-}
-/// Every invariant that does not hold, at most `most` of them; incremental counts and ranks are compared with a recount from scratch.
-pub fn audit(_state: &State, _most: usize) -> Vec<String> {
-    todo!()
+
+impl FrozenCopy {
+    /// The state as it was when the view was frozen.
+    ///
+    /// # Panics
+    /// When the copy is not complete.
+    pub fn into_state(self) -> State {
+        let mut state = self.0.expect("a complete copy");
+        state.keys.index_copy();
+        state
+    }
 }

@@ -21,6 +21,9 @@ pub enum SubmitError {
     /// The engine is shutting down. Nothing was logged.
     #[error("the engine is stopping")]
     Stopping,
+    /// A name in the command is longer than any that can be valid, or the command is larger than a segment of the log. Nothing was logged.
+    #[error("the command is larger than the log can take")]
+    TooLarge,
 }
 
 /// Why a directory could not be opened. Nothing in it was changed, except where recovery had cut a torn tail.

@@ -1,0 +1,239 @@
+//! Bonuses: what triggers, signups and ranks pay, to whom, and what is withheld.
+
+use super::{
+    command::{ImportEntry, Outcome, Rejection, TriggerBonus},
+    image::{EntryRow, TriggerRow},
+    members::ONCE_KINDS,
+    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX},
+    signup::ADMINS_MAX,
+    state::{Directory, State},
+    types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Status, Timestamp},
+};
+
+/// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK` on, rank rewards.
+pub(super) const KIND_SIGNUP: u16 = 0x7fff;
+/// Kind of the reward for rank 0; that for rank `r` is `KIND_RANK + r`.
+pub(super) const KIND_RANK: u16 = 0x8000;
+/// Before the ordinal in the printed kind of a rank reward.
+pub(super) const KIND_RANK_PREFIX: &str = "rank:";
+
+/// The most entries one trigger or signup rule makes: a level each, and each admin beyond them.
+const ENTRIES_PER_TRIGGER_MAX: u64 = (LEVELS_MAX + ADMINS_MAX) as u64;
+const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
+
+/// One receiver of a bonus.
+struct Share {
+    receiver: MemberIx,
+    level: u32,
+    amount: Money,
+}
+
+/// What all entries of one trigger have in common.
+#[derive(Clone, Copy)]
+struct Cause {
+    kind: u16,
+    source: MemberIx,
+    amount: Money,
+    time: Timestamp,
+}
+
+impl State {
+    pub(super) fn judge_trigger<D: Directory>(&self, directory: &D, trigger: &TriggerBonus) -> Result<MemberIx, Rejection> {
+        let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
+        let rule = self.scalars.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        if rule.pay.at(1, trigger.amount).is_none() {
+            return Err(Rejection::AmountMissing);
+        }
+        if !self.shares_in_range(rule, trigger.amount) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        let kind = self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
+        if trigger.once && self.members.paid_once(source, kind) {
+            return Err(Rejection::TriggeredBefore);
+        }
+        if !self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX) {
+            return Err(Rejection::LedgerFull);
+        }
+        Ok(source)
+    }
+
+    /// No level may pay more than an amount can be.
+    fn shares_in_range(&self, rule: &BonusRule, amount: Option<Money>) -> bool {
+        (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
+    }
+
+    pub(super) fn trigger_bonus<D: Directory>(&mut self, directory: &D, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
+        let source = self.judge_trigger(directory, trigger)?;
+        let kind = self.kind_of(&trigger.trigger).expect("judged");
+        let plan = self.scalars.plan.clone();
+        let rule = plan.bonus(&trigger.trigger).expect("judged");
+        if trigger.once {
+            self.members.set_paid_once(source, kind);
+        }
+        let cause = Cause {
+            kind: u16::try_from(kind).expect("below ONCE_KINDS"),
+            source,
+            amount: trigger.amount.unwrap_or_default(),
+            time: self.scalars.time,
+        };
+        let first_entry = self.ledger.len();
+        let withheld = self.pay(rule, trigger.amount, cause);
+        let entries = u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+    }
+
+    /// Whether the ledger has room for whatever one signup can pay.
+    pub(super) fn has_room_for_signup(&self) -> bool {
+        let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
+        // A signup can lift at most one member past each minimum of a count, and each of the levels and admins of a level rule.
+        let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
+        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX + ranks)
+    }
+
+    /// Pays what the plan pays on registration.
+    pub(super) fn pay_registration(&mut self, member: MemberIx) {
+        let plan = self.scalars.plan.clone();
+        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
+        for rule in plan.bonuses.iter().filter(|rule| rule.on_registration) {
+            self.pay(rule, None, cause);
+        }
+    }
+
+    /// Pays the reward of a rank that `receiver` reached for the first time by the signup of `source`.
+    pub(super) fn pay_reward(&mut self, source: MemberIx, receiver: MemberIx, rank: u16) {
+        let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
+        let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
+        if let Some(amount) = reward {
+            self.pay_shares(&[Share { receiver, level: 0, amount }], cause);
+        }
+    }
+
+    /// Pays one rule; how many levels were withheld.
+    fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
+        let shares = self.shares(rule, amount, cause.source);
+        self.pay_shares(&shares, cause)
+    }
+
+    /// Who gets what, level ascending.
+    fn shares(&self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) -> Vec<Share> {
+        let tree = self.tree(rule.tree);
+        let levels = rule.pay.levels();
+        let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
+        let near = tree.near_upline(source);
+        let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
+        let mut shares: Vec<Share> =
+            ladder.map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize) }).collect();
+        if rule.admins_beyond {
+            let source_level = tree.link(source).level;
+            let beyond = |admin: &MemberIx| {
+                let level = source_level.saturating_sub(tree.link(*admin).level);
+                (levels < level as usize && tree.is_ancestor(*admin, source)).then(|| Share {
+                    receiver: *admin,
+                    level,
+                    amount: at_level(levels),
+                })
+            };
+            let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
+            admins.sort_by_key(|share| share.level);
+            shares.append(&mut admins);
+        }
+        shares
+    }
+
+    /// Writes the entries of those who may earn; the others' shares are breakage. Shares of nothing make no entry.
+    fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
+        let mut begun = false;
+        let mut withheld = 0;
+        for share in shares.iter().filter(|share| share.amount != Money(0)) {
+            if self.members.status(share.receiver) != Status::Active {
+                self.withhold(share.amount);
+                withheld += 1;
+                continue;
+            }
+            if !begun {
+                self.begin_group(cause);
+                begun = true;
+            }
+            self.post(share, EntryStatus::Pending);
+        }
+        withheld
+    }
+
+    fn begin_group(&mut self, cause: Cause) {
+        self.ledger.begin(TriggerRow {
+            lsn: self.scalars.lsn,
+            time: cause.time,
+            amount: cause.amount.0,
+            source: cause.source.0,
+            first_entry: 0,
+            plan_version: self.scalars.plan_version,
+            kind: cause.kind,
+        });
+    }
+
+    fn post(&mut self, share: &Share, status: EntryStatus) -> u32 {
+        let row = EntryRow { amount: share.amount.0, receiver: share.receiver.0, level: share.level, status };
+        let entry = self.ledger.push(row, self.members.newest_entry(share.receiver));
+        self.members.set_newest_entry(share.receiver, entry);
+        entry
+    }
+
+    pub(super) fn judge_pay(&self, entry: u64) -> Result<(), Rejection> {
+        if entry < self.ledger.len() { Ok(()) } else { Err(Rejection::EntryUnknown) }
+    }
+
+    pub(super) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        self.judge_pay(entry)?;
+        Ok(Outcome::EntryPaid { entry, changed: self.ledger.pay(entry) })
+    }
+
+    /// Receiver and source of an entry from elsewhere.
+    pub(super) fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
+        let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
+        let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
+        match kind_from_name(&entry.kind) {
+            Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => Err(Rejection::PlanKindsFull),
+            None => Err(Rejection::TriggerUnknown),
+            _ if entry.amount.0 < 0 || !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
+            _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
+            _ => Ok((receiver, source)),
+        }
+    }
+
+    pub(super) fn import_entry<D: Directory>(&mut self, directory: &D, entry: &ImportEntry) -> Result<Outcome, Rejection> {
+        let (receiver, source) = self.judge_import_entry(directory, entry)?;
+        let kind = match kind_from_name(&entry.kind).expect("judged") {
+            Kind::Signup => KIND_SIGNUP,
+            Kind::Rank(rank) => KIND_RANK + rank,
+            Kind::Trigger => u16::try_from(self.intern_kind(&entry.kind)).expect("below ONCE_KINDS"),
+        };
+        self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
+        let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount }, entry.status);
+        Ok(Outcome::EntryImported { entry: u64::from(posted) })
+    }
+}
+
+enum Kind {
+    Signup,
+    Rank(u16),
+    Trigger,
+}
+
+/// What a printed kind means; `None` for what no kind is printed as.
+fn kind_from_name(name: &str) -> Option<Kind> {
+    if name == KIND_REGISTRATION {
+        return Some(Kind::Signup);
+    }
+    if let Some(ordinal) = name.strip_prefix(KIND_RANK_PREFIX) {
+        let rank: u16 = ordinal.parse().ok()?;
+        let canonical = (1..KIND_RANK).contains(&rank) && rank.to_string() == ordinal;
+        return canonical.then_some(Kind::Rank(rank));
+    }
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    ((1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)).then_some(Kind::Trigger)
+}
+
+const _: () = assert!(ONCE_KINDS < KIND_SIGNUP as usize);

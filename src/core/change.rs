@@ -1,0 +1,141 @@
+//! Changes to members and to the plan.
+
+use super::{
+    command::{Outcome, Rejection},
+    genealogy::Genealogy,
+    placement::SlotFinder,
+    plan::{Plan, RankRule},
+    rank::ADMIN_LEVELS_MAX,
+    recompute,
+    signup::ADMINS_MAX,
+    state::{Directory, State, watches},
+    types::{MemberId, MemberIx, Role, Status, Tree},
+};
+
+impl State {
+    /// Active and inactive change into each other; terminated is for good.
+    pub(super) fn judge_status<D: Directory>(&self, directory: &D, member: &MemberId, status: Status) -> Result<MemberIx, Rejection> {
+        let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
+        let present = self.members.status(member);
+        if present == Status::Terminated && status != Status::Terminated {
+            return Err(Rejection::StatusChangeNotAllowed);
+        }
+        Ok(member)
+    }
+
+    pub(super) fn set_status<D: Directory>(&mut self, directory: &D, member: &MemberId, status: Status) -> Result<Outcome, Rejection> {
+        let member = self.judge_status(directory, member, status)?;
+        let changed = self.members.status(member) != status;
+        if changed {
+            self.members.set_status(member, status);
+        }
+        Ok(Outcome::StatusSet { member, changed })
+    }
+
+    pub(super) fn judge_role<D: Directory>(&self, directory: &D, member: &MemberId, role: Role) -> Result<MemberIx, Rejection> {
+        let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
+        let one_more = role == Role::Admin && self.members.role(member) != Role::Admin;
+        if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
+    }
+
+    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now.
+    pub(super) fn set_role<D: Directory>(&mut self, directory: &D, member: &MemberId, role: Role) -> Result<Outcome, Rejection> {
+        let member = self.judge_role(directory, member, role)?;
+        let changed = self.members.role(member) != role;
+        if changed {
+            self.members.set_role(member, role);
+            match role {
+                Role::Admin => {
+                    let deep = self.deep_levels(member);
+                    self.admins.insert(member, deep);
+                }
+                Role::Member => {
+                    self.admins.remove(&member);
+                }
+            }
+            self.rerate(member);
+        }
+        Ok(Outcome::RoleSet { member, changed })
+    }
+
+    /// An admin's head-counts beyond `LEVELS_MAX`, from scratch.
+    pub(super) fn deep_levels(&self, member: MemberIx) -> [Vec<u32>; 2] {
+        let mut deep = [Vec::new(), Vec::new()];
+        for tree in self.counted_trees() {
+            deep[tree as usize] = self.tree(tree).deep_levels(member, ADMIN_LEVELS_MAX);
+        }
+        deep
+    }
+
+    pub(super) fn judge_plan(&self, plan: &Plan) -> Result<(), Rejection> {
+        let present = &*self.scalars.plan;
+        if plan == present {
+            return Err(Rejection::PlanUnchanged);
+        }
+        if self.len() != 0 && plan.placement != present.placement {
+            return Err(Rejection::PlanPlacementFixed);
+        }
+        if self.ledger.len() != 0 && plan.currency != present.currency {
+            return Err(Rejection::PlanCurrencyFixed);
+        }
+        let same_rule = matches!(
+            (&plan.ranks, &present.ranks),
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. }) | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+        );
+        if self.len() != 0 && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
+            return Err(Rejection::PlanRanksRemoved);
+        }
+        if !self.has_room_for_kinds(plan.bonuses.iter().map(|rule| &*rule.trigger)) {
+            return Err(Rejection::PlanKindsFull);
+        }
+        Ok(())
+    }
+
+    /// Activates a plan: every rank is looked at again, nobody is paid for it. O(members).
+    pub(super) fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
+        self.judge_plan(plan)?;
+        self.lose_view();
+        if self.len() == 0 {
+            self.placement = Genealogy::new(true);
+            self.sponsors = Genealogy::new(plan.count_sponsor_tree);
+            self.slots = SlotFinder::new(&plan.placement);
+        }
+        self.scalars.plan = plan.clone().into();
+        self.scalars.plan_version += 1;
+        self.scalars.watches = watches(plan);
+        for rule in &plan.bonuses {
+            self.intern_kind(&rule.trigger);
+        }
+        self.recount();
+        Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
+    }
+
+    /// Brings counts and ranks in line with the plan in force.
+    fn recount(&mut self) {
+        let [sponsor_watch, placement_watch] = self.scalars.watches.clone();
+        if !self.scalars.plan.placement.trees_coincide() {
+            self.sponsors.set_counted(self.scalars.plan.count_sponsor_tree, &sponsor_watch);
+        }
+        let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
+        for admin in admins {
+            let deep = self.deep_levels(admin);
+            self.admins.insert(admin, deep);
+        }
+        for (tree, watch) in [(Tree::Sponsor, sponsor_watch), (Tree::Placement, placement_watch)] {
+            let sizes = recompute::downlines(match tree {
+                Tree::Sponsor => &self.sponsors,
+                Tree::Placement => &self.placement,
+            });
+            match tree {
+                Tree::Sponsor => self.sponsors.rewatch(&watch, &sizes),
+                Tree::Placement => self.placement.rewatch(&watch, &sizes),
+            }
+        }
+        for (member, paid_as) in recompute::ranks(self).into_iter().enumerate() {
+            let member = MemberIx(u32::try_from(member).expect("a member index"));
+            if self.members.ranks(member).paid_as != paid_as {
+                self.rerate(member);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Two digests: of everything in a state, and of the network that it stands for.
+
+use std::fmt;
+
+use super::{
+    recompute::{in_blocks, index},
+    state::State,
+    types::{MemberIx, Tree},
+};
+
+/// A BLAKE3 hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// Everything that a query could show, LSN and order included: the same log gives the same digest on every machine. O(members + entries).
+pub fn state_digest(state: &State) -> Digest {
+    let mut whole = Fields::new("state");
+    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key);
+    whole.text(&format!("{:?}", state.plan())).number(state.plan_version()).number(state.depth());
+    state.scalars.kinds.iter().for_each(|kind| _ = whole.text(kind));
+    let (levels, amount) = state.breakage();
+    whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
+    // Ranks that nobody holds may or may not have a place in the distribution.
+    let distribution = state.rank_distribution().iter().enumerate().filter(|(_, members)| **members != 0);
+    distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
+    for (admin, deep) in state.admins.iter() {
+        whole.number(admin.0);
+        deep.iter().for_each(|counts| _ = whole.text(&format!("{counts:?}")));
+    }
+    for code in 0..state.codes.len() {
+        let (member, code) = state.codes.stored(code);
+        whole.number(member.0).text(code.as_str());
+    }
+    for row in state.keys.iter() {
+        whole.bytes(&row.key.key).number(row.key.fingerprint).signed(row.time.0).text(&format!("{:?}", row.applied));
+    }
+    for block in in_blocks(state.members.len(), |range| members_digest(state, range)) {
+        whole.bytes(&block);
+    }
+    let entries = usize::try_from(state.entries()).expect("entries are in memory");
+    for block in in_blocks(entries, |range| entries_digest(state, range)) {
+        whole.bytes(&block);
+    }
+    whole.finish()
+}
+
+fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("members");
+    for member in range.map(index) {
+        block.bytes(&state.members.id(member).0).signed(state.members.joined_at(member).0).number(state.members.flags(member));
+        let ranks = state.members.ranks(member);
+        block.number(ranks.paid_as).number(ranks.lifetime).number(state.slots.turn(member));
+        for tree in [Tree::Sponsor, Tree::Placement] {
+            let genealogy = state.tree(tree);
+            let link = genealogy.link(member);
+            block.number(link.parent).number(link.slot).number(link.level).number(link.children);
+            if let Some(levels) = genealogy.levels(member) {
+                levels.iter().for_each(|count| _ = block.number(*count));
+                block.number(genealogy.near_downline(member).unwrap_or(0));
+            }
+        }
+    }
+    block.finish().0
+}
+
+fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("entries");
+    for index in range {
+        let entry = state.entry(index as u64);
+        block.number(entry.lsn).signed(entry.time.0).number(entry.receiver.0).number(entry.source.0).number(entry.level);
+        block.signed(entry.amount.0).number(entry.kind).number(entry.status as u8).number(entry.plan_version);
+    }
+    block.finish().0
+}
+
+/// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses, without LSNs
+/// and positions. Sums of hashes of rows, so it does not depend on their order: two machines that hold the same network agree.
+pub fn network_digest(state: &State) -> Digest {
+    let members = in_blocks(state.members.len(), |range| sum(range.map(|member| member_hash(state, index(member)))));
+    let entries = usize::try_from(state.entries()).expect("entries are in memory");
+    let bonuses = in_blocks(entries, |range| sum(range.map(|entry| entry_hash(state, entry as u64))));
+    let mut whole = Fields::new("network");
+    whole.number(state.len()).number(state.entries());
+    for part in [sum(members.into_iter()), sum(bonuses.into_iter())] {
+        part.iter().for_each(|lane| _ = whole.number(*lane));
+    }
+    whole.finish()
+}
+
+fn member_hash(state: &State, member: MemberIx) -> [u64; 4] {
+    let row = state.member(member);
+    let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
+    let mut fields = Fields::new("member");
+    fields.bytes(&row.id.0).number(u8::from(row.sponsor.is_some())).bytes(&id_of(row.sponsor)).bytes(&id_of(row.parent));
+    fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
+    fields.text(&state.code(member).folded()).number(state.members.ranks(member).paid_as);
+    fields.lanes()
+}
+
+fn entry_hash(state: &State, index: u64) -> [u64; 4] {
+    let entry = state.entry(index);
+    let mut fields = Fields::new("entry");
+    fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
+    fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
+    fields.lanes()
+}
+
+/// Sum modulo 2^64 in each of four lanes.
+fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
+    rows.fold([0; 4], |total, row| std::array::from_fn(|lane| total[lane].wrapping_add(row[lane])))
+}
+
+/// Fields fed to a hash, each so that no two different sequences look the same.
+struct Fields(blake3::Hasher);
+
+impl Fields {
+    fn new(domain: &str) -> Self {
+        let mut fields = Self(blake3::Hasher::new());
+        fields.text(domain);
+        fields
+    }
+
+    fn number(&mut self, value: impl Into<u64>) -> &mut Self {
+        self.0.update(&value.into().to_le_bytes());
+        self
+    }
+
+    fn signed(&mut self, value: i64) -> &mut Self {
+        self.0.update(&value.to_le_bytes());
+        self
+    }
+
+    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.0.update(value);
+        self
+    }
+
+    fn text(&mut self, value: &str) -> &mut Self {
+        self.number(value.len() as u64).bytes(value.as_bytes())
+    }
+
+    fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+
+    fn lanes(&self) -> [u64; 4] {
+        let Digest(bytes) = self.finish();
+        std::array::from_fn(|lane| u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes")))
+    }
+}

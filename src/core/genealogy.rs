@@ -1,0 +1,390 @@
+//! One tree over the arena: links between members, and counts along them.
+//!
+//! The same structure serves the sponsor tree and the placement tree. Members are attached in join order below members that are there
+//! already, and stay where they are. Counting is optional, since a plan may not need it for the sponsor tree.
+//!
+//! What a signup touches is arranged by *family*: the children of one parent. All of them have the same ancestors, so the chain of
+//! the nearest sixteen is stored once, with the family, as family numbers; and what is counted for an ancestor stands in one 64-byte line
+//! of its own family. So a signup reads one line (the chain) and then changes up to fifteen lines that do not depend on each other.
+
+use super::{
+    column::{Column, Freeze, freeze_fields},
+    tour::Tour,
+    types::{LEVELS_MAX, MemberIx, NONE},
+};
+
+/// Ancestors in a chain: one more than the levels counted, so that a walk beyond them goes on from the last.
+const CHAIN: usize = 16;
+/// In a tally: the downline, exact as long as it is below the cap of `Watch`, else the cap.
+const NEAR: usize = 0;
+
+/// A member's place among its relatives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub parent: u32,
+    /// Position among the slots of the parent; recruit number in the sponsor tree.
+    pub slot: u32,
+    /// 1 for a root.
+    pub level: u32,
+    pub first_child: u32,
+    pub last_child: u32,
+    /// The sibling in the next taken slot.
+    pub next_sibling: u32,
+    pub children: u32,
+    /// The family of this member's children.
+    family: u32,
+}
+
+const _: () = assert!(size_of::<Link>() == 32);
+const NO_LINK: Link =
+    Link { parent: NONE, slot: 0, level: 1, first_child: NONE, last_child: NONE, next_sibling: NONE, children: 0, family: NONE };
+
+/// Counts at which somebody looks at an ancestor again (rank minima).
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Watch {
+    /// Downline counts up to the largest of these are kept at hand. Ascending.
+    pub downline: Vec<u32>,
+    /// Per level from 1; 0 for a level nobody looks at.
+    pub levels: [u32; LEVELS_MAX + 1],
+}
+
+impl Watch {
+    fn near_cap(&self) -> u32 {
+        self.downline.last().copied().unwrap_or(0)
+    }
+}
+
+pub(crate) struct Genealogy {
+    links: Column<Link>,
+    counts: Option<Counts>,
+}
+
+/// What is counted along one tree.
+struct Counts {
+    tour: Tour,
+    /// Of each family, the families of its parent's ancestors: its own first, nearest next.
+    chains: Column<[u32; CHAIN]>,
+    /// Of each family, what its parent has below: the near downline, then levels 1 to 15.
+    tallies: Column<[u32; CHAIN]>,
+    /// The parent.
+    owners: Column<u32>,
+}
+
+freeze_fields!(Genealogy { links, counts });
+freeze_fields!(Counts { tour, chains, tallies, owners });
+
+impl Freeze for Option<Counts> {
+    fn freeze(&mut self) {
+        self.iter_mut().for_each(Freeze::freeze);
+    }
+    fn thaw(&mut self) {
+        self.iter_mut().for_each(Freeze::thaw);
+    }
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.as_ref().is_none_or(|counts| counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy()))))
+    }
+}
+
+impl Genealogy {
+    pub fn new(counted: bool) -> Self {
+        Self { links: Column::new(NO_LINK), counts: counted.then(|| Counts::with_tour(Tour::new())) }
+    }
+
+    /// What a frozen copy starts from.
+    pub fn empty_copy() -> Self {
+        Self { links: Column::new(NO_LINK), counts: None }
+    }
+
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    pub fn link(&self, member: MemberIx) -> &Link {
+        self.links.get(member.at())
+    }
+
+    pub fn is_counted(&self) -> bool {
+        self.counts.is_some()
+    }
+
+    /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts that reached a watched
+    /// number are added to `reached`, nearest first. O(log n), plus the ancestors whose downline is below the highest watched one.
+    pub fn attach(&mut self, place: Option<(MemberIx, u32)>, watch: &Watch, reached: &mut Vec<MemberIx>) {
+        let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
+        let Some((parent, slot)) = place else {
+            self.links.push(NO_LINK);
+            self.counts.iter_mut().for_each(|counts| counts.tour.push(member, None));
+            return;
+        };
+        let level = self.link(parent).level + 1;
+        self.links.push(Link { parent: parent.0, slot, level, ..NO_LINK });
+        self.link_child(parent, member, slot);
+        if let Some(counts) = &mut self.counts {
+            counts.tour.push(member, Some(parent));
+            counts.found_family(&mut self.links, parent);
+            counts.count(self.links.get(parent.at()).family, watch, reached);
+        }
+    }
+
+    /// Enters `member` among the children of `parent`, which stand in slot order.
+    fn link_child(&mut self, parent: MemberIx, member: MemberIx, slot: u32) {
+        let above = self.links.get_mut(parent.at());
+        above.children += 1;
+        if above.first_child == NONE {
+            above.first_child = member.0;
+            above.last_child = member.0;
+            return;
+        }
+        let (first, last) = (above.first_child, above.last_child);
+        if self.links.get(last as usize).slot < slot {
+            self.links.get_mut(last as usize).next_sibling = member.0;
+            self.links.get_mut(parent.at()).last_child = member.0;
+        } else if slot < self.links.get(first as usize).slot {
+            self.links.get_mut(member.at()).next_sibling = first;
+            self.links.get_mut(parent.at()).first_child = member.0;
+        } else {
+            let before = self.children(parent).take_while(|child| self.link(*child).slot < slot).last();
+            let before = before.expect("the first child's slot is smaller").at();
+            let after = self.links.get(before).next_sibling;
+            debug_assert!(self.links.get(after as usize).slot != slot, "the slot was free");
+            self.links.get_mut(member.at()).next_sibling = after;
+            self.links.get_mut(before).next_sibling = member.0;
+        }
+    }
+
+    /// Children in slot order.
+    pub fn children(&self, member: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        let first = MemberIx::from_column(self.link(member).first_child);
+        std::iter::successors(first, |child| MemberIx::from_column(self.link(*child).next_sibling))
+    }
+
+    /// Parent first, up to the root.
+    pub fn upline(&self, member: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        let parent = MemberIx::from_column(self.link(member).parent);
+        std::iter::successors(parent, |above| MemberIx::from_column(self.link(*above).parent))
+    }
+
+    /// The nearest ancestors, parent first, at most `LEVELS_MAX + 1`: from the chain where there is one.
+    pub fn near_upline(&self, member: MemberIx) -> NearUpline {
+        let mut near = NearUpline { members: [MemberIx(NONE); CHAIN], len: 0 };
+        let Some(parent) = MemberIx::from_column(self.link(member).parent) else { return near };
+        if let Some(counts) = &self.counts {
+            for family in counts.chains.get(self.link(parent).family as usize) {
+                if *family == NONE {
+                    break;
+                }
+                near.add(MemberIx(*counts.owners.get(*family as usize)));
+            }
+        } else {
+            self.upline(member).take(CHAIN).for_each(|above| near.add(above));
+        }
+        near
+    }
+
+    /// Head-counts of levels 1 to 15. `None` where the tree is not counted.
+    pub fn levels(&self, member: MemberIx) -> Option<[u32; LEVELS_MAX]> {
+        let counts = self.counts.as_ref()?;
+        let mut levels = [0; LEVELS_MAX];
+        if let Some(tally) = counts.tally(self.link(member)) {
+            levels.copy_from_slice(&tally[1..]);
+        }
+        Some(levels)
+    }
+
+    /// The whole downline, or any number from `near_cap` up where it is not smaller: what a rank needs to know, in O(1).
+    pub fn near_downline(&self, member: MemberIx) -> Option<u32> {
+        Some(self.counts.as_ref()?.tally(self.link(member)).map_or(0, |tally| tally[NEAR]))
+    }
+
+    /// The whole downline. `None` where the tree is not counted. O(log n).
+    pub fn downline(&self, member: MemberIx) -> Option<u32> {
+        let counts = self.counts.as_ref()?;
+        if self.link(member).first_child == NONE { Some(0) } else { Some(counts.tour.downline(member)) }
+    }
+
+    /// Whether `ancestor` is above `member`. O(log n), or O(distance) where the tree is not counted.
+    pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
+        if self.link(member).level <= self.link(ancestor).level {
+            return false;
+        }
+        match &self.counts {
+            Some(counts) => counts.tour.is_ancestor(ancestor, member),
+            None => {
+                let distance = self.link(member).level - self.link(ancestor).level;
+                self.upline(member).nth(distance as usize - 1) == Some(ancestor)
+            }
+        }
+    }
+
+    /// The next of `top`'s descendants below index `before`, after `after` in preorder, siblings in slot order. Where it climbs, it
+    /// climbs what the walk came down, so a whole walk is linear.
+    pub fn preorder_next(&self, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
+        let seen = |mut candidate: u32, link_of: &dyn Fn(u32) -> u32| {
+            while candidate != NONE && before <= candidate {
+                candidate = link_of(candidate);
+            }
+            MemberIx::from_column(candidate)
+        };
+        let next_sibling = |member: u32| self.links.get(member as usize).next_sibling;
+        if let Some(child) = seen(self.link(after).first_child, &next_sibling) {
+            return Some(child);
+        }
+        let mut at = after;
+        while at != top {
+            if let Some(sibling) = seen(self.link(at).next_sibling, &next_sibling) {
+                return Some(sibling);
+            }
+            at = MemberIx::from_column(self.link(at).parent)?;
+        }
+        None
+    }
+
+    /// Head-counts of levels `LEVELS_MAX + 1 ..= deepest` below a member, by a scan of its downline. Only where counted.
+    pub fn deep_levels(&self, member: MemberIx, deepest: usize) -> Vec<u32> {
+        let mut deep = Vec::new();
+        let top = self.link(member).level;
+        let mut at = member;
+        while let Some(next) = self.preorder_next(member, at, NONE) {
+            let depth = (self.link(next).level - top) as usize;
+            if LEVELS_MAX < depth && depth <= deepest {
+                let place = depth - LEVELS_MAX - 1;
+                if deep.len() <= place {
+                    deep.resize(place + 1, 0);
+                }
+                deep[place] += 1;
+            }
+            at = next;
+        }
+        deep
+    }
+
+    /// Starts or stops counting this tree. O(n log n) to start.
+    pub fn set_counted(&mut self, counted: bool, watch: &Watch) {
+        if counted == self.is_counted() {
+            return;
+        }
+        let mut rebuilt = Genealogy::new(counted);
+        for link in self.links.iter() {
+            let place = MemberIx::from_column(link.parent).map(|parent| (parent, link.slot));
+            rebuilt.attach(place, watch, &mut Vec::new());
+        }
+        self.counts = rebuilt.counts;
+        for (member, link) in rebuilt.links.iter().enumerate() {
+            self.links.get_mut(member).family = link.family;
+        }
+    }
+
+    /// Sets the near downlines from exact ones, after the watched numbers changed. `sizes` holds each member's downline.
+    pub fn rewatch(&mut self, watch: &Watch, sizes: &[u32]) {
+        let Some(counts) = &mut self.counts else { return };
+        for (family, owner) in counts.owners.iter().enumerate() {
+            let near = sizes[*owner as usize].min(watch.near_cap());
+            if counts.tallies.get(family)[NEAR] != near {
+                counts.tallies.get_mut(family)[NEAR] = near;
+            }
+        }
+    }
+
+    /// Bytes held: links, then counts.
+    pub fn bytes(&self) -> (usize, usize) {
+        let counts = self
+            .counts
+            .as_ref()
+            .map_or(0, |counts| counts.tour.bytes() + counts.chains.bytes() + counts.tallies.bytes() + counts.owners.bytes());
+        (self.links.bytes(), counts)
+    }
+}
+
+/// Up to sixteen ancestors, parent first.
+pub(crate) struct NearUpline {
+    members: [MemberIx; CHAIN],
+    len: usize,
+}
+
+impl NearUpline {
+    fn add(&mut self, member: MemberIx) {
+        self.members[self.len] = member;
+        self.len += 1;
+    }
+
+    pub fn as_slice(&self) -> &[MemberIx] {
+        &self.members[..self.len]
+    }
+}
+
+impl Counts {
+    fn with_tour(tour: Tour) -> Self {
+        Self { tour, chains: Column::new([NONE; CHAIN]), tallies: Column::new([0; CHAIN]), owners: Column::new(NONE) }
+    }
+
+    fn tally(&self, link: &Link) -> Option<&[u32; CHAIN]> {
+        (link.family != NONE).then(|| self.tallies.get(link.family as usize))
+    }
+
+    /// Gives `parent` a family if this is its first child.
+    fn found_family(&mut self, links: &mut Column<Link>, parent: MemberIx) {
+        let link = links.get(parent.at());
+        if link.family != NONE {
+            return;
+        }
+        let family = u32::try_from(self.owners.len()).expect("fewer families than members");
+        let mut chain = [NONE; CHAIN];
+        chain[0] = family;
+        if link.parent != NONE {
+            let above = self.chains.get(links.get(link.parent as usize).family as usize);
+            chain[1..].copy_from_slice(&above[..CHAIN - 1]);
+        }
+        self.chains.push(chain);
+        self.tallies.push([0; CHAIN]);
+        self.owners.push(parent.0);
+        links.get_mut(parent.at()).family = family;
+    }
+
+    /// Counts a new member of `family` for all its ancestors that keep a count of it.
+    fn count(&mut self, family: u32, watch: &Watch, reached: &mut Vec<MemberIx>) {
+        let cap = watch.near_cap();
+        let mut chain = *self.chains.get(family as usize);
+        let mut still_near = true;
+        for (above, family) in chain.iter().enumerate() {
+            let level = above + 1;
+            if *family == NONE {
+                return;
+            }
+            if LEVELS_MAX < level && !still_near {
+                return;
+            }
+            let tally = self.tallies.get_mut(*family as usize);
+            let mut marked = false;
+            if level <= LEVELS_MAX {
+                tally[level] += 1;
+                marked = tally[level] == watch.levels[level];
+            }
+            still_near = still_near && tally[NEAR] < cap;
+            if still_near {
+                tally[NEAR] += 1;
+                marked |= watch.downline.contains(&tally[NEAR]);
+            }
+            if marked {
+                reached.push(MemberIx(*self.owners.get(*family as usize)));
+            }
+        }
+        // Downlines strictly grow going up: once one has passed the cap, all above have.
+        while still_near {
+            let last = chain[CHAIN - 1];
+            chain = *self.chains.get(last as usize);
+            for family in &chain[1..] {
+                if *family == NONE {
+                    return;
+                }
+                let tally = self.tallies.get_mut(*family as usize);
+                if cap <= tally[NEAR] {
+                    return;
+                }
+                tally[NEAR] += 1;
+                if watch.downline.contains(&tally[NEAR]) {
+                    reached.push(MemberIx(*self.owners.get(*family as usize)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is stored of a member beside its place in the trees.
+
+use super::{
+    column::{Column, freeze_fields},
+    command::{PlacementRequest, Register},
+    types::{MemberId, MemberIx, NONE, Role, Status, Timestamp},
+};
+
+/// Bits of `flags`, as they are on disk (`snapshots/README.md`).
+const STATUS_BITS: u32 = 0b11;
+const ROLE_SHIFT: u32 = 2;
+const ROLE_BITS: u32 = 0b11 << ROLE_SHIFT;
+/// How placement was asked for: 0 the plan's default, 1..=15 the code of a rule, 16 parent and slot named.
+const REQUEST_SHIFT: u32 = 4;
+const REQUEST_STRATEGIC: u32 = 16;
+/// The join time was given, not taken from the log.
+const JOINED_AT_GIVEN: u32 = 1 << 9;
+/// One bit per trigger kind: paid with `once`.
+const ONCE_SHIFT: u32 = 16;
+/// Trigger kinds that have a bit.
+pub(crate) const ONCE_KINDS: usize = 16;
+/// All bits in use.
+pub(crate) const FLAG_BITS: u32 = STATUS_BITS | ROLE_BITS | 0b1_1111 << REQUEST_SHIFT | JOINED_AT_GIVEN | 0xffff << ONCE_SHIFT;
+
+/// Rank columns of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ranks {
+    pub paid_as: u16,
+    pub lifetime: u16,
+}
+
+pub(crate) struct Members {
+    ids: Column<MemberId>,
+    joined_at: Column<Timestamp>,
+    flags: Column<u32>,
+    ranks: Column<Ranks>,
+    /// Newest ledger entry received.
+    newest_entry: Column<u32>,
+}
+
+freeze_fields!(Members { ids, joined_at, flags, ranks, newest_entry });
+
+/// The flags of a new member.
+pub(crate) fn flags_of(register: &Register) -> u32 {
+    let request = match register.placement {
+        PlacementRequest::PlanDefault => 0,
+        PlacementRequest::Rule(rule) => rule as u32,
+        PlacementRequest::Slot { .. } => REQUEST_STRATEGIC,
+    };
+    let given = if register.joined_at.is_some() { JOINED_AT_GIVEN } else { 0 };
+    Status::Active as u32 | (register.role as u32) << ROLE_SHIFT | request << REQUEST_SHIFT | given
+}
+
+impl Members {
+    pub fn new() -> Self {
+        Self {
+            ids: Column::new(MemberId([0; 16])),
+            joined_at: Column::new(Timestamp(0)),
+            flags: Column::new(0),
+            ranks: Column::new(Ranks { paid_as: 0, lifetime: 0 }),
+            newest_entry: Column::new(NONE),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn push(&mut self, id: MemberId, joined_at: Timestamp, flags: u32, ranks: Ranks) {
+        self.ids.push(id);
+        self.joined_at.push(joined_at);
+        self.flags.push(flags);
+        self.ranks.push(ranks);
+        self.newest_entry.push(NONE);
+    }
+
+    pub fn id(&self, member: MemberIx) -> &MemberId {
+        self.ids.get(member.at())
+    }
+
+    pub fn joined_at(&self, member: MemberIx) -> Timestamp {
+        *self.joined_at.get(member.at())
+    }
+
+    pub fn flags(&self, member: MemberIx) -> u32 {
+        *self.flags.get(member.at())
+    }
+
+    pub fn status(&self, member: MemberIx) -> Status {
+        status_in(self.flags(member)).expect("flags are checked where they enter")
+    }
+
+    pub fn role(&self, member: MemberIx) -> Role {
+        role_in(self.flags(member)).expect("flags are checked where they enter")
+    }
+
+    pub fn ranks(&self, member: MemberIx) -> Ranks {
+        *self.ranks.get(member.at())
+    }
+
+    pub fn newest_entry(&self, member: MemberIx) -> Option<u32> {
+        let entry = *self.newest_entry.get(member.at());
+        (entry != NONE).then_some(entry)
+    }
+
+    pub fn paid_once(&self, member: MemberIx, kind: usize) -> bool {
+        self.flags(member) >> ONCE_SHIFT & 1 << kind != 0
+    }
+
+    pub fn set_status(&mut self, member: MemberIx, status: Status) {
+        let flags = self.flags.get_mut(member.at());
+        *flags = *flags & !STATUS_BITS | status as u32;
+    }
+
+    pub fn set_role(&mut self, member: MemberIx, role: Role) {
+        let flags = self.flags.get_mut(member.at());
+        *flags = *flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT;
+    }
+
+    pub fn set_paid_once(&mut self, member: MemberIx, kind: usize) {
+        debug_assert!(kind < ONCE_KINDS);
+        *self.flags.get_mut(member.at()) |= 1 << kind << ONCE_SHIFT;
+    }
+
+    pub fn set_ranks(&mut self, member: MemberIx, ranks: Ranks) {
+        *self.ranks.get_mut(member.at()) = ranks;
+    }
+
+    pub fn set_newest_entry(&mut self, member: MemberIx, entry: u32) {
+        *self.newest_entry.get_mut(member.at()) = entry;
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.ids.bytes() + self.joined_at.bytes() + self.flags.bytes() + self.ranks.bytes() + self.newest_entry.bytes()
+    }
+}
+
+/// The status in flags from outside; `None` when there is no such status.
+pub(crate) fn status_in(flags: u32) -> Option<Status> {
+    Status::from_code(u8::try_from(flags & STATUS_BITS).expect("two bits"))
+}
+
+/// The role in flags from outside; `None` when there is no such role.
+pub(crate) fn role_in(flags: u32) -> Option<Role> {
+    Role::from_code(u8::try_from((flags & ROLE_BITS) >> ROLE_SHIFT).expect("two bits"))
+}

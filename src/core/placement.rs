@@ -1,0 +1,341 @@
+//! Where a new member goes: the placement rules, each in at most the depth of the slot it finds.
+//!
+//! A search through the sponsor's downline is what made the services we replace slow. Instead each member carries what its plan's rules
+//! need to be sent the right way: how far below the nearest free slot is (breadth first), where its leg ends (power leg,
+//! outside), whose turn it is (round robin). Only what an allowed rule needs is kept. Definitions: `PlacementRule`.
+
+use super::{
+    column::{Column, Freeze, freeze_fields},
+    genealogy::Genealogy,
+    plan::{Placement, PlacementRule},
+    types::{MemberIx, NONE},
+};
+
+/// A parent and a slot under it.
+pub(crate) type Spot = (MemberIx, u32);
+
+/// Per member: levels down to the nearest member with a free slot, then (for breadth first by slot) the smallest number of a
+/// free slot there. Ordered as one number. A member's own free slot counts as level 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct OpenKey(u32);
+
+impl OpenKey {
+    fn here(slot: u32) -> Self {
+        Self(slot)
+    }
+
+    fn one_level_down(self) -> Self {
+        Self(self.0 + (1 << 16))
+    }
+
+    fn distance(self) -> u32 {
+        self.0 >> 16
+    }
+}
+
+pub(crate) struct SlotFinder {
+    open: Option<Column<OpenKey>>,
+    power: Option<Spines>,
+    left: Option<Spines>,
+    right: Option<Spines>,
+    turns: Option<Column<u16>>,
+}
+
+freeze_fields!(SlotFinder { open, power, left, right, turns });
+
+impl SlotFinder {
+    /// What the rules of `placement` need.
+    pub fn new(placement: &Placement) -> Self {
+        use PlacementRule as Rule;
+        let uses = |rules: &[Rule]| placement.any_rule(|rule| rules.contains(&effective(placement, rule)));
+        let open = [
+            Rule::BreadthFirst,
+            Rule::BreadthFirstBySlot,
+            Rule::WeakLegEven,
+            Rule::StrongLegEven,
+            Rule::EvenFill,
+            Rule::LeftEven,
+            Rule::RightEven,
+        ];
+        let outside = [Rule::WeakLegOutside, Rule::StrongLegOutside];
+        Self {
+            open: uses(&open).then(|| Column::new(OpenKey(0))),
+            power: uses(&[Rule::PowerLeg]).then(Spines::new),
+            left: (uses(&[Rule::Left]) || uses(&outside)).then(Spines::new),
+            right: (uses(&[Rule::Right]) || uses(&outside)).then(Spines::new),
+            turns: uses(&[Rule::RoundRobin]).then(|| Column::new(0)),
+        }
+    }
+
+    /// Where `rule`, which the plan allows, puts the next member sponsored by `sponsor`.
+    pub fn find(&self, tree: &Genealogy, placement: &Placement, sponsor: MemberIx, rule: PlacementRule) -> Spot {
+        use PlacementRule as Rule;
+        let Some(width) = placement.width.map(u32::from) else { return (sponsor, tree.link(sponsor).children) };
+        let leg = |slot: u32, fill: Fill| match child_in(tree, sponsor, slot) {
+            Some(child) => self.fill(tree, child, slot, fill),
+            None => (sponsor, slot),
+        };
+        match effective(placement, rule) {
+            Rule::BreadthFirst | Rule::EvenFill => self.breadth_first(tree, sponsor, false),
+            Rule::BreadthFirstBySlot => self.breadth_first(tree, sponsor, true),
+            Rule::Balanced => balanced(tree, width, sponsor),
+            Rule::RoundRobin => self.round_robin(tree, width, sponsor),
+            Rule::PowerLeg => {
+                let end = self.power.as_ref().expect("kept for power leg").end(sponsor);
+                (end, lowest_free(tree, end))
+            }
+            Rule::Unilevel => unreachable!("a plan with a width does not allow unilevel"),
+            Rule::Left => self.outside(sponsor, 0),
+            Rule::Right => self.outside(sponsor, 1),
+            Rule::WeakLegOutside => leg(weak_leg(tree, sponsor), Fill::Outside),
+            Rule::WeakLegEven => leg(weak_leg(tree, sponsor), Fill::Even),
+            Rule::StrongLegOutside => leg(strong_leg(tree, sponsor), Fill::Outside),
+            Rule::StrongLegEven => leg(strong_leg(tree, sponsor), Fill::Even),
+            Rule::LeftEven => leg(0, Fill::Even),
+            Rule::RightEven => leg(1, Fill::Even),
+        }
+    }
+
+    /// Takes note of the member that was just attached to `tree`.
+    pub fn attached(&mut self, tree: &Genealogy, placement: &Placement, member: MemberIx) {
+        self.open.iter_mut().for_each(|open| open.push(OpenKey::here(0)));
+        self.turns.iter_mut().for_each(|turns| turns.push(0));
+        for spines in [&mut self.power, &mut self.left, &mut self.right].into_iter().flatten() {
+            spines.push(member);
+        }
+        let link = tree.link(member);
+        let (Some(parent), Some(width)) = (MemberIx::from_column(link.parent), placement.width) else { return };
+        let full = tree.link(parent).children == u32::from(width);
+        if let (true, Some(power)) = (full, &mut self.power) {
+            power.join(parent, MemberIx(tree.link(parent).first_child));
+        }
+        if let (0, Some(left)) = (link.slot, &mut self.left) {
+            left.join(parent, member);
+        }
+        if let (1, Some(right)) = (link.slot, &mut self.right) {
+            right.join(parent, member);
+        }
+        let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);
+        self.update_open(tree, u32::from(width), parent, by_slot);
+    }
+
+    /// Advances the turn of each member that the spill from `sponsor` down to `parent` passed.
+    pub fn spilled(&mut self, tree: &Genealogy, placement: &Placement, sponsor: MemberIx, parent: MemberIx) {
+        let (Some(turns), Some(width)) = (&mut self.turns, placement.width) else { return };
+        if sponsor == parent {
+            return;
+        }
+        for passed in tree.upline(parent) {
+            let turn = turns.get_mut(passed.at());
+            *turn = (*turn + 1) % width;
+            if passed == sponsor {
+                return;
+            }
+        }
+    }
+
+    pub fn turn(&self, member: MemberIx) -> u16 {
+        self.turns.as_ref().map_or(0, |turns| *turns.get(member.at()))
+    }
+
+    /// Sets a turn read from an image. False when the plan has no turns, or none such.
+    pub fn set_turn(&mut self, placement: &Placement, member: MemberIx, turn: u16) -> bool {
+        match &mut self.turns {
+            Some(turns) if placement.width.is_some_and(|width| turn < width) => {
+                *turns.get_mut(member.at()) = turn;
+                true
+            }
+            _ => turn == 0,
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let spines = [&self.power, &self.left, &self.right].into_iter().flatten().map(|spines| spines.sets.bytes()).sum::<usize>();
+        self.open.as_ref().map_or(0, Column::bytes) + spines + self.turns.as_ref().map_or(0, Column::bytes)
+    }
+
+    fn fill(&self, tree: &Genealogy, child: MemberIx, slot: u32, fill: Fill) -> Spot {
+        match fill {
+            Fill::Outside => self.outside(child, slot),
+            Fill::Even => self.breadth_first(tree, child, false),
+        }
+    }
+
+    /// The end of the spine through `member` of children in `slot` 0 or 1.
+    fn outside(&self, member: MemberIx, slot: u32) -> Spot {
+        let spines = if slot == 0 { &self.left } else { &self.right };
+        (spines.as_ref().expect("kept for outside rules").end(member), slot)
+    }
+
+    fn breadth_first(&self, tree: &Genealogy, sponsor: MemberIx, by_slot: bool) -> Spot {
+        let open = self.open.as_ref().expect("kept for breadth first");
+        let mut at = sponsor;
+        let mut key = *open.get(at.at());
+        while 0 < key.distance() {
+            let leads_there = |child: &MemberIx| {
+                let below = open.get(child.at()).one_level_down();
+                if by_slot { below == key } else { below.distance() == key.distance() }
+            };
+            at = tree.children(at).find(leads_there).expect("a full member's key is one of its children's");
+            key = *open.get(at.at());
+        }
+        (at, lowest_free(tree, at))
+    }
+
+    fn round_robin(&self, tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
+        let turns = self.turns.as_ref().expect("kept for round robin");
+        let mut at = sponsor;
+        while tree.link(at).children == width {
+            let turn = u32::from(*turns.get(at.at()));
+            at = child_in(tree, at, turn).expect("a full member has a child in each slot");
+        }
+        (at, lowest_free(tree, at))
+    }
+
+    /// Recomputes the keys of `member` and of those above it that change.
+    fn update_open(&mut self, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) {
+        let Some(open) = &mut self.open else { return };
+        let mut at = member;
+        loop {
+            let key = if tree.link(at).children < width {
+                OpenKey::here(if by_slot { lowest_free(tree, at) } else { 0 })
+            } else {
+                let below = tree.children(at).map(|child| *open.get(child.at())).min();
+                below.expect("a full member has children").one_level_down()
+            };
+            if *open.get(at.at()) == key {
+                return;
+            }
+            *open.get_mut(at.at()) = key;
+            let Some(parent) = MemberIx::from_column(tree.link(at).parent) else { return };
+            if tree.link(parent).children < width {
+                return;
+            }
+            at = parent;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Fill {
+    Outside,
+    Even,
+}
+
+/// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound there.
+fn effective(placement: &Placement, rule: PlacementRule) -> PlacementRule {
+    if placement.width == Some(1) { PlacementRule::PowerLeg } else { rule }
+}
+
+/// The child in a slot. O(width).
+pub(crate) fn child_in(tree: &Genealogy, parent: MemberIx, slot: u32) -> Option<MemberIx> {
+    let last = MemberIx::from_column(tree.link(parent).last_child)?;
+    if tree.link(last).slot <= slot {
+        return (tree.link(last).slot == slot).then_some(last);
+    }
+    tree.children(parent).find(|child| slot <= tree.link(*child).slot).filter(|child| tree.link(*child).slot == slot)
+}
+
+/// The lowest slot without a child. O(1) without gaps, else O(width).
+fn lowest_free(tree: &Genealogy, parent: MemberIx) -> u32 {
+    let link = tree.link(parent);
+    let Some(last) = MemberIx::from_column(link.last_child) else { return 0 };
+    if tree.link(last).slot + 1 == link.children {
+        return link.children;
+    }
+    let taken_in_order = tree.children(parent).zip(0..).take_while(|(child, slot)| tree.link(*child).slot == *slot);
+    u32::try_from(taken_in_order.count()).expect("at most the width")
+}
+
+fn balanced(tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
+    let mut at = sponsor;
+    while tree.link(at).children == width {
+        // `min_by_key` returns the first of equals: the lowest slot.
+        at = tree.children(at).min_by_key(|child| downline(tree, *child)).expect("a full member has children");
+    }
+    (at, lowest_free(tree, at))
+}
+
+fn downline(tree: &Genealogy, member: MemberIx) -> u32 {
+    tree.downline(member).expect("the placement tree is counted")
+}
+
+fn leg_sizes(tree: &Genealogy, sponsor: MemberIx) -> [u32; 2] {
+    [0, 1].map(|slot| child_in(tree, sponsor, slot).map_or(0, |child| 1 + downline(tree, child)))
+}
+
+fn weak_leg(tree: &Genealogy, sponsor: MemberIx) -> u32 {
+    let [left, right] = leg_sizes(tree, sponsor);
+    u32::from(right < left)
+}
+
+fn strong_leg(tree: &Genealogy, sponsor: MemberIx) -> u32 {
+    let [left, right] = leg_sizes(tree, sponsor);
+    u32::from(left < right)
+}
+
+/// Spines: runs of members each of which passes a newcomer on to the next, with the end known from anywhere in O(log n).
+///
+/// Union-find by size without path compression, so that looking changes nothing. Members never leave, so runs only grow together.
+struct Spines {
+    sets: Column<SpineSet>,
+}
+
+freeze_fields!(Spines { sets });
+
+#[derive(Clone, Copy)]
+struct SpineSet {
+    /// Towards the set's representative; itself there.
+    up: u32,
+    /// At the representative: members in the set.
+    size: u32,
+    /// At the representative: the last member of the run.
+    end: u32,
+}
+
+impl Spines {
+    fn new() -> Self {
+        Self { sets: Column::new(SpineSet { up: NONE, size: 0, end: NONE }) }
+    }
+
+    fn push(&mut self, member: MemberIx) {
+        self.sets.push(SpineSet { up: member.0, size: 1, end: member.0 });
+    }
+
+    fn representative(&self, member: MemberIx) -> usize {
+        let mut at = member.at();
+        while self.sets.get(at).up as usize != at {
+            at = self.sets.get(at).up as usize;
+        }
+        at
+    }
+
+    fn end(&self, member: MemberIx) -> MemberIx {
+        MemberIx(self.sets.get(self.representative(member)).end)
+    }
+
+    /// From now on `member`, the end of its run, passes newcomers on to `next`.
+    fn join(&mut self, member: MemberIx, next: MemberIx) {
+        let (upper, lower) = (self.representative(member), self.representative(next));
+        debug_assert_eq!(self.sets.get(upper).end, member.0);
+        let end = self.sets.get(lower).end;
+        let size = self.sets.get(upper).size + self.sets.get(lower).size;
+        let (top, below) = if self.sets.get(upper).size < self.sets.get(lower).size { (lower, upper) } else { (upper, lower) };
+        self.sets.get_mut(below).up = u32::try_from(top).expect("a member index");
+        let representative = self.sets.get_mut(top);
+        representative.size = size;
+        representative.end = end;
+    }
+}
+
+impl Freeze for Option<Spines> {
+    fn freeze(&mut self) {
+        self.iter_mut().for_each(Freeze::freeze);
+    }
+    fn thaw(&mut self) {
+        self.iter_mut().for_each(Freeze::thaw);
+    }
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.as_ref().is_none_or(|spines| spines.copy_step(copy.get_or_insert_with(Spines::new)))
+    }
+}

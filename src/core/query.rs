@@ -1,0 +1,262 @@
+//! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n) unless it says otherwise.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP},
+    command::Rejection,
+    ledger::Entry,
+    placement::Spot,
+    plan::{KIND_REGISTRATION, PlacementRule, Plan},
+    rank::{self, NextRank},
+    state::{Directory, State},
+    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+};
+
+/// One member, as stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    pub index: MemberIx,
+    pub id: MemberId,
+    pub sponsor: Option<MemberIx>,
+    pub parent: Option<MemberIx>,
+    /// Slot under the parent, from 0; 0 for a root.
+    pub slot: u32,
+    /// Level in the placement tree; 1 for a root.
+    pub level: u32,
+    /// Level in the sponsor tree; 1 for a root.
+    pub sponsor_level: u32,
+    pub joined_at: Timestamp,
+    pub status: Status,
+    pub role: Role,
+}
+
+/// A member's rank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RankView {
+    /// In force now; 0 is "no rank".
+    pub paid_as: u16,
+    /// Best ever.
+    pub lifetime: u16,
+    /// What the next rank asks for; `None` at the top.
+    pub next: Option<NextRank>,
+}
+
+/// Bytes held by the parts of a state, in the order of its members' life: what the memory report shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryUse {
+    pub members: usize,
+    pub links: usize,
+    pub counts: usize,
+    pub slots: usize,
+    pub codes: usize,
+    pub ledger: usize,
+}
+
+impl State {
+    /// Commands applied so far.
+    pub fn lsn(&self) -> u64 {
+        self.scalars.lsn
+    }
+
+    /// Log time of the last command.
+    pub fn time(&self) -> Timestamp {
+        self.scalars.time
+    }
+
+    /// Rolling hash over all outcomes.
+    pub fn outcome_hash(&self) -> u64 {
+        self.scalars.outcome_hash
+    }
+
+    /// Members; their indexes are `0..len`.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.scalars.plan
+    }
+
+    /// How often a plan was activated, the first included.
+    pub fn plan_version(&self) -> u32 {
+        self.scalars.plan_version
+    }
+
+    /// Deepest level of the placement tree; 0 when empty.
+    pub fn depth(&self) -> u32 {
+        self.scalars.depth
+    }
+
+    /// Members by paid-as rank; ranks nobody ever held may be missing at the end.
+    pub fn rank_distribution(&self) -> &[u64] {
+        &self.scalars.rank_distribution
+    }
+
+    /// Levels withheld so far because their receiver may not earn, and what they would have been paid.
+    pub fn breakage(&self) -> (u64, Money) {
+        (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
+    }
+
+    /// By outside id, among the members there are.
+    pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
+        directory.member(id).filter(|member| member.0 < self.len())
+    }
+
+    /// By referral code, generated ones included.
+    pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
+        self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+    }
+
+    /// A member's columns.
+    pub fn member(&self, index: MemberIx) -> Member {
+        let placement = self.placement.link(index);
+        let sponsor = self.tree(Tree::Sponsor).link(index);
+        Member {
+            index,
+            id: *self.members.id(index),
+            sponsor: MemberIx::from_column(sponsor.parent),
+            parent: MemberIx::from_column(placement.parent),
+            slot: placement.slot,
+            level: placement.level,
+            sponsor_level: sponsor.level,
+            joined_at: self.members.joined_at(index),
+            status: self.members.status(index),
+            role: self.members.role(index),
+        }
+    }
+
+    /// A member's referral code.
+    pub fn code(&self, index: MemberIx) -> Code {
+        self.codes.of(self.scalars.code_key, index)
+    }
+
+    /// Children in a tree.
+    pub fn direct(&self, tree: Tree, index: MemberIx) -> u32 {
+        self.tree(tree).link(index).children
+    }
+
+    /// The whole downline; `None` where the plan does not count this tree. O(log n) at any depth.
+    pub fn downline(&self, tree: Tree, index: MemberIx) -> Option<u32> {
+        self.tree(tree).downline(index)
+    }
+
+    /// Head-counts of levels 1 to 15, those above the plan's cap 0; `None` where the plan does not count this tree.
+    pub fn levels(&self, tree: Tree, index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
+        let mut levels = self.tree(tree).levels(index)?;
+        levels[usize::from(self.scalars.plan.level_cap)..].fill(0);
+        Some(levels)
+    }
+
+    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others.
+    pub fn deep_levels_of(&self, tree: Tree, index: MemberIx) -> Option<&[u32]> {
+        self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
+    }
+
+    pub fn rank(&self, index: MemberIx) -> RankView {
+        let ranks = self.members.ranks(index);
+        RankView {
+            paid_as: ranks.paid_as,
+            lifetime: ranks.lifetime,
+            next: rank::next_rank(&self.scalars.plan.ranks, &self.standing(index)),
+        }
+    }
+
+    /// Parent first, up to the root. O(depth) for the whole.
+    pub fn upline(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        self.tree(tree).upline(index)
+    }
+
+    /// In slot order; in the sponsor tree that is join order.
+    pub fn children(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        self.tree(tree).children(index)
+    }
+
+    /// Edges from `ancestor` down to `member`; `None` when it is not an ancestor.
+    pub fn distance(&self, tree: Tree, ancestor: MemberIx, member: MemberIx) -> Option<u32> {
+        let tree = self.tree(tree);
+        tree.is_ancestor(ancestor, member).then(|| tree.link(member).level - tree.link(ancestor).level)
+    }
+
+    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`), siblings in slot order,
+    /// among members with an index below `before`: with a length seen when a walk began, a walk in many short steps sees the
+    /// downline as it was then. Amortised O(1).
+    pub fn preorder_next(&self, tree: Tree, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
+        self.tree(tree).preorder_next(top, after, before)
+    }
+
+    /// Where the next signup under `sponsor` would go by `rule`.
+    ///
+    /// # Errors
+    /// `RuleNotAllowed` when the plan does not allow the rule.
+    pub fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<Spot, Rejection> {
+        let placement = &self.scalars.plan.placement;
+        if !placement.allows(rule) {
+            return Err(Rejection::RuleNotAllowed);
+        }
+        Ok(self.slots.find(&self.placement, placement, sponsor, rule))
+    }
+
+    /// Ledger entries; their indexes are `0..entries`.
+    pub fn entries(&self) -> u64 {
+        self.ledger.len()
+    }
+
+    /// Entries not paid yet.
+    pub fn pending(&self) -> u64 {
+        self.ledger.pending()
+    }
+
+    pub fn entry(&self, index: u64) -> Entry {
+        self.ledger.entry(index)
+    }
+
+    /// Whether entries are in time order, so that a report may stop at the first that is too old. Imported ones may not be.
+    pub fn entry_times_ascend(&self) -> bool {
+        self.ledger.times_ascend()
+    }
+
+    /// The printed kind of an entry: the trigger's name, `registration`, or `rank:<ordinal>`.
+    pub fn kind_name(&self, kind: u16) -> Cow<'_, str> {
+        match kind {
+            KIND_SIGNUP => KIND_REGISTRATION.into(),
+            KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
+            _ => Cow::Borrowed(&self.scalars.kinds[usize::from(kind)]),
+        }
+    }
+
+    /// The newest entry of a receiver.
+    pub fn newest_entry_of(&self, receiver: MemberIx) -> Option<u64> {
+        self.members.newest_entry(receiver).map(u64::from)
+    }
+
+    /// The next older entry of the same receiver.
+    pub fn older_entry(&self, entry: u64) -> Option<u64> {
+        self.ledger.older(entry)
+    }
+
+    /// All entries, newest command first, then level ascending: the one after `after`, or the first, among entries with an index below
+    /// `before` (a length seen earlier) and, if asked for, of a status. O(entries / 64) at worst.
+    pub fn next_entry(&self, after: Option<u64>, before: u64, status: Option<EntryStatus>) -> Option<u64> {
+        self.ledger.next(after, before, status)
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> MemoryUse {
+        let (placement_links, placement_counts) = self.placement.bytes();
+        let (sponsor_links, sponsor_counts) = self.sponsors.bytes();
+        MemoryUse {
+            members: self.members.bytes(),
+            links: placement_links + sponsor_links,
+            counts: placement_counts + sponsor_counts,
+            slots: self.slots.bytes(),
+            codes: self.codes.size_bytes(),
+            ledger: self.ledger.bytes(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Everything derived, from scratch: the second way to every number.
+//!
+//! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in parallel, with the same result for
+//! any number of threads (integer sums in a fixed order). Used when a plan changes, by `audit`, and by the recompute command.
+
+use rayon::prelude::*;
+
+use super::{
+    genealogy::Genealogy,
+    plan::RankRule,
+    rank::{self, ADMIN_LEVELS_MAX, Standing},
+    state::State,
+    types::{LEVELS_MAX, MemberIx, NONE, Role},
+};
+
+/// Members handled together by one thread.
+const BLOCK: usize = 16 * 1_024;
+
+/// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does it.
+pub(super) fn downlines(tree: &Genealogy) -> Vec<u32> {
+    let mut sizes = vec![0_u32; tree.len()];
+    for member in (0..sizes.len()).rev() {
+        let parent = tree.link(index(member)).parent;
+        if parent != NONE {
+            sizes[parent as usize] += sizes[member] + 1;
+        }
+    }
+    sizes
+}
+
+/// Every member's head-counts of levels 1 to 15: level by level, `count[k] = sum of children's count[k - 1]`.
+pub(super) fn levels(tree: &Genealogy) -> Vec<[u32; LEVELS_MAX]> {
+    let mut rows: Vec<[u32; LEVELS_MAX]> = vec![[0; LEVELS_MAX]; tree.len()];
+    for level in 0..LEVELS_MAX {
+        let below: Vec<u32> = if level == 0 { vec![1; tree.len()] } else { rows.par_iter().map(|row| row[level - 1]).collect() };
+        rows.par_chunks_mut(BLOCK).enumerate().for_each(|(block, rows)| {
+            for (offset, row) in rows.iter_mut().enumerate() {
+                row[level] = tree.children(index(block * BLOCK + offset)).map(|child| below[child.at()]).sum();
+            }
+        });
+    }
+    rows
+}
+
+/// Every member's paid-as rank under the plan in force, from counts computed here.
+pub fn ranks(state: &State) -> Vec<u16> {
+    let rule = &state.plan().ranks;
+    let tree = state.tree(rule.tree());
+    let sizes = downlines(tree);
+    let rows = if matches!(rule, RankRule::LevelFill { .. }) { levels(tree) } else { Vec::new() };
+    (0..tree.len())
+        .into_par_iter()
+        .with_min_len(BLOCK)
+        .map(|member| {
+            let index = index(member);
+            let is_admin = state.members.role(index) == Role::Admin;
+            let deep = is_admin.then(|| tree.deep_levels(index, ADMIN_LEVELS_MAX));
+            let standing = Standing {
+                direct: tree.link(index).children,
+                near_downline: sizes[member],
+                levels: rows.get(member).copied().unwrap_or([0; LEVELS_MAX]),
+                deep: deep.as_deref(),
+            };
+            rank::paid_as(rule, &standing)
+        })
+        .collect()
+}
+
+/// Applies `work` to consecutive ranges that cover `0..len`, in parallel; results in order.
+pub(super) fn in_blocks<R: Send>(len: usize, work: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
+    (0..len.div_ceil(BLOCK)).into_par_iter().map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK))).collect()
+}
+
+pub(super) fn index(member: usize) -> MemberIx {
+    MemberIx(u32::try_from(member).expect("limited by MEMBERS_MAX"))
+}

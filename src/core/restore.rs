@@ -1,0 +1,239 @@
+//! A state to and from the rows of an image.
+//!
+//! An image holds what cannot be computed. Building a state from it attaches member after member by the same code that a signup uses, so
+//! that links, counts and slots come out as they were; ranks are taken from the rows (the best ever is history) and the
+//! digest stored beside the image tells whether all of it is again what it was.
+
+use super::{
+    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+    ledger::ENTRIES_MAX,
+    members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
+    placement::child_in,
+    state::{Directory, State},
+    types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
+};
+
+impl State {
+    /// The scalars of this state as an image header.
+    pub fn image_header(&self) -> ImageHeader {
+        let narrow = |rows: usize| u32::try_from(rows).expect("sections are limited to 32-bit counts");
+        ImageHeader {
+            lsn: self.scalars.lsn,
+            time: self.scalars.time,
+            outcome_hash: self.scalars.outcome_hash,
+            code_key: self.scalars.code_key,
+            plan: (*self.scalars.plan).clone(),
+            plan_version: self.scalars.plan_version,
+            kinds: self.scalars.kinds.clone(),
+            breakage_levels: self.scalars.breakage_levels,
+            breakage_amount: self.scalars.breakage_amount,
+            members: self.len(),
+            codes: narrow(self.codes.len()),
+            triggers: narrow(self.ledger.triggers()),
+            entries: u32::try_from(self.ledger.len()).expect("limited by ENTRIES_MAX"),
+            keys: narrow(self.keys.len()),
+        }
+    }
+
+    /// All rows, section after section, in chunks of at most `rows_max`.
+    pub fn image_rows(&self, rows_max: usize) -> impl Iterator<Item = ImageRows> + '_ {
+        let chunk = move |len: usize, rows: fn(&State, std::ops::Range<usize>) -> ImageRows| {
+            (0..len).step_by(rows_max).map(move |start| rows(self, start..len.min(start + rows_max)))
+        };
+        let entries = usize::try_from(self.ledger.len()).expect("entries are in memory");
+        chunk(self.members.len(), |state, range| ImageRows::Members(range.map(|at| state.member_row(at)).collect()))
+            .chain(chunk(self.codes.len(), |state, range| ImageRows::Codes(range.map(|at| state.code_row(at)).collect())))
+            .chain(chunk(self.ledger.triggers(), |state, range| ImageRows::Triggers(range.map(|at| state.ledger.trigger(at)).collect())))
+            .chain(chunk(entries, |state, range| ImageRows::Entries(range.map(|at| state.entry_row(at)).collect())))
+            .chain(chunk(self.keys.len(), |state, range| {
+                ImageRows::Keys(state.keys.iter().skip(range.start).take(range.len()).copied().collect())
+            }))
+    }
+
+    fn member_row(&self, at: usize) -> MemberRow {
+        let member = super::recompute::index(at);
+        let row = self.member(member);
+        let ranks = self.members.ranks(member);
+        MemberRow {
+            id: row.id.0,
+            joined_at: row.joined_at,
+            sponsor: MemberIx::to_column(row.sponsor),
+            parent: MemberIx::to_column(row.parent),
+            slot: row.slot,
+            flags: self.members.flags(member),
+            paid_as: ranks.paid_as,
+            lifetime: ranks.lifetime,
+            turn: self.slots.turn(member),
+        }
+    }
+
+    fn code_row(&self, at: usize) -> CodeRow {
+        let (member, code) = self.codes.stored(at);
+        CodeRow { member: member.0, code: code.as_str().into() }
+    }
+
+    fn entry_row(&self, at: usize) -> EntryRow {
+        let entry = self.ledger.entry(at as u64);
+        EntryRow { amount: entry.amount.0, receiver: entry.receiver.0, level: entry.level, status: entry.status }
+    }
+}
+
+/// Builds a state from an image.
+pub struct Restore {
+    state: State,
+    header: ImageHeader,
+    triggers: Vec<TriggerRow>,
+    next_trigger: usize,
+    rows: [u32; 5],
+}
+
+impl Restore {
+    /// # Errors
+    /// When the header holds what no state has.
+    pub fn new(header: ImageHeader) -> Result<Self, String> {
+        header.plan.validate().map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
+        require(header.members <= MEMBERS_MAX, || "too many members".into())?;
+        require(u64::from(header.entries) <= ENTRIES_MAX, || "too many entries".into())?;
+        require(header.triggers <= header.entries, || "more triggers than entries".into())?;
+        require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
+        let mut state = State::new(header.plan.clone(), header.code_key);
+        let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
+        require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
+        state.scalars.kinds.clone_from(&header.kinds);
+        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; 5] })
+    }
+
+    /// Takes the next rows.
+    ///
+    /// # Errors
+    /// What is wrong with them: too many, out of order, an index out of range.
+    pub fn push<D: Directory>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
+        let header = &self.header;
+        let expected = [header.members, header.codes, header.triggers, header.entries, header.keys];
+        let (section, count) = match &rows {
+            ImageRows::Members(rows) => (0, rows.len()),
+            ImageRows::Codes(rows) => (1, rows.len()),
+            ImageRows::Triggers(rows) => (2, rows.len()),
+            ImageRows::Entries(rows) => (3, rows.len()),
+            ImageRows::Keys(rows) => (4, rows.len()),
+        };
+        let complete = (0..section).all(|earlier| self.rows[earlier] == expected[earlier]);
+        require(complete, || format!("section {section} before its predecessors are complete"))?;
+        let fits = count <= (expected[section] - self.rows[section]) as usize;
+        require(fits, || format!("section {section} has more rows than the header says"))?;
+        self.rows[section] += u32::try_from(count).expect("fits");
+        match rows {
+            ImageRows::Members(rows) => rows.iter().try_for_each(|row| self.push_member(directory, row)),
+            ImageRows::Codes(rows) => rows.iter().try_for_each(|row| self.push_code(directory, row)),
+            ImageRows::Triggers(mut rows) => {
+                self.triggers.append(&mut rows);
+                Ok(())
+            }
+            ImageRows::Entries(rows) => rows.iter().try_for_each(|row| self.push_entry(row)),
+            ImageRows::Keys(rows) => rows.iter().try_for_each(|row| self.push_key(row)),
+        }
+    }
+
+    /// The state, complete.
+    ///
+    /// # Errors
+    /// When rows are missing.
+    pub fn finish(self) -> Result<State, String> {
+        let Self { mut state, header, triggers, next_trigger, rows } = self;
+        let expected = [header.members, header.codes, header.triggers, header.entries, header.keys];
+        require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
+        require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
+        let admins: Vec<MemberIx> = state.admins.keys().copied().collect();
+        for admin in admins {
+            let deep = state.deep_levels(admin);
+            state.admins.insert(admin, deep);
+        }
+        state.scalars.lsn = header.lsn;
+        state.scalars.time = header.time;
+        state.scalars.outcome_hash = header.outcome_hash;
+        state.scalars.plan_version = header.plan_version;
+        state.scalars.breakage_levels = header.breakage_levels;
+        state.scalars.breakage_amount = header.breakage_amount;
+        Ok(state)
+    }
+
+    fn push_member<D: Directory>(&mut self, directory: &mut D, row: &MemberRow) -> Result<(), String> {
+        let member = MemberIx(self.state.len());
+        let wrong = |what: &str| format!("member {}: {what}", member.0);
+        let earlier =
+            |index: u32| MemberIx::from_column(index).map_or(Ok(None), |other| if other < member { Ok(Some(other)) } else { Err(()) });
+        let sponsor = earlier(row.sponsor).map_err(|()| wrong("its sponsor comes later"))?;
+        let parent = earlier(row.parent).map_err(|()| wrong("its parent comes later"))?;
+        require(sponsor.is_some() == parent.is_some(), || wrong("sponsor without parent, or the reverse"))?;
+        require(!self.state.plan().placement.trees_coincide() || sponsor == parent, || wrong("sponsor and parent differ"))?;
+        if let (Some(sponsor), Some(parent)) = (sponsor, parent) {
+            let placement = &self.state.placement;
+            require(sponsor == parent || placement.is_ancestor(sponsor, parent), || wrong("not in its sponsor's placement subtree"))?;
+            let free = match self.state.plan().placement.width {
+                Some(width) => row.slot < u32::from(width) && child_in(placement, parent, row.slot).is_none(),
+                None => row.slot == placement.link(parent).children,
+            };
+            require(free, || wrong("its slot is taken or out of range"))?;
+        } else {
+            require(row.slot == 0, || wrong("a root in a slot"))?;
+        }
+        let known = row.flags & !FLAG_BITS == 0 && status_in(row.flags).is_some() && role_in(row.flags).is_some();
+        require(known, || wrong("unknown flags"))?;
+        require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
+        let id = MemberId(row.id);
+        require(directory.member(&id).is_none(), || wrong("its id is there twice"))?;
+        self.state.enter(row.flags, id, row.joined_at, Ranks { paid_as: row.paid_as, lifetime: row.lifetime });
+        directory.add_member(id, member);
+        // Turns and ranks come from the rows, so neither does the sponsor's spill advance turns nor do counts change ranks.
+        self.state.attach(member, sponsor, parent.map(|parent| (parent, row.slot)));
+        if role_in(row.flags) == Some(Role::Admin) {
+            self.state.admins.insert(member, [Vec::new(), Vec::new()]);
+        }
+        let state = &mut self.state;
+        let turn_known = state.slots.set_turn(&state.scalars.plan.placement, member, row.turn);
+        require(turn_known, || wrong("a turn that the plan does not have"))
+    }
+
+    fn push_code<D: Directory>(&mut self, directory: &mut D, row: &CodeRow) -> Result<(), String> {
+        let owner = MemberIx(row.member);
+        let wrong = |what: &str| format!("code of member {}: {what}", owner.0);
+        require(row.member < self.state.len(), || wrong("no such member"))?;
+        require(self.state.codes.last_owner().is_none_or(|last| last < owner), || wrong("out of order"))?;
+        let code = Code::parse(&row.code).ok_or_else(|| wrong("not a code"))?;
+        require(directory.code(&code.folded()).is_none(), || wrong("there twice"))?;
+        directory.add_code(&code.folded(), owner);
+        self.state.codes.push(owner, &code);
+        Ok(())
+    }
+
+    fn push_entry(&mut self, row: &EntryRow) -> Result<(), String> {
+        let index = self.state.ledger.len();
+        let wrong = |what: &str| format!("ledger entry {index}: {what}");
+        require(row.receiver < self.state.len(), || wrong("no such receiver"))?;
+        if let Some(trigger) = self.triggers.get(self.next_trigger).filter(|trigger| u64::from(trigger.first_entry) == index) {
+            require(trigger.source < self.state.len(), || wrong("no such source"))?;
+            let kind_known = usize::from(trigger.kind) < self.header.kinds.len() || super::bonus::KIND_SIGNUP <= trigger.kind;
+            require(kind_known, || wrong("no such kind"))?;
+            self.state.ledger.begin(*trigger);
+            self.next_trigger += 1;
+        }
+        require(self.next_trigger != 0, || wrong("no trigger"))?;
+        let receiver = MemberIx(row.receiver);
+        let entry = self.state.ledger.push(*row, self.state.members.newest_entry(receiver));
+        self.state.members.set_newest_entry(receiver, entry);
+        Ok(())
+    }
+
+    fn push_key(&mut self, row: &KeyRow) -> Result<(), String> {
+        require(self.state.keys.get(&row.key.key).is_none(), || "an idempotency key is there twice".into())?;
+        require(self.state.keys.len() < super::keys::KEYS_MAX, || "too many idempotency keys".into())?;
+        let oldest = self.state.keys.iter().next().map_or(Timestamp(i64::MIN), |first| first.time);
+        require(oldest <= row.time, || "idempotency keys out of order".into())?;
+        self.state.keys.push(*row);
+        Ok(())
+    }
+}
+
+fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}

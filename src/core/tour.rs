@@ -1,0 +1,344 @@
+//! A counted Euler tour: the whole downline of any member, exact at once, in O(log n) whatever the depth.
+//!
+//! Every member has two tokens, *enter* and *exit*; its downline stands between them. A new member's pair goes right before its
+//! parent's exit token, so siblings stand in join order. The sequence is the leaves of a B+-tree whose inner nodes count tokens, and each
+//! token knows its leaf, so a token's position is found bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
+//!
+//! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an outside leg are 10^5 deep.
+
+use super::{
+    column::{Column, Scalar, freeze_fields},
+    types::{MemberIx, NONE},
+};
+
+/// Tokens of a leaf. With its three other words a leaf is 512 bytes.
+const LEAF_TOKENS: usize = 125;
+/// Children of an inner node. With its other words an inner node is 512 bytes.
+const FAN_OUT: usize = 62;
+
+#[derive(Clone, Copy)]
+struct Leaf {
+    tokens: [u32; LEAF_TOKENS],
+    len: u32,
+    parent: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Inner {
+    children: [u32; FAN_OUT],
+    /// Tokens below each child.
+    counts: [u32; FAN_OUT],
+    len: u32,
+    parent: u32,
+    /// 1: children are leaves; above: inner nodes.
+    height: u32,
+    _unused: u32,
+}
+
+const _: () = assert!(size_of::<Leaf>() == 512);
+const _: () = assert!(size_of::<Inner>() == 512);
+
+const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
+const EMPTY_INNER: Inner = Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
+
+/// One of a member's two tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Token {
+    Enter(MemberIx),
+    Exit(MemberIx),
+}
+
+impl Token {
+    fn to_word(self) -> u32 {
+        match self {
+            Token::Enter(member) => member.0 << 1,
+            Token::Exit(member) => member.0 << 1 | 1,
+        }
+    }
+}
+
+/// The tour of a forest.
+pub(crate) struct Tour {
+    leaves: Column<Leaf>,
+    inners: Column<Inner>,
+    /// Leaf of each token, by its word.
+    leaf_of: Column<u32>,
+    /// Where new roots go.
+    last_leaf: Scalar<u32>,
+}
+
+freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf });
+
+impl Tour {
+    pub fn new() -> Self {
+        let mut tour = Self::empty_copy();
+        tour.leaves.push(Leaf { parent: 0, ..EMPTY_LEAF });
+        let mut root = Inner { len: 1, height: 1, ..EMPTY_INNER };
+        root.children[0] = 0;
+        tour.inners.push(root);
+        tour
+    }
+
+    /// What a frozen copy starts from.
+    pub fn empty_copy() -> Self {
+        Self { leaves: Column::new(EMPTY_LEAF), inners: Column::new(EMPTY_INNER), leaf_of: Column::new(NONE), last_leaf: Scalar::new(0) }
+    }
+
+    /// Adds the next member (members come in index order) as the last child of `parent`, or as the last root. O(log n).
+    pub fn push(&mut self, member: MemberIx, parent: Option<MemberIx>) {
+        debug_assert_eq!(self.leaf_of.len(), member.at() * 2);
+        let (leaf, position) = match parent {
+            Some(parent) => {
+                let exit = Token::Exit(parent).to_word();
+                let leaf = *self.leaf_of.get(exit as usize);
+                (leaf, self.position_in_leaf(leaf, exit))
+            }
+            None => (*self.last_leaf, self.leaves.get(*self.last_leaf as usize).len as usize),
+        };
+        let (leaf, position) = self.make_room(leaf, position);
+        let row = self.leaves.get_mut(leaf as usize);
+        let len = row.len as usize;
+        row.tokens.copy_within(position..len, position + 2);
+        row.tokens[position] = Token::Enter(member).to_word();
+        row.tokens[position + 1] = Token::Exit(member).to_word();
+        row.len += 2;
+        self.leaf_of.push(leaf);
+        self.leaf_of.push(leaf);
+        self.add_to_counts(leaf, 2);
+    }
+
+    /// Descendants of a member. O(log n).
+    pub fn downline(&self, member: MemberIx) -> u32 {
+        (self.position(Token::Exit(member)) - self.position(Token::Enter(member)) - 1) / 2
+    }
+
+    /// Whether `ancestor` is above `member`. A member is not its own ancestor. O(log n).
+    pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
+        let enter = self.position(Token::Enter(member));
+        self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.leaves.bytes() + self.inners.bytes() + self.leaf_of.bytes()
+    }
+
+    /// Tokens before `token` in the tour.
+    fn position(&self, token: Token) -> u32 {
+        let word = token.to_word();
+        let leaf = *self.leaf_of.get(word as usize);
+        let mut position = narrow(self.position_in_leaf(leaf, word));
+        let mut child = leaf;
+        let mut parent = self.leaves.get(leaf as usize).parent;
+        while parent != NONE {
+            let inner = self.inners.get(parent as usize);
+            let place = place_in(inner, child);
+            position += inner.counts[..place].iter().sum::<u32>();
+            child = parent;
+            parent = inner.parent;
+        }
+        position
+    }
+
+    fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
+        let row = self.leaves.get(leaf as usize);
+        let tokens = &row.tokens[..row.len as usize];
+        tokens.iter().position(|token| *token == word).expect("a token is in the leaf that leaf_of names")
+    }
+
+    fn add_to_counts(&mut self, leaf: u32, tokens: u32) {
+        let mut child = leaf;
+        let mut parent = self.leaves.get(leaf as usize).parent;
+        while parent != NONE {
+            let inner = self.inners.get_mut(parent as usize);
+            let place = place_in(inner, child);
+            inner.counts[place] += tokens;
+            child = parent;
+            parent = inner.parent;
+        }
+    }
+
+    /// Makes room for two tokens at `position` of `leaf`; splits the leaf when it is full. Returns where that position is now.
+    fn make_room(&mut self, leaf: u32, position: usize) -> (u32, usize) {
+        let mut left = *self.leaves.get(leaf as usize);
+        let len = left.len as usize;
+        if len + 2 <= LEAF_TOKENS {
+            return (leaf, position);
+        }
+        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split in the middle.
+        let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
+        let new_leaf = narrow(self.leaves.len());
+        let mut right = Leaf { len: narrow(len - cut), parent: left.parent, next: left.next, ..EMPTY_LEAF };
+        right.tokens[..len - cut].copy_from_slice(&left.tokens[cut..len]);
+        for word in &right.tokens[..len - cut] {
+            *self.leaf_of.get_mut(*word as usize) = new_leaf;
+        }
+        left.len = narrow(cut);
+        left.next = new_leaf;
+        *self.leaves.get_mut(leaf as usize) = left;
+        self.leaves.push(right);
+        if *self.last_leaf == leaf {
+            *self.last_leaf = new_leaf;
+        }
+        self.add_sibling(leaf, left.parent, new_leaf, right.len);
+        if position < cut || (position == cut && cut + 2 <= LEAF_TOKENS) { (leaf, position) } else { (new_leaf, position - cut) }
+    }
+
+    /// Enters `new_child`, which took `tokens` tokens from `child` when that was split, behind it in `parent`; splits upwards as far
+    /// as needed.
+    fn add_sibling(&mut self, child: u32, parent: u32, new_child: u32, tokens: u32) {
+        let (mut child, mut parent, mut new_child, mut tokens) = (child, parent, new_child, tokens);
+        while parent != NONE {
+            let mut left = *self.inners.get(parent as usize);
+            let place = place_in(&left, child);
+            left.counts[place] -= tokens;
+            if (left.len as usize) < FAN_OUT {
+                insert_at(&mut left, place + 1, new_child, tokens);
+                *self.inners.get_mut(parent as usize) = left;
+                self.set_parent(left.height, new_child, parent);
+                return;
+            }
+            let right = self.split_inner(&mut left, parent, place, new_child, tokens);
+            *self.inners.get_mut(parent as usize) = left;
+            tokens = self.inners.get(right as usize).tokens();
+            (child, parent, new_child) = (parent, left.parent, right);
+        }
+        self.push_root(child, new_child, tokens);
+    }
+
+    /// Moves the end of the full node `left` (number `node`) to a new node, and enters `new_child` behind `place`. The new node's number.
+    fn split_inner(&mut self, left: &mut Inner, node: u32, place: usize, new_child: u32, tokens: u32) -> u32 {
+        let cut = if FAN_OUT * 3 / 4 <= place { (place + 1).min(FAN_OUT - 1) } else { FAN_OUT / 2 };
+        let number = narrow(self.inners.len());
+        let mut right = Inner { len: narrow(FAN_OUT - cut), parent: left.parent, height: left.height, ..EMPTY_INNER };
+        right.children[..FAN_OUT - cut].copy_from_slice(&left.children[cut..]);
+        right.counts[..FAN_OUT - cut].copy_from_slice(&left.counts[cut..]);
+        left.len = narrow(cut);
+        if place < cut {
+            insert_at(left, place + 1, new_child, tokens);
+            self.set_parent(left.height, new_child, node);
+        } else {
+            insert_at(&mut right, place + 1 - cut, new_child, tokens);
+        }
+        for child in &right.children[..right.len as usize] {
+            self.set_parent(right.height, *child, number);
+        }
+        self.inners.push(right);
+        number
+    }
+
+    /// A new root over the old one and the sibling split off it.
+    fn push_root(&mut self, old: u32, sibling: u32, tokens: u32) {
+        let number = narrow(self.inners.len());
+        let below = self.inners.get(old as usize);
+        let mut root = Inner { len: 2, height: below.height + 1, ..EMPTY_INNER };
+        root.children[..2].copy_from_slice(&[old, sibling]);
+        root.counts[..2].copy_from_slice(&[below.tokens(), tokens]);
+        self.inners.push(root);
+        self.inners.get_mut(old as usize).parent = number;
+        self.inners.get_mut(sibling as usize).parent = number;
+    }
+
+    fn set_parent(&mut self, height: u32, child: u32, parent: u32) {
+        if height == 1 {
+            self.leaves.get_mut(child as usize).parent = parent;
+        } else {
+            self.inners.get_mut(child as usize).parent = parent;
+        }
+    }
+}
+
+fn place_in(inner: &Inner, child: u32) -> usize {
+    inner.children[..inner.len as usize].iter().position(|entry| *entry == child).expect("a node is among its parent's children")
+}
+
+fn insert_at(inner: &mut Inner, place: usize, child: u32, tokens: u32) {
+    let len = inner.len as usize;
+    inner.children.copy_within(place..len, place + 1);
+    inner.counts.copy_within(place..len, place + 1);
+    inner.children[place] = child;
+    inner.counts[place] = tokens;
+    inner.len += 1;
+}
+
+impl Inner {
+    /// Tokens below.
+    fn tokens(&self) -> u32 {
+        self.counts[..self.len as usize].iter().sum()
+    }
+}
+
+/// Nodes and places are counted by tokens, and those fit 32 bits (`MEMBERS_MAX`).
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("at most as many as tokens")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parents of a forest by shape; `parents[i] < i`.
+    fn forest(shape: &str, members: u32) -> Vec<Option<MemberIx>> {
+        let mut random = 42_u64;
+        (0..members)
+            .map(|member| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let any = MemberIx(u32::try_from((random >> 33) % u64::from(member.max(1))).unwrap());
+                let parent = match shape {
+                    "chain" => MemberIx(member.saturating_sub(1)),
+                    "star" => MemberIx(0),
+                    "ternary" => MemberIx(member.saturating_sub(1) / 3),
+                    _ => any,
+                };
+                (member != 0 && (shape != "forest" || member % 50 != 7)).then_some(parent)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn counts_are_those_of_a_recount_for_every_shape() {
+        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
+            let parents = forest(shape, 40_000);
+            let mut tour = Tour::new();
+            for (member, parent) in parents.iter().enumerate() {
+                tour.push(MemberIx(narrow(member)), *parent);
+            }
+            let mut sizes = vec![0_u32; parents.len()];
+            for member in (0..parents.len()).rev() {
+                if let Some(parent) = parents[member] {
+                    sizes[parent.at()] += sizes[member] + 1;
+                }
+            }
+            for (member, size) in sizes.iter().enumerate() {
+                assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn ancestors_are_those_on_the_path() {
+        let parents = forest("forest", 3_000);
+        let mut tour = Tour::new();
+        for (member, parent) in parents.iter().enumerate() {
+            tour.push(MemberIx(narrow(member)), *parent);
+        }
+        for member in (0..3_000).step_by(13) {
+            let path: Vec<MemberIx> = std::iter::successors(parents[member], |above| parents[above.at()]).collect();
+            for other in (0..3_000).step_by(7) {
+                let expected = path.contains(&MemberIx(other));
+                assert_eq!(tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))), expected, "{other} above {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tour_is_preorder_with_siblings_in_join_order() {
+        let mut tour = Tour::new();
+        for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))] {
+            tour.push(MemberIx(member), parent.map(MemberIx));
+        }
+        let mut seen: Vec<u32> = (0..6).collect();
+        seen.sort_by_key(|member| tour.position(Token::Enter(MemberIx(*member))));
+        assert_eq!(seen, [0, 1, 3, 5, 2, 4]);
+    }
+}
