@@ -11,7 +11,6 @@ use crate::{
     core::{
         Entry,
         command::ImportEntry,
-        state::Directory,
         types::{EntryStatus, MemberId},
     },
 };
@@ -44,9 +43,7 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
 
 fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
     let unknown = || Refusal::UnknownMember(text.into());
-    let name = Name::parse(text).ok_or_else(unknown)?;
-    let by_code = || name.code().and_then(|code| network.state.member_by_code(&network.directory, &code));
-    let found = network.directory.member(&name.id).or_else(by_code).ok_or_else(unknown)?;
+    let found = Name::parse(text).and_then(|name| name.find(&network.state, &network.directory)).ok_or_else(unknown)?;
     Ok(network.state.member(found).id)
 }
 

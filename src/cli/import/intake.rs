@@ -157,9 +157,7 @@ impl<'n> Intake<'n> {
     /// A member by its name: the id or, failing that, the referral code. The name itself when nobody has it.
     fn find<'a>(&self, name: Option<&'a Name>) -> Result<Option<MemberIx>, &'a Name> {
         let Some(name) = name else { return Ok(None) };
-        let Network { state, directory, .. } = &*self.network;
-        let by_code = || name.code().and_then(|code| state.member_by_code(directory, &code));
-        directory.member(&name.id).or_else(by_code).map(Some).ok_or(name)
+        name.find(&self.network.state, &self.network.directory).map(Some).ok_or(name)
     }
 
     /// Whether a row says what the network holds already.
