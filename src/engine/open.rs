@@ -10,7 +10,8 @@ use std::{path::Path, sync::Arc, time::Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, Parts, PlanChoice, SnapshotInfo,
+    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
+    lifecycle::Parts,
     limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX},
     shared::Marks,
     snapshotter::{SnapshotSink, Written},

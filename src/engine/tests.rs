@@ -1,9 +1,22 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
 
-use std::sync::{Condvar as StdCondvar, Mutex as StdMutex, atomic::AtomicU64};
+use std::{
+    path::PathBuf,
+    sync::{
+        Condvar as StdCondvar, Mutex as StdMutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use super::{snapshotter::Written, *};
-use crate::durability::{Appended, Error, Figures, GroupReader, LogView, Purged};
+use super::{
+    lifecycle::Parts,
+    shared::Marks,
+    snapshotter::{SnapshotSink, Written},
+    *,
+};
+use crate::durability::{Appended, Error, Figures, GroupReader, Journal, LogView, Purged};
 
 /// What the journal of a test shall do, and what was done to it.
 #[derive(Default)]
@@ -207,7 +220,8 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
             clock_behind: Duration::ZERO,
         },
     };
-    Rig { engine: Engine::start(parts, options).unwrap(), script, sink }
+    let inner = Inner::start(parts, options).unwrap();
+    Rig { engine: Engine { inner }, script, sink }
 }
 
 fn member(number: u64) -> MemberId {
@@ -550,17 +564,17 @@ fn views_taken_while_writes_run_are_prefixes_of_the_log() {
     let log: Vec<Stamped> = rig.script.get(|script| script.groups.iter().flat_map(|(group, _)| group.clone()).collect());
     let mut replay = State::new(plan(), 5);
     let mut directory = MemberDirectory::with_capacity(0, 0);
-    let mut views = views.into_iter().peekable();
+    // The first may be of the empty network.
+    let mut views = views.into_iter().skip_while(|view| view.lsn() == 0).peekable();
     let mut compared = 0;
     for stamped in &log {
         replay.apply(&mut directory, stamped);
         while let Some(view) = views.next_if(|view| view.lsn() == replay.lsn()) {
-            if compared % 16 == 0 {
-                assert_eq!(state_digest(&view), state_digest(&replay), "at LSN {}", replay.lsn());
-            }
+            assert_eq!(state_digest(&view), state_digest(&replay), "at LSN {}", replay.lsn());
             compared += 1;
         }
     }
+    assert!(views.next().is_none(), "each view is of a state that was");
     assert!(2 <= compared, "views were taken while writes ran");
 }
 
