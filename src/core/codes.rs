@@ -5,7 +5,7 @@
 //! When the code that would be generated was already given to somebody else, the member gets it with a number behind it, stored.
 
 use super::{
-    column::{Column, freeze_fields},
+    column::{Column, Scalar, freeze_fields},
     state::Directory,
     types::{Code, MemberIx},
 };
@@ -29,13 +29,15 @@ struct StoredCode {
 pub(crate) struct Codes {
     stored: Column<StoredCode>,
     bytes: Column<u8>,
+    /// Stored codes that look like generated ones. As long as there are none, no generated code can be taken.
+    lookalikes: Scalar<u32>,
 }
 
-freeze_fields!(Codes { stored, bytes });
+freeze_fields!(Codes { stored, bytes, lookalikes });
 
 impl Codes {
     pub fn new() -> Self {
-        Self { stored: Column::new(StoredCode { member: 0, len: 0, offset: 0 }), bytes: Column::new(0) }
+        Self { stored: Column::new(StoredCode { member: 0, len: 0, offset: 0 }), bytes: Column::new(0), lookalikes: Scalar::new(0) }
     }
 
     /// How many are stored.
@@ -53,12 +55,13 @@ impl Codes {
     }
 
     /// Stores the code of the newest member. Owners must ascend.
-    pub fn push(&mut self, member: MemberIx, code: &Code) {
+    pub fn push(&mut self, key: u64, member: MemberIx, code: &Code) {
         debug_assert!(self.last_owner().is_none_or(|last| last < member));
         let text = code.as_str().as_bytes();
         let row =
             StoredCode { member: member.0, len: u32::try_from(text.len()).expect("codes are short"), offset: self.bytes.len() as u64 };
         self.stored.push(row);
+        *self.lookalikes += u32::from(index_in(key, &code.folded()).is_some());
         text.iter().for_each(|byte| self.bytes.push(*byte));
     }
 
@@ -78,7 +81,10 @@ impl Codes {
     }
 
     /// The code for a member who gave none, when it has to be stored because somebody else has the generated one.
-    pub fn replacement(key: u64, directory: &impl Directory, member: MemberIx) -> Option<Code> {
+    pub fn replacement(&self, key: u64, directory: &impl Directory, member: MemberIx) -> Option<Code> {
+        if *self.lookalikes == 0 {
+            return None;
+        }
         let code = generated(key, member);
         directory.code(&code.folded())?;
         let numbered = |number: u32| Code::parse(&format!("{}-{number}", code.as_str())).expect("a code with a number is a code");
@@ -166,7 +172,7 @@ mod tests {
     fn stored_codes_are_found_by_member() {
         let mut codes = Codes::new();
         for (member, text) in [(3, "three"), (7, "Seven"), (8, "8")] {
-            codes.push(MemberIx(member), &Code::parse(text).unwrap());
+            codes.push(1, MemberIx(member), &Code::parse(text).unwrap());
         }
         assert_eq!(codes.of(1, MemberIx(7)).as_str(), "Seven");
         assert_eq!(codes.of(1, MemberIx(8)).as_str(), "8");

@@ -202,7 +202,7 @@ impl Restore {
         let code = Code::parse(&row.code).ok_or_else(|| wrong("not a code"))?;
         require(directory.code(&code.folded()).is_none(), || wrong("there twice"))?;
         directory.add_code(&code.folded(), owner);
-        self.state.codes.push(owner, &code);
+        self.state.codes.push(self.header.code_key, owner, &code);
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a signup.
 
 use super::{
-    codes::Codes,
     command::{Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     members::{Ranks, flags_of},
     placement::{Spot, child_in},
@@ -130,9 +129,9 @@ impl State {
     }
 
     fn enter_code<D: Directory>(&mut self, directory: &mut D, register: &Register, member: MemberIx) {
-        let replacement = || Codes::replacement(self.scalars.code_key, directory, member);
+        let replacement = || self.codes.replacement(self.scalars.code_key, directory, member);
         if let Some(code) = register.code.clone().or_else(replacement) {
-            self.codes.push(member, &code);
+            self.codes.push(self.scalars.code_key, member, &code);
             directory.add_code(&code.folded(), member);
         }
     }

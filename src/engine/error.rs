@@ -1,8 +1,11 @@
 //! What can go wrong in this layer. A rule that says no is not here: that is an outcome.
 
-use crate::core::{
-    plan::{Plan, PlanError},
-    state::Digest,
+use crate::{
+    core::{
+        Digest,
+        plan::{Plan, PlanError},
+    },
+    durability::Error as DurabilityError,
 };
 
 /// Why a write has no outcome.
@@ -45,7 +48,7 @@ pub enum OpenError {
     Image { lsn: u64, reason: String },
     /// The state rebuilt from the snapshot is not the one it was made from.
     #[error("the snapshot at LSN {lsn} says digest {stored}, what was rebuilt from it has {rebuilt}")]
-    Digest { lsn: u64, stored: DigestText, rebuilt: DigestText },
+    Digest { lsn: u64, stored: Digest, rebuilt: Digest },
     /// Replay came to other outcomes than the process that wrote the log: another build, or damage that no checksum saw.
     #[error("replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, recorded {recorded:016x}")]
     OutcomeDiffers {
@@ -54,28 +57,18 @@ pub enum OpenError {
         recorded: u64,
         computed: u64,
     },
+    /// A command of the log cannot have been logged by us.
+    #[error("the command at LSN {lsn} cannot be replayed: {reason}")]
+    Replay { lsn: u64, reason: String },
     /// The log does not go on where the state stands.
     #[error("the log goes on with LSN {found}, the state needs {expected}")]
     Gap { expected: u64, found: u64 },
+    /// Locked, foreign, damaged, of a newer format, or the operating system refused: durability tells them apart.
+    #[error(transparent)]
+    Data(#[from] DurabilityError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),
-}
-
-/// A digest as printed: hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct DigestText(pub Digest);
-
-impl std::fmt::Display for DigestText {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
-    }
-}
-
-impl std::fmt::Debug for DigestText {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, out)
-    }
 }
 
 /// Why a snapshot was not made. Signups go on, unless it says `ReadOnly`.

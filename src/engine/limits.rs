@@ -48,6 +48,9 @@ pub const SNAPSHOT_EVERY_COMMANDS: u64 = 1_000_000;
 /// Time after which a snapshot is made if anything changed, unless told otherwise.
 pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
+pub const DRAIN_RETRY: Duration = Duration::from_millis(1);
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

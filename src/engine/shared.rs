@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{Clock, MemberDirectory, Watermarks, limits, row_id::RowIds, status::LogFigures};
 use crate::{
-    core::state::{FrozenCopy, State},
+    core::state::{CopyProgress, FrozenCopy, State},
     metrics::Metrics,
 };
 
@@ -100,19 +100,33 @@ impl Shared {
         {
             return view;
         }
-        self.state.write().freeze();
-        // Ends the view however the copying ends: a view left on would slow every write down for good.
-        let thaw = Thaw(&self.state);
-        let mut copy = FrozenCopy::default();
-        while !self.state.read().copy_frozen(&mut copy) {}
-        drop(thaw);
-        let view = Arc::new(copy.into_state());
+        // A plan change may take the view away while it is copied; the next try sees the network under the new plan.
+        let view = loop {
+            if let Some(view) = self.copy_view() {
+                break Arc::new(view);
+            }
+        };
         *last = Arc::downgrade(&view);
         view
     }
 
+    fn copy_view(&self) -> Option<State> {
+        self.state.write().freeze();
+        // Ends the view however the copying ends: a view left on would slow every write down for good.
+        let _thaw = Thaw(&self.state);
+        let mut copy = FrozenCopy::default();
+        loop {
+            let progress = self.state.read().copy_frozen(&mut copy);
+            match progress {
+                CopyProgress::More => {}
+                CopyProgress::Complete => return Some(copy.into_state()),
+                CopyProgress::Lost => return None,
+            }
+        }
+    }
+
     /// Sets the gauges that nobody keeps up to date otherwise.
-    pub fn refresh_network_metrics(&self) {
+    pub fn refresh_metrics(&self) {
         let network = &self.metrics.network;
         let ranks: Vec<u64> = {
             let state = self.state.read();

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     SnapshotError, SnapshotInfo, SnapshotPolicy,
     limits::{SNAPSHOT_REST_MAX, SNAPSHOT_RETRY_AFTER, SNAPSHOT_WAITERS_MAX, TICK},
-    shared::Shared,
+    shared::{Marks, Shared},
     writer::Job,
 };
 use crate::core::state::State;
@@ -31,7 +31,7 @@ pub(super) trait SnapshotSink: Send {
     ///
     /// # Errors
     /// What went wrong, for people.
-    fn write(&mut self, view: &State, rest: &mut dyn FnMut() -> bool) -> Result<Written, String>;
+    fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String>;
 }
 
 /// A snapshot that was published.
@@ -201,7 +201,13 @@ impl Snapshotter {
                     metrics.made.increment(1);
                     metrics.duration_seconds.record(info.duration.as_secs_f64());
                     metrics.bytes.set(info.bytes as f64);
-                    tracing::info!(lsn = info.lsn, members = info.members, bytes = info.bytes, seconds = info.duration.as_secs_f64(), "snapshot");
+                    tracing::info!(
+                        lsn = info.lsn,
+                        members = info.members,
+                        bytes = info.bytes,
+                        seconds = info.duration.as_secs_f64(),
+                        "snapshot"
+                    );
                 }
                 desk.newest = info.clone();
                 desk.error = None;
@@ -231,7 +237,7 @@ impl Snapshotter {
         }
         let view = self.shared.frozen_view();
         let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
-        let written = self.sink.write(&view, &mut || pace.rest());
+        let written = self.sink.write(&view, &self.shared.marks, &mut || pace.rest());
         drop(view);
         let written = match written {
             Err(_) if pace.given_up => return Err(SnapshotError::Stopping),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{state::Digest, types::Timestamp};
+use crate::core::{Digest, types::Timestamp};
 
 /// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group apart.
 #[derive(Clone, PartialEq, Debug)]
@@ -118,8 +118,8 @@ pub enum OpenProgress {
 pub struct ShutdownReport {
     /// The newest applied LSN.
     pub lsn: u64,
-    /// The final snapshot, or why there is none. Without one the next start replays the log.
-    pub snapshot: Result<SnapshotInfo, super::SnapshotError>,
+    /// The final snapshot, or why there is none; `None` if the policy wants none. Without one the next start replays the log.
+    pub snapshot: Option<Result<SnapshotInfo, super::SnapshotError>>,
 }
 
 #[cfg(test)]

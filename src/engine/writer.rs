@@ -16,7 +16,7 @@ use crate::{
         command::{Applied, Command, Outcome, RequestKey, Stamped},
         types::Timestamp,
     },
-    durability::{Journal, RECORD_BYTES_MAX},
+    durability::{Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
 };
 
@@ -26,11 +26,11 @@ pub(super) enum Job {
     /// The log has been silent for a while: say in it how far it is durable.
     Mark,
     /// Snapshots hold everything up to here: older segments may go.
-    Retire { up_to: u64 },
+    Retire {
+        up_to: u64,
+    },
     /// Say when all that was queued before is done.
     Fence(std::sync::mpsc::SyncSender<()>),
-    /// Take no more, finish what waits, end.
-    Stop,
 }
 
 pub(super) struct Write {
@@ -79,7 +79,7 @@ impl Writer {
         writer
     }
 
-    /// Runs until told to stop, or until nobody is left who could ask for anything.
+    /// Runs until nobody is left who could ask for anything; what is queued by then is still written and answered.
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
         while let Some(job) = self.queue.blocking_recv() {
@@ -95,8 +95,6 @@ impl Writer {
                     // Whoever asked may have gone away.
                     let _ = done.try_send(());
                 }
-                // What was queued before the channel closed is still received, and answered.
-                Some(Job::Stop) => self.queue.close(),
                 Some(Job::Write(_)) => unreachable!("take_group keeps the writes"),
             }
         }
@@ -259,15 +257,26 @@ pub(super) fn record_bytes_bound(command: &Command) -> usize {
     /// Header, time, key, ids, a code, and whatever else has a fixed size.
     const FIXED: usize = 256;
     match command {
-        Command::Register(_)
-        | Command::PayEntry { .. }
-        | Command::PayAll
-        | Command::SetStatus { .. }
-        | Command::SetRole { .. } => FIXED,
+        Command::Register(_) | Command::PayEntry { .. } | Command::PayAll | Command::SetStatus { .. } | Command::SetRole { .. } => FIXED,
         Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len(),
         Command::ImportEntry(entry) => FIXED + entry.kind.len(),
         Command::PutPlan(_) => RECORD_BYTES_MAX,
     }
+}
+
+/// Whether the log takes the command: its names are not too long and it fits a group.
+pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
+    let text = match command {
+        Command::TriggerBonus(trigger) => trigger.trigger.len(),
+        Command::ImportEntry(entry) => entry.kind.len(),
+        Command::Register(_)
+        | Command::PayEntry { .. }
+        | Command::PayAll
+        | Command::SetStatus { .. }
+        | Command::SetRole { .. }
+        | Command::PutPlan(_) => 0,
+    };
+    text <= TEXT_BYTES_MAX && record_bytes_bound(command) <= group_bytes_max
 }
 
 /// Names why a write was refused, for the metrics.
