@@ -1,1 +1,58 @@
-//! To be written.
+//! Durability: bytes. It can append, sync, scan and load, and knows no rule.
+//!
+//! What it knows: the form of commands and of image rows on disk, files, their names, their checksums, and which bytes of them can have been
+//! acknowledged. What it does not know: what a command does, whether an outcome is right, what time it is, who waits for an
+//! answer, threads other than the one that prepares log segments, sockets, configuration files.
+//!
+//! # The files of a data directory
+//!
+//! ```text
+//! instance                      who this directory is; locked as long as somebody has it open
+//! log/00000000000000000001.log  segments, consecutively numbered; the last one or two are in use
+//! archive/                      segments that no kept snapshot needs any more
+//! snapshots/<lsn>.snap          the two newest snapshots
+//! *.tmp                         unfinished, removed at the next opening
+//! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
+//! ```
+//!
+//! The format is specified to the byte in `snapshots/README.md`.
+//!
+//! # What it promises (`D1` to `D4` of the project's promises)
+//!
+//! - D1: what [`Journal::sync`] says is durable survived a successful fdatasync of a file whose name was made durable before its first use.
+//! - D2: opening yields the snapshot and then the commands after it in LSN order without a hole: everything that was ever durable, and
+//!   of the groups in flight at a crash a prefix.
+//! - D3: a damaged byte in the live log or in the snapshot in use is found when the directory is opened, before anything is served: the
+//!   error names file, offset, LSN and what would be lost, and nothing was changed. (A damaged newer snapshot is no loss while the older
+//!   one and the log behind it are whole: that is used, and reported.)
+//! - D4: after the first failed write or sync the log takes no more: [`Error::PreviousIo`], never a retry.
+
+mod codec;
+mod data_dir;
+mod error;
+mod instance;
+mod log;
+pub mod memory;
+mod paths;
+mod recovery;
+mod snapshot;
+pub mod storage;
+
+#[cfg(test)]
+mod test_data;
+
+pub use self::{
+    codec::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, record_bytes},
+    data_dir::{Creation, DataDir, Genesis},
+    error::{Damage, Error, Result},
+    instance::{Instance, InstanceId},
+    log::{
+        Appended, Figures, Group, GroupReader, Journal, LogOptions, LogView, Purged, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
+        SEGMENT_BYTES_MIN,
+    },
+    recovery::{Opened, Report, TornTail},
+    snapshot::{CHUNK_ROWS_MAX, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore, SnapshotWriter},
+};
+
+/// Version of everything on disk that this release writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;

@@ -1,0 +1,117 @@
+//! Bounds-checked reading, and the little that writing needs beside `extend_from_slice`.
+
+use super::{DecodeError, EncodeError, TEXT_BYTES_MAX};
+
+/// A text: `u16` length and UTF-8.
+pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let length = u16::try_from(text.len()).ok().filter(|length| usize::from(*length) <= TEXT_BYTES_MAX);
+    let length = length.ok_or(EncodeError::TextTooLong(text.len()))?;
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+/// The length of a short list: `u8`.
+pub(super) fn put_count(length: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.push(u8::try_from(length).map_err(|_| EncodeError::ListTooLong(length))?);
+    Ok(())
+}
+
+/// Takes values off the front of a slice.
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Offset of `rest` from the start of what the outermost reader was given.
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, offset: 0 }
+    }
+
+    pub(super) fn error(&self, reason: &'static str) -> DecodeError {
+        DecodeError { offset: self.offset, reason }
+    }
+
+    /// For the byte that was just read.
+    pub(super) fn error_before(&self, reason: &'static str) -> DecodeError {
+        DecodeError { offset: self.offset.saturating_sub(1), reason }
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let Some((taken, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.error("the bytes end too early"));
+        };
+        self.rest = rest;
+        self.offset += length;
+        Ok(taken)
+    }
+
+    /// A reader for the next `length` bytes alone.
+    pub(super) fn sub(&mut self, length: usize) -> Result<Reader<'a>, DecodeError> {
+        let offset = self.offset;
+        Ok(Reader { rest: self.take(length)?, offset })
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let taken = self.take(N)?;
+        Ok(taken.try_into().expect("`take` returns as many bytes as asked for"))
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, DecodeError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, DecodeError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn i64(&mut self) -> Result<i64, DecodeError> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    /// One byte, 0 or 1 and nothing else: each value has one form.
+    pub(super) fn flag(&mut self) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.error_before("a flag that is neither 0 nor 1")),
+        }
+    }
+
+    pub(super) fn optional_i64(&mut self) -> Result<Option<i64>, DecodeError> {
+        Ok(if self.flag()? { Some(self.i64()?) } else { None })
+    }
+
+    /// One byte that stands for a value of a closed set.
+    pub(super) fn code<T>(&mut self, from_code: impl FnOnce(u8) -> Option<T>, reason: &'static str) -> Result<T, DecodeError> {
+        let code = self.u8()?;
+        from_code(code).ok_or_else(|| self.error_before(reason))
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
+        let error = self.error("no text");
+        let length = usize::from(self.u16()?);
+        if TEXT_BYTES_MAX < length {
+            return Err(error);
+        }
+        std::str::from_utf8(self.take(length)?).map_err(|_| error)
+    }
+
+    /// Nothing may be left.
+    ///
+    /// # Errors
+    /// Something is.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(self.error("bytes are left over")) }
+    }
+}

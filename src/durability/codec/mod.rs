@@ -1,0 +1,264 @@
+//! Commands as bytes: the body of a log frame.
+//!
+//! Hand-written and little-endian, so that the format is what `snapshots/README.md` says and not what a library makes of our types.
+//! A group is its commands' records one after the other; a record is `{kind u16, version u16, length u32}` and `length` bytes.
+//! LSNs are not stored: a frame says its first, and the commands of a group follow each other.
+//!
+//! Decoding believes nothing: every length is checked against what is there, every code against what exists, and a record must be used up
+//! to its last byte. No input makes it panic or allocate more than a small multiple of its own size.
+
+mod bytes;
+mod outcome;
+mod plan;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
+#[cfg(test)]
+mod tests;
+
+pub use outcome::{OUTCOME_BYTES, decode_outcome, encode_outcome};
+pub use plan::{decode_plan, encode_plan};
+
+pub(crate) use self::bytes::Reader;
+use self::bytes::put_text;
+use crate::core::{
+    command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    plan::PlacementRule,
+    types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp},
+};
+
+/// Version of every record kind today. Each kind may go on alone.
+const RECORD_VERSION: u16 = 1;
+/// `{kind u16, version u16, length u32}`.
+pub const RECORD_HEADER_BYTES: usize = 8;
+/// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small whatever is asked.
+pub const TEXT_BYTES_MAX: usize = 1_024;
+/// No record is longer: a full plan of the greatest size takes about 8 KiB. Groups are bounded by this and their number of commands.
+pub const RECORD_BYTES_MAX: usize = 12 * 1_024;
+
+/// A command that has no form on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EncodeError {
+    #[error("a text of {0} bytes is over the limit of {TEXT_BYTES_MAX}")]
+    TextTooLong(usize),
+    #[error("a list of {0} is over the limit of 255")]
+    ListTooLong(usize),
+}
+
+/// Bytes that are no record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct DecodeError {
+    /// Offset from the start of what was decoded.
+    pub offset: usize,
+    pub reason: &'static str,
+}
+
+/// Appends the records of a group to `out`.
+///
+/// # Errors
+/// A text or list that is too long; `out` may then hold a part of the group.
+pub fn encode_group(group: &[Stamped], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    group.iter().try_for_each(|stamped| encode_record(stamped, out))
+}
+
+/// Appends the records of `count` commands from `first_lsn` on to `out`.
+///
+/// # Errors
+/// The first thing that is wrong with the bytes; `out` may then hold some commands before it.
+pub fn decode_group(body: &[u8], first_lsn: u64, count: u32, out: &mut Vec<Stamped>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(body);
+    // A count is only believed as far as the bytes could hold it.
+    let least_bytes = RECORD_HEADER_BYTES + 9;
+    out.reserve((count as usize).min(body.len() / least_bytes + 1));
+    for position in 0..u64::from(count) {
+        let lsn = first_lsn.checked_add(position).ok_or_else(|| reader.error("an LSN beyond 64 bits"))?;
+        out.push(decode_record(&mut reader, lsn)?);
+    }
+    reader.finish()
+}
+
+/// Bytes of one command's record.
+///
+/// # Errors
+/// As `encode_group`.
+pub fn record_bytes(stamped: &Stamped) -> Result<usize, EncodeError> {
+    let mut out = Vec::with_capacity(256);
+    encode_record(stamped, &mut out)?;
+    Ok(out.len())
+}
+
+fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.extend_from_slice(&stamped.command.kind().to_le_bytes());
+    out.extend_from_slice(&RECORD_VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&stamped.time.0.to_le_bytes());
+    match &stamped.key {
+        None => out.push(0),
+        Some(key) => {
+            out.push(1);
+            out.extend_from_slice(&key.key);
+            out.extend_from_slice(&key.fingerprint.to_le_bytes());
+        }
+    }
+    match &stamped.command {
+        Command::Register(register) => encode_register(register, out)?,
+        Command::TriggerBonus(trigger) => {
+            out.extend_from_slice(&trigger.source.0);
+            put_text(&trigger.trigger, out)?;
+            put_optional(trigger.amount.map(|amount| amount.0), out);
+            out.push(u8::from(trigger.once));
+        }
+        Command::PayEntry { entry } => out.extend_from_slice(&entry.to_le_bytes()),
+        Command::PayAll => {}
+        Command::SetStatus { member, status } => {
+            out.extend_from_slice(&member.0);
+            out.push(*status as u8);
+        }
+        Command::SetRole { member, role } => {
+            out.extend_from_slice(&member.0);
+            out.push(*role as u8);
+        }
+        Command::PutPlan(plan) => encode_plan(plan, out)?,
+        Command::ImportEntry(entry) => {
+            out.extend_from_slice(&entry.receiver.0);
+            out.extend_from_slice(&entry.source.0);
+            put_text(&entry.kind, out)?;
+            out.extend_from_slice(&entry.level.to_le_bytes());
+            out.extend_from_slice(&entry.amount.0.to_le_bytes());
+            out.push(entry.status as u8);
+            out.extend_from_slice(&entry.time.0.to_le_bytes());
+        }
+    }
+    let length = out.len() - start - RECORD_HEADER_BYTES;
+    let length = u32::try_from(length).expect("every part of a record is bounded, so its length fits 32 bits");
+    out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+fn encode_register(register: &Register, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    out.extend_from_slice(&register.member.0);
+    match &register.sponsor {
+        SponsorRef::None => out.push(0),
+        SponsorRef::Member(member) => {
+            out.push(1);
+            out.extend_from_slice(&member.0);
+        }
+        SponsorRef::Code(code) => {
+            out.push(2);
+            put_text(code.as_str(), out)?;
+        }
+    }
+    match register.placement {
+        PlacementRequest::PlanDefault => out.push(0),
+        PlacementRequest::Rule(rule) => out.extend_from_slice(&[1, rule as u8]),
+        PlacementRequest::Slot { parent, slot } => {
+            out.push(2);
+            out.extend_from_slice(&parent.0);
+            out.extend_from_slice(&slot.to_le_bytes());
+        }
+    }
+    match &register.code {
+        None => out.push(0),
+        Some(code) => {
+            out.push(1);
+            put_text(code.as_str(), out)?;
+        }
+    }
+    out.push(register.role as u8);
+    put_optional(register.joined_at.map(|time| time.0), out);
+    out.push(register.origin as u8);
+    Ok(())
+}
+
+fn put_optional(value: Option<i64>, out: &mut Vec<u8>) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeError> {
+    let kind_error = outer.error("an unknown kind of record");
+    let kind = outer.u16()?;
+    let version_error = outer.error("an unknown version of a record");
+    if outer.u16()? != RECORD_VERSION {
+        return Err(version_error);
+    }
+    let length = outer.u32()? as usize;
+    let mut body = outer.sub(length)?;
+    let time = Timestamp(body.i64()?);
+    let key = match body.flag()? {
+        false => None,
+        true => Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }),
+    };
+    let command = match kind {
+        1 => Command::Register(decode_register(&mut body)?),
+        2 => Command::TriggerBonus(TriggerBonus {
+            source: MemberId(body.array()?),
+            trigger: body.text()?.into(),
+            amount: body.optional_i64()?.map(Money),
+            once: body.flag()?,
+        }),
+        3 => Command::PayEntry { entry: body.u64()? },
+        4 => Command::PayAll,
+        5 => Command::SetStatus { member: MemberId(body.array()?), status: body.code(Status::from_code, "an unknown status")? },
+        6 => Command::SetRole { member: MemberId(body.array()?), role: body.code(Role::from_code, "an unknown role")? },
+        7 => Command::PutPlan(Box::new(decode_plan(&mut body)?)),
+        9 => Command::ImportEntry(ImportEntry {
+            receiver: MemberId(body.array()?),
+            source: MemberId(body.array()?),
+            kind: body.text()?.into(),
+            level: body.u32()?,
+            amount: Money(body.i64()?),
+            status: body.code(entry_status, "an unknown entry status")?,
+            time: Timestamp(body.i64()?),
+        }),
+        _ => return Err(kind_error),
+    };
+    body.finish()?;
+    Ok(Stamped { lsn, time, key, command })
+}
+
+fn decode_register(body: &mut Reader<'_>) -> Result<Register, DecodeError> {
+    Ok(Register {
+        member: MemberId(body.array()?),
+        sponsor: match body.u8()? {
+            0 => SponsorRef::None,
+            1 => SponsorRef::Member(MemberId(body.array()?)),
+            2 => SponsorRef::Code(decode_code(body)?),
+            _ => return Err(body.error_before("an unknown kind of sponsor")),
+        },
+        placement: match body.u8()? {
+            0 => PlacementRequest::PlanDefault,
+            1 => PlacementRequest::Rule(body.code(PlacementRule::from_code, "an unknown placement rule")?),
+            2 => PlacementRequest::Slot { parent: MemberId(body.array()?), slot: body.u32()? },
+            _ => return Err(body.error_before("an unknown kind of placement")),
+        },
+        code: match body.flag()? {
+            false => None,
+            true => Some(decode_code(body)?),
+        },
+        role: body.code(Role::from_code, "an unknown role")?,
+        joined_at: body.optional_i64()?.map(Timestamp),
+        origin: body.code(origin, "an unknown origin")?,
+    })
+}
+
+fn decode_code(body: &mut Reader<'_>) -> Result<Code, DecodeError> {
+    let error = body.error("no referral code");
+    Code::parse(body.text()?).ok_or(error)
+}
+
+/// The status of a ledger entry by its code on disk.
+pub(crate) fn entry_status(code: u8) -> Option<EntryStatus> {
+    [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| *status as u8 == code)
+}
+
+fn origin(code: u8) -> Option<Origin> {
+    [Origin::Signup, Origin::Import].into_iter().find(|origin| *origin as u8 == code)
+}

@@ -1,0 +1,67 @@
+//! Outcomes as 24 bytes each: what a snapshot keeps of an idempotency key's first answer.
+//!
+//! `{kind u16, small u16, middle u32, first u64, second u64}`; fields that a kind does not use are 0.
+
+use super::{DecodeError, bytes::Reader};
+use crate::core::{
+    command::{Outcome, Rejection},
+    types::MemberIx,
+};
+
+/// Bytes of an outcome.
+pub const OUTCOME_BYTES: usize = 24;
+
+/// The outcome's bytes.
+pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
+    let (kind, small, middle, first, second): (u16, u16, u32, u64, u64) = match outcome {
+        Outcome::Rejected(rejection) => (0, rejection as u16, 0, 0, 0),
+        Outcome::Registered { member } => (1, 0, member.0, 0, 0),
+        Outcome::BonusPaid { first_entry, entries, withheld } => (2, 0, entries, first_entry, u64::from(withheld)),
+        Outcome::EntryPaid { entry, changed } => (3, u16::from(changed), 0, entry, 0),
+        Outcome::AllPaid { entries } => (4, 0, 0, entries, 0),
+        Outcome::StatusSet { member, changed } => (5, u16::from(changed), member.0, 0, 0),
+        Outcome::RoleSet { member, changed } => (6, u16::from(changed), member.0, 0, 0),
+        Outcome::PlanActivated { version } => (7, 0, version, 0, 0),
+        Outcome::EntryImported { entry } => (9, 0, 0, entry, 0),
+    };
+    let mut out = [0; OUTCOME_BYTES];
+    out[0..2].copy_from_slice(&kind.to_le_bytes());
+    out[2..4].copy_from_slice(&small.to_le_bytes());
+    out[4..8].copy_from_slice(&middle.to_le_bytes());
+    out[8..16].copy_from_slice(&first.to_le_bytes());
+    out[16..24].copy_from_slice(&second.to_le_bytes());
+    out
+}
+
+/// The outcome of these bytes.
+///
+/// # Errors
+/// They are none: an unknown kind or rejection, or a field that should be 0 and is not.
+pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let (kind, small, middle) = (reader.u16()?, reader.u16()?, reader.u32()?);
+    let (first, second) = (reader.u64()?, reader.u64()?);
+    let changed = small == 1;
+    let member = MemberIx(middle);
+    let outcome = match kind {
+        0 => Outcome::Rejected(Rejection::from_code(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?),
+        1 => Outcome::Registered { member },
+        2 => Outcome::BonusPaid {
+            first_entry: first,
+            entries: middle,
+            withheld: u32::try_from(second).map_err(|_| DecodeError { offset: 16, reason: "too many withheld levels" })?,
+        },
+        3 => Outcome::EntryPaid { entry: first, changed },
+        4 => Outcome::AllPaid { entries: first },
+        5 => Outcome::StatusSet { member, changed },
+        6 => Outcome::RoleSet { member, changed },
+        7 => Outcome::PlanActivated { version: middle },
+        9 => Outcome::EntryImported { entry: first },
+        _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
+    };
+    // Each outcome has one form: whatever is not what we would have written was not written by us.
+    if encode_outcome(outcome) != *bytes {
+        return Err(DecodeError { offset: 0, reason: "an outcome with fields it does not have" });
+    }
+    Ok(outcome)
+}

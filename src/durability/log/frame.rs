@@ -1,0 +1,256 @@
+//! One frame: header, whitened body, body CRC, trailer.
+//!
+//! The layout, offsets in bytes, little-endian:
+//!
+//! | at | size | what |
+//! | --- | --- | --- |
+//! | 0 | 4 | magic |
+//! | 4 | 2 | kind: 1 group, 2 mark, 3 seal |
+//! | 6 | 2 | 0 |
+//! | 8 | 4 | body length |
+//! | 12 | 4 | number of commands |
+//! | 16 | 8 | LSN of the first command (of the next one, where there is none) |
+//! | 24 | 8 | durable LSN when written |
+//! | 32 | 8 | rolling hash over the outcomes of all commands before this frame |
+//! | 40 | 8 | term, 0 until there is replication |
+//! | 48 | 8 | log time of the newest command, this frame's included |
+//! | 56 | 4 | CRC of the frame before (its body CRC); of the segment header for the first |
+//! | 60 | 4 | salt of the whitening |
+//! | 64 | 4 | 0 |
+//! | 68 | 4 | CRC of bytes 0..68 |
+//! | 72 | length | body, whitened; then padding of `0xA5` |
+//! | | 4 | CRC of body and padding, continuing the header's |
+//! | | 8 | trailer |
+//!
+//! Frames begin at multiples of 8. All CRCs are CRC-32C that start from the instance id and the segment number, so that a frame from another
+//! directory or segment never verifies.
+
+use crate::core::types::Timestamp;
+
+/// Bytes before the body.
+pub(crate) const HEADER_BYTES: usize = 72;
+/// Body CRC and trailer.
+const FOOTER_BYTES: usize = 12;
+/// What a frame is aligned to.
+pub(crate) const ALIGNMENT: usize = 8;
+/// What a disk writes whole or not at all.
+pub(crate) const SECTOR_BYTES: usize = 512;
+/// A frame without commands.
+pub(crate) const EMPTY_FRAME_BYTES: usize = frame_bytes(0);
+
+const MAGIC: [u8; 4] = *b"uFRM";
+const PADDING: u8 = 0xA5;
+/// No byte is zero, and none becomes zero by one flipped bit: a trailer with zeros at its end was cut, one that differs otherwise was damaged.
+pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
+
+const _: () = assert!(EMPTY_FRAME_BYTES.is_multiple_of(ALIGNMENT));
+
+/// Bytes of a frame with a body of `length` bytes.
+pub(crate) const fn frame_bytes(length: usize) -> usize {
+    (HEADER_BYTES + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
+}
+
+/// What a frame is there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub(crate) enum Kind {
+    /// Commands.
+    Group = 1,
+    /// Says how far the log is durable, after an idle moment.
+    Mark = 2,
+    /// The last frame of a segment: the log goes on in the next one, whose file exists.
+    Seal = 3,
+}
+
+/// A frame's header without what is computed (magic, CRCs, salt).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Header {
+    pub kind: Kind,
+    pub length: u32,
+    pub count: u32,
+    pub first_lsn: u64,
+    pub durable_lsn: u64,
+    pub outcome_hash: u64,
+    pub term: u64,
+    pub time: Timestamp,
+    pub previous_crc: u32,
+    pub salt: u32,
+}
+
+impl Header {
+    pub(crate) fn frame_bytes(&self) -> usize {
+        frame_bytes(self.length as usize)
+    }
+
+    /// LSN of the first command after this frame.
+    pub(crate) fn next_lsn(&self) -> u64 {
+        self.first_lsn.saturating_add(u64::from(self.count))
+    }
+
+    /// What no frame of ours breaks, whatever its checksums say.
+    fn is_plausible(&self) -> bool {
+        let has_commands = self.count != 0 && self.length != 0;
+        let has_none = self.count == 0 && self.length == 0;
+        let kind_fits = if self.kind == Kind::Group { has_commands } else { has_none };
+        kind_fits && self.first_lsn != 0 && self.durable_lsn < self.first_lsn && self.first_lsn.checked_add(u64::from(self.count)).is_some()
+    }
+}
+
+/// What the CRCs of a segment's frames start from.
+pub(crate) fn seed(instance: &[u8; 16], segment: u64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(instance), &segment.to_le_bytes())
+}
+
+/// Completes the frame in `out`, which holds `HEADER_BYTES` of anything and then the plain body. The frame is to stand at `offset`
+/// of its file. Returns the CRC that the next frame must name. `header.length` and `header.salt` are set here.
+pub(crate) fn finish(mut header: Header, seed: u32, offset: u64, out: &mut Vec<u8>) -> u32 {
+    let length = out.len() - HEADER_BYTES;
+    header.length = u32::try_from(length).expect("groups are limited to far less than 4 GiB");
+    let total = frame_bytes(length);
+    out.resize(total - FOOTER_BYTES, PADDING);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&TRAILER);
+    header.salt = 0;
+    loop {
+        whiten(header.salt, &mut out[HEADER_BYTES..HEADER_BYTES + length]);
+        let crc = put_checksums(&header, seed, out);
+        // Practically always true at once. Where a sector would come out all zero, another salt makes it another sector.
+        if !has_zero_sector(out, offset) {
+            return crc;
+        }
+        whiten(header.salt, &mut out[HEADER_BYTES..HEADER_BYTES + length]);
+        header.salt = header.salt.checked_add(1).expect("some salt in 2^32 leaves no sector of zeros");
+    }
+}
+
+fn put_checksums(header: &Header, seed: u32, out: &mut [u8]) -> u32 {
+    let body_end = out.len() - FOOTER_BYTES;
+    let fields = &mut out[..HEADER_BYTES];
+    fields[0..4].copy_from_slice(&MAGIC);
+    fields[4..6].copy_from_slice(&(header.kind as u16).to_le_bytes());
+    fields[6..8].copy_from_slice(&[0; 2]);
+    fields[8..12].copy_from_slice(&header.length.to_le_bytes());
+    fields[12..16].copy_from_slice(&header.count.to_le_bytes());
+    fields[16..24].copy_from_slice(&header.first_lsn.to_le_bytes());
+    fields[24..32].copy_from_slice(&header.durable_lsn.to_le_bytes());
+    fields[32..40].copy_from_slice(&header.outcome_hash.to_le_bytes());
+    fields[40..48].copy_from_slice(&header.term.to_le_bytes());
+    fields[48..56].copy_from_slice(&header.time.0.to_le_bytes());
+    fields[56..60].copy_from_slice(&header.previous_crc.to_le_bytes());
+    fields[60..64].copy_from_slice(&header.salt.to_le_bytes());
+    fields[64..68].copy_from_slice(&[0; 4]);
+    let header_crc = crc32c::crc32c_append(seed, &fields[..HEADER_BYTES - 4]);
+    fields[68..72].copy_from_slice(&header_crc.to_le_bytes());
+    let body_crc = crc32c::crc32c_append(header_crc, &out[HEADER_BYTES..body_end]);
+    out[body_end..body_end + 4].copy_from_slice(&body_crc.to_le_bytes());
+    body_crc
+}
+
+/// Reads a header off the front of `bytes`. `None` where it does not verify.
+pub(crate) fn parse_header(bytes: &[u8], seed: u32) -> Option<Header> {
+    let fields: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+    // The magic first: it is what makes a search for frames fast.
+    if fields[0..4] != MAGIC || crc32c::crc32c_append(seed, &fields[..HEADER_BYTES - 4]) != u32_at(fields, 68) {
+        return None;
+    }
+    let kind = match u16::from_le_bytes([fields[4], fields[5]]) {
+        1 => Kind::Group,
+        2 => Kind::Mark,
+        3 => Kind::Seal,
+        _ => return None,
+    };
+    let header = Header {
+        kind,
+        length: u32_at(fields, 8),
+        count: u32_at(fields, 12),
+        first_lsn: u64_at(fields, 16),
+        durable_lsn: u64_at(fields, 24),
+        outcome_hash: u64_at(fields, 32),
+        term: u64_at(fields, 40),
+        time: Timestamp(u64_at(fields, 48).cast_signed()),
+        previous_crc: u32_at(fields, 56),
+        salt: u32_at(fields, 60),
+    };
+    header.is_plausible().then_some(header)
+}
+
+/// How a frame's end looks after its header verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// Everything verifies. The CRC is the one the next frame must name.
+    Whole(u32),
+    /// Body and CRC verify, the trailer ends in zeros: the write was cut in its last bytes, and nothing is missing.
+    ShortTrailer(u32),
+    /// Body and CRC verify, but that is no trailer of ours, and no cut one.
+    BadTrailer,
+    /// The body does not verify.
+    BadBody,
+}
+
+/// Checks the rest of a frame, all of whose bytes are `frame`.
+pub(crate) fn check_end(frame: &[u8]) -> End {
+    let body_end = frame.len() - FOOTER_BYTES;
+    let header_crc = u32_at(frame, HEADER_BYTES - 4);
+    let crc = crc32c::crc32c_append(header_crc, &frame[HEADER_BYTES..body_end]);
+    if crc != u32_at(frame, body_end) {
+        return End::BadBody;
+    }
+    let trailer = &frame[body_end + 4..];
+    if trailer == TRAILER {
+        return End::Whole(crc);
+    }
+    let written = trailer.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if trailer[..written] == TRAILER[..written] { End::ShortTrailer(crc) } else { End::BadTrailer }
+}
+
+/// Makes the plain body of a frame that verified.
+pub(crate) fn plain_body(header: &Header, frame: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&frame[HEADER_BYTES..HEADER_BYTES + header.length as usize]);
+    whiten(header.salt, out);
+}
+
+/// Combines bytes with a stream made of the salt; the same again gives them back. The stream's `i`-th eight bytes are, little-endian,
+/// `x ^ (x >> 29)` with `x = (salt + i + 1) * 0x9E37_79B9_7F4A_7C15`, modulo 2^64.
+fn whiten(salt: u32, bytes: &mut [u8]) {
+    let word = |position: u64| {
+        let mixed = (u64::from(salt) + position + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 29)
+    };
+    let mut position = 0;
+    let mut words = bytes.chunks_exact_mut(8);
+    for chunk in &mut words {
+        let plain = u64::from_le_bytes(chunk.try_into().expect("chunks have eight bytes"));
+        chunk.copy_from_slice(&(plain ^ word(position)).to_le_bytes());
+        position += 1;
+    }
+    for (byte, stream) in words.into_remainder().iter_mut().zip(word(position).to_le_bytes()) {
+        *byte ^= stream;
+    }
+}
+
+/// Whether any sector, or part of one at either end, of `bytes` at `offset` is all zero.
+pub(crate) fn has_zero_sector(bytes: &[u8], offset: u64) -> bool {
+    let into_sector = usize::try_from(offset % SECTOR_BYTES as u64).expect("a remainder of 512 fits");
+    let (head, rest) = bytes.split_at((SECTOR_BYTES - into_sector).min(bytes.len()));
+    is_zero_part(head) || rest.chunks(SECTOR_BYTES).any(is_zero_part)
+}
+
+fn is_zero_part(part: &[u8]) -> bool {
+    !part.is_empty() && is_zero(part)
+}
+
+/// Whether all bytes are zero. Written so that it runs at memory speed: recovery asks it of the unused rest of a segment.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    let mut chunks = bytes.chunks_exact(64);
+    chunks.all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+        && bytes[bytes.len() - bytes.len() % 64..].iter().all(|byte| *byte == 0)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}

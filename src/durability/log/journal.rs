@@ -1,0 +1,462 @@
+//! The writer of the log, and the trait behind which the engine sees it.
+
+use std::{fmt::Debug, sync::Arc};
+
+use super::{
+    LogOptions,
+    frame::{self, Header, Kind},
+    index::{LogIndex, LogView, Retention, SegmentEntry},
+    reader::GroupReader,
+    repair,
+    scan::Position,
+    segment::{self, Next, SegmentHeader},
+};
+use crate::{
+    core::{command::Stamped, types::Timestamp},
+    durability::{
+        codec,
+        error::{Error, Result},
+        storage::StorageFile,
+    },
+};
+
+/// A log of groups of commands. Nothing above may assume that it is a local one.
+///
+/// One owner writes; any number of [`LogView`]s read beside it.
+pub trait Journal: Send + Debug {
+    /// Writes a group, whose LSNs follow each other and the last one's. It is not durable yet: several groups may be appended before one `sync`.
+    /// `outcome_hash_before` is the rolling hash over the outcomes of all commands before the group, as far as the caller has applied
+    /// them: on replay it must come out the same.
+    ///
+    /// An empty group writes a mark: how far the log is durable. Worth a call (and a `sync`) after an idle moment, since the log itself
+    /// cannot otherwise know that its last group was acknowledged. It writes nothing if that stands in the log already.
+    ///
+    /// # Errors
+    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`: nothing was written. `Io`: nobody knows what was written, and every later call but
+    /// `read_from` fails with `PreviousIo`. `ReadOnly`.
+    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended>;
+
+    /// Makes everything appended durable; returns the last durable LSN.
+    ///
+    /// # Errors
+    /// `Io` and `PreviousIo` as `append`: a failed sync is never tried again.
+    fn sync(&mut self) -> Result<u64>;
+
+    /// The groups from `lsn` on, as far as they are durable.
+    ///
+    /// # Errors
+    /// `BelowRetained`.
+    fn read_from(&self, lsn: u64) -> Result<GroupReader>;
+
+    /// A reader for other threads.
+    fn view(&self) -> LogView;
+
+    /// Drops all commands after `after`, durable ones too: for a replica whose leader says otherwise.
+    ///
+    /// # Errors
+    /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log; nothing was changed. `Io`, `PreviousIo`, `ReadOnly`.
+    fn cut_suffix(&mut self, after: u64) -> Result<()>;
+
+    /// Retires segments that hold nothing after `up_to`: to the archive, and from there as the retention says.
+    ///
+    /// # Errors
+    /// `Io`; the log goes on. `ReadOnly`.
+    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged>;
+
+    /// Sizes, for status and metrics.
+    fn figures(&self) -> Figures;
+
+    /// Bytes of a group's records (`codec::record_bytes`) that `append` takes.
+    fn group_bytes_max(&self) -> usize;
+}
+
+/// What an append did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Bytes of the frame; 0 where no mark was needed.
+    pub bytes: u64,
+    /// Whether the log went on to a new segment, which syncs what was appended before.
+    pub rotated: bool,
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Purged {
+    /// Segments moved to the archive.
+    pub archived: u64,
+    /// Segments deleted from it.
+    pub deleted: u64,
+}
+
+/// Sizes of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    /// First LSN that can be read.
+    pub oldest_lsn: u64,
+    /// Last LSN appended.
+    pub written_lsn: u64,
+    pub durable_lsn: u64,
+    /// Log time of the newest command.
+    pub time: Timestamp,
+    pub live_segments: u64,
+    /// Bytes of the live segments' files.
+    pub live_bytes: u64,
+    pub archived_segments: u64,
+    pub archived_bytes: u64,
+    /// Number of the segment being written, and bytes used of it.
+    pub segment: u64,
+    pub segment_used_bytes: u64,
+}
+
+/// The log in a local directory.
+#[derive(Debug)]
+pub(crate) struct FileJournal {
+    view: LogView,
+    network: u32,
+    options: LogOptions,
+    access: Writer,
+    /// `None` for a log opened for reading only.
+    file: Option<Box<dyn StorageFile>>,
+    next: Next,
+    /// The segment being written.
+    number: u64,
+    segment_bytes: u64,
+    /// Its `durable_lsn` is what stands in the log; the one below is what is true.
+    at: Position,
+    durable_lsn: u64,
+    /// LSN up to which a snapshot holds everything.
+    floor: u64,
+    buffer: Vec<u8>,
+}
+
+/// Whether the journal can write.
+#[derive(Debug)]
+enum Writer {
+    ReadOnly,
+    Open,
+    /// A write or sync failed. The message is that of the first failure.
+    Poisoned(Arc<str>),
+}
+
+/// Where recovery left the log.
+#[derive(Debug)]
+pub(crate) struct JournalStart {
+    pub view: LogView,
+    pub network: u32,
+    pub options: LogOptions,
+    /// Segment to write to, and its size.
+    pub number: u64,
+    pub segment_bytes: u64,
+    pub at: Position,
+    pub floor: u64,
+    /// `None` for a log opened for reading only.
+    pub file: Option<Box<dyn StorageFile>>,
+    pub next: Next,
+}
+
+impl FileJournal {
+    /// A journal that goes on where recovery left off. Everything up to there is durable, but need not stand in the log as such.
+    pub(crate) fn new(start: JournalStart) -> Self {
+        Self {
+            view: start.view,
+            network: start.network,
+            options: start.options,
+            access: if start.file.is_some() { Writer::Open } else { Writer::ReadOnly },
+            file: start.file,
+            next: start.next,
+            number: start.number,
+            segment_bytes: start.segment_bytes,
+            at: start.at,
+            durable_lsn: start.at.next_lsn - 1,
+            floor: start.floor,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Does something to the active segment; a failure closes the journal for writing.
+    fn guarded<T>(&mut self, action: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        action(self).inspect_err(|error| self.access = Writer::Poisoned(error.to_string().into()))
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match &self.access {
+            Writer::Open => Ok(()),
+            Writer::ReadOnly => Err(Error::ReadOnly),
+            Writer::Poisoned(first) => Err(Error::PreviousIo { first: Arc::clone(first) }),
+        }
+    }
+
+    fn file(&self) -> &dyn StorageFile {
+        self.file.as_deref().expect("every caller checked that the journal is open")
+    }
+
+    fn seed(&self) -> u32 {
+        frame::seed(&self.view.instance, self.number)
+    }
+
+    /// Writes the frame whose plain body is in the buffer at the present position.
+    fn write_frame(&mut self, kind: Kind, count: u32, outcome_hash: u64, time: Timestamp) -> Result<()> {
+        let header = Header {
+            kind,
+            length: 0,
+            count,
+            first_lsn: self.at.next_lsn,
+            durable_lsn: self.durable_lsn,
+            outcome_hash,
+            term: 0,
+            time,
+            previous_crc: self.at.previous_crc,
+            salt: 0,
+        };
+        let crc = frame::finish(header, self.seed(), self.at.offset, &mut self.buffer);
+        let path = self.view.paths.segment(self.number);
+        self.file().write_all_at(&self.buffer, self.at.offset).map_err(Error::io("write", &path))?;
+        self.at = Position {
+            offset: self.at.offset + self.buffer.len() as u64,
+            next_lsn: self.at.next_lsn + u64::from(count),
+            previous_crc: crc,
+            durable_lsn: self.durable_lsn,
+            time,
+            sealed: kind == Kind::Seal,
+        };
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<u64> {
+        let path = self.view.paths.segment(self.number);
+        self.file().sync_data().map_err(Error::io("sync", &path))?;
+        self.durable_lsn = self.at.next_lsn - 1;
+        self.view.index.lock().durable_lsn = self.durable_lsn;
+        Ok(self.durable_lsn)
+    }
+
+    /// Seals the segment and goes on in the next one. The order is what lets recovery tell a missing segment from one that was never
+    /// used: next file there, seal synced, then its header synced, then frames.
+    fn rotate(&mut self, outcome_hash: u64) -> Result<()> {
+        let number = self.number + 1;
+        let segment_bytes = self.options.segment_bytes_checked();
+        let next = std::mem::replace(&mut self.next, Next::Later);
+        let file = next.wait(&*self.view.storage, &self.view.paths, number, segment_bytes)?;
+        if !self.at.sealed {
+            self.buffer.clear();
+            self.buffer.resize(frame::HEADER_BYTES, 0);
+            self.write_frame(Kind::Seal, 0, outcome_hash, self.at.time)?;
+            self.sync_file()?;
+        }
+        let path = self.view.paths.segment(number);
+        let header = SegmentHeader {
+            instance: self.view.instance,
+            network: self.network,
+            number,
+            first_lsn: self.at.next_lsn,
+            bytes: file.len().map_err(Error::io("look at", &path))?,
+            term: 0,
+            time: self.at.time,
+            previous_end: self.at.offset,
+            previous_crc: self.at.previous_crc,
+        };
+        let (sector, crc) = header.encode();
+        file.write_all_at(&sector, 0).map_err(Error::io("write", &path))?;
+        file.sync_data().map_err(Error::io("sync", &path))?;
+        self.view.index.lock().segments.push(header.entry(false));
+        self.number = number;
+        self.segment_bytes = header.bytes;
+        self.at = header.start(crc);
+        self.next = Next::start(&self.view.storage, &self.view.paths, number + 1, segment_bytes, self.options.prepare_in_background);
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        !self.at.sealed && self.at.offset + (bytes + frame::EMPTY_FRAME_BYTES) as u64 <= self.segment_bytes
+    }
+
+    fn check_order(&self, group: &[Stamped]) -> Result<()> {
+        for (stamped, expected) in group.iter().zip(self.at.next_lsn..) {
+            if stamped.lsn != expected {
+                return Err(Error::OutOfOrder { expected, found: stamped.lsn });
+            }
+        }
+        Ok(())
+    }
+
+    fn segments(&self, archived: bool) -> (u64, u64) {
+        let index = self.view.index.lock();
+        let sizes = index.segments.iter().filter(|segment| segment.archived == archived).map(|segment| segment.bytes);
+        sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
+    }
+
+    fn archive(&self, segment: SegmentEntry) -> Result<()> {
+        let (from, to) = (self.view.paths.segment(segment.number), self.view.paths.archived(segment.number));
+        self.view.storage.rename(&from, &to).map_err(Error::io("rename", &from))?;
+        // The new name first: a segment in both places is one too many, in neither one too few.
+        for directory in [self.view.paths.archive(), self.view.paths.log()] {
+            self.view.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+        }
+        Ok(())
+    }
+
+    /// The oldest archived segment, if the retention says that it may go.
+    fn expired(&self) -> Option<SegmentEntry> {
+        let index = self.view.index.lock();
+        let [oldest, next, ..] = index.segments[..] else { return None };
+        if !oldest.archived {
+            return None;
+        }
+        let expired = match self.options.retention {
+            Retention::Keep => false,
+            Retention::Bytes(most) => most < archived_bytes(&index),
+            // The next segment's header says when the newest command of this one was.
+            Retention::Days(days) => next.time < self.at.time.0.saturating_sub(i64::from(days) * 86_400_000_000),
+        };
+        expired.then_some(oldest)
+    }
+}
+
+fn archived_bytes(index: &LogIndex) -> u64 {
+    index.segments.iter().filter(|segment| segment.archived).map(|segment| segment.bytes).sum()
+}
+
+impl Journal for FileJournal {
+    fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended> {
+        self.check_open()?;
+        if group.is_empty() && self.at.durable_lsn == self.durable_lsn {
+            return Ok(Appended { bytes: 0, rotated: false });
+        }
+        self.check_order(group)?;
+        let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit: self.group_bytes_max() })?;
+        self.buffer.clear();
+        self.buffer.resize(frame::HEADER_BYTES, 0);
+        codec::encode_group(group, &mut self.buffer)?;
+        let body_bytes = self.buffer.len() - frame::HEADER_BYTES;
+        if self.group_bytes_max() < body_bytes {
+            return Err(Error::GroupTooLarge { bytes: body_bytes, limit: self.group_bytes_max() });
+        }
+        let time = group.last().map_or(self.at.time, |stamped| self.at.time.max(stamped.time));
+        let rotated = !self.has_room(frame::frame_bytes(body_bytes));
+        self.guarded(|journal| {
+            if rotated {
+                // The seal needs the buffer; the frame is for another place only now.
+                let body = std::mem::take(&mut journal.buffer);
+                journal.rotate(outcome_hash_before)?;
+                journal.buffer = body;
+            }
+            let kind = if count == 0 { Kind::Mark } else { Kind::Group };
+            journal.write_frame(kind, count, outcome_hash_before, time)?;
+            Ok(Appended { bytes: journal.buffer.len() as u64, rotated })
+        })
+    }
+
+    fn sync(&mut self) -> Result<u64> {
+        self.guarded(Self::sync_file)
+    }
+
+    fn read_from(&self, lsn: u64) -> Result<GroupReader> {
+        self.view.read_from(lsn)
+    }
+
+    fn view(&self) -> LogView {
+        self.view.clone()
+    }
+
+    fn cut_suffix(&mut self, after: u64) -> Result<()> {
+        self.check_open()?;
+        if after < self.floor {
+            return Err(Error::BelowSnapshot { after, floor: self.floor });
+        }
+        if after + 1 == self.at.next_lsn {
+            return Ok(());
+        }
+        let live_from =
+            self.view.index.lock().segments.iter().find(|segment| !segment.archived).map_or(u64::MAX, |segment| segment.first_lsn);
+        if self.at.next_lsn <= after || after + 1 < live_from {
+            return Err(Error::OutOfOrder { expected: self.at.next_lsn - 1, found: after });
+        }
+        self.guarded(|journal| {
+            journal.sync_file()?;
+            // Whatever is being made is for a place behind the cut.
+            if let Next::Making(thread) = std::mem::replace(&mut journal.next, Next::Later) {
+                thread.join().expect("making a segment does not panic")?;
+            }
+            let cut = repair::cut(&journal.view, after)?;
+            {
+                let mut index = journal.view.index.lock();
+                index.segments.retain(|segment| segment.number <= cut.number);
+                index.durable_lsn = after;
+            }
+            journal.number = cut.number;
+            journal.segment_bytes = cut.segment_bytes;
+            journal.at = cut.at;
+            journal.durable_lsn = after;
+            journal.file = Some(cut.file);
+            Ok(())
+        })
+    }
+
+    fn purge_prefix(&mut self, up_to: u64) -> Result<Purged> {
+        if matches!(self.access, Writer::ReadOnly) {
+            return Err(Error::ReadOnly);
+        }
+        let mut purged = Purged::default();
+        self.floor = self.floor.max(up_to);
+        loop {
+            let retired = {
+                let index = self.view.index.lock();
+                let first_live = index.segments.iter().position(|segment| !segment.archived);
+                // A segment's last LSN is the one before its successor's first; the one being written has none.
+                let pair = first_live.and_then(|at| Some((index.segments[at], *index.segments.get(at + 1)?)));
+                pair.filter(|(_, next)| next.first_lsn - 1 <= up_to).map(|(segment, _)| segment)
+            };
+            let Some(segment) = retired else { break };
+            self.archive(segment)?;
+            let mut index = self.view.index.lock();
+            index.segments.iter_mut().filter(|entry| entry.number == segment.number).for_each(|entry| entry.archived = true);
+            purged.archived += 1;
+        }
+        while let Some(segment) = self.expired() {
+            self.view.index.lock().segments.remove(0);
+            let path = self.view.paths.archived(segment.number);
+            self.view.storage.remove(&path).map_err(Error::io("remove", &path))?;
+            purged.deleted += 1;
+        }
+        if 0 < purged.deleted {
+            let archive = self.view.paths.archive();
+            self.view.storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
+        }
+        Ok(purged)
+    }
+
+    fn figures(&self) -> Figures {
+        let (live_segments, live_bytes) = self.segments(false);
+        let (archived_segments, archived_bytes) = self.segments(true);
+        Figures {
+            oldest_lsn: self.view.oldest_lsn(),
+            written_lsn: self.at.next_lsn - 1,
+            durable_lsn: self.durable_lsn,
+            time: self.at.time,
+            live_segments,
+            live_bytes,
+            archived_segments,
+            archived_bytes,
+            segment: self.number,
+            segment_used_bytes: self.at.offset,
+        }
+    }
+
+    fn group_bytes_max(&self) -> usize {
+        let segment = self.options.segment_bytes_checked().min(self.segment_bytes);
+        let room = usize::try_from(segment).expect("segments are at most 256 MiB") - segment::HEADER_BYTES;
+        room - frame::frame_bytes(frame::ALIGNMENT) - frame::EMPTY_FRAME_BYTES
+    }
+}
+
+impl Drop for FileJournal {
+    /// Waits for the segment being made: the directory's lock must not go while something still writes there.
+    fn drop(&mut self) {
+        if let Next::Making(thread) = std::mem::replace(&mut self.next, Next::Later) {
+            // What comes of it does not matter any more: an unfinished segment has a temporary name, and is removed at the next opening.
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The three ways in which a log's end is changed other than by appending. None of them changes a byte in place to another value.
+
+use std::path::Path;
+
+use super::{
+    frame::{self, End, Header, Kind},
+    index::LogView,
+    scan::Position,
+    segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+};
+use crate::{
+    core::types::Timestamp,
+    durability::{
+        codec,
+        error::{Error, Result},
+        paths::Paths,
+        storage::{Access, Storage, StorageFile},
+    },
+};
+
+/// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, CRC-32C u32}`.
+const CUT_BYTES: usize = 36;
+const CUT_MAGIC: [u8; 8] = *b"uplinCUT";
+
+/// Puts a fresh segment, holding `content` and zeros behind it, in place of segment `number`.
+pub(crate) fn replace_segment(
+    storage: &dyn Storage,
+    paths: &Paths,
+    number: u64,
+    content: &[u8],
+    bytes: u64,
+) -> Result<Box<dyn StorageFile>> {
+    let path = paths.segment(number);
+    let temporary = Paths::temporary(&path);
+    let file = segment::create_fresh(storage, &temporary)?;
+    file.write_all_at(content, 0).map_err(Error::io("write", &temporary))?;
+    segment::fill_with_zeros(&*file, content.len() as u64, bytes).map_err(Error::io("fill", &temporary))?;
+    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    Ok(file)
+}
+
+/// Writes the bytes that are there once more, from `from` on, and syncs. After a sync that failed the page cache shows bytes that are not on disk,
+/// and a further sync of them succeeds without writing them; once written again they are really written.
+pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], from: usize) -> Result<()> {
+    file.write_all_at(&bytes[from..], from as u64).map_err(Error::io("write", path))?;
+    file.sync_data().map_err(Error::io("sync", path))
+}
+
+/// The log's new end after a cut.
+pub(crate) struct Cut {
+    pub number: u64,
+    pub segment_bytes: u64,
+    pub at: Position,
+    pub file: Box<dyn StorageFile>,
+}
+
+/// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished at the next opening.
+pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
+    let (storage, paths) = (&*view.storage, &view.paths);
+    let path = paths.cut();
+    let temporary = Paths::temporary(&path);
+    let mut intent = Vec::with_capacity(CUT_BYTES);
+    intent.extend_from_slice(&CUT_MAGIC);
+    intent.extend_from_slice(&after.to_le_bytes());
+    intent.extend_from_slice(&view.instance);
+    intent.extend_from_slice(&crc32c::crc32c(&intent).to_le_bytes());
+    let file = segment::create_fresh(storage, &temporary)?;
+    file.write_all_at(&intent, 0).map_err(Error::io("write", &temporary))?;
+    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    carry_out_cut(storage, paths, &view.instance, after)
+}
+
+/// The LSN after which an interrupted cut was to cut.
+pub(crate) fn interrupted_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<Option<u64>> {
+    let path = paths.cut();
+    if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
+        return Ok(None);
+    }
+    let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+    let mut bytes = [0; CUT_BYTES];
+    let complete = file.len().map_err(Error::io("look at", &path))? == CUT_BYTES as u64;
+    if complete {
+        file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+    }
+    let crc = crc32c::crc32c(&bytes[..CUT_BYTES - 4]).to_le_bytes();
+    if !complete || bytes[..8] != CUT_MAGIC || bytes[16..32] != *instance || bytes[CUT_BYTES - 4..] != crc {
+        let lost = "what an interrupted cut of the log was to keep";
+        return Err(Error::damaged(&path, 0, None, "it does not say where to cut the log", lost));
+    }
+    Ok(Some(u64::from_le_bytes(bytes[8..16].try_into().expect("eight bytes"))))
+}
+
+/// Every step may be repeated: the segment to keep stays the last one that begins at or before the cut.
+pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16], after: u64) -> Result<Cut> {
+    let mut numbers: Vec<u64> =
+        storage.list(&paths.log()).map_err(Error::io("list", &paths.log()))?.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    let mut kept = None;
+    for number in &numbers {
+        let bytes = read_whole(storage, &paths.segment(*number))?;
+        match bytes.first_chunk().map(SegmentHeader::parse) {
+            Some(Parsed::Header(header, crc)) if header.first_lsn <= after + 1 && header.instance == *instance => {
+                kept = Some((header, crc, bytes));
+            }
+            _ => break,
+        }
+    }
+    let Some((header, crc, bytes)) = kept else {
+        return Err(Error::damaged(&paths.log(), 0, Some(after), "no segment begins before the cut", "the log"));
+    };
+    // What is to be kept is found whole before anything goes.
+    let (content, at) = content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
+    // The last first: at every moment what is left has no gap.
+    for number in numbers.iter().rev().filter(|number| header.number < **number) {
+        let path = paths.segment(*number);
+        storage.remove(&path).map_err(Error::io("remove", &path))?;
+    }
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    let file = replace_segment(storage, paths, header.number, &content, header.bytes)?;
+    storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    Ok(Cut { number: header.number, segment_bytes: header.bytes, at, file })
+}
+
+/// The segment's bytes up to the cut. A group that the cut goes through is written anew without its end.
+fn content_until(path: &Path, header: &SegmentHeader, mut at: Position, bytes: &[u8], after: u64) -> Result<(Vec<u8>, Position)> {
+    let seed = frame::seed(&header.instance, header.number);
+    let mut content = bytes[..HEADER_BYTES].to_vec();
+    loop {
+        let rest = &bytes[content.len()..];
+        let Some(frame_header) = frame::parse_header(rest, seed) else { break };
+        let Some(whole) = rest.get(..frame_header.frame_bytes()) else { break };
+        let End::Whole(crc) = frame::check_end(whole) else { break };
+        if frame_header.kind == Kind::Seal || after < frame_header.first_lsn {
+            break;
+        }
+        if after + 1 < frame_header.next_lsn() {
+            let (previous_crc, time) = append_beginning(path, &frame_header, whole, seed, after, &mut content)?;
+            let durable_lsn = frame_header.durable_lsn;
+            at = Position { offset: content.len() as u64, next_lsn: after + 1, previous_crc, durable_lsn, time, sealed: false };
+            break;
+        }
+        content.extend_from_slice(whole);
+        at = Position {
+            offset: content.len() as u64,
+            next_lsn: frame_header.next_lsn(),
+            previous_crc: crc,
+            durable_lsn: frame_header.durable_lsn,
+            time: frame_header.time,
+            sealed: false,
+        };
+    }
+    if at.next_lsn != after + 1 {
+        let reason = format!("it ends before LSN {after}, where the log is to be cut");
+        return Err(Error::damaged(path, at.offset, Some(at.next_lsn), reason, "commands up to the cut"));
+    }
+    Ok((content, at))
+}
+
+fn append_beginning(path: &Path, header: &Header, whole: &[u8], seed: u32, after: u64, content: &mut Vec<u8>) -> Result<(u32, Timestamp)> {
+    let offset = content.len() as u64;
+    let mut body = Vec::new();
+    frame::plain_body(header, whole, &mut body);
+    let mut commands = Vec::new();
+    codec::decode_group(&body, header.first_lsn, header.count, &mut commands)
+        .map_err(|error| Error::record(path, offset, header.first_lsn, error))?;
+    commands.retain(|stamped| stamped.lsn <= after);
+    let mut out = vec![0; frame::HEADER_BYTES];
+    codec::encode_group(&commands, &mut out)?;
+    let count = u32::try_from(commands.len()).expect("less than the count of the whole group");
+    let time = commands.last().map_or(header.time, |stamped| stamped.time);
+    let crc = frame::finish(Header { count, time, ..*header }, seed, offset, &mut out);
+    content.extend_from_slice(&out);
+    Ok((crc, time))
+}
+
+/// A whole file in memory.
+pub(crate) fn read_whole(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
+    let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
+    let length = file.len().map_err(Error::io("look at", path))?;
+    let length = usize::try_from(length).ok().filter(|length| *length as u64 <= super::SEGMENT_BYTES_MAX);
+    let length = length.ok_or_else(|| Error::damaged(path, 0, None, "it is longer than any segment", "nothing that could be read"))?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}

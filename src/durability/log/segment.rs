@@ -1,0 +1,212 @@
+//! A segment file: its name, its header, and how an empty one comes to be.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use super::{frame::SECTOR_BYTES, index::SegmentEntry, scan::Position};
+use crate::{
+    core::types::Timestamp,
+    durability::{
+        FORMAT_VERSION,
+        error::{Error, Result},
+        paths::Paths,
+        storage::{Storage, StorageFile},
+    },
+};
+
+/// Frames begin after one sector, which the header has for itself: no append ever rewrites it.
+pub(crate) const HEADER_BYTES: usize = SECTOR_BYTES;
+const MAGIC: [u8; 8] = *b"uplinLOG";
+/// Zeros are written in pieces of this size.
+const FILL_BYTES: usize = 1_024 * 1_024;
+/// ... and synced after this many, so that filling a segment never leaves a mountain of dirty pages for the log's own sync to wait behind.
+const FILL_SYNC_EVERY: u64 = 4;
+
+/// The first sector of a segment.
+///
+/// | at | size | what |
+/// | --- | --- | --- |
+/// | 0 | 8 | magic `uplinLOG` |
+/// | 8 | 4 | format version |
+/// | 12 | 4 | network id |
+/// | 16 | 16 | instance id |
+/// | 32 | 8 | segment number, from 1 |
+/// | 40 | 8 | LSN of the first command |
+/// | 48 | 8 | bytes of the file |
+/// | 56 | 8 | term, 0 until there is replication |
+/// | 64 | 8 | log time of the newest command before |
+/// | 72 | 8 | offset at which the segment before ends (after its seal), 0 for the first of a directory |
+/// | 80 | 4 | CRC of the last frame there, 0 for the first of a directory |
+/// | 84 | 424 | 0 |
+/// | 508 | 4 | CRC-32C of bytes 0..508 |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SegmentHeader {
+    pub instance: [u8; 16],
+    pub network: u32,
+    pub number: u64,
+    pub first_lsn: u64,
+    pub bytes: u64,
+    pub term: u64,
+    pub time: Timestamp,
+    pub previous_end: u64,
+    pub previous_crc: u32,
+}
+
+/// What a first sector turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Parsed {
+    /// The header, and its CRC, which the first frame names.
+    Header(SegmentHeader, u32),
+    Newer(u32),
+    Bad,
+}
+
+impl SegmentHeader {
+    /// Where the segment's first frame goes. The segment before was synced to its end before this header was written.
+    pub(crate) fn start(&self, crc: u32) -> Position {
+        Position {
+            offset: HEADER_BYTES as u64,
+            next_lsn: self.first_lsn,
+            previous_crc: crc,
+            durable_lsn: self.first_lsn.saturating_sub(1),
+            time: self.time,
+            sealed: false,
+        }
+    }
+
+    /// Whether this segment goes on where another ended.
+    pub(crate) fn follows(&self, end: &Position) -> bool {
+        self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc
+    }
+
+    /// As the index has it.
+    pub(crate) fn entry(&self, archived: bool) -> SegmentEntry {
+        SegmentEntry { number: self.number, first_lsn: self.first_lsn, bytes: self.bytes, time: self.time.0, archived }
+    }
+
+    /// The sector, and its CRC.
+    pub(crate) fn encode(&self) -> ([u8; HEADER_BYTES], u32) {
+        let mut out = [0; HEADER_BYTES];
+        out[0..8].copy_from_slice(&MAGIC);
+        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[12..16].copy_from_slice(&self.network.to_le_bytes());
+        out[16..32].copy_from_slice(&self.instance);
+        out[32..40].copy_from_slice(&self.number.to_le_bytes());
+        out[40..48].copy_from_slice(&self.first_lsn.to_le_bytes());
+        out[48..56].copy_from_slice(&self.bytes.to_le_bytes());
+        out[56..64].copy_from_slice(&self.term.to_le_bytes());
+        out[64..72].copy_from_slice(&self.time.0.to_le_bytes());
+        out[72..80].copy_from_slice(&self.previous_end.to_le_bytes());
+        out[80..84].copy_from_slice(&self.previous_crc.to_le_bytes());
+        let crc = crc32c::crc32c(&out[..HEADER_BYTES - 4]);
+        out[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        (out, crc)
+    }
+
+    /// Reads a first sector.
+    pub(crate) fn parse(sector: &[u8; HEADER_BYTES]) -> Parsed {
+        let u32_at = |at: usize| u32::from_le_bytes(sector[at..at + 4].try_into().expect("four bytes"));
+        let u64_at = |at: usize| u64::from_le_bytes(sector[at..at + 8].try_into().expect("eight bytes"));
+        let crc = crc32c::crc32c(&sector[..HEADER_BYTES - 4]);
+        if sector[0..8] != MAGIC || crc != u32_at(HEADER_BYTES - 4) {
+            return Parsed::Bad;
+        }
+        // Magic and CRC stay where they are in later versions, so that a newer file is told from a damaged one.
+        if FORMAT_VERSION < u32_at(8) {
+            return Parsed::Newer(u32_at(8));
+        }
+        let header = Self {
+            instance: sector[16..32].try_into().expect("sixteen bytes"),
+            network: u32_at(12),
+            number: u64_at(32),
+            first_lsn: u64_at(40),
+            bytes: u64_at(48),
+            term: u64_at(56),
+            time: Timestamp(u64_at(64).cast_signed()),
+            previous_end: u64_at(72),
+            previous_crc: u32_at(80),
+        };
+        Parsed::Header(header, crc)
+    }
+}
+
+/// Makes an empty segment: zeros written to the full size, synced, named, the name synced. Only then does it have its name, so
+/// that a file of that name is always complete.
+pub(crate) fn create_empty(storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
+    let path = paths.segment(number);
+    let temporary = Paths::temporary(&path);
+    let file = create_fresh(storage, &temporary)?;
+    fill_with_zeros(&*file, 0, bytes).map_err(Error::io("fill", &temporary))?;
+    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    Ok(file)
+}
+
+/// Creates a file in place of a leftover of the same name.
+pub(crate) fn create_fresh(storage: &dyn Storage, path: &Path) -> Result<Box<dyn StorageFile>> {
+    if storage.is_file(path).map_err(Error::io("look at", path))? {
+        storage.remove(path).map_err(Error::io("remove", path))?;
+    }
+    storage.create(path).map_err(Error::io("create", path))
+}
+
+/// Zeros from `offset` to `end`, written and not merely allocated: an allocated block is metadata that the first write to it changes.
+pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64) -> std::io::Result<()> {
+    let zeros = vec![0; FILL_BYTES];
+    let mut pieces = 0;
+    while offset < end {
+        let length = usize::try_from(end - offset).unwrap_or(FILL_BYTES).min(FILL_BYTES);
+        file.write_all_at(&zeros[..length], offset)?;
+        offset += length as u64;
+        pieces += 1;
+        if pieces % FILL_SYNC_EVERY == 0 {
+            file.sync_data()?;
+        }
+    }
+    Ok(())
+}
+
+/// The segment after the active one: there already, being made, or to be made when needed.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Ready(Box<dyn StorageFile>),
+    Making(JoinHandle<Result<Box<dyn StorageFile>>>),
+    Later,
+}
+
+impl Next {
+    /// Starts making segment `number`, in a thread if `in_background`.
+    pub(crate) fn start(storage: &Arc<dyn Storage>, paths: &Paths, number: u64, bytes: u64, in_background: bool) -> Self {
+        if !in_background {
+            return Self::Later;
+        }
+        let (storage, paths) = (Arc::clone(storage), paths.clone());
+        let made = thread::Builder::new().name("log-segment".into()).spawn(move || create_empty(&*storage, &paths, number, bytes));
+        // Where there is no thread to be had the segment is made when it is needed, which is slower and no less right.
+        made.map_or(Self::Later, Self::Making)
+    }
+
+    /// The segment, as soon as it is there.
+    pub(crate) fn wait(self, storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
+        match self {
+            Self::Ready(file) => Ok(file),
+            Self::Making(thread) => thread.join().expect("making a segment does not panic"),
+            Self::Later => create_empty(storage, paths, number, bytes),
+        }
+    }
+}
+
+/// The number in a segment's file name.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log")?;
+    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// A segment's file name.
+pub(crate) fn name_of(number: u64) -> PathBuf {
+    format!("{number:020}.log").into()
+}

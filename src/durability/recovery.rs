@@ -1,0 +1,410 @@
+//! Opening: what is there, whether it is whole, and what a crash left to be mended.
+//!
+//! First everything is looked at and nothing changed; whatever is wrong is an error from there. Only then is the log's end mended.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    FORMAT_VERSION,
+    data_dir::DataDir,
+    error::{Damage, Error, Result},
+    instance::Instance,
+    log::{
+        FileJournal, GroupReader, Journal, JournalStart, LogIndex, LogOptions, LogView, SegmentEntry, SharedIndex, frame,
+        repair::{self, read_whole},
+        scan::{self, Position, Tail},
+        segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
+    },
+    paths::{Paths, TEMPORARY},
+    snapshot::{SnapshotReader, SnapshotStore},
+    storage::{Access, Storage},
+};
+
+/// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with `journal`.
+#[derive(Debug)]
+pub struct Opened {
+    pub instance: Instance,
+    /// The newest snapshot that verifies.
+    pub snapshot: SnapshotReader,
+    /// The groups after the snapshot. Each comes with the outcome hash that was right before it, to compare with.
+    pub tail: GroupReader,
+    pub journal: Box<dyn Journal>,
+    /// For further snapshots.
+    pub snapshots: SnapshotStore,
+    pub report: Report,
+    /// To be kept as long as anything of the directory is used, and dropped last.
+    pub directory: DataDir,
+}
+
+/// What was found and done on opening.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    pub snapshot_lsn: u64,
+    /// Snapshots newer than the one used that did not verify. Not empty is a reason to be loud.
+    pub damaged_snapshots: Vec<Damage>,
+    /// First LSN of the live log, and the last one, up to which everything is durable now.
+    pub log_first_lsn: u64,
+    pub log_last_lsn: u64,
+    pub log_segments: u64,
+    /// Bytes of frames that were verified.
+    pub log_bytes: u64,
+    pub log_groups: u64,
+    /// A write that never completed, and so was never acknowledged, was dropped.
+    pub torn: Option<TornTail>,
+    /// A cut of the log that had been interrupted was finished: it ends with this LSN.
+    pub finished_cut: Option<u64>,
+    /// Unfinished files that were removed (or would have been).
+    pub unfinished_files: u64,
+    /// Archived segments that cannot be read: the log is not kept from before them.
+    pub archive_damage: Option<Damage>,
+}
+
+/// The end of the log that was cut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TornTail {
+    pub file: PathBuf,
+    pub offset: u64,
+    /// Up to the last byte that was not zero.
+    pub bytes: u64,
+    /// LSN that the first dropped command would have had.
+    pub lsn: u64,
+}
+
+pub(crate) fn open(
+    storage: &Arc<dyn Storage>,
+    paths: &Paths,
+    instance: Instance,
+    options: LogOptions,
+    access: Access,
+    directory: DataDir,
+) -> Result<Opened> {
+    let snapshots =
+        SnapshotStore { storage: Arc::clone(storage), paths: paths.clone(), network: instance.network_id, instance: instance.id.0 };
+    let newest = snapshots.newest()?;
+    let finished_cut = finish_cut(&**storage, paths, &instance, access)?;
+    let log = survey(&**storage, paths, &instance)?;
+    let manifest = *newest.reader.manifest();
+    check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
+    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
+    let unfinished = unfinished_files(&**storage, paths)?;
+    let torn = match log.tail {
+        Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
+        Tail::Clean | Tail::ShortTrailer | Tail::Damaged { .. } => None,
+    };
+    let report = Report {
+        snapshot_lsn: manifest.lsn,
+        damaged_snapshots: newest.damaged,
+        log_first_lsn: log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn),
+        log_last_lsn: log.at.next_lsn - 1,
+        log_segments: log.segments.len() as u64,
+        log_bytes: log.bytes,
+        log_groups: log.groups,
+        torn,
+        finished_cut,
+        unfinished_files: unfinished.len() as u64,
+        archive_damage,
+    };
+    // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
+    let (file, next) = if access == Access::ReadWrite {
+        for path in &unfinished {
+            storage.remove(path).map_err(Error::io("remove", path))?;
+        }
+        for damage in &report.damaged_snapshots {
+            snapshots.set_aside(&damage.file)?;
+        }
+        let file = mend(storage, paths, &log)?;
+        (Some(file), prepare_next(storage, paths, &log, options)?)
+    } else {
+        (None, Next::Later)
+    };
+    let mut segments = archived;
+    segments.extend_from_slice(&log.segments);
+    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
+    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
+    let tail = view.read_from(manifest.lsn + 1)?;
+    let start = JournalStart {
+        view,
+        network: instance.network_id,
+        options,
+        number: log.number,
+        segment_bytes: log.segment_bytes,
+        at: log.at,
+        floor: manifest.durable_lsn,
+        file,
+        next,
+    };
+    let journal = Box::new(FileJournal::new(start));
+    Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
+}
+
+fn finish_cut(storage: &dyn Storage, paths: &Paths, instance: &Instance, access: Access) -> Result<Option<u64>> {
+    let Some(after) = repair::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
+    if access == Access::Read {
+        let reason = "a cut of the log was interrupted; open the directory for writing to finish it";
+        return Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, "nothing"));
+    }
+    repair::carry_out_cut(storage, paths, &instance.id.0, after)?;
+    Ok(Some(after))
+}
+
+/// The live log, read to its end.
+struct Survey {
+    segments: Vec<SegmentEntry>,
+    /// The last segment with a header: its number, size, content, and what was found at its end.
+    number: u64,
+    segment_bytes: u64,
+    content: Vec<u8>,
+    at: Position,
+    first_unrecorded: Position,
+    tail: Tail,
+    /// Whether the file of the next segment is there, and as good as new, and its size.
+    next: NextFile,
+    bytes: u64,
+    groups: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum NextFile {
+    Missing,
+    Pristine(u64),
+    /// Never used, but not all zero.
+    Spoilt,
+}
+
+fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Survey> {
+    let directory = paths.log();
+    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    let mut survey: Option<Survey> = None;
+    for (position, number) in numbers.iter().copied().enumerate() {
+        let path = paths.segment(number);
+        if let Some(before) = &survey {
+            if before.next != NextFile::Missing {
+                // A segment comes to be when the one before it has its header.
+                return Err(lost_from(&paths.segment(number - 1), 0, before, "its header is missing, and a later segment exists"));
+            }
+            if before.number + 1 != number {
+                let missing = paths.segment(before.number + 1);
+                return Err(lost_from(&missing, 0, before, "the segment is missing"));
+            }
+        }
+        let content = read_whole(storage, &path)?;
+        let last = position + 1 == numbers.len();
+        survey = Some(match parse_sector(&path, &content)? {
+            Some((header, crc)) => {
+                check_identity(&path, &header, instance, number, content.len() as u64)?;
+                scan_segment(&path, header, crc, content, survey)?
+            }
+            None => never_used(&path, &content, survey, last)?,
+        });
+    }
+    let survey = survey.ok_or_else(|| Error::damaged(&directory, 0, None, "there is no log segment", "all commands after the snapshot"))?;
+    check_end(paths, &survey)?;
+    Ok(survey)
+}
+
+fn parse_sector(path: &std::path::Path, content: &[u8]) -> Result<Option<(SegmentHeader, u32)>> {
+    let Some(sector) = content.first_chunk::<HEADER_BYTES>() else {
+        let reason = format!("it is only {} bytes long", content.len());
+        return Err(Error::damaged(path, 0, None, reason, "the commands of this segment and all after it"));
+    };
+    match SegmentHeader::parse(sector) {
+        Parsed::Header(header, crc) => Ok(Some((header, crc))),
+        Parsed::Newer(found) => Err(Error::NewerFormat { path: path.to_path_buf(), found, supported: FORMAT_VERSION }),
+        Parsed::Bad => Ok(None),
+    }
+}
+
+fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Instance, number: u64, length: u64) -> Result<()> {
+    let reason = if header.instance != instance.id.0 || header.network != instance.network_id {
+        "it belongs to another data directory".to_owned()
+    } else if header.number != number {
+        format!("it is segment {} under another's name", header.number)
+    } else if header.bytes != length {
+        format!("it is {length} bytes long, and was made with {}", header.bytes)
+    } else if header.first_lsn == 0 {
+        "it begins with LSN 0".to_owned()
+    } else {
+        return Ok(());
+    };
+    let lost = format!("commands from LSN {} on", header.first_lsn);
+    Err(Error::damaged(path, 0, Some(header.first_lsn), reason, lost))
+}
+
+/// Scans a segment that has its header, and joins it to what came before.
+fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content: Vec<u8>, before: Option<Survey>) -> Result<Survey> {
+    let mut segments = Vec::new();
+    let (mut bytes, mut groups) = (0, 0);
+    if let Some(before) = before {
+        // The segment before was sealed and synced before this one got its header, so it must be perfect.
+        let before_path = path.with_file_name(segment::name_of(before.number));
+        if let Tail::Damaged { offset, reason } = &before.tail {
+            return Err(lost_from(&before_path, *offset, &before, reason));
+        }
+        if before.tail != Tail::Clean || !before.at.sealed {
+            return Err(lost_from(&before_path, before.at.offset, &before, "a frame does not verify, and a later segment was begun"));
+        }
+        if !header.follows(&before.at) {
+            return Err(lost_from(path, 0, &before, "the segment does not go on where the one before it ends"));
+        }
+        (segments, bytes, groups) = (before.segments, before.bytes, before.groups);
+    }
+    let scan = scan::scan(&content, frame::seed(&header.instance, header.number), header.start(crc));
+    segments.push(header.entry(false));
+    Ok(Survey {
+        segments,
+        number: header.number,
+        segment_bytes: header.bytes,
+        content,
+        at: scan.at,
+        first_unrecorded: scan.first_unrecorded,
+        tail: scan.tail,
+        next: NextFile::Missing,
+        bytes: bytes + scan.at.offset,
+        groups: groups + scan.groups,
+    })
+}
+
+/// A file without a header: the next segment, made and not yet used. Nothing in it can have been acknowledged if nothing was
+/// written behind the first sector, since the header is synced before any frame.
+fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, last: bool) -> Result<Survey> {
+    let Some(mut survey) = before.filter(|_| last) else {
+        return Err(Error::damaged(path, 0, None, "its header does not verify", "the commands of this segment and all after it"));
+    };
+    let (sector, rest) = content.split_at(HEADER_BYTES);
+    if survey.at.sealed && !frame::is_zero(rest) {
+        return Err(lost_from(path, 0, &survey, "its header does not verify, and there is something behind it"));
+    }
+    let pristine = frame::is_zero(sector) && frame::is_zero(rest);
+    survey.next = if pristine { NextFile::Pristine(content.len() as u64) } else { NextFile::Spoilt };
+    Ok(survey)
+}
+
+fn check_end(paths: &Paths, survey: &Survey) -> Result<()> {
+    let path = paths.segment(survey.number);
+    if let Tail::Damaged { offset, reason } = &survey.tail {
+        return Err(lost_from(&path, *offset, survey, reason));
+    }
+    if survey.at.sealed && survey.next == NextFile::Missing {
+        // A segment is sealed when the next one's file is there, and not before.
+        let missing = paths.segment(survey.number + 1);
+        return Err(lost_from(&missing, 0, survey, "the segment is missing: the one before it was closed"));
+    }
+    Ok(())
+}
+
+fn lost_from(path: &std::path::Path, offset: u64, survey: &Survey, reason: &str) -> Error {
+    let lsn = survey.at.next_lsn;
+    Error::damaged(path, offset, Some(lsn), reason, format!("commands from LSN {lsn} on"))
+}
+
+/// Whether snapshot and log together are everything.
+fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u64) -> Result<()> {
+    let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
+    if snapshot_lsn + 1 < first {
+        let number = log.segments.first().map_or(log.number, |segment| segment.number);
+        let reason = format!("the log begins with LSN {first}, the newest snapshot that verifies ends with {snapshot_lsn}");
+        let lost = format!("commands from LSN {} to {}", snapshot_lsn + 1, first - 1);
+        return Err(Error::damaged(&paths.segment(number), 0, Some(snapshot_lsn + 1), reason, lost));
+    }
+    if log.at.next_lsn <= durable_lsn {
+        let reason = format!("the log ends before LSN {}, which was durable when the snapshot was published", log.at.next_lsn);
+        let lost = format!("commands from LSN {} to at least {durable_lsn}", log.at.next_lsn);
+        return Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(log.at.next_lsn), reason, lost));
+    }
+    Ok(())
+}
+
+/// Archived segments that go on without a gap to the live ones. They are not needed to serve, so damage there is only reported; what
+/// is in them is verified when it is read.
+fn survey_archive(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    live: &[SegmentEntry],
+) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
+    let directory = paths.archive();
+    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let first_live = live.first().map_or(0, |segment| segment.number);
+    // A segment that is here and there was about to be archived when the process ended: the live one counts.
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live).collect();
+    numbers.sort_unstable();
+    let mut found = Vec::new();
+    let mut expected = first_live;
+    for number in numbers.into_iter().rev() {
+        let path = paths.archived(number);
+        let damage = |reason: &str| {
+            let lost = format!("reading the log as far back as segment {number}");
+            Some(Damage { file: path.clone(), offset: 0, lsn: None, reason: reason.into(), lost })
+        };
+        if number + 1 != expected {
+            found.reverse();
+            return Ok((found, damage("the segment after it is missing from the archive")));
+        }
+        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let length = file.len().map_err(Error::io("look at", &path))?;
+        let mut sector = [0; HEADER_BYTES];
+        let readable = HEADER_BYTES as u64 <= length;
+        if readable {
+            file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
+        }
+        match SegmentHeader::parse(&sector) {
+            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => found.push(header.entry(true)),
+            _ => {
+                found.reverse();
+                return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
+            }
+        }
+        expected = number;
+    }
+    found.reverse();
+    Ok((found, None))
+}
+
+fn unfinished_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for directory in [paths.log(), paths.snapshots()] {
+        let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+        found.extend(names.iter().filter(|name| name.ends_with(TEMPORARY)).map(|name| directory.join(name)));
+    }
+    Ok(found)
+}
+
+/// Makes the end of the log what it is taken for, durably.
+fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn super::storage::StorageFile>> {
+    let path = paths.segment(log.number);
+    let end = usize::try_from(log.at.offset).expect("a segment is in memory");
+    let content = &log.content[..end];
+    match log.tail {
+        Tail::Torn { .. } => repair::replace_segment(&**storage, paths, log.number, content, log.segment_bytes),
+        Tail::ShortTrailer => {
+            let mut whole = content.to_vec();
+            whole[end - frame::TRAILER.len()..].copy_from_slice(&frame::TRAILER);
+            repair::replace_segment(&**storage, paths, log.number, &whole, log.segment_bytes)
+        }
+        Tail::Clean | Tail::Damaged { .. } => {
+            let file = storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?;
+            let from = usize::try_from(log.first_unrecorded.offset).expect("a segment is in memory");
+            // Where no frame is known to be on disk, the header may not be either.
+            let from = if from == HEADER_BYTES { 0 } else { from };
+            repair::write_again(&*file, &path, content, from)?;
+            Ok(file)
+        }
+    }
+}
+
+fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions) -> Result<Next> {
+    let number = log.number + 1;
+    let path = paths.segment(number);
+    let bytes = options.segment_bytes_checked();
+    match log.next {
+        NextFile::Pristine(length) if length == bytes => {
+            Ok(Next::Ready(storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?))
+        }
+        // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must never be missing.
+        NextFile::Missing | NextFile::Pristine(_) | NextFile::Spoilt => {
+            Ok(Next::start(storage, paths, number, bytes, options.prepare_in_background))
+        }
+    }
+}

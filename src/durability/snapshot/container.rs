@@ -1,0 +1,267 @@
+//! The fixed parts of a snapshot file: header, chunk headers, manifest.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{core::types::Timestamp, durability::FORMAT_VERSION};
+
+pub(super) const FILE_HEADER_BYTES: usize = 64;
+pub(super) const CHUNK_HEADER_BYTES: usize = 32;
+pub(super) const MANIFEST_BYTES: usize = 256;
+/// Archives begin at multiples of this, and are padded to it with zeros.
+pub(super) const ARCHIVE_ALIGNMENT: usize = 16;
+
+const FILE_MAGIC: [u8; 8] = *b"uplinSNP";
+const CHUNK_MAGIC: [u8; 4] = *b"uCHK";
+const MANIFEST_MAGIC: [u8; 8] = *b"uplinEND";
+const CHUNK_VERSION: u16 = 1;
+
+/// What a chunk holds. The sections follow each other in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u16)]
+pub(super) enum Section {
+    Header = 1,
+    Members = 2,
+    Codes = 3,
+    Triggers = 4,
+    Entries = 5,
+    Keys = 6,
+}
+
+impl Section {
+    pub(super) const ALL: [Section; 6] =
+        [Section::Header, Section::Members, Section::Codes, Section::Triggers, Section::Entries, Section::Keys];
+}
+
+/// The first 64 bytes.
+///
+/// | at | size | what |
+/// | --- | --- | --- |
+/// | 0 | 8 | magic `uplinSNP` |
+/// | 8 | 4 | format version |
+/// | 12 | 4 | network id |
+/// | 16 | 16 | instance id |
+/// | 32 | 8 | LSN |
+/// | 40 | 20 | 0 |
+/// | 60 | 4 | CRC-32C of bytes 0..60 |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FileHeader {
+    pub network: u32,
+    pub instance: [u8; 16],
+    pub lsn: u64,
+}
+
+/// What fixed bytes turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Parsed<T> {
+    Good(T),
+    Newer(u32),
+    Bad,
+}
+
+impl FileHeader {
+    /// The bytes, and their CRC, from which those of the chunks go on.
+    pub(super) fn encode(&self) -> ([u8; FILE_HEADER_BYTES], u32) {
+        let mut out = [0; FILE_HEADER_BYTES];
+        out[0..8].copy_from_slice(&FILE_MAGIC);
+        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[12..16].copy_from_slice(&self.network.to_le_bytes());
+        out[16..32].copy_from_slice(&self.instance);
+        out[32..40].copy_from_slice(&self.lsn.to_le_bytes());
+        let crc = seal(&mut out);
+        (out, crc)
+    }
+
+    pub(super) fn parse(bytes: &[u8; FILE_HEADER_BYTES]) -> Parsed<(Self, u32)> {
+        match check(bytes, FILE_MAGIC) {
+            Parsed::Good(crc) => Parsed::Good((Self { network: u32_at(bytes, 12), instance: id_at(bytes), lsn: u64_at(bytes, 32) }, crc)),
+            Parsed::Newer(version) => Parsed::Newer(version),
+            Parsed::Bad => Parsed::Bad,
+        }
+    }
+}
+
+/// The 32 bytes before an archive.
+///
+/// | at | size | what |
+/// | --- | --- | --- |
+/// | 0 | 4 | magic `uCHK` |
+/// | 4 | 2 | section |
+/// | 6 | 2 | version of the section's rows |
+/// | 8 | 4 | bytes of the archive |
+/// | 12 | 4 | rows |
+/// | 16 | 8 | XXH3-64 of the archive |
+/// | 24 | 4 | number of the chunk, from 0 |
+/// | 28 | 4 | CRC-32C of bytes 0..28, continuing that of the file header |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ChunkHeader {
+    pub section: Section,
+    pub bytes: u32,
+    pub rows: u32,
+    pub checksum: u64,
+    pub number: u32,
+}
+
+impl ChunkHeader {
+    pub(super) fn encode(&self, file_crc: u32) -> [u8; CHUNK_HEADER_BYTES] {
+        let mut out = [0; CHUNK_HEADER_BYTES];
+        out[0..4].copy_from_slice(&CHUNK_MAGIC);
+        out[4..6].copy_from_slice(&(self.section as u16).to_le_bytes());
+        out[6..8].copy_from_slice(&CHUNK_VERSION.to_le_bytes());
+        out[8..12].copy_from_slice(&self.bytes.to_le_bytes());
+        out[12..16].copy_from_slice(&self.rows.to_le_bytes());
+        out[16..24].copy_from_slice(&self.checksum.to_le_bytes());
+        out[24..28].copy_from_slice(&self.number.to_le_bytes());
+        let crc = crc32c::crc32c_append(file_crc, &out[..CHUNK_HEADER_BYTES - 4]);
+        out[28..32].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// `None` where it does not verify, or says what this version does not know.
+    pub(super) fn parse(bytes: &[u8; CHUNK_HEADER_BYTES], file_crc: u32) -> Option<Self> {
+        let crc = crc32c::crc32c_append(file_crc, &bytes[..CHUNK_HEADER_BYTES - 4]);
+        let version = u16::from_le_bytes([bytes[6], bytes[7]]);
+        if bytes[0..4] != CHUNK_MAGIC || crc != u32_at(bytes, 28) || version != CHUNK_VERSION {
+            return None;
+        }
+        let code = u16::from_le_bytes([bytes[4], bytes[5]]);
+        let section = Section::ALL.into_iter().find(|section| *section as u16 == code)?;
+        Some(Self { section, bytes: u32_at(bytes, 8), rows: u32_at(bytes, 12), checksum: u64_at(bytes, 16), number: u32_at(bytes, 24) })
+    }
+
+    /// Bytes of archive and padding.
+    pub(super) fn padded_bytes(&self) -> usize {
+        (self.bytes as usize).next_multiple_of(ARCHIVE_ALIGNMENT)
+    }
+}
+
+/// The last 256 bytes of a snapshot: what it holds, and that it is complete.
+///
+/// | at | size | what |
+/// | --- | --- | --- |
+/// | 0 | 8 | magic `uplinEND` |
+/// | 8 | 4 | format version |
+/// | 12 | 4 | network id |
+/// | 16 | 16 | instance id |
+/// | 32 | 8 | LSN |
+/// | 40 | 8 | durable LSN when published |
+/// | 48 | 8 | offset of the manifest |
+/// | 56 | 4 | number of chunks |
+/// | 60 | 20 | rows of members, codes, triggers, entries, keys, 4 bytes each |
+/// | 80 | 32 | state digest |
+/// | 112 | 32 | network digest |
+/// | 144 | 8 | the chunks' checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}` for each in order |
+/// | 152 | 8 | log time of the LSN |
+/// | 160 | 8 | outcome hash after the LSN |
+/// | 168 | 84 | 0 |
+/// | 252 | 4 | CRC-32C of bytes 0..252 |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Manifest {
+    pub network: u32,
+    pub instance: [u8; 16],
+    pub lsn: u64,
+    /// How far the log was durable when the snapshot was published: a log that ends before has lost something.
+    pub durable_lsn: u64,
+    /// Offset of the manifest: bytes of everything before.
+    pub offset: u64,
+    pub chunks: u32,
+    pub members: u32,
+    pub codes: u32,
+    pub triggers: u32,
+    pub entries: u32,
+    pub keys: u32,
+    pub state_digest: [u8; 32],
+    pub network_digest: [u8; 32],
+    pub checksums: u64,
+    pub time: Timestamp,
+    pub outcome_hash: u64,
+}
+
+impl Manifest {
+    pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
+        let mut out = [0; MANIFEST_BYTES];
+        out[0..8].copy_from_slice(&MANIFEST_MAGIC);
+        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[12..16].copy_from_slice(&self.network.to_le_bytes());
+        out[16..32].copy_from_slice(&self.instance);
+        out[32..40].copy_from_slice(&self.lsn.to_le_bytes());
+        out[40..48].copy_from_slice(&self.durable_lsn.to_le_bytes());
+        out[48..56].copy_from_slice(&self.offset.to_le_bytes());
+        out[56..60].copy_from_slice(&self.chunks.to_le_bytes());
+        let counts = [self.members, self.codes, self.triggers, self.entries, self.keys];
+        for (place, count) in out[60..80].chunks_exact_mut(4).zip(counts) {
+            place.copy_from_slice(&count.to_le_bytes());
+        }
+        out[80..112].copy_from_slice(&self.state_digest);
+        out[112..144].copy_from_slice(&self.network_digest);
+        out[144..152].copy_from_slice(&self.checksums.to_le_bytes());
+        out[152..160].copy_from_slice(&self.time.0.to_le_bytes());
+        out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
+        seal(&mut out);
+        out
+    }
+
+    pub(super) fn parse(bytes: &[u8; MANIFEST_BYTES]) -> Parsed<Self> {
+        match check(bytes, MANIFEST_MAGIC) {
+            Parsed::Good(_) => {}
+            Parsed::Newer(version) => return Parsed::Newer(version),
+            Parsed::Bad => return Parsed::Bad,
+        }
+        Parsed::Good(Self {
+            network: u32_at(bytes, 12),
+            instance: id_at(bytes),
+            lsn: u64_at(bytes, 32),
+            durable_lsn: u64_at(bytes, 40),
+            offset: u64_at(bytes, 48),
+            chunks: u32_at(bytes, 56),
+            members: u32_at(bytes, 60),
+            codes: u32_at(bytes, 64),
+            triggers: u32_at(bytes, 68),
+            entries: u32_at(bytes, 72),
+            keys: u32_at(bytes, 76),
+            state_digest: bytes[80..112].try_into().expect("32 bytes"),
+            network_digest: bytes[112..144].try_into().expect("32 bytes"),
+            checksums: u64_at(bytes, 144),
+            time: Timestamp(u64_at(bytes, 152).cast_signed()),
+            outcome_hash: u64_at(bytes, 160),
+        })
+    }
+}
+
+/// The value of `Manifest::checksums` after one more chunk.
+pub(super) fn chain(so_far: u64, checksum: u64) -> u64 {
+    let mut pair = [0; 16];
+    pair[..8].copy_from_slice(&so_far.to_le_bytes());
+    pair[8..].copy_from_slice(&checksum.to_le_bytes());
+    xxh3_64(&pair)
+}
+
+/// Puts the CRC of all before them into the last four bytes.
+fn seal(out: &mut [u8]) -> u32 {
+    let end = out.len() - 4;
+    let crc = crc32c::crc32c(&out[..end]);
+    out[end..].copy_from_slice(&crc.to_le_bytes());
+    crc
+}
+
+/// Magic and CRC, which stay where they are in later versions, and then the version.
+fn check(bytes: &[u8], magic: [u8; 8]) -> Parsed<u32> {
+    let end = bytes.len() - 4;
+    let crc = crc32c::crc32c(&bytes[..end]);
+    if bytes[0..8] != magic || crc != u32_at(bytes, end) {
+        return Parsed::Bad;
+    }
+    let version = u32_at(bytes, 8);
+    if FORMAT_VERSION < version { Parsed::Newer(version) } else { Parsed::Good(crc) }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+fn id_at(bytes: &[u8]) -> [u8; 16] {
+    bytes[16..32].try_into().expect("sixteen bytes")
+}

@@ -1,0 +1,230 @@
+//! Reads a snapshot: all of it is verified before a row is given out, and each chunk once more when it is.
+
+use std::{collections::VecDeque, path::PathBuf};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX, SnapshotStore,
+    container::{
+        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain,
+    },
+    rows::{self, Bytes},
+};
+use crate::{
+    core::image::{ImageHeader, ImageRows},
+    durability::{
+        FORMAT_VERSION,
+        error::{Error, Result},
+        storage::{Access, StorageFile},
+    },
+};
+
+/// Chunks read and decoded side by side: some 25 MiB.
+const CHUNKS_AHEAD: usize = 8;
+
+/// A snapshot that verified. Yields its rows in chunks, in the order of the sections.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    manifest: Manifest,
+    header: ImageHeader,
+    chunks: Chunks,
+    ready: VecDeque<Result<ImageRows>>,
+    failed: bool,
+}
+
+impl SnapshotReader {
+    pub(super) fn open(store: &SnapshotStore, lsn: u64) -> Result<Self> {
+        let path = store.paths.snapshot(lsn);
+        let file = store.storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let mut chunks = Chunks { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
+        let manifest = chunks.read_fixed_parts(store)?;
+        chunks.verify(&manifest)?;
+        let (first, archive) = chunks.next()?.ok_or_else(|| chunks.damaged("it holds nothing"))?;
+        if first.section != Section::Header {
+            return Err(chunks.damaged("it does not begin with a header"));
+        }
+        let header = rows::header_of(&archive).map_err(|reason| chunks.damaged(&reason))?;
+        let same = header.lsn == manifest.lsn
+            && header.outcome_hash == manifest.outcome_hash
+            && header.time == manifest.time
+            && [header.members, header.codes, header.triggers, header.entries, header.keys]
+                == [manifest.members, manifest.codes, manifest.triggers, manifest.entries, manifest.keys];
+        if !same {
+            return Err(chunks.damaged("header and manifest differ"));
+        }
+        Ok(Self { manifest, header, chunks, ready: VecDeque::new(), failed: false })
+    }
+
+    /// What the snapshot says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The image's scalars.
+    pub fn header(&self) -> &ImageHeader {
+        &self.header
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.manifest.offset + MANIFEST_BYTES as u64
+    }
+
+    /// The next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`.
+    pub fn next_rows(&mut self) -> Result<Option<ImageRows>> {
+        if self.ready.is_empty() {
+            let mut batch = Vec::with_capacity(CHUNKS_AHEAD);
+            while batch.len() < CHUNKS_AHEAD
+                && let Some(chunk) = self.chunks.next()?
+            {
+                batch.push(chunk);
+            }
+            let chunks = &self.chunks;
+            let decode = |(header, archive): (ChunkHeader, Bytes)| {
+                rows::rows_of(header.section, header.rows, &archive).map_err(|reason| chunks.damaged(&reason))
+            };
+            let decoded: Vec<_> = batch.into_par_iter().map(decode).collect();
+            self.ready.extend(decoded);
+        }
+        self.ready.pop_front().transpose()
+    }
+}
+
+impl Iterator for SnapshotReader {
+    type Item = Result<ImageRows>;
+
+    /// After an error it ends.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_rows().transpose();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+/// The chunks of a file, one after the other.
+#[derive(Debug)]
+struct Chunks {
+    path: PathBuf,
+    file: Box<dyn StorageFile>,
+    lsn: u64,
+    file_crc: u32,
+    /// Where the manifest begins.
+    end: u64,
+    offset: u64,
+    number: u32,
+}
+
+impl Chunks {
+    /// Header and manifest, which must agree with each other and with the directory.
+    fn read_fixed_parts(&mut self, store: &SnapshotStore) -> Result<Manifest> {
+        let length = self.file.len().map_err(Error::io("look at", &self.path))?;
+        let fixed = (FILE_HEADER_BYTES + MANIFEST_BYTES) as u64;
+        if length < fixed {
+            return Err(self.damaged(&format!("it is only {length} bytes long")));
+        }
+        let mut bytes = [0; FILE_HEADER_BYTES];
+        self.file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &self.path))?;
+        let (header, crc) = match FileHeader::parse(&bytes) {
+            Parsed::Good(good) => good,
+            Parsed::Newer(found) => return Err(self.newer(found)),
+            Parsed::Bad => return Err(self.damaged("its header does not verify")),
+        };
+        let mut bytes = [0; MANIFEST_BYTES];
+        self.offset = length - MANIFEST_BYTES as u64;
+        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::io("read", &self.path))?;
+        let manifest = match Manifest::parse(&bytes) {
+            Parsed::Good(manifest) => manifest,
+            Parsed::Newer(found) => return Err(self.newer(found)),
+            Parsed::Bad => return Err(self.damaged("its manifest does not verify: it is incomplete or was altered")),
+        };
+        let own = [header.lsn, manifest.lsn].iter().all(|lsn| *lsn == self.lsn)
+            && header.instance == store.instance
+            && manifest.instance == store.instance
+            && header.network == store.network
+            && manifest.network == store.network;
+        if !own {
+            return Err(self.damaged("it belongs to another directory or LSN"));
+        }
+        if manifest.offset != self.offset || manifest.durable_lsn < manifest.lsn {
+            return Err(self.damaged("its manifest does not fit the file"));
+        }
+        self.file_crc = crc;
+        self.end = manifest.offset;
+        self.offset = FILE_HEADER_BYTES as u64;
+        Ok(manifest)
+    }
+
+    /// Reads everything once and compares it with the manifest, and begins anew.
+    fn verify(&mut self, manifest: &Manifest) -> Result<()> {
+        let mut checksums = 0;
+        let mut rows = [0; Section::ALL.len()];
+        let mut section = Section::Header;
+        while let Some((header, _)) = self.next()? {
+            if header.section < section {
+                return Err(self.damaged("its sections are out of order"));
+            }
+            section = header.section;
+            rows[section as usize - 1] += u64::from(header.rows);
+            checksums = chain(checksums, header.checksum);
+        }
+        let counts = [1, manifest.members, manifest.codes, manifest.triggers, manifest.entries, manifest.keys].map(u64::from);
+        if self.number != manifest.chunks || rows != counts || checksums != manifest.checksums {
+            return Err(self.damaged("its chunks are not those of its manifest"));
+        }
+        self.offset = FILE_HEADER_BYTES as u64;
+        self.number = 0;
+        Ok(())
+    }
+
+    /// The next chunk, whose checksum is right.
+    fn next(&mut self) -> Result<Option<(ChunkHeader, Bytes)>> {
+        if self.offset == self.end {
+            return Ok(None);
+        }
+        let left = self.end - self.offset;
+        let mut bytes = [0; CHUNK_HEADER_BYTES];
+        if left < CHUNK_HEADER_BYTES as u64 {
+            return Err(self.damaged("a chunk reaches into the manifest"));
+        }
+        self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::io("read", &self.path))?;
+        let header = ChunkHeader::parse(&bytes, self.file_crc).ok_or_else(|| self.damaged("a chunk's header does not verify"))?;
+        if header.number != self.number {
+            return Err(self.damaged("a chunk is not in its place"));
+        }
+        // Limits before memory is taken for it, whatever the checksum says.
+        let size_good = header.bytes as usize <= ARCHIVE_BYTES_MAX && header.rows as usize <= CHUNK_ROWS_MAX;
+        if !size_good || left - (CHUNK_HEADER_BYTES as u64) < header.padded_bytes() as u64 {
+            return Err(self.damaged("a chunk is too large"));
+        }
+        let mut archive = Bytes::with_capacity(header.padded_bytes());
+        archive.resize(header.padded_bytes(), 0);
+        self.file.read_exact_at(&mut archive, self.offset + CHUNK_HEADER_BYTES as u64).map_err(Error::io("read", &self.path))?;
+        if archive[header.bytes as usize..].iter().any(|byte| *byte != 0) {
+            return Err(self.damaged("the padding of a chunk was altered"));
+        }
+        archive.resize(header.bytes as usize, 0);
+        if xxh3_64(&archive) != header.checksum {
+            return Err(self.damaged("a chunk does not verify"));
+        }
+        debug_assert!(archive.as_ptr().addr().is_multiple_of(ARCHIVE_ALIGNMENT));
+        self.offset += (CHUNK_HEADER_BYTES + header.padded_bytes()) as u64;
+        self.number += 1;
+        Ok(Some((header, archive)))
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        Error::damaged(&self.path, self.offset, Some(self.lsn), reason, format!("this snapshot of LSN {}", self.lsn))
+    }
+
+    fn newer(&self, found: u32) -> Error {
+        Error::NewerFormat { path: self.path.clone(), found, supported: FORMAT_VERSION }
+    }
+}

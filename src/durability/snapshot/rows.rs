@@ -1,0 +1,376 @@
+//! The frozen form of rows in version 1: columns, since whole columns are copied where rows would be written field by field.
+//!
+//! These types are the format: none of them ever changes. Another version is other types, with an upgrade from these.
+
+use rkyv::{Archive, Serialize, api::high, rancor, util::AlignedVec};
+
+use super::container::Section;
+use crate::{
+    core::{
+        command::{Applied, RequestKey},
+        image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+        types::Timestamp,
+    },
+    durability::codec::{self, OUTCOME_BYTES},
+};
+
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV1 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    /// As in a `PutPlan` record.
+    plan: Vec<u8>,
+    plan_version: u32,
+    kinds: Vec<String>,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct MembersV1 {
+    ids: Vec<[u8; 16]>,
+    joined_at: Vec<i64>,
+    sponsor: Vec<u32>,
+    parent: Vec<u32>,
+    slot: Vec<u32>,
+    flags: Vec<u32>,
+    paid_as: Vec<u16>,
+    lifetime: Vec<u16>,
+    turn: Vec<u16>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct CodesV1 {
+    member: Vec<u32>,
+    /// Bytes of each code; the codes follow each other in `text`.
+    length: Vec<u8>,
+    text: Vec<u8>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct TriggersV1 {
+    lsn: Vec<u64>,
+    time: Vec<i64>,
+    amount: Vec<i64>,
+    source: Vec<u32>,
+    first_entry: Vec<u32>,
+    plan_version: Vec<u32>,
+    kind: Vec<u16>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct EntriesV1 {
+    amount: Vec<i64>,
+    receiver: Vec<u32>,
+    level: Vec<u32>,
+    status: Vec<u8>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct KeysV1 {
+    key: Vec<[u8; 16]>,
+    fingerprint: Vec<u64>,
+    time: Vec<i64>,
+    lsn: Vec<u64>,
+    outcome: Vec<[u8; OUTCOME_BYTES]>,
+}
+
+/// Archives are written to and read from memory of this alignment.
+pub(super) type Bytes = AlignedVec<16>;
+
+/// The archive of an image's header.
+///
+/// # Errors
+/// A plan without a form on disk.
+pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
+    let mut plan = Vec::new();
+    codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
+    let version = HeaderV1 {
+        lsn: header.lsn,
+        time: header.time.0,
+        outcome_hash: header.outcome_hash,
+        code_key: header.code_key,
+        plan,
+        plan_version: header.plan_version,
+        kinds: header.kinds.iter().map(|kind| kind.to_string()).collect(),
+        breakage_levels: header.breakage_levels,
+        breakage_amount: header.breakage_amount,
+        members: header.members,
+        codes: header.codes,
+        triggers: header.triggers,
+        entries: header.entries,
+        keys: header.keys,
+    };
+    high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
+}
+
+/// The header of an archive whose checksum was right.
+///
+/// # Errors
+/// The archive is none of this version.
+pub(super) fn header_of(archive: &Bytes) -> Result<ImageHeader, String> {
+    let version = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let mut plan = codec::Reader::new(&version.plan);
+    let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+    Ok(ImageHeader {
+        lsn: version.lsn.to_native(),
+        time: Timestamp(version.time.to_native()),
+        outcome_hash: version.outcome_hash.to_native(),
+        code_key: version.code_key.to_native(),
+        plan: decoded.map_err(|error| error.to_string())?,
+        plan_version: version.plan_version.to_native(),
+        kinds: version.kinds.iter().map(|kind| kind.as_str().into()).collect(),
+        breakage_levels: version.breakage_levels.to_native(),
+        breakage_amount: version.breakage_amount.to_native(),
+        members: version.members.to_native(),
+        codes: version.codes.to_native(),
+        triggers: version.triggers.to_native(),
+        entries: version.entries.to_native(),
+        keys: version.keys.to_native(),
+    })
+}
+
+/// A part of an image's rows, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RowsRef<'a> {
+    Members(&'a [MemberRow]),
+    Codes(&'a [CodeRow]),
+    Triggers(&'a [TriggerRow]),
+    Entries(&'a [EntryRow]),
+    Keys(&'a [KeyRow]),
+}
+
+impl<'a> RowsRef<'a> {
+    pub(super) fn new(rows: &'a ImageRows) -> Self {
+        match rows {
+            ImageRows::Members(rows) => Self::Members(rows),
+            ImageRows::Codes(rows) => Self::Codes(rows),
+            ImageRows::Triggers(rows) => Self::Triggers(rows),
+            ImageRows::Entries(rows) => Self::Entries(rows),
+            ImageRows::Keys(rows) => Self::Keys(rows),
+        }
+    }
+
+    pub(super) fn section(self) -> Section {
+        match self {
+            Self::Members(_) => Section::Members,
+            Self::Codes(_) => Section::Codes,
+            Self::Triggers(_) => Section::Triggers,
+            Self::Entries(_) => Section::Entries,
+            Self::Keys(_) => Section::Keys,
+        }
+    }
+
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Members(rows) => rows.len(),
+            Self::Codes(rows) => rows.len(),
+            Self::Triggers(rows) => rows.len(),
+            Self::Entries(rows) => rows.len(),
+            Self::Keys(rows) => rows.len(),
+        }
+    }
+
+    /// The first `most` rows, and the rest.
+    pub(super) fn split(self, most: usize) -> (Self, Self) {
+        fn cut<T>(rows: &[T], most: usize) -> (&[T], &[T]) {
+            rows.split_at(most.min(rows.len()))
+        }
+        match self {
+            Self::Members(rows) => (Self::Members(cut(rows, most).0), Self::Members(cut(rows, most).1)),
+            Self::Codes(rows) => (Self::Codes(cut(rows, most).0), Self::Codes(cut(rows, most).1)),
+            Self::Triggers(rows) => (Self::Triggers(cut(rows, most).0), Self::Triggers(cut(rows, most).1)),
+            Self::Entries(rows) => (Self::Entries(cut(rows, most).0), Self::Entries(cut(rows, most).1)),
+            Self::Keys(rows) => (Self::Keys(cut(rows, most).0), Self::Keys(cut(rows, most).1)),
+        }
+    }
+
+    /// The rows' archive, in memory that may be used again.
+    ///
+    /// # Errors
+    /// A row without a form on disk.
+    pub(super) fn archive(self, mut into: Bytes) -> Result<Bytes, String> {
+        into.clear();
+        let archived = match self {
+            Self::Members(rows) => high::to_bytes_in::<_, rancor::Error>(&MembersV1::new(rows), into),
+            Self::Codes(rows) => high::to_bytes_in::<_, rancor::Error>(&CodesV1::new(rows)?, into),
+            Self::Triggers(rows) => high::to_bytes_in::<_, rancor::Error>(&TriggersV1::new(rows), into),
+            Self::Entries(rows) => high::to_bytes_in::<_, rancor::Error>(&EntriesV1::new(rows), into),
+            Self::Keys(rows) => high::to_bytes_in::<_, rancor::Error>(&KeysV1::new(rows), into),
+        };
+        archived.map_err(|error| error.to_string())
+    }
+}
+
+/// One column of some rows.
+fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+impl MembersV1 {
+    fn new(rows: &[MemberRow]) -> Self {
+        Self {
+            ids: column(rows, |row| row.id),
+            joined_at: column(rows, |row| row.joined_at.0),
+            sponsor: column(rows, |row| row.sponsor),
+            parent: column(rows, |row| row.parent),
+            slot: column(rows, |row| row.slot),
+            flags: column(rows, |row| row.flags),
+            paid_as: column(rows, |row| row.paid_as),
+            lifetime: column(rows, |row| row.lifetime),
+            turn: column(rows, |row| row.turn),
+        }
+    }
+}
+
+impl CodesV1 {
+    fn new(rows: &[CodeRow]) -> Result<Self, String> {
+        let lengths = rows.iter().map(|row| u8::try_from(row.code.len()).map_err(|_| "a referral code of over 255 bytes".to_owned()));
+        Ok(Self {
+            member: column(rows, |row| row.member),
+            length: lengths.collect::<Result<_, _>>()?,
+            text: rows.iter().flat_map(|row| row.code.bytes()).collect(),
+        })
+    }
+}
+
+impl TriggersV1 {
+    fn new(rows: &[TriggerRow]) -> Self {
+        Self {
+            lsn: column(rows, |row| row.lsn),
+            time: column(rows, |row| row.time.0),
+            amount: column(rows, |row| row.amount),
+            source: column(rows, |row| row.source),
+            first_entry: column(rows, |row| row.first_entry),
+            plan_version: column(rows, |row| row.plan_version),
+            kind: column(rows, |row| row.kind),
+        }
+    }
+}
+
+impl EntriesV1 {
+    fn new(rows: &[EntryRow]) -> Self {
+        Self {
+            amount: column(rows, |row| row.amount),
+            receiver: column(rows, |row| row.receiver),
+            level: column(rows, |row| row.level),
+            status: column(rows, |row| row.status as u8),
+        }
+    }
+}
+
+impl KeysV1 {
+    fn new(rows: &[KeyRow]) -> Self {
+        Self {
+            key: column(rows, |row| row.key.key),
+            fingerprint: column(rows, |row| row.key.fingerprint),
+            time: column(rows, |row| row.time.0),
+            lsn: column(rows, |row| row.applied.lsn),
+            outcome: column(rows, |row| codec::encode_outcome(row.applied.outcome)),
+        }
+    }
+}
+
+/// The rows of an archive whose checksum was right.
+///
+/// # Errors
+/// The archive is none of this version, or does not hold `count` rows.
+pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<ImageRows, String> {
+    let count = count as usize;
+    match section {
+        Section::Header => Err("a header where rows should be".into()),
+        Section::Members => members_of(count, archive).map(ImageRows::Members),
+        Section::Codes => codes_of(count, archive).map(ImageRows::Codes),
+        Section::Triggers => triggers_of(count, archive).map(ImageRows::Triggers),
+        Section::Entries => entries_of(count, archive).map(ImageRows::Entries),
+        Section::Keys => keys_of(count, archive).map(ImageRows::Keys),
+    }
+}
+
+fn check_lengths(count: usize, lengths: &[usize]) -> Result<(), String> {
+    if lengths.iter().all(|length| *length == count) { Ok(()) } else { Err("columns of different lengths".into()) }
+}
+
+fn members_of(count: usize, archive: &Bytes) -> Result<Vec<MemberRow>, String> {
+    let rows = high::access::<ArchivedMembersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let lengths = [rows.ids.len(), rows.joined_at.len(), rows.sponsor.len(), rows.parent.len(), rows.slot.len(), rows.flags.len()];
+    check_lengths(count, &lengths)?;
+    check_lengths(count, &[rows.paid_as.len(), rows.lifetime.len(), rows.turn.len()])?;
+    let row = |at: usize| MemberRow {
+        id: rows.ids[at],
+        joined_at: Timestamp(rows.joined_at[at].to_native()),
+        sponsor: rows.sponsor[at].to_native(),
+        parent: rows.parent[at].to_native(),
+        slot: rows.slot[at].to_native(),
+        flags: rows.flags[at].to_native(),
+        paid_as: rows.paid_as[at].to_native(),
+        lifetime: rows.lifetime[at].to_native(),
+        turn: rows.turn[at].to_native(),
+    };
+    Ok((0..count).map(row).collect())
+}
+
+fn codes_of(count: usize, archive: &Bytes) -> Result<Vec<CodeRow>, String> {
+    let rows = high::access::<ArchivedCodesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.member.len(), rows.length.len()])?;
+    let mut rest: &[u8] = &rows.text;
+    let mut codes = Vec::with_capacity(count);
+    for (member, length) in rows.member.iter().zip(rows.length.iter()) {
+        let (code, after) = rest.split_at_checked(usize::from(*length)).ok_or("the text of the codes is too short")?;
+        rest = after;
+        let code = std::str::from_utf8(code).map_err(|error| error.to_string())?;
+        codes.push(CodeRow { member: member.to_native(), code: code.into() });
+    }
+    if rest.is_empty() { Ok(codes) } else { Err("the text of the codes is too long".into()) }
+}
+
+fn triggers_of(count: usize, archive: &Bytes) -> Result<Vec<TriggerRow>, String> {
+    let rows = high::access::<ArchivedTriggersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.lsn.len(), rows.time.len(), rows.amount.len(), rows.source.len()])?;
+    check_lengths(count, &[rows.first_entry.len(), rows.plan_version.len(), rows.kind.len()])?;
+    let row = |at: usize| TriggerRow {
+        lsn: rows.lsn[at].to_native(),
+        time: Timestamp(rows.time[at].to_native()),
+        amount: rows.amount[at].to_native(),
+        source: rows.source[at].to_native(),
+        first_entry: rows.first_entry[at].to_native(),
+        plan_version: rows.plan_version[at].to_native(),
+        kind: rows.kind[at].to_native(),
+    };
+    Ok((0..count).map(row).collect())
+}
+
+fn entries_of(count: usize, archive: &Bytes) -> Result<Vec<EntryRow>, String> {
+    let rows = high::access::<ArchivedEntriesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.amount.len(), rows.receiver.len(), rows.level.len(), rows.status.len()])?;
+    let row = |at: usize| {
+        Ok(EntryRow {
+            amount: rows.amount[at].to_native(),
+            receiver: rows.receiver[at].to_native(),
+            level: rows.level[at].to_native(),
+            status: codec::entry_status(rows.status[at]).ok_or("an unknown entry status")?,
+        })
+    };
+    (0..count).map(row).collect()
+}
+
+fn keys_of(count: usize, archive: &Bytes) -> Result<Vec<KeyRow>, String> {
+    let rows = high::access::<ArchivedKeysV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.key.len(), rows.fingerprint.len(), rows.time.len(), rows.lsn.len(), rows.outcome.len()])?;
+    let row = |at: usize| {
+        let outcome = codec::decode_outcome(&rows.outcome[at]).map_err(|error| error.to_string())?;
+        Ok(KeyRow {
+            key: RequestKey { key: rows.key[at], fingerprint: rows.fingerprint[at].to_native() },
+            time: Timestamp(rows.time[at].to_native()),
+            applied: Applied { outcome, lsn: rows.lsn[at].to_native() },
+        })
+    };
+    (0..count).map(row).collect()
+}

@@ -1,0 +1,137 @@
+//! The snapshots of one data directory: begin, publish, list, prune, find the newest that verifies.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{read::SnapshotReader, write::SnapshotWriter};
+use crate::{
+    core::image::ImageHeader,
+    durability::{
+        error::{Damage, Error, Result},
+        paths::Paths,
+        storage::Storage,
+    },
+};
+
+/// Snapshots kept: the newest, and one to fall back to.
+pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// Cheap to clone, for any thread. One snapshot is written at a time; the caller sees to that.
+#[derive(Clone, Debug)]
+pub struct SnapshotStore {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) paths: Paths,
+    pub(crate) network: u32,
+    pub(crate) instance: [u8; 16],
+}
+
+/// A snapshot that is there now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Published {
+    pub lsn: u64,
+    pub bytes: u64,
+    /// LSN of the oldest snapshot kept: the log up to it may be retired (`Journal::purge_prefix`).
+    pub oldest_kept_lsn: u64,
+}
+
+/// The newest snapshot that verifies.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    pub reader: SnapshotReader,
+    /// Newer ones that do not, newest first.
+    pub damaged: Vec<Damage>,
+}
+
+impl SnapshotStore {
+    /// Begins a snapshot of an image; its rows follow.
+    ///
+    /// # Errors
+    /// `Io`; `BadImage` for a plan without a form on disk.
+    pub fn begin(&self, header: &ImageHeader) -> Result<SnapshotWriter> {
+        SnapshotWriter::begin(self.clone(), header)
+    }
+
+    /// LSNs of the snapshots, ascending.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn list(&self) -> Result<Vec<u64>> {
+        let directory = self.paths.snapshots();
+        let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
+        let mut lsns: Vec<u64> = names.iter().filter_map(|name| lsn_of(name)).collect();
+        lsns.sort_unstable();
+        Ok(lsns)
+    }
+
+    /// Opens the snapshot at this LSN and verifies all of it.
+    ///
+    /// # Errors
+    /// `Damaged`, `NewerFormat`, `Io`.
+    pub fn open(&self, lsn: u64) -> Result<SnapshotReader> {
+        SnapshotReader::open(self, lsn)
+    }
+
+    /// The newest snapshot that verifies.
+    ///
+    /// # Errors
+    /// The first damage found if none does; `NewerFormat` and `Io` as they come.
+    pub(crate) fn newest(&self) -> Result<Newest> {
+        let mut damaged = Vec::new();
+        for lsn in self.list()?.into_iter().rev() {
+            match self.open(lsn) {
+                Ok(reader) => return Ok(Newest { reader, damaged }),
+                Err(Error::Damaged(damage)) => damaged.push(*damage),
+                Err(error) => return Err(error),
+            }
+        }
+        let directory = self.paths.snapshots();
+        let first = damaged.into_iter().next();
+        Err(first.map_or_else(
+            || Error::damaged(&directory, 0, None, "there is no snapshot", "everything"),
+            |mut damage| {
+                damage.reason += ", and no older snapshot verifies";
+                Error::Damaged(Box::new(damage))
+            },
+        ))
+    }
+
+    pub(super) fn publish(&self, temporary: &Path, lsn: u64, bytes: u64) -> Result<Published> {
+        let directory = self.paths.snapshots();
+        let path = self.paths.snapshot(lsn);
+        self.storage.rename(temporary, &path).map_err(Error::io("rename", temporary))?;
+        self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+        // Only now may anything older go.
+        let lsns = self.list()?;
+        let kept = lsns.len().saturating_sub(SNAPSHOTS_KEPT);
+        for old in &lsns[..kept] {
+            let path = self.paths.snapshot(*old);
+            self.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        if 0 < kept {
+            self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+        }
+        Ok(Published { lsn, bytes, oldest_kept_lsn: lsns.get(kept).copied().unwrap_or(lsn) })
+    }
+
+    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept.
+    pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
+        let mut name = damaged.as_os_str().to_os_string();
+        name.push(".damaged");
+        self.storage.rename(damaged, Path::new(&name)).map_err(Error::io("rename", damaged))?;
+        let directory = self.paths.snapshots();
+        self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))
+    }
+}
+
+/// The LSN in a snapshot's file name.
+pub(crate) fn lsn_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".snap")?;
+    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// A snapshot's file name.
+pub(crate) fn name_of(lsn: u64) -> PathBuf {
+    format!("{lsn:020}.snap").into()
+}

@@ -1,0 +1,165 @@
+//! Writes a snapshot beside everything else, chunk by chunk, and publishes it whole.
+
+use std::path::PathBuf;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX,
+    container::{ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, Manifest, Section, chain},
+    rows::{self, Bytes, RowsRef},
+    store::{Published, SnapshotStore},
+};
+use crate::{
+    core::{
+        image::{ImageHeader, ImageRows},
+        types::Timestamp,
+    },
+    durability::{
+        error::{Error, Result},
+        log::segment::create_fresh,
+        paths::Paths,
+        storage::StorageFile,
+    },
+};
+
+/// A snapshot syncs what it has written after this many bytes, so that the log's own sync never waits behind a mountain of dirty pages.
+const SYNC_EVERY_BYTES: u64 = 32 * 1_024 * 1_024;
+
+/// A snapshot being written. Dropped before `publish` it leaves a temporary file that the next opening removes.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    store: SnapshotStore,
+    header: ImageHeader,
+    path: PathBuf,
+    file: Box<dyn StorageFile>,
+    file_crc: u32,
+    offset: u64,
+    synced: u64,
+    chunks: u32,
+    /// Section of the last chunk, and rows of each so far.
+    section: Section,
+    rows: [u64; Section::ALL.len()],
+    checksums: u64,
+    /// Used again for each chunk.
+    buffer: Bytes,
+}
+
+impl SnapshotWriter {
+    pub(super) fn begin(store: SnapshotStore, header: &ImageHeader) -> Result<Self> {
+        let path = Paths::temporary(&store.paths.snapshot(header.lsn));
+        let file = create_fresh(&*store.storage, &path)?;
+        let (bytes, file_crc) = FileHeader { network: store.network, instance: store.instance, lsn: header.lsn }.encode();
+        file.write_all_at(&bytes, 0).map_err(Error::io("write", &path))?;
+        let mut writer = Self {
+            store,
+            header: header.clone(),
+            path,
+            file,
+            file_crc,
+            offset: FILE_HEADER_BYTES as u64,
+            synced: 0,
+            chunks: 0,
+            section: Section::Header,
+            rows: [0; Section::ALL.len()],
+            checksums: 0,
+            buffer: Bytes::new(),
+        };
+        writer.buffer = rows::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
+        writer.write_chunk(Section::Header, 1)?;
+        Ok(writer)
+    }
+
+    /// Adds rows, any number of them. Sections come in the order of `ImageRows`.
+    ///
+    /// # Errors
+    /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error the snapshot is to be dropped.
+    pub fn push(&mut self, rows: &ImageRows) -> Result<()> {
+        let mut rest = RowsRef::new(rows);
+        if rest.section() < self.section {
+            return Err(Error::BadImage("its sections are out of order".into()));
+        }
+        while rest.len() != 0 {
+            let (part, after) = rest.split(CHUNK_ROWS_MAX);
+            self.buffer = part.archive(std::mem::take(&mut self.buffer)).map_err(Error::BadImage)?;
+            self.write_chunk(part.section(), part.len())?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// LSN and log time of the image.
+    pub(crate) fn position(&self) -> (u64, Timestamp) {
+        (self.header.lsn, self.header.time)
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.offset
+    }
+
+    fn write_chunk(&mut self, section: Section, rows: usize) -> Result<()> {
+        if ARCHIVE_BYTES_MAX < self.buffer.len() {
+            return Err(Error::BadImage(format!("a chunk of {} bytes", self.buffer.len())));
+        }
+        let header = ChunkHeader {
+            section,
+            bytes: u32::try_from(self.buffer.len()).expect("just compared"),
+            rows: u32::try_from(rows).expect("at most `CHUNK_ROWS_MAX`"),
+            checksum: xxh3_64(&self.buffer),
+            number: self.chunks,
+        };
+        self.checksums = chain(self.checksums, header.checksum);
+        self.buffer.resize(self.buffer.len().next_multiple_of(ARCHIVE_ALIGNMENT), 0);
+        let written = self.file.write_all_at(&header.encode(self.file_crc), self.offset);
+        let written = written.and_then(|()| self.file.write_all_at(&self.buffer, self.offset + CHUNK_HEADER_BYTES as u64));
+        written.map_err(Error::io("write", &self.path))?;
+        self.offset += (CHUNK_HEADER_BYTES + self.buffer.len()) as u64;
+        if self.synced + SYNC_EVERY_BYTES <= self.offset {
+            self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+            self.synced = self.offset;
+        }
+        self.chunks = self.chunks.checked_add(1).ok_or_else(|| Error::BadImage("too many chunks".into()))?;
+        self.section = section;
+        self.rows[section as usize - 1] += rows as u64;
+        Ok(())
+    }
+
+    /// Completes the snapshot, makes it durable, gives it its name and drops what is older than the two newest.
+    /// `durable_lsn` is how far the log is durable now; at least up to the snapshot's own LSN.
+    ///
+    /// # Errors
+    /// `BadImage` when rows are missing, `Io`. In either case there is no snapshot, and the older ones are as before.
+    pub fn publish(self, durable_lsn: u64, state_digest: [u8; 32], network_digest: [u8; 32]) -> Result<Published> {
+        let header = &self.header;
+        let announced = [1, header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from);
+        if announced != self.rows {
+            return Err(Error::BadImage(format!("its header announces {announced:?} rows, it got {:?}", self.rows)));
+        }
+        if durable_lsn < header.lsn {
+            return Err(Error::BadImage(format!("it is at LSN {}, the log is durable up to {durable_lsn}", header.lsn)));
+        }
+        let manifest = Manifest {
+            network: self.store.network,
+            instance: self.store.instance,
+            lsn: header.lsn,
+            durable_lsn,
+            offset: self.offset,
+            chunks: self.chunks,
+            members: header.members,
+            codes: header.codes,
+            triggers: header.triggers,
+            entries: header.entries,
+            keys: header.keys,
+            state_digest,
+            network_digest,
+            checksums: self.checksums,
+            time: header.time,
+            outcome_hash: header.outcome_hash,
+        };
+        let bytes = manifest.encode();
+        self.file.write_all_at(&bytes, self.offset).map_err(Error::io("write", &self.path))?;
+        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
+        self.store.publish(&self.path, header.lsn, self.offset + bytes.len() as u64)
+    }
+}

@@ -1,0 +1,208 @@
+//! The few things this layer asks of a file system, as a trait: the real one here, an in-memory one that fails on demand in `memory`.
+//!
+//! Writes and reads may be short or interrupted, as the real ones may; `write_all_at` and `read_exact_at` cope with that in one place.
+//! Nothing is durable before `sync_data` or `sync_all` of the file and, for names, `sync_dir` of the directory succeeded.
+
+use std::{
+    fmt::Debug,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+/// A file system, as far as we need one.
+pub trait Storage: Send + Sync + Debug {
+    /// Creates a file (0600) for reading and writing; it must not exist.
+    ///
+    /// # Errors
+    /// The operating system's, here and below.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
+    /// Opens an existing file.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
+    /// Creates a directory (0700) in an existing one; it is no error if it exists.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Renames a file, replacing what had the new name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Names in a directory, in no particular order. Names that are no UTF-8 are none of ours and come back altered.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Whether the path names a file.
+    fn is_file(&self, path: &Path) -> io::Result<bool>;
+    /// Whether the path names a directory.
+    fn is_dir(&self, path: &Path) -> io::Result<bool>;
+    /// Locks an existing file against everybody else until the lock is dropped. `WouldBlock` if somebody has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>>;
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    Read,
+    ReadWrite,
+}
+
+/// An open file.
+pub trait StorageFile: Send + Sync + Debug {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// The operating system's, here and below.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the length is 0.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Reads some bytes; 0 at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes some of the bytes.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Makes content durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Reads until the buffer is full.
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    buffer = &mut buffer[read..];
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything. After an error nobody knows how much was written.
+    fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, offset) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    offset += written as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A lock held; dropping it unlocks.
+pub trait StorageLock: Send + Sync + Debug {}
+
+/// The real file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Disk;
+
+impl Disk {
+    /// As what everything here takes.
+    pub fn shared() -> Arc<dyn Storage> {
+        Arc::new(Disk)
+    }
+}
+
+impl Storage for Disk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        let file = OpenOptions::new().read(true).write(access == Access::ReadWrite).open(path)?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        kind_of(path, fs::Metadata::is_file)
+    }
+
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        kind_of(path, fs::Metadata::is_dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
+        // Some network file systems lock only what is open for writing; a read-only medium cannot be opened so, and needs no more.
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => File::open(path)?,
+            result => result?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(DiskLock(file))),
+            Err(TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn kind_of(path: &Path, holds: impl Fn(&fs::Metadata) -> bool) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(holds(&metadata)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile(File);
+
+impl StorageFile for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+/// The lock goes when the file is closed.
+#[derive(Debug)]
+struct DiskLock(#[allow(dead_code, reason = "held for its drop")] File);
+
+impl StorageLock for DiskLock {}
