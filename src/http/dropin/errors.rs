@@ -61,17 +61,18 @@ fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode,
 
 /// There is no outcome.
 pub fn not_submitted(error: SubmitError) -> Reply {
-    let retry_after = match error {
-        SubmitError::Overloaded | SubmitError::Stopping => RETRY_SOON_SECONDS,
-        SubmitError::ReadOnly | SubmitError::OutcomeUnknown => RETRY_AFTER_RESTART_SECONDS,
-    };
-    let detail = match error {
-        SubmitError::Overloaded => "Overloaded: too many writes are waiting, nothing was done",
-        SubmitError::Stopping => "Stopping: nothing was done",
-        SubmitError::ReadOnly => "Read-only: an earlier write to the log failed, nothing was done",
-        SubmitError::OutcomeUnknown => "outcome: unknown. The log failed while it held this write; after a restart it is there or not",
-    };
-    reply::unavailable(detail, retry_after)
+    match error {
+        SubmitError::Overloaded => reply::unavailable("Overloaded: too many writes are waiting, nothing was done", RETRY_SOON_SECONDS),
+        SubmitError::Stopping => reply::unavailable("Stopping: nothing was done", RETRY_SOON_SECONDS),
+        SubmitError::ReadOnly => {
+            reply::unavailable("Read-only: an earlier write to the log failed, nothing was done", RETRY_AFTER_RESTART_SECONDS)
+        }
+        SubmitError::OutcomeUnknown => reply::unavailable(
+            "outcome: unknown. The log failed while it held this write; after a restart it is there or not",
+            RETRY_AFTER_RESTART_SECONDS,
+        ),
+        SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
+    }
 }
 
 #[cfg(test)]
