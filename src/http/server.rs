@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_too_many_is_told_so_with_the_right_length() {
-        use ::tokio::io::AsyncReadExt as _;
+        use tokio::io::AsyncReadExt;
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
