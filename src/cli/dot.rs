@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let drawn = screen::grouped(part.members.len() as u64);
             screen::tell(&format!("upline: {drawn} members are drawn, there are more (--limit)"));
         }
-        draw(&NodeFiltered(graph, part.members), &mut out, label)
+        draw(&NodeFiltered(graph, |member| part.members.contains(&member)), &mut out, label)
     };
     drawn.and_then(|()| out.flush()).map_err(|error| screen::output_failure(&error, "standard output"))
 }
@@ -188,9 +188,9 @@ mod tests {
         let drawn = |depth, limit| {
             let part = part(state, Tree::Placement, &[MemberIx(0)], depth, limit);
             let mut out = Vec::new();
-            let (count, more) = (part.members.len(), part.more);
-            draw(&NodeFiltered(state.graph(Tree::Placement), part.members), &mut out, |_| String::new()).unwrap();
-            (count, String::from_utf8(out).unwrap().matches("->").count(), more)
+            let graph = NodeFiltered(state.graph(Tree::Placement), |member| part.members.contains(&member));
+            draw(&graph, &mut out, |_| String::new()).unwrap();
+            (part.members.len(), String::from_utf8(out).unwrap().matches("->").count(), part.more)
         };
         assert_eq!(drawn(Some(1), 0), (4, 3, false));
         assert_eq!(drawn(None, 5), (5, 4, true));

@@ -3,12 +3,7 @@
 //! Results go to standard output, messages and progress to standard error; with `--json` the last line of standard output is one object.
 //! How a command ends is listed in `exit.rs`.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 

@@ -77,8 +77,7 @@ impl Args {
             ("log_format", &self.log_format),
             ("log", &self.log),
         ];
-        let mut flags: BTreeMap<&'static str, String> =
-            texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
+        let mut flags: BTreeMap<&'static str, String> = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
         let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
         flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
         self.data_dir.resolve(&self.plan, flags)
@@ -108,8 +107,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let metrics = Metrics::new(&http::ROUTES);
     let options = engine_options(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
-    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics)
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
@@ -188,11 +186,13 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
 
 fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
     match &report.snapshot {
-        Ok(snapshot) => {
-            tracing::info!(lsn = report.lsn, snapshot_lsn = snapshot.lsn, "stopped");
+        None | Some(Ok(_)) => {
+            tracing::info!(lsn = report.lsn, "stopped");
             Ok(())
         }
         // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.
-        Err(error) => Err(Failure::new(Exit::Failed, format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn))),
+        Some(Err(error)) => {
+            Err(Failure::new(Exit::Failed, format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn)))
+        }
     }
 }

@@ -75,8 +75,7 @@ impl Target {
 
     fn new(storage: Arc<dyn Storage>, path: PathBuf, log: LogOptions, plan: Plan) -> Self {
         let now = system_clock()();
-        let genesis =
-            Genesis { id: InstanceId::random(), network_id: 1, row_key: random_key(), code_key: random_key(), created: now };
+        let genesis = Genesis { id: InstanceId::random(), network_id: 1, row_key: random_key(), code_key: random_key(), created: now };
         let state = State::new(plan, genesis.code_key);
         let network = Network::new(state, MemberDirectory::with_capacity(0, 0), now);
         Self { network, storage, path, log, kind: Kind::New(genesis) }

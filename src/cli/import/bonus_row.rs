@@ -16,15 +16,8 @@ use crate::{
 };
 
 /// Columns of a bonus file; all are needed.
-pub(super) const COLUMNS: [(&str, bool); 7] = [
-    ("receiver", true),
-    ("source", true),
-    ("level", true),
-    ("amount", true),
-    ("kind", true),
-    ("status", true),
-    ("created_at", true),
-];
+pub(super) const COLUMNS: [(&str, bool); 7] =
+    [("receiver", true), ("source", true), ("level", true), ("amount", true), ("kind", true), ("status", true), ("created_at", true)];
 
 /// Reads a row against the members that are there.
 pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Refusal> {

@@ -289,7 +289,9 @@ impl Waiting {
     /// Sets the rows free that waited for this one's member. A line may be named twice, or no longer wait.
     fn release(&mut self, row: &MemberRow, ready: &mut BinaryHeap<Reverse<u64>>) {
         let mut free = self.for_id.remove(&row.member.id).unwrap_or_default();
-        if !self.for_code.is_empty() && let Some(code) = row.code.clone().or_else(|| row.member.code()) {
+        if !self.for_code.is_empty()
+            && let Some(code) = row.code.clone().or_else(|| row.member.code())
+        {
             free.extend(self.for_code.remove(&code.folded()).unwrap_or_default());
         }
         ready.extend(free.into_iter().map(Reverse));

@@ -48,12 +48,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{
-        command::Command,
-        network_digest,
-        state::{Directory, State},
-        types::MemberIx,
-    },
+    core::{command::Command, network_digest, state::State, types::MemberIx},
     engine::MemberDirectory,
 };
 
@@ -180,9 +175,7 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
                 break;
             }
             taken.already_there += 1;
-        } else if let Err(reason) =
-            entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule))
-        {
+        } else if let Err(reason) = entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule)) {
             taken.refused.push(Refused { line, member: receiver, reason });
         } else {
             taken.entries += 1;
