@@ -18,7 +18,7 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn defaults_need_nothing() {
     let config = Config::resolve(&Sources::default()).unwrap();
-    assert_eq!(config.addr, ([127, 0, 0, 1], 8000).into());
+    assert_eq!(config.addr, SocketAddr::from(([127, 0, 0, 1], 8000)));
     assert_eq!(config.data_dir, Path::new("snapshots/live"));
     assert_eq!((config.plan, config.max_children), (None, None));
     assert_eq!(config.snapshot_every_commands, Some(1_000_000));
