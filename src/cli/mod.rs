@@ -173,3 +173,27 @@ fn log_options(config: &Config) -> LogOptions {
 fn end_at_once(exit: Exit) -> ! {
     std::process::exit(i32::from(exit as u8))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// A flag that the configuration does not know would be a flag without effect, and the other way round.
+    #[test]
+    fn every_setting_is_a_flag_of_serve() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").expect("it is there");
+        let flags: Vec<&str> = serve.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "help").collect();
+        for setting in &config::SETTINGS {
+            assert!(flags.contains(&setting.key.replace('_', "-").as_str()), "{} has no flag", setting.key);
+        }
+        assert_eq!(flags.len(), config::SETTINGS.len() + 1, "all settings and --config: {flags:?}");
+    }
+}

@@ -16,6 +16,7 @@ use crate::{
 };
 
 #[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "serve")]
 pub(super) struct Args {
     #[command(flatten)]
     pub data_dir: DataDirArgs,
