@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Command as Process, Stdio},
+    process::{Child, Command as Process, Stdio},
 };
 
 use rand_pcg::{
@@ -43,21 +43,22 @@ fn a_killed_process_keeps_every_acknowledged_signup() {
     let path = directory.path().join("data");
     let mut acknowledged: Vec<(u64, u64, u32)> = Vec::new();
     for round in 0..5_usize {
-        let mut child = Process::new(std::env::current_exe().unwrap())
+        let child = Process::new(std::env::current_exe().unwrap())
             .args(["--exact", "crash::a_killed_process_keeps_every_acknowledged_signup", "--nocapture"])
             .env(INSIDE, &path)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut child = Killed(child);
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let enough = acknowledged.len() + 100 + 130 * round;
         while acknowledged.len() < enough {
             let line = lines.next().expect("the process goes on until it is killed").unwrap();
             acknowledged.extend(parse_acknowledged(&line));
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.0.kill().unwrap();
+        child.0.wait().unwrap();
         // Lines that were on their way are acknowledged too.
         acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| parse_acknowledged(&line)));
 
@@ -67,6 +68,17 @@ fn a_killed_process_keeps_every_acknowledged_signup() {
             assert_eq!(loaded.state.member(MemberIx(*index)).id, member(*number), "round {round}");
         }
         assert_eq!(upline::core::audit(&loaded.state, 10), Vec::<String>::new());
+    }
+}
+
+/// Does not outlive the test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

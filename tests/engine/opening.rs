@@ -134,11 +134,21 @@ fn a_snapshot_with_another_digest_is_not_used() {
     assert_eq!((digest(&engine), report.snapshot_lsn, report.replayed), (before, 0, 20), "the first snapshot and the whole log");
     assert_eq!(report.fallbacks.len(), 1);
     assert!(engine.status().opened.fallbacks[0].contains("digest"));
-    // The next snapshot stands in its place.
+    let snapshots = || {
+        let mut names: Vec<_> =
+            directory.path().join("snapshots").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let first = format!("{:020}.snap", 0);
+    assert_eq!(snapshots(), [first.clone(), format!("{:020}.snap.damaged", 20)], "set aside");
+    // The next snapshot is kept beside the first, and the log behind the first stays.
     grow(&engine, 20, 21);
     engine.snapshot_now_blocking().unwrap();
+    assert_eq!(snapshots(), [first, format!("{:020}.snap.damaged", 20), format!("{:020}.snap", 21)]);
     drop(engine);
-    assert_eq!(Engine::open(options(directory.path())).unwrap().1.fallbacks, Vec::<String>::new());
+    let report = Engine::open(options(directory.path())).unwrap().1;
+    assert_eq!((report.snapshot_lsn, report.fallbacks), (21, vec![]));
 }
 
 #[test]
