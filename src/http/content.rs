@@ -34,6 +34,10 @@ enum ReadError {
 }
 
 async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
+    let declared = body.size_hint().lower();
+    if u64::try_from(limits.body_discard_max).is_ok_and(|most| most < declared) {
+        return Err(ReadError::TooLarge);
+    }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     let mut length = 0;
@@ -98,8 +102,7 @@ mod tests {
     }
 
     async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, u16> {
-        let limits =
-            Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
+        let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
         read(body, &limits).await.map_err(|reply| reply.status().as_u16())
     }
@@ -110,7 +113,11 @@ mod tests {
         assert_eq!(read_pieces(&[b"abc"], false).await, Ok(Bytes::from_static(b"abc")));
         assert_eq!(read_pieces(&[b"abc", b"", b"de", b"fgh"], false).await, Ok(Bytes::from_static(b"abcdefgh")));
         assert_eq!(read_pieces(&[b"abcde", b"fghi"], false).await, Err(413));
-        assert_eq!(read_pieces(&[b"0123456789", b"0123456789", b"0"], true).await, Err(413), "what is far too large is not read to its end");
+        assert_eq!(
+            read_pieces(&[b"0123456789", b"0123456789", b"0"], true).await,
+            Err(413),
+            "what is far too large is not read to its end"
+        );
         assert_eq!(read_pieces(&[b"abc"], true).await, Err(408));
     }
 }

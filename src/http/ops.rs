@@ -197,11 +197,9 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
             ("409", "Parent not active", "Error"),
         ],
         Operation::RootUser => vec![("400", "Member exists, or the body is not text", "Error")],
-        Operation::Trigger => vec![
-            ("400", "The body is not text", "Error"),
-            ("404", "Source unknown", "Error"),
-            ("409", "The plan cannot pay this", "Error"),
-        ],
+        Operation::Trigger => {
+            vec![("400", "The body is not text", "Error"), ("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
+        }
         Operation::MarkPaid => vec![("404", "Bonus unknown", "Error")],
         Operation::AddTestData => vec![("404", "Off", "Error"), ("409", "The network is not empty", "Error")],
         _ => vec![],
@@ -245,10 +243,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
 
 /// Operations that take an `Idempotency-Key`.
 fn is_keyed(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Register | Operation::RootUser | Operation::Trigger | Operation::MarkPaid | Operation::MarkAllPaid
-    )
+    matches!(operation, Operation::Register | Operation::RootUser | Operation::Trigger | Operation::MarkPaid | Operation::MarkAllPaid)
 }
 
 fn schemas() -> Value {

@@ -101,11 +101,19 @@ impl RouteIndex {
 #[derive(PartialEq, Eq, Debug)]
 pub enum Match<'p> {
     /// With the text of the path's parameter, empty when the route has none.
-    Found { operation: Operation, route: RouteIndex, parameter: &'p str },
+    Found {
+        operation: Operation,
+        route: RouteIndex,
+        parameter: &'p str,
+    },
     /// The path exists with this method.
-    WrongMethod { allow: &'static str },
+    WrongMethod {
+        allow: &'static str,
+    },
     /// This path, which has one slash more or less at its end, exists.
-    Redirect { path: String },
+    Redirect {
+        path: String,
+    },
     NotFound,
 }
 

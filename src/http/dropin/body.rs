@@ -131,11 +131,7 @@ impl TriggerBody {
 }
 
 /// Reads the body as an object and gives it to `read`, whose answer counts if no item was added.
-fn with_fields<T>(
-    content_type: Option<&[u8]>,
-    body: &[u8],
-    read: impl FnOnce(Value<'_>, &mut Items) -> Option<T>,
-) -> Result<T, Refusal> {
+fn with_fields<T>(content_type: Option<&[u8]>, body: &[u8], read: impl FnOnce(Value<'_>, &mut Items) -> Option<T>) -> Result<T, Refusal> {
     let mut items = Items::default();
     if body.is_empty() {
         items.push("missing", Place::Body, "Field required", |out| out.push_str("null"), None);

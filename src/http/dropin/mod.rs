@@ -83,9 +83,29 @@ async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: 
 
 /// What the original's framework leaves as it is in a location.
 const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/').remove(b'%').remove(b'#').remove(b'?').remove(b'=')
-    .remove(b'@').remove(b'[').remove(b']').remove(b'!').remove(b'$').remove(b'&').remove(b'\'').remove(b'(').remove(b')').remove(b'*')
-    .remove(b'+').remove(b',').remove(b';');
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'/')
+    .remove(b'%')
+    .remove(b'#')
+    .remove(b'?')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b'[')
+    .remove(b']')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';');
 
 /// 307 to the path with its last slash toggled, on the host that the request named.
 fn redirect(shared: &Shared, parts: &Parts, path: &str) -> Reply {

@@ -78,7 +78,9 @@ fn reason(input: &str) -> String {
             hyphens += 1;
         } else if !character.is_ascii_hexdigit() {
             let at = at + offset + 1;
-            return format!("invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `{character}` at {at}");
+            return format!(
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `{character}` at {at}"
+            );
         }
     }
     if hyphens == 0 && is_simple {
@@ -119,7 +121,8 @@ mod tests {
     #[test]
     fn all_accepted_forms_are_one_id() {
         let simple = ID.replace('-', "");
-        let forms = [ID.to_owned(), ID.to_uppercase(), simple.clone(), simple.to_uppercase(), format!("{{{ID}}}"), format!("urn:uuid:{ID}")];
+        let forms =
+            [ID.to_owned(), ID.to_uppercase(), simple.clone(), simple.to_uppercase(), format!("{{{ID}}}"), format!("urn:uuid:{ID}")];
         for form in forms {
             let id = parse(&form).unwrap_or_else(|reason| panic!("{form}: {reason}"));
             let mut printed = String::new();
@@ -135,10 +138,7 @@ mod tests {
         let table = [
             ("", "invalid length: expected length 32 for simple format, found 0"),
             ("1234", "invalid length: expected length 32 for simple format, found 4"),
-            (
-                "not-a-uuid",
-                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `n` at 1",
-            ),
+            ("not-a-uuid", "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `n` at 1"),
             ("00000000-0000-4000-8000-00000000000", "invalid group length in group 4: expected 12, found 11"),
             ("00000000-0000-4000-8000", "invalid group count: expected 5, found 4"),
         ];

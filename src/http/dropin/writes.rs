@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind,
-        SponsorRef, TriggerBonus,
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, SponsorRef,
+        TriggerBonus,
     },
     http::{
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
