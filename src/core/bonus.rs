@@ -5,6 +5,7 @@ use super::{
     image::{EntryRow, TriggerRow},
     members::ONCE_KINDS,
     plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX},
+    rank::ADMIN_LEVELS_MAX,
     signup::ADMINS_MAX,
     state::{Directory, State},
     types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Status, Timestamp},
@@ -97,9 +98,10 @@ impl State {
     pub(super) fn pay_registration(&mut self, member: MemberIx) {
         let plan = self.scalars.plan.clone();
         let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
-        for rule in plan.bonuses.iter().filter(|rule| rule.on_registration) {
-            self.pay(rule, None, cause);
-        }
+        let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
+        let mut shares: Vec<Share> = rules.flat_map(|rule| self.shares(rule, None, member)).collect();
+        shares.sort_by_key(|share| share.level);
+        self.pay_shares(&shares, cause);
     }
 
     /// Pays the reward of a rank that `receiver` reached for the first time by the signup of `source`.
@@ -130,11 +132,8 @@ impl State {
             let source_level = tree.link(source).level;
             let beyond = |admin: &MemberIx| {
                 let level = source_level.saturating_sub(tree.link(*admin).level);
-                (levels < level as usize && tree.is_ancestor(*admin, source)).then(|| Share {
-                    receiver: *admin,
-                    level,
-                    amount: at_level(levels),
-                })
+                let beyond = levels < level as usize && level as usize <= ADMIN_LEVELS_MAX;
+                (beyond && tree.is_ancestor(*admin, source)).then(|| Share { receiver: *admin, level, amount: at_level(levels) })
             };
             let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
             admins.sort_by_key(|share| share.level);

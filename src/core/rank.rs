@@ -72,7 +72,10 @@ pub(crate) fn next_rank(rule: &RankRule, standing: &Standing<'_>) -> Option<Next
         RankRule::LevelFill { .. } => {
             let level = filled_levels(rule, standing) + 1;
             let minimum = level_minimum(rule, level, standing.deep.is_some())?;
-            let rank = u16::try_from(level.max(2)).expect("levels are limited by ADMIN_LEVELS_MAX");
+            let rank = level.max(2);
+            // A rule of one level has no second rank to reach.
+            level_minimum(rule, rank, standing.deep.is_some())?;
+            let rank = u16::try_from(rank).expect("levels are limited by ADMIN_LEVELS_MAX");
             let missing = minimum - standing.level(level);
             Some(NextRank { rank, level: u32::try_from(level).expect("limited by ADMIN_LEVELS_MAX"), minimum, missing })
         }

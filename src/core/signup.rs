@@ -100,7 +100,7 @@ impl State {
         directory.add_member(register.member, member);
         self.enter_code(directory, register, member);
         let mut reached = self.attach(member, admission.sponsor, spot);
-        if let (Some(sponsor), Seat::ByRule(_), Some((parent, _))) = (admission.sponsor, &admission.seat, spot) {
+        if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) = (admission.sponsor, &admission.seat, spot) {
             self.slots.spilled(&self.placement, &self.scalars.plan.placement, sponsor, parent);
         }
         if register.role == Role::Admin {
