@@ -40,6 +40,8 @@ pub mod storage;
 
 #[cfg(test)]
 mod test_data;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     codec::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, record_bytes},

@@ -1,1 +1,127 @@
+//! Commands, plans and images that the tests of this layer share. They need not make sense together: this layer knows no rule.
 
+use crate::core::{
+    command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
+    command::{Origin, PlacementRequest},
+    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+    plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+    types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
+};
+
+pub(crate) fn plan() -> Plan {
+    Plan {
+        name: "matrix".into(),
+        currency: Currency { code: *b"USD", exponent: 2 },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: vec![PlacementRule::Balanced, PlacementRule::PowerLeg],
+            strategic: true,
+        },
+        count_sponsor_tree: true,
+        level_cap: 15,
+        bonuses: vec![BonusRule {
+            trigger: "referral".into(),
+            tree: Tree::Placement,
+            pay: LevelPay::Fixed(vec![Money(1_000), Money(500), Money(200), Money(100)]),
+            on_registration: false,
+            admins_beyond: false,
+        }],
+        ranks: RankRule::Thresholds {
+            tree: Tree::Sponsor,
+            basis: RankBasis::Direct,
+            steps: vec![
+                RankStep { name: "Bronze".into(), minimum: 3, reward: None },
+                RankStep { name: "Silver".into(), minimum: 10, reward: Some(Money(5_000)) },
+            ],
+        },
+    }
+}
+
+/// A signup whose content follows from its LSN.
+pub(crate) fn signup(lsn: u64) -> Stamped {
+    let mut id = [0x40; 16];
+    id[..8].copy_from_slice(&lsn.to_be_bytes());
+    Stamped {
+        lsn,
+        time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
+        key: (lsn % 3 == 0).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
+        command: Command::Register(Register {
+            member: MemberId(id),
+            sponsor: SponsorRef::None,
+            placement: PlacementRequest::PlanDefault,
+            code: None,
+            role: Role::Member,
+            joined_at: None,
+            origin: Origin::Signup,
+        }),
+    }
+}
+
+/// Signups of these LSNs.
+pub(crate) fn group(first: u64, count: u64) -> Vec<Stamped> {
+    (first..first + count).map(signup).collect()
+}
+
+/// What the outcome hash before a group is taken to be.
+pub(crate) fn outcome_hash(lsn: u64) -> u64 {
+    lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// An image at an LSN with this many rows in its sections.
+pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
+    let header = ImageHeader {
+        lsn,
+        time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
+        outcome_hash: outcome_hash(lsn + 1),
+        code_key: 77,
+        plan: plan(),
+        plan_version: 1,
+        kinds: vec!["referral".into(), "rank:1".into()],
+        breakage_levels: 3,
+        breakage_amount: -4,
+        members,
+        codes: members / 2,
+        triggers: members / 3,
+        entries: members,
+        keys: members.min(7),
+    };
+    let time = |at: u32| Timestamp(i64::from(at) * 13);
+    let mut rows = Vec::new();
+    let member = |at: u32| MemberRow {
+        id: u128::from(at).to_le_bytes(),
+        joined_at: time(at),
+        sponsor: at.wrapping_sub(1),
+        parent: at.wrapping_sub(2),
+        slot: at % 3,
+        flags: at % 4,
+        paid_as: 1,
+        lifetime: 2,
+        turn: 3,
+    };
+    let trigger = |at: u32| TriggerRow {
+        lsn: u64::from(at),
+        time: time(at),
+        amount: i64::from(at) - 5,
+        source: at,
+        first_entry: at,
+        plan_version: 1,
+        kind: 1,
+    };
+    let status = |at: u32| if at.is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending };
+    let outcome = |at: u32| if at == 0 { Outcome::Rejected(Rejection::SlotTaken) } else { Outcome::Registered { member: MemberIx(at) } };
+    let key = |at: u32| KeyRow {
+        key: RequestKey { key: [9; 16], fingerprint: u64::from(at) },
+        time: time(at),
+        applied: Applied { outcome: outcome(at), lsn: u64::from(at) },
+    };
+    rows.push(ImageRows::Members((0..members).map(member).collect()));
+    rows.push(ImageRows::Codes((0..header.codes).map(|at| CodeRow { member: at, code: format!("Code-{at}").into() }).collect()));
+    rows.push(ImageRows::Triggers((0..header.triggers).map(trigger).collect()));
+    rows.push(ImageRows::Entries(
+        (0..members).map(|at| EntryRow { amount: i64::from(at) * 3, receiver: at, level: at % 15, status: status(at) }).collect(),
+    ));
+    rows.push(ImageRows::Keys((0..header.keys).map(key).collect()));
+    rows.retain(|rows| !matches!(rows, ImageRows::Members(rows) if rows.is_empty()));
+    (header, rows)
+}

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// turn overload into answers that come after the client gave up.
 pub const QUEUE_MAX: usize = 8_192;
 
+/// The longest queue that may be configured: at some 200 bytes each this is 200 MiB of waiting writes, and far beyond any use.
+pub const QUEUE_LIMIT: usize = 1 << 20;
+
 /// Commands in one group. Larger groups no longer save syncs that matter, and lengthen the wait of whoever comes just after.
 pub const GROUP_COMMANDS_MAX: usize = 4_096;
 
@@ -56,4 +59,5 @@ pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 
 const _: () = assert!(APPLY_SLICE_MAX <= GROUP_COMMANDS_MAX, "a slice is a part of a group");
 const _: () = assert!(GROUP_COMMANDS_MAX <= QUEUE_MAX, "a full group can be waiting");
+const _: () = assert!(QUEUE_MAX <= QUEUE_LIMIT, "the default is within the limit");
 const _: () = assert!(1_024 <= DIRECTORY_SHARDS && DIRECTORY_SHARDS.is_power_of_two(), "dashmap wants a power of two");

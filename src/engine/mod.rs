@@ -25,56 +25,56 @@
 //! [`SubmitError::ReadOnly`], reads go on. A panic in the writer thread aborts the process: it could only be our bug, in the one
 //! place where going on could show or lose something wrongly.
 //!
+//! Syncing one group while the one before is applied is not done: applying takes a fifth of the time of a sync, and in sequence the outcome
+//! hash that goes with a group is that of everything before it.
+//!
+//! # Threads
+//!
+//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker (`ticker.rs`), which does what must happen
+//! when nothing happens. `lifecycle.rs` starts and ends them.
+//!
 //! # Lock rules
 //!
 //! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and for O(1) to begin and end a frozen
 //!    view. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a waiting writer holds new readers
 //!    back, so readers cannot starve it.
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer that waits between the two would
-//!    stop both), no blocking and no await in it.
+//!    stop both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
 //! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
 
-use std::{
-    any::Any,
-    path::PathBuf,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
+
+pub mod limits;
+mod options;
 
 mod open;
 mod writer;
 
 mod directory;
+mod lifecycle;
 mod row_id;
 mod shared;
 mod snapshotter;
 mod ticker;
 
 mod error;
-pub mod limits;
 mod status;
 
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     open::{Loaded, load},
+    options::{Clock, EngineOptions, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
 };
 use self::{
-    shared::{Marks, Shared},
-    snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
-    ticker::TickerStop,
-    writer::{Job, Write, Writer},
+    lifecycle::Inner,
+    writer::{Job, Write},
 };
 pub use crate::core::{
     Digest, Entry, Member, NextRank, RankView,
@@ -92,85 +92,7 @@ pub use crate::durability::{
     Error as DurabilityError, LogOptions, Retention,
     storage::{Disk, Storage},
 };
-use crate::{
-    durability::Journal,
-    metrics::{Metrics, RejectionStage},
-};
-
-/// The clock that commands are stamped with. Only the writer asks it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What opening needs to know.
-pub struct EngineOptions {
-    pub data_dir: PathBuf,
-    pub plan: PlanChoice,
-    /// Written into a new directory; an existing one keeps its own.
-    pub network_id: u32,
-    pub snapshots: SnapshotPolicy,
-    /// Segment size and retention of the log.
-    pub log: LogOptions,
-    /// The disk, or what a test puts in its place.
-    pub storage: Arc<dyn Storage>,
-    /// Writes that may wait; beyond that `submit` answers `Overloaded`.
-    pub queue_max: usize,
-    pub metrics: Arc<Metrics>,
-    pub clock: Clock,
-    /// Called now and then while opening, from the opening thread.
-    pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
-}
-
-impl EngineOptions {
-    /// What must be chosen; the rest is as most want it.
-    pub fn new(data_dir: PathBuf, plan: PlanChoice, metrics: Arc<Metrics>) -> Self {
-        Self {
-            data_dir,
-            plan,
-            network_id: 1,
-            snapshots: SnapshotPolicy::default(),
-            log: LogOptions::default(),
-            storage: Disk::shared(),
-            queue_max: limits::QUEUE_MAX,
-            metrics,
-            clock: system_clock(),
-            progress: None,
-        }
-    }
-}
-
-/// The plan for a new directory, and what of it an existing directory must agree with.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PlanChoice {
-    pub plan: Plan,
-    /// Somebody asked for this plan: a directory with another one is refused.
-    pub plan_is_explicit: bool,
-    /// Somebody asked for this width: a directory with another one is refused.
-    pub width_is_explicit: bool,
-}
-
-/// When snapshots are made beside those on demand. Nothing is written when nothing changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SnapshotPolicy {
-    /// After so many commands; `None`: not by count.
-    pub every_commands: Option<u64>,
-    /// After so much time; `None`: not by time.
-    pub every: Option<Duration>,
-    /// When the engine is shut down.
-    pub on_shutdown: bool,
-}
-
-impl Default for SnapshotPolicy {
-    fn default() -> Self {
-        Self { every_commands: Some(limits::SNAPSHOT_EVERY_COMMANDS), every: Some(limits::SNAPSHOT_EVERY), on_shutdown: true }
-    }
-}
-
-/// The system's clock, in microseconds UTC.
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    })
-}
+use crate::metrics::{Metrics, RejectionStage};
 
 /// What a write came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,46 +120,6 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
-    /// The only strong sender; gone once stopped, so that the writer ends.
-    queue: RwLock<Option<mpsc::Sender<Job>>>,
-    queue_max: usize,
-    /// The largest command that the log takes.
-    command_bytes_max: usize,
-    desk: Arc<SnapshotDesk>,
-    ticker: Arc<TickerStop>,
-    threads: Mutex<Threads>,
-    final_snapshot: bool,
-    opened: OpenReport,
-}
-
-#[derive(Default)]
-struct Threads {
-    writer: Option<JoinHandle<()>>,
-    snapshotter: Option<JoinHandle<()>>,
-    ticker: Option<JoinHandle<()>>,
-    /// What `shutdown` answered.
-    report: Option<ShutdownReport>,
-    /// Keeps others out of the directory until the threads have ended.
-    lock: Option<Box<dyn Any + Send>>,
-}
-
-/// What opening hands to the threads.
-struct Parts {
-    state: State,
-    directory: MemberDirectory,
-    journal: Box<dyn Journal>,
-    sink: Box<dyn SnapshotSink>,
-    newest_snapshot: SnapshotInfo,
-    instance_id: [u8; 16],
-    network_id: u32,
-    row_key: u64,
-    /// Keeps others out of the directory; dropped last.
-    lock: Box<dyn Any + Send>,
-    report: OpenReport,
-}
-
 impl Engine {
     /// Opens the data directory, or makes it, and starts the threads. Nothing is served before this returns. Blocks for as long as
     /// loading and replay take.
@@ -247,72 +129,9 @@ impl Engine {
     pub fn open(mut options: EngineOptions) -> Result<(Self, OpenReport), OpenError> {
         let parts = open::open(&mut options)?;
         let report = parts.report.clone();
-        let engine = Self::start(parts, options)?;
-        Ok((engine, report))
-    }
-
-    /// Starts the threads.
-    fn start(parts: Parts, options: EngineOptions) -> Result<Self, OpenError> {
-        let metrics = options.metrics;
-        let report = parts.report;
-        metrics.recovery.cuts.absolute(report.cuts.len() as u64);
-        metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
-        metrics.recovery.replayed_commands.set(report.replayed as f64);
-        metrics.recovery.seconds.set(report.duration.as_secs_f64());
-        metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
-        metrics.writes.queue_capacity.set(options.queue_max as f64);
-
-        let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
-        let shared = Arc::new(Shared {
-            state: RwLock::new(parts.state),
-            directory: parts.directory,
-            marks,
-            poison: OnceLock::new(),
-            stopping: AtomicBool::new(false),
-            metrics,
-            clock: options.clock,
-            row_ids: RowIds::new(parts.row_key),
-            instance_id: parts.instance_id,
-            network_id: parts.network_id,
-            log: Mutex::default(),
-            view: Mutex::default(),
-        });
-        let (sender, receiver) = mpsc::channel(options.queue_max);
-        let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
-        let ticker = Arc::new(TickerStop::default());
-        let command_bytes_max = parts.journal.group_bytes_max();
-        let writer = Writer::new(Arc::clone(&shared), parts.journal, receiver);
-        let snapshotter = Snapshotter {
-            shared: Arc::clone(&shared),
-            desk: Arc::clone(&desk),
-            policy: options.snapshots,
-            sink: parts.sink,
-            queue: sender.downgrade(),
-        };
-        let queue = sender.downgrade();
-        let inner = Arc::new(Inner {
-            queue_max: options.queue_max,
-            command_bytes_max,
-            ticker: Arc::clone(&ticker),
-            desk,
-            threads: Mutex::default(),
-            final_snapshot: options.snapshots.on_shutdown,
-            opened: report,
-            // The only strong one: when it goes, the writer ends.
-            queue: RwLock::new(Some(sender)),
-            shared: Arc::clone(&shared),
-        });
-        {
-            // If one cannot be started, dropping `inner` ends the others.
-            let mut threads = inner.threads.lock();
-            threads.lock = Some(parts.lock);
-            threads.writer = Some(spawn("upline-writer", move || writer.run())?);
-            threads.snapshotter = Some(spawn("upline-snapshot", move || snapshotter.run())?);
-            threads.ticker = Some(spawn("upline-ticker", move || ticker::run(&shared, &queue, &ticker))?);
-        }
-        let engine = Self { inner };
+        let engine = Self { inner: Inner::start(parts, options)? };
         engine.refresh_metrics();
-        Ok(engine)
+        Ok((engine, report))
     }
 
     /// Writes: returns when the command is durable and applied, or was refused by a rule.
@@ -399,9 +218,11 @@ impl Engine {
     }
 
     /// Reads, short and bounded: everything `read` sees is of one LSN and durable. Lock rules 1 and 2 above.
+    ///
+    /// # Panics
+    /// Inside a `read` of the same engine, as do `submit` and `frozen_view` there: our bug, and better than a deadlock.
     pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
-        let state = self.inner.shared.state.read();
-        read(&state, &self.inner.shared.directory)
+        self.inner.shared.read(read)
     }
 
     /// An owned view of everything at one LSN, for work that grows with the network. Blocks while the view is copied (seconds, for ten
@@ -515,79 +336,6 @@ impl Engine {
 enum Admitted {
     Answered(Answer),
     Queued(oneshot::Receiver<Result<Applied, SubmitError>>),
-}
-
-impl Inner {
-    fn shutdown(&self) -> ShutdownReport {
-        let mut threads = self.threads.lock();
-        if let Some(report) = &threads.report {
-            return report.clone();
-        }
-        self.shared.stopping.store(true, Ordering::Release);
-        let sender = self.queue.read().clone();
-        if let Some(queue) = &sender {
-            drain(queue);
-        }
-        let mut answer = self.final_snapshot.then(|| self.desk.stop_after_final());
-        if answer.is_none() {
-            self.desk.stop();
-        }
-        join(threads.snapshotter.take());
-        let snapshot = answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
-        self.ticker.stop();
-        join(threads.ticker.take());
-        // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written first.
-        drop(sender);
-        self.queue.write().take();
-        join(threads.writer.take());
-        threads.lock = None;
-        let report = ShutdownReport { lsn: self.shared.marks.applied(), snapshot };
-        tracing::info!(lsn = report.lsn, snapshot = matches!(report.snapshot, Some(Ok(_))), "stopped");
-        threads.report = Some(report.clone());
-        report
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        self.desk.stop();
-        self.ticker.stop();
-        self.queue.get_mut().take();
-        let threads = self.threads.get_mut();
-        join(threads.snapshotter.take());
-        join(threads.ticker.take());
-        join(threads.writer.take());
-    }
-}
-
-/// Waits until everything that is queued now is answered. No tokio call that blocks: those panic inside a runtime, and stopping must not.
-fn drain(queue: &mpsc::Sender<Job>) {
-    let (done, drained) = std::sync::mpsc::sync_channel(1);
-    let mut fence = Job::Fence(done);
-    loop {
-        match queue.try_send(fence) {
-            Ok(()) => break,
-            Err(mpsc::error::TrySendError::Full(job)) => fence = job,
-            Err(mpsc::error::TrySendError::Closed(_)) => return,
-        }
-        std::thread::sleep(limits::DRAIN_RETRY);
-    }
-    // An error means that the writer is gone: nothing is left to wait for.
-    let _ = drained.recv();
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
-}
-
-fn join(thread: Option<JoinHandle<()>>) {
-    // The writer aborts on a panic; one of the others is reported by the panic itself.
-    if let Some(thread) = thread
-        && thread.join().is_err()
-    {
-        tracing::error!("a thread of the engine had panicked");
-    }
 }
 
 #[cfg(test)]

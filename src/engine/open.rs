@@ -10,7 +10,8 @@ use std::{path::Path, sync::Arc, time::Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, Parts, PlanChoice, SnapshotInfo,
+    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
+    lifecycle::Parts,
     limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX},
     shared::Marks,
     snapshotter::{SnapshotSink, Written},
@@ -26,7 +27,8 @@ use crate::{
         types::Timestamp,
     },
     durability::{
-        DataDir, Genesis, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore, storage::Storage,
+        DataDir, Error, Genesis, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
+        storage::Storage,
     },
 };
 
@@ -81,8 +83,12 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
             "the clock is behind the log: log time stands still until it has caught up"
         );
     }
-    let Built { state, directory, newest, opened, .. } = built;
+    let Built { state, directory, newest, opened, rejected, .. } = built;
     let Remains { instance, journal, snapshots, directory: lock, .. } = opened;
+    for (lsn, _) in rejected {
+        // Left where it is, it would count as one of the two that are kept, and the log that is needed instead of it would go.
+        snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
+    }
     Ok(Parts {
         state,
         directory,
@@ -153,7 +159,7 @@ struct Built {
     newest: SnapshotInfo,
     replayed: u64,
     /// Snapshots that durability found good but whose digest was not that of what they hold.
-    rejected: Vec<String>,
+    rejected: Vec<(u64, String)>,
     opened: Remains,
 }
 
@@ -165,13 +171,14 @@ fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
         let lsn = snapshot.header().lsn;
         match restore(snapshot, instance.created, progress) {
             Ok(restored) => break restored,
-            Err(error) => {
+            Err(error) if is_damage(&error) => {
                 let Some(older) = older_snapshot(&snapshots, lsn)? else { return Err(error) };
-                tracing::error!(%error, lsn, "the newest snapshot is not used: falling back to an older one and the longer log");
-                rejected.push(error.to_string());
+                tracing::error!(%error, lsn, "this snapshot is not used: falling back to an older one and the longer log");
+                rejected.push((lsn, error.to_string()));
                 tail = journal.read_from(older.header().lsn + 1)?;
                 snapshot = older;
             }
+            Err(error) => return Err(error),
         }
     };
     let replayed = replay(&mut state, &mut directory, &mut tail, progress)?;
@@ -191,6 +198,7 @@ impl Built {
                 torn.lsn
             )
         });
+        let rejected = self.rejected.iter().map(|(_, why)| why.clone());
         let behind = self.state.time().0.saturating_sub(now.0);
         OpenReport {
             created,
@@ -200,10 +208,15 @@ impl Built {
             replayed: self.replayed,
             duration: started.elapsed(),
             cuts: torn.collect(),
-            fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(self.rejected.iter().cloned()).collect(),
+            fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(rejected).collect(),
             clock_behind: std::time::Duration::from_micros(u64::try_from(behind).unwrap_or(0)),
         }
     }
+}
+
+/// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.
+fn is_damage(error: &OpenError) -> bool {
+    matches!(error, OpenError::Image { .. } | OpenError::Digest { .. } | OpenError::Data(Error::Damaged(_)))
 }
 
 /// The newest snapshot below `lsn`.
@@ -308,7 +321,7 @@ struct DirectorySink {
 
 impl SnapshotSink for DirectorySink {
     fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
-        let text = |error: crate::durability::Error| error.to_string();
+        let text = |error: Error| error.to_string();
         let (state_digest, network_digest) = (state_digest(view), network_digest(view));
         let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
         for rows in view.image_rows(SNAPSHOT_ROWS_MAX) {

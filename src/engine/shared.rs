@@ -1,8 +1,11 @@
 //! What all threads of an engine share: the state under its lock, the directory, how far the protocol has come, and whether the log failed.
 
-use std::sync::{
-    Arc, OnceLock, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -83,7 +86,42 @@ impl Marks {
     }
 }
 
+thread_local! {
+    /// Which engine's state this thread is reading, by address; 0 for none.
+    static READING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Says that this thread is reading, until it is dropped.
+struct Reading {
+    before: usize,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.set(self.before);
+    }
+}
+
 impl Shared {
+    /// See `Engine::read`.
+    ///
+    /// # Panics
+    /// Inside a read of the same engine: with a writer waiting between the two, both would wait for ever.
+    pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
+        self.assert_not_reading();
+        let _reading = Reading { before: READING.replace(self.address()) };
+        let state = self.state.read();
+        read(&state, &self.directory)
+    }
+
+    fn assert_not_reading(&self) {
+        assert_ne!(READING.get(), self.address(), "no read, submit or view inside a read (lock rule 2)");
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     pub fn is_poisoned(&self) -> bool {
         self.poison.get().is_some()
     }
@@ -94,6 +132,7 @@ impl Shared {
 
     /// An owned copy of the state at one LSN, made in short steps beside the writer. See `Engine::frozen_view`.
     pub fn frozen_view(&self) -> Arc<State> {
+        self.assert_not_reading();
         let mut last = self.view.lock();
         if let Some(view) = last.upgrade()
             && view.lsn() == self.state.read().lsn()

@@ -214,8 +214,8 @@ impl Snapshotter {
                 Ok(info)
             }
             Err(error) => {
-                // Being told to stop in the middle is no failure of the snapshot.
-                if error != SnapshotError::Stopping {
+                // Being told to stop in the middle is no failure of the snapshot, and a poisoned writer was reported when it was.
+                if matches!(error, SnapshotError::Failed(_)) {
                     metrics.failures.increment(1);
                     desk.failures += 1;
                     desk.error = Some(error.to_string());

@@ -45,6 +45,12 @@ pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
 
 const _: () = assert!(EMPTY_FRAME_BYTES.is_multiple_of(ALIGNMENT));
 
+/// Body length of a mark at `offset` that ends where a sector does.
+pub(crate) fn mark_padding(offset: u64) -> usize {
+    let end = (offset + EMPTY_FRAME_BYTES as u64).next_multiple_of(SECTOR_BYTES as u64);
+    usize::try_from(end - offset).expect("less than two sectors") - EMPTY_FRAME_BYTES
+}
+
 /// Bytes of a frame with a body of `length` bytes.
 pub(crate) const fn frame_bytes(length: usize) -> usize {
     (HEADER_BYTES + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
@@ -56,7 +62,7 @@ pub(crate) const fn frame_bytes(length: usize) -> usize {
 pub(crate) enum Kind {
     /// Commands.
     Group = 1,
-    /// Says how far the log is durable, after an idle moment.
+    /// Says how far the log is durable, after an idle moment. Its body, if any, is padding.
     Mark = 2,
     /// The last frame of a segment: the log goes on in the next one, whose file exists.
     Seal = 3,
@@ -91,7 +97,12 @@ impl Header {
     fn is_plausible(&self) -> bool {
         let has_commands = self.count != 0 && self.length != 0;
         let has_none = self.count == 0 && self.length == 0;
-        let kind_fits = if self.kind == Kind::Group { has_commands } else { has_none };
+        let kind_fits = match self.kind {
+            Kind::Group => has_commands,
+            // A mark may be padded.
+            Kind::Mark => self.count == 0,
+            Kind::Seal => has_none,
+        };
         kind_fits && self.first_lsn != 0 && self.durable_lsn < self.first_lsn && self.first_lsn.checked_add(u64::from(self.count)).is_some()
     }
 }

@@ -231,6 +231,34 @@ impl FileJournal {
         Ok(self.durable_lsn)
     }
 
+    /// Two marks, so that no sector holds both the end of the last group and the only mark that tells of it: the first ends with its
+    /// sector, the second begins the next one.
+    fn append_mark(&mut self, outcome_hash: u64) -> Result<Appended> {
+        if self.at.durable_lsn == self.durable_lsn {
+            return Ok(Appended { bytes: 0, rotated: false });
+        }
+        let rotated = !self.has_room(frame::SECTOR_BYTES + 2 * frame::EMPTY_FRAME_BYTES);
+        self.guarded(|journal| {
+            if rotated {
+                // The header of a new segment says the same.
+                journal.rotate(outcome_hash)?;
+                return Ok(Appended { bytes: 0, rotated });
+            }
+            let start = journal.at.offset;
+            for padding in [frame::mark_padding(start), 0] {
+                journal.clear_buffer(padding);
+                journal.write_frame(Kind::Mark, 0, outcome_hash, journal.at.time)?;
+            }
+            Ok(Appended { bytes: journal.at.offset - start, rotated })
+        })
+    }
+
+    /// Room for a frame's header, and so many zeros.
+    fn clear_buffer(&mut self, zeros: usize) {
+        self.buffer.clear();
+        self.buffer.resize(frame::HEADER_BYTES + zeros, 0);
+    }
+
     /// Seals the segment and goes on in the next one. The order is what lets recovery tell a missing segment from one that was never
     /// used: next file there, seal synced, then its header synced, then frames.
     fn rotate(&mut self, outcome_hash: u64) -> Result<()> {
@@ -239,8 +267,7 @@ impl FileJournal {
         let next = std::mem::replace(&mut self.next, Next::Later);
         let file = next.wait(&*self.view.storage, &self.view.paths, number, segment_bytes)?;
         if !self.at.sealed {
-            self.buffer.clear();
-            self.buffer.resize(frame::HEADER_BYTES, 0);
+            self.clear_buffer(0);
             self.write_frame(Kind::Seal, 0, outcome_hash, self.at.time)?;
             self.sync_file()?;
         }
@@ -321,17 +348,17 @@ fn archived_bytes(index: &LogIndex) -> u64 {
 impl Journal for FileJournal {
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended> {
         self.check_open()?;
-        if group.is_empty() && self.at.durable_lsn == self.durable_lsn {
-            return Ok(Appended { bytes: 0, rotated: false });
+        if group.is_empty() {
+            return self.append_mark(outcome_hash_before);
         }
         self.check_order(group)?;
-        let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit: self.group_bytes_max() })?;
-        self.buffer.clear();
-        self.buffer.resize(frame::HEADER_BYTES, 0);
+        let limit = self.group_bytes_max();
+        let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
+        self.clear_buffer(0);
         codec::encode_group(group, &mut self.buffer)?;
         let body_bytes = self.buffer.len() - frame::HEADER_BYTES;
-        if self.group_bytes_max() < body_bytes {
-            return Err(Error::GroupTooLarge { bytes: body_bytes, limit: self.group_bytes_max() });
+        if limit < body_bytes {
+            return Err(Error::GroupTooLarge { bytes: body_bytes, limit });
         }
         let time = group.last().map_or(self.at.time, |stamped| self.at.time.max(stamped.time));
         let rotated = !self.has_room(frame::frame_bytes(body_bytes));
@@ -342,8 +369,7 @@ impl Journal for FileJournal {
                 journal.rotate(outcome_hash_before)?;
                 journal.buffer = body;
             }
-            let kind = if count == 0 { Kind::Mark } else { Kind::Group };
-            journal.write_frame(kind, count, outcome_hash_before, time)?;
+            journal.write_frame(Kind::Group, count, outcome_hash_before, time)?;
             Ok(Appended { bytes: journal.buffer.len() as u64, rotated })
         })
     }
