@@ -64,6 +64,8 @@ impl DataDir {
         let lock = take_lock(&**storage, &pending, path)?;
         // Whoever had the lock until now may just have finished: what was locked is then the instance file of a directory in use.
         check_is_free(&**storage, &paths, &pending)?;
+        // The mark of an unfinished creation is there before anything that only such a mark explains.
+        storage.sync_dir(path).map_err(Error::io("sync", path))?;
         remove_leftovers(&**storage, &paths)?;
         for directory in [paths.log(), paths.archive(), paths.snapshots()] {
             storage.create_dir(&directory).map_err(Error::io("create", &directory))?;

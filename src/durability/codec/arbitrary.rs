@@ -1,1 +1,173 @@
+//! Random commands of every kind, for tests.
 
+use proptest::{collection::vec, option, prelude::*};
+
+use crate::core::{
+    command::{
+        Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus,
+    },
+    plan::{
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis, RankRule, RankStep, THRESHOLD_MAX,
+    },
+    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+};
+
+pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
+    let key = option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }));
+    (any::<i64>(), key, command()).prop_map(move |(time, key, command)| Stamped { lsn, time: Timestamp(time), key, command })
+}
+
+fn member() -> impl Strategy<Value = MemberId> {
+    any::<[u8; 16]>().prop_map(MemberId)
+}
+
+fn code() -> impl Strategy<Value = Code> {
+    "[A-Za-z0-9_-]{1,64}".prop_map(|text| Code::parse(&text).expect("the pattern is that of codes"))
+}
+
+fn rule() -> impl Strategy<Value = PlacementRule> {
+    proptest::sample::select(&PlacementRule::ALL[..])
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    proptest::sample::select(&Role::ALL[..])
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    prop_oneof![Just(Tree::Sponsor), Just(Tree::Placement)]
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp)
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        register().prop_map(Command::Register),
+        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>()).prop_map(|(source, trigger, amount, once)| {
+            Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once })
+        }),
+        any::<u64>().prop_map(|entry| Command::PayEntry { entry }),
+        Just(Command::PayAll),
+        (member(), proptest::sample::select(&Status::ALL[..])).prop_map(|(member, status)| Command::SetStatus { member, status }),
+        (member(), role()).prop_map(|(member, role)| Command::SetRole { member, role }),
+        plan().prop_map(|plan| Command::PutPlan(Box::new(plan))),
+        entry().prop_map(Command::ImportEntry),
+    ]
+}
+
+fn register() -> impl Strategy<Value = Register> {
+    let sponsor = prop_oneof![Just(SponsorRef::None), member().prop_map(SponsorRef::Member), code().prop_map(SponsorRef::Code)];
+    let placement = prop_oneof![
+        Just(PlacementRequest::PlanDefault),
+        rule().prop_map(PlacementRequest::Rule),
+        (member(), any::<u32>()).prop_map(|(parent, slot)| PlacementRequest::Slot { parent, slot }),
+    ];
+    let origin = prop_oneof![Just(Origin::Signup), Just(Origin::Import)];
+    (member(), sponsor, placement, option::of(code()), role(), option::of(time()), origin).prop_map(
+        |(member, sponsor, placement, code, role, joined_at, origin)| Register {
+            member,
+            sponsor,
+            placement,
+            code,
+            role,
+            joined_at,
+            origin,
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = ImportEntry> {
+    let status = prop_oneof![Just(EntryStatus::Pending), Just(EntryStatus::Paid)];
+    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time()).prop_map(
+        |(receiver, source, kind, level, amount, status, time)| ImportEntry {
+            receiver,
+            source,
+            kind: kind.into(),
+            level,
+            amount: Money(amount),
+            status,
+            time,
+        },
+    )
+}
+
+fn name() -> impl Strategy<Value = Box<str>> {
+    "[a-zA-Z0-9 äß]{1,32}".prop_map(Into::into)
+}
+
+/// Valid plans.
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
+    let bonuses = vec((tree(), pay(), any::<bool>(), any::<bool>()), 0..12);
+    (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(|(name, currency, exponent, placement, bonuses, ranks)| {
+        let bonuses = bonuses.into_iter().enumerate().map(|(position, (tree, pay, on_registration, admins_beyond))| {
+            let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
+            BonusRule { trigger: format!("trigger-{position}").into(), tree, pay, on_registration, admins_beyond }
+        });
+        let bonuses = bonuses.collect();
+        let code = currency.as_bytes().try_into().expect("three letters");
+        let level_cap = u8::try_from(LEVELS_MAX).expect("15");
+        Plan { name, currency: Currency { code, exponent }, placement, count_sponsor_tree: true, level_cap, bonuses, ranks }
+    })
+}
+
+fn placement() -> impl Strategy<Value = Placement> {
+    let unlimited = any::<bool>().prop_map(|strategic| Placement {
+        width: None,
+        default_rule: PlacementRule::Unilevel,
+        other_rules: Vec::new(),
+        strategic,
+    });
+    let binary: Vec<PlacementRule> = PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).collect();
+    let default_rule = proptest::sample::select(binary.clone());
+    let limited =
+        (default_rule, proptest::sample::subsequence(binary, 0..10), any::<bool>()).prop_map(|(default_rule, other, strategic)| {
+            let other_rules = other.into_iter().filter(|rule| *rule != default_rule).collect();
+            Placement { width: Some(2), default_rule, other_rules, strategic }
+        });
+    prop_oneof![unlimited, limited]
+}
+
+fn pay() -> impl Strategy<Value = LevelPay> {
+    prop_oneof![
+        vec((0..=Money::MAX.0).prop_map(Money), 1..=LEVELS_MAX).prop_map(LevelPay::Fixed),
+        vec((0..=RATE_MAX.0).prop_map(BasisPoints), 1..=LEVELS_MAX).prop_map(LevelPay::Share),
+    ]
+}
+
+fn ranks() -> impl Strategy<Value = RankRule> {
+    let step = (name(), option::of((0..=Money::MAX.0).prop_map(Money)));
+    let minima = proptest::collection::btree_set(1..=THRESHOLD_MAX, 0..RANKS_MAX);
+    let basis = prop_oneof![Just(RankBasis::Direct), Just(RankBasis::Downline)];
+    let join = |(names, minima): (Vec<(Box<str>, Option<Money>)>, std::collections::BTreeSet<u32>)| -> Vec<RankStep> {
+        names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward }).collect()
+    };
+    (tree(), basis, any::<bool>(), vec(step, RANKS_MAX), minima).prop_map(move |(tree, basis, fill, names, minima)| {
+        let mut steps = join((names, minima));
+        if fill {
+            steps.truncate(LEVELS_MAX);
+            RankRule::LevelFill { tree, steps }
+        } else {
+            RankRule::Thresholds { tree, basis, steps }
+        }
+    })
+}
+
+pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
+    let member = any::<u32>().prop_map(MemberIx);
+    prop_oneof![
+        proptest::sample::select(&Rejection::ALL[..]).prop_map(Outcome::Rejected),
+        member.clone().prop_map(|member| Outcome::Registered { member }),
+        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(first_entry, entries, withheld)| Outcome::BonusPaid {
+            first_entry,
+            entries,
+            withheld
+        }),
+        (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryPaid { entry, changed }),
+        any::<u64>().prop_map(|entries| Outcome::AllPaid { entries }),
+        (member.clone(), any::<bool>()).prop_map(|(member, changed)| Outcome::StatusSet { member, changed }),
+        (member, any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
+        any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
+        any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
+    ]
+}

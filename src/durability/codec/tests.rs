@@ -1,1 +1,135 @@
+use proptest::{collection::vec, prelude::*};
 
+use super::{arbitrary, *};
+use crate::core::{
+    plan::{LevelPay, RankRule, RankStep},
+    types::LEVELS_MAX,
+};
+
+fn encode(group: &[Stamped]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_group(group, &mut out).unwrap();
+    out
+}
+
+fn decode(bytes: &[u8], first: u64, count: u32) -> Result<Vec<Stamped>, DecodeError> {
+    let mut out = Vec::new();
+    decode_group(bytes, first, count, &mut out)?;
+    Ok(out)
+}
+
+fn a_group() -> impl Strategy<Value = Vec<Stamped>> {
+    vec(arbitrary::stamped(0), 0..6).prop_map(|mut group| {
+        group.iter_mut().zip(9..).for_each(|(stamped, lsn)| stamped.lsn = lsn);
+        group
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_was_encoded_is_decoded(group in a_group()) {
+        let bytes = encode(&group);
+        let count = u32::try_from(group.len()).unwrap();
+        prop_assert!(bytes.len() <= group.len() * RECORD_BYTES_MAX);
+        prop_assert_eq!(bytes.len(), group.iter().map(|stamped| record_bytes(stamped).unwrap()).sum::<usize>());
+        prop_assert_eq!(decode(&bytes, 9, count).unwrap(), group);
+        prop_assert!(decode(&bytes, 9, count + 1).is_err());
+        if count != 0 {
+            prop_assert!(decode(&bytes, 9, count - 1).is_err());
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error(stamped in arbitrary::stamped(1)) {
+        let bytes = encode(&[stamped]);
+        for length in 0..bytes.len() {
+            prop_assert!(decode(&bytes[..length], 1, 1).is_err(), "{} of {} bytes", length, bytes.len());
+        }
+    }
+
+    /// Whatever decodes has exactly one form, so bytes that were changed either do not decode or mean something else.
+    #[test]
+    fn changed_bytes_never_panic_and_never_mean_the_same(stamped in arbitrary::stamped(1), changes in vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)) {
+        let mut bytes = encode(std::slice::from_ref(&stamped));
+        for (index, change) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] ^= change;
+        }
+        if let Ok(decoded) = decode(&bytes, 1, 1) {
+            prop_assert_eq!(encode(&decoded), bytes);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..11_u8) {
+        let _ = decode(&bytes, u64::MAX, count);
+        // With a plausible beginning they get further.
+        let mut record = vec![kind, 0, 1, 0];
+        record.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
+        record.extend_from_slice(&bytes);
+        if let Ok(decoded) = decode(&record, 1, 1) {
+            prop_assert_eq!(encode(&decoded), record);
+        }
+    }
+
+    #[test]
+    fn outcomes_come_back(outcome in arbitrary::outcome(), other in any::<[u8; OUTCOME_BYTES]>(), at in 0..OUTCOME_BYTES, change in 1..=255_u8) {
+        let mut bytes = encode_outcome(outcome);
+        prop_assert_eq!(decode_outcome(&bytes), Ok(outcome));
+        bytes[at] ^= change;
+        if let Ok(decoded) = decode_outcome(&bytes) {
+            prop_assert!(decoded != outcome);
+        }
+        if let Ok(decoded) = decode_outcome(&other) {
+            prop_assert_eq!(encode_outcome(decoded), other);
+        }
+    }
+}
+
+/// The example of `snapshots/README.md`, byte for byte.
+#[test]
+fn a_record_has_the_documented_bytes() {
+    let stamped = Stamped {
+        lsn: 1,
+        time: Timestamp(1_700_000_000_000_000),
+        key: None,
+        command: Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated },
+    };
+    let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00], &[0], b"0123456789abcdef", &[2]];
+    assert_eq!(encode(&[stamped]), expected.concat());
+}
+
+#[test]
+fn the_greatest_record_is_within_its_bound() {
+    let mut plan = crate::durability::test_data::plan();
+    let long: Box<str> = "x".repeat(crate::core::plan::NAME_BYTES_MAX).into();
+    plan.name = long.clone();
+    plan.ranks = RankRule::LevelFill { tree: crate::core::types::Tree::Sponsor, steps: Vec::new() };
+    if let RankRule::LevelFill { steps, .. } = &mut plan.ranks {
+        *steps = vec![RankStep { name: long.clone(), minimum: 1, reward: Some(Money(1)) }; crate::core::plan::RANKS_MAX];
+    }
+    plan.bonuses[0].trigger = long;
+    plan.bonuses[0].pay = LevelPay::Fixed(vec![Money(1); LEVELS_MAX]);
+    plan.bonuses = vec![plan.bonuses[0].clone(); crate::core::plan::TRIGGERS_MAX];
+    let stamped = |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), command };
+    let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();
+    assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
+    let trigger = |length: usize| {
+        let trigger = "x".repeat(length).into();
+        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false }))
+    };
+    assert!(record_bytes(&trigger(TEXT_BYTES_MAX)).unwrap() <= RECORD_BYTES_MAX);
+    assert_eq!(record_bytes(&trigger(TEXT_BYTES_MAX + 1)), Err(EncodeError::TextTooLong(TEXT_BYTES_MAX + 1)));
+}
+
+#[test]
+fn a_plan_that_breaks_a_rule_is_not_decoded() {
+    let mut plan = crate::durability::test_data::plan();
+    plan.level_cap = 99;
+    let mut bytes = Vec::new();
+    encode_plan(&plan, &mut bytes).unwrap();
+    let error = decode_plan(&mut Reader::new(&bytes)).unwrap_err();
+    assert_eq!(error.reason, "a plan that breaks a rule of plans");
+}

@@ -14,9 +14,6 @@ mod rows;
 mod store;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) use self::store::{lsn_of, name_of};
 pub use self::{
     container::Manifest,
