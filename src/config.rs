@@ -17,6 +17,7 @@ use toml::de::DeValue;
 
 use crate::{
     core::plan::WIDTH_MAX,
+    durability,
     toml_reader::{FILE_BYTES_MAX, Fields, Reader, describe},
 };
 
@@ -30,8 +31,8 @@ pub const SNAPSHOT_SECONDS_MIN: u64 = 10;
 pub const SNAPSHOT_SECONDS_MAX: u64 = 31 * 24 * 3_600;
 /// Bytes of one log segment: room for many full groups, so that rotation is rare.
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
-/// A segment is written full of zeros before its first use; more would stall a small disk for seconds.
-pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// A segment is written full of zeros before its first use and read into memory by recovery.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 /// Bytes of one request body. A signup has some 150.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -42,14 +43,15 @@ pub const BODY_SECONDS: u64 = 10;
 /// Connections at once, unless configured: each costs some 20 KiB and a file descriptor.
 pub const CONNECTIONS_DEFAULT: usize = 10_000;
 pub const CONNECTIONS_MAX: usize = 1_000_000;
-/// Seconds that running requests get when the server stops.
-pub const DRAIN_SECONDS_DEFAULT: u64 = 10;
+/// Seconds that running requests get when the server stops: leaves three of the ten that most supervisors wait before they kill.
+pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
 const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
 const _: () = assert!(HEADER_SECONDS <= BODY_SECONDS, "a body may take at least as long as its header");
-const _: () = assert!(BODY_SECONDS <= DRAIN_SECONDS_DEFAULT, "a request that just began can end while the server stops");
+const _: () = assert!(HEADER_SECONDS <= DRAIN_SECONDS_DEFAULT, "a request that just began can end while the server stops");
+const _: () = assert!(durability::SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MIN && SEGMENT_BYTES_MAX <= durability::SEGMENT_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_SECONDS_MIN < SNAPSHOT_SECONDS_MAX && CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
 
 // --- settings
@@ -76,7 +78,7 @@ pub const SETTINGS: [Setting; 15] = [
     Setting { key: "log_retention_bytes", default: "", help: "keep at most so many bytes of archived log; empty keeps all" },
     Setting { key: "log_retention_days", default: "", help: "keep archived log for so many days; empty keeps all" },
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
-    Setting { key: "drain_seconds", default: "10", help: "time that running requests get when the server stops" },
+    Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
     Setting { key: "test_data", default: "false", help: "switch GET /user/add_test_data on; it only ever fills an empty network" },
     Setting { key: "log_format", default: "auto", help: "`text`, `json`, or `auto`: text on a terminal" },
     Setting { key: "log", default: "info", help: "what is logged, e.g. `warn` or `info,upline::http=debug`" },
@@ -122,6 +124,14 @@ pub enum LogFormat {
     Json,
 }
 
+/// How much archived log is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogRetention {
+    All,
+    Bytes(u64),
+    Days(u32),
+}
+
 /// A configuration that passed every check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -134,9 +144,7 @@ pub struct Config {
     pub snapshot_every_commands: Option<u64>,
     pub snapshot_every: Option<Duration>,
     pub segment_bytes: u64,
-    /// `None` keeps everything.
-    pub log_retention_bytes: Option<u64>,
-    pub log_retention_days: Option<u32>,
+    pub log_retention: LogRetention,
     pub http: HttpConfig,
     pub log_format: LogFormat,
     pub log: String,
@@ -329,8 +337,7 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
         snapshot_every_commands: values.period("snapshot_every_commands", SNAPSHOT_COMMANDS_MIN, u64::MAX),
         snapshot_every: values.period("snapshot_every_seconds", SNAPSHOT_SECONDS_MIN, SNAPSHOT_SECONDS_MAX).map(Duration::from_secs),
         segment_bytes: values.number("segment_bytes", SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
-        log_retention_bytes: values.optional("log_retention_bytes", 0, u64::MAX),
-        log_retention_days: values.optional("log_retention_days", 0, u32::MAX.into()),
+        log_retention: values.log_retention(),
         http: HttpConfig {
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
             drain: Duration::from_secs(values.number("drain_seconds", 0, DRAIN_SECONDS_MAX)),
@@ -402,6 +409,20 @@ impl Values<'_> {
     /// As [`Values::number`], with 0 for never.
     fn period(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
         (self.given(key).text != "0").then(|| self.number(key, low, high))
+    }
+
+    fn log_retention(&mut self) -> LogRetention {
+        let bytes = self.optional("log_retention_bytes", 0, u64::MAX);
+        let days = self.optional("log_retention_days", 0, u32::MAX.into());
+        match (bytes, days) {
+            (None, None) => LogRetention::All,
+            (Some(bytes), None) => LogRetention::Bytes(bytes),
+            (None, Some(days)) => LogRetention::Days(days),
+            (Some(_), Some(days)) => {
+                self.wrong("log_retention_days", "cannot be combined with log_retention_bytes");
+                LogRetention::Days(days)
+            }
+        }
     }
 
     fn log_format(&mut self) -> LogFormat {

@@ -18,7 +18,7 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn defaults_need_nothing() {
     let config = Config::resolve(&Sources::default()).unwrap();
-    assert_eq!(config.addr, ([127, 0, 0, 1], 8000).into());
+    assert_eq!(config.addr, SocketAddr::from(([127, 0, 0, 1], 8000)));
     assert_eq!(config.data_dir, Path::new("snapshots/live"));
     assert_eq!((config.plan, config.max_children), (None, None));
     assert_eq!(config.snapshot_every_commands, Some(1_000_000));
@@ -68,6 +68,7 @@ fn what_is_wrong_is_named_with_its_origin() {
         ("snapshot_every_seconds", "1", "snapshot_every_seconds: `1` must be between 10"),
         ("segment_bytes", "4096", "segment_bytes: `4096` must be between 1048576"),
         ("log_retention_days", "-1", "log_retention_days: `-1` is not a whole number"),
+        ("segment_bytes", "1000000000", "segment_bytes: `1000000000` must be between 1048576 and 268435456"),
         ("connections_max", "0", "connections_max: `0` must be between 1"),
         ("drain_seconds", "1e3", "drain_seconds: `1e3` is not a whole number"),
         ("log_format", "xml", "log_format: `xml` is not one of auto, text, json"),
@@ -119,4 +120,14 @@ fn the_environment_of_the_original_is_accepted() {
     assert_eq!(Config::resolve(&sources(&[], &both)).unwrap().max_children, Some(4));
     let ConfigError(errors) = Config::resolve(&sources(&[], &[("MAX_CHILDREN", "many")])).unwrap_err();
     assert_eq!(errors, ["max_children: `many` is not a whole number (from environment MAX_CHILDREN)"]);
+}
+
+#[test]
+fn one_kind_of_retention_at_a_time() {
+    let retention = |flags: &[(&'static str, &str)]| Config::resolve(&sources(flags, &[])).map(|config| config.log_retention);
+    assert_eq!(retention(&[]), Ok(LogRetention::All));
+    assert_eq!(retention(&[("log_retention_bytes", "1000")]), Ok(LogRetention::Bytes(1_000)));
+    assert_eq!(retention(&[("log_retention_days", "30")]), Ok(LogRetention::Days(30)));
+    let ConfigError(errors) = retention(&[("log_retention_days", "30"), ("log_retention_bytes", "1")]).unwrap_err();
+    assert_eq!(errors, ["log_retention_days: `30` cannot be combined with log_retention_bytes (from --log-retention-days)"]);
 }

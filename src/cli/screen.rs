@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
+use crate::engine::OpenProgress;
 
 /// How often a progress bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -70,6 +71,36 @@ pub(super) fn progress(what: &'static str, total: Option<u64>, bytes: bool) -> P
     bar.set_message(what);
     bar.enable_steady_tick(DRAW_EVERY);
     bar
+}
+
+/// Progress of opening a data directory: one bar after the other.
+pub(super) struct Loading {
+    phase: &'static str,
+    bar: ProgressBar,
+}
+
+impl Loading {
+    pub fn new() -> Self {
+        Self { phase: "", bar: ProgressBar::hidden() }
+    }
+
+    pub fn show(&mut self, progress: OpenProgress) {
+        let (phase, done, total) = match progress {
+            OpenProgress::Loading { rows, rows_total } => ("loading", rows, Some(rows_total)),
+            OpenProgress::Checking => ("checking", 0, None),
+            OpenProgress::Replaying { commands } => ("replaying", commands, None),
+        };
+        if self.phase != phase {
+            self.bar.finish_and_clear();
+            self.phase = phase;
+            self.bar = self::progress(phase, total, false);
+        }
+        self.bar.set_position(done);
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// 1234567 as `1,234,567`.

@@ -263,7 +263,7 @@ mod tests {
         let ledger = ledger(&[2, 1, 3]);
         assert_eq!(listed(&ledger, 6, None), [3, 4, 5, 2, 0, 1]);
         assert_eq!(listed(&ledger, 3, None), [2, 0, 1]);
-        assert_eq!(listed(&ledger, 0, None), []);
+        assert_eq!(listed(&ledger, 0, None), Vec::<u64>::new());
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(ledger.pending(), listed(&ledger, 600, Some(EntryStatus::Pending)).len() as u64);
         let pending = ledger.pending();
         assert_eq!(ledger.pay_all(), pending);
-        assert_eq!(listed(&ledger, 600, Some(EntryStatus::Pending)), []);
+        assert_eq!(listed(&ledger, 600, Some(EntryStatus::Pending)), Vec::<u64>::new());
         assert_eq!(ledger.pending(), 0);
     }
 }

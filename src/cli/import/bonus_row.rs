@@ -11,21 +11,13 @@ use crate::{
     core::{
         Entry,
         command::ImportEntry,
-        state::Directory,
         types::{EntryStatus, MemberId},
     },
 };
 
 /// Columns of a bonus file; all are needed.
-pub(super) const COLUMNS: [(&str, bool); 7] = [
-    ("receiver", true),
-    ("source", true),
-    ("level", true),
-    ("amount", true),
-    ("kind", true),
-    ("status", true),
-    ("created_at", true),
-];
+pub(super) const COLUMNS: [(&str, bool); 7] =
+    [("receiver", true), ("source", true), ("level", true), ("amount", true), ("kind", true), ("status", true), ("created_at", true)];
 
 /// Reads a row against the members that are there.
 pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Refusal> {
@@ -44,9 +36,7 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
 
 fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
     let unknown = || Refusal::UnknownMember(text.into());
-    let name = Name::parse(text).ok_or_else(unknown)?;
-    let by_code = || name.code().and_then(|code| network.state.member_by_code(&network.directory, &code));
-    let found = network.directory.member(&name.id).or_else(by_code).ok_or_else(unknown)?;
+    let found = Name::parse(text).and_then(|name| name.find(&network.state, &network.directory)).ok_or_else(unknown)?;
     Ok(network.state.member(found).id)
 }
 

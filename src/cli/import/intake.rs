@@ -157,9 +157,7 @@ impl<'n> Intake<'n> {
     /// A member by its name: the id or, failing that, the referral code. The name itself when nobody has it.
     fn find<'a>(&self, name: Option<&'a Name>) -> Result<Option<MemberIx>, &'a Name> {
         let Some(name) = name else { return Ok(None) };
-        let Network { state, directory, .. } = &*self.network;
-        let by_code = || name.code().and_then(|code| state.member_by_code(directory, &code));
-        directory.member(&name.id).or_else(by_code).map(Some).ok_or(name)
+        name.find(&self.network.state, &self.network.directory).map(Some).ok_or(name)
     }
 
     /// Whether a row says what the network holds already.
@@ -291,7 +289,9 @@ impl Waiting {
     /// Sets the rows free that waited for this one's member. A line may be named twice, or no longer wait.
     fn release(&mut self, row: &MemberRow, ready: &mut BinaryHeap<Reverse<u64>>) {
         let mut free = self.for_id.remove(&row.member.id).unwrap_or_default();
-        if !self.for_code.is_empty() && let Some(code) = row.code.clone().or_else(|| row.member.code()) {
+        if !self.for_code.is_empty()
+            && let Some(code) = row.code.clone().or_else(|| row.member.code())
+        {
             free.extend(self.for_code.remove(&code.folded()).unwrap_or_default());
         }
         ready.extend(free.into_iter().map(Reverse));

@@ -1,13 +1,14 @@
 use super::*;
 use crate::{
-    cli::{directory::HashDirectory, import::members_from},
+    cli::import::members_from,
     core::{state::State, types::Timestamp},
+    engine::MemberDirectory,
     plan_file,
 };
 
 fn network(plan: &str) -> Network {
     let plan = plan_file::parse(plan).unwrap();
-    Network::new(State::new(plan, 7), HashDirectory::default(), Timestamp(1_000))
+    Network::new(State::new(plan, 7), MemberDirectory::with_capacity(0, 0), Timestamp(1_000))
 }
 
 fn matrix() -> Network {

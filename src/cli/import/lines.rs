@@ -272,10 +272,7 @@ mod tests {
         let mut bytes = b"member,sponsor\na,\nb\nc,d,e\n\"f,g\nh\xff,\n".to_vec();
         bytes.extend(vec![b'x'; LINE_BYTES_MAX * 5]);
         bytes.extend(b"\n\"i\"x,\nj,");
-        assert_eq!(
-            rows(&bytes),
-            ["2:a||", "3:CutOff", "4:CutOff", "5:CutOff", "6:NotUtf8", "7:TooLong", "8:CutOff", "9:j||"]
-        );
+        assert_eq!(rows(&bytes), ["2:a||", "3:CutOff", "4:CutOff", "5:CutOff", "6:NotUtf8", "7:TooLong", "8:CutOff", "9:j||"]);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use jiff::{Timestamp as Instant, civil, tz::TimeZone};
 use uuid::Uuid;
 
 use super::{lines::Row, refusal::Refusal};
-use crate::core::types::{Code, MemberId, Role, Status, Timestamp};
+use crate::core::{
+    state::{Directory, State},
+    types::{Code, MemberId, MemberIx, Role, Status, Timestamp},
+};
 
 /// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what `export` writes beside; they follow
 /// from the rest and are not read.
@@ -51,6 +54,12 @@ impl Name {
     /// The name as a referral code, if it can be one.
     pub fn code(&self) -> Option<Code> {
         self.text.as_deref().and_then(Code::parse)
+    }
+
+    /// The member of this name in a network: by id, failing that by referral code.
+    pub fn find(&self, state: &State, directory: &impl Directory) -> Option<MemberIx> {
+        let by_code = || self.code().and_then(|code| state.member_by_code(directory, &code));
+        directory.member(&self.id).or_else(by_code)
     }
 
     /// As the file has it.

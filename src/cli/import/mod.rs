@@ -21,7 +21,6 @@
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -43,11 +42,15 @@ use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
     interrupt::Interrupt,
+    log_options,
     network::Network,
-    screen,
+    plan_choice, screen,
     target::Target,
 };
-use crate::core::{command::Command, network_digest};
+use crate::{
+    core::{command::Command, network_digest, state::State, types::MemberIx},
+    engine::MemberDirectory,
+};
 
 mod bonus_row;
 mod intake;
@@ -95,7 +98,8 @@ struct TakenBonuses {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
-    let mut target = Target::open(&args.data_dir, &args.plan)?;
+    let config = args.data_dir.resolve(&args.plan, [].into())?;
+    let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
     let (members, hash) = take_members(args, &mut target.network, &interrupt)?;
     let bonuses = match &args.bonuses {
         Some(path) => take_bonuses(path, &mut target.network, &interrupt)?,
@@ -109,7 +113,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     object.insert("source_blake3".into(), hash.into());
     object.insert("imported".into(), writes.into());
     if writes {
-        target.commit(&interrupt)?;
+        target.commit()?;
     }
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
     screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
@@ -171,9 +175,7 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
                 break;
             }
             taken.already_there += 1;
-        } else if let Err(reason) =
-            entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule))
-        {
+        } else if let Err(reason) = entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule)) {
             taken.refused.push(Refused { line, member: receiver, reason });
         } else {
             taken.entries += 1;
@@ -191,6 +193,11 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
         return Err(Failure::new(Exit::Failed, message));
     }
     Ok(taken)
+}
+
+/// The member that a person or file names: by UUID, by the name it was imported under, or by referral code.
+pub(super) fn find_member(state: &State, directory: &MemberDirectory, text: &str) -> Option<MemberIx> {
+    Name::parse(text).and_then(|name| name.find(state, directory))
 }
 
 fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
@@ -306,4 +313,13 @@ impl Read for Metered {
         }
         Ok(count)
     }
+}
+
+/// Takes a member file that is in memory.
+#[cfg(test)]
+fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("a temporary file can be written");
+    let mut lines = Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
+    each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
 }

@@ -30,8 +30,14 @@ pub(super) enum Refusal {
     UnknownSponsor(String),
     UnknownParent(String),
     /// Whose row was refused itself, or waits for one that was.
-    SponsorRefused { name: String, line: u64 },
-    ParentRefused { name: String, line: u64 },
+    SponsorRefused {
+        name: String,
+        line: u64,
+    },
+    ParentRefused {
+        name: String,
+        line: u64,
+    },
     Cycle,
     /// Receiver or source of a bonus.
     UnknownMember(String),
