@@ -126,7 +126,7 @@ fn boxed(stream: Option<impl Read + Send + 'static>) -> Box<dyn Read + Send> {
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
-    std::env::var_os("UPLINE_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_upline")), PathBuf::from)
+    PathBuf::from(env!("CARGO_BIN_EXE_upline"))
 }
 
 /// An answer, byte for byte.
