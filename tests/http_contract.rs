@@ -202,7 +202,7 @@ fn deep_downlines_are_answered() {
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     assert_eq!(reply.header("transfer-encoding"), Some("chunked"), "long lists are streamed");
     assert_eq!(reply.text().matches("\"user_id\"").count() as u64, depth - 1);
-    assert!(reply.text().ends_with(&("]}".repeat(depth as usize - 1) + "]")));
+    assert!(reply.text().ends_with(&("]}".repeat(usize::try_from(depth).unwrap() - 1) + "]")));
     // The connection goes on.
     assert_json(&client.request("GET", "/health", &[], b""), 200, "{\"status\":\"healthy\"}");
 }

@@ -137,7 +137,7 @@ fn a_kill_in_the_middle_loses_nothing_acknowledged() {
     let server = Server::start(&data, &[]);
     let members = checked_tree(&server);
     assert_acknowledged(&members, &all);
-    assert!(members.len() <= all.len() + 3 * CLIENTS as usize, "more members than were ever sent");
+    assert!(members.len() <= all.len() + 3 * usize::try_from(CLIENTS).unwrap(), "more members than were ever sent");
     server.terminate();
     assert!(server.wait().success());
     let verify = std::process::Command::new(common::binary()).args(["verify", "--data-dir"]).arg(&data).env_clear().output().unwrap();

@@ -179,13 +179,13 @@ impl Client {
     pub fn try_request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Reply> {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
-            head.push_str(&format!("host: {}\r\n", self.host));
+            head = head + "host: " + &self.host + "\r\n";
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head = head + name + ": " + value + "\r\n";
         }
         if !body.is_empty() {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            head = head + "content-length: " + &body.len().to_string() + "\r\n";
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat())?;
