@@ -1,8 +1,10 @@
 //! Changes to members and to the plan.
 
+use std::sync::Arc;
+
 use super::{
     command::{Outcome, Rejection},
-    genealogy::Genealogy,
+    genealogy::{Genealogy, Watch},
     placement::SlotFinder,
     plan::{Plan, RankRule},
     rank::ADMIN_LEVELS_MAX,
@@ -91,7 +93,7 @@ impl State {
         Ok(())
     }
 
-    /// Activates a plan: every rank is looked at again, nobody is paid for it. O(members).
+    /// Activates a plan. Where its rank rule differs every rank is looked at again, and nobody is paid for it: O(members) then.
     pub(super) fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
         self.judge_plan(plan)?;
         self.lose_view();
@@ -100,39 +102,50 @@ impl State {
             self.sponsors = Genealogy::new(plan.count_sponsor_tree);
             self.slots = SlotFinder::new(&plan.placement);
         }
-        self.scalars.plan = plan.clone().into();
+        let before = std::mem::replace(&mut self.scalars.plan, plan.clone().into());
+        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(plan));
         self.scalars.plan_version += 1;
-        self.scalars.watches = watches(plan);
         for rule in &plan.bonuses {
             self.intern_kind(&rule.trigger);
         }
-        self.recount();
+        self.recount_watched(&watched_before);
+        self.count_sponsor_tree_as_planned();
+        if before.ranks != plan.ranks {
+            self.rerate_all();
+        }
         Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
     }
 
-    /// Brings counts and ranks in line with the plan in force.
-    fn recount(&mut self) {
-        let [sponsor_watch, placement_watch] = self.scalars.watches.clone();
-        if !self.scalars.plan.placement.trees_coincide() {
-            self.sponsors.set_counted(self.scalars.plan.count_sponsor_tree, &sponsor_watch);
+    /// Starts or stops counting the sponsor tree. O(members * log members) to start.
+    fn count_sponsor_tree_as_planned(&mut self) {
+        let planned = self.scalars.plan.count_sponsor_tree;
+        if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
+            return;
         }
+        let [watch, _] = self.scalars.watches.clone();
+        self.sponsors.set_counted(planned, &watch);
         let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
         for admin in admins {
             let deep = self.deep_levels(admin);
             self.admins.insert(admin, deep);
         }
-        for (tree, watch) in [(Tree::Sponsor, sponsor_watch), (Tree::Placement, placement_watch)] {
-            let sizes = recompute::downlines(match tree {
-                Tree::Sponsor => &self.sponsors,
-                Tree::Placement => &self.placement,
-            });
-            match tree {
-                Tree::Sponsor => self.sponsors.rewatch(&watch, &sizes),
-                Tree::Placement => self.placement.rewatch(&watch, &sizes),
+    }
+
+    /// Brings the near downlines in line with what ranks watch now.
+    fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
+        let watched = self.scalars.watches.clone();
+        for (tree, index) in [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)] {
+            if before[index] != watched[index] && tree.is_counted() {
+                let sizes = recompute::downlines(tree);
+                tree.rewatch(&watched[index], &sizes);
             }
         }
+    }
+
+    /// Gives every member the rank that the plan in force gives it.
+    fn rerate_all(&mut self) {
         for (member, paid_as) in recompute::ranks(self).into_iter().enumerate() {
-            let member = MemberIx(u32::try_from(member).expect("a member index"));
+            let member = recompute::index(member);
             if self.members.ranks(member).paid_as != paid_as {
                 self.rerate(member);
             }

@@ -1,0 +1,310 @@
+//! The whole core, written a second time from its definitions: plain vectors and hash maps, everything counted from scratch whenever it is
+//! needed, nothing clever. Slow, and obviously right; where it and the core differ, one of them misread the rules.
+
+mod bonuses;
+mod ranks;
+mod signup;
+
+use std::collections::{HashMap, HashSet};
+
+use upline::core::{
+    command::{Applied, Command, Outcome, Rejection, Stamped},
+    plan::{KIND_REGISTRATION, PlacementRule, Plan, RankRule},
+    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+};
+
+use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
+use ranks::HeadCounts;
+
+const ADMINS_MAX: usize = 64;
+/// Admins are ranked and paid this deep.
+const ADMIN_LEVELS_MAX: usize = 1_024;
+const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
+const KEYS_MAX: usize = 1_000_000;
+/// Trigger names that a network can meet in its life: those of all its plans, and those of imported entries.
+const KINDS_MAX: usize = 16;
+
+pub struct Naive {
+    plan: Plan,
+    plan_version: u32,
+    lsn: u64,
+    time: Timestamp,
+    members: Vec<Person>,
+    entries: Vec<EntryPicture>,
+    /// Source and trigger name of what was triggered with `once`.
+    once: HashSet<(usize, String)>,
+    /// Trigger names met so far.
+    kinds: HashSet<String>,
+    remembered: HashMap<[u8; 16], Remembered>,
+    breakage: (u64, i64),
+}
+
+struct Person {
+    id: MemberId,
+    sponsor: Option<usize>,
+    parent: Option<usize>,
+    slot: u32,
+    joined_at: Timestamp,
+    status: Status,
+    role: Role,
+    code: String,
+    paid_as: u16,
+    lifetime: u16,
+    /// Slot of the child to whom the next round-robin spill goes.
+    turn: u32,
+}
+
+struct Remembered {
+    fingerprint: u64,
+    time: Timestamp,
+    applied: Applied,
+}
+
+/// What would be paid to whom; not yet in the ledger.
+struct Payment {
+    receiver: usize,
+    level: u32,
+    amount: Money,
+    kind: String,
+}
+
+impl Network for Naive {
+    fn apply(&mut self, stamped: &Stamped) -> Applied {
+        assert_eq!(stamped.lsn, self.lsn + 1);
+        self.lsn = stamped.lsn;
+        self.time = stamped.time;
+        let now = stamped.time.0;
+        self.remembered.retain(|_, one| now - one.time.0 < KEY_LIFE_MICROSECONDS);
+        if let Some(key) = stamped.key
+            && let Some(earlier) = self.remembered.get(&key.key)
+        {
+            let reused = Applied { outcome: Outcome::Rejected(Rejection::KeyReused), lsn: stamped.lsn };
+            return if earlier.fingerprint == key.fingerprint { earlier.applied } else { reused };
+        }
+        let outcome = match self.execute(&stamped.command) {
+            Ok(outcome) => outcome,
+            Err(rejection) => Outcome::Rejected(rejection),
+        };
+        let applied = Applied { outcome, lsn: stamped.lsn };
+        if let Some(key) = stamped.key
+            && !matches!(outcome, Outcome::Rejected(_))
+        {
+            self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, time: stamped.time, applied });
+            if KEYS_MAX < self.remembered.len() {
+                let oldest = self.remembered.iter().min_by_key(|(_, one)| one.applied.lsn).map(|(key, _)| *key);
+                self.remembered.remove(&oldest.expect("there are many"));
+            }
+        }
+        applied
+    }
+
+    fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection> {
+        if !self.plan.placement.allows(rule) {
+            return Err(Rejection::RuleNotAllowed);
+        }
+        let place = self.find_place(sponsor.at(), rule);
+        Ok((index(place.parent), place.slot))
+    }
+
+    fn check(&self) {
+        for (member, person) in self.members.iter().enumerate() {
+            let sponsors_subtree = person.sponsor.zip(person.parent).map(|(sponsor, parent)| self.path_below(sponsor, parent));
+            assert!(sponsors_subtree.is_none_or(|path| path.is_some()), "{member} sits outside the sponsor's subtree");
+            let alone = person.parent.is_none_or(|parent| self.child_at(parent, person.slot) == Some(member));
+            assert!(alone, "{member} shares a slot");
+            assert!(person.paid_as <= person.lifetime);
+        }
+    }
+
+    fn picture(&self) -> Picture {
+        let tables = TREES.map(|tree| self.head_counts(tree));
+        let mut rank_distribution = Vec::new();
+        for person in &self.members {
+            let rank = usize::from(person.paid_as);
+            rank_distribution.resize(rank_distribution.len().max(rank + 1), 0);
+            rank_distribution[rank] += 1;
+        }
+        Picture {
+            lsn: self.lsn,
+            time: self.time,
+            plan: self.plan.clone(),
+            plan_version: self.plan_version,
+            depth: (0..self.members.len()).map(|member| self.level(member)).max().unwrap_or(0),
+            rank_distribution,
+            breakage: (self.breakage.0, Money(self.breakage.1)),
+            pending: self.entries.iter().filter(|entry| entry.status == EntryStatus::Pending).count() as u64,
+            members: (0..self.members.len()).map(|member| self.member_picture(member, &tables)).collect(),
+            entries: self.entries.clone(),
+        }
+    }
+}
+
+impl Naive {
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            kinds: trigger_names(&plan),
+            plan,
+            plan_version: 1,
+            lsn: 0,
+            time: Timestamp(0),
+            members: Vec::new(),
+            entries: Vec::new(),
+            once: HashSet::new(),
+            remembered: HashMap::new(),
+            breakage: (0, 0),
+        }
+    }
+
+    /// Takes over the code that the real core generated: how codes are made is not for the model to know, that they are new is.
+    pub fn learn_code(&mut self, member: usize, code: &Code) {
+        let others_code = self.members.iter().enumerate().any(|(other, person)| other != member && same_code(&person.code, code.as_str()));
+        assert!(!others_code, "the generated code {} is taken", code.as_str());
+        code.as_str().clone_into(&mut self.members[member].code);
+    }
+
+    /// The referral code of a member.
+    pub fn code_of(&self, id: &MemberId) -> Option<Code> {
+        Code::parse(&self.members[self.find(id).ok()?].code)
+    }
+
+    /// Length of the ledger.
+    pub fn entries(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn execute(&mut self, command: &Command) -> Result<Outcome, Rejection> {
+        match command {
+            Command::Register(register) => self.register(register),
+            Command::TriggerBonus(trigger) => self.trigger_bonus(trigger),
+            Command::PayEntry { entry } => self.pay_entry(*entry),
+            Command::PayAll => Ok(self.pay_all()),
+            Command::SetStatus { member, status } => self.set_status(member, *status),
+            Command::SetRole { member, role } => self.set_role(member, *role),
+            Command::PutPlan(plan) => self.put_plan(plan),
+            Command::ImportEntry(entry) => self.import_entry(entry),
+        }
+    }
+}
+// --- statuses, roles, plans
+
+impl Naive {
+    fn set_status(&mut self, member: &MemberId, status: Status) -> Result<Outcome, Rejection> {
+        let member = self.find(member)?;
+        let now = self.members[member].status;
+        if now == Status::Terminated && status != Status::Terminated {
+            return Err(Rejection::StatusChangeNotAllowed);
+        }
+        self.members[member].status = status;
+        Ok(Outcome::StatusSet { member: index(member), changed: now != status })
+    }
+
+    fn set_role(&mut self, member: &MemberId, role: Role) -> Result<Outcome, Rejection> {
+        let member = self.find(member)?;
+        let changed = self.members[member].role != role;
+        if changed && role == Role::Admin && ADMINS_MAX <= self.admins() {
+            return Err(Rejection::AdminsFull);
+        }
+        self.members[member].role = role;
+        // An admin is ranked beyond the cap. That is not growth, so nobody is rewarded.
+        self.rerank();
+        Ok(Outcome::RoleSet { member: index(member), changed })
+    }
+
+    fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
+        if *plan == self.plan {
+            return Err(Rejection::PlanUnchanged);
+        }
+        let has_members = !self.members.is_empty();
+        if has_members && plan.placement != self.plan.placement {
+            return Err(Rejection::PlanPlacementFixed);
+        }
+        if !self.entries.is_empty() && plan.currency != self.plan.currency {
+            return Err(Rejection::PlanCurrencyFixed);
+        }
+        let same_kind = matches!(
+            (&plan.ranks, &self.plan.ranks),
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. }) | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+        );
+        if has_members && (!same_kind || plan.ranks.steps().len() < self.plan.ranks.steps().len()) {
+            return Err(Rejection::PlanRanksRemoved);
+        }
+        let kinds = self.kinds.union(&trigger_names(plan)).cloned().collect::<HashSet<String>>();
+        if KINDS_MAX < kinds.len() {
+            return Err(Rejection::PlanKindsFull);
+        }
+        self.kinds = kinds;
+        self.plan = plan.clone();
+        self.plan_version += 1;
+        self.rerank();
+        Ok(Outcome::PlanActivated { version: self.plan_version })
+    }
+}
+
+// --- helpers
+
+impl Naive {
+    fn find(&self, id: &MemberId) -> Result<usize, Rejection> {
+        self.members.iter().position(|person| person.id == *id).ok_or(Rejection::MemberUnknown)
+    }
+
+    fn find_code(&self, code: &Code) -> Option<usize> {
+        self.members.iter().position(|person| same_code(&person.code, code.as_str()))
+    }
+
+    fn admins(&self) -> usize {
+        self.members.iter().filter(|person| person.role == Role::Admin).count()
+    }
+
+    fn member_picture(&self, member: usize, tables: &[HeadCounts; 2]) -> MemberPicture {
+        let person = &self.members[member];
+        let cap = usize::from(self.plan.level_cap);
+        let count = |at: usize, k: usize| tables[at][member].get(k - 1).copied().unwrap_or(0);
+        let rank_table = &tables[TREES.iter().position(|tree| *tree == self.plan.ranks.tree()).expect("there are two")];
+        MemberPicture {
+            id: person.id,
+            sponsor: person.sponsor.map(index),
+            parent: person.parent.map(index),
+            slot: person.slot,
+            level: self.level(member),
+            sponsor_level: 1 + self.upline(Tree::Sponsor, member).len() as u32,
+            joined_at: person.joined_at,
+            status: person.status,
+            role: person.role,
+            code: person.code.clone(),
+            direct: [0, 1].map(|at| count(at, 1)),
+            downline: [0, 1].map(|at| self.plan.counts(TREES[at]).then(|| tables[at][member].iter().sum())),
+            levels: [0, 1].map(|at| {
+                let levels = || std::array::from_fn::<u32, LEVELS_MAX, _>(|k| if k < cap { count(at, k + 1) } else { 0 });
+                self.plan.counts(TREES[at]).then(levels)
+            }),
+            paid_as: person.paid_as,
+            lifetime: person.lifetime,
+            next: self.next_rank(member, rank_table),
+        }
+    }
+}
+
+fn trigger_names(plan: &Plan) -> HashSet<String> {
+    plan.bonuses.iter().map(|rule| rule.trigger.to_string()).collect()
+}
+
+/// Whether a kind of entry is a trigger's name; `None` when it is none of the kinds there are.
+fn kind_is_trigger(kind: &str) -> Option<bool> {
+    if kind == KIND_REGISTRATION {
+        return Some(false);
+    }
+    if let Some(ordinal) = kind.strip_prefix("rank:") {
+        let rank: u32 = ordinal.parse().ok()?;
+        return ((1..=1_024).contains(&rank) && rank.to_string() == ordinal).then_some(false);
+    }
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' || letter == '-';
+    ((1..=64).contains(&kind.len()) && kind.chars().all(allowed)).then_some(true)
+}
+
+fn same_code(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right)
+}
+
+fn index(member: usize) -> MemberIx {
+    MemberIx(u32::try_from(member).expect("models are small"))
+}

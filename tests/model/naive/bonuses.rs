@@ -1,0 +1,125 @@
+//! Who is paid what, and the ledger.
+
+use upline::core::{
+    command::{ImportEntry, Outcome, Rejection, TriggerBonus},
+    plan::{BonusRule, LevelPay},
+    types::{EntryStatus, Money, Role, Status},
+};
+
+use super::{ADMIN_LEVELS_MAX, KINDS_MAX, Naive, Payment, index, kind_is_trigger};
+use crate::model::picture::EntryPicture;
+
+impl Naive {
+    /// What `rule` gives to whom, those who may not earn included, by level.
+    pub(super) fn payments(&self, rule: &BonusRule, source: usize, amount: Option<Money>, kind: &str) -> Vec<Payment> {
+        let levels = rule.pay.levels();
+        let mut payments = Vec::new();
+        for (above, receiver) in self.upline(rule.tree, source).into_iter().enumerate() {
+            let level = above + 1;
+            let beyond = rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
+            if levels < level && !beyond {
+                continue;
+            }
+            let amount = rule.pay.at(level.min(levels), amount).expect("amounts were checked");
+            if amount != Money(0) {
+                payments.push(Payment { receiver, level: level as u32, amount, kind: kind.to_owned() });
+            }
+        }
+        payments
+    }
+
+    /// Books payments; how many entries that made and how many were withheld from members who may not earn.
+    pub(super) fn pay(&mut self, source: usize, payments: Vec<Payment>) -> (u32, u32) {
+        let (mut paid, mut withheld) = (0, 0);
+        for payment in payments {
+            if self.members[payment.receiver].status == Status::Active {
+                self.entries.push(EntryPicture {
+                    lsn: self.lsn,
+                    time: self.time,
+                    receiver: index(payment.receiver),
+                    source: index(source),
+                    level: payment.level,
+                    amount: payment.amount,
+                    kind: payment.kind,
+                    status: EntryStatus::Pending,
+                    plan_version: self.plan_version,
+                });
+                paid += 1;
+            } else {
+                self.breakage.0 += 1;
+                self.breakage.1 += payment.amount.0;
+                withheld += 1;
+            }
+        }
+        (paid, withheld)
+    }
+
+    pub(super) fn trigger_bonus(&mut self, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
+        let source = self.find(&trigger.source)?;
+        let rule = self.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?.clone();
+        if matches!(rule.pay, LevelPay::Share(_)) && trigger.amount.is_none() {
+            return Err(Rejection::AmountMissing);
+        }
+        let good = |amount: Money| 0 <= amount.0 && amount.in_range();
+        // What a level would get is checked whether somebody is there or not.
+        let mut shares = (1..=rule.pay.levels()).filter_map(|level| rule.pay.at(level, trigger.amount));
+        if trigger.amount.is_some_and(|amount| !good(amount)) || !shares.all(good) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        let mark = (source, trigger.trigger.to_string());
+        if trigger.once && self.once.contains(&mark) {
+            return Err(Rejection::TriggeredBefore);
+        }
+        let payments = self.payments(&rule, source, trigger.amount, &trigger.trigger);
+        if trigger.once {
+            self.once.insert(mark);
+        }
+        let first_entry = self.entries.len() as u64;
+        let (entries, withheld) = self.pay(source, payments);
+        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+    }
+
+    pub(super) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        let row = usize::try_from(entry).ok().and_then(|at| self.entries.get_mut(at)).ok_or(Rejection::EntryUnknown)?;
+        let changed = row.status == EntryStatus::Pending;
+        row.status = EntryStatus::Paid;
+        Ok(Outcome::EntryPaid { entry, changed })
+    }
+
+    pub(super) fn pay_all(&mut self) -> Outcome {
+        let mut entries = 0;
+        for entry in self.entries.iter_mut().filter(|entry| entry.status == EntryStatus::Pending) {
+            entry.status = EntryStatus::Paid;
+            entries += 1;
+        }
+        Outcome::AllPaid { entries }
+    }
+
+    pub(super) fn import_entry(&mut self, entry: &ImportEntry) -> Result<Outcome, Rejection> {
+        let receiver = self.find(&entry.receiver)?;
+        let source = self.find(&entry.source)?;
+        let trigger = kind_is_trigger(&entry.kind).ok_or(Rejection::TriggerUnknown)?;
+        let new = trigger && !self.kinds.contains(&*entry.kind);
+        if new && self.kinds.len() == KINDS_MAX {
+            return Err(Rejection::PlanKindsFull);
+        }
+        if entry.amount.0 < 0 || !entry.amount.in_range() {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        if new {
+            self.kinds.insert(entry.kind.to_string());
+        }
+        self.entries.push(EntryPicture {
+            lsn: self.lsn,
+            time: entry.time,
+            receiver: index(receiver),
+            source: index(source),
+            level: entry.level,
+            amount: entry.amount,
+            kind: entry.kind.to_string(),
+            status: entry.status,
+            plan_version: self.plan_version,
+        });
+        Ok(Outcome::EntryImported { entry: self.entries.len() as u64 - 1 })
+    }
+}

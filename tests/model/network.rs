@@ -1,0 +1,165 @@
+//! The real core behind the interface that the naive model has too.
+
+use std::collections::BTreeMap;
+
+use petgraph::algo::{dominators, toposort};
+use upline::core::{
+    Restore, audit,
+    command::{Applied, Rejection, Stamped},
+    plan::{PlacementRule, Plan},
+    state::{Directory, State},
+    types::{MemberId, MemberIx, Tree},
+};
+
+use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
+
+/// The key from which the tests let referral codes be generated.
+pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
+
+/// The simplest directory there is.
+#[derive(Clone, Default)]
+pub struct MapDirectory {
+    members: BTreeMap<MemberId, MemberIx>,
+    codes: BTreeMap<String, MemberIx>,
+}
+
+impl Directory for MapDirectory {
+    fn member(&self, id: &MemberId) -> Option<MemberIx> {
+        self.members.get(id).copied()
+    }
+
+    fn add_member(&mut self, id: MemberId, member: MemberIx) {
+        self.members.insert(id, member);
+    }
+
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.codes.get(folded).copied()
+    }
+
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        self.codes.insert(folded.to_owned(), member);
+    }
+}
+
+/// The real core with its directory.
+pub struct Real {
+    pub state: State,
+    pub directory: MapDirectory,
+}
+
+impl Real {
+    pub fn new(plan: Plan) -> Self {
+        Self { state: State::new(plan, CODE_KEY), directory: MapDirectory::default() }
+    }
+
+    /// A second network, made from the image of this one in chunks of `rows_max`.
+    pub fn reopened(&self, rows_max: usize) -> Self {
+        let mut directory = MapDirectory::default();
+        let mut restore = Restore::new(self.state.image_header()).expect("our own header is good");
+        for rows in self.state.image_rows(rows_max) {
+            restore.push(&mut directory, rows).expect("our own rows are good");
+        }
+        Self { state: restore.finish().expect("our own image is complete"), directory }
+    }
+}
+
+impl Network for Real {
+    fn apply(&mut self, stamped: &Stamped) -> Applied {
+        self.state.apply(&mut self.directory, stamped)
+    }
+
+    fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection> {
+        self.state.preview(sponsor, rule)
+    }
+
+    fn check(&self) {
+        assert_eq!(audit(&self.state, 10), Vec::<String>::new(), "audit");
+        self.check_graphs(&self.picture());
+    }
+
+    fn picture(&self) -> Picture {
+        let state = &self.state;
+        let mut rank_distribution = state.rank_distribution().to_vec();
+        while rank_distribution.last() == Some(&0) {
+            rank_distribution.pop();
+        }
+        Picture {
+            lsn: state.lsn(),
+            time: state.time(),
+            plan: Plan::clone(state.plan()),
+            plan_version: state.plan_version(),
+            depth: state.depth(),
+            rank_distribution,
+            breakage: state.breakage(),
+            pending: state.pending(),
+            members: (0..state.len()).map(|index| self.member_picture(MemberIx(index))).collect(),
+            entries: (0..state.entries()).map(|index| self.entry_picture(index)).collect(),
+        }
+    }
+}
+
+impl Real {
+    /// Both trees as petgraph sees them: no cycles, and each member's immediate dominator is its parent.
+    pub fn check_graphs(&self, picture: &Picture) {
+        for tree in TREES {
+            self.check_graph(picture, tree);
+        }
+    }
+
+    fn check_graph(&self, picture: &Picture, tree: Tree) {
+        let graph = self.state.graph(tree);
+        let order = toposort(graph, None).expect("a tree has no cycles");
+        assert_eq!(order.len(), picture.members.len());
+        let all = (0..picture.members.len() as u32).map(MemberIx);
+        let mut reached = 0;
+        for root in all.clone().filter(|member| picture.above(tree, *member).is_none()) {
+            let dominators = dominators::simple_fast(graph, root);
+            for member in all.clone().filter(|member| dominators.strict_dominators(*member).is_some()) {
+                assert_eq!(dominators.immediate_dominator(member), picture.above(tree, member), "{tree:?} dominator of {member:?}");
+                reached += 1;
+            }
+        }
+        assert_eq!(reached, picture.members.len(), "each member is reached from one root");
+    }
+
+    fn member_picture(&self, index: MemberIx) -> MemberPicture {
+        let state = &self.state;
+        let member = state.member(index);
+        let rank = state.rank(index);
+        assert_eq!(member.index, index);
+        MemberPicture {
+            id: member.id,
+            sponsor: member.sponsor,
+            parent: member.parent,
+            slot: member.slot,
+            level: member.level,
+            sponsor_level: member.sponsor_level,
+            joined_at: member.joined_at,
+            status: member.status,
+            role: member.role,
+            code: state.code(index).as_str().to_owned(),
+            direct: TREES.map(|tree| state.direct(tree, index)),
+            downline: TREES.map(|tree| state.downline(tree, index)),
+            levels: TREES.map(|tree| state.levels(tree, index)),
+            paid_as: rank.paid_as,
+            lifetime: rank.lifetime,
+            next: rank.next,
+        }
+    }
+
+    fn entry_picture(&self, index: u64) -> EntryPicture {
+        let entry = self.state.entry(index);
+        assert_eq!(entry.index, index);
+        EntryPicture {
+            lsn: entry.lsn,
+            time: entry.time,
+            receiver: entry.receiver,
+            source: entry.source,
+            level: entry.level,
+            amount: entry.amount,
+            kind: self.state.kind_name(entry.kind).into_owned(),
+            status: entry.status,
+            plan_version: entry.plan_version,
+        }
+    }
+}

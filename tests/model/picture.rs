@@ -1,0 +1,102 @@
+//! Everything that can be seen of a network, as plain comparable data.
+
+use upline::core::{
+    NextRank,
+    command::{Applied, Rejection, Stamped},
+    plan::{PlacementRule, Plan},
+    types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+};
+
+/// Both trees, in the order in which pairs of per-tree facts are kept.
+pub const TREES: [Tree; 2] = [Tree::Sponsor, Tree::Placement];
+
+/// A network under test: the real core or the naive model.
+pub trait Network {
+    fn apply(&mut self, stamped: &Stamped) -> Applied;
+    fn picture(&self) -> Picture;
+    /// Panics when the network is not what it must be.
+    fn check(&self);
+    fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection>;
+}
+
+/// Makes an empty network with a plan.
+pub type Make<'a> = &'a dyn Fn(Plan) -> Box<dyn Network>;
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Picture {
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub plan: Plan,
+    pub plan_version: u32,
+    pub depth: u32,
+    /// Members at each paid-as rank, without trailing zeros.
+    pub rank_distribution: Vec<u64>,
+    pub breakage: (u64, Money),
+    pub pending: u64,
+    pub members: Vec<MemberPicture>,
+    pub entries: Vec<EntryPicture>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct MemberPicture {
+    pub id: MemberId,
+    pub sponsor: Option<MemberIx>,
+    pub parent: Option<MemberIx>,
+    pub slot: u32,
+    pub level: u32,
+    pub sponsor_level: u32,
+    pub joined_at: Timestamp,
+    pub status: Status,
+    pub role: Role,
+    pub code: String,
+    /// Per tree, as in [`TREES`].
+    pub direct: [u32; 2],
+    pub downline: [Option<u32>; 2],
+    pub levels: [Option<[u32; LEVELS_MAX]>; 2],
+    pub paid_as: u16,
+    pub lifetime: u16,
+    pub next: Option<NextRank>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct EntryPicture {
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub receiver: MemberIx,
+    pub source: MemberIx,
+    pub level: u32,
+    pub amount: Money,
+    pub kind: String,
+    pub status: EntryStatus,
+    pub plan_version: u32,
+}
+
+impl Picture {
+    /// A member's sponsor or parent.
+    pub fn above(&self, tree: Tree, member: MemberIx) -> Option<MemberIx> {
+        match tree {
+            Tree::Sponsor => self.members[member.at()].sponsor,
+            Tree::Placement => self.members[member.at()].parent,
+        }
+    }
+
+    /// The first thing in which two pictures differ, in words; `None` when they are equal.
+    pub fn difference(&self, other: &Picture) -> Option<String> {
+        let scalars = |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
+        if scalars(self) != scalars(other) {
+            return Some(format!("{:#?}\n  is not\n{:#?}", scalars(self), scalars(other)));
+        }
+        difference_of("member", &self.members, &other.members).or_else(|| difference_of("entry", &self.entries, &other.entries))
+    }
+}
+
+fn difference_of<T: PartialEq + std::fmt::Debug>(what: &str, left: &[T], right: &[T]) -> Option<String> {
+    if let Some(index) = left.iter().zip(right).position(|(left, right)| left != right) {
+        return Some(format!("{what} {index}:\n{:?}\n  is not\n{:?}", left[index], right[index]));
+    }
+    (left.len() != right.len()).then(|| {
+        let shorter = left.len().min(right.len());
+        let longer = if left.len() < right.len() { right } else { left };
+        format!("{} and {} of {what}, the first of the longer side alone: {:?}", left.len(), right.len(), longer[shorter])
+    })
+}
