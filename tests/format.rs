@@ -1,0 +1,465 @@
+//! The on-disk format: every version's golden directory still opens and gives what was recorded, and this release still writes
+//! exactly the bytes of the newest one.
+//!
+//! `UPLINE_REGENERATE_GOLDEN=1 cargo test --test format` writes the newest version's directory anew. That is right only together with a new
+//! format version, or before the version was ever released: the directory that is there is what users have.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use upline::{
+    core::{
+        Restore,
+        command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        network_digest,
+        plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        state::{Directory, State},
+        state_digest,
+        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    },
+    durability::{DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore, storage::Disk},
+};
+
+const CODE_KEY: u64 = 0x0102_0304_0506_0708;
+const ROW_KEY: u64 = 0x1112_1314_1516_1718;
+const NETWORK_ID: u32 = 42;
+const CREATED: i64 = 1_767_225_600_000_000;
+const COMMANDS: u64 = 360;
+
+#[derive(Default)]
+struct Maps {
+    members: HashMap<MemberId, MemberIx>,
+    codes: HashMap<String, MemberIx>,
+}
+
+impl Directory for Maps {
+    fn member(&self, id: &MemberId) -> Option<MemberIx> {
+        self.members.get(id).copied()
+    }
+    fn add_member(&mut self, id: MemberId, member: MemberIx) {
+        self.members.insert(id, member);
+    }
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.codes.get(folded).copied()
+    }
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        self.codes.insert(folded.into(), member);
+    }
+}
+
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("snapshots/golden/v{version}"))
+}
+
+fn plan() -> Plan {
+    let step = |name: &str, minimum, reward| RankStep { name: name.into(), minimum, reward };
+    Plan {
+        name: "golden".into(),
+        currency: Currency { code: *b"EUR", exponent: 2 },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: vec![PlacementRule::Balanced, PlacementRule::RoundRobin, PlacementRule::PowerLeg],
+            strategic: true,
+        },
+        count_sponsor_tree: true,
+        level_cap: 10,
+        bonuses: vec![
+            BonusRule {
+                trigger: "referral".into(),
+                tree: Tree::Placement,
+                pay: LevelPay::Fixed(vec![Money(1_000), Money(500), Money(200), Money(100)]),
+                on_registration: true,
+                admins_beyond: true,
+            },
+            BonusRule {
+                trigger: "purchase".into(),
+                tree: Tree::Sponsor,
+                pay: LevelPay::Share(vec![BasisPoints(1_000), BasisPoints(333)]),
+                on_registration: false,
+                admins_beyond: false,
+            },
+        ],
+        ranks: RankRule::Thresholds {
+            tree: Tree::Placement,
+            basis: RankBasis::Downline,
+            steps: vec![step("Bronze", 3, None), step("Silver", 10, Some(Money(5_000))), step("Gold", 25, None)],
+        },
+    }
+}
+
+/// A plan with the other kind of ranks, which is refused once there are members: but it stands in the log.
+fn refused_plan() -> Plan {
+    let steps = (1..=5).map(|level| RankStep { name: format!("Level {level}").into(), minimum: level, reward: None }).collect();
+    Plan { ranks: RankRule::LevelFill { tree: Tree::Sponsor, steps }, ..plan() }
+}
+
+/// What the plan is changed to: one rank more, and all of them by personal recruits.
+fn second_plan() -> Plan {
+    let mut steps = plan().ranks.steps().to_vec();
+    steps.push(RankStep { name: "Diamond".into(), minimum: 50, reward: Some(Money(100_000)) });
+    Plan { ranks: RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Direct, steps }, ..plan() }
+}
+
+fn member(number: u64) -> MemberId {
+    let mut id = *b"golden-member-\0\0";
+    id[14..].copy_from_slice(&u16::try_from(number).unwrap().to_be_bytes());
+    MemberId(id)
+}
+
+/// The command of an LSN: every kind, every way to name a sponsor and a place, some of them rejected.
+fn command(lsn: u64) -> Stamped {
+    let code = |number: u64| Code::parse(&format!("Golden-{number}")).unwrap();
+    // One of those who signed up at LSN 2, 22, 42, ...
+    let sponsor = member(if lsn < 30 { 1 } else { lsn / 60 * 20 + 2 });
+    let signup = |register: &dyn Fn(&mut Register)| {
+        let mut signup = Register {
+            member: member(lsn),
+            sponsor: SponsorRef::Member(sponsor),
+            placement: PlacementRequest::PlanDefault,
+            code: None,
+            role: Role::Member,
+            joined_at: None,
+            origin: Origin::Signup,
+        };
+        register(&mut signup);
+        Command::Register(signup)
+    };
+    let command = match lsn {
+        1 => signup(&|signup| signup.sponsor = SponsorRef::None),
+        6 => signup(&|signup| (signup.sponsor, signup.role, signup.code) = (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)))),
+        179 => Command::PutPlan(Box::new(refused_plan())),
+        180 => Command::PutPlan(Box::new(second_plan())),
+        250 => Command::PayAll,
+        _ => match lsn % 20 {
+            2 => signup(&|signup| signup.code = Some(code(lsn))),
+            3 => signup(&|signup| signup.sponsor = SponsorRef::Code(code(6))),
+            4 => signup(&|signup| signup.placement = PlacementRequest::Slot { parent: sponsor, slot: 2 }),
+            5 => Command::TriggerBonus(TriggerBonus { source: sponsor, trigger: "referral".into(), amount: None, once: true }),
+            7 => Command::TriggerBonus(TriggerBonus {
+                source: sponsor,
+                trigger: "purchase".into(),
+                amount: Some(Money(12_345)),
+                once: false,
+            }),
+            8 => Command::PayEntry { entry: lsn / 9 },
+            9 => Command::SetStatus { member: sponsor, status: Status::Active },
+            10 => Command::SetStatus { member: member(lsn.saturating_sub(11)), status: Status::Inactive },
+            12 => signup(&|signup| {
+                (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import);
+            }),
+            13 => Command::ImportEntry(ImportEntry {
+                receiver: member(1),
+                source: sponsor,
+                kind: "referral".into(),
+                level: 2,
+                amount: Money(777),
+                status: EntryStatus::Paid,
+                time: Timestamp(CREATED - 500),
+            }),
+            14 => Command::SetRole { member: sponsor, role: Role::Member },
+            15 => signup(&|signup| signup.placement = PlacementRequest::Rule(PlacementRule::RoundRobin)),
+            _ => signup(&|_| {}),
+        },
+    };
+    let key = (lsn % 6 == 3).then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
+    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000), key, command }
+}
+
+fn options() -> LogOptions {
+    LogOptions { segment_bytes: 16 * 1_024, prepare_in_background: false, retention: Retention::Keep }
+}
+
+fn write_snapshot(state: &State, store: &SnapshotStore, durable_lsn: u64) -> u64 {
+    let mut writer = store.begin(&state.image_header()).unwrap();
+    for rows in state.image_rows(50) {
+        writer.push(&rows).unwrap();
+    }
+    writer.publish(durable_lsn, state_digest(state).0, network_digest(state).0).unwrap().oldest_kept_lsn
+}
+
+/// Makes the directory of this version, and says what is in it.
+fn generate(path: &Path) -> String {
+    let (storage, mut maps) = (Disk::shared(), Maps::default());
+    let mut state = State::new(plan(), CODE_KEY);
+    let genesis = Genesis {
+        id: InstanceId(*b"a golden version"),
+        network_id: NETWORK_ID,
+        row_key: ROW_KEY,
+        code_key: CODE_KEY,
+        created: Timestamp(CREATED),
+    };
+    let creation = DataDir::create(&storage, path, &genesis, options()).unwrap();
+    let writer = creation.begin_snapshot(&state.image_header()).unwrap();
+    creation.finish(writer, state_digest(&state).0, network_digest(&state).0).unwrap();
+    let mut opened = DataDir::open(&storage, path, options()).unwrap();
+    let mut lsn = 0;
+    while lsn < COMMANDS {
+        let size = (1 + lsn % 7).min(COMMANDS - lsn);
+        let group: Vec<Stamped> = (lsn + 1..=lsn + size).map(command).collect();
+        opened.journal.append(&group, state.outcome_hash()).unwrap();
+        let durable = opened.journal.sync().unwrap();
+        for (position, stamped) in group.iter().enumerate() {
+            state.apply(&mut maps, stamped);
+            // One of the two is inside a group.
+            if stamped.lsn == 200 || stamped.lsn == 320 && position != 0 {
+                let until = write_snapshot(&state, &opened.snapshots, durable);
+                opened.journal.purge_prefix(until).unwrap();
+            }
+        }
+        lsn += size;
+    }
+    opened.journal.append(&[], state.outcome_hash()).unwrap();
+    opened.journal.sync().unwrap();
+    drop(opened);
+    describe(path)
+}
+
+/// Opens a directory, rebuilds the state, and lists what there is to compare.
+fn describe(path: &Path) -> String {
+    let mut opened = DataDir::open(&Disk::shared(), path, options()).unwrap();
+    let mut out = String::new();
+    let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name} = {value}").unwrap();
+    let manifest = *opened.snapshot.manifest();
+    line("instance", &opened.instance.id);
+    line("network_id", &opened.instance.network_id);
+    line("row_key", &opened.instance.row_key);
+    line("code_key", &opened.instance.code_key);
+    line("created", &opened.instance.created.0);
+    line("snapshots", &format_args!("{:?}", opened.snapshots.list().unwrap()));
+    line("snapshot.lsn", &manifest.lsn);
+    line("snapshot.durable_lsn", &manifest.durable_lsn);
+    line("snapshot.chunks", &manifest.chunks);
+    line("snapshot.members", &manifest.members);
+    line("snapshot.codes", &manifest.codes);
+    line("snapshot.triggers", &manifest.triggers);
+    line("snapshot.entries", &manifest.entries);
+    line("snapshot.keys", &manifest.keys);
+    line("snapshot.state_digest", &hex(&manifest.state_digest));
+    line("snapshot.network_digest", &hex(&manifest.network_digest));
+    let report = opened.report.clone();
+    line("log.first_lsn", &report.log_first_lsn);
+    line("log.last_lsn", &report.log_last_lsn);
+    line("log.segments", &report.log_segments);
+    line("log.groups", &report.log_groups);
+    line("log.bytes", &report.log_bytes);
+    line("archive.segments", &opened.journal.figures().archived_segments);
+    assert_eq!((report.torn, report.damaged_snapshots.len(), report.archive_damage), (None, 0, None));
+    let state = replay(&mut opened);
+    line("lsn", &state.lsn());
+    line("members", &state.len());
+    line("entries", &state.entries());
+    line("pending", &state.pending());
+    line("plan_version", &state.plan_version());
+    line("ranks", &format_args!("{:?}", state.rank_distribution()));
+    line("outcome_hash", &format_args!("{:016x}", state.outcome_hash()));
+    line("state_digest", &hex(&state_digest(&state).0));
+    line("network_digest", &hex(&network_digest(&state).0));
+    out
+}
+
+/// The state of the snapshot and the tail, with everything compared that was stored to be compared.
+fn replay(opened: &mut Opened) -> State {
+    let mut maps = Maps::default();
+    let mut restore = Restore::new(opened.snapshot.header().clone()).unwrap();
+    for rows in &mut opened.snapshot {
+        restore.push(&mut maps, rows.unwrap()).unwrap();
+    }
+    let mut state = restore.finish().unwrap();
+    assert_eq!(state_digest(&state).0, opened.snapshot.manifest().state_digest);
+    assert_eq!(network_digest(&state).0, opened.snapshot.manifest().network_digest);
+    for group in &mut opened.tail {
+        let group = group.unwrap();
+        if let Some(hash) = group.outcome_hash_before {
+            assert_eq!(hash, state.outcome_hash(), "before LSN {}", group.commands[0].lsn);
+        }
+        for stamped in &group.commands {
+            assert_eq!(*stamped, command(stamped.lsn));
+            state.apply(&mut maps, stamped);
+        }
+    }
+    state
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").unwrap();
+        out
+    })
+}
+
+/// All files below a directory, by their names in it.
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for part in ["", "log", "archive", "snapshots"] {
+        for entry in fs::read_dir(directory.join(part)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                found.insert(format!("{part}/{}", entry.file_name().to_string_lossy()), fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    found.remove("/expected.txt");
+    found
+}
+
+/// A copy to work on: opening may write.
+fn copy_of(version: u32) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for part in ["log", "archive", "snapshots"] {
+        fs::create_dir(place.path().join(part)).unwrap();
+    }
+    for (name, content) in files(&golden(version)) {
+        fs::write(place.path().join(&name[usize::from(name.starts_with('/'))..]), content).unwrap();
+    }
+    place
+}
+
+fn regenerate_if_asked() {
+    if std::env::var_os("UPLINE_REGENERATE_GOLDEN").is_none() {
+        return;
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let path = golden(FORMAT_VERSION);
+        if path.exists() {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        let expected = generate(&path);
+        fs::write(path.join("expected.txt"), expected).unwrap();
+        println!("wrote {}", path.display());
+    });
+}
+
+#[test]
+fn every_version_still_opens_and_gives_what_was_recorded() {
+    regenerate_if_asked();
+    for version in 1..=FORMAT_VERSION {
+        let place = copy_of(version);
+        let expected = fs::read_to_string(golden(version).join("expected.txt")).unwrap();
+        assert_eq!(describe(place.path()), expected, "version {version}");
+        // Opening and closing changed nothing that matters.
+        assert_eq!(describe(place.path()), expected, "version {version}, again");
+    }
+}
+
+#[test]
+fn this_release_still_writes_the_newest_version_to_the_byte() {
+    regenerate_if_asked();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("new");
+    let expected = generate(&path);
+    assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());
+    let (written, recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
+    assert_eq!(written.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
+    for (name, content) in &written {
+        let differs = content.iter().zip(&recorded[name]).position(|(new, old)| new != old);
+        assert!(content == &recorded[name], "{name} differs from byte {differs:?} on");
+    }
+}
+
+#[test]
+fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
+    regenerate_if_asked();
+    let place = copy_of(1);
+    let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let (mut state, mut maps) = (State::new(plan(), CODE_KEY), Maps::default());
+    for group in opened.journal.read_from(1).unwrap() {
+        let group = group.unwrap();
+        assert_eq!(group.outcome_hash_before, Some(state.outcome_hash()));
+        for stamped in &group.commands {
+            state.apply(&mut maps, stamped);
+        }
+    }
+    assert_eq!(state.lsn(), COMMANDS);
+    assert_eq!(state_digest(&state), state_digest(&replay(&mut opened)));
+}
+
+/// The places that `snapshots/README.md` gives, read without any of the code that wrote them.
+#[test]
+fn headers_of_version_1_are_where_the_specification_says() {
+    regenerate_if_asked();
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let files = files(&golden(1));
+    let instance = &files["/instance"];
+    assert_eq!((instance.len(), &instance[..8]), (128, &b"uplinDIR"[..]));
+    assert_eq!((u32_at(instance, 8), u32_at(instance, 12), &instance[16..32]), (1, NETWORK_ID, &b"a golden version"[..]));
+    assert_eq!((u64_at(instance, 32), u64_at(instance, 40), u64_at(instance, 48)), (ROW_KEY, CODE_KEY, CREATED.unsigned_abs()));
+    assert_eq!(u32_at(instance, 124), crc32c::crc32c(&instance[..124]));
+
+    let segment = &files["archive/00000000000000000001.log"];
+    assert_eq!((segment.len(), &segment[..8]), (16 * 1_024, &b"uplinLOG"[..]));
+    assert_eq!((u32_at(segment, 8), u32_at(segment, 12), &segment[16..32]), (1, NETWORK_ID, &b"a golden version"[..]));
+    assert_eq!((u64_at(segment, 32), u64_at(segment, 40), u64_at(segment, 48)), (1, 1, 16 * 1_024));
+    assert_eq!(u32_at(segment, 508), crc32c::crc32c(&segment[..508]));
+    let frame = &segment[512..];
+    assert_eq!((&frame[..4], u16_at(frame, 4), u16_at(frame, 6)), (&b"uFRM"[..], 1, 0));
+    let length = u32_at(frame, 8) as usize;
+    // One command, LSN 1, nothing durable before, no term, its own time.
+    assert_eq!((u32_at(frame, 12), u64_at(frame, 16), u64_at(frame, 24), u64_at(frame, 40)), (1, 1, 0, 0));
+    assert_eq!(u64_at(frame, 48), (CREATED + 60_000_000).unsigned_abs());
+    assert_eq!(u32_at(frame, 56), u32_at(segment, 508));
+    let seed = crc32c::crc32c_append(crc32c::crc32c(b"a golden version"), &1_u64.to_le_bytes());
+    assert_eq!(u32_at(frame, 68), crc32c::crc32c_append(seed, &frame[..68]));
+    let body_end = (72 + length + 12).next_multiple_of(8) - 12;
+    assert!(frame[72 + length..body_end].iter().all(|byte| *byte == 0xA5));
+    assert_eq!(u32_at(frame, body_end), crc32c::crc32c_append(u32_at(frame, 68), &frame[72..body_end]));
+    assert_eq!(&frame[body_end + 4..body_end + 12], b"\xE7frm\xB5end");
+    // The body, without its whitening, is the record of a signup: kind 1, version 1, the time.
+    let salt = u64::from(u32_at(frame, 60));
+    let word = |at: usize| {
+        let mixed = (salt + at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        u64_at(frame, 72 + 8 * at) ^ mixed ^ (mixed >> 29)
+    };
+    assert_eq!(word(0), 1 | 1 << 16 | (length as u64 - 8) << 32);
+    assert_eq!(word(1), (CREATED + 60_000_000).unsigned_abs());
+
+    let snapshot = &files["snapshots/00000000000000000320.snap"];
+    assert_eq!((&snapshot[..8], u32_at(snapshot, 8), u32_at(snapshot, 12)), (&b"uplinSNP"[..], 1, NETWORK_ID));
+    assert_eq!((&snapshot[16..32], u64_at(snapshot, 32)), (&b"a golden version"[..], 320));
+    assert_eq!(u32_at(snapshot, 60), crc32c::crc32c(&snapshot[..60]));
+    let chunk = &snapshot[64..];
+    assert_eq!((&chunk[..4], u16_at(chunk, 4), u16_at(chunk, 6), u32_at(chunk, 12), u32_at(chunk, 24)), (&b"uCHK"[..], 1, 1, 1, 0));
+    let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+    assert_eq!(u64_at(chunk, 16), xxhash_rust::xxh3::xxh3_64(archive));
+    assert_eq!(u32_at(chunk, 28), crc32c::crc32c_append(u32_at(snapshot, 60), &chunk[..28]));
+    let manifest = &snapshot[snapshot.len() - 256..];
+    assert_eq!((&manifest[..8], u32_at(manifest, 8), u64_at(manifest, 32)), (&b"uplinEND"[..], 1, 320));
+    assert_eq!(u64_at(manifest, 48), snapshot.len() as u64 - 256);
+    assert_eq!(u32_at(manifest, 252), crc32c::crc32c(&manifest[..252]));
+}
+
+#[test]
+fn damage_in_a_golden_directory_gives_its_error() {
+    regenerate_if_asked();
+    // file, byte, kind of error, whether the older snapshot takes over
+    let table = [
+        ("instance", 20, false),
+        ("log/00000000000000000003.log", 30, false),
+        ("log/00000000000000000003.log", 600, false),
+        ("snapshots/00000000000000000320.snap", 200, true),
+    ];
+    for (name, at, falls_back) in table {
+        let place = copy_of(1);
+        let path = place.path().join(name);
+        let mut content = fs::read(&path).unwrap();
+        content[at] ^= 4;
+        fs::write(&path, content).unwrap();
+        match DataDir::open(&Disk::shared(), place.path(), options()) {
+            Err(Error::Damaged(damage)) => assert!(!falls_back && damage.file == path, "{name}: {damage}"),
+            Ok(mut opened) => {
+                assert!(falls_back, "{name}");
+                assert_eq!(opened.report.damaged_snapshots[0].file, path);
+                assert_eq!(opened.report.snapshot_lsn, 200);
+                assert_eq!(replay(&mut opened).lsn(), COMMANDS);
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
