@@ -8,14 +8,14 @@ use http_body_util::BodyExt;
 
 use super::{
     limits::Limits,
-    reply::{self, Reply},
+    reply::{self, Refused},
 };
 
 /// Reads a body. Too large or too slow ones end the connection after the answer.
 ///
 /// # Errors
 /// The answer to give instead: 413, 408, or 400 when the body broke off or was not framed properly.
-pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Reply> {
+pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -25,7 +25,7 @@ pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Reply> {
         Ok(Err(ReadError::Broken)) => (StatusCode::BAD_REQUEST, "There was an error parsing the body"),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "Request body took too long"),
     };
-    Err(reply::with_header(reply::detail(status, detail), header::CONNECTION, HeaderValue::from_static("close")))
+    Err(reply::with_header(reply::detail(status, detail), header::CONNECTION, HeaderValue::from_static("close")).into())
 }
 
 enum ReadError {
@@ -34,6 +34,10 @@ enum ReadError {
 }
 
 async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
+    let declared = body.size_hint().lower();
+    if u64::try_from(limits.body_discard_max).is_ok_and(|most| most < declared) {
+        return Err(ReadError::TooLarge);
+    }
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     let mut length = 0;
@@ -100,7 +104,7 @@ mod tests {
     async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, u16> {
         let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
-        read(body, &limits).await.map_err(|reply| reply.status().as_u16())
+        read(body, &limits).await.map_err(|refused| crate::http::reply::Reply::from(refused).status().as_u16())
     }
 
     #[tokio::test]

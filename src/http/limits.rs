@@ -94,6 +94,7 @@ impl Limits {
 }
 
 /// The soft limit of open files of this process; `None` where `/proc` does not tell or there is none.
+#[must_use]
 pub fn open_files_max() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     soft_limit_of_files(&limits)

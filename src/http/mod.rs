@@ -52,6 +52,7 @@ pub struct Options {
 
 impl Options {
     /// As configured.
+    #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let limits = Limits {
             connections_max: config.connections_max,

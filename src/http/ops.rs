@@ -116,11 +116,12 @@ fn is_alias(path: &str) -> bool {
 }
 
 fn print_page() -> String {
+    use std::fmt::Write;
     let mut rows = String::new();
     let dropin = DROPIN.iter().map(|route| (route.method, route.path, summary(route.operation)));
     let ops = OPS.iter().map(|path| ("GET", *path, ops_summary(path)));
     for (method, path, summary) in dropin.chain(ops) {
-        rows.push_str(&format!("<tr><td>{method}</td><td><code>{path}</code></td><td>{summary}</td></tr>\n"));
+        writeln!(rows, "<tr><td>{method}</td><td><code>{path}</code></td><td>{summary}</td></tr>").expect("strings take everything");
     }
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>MLM micro-service</title>\n\
@@ -143,7 +144,7 @@ fn ops_summary(path: &str) -> &'static str {
     }
 }
 
-/// The drop-in's routes as OpenAPI 3.1.
+/// The drop-in's routes as `OpenAPI` 3.1.
 fn describe() -> Value {
     let mut paths = serde_json::Map::new();
     for route in &DROPIN {
@@ -162,7 +163,7 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
-fn answer(description: &str, schema: Value) -> Value {
+fn answer(description: &str, schema: &Value) -> Value {
     json!({ "description": description, "content": { "application/json": { "schema": schema } } })
 }
 
@@ -188,7 +189,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     let mut described = json!({
         "summary": summary(operation),
         "deprecated": is_alias(path),
-        "responses": { "200": answer("Success", success) },
+        "responses": { "200": answer("Success", &success) },
     });
     let mut errors: Vec<(&str, &str, &str)> = match operation {
         Operation::Register => vec![
@@ -233,7 +234,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
     }
     for (status, description, schema) in errors {
-        described["responses"][status] = answer(description, reference(schema));
+        described["responses"][status] = answer(description, &reference(schema));
     }
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();

@@ -10,6 +10,21 @@ use super::dropin::python_json::print_str;
 /// An answer. Axum's body type holds both whole bodies and streams.
 pub type Reply = Response<Body>;
 
+/// An answer that ends the work on a request early. Boxed, so that results stay small where all goes well.
+pub struct Refused(Box<Reply>);
+
+impl From<Reply> for Refused {
+    fn from(reply: Reply) -> Self {
+        Self(Box::new(reply))
+    }
+}
+
+impl From<Refused> for Reply {
+    fn from(refused: Refused) -> Self {
+        *refused.0
+    }
+}
+
 /// JSON as the original sends it: no charset.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     with_type(status, "application/json", body)

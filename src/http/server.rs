@@ -81,17 +81,17 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub fn bind(options: Options, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
+    pub fn bind(mut options: Options, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
         let address = options.address;
         let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
         let address = listener.local_addr().map_err(|source| ServeError::Bind { address, source })?;
         let wanted = options.limits.connections_max;
-        let limits = options.limits.clone().within_open_files(open_files_max());
-        if limits.connections_max < wanted {
-            let allowed = limits.connections_max;
+        options.limits = options.limits.within_open_files(open_files_max());
+        let allowed = options.limits.connections_max;
+        if allowed < wanted {
             tracing::warn!(wanted, allowed, "the limit of open files allows fewer connections than configured (see `ulimit -n`)");
         }
-        let options = Options { address, limits, ..options };
+        options.address = address;
         Ok(Self { listener, service: Service::new(Shared::new(options, metrics)) })
     }
 
@@ -125,7 +125,7 @@ impl Server {
                         shared.metrics.http.connections_accepted.increment(1);
                         tokio::spawn(serve_connection(stream, service.clone(), order.clone(), permit));
                     }
-                    Err(_) => refuse(&shared, stream),
+                    Err(_) => refuse(&shared, &stream),
                 },
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
@@ -159,7 +159,7 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// Tells one connection too many so. Whoever does not take these few bytes at once does not get them: nothing may pile up here.
-fn refuse(shared: &Shared, stream: TcpStream) {
+fn refuse(shared: &Shared, stream: &TcpStream) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nserver: uvicorn\r\ncontent-type: application/json\r\n\
         content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"detail\":\"Too many connections\"}";
     shared.metrics.http.connections_refused.increment(1);
@@ -248,7 +248,8 @@ mod tests {
             test_data: false,
             none_parent_is_null: true,
         };
-        refuse(&Shared::new(options, Metrics::new(&super::super::ROUTES)), stream);
+        refuse(&Shared::new(options, Metrics::new(&super::super::ROUTES)), &stream);
+        drop(stream);
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();

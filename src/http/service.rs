@@ -24,7 +24,7 @@ use super::{
     dropin,
     limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
     ops,
-    reply::{self, Reply},
+    reply::{self, Refused},
     routes::{RouteIndex, UNMATCHED},
 };
 use crate::{engine::Engine, metrics::Metrics};
@@ -51,8 +51,8 @@ impl Shared {
     ///
     /// # Errors
     /// 503 while the engine opens.
-    pub fn engine(&self) -> Result<&Engine, Reply> {
-        self.engine.get().ok_or_else(|| reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS))
+    pub fn engine(&self) -> Result<&Engine, Refused> {
+        self.engine.get().ok_or_else(|| reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into())
     }
 }
 

@@ -7,23 +7,24 @@ use crate::{
     engine::{Rejection, SubmitError},
     http::{
         limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
-        reply::{self, Reply},
+        reply::{self, Refused},
         routes::Operation,
     },
 };
 
 /// Content that could not be read.
-pub fn refused(refusal: Refusal) -> Reply {
+pub fn refused(refusal: Refusal) -> Refused {
     match refusal {
         Refusal::Unparsable => reply::detail(StatusCode::BAD_REQUEST, "There was an error parsing the body"),
         Refusal::Invalid(items) => reply::json(StatusCode::UNPROCESSABLE_ENTITY, items.into_json()),
     }
+    .into()
 }
 
 /// A rule said no. The first rows are the original's own; it has no words for the others, which its plans cannot run into.
-pub fn rejected(operation: Operation, rejection: Rejection) -> Reply {
+pub fn rejected(operation: Operation, rejection: Rejection) -> Refused {
     let (status, detail) = status_and_detail(operation, rejection);
-    reply::detail(status, detail)
+    reply::detail(status, detail).into()
 }
 
 fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode, &'static str) {
@@ -60,7 +61,7 @@ fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode,
 }
 
 /// There is no outcome.
-pub fn not_submitted(error: SubmitError) -> Reply {
+pub fn not_submitted(error: SubmitError) -> Refused {
     match error {
         SubmitError::Overloaded => reply::unavailable("Overloaded: too many writes are waiting, nothing was done", RETRY_SOON_SECONDS),
         SubmitError::Stopping => reply::unavailable("Stopping: nothing was done", RETRY_SOON_SECONDS),
@@ -73,11 +74,13 @@ pub fn not_submitted(error: SubmitError) -> Reply {
         ),
         SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
     }
+    .into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::reply::Reply;
 
     #[test]
     fn the_original_s_own_errors_keep_their_words() {
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn a_write_without_outcome_says_when_to_come_back() {
         for error in [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping] {
-            let reply = not_submitted(error);
+            let reply = Reply::from(not_submitted(error));
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(reply.headers().contains_key("retry-after"), "{error}");
         }

@@ -89,7 +89,7 @@ fn downlines_nest_as_the_tree_does() {
         let mut network = Network::new(width);
         network.join(0, None);
         for member in 1..600 {
-            let sponsor = if random.next_u32() % 40 == 0 { None } else { Some(random.next_u32() % member) };
+            let sponsor = if random.next_u32().is_multiple_of(40) { None } else { Some(random.next_u32() % member) };
             network.join(member, sponsor);
         }
         for top in 0..600 {
@@ -262,7 +262,7 @@ fn long_reports_stay_in_order_while_others_are_paid() {
     let mut slices = 0;
     let printed = print_between(&mut network, rows, |network| {
         slices += 1;
-        if slices % 1_000 == 0 {
+        if u32::is_multiple_of(slices, 1_000) {
             network.refer(9_000_000, 1);
         }
     });
@@ -270,6 +270,6 @@ fn long_reports_stay_in_order_while_others_are_paid() {
     assert!(printed.starts_with("{\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"total_bonus\":"));
     assert!(printed[..begin].ends_with(&format!("\"count\":{},", more + already)), "{}", &printed[..begin]);
     let times: Vec<&str> = printed[begin..].split("\"created_at\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(times.len() as i64, more + already);
+    assert_eq!(i64::try_from(times.len()), Ok(more + already));
     assert!(times.is_sorted());
 }

@@ -25,7 +25,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decod
 
 use super::{
     content,
-    reply::{self, Reply},
+    reply::{self, Refused, Reply},
     routes::{self, Match, Operation},
     service::Shared,
 };
@@ -36,9 +36,7 @@ pub async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Repl
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
-            let mut reply = match perform(&shared, operation, parameter, &parts, body).await {
-                Ok(reply) | Err(reply) => reply,
-            };
+            let mut reply = perform(&shared, operation, parameter, &parts, body).await.unwrap_or_else(Reply::from);
             reply.extensions_mut().insert(route);
             reply
         }
@@ -56,7 +54,7 @@ fn not_found() -> Reply {
 }
 
 /// One operation. `Err` is an answer too: that of a step which ended it early.
-async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: Body) -> Result<Reply, Reply> {
+async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: Body) -> Result<Reply, Refused> {
     // The original takes bodies on every route and looks at them on three; whoever sends one must be able to finish.
     let body = match parts.method {
         Method::GET => axum::body::Bytes::new(),

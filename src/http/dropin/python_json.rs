@@ -1,19 +1,19 @@
-//! Request bodies as the original reads them: with the decoder of CPython 3.11.
+//! Request bodies as the original reads them: with the decoder of `CPython` 3.11.
 //!
 //! Its error messages and character offsets are part of the contract (`json_invalid`), and so is what it accepts beyond the standard:
-//! `NaN` and infinities, repeated keys, lone surrogates, UTF-16 and UTF-32. The rules here are those of CPython's
+//! `NaN` and infinities, repeated keys, lone surrogates, UTF-16 and UTF-32. The rules here are those of `CPython`'s
 //! `Modules/_json.c` and `Lib/json/__init__.py`; `tests/fixtures/python_json.jsonl` holds several hundred documents with what
-//! CPython made of them.
+//! `CPython` made of them.
 //!
 //! A document becomes a flat list of tokens: no recursion while it is read, printed or dropped, whatever its nesting.
 
 use std::borrow::Cow;
 
-/// Containers inside each other. CPython fails with `RecursionError` at a depth that depends on its own stack, somewhat below a
+/// Containers inside each other. `CPython` fails with `RecursionError` at a depth that depends on its own stack, somewhat below a
 /// thousand; a body this deep can only be an attack.
 pub const DEPTH_MAX: usize = 900;
 
-/// Digits of one integer; CPython 3.11 refuses to convert more (`sys.int_info.default_max_str_digits`).
+/// Digits of one integer; `CPython` 3.11 refuses to convert more (`sys.int_info.default_max_str_digits`).
 pub const INT_DIGITS_MAX: usize = 4_300;
 
 /// Why a body is not a document.

@@ -99,16 +99,15 @@ fn random_bytes_never_panic() {
     let alphabet = br#"{}[]",:\u0dD8eE+-.1 nullNaNtruefalse"#;
     for _ in 0..50_000 {
         let length = random.next_u32() as usize % 24;
-        let body: Vec<u8> =
-            (0..length)
-                .map(|_| {
-                    if random.next_u32() % 16 == 0 {
-                        random.next_u32() as u8
-                    } else {
-                        alphabet[random.next_u32() as usize % alphabet.len()]
-                    }
-                })
-                .collect();
+        let body: Vec<u8> = (0..length)
+            .map(|_| {
+                if random.next_u32().is_multiple_of(16) {
+                    random.next_u32().to_le_bytes()[0]
+                } else {
+                    alphabet[random.next_u32() as usize % alphabet.len()]
+                }
+            })
+            .collect();
         let _ = scan_to_text(&body);
     }
 }

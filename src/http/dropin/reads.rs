@@ -15,18 +15,18 @@ use super::{
 use crate::{
     engine::{EntryStatus, MemberId, Timestamp, Tree},
     http::{
-        reply::{self, Reply},
+        reply::{self, Refused, Reply},
         service::Shared,
         stream,
     },
 };
 
-fn user_id(parameter: &str) -> Result<MemberId, Reply> {
+fn user_id(parameter: &str) -> Result<MemberId, Refused> {
     body::path_uuid("user_id", parameter).map(MemberId).map_err(refused)
 }
 
 /// `GET /user/downline/{user_id}`
-pub async fn downline(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
+pub async fn downline(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| Downline::new(state, member)));
     Ok(match rows {
@@ -36,14 +36,14 @@ pub async fn downline(shared: &Shared, parameter: &str) -> Result<Reply, Reply> 
 }
 
 /// `GET /user/downline/{user_id}/count`
-pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
+pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let count = engine.read(|state, directory| state.find(directory, &user).and_then(|member| state.downline(Tree::Placement, member)));
     Ok(reply::json(StatusCode::OK, count.unwrap_or(0).to_string()))
 }
 
 /// `GET /bonus/user/{user_id}`
-pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
+pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| EntriesOf::new(state, member)));
     Ok(match rows {
@@ -53,7 +53,7 @@ pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Reply
 }
 
 /// `GET /bonus/`
-pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Reply> {
+pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Refused> {
     let engine = shared.engine()?;
     let status = match query_parameter(query, "status").as_deref() {
         None | Some("") => None,
@@ -68,7 +68,7 @@ pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Repl
 }
 
 /// `POST /ranks/evaluate/{user_id}`. Ranks are always up to date, so nothing is evaluated.
-pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
+pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let name = engine.read(|state, directory| {
         let member = state.find(directory, &user)?;
@@ -81,7 +81,7 @@ pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
 }
 
 /// `GET /reports/weekly/{user_id}`
-pub async fn weekly(shared: &Shared, parameter: &str) -> Result<Reply, Reply> {
+pub async fn weekly(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let now = now();
     let rows = engine.read(|state, directory| Weekly::new(state, user.0, state.find(directory, &user), now));

@@ -1,5 +1,7 @@
 //! The drop-in's objects as it prints them: field order, timestamps, amounts.
 
+use std::fmt::Write;
+
 use super::{python_json::print_float, uuid};
 
 /// A member object without the end of its `children`: the caller prints them, then `]}`.
@@ -160,7 +162,7 @@ pub fn print_timestamp(microseconds: i64, zone: &str, out: &mut String) {
     two(date.second(), out);
     let micros = date.subsec_nanosecond() / 1_000;
     if micros != 0 {
-        out.push_str(&format!(".{micros:06}"));
+        write!(out, ".{micros:06}").expect("strings take everything");
     }
     out.push_str(zone);
 }

@@ -17,7 +17,7 @@ use crate::{
     },
     http::{
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
-        reply::{self, Reply},
+        reply::{self, Refused, Reply},
         routes::Operation,
         service::Shared,
     },
@@ -27,7 +27,7 @@ use crate::{
 const TEST_MEMBERS: usize = 250;
 
 /// `POST /user/register` and `POST /user/root_user`
-pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, content: &[u8]) -> Result<Reply, Reply> {
+pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
     let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null).map_err(refused)?;
     let engine = shared.engine()?;
     // A root's parent is checked and then not looked at.
@@ -36,7 +36,7 @@ pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, cont
     let key = request_key(&parts.headers, operation, &canonical)?;
     let command = register_command(body.user_id, parent);
     let outcome = submit(engine, operation, command, key).await?;
-    let Outcome::Registered { member } = outcome else { return Err(reply::internal_error()) };
+    let Outcome::Registered { member } = outcome else { return Err(reply::internal_error().into()) };
     Ok(member_reply(engine, member))
 }
 
@@ -60,7 +60,7 @@ fn member_reply(engine: &Engine, member: MemberIx) -> Reply {
 }
 
 /// `POST /bonus/`
-pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<Reply, Reply> {
+pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
     let body = TriggerBody::read(content_type(&parts.headers), content).map_err(refused)?;
     let engine = shared.engine()?;
     let canonical = [&body.source_user_id[..], body.trigger_type.as_bytes()];
@@ -76,20 +76,20 @@ fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
 }
 
 /// `PATCH /bonus/{bonus_id}/mark-paid`
-pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Reply> {
+pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
     let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
     let engine = shared.engine()?;
     let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
     let key = request_key(&parts.headers, Operation::MarkPaid, &[&id])?;
     let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, key).await?;
-    let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error()) };
+    let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error().into()) };
     let mut body = String::with_capacity(320);
     engine.read(|state, _| print_bonus(&|kind, index| engine.row_id(kind, index), state, &state.entry(entry), "Z", &mut body));
     Ok(reply::json(StatusCode::OK, body))
 }
 
 /// `GET /bonus/mark-paid/all`
-pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Reply> {
+pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     let engine = shared.engine()?;
     let key = request_key(&parts.headers, Operation::MarkAllPaid, &[])?;
     // Whoever follows links must not be able to fill the log with commands that do nothing.
@@ -97,7 +97,7 @@ pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Repl
         return Ok(all_paid(0));
     }
     let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, key).await?;
-    let Outcome::AllPaid { entries } = outcome else { return Err(reply::internal_error()) };
+    let Outcome::AllPaid { entries } = outcome else { return Err(reply::internal_error().into()) };
     Ok(all_paid(entries))
 }
 
@@ -107,15 +107,15 @@ fn all_paid(entries: u64) -> Reply {
 }
 
 /// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it wants an empty network.
-pub async fn add_test_data(shared: &Shared) -> Result<Reply, Reply> {
+pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
     if !shared.options.test_data {
-        return Err(not_found());
+        return Err(not_found().into());
     }
     let engine = shared.engine()?;
     // Two at once would both find the network empty.
     let _seeding = shared.seeding.lock().await;
     if !engine.read(|state, _| state.is_empty()) {
-        return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty"));
+        return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty").into());
     }
     let root = ::uuid::Uuid::new_v4().into_bytes();
     submit(engine, Operation::AddTestData, register_command(root, None), None).await?;
@@ -129,20 +129,20 @@ pub async fn add_test_data(shared: &Shared) -> Result<Reply, Reply> {
 }
 
 /// Submits commands side by side, so that they share syncs. The first failure is the answer.
-async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) -> Result<(), Reply> {
+async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
     let mut running = tokio::task::JoinSet::new();
     for command in commands {
         let engine = engine.clone();
         running.spawn(async move { submit(&engine, Operation::AddTestData, command, None).await.map(|_| ()) });
     }
     while let Some(submitted) = running.join_next().await {
-        submitted.unwrap_or_else(|_| Err(reply::internal_error()))?;
+        submitted.unwrap_or_else(|_| Err(reply::internal_error().into()))?;
     }
     Ok(())
 }
 
 /// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
-async fn submit(engine: &Engine, operation: Operation, command: Command, key: Option<RequestKey>) -> Result<Outcome, Reply> {
+async fn submit(engine: &Engine, operation: Operation, command: Command, key: Option<RequestKey>) -> Result<Outcome, Refused> {
     let answer = engine.submit(command, key).await.map_err(not_submitted)?;
     match answer.applied.outcome {
         Outcome::Rejected(rejection) => Err(rejected(operation, rejection)),
@@ -157,11 +157,11 @@ fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
 /// The client's idempotency key, hashed with the operation it is for, and the hash of what it is sent with.
 ///
 /// Both hashes are in the log: neither the names of `scope` nor the order of `content` may ever change.
-fn request_key(headers: &HeaderMap, operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, Reply> {
+fn request_key(headers: &HeaderMap, operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, Refused> {
     let Some(key) = headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) else { return Ok(None) };
     if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
         let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
-        return Err(reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail));
+        return Err(reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail).into());
     }
     let mut scoped = scope(operation).as_bytes().to_vec();
     scoped.push(0);
@@ -201,7 +201,7 @@ mod tests {
     fn key_of(key: &[u8], operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, u16> {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", HeaderValue::from_bytes(key).unwrap());
-        request_key(&headers, operation, content).map_err(|reply| reply.status().as_u16())
+        request_key(&headers, operation, content).map_err(|refused| Reply::from(refused).status().as_u16())
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!((other_content.key, other_content.fingerprint != first.fingerprint), (first.key, true));
         assert_ne!(key_of(b"a", Operation::Register, &[b"x"]).unwrap().unwrap().key, first.key);
         assert_ne!(key_of(b"b", Operation::Trigger, &[b"x"]).unwrap().unwrap().key, first.key);
-        assert_eq!(request_key(&HeaderMap::new(), Operation::Trigger, &[]).map_err(|reply| reply.status()), Ok(None));
+        assert_eq!(request_key(&HeaderMap::new(), Operation::Trigger, &[]).map_err(|refused| Reply::from(refused).status()), Ok(None));
     }
 
     #[test]
