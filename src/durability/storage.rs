@@ -197,8 +197,15 @@ impl StorageFile for DiskFile {
     }
 }
 
-/// The lock goes when the file is closed.
+/// Unlocked explicitly: closing the file would do only once a process that is being started elsewhere in this one has closed its copy.
 #[derive(Debug)]
-struct DiskLock(#[allow(dead_code, reason = "held for its drop")] File);
+struct DiskLock(File);
 
 impl StorageLock for DiskLock {}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // If it fails, closing the file is what is left.
+        let _ = self.0.unlock();
+    }
+}

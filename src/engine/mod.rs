@@ -1,1 +1,342 @@
-//! To be written.
+//! The engine joins rules and bytes: one writer, many readers.
+//!
+//! # What this layer does
+//!
+//! It owns the [`State`] behind a lock, the directory from outside ids to indexes, the log and the snapshots, and holds them in one order. It
+//! decides, once, what is not determined: the time of a command, the keys of a new instance.
+//!
+//! # What it does not know
+//!
+//! No rule of the network (that is `core`), no byte on disk (that is `durability`), no wire format, status code or route (that is `http`), no
+//! configuration file. It does not use serde or axum.
+//!
+//! # The write path
+//!
+//! ```text
+//! submit: check under the read lock -> bounded queue
+//! writer: take all that waits -> stamp -> append -> sync -> apply in slices -> publish -> answer
+//! ```
+//!
+//! `writer.rs` holds the order in one function. There is no timer: a group is what piled up during the last sync. What breaks a rule
+//! against the present state is refused before the log, and its answer names the LSN it was judged at; only races reach the
+//! log, and `State::apply` judges them. Nothing that is not durable is ever applied, so whatever a reader can see has survived a sync.
+//!
+//! The first failed append or sync poisons the writer for good: writes that wait for it answer [`SubmitError::OutcomeUnknown`], later ones
+//! [`SubmitError::ReadOnly`], reads go on. A panic in the writer thread aborts the process: it could only be our bug, in the one
+//! place where going on could show or lose something wrongly.
+//!
+//! Syncing one group while the one before is applied is not done: applying takes a fifth of the time of a sync, and in sequence the outcome
+//! hash that goes with a group is that of everything before it.
+//!
+//! # Threads
+//!
+//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker (`ticker.rs`), which does what must happen
+//! when nothing happens. `lifecycle.rs` starts and ends them.
+//!
+//! # Lock rules
+//!
+//! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and for O(1) to begin and end a frozen
+//!    view. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a waiting writer holds new readers
+//!    back, so readers cannot starve it.
+//! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer that waits between the two would
+//!    stop both; it panics instead), no blocking and no await in it.
+//! 3. Work that grows with the network uses [`Engine::frozen_view`].
+//! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
+//! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub mod limits;
+mod options;
+
+mod open;
+mod writer;
+
+mod directory;
+mod lifecycle;
+mod row_id;
+mod shared;
+mod snapshotter;
+mod ticker;
+
+mod error;
+mod status;
+
+pub use self::{
+    directory::MemberDirectory,
+    error::{OpenError, SnapshotError, SubmitError},
+    open::{Loaded, load},
+    options::{Clock, EngineOptions, PlanChoice, SnapshotPolicy, system_clock},
+    row_id::{RowIds, RowKind},
+    status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
+};
+use self::{
+    lifecycle::Inner,
+    writer::{Job, Write},
+};
+pub use crate::core::{
+    Digest, Entry, Member, NextRank, RankView,
+    command::{
+        Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
+        TriggerBonus,
+    },
+    network_digest,
+    plan::{BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule, RankStep},
+    state::{Directory, State, Verdict},
+    state_digest,
+    types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+};
+pub use crate::durability::{
+    Error as DurabilityError, LogOptions, Retention,
+    storage::{Disk, Storage},
+};
+use crate::metrics::{Metrics, RejectionStage};
+
+/// What a write came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The outcome and its LSN. For a refusal before the log: the LSN of the state it was judged against.
+    pub applied: Applied,
+    pub by: AnsweredBy,
+}
+
+/// How an answer was found. All three are final and durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnsweredBy {
+    /// The command was logged and applied. (If an earlier one of the same key was faster, the outcome and LSN are its.)
+    Log,
+    /// It broke a rule before the log.
+    Admission,
+    /// An earlier command with the same key had done it.
+    Repeat,
+}
+
+/// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, what is queued is still
+/// written, and the threads are joined, without a final snapshot: prefer [`Engine::shutdown`].
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+impl Engine {
+    /// Opens the data directory, or makes it, and starts the threads. Nothing is served before this returns. Blocks for as long as
+    /// loading and replay take.
+    ///
+    /// # Errors
+    /// Damage, a foreign or locked directory, a plan that differs, a replay that differs: see [`OpenError`].
+    pub fn open(mut options: EngineOptions) -> Result<(Self, OpenReport), OpenError> {
+        let parts = open::open(&mut options)?;
+        let report = parts.report.clone();
+        let engine = Self { inner: Inner::start(parts, options)? };
+        engine.refresh_metrics();
+        Ok((engine, report))
+    }
+
+    /// Writes: returns when the command is durable and applied, or was refused by a rule.
+    ///
+    /// Dropping the future does not take the command back.
+    ///
+    /// # Errors
+    /// Only when there is no outcome: see [`SubmitError`].
+    ///
+    /// # Panics
+    /// When a plan in the command was not validated: our bug.
+    pub async fn submit(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
+        let result = match self.admit(command, key) {
+            Ok(Admitted::Answered(answer)) => return Ok(answer),
+            // A writer that is gone without an answer took the write with it.
+            Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
+            Err(error) => Err(error),
+        };
+        self.conclude(result)
+    }
+
+    /// As [`Engine::submit`], for threads that may block. Panics inside an async runtime.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn submit_blocking(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
+        let result = match self.admit(command, key) {
+            Ok(Admitted::Answered(answer)) => return Ok(answer),
+            Ok(Admitted::Queued(reply)) => reply.blocking_recv().unwrap_or(Err(SubmitError::OutcomeUnknown)),
+            Err(error) => Err(error),
+        };
+        self.conclude(result)
+    }
+
+    /// Answers at once what needs no log, queues the rest.
+    fn admit(&self, command: Command, key: Option<RequestKey>) -> Result<Admitted, SubmitError> {
+        let shared = &self.inner.shared;
+        if let Command::PutPlan(plan) = &command {
+            // Logged, an invalid plan would make the log unreadable.
+            assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
+        }
+        if shared.is_stopping() {
+            return Err(SubmitError::Stopping);
+        }
+        if shared.is_poisoned() {
+            return Err(SubmitError::ReadOnly);
+        }
+        let (verdict, lsn) = self.read(|state, directory| (state.check(directory, key, &command), state.lsn()));
+        match verdict {
+            Verdict::Admit => {}
+            Verdict::Reject(reason) => {
+                shared.metrics.writes.rejection(reason, RejectionStage::Admission);
+                let applied = Applied { outcome: Outcome::Rejected(reason), lsn };
+                return Ok(Admitted::Answered(Answer { applied, by: AnsweredBy::Admission }));
+            }
+            Verdict::Repeat(applied) => {
+                // Applied means durable: the sync comes before.
+                shared.metrics.writes.repeats.increment(1);
+                return Ok(Admitted::Answered(Answer { applied, by: AnsweredBy::Repeat }));
+            }
+        }
+        if !writer::fits_the_log(&command, self.inner.command_bytes_max) {
+            return Err(SubmitError::TooLarge);
+        }
+        let (reply, answer) = oneshot::channel();
+        let write = Write { command, key, queued_at: Instant::now(), reply };
+        let queue = self.inner.queue.read();
+        let queue = queue.as_ref().ok_or(SubmitError::Stopping)?;
+        queue.try_send(Job::Write(write)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        Ok(Admitted::Queued(answer))
+    }
+
+    fn conclude(&self, result: Result<Applied, SubmitError>) -> Result<Answer, SubmitError> {
+        match result {
+            Ok(applied) => Ok(Answer { applied, by: AnsweredBy::Log }),
+            Err(error) => {
+                self.inner.shared.metrics.writes.refusal(writer::refusal(error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads, short and bounded: everything `read` sees is of one LSN and durable. Lock rules 1 and 2 above.
+    ///
+    /// # Panics
+    /// Inside a `read` of the same engine, as do `submit` and `frozen_view` there: our bug, and better than a deadlock.
+    pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
+        self.inner.shared.read(read)
+    }
+
+    /// An owned view of everything at one LSN, for work that grows with the network. Blocks while the view is copied (seconds, for ten
+    /// million members), not holding anybody else up: call it from a thread that may block. One view is made at a time; it is shared if
+    /// nothing changed since the last one that is still held.
+    pub fn frozen_view(&self) -> Arc<State> {
+        self.inner.shared.frozen_view()
+    }
+
+    /// Makes a snapshot, or shares the next one if one is running. If nothing changed since the last one, that one is the answer.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub async fn snapshot_now(&self) -> Result<SnapshotInfo, SnapshotError> {
+        let answer = self.inner.desk.request()?;
+        answer.await.unwrap_or(Err(SnapshotError::Stopping))
+    }
+
+    /// As [`Engine::snapshot_now`], for threads that may block. Panics inside an async runtime.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn snapshot_now_blocking(&self) -> Result<SnapshotInfo, SnapshotError> {
+        let answer = self.inner.desk.request()?;
+        answer.blocking_recv().unwrap_or(Err(SnapshotError::Stopping))
+    }
+
+    /// Whether writes are accepted: not stopping, not poisoned. O(1), takes no lock.
+    pub fn ready(&self) -> bool {
+        !self.inner.shared.is_stopping() && !self.inner.shared.is_poisoned()
+    }
+
+    /// Figures of the network, the log, the snapshots. O(1).
+    pub fn status(&self) -> EngineStatus {
+        let shared = &self.inner.shared;
+        let snapshots = self.inner.desk.status();
+        let log = *shared.log.lock();
+        let free = self.inner.queue.read().as_ref().map_or(self.inner.queue_max, mpsc::Sender::capacity);
+        let state = shared.state.read();
+        EngineStatus {
+            ready: self.ready(),
+            stopping: shared.is_stopping(),
+            poisoned: shared.poison.get().cloned(),
+            instance_id: shared.instance_id,
+            network_id: shared.network_id,
+            lsn: shared.marks.get(),
+            time: state.time(),
+            members: state.len(),
+            depth: state.depth(),
+            entries: state.entries(),
+            pending_entries: state.pending(),
+            plan_version: state.plan_version(),
+            queue_depth: self.inner.queue_max - free,
+            queue_capacity: self.inner.queue_max,
+            log,
+            snapshot: snapshots.newest,
+            snapshot_running: snapshots.running,
+            snapshot_failures: snapshots.failures,
+            snapshot_error: snapshots.error,
+            opened: self.inner.opened.clone(),
+        }
+    }
+
+    /// The metrics this engine was opened with.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.shared.metrics
+    }
+
+    /// Sets the gauges that are not kept up to date by the writer (members, ranks, ledger, ages, sizes). Call it before rendering. O(ranks).
+    pub fn refresh_metrics(&self) {
+        let shared = &self.inner.shared;
+        shared.refresh_metrics();
+        let newest = self.inner.desk.status().newest;
+        let age = (shared.clock)().0.saturating_sub(newest.made_at.0).max(0);
+        shared.metrics.snapshots.age_seconds.set(age as f64 / 1e6);
+    }
+
+    /// The UUID of a member's row or a ledger entry. O(1), no lookup.
+    pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
+        self.inner.shared.row_ids.encode(kind, index)
+    }
+
+    /// What a row's UUID names, or `None` if this instance did not make it. The index may be beyond the rows that exist. O(1).
+    pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
+        self.inner.shared.row_ids.decode(uuid)
+    }
+
+    /// The random number that names this data directory.
+    pub fn instance_id(&self) -> [u8; 16] {
+        self.inner.shared.instance_id
+    }
+
+    /// The network's number, as the directory was made with.
+    pub fn network_id(&self) -> u32 {
+        self.inner.shared.network_id
+    }
+
+    /// How opening went.
+    pub fn open_report(&self) -> &OpenReport {
+        &self.inner.opened
+    }
+
+    /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end
+    /// and the directory is free. Reads go on. Blocks: call it from a thread that may. A second call waits for the first and gives the
+    /// same report.
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.inner.shutdown()
+    }
+}
+
+enum Admitted {
+    Answered(Answer),
+    Queued(oneshot::Receiver<Result<Applied, SubmitError>>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! The threads of an engine: how they start, and how they end.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
+
+use super::{
+    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo, limits,
+    shared::{Marks, Shared},
+    snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
+    ticker::{self, TickerStop},
+    writer::{Job, Writer},
+};
+use crate::{core::state::State, durability::Journal};
+
+/// What all clones of an engine are.
+pub(super) struct Inner {
+    pub shared: Arc<Shared>,
+    /// The only strong sender; gone once stopped, so that the writer ends.
+    pub queue: RwLock<Option<mpsc::Sender<Job>>>,
+    pub queue_max: usize,
+    /// The largest command that the log takes.
+    pub command_bytes_max: usize,
+    pub desk: Arc<SnapshotDesk>,
+    ticker: Arc<TickerStop>,
+    threads: Mutex<Threads>,
+    final_snapshot: bool,
+    pub opened: OpenReport,
+}
+
+#[derive(Default)]
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    snapshotter: Option<JoinHandle<()>>,
+    ticker: Option<JoinHandle<()>>,
+    /// What `shutdown` answered.
+    report: Option<ShutdownReport>,
+    /// Keeps others out of the directory until the threads have ended.
+    lock: Option<Box<dyn Any + Send>>,
+}
+
+/// What opening hands to the threads.
+pub(super) struct Parts {
+    pub state: State,
+    pub directory: MemberDirectory,
+    pub journal: Box<dyn Journal>,
+    pub sink: Box<dyn SnapshotSink>,
+    pub newest_snapshot: SnapshotInfo,
+    pub instance_id: [u8; 16],
+    pub network_id: u32,
+    pub row_key: u64,
+    /// Keeps others out of the directory; dropped last.
+    pub lock: Box<dyn Any + Send>,
+    pub report: OpenReport,
+}
+
+impl Inner {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// `Thread` when one cannot be started; those that were are ended.
+    pub fn start(parts: Parts, options: EngineOptions) -> Result<Arc<Self>, OpenError> {
+        let metrics = options.metrics;
+        let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
+        let report = parts.report;
+        metrics.recovery.cuts.absolute(report.cuts.len() as u64);
+        metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
+        metrics.recovery.replayed_commands.set(report.replayed as f64);
+        metrics.recovery.seconds.set(report.duration.as_secs_f64());
+        metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
+        metrics.writes.queue_capacity.set(queue_max as f64);
+
+        let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
+        let shared = Arc::new(Shared {
+            state: RwLock::new(parts.state),
+            directory: parts.directory,
+            marks,
+            poison: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            metrics,
+            clock: options.clock,
+            row_ids: RowIds::new(parts.row_key),
+            instance_id: parts.instance_id,
+            network_id: parts.network_id,
+            log: Mutex::default(),
+            view: Mutex::default(),
+        });
+        let (sender, receiver) = mpsc::channel(queue_max);
+        let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
+        let ticker = Arc::new(TickerStop::default());
+        let command_bytes_max = parts.journal.group_bytes_max();
+        let writer = Writer::new(Arc::clone(&shared), parts.journal, receiver);
+        let snapshotter = Snapshotter {
+            shared: Arc::clone(&shared),
+            desk: Arc::clone(&desk),
+            policy: options.snapshots,
+            sink: parts.sink,
+            queue: sender.downgrade(),
+        };
+        let queue = sender.downgrade();
+        let inner = Arc::new(Self {
+            queue_max,
+            command_bytes_max,
+            ticker: Arc::clone(&ticker),
+            desk,
+            threads: Mutex::default(),
+            final_snapshot: options.snapshots.on_shutdown,
+            opened: report,
+            // The only strong one: when it goes, the writer ends.
+            queue: RwLock::new(Some(sender)),
+            shared: Arc::clone(&shared),
+        });
+        {
+            // If one cannot be started, dropping `inner` ends the others.
+            let mut threads = inner.threads.lock();
+            threads.lock = Some(parts.lock);
+            threads.writer = Some(spawn("upline-writer", move || writer.run())?);
+            threads.snapshotter = Some(spawn("upline-snapshot", move || snapshotter.run())?);
+            threads.ticker = Some(spawn("upline-ticker", move || ticker::run(&shared, &queue, &ticker))?);
+        }
+        Ok(inner)
+    }
+
+    /// See `Engine::shutdown`.
+    pub fn shutdown(&self) -> ShutdownReport {
+        let mut threads = self.threads.lock();
+        if let Some(report) = &threads.report {
+            return report.clone();
+        }
+        self.shared.stopping.store(true, Ordering::Release);
+        let sender = self.queue.read().clone();
+        if let Some(queue) = &sender {
+            drain(queue);
+        }
+        let mut answer = self.final_snapshot.then(|| self.desk.stop_after_final());
+        if answer.is_none() {
+            self.desk.stop();
+        }
+        join(threads.snapshotter.take());
+        let snapshot = answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
+        self.ticker.stop();
+        join(threads.ticker.take());
+        // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written first.
+        drop(sender);
+        self.queue.write().take();
+        join(threads.writer.take());
+        threads.lock = None;
+        let report = ShutdownReport { lsn: self.shared.marks.applied(), snapshot };
+        tracing::info!(lsn = report.lsn, snapshot = matches!(report.snapshot, Some(Ok(_))), "stopped");
+        threads.report = Some(report.clone());
+        report
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.desk.stop();
+        self.ticker.stop();
+        self.queue.get_mut().take();
+        let threads = self.threads.get_mut();
+        join(threads.snapshotter.take());
+        join(threads.ticker.take());
+        join(threads.writer.take());
+    }
+}
+
+/// Waits until everything that is queued now is answered. No tokio call that blocks: those panic inside a runtime, and stopping must not.
+fn drain(queue: &mpsc::Sender<Job>) {
+    let (done, drained) = std::sync::mpsc::sync_channel(1);
+    let mut fence = Job::Fence(done);
+    loop {
+        match queue.try_send(fence) {
+            Ok(()) => break,
+            Err(mpsc::error::TrySendError::Full(job)) => fence = job,
+            Err(mpsc::error::TrySendError::Closed(_)) => return,
+        }
+        std::thread::sleep(limits::DRAIN_RETRY);
+    }
+    // An error means that the writer is gone: nothing is left to wait for.
+    let _ = drained.recv();
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    // The writer aborts on a panic; one of the others is reported by the panic itself.
+    if let Some(thread) = thread
+        && thread.join().is_err()
+    {
+        tracing::error!("a thread of the engine had panicked");
+    }
+}

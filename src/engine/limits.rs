@@ -1,0 +1,63 @@
+//! Every bound of this layer, with its reason.
+
+use std::time::Duration;
+
+/// Writes that may wait for the writer. At the 40,000 signups/s aimed at this is some 200 ms of work: a longer queue would only
+/// turn overload into answers that come after the client gave up.
+pub const QUEUE_MAX: usize = 8_192;
+
+/// The longest queue that may be configured: at some 200 bytes each this is 200 MiB of waiting writes, and far beyond any use.
+pub const QUEUE_LIMIT: usize = 1 << 20;
+
+/// Commands in one group. Larger groups no longer save syncs that matter, and lengthen the wait of whoever comes just after.
+pub const GROUP_COMMANDS_MAX: usize = 4_096;
+
+/// Bytes of commands in one group, estimated: a group is encoded into one buffer, and plans are the only large commands.
+pub const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// Commands applied under one hold of the write lock. Some 256 us at a million signups a second, so that readers wait well under
+/// a millisecond however large the group is.
+pub const APPLY_SLICE_MAX: usize = 256;
+
+/// How long the log must have been silent before a mark frame closes it, so that a sector lost inside the last acknowledged group
+/// can no longer look like a torn tail.
+pub const IDLE_MARK_AFTER: Duration = Duration::from_secs(1);
+
+/// How often the ticker looks at the clock: fine enough for [`IDLE_MARK_AFTER`], and four wake-ups a second cost nothing.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// How often histograms are drained; without it their samples pile up until somebody scrapes.
+pub const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Shards of each directory map. With the default few, one shard's growth stalls everybody for tens of milliseconds at ten million
+/// members; with this many each holds some ten thousand.
+pub const DIRECTORY_SHARDS: usize = 1_024;
+
+/// Rows that go to the snapshot writer at once: some 2 MiB of members, small enough that pacing has something to pace.
+pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
+
+/// While writes come in, the snapshotter rests as long as its last chunk took, but at most this long.
+pub const SNAPSHOT_REST_MAX: Duration = Duration::from_millis(50);
+
+/// How long to wait after a failed snapshot before the next one that nobody asked for: a full disk does not get better by trying.
+pub const SNAPSHOT_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Requests that may wait for one snapshot. They share it, so only their channels cost memory.
+pub const SNAPSHOT_WAITERS_MAX: usize = 1_024;
+
+/// Commands after which a snapshot is made, unless told otherwise: some seconds of replay at most.
+pub const SNAPSHOT_EVERY_COMMANDS: u64 = 1_000_000;
+
+/// Time after which a snapshot is made if anything changed, unless told otherwise.
+pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
+pub const DRAIN_RETRY: Duration = Duration::from_millis(1);
+
+/// Commands between two calls of the progress callback while opening.
+pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
+
+const _: () = assert!(APPLY_SLICE_MAX <= GROUP_COMMANDS_MAX, "a slice is a part of a group");
+const _: () = assert!(GROUP_COMMANDS_MAX <= QUEUE_MAX, "a full group can be waiting");
+const _: () = assert!(QUEUE_MAX <= QUEUE_LIMIT, "the default is within the limit");
+const _: () = assert!(1_024 <= DIRECTORY_SHARDS && DIRECTORY_SHARDS.is_power_of_two(), "dashmap wants a power of two");

@@ -1,0 +1,345 @@
+//! Opening: from a data directory to a state that may be served.
+//!
+//! Durability finds the newest valid snapshot and the commands after it; here they become a state, and two checks make sure that it is the
+//! right one. The state rebuilt from a snapshot must have the digest that the snapshot carries, else the older snapshot and the longer log
+//! are used, loudly. And before each group the rolling hash over all outcomes must be the one that was recorded when the group was
+//! written, else this build applies the log differently than the one that wrote it, and the directory is refused.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
+    lifecycle::Parts,
+    limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX},
+    shared::Marks,
+    snapshotter::{SnapshotSink, Written},
+};
+use crate::{
+    core::{
+        Digest, Restore,
+        command::{Command, Stamped},
+        image::ImageRows,
+        network_digest,
+        state::State,
+        state_digest,
+        types::Timestamp,
+    },
+    durability::{
+        DataDir, Error, Genesis, Group, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
+        storage::Storage,
+    },
+};
+
+type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
+
+/// A network read from its directory, which nothing was changed in: for tools that look.
+pub struct Loaded {
+    pub state: State,
+    pub directory: MemberDirectory,
+    /// Who the directory is.
+    pub instance: Instance,
+    /// The log, as far as it is retained.
+    pub log: LogView,
+    pub report: OpenReport,
+    /// What durability found: files, bytes, damage that did not matter.
+    pub files: Report,
+    /// Keeps others out of the directory for as long as this lives.
+    pub lock: DataDir,
+}
+
+/// Loads a directory without changing anything in it. Blocks for as long as loading and replay take.
+///
+/// # Errors
+/// As [`super::Engine::open`], except that no plan is compared.
+pub fn load(storage: &Arc<dyn Storage>, path: &Path, progress: Progress<'_>) -> Result<Loaded, OpenError> {
+    let started = Instant::now();
+    let opened = DataDir::open_read_only(storage, path)?;
+    let built = build(opened, progress)?;
+    let report = built.report(started, false, Timestamp(i64::MAX));
+    let Built { state, directory, opened: Remains { instance, journal, report: files, directory: lock, .. }, .. } = built;
+    Ok(Loaded { state, directory, instance, log: journal.view(), report, files, lock })
+}
+
+pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
+    let started = Instant::now();
+    let created = DataDir::is_free(&options.storage, &options.data_dir)?;
+    if created {
+        create(options)?;
+    }
+    let opened = DataDir::open(&options.storage, &options.data_dir, options.log)?;
+    let mut silent = |_| {};
+    let progress: Progress<'_> = match &mut options.progress {
+        Some(progress) => progress,
+        None => &mut silent,
+    };
+    let built = build(opened, progress)?;
+    compare_plans(&options.plan, &built.state)?;
+    let report = built.report(started, created, (options.clock)());
+    if !report.clock_behind.is_zero() {
+        tracing::warn!(
+            seconds = report.clock_behind.as_secs_f64(),
+            "the clock is behind the log: log time stands still until it has caught up"
+        );
+    }
+    let Built { state, directory, newest, opened, rejected, .. } = built;
+    let Remains { instance, journal, snapshots, directory: lock, .. } = opened;
+    for (lsn, _) in rejected {
+        // Left where it is, it would count as one of the two that are kept, and the log that is needed instead of it would go.
+        snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
+    }
+    Ok(Parts {
+        state,
+        directory,
+        journal,
+        sink: Box::new(DirectorySink { snapshots, clock: Arc::clone(&options.clock) }),
+        newest_snapshot: newest,
+        instance_id: instance.id.0,
+        network_id: instance.network_id,
+        row_key: instance.row_key,
+        lock: Box::new(lock),
+        report,
+    })
+}
+
+/// Makes a directory with an empty network.
+fn create(options: &EngineOptions) -> Result<(), OpenError> {
+    options.plan.plan.validate().map_err(OpenError::PlanInvalid)?;
+    let genesis = Genesis {
+        id: InstanceId::random(),
+        network_id: options.network_id,
+        row_key: random_key(),
+        code_key: random_key(),
+        created: (options.clock)(),
+    };
+    let state = State::new(options.plan.plan.clone(), genesis.code_key);
+    let creation = DataDir::create(&options.storage, &options.data_dir, &genesis, options.log)?;
+    let mut snapshot = creation.begin_snapshot(&state.image_header())?;
+    for rows in state.image_rows(SNAPSHOT_ROWS_MAX) {
+        snapshot.push(&rows)?;
+    }
+    creation.finish(snapshot, state_digest(&state).0, network_digest(&state).0)?;
+    Ok(())
+}
+
+/// 64 bits of the operating system's randomness, by way of version-4 UUIDs.
+fn random_key() -> u64 {
+    xxh3_64(&[uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat())
+}
+
+/// An explicit choice must be what is there. Compared after replay: plan changes are in the log.
+fn compare_plans(choice: &PlanChoice, state: &State) -> Result<(), OpenError> {
+    let present = state.plan();
+    let plan_differs = choice.plan_is_explicit && choice.plan != **present;
+    let width_differs = choice.width_is_explicit && choice.plan.placement.width != present.placement.width;
+    if plan_differs || width_differs {
+        return Err(OpenError::PlanDiffers {
+            wanted: Box::new(choice.plan.clone()),
+            present: Box::new((**present).clone()),
+            version: state.plan_version(),
+        });
+    }
+    Ok(())
+}
+
+/// What is left of an opened directory when snapshot and tail are used up.
+struct Remains {
+    instance: Instance,
+    journal: Box<dyn crate::durability::Journal>,
+    snapshots: SnapshotStore,
+    report: Report,
+    directory: DataDir,
+}
+
+struct Built {
+    state: State,
+    directory: MemberDirectory,
+    /// The snapshot that was used.
+    newest: SnapshotInfo,
+    replayed: u64,
+    /// Snapshots that durability found good but whose digest was not that of what they hold.
+    rejected: Vec<(u64, String)>,
+    opened: Remains,
+}
+
+/// From snapshot and log to the state.
+fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
+    let Opened { instance, mut snapshot, mut tail, journal, snapshots, report, directory: lock } = opened;
+    let mut rejected = Vec::new();
+    let (mut state, mut directory, newest) = loop {
+        let lsn = snapshot.header().lsn;
+        match restore(snapshot, instance.created, progress) {
+            Ok(restored) => break restored,
+            Err(error) if is_damage(&error) => {
+                let Some(older) = older_snapshot(&snapshots, lsn)? else { return Err(error) };
+                tracing::error!(%error, lsn, "this snapshot is not used: falling back to an older one and the longer log");
+                rejected.push((lsn, error.to_string()));
+                tail = journal.read_from(older.header().lsn + 1)?;
+                snapshot = older;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let replayed = replay(&mut state, &mut directory, &mut tail, progress)?;
+    let opened = Remains { instance, journal, snapshots, report, directory: lock };
+    Ok(Built { state, directory, newest, replayed, rejected, opened })
+}
+
+impl Built {
+    fn report(&self, started: Instant, created: bool, now: Timestamp) -> OpenReport {
+        let files = &self.opened.report;
+        let torn = files.torn.iter().map(|torn| {
+            format!(
+                "{} at byte {}: {} bytes from LSN {} on were never acknowledged",
+                torn.file.display(),
+                torn.offset,
+                torn.bytes,
+                torn.lsn
+            )
+        });
+        let rejected = self.rejected.iter().map(|(_, why)| why.clone());
+        let behind = self.state.time().0.saturating_sub(now.0);
+        OpenReport {
+            created,
+            members: self.state.len(),
+            lsn: self.state.lsn(),
+            snapshot_lsn: self.newest.lsn,
+            replayed: self.replayed,
+            duration: started.elapsed(),
+            cuts: torn.collect(),
+            fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(rejected).collect(),
+            clock_behind: std::time::Duration::from_micros(u64::try_from(behind).unwrap_or(0)),
+        }
+    }
+}
+
+/// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.
+fn is_damage(error: &OpenError) -> bool {
+    matches!(error, OpenError::Image { .. } | OpenError::Digest { .. } | OpenError::Data(Error::Damaged(_)))
+}
+
+/// The newest snapshot below `lsn`.
+fn older_snapshot(snapshots: &SnapshotStore, lsn: u64) -> Result<Option<SnapshotReader>, OpenError> {
+    let older = snapshots.list()?.into_iter().rfind(|kept| *kept < lsn);
+    Ok(older.map(|lsn| snapshots.open(lsn)).transpose()?)
+}
+
+/// Builds the state of a snapshot, and compares it with what the snapshot was made from.
+fn restore(
+    mut snapshot: SnapshotReader,
+    created: Timestamp,
+    progress: Progress<'_>,
+) -> Result<(State, MemberDirectory, SnapshotInfo), OpenError> {
+    let header = snapshot.header().clone();
+    let (lsn, manifest) = (header.lsn, *snapshot.manifest());
+    let broken = |reason| OpenError::Image { lsn, reason };
+    let newest = SnapshotInfo {
+        lsn,
+        members: header.members,
+        bytes: snapshot.bytes(),
+        duration: std::time::Duration::ZERO,
+        made_at: header.time.max(created),
+        state_digest: Digest(manifest.state_digest),
+        network_digest: Digest(manifest.network_digest),
+    };
+    let rows_total = [header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from).iter().sum();
+    let mut rows_read = 0;
+    let mut directory = MemberDirectory::with_capacity(header.members as usize, header.codes as usize);
+    let mut restore = Restore::new(header).map_err(broken)?;
+    while let Some(rows) = snapshot.next_rows()? {
+        rows_read += rows_in(&rows);
+        restore.push(&mut directory, rows).map_err(broken)?;
+        progress(OpenProgress::Loading { rows: rows_read, rows_total });
+    }
+    progress(OpenProgress::Checking);
+    let state = restore.finish().map_err(broken)?;
+    let rebuilt = state_digest(&state);
+    if rebuilt != newest.state_digest {
+        return Err(OpenError::Digest { lsn, stored: newest.state_digest, rebuilt });
+    }
+    Ok((state, directory, newest))
+}
+
+fn rows_in(rows: &ImageRows) -> u64 {
+    let rows = match rows {
+        ImageRows::Members(rows) => rows.len(),
+        ImageRows::Codes(rows) => rows.len(),
+        ImageRows::Triggers(rows) => rows.len(),
+        ImageRows::Entries(rows) => rows.len(),
+        ImageRows::Keys(rows) => rows.len(),
+    };
+    rows as u64
+}
+
+/// Applies the commands after the snapshot. Returns how many.
+fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupReader, progress: Progress<'_>) -> Result<u64, OpenError> {
+    let mut replayed = 0;
+    let mut group = Group::default();
+    while tail.next_into(&mut group)? {
+        let computed = state.outcome_hash();
+        if let Some(recorded) = group.outcome_hash_before
+            && recorded != computed
+        {
+            return Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed });
+        }
+        for stamped in &group.commands {
+            check_replayable(state, stamped)?;
+            state.apply(directory, stamped);
+            replayed += 1;
+            if replayed % PROGRESS_EVERY_COMMANDS == 0 {
+                progress(OpenProgress::Replaying { commands: replayed });
+            }
+        }
+    }
+    progress(OpenProgress::Replaying { commands: replayed });
+    Ok(replayed)
+}
+
+/// What `apply` relies on, as an error instead of a panic: the log is input here.
+fn check_replayable(state: &State, stamped: &Stamped) -> Result<(), OpenError> {
+    if stamped.lsn != state.lsn() + 1 {
+        return Err(OpenError::Gap { expected: state.lsn() + 1, found: stamped.lsn });
+    }
+    let refuse = |reason: String| Err(OpenError::Replay { lsn: stamped.lsn, reason });
+    if stamped.time < state.time() {
+        return refuse("its time lies before that of the command before".into());
+    }
+    if let Command::PutPlan(plan) = &stamped.command
+        && let Err(errors) = plan.validate()
+    {
+        return refuse(format!("its plan is not valid: {}: {}", errors[0].field, errors[0].reason));
+    }
+    Ok(())
+}
+
+/// Snapshots into the data directory.
+struct DirectorySink {
+    snapshots: SnapshotStore,
+    clock: super::Clock,
+}
+
+impl SnapshotSink for DirectorySink {
+    fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
+        let text = |error: Error| error.to_string();
+        let (state_digest, network_digest) = (state_digest(view), network_digest(view));
+        let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
+        for rows in view.image_rows(SNAPSHOT_ROWS_MAX) {
+            if !rest() {
+                return Err("given up".into());
+            }
+            snapshot.push(&rows).map_err(text)?;
+        }
+        let published = snapshot.publish(marks.get().durable, state_digest.0, network_digest.0).map_err(text)?;
+        let info = SnapshotInfo {
+            lsn: published.lsn,
+            members: view.len(),
+            bytes: published.bytes,
+            duration: std::time::Duration::ZERO,
+            made_at: (self.clock)(),
+            state_digest,
+            network_digest,
+        };
+        Ok(Written { info, retire_up_to: published.oldest_kept_lsn })
+    }
+}

@@ -1,0 +1,88 @@
+//! What an engine is opened with.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{OpenProgress, limits};
+use crate::{
+    core::{plan::Plan, types::Timestamp},
+    durability::{
+        LogOptions,
+        storage::{Disk, Storage},
+    },
+    metrics::Metrics,
+};
+
+/// The clock that commands are stamped with. Only the writer asks it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What opening needs to know.
+pub struct EngineOptions {
+    pub data_dir: PathBuf,
+    pub plan: PlanChoice,
+    /// Written into a new directory; an existing one keeps its own.
+    pub network_id: u32,
+    pub snapshots: SnapshotPolicy,
+    /// Segment size and retention of the log.
+    pub log: LogOptions,
+    /// The disk, or what a test puts in its place.
+    pub storage: Arc<dyn Storage>,
+    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit` answers `Overloaded`.
+    pub queue_max: usize,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// Called now and then while opening, from the opening thread.
+    pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
+}
+
+impl EngineOptions {
+    /// What must be chosen; the rest is as most want it.
+    pub fn new(data_dir: PathBuf, plan: PlanChoice, metrics: Arc<Metrics>) -> Self {
+        Self {
+            data_dir,
+            plan,
+            network_id: 1,
+            snapshots: SnapshotPolicy::default(),
+            log: LogOptions::default(),
+            storage: Disk::shared(),
+            queue_max: limits::QUEUE_MAX,
+            metrics,
+            clock: system_clock(),
+            progress: None,
+        }
+    }
+}
+
+/// The plan for a new directory, and what of it an existing directory must agree with.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PlanChoice {
+    pub plan: Plan,
+    /// Somebody asked for this plan: a directory with another one is refused.
+    pub plan_is_explicit: bool,
+    /// Somebody asked for this width: a directory with another one is refused.
+    pub width_is_explicit: bool,
+}
+
+/// When snapshots are made beside those on demand. Nothing is written when nothing changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotPolicy {
+    /// After so many commands; `None`: not by count.
+    pub every_commands: Option<u64>,
+    /// After so much time; `None`: not by time.
+    pub every: Option<Duration>,
+    /// When the engine is shut down.
+    pub on_shutdown: bool,
+}
+
+impl Default for SnapshotPolicy {
+    fn default() -> Self {
+        Self { every_commands: Some(limits::SNAPSHOT_EVERY_COMMANDS), every: Some(limits::SNAPSHOT_EVERY), on_shutdown: true }
+    }
+}
+
+/// The system's clock, in microseconds UTC.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    })
+}

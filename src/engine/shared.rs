@@ -1,0 +1,222 @@
+//! What all threads of an engine share: the state under its lock, the directory, how far the protocol has come, and whether the log failed.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Clock, MemberDirectory, Watermarks, limits, row_id::RowIds, status::LogFigures};
+use crate::{
+    core::state::{CopyProgress, FrozenCopy, State},
+    metrics::Metrics,
+};
+
+pub(super) struct Shared {
+    pub state: RwLock<State>,
+    pub directory: MemberDirectory,
+    pub marks: Marks,
+    /// Why the log failed, once it has.
+    pub poison: OnceLock<String>,
+    /// Set first when stopping: from then on no write is accepted.
+    pub stopping: AtomicBool,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub row_ids: RowIds,
+    pub instance_id: [u8; 16],
+    pub network_id: u32,
+    /// Written by the writer after each group, read by `status`.
+    pub log: Mutex<LogFigures>,
+    /// One view is made at a time; the last one is kept as long as somebody else does.
+    pub view: Mutex<Weak<State>>,
+}
+
+/// [`Watermarks`] as the threads move them. Each only rises.
+pub(super) struct Marks {
+    snapshot: AtomicU64,
+    applied: AtomicU64,
+    durable: AtomicU64,
+    admitted: AtomicU64,
+}
+
+impl Marks {
+    /// Right after opening: everything found is durable and applied.
+    pub fn opened(snapshot: u64, applied: u64) -> Self {
+        let marks = Self {
+            snapshot: AtomicU64::new(snapshot),
+            applied: AtomicU64::new(applied),
+            durable: AtomicU64::new(applied),
+            admitted: AtomicU64::new(applied),
+        };
+        marks.get().validate();
+        marks
+    }
+
+    /// All four. They are read from the lowest up, so that the chain holds in what is returned even while they move.
+    pub fn get(&self) -> Watermarks {
+        let snapshot = self.snapshot.load(Ordering::Acquire);
+        let applied = self.applied.load(Ordering::Acquire);
+        let durable = self.durable.load(Ordering::Acquire);
+        let admitted = self.admitted.load(Ordering::Acquire);
+        Watermarks { snapshot, applied, durable, admitted }
+    }
+
+    pub fn admit(&self, lsn: u64) {
+        self.admitted.store(lsn, Ordering::Release);
+    }
+
+    pub fn make_durable(&self, lsn: u64) {
+        self.durable.store(lsn, Ordering::Release);
+    }
+
+    pub fn apply(&self, lsn: u64) {
+        self.applied.store(lsn, Ordering::Release);
+    }
+
+    pub fn snapshot(&self, lsn: u64) {
+        self.snapshot.store(lsn, Ordering::Release);
+    }
+
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+}
+
+thread_local! {
+    /// Which engine's state this thread is reading, by address; 0 for none.
+    static READING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Says that this thread is reading, until it is dropped.
+struct Reading {
+    before: usize,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.set(self.before);
+    }
+}
+
+impl Shared {
+    /// See `Engine::read`.
+    ///
+    /// # Panics
+    /// Inside a read of the same engine: with a writer waiting between the two, both would wait for ever.
+    pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
+        self.assert_not_reading();
+        let _reading = Reading { before: READING.replace(self.address()) };
+        let state = self.state.read();
+        read(&state, &self.directory)
+    }
+
+    fn assert_not_reading(&self) {
+        assert_ne!(READING.get(), self.address(), "no read, submit or view inside a read (lock rule 2)");
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    pub fn is_poisoned(&self) -> bool {
+        self.poison.get().is_some()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// An owned copy of the state at one LSN, made in short steps beside the writer. See `Engine::frozen_view`.
+    pub fn frozen_view(&self) -> Arc<State> {
+        self.assert_not_reading();
+        let mut last = self.view.lock();
+        if let Some(view) = last.upgrade()
+            && view.lsn() == self.state.read().lsn()
+        {
+            return view;
+        }
+        // A plan change may take the view away while it is copied; the next try sees the network under the new plan.
+        let view = loop {
+            if let Some(view) = self.copy_view() {
+                break Arc::new(view);
+            }
+        };
+        *last = Arc::downgrade(&view);
+        view
+    }
+
+    fn copy_view(&self) -> Option<State> {
+        self.state.write().freeze();
+        // Ends the view however the copying ends: a view left on would slow every write down for good.
+        let _thaw = Thaw(&self.state);
+        let mut copy = FrozenCopy::default();
+        loop {
+            let progress = self.state.read().copy_frozen(&mut copy);
+            match progress {
+                CopyProgress::More => {}
+                CopyProgress::Complete => return Some(copy.into_state()),
+                CopyProgress::Lost => return None,
+            }
+        }
+    }
+
+    /// Sets the gauges that nobody keeps up to date otherwise.
+    pub fn refresh_metrics(&self) {
+        let network = &self.metrics.network;
+        let ranks: Vec<u64> = {
+            let state = self.state.read();
+            network.members.set(f64::from(state.len()));
+            network.depth.set(f64::from(state.depth()));
+            network.ledger_entries.set(state.entries() as f64);
+            network.ledger_pending.set(state.pending() as f64);
+            network.plan_version.set(f64::from(state.plan_version()));
+            let age = (self.clock)().0.saturating_sub(state.time().0).max(0);
+            self.metrics.log.age_seconds.set(if state.lsn() == 0 { 0.0 } else { age as f64 / 1e6 });
+            state.rank_distribution().to_vec()
+        };
+        network.set_ranks(&ranks);
+        let marks = self.marks.get();
+        let log = &self.metrics.log;
+        for (gauge, lsn) in [
+            (&log.admitted_lsn, marks.admitted),
+            (&log.durable_lsn, marks.durable),
+            (&log.applied_lsn, marks.applied),
+            (&log.snapshot_lsn, marks.snapshot),
+        ] {
+            gauge.set(lsn as f64);
+        }
+        let figures = *self.log.lock();
+        log.bytes.set(figures.bytes as f64);
+        log.segments.set(figures.segments as f64);
+        let writes = &self.metrics.writes;
+        writes.poisoned.set(f64::from(u8::from(self.is_poisoned())));
+        writes.ready.set(f64::from(u8::from(!self.is_poisoned() && !self.is_stopping())));
+    }
+}
+
+struct Thaw<'a>(&'a RwLock<State>);
+
+impl Drop for Thaw<'_> {
+    fn drop(&mut self) {
+        self.0.write().thaw();
+    }
+}
+
+/// Ends the process when the thread that holds it panics: for the writer, where only our own bug can panic, and where going on could
+/// show or lose something wrongly. The panic itself was printed before.
+pub(super) struct AbortOnPanic(pub &'static str);
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(thread = self.0, "panic in a thread that must not panic: the process ends, the log is the truth");
+            std::process::abort();
+        }
+    }
+}
+
+const _: () = assert!(limits::APPLY_SLICE_MAX <= 256, "the longest hold of the write lock is promised in the layer's documentation");

@@ -1,0 +1,292 @@
+//! The snapshotter: one thread that writes snapshots beside the running engine.
+//!
+//! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands the rows to durability chunk by
+//! chunk, resting between chunks while writes come in; publishes; and lets the writer retire the log that no kept snapshot needs.
+//! One snapshot is made at a time. Requests that come while one runs share the next, since the running one may lack what they want kept.
+//! A failure is counted, logged, reported in the status and to whoever asked; it never stops a signup.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    SnapshotError, SnapshotInfo, SnapshotPolicy,
+    limits::{SNAPSHOT_REST_MAX, SNAPSHOT_RETRY_AFTER, SNAPSHOT_WAITERS_MAX, TICK},
+    shared::{Marks, Shared},
+    writer::Job,
+};
+use crate::core::state::State;
+
+type Reply = oneshot::Sender<Result<SnapshotInfo, SnapshotError>>;
+
+/// Writes a state as a snapshot; the directory's way of doing it, or a test's.
+pub(super) trait SnapshotSink: Send {
+    /// Writes and publishes a snapshot of `view`. `rest` is called between chunks and may sleep; when it says `false`, the snapshot
+    /// is given up. Returns the snapshot and the LSN up to which the log is not needed any more.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String>;
+}
+
+/// A snapshot that was published.
+pub(super) struct Written {
+    pub info: SnapshotInfo,
+    /// The older kept snapshot holds everything up to here.
+    pub retire_up_to: u64,
+}
+
+/// What others tell the snapshotter, and what it tells them.
+pub(super) struct SnapshotDesk {
+    desk: Mutex<Desk>,
+    changed: Condvar,
+}
+
+struct Desk {
+    waiters: Vec<Reply>,
+    stop: Option<Stop>,
+    running: bool,
+    newest: SnapshotInfo,
+    failures: u64,
+    error: Option<String>,
+}
+
+/// How the snapshotter is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    /// A running snapshot is given up.
+    Now,
+    /// A running snapshot is finished without resting, then one more is made if anything changed since.
+    AfterFinal,
+}
+
+/// What `status` wants to know.
+pub(super) struct SnapshotStatus {
+    pub running: bool,
+    pub newest: SnapshotInfo,
+    pub failures: u64,
+    pub error: Option<String>,
+}
+
+impl SnapshotDesk {
+    pub fn new(newest: SnapshotInfo) -> Self {
+        let desk = Desk { waiters: Vec::new(), stop: None, running: false, newest, failures: 0, error: None };
+        Self { desk: Mutex::new(desk), changed: Condvar::new() }
+    }
+
+    /// Asks for a snapshot that begins after this call.
+    pub fn request(&self) -> Result<oneshot::Receiver<Result<SnapshotInfo, SnapshotError>>, SnapshotError> {
+        let mut desk = self.desk.lock();
+        if desk.stop.is_some() {
+            return Err(SnapshotError::Stopping);
+        }
+        if desk.waiters.len() == SNAPSHOT_WAITERS_MAX {
+            return Err(SnapshotError::Overloaded);
+        }
+        let (reply, answer) = oneshot::channel();
+        desk.waiters.push(reply);
+        self.changed.notify_all();
+        Ok(answer)
+    }
+
+    /// Ends the snapshotter; a running snapshot is given up.
+    pub fn stop(&self) {
+        self.desk.lock().stop = Some(Stop::Now);
+        self.changed.notify_all();
+    }
+
+    /// Ends the snapshotter after one more snapshot, which holds at least what is applied now.
+    pub fn stop_after_final(&self) -> oneshot::Receiver<Result<SnapshotInfo, SnapshotError>> {
+        let (reply, answer) = oneshot::channel();
+        let mut desk = self.desk.lock();
+        desk.stop = Some(Stop::AfterFinal);
+        desk.waiters.push(reply);
+        self.changed.notify_all();
+        answer
+    }
+
+    pub fn status(&self) -> SnapshotStatus {
+        let desk = self.desk.lock();
+        SnapshotStatus { running: desk.running, newest: desk.newest.clone(), failures: desk.failures, error: desk.error.clone() }
+    }
+
+    fn stopping(&self) -> Option<Stop> {
+        self.desk.lock().stop
+    }
+}
+
+pub(super) struct Snapshotter {
+    pub shared: Arc<Shared>,
+    pub desk: Arc<SnapshotDesk>,
+    pub policy: SnapshotPolicy,
+    pub sink: Box<dyn SnapshotSink>,
+    /// Weak: the snapshotter does not keep the writer alive.
+    pub queue: mpsc::WeakSender<Job>,
+}
+
+impl Snapshotter {
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        let mut last_try = Instant::now();
+        loop {
+            let waiters = match self.wait_for_work(last_try) {
+                Work::Snapshot(waiters) => waiters,
+                Work::End => break,
+            };
+            let stop = self.desk.stopping();
+            let result = self.snapshot();
+            last_try = Instant::now();
+            for waiter in waiters {
+                let _ = waiter.send(result.clone());
+            }
+            if stop.is_some() {
+                break;
+            }
+        }
+        let mut desk = self.desk.desk.lock();
+        for waiter in desk.waiters.drain(..) {
+            let _ = waiter.send(Err(SnapshotError::Stopping));
+        }
+    }
+
+    /// Sleeps until a snapshot is due or asked for. When stopping, one more is made unless it shall end now.
+    fn wait_for_work(&self, last_try: Instant) -> Work {
+        let mut desk = self.desk.desk.lock();
+        loop {
+            match desk.stop {
+                Some(Stop::Now) => return Work::End,
+                Some(Stop::AfterFinal) => break,
+                None => {}
+            }
+            let pause = if desk.error.is_some() { SNAPSHOT_RETRY_AFTER } else { Duration::ZERO };
+            let since_try = last_try.elapsed();
+            if !desk.waiters.is_empty() || pause <= since_try && self.is_due(desk.newest.lsn, since_try) {
+                break;
+            }
+            self.changed_or_tick(&mut desk);
+        }
+        desk.running = true;
+        Work::Snapshot(std::mem::take(&mut desk.waiters))
+    }
+
+    fn changed_or_tick(&self, desk: &mut parking_lot::MutexGuard<'_, Desk>) {
+        self.desk.changed.wait_for(desk, TICK);
+    }
+
+    /// Whether the policy wants a snapshot now. Never when nothing changed.
+    fn is_due(&self, newest: u64, since_last: Duration) -> bool {
+        let commands = self.shared.marks.applied() - newest;
+        let by_count = self.policy.every_commands.is_some_and(|every| every <= commands);
+        let by_time = self.policy.every.is_some_and(|every| every <= since_last);
+        commands != 0 && (by_count || by_time) && !self.shared.is_poisoned()
+    }
+
+    /// Makes one snapshot and keeps the books about it.
+    fn snapshot(&mut self) -> Result<SnapshotInfo, SnapshotError> {
+        let started = Instant::now();
+        // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on the way out.
+        let result = catch_unwind(AssertUnwindSafe(|| self.write())).unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
+        let metrics = &self.shared.metrics.snapshots;
+        let mut desk = self.desk.desk.lock();
+        desk.running = false;
+        match result {
+            Ok((mut info, fresh)) => {
+                if fresh {
+                    info.duration = started.elapsed();
+                    metrics.made.increment(1);
+                    metrics.duration_seconds.record(info.duration.as_secs_f64());
+                    metrics.bytes.set(info.bytes as f64);
+                    tracing::info!(
+                        lsn = info.lsn,
+                        members = info.members,
+                        bytes = info.bytes,
+                        seconds = info.duration.as_secs_f64(),
+                        "snapshot"
+                    );
+                }
+                desk.newest = info.clone();
+                desk.error = None;
+                Ok(info)
+            }
+            Err(error) => {
+                // Being told to stop in the middle is no failure of the snapshot, and a poisoned writer was reported when it was.
+                if matches!(error, SnapshotError::Failed(_)) {
+                    metrics.failures.increment(1);
+                    desk.failures += 1;
+                    desk.error = Some(error.to_string());
+                    tracing::error!(%error, "no snapshot; signups go on");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The snapshot, and whether it was made now: if nothing changed, the last one is as good.
+    fn write(&mut self) -> Result<(SnapshotInfo, bool), SnapshotError> {
+        if self.shared.is_poisoned() {
+            return Err(SnapshotError::ReadOnly);
+        }
+        let newest = self.desk.desk.lock().newest.clone();
+        if newest.lsn == self.shared.marks.applied() {
+            return Ok((newest, false));
+        }
+        let view = self.shared.frozen_view();
+        let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
+        let written = self.sink.write(&view, &self.shared.marks, &mut || pace.rest());
+        drop(view);
+        let written = match written {
+            Err(_) if pace.given_up => return Err(SnapshotError::Stopping),
+            written => written.map_err(SnapshotError::Failed)?,
+        };
+        self.shared.marks.snapshot(written.info.lsn);
+        self.shared.marks.get().validate();
+        // If the queue is full the next snapshot retires the more.
+        if let Some(queue) = self.queue.upgrade() {
+            let _ = queue.try_send(Job::Retire { up_to: written.retire_up_to });
+        }
+        Ok((written.info, true))
+    }
+}
+
+enum Work {
+    Snapshot(Vec<Reply>),
+    End,
+}
+
+/// Rests between chunks while writes come in: as long as the last chunk took, within a bound. So signups get at least half of the disk and of a
+/// core, and an idle engine writes at full speed.
+struct Pace {
+    shared: Arc<Shared>,
+    desk: Arc<SnapshotDesk>,
+    lsn: u64,
+    chunk_began: Instant,
+    given_up: bool,
+}
+
+impl Pace {
+    fn new(shared: Arc<Shared>, desk: Arc<SnapshotDesk>) -> Self {
+        let lsn = shared.marks.applied();
+        Self { shared, desk, lsn, chunk_began: Instant::now(), given_up: false }
+    }
+
+    /// False when the snapshot shall be given up.
+    fn rest(&mut self) -> bool {
+        let stop = self.desk.stopping();
+        if stop == Some(Stop::Now) {
+            self.given_up = true;
+            return false;
+        }
+        let lsn = self.shared.marks.applied();
+        if lsn != self.lsn && stop.is_none() {
+            std::thread::sleep(self.chunk_began.elapsed().min(SNAPSHOT_REST_MAX));
+        }
+        self.lsn = lsn;
+        self.chunk_began = Instant::now();
+        true
+    }
+}

@@ -1,0 +1,143 @@
+//! What the engine tells about itself, as plain data.
+
+use std::time::Duration;
+
+use crate::core::{Digest, types::Timestamp};
+
+/// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group apart.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EngineStatus {
+    /// Writes are accepted: not stopping, not poisoned.
+    pub ready: bool,
+    pub stopping: bool,
+    /// Why the writer is poisoned, if it is: reads go on, writes need a restart.
+    pub poisoned: Option<String>,
+    pub instance_id: [u8; 16],
+    pub network_id: u32,
+    pub lsn: Watermarks,
+    /// Log time of the newest applied command.
+    pub time: Timestamp,
+    pub members: u32,
+    pub depth: u32,
+    pub entries: u64,
+    pub pending_entries: u64,
+    pub plan_version: u32,
+    pub queue_depth: usize,
+    pub queue_capacity: usize,
+    pub log: LogFigures,
+    /// The newest valid snapshot.
+    pub snapshot: SnapshotInfo,
+    pub snapshot_running: bool,
+    pub snapshot_failures: u64,
+    /// Why the newest try failed, if it did.
+    pub snapshot_error: Option<String>,
+    pub opened: OpenReport,
+}
+
+/// The protocol as one chain: `snapshot <= applied <= durable <= admitted`, always.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Watermarks {
+    /// The newest published snapshot holds everything up to here.
+    pub snapshot: u64,
+    /// Readers see everything up to here.
+    pub applied: u64,
+    /// Everything up to here survived a sync.
+    pub durable: u64,
+    /// Everything up to here was given to the log.
+    pub admitted: u64,
+}
+
+impl Watermarks {
+    /// Checks the chain. O(1).
+    ///
+    /// # Panics
+    /// When a link is broken: something was shown that is not durable, or worse.
+    pub fn validate(&self) {
+        assert!(self.snapshot <= self.applied, "a snapshot never runs ahead of what is applied: {self:?}");
+        assert!(self.applied <= self.durable, "nothing is applied that is not durable: {self:?}");
+        assert!(self.durable <= self.admitted, "nothing is durable that was not admitted: {self:?}");
+    }
+}
+
+/// Size of the live log.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LogFigures {
+    /// Bytes of all live segments, pre-zeroed space included.
+    pub bytes: u64,
+    pub segments: u64,
+}
+
+/// A published snapshot.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SnapshotInfo {
+    pub lsn: u64,
+    pub members: u32,
+    pub bytes: u64,
+    /// How long it took; zero for the one found when opening.
+    pub duration: Duration,
+    /// Wall-clock time of its publication; for the one found when opening, the log time of its LSN.
+    pub made_at: Timestamp,
+    pub state_digest: Digest,
+    pub network_digest: Digest,
+}
+
+/// How opening went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OpenReport {
+    /// The directory did not exist and was made.
+    pub created: bool,
+    pub members: u32,
+    /// The newest LSN, of the snapshot and the tail together.
+    pub lsn: u64,
+    /// LSN of the snapshot that was loaded.
+    pub snapshot_lsn: u64,
+    /// Commands applied from the log.
+    pub replayed: u64,
+    pub duration: Duration,
+    /// Torn tails that were cut, each with place and size. Nothing in them was ever acknowledged.
+    pub cuts: Vec<String>,
+    /// Snapshots that failed their checks, and why.
+    pub fallbacks: Vec<String>,
+    /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has caught up.
+    pub clock_behind: Duration,
+}
+
+/// How far opening has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenProgress {
+    /// Rows of the snapshot were read.
+    Loading { rows: u64, rows_total: u64 },
+    /// What is derived from the rows is being computed and compared with the digest.
+    Checking,
+    /// Commands of the log were applied.
+    Replaying { commands: u64 },
+}
+
+/// How the engine stopped.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ShutdownReport {
+    /// The newest applied LSN.
+    pub lsn: u64,
+    /// The final snapshot, or why there is none; `None` if the policy wants none. Without one the next start replays the log.
+    pub snapshot: Option<Result<SnapshotInfo, super::SnapshotError>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_is_checked_link_by_link() {
+        let good = Watermarks { snapshot: 1, applied: 2, durable: 2, admitted: 3 };
+        good.validate();
+        // what is wrong, the chain
+        let table = [
+            ("snapshot", Watermarks { snapshot: 3, ..good }),
+            ("applied", Watermarks { applied: 3, ..good }),
+            ("durable", Watermarks { durable: 4, ..good }),
+        ];
+        for (link, broken) in table {
+            assert!(std::panic::catch_unwind(|| broken.validate()).is_err(), "{link}");
+        }
+    }
+}

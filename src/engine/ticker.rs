@@ -1,0 +1,106 @@
+//! The ticker: what must happen when nothing happens.
+//!
+//! It asks the writer for a mark frame after an idle moment, and drains the histograms. It never touches the state or the log.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::mpsc;
+
+use super::{
+    limits::{IDLE_MARK_AFTER, METRICS_UPKEEP_EVERY, TICK},
+    shared::Shared,
+    writer::Job,
+};
+
+/// Tells the ticker to end.
+#[derive(Default)]
+pub(super) struct TickerStop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl TickerStop {
+    pub fn stop(&self) {
+        *self.stopped.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps; true when it is time to end.
+    fn wait(&self, duration: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, duration);
+        }
+        *stopped
+    }
+}
+
+/// Runs until stopped. `queue` is weak: the ticker does not keep the writer alive.
+pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &TickerStop) {
+    let mut idle = Idle::new(shared.marks.applied(), Instant::now());
+    let mut upkeep_at = Instant::now() + METRICS_UPKEEP_EVERY;
+    while !stop.wait(TICK) {
+        let now = Instant::now();
+        if idle.mark_is_due(shared.marks.applied(), now) {
+            // A full queue is not idle; then the mark comes after the next idle moment.
+            let asked = queue.upgrade().is_some_and(|queue| queue.try_send(Job::Mark).is_ok());
+            if asked {
+                idle.marked();
+            }
+        }
+        if upkeep_at <= now {
+            shared.metrics.upkeep();
+            upkeep_at = now + METRICS_UPKEEP_EVERY;
+        }
+    }
+    shared.metrics.upkeep();
+}
+
+/// Since when nothing was written, and whether that was marked.
+struct Idle {
+    lsn: u64,
+    since: Instant,
+    marked: bool,
+}
+
+impl Idle {
+    fn new(lsn: u64, now: Instant) -> Self {
+        Self { lsn, since: now, marked: false }
+    }
+
+    fn mark_is_due(&mut self, lsn: u64, now: Instant) -> bool {
+        if lsn != self.lsn {
+            *self = Self::new(lsn, now);
+        }
+        !self.marked && IDLE_MARK_AFTER <= now.saturating_duration_since(self.since)
+    }
+
+    fn marked(&mut self) {
+        self.marked = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_mark_for_each_idle_moment() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let mut idle = Idle::new(7, start);
+        assert!(!idle.mark_is_due(7, after(900)), "too early");
+        assert!(idle.mark_is_due(7, after(1_000)));
+        assert!(idle.mark_is_due(7, after(1_250)), "still due: nobody took it");
+        idle.marked();
+        assert!(!idle.mark_is_due(7, after(9_000)), "marked once");
+        assert!(!idle.mark_is_due(8, after(9_250)), "something was written");
+        assert!(!idle.mark_is_due(9, after(10_000)), "and again");
+        assert!(!idle.mark_is_due(9, after(10_900)));
+        assert!(idle.mark_is_due(9, after(11_000)));
+    }
+}

@@ -1,0 +1,291 @@
+//! The writer thread, and the order of the write path. Nothing else appends, syncs or applies.
+
+use std::{sync::Arc, time::Instant};
+
+use parking_lot::RwLockWriteGuard;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    SubmitError,
+    limits::{APPLY_SLICE_MAX, GROUP_BYTES_MAX, GROUP_COMMANDS_MAX},
+    shared::{AbortOnPanic, Shared},
+    status::LogFigures,
+};
+use crate::{
+    core::{
+        command::{Applied, Command, Outcome, RequestKey, Stamped},
+        types::Timestamp,
+    },
+    durability::{Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
+    metrics::{Refusal, RejectionStage},
+};
+
+/// What waits for the writer.
+pub(super) enum Job {
+    Write(Write),
+    /// The log has been silent for a while: say in it how far it is durable.
+    Mark,
+    /// Snapshots hold everything up to here: older segments may go.
+    Retire {
+        up_to: u64,
+    },
+    /// Say when all that was queued before is done.
+    Fence(std::sync::mpsc::SyncSender<()>),
+}
+
+pub(super) struct Write {
+    pub command: Command,
+    pub key: Option<RequestKey>,
+    pub queued_at: Instant,
+    pub reply: oneshot::Sender<Result<Applied, SubmitError>>,
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    journal: Box<dyn Journal>,
+    queue: mpsc::Receiver<Job>,
+    /// Last LSN given to the log, log time of that command, outcome hash after it: as in the state, which nobody else changes.
+    lsn: u64,
+    time: Timestamp,
+    outcome_hash: u64,
+    group_bytes_max: usize,
+    // The group at hand; the three are parallel, and kept between groups for their memory.
+    group: Vec<Stamped>,
+    replies: Vec<(Instant, oneshot::Sender<Result<Applied, SubmitError>>)>,
+    applied: Vec<Applied>,
+}
+
+impl Writer {
+    /// The state must be where the journal stands.
+    pub fn new(shared: Arc<Shared>, journal: Box<dyn Journal>, queue: mpsc::Receiver<Job>) -> Self {
+        let (lsn, time, outcome_hash) = {
+            let state = shared.state.read();
+            (state.lsn(), state.time(), state.outcome_hash())
+        };
+        let group_bytes_max = journal.group_bytes_max().min(GROUP_BYTES_MAX);
+        let writer = Self {
+            shared,
+            journal,
+            queue,
+            lsn,
+            time,
+            outcome_hash,
+            group_bytes_max,
+            group: Vec::with_capacity(GROUP_COMMANDS_MAX),
+            replies: Vec::with_capacity(GROUP_COMMANDS_MAX),
+            applied: Vec::with_capacity(GROUP_COMMANDS_MAX),
+        };
+        writer.publish_figures();
+        writer
+    }
+
+    /// Runs until nobody is left who could ask for anything; what is queued by then is still written and answered.
+    pub fn run(mut self) {
+        let _abort = AbortOnPanic("writer");
+        while let Some(job) = self.queue.blocking_recv() {
+            let other = self.take_group(job);
+            if !self.group.is_empty() {
+                self.commit_group();
+            }
+            match other {
+                None => {}
+                Some(Job::Mark) => self.mark(),
+                Some(Job::Retire { up_to }) => self.retire(up_to),
+                Some(Job::Fence(done)) => {
+                    // Whoever asked may have gone away.
+                    let _ = done.try_send(());
+                }
+                Some(Job::Write(_)) => unreachable!("take_group keeps the writes"),
+            }
+        }
+    }
+
+    /// Takes the writes that wait, up to the bounds of a group, or up to another job, which is returned.
+    fn take_group(&mut self, first: Job) -> Option<Job> {
+        let mut bytes = 0;
+        let mut next = first;
+        loop {
+            let Job::Write(write) = next else { return Some(next) };
+            bytes += record_bytes_bound(&write.command);
+            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            self.replies.push((write.queued_at, write.reply));
+            // The next command's size is not known yet, but no command is larger than the largest.
+            if self.group.len() == GROUP_COMMANDS_MAX || self.group_bytes_max < bytes + RECORD_BYTES_MAX {
+                return None;
+            }
+            next = self.queue.try_recv().ok()?;
+        }
+    }
+
+    /// The order of the write path. A failure before the group is durable poisons the writer and applies nothing.
+    fn commit_group(&mut self) {
+        if self.shared.is_poisoned() {
+            return self.refuse_group(SubmitError::ReadOnly);
+        }
+        let metrics = Arc::clone(&self.shared.metrics);
+        let metrics = &metrics.writes;
+        let taken = Instant::now();
+        self.stamp();
+
+        let result = self.journal.append(&self.group, self.outcome_hash);
+        let appended = Instant::now();
+        let durable = match result.and_then(|_| self.journal.sync()) {
+            Ok(durable) => durable,
+            Err(error) => return self.poison(&error.to_string()),
+        };
+        let synced = Instant::now();
+        assert!(self.lsn <= durable, "a sync makes everything appended durable");
+        self.shared.marks.make_durable(self.lsn);
+
+        self.apply_group();
+        let applied = Instant::now();
+        self.publish_figures();
+        for (queued_at, _) in &self.replies {
+            metrics.wait_seconds.record(taken.saturating_duration_since(*queued_at).as_secs_f64());
+        }
+        self.count_outcomes();
+        let counted = Instant::now();
+        self.answer_group();
+
+        metrics.group_commands.record(self.applied.len() as f64);
+        metrics.append_seconds.record((appended - taken).as_secs_f64());
+        metrics.sync_seconds.record((synced - appended).as_secs_f64());
+        metrics.apply_seconds.record((applied - synced).as_secs_f64());
+        metrics.answer_seconds.record(counted.elapsed().as_secs_f64());
+        self.shared.marks.get().validate();
+        self.group.clear();
+        self.applied.clear();
+    }
+
+    /// Gives each command its LSN and all of them one time: not before that of the last command, whatever the clock says.
+    fn stamp(&mut self) {
+        self.time = self.time.max((self.shared.clock)());
+        for stamped in &mut self.group {
+            self.lsn += 1;
+            stamped.lsn = self.lsn;
+            stamped.time = self.time;
+        }
+        self.shared.marks.admit(self.lsn);
+    }
+
+    /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next, whatever the group's size.
+    fn apply_group(&mut self) {
+        let mut directory = &self.shared.directory;
+        for slice in self.group.chunks(APPLY_SLICE_MAX) {
+            let mut state = self.shared.state.write();
+            self.applied.extend(slice.iter().map(|stamped| state.apply(&mut directory, stamped)));
+            self.outcome_hash = state.outcome_hash();
+            // Inside the lock: whoever sees the state sees the mark.
+            self.shared.marks.apply(state.lsn());
+            RwLockWriteGuard::unlock_fair(state);
+        }
+    }
+
+    fn count_outcomes(&self) {
+        let metrics = &self.shared.metrics.writes;
+        for (stamped, applied) in self.group.iter().zip(&self.applied) {
+            metrics.command(&stamped.command);
+            if applied.lsn != stamped.lsn {
+                metrics.repeats.increment(1);
+                continue;
+            }
+            match applied.outcome {
+                Outcome::Registered { .. } => metrics.signups.increment(1),
+                Outcome::Rejected(reason) => metrics.rejection(reason, RejectionStage::Log),
+                _ => {}
+            }
+        }
+    }
+
+    fn answer_group(&mut self) {
+        for ((_, reply), applied) in self.replies.drain(..).zip(&self.applied) {
+            // Whoever asked may have gone away; the write is done nevertheless.
+            let _ = reply.send(Ok(*applied));
+        }
+    }
+
+    /// After this nothing is appended or applied any more. Nobody knows whether the group at hand is on disk.
+    fn poison(&mut self, why: &str) {
+        tracing::error!(error = why, group = self.group.len(), lsn = self.lsn, "the log failed: read-only until a restart");
+        // A second failure cannot come: nothing is tried after the first.
+        let _ = self.shared.poison.set(why.to_owned());
+        self.shared.metrics.writes.poisoned.set(1.0);
+        self.refuse_group(SubmitError::OutcomeUnknown);
+    }
+
+    fn refuse_group(&mut self, error: SubmitError) {
+        for (_, reply) in self.replies.drain(..) {
+            let _ = reply.send(Err(error));
+        }
+        self.group.clear();
+    }
+
+    /// An empty group tells the log how far it is durable; the log writes nothing if it says so already.
+    fn mark(&mut self) {
+        if self.shared.is_poisoned() {
+            return;
+        }
+        let result = self.journal.append(&[], self.outcome_hash);
+        let result = result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
+        if let Err(error) = result {
+            self.poison(&error.to_string());
+        }
+        self.publish_figures();
+    }
+
+    fn retire(&mut self, up_to: u64) {
+        if self.shared.is_poisoned() {
+            return;
+        }
+        match self.journal.purge_prefix(up_to) {
+            Ok(purged) => tracing::info!(up_to, archived = purged.archived, deleted = purged.deleted, "retired log segments"),
+            // The log is longer than it need be, nothing else: the next snapshot tries again.
+            Err(error) => tracing::warn!(up_to, %error, "log segments could not be retired"),
+        }
+        self.publish_figures();
+    }
+
+    fn publish_figures(&self) {
+        let figures = self.journal.figures();
+        *self.shared.log.lock() = LogFigures { bytes: figures.live_bytes, segments: figures.live_segments };
+        self.shared.metrics.writes.queue_depth.set(self.queue.len() as f64);
+    }
+}
+
+/// At least the bytes of a command's record in the log.
+pub(super) fn record_bytes_bound(command: &Command) -> usize {
+    /// Header, time, key, ids, a code, and whatever else has a fixed size.
+    const FIXED: usize = 256;
+    match command {
+        Command::Register(_) | Command::PayEntry { .. } | Command::PayAll | Command::SetStatus { .. } | Command::SetRole { .. } => FIXED,
+        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len(),
+        Command::ImportEntry(entry) => FIXED + entry.kind.len(),
+        Command::PutPlan(_) => RECORD_BYTES_MAX,
+    }
+}
+
+/// Whether the log takes the command: its names are not too long and it fits a group.
+pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
+    let text = match command {
+        Command::TriggerBonus(trigger) => trigger.trigger.len(),
+        Command::ImportEntry(entry) => entry.kind.len(),
+        Command::Register(_)
+        | Command::PayEntry { .. }
+        | Command::PayAll
+        | Command::SetStatus { .. }
+        | Command::SetRole { .. }
+        | Command::PutPlan(_) => 0,
+    };
+    text <= TEXT_BYTES_MAX && record_bytes_bound(command) <= group_bytes_max
+}
+
+/// Names why a write was refused, for the metrics.
+pub(super) fn refusal(error: SubmitError) -> Refusal {
+    match error {
+        SubmitError::Overloaded => Refusal::Overloaded,
+        SubmitError::ReadOnly => Refusal::ReadOnly,
+        SubmitError::OutcomeUnknown => Refusal::OutcomeUnknown,
+        SubmitError::Stopping => Refusal::Stopping,
+        SubmitError::TooLarge => Refusal::TooLarge,
+    }
+}

@@ -1,0 +1,177 @@
+//! The table of all metrics: name, type, unit, labels, help.
+
+use metrics::Unit;
+
+/// What a metric is, as Prometheus sees it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    /// Upper bounds of the buckets, ascending; the one up to infinity comes by itself.
+    Histogram {
+        buckets: &'static [f64],
+    },
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Definition {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    /// Names of its labels; their values come from closed enums.
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+/// Stages of the write path: from a microsecond (applying one signup) to ten seconds (a disk that hangs).
+const STAGE_SECONDS: &[f64] =
+    &[1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Requests: the interesting part lies between 50 us and some ms.
+const REQUEST_SECONDS: &[f64] = &[5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Snapshots: milliseconds for a small network, minutes for ten million members on a slow disk.
+const SNAPSHOT_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Groups: powers of two up to the largest.
+const GROUP_COMMANDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0];
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Counter, unit: Unit::Count, labels, help }
+}
+
+const fn gauge(name: &'static str, unit: Unit, help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Gauge, unit, labels: &[], help }
+}
+
+const fn seconds(name: &'static str, buckets: &'static [f64], help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Histogram { buckets }, unit: Unit::Seconds, labels: &[], help }
+}
+
+pub const SIGNUPS: Definition = counter("upline_signups_total", &[], "Members registered.");
+pub const COMMANDS: Definition = counter("upline_commands_total", &["kind"], "Commands logged and applied, whatever their outcome.");
+pub const REJECTIONS: Definition = counter(
+    "upline_rejections_total",
+    &["reason", "stage"],
+    "Writes that broke a rule: before the log (admission), or when applied because another write was faster (log).",
+);
+pub const REFUSALS: Definition =
+    counter("upline_refused_writes_total", &["reason"], "Writes that were not tried, or whose outcome is not known.");
+pub const REPEATS: Definition =
+    counter("upline_repeated_writes_total", &[], "Writes answered with the result of an earlier write of the same idempotency key.");
+pub const WAIT_SECONDS: Definition = seconds("upline_write_wait_seconds", STAGE_SECONDS, "From the queue to the writer, for each command.");
+pub const APPEND_SECONDS: Definition = seconds("upline_write_append_seconds", STAGE_SECONDS, "Encoding a group and writing it to the log.");
+pub const SYNC_SECONDS: Definition = seconds("upline_write_sync_seconds", STAGE_SECONDS, "Syncing a group.");
+pub const APPLY_SECONDS: Definition =
+    seconds("upline_write_apply_seconds", STAGE_SECONDS, "Applying a group, the wait for the write lock included.");
+pub const ANSWER_SECONDS: Definition = seconds("upline_write_answer_seconds", STAGE_SECONDS, "Handing out the answers of a group.");
+pub const GROUP_SIZE: Definition = Definition {
+    name: "upline_group_commands",
+    kind: Kind::Histogram { buckets: GROUP_COMMANDS },
+    unit: Unit::Count,
+    labels: &[],
+    help: "Commands that share one sync.",
+};
+pub const QUEUE_DEPTH: Definition = gauge("upline_queue_depth", Unit::Count, "Writes that wait for the writer.");
+pub const QUEUE_CAPACITY: Definition = gauge("upline_queue_capacity", Unit::Count, "Writes that may wait before new ones are refused.");
+pub const POISONED: Definition =
+    gauge("upline_writer_poisoned", Unit::Count, "1 after the first failed write or sync: read-only until restart.");
+
+pub const SNAPSHOTS: Definition = counter("upline_snapshots_total", &[], "Snapshots published.");
+pub const SNAPSHOT_FAILURES: Definition = counter("upline_snapshot_failures_total", &[], "Snapshots that failed. Signups went on.");
+pub const SNAPSHOT_DURATION: Definition =
+    seconds("upline_snapshot_duration_seconds", SNAPSHOT_SECONDS, "From the frozen view to the published snapshot.");
+pub const SNAPSHOT_BYTES: Definition = gauge("upline_snapshot_bytes", Unit::Bytes, "Size of the newest snapshot.");
+pub const SNAPSHOT_AGE: Definition = gauge("upline_snapshot_age_seconds", Unit::Seconds, "Time since the newest snapshot was published.");
+
+pub const RECOVERY_CUTS: Definition =
+    counter("upline_recovery_cuts_total", &[], "Torn tails, never acknowledged, that opening the directory cut off.");
+pub const RECOVERY_FALLBACKS: Definition =
+    counter("upline_recovery_fallbacks_total", &[], "Snapshots that failed their checks when the directory was opened.");
+pub const RECOVERY_REPLAYED: Definition =
+    gauge("upline_recovery_replayed_commands", Unit::Count, "Commands applied from the log when the directory was opened.");
+pub const RECOVERY_SECONDS: Definition = gauge("upline_recovery_seconds", Unit::Seconds, "How long opening the directory took.");
+
+pub const MEMBERS: Definition = gauge("upline_members", Unit::Count, "Members of the network.");
+pub const DEPTH: Definition = gauge("upline_depth_levels", Unit::Count, "Deepest level of the placement tree.");
+pub const RANK_MEMBERS: Definition = Definition {
+    name: "upline_rank_members",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["rank"],
+    help: "Members at each paid-as rank, by ordinal; 0 is no rank.",
+};
+pub const LEDGER_ENTRIES: Definition = gauge("upline_ledger_entries", Unit::Count, "Bonus entries.");
+pub const LEDGER_PENDING: Definition = gauge("upline_ledger_pending_entries", Unit::Count, "Bonus entries not marked paid.");
+pub const PLAN_VERSION: Definition = gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
+
+pub const LOG_BYTES: Definition = gauge("upline_log_bytes", Unit::Bytes, "Size of the live log, pre-zeroed space included.");
+pub const LOG_SEGMENTS: Definition = gauge("upline_log_segments", Unit::Count, "Segments of the live log.");
+pub const LOG_AGE: Definition = gauge("upline_log_age_seconds", Unit::Seconds, "Time since the newest command was logged.");
+pub const ADMITTED_LSN: Definition = gauge("upline_admitted_lsn", Unit::Count, "LSN of the newest command given to the log.");
+pub const DURABLE_LSN: Definition = gauge("upline_durable_lsn", Unit::Count, "LSN of the newest command that survived a sync.");
+pub const APPLIED_LSN: Definition = gauge("upline_applied_lsn", Unit::Count, "LSN of the newest command that readers see.");
+pub const SNAPSHOT_LSN: Definition = gauge("upline_snapshot_lsn", Unit::Count, "LSN of the newest snapshot.");
+
+pub const HTTP_REQUESTS: Definition =
+    counter("upline_http_requests_total", &["method", "route", "status"], "Requests answered; rare statuses count as `other`.");
+pub const HTTP_SECONDS: Definition = Definition {
+    name: "upline_http_request_seconds",
+    kind: Kind::Histogram { buckets: REQUEST_SECONDS },
+    unit: Unit::Seconds,
+    labels: &["method", "route"],
+    help: "From the request's head to the answer's head.",
+};
+pub const HTTP_CONNECTIONS: Definition = gauge("upline_http_connections", Unit::Count, "Open connections.");
+pub const HTTP_ACCEPTED: Definition = counter("upline_http_connections_accepted_total", &[], "Connections accepted.");
+pub const HTTP_REFUSED: Definition =
+    counter("upline_http_connections_refused_total", &[], "Connections closed at once since too many were open.");
+
+/// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
+pub const TABLE: [Definition; 43] = [
+    SIGNUPS,
+    COMMANDS,
+    REJECTIONS,
+    REFUSALS,
+    REPEATS,
+    WAIT_SECONDS,
+    APPEND_SECONDS,
+    SYNC_SECONDS,
+    APPLY_SECONDS,
+    ANSWER_SECONDS,
+    GROUP_SIZE,
+    QUEUE_DEPTH,
+    QUEUE_CAPACITY,
+    POISONED,
+    SNAPSHOTS,
+    SNAPSHOT_FAILURES,
+    SNAPSHOT_DURATION,
+    SNAPSHOT_BYTES,
+    SNAPSHOT_AGE,
+    RECOVERY_CUTS,
+    RECOVERY_FALLBACKS,
+    RECOVERY_REPLAYED,
+    RECOVERY_SECONDS,
+    MEMBERS,
+    DEPTH,
+    RANK_MEMBERS,
+    LEDGER_ENTRIES,
+    LEDGER_PENDING,
+    PLAN_VERSION,
+    LOG_BYTES,
+    LOG_SEGMENTS,
+    LOG_AGE,
+    ADMITTED_LSN,
+    DURABLE_LSN,
+    APPLIED_LSN,
+    SNAPSHOT_LSN,
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    HTTP_CONNECTIONS,
+    HTTP_ACCEPTED,
+    HTTP_REFUSED,
+    BUILD_INFO,
+    READY,
+];
+
+pub const BUILD_INFO: Definition =
+    Definition { name: "upline_build_info", kind: Kind::Gauge, unit: Unit::Count, labels: &["version"], help: "Always 1." };
+pub const READY: Definition = gauge("upline_ready", Unit::Count, "1 while writes are accepted.");

@@ -1,0 +1,133 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+/// One scraped series: name, labels, value.
+struct Series {
+    name: String,
+    labels: BTreeMap<String, String>,
+    value: f64,
+}
+
+/// Reads the text format, as strictly as a scraper: each sample must follow the type line of its family.
+fn parse(text: &str) -> (BTreeMap<String, String>, Vec<Series>) {
+    let mut types = BTreeMap::new();
+    let mut series = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} has two type lines");
+            continue;
+        }
+        if line.starts_with("# HELP ") {
+            continue;
+        }
+        let (series_name, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = match series_name.split_once('{') {
+            Some((name, labels)) => (name, labels.strip_suffix('}').unwrap()),
+            None => (series_name, ""),
+        };
+        let labels = labels
+            .split(',')
+            .filter(|label| !label.is_empty())
+            .map(|label| label.split_once('=').unwrap())
+            .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+            .collect();
+        series.push(Series { name: name.to_owned(), labels, value: value.parse().unwrap() });
+    }
+    (types, series)
+}
+
+fn value_of(series: &[Series], name: &str, labels: &[(&str, &str)]) -> f64 {
+    let wanted: BTreeMap<String, String> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let found: Vec<&Series> = series.iter().filter(|series| series.name == name && series.labels == wanted).collect();
+    assert_eq!(found.len(), 1, "{name} {labels:?}");
+    found[0].value
+}
+
+#[test]
+fn the_table_follows_the_naming_conventions() {
+    let names: BTreeSet<&str> = TABLE.iter().map(|definition| definition.name).collect();
+    assert_eq!(names.len(), TABLE.len(), "a name stands in the table twice");
+    for definition in TABLE {
+        let name = definition.name;
+        assert!(name.starts_with("upline_"), "{name}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+        assert_eq!(name.ends_with("_total"), definition.kind == Kind::Counter, "{name}: counters and nothing else end in _total");
+        assert_eq!(name.ends_with("_seconds"), definition.unit == metrics::Unit::Seconds, "{name}");
+        assert_eq!(name.ends_with("_bytes"), definition.unit == metrics::Unit::Bytes, "{name}");
+        assert!(definition.help.ends_with('.'), "{name}: help is a sentence");
+        if let Kind::Histogram { buckets } = definition.kind {
+            assert!(buckets.windows(2).all(|pair| pair[0] < pair[1]), "{name}: buckets rise");
+        }
+    }
+}
+
+#[test]
+fn everything_scraped_is_in_the_table_with_its_type() {
+    let metrics = Metrics::new(&[("GET", "/health"), ("POST", "/user/register")]);
+    metrics.writes.signups.increment(3);
+    metrics.writes.command(&Command::PayAll);
+    metrics.writes.rejection(Rejection::RootWithPlacement, RejectionStage::Log);
+    metrics.writes.refusal(Refusal::Stopping);
+    metrics.writes.sync_seconds.record(0.000_3);
+    metrics.writes.group_commands.record(17.0);
+    metrics.network.set_ranks(&[5, 4, 0, 2]);
+    metrics.http.request(1, 201, 0.000_2);
+    metrics.http.request(1, 418, 0.1);
+    metrics.upkeep();
+
+    let (types, series) = parse(&metrics.render());
+    for (name, kind) in &types {
+        if name.starts_with("process_") {
+            continue;
+        }
+        let definition = TABLE.iter().find(|definition| definition.name == name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let expected = match definition.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram { .. } => "histogram",
+        };
+        assert_eq!(kind, expected, "{name}");
+    }
+    for definition in TABLE {
+        assert!(types.contains_key(definition.name), "{} is not scraped", definition.name);
+    }
+    assert_eq!(types["process_resident_memory_bytes"], "gauge");
+    assert_eq!(types["process_cpu_seconds_total"], "counter");
+
+    assert!((value_of(&series, "upline_signups_total", &[]) - 3.0).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_commands_total", &[("kind", "pay_all")]) - 1.0).abs() < f64::EPSILON);
+    let rejection = [("reason", "root_with_placement"), ("stage", "log")];
+    assert!((value_of(&series, "upline_rejections_total", &rejection) - 1.0).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_refused_writes_total", &[("reason", "stopping")]) - 1.0).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.00025")])).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.0005")]) - 1.0).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_group_commands_sum", &[]) - 17.0).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_rank_members", &[("rank", "3")]) - 2.0).abs() < f64::EPSILON);
+    for (status, path) in [("201", "/user/register"), ("other", "/user/register")] {
+        let labels = [("method", "POST"), ("route", path), ("status", status)];
+        assert!((value_of(&series, "upline_http_requests_total", &labels) - 1.0).abs() < f64::EPSILON);
+    }
+}
+
+#[test]
+fn status_labels_are_the_statuses() {
+    for (status, label) in STATUSES.iter().zip(STATUS_LABELS) {
+        assert_eq!(status.to_string(), label);
+    }
+}
+
+#[test]
+fn ranks_beyond_the_ladder_share_a_series() {
+    let metrics = Metrics::new(&[]);
+    let mut distribution = vec![1; RANKS_MAX + 1];
+    distribution.extend([10, 20]);
+    metrics.network.set_ranks(&distribution);
+    let (_, series) = parse(&metrics.render());
+    assert!((value_of(&series, "upline_rank_members", &[("rank", "above")]) - 30.0).abs() < f64::EPSILON);
+    metrics.network.set_ranks(&[7]);
+    let (_, series) = parse(&metrics.render());
+    assert!((value_of(&series, "upline_rank_members", &[("rank", "above")])).abs() < f64::EPSILON);
+    assert!((value_of(&series, "upline_rank_members", &[("rank", "64")])).abs() < f64::EPSILON);
+}

@@ -1,0 +1,12 @@
+//! The engine on real files: what was answered is there after a crash, and what cannot be right is refused.
+
+#[path = "engine/common.rs"]
+mod common;
+#[path = "engine/crash.rs"]
+mod crash;
+#[path = "engine/faults.rs"]
+mod faults;
+#[path = "engine/opening.rs"]
+mod opening;
+#[path = "engine/serving.rs"]
+mod serving;
