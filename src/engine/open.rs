@@ -27,7 +27,7 @@ use crate::{
         types::Timestamp,
     },
     durability::{
-        DataDir, Error, Genesis, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
+        DataDir, Error, Genesis, Group, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
         storage::Storage,
     },
 };
@@ -209,9 +209,17 @@ impl Built {
             duration: started.elapsed(),
             cuts: torn.collect(),
             fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(rejected).collect(),
+            notes: notes(files),
             clock_behind: std::time::Duration::from_micros(u64::try_from(behind).unwrap_or(0)),
         }
     }
+}
+
+fn notes(files: &Report) -> Vec<String> {
+    let archive = files.archive_damage.iter().map(|damage| format!("the archive cannot be read from there back: {damage}"));
+    let cut = files.finished_cut.iter().map(|lsn| format!("an interrupted cut of the log after LSN {lsn} was finished"));
+    let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
+    archive.chain(cut).chain(unfinished).collect()
 }
 
 /// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.
@@ -275,15 +283,15 @@ fn rows_in(rows: &ImageRows) -> u64 {
 /// Applies the commands after the snapshot. Returns how many.
 fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupReader, progress: Progress<'_>) -> Result<u64, OpenError> {
     let mut replayed = 0;
-    let mut group = Vec::new();
-    while let Some(recorded) = tail.next_into(&mut group)? {
+    let mut group = Group::default();
+    while tail.next_into(&mut group)? {
         let computed = state.outcome_hash();
-        if let Some(recorded) = recorded
+        if let Some(recorded) = group.outcome_hash_before
             && recorded != computed
         {
             return Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed });
         }
-        for stamped in &group {
+        for stamped in &group.commands {
             check_replayable(state, stamped)?;
             state.apply(directory, stamped);
             replayed += 1;
