@@ -1,9 +1,14 @@
 //! `upline`: a network engine for multi-level marketing.
 #![forbid(unsafe_code)]
 
+pub mod amount;
 pub mod cli;
+pub mod config;
 pub mod core;
 pub mod durability;
 pub mod engine;
 pub mod http;
 pub mod metrics;
+pub mod plan_file;
+pub mod shapes;
+pub mod toml_reader;

@@ -1,1 +1,6 @@
-fn main() {}
+//! The program: everything it does is in the library's `cli`.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    upline::cli::run(std::env::args_os())
+}

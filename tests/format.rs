@@ -321,10 +321,10 @@ fn copy_of(version: u32) -> tempfile::TempDir {
 }
 
 fn regenerate_if_asked() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
     if std::env::var_os("UPLINE_REGENERATE_GOLDEN").is_none() {
         return;
     }
-    static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let path = golden(FORMAT_VERSION);
         if path.exists() {

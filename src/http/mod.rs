@@ -1,1 +1,77 @@
-//! To be written.
+//! The HTTP edge: requests to commands, outcomes to answers, and nothing else.
+//!
+//! # What is here
+//!
+//! - [`Server`]: an accept loop of its own over hyper's HTTP/1.1, with a limit on everything ([`Limits`]), a graceful stop, and answers from
+//!   the first moment on: while the engine is opening it is live but not ready.
+//! - `dropin`: the API of the service that this one replaces, to the byte.
+//! - `ops`: life, readiness, version, metrics, the description of the API.
+//!
+//! # What it does not know
+//!
+//! No rule of the network, no byte on disk, no clock but the wall's (for the weekly report). It reaches the state through
+//! [`crate::engine`] alone, in reads that are short and bounded; lists are printed slice by slice while the client takes them (`stream`).
+//!
+//! # Choices
+//!
+//! - `axum::serve` is not used: it has no header timeout and no connection limit.
+//! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
+//! - All answers carry `server: uvicorn` as the original's do.
+
+mod connection;
+mod content;
+pub mod dropin;
+pub mod limits;
+mod ops;
+mod reply;
+mod routes;
+mod server;
+mod service;
+mod stream;
+
+use std::{future::Future, net::SocketAddr};
+
+pub use self::{
+    limits::Limits,
+    routes::ROUTES,
+    server::{Drained, EngineSlot, ServeError, Server},
+};
+use crate::{config::HttpConfig, engine::Engine};
+
+/// What the edge must be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Port 0 takes any free one: see [`Server::address`].
+    pub address: SocketAddr,
+    pub limits: Limits,
+    /// `GET /user/add_test_data` fills an empty network; off, the route does not exist.
+    pub test_data: bool,
+    /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
+    pub none_parent_is_null: bool,
+}
+
+impl Options {
+    /// As configured.
+    #[must_use]
+    pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
+        let limits = Limits {
+            connections_max: config.connections_max,
+            head_timeout: config.header_timeout,
+            body_timeout: config.body_timeout,
+            body_bytes_max: config.body_bytes_max,
+            drain_timeout: config.drain,
+            ..Limits::default()
+        };
+        Self { address, limits, test_data: config.test_data, none_parent_is_null: true }
+    }
+}
+
+/// Serves an engine that is open already, until `shutdown` comes. The engine is not shut down: that is its owner's.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn serve(engine: Engine, options: Options, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
+    let server = Server::bind(options, std::sync::Arc::clone(engine.metrics()))?;
+    server.engine_slot().set(engine);
+    Ok(server.run(shutdown).await)
+}

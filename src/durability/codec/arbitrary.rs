@@ -142,11 +142,9 @@ fn ranks() -> impl Strategy<Value = RankRule> {
     let step = (name(), option::of((0..=Money::MAX.0).prop_map(Money)));
     let minima = proptest::collection::btree_set(1..=THRESHOLD_MAX, 0..RANKS_MAX);
     let basis = prop_oneof![Just(RankBasis::Direct), Just(RankBasis::Downline)];
-    let join = |(names, minima): (Vec<(Box<str>, Option<Money>)>, std::collections::BTreeSet<u32>)| -> Vec<RankStep> {
-        names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward }).collect()
-    };
     (tree(), basis, any::<bool>(), vec(step, RANKS_MAX), minima).prop_map(move |(tree, basis, fill, names, minima)| {
-        let mut steps = join((names, minima));
+        let steps = names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward });
+        let mut steps: Vec<RankStep> = steps.collect();
         if fill {
             steps.truncate(LEVELS_MAX);
             // Everybody has it, so nothing is paid for it.

@@ -139,7 +139,7 @@ fn a_lost_end_is_refused_where_a_snapshot_knows_that_it_was_durable() {
 #[test]
 fn surgery_on_segments_is_refused_and_named() {
     let original = with_groups(300);
-    let last = (1..).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
+    let last = (1..100).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
     assert!(3 < last);
     for missing in 1..=last {
         let memory = original.copy();
@@ -172,7 +172,7 @@ fn surgery_on_segments_is_refused_and_named() {
 #[test]
 fn the_segment_in_use_is_missed_when_it_is_deleted() {
     let original = with_groups(300);
-    let last = (1..).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
+    let last = (1..100).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
     let memory = original.copy();
     memory.forget(&segment(last));
     let found = damage(&memory);
@@ -188,7 +188,9 @@ fn segments_and_snapshots_of_another_directory_are_refused() {
     let creation = DataDir::create(&theirs.shared(), Path::new(ROOT), &other, options()).unwrap();
     let (header, rows) = image(0, 5);
     let mut writer = creation.begin_snapshot(&header).unwrap();
-    rows.iter().for_each(|rows| writer.push(rows).unwrap());
+    for part in &rows {
+        writer.push(part).unwrap();
+    }
     creation.finish(writer, [1; 32], [2; 32]).unwrap();
     let mut opened = open_at(&theirs).unwrap();
     for number in 0..100 {

@@ -1,0 +1,160 @@
+//! How the program ends: the exit codes, all of them, and what leads to each.
+
+use std::{fmt::Display, process::ExitCode};
+
+use crate::{config::ConfigError, durability, engine::OpenError, plan_file};
+
+/// Exit codes. Scripts rely on them: never renumbered. 2 is what the argument parser ends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Something else failed, e.g. a file that cannot be read.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The configuration or a plan file is not valid.
+    Config = 3,
+    /// The data directory is in use by another process.
+    Locked = 4,
+    /// The data directory is damaged: file, place and loss are named; nothing was changed.
+    Damaged = 5,
+    /// The data directory was written by a newer release; nothing was changed.
+    NewerFormat = 6,
+    /// The path is no data directory of ours, or is not empty where a new one is to be made.
+    Foreign = 7,
+    /// The directory has another plan or width than the one asked for.
+    PlanDiffers = 8,
+    /// `verify` found something that does not hold.
+    VerifyFailed = 9,
+    /// `import --strict` refused rows, so nothing was imported.
+    RowsRefused = 10,
+    /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
+    Interrupted = 130,
+}
+
+/// The table of exit codes as `--help` prints it.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0    done
+  1    something failed, e.g. a file that cannot be read
+  2    the command line is wrong
+  3    the configuration or a plan file is not valid
+  4    the data directory is in use by another process
+  5    the data directory is damaged; nothing was changed
+  6    the data directory was written by a newer release; nothing was changed
+  7    not a data directory, or not empty where a new one is to be made
+  8    the data directory has another plan than the one asked for
+  9    verify found something that does not hold
+  10   import --strict refused rows; nothing was imported
+  130  interrupted; serve ends with 0 when it is told to stop";
+
+/// Why a command did not succeed: what to say, and how to end.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub exit: Exit,
+    pub message: String,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    /// One that has said everything already.
+    pub fn silent(exit: Exit) -> Self {
+        Self { exit, message: String::new() }
+    }
+
+    pub fn interrupted(what: &str) -> Self {
+        Self::new(Exit::Interrupted, format!("interrupted: {what}"))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error)
+    }
+}
+
+impl From<durability::Error> for Failure {
+    fn from(error: durability::Error) -> Self {
+        use durability::Error;
+        let exit = match &error {
+            Error::Locked { .. } => Exit::Locked,
+            Error::NotADataDirectory { .. } | Error::Unfinished { .. } | Error::NotEmpty { .. } => Exit::Foreign,
+            Error::NewerFormat { .. } => Exit::NewerFormat,
+            Error::Damaged(_) => Exit::Damaged,
+            Error::Io { .. }
+            | Error::PreviousIo { .. }
+            | Error::ReadOnly
+            | Error::GroupTooLarge { .. }
+            | Error::Unstorable(_)
+            | Error::OutOfOrder { .. }
+            | Error::BelowRetained { .. }
+            | Error::BelowSnapshot { .. }
+            | Error::BadImage(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let exit = match error {
+            OpenError::Data(error) => return error.into(),
+            OpenError::PlanDiffers { wanted, present, version } => {
+                let differences = plan_file::diff(&present, &wanted).join("\n  ");
+                let message = format!(
+                    "the data directory has another plan (`{}`, version {version}) than the one asked for:\n  {differences}\n\
+                     nothing was changed; width and placement are fixed once a member exists",
+                    present.name
+                );
+                return Self::new(Exit::PlanDiffers, message);
+            }
+            OpenError::PlanInvalid(_) => Exit::Config,
+            OpenError::Image { .. }
+            | OpenError::Digest { .. }
+            | OpenError::OutcomeDiffers { .. }
+            | OpenError::Replay { .. }
+            | OpenError::Gap { .. } => Exit::Damaged,
+            OpenError::Thread(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_exit_code() {
+        let all = [
+            Exit::Ok,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Config,
+            Exit::Locked,
+            Exit::Damaged,
+            Exit::NewerFormat,
+            Exit::Foreign,
+            Exit::PlanDiffers,
+            Exit::VerifyFailed,
+            Exit::RowsRefused,
+            Exit::Interrupted,
+        ];
+        for exit in all {
+            let start = format!("  {:<5}", exit as u8);
+            assert!(HELP.lines().any(|line| line.starts_with(&start)), "{exit:?}");
+        }
+        assert_eq!(HELP.lines().count(), all.len() + 1);
+    }
+}

@@ -1,0 +1,310 @@
+//! `upline export`: the members in join order, and the ledger in its order, as CSV or NDJSON.
+//!
+//! What is written can be imported again, into the same network digest. `level`, `direct` and `downline` are those of the placement tree, `level`
+//! is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is the name of the rank in force, empty for none.
+//!
+//! # Spreadsheets
+//!
+//! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, names of ranks and kinds of bonuses are chosen by people, so in CSV
+//! such a cell gets an apostrophe in front, which `import` takes off again (no code can begin with one). NDJSON is exact.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    import::print_time,
+    interrupt::Interrupt,
+    screen,
+};
+use crate::{
+    amount,
+    core::{
+        state::State,
+        types::{MemberIx, Tree},
+    },
+    durability::storage::Disk,
+    engine,
+};
+
+/// Characters that make a spreadsheet evaluate a cell which begins with one.
+pub(super) const EVALUATED: [char; 4] = ['=', '+', '-', '@'];
+
+/// Rows between two looks at progress and interruption.
+const LOOK_EVERY_ROWS: u64 = 1_024;
+
+const MEMBER_COLUMNS: [&str; 12] =
+    ["member", "sponsor", "parent", "slot", "level", "joined_at", "direct", "downline", "rank", "code", "status", "role"];
+
+const BONUS_COLUMNS: [&str; 7] = ["receiver", "source", "level", "amount", "kind", "status", "created_at"];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Format {
+    Csv,
+    Ndjson,
+}
+
+/// Writes members and bonuses for `import`, spreadsheets and programs.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    #[arg(long, value_enum, default_value = "csv")]
+    format: Format,
+    /// Write the members there instead of to standard output; the file appears when it is complete
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the ledger there
+    #[arg(long, value_name = "FILE")]
+    bonuses: Option<PathBuf>,
+    /// One JSON object on the last line of standard output
+    #[arg(long, requires = "output")]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen()?;
+    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let mut loading = screen::Loading::new();
+    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
+    loading.finish();
+    let state = &loaded.state;
+    let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
+    match &args.output {
+        Some(path) => into_file(path, members)?,
+        None => {
+            let mut out = screen::bulk_output();
+            let written = members(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
+            written.map_err(|stop| stop.into_failure("standard output"))?;
+        }
+    }
+    if let Some(path) = &args.bonuses {
+        into_file(path, |out| write_bonuses(state, args.format, out, &interrupt))?;
+    }
+    if args.json {
+        let bonuses = args.bonuses.is_some().then(|| state.entries());
+        let digest = crate::core::network_digest(state).to_string();
+        let object = json!({"command": "export", "members": state.len(), "bonuses": bonuses, "lsn": state.lsn(), "network_digest": digest});
+        screen::say(&object.to_string())?;
+    }
+    Ok(())
+}
+
+/// Why writing stopped.
+enum Stop {
+    Io(io::Error),
+    Interrupted,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Io(error)
+    }
+}
+
+impl Stop {
+    fn into_failure(self, name: &str) -> Failure {
+        match self {
+            Stop::Io(error) => screen::output_failure(&error, name),
+            Stop::Interrupted => Failure::interrupted("the export is not complete"),
+        }
+    }
+}
+
+/// Writes a file beside its place and moves it there when it is complete.
+fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = File::create(&partial).map_err(Stop::Io).and_then(|file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        write(&mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)?;
+        Ok(())
+    });
+    written.map_err(|stop| {
+        // What there is of it is worth nothing; that it cannot be removed is less news than why it failed.
+        _ = std::fs::remove_file(&partial);
+        match stop {
+            Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
+            Stop::Interrupted => stop.into_failure(&name),
+        }
+    })
+}
+
+fn write_members(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
+    let bar = screen::progress("members", Some(state.len().into()), false);
+    let mut rows = Rows::begin(format, &MEMBER_COLUMNS, out)?;
+    let rank_names: Vec<String> =
+        (0..state.rank_distribution().len()).map(|rank| rank_name(state, u16::try_from(rank).unwrap_or(u16::MAX))).collect();
+    for index in 0..state.len() {
+        let member = MemberIx(index);
+        let row = state.member(member);
+        let id_of = |other: Option<MemberIx>| other.map_or(Cell::Empty, |other| Cell::Text(state.member(other).id.to_string()));
+        let rank = state.rank(member).paid_as;
+        let rank = rank_names.get(usize::from(rank)).cloned().unwrap_or_else(|| rank_name(state, rank));
+        rows.write([
+            Cell::Text(row.id.to_string()),
+            id_of(row.sponsor),
+            id_of(row.parent),
+            if row.parent.is_some() { Cell::Number(row.slot.into()) } else { Cell::Empty },
+            Cell::Number(row.level.into()),
+            Cell::Text(print_time(row.joined_at)),
+            Cell::Number(state.direct(Tree::Placement, member).into()),
+            state.downline(Tree::Placement, member).map_or(Cell::Empty, |count| Cell::Number(count.into())),
+            if rank.is_empty() { Cell::Empty } else { Cell::Text(rank) },
+            Cell::Text(state.code(member).as_str().into()),
+            Cell::Text(row.status.name().into()),
+            Cell::Text(row.role.name().into()),
+        ])?;
+        look(u64::from(index), &bar, interrupt)?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn rank_name(state: &State, rank: u16) -> String {
+    state.plan().ranks.name_of(rank).unwrap_or_default()
+}
+
+fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
+    let bar = screen::progress("bonuses", Some(state.entries()), false);
+    let exponent = state.plan().currency.exponent;
+    let mut rows = Rows::begin(format, &BONUS_COLUMNS, out)?;
+    for index in 0..state.entries() {
+        let entry = state.entry(index);
+        rows.write([
+            Cell::Text(state.member(entry.receiver).id.to_string()),
+            Cell::Text(state.member(entry.source).id.to_string()),
+            Cell::Number(entry.level.into()),
+            Cell::Amount(amount::print(entry.amount, exponent)),
+            Cell::Text(state.kind_name(entry.kind).into_owned()),
+            Cell::Text(entry.status.name().into()),
+            Cell::Text(print_time(entry.time)),
+        ])?;
+        look(index, &bar, interrupt)?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn look(row: u64, bar: &indicatif::ProgressBar, interrupt: &Interrupt) -> Result<(), Stop> {
+    if !row.is_multiple_of(LOOK_EVERY_ROWS) {
+        return Ok(());
+    }
+    bar.set_position(row);
+    if interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
+}
+
+enum Cell {
+    /// Null in NDJSON.
+    Empty,
+    Text(String),
+    Number(u64),
+    /// Decimal text; a string in NDJSON too, so that nobody reads it as a float by accident.
+    Amount(String),
+}
+
+/// Rows of one file in either format.
+struct Rows<'a> {
+    format: Format,
+    columns: &'static [&'static str],
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Rows<'a> {
+    fn begin(format: Format, columns: &'static [&'static str], out: &'a mut dyn Write) -> io::Result<Self> {
+        if format == Format::Csv {
+            writeln!(out, "{}", columns.join(","))?;
+        }
+        Ok(Self { format, columns, out })
+    }
+
+    fn write<const COLUMNS: usize>(&mut self, cells: [Cell; COLUMNS]) -> io::Result<()> {
+        match self.format {
+            Format::Csv => {
+                for (position, cell) in cells.iter().enumerate() {
+                    if position != 0 {
+                        self.out.write_all(b",")?;
+                    }
+                    write_csv_cell(self.out, cell)?;
+                }
+                self.out.write_all(b"\n")
+            }
+            Format::Ndjson => {
+                let value = |cell| match cell {
+                    Cell::Empty => Value::Null,
+                    Cell::Text(text) | Cell::Amount(text) => Value::String(text),
+                    Cell::Number(number) => Value::from(number),
+                };
+                self.out.write_all(b"{")?;
+                for (position, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
+                    let comma = if position == 0 { "" } else { "," };
+                    write!(self.out, "{comma}\"{column}\":{}", value(cell))?;
+                }
+                self.out.write_all(b"}\n")
+            }
+        }
+    }
+}
+
+fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
+    match cell {
+        Cell::Empty => Ok(()),
+        Cell::Number(number) => write!(out, "{number}"),
+        Cell::Amount(text) => out.write_all(text.as_bytes()),
+        Cell::Text(text) => {
+            let mark = if text.starts_with(EVALUATED) { "'" } else { "" };
+            if text.contains([',', '"', '\n', '\r']) {
+                write!(out, "\"{mark}{}\"", text.replace('"', "\"\""))
+            } else {
+                write!(out, "{mark}{text}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_and_marked_where_needed() {
+        // text, cell
+        let table = [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("-code", "'-code"),
+            ("=1+1", "'=1+1"),
+            ("@x", "'@x"),
+            ("+x,y", "\"'+x,y\""),
+        ];
+        for (text, expected) in table {
+            let mut out = Vec::new();
+            write_csv_cell(&mut out, &Cell::Text(text.into())).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn both_formats_write_the_same_row() {
+        let row = || [Cell::Text("=x".into()), Cell::Empty, Cell::Number(7), Cell::Amount("-1.50".into())];
+        let columns = &["a", "b", "c", "d"];
+        let mut csv = Vec::new();
+        Rows::begin(Format::Csv, columns, &mut csv).unwrap().write(row()).unwrap();
+        assert_eq!(String::from_utf8(csv).unwrap(), "a,b,c,d\n'=x,,7,-1.50\n");
+        let mut json = Vec::new();
+        Rows::begin(Format::Ndjson, columns, &mut json).unwrap().write(row()).unwrap();
+        assert_eq!(String::from_utf8(json).unwrap(), "{\"a\":\"=x\",\"b\":null,\"c\":7,\"d\":\"-1.50\"}\n");
+    }
+}

@@ -1,0 +1,326 @@
+//! `upline import`: members, and the bonuses they were paid, from CSV files.
+//!
+//! # The files
+//!
+//! Members: a header line and at least the columns `member,sponsor,joined_at`, in any order; also `parent,slot,code,status,role`. `level`,
+//! `direct`, `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other names are named in
+//! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
+//!
+//! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
+//!   ([`NAME_NAMESPACE`]), and is kept as the referral code if it can be one and is free.
+//! - A sponsor or parent is named the same way, or by referral code. An empty sponsor makes a root.
+//! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
+//! - A row may come before its sponsor or parent: it waits. Otherwise rows are placed in the order of the file, by the plan's default rule unless
+//!   they name a parent (and slot; without one it is the lowest free one).
+//!
+//! # Nothing half-done
+//!
+//! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
+//! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
+//! that leaves the first of them, and importing the same files again adds the rest, since rows that are there already, unchanged, are no errors.
+//! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
+
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use indicatif::ProgressBar;
+use serde_json::{Map, Value, json};
+
+pub use self::member_row::NAME_NAMESPACE;
+pub(super) use self::member_row::print_time;
+use self::{
+    intake::{Intake, Taken},
+    lines::{FileFault, Lines},
+    member_row::{MemberRow, Name},
+    refusal::{Refusal, Refused},
+};
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    interrupt::Interrupt,
+    log_options,
+    network::Network,
+    plan_choice, screen,
+    target::Target,
+};
+use crate::{
+    core::{command::Command, network_digest, state::State, types::MemberIx},
+    engine::MemberDirectory,
+};
+
+mod bonus_row;
+mod intake;
+mod lines;
+mod member_row;
+mod refusal;
+
+/// Rows between two looks at progress and interruption.
+const LOOK_EVERY_ROWS: u64 = 1_024;
+
+/// Takes members, and with `--bonuses` the ledger, from CSV files into a new or an existing data directory.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// CSV file of members, plain or gzip; `-` is standard input
+    file: PathBuf,
+    /// CSV file of bonuses, as `export --bonuses` writes it
+    #[arg(long, value_name = "FILE")]
+    bonuses: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Try everything and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Import nothing if any row is refused
+    #[arg(long)]
+    strict: bool,
+    /// Take a member that is its own sponsor as a root
+    #[arg(long)]
+    own_sponsor_is_root: bool,
+    /// One JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of the bonus file.
+#[derive(Default)]
+struct TakenBonuses {
+    refused: Vec<Refused>,
+    entries: u64,
+    already_there: u64,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    let interrupt = Interrupt::listen()?;
+    let config = args.data_dir.resolve(&args.plan, [].into())?;
+    let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
+    let (members, hash) = take_members(args, &mut target.network, &interrupt)?;
+    let bonuses = match &args.bonuses {
+        Some(path) => take_bonuses(path, &mut target.network, &interrupt)?,
+        None => TakenBonuses::default(),
+    };
+    report_refused(&args.file, &members.refused);
+    report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
+    let refused = members.refused.len() + bonuses.refused.len();
+    let spoilt = args.strict && refused != 0;
+    let writes = !args.dry_run && !spoilt;
+    let mut object = summary(args, &members, &bonuses, &target.network);
+    object.insert("source_blake3".into(), hash.into());
+    object.insert("imported".into(), writes.into());
+    if writes {
+        target.commit()?;
+    }
+    object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
+    screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
+    if spoilt {
+        return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported (--strict)")));
+    }
+    Ok(())
+}
+
+fn take_members(args: &Args, network: &mut Network, interrupt: &Interrupt) -> Result<(Taken, String), Failure> {
+    let meter = Meter::new(&args.file, "members");
+    let mut lines = meter.open(&member_row::COLUMNS)?;
+    note_ignored(&args.file, &lines);
+    let taken = each_member(&mut lines, network, args.own_sponsor_is_root, &mut || stop_if_asked(interrupt))?;
+    Ok((taken, meter.finish()))
+}
+
+/// Takes every row of a member file. `look` is called now and then and may stop it.
+fn each_member(
+    lines: &mut Lines,
+    network: &mut Network,
+    own_sponsor_is_root: bool,
+    look: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<Taken, Failure> {
+    let mut intake = Intake::new(network);
+    let mut rows = 0;
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        match row {
+            Err((line, fault)) => intake.refuse(line, None, Refusal::Line(fault)),
+            Ok(row) => match MemberRow::parse(&row, own_sponsor_is_root) {
+                Ok(row) => intake.offer(row),
+                Err(reason) => intake.refuse(row.line, Name::parse(row.cell(0)).as_ref(), reason),
+            },
+        }
+        rows += 1;
+        if u64::is_multiple_of(rows, LOOK_EVERY_ROWS) {
+            look()?;
+        }
+    }
+    Ok(intake.finish())
+}
+
+fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Result<TakenBonuses, Failure> {
+    let meter = Meter::new(path, "bonuses");
+    let mut lines = meter.open(&bonus_row::COLUMNS)?;
+    note_ignored(path, &lines);
+    let held = network.state.entries();
+    let mut taken = TakenBonuses::default();
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        let (line, receiver, entry) = match row {
+            Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
+            Ok(row) => (row.line, row.cell(0).to_string(), bonus_row::parse(&row, network)),
+        };
+        let known = taken.already_there;
+        if let Ok(entry) = &entry
+            && known < held
+        {
+            if !bonus_row::is_same(network, &network.state.entry(known), entry) {
+                break;
+            }
+            taken.already_there += 1;
+        } else if let Err(reason) = entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule)) {
+            taken.refused.push(Refused { line, member: receiver, reason });
+        } else {
+            taken.entries += 1;
+        }
+        if line.is_multiple_of(LOOK_EVERY_ROWS) {
+            stop_if_asked(interrupt)?;
+        }
+    }
+    meter.finish();
+    if taken.already_there < held {
+        let message = format!(
+            "the network has {held} bonuses already, and {} does not begin with them: importing it could pay twice; nothing was imported",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(taken)
+}
+
+/// The member that a person or file names: by UUID, by the name it was imported under, or by referral code.
+pub(super) fn find_member(state: &State, directory: &MemberDirectory, text: &str) -> Option<MemberIx> {
+    Name::parse(text).and_then(|name| name.find(state, directory))
+}
+
+fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
+    if interrupt.asked() { Err(Failure::interrupted("nothing was imported")) } else { Ok(()) }
+}
+
+fn file_failure(fault: FileFault) -> Failure {
+    Failure::new(Exit::Failed, fault)
+}
+
+fn note_ignored(path: &Path, lines: &Lines) {
+    if !lines.ignored.is_empty() {
+        screen::tell(&format!("{}: columns not read: {}", path.display(), lines.ignored.join(", ")));
+    }
+}
+
+/// One line per refused row, whatever their number: they are what somebody has to mend.
+fn report_refused(path: &Path, refused: &[Refused]) {
+    for row in refused {
+        screen::tell(&format!("{}: {row}", path.display()));
+    }
+}
+
+fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, network: &Network) -> Map<String, Value> {
+    let mut reasons = Map::new();
+    for refused in members.refused.iter().chain(&bonuses.refused) {
+        let count = reasons.entry(refused.reason.name()).or_insert_with(|| 0.into());
+        *count = (count.as_u64().unwrap_or(0) + 1).into();
+    }
+    let state = &network.state;
+    let object = json!({
+        "command": "import",
+        "dry_run": args.dry_run,
+        "members": members.members,
+        "members_already_there": members.already_there,
+        "members_refused": members.refused.len(),
+        "members_waited": members.waited,
+        "names_not_kept_as_codes": members.names_not_kept,
+        "bonuses": bonuses.entries,
+        "bonuses_already_there": bonuses.already_there,
+        "bonuses_refused": bonuses.refused.len(),
+        "refused_by_reason": reasons,
+        "network_members": state.len(),
+        "network_bonuses": state.entries(),
+        "network_digest": network_digest(state).to_string(),
+    });
+    match object {
+        Value::Object(map) => map,
+        _ => unreachable!("the macro was given an object"),
+    }
+}
+
+fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+    let verb = match (writes, args.dry_run) {
+        (true, _) => "imported",
+        (false, true) => "would import",
+        (false, false) => "did not import",
+    };
+    let count = |number: usize| screen::grouped(number as u64);
+    let mut text = format!("{verb} {} members", screen::grouped(members.members));
+    if args.bonuses.is_some() {
+        text += &format!(" and {} bonuses", screen::grouped(bonuses.entries));
+    }
+    text += &format!(", {} rows refused", count(members.refused.len() + bonuses.refused.len()));
+    let notes = [
+        (members.already_there + bonuses.already_there, "were there already"),
+        (members.waited, "came before their sponsor or parent"),
+        (members.names_not_kept, "names could not be kept as referral codes"),
+    ];
+    for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {
+        text += &format!(", {} {note}", screen::grouped(number));
+    }
+    text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
+}
+
+/// Watches a file being read: a progress bar over its bytes, and their hash for the report.
+struct Meter<'a> {
+    path: &'a Path,
+    bar: ProgressBar,
+    hash: Arc<Mutex<blake3::Hasher>>,
+}
+
+impl<'a> Meter<'a> {
+    fn new(path: &'a Path, what: &'static str) -> Self {
+        let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+        Self { path, bar: screen::progress(what, bytes, true), hash: Arc::default() }
+    }
+
+    fn open(&self, columns: &[(&'static str, bool)]) -> Result<Lines, Failure> {
+        let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
+        Lines::open(self.path, columns, |source| Box::new(Metered { source, bar, hash })).map_err(file_failure)
+    }
+
+    /// The hash of the file's bytes, as far as they were read.
+    fn finish(self) -> String {
+        self.bar.finish_and_clear();
+        self.hash.lock().map(|hash| hash.finalize().to_hex().to_string()).unwrap_or_default()
+    }
+}
+
+struct Metered {
+    source: Box<dyn Read>,
+    bar: ProgressBar,
+    hash: Arc<Mutex<blake3::Hasher>>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.bar.inc(count as u64);
+        if let Ok(mut hash) = self.hash.lock() {
+            hash.update(&buffer[..count]);
+        }
+        Ok(count)
+    }
+}
+
+/// Takes a member file that is in memory.
+#[cfg(test)]
+fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("a temporary file can be written");
+    let mut lines = Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
+    each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
+}

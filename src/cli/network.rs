@@ -1,0 +1,59 @@
+//! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
+
+use crate::{
+    core::{
+        command::{Command, Outcome, Rejection, Stamped},
+        state::{State, Verdict},
+        types::Timestamp,
+    },
+    engine::MemberDirectory,
+};
+
+/// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
+const GROUP_COMMANDS: usize = 4_096;
+
+pub(super) struct Network {
+    pub state: State,
+    pub directory: MemberDirectory,
+    /// The time all commands get; never before that of the state.
+    time: Timestamp,
+    /// What was applied since the beginning, where it is to be logged.
+    pub record: Option<Vec<Group>>,
+}
+
+/// Commands as the log takes them.
+pub(super) struct Group {
+    /// Rolling hash over all outcomes before the first of them.
+    pub outcome_hash_before: u64,
+    pub commands: Vec<Stamped>,
+}
+
+impl Network {
+    pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
+        let time = state.time().max(now);
+        Self { state, directory, time, record: None }
+    }
+
+    /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub fn apply(&mut self, command: Command) -> Result<Outcome, Rejection> {
+        if let Verdict::Reject(rejection) = self.state.check(&self.directory, None, &command) {
+            return Err(rejection);
+        }
+        let outcome_hash_before = self.state.outcome_hash();
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
+        let applied = self.state.apply(&mut self.directory, &stamped);
+        if let Outcome::Rejected(rejection) = applied.outcome {
+            return Err(rejection);
+        }
+        if let Some(groups) = &mut self.record {
+            match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {
+                Some(group) => group.commands.push(stamped),
+                None => groups.push(Group { outcome_hash_before, commands: vec![stamped] }),
+            }
+        }
+        Ok(applied.outcome)
+    }
+}

@@ -1,0 +1,199 @@
+//! `upline serve`: opens the data directory and serves it until told to stop.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    interrupt::Interrupt,
+    log_options, logging, plan_choice, screen,
+};
+use crate::{
+    config::Config,
+    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotPolicy},
+    http::{self, Server},
+    metrics::Metrics,
+};
+
+#[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "serve")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub data_dir: DataDirArgs,
+    #[command(flatten)]
+    pub plan: PlanArgs,
+    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS")]
+    addr: Option<String>,
+    /// Allow an address that other machines can reach, without any authentication
+    #[arg(long)]
+    insecure: bool,
+    /// Commands between two snapshots; 0 is never [default: 1000000]
+    #[arg(long, value_name = "N")]
+    snapshot_every_commands: Option<String>,
+    /// Seconds between two snapshots; 0 is never [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    snapshot_every_seconds: Option<String>,
+    /// Size of a log segment [default: 67108864]
+    #[arg(long, value_name = "BYTES")]
+    segment_bytes: Option<String>,
+    /// Keep at most so many bytes of archived log [default: all]
+    #[arg(long, value_name = "BYTES")]
+    log_retention_bytes: Option<String>,
+    /// Keep archived log for so many days [default: for ever]
+    #[arg(long, value_name = "DAYS")]
+    log_retention_days: Option<String>,
+    /// Connections at once [default: 10000]
+    #[arg(long, value_name = "N")]
+    connections_max: Option<String>,
+    /// Time that running requests get when the server stops [default: 7]
+    #[arg(long, value_name = "SECONDS")]
+    drain_seconds: Option<String>,
+    /// Switch GET /user/add_test_data on; it only ever fills an empty network
+    #[arg(long)]
+    test_data: bool,
+    /// text, json, or auto: text on a terminal [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// What is logged, e.g. `warn` or `info,upline::http=debug` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl Args {
+    /// The configuration that these flags make.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let texts = [
+            ("addr", &self.addr),
+            ("snapshot_every_commands", &self.snapshot_every_commands),
+            ("snapshot_every_seconds", &self.snapshot_every_seconds),
+            ("segment_bytes", &self.segment_bytes),
+            ("log_retention_bytes", &self.log_retention_bytes),
+            ("log_retention_days", &self.log_retention_days),
+            ("connections_max", &self.connections_max),
+            ("drain_seconds", &self.drain_seconds),
+            ("log_format", &self.log_format),
+            ("log", &self.log),
+        ];
+        let mut flags: BTreeMap<&'static str, String> = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
+        let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
+        flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
+        self.data_dir.resolve(&self.plan, flags)
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.config()?;
+    serve(&config, Interrupt::listen()?)
+}
+
+/// Serves until interrupted.
+///
+/// # Errors
+/// When the directory cannot be opened or the address not be listened on; when the last words could not be written.
+pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
+    logging::begin(config);
+    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let served = runtime.block_on(serve_in_runtime(config, interrupt));
+    // What still runs is the opening of a directory that nobody waits for any more; it may be cut anywhere.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
+    let metrics = Metrics::new(&http::ROUTES);
+    let options = engine_options(config, &metrics)?;
+    // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
+    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let (address, slot) = (server.address(), server.engine_slot());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async move { _ = stopped.await }));
+    let opened = tokio::select! {
+        opened = open(options) => opened,
+        () = interrupt.clone().wait() => return Ok(()),
+    };
+    let (engine, report) = opened?;
+    slot.set(engine.clone());
+    greet(config, address, &report);
+    screen::say(&format!("listening on http://{address}"))?;
+    interrupt.wait().await;
+    tracing::info!("stopping");
+    _ = stop.send(());
+    if let Err(error) = running.await {
+        tracing::error!(%error, "the server ended badly");
+    }
+    let report = tokio::task::spawn_blocking(move || engine.shutdown()).await;
+    report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
+}
+
+fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptions, Failure> {
+    let mut loading = screen::Loading::new();
+    let snapshots = SnapshotPolicy { every_commands: config.snapshot_every_commands, every: config.snapshot_every, on_shutdown: true };
+    Ok(EngineOptions {
+        snapshots,
+        log: log_options(config),
+        progress: Some(Box::new(move |progress| loading.show(progress))),
+        ..EngineOptions::new(config.data_dir.clone(), plan_choice(config)?, Arc::clone(metrics))
+    })
+}
+
+/// Opens the engine beside the runtime.
+async fn open(options: EngineOptions) -> Result<(Engine, OpenReport), Failure> {
+    let opened = tokio::task::spawn_blocking(|| Engine::open(options)).await;
+    let opened: Result<_, OpenError> = opened.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?;
+    Ok(opened?)
+}
+
+/// The banner on a terminal, a log line elsewhere.
+fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
+    for cut in &report.cuts {
+        tracing::warn!("a write that never completed was dropped: {cut}");
+    }
+    for fallback in &report.fallbacks {
+        tracing::error!("an older snapshot is used: {fallback}");
+    }
+    let seconds = report.duration.as_secs_f64();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %address,
+        data_dir = %config.data_dir.display(),
+        created = report.created,
+        members = report.members,
+        lsn = report.lsn,
+        replayed = report.replayed,
+        seconds,
+        "open"
+    );
+    if !screen::on_terminal() {
+        return;
+    }
+    let lines = [
+        ("data", format!("{}{}", config.data_dir.display(), if report.created { " (new)" } else { "" })),
+        ("members", screen::grouped(report.members.into())),
+        ("opened", format!("in {seconds:.2} s, {} commands replayed, LSN {}", screen::grouped(report.replayed), report.lsn)),
+        ("durability", "every answer to a write follows its fdatasync".into()),
+        ("api", format!("http://{address}/")),
+        ("metrics", format!("http://{address}/metrics")),
+    ];
+    screen::tell(&format!("upline {}", env!("CARGO_PKG_VERSION")));
+    for (name, value) in lines {
+        screen::tell(&format!("  {name:<11}{value}"));
+    }
+}
+
+fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
+    match &report.snapshot {
+        None | Some(Ok(_)) => {
+            tracing::info!(lsn = report.lsn, "stopped");
+            Ok(())
+        }
+        // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.
+        Some(Err(error)) => {
+            Err(Failure::new(Exit::Failed, format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn)))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `upline verify`: everything that can be checked about a data directory while nobody has it open.
+//!
+//! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the snapshot, and the outcome of every replayed
+//! command. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
+//! scratch, the ledger. Nothing is changed.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    screen,
+};
+use crate::{
+    core::{audit, network_digest, state_digest},
+    durability::storage::Disk,
+    engine,
+};
+
+/// Findings that are printed. Where one thing is wrong, often everything is.
+const FINDINGS_MAX: usize = 100;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    /// One JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let mut loading = screen::Loading::new();
+    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
+    loading.finish();
+    let state = &loaded.state;
+    let bar = screen::progress("auditing", None, false);
+    let mut findings = audit(state, FINDINGS_MAX);
+    // What opening can live with is not whole all the same.
+    findings.extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
+    findings.extend(loaded.files.archive_damage.iter().map(|damage| format!("the archive: {damage}")));
+    let (digest, network) = (state_digest(state), network_digest(state));
+    bar.finish_and_clear();
+    for finding in &findings {
+        screen::tell(&format!("upline: {finding}"));
+    }
+    for cut in &loaded.report.cuts {
+        screen::tell(&format!("upline: a write that never completed is left out: {cut}"));
+    }
+    let plan = state.plan();
+    let ranks: Vec<Value> = state
+        .rank_distribution()
+        .iter()
+        .zip(0_u16..)
+        .map(|(members, rank)| json!({"rank": rank, "name": plan.ranks.name_of(rank), "members": members}))
+        .collect();
+    let (breakage_levels, breakage_amount) = state.breakage();
+    let object = json!({
+        "command": "verify",
+        "ok": findings.is_empty(),
+        "findings": findings,
+        "digest": digest.to_string(),
+        "network_digest": network.to_string(),
+        "members": state.len(),
+        "depth": state.depth(),
+        "bonuses": state.entries(),
+        "bonuses_pending": state.pending(),
+        "breakage_levels": breakage_levels,
+        "breakage_minor_units": breakage_amount.0,
+        "ranks": ranks,
+        "plan": plan.name,
+        "plan_version": state.plan_version(),
+        "lsn": state.lsn(),
+        "snapshot_lsn": loaded.report.snapshot_lsn,
+        "replayed": loaded.report.replayed,
+        "log_segments": loaded.files.log_segments,
+        "log_bytes": loaded.files.log_bytes,
+        "log_groups": loaded.files.log_groups,
+        "cuts": loaded.report.cuts,
+        "seconds": started.elapsed().as_secs_f64(),
+    });
+    screen::say_result(args.json, &object, || {
+        format!(
+            "{}: {} members, depth {}, {} bonuses ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
+            if findings.is_empty() { "everything holds" } else { "NOT everything holds" },
+            screen::grouped(state.len().into()),
+            screen::grouped(state.depth().into()),
+            screen::grouped(state.entries()),
+            screen::grouped(state.pending()),
+            plan.name,
+            state.plan_version(),
+            state.lsn(),
+        )
+    })?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::VerifyFailed, format!("{} does not verify", config.data_dir.display())))
+}

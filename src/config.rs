@@ -1,0 +1,451 @@
+//! Configuration: flags > `UPLINE_*` environment > configuration file > defaults. Every value knows where it came from, and everything
+//! that is wrong is named at once, with its place.
+//!
+//! [`SETTINGS`] is the one list of what can be configured: flag `--data-dir`, variable `UPLINE_DATA_DIR` and file key `data_dir` are
+//! the same setting. All bounds that a user can meet stand below, with assertions between them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use toml::de::DeValue;
+
+use crate::{
+    core::plan::WIDTH_MAX,
+    durability,
+    toml_reader::{FILE_BYTES_MAX, Fields, Reader, describe},
+};
+
+// --- bounds
+
+/// Commands between two snapshots: fewer would write the whole network again every few seconds under load.
+pub const SNAPSHOT_COMMANDS_MIN: u64 = 1_000;
+/// Seconds between two snapshots, for the same reason.
+pub const SNAPSHOT_SECONDS_MIN: u64 = 10;
+/// A month: beyond it a setting is a slip of the finger.
+pub const SNAPSHOT_SECONDS_MAX: u64 = 31 * 24 * 3_600;
+/// Bytes of one log segment: room for many full groups, so that rotation is rare.
+pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// A segment is written full of zeros before its first use and read into memory by recovery.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Bytes of one request body. A signup has some 150.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// Time for a request's header, so that silent connections cannot pile up.
+pub const HEADER_SECONDS: u64 = 5;
+/// Time for a request's body.
+pub const BODY_SECONDS: u64 = 10;
+/// Connections at once, unless configured: each costs some 20 KiB and a file descriptor.
+pub const CONNECTIONS_DEFAULT: usize = 10_000;
+pub const CONNECTIONS_MAX: usize = 1_000_000;
+/// Seconds that running requests get when the server stops: leaves three of the ten that most supervisors wait before they kill.
+pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
+pub const DRAIN_SECONDS_MAX: u64 = 600;
+
+const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
+const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
+const _: () = assert!(HEADER_SECONDS <= BODY_SECONDS, "a body may take at least as long as its header");
+const _: () = assert!(HEADER_SECONDS <= DRAIN_SECONDS_DEFAULT, "a request that just began can end while the server stops");
+const _: () = assert!(durability::SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MIN && SEGMENT_BYTES_MAX <= durability::SEGMENT_BYTES_MAX);
+const _: () = assert!(SNAPSHOT_SECONDS_MIN < SNAPSHOT_SECONDS_MAX && CONNECTIONS_DEFAULT <= CONNECTIONS_MAX);
+
+// --- settings
+
+/// One thing that can be configured.
+#[derive(Debug)]
+pub struct Setting {
+    /// Key in the file; with `-` for `_` the flag, in capitals after `UPLINE_` the variable.
+    pub key: &'static str,
+    pub default: &'static str,
+    pub help: &'static str,
+}
+
+/// Every setting, in the order in which they are shown.
+pub const SETTINGS: [Setting; 15] = [
+    Setting { key: "addr", default: "127.0.0.1:8000", help: "address to listen on" },
+    Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authentication" },
+    Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
+    Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
+    Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },
+    Setting { key: "snapshot_every_commands", default: "1000000", help: "commands between two snapshots; 0 is never" },
+    Setting { key: "snapshot_every_seconds", default: "900", help: "seconds between two snapshots; 0 is never" },
+    Setting { key: "segment_bytes", default: "67108864", help: "size of a log segment" },
+    Setting { key: "log_retention_bytes", default: "", help: "keep at most so many bytes of archived log; empty keeps all" },
+    Setting { key: "log_retention_days", default: "", help: "keep archived log for so many days; empty keeps all" },
+    Setting { key: "connections_max", default: "10000", help: "connections at once" },
+    Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
+    Setting { key: "test_data", default: "false", help: "switch GET /user/add_test_data on; it only ever fills an empty network" },
+    Setting { key: "log_format", default: "auto", help: "`text`, `json`, or `auto`: text on a terminal" },
+    Setting { key: "log", default: "info", help: "what is logged, e.g. `warn` or `info,upline::http=debug`" },
+];
+
+/// Variables of the original service that mean nothing here; they are named once in a warning.
+const ORIGINAL_VARIABLES: [&str; 8] = ["DB_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_ENABLED", "REDIS_URL"];
+
+/// Where a value came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Flag(String),
+    Environment(String),
+    File { path: PathBuf, line: Option<usize> },
+    Default,
+}
+
+impl Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(flag) => out.write_str(flag),
+            Origin::Environment(variable) => write!(out, "environment {variable}"),
+            Origin::File { path, line: Some(line) } => write!(out, "{} line {line}", path.display()),
+            Origin::File { path, line: None } => write!(out, "{}", path.display()),
+            Origin::Default => out.write_str("default"),
+        }
+    }
+}
+
+/// A value as it was given, for showing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    pub key: &'static str,
+    pub text: String,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    Text,
+    Json,
+}
+
+/// How much archived log is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogRetention {
+    All,
+    Bytes(u64),
+    Days(u32),
+}
+
+/// A configuration that passed every check.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub addr: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Plan file, if one was named.
+    pub plan: Option<PathBuf>,
+    /// Width of the placement tree, if one was named.
+    pub max_children: Option<u16>,
+    pub snapshot_every_commands: Option<u64>,
+    pub snapshot_every: Option<Duration>,
+    pub segment_bytes: u64,
+    pub log_retention: LogRetention,
+    pub http: HttpConfig,
+    pub log_format: LogFormat,
+    pub log: String,
+    /// Every setting with its origin, in the order of [`SETTINGS`].
+    pub given: Vec<Given>,
+    /// What should be said once at the start.
+    pub warnings: Vec<String>,
+}
+
+/// The part of the configuration that the HTTP edge needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HttpConfig {
+    pub connections_max: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub body_bytes_max: usize,
+    /// Time that running requests get when the server stops.
+    pub drain: Duration,
+    /// `GET /user/add_test_data` works (on an empty network only).
+    pub test_data: bool,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_DEFAULT,
+            header_timeout: Duration::from_secs(HEADER_SECONDS),
+            body_timeout: Duration::from_secs(BODY_SECONDS),
+            body_bytes_max: BODY_BYTES_MAX,
+            drain: Duration::from_secs(DRAIN_SECONDS_DEFAULT),
+            test_data: false,
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the configuration is not valid:\n  {}", .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+/// Where values may come from.
+#[derive(Clone, Default, Debug)]
+pub struct Sources {
+    /// Values of flags by setting key.
+    pub flags: BTreeMap<&'static str, String>,
+    /// `--config`.
+    pub config_file: Option<PathBuf>,
+    /// The environment, or what a test gives for it.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Flags beside the environment of this process. Variables that are not UTF-8 are left out: none of ours can be.
+    pub fn of_process(flags: BTreeMap<&'static str, String>, config_file: Option<PathBuf>) -> Self {
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Self { flags, config_file, environment }
+    }
+}
+
+impl Config {
+    /// Collects and checks all values.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the settings.
+    pub fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        let file = read_file(sources, &mut errors);
+        let mut given: Vec<Given> = SETTINGS.iter().map(|setting| pick(setting, sources, &file)).collect();
+        let mut warnings = Vec::new();
+        use_original_environment(sources, &mut given, &mut warnings);
+        let config = read_values(given, warnings, &mut errors);
+        if errors.is_empty() { Ok(config) } else { Err(ConfigError(errors)) }
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("UPLINE_{}", key.to_ascii_uppercase())
+}
+
+/// The highest source that has a value. An empty variable counts as not set.
+fn pick(setting: &Setting, sources: &Sources, file: &BTreeMap<&'static str, Given>) -> Given {
+    let key = setting.key;
+    if let Some(text) = sources.flags.get(key) {
+        return Given { key, text: text.clone(), origin: Origin::Flag(format!("--{}", key.replace('_', "-"))) };
+    }
+    let variable = variable(key);
+    if let Some(text) = sources.environment.get(&variable).filter(|text| !text.is_empty()) {
+        return Given { key, text: text.clone(), origin: Origin::Environment(variable) };
+    }
+    file.get(key).cloned().unwrap_or_else(|| Given { key, text: setting.default.into(), origin: Origin::Default })
+}
+
+/// `MAX_CHILDREN` is used, other variables of the original are named as ignored, and so are `UPLINE_*` variables that mean nothing.
+///
+/// The latter are no errors, other than unknown keys of the file: orchestrators put variables such as `UPLINE_SERVICE_HOST` into
+/// the environment of everything that runs beside a service called `upline`.
+fn use_original_environment(sources: &Sources, given: &mut [Given], warnings: &mut Vec<String>) {
+    if let Some(text) = sources.environment.get("MAX_CHILDREN").filter(|text| !text.is_empty()) {
+        let width = given.iter_mut().find(|given| given.key == "max_children").expect("it is in the list of settings");
+        if width.origin == Origin::Default {
+            width.text.clone_from(text);
+            width.origin = Origin::Environment("MAX_CHILDREN".into());
+        }
+    }
+    let set = |name: &&str| sources.environment.contains_key(*name);
+    let original: Vec<&str> = ORIGINAL_VARIABLES.into_iter().filter(|name| set(name)).collect();
+    if !original.is_empty() {
+        warnings.push(format!("ignored, since there is no database and no cache: {}", original.join(", ")));
+    }
+    let is_known = |name: &str| name == "UPLINE_CONFIG" || SETTINGS.iter().any(|setting| variable(setting.key) == name);
+    let unknown = |name: &&String| name.starts_with("UPLINE_") && !is_known(name);
+    let unknown: Vec<&str> = sources.environment.keys().filter(unknown).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        warnings.push(format!("ignored, not a setting: {}", unknown.join(", ")));
+    }
+}
+
+/// The values of the configuration file, if one is named.
+fn read_file(sources: &Sources, errors: &mut Vec<String>) -> BTreeMap<&'static str, Given> {
+    let named = sources.config_file.clone();
+    let variable = || sources.environment.get("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let Some(path) = named.or_else(variable) else { return BTreeMap::new() };
+    let values = read_text(&path).map_err(|error| vec![error]).and_then(|text| {
+        let (reader, document) = Reader::parse(&text).map_err(|faults| with_path(&path, &faults))?;
+        file_values(&path, reader, Fields::of(String::new(), document.get_ref()))
+    });
+    values.unwrap_or_else(|faults| {
+        errors.extend(faults);
+        BTreeMap::new()
+    })
+}
+
+fn with_path(path: &Path, faults: &[impl Display]) -> Vec<String> {
+    faults.iter().map(|fault| format!("{}: {fault}", path.display())).collect()
+}
+
+fn file_values(path: &Path, mut reader: Reader, mut fields: Fields<'_, '_>) -> Result<BTreeMap<&'static str, Given>, Vec<String>> {
+    let mut values = BTreeMap::new();
+    for setting in &SETTINGS {
+        let key = setting.key;
+        let Some(value) = fields.take(&mut reader, key) else { continue };
+        let text = match value {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().into(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            other => {
+                reader.fault(key, format!("must be a string, a whole number, true or false, is {}", describe(other)));
+                continue;
+            }
+        };
+        let origin = Origin::File { path: path.into(), line: reader.line(key) };
+        values.insert(key, Given { key, text, origin });
+    }
+    fields.finish(&mut reader);
+    if reader.is_faultless() { Ok(values) } else { Err(with_path(path, &reader.into_errors())) }
+}
+
+/// Reads a small text file.
+///
+/// # Errors
+/// One sentence that names the file.
+pub fn read_text(path: &Path) -> Result<String, String> {
+    let error = |reason: &dyn Display| format!("cannot read {}: {reason}", path.display());
+    let bytes = std::fs::metadata(path).map_err(|fault| error(&fault))?.len();
+    if FILE_BYTES_MAX < bytes {
+        return Err(error(&format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|fault| error(&fault))
+}
+
+/// Turns texts into values, noting what is wrong with each.
+fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String>) -> Config {
+    let mut values = Values { given: &given, errors };
+    let insecure = values.flag("insecure");
+    let addr = values.read::<SocketAddr>("addr", "an address such as 127.0.0.1:8000").unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
+    if !addr.ip().is_loopback() && !insecure {
+        values.wrong("addr", "is reachable from other machines and there is no authentication; `--insecure` allows it");
+    }
+    let data_dir = PathBuf::from(values.text("data_dir"));
+    if data_dir.as_os_str().is_empty() {
+        values.wrong("data_dir", "must not be empty");
+    }
+    let plan = values.text("plan");
+    let config = Config {
+        addr,
+        data_dir,
+        plan: (!plan.is_empty()).then(|| PathBuf::from(plan)),
+        max_children: values.optional("max_children", 1, WIDTH_MAX.into()),
+        snapshot_every_commands: values.period("snapshot_every_commands", SNAPSHOT_COMMANDS_MIN, u64::MAX),
+        snapshot_every: values.period("snapshot_every_seconds", SNAPSHOT_SECONDS_MIN, SNAPSHOT_SECONDS_MAX).map(Duration::from_secs),
+        segment_bytes: values.number("segment_bytes", SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+        log_retention: values.log_retention(),
+        http: HttpConfig {
+            connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
+            drain: Duration::from_secs(values.number("drain_seconds", 0, DRAIN_SECONDS_MAX)),
+            test_data: values.flag("test_data"),
+            ..HttpConfig::default()
+        },
+        log_format: values.log_format(),
+        log: values.log(),
+        given: Vec::new(),
+        warnings,
+    };
+    Config { given, ..config }
+}
+
+struct Values<'a> {
+    given: &'a [Given],
+    errors: &'a mut Vec<String>,
+}
+
+impl Values<'_> {
+    fn given(&self, key: &str) -> &Given {
+        self.given.iter().find(|given| given.key == key).expect("it is in the list of settings")
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.given(key).text.clone()
+    }
+
+    fn wrong(&mut self, key: &str, reason: &str) {
+        let Given { text, origin, .. } = self.given(key);
+        let error = format!("{key}: `{text}` {reason} (from {origin})");
+        self.errors.push(error);
+    }
+
+    fn read<T: FromStr>(&mut self, key: &str, what: &str) -> Option<T> {
+        let value = self.given(key).text.parse().ok();
+        if value.is_none() {
+            self.wrong(key, &format!("is not {what}"));
+        }
+        value
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.given(key).text.as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                self.wrong(key, "is neither true nor false");
+                false
+            }
+        }
+    }
+
+    /// A whole number in bounds; the lower bound stands in for a wrong one, which is an error anyway.
+    fn number<T: TryFrom<u64>>(&mut self, key: &str, low: u64, high: u64) -> T {
+        let number = self.read::<u64>(key, "a whole number").unwrap_or(low);
+        if !(low..=high).contains(&number) {
+            self.wrong(key, &format!("must be between {low} and {high}"));
+        }
+        let fits = |number| T::try_from(number).ok();
+        fits(number).or_else(|| fits(low)).expect("the lower bound fits the type")
+    }
+
+    /// As [`Values::number`], with empty for none.
+    fn optional<T: TryFrom<u64>>(&mut self, key: &str, low: u64, high: u64) -> Option<T> {
+        (!self.given(key).text.is_empty()).then(|| self.number(key, low, high))
+    }
+
+    /// As [`Values::number`], with 0 for never.
+    fn period(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
+        (self.given(key).text != "0").then(|| self.number(key, low, high))
+    }
+
+    fn log_retention(&mut self) -> LogRetention {
+        let bytes = self.optional("log_retention_bytes", 0, u64::MAX);
+        let days = self.optional("log_retention_days", 0, u32::MAX.into());
+        match (bytes, days) {
+            (None, None) => LogRetention::All,
+            (Some(bytes), None) => LogRetention::Bytes(bytes),
+            (None, Some(days)) => LogRetention::Days(days),
+            (Some(_), Some(days)) => {
+                self.wrong("log_retention_days", "cannot be combined with log_retention_bytes");
+                LogRetention::Days(days)
+            }
+        }
+    }
+
+    fn log_format(&mut self) -> LogFormat {
+        match self.given("log_format").text.as_str() {
+            "auto" => LogFormat::Auto,
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => {
+                self.wrong("log_format", "is not one of auto, text, json");
+                LogFormat::Auto
+            }
+        }
+    }
+
+    fn log(&mut self) -> String {
+        let text = self.text("log");
+        if let Err(fault) = tracing_subscriber::EnvFilter::try_new(&text) {
+            self.wrong("log", &format!("is not a filter: {fault}"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+#[path = "config_test.rs"]
+mod tests;

@@ -1,0 +1,260 @@
+//! A TCP stream that gives up on peers that do nothing.
+//!
+//! Hyper's own header timeout also ends connections that are idle between two requests, so one number would have to serve for slow
+//! attackers and for pooled gateways. Here they differ, and a reader that takes nothing is cut as well.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+use super::limits::Limits;
+
+/// Where the connection is in its conversation; told by the service, looked at by the stream.
+#[derive(Default, Debug)]
+pub struct Phase {
+    /// Requests whose head was read.
+    requests: AtomicU64,
+    /// From the head of a request until the end of its answer's body.
+    answering: AtomicBool,
+}
+
+impl Phase {
+    /// A request has begun; it ends when the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> Answering {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.answering.store(true, Ordering::Relaxed);
+        Answering(Arc::clone(self))
+    }
+}
+
+/// Lives as long as a request is being answered.
+#[derive(Debug)]
+pub struct Answering(Arc<Phase>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The stream with its deadlines. All state of one connection runs in one task, so relaxed atomics are enough.
+pub struct Guarded<S> {
+    stream: S,
+    phase: Arc<Phase>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+    write_timeout: Duration,
+    /// `Phase::requests` when a read was last tried.
+    requests_seen: u64,
+    /// Until when the next head, or the next request, must be there.
+    read_deadline: Option<Instant>,
+    /// Whether the deadline is that of a head which has begun.
+    head_has_begun: bool,
+    read_sleep: Option<Pin<Box<Sleep>>>,
+    /// Armed while a write waits.
+    write_sleep: Option<Pin<Box<Sleep>>>,
+    write_waits: bool,
+}
+
+impl<S> Guarded<S> {
+    pub fn new(stream: S, phase: Arc<Phase>, limits: &Limits) -> Self {
+        Self {
+            stream,
+            phase,
+            head_timeout: limits.head_timeout,
+            idle_timeout: limits.idle_timeout,
+            write_timeout: limits.write_timeout,
+            requests_seen: 0,
+            // Who connects has something to say.
+            read_deadline: Some(Instant::now() + limits.head_timeout),
+            head_has_begun: true,
+            read_sleep: None,
+            write_sleep: None,
+            write_waits: false,
+        }
+    }
+
+    /// A request went through since the last look: what was known about the head before it is over.
+    fn notice_requests(&mut self) {
+        let requests = self.phase.requests.load(Ordering::Relaxed);
+        if requests != self.requests_seen {
+            self.requests_seen = requests;
+            self.read_deadline = None;
+            self.head_has_begun = false;
+        }
+    }
+
+    /// Bytes came in.
+    fn note_bytes(&mut self) {
+        if !self.head_has_begun && !self.phase.answering.load(Ordering::Relaxed) {
+            self.head_has_begun = true;
+            self.read_deadline = Some(Instant::now() + self.head_timeout);
+        }
+    }
+
+    /// Nothing to read: is the peer still in its time?
+    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.phase.answering.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let deadline = *self.read_deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
+        let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"))
+    }
+
+    /// What a write came to: progress disarms the deadline, waiting arms it.
+    fn guard_write<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_waits = false;
+            return written;
+        }
+        let timeout = self.write_timeout;
+        let sleep = self.write_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        if !self.write_waits {
+            self.write_waits = true;
+            sleep.as_mut().reset(Instant::now() + timeout);
+        }
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.notice_requests();
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(result) => {
+                if before < buffer.filled().len() {
+                    self.note_bytes();
+                }
+                // A peer that trickles bytes is always ready: look at the clock here too.
+                let late = self.head_has_begun
+                    && !self.phase.answering.load(Ordering::Relaxed)
+                    && self.read_deadline.is_some_and(|deadline| deadline <= Instant::now());
+                if late {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head took too long")));
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.poll_read_deadline(cx).map(Err),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
+        self.guard_write(written, cx)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
+        self.guard_write(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.guard_write(flushed, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.guard_write(shut, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            head_timeout: Duration::from_millis(50),
+            idle_timeout: Duration::from_millis(400),
+            write_timeout: Duration::from_millis(50),
+            ..Limits::default()
+        }
+    }
+
+    fn guarded() -> (Guarded<DuplexStream>, DuplexStream, Arc<Phase>) {
+        let (near, far) = duplex(64);
+        let phase = Arc::new(Phase::default());
+        (Guarded::new(near, Arc::clone(&phase), &limits()), far, phase)
+    }
+
+    async fn read_some(stream: &mut Guarded<DuplexStream>) -> io::Result<usize> {
+        stream.read(&mut [0; 16]).await
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_cut_after_the_head_timeout() {
+        let (mut stream, _far, _) = guarded();
+        let begin = Instant::now();
+        assert_eq!(read_some(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!((Duration::from_millis(40)..Duration::from_millis(300)).contains(&begin.elapsed()));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_trickles_is_cut_too() {
+        let (mut stream, mut far, _) = guarded();
+        let trickle = tokio::spawn(async move {
+            while far.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let begin = Instant::now();
+        let error = loop {
+            if let Err(error) = read_some(&mut stream).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begin.elapsed() < Duration::from_millis(300));
+        drop(stream);
+        trickle.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn between_requests_there_is_more_time_and_while_answering_there_is_no_end() {
+        let (mut stream, mut far, phase) = guarded();
+        far.write_all(b"GET").await.unwrap();
+        assert_eq!(read_some(&mut stream).await.unwrap(), 3);
+        let answering = phase.begin();
+        let while_answering = tokio::time::timeout(Duration::from_millis(600), read_some(&mut stream)).await;
+        assert!(while_answering.is_err(), "cut while answering");
+        drop(answering);
+        let begin = Instant::now();
+        assert_eq!(read_some(&mut stream).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(Duration::from_millis(300) <= begin.elapsed(), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_cut() {
+        let (mut stream, _far, _) = guarded();
+        let error = stream.write_all(&[0; 1_024]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,123 @@
+//! Reading request bodies within their limits.
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderValue, StatusCode, header},
+};
+use http_body_util::BodyExt;
+
+use super::{
+    limits::Limits,
+    reply::{self, Refused},
+};
+
+/// Reads a body. Too large or too slow ones end the connection after the answer.
+///
+/// # Errors
+/// The answer to give instead: 413, 408, or 400 when the body broke off or was not framed properly.
+pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let (status, detail) = match tokio::time::timeout(limits.body_timeout, read_bounded(body, limits)).await {
+        Ok(Ok(bytes)) => return Ok(bytes),
+        Ok(Err(ReadError::TooLarge)) => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large"),
+        Ok(Err(ReadError::Broken)) => (StatusCode::BAD_REQUEST, "There was an error parsing the body"),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "Request body took too long"),
+    };
+    Err(reply::with_header(reply::detail(status, detail), header::CONNECTION, HeaderValue::from_static("close")).into())
+}
+
+enum ReadError {
+    TooLarge,
+    Broken,
+}
+
+async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
+    let declared = body.size_hint().lower();
+    if u64::try_from(limits.body_discard_max).is_ok_and(|most| most < declared) {
+        return Err(ReadError::TooLarge);
+    }
+    let mut first = Bytes::new();
+    let mut whole = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ReadError::Broken)?;
+        let Ok(data) = frame.into_data() else { continue };
+        let before = length;
+        length += data.len();
+        if limits.body_discard_max < length {
+            return Err(ReadError::TooLarge);
+        }
+        if limits.body_bytes_max < length {
+            // Read on, but keep nothing.
+            whole = Vec::new();
+        } else if before == 0 {
+            // Nearly all bodies come in one piece, which need not be copied.
+            first = data;
+        } else {
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+    if limits.body_bytes_max < length {
+        return Err(ReadError::TooLarge);
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+        time::Duration,
+    };
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body that comes in these pieces and then ends, or hangs.
+    struct Pieces {
+        pieces: VecDeque<&'static [u8]>,
+        hangs: bool,
+    }
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.pieces.pop_front() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))),
+                None if self.hangs => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, u16> {
+        let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
+        let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
+        read(body, &limits).await.map_err(|refused| crate::http::reply::Reply::from(refused).status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn bodies_are_whole_or_refused() {
+        assert_eq!(read_pieces(&[], false).await, Ok(Bytes::new()));
+        assert_eq!(read_pieces(&[b"abc"], false).await, Ok(Bytes::from_static(b"abc")));
+        assert_eq!(read_pieces(&[b"abc", b"", b"de", b"fgh"], false).await, Ok(Bytes::from_static(b"abcdefgh")));
+        assert_eq!(read_pieces(&[b"abcde", b"fghi"], false).await, Err(413));
+        assert_eq!(
+            read_pieces(&[b"0123456789", b"0123456789", b"0"], true).await,
+            Err(413),
+            "what is far too large is not read to its end"
+        );
+        assert_eq!(read_pieces(&[b"abc"], true).await, Err(408));
+    }
+}

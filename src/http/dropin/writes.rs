@@ -1,0 +1,231 @@
+//! Operations that write: body to command, outcome to answer.
+
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::{
+    body::{self, RegisterBody, TriggerBody},
+    errors::{not_submitted, refused, rejected},
+    lists::{print_bonus, print_member},
+    not_found,
+    render::{MEMBER_CLOSE, print_id},
+};
+use crate::{
+    engine::{
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, SponsorRef,
+        TriggerBonus,
+    },
+    http::{
+        limits::IDEMPOTENCY_KEY_BYTES_MAX,
+        reply::{self, Refused, Reply},
+        routes::Operation,
+        service::Shared,
+    },
+};
+
+/// Members that `add_test_data` puts below its root, as the original's does.
+const TEST_MEMBERS: usize = 250;
+
+/// `POST /user/register` and `POST /user/root_user`
+pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
+    let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null).map_err(refused)?;
+    let engine = shared.engine()?;
+    // A root's parent is checked and then not looked at.
+    let parent = body.parent_id.filter(|_| operation == Operation::Register);
+    let canonical = [&body.user_id[..], parent.as_ref().map_or(&[][..], |parent| parent)];
+    let key = request_key(&parts.headers, operation, &canonical)?;
+    let command = register_command(body.user_id, parent);
+    let outcome = submit(engine, operation, command, key).await?;
+    let Outcome::Registered { member } = outcome else { return Err(reply::internal_error().into()) };
+    Ok(member_reply(engine, member))
+}
+
+fn register_command(user_id: [u8; 16], parent: Option<[u8; 16]>) -> Command {
+    Command::Register(Register {
+        member: MemberId(user_id),
+        sponsor: parent.map_or(SponsorRef::None, |parent| SponsorRef::Member(MemberId(parent))),
+        placement: PlacementRequest::PlanDefault,
+        code: None,
+        role: Role::Member,
+        joined_at: None,
+        origin: Origin::Signup,
+    })
+}
+
+fn member_reply(engine: &Engine, member: MemberIx) -> Reply {
+    let mut body = String::with_capacity(256);
+    engine.read(|state, _| print_member(&|kind, index| engine.row_id(kind, index), state, &state.member(member), &mut body));
+    body.push_str(MEMBER_CLOSE);
+    reply::json(StatusCode::OK, body)
+}
+
+/// `POST /bonus/`
+pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
+    let body = TriggerBody::read(content_type(&parts.headers), content).map_err(refused)?;
+    let engine = shared.engine()?;
+    let canonical = [&body.source_user_id[..], body.trigger_type.as_bytes()];
+    let key = request_key(&parts.headers, Operation::Trigger, &canonical)?;
+    let command = trigger_command(body.source_user_id, body.trigger_type);
+    submit(engine, Operation::Trigger, command, key).await?;
+    Ok(reply::json(StatusCode::OK, "{\"detail\":\"Bonuses distributed\"}"))
+}
+
+fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
+    // Repeated triggers pay again, as in the original.
+    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false })
+}
+
+/// `PATCH /bonus/{bonus_id}/mark-paid`
+pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+    let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
+    let engine = shared.engine()?;
+    let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
+    let key = request_key(&parts.headers, Operation::MarkPaid, &[&id])?;
+    let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, key).await?;
+    let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error().into()) };
+    let mut body = String::with_capacity(320);
+    engine.read(|state, _| print_bonus(&|kind, index| engine.row_id(kind, index), state, &state.entry(entry), "Z", &mut body));
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+/// `GET /bonus/mark-paid/all`
+pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
+    let engine = shared.engine()?;
+    let key = request_key(&parts.headers, Operation::MarkAllPaid, &[])?;
+    // Whoever follows links must not be able to fill the log with commands that do nothing.
+    if key.is_none() && engine.read(|state, _| state.pending()) == 0 {
+        return Ok(all_paid(0));
+    }
+    let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, key).await?;
+    let Outcome::AllPaid { entries } = outcome else { return Err(reply::internal_error().into()) };
+    Ok(all_paid(entries))
+}
+
+fn all_paid(entries: u64) -> Reply {
+    let text = if entries == 0 { "{\"detail\":\"No unpaid bonuses found\"}" } else { "{\"detail\":\"All bonuses have been paid.\"}" };
+    reply::json(StatusCode::OK, text)
+}
+
+/// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it wants an empty network.
+pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
+    if !shared.options.test_data {
+        return Err(not_found().into());
+    }
+    let engine = shared.engine()?;
+    // Two at once would both find the network empty.
+    let _seeding = shared.seeding.lock().await;
+    if !engine.read(|state, _| state.is_empty()) {
+        return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty").into());
+    }
+    let root = ::uuid::Uuid::new_v4().into_bytes();
+    submit(engine, Operation::AddTestData, register_command(root, None), None).await?;
+    let members: Vec<[u8; 16]> = (0..TEST_MEMBERS).map(|_| ::uuid::Uuid::new_v4().into_bytes()).collect();
+    submit_all(engine, members.iter().map(|member| register_command(*member, Some(root)))).await?;
+    submit_all(engine, members.iter().map(|member| trigger_command(*member, "referral"))).await?;
+    let mut body = String::from("{\"message\":\"Test data added successfully!\",\"root_user_id\":");
+    print_id(&root, &mut body);
+    body.push('}');
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+/// Submits commands side by side, so that they share syncs. The first failure is the answer.
+async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
+    let mut running = tokio::task::JoinSet::new();
+    for command in commands {
+        let engine = engine.clone();
+        running.spawn(async move { submit(&engine, Operation::AddTestData, command, None).await.map(|_| ()) });
+    }
+    while let Some(submitted) = running.join_next().await {
+        submitted.unwrap_or_else(|_| Err(reply::internal_error().into()))?;
+    }
+    Ok(())
+}
+
+/// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
+async fn submit(engine: &Engine, operation: Operation, command: Command, key: Option<RequestKey>) -> Result<Outcome, Refused> {
+    let answer = engine.submit(command, key).await.map_err(not_submitted)?;
+    match answer.applied.outcome {
+        Outcome::Rejected(rejection) => Err(rejected(operation, rejection)),
+        outcome => Ok(outcome),
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::CONTENT_TYPE).map(axum::http::HeaderValue::as_bytes)
+}
+
+/// The client's idempotency key, hashed with the operation it is for, and the hash of what it is sent with.
+///
+/// Both hashes are in the log: neither the names of `scope` nor the order of `content` may ever change.
+fn request_key(headers: &HeaderMap, operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, Refused> {
+    let Some(key) = headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) else { return Ok(None) };
+    if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+        let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+        return Err(reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail).into());
+    }
+    let mut scoped = scope(operation).as_bytes().to_vec();
+    scoped.push(0);
+    scoped.extend_from_slice(key);
+    // The parts have fixed lengths, but for the last.
+    let fingerprint = xxh3_64(&content.concat());
+    Ok(Some(RequestKey { key: xxh3_128(&scoped).to_le_bytes(), fingerprint }))
+}
+
+/// What keys of an operation are told apart by; the README's aliases are the same operation.
+fn scope(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Register => "POST /user/register",
+        Operation::RootUser => "POST /user/root_user",
+        Operation::Trigger => "POST /bonus/",
+        Operation::MarkPaid => "PATCH /bonus/{bonus_id}/mark-paid",
+        Operation::MarkAllPaid => "GET /bonus/mark-paid/all",
+        Operation::AddTestData
+        | Operation::Welcome
+        | Operation::Health
+        | Operation::Status
+        | Operation::Downline
+        | Operation::DownlineCount
+        | Operation::BonusesOf
+        | Operation::Bonuses
+        | Operation::EvaluateRank
+        | Operation::Weekly => unreachable!("only writes that take keys ask for their scope"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn key_of(key: &[u8], operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, u16> {
+        let mut headers = HeaderMap::new();
+        headers.insert("idempotency-key", HeaderValue::from_bytes(key).unwrap());
+        request_key(&headers, operation, content).map_err(|refused| Reply::from(refused).status().as_u16())
+    }
+
+    #[test]
+    fn keys_are_told_apart_by_operation_and_content() {
+        let first = key_of(b"a", Operation::Trigger, &[b"x"]).unwrap().unwrap();
+        assert_eq!(key_of(b"a", Operation::Trigger, &[b"x"]), Ok(Some(first)));
+        let other_content = key_of(b"a", Operation::Trigger, &[b"y"]).unwrap().unwrap();
+        assert_eq!((other_content.key, other_content.fingerprint != first.fingerprint), (first.key, true));
+        assert_ne!(key_of(b"a", Operation::Register, &[b"x"]).unwrap().unwrap().key, first.key);
+        assert_ne!(key_of(b"b", Operation::Trigger, &[b"x"]).unwrap().unwrap().key, first.key);
+        assert_eq!(request_key(&HeaderMap::new(), Operation::Trigger, &[]).map_err(|refused| Reply::from(refused).status()), Ok(None));
+    }
+
+    #[test]
+    fn keys_on_disk_stay_what_they_are() {
+        let key = key_of(b"order-1", Operation::Trigger, &[&[7; 16], b"referral"]).unwrap().unwrap();
+        assert_eq!(u128::from_le_bytes(key.key), xxh3_128(b"POST /bonus/\0order-1"));
+        assert_eq!(key.fingerprint, xxh3_64(b"\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07referral"));
+    }
+
+    #[test]
+    fn keys_have_a_length() {
+        assert_eq!(key_of(b"", Operation::Trigger, &[]), Err(422));
+        assert!(key_of(&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX], Operation::Trigger, &[]).is_ok());
+        assert_eq!(key_of(&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX + 1], Operation::Trigger, &[]), Err(422));
+    }
+}

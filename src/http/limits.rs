@@ -1,0 +1,129 @@
+//! Every bound of this layer, with its reason.
+
+use std::time::Duration;
+
+/// Bounds of the HTTP edge. The defaults are for one process behind a gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Open connections. One idle connection costs some 10 KiB here and a file descriptor; further ones are answered 503 and closed.
+    /// Lowered at start to what the process may open (see [`FILES_KEPT_BACK`]).
+    pub connections_max: usize,
+    /// From a connection, or from the first byte of a later request, to the end of its head. Who needs longer for a few hundred
+    /// bytes is holding the connection on purpose.
+    pub head_timeout: Duration,
+    /// Bytes of one request head; more is 431. Gateways add headers, but 32 KiB of them are an error or an attack.
+    pub head_bytes_max: usize,
+    /// From the head to the end of the body.
+    pub body_timeout: Duration,
+    /// Bytes of one body; more is 413. The largest valid body of these routes has some 200.
+    pub body_bytes_max: usize,
+    /// How much of a body that is too large is read and dropped before the answer, so that an honest client gets to see the 413
+    /// instead of a reset connection.
+    pub body_discard_max: usize,
+    /// Between requests on one connection. Longer than the 60 s that common gateways keep theirs, so that they close first and
+    /// never send a request into a connection we are closing.
+    pub idle_timeout: Duration,
+    /// A reader that takes nothing for so long is gone. Bounds how long a streamed answer can be held open.
+    pub write_timeout: Duration,
+    /// From the head to the beginning of the answer. A write waits for a sync of the log; a disk that takes longer than this is
+    /// failing, and the client is told that the outcome is unknown.
+    pub request_timeout: Duration,
+    /// From the signal to stop until open connections are cut. Leaves two of the promised ten seconds to the engine.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            head_timeout: Duration::from_secs(5),
+            head_bytes_max: 32 * 1024,
+            body_timeout: Duration::from_secs(10),
+            body_bytes_max: 64 * 1024,
+            body_discard_max: 4 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(7),
+        }
+    }
+}
+
+/// Descriptors that connections never get: log, snapshots, `/proc` for metrics, the listener, standard streams.
+pub const FILES_KEPT_BACK: usize = 128;
+
+/// Connections the kernel may hold for us until we accept them: a burst of signups, not a queue to wait in.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// How long to rest when accepting fails for want of descriptors or memory: trying at once would only burn a core.
+pub const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Headers of one request. Hyper's default, named here: 100 is more than gateways send.
+pub const HEADERS_MAX: usize = 100;
+
+/// Rows printed under one hold of the read lock: some 50 us, so that the writer never waits long for a list.
+pub const SLICE_ROWS: usize = 256;
+
+/// What a slice of cheap steps (entries looked at, brackets closed) may do under one hold of the lock.
+pub const SLICE_STEPS: usize = 4_096;
+
+/// Lists up to this size are sent with a content length, as the original sends all of them; longer ones are streamed in chunks.
+pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of an `Idempotency-Key`. UUIDs and hashes fit well.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// What `Retry-After` says under overload and while starting, in seconds: queues empty in fractions of one.
+pub const RETRY_SOON_SECONDS: u32 = 1;
+
+/// What `Retry-After` says when a restart is needed.
+pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
+
+const _: () = assert!(SLICE_ROWS <= SLICE_STEPS);
+
+impl Limits {
+    /// With no more connections than the process may have open files.
+    #[must_use]
+    pub fn within_open_files(mut self, open_files_max: Option<usize>) -> Self {
+        if let Some(files) = open_files_max {
+            let available = files.saturating_sub(FILES_KEPT_BACK).max(files / 2);
+            self.connections_max = self.connections_max.min(available).max(1);
+        }
+        self
+    }
+}
+
+/// The soft limit of open files of this process; `None` where `/proc` does not tell or there is none.
+#[must_use]
+pub fn open_files_max() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    soft_limit_of_files(&limits)
+}
+
+fn soft_limit_of_files(limits: &str) -> Option<usize> {
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_rest() {
+        // open files, connections
+        let table = [(None, 10_000), (Some(1_024), 896), (Some(100), 50), (Some(0), 1), (Some(1 << 20), 10_000)];
+        for (files, connections) in table {
+            assert_eq!(Limits::default().within_open_files(files).connections_max, connections, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn the_soft_limit_is_read() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             unlimited            unlimited            processes\n\
+                    Max open files            1024                 524288               files\n";
+        assert_eq!(soft_limit_of_files(text), Some(1_024));
+        assert_eq!(soft_limit_of_files("Max open files            unlimited            unlimited            files"), None);
+        assert_eq!(soft_limit_of_files(""), None);
+    }
+}

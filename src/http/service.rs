@@ -1,0 +1,146 @@
+//! One request: routed, measured, bounded in time, and answered whatever happens.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderValue, Method, Request, Response, header},
+};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::{
+    Options,
+    connection::Answering,
+    dropin,
+    limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
+    ops,
+    reply::{self, Refused},
+    routes::{RouteIndex, UNMATCHED},
+};
+use crate::{engine::Engine, metrics::Metrics};
+
+/// What all requests share.
+pub struct Shared {
+    pub options: Options,
+    pub metrics: Arc<Metrics>,
+    /// Empty while the engine opens.
+    pub engine: OnceLock<Engine>,
+    /// The process is stopping.
+    pub draining: AtomicBool,
+    /// Held while the network is filled with test data.
+    pub seeding: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    pub fn new(options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+        let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
+        Arc::new(Self { options, metrics, engine, draining, seeding })
+    }
+
+    /// The engine, or the answer to give without one.
+    ///
+    /// # Errors
+    /// 503 while the engine opens.
+    pub fn engine(&self) -> Result<&Engine, Refused> {
+        self.engine.get().ok_or_else(|| reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into())
+    }
+}
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Service {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let router = ops::router().fallback(dropin::answer).with_state(Arc::clone(&shared));
+        Self { shared, router }
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Answers one request. `answering` lives until the answer's body is sent.
+    ///
+    /// # Errors
+    /// None: everything has an answer.
+    pub async fn answer(self, request: Request<Incoming>, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
+        let begin = Instant::now();
+        let route = RouteIndex::of_ops(request.uri().path());
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let limit = self.shared.options.limits.request_timeout;
+        let answered = tokio::time::timeout(limit, catch_panic(self.router.oneshot(request.map(Body::new)))).await;
+        let mut reply = match answered {
+            Ok(Some(Ok(reply))) => reply,
+            Ok(Some(Err(never))) => match never {},
+            Ok(None) => reply::internal_error(),
+            Err(_) if is_read => reply::unavailable("The answer took too long", RETRY_SOON_SECONDS),
+            Err(_) => reply::unavailable("outcome: unknown. The write took too long; it is done or not", RETRY_AFTER_RESTART_SECONDS),
+        };
+        let route = route.or_else(|| reply.extensions_mut().remove()).unwrap_or(RouteIndex(UNMATCHED));
+        reply.headers_mut().insert(header::SERVER, HeaderValue::from_static("uvicorn"));
+        self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
+        Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
+    }
+}
+
+/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it.
+async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// An answer's body. As long as it lives, the connection is busy.
+pub struct AnswerBody {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught() {
+        assert_eq!(catch_panic(async { 1 }).await, Some(1));
+        let panicked = catch_panic(async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "expected in this test");
+        });
+        assert_eq!(panicked.await, None);
+    }
+}

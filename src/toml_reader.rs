@@ -1,0 +1,235 @@
+//! Reads a TOML table field by field, remembering for each field its line, so that plan and configuration files can be refused with
+//! everything that is wrong in them, each with place and reason. Knows no plan and no configuration.
+//!
+//! A field that cannot be read is noted and read as absent: the caller goes on with a harmless value and finds the remaining errors.
+
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The largest file that is read. A plan with every list at its bound has some 20 KiB.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// One thing that is wrong with a file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FileError {
+    /// Line of the file from 1; `None` where the fault is that something is absent from the whole file.
+    pub line: Option<usize>,
+    /// Path of the field, e.g. `bonus[0].trigger`; empty for a fault of the notation.
+    pub field: String,
+    pub reason: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(out, "line {line}: ")?;
+        }
+        if !self.field.is_empty() {
+            write!(out, "{}: ", self.field)?;
+        }
+        out.write_str(&self.reason)
+    }
+}
+
+/// A document and what was found wrong with it so far.
+pub(crate) struct Reader {
+    /// Byte offset at which each line after the first begins.
+    line_starts: Vec<usize>,
+    /// Line of each field that is there.
+    lines: BTreeMap<String, usize>,
+    errors: Vec<FileError>,
+}
+
+impl Reader {
+    /// Parses the notation.
+    ///
+    /// # Errors
+    /// All faults of the notation.
+    pub(crate) fn parse(text: &str) -> Result<(Self, Spanned<DeTable<'_>>), Vec<FileError>> {
+        let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
+        let mut reader = Self { line_starts, lines: BTreeMap::new(), errors: Vec::new() };
+        let (document, faults) = DeTable::parse_recoverable(text);
+        for fault in faults {
+            let line = fault.span().map(|span| reader.line_of(&span));
+            reader.errors.push(FileError { line, field: String::new(), reason: fault.message().to_string() });
+        }
+        if reader.errors.is_empty() { Ok((reader, document)) } else { Err(reader.into_errors()) }
+    }
+
+    fn line_of(&self, span: &Range<usize>) -> usize {
+        1 + self.line_starts.partition_point(|start| *start <= span.start)
+    }
+
+    /// Notes that `field` is wrong. The place is the field's, else that of what it is part of.
+    pub(crate) fn fault(&mut self, field: &str, reason: impl Into<String>) {
+        let mut place = field;
+        let line = loop {
+            if let Some(line) = self.lines.get(place) {
+                break Some(*line);
+            }
+            match place.rfind(['.', '[']) {
+                Some(end) => place = &place[..end],
+                None => break None,
+            }
+        };
+        self.errors.push(FileError { line, field: field.into(), reason: reason.into() });
+    }
+
+    /// Whether `field` itself, or a part of it, was found wrong.
+    pub(crate) fn is_faulty(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| {
+            let rest = error.field.strip_prefix(field);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    pub(crate) fn is_faultless(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Line of a field that was read.
+    pub(crate) fn line(&self, field: &str) -> Option<usize> {
+        self.lines.get(field).copied()
+    }
+
+    /// All faults, in the order of the file; those without a place last.
+    pub(crate) fn into_errors(mut self) -> Vec<FileError> {
+        self.errors.sort_by_key(|error| error.line.unwrap_or(usize::MAX));
+        self.errors
+    }
+
+    fn note_line(&mut self, path: &str, span: &Range<usize>) {
+        let line = self.line_of(span);
+        self.lines.insert(path.into(), line);
+    }
+}
+
+/// One table while it is read: fields are taken, and what was not taken in the end is unknown.
+pub(crate) struct Fields<'a, 'text> {
+    /// Path of the table with a trailing dot, or empty for the document itself.
+    prefix: String,
+    left: BTreeMap<&'a str, (&'a Spanned<DeValue<'text>>, Range<usize>)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a, 'text> Fields<'a, 'text> {
+    pub(crate) fn of(prefix: String, table: &'a DeTable<'text>) -> Self {
+        let left = table.iter().map(|(key, value)| (key.get_ref().as_ref(), (value, key.span()))).collect();
+        Self { prefix, left, known: Vec::new() }
+    }
+
+    /// The path of a field of this table.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Takes a field out, if it is there.
+    pub(crate) fn take(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a DeValue<'text>> {
+        self.known.push(name);
+        let (value, span) = self.left.remove(name)?;
+        reader.note_line(&self.path(name), &span);
+        Some(value.get_ref())
+    }
+
+    pub(crate) fn text(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a str> {
+        let value = self.take(reader, name)?;
+        let text = value.as_str();
+        if text.is_none() {
+            reader.fault(&self.path(name), format!("must be a string, is {}", describe(value)));
+        }
+        text
+    }
+
+    pub(crate) fn flag(&mut self, reader: &mut Reader, name: &'static str) -> Option<bool> {
+        let value = self.take(reader, name)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            reader.fault(&self.path(name), format!("must be true or false, is {}", describe(value)));
+        }
+        flag
+    }
+
+    /// A whole number that fits `T`.
+    pub(crate) fn whole<T: TryFrom<i64>>(&mut self, reader: &mut Reader, name: &'static str) -> Option<T> {
+        let value = self.take(reader, name)?;
+        let whole = whole(value);
+        if whole.is_none() {
+            reader.fault(&self.path(name), format!("must be a whole number in range, is {}", describe(value)));
+        }
+        whole
+    }
+
+    /// The items of an array field, each with its path.
+    pub(crate) fn list(&mut self, reader: &mut Reader, name: &'static str) -> Option<Vec<(String, &'a DeValue<'text>)>> {
+        let value = self.take(reader, name)?;
+        let path = self.path(name);
+        let Some(items) = value.as_array() else {
+            reader.fault(&path, format!("must be an array, is {}", describe(value)));
+            return None;
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
+            let item_path = format!("{path}[{position}]");
+            reader.note_line(&item_path, &item.span());
+            list.push((item_path, item.get_ref()));
+        }
+        Some(list)
+    }
+
+    pub(crate) fn table(&mut self, reader: &mut Reader, name: &'static str) -> Option<Fields<'a, 'text>> {
+        let value = self.take(reader, name)?;
+        let path = self.path(name);
+        match value.as_table() {
+            Some(table) => Some(Fields::of(format!("{path}."), table)),
+            None => {
+                reader.fault(&path, format!("must be a table `[{path}]`, is {}", describe(value)));
+                None
+            }
+        }
+    }
+
+    /// The tables of `[[name]]`; none when it is absent.
+    pub(crate) fn tables(&mut self, reader: &mut Reader, name: &'static str) -> Vec<Fields<'a, 'text>> {
+        let mut tables = Vec::new();
+        for (path, item) in self.list(reader, name).unwrap_or_default() {
+            match item.as_table() {
+                Some(table) => tables.push(Fields::of(format!("{path}."), table)),
+                None => reader.fault(&path, format!("must be a table `[[{name}]]`, is {}", describe(item))),
+            }
+        }
+        tables
+    }
+
+    /// Ends the table: what was not taken is unknown.
+    pub(crate) fn finish(self, reader: &mut Reader) {
+        for (name, (_, span)) in &self.left {
+            let path = self.path(name);
+            reader.note_line(&path, span);
+            reader.fault(&path, format!("is not known here (known: {})", self.known.join(", ")));
+        }
+    }
+}
+
+/// The whole number, if the value is one and fits.
+pub(crate) fn whole<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
+    let integer = value.as_integer()?;
+    let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+    T::try_from(number).ok()
+}
+
+/// A value as errors show it.
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the string `{text}`"),
+        DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Boolean(flag) => format!("{flag}"),
+        DeValue::Datetime(_) => "a date".into(),
+        DeValue::Array(_) => "an array".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The running binary, and an HTTP client that shows every byte.
+//!
+//! The client is ours so that nothing between it and the server decodes, follows, retries or reorders anything.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+/// How long the binary may take to listen, to be ready, or to end. Far more than it needs: a loaded machine must not fail a test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server process. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts `upline serve` on a free port and waits until it is ready.
+    pub fn start(data_dir: &Path, arguments: &[&str]) -> Self {
+        let server = Self::start_without_waiting(data_dir, arguments);
+        let begin = Instant::now();
+        while server.get("/readyz").status != 200 {
+            assert!(begin.elapsed() < PATIENCE, "not ready");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    /// Starts it and waits only for the line that names its address.
+    pub fn start_without_waiting(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--data-dir"])
+            .arg(data_dir)
+            .args(arguments)
+            // Nothing of the machine's environment may configure it.
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let (sender, receiver) = mpsc::channel();
+        for stream in [boxed(child.stdout.take()), boxed(child.stderr.take())] {
+            let sender = sender.clone();
+            // Reads to the end, so that the process never waits for a full pipe.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines() {
+                    let Ok(line) = line else { break };
+                    eprintln!("server: {line}");
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        drop(sender);
+        let begin = Instant::now();
+        let address = loop {
+            let left = PATIENCE.saturating_sub(begin.elapsed());
+            let line = receiver.recv_timeout(left).expect("the server says where it listens");
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                let end = address.find(|character: char| !matches!(character, '0'..='9' | '.' | ':')).unwrap_or(address.len());
+                break address[..end].parse().expect("an address");
+            }
+        };
+        Self { child, address }
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// One request on a connection of its own.
+    pub fn get(&self, path: &str) -> Reply {
+        self.request("GET", path, &[], b"")
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Reply {
+        self.request("POST", path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.connect().request(method, path, headers, body)
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("`kill` runs");
+        assert!(killed.success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status;
+            }
+            assert!(begin.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn boxed(stream: Option<impl Read + Send + 'static>) -> Box<dyn Read + Send> {
+    Box::new(stream.expect("it is piped"))
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_upline"))
+}
+
+/// An answer, byte for byte.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Names as sent.
+    pub headers: Vec<(String, String)>,
+    /// Without the framing of chunks.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
+/// A connection that is kept alive.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    host: String,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Self { stream: BufReader::new(stream), host: address.to_string() }
+    }
+
+    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        self.try_request(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub fn post(&mut self, path: &str, body: &str) -> Reply {
+        self.request("POST", path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    /// As `request`, for servers that may be killed.
+    pub fn try_request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Reply> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            head = head + "host: " + &self.host + "\r\n";
+        }
+        for (name, value) in headers {
+            head = head + name + ": " + value + "\r\n";
+        }
+        if !body.is_empty() {
+            head = head + "content-length: " + &body.len().to_string() + "\r\n";
+        }
+        head.push_str("\r\n");
+        self.send(&[head.as_bytes(), body].concat())?;
+        self.read_reply(method == "HEAD")
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Sends no more.
+    pub fn finish(&mut self) {
+        self.stream.get_mut().shutdown(std::net::Shutdown::Write).expect("a connection");
+    }
+
+    pub fn read_reply(&mut self, is_head: bool) -> std::io::Result<Reply> {
+        let (status, headers) = self.read_head()?;
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        if is_head {
+            return Ok(reply);
+        }
+        if reply.header("transfer-encoding") == Some("chunked") {
+            while self.read_chunk(&mut reply.body)? {}
+        } else {
+            let length: usize = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+            reply.body.resize(length, 0);
+            self.stream.read_exact(&mut reply.body)?;
+        }
+        Ok(reply)
+    }
+
+    fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end_matches("\r\n").to_owned())
+    }
+
+    pub fn read_head(&mut self) -> std::io::Result<(u16, Vec<(String, String)>)> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{status_line}"));
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else { return Ok((status, headers)) };
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// Appends one chunk; false after the last.
+    pub fn read_chunk(&mut self, body: &mut Vec<u8>) -> std::io::Result<bool> {
+        let size = usize::from_str_radix(&self.line()?, 16).expect("a chunk's size");
+        let begin = body.len();
+        body.resize(begin + size, 0);
+        self.stream.read_exact(&mut body[begin..])?;
+        assert_eq!(self.line()?, "");
+        Ok(0 < size)
+    }
+
+    /// What comes until the server closes; `None` when it has not closed within `patience`.
+    pub fn read_to_end(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        self.stream.get_mut().set_read_timeout(Some(patience)).expect("a socket");
+        let mut bytes = Vec::new();
+        match self.stream.read_to_end(&mut bytes) {
+            Ok(_) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Some(bytes),
+            Err(_) => None,
+        }
+    }
+}
+
+/// The UUID of a number, as the server prints it.
+pub fn uuid(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
+
+/// A body for `POST /user/register`.
+pub fn registration(member: &str, parent: Option<&str>) -> String {
+    match parent {
+        Some(parent) => format!("{{\"user_id\":\"{member}\",\"parent_id\":\"{parent}\"}}"),
+        None => format!("{{\"user_id\":\"{member}\"}}"),
+    }
+}
