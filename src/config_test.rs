@@ -93,8 +93,7 @@ fn all_errors_come_at_once() {
 
 #[test]
 fn a_missing_file_is_an_error() {
-    let mut from = Sources::default();
-    from.config_file = Some("no/such/file.toml".into());
+    let from = Sources { config_file: Some("no/such/file.toml".into()), ..Sources::default() };
     let error = Config::resolve(&from).unwrap_err().to_string();
     assert!(error.contains("cannot read no/such/file.toml"), "{error}");
 }
@@ -130,4 +129,12 @@ fn one_kind_of_retention_at_a_time() {
     assert_eq!(retention(&[("log_retention_days", "30")]), Ok(LogRetention::Days(30)));
     let ConfigError(errors) = retention(&[("log_retention_days", "30"), ("log_retention_bytes", "1")]).unwrap_err();
     assert_eq!(errors, ["log_retention_days: `30` cannot be combined with log_retention_bytes (from --log-retention-days)"]);
+}
+
+#[test]
+fn the_shipped_file_is_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/upline.toml");
+    let config = Config::resolve(&Sources { config_file: Some(path), ..Sources::default() }).unwrap();
+    assert_eq!(config.data_dir, Path::new("/var/lib/upline/live"));
+    assert_eq!(config.log_format, LogFormat::Json);
 }

@@ -19,6 +19,10 @@ use crate::{
 /// The plan of a network for which none was named: `plans/matrix.toml`.
 pub const DEFAULT_PLAN: &str = include_str!("../plans/matrix.toml");
 
+/// As many levels as can be counted.
+const LEVEL_CAP_DEFAULT: u8 = 15;
+const _: () = assert!(LEVEL_CAP_DEFAULT as usize == LEVELS_MAX);
+
 /// The default plan.
 pub fn default_plan() -> Plan {
     parse(DEFAULT_PLAN).expect("the embedded plan is checked by a test")
@@ -60,7 +64,7 @@ fn read_plan(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Plan {
         Some(table) => read_placement(reader, table),
         None => harmless_placement(),
     };
-    let level_cap = fields.whole(reader, "level_cap").unwrap_or(LEVELS_MAX as u8);
+    let level_cap = fields.whole(reader, "level_cap").unwrap_or(LEVEL_CAP_DEFAULT);
     let count_sponsor_tree = fields.flag(reader, "count_sponsor_tree").unwrap_or(false);
     let bonuses = fields.tables(reader, "bonus").into_iter().map(|table| read_bonus(reader, table, currency)).collect();
     let steps = read_steps(reader, &mut fields, currency);

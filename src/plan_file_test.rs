@@ -243,7 +243,7 @@ fn any_ranks(cap: u8) -> impl Strategy<Value = RankRule> {
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    (1..=LEVELS_MAX as u8, 0..=TRIGGERS_MAX).prop_flat_map(|(level_cap, triggers)| {
+    (1..=LEVEL_CAP_DEFAULT, 0..=TRIGGERS_MAX).prop_flat_map(|(level_cap, triggers)| {
         let bonuses: Vec<_> = (0..triggers).map(|position| any_bonus(position, level_cap)).collect();
         let currency = ("[A-Z]{3}", 0..=CURRENCY_EXPONENT_MAX)
             .prop_map(|(code, exponent)| Currency { code: code.as_bytes().try_into().expect("three letters were drawn"), exponent });

@@ -87,7 +87,7 @@ pub struct Sponsors {
     /// Recruits of each member, saturating at 255: for fitted shapes.
     recruits: Vec<u8>,
     /// Sponsor of each member but the first: for `pa`.
-    sponsors: Vec<u32>,
+    earlier: Vec<u32>,
     /// Chance of acceptance per class, of 2^53.
     accept: [u64; 7],
     lag_exponent: f64,
@@ -104,7 +104,7 @@ pub fn sponsors(shape: Shape, members: u32, seed: u64) -> Sponsors {
         next: 0,
         members,
         recruits: Vec::new(),
-        sponsors: Vec::new(),
+        earlier: Vec::new(),
         // Truncation is meant: a chance of 2^53 in 2^53 accepts always.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "chances are between 0 and 2^53")]
         accept: weights.map(|weight| (weight / largest * DRAWS) as u64),
@@ -157,9 +157,9 @@ impl Sponsors {
         let ticket = self.below(2 * member - 1);
         let sponsor = match ticket.checked_sub(member) {
             None => ticket,
-            Some(recruit) => self.sponsors[recruit as usize],
+            Some(recruit) => self.earlier[recruit as usize],
         };
-        self.sponsors.push(sponsor);
+        self.earlier.push(sponsor);
         sponsor
     }
 
@@ -316,11 +316,11 @@ mod tests {
     #[test]
     fn the_same_shape_and_seed_give_the_same_network_everywhere() {
         let table = [
-            (Shape::Real, 9784693865931665625),
-            (Shape::Uniform, 12503690943615722869),
-            (Shape::Pa, 1978024145472356192),
-            (Shape::Freebsd, 13961356918858948027),
-            (Shape::Jazz, 2109045222556361551),
+            (Shape::Real, 9_784_693_865_931_665_625),
+            (Shape::Uniform, 12_503_690_943_615_722_869),
+            (Shape::Pa, 1_978_024_145_472_356_192),
+            (Shape::Freebsd, 13_961_356_918_858_948_027),
+            (Shape::Jazz, 2_109_045_222_556_361_551),
         ];
         for (shape, expected) in table {
             let bytes: Vec<u8> = sponsors(shape, 10_000, 7).flat_map(|sponsor| sponsor.unwrap_or(u32::MAX).to_le_bytes()).collect();

@@ -15,6 +15,7 @@ use upline::{
     core::{
         Restore,
         command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         state::{Directory, State},
@@ -320,10 +321,10 @@ fn copy_of(version: u32) -> tempfile::TempDir {
 }
 
 fn regenerate_if_asked() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
     if std::env::var_os("UPLINE_REGENERATE_GOLDEN").is_none() {
         return;
     }
-    static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let path = golden(FORMAT_VERSION);
         if path.exists() {
@@ -433,6 +434,54 @@ fn headers_of_version_1_are_where_the_specification_says() {
     assert_eq!((&manifest[..8], u32_at(manifest, 8), u64_at(manifest, 32)), (&b"uplinEND"[..], 1, 320));
     assert_eq!(u64_at(manifest, 48), snapshot.len() as u64 - 256);
     assert_eq!(u32_at(manifest, 252), crc32c::crc32c(&manifest[..252]));
+}
+
+/// The archives of version 1, read by the specification alone: a vector is `{offset i32 from itself, length u32}`, the root stands at the end.
+#[test]
+fn archives_of_version_1_are_laid_out_as_specified() {
+    regenerate_if_asked();
+    let place = copy_of(1);
+    let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let header = opened.snapshot.header().clone();
+    let first_members = opened.snapshot.map(|rows| rows.unwrap()).next().unwrap();
+    let ImageRows::Members(members) = first_members else { panic!("members come first") };
+    let snapshot = &files(&golden(1))["snapshots/00000000000000000320.snap"];
+    let archive_at = |at: usize| {
+        let length = u32::from_le_bytes(snapshot[at + 8..at + 12].try_into().unwrap()) as usize;
+        (&snapshot[at + 32..at + 32 + length], at + 32 + length.next_multiple_of(16))
+    };
+    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let vector = |bytes: &[u8], at: usize| {
+        let offset = i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+        (usize::try_from(i32::try_from(at).unwrap() + offset).unwrap(), length)
+    };
+    let (archive, next) = archive_at(64);
+    let root = archive.len() - 104;
+    assert_eq!((number(archive, root), number(archive, root + 16), number(archive, root + 24)), (320, header.outcome_hash, CODE_KEY));
+    assert_eq!(archive[root + 40], 2, "plan version");
+    let (lengths, kinds) = vector(archive, root + 44);
+    let (text, text_bytes) = vector(archive, root + 52);
+    assert_eq!((kinds, text_bytes), (header.kinds.len(), header.kinds.iter().map(|kind| kind.len()).sum()));
+    assert_eq!(usize::from(archive[lengths]), header.kinds[0].len());
+    assert_eq!(&archive[text..text + header.kinds[0].len()], header.kinds[0].as_bytes());
+    assert_eq!(u32::from_le_bytes(archive[root + 80..root + 84].try_into().unwrap()), header.members);
+
+    let (archive, _) = archive_at(next);
+    let root = archive.len() - 72;
+    let columns: Vec<(usize, usize)> = (0..9).map(|column| vector(archive, root + 8 * column)).collect();
+    assert!(columns.iter().all(|(_, length)| *length == members.len()));
+    for (row, member) in members.iter().enumerate() {
+        let cell = |column: usize, bytes: usize| &archive[columns[column].0 + row * bytes..][..bytes];
+        assert_eq!(cell(0, 16), member.id);
+        assert_eq!(cell(1, 8), member.joined_at.0.to_le_bytes());
+        for (column, value) in [(2, member.sponsor), (3, member.parent), (4, member.slot), (5, member.flags)] {
+            assert_eq!(cell(column, 4), value.to_le_bytes());
+        }
+        for (column, value) in [(6, member.paid_as), (7, member.lifetime), (8, member.turn)] {
+            assert_eq!(cell(column, 2), value.to_le_bytes());
+        }
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), F
             let trigger = TriggerBonus { source: member, trigger: TRIGGER.into(), amount: None, once: true };
             network.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
         }
-        if number % LOOK_EVERY_MEMBERS == 0 {
+        if number.is_multiple_of(LOOK_EVERY_MEMBERS) {
             bar.set_position(number.into());
             if interrupt.asked() {
                 return Err(Failure::interrupted("no network was made"));

@@ -198,7 +198,7 @@ fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: 
 }
 
 fn look(row: u64, bar: &indicatif::ProgressBar, interrupt: &Interrupt) -> Result<(), Stop> {
-    if row % LOOK_EVERY_ROWS != 0 {
+    if !row.is_multiple_of(LOOK_EVERY_ROWS) {
         return Ok(());
     }
     bar.set_position(row);

@@ -56,9 +56,9 @@ fn in_words(plan: &Plan) -> String {
         crate::core::plan::LevelPay::Share(rates) => Some((&rule.trigger, rates.iter().map(|rate| u64::from(rate.0)).sum::<u64>())),
         crate::core::plan::LevelPay::Fixed(_) => None,
     });
-    let warnings: String = rates
-        .filter(|(_, sum)| 10_000 < *sum)
-        .map(|(trigger, sum)| format!("# note: `{trigger}` pays {}.{:02}% of its amount over all levels\n", sum / 100, sum % 100))
-        .collect();
+    let mut warnings = String::new();
+    for (trigger, sum) in rates.filter(|(_, sum)| 10_000 < *sum) {
+        warnings += &format!("# note: `{trigger}` pays {}.{:02}% of its amount over all levels\n", sum / 100, sum % 100);
+    }
     format!("# valid; with all defaults filled in:\n{warnings}{}", plan_file::to_text(plan).trim_end())
 }

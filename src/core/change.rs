@@ -124,6 +124,11 @@ impl State {
         }
         let [watch, _] = self.scalars.watches.clone();
         self.sponsors.set_counted(planned, &watch);
+        self.recount_admins();
+    }
+
+    /// Counts the deep levels of all admins from scratch.
+    pub(super) fn recount_admins(&mut self) {
         let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
         for admin in admins {
             let deep = self.deep_levels(admin);
@@ -132,7 +137,7 @@ impl State {
     }
 
     /// Brings the near downlines in line with what ranks watch now.
-    fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
+    pub(super) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
         let watched = self.scalars.watches.clone();
         for (tree, index) in [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)] {
             if before[index] != watched[index] && tree.is_counted() {

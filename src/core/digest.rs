@@ -53,6 +53,9 @@ pub fn state_digest(state: &State) -> Digest {
     for block in in_blocks(entries, |range| entries_digest(state, range)) {
         whole.bytes(&block);
     }
+    for block in in_blocks(state.ledger.triggers(), |range| triggers_digest(state, range)) {
+        whole.bytes(&block);
+    }
     whole.finish()
 }
 
@@ -81,6 +84,15 @@ fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
         let entry = state.entry(index as u64);
         block.number(entry.lsn).signed(entry.time.0).number(entry.receiver.0).number(entry.source.0).number(entry.level);
         block.signed(entry.amount.0).number(entry.kind).number(entry.status as u8).number(entry.plan_version);
+    }
+    block.finish().0
+}
+
+fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("triggers");
+    for index in range {
+        let trigger = state.ledger.trigger(index);
+        block.signed(trigger.amount).number(trigger.first_entry);
     }
     block.finish().0
 }

@@ -343,7 +343,7 @@ impl Counts {
     /// Counts a new member of `family` for all its ancestors that keep a count of it.
     fn count(&mut self, family: u32, watch: &Watch, reached: &mut Vec<MemberIx>) {
         let cap = watch.near_cap();
-        let mut chain = *self.chains.get(family as usize);
+        let chain = *self.chains.get(family as usize);
         let mut still_near = true;
         for (above, family) in chain.iter().enumerate() {
             let level = above + 1;
@@ -368,16 +368,23 @@ impl Counts {
                 reached.push(MemberIx(*self.owners.get(*family as usize)));
             }
         }
-        // Downlines strictly grow going up: once one has passed the cap, all above have.
-        while still_near {
-            let last = chain[CHAIN - 1];
-            chain = *self.chains.get(last as usize);
+        if still_near {
+            self.count_far(&chain, watch, reached);
+        }
+    }
+
+    /// Goes on from the end of a chain to those whose downline is still below the cap. Downlines strictly grow going up: once one
+    /// has passed it, all above have.
+    fn count_far(&mut self, chain: &[u32; CHAIN], watch: &Watch, reached: &mut Vec<MemberIx>) {
+        let mut chain = *chain;
+        loop {
+            chain = *self.chains.get(chain[CHAIN - 1] as usize);
             for family in &chain[1..] {
                 if *family == NONE {
                     return;
                 }
                 let tally = self.tallies.get_mut(*family as usize);
-                if cap <= tally[NEAR] {
+                if watch.near_cap() <= tally[NEAR] {
                     return;
                 }
                 tally[NEAR] += 1;

@@ -301,6 +301,9 @@ impl Plan {
         errors.require(self.bonuses.len() <= TRIGGERS_MAX, "bonus", || format!("at most {TRIGGERS_MAX} triggers"));
         for (position, rule) in self.bonuses.iter().enumerate() {
             let field = |name: &str| format!("bonus[{position}].{name}");
+            errors.require(!rule.admins_beyond || self.counts(rule.tree), &field("admins_beyond"), || {
+                "needs the tree counted, to find who is above whom".into()
+            });
             errors.require(is_trigger_name(&rule.trigger), &field("trigger"), || {
                 format!("must be 1 to {NAME_BYTES_MAX} of a-z, 0-9, `_`, `-`, and not `registration`")
             });
@@ -343,6 +346,10 @@ impl Plan {
             });
             let reward_good = step.reward.is_none_or(|reward| 0 <= reward.0 && reward.in_range());
             errors.require(reward_good, &field("reward"), || "is negative or too large".into());
+            let never_reached = matches!(self.ranks, RankRule::LevelFill { .. }) && position == 0;
+            errors.require(!never_reached || step.reward.is_none(), &field("reward"), || {
+                "rank 1 is held from the start, so it is never reached".into()
+            });
             if let (RankRule::Thresholds { .. }, Some(before)) = (&self.ranks, position.checked_sub(1)) {
                 errors.require(steps[before].minimum < step.minimum, &field("minimum"), || "must be above that of the rank before".into());
             }

@@ -153,8 +153,11 @@ impl State {
         Some(levels)
     }
 
-    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others.
+    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others, and where the plan does not count this tree.
     pub fn deep_levels_of(&self, tree: Tree, index: MemberIx) -> Option<&[u32]> {
+        if !self.tree(tree).is_counted() {
+            return None;
+        }
         self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
     }
 

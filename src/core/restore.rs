@@ -9,7 +9,7 @@ use super::{
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
     placement::child_in,
-    state::{Directory, State},
+    state::{Directory, State, watches},
     types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
 };
 
@@ -100,6 +100,9 @@ impl Restore {
         let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
         state.scalars.kinds.clone_from(&header.kinds);
+        // Ranks come from the rows, and counting the near downlines member by member costs up to the highest minimum each: `finish`
+        // sets them all in one pass.
+        state.scalars.watches = Default::default();
         Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; 5] })
     }
 
@@ -143,11 +146,9 @@ impl Restore {
         let expected = [header.members, header.codes, header.triggers, header.entries, header.keys];
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
-        let admins: Vec<MemberIx> = state.admins.keys().copied().collect();
-        for admin in admins {
-            let deep = state.deep_levels(admin);
-            state.admins.insert(admin, deep);
-        }
+        let unwatched = std::mem::replace(&mut state.scalars.watches, watches(&header.plan));
+        state.recount_watched(&unwatched);
+        state.recount_admins();
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
         state.scalars.outcome_hash = header.outcome_hash;

@@ -126,11 +126,13 @@ impl Memory {
     }
 
     /// An independent copy of what is there now, all of it durable and nothing locked.
+    #[must_use]
     pub fn copy(&self) -> Self {
         self.crash(Survival::Everything)
     }
 
     /// The file system after the power was lost now.
+    #[must_use]
     pub fn crash(&self, survival: Survival) -> Self {
         let image = self.lock_image();
         let mut chance = Chance::new(survival);

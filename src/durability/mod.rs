@@ -17,6 +17,16 @@
 //!
 //! The format is specified to the byte in `snapshots/README.md`.
 //!
+//! # Use
+//!
+//! 1. [`DataDir::create`], [`Creation::begin_snapshot`], push the rows of the first image, [`Creation::finish`].
+//! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`], apply [`Opened::tail`], comparing the outcome hash before each
+//!    group, and go on with [`Opened::journal`]: `append`, `sync`, apply, answer; after an idle moment `append` of nothing and `sync`.
+//! 3. Now and then, from a frozen view at LSN `n` and beside everything else: [`SnapshotStore::begin`], push, publish with the log's
+//!    durable LSN of that moment, at least `n`; then [`Journal::purge_prefix`] up to [`Published::oldest_kept_lsn`].
+//!
+//! Dropping a journal does not sync: what was appended and not synced was never promised.
+//!
 //! # What it promises (`D1` to `D4` of the project's promises)
 //!
 //! - D1: what [`Journal::sync`] says is durable survived a successful fdatasync of a file whose name was made durable before its first use.

@@ -325,6 +325,10 @@ fn survey_archive(
     live: &[SegmentEntry],
 ) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
     let directory = paths.archive();
+    // Tools that copy directories may leave empty ones out.
+    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+        return Ok((Vec::new(), None));
+    }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
     let first_live = live.first().map_or(0, |segment| segment.number);
     // A segment that is here and there was about to be archived when the process ended: the live one counts.
@@ -377,10 +381,12 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
     let end = usize::try_from(log.at.offset).expect("a segment is in memory");
     let content = &log.content[..end];
     match log.tail {
-        Tail::Torn { .. } => repair::replace_segment(&**storage, paths, log.number, content, log.segment_bytes),
-        Tail::ShortTrailer => {
+        Tail::Torn { .. } | Tail::ShortTrailer => {
             let mut whole = content.to_vec();
-            whole[end - frame::TRAILER.len()..].copy_from_slice(&frame::TRAILER);
+            if HEADER_BYTES < end {
+                // The last frame verified but for its trailer, which may have been cut short.
+                whole[end - frame::TRAILER.len()..].copy_from_slice(&frame::TRAILER);
+            }
             repair::replace_segment(&**storage, paths, log.number, &whole, log.segment_bytes)
         }
         Tail::Clean | Tail::Damaged { .. } => {

@@ -13,11 +13,9 @@ use std::{
 };
 
 /// A file system, as far as we need one.
+#[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait Storage: Send + Sync + Debug {
     /// Creates a file (0600) for reading and writing; it must not exist.
-    ///
-    /// # Errors
-    /// The operating system's, here and below.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens an existing file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
@@ -46,11 +44,9 @@ pub enum Access {
 }
 
 /// An open file.
+#[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait StorageFile: Send + Sync + Debug {
     /// Length in bytes.
-    ///
-    /// # Errors
-    /// The operating system's, here and below.
     fn len(&self) -> io::Result<u64>;
     /// Whether the length is 0.
     fn is_empty(&self) -> io::Result<bool> {
@@ -201,8 +197,15 @@ impl StorageFile for DiskFile {
     }
 }
 
-/// The lock goes when the file is closed.
+/// Unlocked explicitly: closing the file would do only once a process that is being started elsewhere in this one has closed its copy.
 #[derive(Debug)]
-struct DiskLock(#[allow(dead_code, reason = "held for its drop")] File);
+struct DiskLock(File);
 
 impl StorageLock for DiskLock {}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // If it fails, closing the file is what is left.
+        let _ = self.0.unlock();
+    }
+}

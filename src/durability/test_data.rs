@@ -45,7 +45,7 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
     Stamped {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
-        key: (lsn % 3 == 0).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
+        key: lsn.is_multiple_of(3).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
         command: Command::Register(Register {
             member: MemberId(id),
             sponsor: SponsorRef::None,

@@ -27,7 +27,7 @@ use crate::{
         types::Timestamp,
     },
     durability::{
-        DataDir, Error, Genesis, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
+        DataDir, Error, Genesis, Group, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
         storage::Storage,
     },
 };
@@ -275,15 +275,15 @@ fn rows_in(rows: &ImageRows) -> u64 {
 /// Applies the commands after the snapshot. Returns how many.
 fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupReader, progress: Progress<'_>) -> Result<u64, OpenError> {
     let mut replayed = 0;
-    let mut group = Vec::new();
-    while let Some(recorded) = tail.next_into(&mut group)? {
+    let mut group = Group::default();
+    while tail.next_into(&mut group)? {
         let computed = state.outcome_hash();
-        if let Some(recorded) = recorded
+        if let Some(recorded) = group.outcome_hash_before
             && recorded != computed
         {
             return Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed });
         }
-        for stamped in &group {
+        for stamped in &group.commands {
             check_replayable(state, stamped)?;
             state.apply(directory, stamped);
             replayed += 1;

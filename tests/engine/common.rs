@@ -47,8 +47,11 @@ pub fn options(path: &Path) -> EngineOptions {
     options
 }
 
+/// Opens a directory in which nothing is damaged.
 pub fn open(path: &Path) -> Engine {
-    Engine::open(options(path)).expect("a directory that opens").0
+    let (engine, report) = Engine::open(options(path)).expect("a directory that opens");
+    assert_eq!((report.fallbacks, report.cuts), (vec![], vec![]));
+    engine
 }
 
 pub fn member(number: u64) -> MemberId {

@@ -102,6 +102,29 @@ fn a_directory_has_one_owner() {
     assert_eq!(load(&disk(), directory.path(), &mut |_| {}).unwrap().state.len(), 4);
 }
 
+/// A process that is being started has copies of all open files, the lock among them, until it becomes its own program.
+#[test]
+fn a_closed_directory_is_free_though_processes_are_started() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let directory = tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let mut started = 0;
+            while !done.load(Ordering::Relaxed) {
+                assert!(std::process::Command::new("true").status().unwrap().success());
+                started += 1;
+            }
+            started
+        });
+        let opened: Vec<_> =
+            (0..40).map(|_| Engine::open(options(directory.path())).map(drop).map_err(|error| error.to_string())).collect();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(opened, vec![Ok(()); 40]);
+        assert!(0 < starting.join().unwrap());
+    });
+}
+
 #[test]
 fn something_else_s_directory_is_left_alone() {
     let directory = tempdir().unwrap();

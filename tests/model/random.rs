@@ -131,7 +131,9 @@ fn threshold_ranks(chance: &mut Chance, steps_min: usize) -> RankRule {
 fn level_fill_ranks(chance: &mut Chance, level_cap: u8, steps_min: usize) -> RankRule {
     let steps = chance.between(steps_min as u64, u64::from(level_cap).min(5).max(steps_min as u64));
     let mut step = |at| RankStep { name: format!("Level {at}").into(), minimum: chance.between(1, 3) as u32, reward: reward(chance) };
-    let steps = (0..steps).map(&mut step).collect();
+    let mut steps: Vec<RankStep> = (0..steps).map(&mut step).collect();
+    // Rank 1 is held from the start: a plan with a reward for it is not valid.
+    steps.first_mut().into_iter().for_each(|first| first.reward = None);
     RankRule::LevelFill { tree: tree(chance), steps }
 }
 

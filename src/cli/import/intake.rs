@@ -56,7 +56,7 @@ pub(super) struct Taken {
     pub members: u64,
     /// Rows that say what the network held before.
     pub already_there: u64,
-    /// Rows that came before their sponsor or parent.
+    /// Rows that came before their sponsor or parent, which then came.
     pub waited: u64,
     /// Names that could not be kept as codes: not of a code's alphabet, or taken.
     pub names_not_kept: u64,
@@ -201,7 +201,9 @@ impl<'n> Intake<'n> {
 
     /// Ends the file: rows that still wait are refused, statuses are set.
     pub fn finish(mut self) -> Taken {
-        for (line, reason) in self.explain_waiting() {
+        let unanswered = self.explain_waiting();
+        self.waited -= unanswered.len() as u64;
+        for (line, reason) in unanswered {
             let row = self.waiting.rows.remove(&line).expect("the row waits");
             self.refuse(line, Some(&row.member), reason);
         }

@@ -60,6 +60,9 @@ pub struct Lines {
 /// The bytes, counted and hashed as they are in the file.
 type Source = BufReader<Box<dyn Read>>;
 
+/// A row, or the number of a line and what is wrong with it.
+pub type NextRow<'a> = Result<Row<'a>, (u64, LineFault)>;
+
 /// A row: the cells of the columns asked for, in that order; `""` for a column that the file has not.
 pub struct Row<'a> {
     pub line: u64,
@@ -141,7 +144,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the file cannot be read on, e.g. because its compressed form is cut off.
-    pub fn next_row(&mut self) -> Result<Option<Result<Row<'_>, (u64, LineFault)>>, FileFault> {
+    pub fn next_row(&mut self) -> Result<Option<NextRow<'_>>, FileFault> {
         loop {
             if !self.read_line()? {
                 return Ok(None);
@@ -301,7 +304,8 @@ mod tests {
     #[test]
     fn gzip_is_recognised_and_a_cut_is_an_error() {
         let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        let plain: String = (0..5_000).map(|number| format!("m{number},\n")).collect();
+        let mut plain = String::new();
+        (0..5_000).for_each(|number| plain += &format!("m{number},\n"));
         zip.write_all(format!("member,sponsor\n{plain}").as_bytes()).unwrap();
         let zipped = zip.finish().unwrap();
         assert_eq!(rows(&zipped).len(), 5_000);

@@ -108,7 +108,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report_refused(&args.file, &members.refused);
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
-    let writes = !args.dry_run && !(args.strict && refused != 0);
+    let spoilt = args.strict && refused != 0;
+    let writes = !args.dry_run && !spoilt;
     let mut object = summary(args, &members, &bonuses, &target.network);
     object.insert("source_blake3".into(), hash.into());
     object.insert("imported".into(), writes.into());
@@ -117,7 +118,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
     screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
-    if args.strict && refused != 0 {
+    if spoilt {
         return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported (--strict)")));
     }
     Ok(())
@@ -149,7 +150,7 @@ fn each_member(
             },
         }
         rows += 1;
-        if rows % LOOK_EVERY_ROWS == 0 {
+        if u64::is_multiple_of(rows, LOOK_EVERY_ROWS) {
             look()?;
         }
     }
@@ -180,7 +181,7 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
         } else {
             taken.entries += 1;
         }
-        if line % LOOK_EVERY_ROWS == 0 {
+        if line.is_multiple_of(LOOK_EVERY_ROWS) {
             stop_if_asked(interrupt)?;
         }
     }

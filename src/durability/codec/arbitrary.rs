@@ -99,16 +99,19 @@ fn name() -> impl Strategy<Value = Box<str>> {
 /// Valid plans.
 pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let bonuses = vec((tree(), pay(), any::<bool>(), any::<bool>()), 0..12);
-    (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(|(name, currency, exponent, placement, bonuses, ranks)| {
-        let bonuses = bonuses.into_iter().enumerate().map(|(position, (tree, pay, on_registration, admins_beyond))| {
-            let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
-            BonusRule { trigger: format!("trigger-{position}").into(), tree, pay, on_registration, admins_beyond }
+    let plans =
+        (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(|(name, currency, exponent, placement, bonuses, ranks)| {
+            let bonuses = bonuses.into_iter().enumerate().map(|(position, (tree, pay, on_registration, admins_beyond))| {
+                let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
+                BonusRule { trigger: format!("trigger-{position}").into(), tree, pay, on_registration, admins_beyond }
+            });
+            let bonuses = bonuses.collect();
+            let code = currency.as_bytes().try_into().expect("three letters");
+            let level_cap = u8::try_from(LEVELS_MAX).expect("15");
+            Plan { name, currency: Currency { code, exponent }, placement, count_sponsor_tree: true, level_cap, bonuses, ranks }
         });
-        let bonuses = bonuses.collect();
-        let code = currency.as_bytes().try_into().expect("three letters");
-        let level_cap = u8::try_from(LEVELS_MAX).expect("15");
-        Plan { name, currency: Currency { code, exponent }, placement, count_sponsor_tree: true, level_cap, bonuses, ranks }
-    })
+    // Nearly all are; the rules of plans are the core's, and need not all be known here.
+    plans.prop_filter("a valid plan", |plan| plan.validate().is_ok())
 }
 
 fn placement() -> impl Strategy<Value = Placement> {
@@ -139,13 +142,13 @@ fn ranks() -> impl Strategy<Value = RankRule> {
     let step = (name(), option::of((0..=Money::MAX.0).prop_map(Money)));
     let minima = proptest::collection::btree_set(1..=THRESHOLD_MAX, 0..RANKS_MAX);
     let basis = prop_oneof![Just(RankBasis::Direct), Just(RankBasis::Downline)];
-    let join = |(names, minima): (Vec<(Box<str>, Option<Money>)>, std::collections::BTreeSet<u32>)| -> Vec<RankStep> {
-        names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward }).collect()
-    };
     (tree(), basis, any::<bool>(), vec(step, RANKS_MAX), minima).prop_map(move |(tree, basis, fill, names, minima)| {
-        let mut steps = join((names, minima));
+        let steps = names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward });
+        let mut steps: Vec<RankStep> = steps.collect();
         if fill {
             steps.truncate(LEVELS_MAX);
+            // Everybody has it, so nothing is paid for it.
+            steps.iter_mut().take(1).for_each(|step| step.reward = None);
             RankRule::LevelFill { tree, steps }
         } else {
             RankRule::Thresholds { tree, basis, steps }

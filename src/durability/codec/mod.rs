@@ -192,10 +192,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let length = outer.u32()? as usize;
     let mut body = outer.sub(length)?;
     let time = Timestamp(body.i64()?);
-    let key = match body.flag()? {
-        false => None,
-        true => Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }),
-    };
+    let key = if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
     let command = match kind {
         1 => Command::Register(decode_register(&mut body)?),
         2 => Command::TriggerBonus(TriggerBonus {
@@ -239,10 +236,7 @@ fn decode_register(body: &mut Reader<'_>) -> Result<Register, DecodeError> {
             2 => PlacementRequest::Slot { parent: MemberId(body.array()?), slot: body.u32()? },
             _ => return Err(body.error_before("an unknown kind of placement")),
         },
-        code: match body.flag()? {
-            false => None,
-            true => Some(decode_code(body)?),
-        },
+        code: if body.flag()? { Some(decode_code(body)?) } else { None },
         role: body.code(Role::from_code, "an unknown role")?,
         joined_at: body.optional_i64()?.map(Timestamp),
         origin: body.code(origin, "an unknown origin")?,

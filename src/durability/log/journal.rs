@@ -316,9 +316,11 @@ impl FileJournal {
 
     fn archive(&self, segment: SegmentEntry) -> Result<()> {
         let (from, to) = (self.view.paths.segment(segment.number), self.view.paths.archived(segment.number));
+        let archive = self.view.paths.archive();
+        self.view.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
         self.view.storage.rename(&from, &to).map_err(Error::io("rename", &from))?;
         // The new name first: a segment in both places is one too many, in neither one too few.
-        for directory in [self.view.paths.archive(), self.view.paths.log()] {
+        for directory in [archive, self.view.paths.log()] {
             self.view.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         }
         Ok(())

@@ -21,7 +21,7 @@ use crate::{
 const READ_BYTES: usize = 256 * 1_024;
 
 /// One group as it was appended.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Group {
     /// Rolling hash over the outcomes of all commands before the group. `None` where the reader was asked to begin inside of it.
     pub outcome_hash_before: Option<u64>,
@@ -63,24 +63,23 @@ impl GroupReader {
         Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false }
     }
 
-    /// Puts the next group's commands in place of what `commands` held, and returns the outcome hash before it (see [`Group`]).
-    /// `None` at the end.
+    /// Puts the next group into `group`, whose memory is used again. False at the end.
     ///
     /// # Errors
     /// `Damaged` where the log is not what was written, `BelowRetained` where a segment was deleted meanwhile, `Io`.
-    pub fn next_into(&mut self, commands: &mut Vec<Stamped>) -> Result<Option<Option<u64>>> {
-        commands.clear();
+    pub fn next_into(&mut self, group: &mut Group) -> Result<bool> {
+        group.commands.clear();
         if self.failed {
-            return Ok(None);
+            return Ok(false);
         }
-        let result = self.advance(commands);
+        let result = self.advance(group);
         self.failed = result.is_err();
         result
     }
 
-    fn advance(&mut self, commands: &mut Vec<Stamped>) -> Result<Option<Option<u64>>> {
+    fn advance(&mut self, group: &mut Group) -> Result<bool> {
         if self.until < self.from {
-            return Ok(None);
+            return Ok(false);
         }
         loop {
             let mut segment = match self.open.take() {
@@ -88,7 +87,7 @@ impl GroupReader {
                 None => self.open_segment()?,
             };
             if self.until < segment.at.next_lsn {
-                return Ok(None);
+                return Ok(false);
             }
             let before = segment.at;
             let (header, frame_at) = segment.read_frame()?;
@@ -99,20 +98,17 @@ impl GroupReader {
                 }
                 Kind::Group if self.from < header.next_lsn() => {
                     frame::plain_body(&header, &segment.window[frame_at..frame_at + header.frame_bytes()], &mut self.body);
-                    codec::decode_group(&self.body, header.first_lsn, header.count, commands)
+                    codec::decode_group(&self.body, header.first_lsn, header.count, &mut group.commands)
                         .map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
                     self.open = Some(segment);
-                    return Ok(Some(self.trim(header.first_lsn, header.outcome_hash, commands)));
+                    // What was not asked for goes.
+                    group.commands.retain(|stamped| self.from <= stamped.lsn && stamped.lsn <= self.until);
+                    group.outcome_hash_before = (self.from <= header.first_lsn).then_some(header.outcome_hash);
+                    return Ok(true);
                 }
                 Kind::Group | Kind::Mark => self.open = Some(segment),
             }
         }
-    }
-
-    /// Drops what was not asked for.
-    fn trim(&self, first_lsn: u64, outcome_hash: u64, commands: &mut Vec<Stamped>) -> Option<u64> {
-        commands.retain(|stamped| self.from <= stamped.lsn && stamped.lsn <= self.until);
-        (self.from <= first_lsn).then_some(outcome_hash)
     }
 
     fn open_segment(&self) -> Result<OpenSegment> {
@@ -192,11 +188,7 @@ impl Iterator for GroupReader {
     type Item = Result<Group>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut commands = Vec::new();
-        match self.next_into(&mut commands) {
-            Ok(None) => None,
-            Ok(Some(outcome_hash_before)) => Some(Ok(Group { outcome_hash_before, commands })),
-            Err(error) => Some(Err(error)),
-        }
+        let mut group = Group::default();
+        self.next_into(&mut group).map(|found| found.then_some(group)).transpose()
     }
 }

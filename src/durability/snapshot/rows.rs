@@ -23,7 +23,9 @@ pub(super) struct HeaderV1 {
     /// As in a `PutPlan` record.
     plan: Vec<u8>,
     plan_version: u32,
-    kinds: Vec<String>,
+    /// Bytes of each kind's name; the names follow each other in `kind_text`.
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
     breakage_levels: u64,
     breakage_amount: i64,
     members: u32,
@@ -99,7 +101,8 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         code_key: header.code_key,
         plan,
         plan_version: header.plan_version,
-        kinds: header.kinds.iter().map(|kind| kind.to_string()).collect(),
+        kind_length: lengths(header.kinds.iter().map(|kind| kind.len()), "the name of a kind")?,
+        kind_text: header.kinds.iter().flat_map(|kind| kind.bytes()).collect(),
         breakage_levels: header.breakage_levels,
         breakage_amount: header.breakage_amount,
         members: header.members,
@@ -126,7 +129,7 @@ pub(super) fn header_of(archive: &Bytes) -> Result<ImageHeader, String> {
         code_key: version.code_key.to_native(),
         plan: decoded.map_err(|error| error.to_string())?,
         plan_version: version.plan_version.to_native(),
-        kinds: version.kinds.iter().map(|kind| kind.as_str().into()).collect(),
+        kinds: texts(version.kind_length.iter().map(|length| usize::from(length.to_native())), &version.kind_text)?,
         breakage_levels: version.breakage_levels.to_native(),
         breakage_amount: version.breakage_amount.to_native(),
         members: version.members.to_native(),
@@ -209,6 +212,23 @@ impl<'a> RowsRef<'a> {
     }
 }
 
+/// The lengths of some texts, as narrow as the format has them.
+fn lengths<T: TryFrom<usize>>(lengths: impl Iterator<Item = usize>, what: &str) -> Result<Vec<T>, String> {
+    lengths.map(|length| T::try_from(length).map_err(|_| format!("{what} of {length} bytes"))).collect()
+}
+
+/// Texts that follow each other in `text`.
+fn texts(lengths: impl Iterator<Item = usize>, text: &[u8]) -> Result<Vec<Box<str>>, String> {
+    let mut rest = text;
+    let mut take = |length: usize| -> Result<Box<str>, String> {
+        let (taken, after) = rest.split_at_checked(length).ok_or("a column of texts is too short")?;
+        rest = after;
+        Ok(std::str::from_utf8(taken).map_err(|error| error.to_string())?.into())
+    };
+    let texts = lengths.map(&mut take).collect::<Result<_, _>>()?;
+    if rest.is_empty() { Ok(texts) } else { Err("a column of texts is too long".into()) }
+}
+
 /// One column of some rows.
 fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
@@ -232,10 +252,9 @@ impl MembersV1 {
 
 impl CodesV1 {
     fn new(rows: &[CodeRow]) -> Result<Self, String> {
-        let lengths = rows.iter().map(|row| u8::try_from(row.code.len()).map_err(|_| "a referral code of over 255 bytes".to_owned()));
         Ok(Self {
             member: column(rows, |row| row.member),
-            length: lengths.collect::<Result<_, _>>()?,
+            length: lengths(rows.iter().map(|row| row.code.len()), "a referral code")?,
             text: rows.iter().flat_map(|row| row.code.bytes()).collect(),
         })
     }
@@ -320,15 +339,8 @@ fn members_of(count: usize, archive: &Bytes) -> Result<Vec<MemberRow>, String> {
 fn codes_of(count: usize, archive: &Bytes) -> Result<Vec<CodeRow>, String> {
     let rows = high::access::<ArchivedCodesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.member.len(), rows.length.len()])?;
-    let mut rest: &[u8] = &rows.text;
-    let mut codes = Vec::with_capacity(count);
-    for (member, length) in rows.member.iter().zip(rows.length.iter()) {
-        let (code, after) = rest.split_at_checked(usize::from(*length)).ok_or("the text of the codes is too short")?;
-        rest = after;
-        let code = std::str::from_utf8(code).map_err(|error| error.to_string())?;
-        codes.push(CodeRow { member: member.to_native(), code: code.into() });
-    }
-    if rest.is_empty() { Ok(codes) } else { Err("the text of the codes is too long".into()) }
+    let codes = texts(rows.length.iter().map(|length| usize::from(*length)), &rows.text)?;
+    Ok(rows.member.iter().zip(codes).map(|(member, code)| CodeRow { member: member.to_native(), code }).collect())
 }
 
 fn triggers_of(count: usize, archive: &Bytes) -> Result<Vec<TriggerRow>, String> {

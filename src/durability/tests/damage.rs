@@ -139,7 +139,7 @@ fn a_lost_end_is_refused_where_a_snapshot_knows_that_it_was_durable() {
 #[test]
 fn surgery_on_segments_is_refused_and_named() {
     let original = with_groups(300);
-    let last = (1..).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
+    let last = (1..100).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
     assert!(3 < last);
     for missing in 1..=last {
         let memory = original.copy();
@@ -172,7 +172,7 @@ fn surgery_on_segments_is_refused_and_named() {
 #[test]
 fn the_segment_in_use_is_missed_when_it_is_deleted() {
     let original = with_groups(300);
-    let last = (1..).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
+    let last = (1..100).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
     let memory = original.copy();
     memory.forget(&segment(last));
     let found = damage(&memory);
@@ -188,7 +188,9 @@ fn segments_and_snapshots_of_another_directory_are_refused() {
     let creation = DataDir::create(&theirs.shared(), Path::new(ROOT), &other, options()).unwrap();
     let (header, rows) = image(0, 5);
     let mut writer = creation.begin_snapshot(&header).unwrap();
-    rows.iter().for_each(|rows| writer.push(rows).unwrap());
+    for part in &rows {
+        writer.push(part).unwrap();
+    }
     creation.finish(writer, [1; 32], [2; 32]).unwrap();
     let mut opened = open_at(&theirs).unwrap();
     for number in 0..100 {
@@ -301,6 +303,22 @@ fn noise_in_a_prepared_segment_is_swept_away() {
         drop(opened);
         assert_tail(&mut open_at(&memory).unwrap(), 1, 450);
     }
+}
+
+#[test]
+fn a_cut_trailer_with_noise_behind_it_is_mended_for_good() {
+    let memory = with_groups(5);
+    let mut content = memory.content(&segment(1)).unwrap();
+    let end = used(&content);
+    content[end - 3..].fill(0);
+    content[end + 3_000] = 1;
+    memory.set_content(&segment(1), &content);
+    let mut opened = open_at(&memory).unwrap();
+    assert!(opened.report.torn.is_some());
+    assert_tail(&mut opened, 1, 15);
+    append(&mut *opened.journal, 16, 3).unwrap();
+    drop(opened);
+    assert_tail(&mut open_at(&memory).unwrap(), 1, 18);
 }
 
 #[test]

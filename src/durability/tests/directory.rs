@@ -314,7 +314,9 @@ fn images_that_are_not_what_they_announce_are_refused() {
     disordered.push(&rows[1]).unwrap();
     assert!(matches!(disordered.push(&rows[0]), Err(Error::BadImage(_))));
     let mut early = opened.snapshots.begin(&header).unwrap();
-    rows.iter().for_each(|rows| early.push(rows).unwrap());
+    for part in &rows {
+        early.push(part).unwrap();
+    }
     assert!(matches!(early.publish(11, [0; 32], [0; 32]), Err(Error::BadImage(_))));
     assert_eq!(opened.snapshots.list().unwrap(), [0]);
 }

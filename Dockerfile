@@ -1,0 +1,20 @@
+# The binary in a small image, on the original service's port.
+#
+# It listens on all addresses and there is no authentication, so it refuses to start until that is accepted: give it `UPLINE_INSECURE=true`
+# behind a gateway.
+FROM rust:1.95-slim AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --bin upline
+
+FROM debian:stable-slim
+RUN useradd --system --uid 10001 --home-dir /data upline && install -d -o upline -g upline -m 0700 /data
+COPY --from=build /src/target/release/upline /usr/local/bin/upline
+COPY plans /usr/share/upline/plans
+USER upline
+VOLUME /data
+ENV UPLINE_ADDR=0.0.0.0:11000 UPLINE_DATA_DIR=/data/live
+EXPOSE 11000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["upline"]
+CMD ["serve"]

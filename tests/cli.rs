@@ -1,0 +1,18 @@
+//! The program as people and scripts meet it: the real binary, its output, its exit codes, its files.
+
+#[path = "cli/demo.rs"]
+mod demo;
+#[path = "cli/directory.rs"]
+mod directory;
+#[path = "cli/export.rs"]
+mod export;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/plan.rs"]
+mod plan;
+#[path = "cli/real_data.rs"]
+mod real_data;
+#[path = "cli/serve.rs"]
+mod serve;
+#[path = "cli/support.rs"]
+mod support;

@@ -1,0 +1,79 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use crate::support::{Place, command, run, wait};
+
+fn demo(place: &Place, members: &str) -> String {
+    let data = place.text("data");
+    run(["demo", "--members", members, "--seed", "3", "--data-dir", &data, "--no-serve"]).ends_with(0);
+    data
+}
+
+#[test]
+fn both_formats_hold_the_same_rows_in_join_order() {
+    let place = Place::new();
+    let data = demo(&place, "50");
+    let csv = run(["export", "--data-dir", &data]).ends_with(0).out;
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("member,sponsor,parent,slot,level,joined_at,direct,downline,rank,code,status,role"));
+    let (bonuses, json) = (place.text("bonuses.ndjson"), place.text("members.ndjson"));
+    let object =
+        run(["export", "--data-dir", &data, "--format", "ndjson", "-o", &json, "--bonuses", &bonuses, "--json"]).ends_with(0).json();
+    let text = std::fs::read_to_string(&json).unwrap();
+    for (row, line) in lines.zip(text.lines()) {
+        let object: Value = serde_json::from_str(line).unwrap();
+        let cells: Vec<&str> = row.split(',').collect();
+        assert_eq!(object["member"], cells[0]);
+        assert_eq!(object["sponsor"].as_str().unwrap_or(""), cells[1]);
+        assert_eq!(object["slot"].as_u64().map(|slot| slot.to_string()).unwrap_or_default(), cells[3]);
+        assert_eq!(object["downline"].to_string(), cells[7]);
+        assert_eq!(object["rank"].as_str().unwrap_or(""), cells[8]);
+    }
+    assert_eq!((&object["members"], text.lines().count()), (&50.into(), 50));
+    let bonuses = std::fs::read_to_string(&bonuses).unwrap();
+    assert_eq!(object["bonuses"], bonuses.lines().count());
+    let first: Value = serde_json::from_str(bonuses.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["amount"], &first["kind"], &first["level"]), (&"10.00".into(), &"referral".into(), &1.into()));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let data = demo(&place, "5000");
+    let mut child = command(["export", "--data-dir", &data]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::with_capacity(16, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("member,"));
+    let ran = wait(child).ends_with(0);
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_file_appears_only_when_it_is_complete() {
+    let place = Place::new();
+    let data = demo(&place, "10");
+    run(["export", "--data-dir", &data, "-o", &place.text("no/such/place.csv")]).ends_with(1).says("cannot write");
+    let out = place.text("out.csv");
+    run(["export", "--data-dir", &data, "-o", &out]).ends_with(0);
+    assert!(place.path("out.csv").exists() && !place.path("out.csv.partial").exists());
+    run(["export", "--data-dir", &data, "--json"]).ends_with(2);
+}
+
+#[test]
+fn dot_draws_a_bounded_part() {
+    let place = Place::new();
+    let data = demo(&place, "200");
+    let ran = run(["dot", "--data-dir", &data, "--limit", "0"]).ends_with(0);
+    assert!(ran.out.starts_with("digraph {"), "{}", ran.out);
+    assert_eq!(ran.out.matches("->").count(), 199);
+    let ran = run(["dot", "--data-dir", &data, "--limit", "20", "--tree", "sponsor"]).ends_with(0).says("there are more");
+    assert_eq!(ran.out.matches("label = ").count(), 20);
+    let top = run(["export", "--data-dir", &data]).out.lines().nth(1).unwrap().split(',').next().unwrap().to_string();
+    let ran = run(["dot", "--data-dir", &data, "--root", &top, "--depth", "1"]).ends_with(0);
+    assert_eq!(ran.out.matches("->").count(), 3);
+    run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(1).says("member nobody is not known");
+}
