@@ -42,6 +42,22 @@ fn a_directory_on_the_real_disk_keeps_what_was_synced() {
 }
 
 #[test]
+fn an_archive_lost_in_copying_is_made_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (storage, path) = (Disk::shared(), place.path().join("d"));
+    create(&storage, &path, 0, 1).unwrap();
+    fs::remove_dir(path.join("archive")).unwrap();
+    let mut opened = open(&storage, &path).unwrap();
+    for number in 0..150 {
+        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+    }
+    snapshot(&opened, 400, 450).unwrap();
+    let until = snapshot(&opened, 410, 450).unwrap();
+    assert!(0 < opened.journal.purge_prefix(until).unwrap().archived);
+    assert_eq!(commands(opened.journal.read_from(1).unwrap()), group(1, 450));
+}
+
+#[test]
 fn a_second_opening_is_refused_and_changes_nothing() {
     let place = tempfile::tempdir().unwrap();
     for storage in [Disk::shared(), Memory::new().shared()] {
