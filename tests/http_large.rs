@@ -29,8 +29,7 @@ fn make(arguments: &[&str], data_dir: &Path) -> String {
 fn resident_bytes(server: &Server) -> u64 {
     let metrics = server.get("/metrics");
     let line = metrics.text().lines().find(|line| line.starts_with("process_resident_memory_bytes ")).expect("a metric of the process");
-    let value: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
-    value as u64
+    line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// What a streamed answer came to.

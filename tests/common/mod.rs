@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How long the binary may take to listen, to be ready, or to end. Far more than it needs: a loaded machine must not fail a test.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server process. Killed when dropped.
 pub struct Server {

@@ -1,7 +1,9 @@
 //! Request bodies: content type, document, fields, and the 422 items that say what is wrong with them.
 
 use super::{
-    python_json::{Decoded, JsonError, Token, Value, print_str},
+    python_json::{JsonError, Token, Value},
+    python_print::print_str,
+    python_text::Decoded,
     uuid,
 };
 

@@ -7,7 +7,9 @@
 mod body;
 mod errors;
 mod lists;
-pub(super) mod python_json;
+mod python_json;
+pub(super) mod python_print;
+mod python_text;
 mod reads;
 mod render;
 mod uuid;

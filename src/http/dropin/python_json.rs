@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use super::python_text::{Decoded, push_code_point};
+
 /// Containers inside each other. `CPython` fails with `RecursionError` at a depth that depends on its own stack, somewhat below a
 /// thousand; a body this deep can only be an attack.
 pub const DEPTH_MAX: usize = 900;
@@ -66,70 +68,7 @@ pub struct Value<'d> {
     at: usize,
 }
 
-/// Bytes as UTF-8, except that surrogates may stand in it by themselves (as three bytes each), whatever encoding they came in.
-pub struct Decoded<'a> {
-    bytes: Cow<'a, [u8]>,
-    has_surrogates: bool,
-}
-
-impl<'a> Decoded<'a> {
-    /// `json.detect_encoding`, then `bytes.decode(..., "surrogatepass")`.
-    ///
-    /// # Errors
-    /// [`JsonError::Unreadable`] where Python raises `UnicodeDecodeError`.
-    pub fn new(body: &'a [u8]) -> Result<Self, JsonError> {
-        if let Some(rest) = body.strip_prefix(&[0, 0, 0xfe, 0xff]) {
-            return Self::from_units(utf32_units(rest, u32::from_be_bytes));
-        }
-        if let Some(rest) = body.strip_prefix(&[0xff, 0xfe, 0, 0]) {
-            return Self::from_units(utf32_units(rest, u32::from_le_bytes));
-        }
-        if let Some(rest) = body.strip_prefix(&[0xfe, 0xff]) {
-            return Self::from_units(utf16_units(rest, u16::from_be_bytes));
-        }
-        if let Some(rest) = body.strip_prefix(&[0xff, 0xfe]) {
-            return Self::from_units(utf16_units(rest, u16::from_le_bytes));
-        }
-        if let Some(rest) = body.strip_prefix(&[0xef, 0xbb, 0xbf]) {
-            return Self::from_utf8(rest);
-        }
-        match body {
-            [0, 0, _, _, ..] => Self::from_units(utf32_units(body, u32::from_be_bytes)),
-            [0, _, _, _, ..] | [0, _] => Self::from_units(utf16_units(body, u16::from_be_bytes)),
-            [_, 0, 0, 0, ..] => Self::from_units(utf32_units(body, u32::from_le_bytes)),
-            [_, 0, _, _, ..] | [_, 0] => Self::from_units(utf16_units(body, u16::from_le_bytes)),
-            _ => Self::from_utf8(body),
-        }
-    }
-
-    fn from_utf8(bytes: &'a [u8]) -> Result<Self, JsonError> {
-        let mut rest = bytes;
-        let mut has_surrogates = false;
-        while let Err(error) = std::str::from_utf8(rest) {
-            rest = match &rest[error.valid_up_to()..] {
-                [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] => after,
-                _ => return Err(JsonError::Unreadable),
-            };
-            has_surrogates = true;
-        }
-        Ok(Self { bytes: Cow::Borrowed(bytes), has_surrogates })
-    }
-
-    fn from_units(units: Option<Vec<u32>>) -> Result<Self, JsonError> {
-        let units = units.ok_or(JsonError::Unreadable)?;
-        let mut bytes = Vec::with_capacity(units.len());
-        let mut has_surrogates = false;
-        for unit in units {
-            has_surrogates |= push_code_point(&mut bytes, unit).ok_or(JsonError::Unreadable)?;
-        }
-        Ok(Self { bytes: Cow::Owned(bytes), has_surrogates })
-    }
-
-    /// Characters before a byte position, as Python counts them.
-    fn characters_before(&self, at: usize) -> usize {
-        self.bytes[..at].iter().filter(|byte| !(0x80..0xc0).contains(*byte)).count()
-    }
-
+impl Decoded<'_> {
     /// `json.loads`.
     ///
     /// # Errors
@@ -141,32 +80,6 @@ impl<'a> Decoded<'a> {
             Failure::Unreadable => JsonError::Unreadable,
         })
     }
-}
-
-fn utf16_units(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Option<Vec<u32>> {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let decoded = char::decode_utf16(pairs.iter().map(|pair| read(*pair)));
-    Some(decoded.map(|unit| unit.map_or_else(|lone| u32::from(lone.unpaired_surrogate()), u32::from)).collect())
-}
-
-fn utf32_units(bytes: &[u8], read: fn([u8; 4]) -> u32) -> Option<Vec<u32>> {
-    let (quads, rest) = bytes.as_chunks::<4>();
-    rest.is_empty().then(|| quads.iter().map(|quad| read(*quad)).collect())
-}
-
-/// Appends a code point, surrogates as three bytes. `Some(true)` for a surrogate, `None` beyond Unicode.
-fn push_code_point(bytes: &mut Vec<u8>, unit: u32) -> Option<bool> {
-    if let Some(character) = char::from_u32(unit) {
-        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        return Some(false);
-    }
-    let unit = u16::try_from(unit).ok()?;
-    let [high, low] = unit.to_be_bytes();
-    bytes.extend_from_slice(&[0xed, 0x80 | ((high & 0x0f) << 2) | (low >> 6), 0x80 | (low & 0x3f)]);
-    Some(true)
 }
 
 /// What went wrong, at which byte.
@@ -485,8 +398,22 @@ impl<'d> Value<'d> {
         self.entries().filter(|(name, _)| !name.broken && name.text == key).last().map(|(_, value)| value)
     }
 
+    /// The values of a list; empty for everything that is no list.
+    pub(super) fn items(&self) -> impl Iterator<Item = Value<'d>> + use<'d> {
+        let tokens = self.tokens;
+        let (mut at, close) = match self.token() {
+            Token::List { end } => (self.at + 1, end - 1),
+            _ => (0, 0),
+        };
+        std::iter::from_fn(move || {
+            let item = (at < close).then_some(Value { tokens, at })?;
+            at = item.end();
+            Some(item)
+        })
+    }
+
     /// Keys and values as written, repeats included; empty for everything that is no dictionary.
-    fn entries(&self) -> impl Iterator<Item = (&'d Text<'d>, Value<'d>)> + use<'d> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d Text<'d>, Value<'d>)> + use<'d> {
         let tokens = self.tokens;
         let mut at = if self.is_dict() { self.at + 1 } else { usize::MAX };
         std::iter::from_fn(move || {
@@ -498,7 +425,7 @@ impl<'d> Value<'d> {
     }
 
     /// Entries as a Python dictionary holds them: each key once, where it came first, with its last value.
-    fn distinct_entries(&self) -> Vec<(&'d Text<'d>, Value<'d>)> {
+    pub(super) fn distinct_entries(&self) -> Vec<(&'d Text<'d>, Value<'d>)> {
         let mut positions = std::collections::HashMap::new();
         let mut distinct: Vec<(&Text, Value)> = Vec::new();
         for (name, value) in self.entries() {
@@ -509,127 +436,6 @@ impl<'d> Value<'d> {
             }
         }
         distinct
-    }
-
-    /// The value as the original echoes it: `json.dumps` without spaces and without escaping what is not ASCII. What that cannot
-    /// print (`NaN`, infinities) is null.
-    pub fn print(&self, out: &mut String) {
-        enum Step<'d> {
-            Value(Value<'d>),
-            Name(&'d str),
-            Literal(&'static str),
-        }
-        let mut steps = vec![Step::Value(*self)];
-        while let Some(step) = steps.pop() {
-            let value = match step {
-                Step::Literal(literal) => {
-                    out.push_str(literal);
-                    continue;
-                }
-                Step::Name(name) => {
-                    print_str(name, out);
-                    out.push(':');
-                    continue;
-                }
-                Step::Value(value) => value,
-            };
-            match value.token() {
-                Token::Null => out.push_str("null"),
-                Token::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-                Token::Int(digits) => out.push_str(digits),
-                Token::Float(value) => print_float(*value, out),
-                Token::Str(text) => print_str(&text.text, out),
-                Token::List { end } => {
-                    out.push('[');
-                    steps.push(Step::Literal("]"));
-                    let before = steps.len();
-                    let mut item = Value { tokens: value.tokens, at: value.at + 1 };
-                    while item.at + 1 < *end {
-                        if before < steps.len() {
-                            steps.push(Step::Literal(","));
-                        }
-                        steps.push(Step::Value(item));
-                        item.at = item.end();
-                    }
-                    steps[before..].reverse();
-                }
-                Token::Dict { .. } => {
-                    out.push('{');
-                    steps.push(Step::Literal("}"));
-                    let before = steps.len();
-                    for (name, value) in value.distinct_entries() {
-                        if before < steps.len() {
-                            steps.push(Step::Literal(","));
-                        }
-                        steps.push(Step::Name(&name.text));
-                        steps.push(Step::Value(value));
-                    }
-                    steps[before..].reverse();
-                }
-                Token::Close => unreachable!("values never begin at the end of a container"),
-            }
-        }
-    }
-}
-
-/// A string as `json.dumps(..., ensure_ascii=False)` prints it.
-pub fn print_str(text: &str, out: &mut String) {
-    out.push('"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0..=0x1f => "",
-            _ => continue,
-        };
-        out.push_str(&text[from..at]);
-        from = at + 1;
-        if escape.is_empty() {
-            out.push_str("\\u00");
-            out.push(if byte < 0x10 { '0' } else { '1' });
-            out.push(char::from_digit(u32::from(byte & 0xf), 16).expect("four bits are a hexadecimal digit"));
-        } else {
-            out.push_str(escape);
-        }
-    }
-    out.push_str(&text[from..]);
-    out.push('"');
-}
-
-/// A float as Python's `repr` prints it: the shortest digits that read back as the same float, a point always, an exponent below
-/// 10^-4 and from 10^16 on. What JSON cannot hold is null.
-pub fn print_float(value: f64, out: &mut String) {
-    if !value.is_finite() {
-        out.push_str("null");
-        return;
-    }
-    // Rust gives the same shortest digits, as `d.ddde[-]x`.
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').expect("`{:e}` always prints an exponent");
-    let exponent: i32 = exponent.parse().expect("the exponent of a float is a small integer");
-    if !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        let exponent = exponent.unsigned_abs();
-        out.push_str(mantissa);
-        out.push('e');
-        out.push(sign);
-        if exponent < 10 {
-            out.push('0');
-        }
-        out.push_str(&exponent.to_string());
-        return;
-    }
-    // In this range `{:?}` prints positional digits with a point.
-    let positional = format!("{value}");
-    out.push_str(&positional);
-    if !positional.contains('.') {
-        out.push_str(".0");
     }
 }
 

@@ -1,6 +1,6 @@
 use serde_json::Value as Json;
 
-use super::*;
+use super::{super::python_print::print_float, *};
 
 /// A fixture's body: bytes written as code points 0 to 255.
 fn bytes_of(text: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use super::{
     body,
     errors::refused,
     lists::{AllEntries, Downline, EntriesOf, Nothing},
-    python_json::print_str,
+    python_print::print_str,
     query_parameter,
     weekly::Weekly,
 };

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{python_json::print_float, uuid};
+use super::{
+    python_print::{print_float, print_str},
+    uuid,
+};
 
 /// A member object without the end of its `children`: the caller prints them, then `]}`.
 pub struct MemberObject<'a> {
@@ -67,7 +70,7 @@ impl BonusObject<'_> {
         out.push_str(",\"amount\":");
         print_amount(i128::from(self.amount), self.exponent, out);
         out.push_str(",\"type\":");
-        super::python_json::print_str(self.kind, out);
+        print_str(self.kind, out);
         out.push_str(",\"status\":\"");
         out.push_str(self.status);
         out.push_str("\",\"created_at\":\"");
