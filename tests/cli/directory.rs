@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Place, run, verified};
+use crate::support::{Place, Server, command, run, verified};
 
 fn demo(place: &Place, name: &str) -> String {
     let data = place.text(name);
@@ -118,4 +118,29 @@ fn a_newer_format_is_refused_and_left_alone() {
         run(arguments).ends_with(6).says("format version 2");
         assert!(content(Path::new(&data)) == before, "{arguments:?}");
     }
+}
+
+#[test]
+fn a_snapshot_that_is_not_needed_is_a_finding_and_no_loss() {
+    let place = Place::new();
+    let data = place.text("data");
+    // Two snapshots: the one of the import, and that of a server that stopped.
+    let rows = place.file("rows.csv", "member,sponsor,joined_at\na,,2025-01-01\n");
+    run(["import", &rows, "--data-dir", &data]).ends_with(0);
+    let rows = place.file("rows.csv", "member,sponsor,joined_at\nb,a,2025-01-01\n");
+    run(["import", &rows, "--data-dir", &data]).ends_with(0);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    assert_eq!(server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0, 200);
+    server.signal("TERM");
+    server.end().ends_with(0);
+    let digest = verified(&data)["digest"].clone();
+    let mut snapshots: Vec<PathBuf> =
+        std::fs::read_dir(Path::new(&data).join("snapshots")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    snapshots.sort();
+    assert_eq!(snapshots.len(), 2);
+    flip(&snapshots[1], 700);
+    let ran = run(["verify", "--data-dir", &data, "--json"]).ends_with(9).says("does not verify");
+    let object = ran.json();
+    assert_eq!((&object["ok"], &object["digest"], &object["members"]), (&false.into(), &digest, &3.into()));
+    assert_eq!(object["findings"].as_array().unwrap().len(), 1, "{object}");
 }
