@@ -1,0 +1,231 @@
+//! A million members with realistic sponsors: every single-member query is quick, and signups are not held up by a snapshot.
+//!
+//! The file system is in memory, so that what is measured is the engine and not the disk of the day. Both tests print what they saw;
+//! the bounds asserted are those of the project, with room for a noisy machine where that is said.
+
+use std::{
+    hint::black_box,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use upline::{
+    durability::memory::Memory,
+    engine::{
+        Command, Engine, EngineOptions, MemberId, MemberIx, Origin, Outcome, PlacementRequest, PlacementRule, PlanChoice, Register, Role,
+        SnapshotPolicy, SponsorRef, Tree, TriggerBonus,
+    },
+    metrics::Metrics,
+    plan_file,
+    shapes::{Shape, member_id, sponsors},
+};
+
+const MEMBERS: u32 = 1_000_000;
+const CALLS: u32 = 1_000_000;
+const SEED: u64 = 7;
+
+/// Longest that one query may take for all but a hundredth of the calls.
+const QUERY_P99: Duration = Duration::from_micros(50);
+/// Longest that a signup may be held up in the engine while a snapshot is made.
+const HOLD_UP: Duration = Duration::from_millis(5);
+/// This many of the signups during a snapshot must keep to it; the rest is what the scheduler of a shared two-core machine does to
+/// any thread, with or without a snapshot.
+const HOLD_UP_SHARE: f64 = 0.999;
+
+fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
+    Command::Register(Register {
+        member,
+        sponsor: sponsor.map_or(SponsorRef::None, SponsorRef::Member),
+        placement: PlacementRequest::PlanDefault,
+        code: None,
+        role: Role::Member,
+        joined_at: None,
+        origin: Origin::Signup,
+    })
+}
+
+/// An engine with a million members, written by 64 clients so that groups are large.
+fn engine() -> Engine {
+    let choice = PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let mut options = EngineOptions::new(PathBuf::from("/million"), choice, Metrics::new(&[]));
+    options.storage = Memory::new().shared();
+    options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
+    let (engine, _) = Engine::open(options).expect("an empty directory in memory opens");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let started = Instant::now();
+    runtime.block_on(async {
+        let mut sponsors = (0_u32..).zip(sponsors(Shape::Real, MEMBERS, SEED)).peekable();
+        while sponsors.peek().is_some() {
+            // A sponsor must be applied before its recruit is admitted, so a batch ends before the first recruit from within it.
+            let mut batch = Vec::new();
+            let first = sponsors.peek().map_or(0, |(member, _)| *member);
+            while let Some((member, sponsor)) =
+                sponsors.next_if(|(_, sponsor)| batch.len() < 512 && sponsor.is_none_or(|sponsor| sponsor < first))
+            {
+                let command = register(member_id(SEED, member), sponsor.map(|sponsor| member_id(SEED, sponsor)));
+                batch.push(engine.submit(command, None));
+            }
+            for answer in futures(batch).await {
+                assert!(matches!(answer, Outcome::Registered { .. }), "{answer:?}");
+            }
+        }
+    });
+    println!("{MEMBERS} signups through the engine in {:?}", started.elapsed());
+    engine
+}
+
+/// Runs all submissions at once; their outcomes in order.
+async fn futures<F: Future<Output = Result<upline::engine::Answer, upline::engine::SubmitError>>>(batch: Vec<F>) -> Vec<Outcome> {
+    let mut batch: Vec<_> = batch.into_iter().map(Box::pin).collect();
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+    std::future::poll_fn(|context| {
+        for (future, outcome) in batch.iter_mut().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()) {
+            if let std::task::Poll::Ready(answer) = future.as_mut().poll(context) {
+                *outcome = Some(answer.expect("the queue is longer than a batch").applied.outcome);
+            }
+        }
+        if outcomes.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    outcomes.into_iter().flatten().collect()
+}
+
+/// A generator for picking members; its quality does not matter, its repeatability does.
+struct Pick(u64);
+
+impl Pick {
+    fn member(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(((self.0 >> 32) * u64::from(MEMBERS)) >> 32).expect("below MEMBERS")
+    }
+}
+
+struct Latencies(Vec<u32>);
+
+impl Latencies {
+    fn at(&self, share: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a small count"
+        )]
+        let place = ((self.0.len() as f64 * share) as usize).min(self.0.len() - 1);
+        Duration::from_nanos(u64::from(self.0[place]))
+    }
+
+    fn measure(calls: u32, mut call: impl FnMut()) -> Self {
+        let mut nanos: Vec<u32> = (0..calls)
+            .map(|_| {
+                let started = Instant::now();
+                call();
+                u32::try_from(started.elapsed().as_nanos()).unwrap_or(u32::MAX)
+            })
+            .collect();
+        nanos.sort_unstable();
+        Self(nanos)
+    }
+}
+
+type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
+
+/// Every question about one member. Lists are asked for their first page.
+const QUERIES: [(&str, Query); 13] = [
+    ("member by id", |engine, _, id, _| {
+        _ = black_box(engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))))
+    }),
+    ("code", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.code(member)))),
+    ("member by code", |engine, member, _, _| {
+        _ = black_box(engine.read(|state, directory| state.member_by_code(directory, &state.code(member))))
+    }),
+    ("direct", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.direct(Tree::Sponsor, member)))),
+    ("downline", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.downline(Tree::Placement, member)))),
+    ("levels", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.levels(Tree::Placement, member)))),
+    ("rank", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.rank(member)))),
+    ("upline, 100", |engine, member, _, _| {
+        _ = black_box(engine.read(|state, _| state.upline(Tree::Placement, member).take(100).map(|above| state.member(above)).count()))
+    }),
+    ("children, 100", |engine, member, _, _| {
+        _ = black_box(engine.read(|state, _| state.children(Tree::Sponsor, member).take(100).map(|child| state.member(child)).count()))
+    }),
+    ("downline, 20", |engine, member, _, _| {
+        _ = black_box(engine.read(|state, _| {
+            let next = |after: &MemberIx| state.preorder_next(Tree::Placement, member, *after, state.len());
+            std::iter::successors(next(&member), next).take(20).map(|below| state.member(below).level).sum::<u32>()
+        }));
+    }),
+    ("is ancestor", |engine, member, _, other| _ = black_box(engine.read(|state, _| state.distance(Tree::Placement, other, member)))),
+    ("next place", |engine, member, _, _| _ = black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst)))),
+    ("bonuses, 20", |engine, member, _, _| {
+        _ = black_box(engine.read(|state, _| {
+            std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry))
+                .take(20)
+                .map(|entry| state.entry(entry).amount.0)
+                .sum::<i64>()
+        }));
+    }),
+];
+
+#[test]
+fn a_million_members_are_quick_to_ask_and_not_held_up_by_a_snapshot() {
+    let engine = engine();
+    for member in (0..MEMBERS).step_by(10) {
+        let trigger = TriggerBonus { source: member_id(SEED, member), trigger: "referral".into(), amount: None, once: false };
+        if member % 1_000 == 0 {
+            engine.submit_blocking(Command::TriggerBonus(trigger), None).expect("the engine is open");
+        }
+    }
+    ask(&engine);
+    sign_up_during_a_snapshot(&engine);
+    engine.shutdown();
+}
+
+fn ask(engine: &Engine) {
+    for (name, query) in QUERIES {
+        let mut pick = Pick(SEED);
+        let latencies = Latencies::measure(CALLS, || {
+            let (member, other) = (pick.member(), pick.member());
+            query(engine, MemberIx(member), member_id(SEED, member), MemberIx(other));
+        });
+        println!("{name:15} p50 {:?} p99 {:?} p99.9 {:?}", latencies.at(0.5), latencies.at(0.99), latencies.at(0.999));
+        assert!(latencies.at(0.99) <= QUERY_P99, "{name}: p99 {:?}", latencies.at(0.99));
+    }
+}
+
+fn sign_up_during_a_snapshot(engine: &Engine) {
+    let before = Latencies::measure(20_000, sign_up(engine, 1));
+    println!("signup without a snapshot: p50 {:?} p99.9 {:?} longest {:?}", before.at(0.5), before.at(0.999), before.at(1.0));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let snapshot = scope.spawn(|| {
+            let started = Instant::now();
+            let info = engine.snapshot_now_blocking();
+            done.store(true, Ordering::Release);
+            (info.expect("a snapshot in memory"), started.elapsed())
+        });
+        let mut nanos = Vec::new();
+        let mut one = sign_up(engine, 2);
+        while !done.load(Ordering::Acquire) {
+            nanos.append(&mut Latencies::measure(100, &mut one).0);
+        }
+        nanos.sort_unstable();
+        let during = Latencies(nanos);
+        let (info, took) = snapshot.join().expect("no panic");
+        println!("a snapshot of {} members took {took:?} under {} signups", info.members, during.0.len());
+        println!("signup during it: p50 {:?} p99.9 {:?} longest {:?}", during.at(0.5), during.at(0.999), during.at(1.0));
+        assert!(during.at(HOLD_UP_SHARE) <= HOLD_UP, "signups were held up {:?}", during.at(HOLD_UP_SHARE));
+    });
+}
+
+/// Signs new members up one after the other, under members all over the network.
+fn sign_up(engine: &Engine, series: u64) -> impl FnMut() {
+    let mut pick = Pick(series);
+    let mut number = 0;
+    move || {
+        let command = register(member_id(SEED + series, number), Some(member_id(SEED, pick.member())));
+        number += 1;
+        let answer = engine.submit_blocking(command, None).expect("the engine is open");
+        assert!(matches!(answer.applied.outcome, Outcome::Registered { .. }));
+    }
+}
