@@ -87,8 +87,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     drop(target);
     // The directory has the plan that was asked for: nothing is left to compare.
     (config.plan, config.max_children) = (None, None);
-    let first = shapes::member_id(args.seed, 0);
-    screen::tell(&format!("try: curl -s http://{}/user/downline/{first}/count", config.addr));
+    if config.addr.port() != 0 {
+        let first = shapes::member_id(args.seed, 0);
+        screen::tell(&format!("try: curl -s http://{}/user/downline/{first}/count", config.addr));
+    }
     serve::serve(&config, interrupt)
 }
 
