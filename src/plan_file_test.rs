@@ -237,8 +237,11 @@ fn any_ranks(cap: u8) -> impl Strategy<Value = RankRule> {
         steps.dedup_by_key(|step| step.minimum);
         RankRule::Thresholds { tree, basis, steps }
     });
-    let level_fill =
-        (any_tree(), prop::collection::vec(step(), 0..=usize::from(cap))).prop_map(|(tree, steps)| RankRule::LevelFill { tree, steps });
+    let level_fill = (any_tree(), prop::collection::vec(step(), 0..=usize::from(cap))).prop_map(|(tree, mut steps)| {
+        // The first rank is held from the start, so nothing can be paid for reaching it.
+        steps.iter_mut().take(1).for_each(|step| step.reward = None);
+        RankRule::LevelFill { tree, steps }
+    });
     prop_oneof![thresholds, level_fill]
 }
 
