@@ -49,7 +49,7 @@ pub const SNAPSHOT_WAITERS_MAX: usize = 1_024;
 pub const SNAPSHOT_EVERY_COMMANDS: u64 = 1_000_000;
 
 /// Time after which a snapshot is made if anything changed, unless told otherwise.
-pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(15 * 60);
+pub const SNAPSHOT_EVERY: Duration = Duration::from_mins(15);
 
 /// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(1);

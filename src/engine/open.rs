@@ -209,9 +209,17 @@ impl Built {
             duration: started.elapsed(),
             cuts: torn.collect(),
             fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(rejected).collect(),
+            notes: notes(files),
             clock_behind: std::time::Duration::from_micros(u64::try_from(behind).unwrap_or(0)),
         }
     }
+}
+
+fn notes(files: &Report) -> Vec<String> {
+    let archive = files.archive_damage.iter().map(|damage| format!("the archive cannot be read from there back: {damage}"));
+    let cut = files.finished_cut.iter().map(|lsn| format!("an interrupted cut of the log after LSN {lsn} was finished"));
+    let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
+    archive.chain(cut).chain(unfinished).collect()
 }
 
 /// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.

@@ -75,7 +75,7 @@ impl RowIds {
         Some((RowKind::from_code(kind)?, packed as u64))
     }
 
-    fn round(&self, round: u8, value: u64) -> u64 {
+    fn round(self, round: u8, value: u64) -> u64 {
         let mut input = [0; 9];
         input[..8].copy_from_slice(&value.to_le_bytes());
         input[8] = round;

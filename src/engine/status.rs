@@ -98,6 +98,9 @@ pub struct OpenReport {
     pub cuts: Vec<String>,
     /// Snapshots that failed their checks, and why.
     pub fallbacks: Vec<String>,
+    /// What else was found or mended that an operator may want to know and nobody needs to act on at once: a damaged archive, an interrupted cut
+    /// that was finished, unfinished files.
+    pub notes: Vec<String>,
     /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has caught up.
     pub clock_behind: Duration,
 }

@@ -223,6 +223,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
             duration: Duration::ZERO,
             cuts: vec![],
             fallbacks: vec![],
+            notes: vec![],
             clock_behind: Duration::ZERO,
         },
     };

@@ -38,11 +38,11 @@ fn an_invalid_plan_makes_nothing() {
 
 #[test]
 fn another_plan_or_width_is_refused_only_if_asked_for() {
+    type Change = fn(&mut Plan);
     let directory = tempdir().unwrap();
     drop(open(directory.path()));
     let before = contents(directory.path());
     // plan explicit, width explicit, change, opens
-    type Change = fn(&mut Plan);
     let wider: Change = |plan| plan.placement.width = Some(4);
     let renamed: Change = |plan| plan.name = "other".into();
     let same: Change = |_| {};
@@ -252,6 +252,18 @@ fn a_torn_tail_is_cut_and_counted() {
     grow(&engine, 10, 12);
     drop(engine);
     assert_eq!(Engine::open(options(directory.path())).unwrap().1.cuts, Vec::<String>::new());
+}
+
+#[test]
+fn leftovers_of_a_crash_are_removed_and_noted() {
+    let directory = tempdir().unwrap();
+    drop(open(directory.path()));
+    let leftover = directory.path().join("snapshots").join(format!("{:020}.snap.tmp", 7));
+    std::fs::write(&leftover, b"half a snapshot").unwrap();
+    assert_eq!(load(&disk(), directory.path(), &mut |_| {}).unwrap().report.notes, ["unfinished files: 1"]);
+    assert!(leftover.exists(), "looking changes nothing");
+    assert_eq!(Engine::open(options(directory.path())).unwrap().1.notes, ["unfinished files: 1"]);
+    assert!(!leftover.exists());
 }
 
 #[test]
