@@ -176,9 +176,18 @@ fn sources(folder: &str) -> Vec<Source> {
 fn source(name: String, text: String) -> Source {
     let file = name.rsplit('/').next().expect("a name has a last part");
     let is_test = name.split('/').any(|part| part == "tests") || file.contains("test");
-    let split = if is_test { 0 } else { text.find("#[cfg(test)]\nmod ").unwrap_or(text.len()) };
+    let split = if is_test { 0 } else { tests_inside(&text) };
     let code = |text: &str| text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
     Source { program: code(&text[..split]), tests: code(&text[split..]), name, text }
+}
+
+/// Where the tests inside a file begin: at a module with a body; one that is only declared (`mod tests;`) is another file.
+fn tests_inside(text: &str) -> usize {
+    let begins = |at: &usize| {
+        let module = text[*at..].lines().nth(1).unwrap_or_default();
+        module.starts_with("mod ") && module.ends_with('{')
+    };
+    text.match_indices("#[cfg(test)]").map(|(at, _)| at).find(begins).unwrap_or(text.len())
 }
 
 /// A line up to its comment. `//` inside a string survives when no blank stands before it, as in addresses.
@@ -335,7 +344,8 @@ fn the_rules_bite() {
         ("core/x.rs", "fn f(x: f64) {}", true),
         ("core/x.rs", "fn half(x: u64) { crate::engine::go() }", true),
         ("core/x.rs", "use crate::{core::plan::Plan, http};", true),
-        ("core/x.rs", "fn f() {}\n#[cfg(test)]\nmod tests { use std::fs; }", false),
+        ("core/x.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}", false),
+        ("core/x.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", true),
         ("core/graph.rs", "use petgraph::dot::Dot;", false),
         ("core/state.rs", "use petgraph::dot::Dot;", true),
         ("durability/x.rs", "use crate::core::types::Money;", false),

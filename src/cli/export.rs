@@ -273,6 +273,17 @@ fn write_csv_cell(out: &mut dyn Write, cell: &Cell) -> io::Result<()> {
     }
 }
 
+/// Both files of a network, in memory.
+#[cfg(test)]
+pub(super) fn files_of(state: &State) -> (Vec<u8>, Vec<u8>) {
+    let (mut members, mut bonuses) = (Vec::new(), Vec::new());
+    let written = write_members(state, Format::Csv, &mut members, &Interrupt::never());
+    assert!(written.is_ok(), "a vector takes everything");
+    let written = write_bonuses(state, Format::Csv, &mut bonuses, &Interrupt::never());
+    assert!(written.is_ok(), "a vector takes everything");
+    (members, bonuses)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

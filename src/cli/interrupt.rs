@@ -50,6 +50,12 @@ impl Interrupt {
         Ok(Self { asked, changed })
     }
 
+    /// One that nobody asks.
+    #[cfg(test)]
+    pub fn never() -> Self {
+        Self { asked: Arc::default(), changed: watch::channel(false).1 }
+    }
+
     /// Whether to stop. Cheap enough for every row.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)

@@ -199,7 +199,8 @@ fn ctrl_c_leaves_nothing_half_done() {
         input.write_all(SMALL.as_bytes()).unwrap();
         input.flush().unwrap();
         // It listens for signals before it reads: once it has taken what fits no pipe, it has read.
-        let rows: String = (0..20_000).map(|number| format!("m{number},root,\n")).collect();
+        let mut rows = String::new();
+        (0..20_000).for_each(|number| rows += &format!("m{number},root,\n"));
         input.write_all(rows.as_bytes()).unwrap();
         signal(&child, name);
         // It may have looked between the rows and ended already.

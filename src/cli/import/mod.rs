@@ -58,6 +58,9 @@ mod lines;
 mod member_row;
 mod refusal;
 
+#[cfg(test)]
+mod round_trip_test;
+
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
 
