@@ -675,11 +675,19 @@ fn everything_survives_a_restart() {
         register(&server, member, (member != 1).then_some(1));
     }
     refer(&server, 6);
+    let keyed = |server: &Server| {
+        let body = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"purchase\"}}", uuid(6));
+        let headers = [("content-type", "application/json"), ("idempotency-key", "once")];
+        assert_json(&server.request("POST", "/bonus/", &headers, body.as_bytes()), 200, "{\"detail\":\"Bonuses distributed\"}");
+    };
+    keyed(&server);
     let paths = [format!("/user/downline/{}", uuid(1)), "/bonus/".into(), format!("/reports/weekly/{}", uuid(1))];
     let before: Vec<Reply> = paths.iter().map(|path| server.get(path)).collect();
     server.terminate();
     assert!(server.wait().success());
     let server = Server::start(&data, &[]);
+    // The key is known still: nothing is paid again.
+    keyed(&server);
     for (path, before) in paths.iter().zip(before) {
         assert_json(&server.get(path), 200, before.text());
     }

@@ -82,6 +82,14 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         (0..3).map(|_| client.read_reply(false).unwrap()).map(|reply| (reply.status, reply.text().into())).collect();
     let expected = [(200, "{\"status\":\"healthy\"}"), (200, "{\"status\":\"running\"}"), (404, "{\"detail\":\"Not Found\"}")];
     assert_eq!(statuses, expected.map(|(status, text)| (status, text.to_owned())));
+    // Bodies that nobody looks at do not end the connection.
+    for path in ["/nothing", "/bonus", "/health", "/user/register"] {
+        let reply = client.request("PUT", path, &[("content-type", "application/json")], b"{\"a\":1}");
+        assert!(matches!(reply.status, 404 | 405 | 307), "{path}: {}", reply.status);
+    }
+    let mut apart = server.connect();
+    apart.send(b"PUT /bonus HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n").unwrap();
+    assert_eq!(apart.read_reply(false).unwrap().status, 307);
     // A client that waits to be asked for its body.
     client.send(b"POST /user/register HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);

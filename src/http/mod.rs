@@ -20,7 +20,7 @@
 
 mod connection;
 mod content;
-pub mod dropin;
+mod dropin;
 pub mod limits;
 mod ops;
 mod reply;
@@ -29,14 +29,14 @@ mod server;
 mod service;
 mod stream;
 
-use std::{future::Future, net::SocketAddr};
+use std::net::SocketAddr;
 
 pub use self::{
     limits::Limits,
     routes::ROUTES,
     server::{Drained, EngineSlot, ServeError, Server},
 };
-use crate::{config::HttpConfig, engine::Engine};
+use crate::config::HttpConfig;
 
 /// What the edge must be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,14 +64,4 @@ impl Options {
         };
         Self { address, limits, test_data: config.test_data, none_parent_is_null: true }
     }
-}
-
-/// Serves an engine that is open already, until `shutdown` comes. The engine is not shut down: that is its owner's.
-///
-/// # Errors
-/// When the address cannot be listened on.
-pub async fn serve(engine: Engine, options: Options, shutdown: impl Future<Output = ()>) -> Result<Drained, ServeError> {
-    let server = Server::bind(options, std::sync::Arc::clone(engine.metrics()))?;
-    server.engine_slot().set(engine);
-    Ok(server.run(shutdown).await)
 }
