@@ -178,9 +178,16 @@ fn sign_up_during_a_snapshot(engine: &Engine) {
         });
         let mut nanos = Vec::new();
         let mut one = sign_up(engine, 2);
+        let began = Instant::now();
+        let mut worst: Vec<(Duration, Duration)> = Vec::new();
         while !done.load(Ordering::Acquire) {
-            nanos.append(&mut Latencies::measure(100, &mut one).0);
+            let at = began.elapsed();
+            let batch = Latencies::measure(100, &mut one);
+            worst.push((batch.at(1.0), at));
+            nanos.extend(batch.0);
         }
+        worst.sort_unstable_by(|one, other| other.cmp(one));
+        println!("longest hold-ups, and when: {:?}", &worst[..worst.len().min(12)]);
         nanos.sort_unstable();
         let during = Latencies(nanos);
         let (info, took) = snapshot.join().expect("no panic");

@@ -6,7 +6,9 @@
 //! it was. Compared with columns of shared pages (`Arc`), reads and writes stay plain array accesses, without a
 //! reference count on the way.
 
-use std::collections::HashMap;
+use std::any::Any;
+
+use super::types::NONE;
 
 /// Bytes of a chunk: small enough that allocating one does not show in a signup's time, large enough that the table of chunks
 /// of ten million rows stays in cache.
@@ -18,12 +20,16 @@ const PAGE_BYTES: usize = 4 * 1024;
 pub(crate) trait Freeze {
     /// Marks this moment. There is one frozen view at a time.
     fn freeze(&mut self);
-    /// Ends the frozen view and gives back what was kept for it.
-    fn thaw(&mut self);
+    /// Ends the frozen view. What was kept for it goes to `kept`: giving the memory back takes its time, and need not be done under a
+    /// lock.
+    fn thaw(&mut self, kept: &mut Kept);
     /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. True when `copy` is complete; further
     /// calls then change nothing.
     fn copy_step(&self, copy: &mut Self) -> bool;
 }
+
+/// What a frozen view kept, to be dropped.
+pub(crate) type Kept = Vec<Box<dyn Any + Send + Sync>>;
 
 /// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing.
 macro_rules! freeze_fields {
@@ -33,9 +39,9 @@ macro_rules! freeze_fields {
                 let Self { $($field),+ } = self;
                 $($field.freeze();)+
             }
-            fn thaw(&mut self) {
+            fn thaw(&mut self, kept: &mut $crate::core::column::Kept) {
                 let Self { $($field),+ } = self;
-                $($field.thaw();)+
+                $($field.thaw(kept);)+
             }
             fn copy_step(&self, copy: &mut Self) -> bool {
                 let Self { $($field),+ } = self;
@@ -56,9 +62,9 @@ pub(crate) struct Column<T> {
 
 struct Frozen<T> {
     len: usize,
-    /// One bit per page: already kept.
-    kept: Vec<u64>,
-    pages: HashMap<usize, Box<[T]>>,
+    /// By page, its place in `pages`; `NONE` as long as it was not changed.
+    place_of: Vec<u32>,
+    pages: Vec<Box<[T]>>,
 }
 
 impl<T: Copy> Column<T> {
@@ -121,26 +127,27 @@ impl<T: Copy> Column<T> {
         if frozen.len <= first {
             return;
         }
-        let (word, bit) = (page / 64, 1_u64 << (page % 64));
-        if frozen.kept[word] & bit != 0 {
+        if frozen.place_of[page] != NONE {
             return;
         }
-        frozen.kept[word] |= bit;
+        frozen.place_of[page] = u32::try_from(frozen.pages.len()).expect("fewer pages than rows");
         let chunk = &self.chunks[first >> Self::CHUNK_SHIFT];
         let start = first & (Self::CHUNK_ROWS - 1);
-        frozen.pages.insert(page, chunk[start..start + Self::PAGE_ROWS].into());
+        frozen.pages.push(chunk[start..start + Self::PAGE_ROWS].into());
     }
 }
 
-impl<T: Copy> Freeze for Column<T> {
+impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
     fn freeze(&mut self) {
         assert!(self.frozen.is_none(), "one frozen view at a time");
         let pages = self.len.div_ceil(Self::PAGE_ROWS);
-        self.frozen = Some(Box::new(Frozen { len: self.len, kept: vec![0; pages.div_ceil(64)], pages: HashMap::new() }));
+        self.frozen = Some(Box::new(Frozen { len: self.len, place_of: vec![NONE; pages], pages: Vec::new() }));
     }
 
-    fn thaw(&mut self) {
-        self.frozen = None;
+    fn thaw(&mut self, kept: &mut Kept) {
+        if let Some(frozen) = self.frozen.take() {
+            kept.push(frozen);
+        }
     }
 
     /// Copies one chunk.
@@ -152,9 +159,10 @@ impl<T: Copy> Freeze for Column<T> {
         let first = copy.len;
         let mut chunk = self.chunks[first >> Self::CHUNK_SHIFT].clone();
         for page in first >> Self::PAGE_SHIFT..(first + Self::CHUNK_ROWS) >> Self::PAGE_SHIFT {
-            if let Some(kept) = frozen.pages.get(&page) {
+            let place = frozen.place_of.get(page).copied().unwrap_or(NONE);
+            if place != NONE {
                 let start = (page << Self::PAGE_SHIFT) - first;
-                chunk[start..start + Self::PAGE_ROWS].copy_from_slice(kept);
+                chunk[start..start + Self::PAGE_ROWS].copy_from_slice(&frozen.pages[place as usize]);
             }
         }
         copy.chunks.push(chunk);
@@ -164,13 +172,13 @@ impl<T: Copy> Freeze for Column<T> {
 }
 
 /// A column that a plan may not need.
-impl<T: Copy> Freeze for Option<Column<T>> {
+impl<T: Copy + Send + Sync + 'static> Freeze for Option<Column<T>> {
     fn freeze(&mut self) {
         self.iter_mut().for_each(Freeze::freeze);
     }
 
-    fn thaw(&mut self) {
-        self.iter_mut().for_each(Freeze::thaw);
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|column| column.thaw(kept));
     }
 
     fn copy_step(&self, copy: &mut Self) -> bool {
@@ -209,7 +217,7 @@ impl<T: Clone> Freeze for Scalar<T> {
         self.frozen = Some(self.now.clone());
     }
 
-    fn thaw(&mut self) {
+    fn thaw(&mut self, _kept: &mut Kept) {
         self.frozen = None;
     }
 
@@ -242,7 +250,7 @@ mod tests {
             }
             (len..2 * len).for_each(|index| *column.get_mut(usize::try_from(index % (len.max(1))).unwrap()) += 1);
             assert_eq!(copied(&column), (0..len).collect::<Vec<_>>(), "{len}");
-            column.thaw();
+            column.thaw(&mut Kept::new());
             column.freeze();
             assert_eq!(copied(&column), column.iter().copied().collect::<Vec<_>>(), "{len}");
         }

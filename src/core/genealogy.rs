@@ -8,7 +8,7 @@
 //! of its own family. So a signup reads one line (the chain) and then changes up to fifteen lines that do not depend on each other.
 
 use super::{
-    column::{Column, Freeze, freeze_fields},
+    column::{Column, Freeze, Kept, freeze_fields},
     tour::Tour,
     types::{LEVELS_MAX, MemberIx, NONE},
 };
@@ -77,8 +77,8 @@ impl Freeze for Option<Counts> {
     fn freeze(&mut self) {
         self.iter_mut().for_each(Freeze::freeze);
     }
-    fn thaw(&mut self) {
-        self.iter_mut().for_each(Freeze::thaw);
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|counts| counts.thaw(kept));
     }
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.as_ref().is_none_or(|counts| counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy()))))

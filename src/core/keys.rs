@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    column::{Column, Freeze, Scalar},
+    column::{Column, Freeze, Kept, Scalar},
     command::{Applied, Outcome, RequestKey},
     image::KeyRow,
     types::Timestamp,
@@ -39,9 +39,9 @@ impl Freeze for Keys {
         self.ends.freeze();
     }
 
-    fn thaw(&mut self) {
-        self.ring.thaw();
-        self.ends.thaw();
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.ring.thaw(kept);
+        self.ends.thaw(kept);
     }
 
     fn copy_step(&self, copy: &mut Self) -> bool {

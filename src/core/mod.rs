@@ -44,7 +44,7 @@ pub use self::{
     ledger::Entry,
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
-    recompute::ranks as recomputed_ranks,
+    recompute::{on_threads, ranks as recomputed_ranks},
     restore::Restore,
     signup::ADMINS_MAX,
 };

@@ -5,7 +5,7 @@
 //! outside), whose turn it is (round robin). Only what an allowed rule needs is kept. Definitions: `PlacementRule`.
 
 use super::{
-    column::{Column, Freeze, freeze_fields},
+    column::{Column, Freeze, Kept, freeze_fields},
     genealogy::Genealogy,
     plan::{Placement, PlacementRule},
     types::{MemberIx, NONE},
@@ -332,8 +332,8 @@ impl Freeze for Option<Spines> {
     fn freeze(&mut self) {
         self.iter_mut().for_each(Freeze::freeze);
     }
-    fn thaw(&mut self) {
-        self.iter_mut().for_each(Freeze::thaw);
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|spines| spines.thaw(kept));
     }
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.as_ref().is_none_or(|spines| spines.copy_step(copy.get_or_insert_with(Spines::new)))

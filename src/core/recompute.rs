@@ -66,6 +66,15 @@ pub fn ranks(state: &State) -> Vec<u16> {
         .collect()
 }
 
+/// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that serves, where the writer
+/// must find a core free. Where the system gives no threads, on those there are.
+pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
+}
+
 /// Applies `work` to consecutive ranges that cover `0..len`, in parallel; results in order.
 pub(super) fn in_blocks<R: Send>(len: usize, work: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
     (0..len.div_ceil(BLOCK)).into_par_iter().map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK))).collect()

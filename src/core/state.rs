@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     codes::Codes,
-    column::{Freeze, Scalar, freeze_fields},
+    column::{Freeze, Kept, Scalar, freeze_fields},
     command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
     genealogy::{Genealogy, Watch},
     image::KeyRow,
@@ -60,7 +60,7 @@ impl Freeze for View {
     fn freeze(&mut self) {
         *self = View::Frozen;
     }
-    fn thaw(&mut self) {
+    fn thaw(&mut self, _kept: &mut Kept) {
         *self = View::None;
     }
     fn copy_step(&self, _copy: &mut Self) -> bool {
@@ -287,6 +287,12 @@ fn roll(hash: u64, applied: &Applied) -> u64 {
 #[derive(Default)]
 pub struct FrozenCopy(Option<State>);
 
+/// Pages that were kept for a frozen view.
+#[must_use = "drop it outside of the lock"]
+pub struct KeptPages {
+    _pages: Kept,
+}
+
 /// How far a copy of the frozen view got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyProgress {
@@ -302,9 +308,12 @@ impl State {
         Freeze::freeze(self);
     }
 
-    /// Ends the frozen view. Harmless when there is none.
-    pub fn thaw(&mut self) {
-        Freeze::thaw(self);
+    /// Ends the frozen view. Harmless when there is none. What comes back is to be dropped after the lock is released: it is the memory of
+    /// all pages that were kept.
+    pub fn thaw(&mut self) -> KeptPages {
+        let mut kept = Kept::new();
+        Freeze::thaw(self, &mut kept);
+        KeptPages { _pages: kept }
     }
 
     /// Copies the next part, some 64 KiB, of the frozen view.
@@ -319,7 +328,7 @@ impl State {
     /// Gives up a frozen view before columns are replaced rather than changed.
     pub(super) fn lose_view(&mut self) {
         if self.view == View::Frozen {
-            self.thaw();
+            drop(self.thaw());
             self.view = View::Lost;
         }
     }

@@ -36,6 +36,9 @@ pub const DIRECTORY_SHARDS: usize = 1_024;
 /// Rows that go to the snapshot writer at once: some 2 MiB of members, small enough that pacing has something to pace.
 pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
 
+/// Threads that compute a snapshot's digests while the network serves: one, so that the writer finds a core free on any machine.
+pub const SNAPSHOT_THREADS: usize = 1;
+
 /// While writes come in, the snapshotter rests as long as its last chunk took, but at most this long.
 pub const SNAPSHOT_REST_MAX: Duration = Duration::from_millis(50);
 

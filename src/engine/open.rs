@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
     lifecycle::Parts,
-    limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX},
+    limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     shared::Marks,
     snapshotter::{SnapshotSink, Written},
 };
@@ -21,7 +21,7 @@ use crate::{
         Digest, Restore,
         command::{Command, Stamped},
         image::ImageRows,
-        network_digest,
+        network_digest, on_threads,
         state::State,
         state_digest,
         types::Timestamp,
@@ -330,7 +330,7 @@ struct DirectorySink {
 impl SnapshotSink for DirectorySink {
     fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
         let text = |error: Error| error.to_string();
-        let (state_digest, network_digest) = (state_digest(view), network_digest(view));
+        let (state_digest, network_digest) = on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view)));
         let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
         for rows in view.image_rows(SNAPSHOT_ROWS_MAX) {
             if !rest() {

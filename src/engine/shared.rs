@@ -202,7 +202,8 @@ struct Thaw<'a>(&'a RwLock<State>);
 
 impl Drop for Thaw<'_> {
     fn drop(&mut self) {
-        self.0.write().thaw();
+        let kept = self.0.write().thaw();
+        drop(kept);
     }
 }
 

@@ -156,10 +156,10 @@ impl Pair {
         }
         match self.real.state.copy_frozen(&mut frozen.copy) {
             CopyProgress::More => return,
-            CopyProgress::Complete => self.real.state.thaw(),
+            CopyProgress::Complete => drop(self.real.state.thaw()),
             CopyProgress::Lost => {
                 assert_ne!(frozen.picture.plan_version, picture.plan_version, "a view is lost by a plan change alone");
-                self.real.state.thaw();
+                drop(self.real.state.thaw());
                 self.frozen = None;
                 return;
             }
