@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+const DAY_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
+
 /// A log of groups of commands. Nothing above may assume that it is a local one.
 ///
 /// One owner writes; any number of [`LogView`]s read beside it.
@@ -337,7 +339,7 @@ impl FileJournal {
             Retention::Keep => false,
             Retention::Bytes(most) => most < archived_bytes(&index),
             // The next segment's header says when the newest command of this one was.
-            Retention::Days(days) => next.time < self.at.time.0.saturating_sub(i64::from(days) * 86_400_000_000),
+            Retention::Days(days) => next.time < self.at.time.0.saturating_sub(i64::from(days).saturating_mul(DAY_MICROSECONDS)),
         };
         expired.then_some(oldest)
     }
