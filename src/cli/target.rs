@@ -3,20 +3,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use uuid::Uuid;
-
 use super::{
     exit::{Exit, Failure},
     network::{Group, Network},
     screen,
 };
 use crate::{
-    core::{network_digest, plan::Plan, state::State, state_digest},
+    core::{plan::Plan, state::State},
     durability::{
-        CHUNK_ROWS_MAX, DataDir, Error, Genesis, InstanceId, LogOptions,
+        DataDir, Error, Genesis, LogOptions,
         storage::{Disk, Storage},
     },
-    engine::{self, MemberDirectory, OpenError, PlanChoice, system_clock},
+    engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, system_clock},
 };
 
 pub(super) struct Target {
@@ -35,12 +33,6 @@ enum Kind {
     },
 }
 
-/// 64 bits of the operating system's randomness, by way of a version-4 UUID: of its 122 random bits these are the first 48 and 16 more.
-fn random_key() -> u64 {
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    (high & !0xffff) | (low & 0xffff)
-}
-
 impl Target {
     /// A network of its own when there is no directory at `path`, or an empty one; else the one in the directory.
     ///
@@ -54,7 +46,7 @@ impl Target {
         let mut loading = screen::Loading::new();
         let loaded = engine::load(&storage, &path, &mut |progress| loading.show(progress))?;
         loading.finish();
-        compare_plans(choice, &loaded.state)?;
+        choice.compare(&loaded.state)?;
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
         network.record = Some(Vec::new());
         let lsn = network.state.lsn();
@@ -75,7 +67,7 @@ impl Target {
 
     fn new(storage: Arc<dyn Storage>, path: PathBuf, log: LogOptions, plan: Plan) -> Self {
         let now = system_clock()();
-        let genesis = Genesis { id: InstanceId::random(), network_id: 1, row_key: random_key(), code_key: random_key(), created: now };
+        let genesis = Genesis::random(NETWORK_ID, now);
         let state = State::new(plan, genesis.code_key);
         let network = Network::new(state, MemberDirectory::with_capacity(0, 0), now);
         Self { network, storage, path, log, kind: Kind::New(genesis) }
@@ -97,14 +89,8 @@ impl Target {
 
     fn write_first_snapshot(&self, genesis: &Genesis) -> Result<(), Failure> {
         let state = &self.network.state;
-        let creation = DataDir::create(&self.storage, &self.path, genesis, self.log)?;
-        let mut snapshot = creation.begin_snapshot(&state.image_header())?;
         let bar = screen::progress("writing", Some(u64::from(state.len()) + state.entries()), false);
-        for rows in state.image_rows(CHUNK_ROWS_MAX) {
-            snapshot.push(&rows)?;
-            bar.inc(CHUNK_ROWS_MAX as u64);
-        }
-        creation.finish(snapshot, state_digest(state).0, network_digest(state).0)?;
+        engine::create(&self.storage, &self.path, genesis, self.log, state, &mut |rows| bar.inc(rows))?;
         bar.finish_and_clear();
         Ok(())
     }
@@ -127,16 +113,4 @@ impl Target {
         bar.finish_and_clear();
         Ok(())
     }
-}
-
-/// As the engine does when it opens: a plan or width that was asked for must be the one that is there.
-fn compare_plans(choice: PlanChoice, state: &State) -> Result<(), Failure> {
-    let present = state.plan();
-    let plan_differs = choice.plan_is_explicit && choice.plan != **present;
-    let width_differs = choice.width_is_explicit && choice.plan.placement.width != present.placement.width;
-    if !plan_differs && !width_differs {
-        return Ok(());
-    }
-    let present = Box::new((**present).clone());
-    Err(OpenError::PlanDiffers { wanted: Box::new(choice.plan), present, version: state.plan_version() }.into())
 }

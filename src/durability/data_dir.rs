@@ -23,10 +23,9 @@ pub struct DataDir {
     lock: Box<dyn StorageLock>,
 }
 
-/// What is decided when a directory is made.
+/// What is decided when a directory is made. [`Genesis::random`], but for tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Genesis {
-    /// `InstanceId::random()`, but for tests.
     pub id: InstanceId,
     pub network_id: u32,
     /// Key from which row ids are made; random.
@@ -34,6 +33,19 @@ pub struct Genesis {
     /// Key from which generated referral codes are made; random, and the same as in the image.
     pub code_key: u64,
     pub created: Timestamp,
+}
+
+impl Genesis {
+    /// A new identity and new keys.
+    pub fn random(network_id: u32, created: Timestamp) -> Self {
+        Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key: random_key(), created }
+    }
+}
+
+/// 64 random bits: of the 122 of a version-4 UUID the first 48 and the last 16.
+fn random_key() -> u64 {
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    (high & !0xffff) | (low & 0xffff)
 }
 
 /// A directory being made. It becomes one with [`Creation::finish`]; dropped before, it is no data directory, and `create` starts anew.
@@ -178,21 +190,22 @@ impl Creation {
     }
 }
 
-/// The directory itself. Its own name is made durable too, as far as the directories above are made here.
+/// The directory itself, and those above that are missing. The names of all of them are made durable, also of those that are there: whoever
+/// made them, an attempt that was killed for one, need not have synced them.
 fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
-    let mut missing = Vec::new();
-    let mut at = Some(path);
-    while let Some(directory) = at.filter(|directory| !directory.as_os_str().is_empty()) {
-        if storage.is_dir(directory).map_err(Error::io("look at", directory))? {
-            break;
+    let directories: Vec<&Path> = path.ancestors().filter(|directory| !directory.as_os_str().is_empty()).collect();
+    for directory in directories.into_iter().rev() {
+        let Some(parent) = directory.parent() else { continue };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let is_there = storage.is_dir(directory).map_err(Error::io("look at", directory))?;
+        if !is_there {
+            storage.create_dir(directory).map_err(Error::io("create", directory))?;
         }
-        missing.push(directory);
-        at = directory.parent();
-    }
-    for directory in missing.into_iter().rev() {
-        storage.create_dir(directory).map_err(Error::io("create", directory))?;
-        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        storage.sync_dir(parent).map_err(Error::io("sync", parent))?;
+        match storage.sync_dir(parent) {
+            // Some directories far above are not ours to look into, or are on a medium that nobody changes.
+            Err(error) if is_there && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {}
+            synced => synced.map_err(Error::io("sync", parent))?,
+        }
     }
     Ok(())
 }

@@ -67,8 +67,8 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
-    open::{Loaded, load},
-    options::{Clock, EngineOptions, PlanChoice, SnapshotPolicy, system_clock},
+    open::{Loaded, create, load},
+    options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
 };
@@ -77,7 +77,7 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    Digest, Entry, Member, NextRank, RankView,
+    Digest, Entry, Member, NextRank, Preorder, RankView,
     command::{
         Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,

@@ -7,8 +7,6 @@
 
 use std::{path::Path, sync::Arc, time::Instant};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
     lifecycle::Parts,
@@ -27,7 +25,7 @@ use crate::{
         types::Timestamp,
     },
     durability::{
-        DataDir, Error, Genesis, Group, GroupReader, Instance, InstanceId, LogView, Opened, Report, SnapshotReader, SnapshotStore,
+        DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report, SnapshotReader, SnapshotStore,
         storage::Storage,
     },
 };
@@ -66,7 +64,7 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     let started = Instant::now();
     let created = DataDir::is_free(&options.storage, &options.data_dir)?;
     if created {
-        create(options)?;
+        create_empty(options)?;
     }
     let opened = DataDir::open(&options.storage, &options.data_dir, options.log)?;
     let mut silent = |_| {};
@@ -75,7 +73,7 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
         None => &mut silent,
     };
     let built = build(opened, progress)?;
-    compare_plans(&options.plan, &built.state)?;
+    options.plan.compare(&built.state)?;
     let report = built.report(started, created, (options.clock)());
     if !report.clock_behind.is_zero() {
         tracing::warn!(
@@ -104,43 +102,53 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
 }
 
 /// Makes a directory with an empty network.
-fn create(options: &EngineOptions) -> Result<(), OpenError> {
+fn create_empty(options: &EngineOptions) -> Result<(), OpenError> {
     options.plan.plan.validate().map_err(OpenError::PlanInvalid)?;
-    let genesis = Genesis {
-        id: InstanceId::random(),
-        network_id: options.network_id,
-        row_key: random_key(),
-        code_key: random_key(),
-        created: (options.clock)(),
-    };
+    let genesis = Genesis::random(options.network_id, (options.clock)());
     let state = State::new(options.plan.plan.clone(), genesis.code_key);
-    let creation = DataDir::create(&options.storage, &options.data_dir, &genesis, options.log)?;
+    Ok(create(&options.storage, &options.data_dir, &genesis, options.log, &state, &mut |_| {})?)
+}
+
+/// Makes a data directory whose first snapshot is `state`, which has the code key of `genesis`. It appears whole or not at all. `written` is told
+/// how many rows were written since it was told last.
+///
+/// # Errors
+/// As [`DataDir::create`].
+pub fn create(
+    storage: &Arc<dyn Storage>,
+    path: &Path,
+    genesis: &Genesis,
+    log: LogOptions,
+    state: &State,
+    written: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
+    let creation = DataDir::create(storage, path, genesis, log)?;
     let mut snapshot = creation.begin_snapshot(&state.image_header())?;
     for rows in state.image_rows(SNAPSHOT_ROWS_MAX) {
         snapshot.push(&rows)?;
+        written(rows_in(&rows));
     }
-    creation.finish(snapshot, state_digest(&state).0, network_digest(&state).0)?;
-    Ok(())
+    creation.finish(snapshot, state_digest(state).0, network_digest(state).0)
 }
 
-/// 64 bits of the operating system's randomness, by way of version-4 UUIDs.
-fn random_key() -> u64 {
-    xxh3_64(&[uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat())
-}
-
-/// An explicit choice must be what is there. Compared after replay: plan changes are in the log.
-fn compare_plans(choice: &PlanChoice, state: &State) -> Result<(), OpenError> {
-    let present = state.plan();
-    let plan_differs = choice.plan_is_explicit && choice.plan != **present;
-    let width_differs = choice.width_is_explicit && choice.plan.placement.width != present.placement.width;
-    if plan_differs || width_differs {
-        return Err(OpenError::PlanDiffers {
-            wanted: Box::new(choice.plan.clone()),
-            present: Box::new((**present).clone()),
-            version: state.plan_version(),
-        });
+impl PlanChoice {
+    /// An explicit choice must be what is there. To be asked after replay: plan changes are in the log.
+    ///
+    /// # Errors
+    /// `PlanDiffers`.
+    pub fn compare(&self, state: &State) -> Result<(), OpenError> {
+        let present = state.plan();
+        let plan_differs = self.plan_is_explicit && self.plan != **present;
+        let width_differs = self.width_is_explicit && self.plan.placement.width != present.placement.width;
+        if plan_differs || width_differs {
+            return Err(OpenError::PlanDiffers {
+                wanted: Box::new(self.plan.clone()),
+                present: Box::new((**present).clone()),
+                version: state.plan_version(),
+            });
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What is left of an opened directory when snapshot and tail are used up.

@@ -15,6 +15,9 @@ use crate::{
 /// The clock that commands are stamped with. Only the writer asks it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// The network's number in a new directory: one network per process today.
+pub const NETWORK_ID: u32 = 1;
+
 /// What opening needs to know.
 pub struct EngineOptions {
     pub data_dir: PathBuf,
@@ -40,7 +43,7 @@ impl EngineOptions {
         Self {
             data_dir,
             plan,
-            network_id: 1,
+            network_id: NETWORK_ID,
             snapshots: SnapshotPolicy::default(),
             log: LogOptions::default(),
             storage: Disk::shared(),

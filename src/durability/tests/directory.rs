@@ -106,6 +106,18 @@ fn an_unfinished_creation_is_recognised_and_made_anew() {
     open(&storage, path).unwrap();
 }
 
+/// Whoever made the directory before us (an operator, or an attempt that was killed) need not have synced its name.
+#[test]
+fn the_name_of_a_directory_that_was_there_is_made_durable_too() {
+    let memory = Memory::new();
+    for directory in ["/data", ROOT] {
+        memory.create_dir(Path::new(directory)).unwrap();
+    }
+    create(&memory.shared(), Path::new(ROOT), 0, 5).unwrap();
+    let after = memory.crash(crate::durability::memory::Survival::Synced);
+    assert_tail(&mut open(&after.shared(), Path::new(ROOT)).unwrap(), 1, 0);
+}
+
 #[test]
 fn a_newer_format_is_refused_in_every_file() {
     let memory = with_groups(3);
@@ -215,7 +227,14 @@ fn snapshots_retire_segments_and_the_log_reads_through_the_archive() {
 
 #[test]
 fn retention_deletes_by_bytes_and_by_days() {
-    for (retention, left) in [(Retention::Bytes(40_000), 2), (Retention::Days(0), 0), (Retention::Days(1), 3), (Retention::Keep, 3)] {
+    let table = [
+        (Retention::Bytes(40_000), 2),
+        (Retention::Days(0), 0),
+        (Retention::Days(1), 3),
+        (Retention::Days(u32::MAX), 3),
+        (Retention::Keep, 3),
+    ];
+    for (retention, left) in table {
         let memory = with_groups(300);
         let mut opened = DataDir::open(&memory.shared(), Path::new(ROOT), LogOptions { retention, ..options() }).unwrap();
         snapshot(&opened, 700, 900).unwrap();
