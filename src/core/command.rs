@@ -156,6 +156,23 @@ pub enum Outcome {
     EntryImported { entry: u64 },
 }
 
+impl Outcome {
+    /// As three numbers, the first of them its kind: what goes into hashes that are on disk. Never changed.
+    pub(super) fn words(self) -> [u64; 3] {
+        match self {
+            Outcome::Rejected(rejection) => [0, rejection as u64, 0],
+            Outcome::Registered { member } => [1, u64::from(member.0), 0],
+            Outcome::BonusPaid { first_entry, entries, withheld } => [2, first_entry, u64::from(entries) << 32 | u64::from(withheld)],
+            Outcome::EntryPaid { entry, changed } => [3, entry, u64::from(changed)],
+            Outcome::AllPaid { entries } => [4, entries, 0],
+            Outcome::StatusSet { member, changed } => [5, u64::from(member.0), u64::from(changed)],
+            Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
+            Outcome::PlanActivated { version } => [7, u64::from(version), 0],
+            Outcome::EntryImported { entry } => [9, entry, 0],
+        }
+    }
+}
+
 /// An outcome, and whether it is that of an earlier command with the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Applied {

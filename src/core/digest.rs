@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    plan::{BonusRule, LevelPay, Plan, RankRule},
     recompute::{in_blocks, index},
     state::State,
     types::{MemberIx, Tree},
@@ -28,8 +29,8 @@ impl fmt::Debug for Digest {
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = Fields::new("state");
     whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key);
-    whole.text(&format!("{:?}", state.plan())).number(state.plan_version()).number(state.depth());
-    state.scalars.kinds.iter().for_each(|kind| _ = whole.text(kind));
+    whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
+    whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
     // Ranks that nobody holds may or may not have a place in the distribution.
@@ -37,14 +38,15 @@ pub fn state_digest(state: &State) -> Digest {
     distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
     for (admin, deep) in state.admins.iter() {
         whole.number(admin.0);
-        deep.iter().for_each(|counts| _ = whole.text(&format!("{counts:?}")));
+        deep.iter().for_each(|counts| whole.list(counts, |fields, count| _ = fields.number(*count)));
     }
     for code in 0..state.codes.len() {
         let (member, code) = state.codes.stored(code);
         whole.number(member.0).text(code.as_str());
     }
     for row in state.keys.iter() {
-        whole.bytes(&row.key.key).number(row.key.fingerprint).signed(row.time.0).text(&format!("{:?}", row.applied));
+        whole.bytes(&row.key.key).number(row.key.fingerprint).signed(row.time.0).number(row.applied.lsn);
+        row.applied.outcome.words().iter().for_each(|word| _ = whole.number(*word));
     }
     for block in in_blocks(state.members.len(), |range| members_digest(state, range)) {
         whole.bytes(&block);
@@ -161,6 +163,41 @@ impl Fields {
 
     fn text(&mut self, value: &str) -> &mut Self {
         self.number(value.len() as u64).bytes(value.as_bytes())
+    }
+
+    fn list<T>(&mut self, items: &[T], mut feed: impl FnMut(&mut Self, &T)) {
+        self.number(items.len() as u64);
+        items.iter().for_each(|item| feed(self, item));
+    }
+
+    fn optional(&mut self, value: Option<i64>) {
+        self.number(u8::from(value.is_some())).signed(value.unwrap_or_default());
+    }
+
+    /// Field by field: a digest is on disk, and may not change with the name of a field or with how a compiler prints a struct. A field
+    /// that is added later is fed only where it says something that could not be said before.
+    fn plan(&mut self, plan: &Plan) -> &mut Self {
+        let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks } = plan;
+        self.text(name).bytes(&currency.code).number(currency.exponent);
+        self.number(placement.width.unwrap_or(0)).number(placement.default_rule as u8);
+        self.list(&placement.other_rules, |fields, rule| _ = fields.number(*rule as u8));
+        self.number(u8::from(placement.strategic)).number(u8::from(*count_sponsor_tree)).number(*level_cap);
+        self.list(bonuses, |fields, rule| {
+            let BonusRule { trigger, tree, pay, on_registration, admins_beyond } = rule;
+            fields.text(trigger).number(*tree as u8).number(u8::from(*on_registration)).number(u8::from(*admins_beyond));
+            match pay {
+                LevelPay::Fixed(amounts) => fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0)),
+                LevelPay::Share(rates) => fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0)),
+            }
+        });
+        match ranks {
+            RankRule::Thresholds { tree, basis, .. } => self.number(0_u8).number(*tree as u8).number(*basis as u8),
+            RankRule::LevelFill { tree, .. } => self.number(1_u8).number(*tree as u8),
+        };
+        self.list(ranks.steps(), |fields, step| {
+            fields.text(&step.name).number(step.minimum).optional(step.reward.map(|reward| reward.0));
+        });
+        self
     }
 
     fn finish(&self) -> Digest {
