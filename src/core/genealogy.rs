@@ -54,6 +54,26 @@ impl Watch {
     }
 }
 
+/// A walk through a downline in preorder that can rest after any step, also while it climbs out of a deep leg. What is attached meanwhile does
+/// not disturb it.
+#[derive(Clone, Copy, Debug)]
+pub struct Preorder {
+    top: MemberIx,
+    /// Members from this index on are left out: with a length seen when the walk began, it sees the downline as it was then.
+    before: u32,
+    /// The member found last, or one that the walk has climbed to from there.
+    at: MemberIx,
+    /// The child of `at` to look at next; `NONE` when `at` has no more.
+    candidate: u32,
+}
+
+impl Preorder {
+    /// Whether nobody is left.
+    pub fn is_over(&self) -> bool {
+        self.candidate == NONE && self.at == self.top
+    }
+}
+
 pub(crate) struct Genealogy {
     links: Column<Link>,
     counts: Option<Counts>,
@@ -216,25 +236,28 @@ impl Genealogy {
         }
     }
 
-    /// The next of `top`'s descendants below index `before`, after `after` in preorder, siblings in slot order. Where it climbs, it
-    /// climbs what the walk came down, so a whole walk is linear.
-    pub fn preorder_next(&self, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
-        let seen = |mut candidate: u32, link_of: &dyn Fn(u32) -> u32| {
-            while candidate != NONE && before <= candidate {
-                candidate = link_of(candidate);
+    /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of them, or `top` for all).
+    pub fn preorder(&self, top: MemberIx, after: MemberIx, before: u32) -> Preorder {
+        Preorder { top, before, at: after, candidate: self.link(after).first_child }
+    }
+
+    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which are counted down, are used up
+    /// before one is found: then `Preorder::is_over` is false, and the walk can go on. A whole walk is linear.
+    pub fn preorder_next(&self, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
+        while 0 < *steps && !walk.is_over() {
+            *steps -= 1;
+            match MemberIx::from_column(walk.candidate) {
+                Some(member) if member.0 < walk.before => {
+                    (walk.at, walk.candidate) = (member, self.link(member).first_child);
+                    return Some(member);
+                }
+                // Who joined since the walk began is passed over, and has nobody below who was there before.
+                Some(newer) => walk.candidate = self.link(newer).next_sibling,
+                None => {
+                    let Link { parent, next_sibling, .. } = *self.link(walk.at);
+                    (walk.at, walk.candidate) = (MemberIx(parent), next_sibling);
+                }
             }
-            MemberIx::from_column(candidate)
-        };
-        let next_sibling = |member: u32| self.links.get(member as usize).next_sibling;
-        if let Some(child) = seen(self.link(after).first_child, &next_sibling) {
-            return Some(child);
-        }
-        let mut at = after;
-        while at != top {
-            if let Some(sibling) = seen(self.link(at).next_sibling, &next_sibling) {
-                return Some(sibling);
-            }
-            at = MemberIx::from_column(self.link(at).parent)?;
         }
         None
     }
@@ -243,8 +266,8 @@ impl Genealogy {
     pub fn deep_levels(&self, member: MemberIx, deepest: usize) -> Vec<u32> {
         let mut deep = Vec::new();
         let top = self.link(member).level;
-        let mut at = member;
-        while let Some(next) = self.preorder_next(member, at, NONE) {
+        let (mut walk, mut steps) = (self.preorder(member, member, NONE), usize::MAX);
+        while let Some(next) = self.preorder_next(&mut walk, &mut steps) {
             let depth = (self.link(next).level - top) as usize;
             if LEVELS_MAX < depth && depth <= deepest {
                 let place = depth - LEVELS_MAX - 1;
@@ -253,7 +276,6 @@ impl Genealogy {
                 }
                 deep[place] += 1;
             }
-            at = next;
         }
         deep
     }
@@ -392,6 +414,43 @@ impl Counts {
                     reached.push(MemberIx(*self.owners.get(*family as usize)));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leg of `depth` members under the first member, then a second child of it.
+    fn deep_leg(depth: u32) -> Genealogy {
+        let mut tree = Genealogy::new(false);
+        let parents = std::iter::once(None).chain((0..depth).map(|above| Some((MemberIx(above), 0)))).chain([Some((MemberIx(0), 1))]);
+        parents.for_each(|place| tree.attach(place, &Watch::default(), &mut Vec::new()));
+        tree
+    }
+
+    #[test]
+    fn a_walk_rests_wherever_its_steps_end() {
+        const DEPTH: u32 = 1_000;
+        let mut tree = deep_leg(DEPTH);
+        let before = DEPTH + 2;
+        for steps_each in [1, 7, 100, usize::MAX] {
+            let mut walk = tree.preorder(MemberIx(0), MemberIx(0), before);
+            let (mut found, mut rests) = (Vec::new(), 0);
+            while !walk.is_over() {
+                let mut steps = steps_each;
+                found.extend(std::iter::from_fn(|| tree.preorder_next(&mut walk, &mut steps)));
+                rests += 1;
+                // Somebody joins while the walk rests, behind it and before it; not for ever, since each is a step to pass over.
+                let newest = MemberIx(u32::try_from(tree.len()).unwrap() - 1);
+                for parent in [newest, MemberIx(0), MemberIx(DEPTH / 2)].into_iter().filter(|_| rests % 10 == 1 && rests < 1_000) {
+                    let slot = tree.children(parent).last().map_or(0, |last| tree.link(last).slot + 1);
+                    tree.attach(Some((parent, slot)), &Watch::default(), &mut Vec::new());
+                }
+            }
+            assert_eq!(found, (1..before).map(MemberIx).collect::<Vec<_>>(), "{steps_each} steps");
+            assert!(steps_each == usize::MAX || 2 * DEPTH as usize / steps_each <= rests, "{rests} rests with {steps_each} steps");
         }
     }
 }

@@ -40,6 +40,7 @@ mod restore;
 pub use self::{
     audit::audit,
     digest::{Digest, network_digest, state_digest},
+    genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
     ledger::Entry,
     query::{Member, MemoryUse, RankView},

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{
     bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP},
     command::Rejection,
+    genealogy::Preorder,
     ledger::Entry,
     placement::Spot,
     plan::{KIND_REGISTRATION, PlacementRule, Plan},
@@ -186,11 +187,23 @@ impl State {
         tree.is_ancestor(ancestor, member).then(|| tree.link(member).level - tree.link(ancestor).level)
     }
 
-    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`), siblings in slot order,
-    /// among members with an index below `before`: with a length seen when a walk began, a walk in many short steps sees the
-    /// downline as it was then. Amortised O(1).
+    /// A walk through the downline of `top` (without `top` itself) as it is now, for [`State::preorder_step`].
+    pub fn preorder(&self, tree: Tree, top: MemberIx) -> Preorder {
+        self.tree(tree).preorder(top, top, self.len())
+    }
+
+    /// The next member of a walk through `tree`, the one it was begun in: parents before children, siblings in slot order. `None` when it is
+    /// over, or when `steps`, which are counted down, are used up: [`Preorder::is_over`] tells. O(steps).
+    pub fn preorder_step(&self, tree: Tree, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
+        self.tree(tree).preorder_next(walk, steps)
+    }
+
+    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`), among members with an index
+    /// below `before`. Amortised O(1), but one call may climb the whole depth: under a lock, use [`State::preorder_step`].
     pub fn preorder_next(&self, tree: Tree, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
-        self.tree(tree).preorder_next(top, after, before)
+        let tree = self.tree(tree);
+        let mut steps = usize::MAX;
+        tree.preorder_next(&mut tree.preorder(top, after, before), &mut steps)
     }
 
     /// Where the next signup under `sponsor` would go by `rule`.

@@ -2,7 +2,7 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{Entry, EntryStatus, Member, MemberIx, RowKind, State, Tree},
+    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, RowKind, State, Tree},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
@@ -52,19 +52,23 @@ impl Rows for Nothing {
 /// The nested downline of a member. Nesting comes from the levels of a preorder walk: a row one level deeper than the one before is its
 /// child; otherwise objects end first, until as many are open as the row has ancestors in the list.
 pub struct Downline {
-    top: MemberIx,
     top_level: u32,
-    /// Members that existed when the walk began.
-    before: u32,
-    /// Rows not found yet, so that the walk need not climb back to the top of a deep tree to learn that it is over.
-    left: Option<u32>,
-    after: MemberIx,
-    /// The row to print once `to_close` objects have ended. `None` when all rows are printed.
-    next: Option<Member>,
+    walk: Preorder,
+    /// The row to print once `to_close` objects have ended.
+    next: Next,
     to_close: u32,
     /// Objects that have begun and not ended.
     open: u32,
     separator: Separator,
+}
+
+/// What the walk has found.
+enum Next {
+    /// Nothing yet: it is on its way.
+    Searching,
+    Row(Member),
+    /// All rows are printed.
+    End,
 }
 
 /// What goes before a row.
@@ -79,37 +83,35 @@ enum Separator {
 
 impl Downline {
     pub fn new(state: &State, top: MemberIx) -> Self {
-        let mut walk = Self {
-            top,
+        Self {
             top_level: state.member(top).level,
-            before: state.len(),
-            left: state.downline(Tree::Placement, top),
-            after: top,
-            next: None,
+            walk: state.preorder(Tree::Placement, top),
+            next: Next::Searching,
             to_close: 0,
             open: 0,
             separator: Separator::Begin,
-        };
-        walk.advance(state);
-        walk
+        }
     }
 
-    /// Finds the next row, and how many objects end before it.
-    fn advance(&mut self, state: &State) {
-        let found = match self.left {
-            Some(0) => None,
-            _ => state.preorder_next(Tree::Placement, self.top, self.after, self.before),
-        };
-        self.next = found.map(|found| state.member(found));
-        let Some(next) = &self.next else {
-            self.to_close = self.open;
-            return;
-        };
-        // A row at depth d below the top has d - 1 rows around it.
-        let depth = next.level - self.top_level;
-        self.to_close = (self.open + 1).saturating_sub(depth);
-        self.after = next.index;
-        self.left = self.left.map(|left| left.saturating_sub(1));
+    /// Goes on to the next row, and to how many objects end before it. False when a slice's steps were not enough to find it.
+    fn search(&mut self, state: &State, steps: &mut usize) -> bool {
+        if !matches!(self.next, Next::Searching) {
+            return true;
+        }
+        match state.preorder_step(Tree::Placement, &mut self.walk, steps) {
+            Some(found) => {
+                let member = state.member(found);
+                // A row at depth d below the top has d - 1 rows around it.
+                self.to_close = (self.open + 1).saturating_sub(member.level - self.top_level);
+                self.next = Next::Row(member);
+            }
+            None if self.walk.is_over() => {
+                self.to_close = self.open;
+                self.next = Next::End;
+            }
+            None => return false,
+        }
+        true
     }
 
     /// Ends objects, as many as a slice may. True when all that had to end have.
@@ -129,22 +131,22 @@ impl Rows for Downline {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
         let mut steps = SLICE_STEPS;
         for _ in 0..SLICE_ROWS {
-            if !self.close(&mut steps, out) {
+            if !self.search(state, &mut steps) || !self.close(&mut steps, out) {
                 return true;
             }
-            match self.separator {
-                Separator::Begin => out.push('['),
-                Separator::Sibling if self.next.is_some() => out.push(','),
-                Separator::Sibling | Separator::FirstChild => {}
+            if self.separator == Separator::Begin {
+                out.push('[');
             }
-            let Some(member) = self.next else {
+            let Next::Row(member) = std::mem::replace(&mut self.next, Next::Searching) else {
                 out.push(']');
                 return false;
             };
+            if self.separator == Separator::Sibling {
+                out.push(',');
+            }
             print_member(row_id, state, &member, out);
             self.open += 1;
             self.separator = Separator::FirstChild;
-            self.advance(state);
         }
         true
     }
@@ -167,28 +169,43 @@ impl Brackets {
     }
 }
 
-/// All entries of one receiver, newest first.
+/// All entries of one receiver: newest command first, then level ascending.
 pub struct EntriesOf {
+    /// The entry after those in `run`.
     next: Option<u64>,
+    /// Entries of one command, the first to print last. The ledger links them newest first; a command makes several for one receiver only
+    /// where rules along different trees or rank rewards meet, so there are never more than a plan has rules and ranks.
+    run: Vec<u64>,
     brackets: Brackets,
 }
 
 impl EntriesOf {
     pub fn new(state: &State, receiver: MemberIx) -> Self {
-        Self { next: state.newest_entry_of(receiver), brackets: Brackets::default() }
+        Self { next: state.newest_entry_of(receiver), run: Vec::new(), brackets: Brackets::default() }
+    }
+
+    fn next(&mut self, state: &State) -> Option<u64> {
+        if self.run.is_empty() {
+            let lsn = state.entry(self.next?).lsn;
+            while let Some(index) = self.next.filter(|index| state.entry(*index).lsn == lsn) {
+                self.run.push(index);
+                self.next = state.older_entry(index);
+            }
+            self.run.sort_by_key(|index| std::cmp::Reverse((state.entry(*index).level, *index)));
+        }
+        self.run.pop()
     }
 }
 
 impl Rows for EntriesOf {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
         for _ in 0..SLICE_ROWS {
-            let Some(index) = self.next else {
+            let Some(index) = self.next(state) else {
                 self.brackets.end(out);
                 return false;
             };
             self.brackets.before_row(out);
             print_bonus(row_id, state, &state.entry(index), "Z", out);
-            self.next = state.older_entry(index);
         }
         true
     }

@@ -190,6 +190,64 @@ fn bonuses_come_newest_command_first_then_by_level() {
     assert_eq!(print_between(&mut network, leaf, |_| {}), "[]");
 }
 
+/// A signup may pay one receiver twice, as sponsor and as somebody further up the placement tree.
+#[test]
+fn what_one_command_pays_one_receiver_is_listed_by_level() {
+    let mut network = Network::new(3);
+    let mut plan = (**network.state.plan()).clone();
+    plan.bonuses[0].on_registration = true;
+    plan.bonuses[1].on_registration = true;
+    (plan.bonuses[0].tree, plan.bonuses[1].tree) = (Tree::Placement, Tree::Sponsor);
+    network.apply(0, Command::PutPlan(Box::new(plan)));
+    network.join(0, None);
+    // The fourth recruit spills over: level 1 of the sponsor tree, level 2 of the placement tree.
+    (1..=4).for_each(|member| network.join(member, Some(0)));
+    let newest = network.state.entry(network.state.newest_entry_of(MemberIx(0)).unwrap()).lsn;
+    let listed = EntriesOf::new(&network.state, MemberIx(0));
+    let indexes = indexes(&print_between(&mut network, listed, |_| {}));
+    let entries: Vec<Entry> = indexes.iter().map(|index| network.state.entry(*index)).collect();
+    let first: Vec<u32> = entries.iter().filter(|entry| entry.lsn == newest).map(|entry| entry.level).collect();
+    assert_eq!(first, [1, 2]);
+    assert!(entries.is_sorted_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level)));
+    assert_eq!(entries.len(), 8);
+}
+
+/// After a deep leg the walk has far to climb before it finds the next leg: it rests on the way.
+#[test]
+fn a_slice_is_short_also_where_a_deep_leg_ends() {
+    let mut network = Network::new(2);
+    network.join(0, None);
+    let mut place = |member: u32, parent: u32, slot: u32| {
+        let register = Register {
+            member: id_of(member),
+            sponsor: SponsorRef::Member(id_of(0)),
+            placement: PlacementRequest::Slot { parent: id_of(parent), slot },
+            code: None,
+            role: Role::Member,
+            joined_at: None,
+            origin: Origin::Import,
+        };
+        network.apply(i64::from(member), Command::Register(register));
+    };
+    let depth = 50_000;
+    (1..=depth).for_each(|member| place(member, member - 1, 0));
+    place(depth + 1, 0, 1);
+    let mut rows = Downline::new(&network.state, MemberIx(0));
+    let (mut out, mut silent) = (String::new(), 0);
+    loop {
+        let before = out.len();
+        let goes_on = rows.print_slice(&row_id, &network.state, &mut out);
+        silent += usize::from(out.len() == before);
+        if !goes_on {
+            break;
+        }
+    }
+    // The slices with the first and the last step of the climb print something.
+    assert!(depth as usize / SLICE_STEPS - 2 < silent, "{silent} rests on a climb of {depth}");
+    assert_eq!(out.matches("\"user_id\"").count(), depth as usize + 1);
+    assert!(out.ends_with("\"children\":[]}]"));
+}
+
 #[test]
 fn entries_made_while_a_list_is_read_are_not_in_it() {
     let mut network = small_network();
