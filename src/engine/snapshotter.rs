@@ -134,17 +134,16 @@ impl Snapshotter {
     pub fn run(mut self) {
         let mut last_try = Instant::now();
         loop {
-            let waiters = match self.wait_for_work(last_try) {
-                Work::Snapshot(waiters) => waiters,
+            let (waiters, is_last) = match self.wait_for_work(last_try) {
+                Work::Snapshot { waiters, is_last } => (waiters, is_last),
                 Work::End => break,
             };
-            let stop = self.desk.stopping();
             let result = self.snapshot();
             last_try = Instant::now();
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
             }
-            if stop.is_some() {
+            if is_last {
                 break;
             }
         }
@@ -171,7 +170,8 @@ impl Snapshotter {
             self.changed_or_tick(&mut desk);
         }
         desk.running = true;
-        Work::Snapshot(std::mem::take(&mut desk.waiters))
+        // Decided together with who waits: whoever asks to stop from now on waits for one more.
+        Work::Snapshot { waiters: std::mem::take(&mut desk.waiters), is_last: desk.stop.is_some() }
     }
 
     fn changed_or_tick(&self, desk: &mut parking_lot::MutexGuard<'_, Desk>) {
@@ -254,7 +254,11 @@ impl Snapshotter {
 }
 
 enum Work {
-    Snapshot(Vec<Reply>),
+    Snapshot {
+        waiters: Vec<Reply>,
+        /// The final one.
+        is_last: bool,
+    },
     End,
 }
 
