@@ -1,7 +1,7 @@
 //! Everything derived, from scratch: the second way to every number.
 //!
 //! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in parallel, with the same result for
-//! any number of threads (integer sums in a fixed order). Used when a plan changes, by `audit`, and by the recompute command.
+//! any number of threads (integer sums in a fixed order). Used when a plan changes, and by `audit`.
 
 use rayon::prelude::*;
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::config::HttpConfig;
+
 /// Bounds of the HTTP edge. The defaults are for one process behind a gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Open connections. One idle connection costs some 10 KiB here and a file descriptor; further ones are answered 503 and closed.
+    /// Open connections. One idle connection costs some 20 KiB and a file descriptor; further ones are answered 503 and closed.
     /// Lowered at start to what the process may open (see [`FILES_KEPT_BACK`]).
     pub connections_max: usize,
     /// From a connection, or from the first byte of a later request, to the end of its head. Who needs longer for a few hundred
@@ -28,23 +30,31 @@ pub struct Limits {
     /// From the head to the beginning of the answer. A write waits for a sync of the log; a disk that takes longer than this is
     /// failing, and the client is told that the outcome is unknown.
     pub request_timeout: Duration,
-    /// From the signal to stop until open connections are cut. Leaves two of the promised ten seconds to the engine.
+    /// From the signal to stop until open connections are cut. Leaves three of the promised ten seconds to the engine.
     pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        Self::configured(&HttpConfig::default())
+    }
+}
+
+impl Limits {
+    /// What can be configured as configured, the rest as it always is.
+    #[must_use]
+    pub fn configured(config: &HttpConfig) -> Self {
         Self {
-            connections_max: 10_000,
-            head_timeout: Duration::from_secs(5),
+            connections_max: config.connections_max,
+            head_timeout: config.header_timeout,
             head_bytes_max: 32 * 1024,
-            body_timeout: Duration::from_secs(10),
-            body_bytes_max: 64 * 1024,
+            body_timeout: config.body_timeout,
+            body_bytes_max: config.body_bytes_max,
             body_discard_max: 4 * 1024 * 1024,
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(7),
+            drain_timeout: config.drain,
         }
     }
 }

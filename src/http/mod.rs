@@ -54,14 +54,6 @@ impl Options {
     /// As configured.
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
-        let limits = Limits {
-            connections_max: config.connections_max,
-            head_timeout: config.header_timeout,
-            body_timeout: config.body_timeout,
-            body_bytes_max: config.body_bytes_max,
-            drain_timeout: config.drain,
-            ..Limits::default()
-        };
-        Self { address, limits, test_data: config.test_data, none_parent_is_null: true }
+        Self { address, limits: Limits::configured(config), test_data: config.test_data, none_parent_is_null: true }
     }
 }
