@@ -87,9 +87,6 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         let reply = client.request("PUT", path, &[("content-type", "application/json")], b"{\"a\":1}");
         assert!(matches!(reply.status, 404 | 405 | 307), "{path}: {}", reply.status);
     }
-    let mut apart = server.connect();
-    apart.send(b"PUT /bonus HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n").unwrap();
-    assert_eq!(apart.read_reply(false).unwrap().status, 307);
     // A client that waits to be asked for its body.
     client.send(b"POST /user/register HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);
@@ -102,6 +99,35 @@ fn bodies_in_chunks_and_requests_in_a_row() {
         let answer = client.read_to_end(Duration::from_secs(3)).expect("closed");
         assert!(answer.ends_with(b"{\"status\":\"healthy\"}"));
     }
+}
+
+/// Bodies come behind their heads, as common clients send them, also where nobody looks at them. The connection must live on: its client
+/// was not told otherwise, and would lose the next request.
+#[test]
+fn a_body_that_nobody_reads_does_not_end_the_connection() {
+    let (server, _dir) = fresh(&[]);
+    let mut client = server.connect();
+    // method, path, status
+    let table = [
+        ("POST", "/nowhere", 404),
+        ("PUT", "/user/register", 405),
+        ("POST", "/user/register/", 307),
+        ("GET", "/health", 200),
+        ("GET", "/bonus/", 200),
+        ("GET", "/livez", 200),
+        ("POST", "/livez", 405),
+        ("POST", "/ranks/evaluate/00000000-0000-4000-8000-000000000001", 200),
+    ];
+    for (method, path, status) in table {
+        for size in [2, 60_000] {
+            client.send(format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n").as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            client.send(&vec![b' '; size]).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            let reply = client.read_reply(false).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            assert_eq!((reply.status, reply.header("connection")), (status, None), "{method} {path}");
+        }
+    }
+    assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
 }
 
 #[test]

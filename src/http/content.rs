@@ -11,6 +11,10 @@ use super::{
     reply::{self, Refused},
 };
 
+/// The body of a request, read. An extension of the request, which every route gets with an empty body in its place.
+#[derive(Clone, Default)]
+pub struct Content(pub Bytes);
+
 /// Reads a body. Too large or too slow ones end the connection after the answer.
 ///
 /// # Errors

@@ -21,10 +21,11 @@ use tower::ServiceExt;
 use super::{
     Options,
     connection::Answering,
+    content::{self, Content},
     dropin,
     limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
     ops,
-    reply::{self, Refused},
+    reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
 };
 use crate::{engine::Engine, metrics::Metrics};
@@ -73,6 +74,17 @@ impl Service {
         &self.shared
     }
 
+    /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread would end the connection, and its
+    /// client, which was not told so, would lose its next request.
+    async fn route(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        match content::read(Body::new(body), &self.shared.options.limits).await {
+            Ok(bytes) => parts.extensions.insert(Content(bytes)),
+            Err(refused) => return Ok(refused.into()),
+        };
+        self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await
+    }
+
     /// Answers one request. `answering` lives until the answer's body is sent.
     ///
     /// # Errors
@@ -82,7 +94,7 @@ impl Service {
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let limit = self.shared.options.limits.request_timeout;
-        let answered = tokio::time::timeout(limit, catch_panic(self.router.oneshot(request.map(Body::new)))).await;
+        let answered = tokio::time::timeout(limit, catch_panic(self.route(request))).await;
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,
             Ok(Some(Err(never))) => match never {},

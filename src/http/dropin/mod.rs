@@ -1,7 +1,7 @@
 //! The drop-in API: the routes of the service that this one replaces, answered to the byte as it did, but for the defects that were decided
 //! to be mended (unknown sources, counts, races, deep trees).
 //!
-//! A request goes through `answer`: path decoded and matched, body read, content parsed (`body`), then a read or a write. What
+//! A request goes through `answer`: path decoded and matched, content parsed (`body`), then a read or a write. What
 //! goes wrong becomes an answer in `errors` alone.
 
 mod body;
@@ -21,12 +21,12 @@ use std::{borrow::Cow, sync::Arc};
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
 
 use super::{
-    content,
+    content::Content,
     reply::{self, Refused, Reply},
     routes::{self, Match, Operation},
     service::Shared,
@@ -34,11 +34,12 @@ use super::{
 
 /// Answers what axum's router has no route for: all of the drop-in, and everything unknown.
 pub async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Reply {
-    let (parts, body) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
+    let Content(body) = parts.extensions.remove().unwrap_or_default();
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
-            let mut reply = perform(&shared, operation, parameter, &parts, body).await.unwrap_or_else(Reply::from);
+            let mut reply = perform(&shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from);
             reply.extensions_mut().insert(route);
             reply
         }
@@ -56,19 +57,14 @@ fn not_found() -> Reply {
 }
 
 /// One operation. `Err` is an answer too: that of a step which ended it early.
-async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: Body) -> Result<Reply, Refused> {
-    // The original takes bodies on every route and looks at them on three; whoever sends one must be able to finish.
-    let body = match parts.method {
-        Method::GET => axum::body::Bytes::new(),
-        _ => content::read(body, &shared.options.limits).await?,
-    };
+async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: &[u8]) -> Result<Reply, Refused> {
     let text = |text: &'static str| Ok(reply::json(StatusCode::OK, text));
     match operation {
         Operation::Welcome => text("{\"message\":\"Welcome to MLM API\"}"),
         Operation::Health => text("{\"status\":\"healthy\"}"),
         Operation::Status => text("{\"status\":\"running\"}"),
-        Operation::Register | Operation::RootUser => writes::register(shared, operation, parts, &body).await,
-        Operation::Trigger => writes::trigger(shared, parts, &body).await,
+        Operation::Register | Operation::RootUser => writes::register(shared, operation, parts, body).await,
+        Operation::Trigger => writes::trigger(shared, parts, body).await,
         Operation::MarkPaid => writes::mark_paid(shared, parts, parameter).await,
         Operation::MarkAllPaid => writes::mark_all_paid(shared, parts).await,
         Operation::AddTestData => writes::add_test_data(shared).await,
