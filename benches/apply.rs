@@ -11,7 +11,7 @@ mod common;
 use std::{hint::black_box, time::Duration};
 
 use common::{Network, Pick, SHAPES};
-use criterion::{BatchSize, Criterion, Throughput};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use upline::{
     core::{
         recomputed_ranks, state_digest,
@@ -60,7 +60,7 @@ fn measure(criterion: &mut Criterion) {
 
 fn signups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signup");
-    group.throughput(Throughput::Elements(MEMBERS.into()));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
     for shape in SHAPES {
         let commands = common::signups(shape, MEMBERS);
         group.bench_function(shape.name(), |bencher| {
@@ -76,7 +76,7 @@ fn signups(criterion: &mut Criterion) {
 
 fn referrals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("referral");
-    group.throughput(Throughput::Elements(MEMBERS.into()));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
     let commands = common::referrals(MEMBERS);
     for shape in [Shape::Root, Shape::Real] {
         group.bench_function(shape.name(), |bencher| {
@@ -127,7 +127,7 @@ fn whole_network(criterion: &mut Criterion) {
     let mut network = Network::grown(Shape::Real, MEMBERS);
     network.apply(&common::referrals(MEMBERS));
     let mut group = criterion.benchmark_group("network");
-    group.throughput(Throughput::Elements(MEMBERS.into()));
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
     group.bench_function("recount ranks", |bencher| bencher.iter(|| recomputed_ranks(&network.state)));
     group.bench_function("digest", |bencher| bencher.iter(|| state_digest(&network.state)));
     group.bench_function("encode snapshot", |bencher| {
