@@ -73,7 +73,7 @@ fn steps(text: &str) -> Vec<Step> {
         let Some(language) = line.strip_prefix("```") else { continue };
         let block: Vec<(&str, usize)> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
         if let Some(name) = file.take() {
-            steps.push(Step::File { name, content: block.iter().map(|(line, _)| format!("{line}\n")).collect() });
+            steps.push(Step::File { name, content: block.iter().flat_map(|(line, _)| [line, "\n"]).collect() });
         } else if language == "console" {
             steps.extend(commands(&block));
         }
@@ -172,7 +172,7 @@ impl Session<'_> {
             ["head", count, file] => {
                 let count = count.strip_prefix('-').and_then(|count| count.parse().ok()).expect("a number of lines");
                 let text = fs::read_to_string(self.place.join(file)).expect("the file is there");
-                (0, text.lines().take(count).map(|line| format!("{line}\n")).collect())
+                (0, text.split_inclusive('\n').take(count).collect())
             }
             ["echo", "$?"] => (0, format!("{}\n", self.exit)),
             _ => panic!("this test does not know the command `{command}`"),
@@ -213,8 +213,8 @@ impl Session<'_> {
                 "-H" => headers.push(value(arguments.next())),
                 "-d" => body = Some(value(arguments.next())),
                 url => {
-                    path =
-                        Some(url.strip_prefix(&format!("http://{README_ADDRESS}")).unwrap_or_else(|| panic!("not known: {url}")).to_owned())
+                    let rest = url.strip_prefix("http://").and_then(|rest| rest.strip_prefix(README_ADDRESS));
+                    path = Some(rest.unwrap_or_else(|| panic!("not known: {url}")).to_owned());
                 }
             }
         }
