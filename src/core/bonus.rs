@@ -48,7 +48,7 @@ impl State {
         if rule.pay.at(1, trigger.amount).is_none() {
             return Err(Rejection::AmountMissing);
         }
-        if !self.shares_in_range(rule, trigger.amount) {
+        if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
         let kind = self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
@@ -59,11 +59,6 @@ impl State {
             return Err(Rejection::LedgerFull);
         }
         Ok(source)
-    }
-
-    /// No level may pay more than an amount can be.
-    fn shares_in_range(&self, rule: &BonusRule, amount: Option<Money>) -> bool {
-        (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
     }
 
     pub(super) fn trigger_bonus<D: Directory>(&mut self, directory: &D, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
@@ -213,6 +208,11 @@ impl State {
         let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount }, entry.status);
         Ok(Outcome::EntryImported { entry: u64::from(posted) })
     }
+}
+
+/// No level may pay more than an amount can be.
+fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
+    (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
 }
 
 enum Kind {

@@ -74,7 +74,7 @@ impl State {
         if plan == present {
             return Err(Rejection::PlanUnchanged);
         }
-        if self.len() != 0 && plan.placement != present.placement {
+        if !self.is_empty() && plan.placement != present.placement {
             return Err(Rejection::PlanPlacementFixed);
         }
         if self.ledger.len() != 0 && plan.currency != present.currency {
@@ -84,7 +84,7 @@ impl State {
             (&plan.ranks, &present.ranks),
             (RankRule::Thresholds { .. }, RankRule::Thresholds { .. }) | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
         );
-        if self.len() != 0 && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
+        if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
         }
         if !self.has_room_for_kinds(plan.bonuses.iter().map(|rule| &*rule.trigger)) {
@@ -97,7 +97,7 @@ impl State {
     pub(super) fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
         self.judge_plan(plan)?;
         self.lose_view();
-        if self.len() == 0 {
+        if self.is_empty() {
             self.placement = Genealogy::new(true);
             self.sponsors = Genealogy::new(plan.count_sponsor_tree);
             self.slots = SlotFinder::new(&plan.placement);

@@ -88,7 +88,7 @@ impl Codes {
         let code = generated(key, member);
         directory.code(&code.folded())?;
         let numbered = |number: u32| Code::parse(&format!("{}-{number}", code.as_str())).expect("a code with a number is a code");
-        (2..).map(numbered).find(|code| directory.code(&code.folded()).is_none())
+        (2..=u32::MAX).map(numbered).find(|code| directory.code(&code.folded()).is_none())
     }
 
     pub fn size_bytes(&self) -> usize {

@@ -245,7 +245,7 @@ mod tests {
             (0..len).for_each(|value| column.push(value));
             column.freeze();
             for index in (0..len).step_by(97) {
-                *column.get_mut(index as usize) += 1_000_000;
+                *column.get_mut(usize::try_from(index).unwrap()) += 1_000_000;
                 column.push(index);
             }
             (len..2 * len).for_each(|index| *column.get_mut(usize::try_from(index % (len.max(1))).unwrap()) += 1);

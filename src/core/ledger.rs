@@ -110,7 +110,7 @@ impl Ledger {
         let trigger = u32::try_from(self.triggers.len() - 1).expect("at most as many triggers as entries");
         let older = older.unwrap_or(NONE);
         self.lines.push(Line { amount: Money(row.amount), receiver: row.receiver, older, trigger, level: row.level });
-        if index % 64 == 0 {
+        if index.is_multiple_of(64) {
             self.pending.push(0);
         }
         if row.status == EntryStatus::Pending {

@@ -51,12 +51,16 @@ impl State {
         if register.role == Role::Admin && ADMINS_MAX <= self.admins.len() {
             return Err(Rejection::AdminsFull);
         }
-        let seat = self.judge_seat(directory, sponsor, register.placement)?;
+        let seat = self.judge_seat(directory, sponsor, register)?;
         Ok(Admission { sponsor, seat })
     }
 
-    fn judge_seat<D: Directory>(&self, directory: &D, sponsor: Option<MemberIx>, request: PlacementRequest) -> Result<Seat, Rejection> {
+    /// What was placed elsewhere is put where it was, by whatever rule it got there: an import may name slots under any plan whose
+    /// parents need not be the sponsors.
+    fn judge_seat<D: Directory>(&self, directory: &D, sponsor: Option<MemberIx>, register: &Register) -> Result<Seat, Rejection> {
         let placement = &self.scalars.plan.placement;
+        let request = register.placement;
+        let may_name_slots = placement.strategic || (register.origin == Origin::Import && !placement.trees_coincide());
         let Some(sponsor) = sponsor else {
             return if request == PlacementRequest::PlanDefault { Ok(Seat::Root) } else { Err(Rejection::RootWithPlacement) };
         };
@@ -64,7 +68,7 @@ impl State {
             PlacementRequest::PlanDefault => Ok(Seat::ByRule(placement.default_rule)),
             PlacementRequest::Rule(rule) if placement.allows(rule) => Ok(Seat::ByRule(rule)),
             PlacementRequest::Rule(_) => Err(Rejection::RuleNotAllowed),
-            PlacementRequest::Slot { .. } if !placement.strategic => Err(Rejection::StrategicNotAllowed),
+            PlacementRequest::Slot { .. } if !may_name_slots => Err(Rejection::StrategicNotAllowed),
             PlacementRequest::Slot { parent, slot } => {
                 let parent = self.find(directory, &parent).ok_or(Rejection::ParentUnknown)?;
                 if parent != sponsor && !self.placement.is_ancestor(sponsor, parent) {

@@ -72,6 +72,7 @@ impl Money {
     pub const MAX: Money = Money(10_000_000_000_000);
 
     /// `rate` of this amount. Rounded half away from zero, once; the only rounding of money in the engine.
+    #[must_use]
     pub fn basis_points(self, rate: BasisPoints) -> Money {
         let product = i128::from(self.0) * i128::from(rate.0);
         let half = if product < 0 { -5_000 } else { 5_000 };

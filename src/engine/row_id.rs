@@ -71,8 +71,8 @@ impl RowIds {
         if packed >> (INDEX_BITS + KIND_BITS) != 0 {
             return None;
         }
-        let [kind, ..] = ((packed >> INDEX_BITS) as u8).to_le_bytes();
-        Some((RowKind::from_code(kind)?, packed as u64))
+        let kind = u8::try_from(packed >> INDEX_BITS).ok()?;
+        Some((RowKind::from_code(kind)?, u64::try_from(packed & mask(INDEX_BITS)).expect("64 bits")))
     }
 
     fn round(self, round: u8, value: u64) -> u64 {
@@ -85,7 +85,7 @@ impl RowIds {
 
 /// The low 61 bits.
 fn half(value: u128) -> u64 {
-    value as u64 & HALF_MASK
+    u64::try_from(value & u128::from(HALF_MASK)).expect("61 bits")
 }
 
 /// Spreads 122 bits around the version (bits 76..80) and the variant (bits 62..64) of a UUID.

@@ -202,7 +202,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     let mut options = EngineOptions::new(PathBuf::from("unused"), choice, Metrics::new(&[]));
     options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
     let now = AtomicU64::new(1_000);
-    options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed) as i64));
+    options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
     change(&mut options, &script, &sink);
     let parts = Parts {
         state: State::new(plan(), 5),
@@ -307,9 +307,9 @@ fn nothing_is_shown_or_answered_before_the_sync() {
 
 #[test]
 fn a_read_inside_a_read_panics_instead_of_waiting_for_ever() {
+    type Inner = fn(&Engine);
     let rig = rig(|_, _, _| {});
     let other = self::rig(|_, _, _| {});
-    type Inner = fn(&Engine);
     let forbidden: [Inner; 3] =
         [|engine| engine.read(|_, _| {}), |engine| _ = engine.frozen_view(), |engine| _ = engine.submit_blocking(signup(1, None), None)];
     for inner in forbidden {
@@ -420,7 +420,7 @@ fn log_time_never_goes_back() {
     let clock = Arc::new(AtomicU64::new(5_000));
     let rig = rig(|options, _, _| {
         let clock = Arc::clone(&clock);
-        options.clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed) as i64));
+        options.clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed).cast_signed()));
     });
     for (number, (now, expected)) in [(5_000, 5_000), (4_000, 5_000), (6_000, 6_000)].into_iter().enumerate() {
         clock.store(now, Ordering::Relaxed);
@@ -597,7 +597,7 @@ fn shutdown_drains_makes_a_last_snapshot_and_is_idempotent() {
     assert_eq!(rig.engine.submit_blocking(signup(99, None), None), Err(SubmitError::Stopping));
     rig.script.set(|script| script.hold = false);
     let report = stopping.join().unwrap();
-    let answered = waiting.into_iter().map(|thread| thread.join().unwrap()).filter(Result::is_ok).count();
+    let answered = waiting.into_iter().flat_map(|thread| thread.join().unwrap()).count();
     assert_eq!(answered, 10, "what was queued is answered");
     assert_eq!(report.lsn, 10);
     assert_eq!(report.snapshot.as_ref().unwrap().as_ref().unwrap().lsn, 10);

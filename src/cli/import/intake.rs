@@ -168,8 +168,8 @@ impl<'n> Intake<'n> {
         same_sponsor && same_parent && row.slot.is_none_or(|slot| slot == held.slot)
     }
 
-    /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where the plan does not let signups name
-    /// places, the one it would give anyway is asked for by its rule.
+    /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where parents are always the sponsors, no
+    /// place can be named, but the one that the rule would give anyway is asked for by it.
     fn seat(&self, row: &MemberRow, sponsor: Option<MemberIx>, parent: MemberIx) -> PlacementRequest {
         let state = &self.network.state;
         let slot = row.slot.unwrap_or_else(|| {
@@ -184,7 +184,7 @@ impl<'n> Intake<'n> {
         });
         let placement = &state.plan().placement;
         let by_rule = |sponsor| state.preview(sponsor, placement.default_rule) == Ok((parent, slot));
-        if !placement.strategic && sponsor.is_some_and(by_rule) {
+        if placement.trees_coincide() && sponsor.is_some_and(by_rule) {
             return PlacementRequest::PlanDefault;
         }
         PlacementRequest::Slot { parent: state.member(parent).id, slot }

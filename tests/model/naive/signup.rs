@@ -1,7 +1,7 @@
 //! Who may join, and where each rule puts them.
 
 use upline::core::{
-    command::{Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     plan::PlacementRule,
     types::{Role, Status},
 };
@@ -38,7 +38,7 @@ impl Naive {
         let place = match sponsor {
             None if register.placement != PlacementRequest::PlanDefault => return Err(Rejection::RootWithPlacement),
             None => None,
-            Some(sponsor) => Some(self.requested_place(sponsor, register.placement)?),
+            Some(sponsor) => Some(self.requested_place(sponsor, register)?),
         };
         if let (Some(sponsor), Some(Place { in_turn: true, .. })) = (sponsor, place) {
             self.advance_turns(sponsor);
@@ -61,12 +61,15 @@ impl Naive {
         Ok(Outcome::Registered { member: index(member) })
     }
 
-    fn requested_place(&self, sponsor: usize, request: PlacementRequest) -> Result<Place, Rejection> {
-        match request {
+    fn requested_place(&self, sponsor: usize, register: &Register) -> Result<Place, Rejection> {
+        let placement = &self.plan.placement;
+        // What was placed elsewhere is put where it was, unless parents are always the sponsors.
+        let may_name = placement.strategic || (register.origin == Origin::Import && !placement.trees_coincide());
+        match register.placement {
             PlacementRequest::PlanDefault => Ok(self.find_place(sponsor, self.plan.placement.default_rule)),
             PlacementRequest::Rule(rule) if self.plan.placement.allows(rule) => Ok(self.find_place(sponsor, rule)),
             PlacementRequest::Rule(_) => Err(Rejection::RuleNotAllowed),
-            PlacementRequest::Slot { .. } if !self.plan.placement.strategic => Err(Rejection::StrategicNotAllowed),
+            PlacementRequest::Slot { .. } if !may_name => Err(Rejection::StrategicNotAllowed),
             PlacementRequest::Slot { parent, slot } => {
                 let parent = self.find(&parent).map_err(|_| Rejection::ParentUnknown)?;
                 if self.path_below(sponsor, parent).is_none() {
