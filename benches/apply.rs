@@ -1,0 +1,173 @@
+//! The core by itself: applying signups and triggers, asking, recounting, encoding and restoring a network. One thread, no disk, no HTTP, but for
+//! recounting and digests, which are parallel.
+//!
+//! - `cargo bench --bench apply` measures, on networks of [`MEMBERS`] members, and first prints the digest of each.
+//! - Otherwise (`cargo test`, `cargo bench -- --test`) each workload runs once on a network of [`MEMBERS_IN_TESTS`] and its digest is compared with the one written
+//!   here: what is measured must stay what it was.
+#![forbid(unsafe_code)]
+
+mod common;
+
+use std::{hint::black_box, time::Duration};
+
+use common::{Network, Pick, SHAPES};
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
+use upline::{
+    core::{
+        recomputed_ranks, state_digest,
+        types::{MemberIx, Tree},
+    },
+    shapes::{Shape, member_id},
+};
+
+/// Enough that the networks do not fit the caches near the core, few enough that the whole bench takes some minutes.
+const MEMBERS: u32 = 100_000;
+const MEMBERS_IN_TESTS: u32 = 2_000;
+
+/// The first 64 bits of the state digest after the signups of a shape in tests, and after a referral of each member on top.
+const DIGESTS_IN_TESTS: [(Shape, &str, &str); 4] = [
+    (Shape::Root, "1e897ac990bb13f9", "d3fd9ef56ff94721"),
+    (Shape::Uniform, "bd2ae465d9bce6f7", "7c965e279452f90e"),
+    (Shape::Real, "27afed03378313cf", "097f3b6268d92618"),
+    (Shape::Chain, "43d7998f38ef91f6", "39187fbe0e854fe7"),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--bench") && !has("--test") {
+        let mut criterion = Criterion::default()
+            .sample_size(10)
+            .warm_up_time(Duration::from_secs(1))
+            .measurement_time(Duration::from_secs(3))
+            .configure_from_args();
+        measure(&mut criterion);
+        criterion.final_summary();
+    } else if !has("--list") {
+        check();
+    }
+}
+
+fn measure(criterion: &mut Criterion) {
+    for shape in SHAPES {
+        println!("digest {} {MEMBERS} {}", shape.name(), Network::grown(shape, MEMBERS).digest());
+    }
+    signups(criterion);
+    referrals(criterion);
+    reads(criterion);
+    whole_network(criterion);
+}
+
+fn signups(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("signup");
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
+    for shape in SHAPES {
+        let commands = common::signups(shape, MEMBERS);
+        group.bench_function(shape.name(), |bencher| {
+            let apply = |mut network: Network| {
+                network.apply(&commands);
+                network
+            };
+            bencher.iter_batched(|| Network::empty(MEMBERS), apply, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+fn referrals(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("referral");
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
+    let commands = common::referrals(MEMBERS);
+    for shape in [Shape::Root, Shape::Real] {
+        group.bench_function(shape.name(), |bencher| {
+            let apply = |mut network: Network| {
+                network.apply(&commands);
+                network
+            };
+            bencher.iter_batched(|| Network::grown(shape, MEMBERS), apply, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+fn reads(criterion: &mut Criterion) {
+    let mut network = Network::grown(Shape::Real, MEMBERS);
+    network.apply(&common::referrals(MEMBERS));
+    let Network { state, directory } = &network;
+    let mut group = criterion.benchmark_group("read");
+    let mut pick = Pick::of(MEMBERS);
+    let ids: Vec<_> = (0..1 << 16).map(|_| member_id(1, pick.member().0)).collect();
+    let mut at = 0;
+    group.bench_function("member by id", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % ids.len();
+            state.find(directory, &ids[at]).map(|member| state.member(member))
+        });
+    });
+    group.bench_function("levels", |bencher| bencher.iter(|| state.levels(Tree::Placement, pick.member())));
+    group.bench_function("downline", |bencher| bencher.iter(|| state.downline(Tree::Placement, pick.member())));
+    group.bench_function("rank", |bencher| bencher.iter(|| state.rank(pick.member())));
+    group.bench_function("code", |bencher| bencher.iter(|| state.code(pick.member())));
+    group.bench_function("upline, 100", |bencher| {
+        bencher.iter(|| state.upline(Tree::Placement, pick.member()).take(100).map(|above| state.member(above).level).sum::<u32>());
+    });
+    group.bench_function("is ancestor", |bencher| {
+        bencher.iter(|| state.distance(Tree::Placement, pick.member(), pick.member()));
+    });
+    group.bench_function("bonuses, 20", |bencher| {
+        bencher.iter(|| {
+            let newest = state.newest_entry_of(pick.member());
+            std::iter::successors(newest, |entry| state.older_entry(*entry)).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
+        });
+    });
+    group.finish();
+}
+
+fn whole_network(criterion: &mut Criterion) {
+    let mut network = Network::grown(Shape::Real, MEMBERS);
+    network.apply(&common::referrals(MEMBERS));
+    let mut group = criterion.benchmark_group("network");
+    group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
+    group.bench_function("recount ranks", |bencher| bencher.iter(|| recomputed_ranks(&network.state)));
+    group.bench_function("digest", |bencher| bencher.iter(|| state_digest(&network.state)));
+    group.bench_function("encode snapshot", |bencher| {
+        bencher.iter_batched_ref(common::creation, |creation| common::snapshot_bytes(creation, &network), BatchSize::PerIteration);
+    });
+    group.bench_function("restore", |bencher| {
+        bencher.iter_batched(|| common::image(&network), common::restored, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+/// Every workload once, small, with its results compared.
+fn check() {
+    let mut others = Vec::new();
+    for (shape, signed_up, paid) in DIGESTS_IN_TESTS {
+        let mut network = Network::grown(shape, MEMBERS_IN_TESTS);
+        let after_signups = network.digest().to_string();
+        network.apply(&common::referrals(MEMBERS_IN_TESTS));
+        let after_referrals = network.digest().to_string();
+        println!("digest {} {MEMBERS_IN_TESTS} {after_signups}, with referrals {after_referrals}", shape.name());
+        if (&after_signups[..16], &after_referrals[..16]) != (signed_up, paid) {
+            others.push(shape.name());
+        }
+
+        let ranks: Vec<u16> = (0..MEMBERS_IN_TESTS).map(|member| network.state.rank(MemberIx(member)).paid_as).collect();
+        assert_eq!(recomputed_ranks(&network.state), ranks, "{}", shape.name());
+        let creation = common::creation();
+        assert!(u64::from(MEMBERS_IN_TESTS) < common::snapshot_bytes(&creation, &network), "{}", shape.name());
+        assert_eq!(common::restored(common::image(&network)).digest(), network.digest(), "{}", shape.name());
+    }
+    assert!(others.is_empty(), "the network is another one than it was, see above: {others:?}");
+    // The reads have nothing to compare with here (the model tests do that); they must run.
+    let network = Network::grown(Shape::Real, MEMBERS_IN_TESTS);
+    let mut pick = Pick::of(MEMBERS_IN_TESTS);
+    for _ in 0..100 {
+        let member = pick.member();
+        let id = member_id(1, member.0);
+        assert_eq!(network.state.find(&network.directory, &id), Some(member));
+        let below: u32 = black_box(network.state.levels(Tree::Placement, member)).expect("the placement tree is counted").iter().sum();
+        assert!(below <= network.state.downline(Tree::Placement, member).expect("the placement tree is counted"));
+    }
+    println!("apply: all workloads did what they always do");
+}
