@@ -265,17 +265,7 @@ pub(super) fn watches(plan: &Plan) -> [Arc<Watch>; 2] {
 
 /// Folds one outcome into the rolling hash that the log carries.
 fn roll(hash: u64, applied: &Applied) -> u64 {
-    let (kind, first, second): (u64, u64, u64) = match applied.outcome {
-        Outcome::Rejected(rejection) => (0, rejection as u64, 0),
-        Outcome::Registered { member } => (1, u64::from(member.0), 0),
-        Outcome::BonusPaid { first_entry, entries, withheld } => (2, first_entry, u64::from(entries) << 32 | u64::from(withheld)),
-        Outcome::EntryPaid { entry, changed } => (3, entry, u64::from(changed)),
-        Outcome::AllPaid { entries } => (4, entries, 0),
-        Outcome::StatusSet { member, changed } => (5, u64::from(member.0), u64::from(changed)),
-        Outcome::RoleSet { member, changed } => (6, u64::from(member.0), u64::from(changed)),
-        Outcome::PlanActivated { version } => (7, u64::from(version), 0),
-        Outcome::EntryImported { entry } => (9, entry, 0),
-    };
+    let [kind, first, second] = applied.outcome.words();
     let mut bytes = [0; 32];
     for (place, word) in bytes.chunks_exact_mut(8).zip([kind, first, second, applied.lsn]) {
         place.copy_from_slice(&word.to_le_bytes());
