@@ -28,7 +28,7 @@ pub enum Exit {
     PlanDiffers = 8,
     /// `verify` found something that does not hold.
     VerifyFailed = 9,
-    /// `import --strict` refused rows, so nothing was imported.
+    /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
     /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
     Interrupted = 130,
@@ -47,7 +47,7 @@ Exit codes:
   7    not a data directory, or not empty where a new one is to be made
   8    the data directory has another plan than the one asked for
   9    verify found something that does not hold
-  10   import --strict refused rows; nothing was imported
+  10   import --strict refused rows, or import refused all; nothing was imported
   130  interrupted; serve ends with 0 when it is told to stop";
 
 /// Why a command did not succeed: what to say, and how to end.

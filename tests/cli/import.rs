@@ -8,6 +8,14 @@ use crate::support::{Place, command, run, signal, verified, wait};
 const SMALL: &str = "member,sponsor,joined_at\nroot,,2025-01-01\nanna,root,2025-01-02T10:00:00Z\nbert,anna,\n";
 
 #[test]
+fn a_file_of_which_nothing_can_be_taken_makes_no_network() {
+    let place = Place::new();
+    let file = place.file("circle.csv", "member,sponsor,joined_at\na,b,\nb,a,\n");
+    run(["import", &file, "--data-dir", &place.text("data")]).ends_with(10).says("not one row can be taken");
+    assert!(!place.path("data").exists(), "no directory is left behind");
+}
+
+#[test]
 fn a_small_file_becomes_a_network() {
     let place = Place::new();
     let data = place.text("data");

@@ -111,7 +111,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report_refused(&args.file, &members.refused);
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
-    let spoilt = args.strict && refused != 0;
+    let taken = members.members + members.already_there + bonuses.entries + bonuses.already_there;
+    // A file of which nothing can be taken is the wrong file: no network is made of it.
+    let spoilt = refused != 0 && (args.strict || taken == 0);
     let writes = !args.dry_run && !spoilt;
     let mut object = summary(args, &members, &bonuses, &target.network);
     object.insert("source_blake3".into(), hash.into());
@@ -122,7 +124,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
     screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
     if spoilt {
-        return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported (--strict)")));
+        let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
+        return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported{why}")));
     }
     Ok(())
 }
