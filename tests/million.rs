@@ -92,6 +92,10 @@ impl Latencies {
         Duration::from_nanos(u64::from(self.0[place]))
     }
 
+    fn in_words(&self) -> String {
+        format!("{} of them, p50 {:?} p99.9 {:?} longest {:?}", self.0.len(), self.at(0.5), self.at(0.999), self.at(1.0))
+    }
+
     fn measure(calls: u32, mut call: impl FnMut()) -> Self {
         let mut nanos: Vec<u32> = (0..calls)
             .map(|_| {
@@ -182,35 +186,39 @@ fn ask(engine: &Engine) {
 }
 
 fn sign_up_during_a_snapshot(engine: &Engine) {
-    let before = Latencies::measure(20_000, sign_up(engine, 1));
-    println!("signup without a snapshot: p50 {:?} p99.9 {:?} longest {:?}", before.at(0.5), before.at(0.999), before.at(1.0));
+    let alone = Latencies::measure(20_000, sign_up(engine, 1));
+    println!("signup alone: {}", alone.in_words());
+    // What the machine's scheduler does to a signup when any other thread is busy, whatever that does: the measure for the next figure.
+    let (beside_work, ()) = sign_up_while(engine, 2, || {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(4) {
+            black_box((0..100_000_u64).fold(0, |sum, number| sum ^ black_box(number)));
+        }
+    });
+    println!("signup beside a thread that only computes: {}", beside_work.in_words());
+    let started = Instant::now();
+    let (during, info) = sign_up_while(engine, 3, || engine.snapshot_now_blocking().expect("a snapshot in memory"));
+    println!("signup during a snapshot of {} members, {:?}: {}", info.members, started.elapsed(), during.in_words());
+    assert!(during.at(HOLD_UP_SHARE) <= HOLD_UP, "signups were held up {:?}", during.at(HOLD_UP_SHARE));
+}
+
+/// Signs members up for as long as `work` takes on another thread.
+fn sign_up_while<R: Send>(engine: &Engine, series: u64, work: impl FnOnce() -> R + Send) -> (Latencies, R) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let snapshot = scope.spawn(|| {
-            let started = Instant::now();
-            let info = engine.snapshot_now_blocking();
+        let worker = scope.spawn(|| {
+            let result = work();
             done.store(true, Ordering::Release);
-            (info.expect("a snapshot in memory"), started.elapsed())
+            result
         });
         let mut nanos = Vec::new();
-        let mut one = sign_up(engine, 2);
-        let began = Instant::now();
-        let mut worst: Vec<(Duration, Duration)> = Vec::new();
+        let mut one = sign_up(engine, series);
         while !done.load(Ordering::Acquire) {
-            let at = began.elapsed();
-            let batch = Latencies::measure(100, &mut one);
-            worst.push((batch.at(1.0), at));
-            nanos.extend(batch.0);
+            nanos.append(&mut Latencies::measure(100, &mut one).0);
         }
-        worst.sort_unstable_by(|one, other| other.cmp(one));
-        println!("longest hold-ups, and when: {:?}", &worst[..worst.len().min(12)]);
         nanos.sort_unstable();
-        let during = Latencies(nanos);
-        let (info, took) = snapshot.join().expect("no panic");
-        println!("a snapshot of {} members took {took:?} under {} signups", info.members, during.0.len());
-        println!("signup during it: p50 {:?} p99.9 {:?} longest {:?}", during.at(0.5), during.at(0.999), during.at(1.0));
-        assert!(during.at(HOLD_UP_SHARE) <= HOLD_UP, "signups were held up {:?}", during.at(HOLD_UP_SHARE));
-    });
+        (Latencies(nanos), worker.join().expect("no panic"))
+    })
 }
 
 /// Signs new members up one after the other, under members all over the network.
