@@ -18,6 +18,7 @@
 //! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
 //! - All answers carry `server: uvicorn` as the original's do.
 
+pub mod auth;
 mod connection;
 mod content;
 mod dropin;
