@@ -23,7 +23,7 @@ use super::{
     auth::Principal,
     connection::Answering,
     content::{self, Content},
-    dropin,
+    docs, dropin,
     edge::Edge,
     limits::RETRY_SOON_SECONDS,
     ops,
@@ -80,7 +80,12 @@ pub struct Service {
 
 impl Service {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let router = ops::router().merge(v1::router()).fallback(dropin::answer).with_state(Arc::clone(&shared));
+        let router = ops::router()
+            .merge(docs::router())
+            .method_not_allowed_fallback(ops::method_not_allowed)
+            .merge(v1::router())
+            .fallback(dropin::answer)
+            .with_state(Arc::clone(&shared));
         Self { shared, router }
     }
 

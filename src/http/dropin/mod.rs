@@ -5,6 +5,7 @@
 //! goes wrong becomes an answer in `errors` alone.
 
 mod body;
+pub(super) mod describe;
 mod errors;
 mod lists;
 mod python_json;
