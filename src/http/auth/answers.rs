@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 
 use super::policy::Denied;
 use crate::http::{
+    edge::Edge,
     limits::RETRY_SOON_SECONDS,
     reply::{self, Reply},
+    v1::problem::{Code, Problem},
 };
 
 /// Why a request goes no further.
@@ -26,46 +28,44 @@ pub enum TurnedAway {
     Denied(Denied),
 }
 
-/// Whether a path belongs to our own API.
-pub fn is_v1(path: &str) -> bool {
-    path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// The answer.
 pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
-    let (status, code, text) = match reason {
-        TurnedAway::Missing => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
-        TurnedAway::Invalid { .. } => (StatusCode::UNAUTHORIZED, "unauthenticated", "Invalid credentials"),
-        TurnedAway::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
-        TurnedAway::KeysMissing => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The keys of the token issuer are not there yet"),
-        TurnedAway::Denied(Denied::Unseen) => (StatusCode::NOT_FOUND, "not_found", "Not Found"),
-        TurnedAway::Denied(Denied::Forbidden) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
+    let (code, text) = match reason {
+        TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
+        TurnedAway::Invalid { .. } => (Code::Unauthenticated, "Invalid credentials"),
+        TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
+        TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
+        TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
+        TurnedAway::Denied(Denied::Forbidden) => (Code::Forbidden, "Forbidden"),
     };
-    let answer = if is_v1(path) { problem(status, code, text) } else { reply::detail(status, text) };
+    let mut answer = match Edge::of(path) {
+        Edge::Dropin => reply::detail(code.status(), text),
+        Edge::V1 => Problem::new(code).detail(text).into(),
+    };
+    let headers = answer.headers_mut();
     match reason {
         // RFC 6750: the error is named only to those who sent a token.
         TurnedAway::Invalid { was_token: true } => {
             let challenge = HeaderValue::from_static("Bearer realm=\"upline\", error=\"invalid_token\"");
-            reply::with_header(answer, header::WWW_AUTHENTICATE, challenge)
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         TurnedAway::Missing | TurnedAway::Invalid { was_token: false } => {
-            reply::with_header(answer, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"upline\""))
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"upline\""));
         }
-        TurnedAway::TooOften(wait) => reply::with_header(answer, header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait))),
-        TurnedAway::KeysMissing => reply::with_header(answer, header::RETRY_AFTER, HeaderValue::from(RETRY_SOON_SECONDS)),
-        TurnedAway::Denied(_) => answer,
+        TurnedAway::TooOften(wait) => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        TurnedAway::KeysMissing => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SOON_SECONDS));
+        }
+        TurnedAway::Denied(_) => {}
     }
+    answer
 }
 
 /// Rounded up, so that who waits so long is not too early.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
-}
-
-/// RFC 9457.
-fn problem(status: StatusCode, code: &str, title: &str) -> Reply {
-    let body = serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "code": code });
-    reply::with_type(status, "application/problem+json", body.to_string())
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ mod policy;
 mod rates;
 mod tokens;
 
-pub(super) use self::answers::{TurnedAway, is_v1, turned_away};
+pub(super) use self::{
+    answers::{TurnedAway, turned_away},
+    policy::Verdict,
+};
 pub use self::{
     gate::{Gate, GateError},
     policy::{Action, Denied, Principal, Rule, Sight, Target, authorize, permit},
