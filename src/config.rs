@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -66,8 +66,8 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 15] = [
-    Setting { key: "addr", default: "127.0.0.1:8000", help: "address to listen on" },
+pub const SETTINGS: [Setting; 16] = [
+    Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
     Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authentication" },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
@@ -80,12 +80,20 @@ pub const SETTINGS: [Setting; 15] = [
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
     Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
     Setting { key: "test_data", default: "false", help: "switch GET /user/add_test_data on; it only ever fills an empty network" },
+    Setting {
+        key: "none_parent_is_null",
+        default: "true",
+        help: "the text \"None\" as parent_id is null, as the original's gateway means it",
+    },
     Setting { key: "log_format", default: "auto", help: "`text`, `json`, or `auto`: text on a terminal" },
     Setting { key: "log", default: "info", help: "what is logged, e.g. `warn` or `info,upline::http=debug`" },
 ];
 
 /// Variables of the original service that mean nothing here; they are named once in a warning.
 const ORIGINAL_VARIABLES: [&str; 8] = ["DB_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_ENABLED", "REDIS_URL"];
+
+/// Variables that are ours and no settings: where the file is, and what commands show to a running server.
+const OTHER_VARIABLES: [&str; 3] = ["UPLINE_CONFIG", "UPLINE_API_KEY", "UPLINE_API_SECRET"];
 
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,6 +173,8 @@ pub struct HttpConfig {
     pub drain: Duration,
     /// `GET /user/add_test_data` works (on an empty network only).
     pub test_data: bool,
+    /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
+    pub none_parent_is_null: bool,
 }
 
 impl Default for HttpConfig {
@@ -176,6 +186,7 @@ impl Default for HttpConfig {
             body_bytes_max: BODY_BYTES_MAX,
             drain: Duration::from_secs(DRAIN_SECONDS_DEFAULT),
             test_data: false,
+            none_parent_is_null: true,
         }
     }
 }
@@ -255,7 +266,7 @@ fn use_original_environment(sources: &Sources, given: &mut [Given], warnings: &m
     if !original.is_empty() {
         warnings.push(format!("ignored, since there is no database and no cache: {}", original.join(", ")));
     }
-    let is_known = |name: &str| name == "UPLINE_CONFIG" || SETTINGS.iter().any(|setting| variable(setting.key) == name);
+    let is_known = |name: &str| OTHER_VARIABLES.contains(&name) || SETTINGS.iter().any(|setting| variable(setting.key) == name);
     let unknown = |name: &&String| name.starts_with("UPLINE_") && !is_known(name);
     let unknown: Vec<&str> = sources.environment.keys().filter(unknown).map(String::as_str).collect();
     if !unknown.is_empty() {
@@ -320,8 +331,8 @@ pub fn read_text(path: &Path) -> Result<String, String> {
 fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String>) -> Config {
     let mut values = Values { given: &given, errors };
     let insecure = values.flag("insecure");
-    let addr = values.read::<SocketAddr>("addr", "an address such as 127.0.0.1:8000").unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
-    if !addr.ip().is_loopback() && !insecure {
+    let (addr, is_loopback) = values.address();
+    if !is_loopback && !insecure {
         values.wrong("addr", "is reachable from other machines and there is no authentication; `--insecure` allows it");
     }
     let data_dir = PathBuf::from(values.text("data_dir"));
@@ -342,6 +353,7 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
             drain: Duration::from_secs(values.number("drain_seconds", 0, DRAIN_SECONDS_MAX)),
             test_data: values.flag("test_data"),
+            none_parent_is_null: values.flag("none_parent_is_null"),
             ..HttpConfig::default()
         },
         log_format: values.log_format(),
@@ -378,6 +390,35 @@ impl Values<'_> {
             self.wrong(key, &format!("is not {what}"));
         }
         value
+    }
+
+    /// The address to listen on, and whether only this machine can reach it.
+    ///
+    /// A host name is looked up. Where it has several addresses the first IPv4 one is listened on, since that is what clients of
+    /// `localhost` that know one family know. It counts as this machine's only if all of its addresses do: what it will mean to others
+    /// is more than the one that was picked.
+    fn address(&mut self) -> (SocketAddr, bool) {
+        let nothing = (([127, 0, 0, 1], 0).into(), true);
+        let text = self.text("addr");
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return (address, address.ip().is_loopback());
+        }
+        if !text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            self.wrong("addr", "is not an address such as 127.0.0.1:8000 or localhost:8000");
+            return nothing;
+        }
+        let found: Vec<SocketAddr> = match text.to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(fault) => {
+                self.wrong("addr", &format!("cannot be looked up: {fault}"));
+                return nothing;
+            }
+        };
+        let Some(address) = found.iter().find(|address| address.is_ipv4()).or(found.first()) else {
+            self.wrong("addr", "is a name without an address");
+            return nothing;
+        };
+        (*address, found.iter().all(|address| address.ip().is_loopback()))
     }
 
     fn flag(&mut self, key: &str) -> bool {

@@ -15,6 +15,7 @@ use super::{
     routes::{DROPIN, OPS, Operation},
     service::Shared,
 };
+use crate::version;
 
 /// The routes that axum's router matches.
 pub fn router() -> Router<Arc<Shared>> {
@@ -53,7 +54,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
 }
 
 async fn version() -> Reply {
-    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
+    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": version::VERSION, "commit": version::commit() });
     reply::json(StatusCode::OK, body.to_string())
 }
 
@@ -136,7 +137,7 @@ fn ops_summary(path: &str) -> &'static str {
     match path {
         "/livez" => "Whether the process answers",
         "/readyz" => "Whether writes are accepted",
-        "/version" => "Name and version",
+        "/version" => "Name, version and commit",
         "/metrics" => "Metrics in the Prometheus text format",
         "/openapi.json" => "This API as OpenAPI 3.1",
         "/docs" => "This page",
