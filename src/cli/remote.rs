@@ -37,6 +37,7 @@ const BUNDLES: [&str; 4] =
 
 /// Which server, and as whom.
 #[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "remote")]
 pub(super) struct Args {
     /// Ask this running server, e.g. http://127.0.0.1:8000, instead of a data directory
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]

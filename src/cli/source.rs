@@ -12,6 +12,7 @@ use crate::{
 };
 
 #[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "source")]
 pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDirArgs,
