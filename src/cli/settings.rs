@@ -8,7 +8,7 @@ use super::{
     exit::{Exit, Failure},
     plan_choice, screen, serve,
 };
-use crate::config::{Config, Given, Sources};
+use crate::config::{self, Config, Given, Sources};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -20,6 +20,9 @@ pub(super) struct Args {
 enum ConfigCommand {
     /// Print every setting as `serve` with these flags would take it, in the form of a configuration file
     Show {
+        /// Only these settings
+        #[arg(value_name = "KEY", value_parser = clap::builder::PossibleValuesParser::new(config::SETTINGS.iter().map(|setting| setting.key)))]
+        keys: Vec<String>,
         #[command(flatten)]
         serve: Box<serve::Args>,
         /// Say where each value comes from: flag, variable, file and line, or default
@@ -40,21 +43,22 @@ enum ConfigCommand {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        ConfigCommand::Show { serve, origin, json } => show(&serve.config()?, *origin, *json),
+        ConfigCommand::Show { keys, serve, origin, json } => show(&serve.config()?, keys, *origin, *json),
         ConfigCommand::Check { file, json } => check(file, *json),
     }
 }
 
-fn show(config: &Config, origin: bool, json: bool) -> Result<(), Failure> {
-    let settings: serde_json::Map<String, Value> = config
-        .given
+fn show(config: &Config, keys: &[String], origin: bool, json: bool) -> Result<(), Failure> {
+    let wanted = |given: &&Given| keys.is_empty() || keys.iter().any(|key| key == given.key);
+    let given: Vec<&Given> = config.given.iter().filter(wanted).collect();
+    let settings: serde_json::Map<String, Value> = given
         .iter()
         .map(|given| (given.key.to_owned(), json!({"value": typed(&given.text), "origin": given.origin.to_string()})))
         .collect();
     let object = json!({"command": "config show", "settings": settings, "warnings": config.warnings});
     screen::say_result(json, &object, || {
-        let width = config.given.iter().map(|given| line(given).chars().count()).max().unwrap_or_default();
-        let lines = config.given.iter().map(|given| match origin {
+        let width = given.iter().map(|given| line(given).chars().count()).max().unwrap_or_default();
+        let lines = given.iter().map(|given| match origin {
             true => format!("{:<width$}  # {}", line(given), given.origin),
             false => line(given),
         });

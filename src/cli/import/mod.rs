@@ -273,8 +273,8 @@ fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, 
     }
     text += &format!(", {} refused", screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row"));
     let notes = [
-        (members.already_there + bonuses.already_there, "were there already"),
-        (members.differing.len() as u64, "of them with another time or code, which stay as they are"),
+        (members.already_there + bonuses.already_there, "already there"),
+        (members.differing.len() as u64, "of those with another time or code, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
     ];
