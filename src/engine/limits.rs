@@ -57,6 +57,9 @@ pub const SNAPSHOT_EVERY: Duration = Duration::from_mins(15);
 /// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(1);
 
+/// How long a thread that was told to give up may take to notice when stopping has run out of time: a few chunks of a snapshot.
+pub const GIVE_UP_AFTER: Duration = Duration::from_millis(200);
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

@@ -44,7 +44,10 @@
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
 //! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -329,7 +332,14 @@ impl Engine {
     /// and the directory is free. Reads go on. Blocks: call it from a thread that may. A second call waits for the first and gives the
     /// same report.
     pub fn shutdown(&self) -> ShutdownReport {
-        self.inner.shutdown()
+        self.inner.shutdown(None)
+    }
+
+    /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest. A snapshot that is not ready
+    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk hangs
+    /// or a large view is being copied, are left to themselves; the directory is free when they have ended or the process has.
+    pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
+        self.inner.shutdown(Some(within))
     }
 }
 
