@@ -71,7 +71,7 @@ pub use self::{
     open::{Loaded, create, load},
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
-    search::Prefix,
+    search::{Prefix, SearchBusy},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
 };
 use self::{
@@ -316,7 +316,9 @@ impl Engine {
     /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a
     /// second for a million members, 8 bytes each from then on), later ones bring it up to date. O(log n + most) after that. What it finds does not
     /// change, but members that join while it looks may be missing.
-    pub fn search(&self, prefix: &Prefix, most: usize) -> Vec<MemberIx> {
+    /// # Errors
+    /// While another search makes the index and that takes longer than a second.
+    pub fn search(&self, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
         self.inner.search.find(&self.inner.shared, prefix, most)
     }
 

@@ -5,7 +5,7 @@
 //! state. The index is made when it is first asked for (about a second for a million members) and brought up to date by each search; until
 //! then it costs nothing, and signups never know of it. The state's lock is held for [`SLICE`] texts at a time.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
@@ -20,6 +20,14 @@ const TAIL_MAX: u32 = 8_192;
 
 /// Texts looked up under one hold of the read lock: some 100 us where each is a cache miss.
 const SLICE: usize = 512;
+
+/// How long a search waits for another that makes the index. Longer waits would only pile up threads.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Another search is making the index: try again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the index of the search is being made")]
+pub struct SearchBusy;
 
 /// What a search looks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -146,13 +154,13 @@ impl SearchIndex {
     }
 
     /// See `Engine::search`.
-    pub fn find(&self, shared: &Shared, prefix: &Prefix, most: usize) -> Vec<MemberIx> {
+    pub fn find(&self, shared: &Shared, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
         let index = match prefix.kind() {
             Kind::Id => &self.ids,
             Kind::Code => &self.codes,
         };
         let (runs, covered) = {
-            let mut index = index.lock();
+            let mut index = index.try_lock_for(WAIT).ok_or(SearchBusy)?;
             index.advance(shared);
             (index.runs.clone(), index.covered)
         };
@@ -163,12 +171,13 @@ impl SearchIndex {
         find_in_tail(shared, covered, prefix, &mut found);
         found.sort_unstable();
         found.truncate(most);
-        found.into_iter().map(|(_, member)| MemberIx(member)).collect()
+        Ok(found.into_iter().map(|(_, member)| MemberIx(member)).collect())
     }
 
-    /// Bytes held.
+    /// Bytes held, but for an index that is being made just now.
     pub fn bytes(&self) -> usize {
-        [&self.ids, &self.codes].into_iter().map(|index| index.lock().covered as usize * size_of::<u32>()).sum()
+        let covered = |index: &Mutex<Runs>| index.try_lock().map_or(0, |index| index.covered as usize);
+        (covered(&self.ids) + covered(&self.codes)) * size_of::<u32>()
     }
 }
 

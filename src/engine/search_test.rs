@@ -88,7 +88,12 @@ fn some_prefix(shared: &Shared, random: &mut Pcg64Mcg) -> (Prefix, String) {
         text.push('f');
     }
     let folded = text.to_ascii_lowercase();
-    if of_code { (Prefix::of_code(&text).unwrap(), folded) } else { (Prefix::of_id(&text).unwrap(), folded.replace('-', "")) }
+    if of_code {
+        return (Prefix::of_code(&text).unwrap(), folded);
+    }
+    // The letter may have come in place of a hyphen.
+    let digits = folded.replace('-', "");
+    (Prefix::of_id(&text).or_else(|| Prefix::of_id(&digits)).unwrap(), digits)
 }
 
 #[test]
@@ -101,13 +106,13 @@ fn a_search_finds_what_a_scan_finds() {
         for step in [0, 1, 300, TAIL_MAX, 3 * TAIL_MAX + 17, 100, 2 * TAIL_MAX] {
             grow(&shared, &mut random, step);
             if step == 0 {
-                assert_eq!(index.find(&shared, &Prefix::of_id("").unwrap(), 10), []);
+                assert_eq!(index.find(&shared, &Prefix::of_id("").unwrap(), 10), Ok(vec![]));
                 continue;
             }
             for _ in 0..60 {
                 let (prefix, folded) = some_prefix(&shared, &mut random);
                 let most = 1 + random.next_u32() as usize % 2_000;
-                let found = index.find(&shared, &prefix, most);
+                let found = index.find(&shared, &prefix, most).unwrap();
                 let state = shared.state.read();
                 let texts = (0..state.len()).map(|member| (text_of(&state, &prefix, member), member));
                 let mut expected: Vec<(String, u32)> = texts.filter(|(text, _)| text.starts_with(&folded)).collect();
@@ -168,10 +173,10 @@ fn a_million_members_are_indexed_in_seconds_and_found_at_once() {
     for kind in ["abcdef0123", "Campaign-Of-Last-Winter-7"] {
         let prefix = Prefix::of_id(kind).or_else(|| Prefix::of_code(kind)).unwrap();
         let begin = Instant::now();
-        let first = index.find(&shared, &prefix, 50);
+        let first = index.find(&shared, &prefix, 50).unwrap();
         let made = begin.elapsed();
         let begin = Instant::now();
-        let again = index.find(&shared, &prefix, 50);
+        let again = index.find(&shared, &prefix, 50).unwrap();
         println!("{kind}: index made in {made:?}, searched in {:?}", begin.elapsed());
         assert_eq!((first.len(), first == again), (50, true));
     }
