@@ -162,3 +162,7 @@ pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
     reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
     reply
 }
+
+#[cfg(test)]
+#[path = "tests/reads/mod.rs"]
+mod reads_tests;
