@@ -26,7 +26,11 @@ use crate::{
         PlacementRequest, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register, Role, SnapshotPolicy, SponsorRef, Timestamp, Tree,
         TriggerBonus,
     },
-    http::{Options, auth::Principal, service::Shared},
+    http::{
+        Options,
+        auth::{Gate, Principal},
+        service::Shared,
+    },
     metrics::Metrics,
 };
 
@@ -87,7 +91,9 @@ impl Network {
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.log.segment_bytes = 1 << 20;
         let (engine, _) = Engine::open(options).unwrap();
-        let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), Metrics::new(&[]));
+        let metrics = Metrics::new(&[]);
+        let gate = Gate::off(&metrics);
+        let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
         let random = Pcg64Mcg::seed_from_u64(seed);
         let mut network = Self { engine, random, router: router().with_state(shared), _dir: dir };
