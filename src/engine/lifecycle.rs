@@ -4,7 +4,7 @@ use std::{
     any::Any,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::AtomicBool,
     },
     thread::JoinHandle,
 };
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo, limits,
+    history::History,
     shared::{Marks, Shared},
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
     ticker::{self, TickerStop},
@@ -49,6 +50,7 @@ struct Threads {
 
 /// What opening hands to the threads.
 pub(super) struct Parts {
+    pub history: History,
     pub state: State,
     pub directory: MemberDirectory,
     pub journal: Box<dyn Journal>,
@@ -92,6 +94,7 @@ impl Inner {
             network_id: parts.network_id,
             log: Mutex::default(),
             view: Mutex::default(),
+            history: parts.history,
         });
         let (sender, receiver) = mpsc::channel(queue_max);
         let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
@@ -135,7 +138,7 @@ impl Inner {
         if let Some(report) = &threads.report {
             return report.clone();
         }
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         let sender = self.queue.read().clone();
         if let Some(queue) = &sender {
             drain(queue);
@@ -162,7 +165,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         self.desk.stop();
         self.ticker.stop();
         self.queue.get_mut().take();
