@@ -1,6 +1,7 @@
 //! `upline`: a network engine for multi-level marketing.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod amount;
 pub mod cli;
 pub mod config;

@@ -28,6 +28,7 @@ const LAYERS: [Layer; 4] = [
     Layer {
         folder: "core",
         paths: &[
+            "crate::access",
             "crate::amount",
             "crate::cli",
             "crate::config",
@@ -79,6 +80,7 @@ const LAYERS: [Layer; 4] = [
     Layer {
         folder: "durability",
         paths: &[
+            "crate::access",
             "crate::amount",
             "crate::cli",
             "crate::config",
@@ -111,7 +113,16 @@ const LAYERS: [Layer; 4] = [
     },
     Layer {
         folder: "engine",
-        paths: &["crate::amount", "crate::cli", "crate::config", "crate::http", "crate::plan_file", "crate::shapes", "crate::toml_reader"],
+        paths: &[
+            "crate::access",
+            "crate::amount",
+            "crate::cli",
+            "crate::config",
+            "crate::http",
+            "crate::plan_file",
+            "crate::shapes",
+            "crate::toml_reader",
+        ],
         words: &["axum", "clap", "hyper", "jiff", "rkyv", "serde", "serde_json", "toml"],
         homes: &[("dashmap", &["directory.rs"])],
     },

@@ -105,7 +105,7 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
 }
 
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
-    let metrics = Metrics::new(&http::ROUTES);
+    let metrics = Metrics::new(http::routes());
     let options = engine_options(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
     let server = Server::bind(http::Options::new(config.addr, &config.http), metrics).map_err(|error| Failure::new(Exit::Failed, error))?;

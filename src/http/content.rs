@@ -1,40 +1,32 @@
 //! Reading request bodies within their limits.
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    http::{HeaderValue, StatusCode, header},
-};
+use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
-use super::{
-    limits::Limits,
-    reply::{self, Refused},
-};
+use super::limits::Limits;
 
 /// The body of a request, read. An extension of the request, which every route gets with an empty body in its place.
 #[derive(Clone, Default)]
 pub struct Content(pub Bytes);
 
-/// Reads a body. Too large or too slow ones end the connection after the answer.
+/// Why a body was not read to its end. The connection ends after the answer that says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadError {
+    TooLarge,
+    /// It broke off or was not framed properly.
+    Broken,
+    TooSlow,
+}
+
+/// Reads a body.
 ///
 /// # Errors
-/// The answer to give instead: 413, 408, or 400 when the body broke off or was not framed properly.
-pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refused> {
+/// See [`ReadError`].
+pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let (status, detail) = match tokio::time::timeout(limits.body_timeout, read_bounded(body, limits)).await {
-        Ok(Ok(bytes)) => return Ok(bytes),
-        Ok(Err(ReadError::TooLarge)) => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large"),
-        Ok(Err(ReadError::Broken)) => (StatusCode::BAD_REQUEST, "There was an error parsing the body"),
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, "Request body took too long"),
-    };
-    Err(reply::with_header(reply::detail(status, detail), header::CONNECTION, HeaderValue::from_static("close")).into())
-}
-
-enum ReadError {
-    TooLarge,
-    Broken,
+    tokio::time::timeout(limits.body_timeout, read_bounded(body, limits)).await.unwrap_or(Err(ReadError::TooSlow))
 }
 
 async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
@@ -105,10 +97,10 @@ mod tests {
         }
     }
 
-    async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, u16> {
+    async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, ReadError> {
         let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
-        read(body, &limits).await.map_err(|refused| crate::http::reply::Reply::from(refused).status().as_u16())
+        read(body, &limits).await
     }
 
     #[tokio::test]
@@ -116,12 +108,12 @@ mod tests {
         assert_eq!(read_pieces(&[], false).await, Ok(Bytes::new()));
         assert_eq!(read_pieces(&[b"abc"], false).await, Ok(Bytes::from_static(b"abc")));
         assert_eq!(read_pieces(&[b"abc", b"", b"de", b"fgh"], false).await, Ok(Bytes::from_static(b"abcdefgh")));
-        assert_eq!(read_pieces(&[b"abcde", b"fghi"], false).await, Err(413));
+        assert_eq!(read_pieces(&[b"abcde", b"fghi"], false).await, Err(ReadError::TooLarge));
         assert_eq!(
             read_pieces(&[b"0123456789", b"0123456789", b"0"], true).await,
-            Err(413),
+            Err(ReadError::TooLarge),
             "what is far too large is not read to its end"
         );
-        assert_eq!(read_pieces(&[b"abc"], true).await, Err(408));
+        assert_eq!(read_pieces(&[b"abc"], true).await, Err(ReadError::TooSlow));
     }
 }

@@ -5,6 +5,7 @@
 //! - [`Server`]: an accept loop of its own over hyper's HTTP/1.1, with a limit on everything ([`Limits`]), a graceful stop, and answers from
 //!   the first moment on: while the engine is opening it is live but not ready.
 //! - `dropin`: the API of the service that this one replaces, to the byte.
+//! - `v1`: our own API.
 //! - `ops`: life, readiness, version, metrics, the description of the API.
 //!
 //! # What it does not know
@@ -16,11 +17,13 @@
 //!
 //! - `axum::serve` is not used: it has no header timeout and no connection limit.
 //! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
-//! - All answers carry `server: uvicorn` as the original's do.
+//! - Answers outside of `/v1` carry `server: uvicorn` as the original's do.
 
+pub mod auth;
 mod connection;
 mod content;
 mod dropin;
+mod edge;
 pub mod limits;
 mod ops;
 mod reply;
@@ -28,12 +31,13 @@ mod routes;
 mod server;
 mod service;
 mod stream;
+mod v1;
 
 use std::net::SocketAddr;
 
 pub use self::{
     limits::Limits,
-    routes::ROUTES,
+    routes::routes,
     server::{Drained, EngineSlot, ServeError, Server},
 };
 use crate::config::HttpConfig;

@@ -14,6 +14,7 @@ use super::{
     reply::{self, Reply},
     routes::{DROPIN, OPS, Operation},
     service::Shared,
+    v1,
 };
 
 /// The routes that axum's router matches.
@@ -144,8 +145,26 @@ fn ops_summary(path: &str) -> &'static str {
     }
 }
 
-/// The drop-in's routes as `OpenAPI` 3.1.
+/// All routes as OpenAPI 3.1: ours as their handlers declare them, the drop-in's from its table.
 fn describe() -> Value {
+    let mut whole = serde_json::to_value(v1::description()).expect("descriptions are plain data");
+    let dropin = describe_dropin();
+    for place in [&["paths"][..], &["components", "schemas"]] {
+        let at = |value: &Value| place.iter().fold(value.clone(), |value, name| value[name].clone());
+        let (Value::Object(mut ours), Value::Object(theirs)) = (at(&whole), at(&dropin)) else { continue };
+        for (name, value) in theirs {
+            assert!(ours.insert(name.clone(), value).is_none(), "{name} is described twice");
+        }
+        match place {
+            ["paths"] => whole["paths"] = ours.into(),
+            _ => whole["components"]["schemas"] = ours.into(),
+        }
+    }
+    whole
+}
+
+/// The drop-in's routes.
+fn describe_dropin() -> Value {
     let mut paths = serde_json::Map::new();
     for route in &DROPIN {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));

@@ -4,7 +4,11 @@
 //! before it matches, names only the first matching route's method in `allow`, and redirects to the path with its last slash
 //! toggled, whatever the method.
 
+use std::sync::LazyLock;
+
 use axum::http::Method;
+
+use super::v1;
 
 /// What a route of the drop-in does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,32 +67,35 @@ pub const DROPIN: [Route; 19] = [
 /// Routes of operations, which axum's router matches. All answer GET and HEAD.
 pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/redoc"];
 
-/// Position in [`ROUTES`] of requests that no route answered (404, 405, 307).
+/// Position in [`routes`] of requests that no route answered (404, 405, 307).
 pub const UNMATCHED: usize = 0;
 
 /// Method and path of every series of requests, for `Metrics::new`.
-pub const ROUTES: [(&str, &str); 1 + OPS.len() + DROPIN.len()] = {
-    let mut routes = [("*", "unmatched"); 1 + OPS.len() + DROPIN.len()];
-    let mut at = 0;
-    while at < OPS.len() {
-        routes[1 + at] = ("GET", OPS[at]);
-        at += 1;
-    }
-    at = 0;
-    while at < DROPIN.len() {
-        routes[1 + OPS.len() + at] = (DROPIN[at].method, DROPIN[at].path);
-        at += 1;
-    }
-    routes
-};
+pub fn routes() -> &'static [(&'static str, &'static str)] {
+    static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
+        let ops = OPS.iter().map(|path| ("GET", *path));
+        let dropin = DROPIN.iter().map(|route| (route.method, route.path));
+        let v1 = v1::routes().iter().map(|(method, path)| (*method, path.as_str()));
+        std::iter::once(("*", "unmatched")).chain(ops).chain(dropin).chain(v1).collect()
+    });
+    &ROUTES
+}
 
-/// Position in [`ROUTES`], set on each answer so that it can be counted.
+/// Position in [`routes`], set on each answer so that it can be counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RouteIndex(pub usize);
 
 impl RouteIndex {
     fn of_dropin(position: usize) -> Self {
         Self(1 + OPS.len() + position)
+    }
+
+    /// Of a route of `/v1`, by its template.
+    pub fn of_v1(method: &str, path: &str) -> Option<Self> {
+        // Axum answers HEAD by the route's GET.
+        let method = if method == "HEAD" { "GET" } else { method };
+        let position = v1::routes().iter().position(|route| route.0 == method && route.1 == path);
+        position.map(|position| Self(1 + OPS.len() + DROPIN.len() + position))
     }
 
     /// Of a path that axum's router matches.
@@ -205,10 +212,13 @@ mod tests {
     #[test]
     fn each_route_has_a_series_of_its_own() {
         for (position, route) in DROPIN.iter().enumerate() {
-            assert_eq!(ROUTES[RouteIndex::of_dropin(position).0], (route.method, route.path));
+            assert_eq!(routes()[RouteIndex::of_dropin(position).0], (route.method, route.path));
         }
         for path in OPS {
-            assert_eq!(ROUTES[RouteIndex::of_ops(path).unwrap().0], ("GET", path));
+            assert_eq!(routes()[RouteIndex::of_ops(path).unwrap().0], ("GET", path));
+        }
+        for (method, path) in v1::routes() {
+            assert_eq!(routes()[RouteIndex::of_v1(method, path).unwrap().0], (*method, path.as_str()));
         }
         assert_eq!(RouteIndex::of_ops("/"), None);
     }

@@ -248,7 +248,7 @@ mod tests {
             test_data: false,
             none_parent_is_null: true,
         };
-        refuse(&Shared::new(options, Metrics::new(&super::super::ROUTES)), &stream);
+        refuse(&Shared::new(options, Metrics::new(super::super::routes())), &stream);
         drop(stream);
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

@@ -20,13 +20,19 @@ use tower::ServiceExt;
 
 use super::{
     Options,
+    auth::Principal,
     connection::Answering,
     content::{self, Content},
     dropin,
-    limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
+    edge::Edge,
+    limits::RETRY_SOON_SECONDS,
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
+    v1::{
+        self,
+        problem::{Code, Problem},
+    },
 };
 use crate::{engine::Engine, metrics::Metrics};
 
@@ -55,6 +61,14 @@ impl Shared {
     pub fn engine(&self) -> Result<&Engine, Refused> {
         self.engine.get().ok_or_else(|| reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into())
     }
+
+    /// As [`Shared::engine`], for `/v1`.
+    ///
+    /// # Errors
+    /// `starting` while the engine opens.
+    pub fn v1_engine(&self) -> Result<&Engine, Problem> {
+        self.engine.get().ok_or_else(|| Code::Starting.into())
+    }
 }
 
 /// Answers requests. Cheap to clone.
@@ -66,7 +80,7 @@ pub struct Service {
 
 impl Service {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let router = ops::router().fallback(dropin::answer).with_state(Arc::clone(&shared));
+        let router = ops::router().merge(v1::router()).fallback(dropin::answer).with_state(Arc::clone(&shared));
         Self { shared, router }
     }
 
@@ -78,9 +92,13 @@ impl Service {
     /// client, which was not told so, would lose its next request.
     async fn route(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(Principal::anonymous());
+        if v1::takes_stream(&parts) {
+            return self.router.clone().oneshot(Request::from_parts(parts, Body::new(body))).await;
+        }
         match content::read(Body::new(body), &self.shared.options.limits).await {
             Ok(bytes) => parts.extensions.insert(Content(bytes)),
-            Err(refused) => return Ok(refused.into()),
+            Err(error) => return Ok(Edge::of(parts.uri.path()).unread(error)),
         };
         self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await
     }
@@ -91,6 +109,7 @@ impl Service {
     /// None: everything has an answer.
     pub async fn answer(self, request: Request<Incoming>, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
+        let edge = Edge::of(request.uri().path());
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let limit = self.shared.options.limits.request_timeout;
@@ -98,12 +117,12 @@ impl Service {
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,
             Ok(Some(Err(never))) => match never {},
-            Ok(None) => reply::internal_error(),
-            Err(_) if is_read => reply::unavailable("The answer took too long", RETRY_SOON_SECONDS),
-            Err(_) => reply::unavailable("outcome: unknown. The write took too long; it is done or not", RETRY_AFTER_RESTART_SECONDS),
+            Ok(None) => edge.panicked(),
+            Err(_) if is_read => edge.read_too_slow(),
+            Err(_) => edge.write_too_slow(),
         };
         let route = route.or_else(|| reply.extensions_mut().remove()).unwrap_or(RouteIndex(UNMATCHED));
-        reply.headers_mut().insert(header::SERVER, HeaderValue::from_static("uvicorn"));
+        reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
         Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
     }

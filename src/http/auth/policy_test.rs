@@ -1,0 +1,222 @@
+//! The table, row by row, and what members see of random trees against a naive model of them.
+
+use std::collections::BTreeMap;
+
+use rand_pcg::{Pcg64, rand_core::RngCore, rand_core::SeedableRng};
+
+use super::*;
+use crate::{
+    core::{
+        command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
+        plan::{Placement, PlacementRule, Plan},
+        types::{Code, Role as NetworkRole, Timestamp},
+    },
+    plan_file::default_plan,
+};
+
+#[derive(Default)]
+struct Names {
+    members: BTreeMap<MemberId, MemberIx>,
+    codes: BTreeMap<String, MemberIx>,
+}
+
+impl Directory for Names {
+    fn member(&self, id: &MemberId) -> Option<MemberIx> {
+        self.members.get(id).copied()
+    }
+
+    fn add_member(&mut self, id: MemberId, member: MemberIx) {
+        self.members.insert(id, member);
+    }
+
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.codes.get(folded).copied()
+    }
+
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        self.codes.insert(folded.into(), member);
+    }
+}
+
+fn id(number: u32) -> MemberId {
+    let mut bytes = [0; 16];
+    bytes[12..].copy_from_slice(&number.to_be_bytes());
+    MemberId(bytes)
+}
+
+/// A network with what a naive model knows of it: sponsor and parent of each member, taken down when it was registered.
+struct Network {
+    state: State,
+    names: Names,
+    sponsors: Vec<Option<u32>>,
+    parents: Vec<Option<u32>>,
+}
+
+impl Network {
+    fn new(plan: Plan) -> Self {
+        Self { state: State::new(plan, 7), names: Names::default(), sponsors: Vec::new(), parents: Vec::new() }
+    }
+
+    /// Registers the next member; a taken or impossible slot falls back to the plan's rule.
+    fn add(&mut self, sponsor: Option<u32>, slot: Option<(u32, u32)>) -> u32 {
+        let number = u32::try_from(self.sponsors.len()).unwrap();
+        let mut placements = vec![PlacementRequest::PlanDefault];
+        if let Some((parent, slot)) = slot {
+            placements.push(PlacementRequest::Slot { parent: id(parent), slot });
+        }
+        for placement in placements.into_iter().rev() {
+            let register = Register {
+                member: id(number),
+                sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(id(sponsor))),
+                placement,
+                code: None::<Code>,
+                role: NetworkRole::Member,
+                joined_at: None,
+                origin: Origin::Signup,
+            };
+            let lsn = self.state.lsn() + 1;
+            let stamped = Stamped { lsn, time: Timestamp(0), key: None, command: Command::Register(register) };
+            if let Outcome::Registered { member } = self.state.apply(&mut self.names, &stamped).outcome {
+                assert_eq!(member, MemberIx(number));
+                self.sponsors.push(sponsor);
+                self.parents.push(self.state.member(member).parent.map(|parent| parent.0));
+                return number;
+            }
+        }
+        panic!("the plan's own rule finds a place");
+    }
+
+    /// The model: walks up from `member`.
+    fn is_at_or_below(&self, top: u32, member: u32) -> bool {
+        [&self.sponsors, &self.parents].into_iter().any(|above| {
+            let mut at = Some(member);
+            while at.is_some_and(|at| at != top) {
+                at = at.and_then(|at| above[at as usize]);
+            }
+            at.is_some()
+        })
+    }
+}
+
+fn member(subject: MemberId) -> Principal {
+    Principal::new(Role::Member, Some(subject), "someone", Scopes::NONE)
+}
+
+#[test]
+fn the_table_is_this() {
+    // action, member, its scope, auditor
+    let table = [
+        (Action::ReadMember, true, "members:read", true),
+        (Action::ReadBonuses, true, "bonuses:read", true),
+        (Action::ReadNetwork, false, "network:read", true),
+        (Action::RegisterMember, false, "members:register", false),
+        (Action::ManageMember, false, "members:manage", false),
+        (Action::TriggerBonus, false, "bonuses:trigger", false),
+        (Action::PayBonus, false, "bonuses:pay", false),
+        (Action::ReadPlan, false, "plan:read", true),
+        (Action::ChangePlan, false, "plan:change", false),
+        (Action::ReadOperations, false, "operations:read", true),
+        (Action::Operate, false, "operate", false),
+        (Action::ReadEvents, false, "events:read", true),
+        (Action::ReadMetrics, false, "metrics", true),
+    ];
+    assert_eq!(table.map(|row| row.0), Action::ALL);
+    let mut network = Network::new(default_plan());
+    let top = network.add(None, None);
+    let (state, names) = (&network.state, &network.names);
+    let every: Scopes = Scope::ALL.into_iter().collect();
+    for (action, for_member, scope, for_auditor) in table {
+        let scope = Scope::from_name(scope).unwrap();
+        let asked = |principal: &Principal, target| authorize(principal, action, target, state, names);
+        let forbidden = |allowed: bool| if allowed { Ok(()) } else { Err(Denied::Forbidden) };
+        let target = Target::Member(MemberIx(top));
+        assert_eq!(asked(&member(id(top)), target), forbidden(for_member), "{action:?}");
+        assert_eq!(asked(&member(id(top)), Target::Network), Err(Denied::Forbidden), "{action:?}");
+        assert_eq!(asked(&member(id(99)), target), if for_member { Err(Denied::Unseen) } else { Err(Denied::Forbidden) }, "{action:?}");
+        for target in [target, Target::Network, Target::Unknown, Target::Entry(5)] {
+            let service = |scopes| Principal::new(Role::Service, None, "key", scopes);
+            assert_eq!(asked(&service([scope].into_iter().collect()), target), Ok(()), "{action:?}");
+            let others: Scopes = every.iter().filter(|other| *other != scope).collect();
+            assert_eq!(asked(&service(others), target), Err(Denied::Forbidden), "{action:?}");
+            assert_eq!(asked(&Principal::nobody(), target), Err(Denied::Forbidden), "{action:?}");
+            assert_eq!(asked(&Principal::new(Role::Auditor, None, "key", every), target), forbidden(for_auditor), "{action:?}");
+            assert_eq!(asked(&Principal::anonymous(), target), Ok(()), "{action:?}");
+        }
+    }
+    let stray = Principal::new(Role::Member, None, "a token without a member", every);
+    assert_eq!(authorize(&stray, Action::ReadMember, Target::Member(MemberIx(top)), state, names), Err(Denied::Forbidden));
+}
+
+#[test]
+fn whether_it_was_asked_is_remembered_by_all_copies() {
+    let principal = Principal::anonymous();
+    let copy = principal.clone();
+    assert!(!principal.was_authorized());
+    assert_eq!(permit(&copy, Action::Operate), Ok(()));
+    assert!(principal.was_authorized());
+}
+
+/// Trees of the property below, over all plans.
+const TREES: u32 = 100_000;
+/// Trees that share a network: members of other trees must be hidden too.
+const TREES_PER_NETWORK: u32 = 500;
+
+fn plans() -> Vec<Plan> {
+    let rules = [
+        (Some(3), PlacementRule::BreadthFirst),
+        (Some(2), PlacementRule::WeakLegEven),
+        (Some(2), PlacementRule::Left),
+        (Some(2), PlacementRule::PowerLeg),
+        (None, PlacementRule::Unilevel),
+    ];
+    let plan = |(width, default_rule): (Option<u16>, PlacementRule)| Plan {
+        placement: Placement { width, default_rule, other_rules: Vec::new(), strategic: width.is_some() },
+        ..default_plan()
+    };
+    rules.into_iter().map(plan).collect()
+}
+
+/// A tree of up to twelve members, now and then of a hundred: sponsors at random, a third of the members into a slot they choose.
+fn grow(network: &mut Network, random: &mut Pcg64) -> std::ops::Range<u32> {
+    let mut below = |bound: u32| u32::try_from(random.next_u64() % u64::from(bound)).unwrap();
+    let root = network.add(None, None);
+    let size = if below(100) == 0 { 100 } else { 1 + below(12) };
+    for grown in 1..size {
+        let sponsor = root + below(grown);
+        let slot = (below(3) == 0).then(|| (root + below(grown), below(3)));
+        network.add(Some(sponsor), slot);
+    }
+    root..root + size
+}
+
+#[test]
+fn a_member_never_sees_outside_its_own_downline() {
+    let seed = std::env::var("UPLINE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let (mut trees, mut seen, mut hidden) = (0, 0_u64, 0_u64);
+    let plans = plans();
+    while trees < TREES {
+        let mut random = Pcg64::seed_from_u64(seed + u64::from(trees));
+        let mut network = Network::new(plans[(trees / TREES_PER_NETWORK) as usize % plans.len()].clone());
+        for _ in 0..TREES_PER_NETWORK {
+            let tree = grow(&mut network, &mut random);
+            let top = tree.start + u32::try_from(random.next_u64() % u64::from(tree.end - tree.start)).unwrap();
+            let principal = member(id(top));
+            let elsewhere = u32::try_from(random.next_u64() % u64::from(tree.end)).unwrap();
+            for target in tree.chain([elsewhere]) {
+                let asked = |action| authorize(&principal, action, Target::Member(MemberIx(target)), &network.state, &network.names);
+                let expected = network.is_at_or_below(top, target);
+                let place = format!("seed {seed}, tree {trees}: {top} asks for {target}");
+                assert_eq!(asked(Action::ReadMember), if expected { Ok(()) } else { Err(Denied::Unseen) }, "{place}");
+                assert_eq!(asked(Action::ManageMember), Err(Denied::Forbidden), "{place}");
+                seen += u64::from(expected);
+                hidden += u64::from(!expected);
+                // Closed downwards: a list of a downline needs no second question.
+                let above = [network.sponsors[target as usize], network.parents[target as usize]];
+                let seen_above = above.into_iter().flatten().any(|above| network.is_at_or_below(top, above));
+                assert!(expected || !seen_above, "{place}");
+            }
+            trees += 1;
+        }
+    }
+    assert!(u64::from(TREES) <= seen && u64::from(TREES) <= hidden, "both happen: {seen} seen, {hidden} hidden");
+}

@@ -1,0 +1,81 @@
+//! Who asks, and the questions that nearly every route begins with.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use uuid::Uuid;
+
+use super::{
+    problem::{Code, Problem},
+    types::member_id,
+};
+use crate::{
+    engine::{Directory, MemberIx, Rejection, State},
+    http::auth::{Action, Denied, Principal, Target, authorize, permit},
+};
+
+/// The principal of a request; authentication put it there.
+#[derive(Clone)]
+pub struct Caller(pub Principal);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Principal>().cloned().map(Self).ok_or_else(|| Code::Internal.into())
+    }
+}
+
+impl Caller {
+    /// A member that may be acted on or read.
+    ///
+    /// # Errors
+    /// `member_unknown` when there is none that this principal may see, `forbidden`.
+    pub fn member<D: Directory>(&self, action: Action, id: Uuid, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+        self.found(action, state.find(directory, &member_id(id)), state, directory)
+    }
+
+    /// As [`Caller::member`], for one that was looked up in another way.
+    ///
+    /// # Errors
+    /// As [`Caller::member`].
+    pub fn found<D: Directory>(&self, action: Action, found: Option<MemberIx>, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+        let unknown = || Problem::from(Rejection::MemberUnknown).at(state.lsn());
+        authorize(&self.0, action, Target::found(found), state, directory).map_err(|denied| of_denied(denied, unknown))?;
+        found.ok_or_else(unknown)
+    }
+
+    /// A ledger entry that may be acted on or read; `None` is an id that names none.
+    ///
+    /// # Errors
+    /// `entry_unknown`, `forbidden`.
+    pub fn entry<D: Directory>(&self, action: Action, entry: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
+        let entry = entry.filter(|entry| *entry < state.entries());
+        let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
+        let target = entry.map_or(Target::Unknown, Target::Entry);
+        authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
+        entry.ok_or_else(unknown)
+    }
+
+    /// What is about the network as a whole.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn network<D: Directory>(&self, action: Action, state: &State, directory: &D) -> Result<(), Problem> {
+        let denied = authorize(&self.0, action, Target::Network, state, directory);
+        denied.map_err(|denied| of_denied(denied, || Code::Forbidden.into()))
+    }
+
+    /// Whether this principal may do this at all; for routes that need no state.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may(&self, action: Action) -> Result<(), Problem> {
+        permit(&self.0, action).map_err(|denied| of_denied(denied, || Code::Forbidden.into()))
+    }
+}
+
+fn of_denied(denied: Denied, unseen: impl Fn() -> Problem) -> Problem {
+    match denied {
+        Denied::Unseen => unseen(),
+        Denied::Forbidden => Code::Forbidden.into(),
+    }
+}

@@ -1,0 +1,225 @@
+//! What handlers of `/v1` take, with failures as problems: strict bodies, paths, queries, keys.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::problem::{Code, Problem};
+use crate::{
+    engine::RequestKey,
+    http::{content::Content, limits::IDEMPOTENCY_KEY_BYTES_MAX},
+};
+
+/// A JSON body. Anything that is not exactly a `T` is a problem that names the field; `T` denies unknown fields.
+pub struct Json<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (mut parts, _) = request.into_parts();
+        let Content(bytes) = parts.extensions.remove().unwrap_or_default();
+        check_media_type(&parts.headers)?;
+        parse(&bytes).map(Json)
+    }
+}
+
+/// # Errors
+/// 415 unless the body is said to be JSON.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::MediaTypeUnsupported).detail("this route takes application/json"))
+}
+
+/// Reads JSON, strictly.
+///
+/// # Errors
+/// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` with `field` when it is not a `T`.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        of_serde(error.inner(), &path)
+    })?;
+    reader.end().map_err(|error| of_serde(&error, "."))?;
+    Ok(value)
+}
+
+fn of_serde(error: &serde_json::Error, path: &str) -> Problem {
+    let text = error.to_string();
+    if !error.is_data() {
+        return Problem::new(Code::BodyMalformed).detail(text);
+    }
+    match unknown_field(&text) {
+        // The path ends with the unknown field already.
+        Some(field) => Problem::new(Code::FieldUnknown).with("field", if path == "." { field } else { path }).detail(text.clone()),
+        None => {
+            let field = missing_field(&text).map_or_else(|| path.to_owned(), |missing| joined(path, missing));
+            Problem::new(Code::FieldInvalid).with("field", field).detail(text)
+        }
+    }
+}
+
+fn joined(path: &str, field: &str) -> String {
+    if path == "." { field.to_owned() } else { format!("{path}.{field}") }
+}
+
+/// The name in the words with which serde refuses an unknown field. Words of a dependency: the tests pin them.
+fn unknown_field(text: &str) -> Option<&str> {
+    text.strip_prefix("unknown field `")?.split('`').next()
+}
+
+fn missing_field(text: &str) -> Option<&str> {
+    text.strip_prefix("missing field `")?.split('`').next()
+}
+
+/// Parameters of the path.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = AxumPath::<T>::from_request_parts(parts, state).await;
+        path.map(|AxumPath(value)| Self(value)).map_err(|rejection| Problem::new(Code::ParameterInvalid).detail(rejection.body_text()))
+    }
+}
+
+/// Parameters of the query; `T` denies unknown fields.
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = AxumQuery::<T>::try_from_uri(&parts.uri);
+        query.map(|AxumQuery(value)| Self(value)).map_err(|rejection| {
+            let text = std::error::Error::source(&rejection).map_or_else(|| rejection.body_text(), ToString::to_string);
+            let name = unknown_field(&text).or_else(|| missing_field(&text)).map(str::to_owned);
+            let code = if unknown_field(&text).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
+            let problem = Problem::new(code).detail(text);
+            name.map_or(problem.clone(), |name| problem.with("field", name))
+        })
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it has one.
+pub struct IdempotencyKey(Option<Vec<u8>>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(key) = parts.headers.get("idempotency-key").map(|value| value.as_bytes().to_vec()) else { return Ok(Self(None)) };
+        if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+            return Ok(Self(Some(key)));
+        }
+        let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+        Err(Problem::new(Code::ParameterInvalid).with("field", "Idempotency-Key").detail(detail))
+    }
+}
+
+impl IdempotencyKey {
+    /// The key as the log holds it: hashed with who sent it and what it was sent to, beside a hash of what was sent.
+    ///
+    /// `scope` is method and path template of the operation, `request` everything that decides what it does (path parameters and body, with
+    /// fields in the order of the type). Both hashes are on disk: neither may ever change for an operation.
+    pub fn for_request(&self, principal: &str, scope: &'static str, request: &impl Serialize) -> Option<RequestKey> {
+        let key = self.0.as_ref()?;
+        let mut scoped = Vec::with_capacity(principal.len() + scope.len() + key.len() + 2);
+        for part in [scope.as_bytes(), principal.as_bytes()] {
+            scoped.extend_from_slice(part);
+            scoped.push(0);
+        }
+        scoped.extend_from_slice(key);
+        let content = serde_json::to_vec(request).expect("requests are plain data");
+        Some(RequestKey { key: xxh3_128(&scoped).to_le_bytes(), fingerprint: xxh3_64(&content) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Uri;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Serialize, Debug, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(default)]
+        count: u32,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Deserialize, Serialize, Debug, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        name: String,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        // body, code, field
+        let table = [
+            ("{", "body_malformed", None),
+            ("", "body_malformed", None),
+            ("{} {}", "body_malformed", None),
+            ("[]", "field_invalid", Some(".")),
+            (r#"{"count":-1}"#, "field_invalid", Some("count")),
+            (r#"{"count":1,"counts":2}"#, "field_unknown", Some("counts")),
+            (r#"{"inner":{}}"#, "field_invalid", Some("inner.name")),
+            (r#"{"inner":{"name":"a","x":1}}"#, "field_unknown", Some("inner.x")),
+            (r#"{"count":1,"count":2}"#, "field_invalid", Some("count")),
+        ];
+        for (body, code, field) in table {
+            let problem = parse::<Outer>(body.as_bytes()).unwrap_err().to_json();
+            assert_eq!(problem["code"], code, "{body}: {problem}");
+            assert_eq!(problem.get("field").and_then(|field| field.as_str()), field, "{body}: {problem}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), Code::BodyMalformed);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_query_is_named() {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Page {
+            #[allow(dead_code, reason = "only its type matters")]
+            limit: Option<u32>,
+        }
+        // query, code, field
+        let table = [
+            ("limits=1", "parameter_unknown", Some("limits")),
+            ("limit=x", "parameter_invalid", None),
+            ("limit=1&limit=2", "parameter_invalid", None),
+        ];
+        for (query, code, field) in table {
+            let uri: Uri = format!("/x?{query}").parse().unwrap();
+            let (mut parts, ()) = axum::http::Request::builder().uri(uri).body(()).unwrap().into_parts();
+            let Err(problem) = Query::<Page>::from_request_parts(&mut parts, &()).await else { panic!("{query}") };
+            let problem = problem.to_json();
+            assert_eq!(problem["code"], code, "{query}: {problem}");
+            assert_eq!(problem.get("field").and_then(|field| field.as_str()), field, "{query}: {problem}");
+        }
+    }
+
+    #[test]
+    fn keys_on_disk_stay_what_they_are() {
+        let key = IdempotencyKey(Some(b"order-1".to_vec()));
+        let request = Outer { count: 3, inner: None };
+        let kept = key.for_request("gateway", "POST /v1/bonuses", &request).unwrap();
+        assert_eq!(u128::from_le_bytes(kept.key), xxh3_128(b"POST /v1/bonuses\0gateway\0order-1"));
+        assert_eq!(kept.fingerprint, xxh3_64(br#"{"count":3,"inner":null}"#));
+        assert_ne!(key.for_request("other", "POST /v1/bonuses", &request).unwrap().key, kept.key);
+        assert_eq!(IdempotencyKey(None).for_request("gateway", "POST /v1/bonuses", &request), None);
+    }
+}

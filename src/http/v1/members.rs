@@ -1,0 +1,118 @@
+//! One member: `GET /v1/members/{id}` and `GET /v1/members/by-code/{code}`.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    caller::Caller,
+    extract::Path,
+    problem::{Code, Problem, described},
+    types::{Role, Status, Time, user_id},
+};
+use crate::{
+    engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
+    http::{auth::Action, reply::Reply, service::Shared},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(member)).routes(routes!(member_by_code))
+}
+
+/// A member as it stands at the answer's LSN.
+#[derive(Serialize, ToSchema)]
+pub struct Member {
+    pub user_id: Uuid,
+    /// Referral code.
+    #[schema(max_length = 64)]
+    pub code: String,
+    /// Who recruited the member; null for a root, and where the caller may not see it.
+    pub sponsor: Option<Uuid>,
+    /// Below whom the member sits; null for a root, and where the caller may not see it.
+    pub parent: Option<Uuid>,
+    /// Slot under the parent, from 0.
+    pub slot: u32,
+    /// Level in the placement tree; 1 for a root.
+    pub level: u32,
+    /// Level in the sponsor tree; 1 for a root.
+    pub sponsor_level: u32,
+    pub joined_at: Time,
+    pub status: Status,
+    pub role: Role,
+    /// Ordinal of the rank in force; 0 for none.
+    pub rank: u16,
+    pub placement: Counts,
+    pub sponsored: Counts,
+}
+
+/// Head-counts below a member in one tree.
+#[derive(Serialize, ToSchema)]
+pub struct Counts {
+    pub direct: u32,
+    /// All below; null where the plan does not count this tree.
+    pub downline: Option<u32>,
+}
+
+/// What reading one member can fail with.
+struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        described(&[
+            Code::ParameterInvalid,
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::Rejected(Rejection::MemberUnknown),
+            Code::RateLimited,
+            Code::Starting,
+            Code::Internal,
+        ])
+    }
+}
+
+pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
+    let member = state.member(index);
+    let sight = caller.0.sight(state, directory);
+    let seen = |other: Option<MemberIx>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
+    let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
+    Member {
+        user_id: Uuid::from_bytes(member.id.0),
+        code: state.code(index).as_str().to_owned(),
+        sponsor: seen(member.sponsor),
+        parent: seen(member.parent),
+        slot: member.slot,
+        level: member.level,
+        sponsor_level: member.sponsor_level,
+        joined_at: Time(member.joined_at),
+        status: member.status.into(),
+        role: member.role.into(),
+        rank: state.rank(index).paid_as,
+        placement: counts(Tree::Placement),
+        sponsored: counts(Tree::Sponsor),
+    }
+}
+
+/// One member
+#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id")), responses((status = 200, body = Member), Problems))]
+async fn member(State(shared): State<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
+    shared.v1_engine()?.read(|state, directory| {
+        let index = caller.member(Action::ReadMember, id, state, directory)?;
+        Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
+    })
+}
+
+/// One member, by referral code
+#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")), responses((status = 200, body = Member), Problems))]
+async fn member_by_code(State(shared): State<Arc<Shared>>, caller: Caller, Path(code): Path<String>) -> Result<Reply, Problem> {
+    let code = ReferralCode::parse(&code)
+        .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
+    shared.v1_engine()?.read(|state, directory| {
+        let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
+        Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
+    })
+}

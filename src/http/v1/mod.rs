@@ -1,0 +1,145 @@
+//! Our own API, under `/v1`.
+//!
+//! One module per resource; each declares its routes with their description, and the router and `/openapi.json` are made of the same
+//! declarations. What all of them share: failures (`problem`), what is taken (`extract`), lists (`page`), words (`types`).
+//!
+//! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
+//! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
+
+mod lists;
+mod members;
+pub mod page;
+pub mod problem;
+
+mod caller;
+mod extract;
+mod types;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts},
+    middleware::{self, Next},
+};
+use serde::Serialize;
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use self::problem::{Code, Problem};
+use super::{
+    reply::{self, Reply},
+    routes::RouteIndex,
+    service::Shared,
+};
+
+/// LSN of the state that an answer shows or made.
+pub const X_LSN: HeaderName = HeaderName::from_static("x-lsn");
+
+/// What all paths of this API begin with.
+pub const PREFIX: &str = "/v1";
+
+/// Whether a path is one of this API's, so that its failures are problems.
+pub fn is_ours(path: &str) -> bool {
+    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a request's body is read by its route, line by line, and not before it.
+pub fn takes_stream(parts: &Parts) -> bool {
+    parts.method == Method::POST && parts.uri.path() == "/v1/members/batch"
+}
+
+fn declared() -> OpenApiRouter<Arc<Shared>> {
+    let v1 = OpenApiRouter::default().merge(members::routes()).merge(lists::routes());
+    OpenApiRouter::with_openapi(about()).nest(PREFIX, v1)
+}
+
+/// The description without its routes.
+fn about() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("upline")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "A network engine for multi-level marketing. `/v1` is its own API; the routes outside of it are those of the service that it replaces, \
+             as that one answers them. Every answer of `/v1` names the LSN (log sequence number) of the state it shows or made in `x-lsn`; every failure is \
+             problem+json with a stable `code`. What was answered with 2xx is durable.",
+        ))
+        .build();
+    let header_key =
+        |name: &str, description: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)));
+    let components = ComponentsBuilder::new()
+        .schema("Problem", problem::schema())
+        .security_scheme("key", header_key("X-Api-Key", "Id of a service key; goes with X-Api-Secret"))
+        .security_scheme("secret", header_key("X-Api-Secret", "Secret of a service key"))
+        .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()))
+        .build();
+    let security = [
+        SecurityRequirement::new("key", Vec::<String>::new()).add("secret", Vec::<String>::new()),
+        SecurityRequirement::new("bearer", Vec::<String>::new()),
+        SecurityRequirement::default(),
+    ];
+    OpenApiBuilder::new().info(info).components(Some(components)).security(Some(security)).build()
+}
+
+/// The routes.
+pub fn router() -> Router<Arc<Shared>> {
+    let (router, _) = declared().split_for_parts();
+    let unknown = Router::new().route("/v1", axum::routing::any(route_unknown)).route("/v1/{*rest}", axum::routing::any(route_unknown));
+    router.method_not_allowed_fallback(method_not_allowed).merge(unknown).layer(middleware::from_fn(name_route))
+}
+
+/// The description of the routes.
+pub fn description() -> OpenApi {
+    declared().into_openapi()
+}
+
+/// Method and path of every route, in the order of the series of requests.
+pub fn routes() -> &'static [(&'static str, String)] {
+    static ROUTES: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
+        let paths = description().paths.paths;
+        let methods = |item: &utoipa::openapi::PathItem| {
+            [
+                ("GET", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("PUT", item.put.is_some()),
+                ("PATCH", item.patch.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ]
+            .into_iter()
+            .filter_map(|(method, is_there)| is_there.then_some(method))
+        };
+        paths.iter().flat_map(|(path, item)| methods(item).map(|method| (method, path.clone())).collect::<Vec<_>>()).collect()
+    });
+    &ROUTES
+}
+
+/// Tells the service which route answered, so that it can be counted.
+async fn name_route(request: Request, next: Next) -> Reply {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.and_then(|path| RouteIndex::of_v1(request.method().as_str(), path.as_str()));
+    let mut reply = next.run(request).await;
+    if let Some(route) = route {
+        reply.extensions_mut().insert(route);
+    }
+    reply
+}
+
+async fn route_unknown() -> Problem {
+    Code::RouteUnknown.into()
+}
+
+async fn method_not_allowed() -> Problem {
+    Code::MethodNotAllowed.into()
+}
+
+/// A JSON answer that names its LSN.
+pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
+    let text = serde_json::to_vec(body).expect("answers are plain data");
+    let mut reply = reply::json(status, text);
+    reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
+    reply
+}

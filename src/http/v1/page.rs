@@ -1,0 +1,277 @@
+//! Lists: a page with a cursor, or the whole as NDJSON, both from one walk in bounded slices.
+//!
+//! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it would go on. A page is one slice,
+//! so everything in it is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
+//! more. A stream is slice after slice while the client reads; between two slices the lock is free.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http_body::Frame;
+use serde::Serialize;
+use utoipa::ToSchema;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{
+    X_LSN,
+    problem::{Code, Problem},
+};
+use crate::{
+    engine::{Engine, MemberDirectory, RowKind, State},
+    http::{
+        limits::{SLICE_ROWS, SLICE_STEPS},
+        reply::Reply,
+    },
+};
+
+/// Rows of a page unless asked for otherwise.
+pub const LIMIT_DEFAULT: u32 = 100;
+/// Rows of a page at most: they are collected under one hold of the read lock, some 200 us.
+pub const LIMIT_MAX: u32 = 1_000;
+/// Slices without a row that one page may take before it is answered empty with a cursor: bounds the time of one request.
+const EMPTY_SLICES_MAX: usize = 256;
+/// Words of a cursor at most; no list needs more to know where it was.
+const CURSOR_WORDS_MAX: usize = 6;
+
+/// Rows of a page, as asked for.
+///
+/// # Errors
+/// `ParameterInvalid` beyond `1..=LIMIT_MAX`.
+pub fn limit(asked: Option<u32>) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(LIMIT_DEFAULT);
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit as usize);
+    }
+    Err(Problem::new(Code::ParameterInvalid).with("field", "limit").detail(format!("limit must be within 1..={LIMIT_MAX}")))
+}
+
+/// One page of a list.
+#[derive(Serialize, ToSchema, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// `cursor` of the next page; null when this is the last one.
+    pub next: Option<String>,
+}
+
+/// What a listing sees while it works: one state, under one lock.
+pub struct Reader<'a> {
+    pub engine: &'a Engine,
+    pub state: &'a State,
+    pub directory: &'a MemberDirectory,
+}
+
+impl Reader<'_> {
+    /// The UUID of a ledger entry.
+    pub fn entry_id(&self, entry: u64) -> uuid::Uuid {
+        uuid::Uuid::from_bytes(self.engine.row_id(RowKind::Entry, entry))
+    }
+}
+
+/// A list that can be read in slices.
+pub trait Listing: Send + Unpin + 'static {
+    type Item: Serialize + Send + Unpin + 'static;
+
+    /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing is left.
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
+
+    /// Where to go on: what [`Cursors::open`] gives back. Never more than six words.
+    fn position(&self) -> Vec<u64>;
+}
+
+/// Cursors of one query: they open for the same query in the same network and for nothing else.
+pub struct Cursors {
+    seed: u64,
+}
+
+impl Cursors {
+    /// `query` names the route with everything that decides what is listed, but not `limit`.
+    pub fn new(engine: &Engine, query: &str) -> Self {
+        let instance = u128::from_le_bytes(engine.instance_id());
+        let folded = (instance ^ (instance >> 64)) & u128::from(u64::MAX);
+        Self { seed: xxh3_64_with_seed(query.as_bytes(), u64::try_from(folded).expect("masked")) }
+    }
+
+    /// Text for a position.
+    pub fn seal(&self, words: &[u64]) -> String {
+        assert!(words.len() <= CURSOR_WORDS_MAX, "positions are short");
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend_from_slice(&xxh3_64_with_seed(&bytes, self.seed).to_le_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The position of a cursor.
+    ///
+    /// # Errors
+    /// `CursorInvalid` when it is not one of this query.
+    pub fn open(&self, text: &str) -> Result<Vec<u64>, Problem> {
+        self.words(text).ok_or_else(|| Problem::new(Code::CursorInvalid))
+    }
+
+    fn words(&self, text: &str) -> Option<Vec<u64>> {
+        if 2 * 8 * (CURSOR_WORDS_MAX + 1) < text.len() {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (words, rest) = bytes.as_chunks::<8>();
+        let (tag, words) = words.split_last()?;
+        let is_ours = rest.is_empty() && u64::from_le_bytes(*tag) == xxh3_64_with_seed(words.as_flattened(), self.seed);
+        is_ours.then(|| words.iter().map(|word| u64::from_le_bytes(*word)).collect())
+    }
+}
+
+/// Whether the client asks for a stream.
+pub fn wants_ndjson(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepts.flat_map(|accept| accept.split(','));
+    types.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-ndjson"))
+}
+
+/// Answers with one page of a listing.
+pub async fn page<L: Listing>(engine: &Engine, mut listing: L, limit: usize, cursors: &Cursors) -> Reply {
+    let mut items = Vec::new();
+    let mut empty = 0;
+    let (more, lsn) = loop {
+        let (more, lsn) = engine.read(|state, directory| {
+            let reader = Reader { engine, state, directory };
+            (listing.slice(&reader, limit, &mut items), state.lsn())
+        });
+        empty += 1;
+        if !more || !items.is_empty() || EMPTY_SLICES_MAX < empty {
+            break (more, lsn);
+        }
+        tokio::task::yield_now().await;
+    };
+    let next = more.then(|| cursors.seal(&listing.position()));
+    super::answer(StatusCode::OK, lsn, &Page { items, next })
+}
+
+/// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
+pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
+    let body = Lines { engine, listing, items: Vec::new(), is_done: false, is_rested: true };
+    let mut reply = Response::new(Body::new(body));
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(X_LSN, HeaderValue::from(lsn));
+    reply
+}
+
+/// A page or a stream, as the client asks. `lsn` is that of the state in which the listing was begun.
+///
+/// # Errors
+/// When the limit is out of range.
+pub async fn list<L: Listing>(
+    engine: &Engine,
+    headers: &HeaderMap,
+    listing: L,
+    lsn: u64,
+    asked: Option<u32>,
+    cursors: &Cursors,
+) -> Result<Reply, Problem> {
+    let limit = limit(asked)?;
+    Ok(if wants_ndjson(headers) { stream(engine.clone(), listing, lsn) } else { page(engine, listing, limit, cursors).await })
+}
+
+struct Lines<L: Listing> {
+    engine: Engine,
+    listing: L,
+    items: Vec<L::Item>,
+    is_done: bool,
+    /// Whether other tasks had their turn since the last slice.
+    is_rested: bool,
+}
+
+impl<L: Listing> Lines<L> {
+    fn next_lines(&mut self) -> Vec<u8> {
+        let Self { engine, listing, items, is_done, .. } = self;
+        let more = engine.read(|state, directory| listing.slice(&Reader { engine, state, directory }, SLICE_ROWS, items));
+        *is_done = !more;
+        let mut lines = Vec::with_capacity(items.len() * 256);
+        for item in items.drain(..) {
+            serde_json::to_writer(&mut lines, &item).expect("items are plain data");
+            lines.push(b'\n');
+        }
+        lines
+    }
+}
+
+impl<L: Listing> HttpBody for Lines<L> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        if this.is_done {
+            return Poll::Ready(None);
+        }
+        // A fast reader would otherwise keep this worker busy for the whole list.
+        this.is_rested = !this.is_rested;
+        if !this.is_rested {
+            let lines = this.next_lines();
+            if !lines.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(lines.into()))));
+            }
+            if this.is_done {
+                return Poll::Ready(None);
+            }
+            this.is_rested = true;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_done
+    }
+}
+
+const _: () = assert!(SLICE_ROWS <= LIMIT_MAX as usize && LIMIT_MAX as usize <= SLICE_STEPS);
+const _: () = assert!(LIMIT_DEFAULT <= LIMIT_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_open_for_their_query_only() {
+        let (here, there) = (Cursors { seed: 1 }, Cursors { seed: 2 });
+        for words in [&[][..], &[7], &[1, 2, 3, 4, 5, u64::MAX]] {
+            let text = here.seal(words);
+            assert_eq!(here.open(&text).unwrap(), words);
+            assert_eq!(there.open(&text).unwrap_err().code(), Code::CursorInvalid);
+            for at in 0..text.len() {
+                let mut broken = text.clone().into_bytes();
+                broken[at] = if broken[at] == b'A' { b'B' } else { b'A' };
+                let broken = String::from_utf8(broken).unwrap();
+                assert!(here.open(&broken).is_err() || here.open(&broken).unwrap() == words, "only the bits that mean nothing may differ");
+            }
+        }
+        for nonsense in ["", "A", "AAAA", "!!!!", &"A".repeat(1_000)] {
+            assert!(here.open(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_by_name() {
+        // accept, is a stream
+        let table = [
+            ("application/x-ndjson", true),
+            ("Application/X-NDJSON; q=1", true),
+            ("application/json, application/x-ndjson", true),
+            ("*/*", false),
+            ("application/json", false),
+        ];
+        for (accept, expected) in table {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(wants_ndjson(&headers), expected, "{accept}");
+        }
+        assert!(!wants_ndjson(&HeaderMap::new()));
+    }
+}

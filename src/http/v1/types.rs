@@ -1,0 +1,279 @@
+//! Words that several routes of `/v1` share, as they are on the wire.
+
+use jiff::Timestamp as Instant;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree};
+
+/// Which genealogy.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TreeName {
+    #[default]
+    Placement,
+    Sponsor,
+}
+
+impl From<TreeName> for Tree {
+    fn from(name: TreeName) -> Self {
+        match name {
+            TreeName::Placement => Tree::Placement,
+            TreeName::Sponsor => Tree::Sponsor,
+        }
+    }
+}
+
+impl TreeName {
+    pub fn name(self) -> &'static str {
+        match self {
+            TreeName::Placement => "placement",
+            TreeName::Sponsor => "sponsor",
+        }
+    }
+}
+
+/// `tree` of a query that has nothing else.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TreeQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    pub tree: TreeName,
+}
+
+/// Member status, as in the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Active,
+    /// Keeps slot and counts, cannot sponsor, earns nothing; may become active again.
+    Inactive,
+    /// As inactive, for good.
+    Terminated,
+}
+
+impl From<crate::engine::Status> for Status {
+    fn from(status: crate::engine::Status) -> Self {
+        match status {
+            crate::engine::Status::Active => Status::Active,
+            crate::engine::Status::Inactive => Status::Inactive,
+            crate::engine::Status::Terminated => Status::Terminated,
+        }
+    }
+}
+
+impl From<Status> for crate::engine::Status {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Active => crate::engine::Status::Active,
+            Status::Inactive => crate::engine::Status::Inactive,
+            Status::Terminated => crate::engine::Status::Terminated,
+        }
+    }
+}
+
+/// Role inside the network: admins are counted and paid beyond the level cap. Not an access right.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    #[default]
+    Member,
+    Admin,
+}
+
+impl From<crate::engine::Role> for Role {
+    fn from(role: crate::engine::Role) -> Self {
+        match role {
+            crate::engine::Role::Member => Role::Member,
+            crate::engine::Role::Admin => Role::Admin,
+        }
+    }
+}
+
+impl From<Role> for crate::engine::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Member => crate::engine::Role::Member,
+            Role::Admin => crate::engine::Role::Admin,
+        }
+    }
+}
+
+/// An amount of money: an integer of minor units (cents, for an exponent of 2). Never a floating-point number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "minor": 1050, "currency": "USD", "exponent": 2 }))]
+pub struct Amount {
+    /// Minor units.
+    #[schema(minimum = -10_000_000_000_000_i64, maximum = 10_000_000_000_000_i64)]
+    pub minor: i64,
+    /// ISO 4217, or XXX for none: the plan's currency.
+    #[schema(value_type = String, min_length = 3, max_length = 3)]
+    pub currency: CurrencyCode,
+    /// Decimal digits of the minor unit.
+    #[schema(maximum = 8)]
+    pub exponent: u8,
+}
+
+/// Three capital letters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CurrencyCode([u8; 3]);
+
+impl Serialize for CurrencyCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.0).expect("plans have capital letters as currency"))
+    }
+}
+
+impl Amount {
+    /// In the currency of a plan.
+    pub fn new(money: Money, plan: &Plan) -> Self {
+        Self { minor: money.0, currency: CurrencyCode(plan.currency.code), exponent: plan.currency.exponent }
+    }
+}
+
+/// A point in time: RFC 3339, UTC, microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Time(pub Timestamp);
+
+/// The earliest and latest time that can be given: years 1970 to 9999.
+pub const TIME_MAX: i64 = 253_402_300_799_999_999;
+
+impl Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Ok(instant) = Instant::from_microsecond(self.0.0) else { return Err(serde::ser::Error::custom("a time beyond the year 9999")) };
+        serializer.collect_str(&format_args!("{instant:.6}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Time {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let instant: Instant = text.parse().map_err(|_| "not a time as RFC 3339 writes it")?;
+        let microseconds = instant.as_microsecond();
+        if (0..=TIME_MAX).contains(&microseconds) {
+            Ok(Self(Timestamp(microseconds)))
+        } else {
+            Err("a time outside of the years 1970 to 9999")
+        }
+    }
+}
+
+impl utoipa::PartialSchema for Time {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        let description = Some("RFC 3339; answers are in UTC with microseconds");
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(description).into()
+    }
+}
+
+impl ToSchema for Time {}
+
+/// The UUID by which the outside knows a member.
+pub fn user_id(state: &State, member: MemberIx) -> Uuid {
+    Uuid::from_bytes(state.member(member).id.0)
+}
+
+pub fn member_id(id: Uuid) -> MemberId {
+    MemberId(id.into_bytes())
+}
+
+/// Status of a bonus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BonusStatus {
+    Pending,
+    Paid,
+}
+
+impl From<EntryStatus> for BonusStatus {
+    fn from(status: EntryStatus) -> Self {
+        match status {
+            EntryStatus::Pending => BonusStatus::Pending,
+            EntryStatus::Paid => BonusStatus::Paid,
+        }
+    }
+}
+
+impl From<BonusStatus> for EntryStatus {
+    fn from(status: BonusStatus) -> Self {
+        match status {
+            BonusStatus::Pending => EntryStatus::Pending,
+            BonusStatus::Paid => EntryStatus::Paid,
+        }
+    }
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Bonus {
+    pub id: Uuid,
+    /// Who gets it.
+    pub receiver: Uuid,
+    /// Whose signup or trigger it comes from.
+    pub source: Uuid,
+    /// The trigger's name, `registration`, or `rank:` and a number.
+    #[schema(max_length = 64, example = "referral")]
+    pub kind: String,
+    /// Levels between source and receiver; 0 for the reward of a rank.
+    pub level: u32,
+    pub amount: Amount,
+    pub status: BonusStatus,
+    pub time: Time,
+    /// LSN of the command that made it.
+    pub lsn: u64,
+    /// Version of the plan that it was paid by.
+    pub plan_version: u32,
+}
+
+impl Bonus {
+    pub fn new(reader: &super::page::Reader<'_>, entry: &Entry) -> Self {
+        let state = reader.state;
+        Self {
+            id: reader.entry_id(entry.index),
+            receiver: user_id(state, entry.receiver),
+            source: user_id(state, entry.source),
+            kind: state.kind_name(entry.kind).into_owned(),
+            level: entry.level,
+            amount: Amount::new(entry.amount, state.plan()),
+            status: entry.status.into(),
+            time: Time(entry.time),
+            lsn: entry.lsn,
+            plan_version: entry.plan_version,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_with_microseconds() {
+        // text, microseconds as written back
+        let table = [
+            ("2026-11-20T01:02:03Z", "\"2026-11-20T01:02:03.000000Z\""),
+            ("2026-11-20T01:02:03.1234567+01:00", "\"2026-11-20T00:02:03.123456Z\""),
+            ("1970-01-01T00:00:00Z", "\"1970-01-01T00:00:00.000000Z\""),
+        ];
+        for (text, written) in table {
+            let time: Time = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&time).unwrap(), written, "{text}");
+        }
+        for bad in ["", "2026-11-20", "1969-12-31T23:59:59Z", "yesterday", "2026-13-20T01:02:03Z"] {
+            assert!(bad.parse::<Time>().is_err(), "{bad}");
+        }
+    }
+}
