@@ -142,14 +142,20 @@ impl State {
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
         let near = tree.near_upline(source);
         let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
-        let mut shares: Vec<Share> =
-            ladder.map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize), is_beyond: false }).collect();
+        let mut shares: Vec<Share> = ladder
+            .map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize), is_beyond: false })
+            .collect();
         if rule.admins_beyond {
             let source_level = tree.link(source).level;
             let beyond = |admin: &MemberIx| {
                 let level = source_level.saturating_sub(tree.link(*admin).level);
                 let beyond = levels < level as usize && level as usize <= ADMIN_LEVELS_MAX;
-                (beyond && tree.is_ancestor(*admin, source)).then(|| Share { receiver: *admin, level, amount: at_level(levels), is_beyond: true })
+                (beyond && tree.is_ancestor(*admin, source)).then(|| Share {
+                    receiver: *admin,
+                    level,
+                    amount: at_level(levels),
+                    is_beyond: true,
+                })
             };
             let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
             admins.sort_by_key(|share| share.level);

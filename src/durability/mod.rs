@@ -66,7 +66,9 @@ pub use self::{
         SEGMENT_BYTES_MIN,
     },
     recovery::{Opened, Report, TornTail},
-    snapshot::{ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore, SnapshotWriter},
+    snapshot::{
+        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore, SnapshotWriter,
+    },
 };
 
 /// Version of everything on disk that this release writes, and the newest that it reads.

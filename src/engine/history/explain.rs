@@ -54,6 +54,8 @@ pub enum PaidBy {
     Command { lsn: u64, time: Timestamp, is_pay_all: bool },
     /// The command is not among those up to this LSN, and later ones were not looked at.
     After { lsn: u64 },
+    /// It was brought along, and whether it was paid then is not retained.
+    Unknown,
 }
 
 /// See `Engine::explain`.
@@ -127,12 +129,16 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
 fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     if let Cause::Imported { command } = cause {
-        let came_paid = match command.as_deref().map(|stamped| &stamped.command) {
-            Some(Command::ImportEntry(imported)) => imported.status == EntryStatus::Paid,
-            // Whether it was pending in the first image: the oldest state there is tells.
-            _ => shared.state_at(oldest - 1)?.entry(entry.index).status == EntryStatus::Paid,
+        let status = match command.as_deref().map(|stamped| &stamped.command) {
+            Some(Command::ImportEntry(imported)) => imported.status,
+            // The first image tells.
+            _ => match shared.state_at(oldest - 1) {
+                Ok(state) => state.entry(entry.index).status,
+                Err(HistoryError::BelowRetained { .. }) => return Ok(PaidBy::Unknown),
+                Err(error) => return Err(error),
+            },
         };
-        if came_paid {
+        if status == EntryStatus::Paid {
             return Ok(PaidBy::Import);
         }
     }

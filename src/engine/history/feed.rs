@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use super::{HistoryError, Shared};
 use crate::{
     core::{
-        command::{Command, Stamped},
         Member,
+        command::{Command, Stamped},
         state::State,
         types::Code,
     },

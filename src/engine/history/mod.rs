@@ -19,11 +19,11 @@ mod explain;
 mod feed;
 
 use self::directory::PastDirectory;
+pub(super) use self::explain::explain;
 pub use self::{
     explain::{Cause, Explanation, PaidBy},
     feed::{Event, Feed},
 };
-pub(super) use self::explain::explain;
 use super::{
     MemberDirectory, OpenError, limits,
     open::{apply, check_outcomes, restore_into},
@@ -234,6 +234,3 @@ impl Shared {
         Ok(lsn.min(applied))
     }
 }
-
-#[cfg(test)]
-mod tests;
