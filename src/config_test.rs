@@ -62,7 +62,6 @@ fn what_is_wrong_is_named_with_its_origin() {
         ("addr", "localhost:80000", "addr: `localhost:80000` is not an address"),
         ("addr", "no such host:8000", "addr: `no such host:8000` cannot be looked up"),
         ("none_parent_is_null", "None", "none_parent_is_null: `None` is neither true nor false"),
-        ("addr", "0.0.0.0:8000", "addr: `0.0.0.0:8000` is reachable from other machines"),
         ("insecure", "perhaps", "insecure: `perhaps` is neither true nor false"),
         ("data_dir", "", "data_dir: `` must not be empty"),
         ("max_children", "0", "max_children: `0` must be between 1 and 1000"),

@@ -17,12 +17,14 @@ use crate::{
     plan_file, version,
 };
 
+mod auth_args;
 mod demo;
 mod dot;
 mod exit;
 mod export;
 mod import;
 mod interrupt;
+mod keys;
 mod logging;
 mod manual;
 mod member;
@@ -75,6 +77,8 @@ enum Command {
     Config(settings::Args),
     /// Work with plan files
     Plan(plan::Args),
+    /// Create, list and revoke the keys of services
+    Keys(keys::Args),
     /// Make a network up, with a referral bonus per member, and serve it
     Demo(demo::Args),
     /// Print a script that completes command lines, for a shell
@@ -105,6 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Dot(args)) => dot::run(&args),
         Some(Command::Config(args)) => settings::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::man(&args),

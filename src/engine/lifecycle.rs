@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo, limits,
+    search::SearchIndex,
     shared::{Marks, Shared},
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
     ticker::{self, TickerStop},
@@ -31,6 +32,7 @@ pub(super) struct Inner {
     /// The largest command that the log takes.
     pub command_bytes_max: usize,
     pub desk: Arc<SnapshotDesk>,
+    pub search: SearchIndex,
     ticker: Arc<TickerStop>,
     threads: Mutex<Threads>,
     final_snapshot: bool,
@@ -108,6 +110,7 @@ impl Inner {
         };
         let queue = sender.downgrade();
         let inner = Arc::new(Self {
+            search: SearchIndex::new(),
             queue_max,
             command_bytes_max,
             ticker: Arc::clone(&ticker),
