@@ -47,6 +47,10 @@ pub const CONNECTIONS_MAX: usize = 1_000_000;
 pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
 
+mod access;
+
+pub use self::access::{AuthConfig, AuthMode, JwksSource, JwtAlgorithm, JwtConfig, RateConfig, is_loopback};
+
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
 const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
 const _: () = assert!(HEADER_SECONDS <= BODY_SECONDS, "a body may take at least as long as its header");
@@ -66,9 +70,34 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 32] = [
     Setting { key: "addr", default: "127.0.0.1:8000", help: "address to listen on" },
-    Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authentication" },
+    Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authorization" },
+    Setting { key: "auth", default: "auto", help: "authorization: `on`, `off`, or `auto`: on with service keys or tokens" },
+    Setting { key: "metrics_open", default: "false", help: "answer /metrics without credentials" },
+    Setting { key: "jwt_issuer", default: "", help: "`iss` that bearer tokens must have; empty takes no tokens" },
+    Setting { key: "jwt_audience", default: "", help: "`aud` that bearer tokens must name" },
+    Setting { key: "jwt_jwks", default: "", help: "public keys of the issuer as a JWK set: a file, or an https:// address" },
+    Setting { key: "jwt_algorithms", default: "RS256,ES256,EdDSA", help: "signature algorithms that are taken" },
+    Setting { key: "jwt_role_claim", default: "role", help: "claim that names the role; without it the role is `member`" },
+    Setting {
+        key: "jwt_roles",
+        default: "member=member,service=service,auditor=auditor,admin=admin",
+        help: "what that claim may say and which role it means; anything else is refused",
+    },
+    Setting { key: "jwt_leeway_seconds", default: "30", help: "how far clocks may differ when `exp` and `nbf` are checked" },
+    Setting { key: "jwt_refresh_seconds", default: "300", help: "seconds between two looks at jwt_jwks" },
+    Setting {
+        key: "jwt_ca_file",
+        default: "",
+        help: "certificates (PEM) that an https:// jwt_jwks is checked with; empty is the system's",
+    },
+    Setting { key: "rate_principal_per_second", default: "0", help: "requests per second of one principal; 0 is no limit" },
+    Setting { key: "rate_principal_burst", default: "100", help: "requests of one principal at once before that limit holds" },
+    Setting { key: "rate_address_per_second", default: "0", help: "requests per second from one address; 0 is no limit" },
+    Setting { key: "rate_address_burst", default: "200", help: "requests from one address at once before that limit holds" },
+    Setting { key: "rate_failures_per_minute", default: "60", help: "failed authentications from one address; 0 is no limit" },
+    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For is believed" },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },
@@ -146,6 +175,7 @@ pub struct Config {
     pub segment_bytes: u64,
     pub log_retention: LogRetention,
     pub http: HttpConfig,
+    pub auth: AuthConfig,
     pub log_format: LogFormat,
     pub log: String,
     /// Every setting with its origin, in the order of [`SETTINGS`].
@@ -321,9 +351,6 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
     let mut values = Values { given: &given, errors };
     let insecure = values.flag("insecure");
     let addr = values.read::<SocketAddr>("addr", "an address such as 127.0.0.1:8000").unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
-    if !addr.ip().is_loopback() && !insecure {
-        values.wrong("addr", "is reachable from other machines and there is no authentication; `--insecure` allows it");
-    }
     let data_dir = PathBuf::from(values.text("data_dir"));
     if data_dir.as_os_str().is_empty() {
         values.wrong("data_dir", "must not be empty");
@@ -344,6 +371,7 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
             test_data: values.flag("test_data"),
             ..HttpConfig::default()
         },
+        auth: access::read(&mut values, insecure),
         log_format: values.log_format(),
         log: values.log(),
         given: Vec::new(),

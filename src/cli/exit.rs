@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use crate::{config::ConfigError, durability, engine::OpenError, plan_file};
+use crate::{access::KeyFileError, config::ConfigError, durability, engine::OpenError, http::auth::GateError, plan_file};
 
 /// Exit codes. Scripts rely on them: never renumbered. 2 is what the argument parser ends with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +18,7 @@ pub enum Exit {
     Config = 3,
     /// The data directory is in use by another process.
     Locked = 4,
-    /// The data directory is damaged: file, place and loss are named; nothing was changed.
+    /// The data directory, or its key file, is damaged: file, place and loss are named; nothing was changed.
     Damaged = 5,
     /// The data directory was written by a newer release; nothing was changed.
     NewerFormat = 6,
@@ -103,6 +103,27 @@ impl From<durability::Error> for Failure {
             | Error::BadImage(_) => Exit::Failed,
         };
         Self::new(exit, error)
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let exit = match &error {
+            KeyFileError::Newer { .. } => Exit::NewerFormat,
+            KeyFileError::Damaged { .. } => Exit::Damaged,
+            KeyFileError::Locked(_) => Exit::Locked,
+            KeyFileError::Io { .. } | KeyFileError::Full => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Keys(error) => error.into(),
+            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody => Self::new(Exit::Config, error),
+        }
     }
 }
 

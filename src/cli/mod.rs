@@ -17,12 +17,14 @@ use crate::{
     plan_file,
 };
 
+mod auth_args;
 mod demo;
 mod dot;
 mod exit;
 mod export;
 mod import;
 mod interrupt;
+mod keys;
 mod logging;
 mod network;
 mod plan;
@@ -59,6 +61,8 @@ enum Command {
     Dot(dot::Args),
     /// Work with plan files
     Plan(plan::Args),
+    /// Create, list and revoke the keys of services
+    Keys(keys::Args),
     /// Make a network up, with a referral bonus per member, and serve it
     Demo(demo::Args),
 }
@@ -81,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
     };
     match result {

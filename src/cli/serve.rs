@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs, PlanArgs, auth_args,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options, logging, plan_choice, screen,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::Config,
     engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotPolicy},
-    http::{self, Server},
+    http::{self, Server, auth::Gate},
     metrics::Metrics,
 };
 
@@ -25,9 +25,11 @@ pub(super) struct Args {
     /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
-    /// Allow an address that other machines can reach, without any authentication
+    /// Allow an address that other machines can reach, without any authorization
     #[arg(long)]
     insecure: bool,
+    #[command(flatten)]
+    auth: auth_args::AuthArgs,
     /// Commands between two snapshots; 0 is never [default: 1000000]
     #[arg(long, value_name = "N")]
     snapshot_every_commands: Option<String>,
@@ -79,6 +81,7 @@ impl Args {
             ("log", &self.log),
         ];
         let mut flags: BTreeMap<&'static str, String> = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
+        flags.extend(self.auth.flags());
         let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
         flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
         self.data_dir.resolve(&self.plan, flags)
@@ -107,8 +110,10 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     let metrics = Metrics::new(http::routes());
     let options = engine_options(config, &metrics)?;
+    let gate = open_gate(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
-    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics, Arc::clone(&gate))
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
@@ -118,7 +123,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     };
     let (engine, report) = opened?;
     slot.set(engine.clone());
-    greet(config, address, &report);
+    greet(config, address, &report, gate.is_on());
     screen::say(&format!("listening on http://{address}"))?;
     interrupt.wait().await;
     tracing::info!("stopping");
@@ -128,6 +133,15 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     }
     let report = tokio::task::spawn_blocking(move || engine.shutdown()).await;
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
+}
+
+/// The gate, and a warning where it stands open for other machines.
+fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failure> {
+    let gate = Gate::open(&config.auth, &config.data_dir, config.addr, metrics)?;
+    if !gate.is_on() && !config.addr.ip().is_loopback() {
+        tracing::warn!(addr = %config.addr, "everybody who reaches this address may do everything (--insecure)");
+    }
+    Ok(gate)
 }
 
 fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptions, Failure> {
@@ -149,7 +163,7 @@ async fn open(options: EngineOptions) -> Result<(Engine, OpenReport), Failure> {
 }
 
 /// The banner on a terminal, a log line elsewhere.
-fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
+fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, asks_for_credentials: bool) {
     for cut in &report.cuts {
         tracing::warn!("a write that never completed was dropped: {cut}");
     }
@@ -178,6 +192,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
         ("durability", "every answer to a write follows its fdatasync".into()),
         ("api", format!("http://{address}/")),
         ("metrics", format!("http://{address}/metrics")),
+        ("access", if asks_for_credentials { "service keys and tokens" } else { "open to whoever reaches the address" }.into()),
     ];
     screen::tell(&format!("upline {}", env!("CARGO_PKG_VERSION")));
     for (name, value) in lines {

@@ -210,7 +210,10 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Nothing there but what an unfinished creation leaves, hidden files and a file system's own `lost+found`.
+/// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the door to make its key.
+const KEY_FILES: [&str; 3] = ["keys", "keys.lock", "keys.new"];
+
+/// Nothing there but what an unfinished creation leaves, service keys, hidden files and a file system's own `lost+found`.
 fn check_is_free(storage: &dyn Storage, paths: &Paths, pending: &Path) -> Result<()> {
     let root = paths.root();
     let refuse = |reason: String| Err(Error::NotEmpty { path: root.to_path_buf(), reason });
@@ -220,7 +223,7 @@ fn check_is_free(storage: &dyn Storage, paths: &Paths, pending: &Path) -> Result
         if name == "instance" {
             return refuse("it is a data directory already".into());
         }
-        if !own(&name) && !name.starts_with('.') && name != "lost+found" {
+        if !own(&name) && !KEY_FILES.contains(&name.as_str()) && !name.starts_with('.') && name != "lost+found" {
             return refuse(format!("it is not empty: it holds `{name}`"));
         }
     }

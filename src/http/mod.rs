@@ -6,7 +6,8 @@
 //!   the first moment on: while the engine is opening it is live but not ready.
 //! - `dropin`: the API of the service that this one replaces, to the byte.
 //! - `v1`: our own API.
-//! - `ops`: life, readiness, version, metrics, the description of the API.
+//! - `ops`: life, readiness, version, metrics.
+//! - `docs`: the description of all of it, for programs and as a page.
 //!
 //! # What it does not know
 //!
@@ -22,6 +23,7 @@
 pub mod auth;
 mod connection;
 mod content;
+mod docs;
 mod dropin;
 mod edge;
 pub mod limits;

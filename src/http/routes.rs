@@ -100,6 +100,8 @@ impl RouteIndex {
 
     /// Of a path that axum's router matches.
     pub fn of_ops(path: &str) -> Option<Self> {
+        // The files of the page count as the page.
+        let path = if path.starts_with("/docs/") { "/docs" } else { path };
         OPS.iter().position(|known| *known == path).map(|position| Self(1 + position))
     }
 }

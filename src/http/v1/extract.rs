@@ -61,7 +61,7 @@ fn of_serde(error: &serde_json::Error, path: &str) -> Problem {
         // The path ends with the unknown field already.
         Some(field) => Problem::new(Code::FieldUnknown).with("field", if path == "." { field } else { path }).detail(text.clone()),
         None => {
-            let field = missing_field(&text).map_or_else(|| path.to_owned(), |missing| joined(path, missing));
+            let field = named_field(&text).map_or_else(|| path.to_owned(), |name| joined(path, name));
             Problem::new(Code::FieldInvalid).with("field", field).detail(text)
         }
     }
@@ -76,8 +76,9 @@ fn unknown_field(text: &str) -> Option<&str> {
     text.strip_prefix("unknown field `")?.split('`').next()
 }
 
-fn missing_field(text: &str) -> Option<&str> {
-    text.strip_prefix("missing field `")?.split('`').next()
+/// The name of a field that is missing or there twice, which the path does not end with.
+fn named_field(text: &str) -> Option<&str> {
+    text.strip_prefix("missing field `").or_else(|| text.strip_prefix("duplicate field `"))?.split('`').next()
 }
 
 /// Parameters of the path.
@@ -102,10 +103,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let query = AxumQuery::<T>::try_from_uri(&parts.uri);
         query.map(|AxumQuery(value)| Self(value)).map_err(|rejection| {
             let text = std::error::Error::source(&rejection).map_or_else(|| rejection.body_text(), ToString::to_string);
-            let name = unknown_field(&text).or_else(|| missing_field(&text)).map(str::to_owned);
-            let code = if unknown_field(&text).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
-            let problem = Problem::new(code).detail(text);
-            name.map_or(problem.clone(), |name| problem.with("field", name))
+            // Before the reason stands the parameter, where serde had come to one.
+            let (parameter, reason) = match text.split_once(": ") {
+                Some((parameter, reason)) if !parameter.contains(' ') => (Some(parameter), reason),
+                _ => (None, text.as_str()),
+            };
+            let code = if unknown_field(reason).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
+            let field = parameter.or_else(|| named_field(reason)).unwrap_or(".").to_owned();
+            Problem::new(code).with("field", field).detail(reason.to_owned())
         })
     }
 }
@@ -199,8 +204,8 @@ mod tests {
         // query, code, field
         let table = [
             ("limits=1", "parameter_unknown", Some("limits")),
-            ("limit=x", "parameter_invalid", None),
-            ("limit=1&limit=2", "parameter_invalid", None),
+            ("limit=x", "parameter_invalid", Some("limit")),
+            ("limit=1&limit=2", "parameter_invalid", Some("limit")),
         ];
         for (query, code, field) in table {
             let uri: Uri = format!("/x?{query}").parse().unwrap();

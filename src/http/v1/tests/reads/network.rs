@@ -26,7 +26,11 @@ use crate::{
         PlacementRequest, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register, Role, SnapshotPolicy, SponsorRef, Timestamp, Tree,
         TriggerBonus,
     },
-    http::{Options, auth::Principal, service::Shared},
+    http::{
+        Options,
+        auth::{Gate, Principal},
+        service::Shared,
+    },
     metrics::Metrics,
 };
 
@@ -87,7 +91,9 @@ impl Network {
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.log.segment_bytes = 1 << 20;
         let (engine, _) = Engine::open(options).unwrap();
-        let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), Metrics::new(&[]));
+        let metrics = Metrics::new(&[]);
+        let gate = Gate::off(&metrics);
+        let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
         let random = Pcg64Mcg::seed_from_u64(seed);
         let mut network = Self { engine, random, router: router().with_state(shared), _dir: dir };
@@ -284,10 +290,12 @@ impl Model {
         members.iter().map(|member| self.ids[*member as usize].to_string()).collect()
     }
 
-    /// Entries as lists show them: newest command first, then level ascending.
-    pub fn entries_in_order(&self, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    /// Entries as lists show them: newest command first, then level ascending. Rewards of one command, all of level 0, stand newest first where all
+    /// receivers are listed.
+    pub fn entries_in_order(&self, of_all: bool, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| keep(entry)).collect();
-        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level, entry.index));
+        let tie = |entry: &Entry| if of_all && entry.level == 0 { u64::MAX - entry.index } else { entry.index };
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level, tie(entry)));
         entries
     }
 }

@@ -1,0 +1,238 @@
+//! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is loaded from elsewhere.
+
+use std::{
+    io::Read,
+    sync::{Arc, LazyLock, OnceLock},
+};
+
+use axum::{
+    Router,
+    extract::Path,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+use utoipa_swagger_ui::{Config, SwaggerFile, serve};
+
+use super::{
+    dropin::describe,
+    reply::{self, Reply},
+    service::Shared,
+    v1,
+};
+
+/// The routes.
+pub fn router() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/openapi.json", get(openapi))
+        .route("/docs", get(page))
+        .route("/docs/{file}", get(file))
+        .route("/redoc", get(redoc))
+}
+
+async fn openapi() -> Reply {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    reply::json(StatusCode::OK, TEXT.get_or_init(|| description().to_string()).as_str())
+}
+
+async fn redoc() -> Reply {
+    let reply = reply::text(StatusCode::TEMPORARY_REDIRECT, "");
+    reply::with_header(reply, header::LOCATION, HeaderValue::from_static("/docs"))
+}
+
+/// All routes as OpenAPI 3.1: those of `/v1` as their handlers declare them, the others from their tables.
+pub fn description() -> Value {
+    let mut whole = serde_json::to_value(v1::description()).expect("descriptions are plain data");
+    // The one version that this description is written for, whatever its generator writes by default.
+    whole["openapi"] = "3.1.0".into();
+    let mut paths = describe::paths();
+    paths.extend(operations());
+    for (place, more) in [("/paths", Value::Object(paths)), ("/components/schemas", describe::schemas())] {
+        let (Some(Value::Object(known)), Value::Object(more)) = (whole.pointer_mut(place), more) else { unreachable!("both are objects") };
+        for (name, value) in more {
+            assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
+        }
+    }
+    v1::examples::fill(&mut whole);
+    whole
+}
+
+/// The routes of those who run the process, and these.
+fn operations() -> Map<String, Value> {
+    let status = |values: &[&str]| json!({ "type": "object", "properties": { "status": { "type": "string", "enum": values } }, "required": ["status"] });
+    let answer =
+        |description: &str, kind: &str, schema: Value| json!({ "description": description, "content": { kind: { "schema": schema } } });
+    let text = || json!({ "type": "string" });
+    let version = json!({
+        "type": "object",
+        "properties": { "name": { "type": "string" }, "version": { "type": "string" }, "commit": { "type": ["string", "null"] } },
+        "required": ["name", "version"],
+    });
+    // path, summary, whether it is open to all, answers
+    let table = [
+        ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", "application/json", status(&["live"])) })),
+        (
+            "/readyz",
+            "Whether writes are accepted",
+            true,
+            json!({
+                "200": answer("Ready", "application/json", status(&["ready"])),
+                "503": answer("Not now", "application/json", status(&["starting", "draining", "read_only"])),
+            }),
+        ),
+        ("/version", "Name and version", true, json!({ "200": answer("Version", "application/json", version) })),
+        (
+            "/metrics",
+            "Metrics in the Prometheus text format",
+            false,
+            json!({
+                "200": answer("Metrics", "text/plain; version=0.0.4; charset=utf-8", text()),
+                "401": answer("No credentials", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
+                "403": answer("Not allowed", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
+            }),
+        ),
+        (
+            "/openapi.json",
+            "This description",
+            true,
+            json!({ "200": answer("OpenAPI 3.1", "application/json", json!({ "type": "object" })) }),
+        ),
+        ("/docs", "This description as a page to try it", true, json!({ "200": answer("A page", "text/html; charset=utf-8", text()) })),
+        ("/redoc", "Redirects to /docs", true, json!({ "307": { "description": "To /docs" } })),
+    ];
+    let describe = |(path, summary, is_open, answers): (&str, &str, bool, Value)| {
+        let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
+        let mut operation = json!({ "summary": summary, "operationId": id, "tags": ["operations"], "responses": answers });
+        if is_open {
+            operation["security"] = json!([]);
+        }
+        (path.to_owned(), json!({ "get": operation }))
+    };
+    table.into_iter().map(describe).collect()
+}
+
+/// No script or style but ours, and no connection but to this server. The page's own styles are set by script, hence `unsafe-inline` for them.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>upline: API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png" sizes="32x32">
+</head>
+<body>
+<noscript><p>This page needs JavaScript. The description for programs is at <a href="/openapi.json">/openapi.json</a>.</p></noscript>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"#;
+
+const START: &str = r##"window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  docExpansion: "none",
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+});
+"##;
+
+async fn page() -> Reply {
+    let reply = reply::with_type(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    reply::with_header(reply, header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+}
+
+/// The files of the page, of which all but one are Swagger UI's.
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
+    if name == "start.js" {
+        return reply::with_type(StatusCode::OK, "text/javascript; charset=utf-8", START);
+    }
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+    match serve(&name, Arc::clone(&CONFIG)) {
+        Ok(Some(file)) if FILES.contains(&name.as_str()) => send(file, &headers),
+        _ => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+/// What the page needs of Swagger UI's distribution; the rest of it is not shown.
+const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+
+fn send(file: SwaggerFile<'static>, headers: &HeaderMap) -> Reply {
+    let accepts_gzip =
+        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
+    let kind = HeaderValue::from_str(&file.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let mut bytes = file.bytes.into_owned();
+    let stays_packed = file.gzpipped && accepts_gzip;
+    if file.gzpipped && !accepts_gzip {
+        let mut plain = Vec::new();
+        if flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).is_err() {
+            return reply::internal_error();
+        }
+        bytes = plain;
+    }
+    let mut reply = reply::with_type(StatusCode::OK, "application/octet-stream", bytes);
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if stays_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::routes::{DROPIN, OPS};
+
+    #[test]
+    fn the_description_names_every_route_and_nothing_undefined() {
+        let description = description();
+        for route in &DROPIN {
+            assert!(description["paths"][route.path][route.method.to_ascii_lowercase()].is_object(), "{} {}", route.method, route.path);
+        }
+        for path in OPS {
+            assert!(description["paths"][path]["get"].is_object(), "{path}");
+        }
+        let text = description.to_string();
+        for piece in text.split("\"#/components/schemas/").skip(1) {
+            let name = piece.split('"').next().unwrap();
+            assert!(description["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn operations_have_ids_of_their_own() {
+        let description = description();
+        let mut ids = BTreeSet::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no id"));
+                assert!(ids.insert(id.to_owned()), "{id} twice");
+                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_needs_nothing_from_elsewhere() {
+        assert!(!PAGE.contains("http://") && !PAGE.contains("https://") && !START.contains("http"));
+        for name in FILES {
+            for encoding in ["gzip", "identity"] {
+                let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))]);
+                let reply = file(Path(name.to_owned()), headers).await;
+                assert_eq!(reply.status(), 200, "{name}");
+                assert!(PAGE.contains(&format!("/docs/{name}")));
+            }
+        }
+        assert_eq!(file(Path("index.html".to_owned()), HeaderMap::new()).await.status(), 404);
+    }
+}

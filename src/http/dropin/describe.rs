@@ -1,0 +1,195 @@
+//! The drop-in's routes as OpenAPI, from their table.
+
+use serde_json::{Map, Value, json};
+
+use crate::http::{
+    limits::IDEMPOTENCY_KEY_BYTES_MAX,
+    routes::{DROPIN, Operation},
+};
+
+/// Paths of the drop-in, with their operations.
+pub fn paths() -> Map<String, Value> {
+    let mut paths = Map::new();
+    for route in &DROPIN {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.to_ascii_lowercase()] = describe_operation(route.operation, route.path);
+    }
+    paths
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/Dropin{schema}") })
+}
+
+fn answer(description: &str, schema: &Value) -> Value {
+    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+}
+
+fn describe_operation(operation: Operation, path: &str) -> Value {
+    let message = |name: &str| json!({ "type": "object", "properties": { name: { "type": "string" } }, "required": [name] });
+    let list_of = |schema: &str| json!({ "type": "array", "items": reference(schema) });
+    let success = match operation {
+        Operation::Welcome | Operation::EvaluateRank => message("message"),
+        Operation::Health | Operation::Status => message("status"),
+        Operation::Register | Operation::RootUser => reference("Member"),
+        Operation::Downline => list_of("Member"),
+        Operation::DownlineCount => json!({ "type": "integer", "minimum": 0 }),
+        Operation::AddTestData => json!({
+            "type": "object",
+            "properties": { "message": { "type": "string" }, "root_user_id": { "type": "string", "format": "uuid" } },
+            "required": ["message", "root_user_id"],
+        }),
+        Operation::Trigger | Operation::MarkAllPaid => message("detail"),
+        Operation::BonusesOf | Operation::Bonuses => list_of("Bonus"),
+        Operation::MarkPaid => reference("Bonus"),
+        Operation::Weekly => reference("WeeklyReport"),
+    };
+    let mut described = json!({
+        "summary": summary(operation),
+        "operationId": operation_id(operation, path),
+        "tags": ["drop-in"],
+        "deprecated": is_alias(path),
+        "responses": { "200": answer("Success", &success) },
+    });
+    let mut errors: Vec<(&str, &str, &str)> = match operation {
+        Operation::Register => vec![
+            ("400", "Member exists, or the body is not text", "Error"),
+            ("404", "Parent unknown", "Error"),
+            ("409", "Parent not active", "Error"),
+        ],
+        Operation::RootUser => vec![("400", "Member exists, or the body is not text", "Error")],
+        Operation::Trigger => {
+            vec![("400", "The body is not text", "Error"), ("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
+        }
+        Operation::MarkPaid => vec![("404", "Bonus unknown", "Error")],
+        Operation::AddTestData => vec![("404", "Off", "Error"), ("409", "The network is not empty", "Error")],
+        _ => vec![],
+    };
+    let body = match operation {
+        Operation::Register | Operation::RootUser => Some("Register"),
+        Operation::Trigger => Some("Trigger"),
+        _ => None,
+    };
+    let parameter = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
+    let mut parameters = Vec::new();
+    if let Some(name) = parameter {
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }));
+    }
+    if operation == Operation::Bonuses {
+        parameters.push(json!({ "name": "status", "in": "query", "required": false, "schema": { "type": "string" } }));
+    }
+    if is_keyed(operation) {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX });
+        parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
+    }
+    if body.is_some() || parameter.is_some() {
+        errors.push(("422", "A field is missing or wrong", "ValidationError"));
+    }
+    if let Some(schema) = body {
+        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(schema) } } });
+        errors.push(("408", "The body came too slowly", "Error"));
+        errors.push(("413", "The body is too large", "Error"));
+    }
+    if !matches!(operation, Operation::Welcome | Operation::Health | Operation::Status) {
+        errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
+    }
+    for (status, description, schema) in errors {
+        described["responses"][status] = answer(description, &reference(schema));
+    }
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
+    }
+    described
+}
+
+/// Unique, and a name that generated clients can use.
+fn operation_id(operation: Operation, path: &str) -> String {
+    format!("dropin_{operation:?}{}", if is_alias(path) { "_alias" } else { "" })
+}
+
+/// Operations that take an `Idempotency-Key`.
+fn is_keyed(operation: Operation) -> bool {
+    matches!(operation, Operation::Register | Operation::RootUser | Operation::Trigger | Operation::MarkPaid | Operation::MarkAllPaid)
+}
+
+/// Schemas that the operations refer to.
+pub fn schemas() -> Value {
+    let uuid = || json!({ "type": "string", "format": "uuid" });
+    let nullable_uuid = json!({ "anyOf": [uuid(), { "type": "null" }] });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let trigger_type = json!({ "type": "string", "enum": ["referral", "purchase"] });
+    let location = json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "integer" }] } });
+    json!({
+        "DropinRegister": {
+            "type": "object",
+            "properties": { "user_id": uuid(), "parent_id": nullable_uuid },
+            "required": ["user_id"],
+        },
+        "DropinTrigger": {
+            "type": "object",
+            "properties": { "source_user_id": uuid(), "trigger_type": trigger_type },
+            "required": ["source_user_id", "trigger_type"],
+        },
+        "DropinMember": {
+            "type": "object",
+            "properties": {
+                "id": uuid(), "user_id": uuid(), "parent_id": nullable_uuid, "level": { "type": "integer", "minimum": 1 },
+                "created_at": time(), "updated_at": { "type": "null" }, "children": { "type": "array", "items": reference("Member") },
+            },
+            "required": ["id", "user_id", "parent_id", "level", "created_at", "updated_at", "children"],
+        },
+        "DropinBonus": {
+            "type": "object",
+            "properties": {
+                "id": uuid(), "user_id": uuid(), "source_user_id": uuid(), "level": { "type": "integer", "minimum": 0 },
+                "amount": { "type": "number" }, "type": { "type": "string" },
+                "status": { "type": "string", "enum": ["pending", "paid"] }, "created_at": time(),
+            },
+            "required": ["id", "user_id", "source_user_id", "level", "amount", "type", "status", "created_at"],
+        },
+        "DropinWeeklyReport": {
+            "type": "object",
+            "properties": {
+                "user_id": uuid(), "total_bonus": { "type": "number" }, "count": { "type": "integer", "minimum": 0 },
+                "bonuses": { "type": "array", "items": reference("Bonus") },
+            },
+            "required": ["user_id", "total_bonus", "count", "bonuses"],
+        },
+        "DropinError": { "type": "object", "properties": { "detail": { "type": "string" } }, "required": ["detail"] },
+        "DropinValidationError": {
+            "type": "object",
+            "properties": { "detail": { "anyOf": [{ "type": "string" }, { "type": "array", "items": {
+                "type": "object",
+                "properties": { "type": { "type": "string" }, "loc": location, "msg": { "type": "string" }, "input": {}, "ctx": { "type": "object" } },
+                "required": ["type", "loc", "msg", "input"],
+            } }] } },
+            "required": ["detail"],
+        },
+    })
+}
+
+/// What an operation is, in a line.
+fn summary(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Welcome => "A greeting",
+        Operation::Health => "Always healthy; see /readyz for more",
+        Operation::Status => "Always running; see /readyz for more",
+        Operation::Register => "Register a member below another one, spilling over to the first free slot, or as a new root",
+        Operation::RootUser => "Register a new root",
+        Operation::Downline => "The whole downline of a member, nested",
+        Operation::DownlineCount => "How many members a downline has",
+        Operation::AddTestData => "Fill an empty network with 251 members and a referral each; off unless configured",
+        Operation::Trigger => "Pay the bonuses of a referral or purchase to the uplines of its source",
+        Operation::BonusesOf => "Bonuses of one receiver, newest first",
+        Operation::Bonuses => "All bonuses, newest first",
+        Operation::MarkPaid => "Mark one bonus paid",
+        Operation::MarkAllPaid => "Mark every pending bonus paid (a GET that writes, as in the original)",
+        Operation::EvaluateRank => "The rank of a member",
+        Operation::Weekly => "Bonuses of one receiver in the last seven days, with their total",
+    }
+}
+
+/// Paths that the original's README names and the original never had.
+fn is_alias(path: &str) -> bool {
+    path.starts_with("/bonus/bonus")
+}
