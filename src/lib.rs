@@ -13,3 +13,4 @@ pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
 pub mod toml_reader;
+pub mod version;
