@@ -188,7 +188,7 @@ impl ToSchema for Time {}
 
 /// The UUID by which the outside knows a member.
 pub fn user_id(state: &State, member: MemberIx) -> Uuid {
-    Uuid::from_bytes(state.member(member).id.0)
+    Uuid::from_bytes(state.id(member).0)
 }
 
 pub fn member_id(id: Uuid) -> MemberId {
