@@ -31,6 +31,7 @@ mod tour;
 
 pub mod graph;
 mod query;
+mod registration;
 
 mod audit;
 mod digest;
@@ -45,7 +46,7 @@ pub use self::{
     ledger::Entry,
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
-    recompute::{on_threads, ranks as recomputed_ranks},
+    recompute::{on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
     restore::Restore,
     signup::ADMINS_MAX,
 };

@@ -205,6 +205,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
     change(&mut options, &script, &sink);
     let parts = Parts {
+        store: None,
         state: State::new(plan(), 5),
         directory: MemberDirectory::with_capacity(0, 0),
         journal: Box::new(ScriptedJournal(Arc::clone(&script))),
