@@ -13,6 +13,7 @@ use crate::{
     engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotPolicy},
     http::{self, Server},
     metrics::Metrics,
+    plan_file,
 };
 
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -108,7 +109,8 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let metrics = Metrics::new(http::routes());
     let options = engine_options(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
-    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
+    let server = Server::bind(http_options, metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));

@@ -247,6 +247,7 @@ mod tests {
             limits: super::super::Limits::default(),
             test_data: false,
             none_parent_is_null: true,
+            plan_text: None,
         };
         refuse(&Shared::new(options, Metrics::new(super::super::routes())), &stream);
         drop(stream);

@@ -25,7 +25,7 @@ use super::{
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::RETRY_SOON_SECONDS,
+    limits::{LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -46,12 +46,14 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// Held while the network is filled with test data.
     pub seeding: tokio::sync::Mutex<()>,
+    /// Turns at what `/v1` does not do for everybody at once.
+    pub desk: v1::Desk,
 }
 
 impl Shared {
     pub fn new(options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
-        Arc::new(Self { options, metrics, engine, draining, seeding })
+        Arc::new(Self { options, metrics, engine, draining, seeding, desk: v1::Desk::default() })
     }
 
     /// The engine, or the answer to give without one.
@@ -117,7 +119,8 @@ impl Service {
         let edge = Edge::of(request.uri().path());
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let limit = self.shared.options.limits.request_timeout;
+        let is_long = v1::takes_long(request.method(), request.uri().path());
+        let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
         let answered = tokio::time::timeout(limit, catch_panic(self.route(request))).await;
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,

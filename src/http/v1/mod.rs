@@ -6,10 +6,18 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+mod batch;
+mod desk;
 mod lists;
+mod manage;
 mod members;
+mod operate;
 pub mod page;
+mod pay;
+mod plan;
+mod plan_document;
 pub mod problem;
+mod register;
 
 mod caller;
 mod extract;
@@ -30,6 +38,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::desk::Desk;
 use self::problem::{Code, Problem};
 use super::{
     reply::{self, Reply},
@@ -48,13 +57,28 @@ pub fn is_ours(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a request may take longer than others: its work grows with the network.
+pub fn takes_long(method: &Method, path: &str) -> bool {
+    match path {
+        "/v1/snapshots" | "/v1/ranks/recompute" | "/v1/plan/check" => method == Method::POST,
+        "/v1/digest" => true,
+        _ => false,
+    }
+}
+
 /// Whether a request's body is read by its route, line by line, and not before it.
 pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == "/v1/members/batch"
 }
 
+/// What writes and what operates.
+fn writes() -> OpenApiRouter<Arc<Shared>> {
+    let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes];
+    all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
+}
+
 fn declared() -> OpenApiRouter<Arc<Shared>> {
-    let v1 = OpenApiRouter::default().merge(members::routes()).merge(lists::routes());
+    let v1 = OpenApiRouter::default().merge(members::routes()).merge(lists::routes()).merge(writes());
     OpenApiRouter::with_openapi(about()).nest(PREFIX, v1)
 }
 
