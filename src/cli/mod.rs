@@ -23,6 +23,7 @@ mod dot;
 mod exit;
 mod export;
 mod import;
+mod inspect;
 mod interrupt;
 mod keys;
 mod logging;
@@ -57,6 +58,8 @@ enum Command {
     Export(export::Args),
     /// Check a data directory: files, invariants, every count and rank against a recount; print its digests
     Verify(verify::Args),
+    /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any damage
+    Inspect(inspect::Args),
     /// Draw a tree, or a part of it, in Graphviz's language
     Dot(dot::Args),
     /// Work with plan files
@@ -83,6 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Keys(args)) => keys::run(&args),
