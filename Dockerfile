@@ -5,6 +5,8 @@
 FROM rust:1.95-slim AS build
 WORKDIR /src
 COPY . .
+# The build has no .git: `--build-arg UPLINE_COMMIT=$(git rev-parse --short=12 HEAD)` puts the commit into `upline --version` and `/version`.
+ARG UPLINE_COMMIT=
 RUN cargo build --release --locked --bin upline
 
 FROM debian:stable-slim

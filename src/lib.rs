@@ -14,3 +14,4 @@ pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
 pub mod toml_reader;
+pub mod version;

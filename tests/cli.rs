@@ -10,6 +10,8 @@ mod export;
 mod import;
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[path = "cli/look.rs"]
+mod look;
 #[path = "cli/plan.rs"]
 mod plan;
 #[path = "cli/real_data.rs"]

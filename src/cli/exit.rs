@@ -30,6 +30,12 @@ pub enum Exit {
     VerifyFailed = 9,
     /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
+    /// Nobody has the id, name or code that was asked for.
+    Unknown = 11,
+    /// No server answers at the address that was named.
+    Unreachable = 12,
+    /// The server said no: credentials, a rule, overload; its reason is passed on.
+    Refused = 13,
     /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
     Interrupted = 130,
 }
@@ -48,6 +54,9 @@ Exit codes:
   8    the data directory has another plan than the one asked for
   9    verify found something that does not hold
   10   import --strict refused rows, or import refused all; nothing was imported
+  11   no member of that id, name or code
+  12   no server answers at the address
+  13   the server said no; its reason is passed on
   130  interrupted; serve ends with 0 when it is told to stop";
 
 /// Why a command did not succeed: what to say, and how to end.
@@ -135,7 +144,9 @@ impl From<OpenError> for Failure {
                 let differences = plan_file::diff(&present, &wanted).join("\n  ");
                 let message = format!(
                     "the data directory has another plan (`{}`, version {version}) than the one asked for:\n  {differences}\n\
-                     nothing was changed; width and placement are fixed once a member exists",
+                     nothing was changed. Either leave out what asks for another plan (--plan, --max-children, their variables, their lines in the \
+                     configuration file), and the directory's own is used; or start without it and change the plan of the running server with \
+                     PUT /v1/plan. Width and placement are fixed once a member exists: for those export, and import under the new plan",
                     present.name
                 );
                 return Self::new(Exit::PlanDiffers, message);
@@ -170,6 +181,9 @@ mod tests {
             Exit::PlanDiffers,
             Exit::VerifyFailed,
             Exit::RowsRefused,
+            Exit::Unknown,
+            Exit::Unreachable,
+            Exit::Refused,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -1,6 +1,10 @@
 //! `upline serve`: opens the data directory and serves it until told to stop.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     DataDirArgs, PlanArgs, auth_args,
@@ -10,10 +14,15 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotPolicy},
+    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
     http::{self, Server, auth::Gate},
     metrics::Metrics,
+    version,
 };
+
+/// What the engine gets to stop in beyond the time that running requests get. With the default of seven seconds for those a stop takes at
+/// most ten, of which the rest is for leaving: what most supervisors wait before they kill.
+const AFTER_DRAIN: Duration = Duration::from_millis(2_200);
 
 #[derive(clap::Args, Clone, Default, Debug)]
 #[group(id = "serve")]
@@ -22,7 +31,7 @@ pub(super) struct Args {
     pub data_dir: DataDirArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
+    /// Address or host name, and port, to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
     /// Allow an address that other machines can reach, without any authorization
@@ -54,6 +63,9 @@ pub(super) struct Args {
     /// Switch GET /user/add_test_data on; it only ever fills an empty network
     #[arg(long)]
     test_data: bool,
+    /// Whether the text "None" as parent_id is null, as the original's gateway means it [default: true]
+    #[arg(long, value_name = "true|false")]
+    none_parent_is_null: Option<String>,
     /// text, json, or auto: text on a terminal [default: auto]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -77,6 +89,7 @@ impl Args {
             ("log_retention_days", &self.log_retention_days),
             ("connections_max", &self.connections_max),
             ("drain_seconds", &self.drain_seconds),
+            ("none_parent_is_null", &self.none_parent_is_null),
             ("log_format", &self.log_format),
             ("log", &self.log),
         ];
@@ -127,11 +140,13 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     screen::say(&format!("listening on http://{address}"))?;
     interrupt.wait().await;
     tracing::info!("stopping");
+    let deadline = Instant::now() + config.http.drain + AFTER_DRAIN;
     _ = stop.send(());
     if let Err(error) = running.await {
         tracing::error!(%error, "the server ended badly");
     }
-    let report = tokio::task::spawn_blocking(move || engine.shutdown()).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let report = tokio::task::spawn_blocking(move || engine.shutdown_within(left)).await;
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
 }
 
@@ -172,7 +187,8 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
     }
     let seconds = report.duration.as_secs_f64();
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = version::VERSION,
+        commit = version::commit(),
         %address,
         data_dir = %config.data_dir.display(),
         created = report.created,
@@ -194,7 +210,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
         ("metrics", format!("http://{address}/metrics")),
         ("access", if asks_for_credentials { "service keys and tokens" } else { "open to whoever reaches the address" }.into()),
     ];
-    screen::tell(&format!("upline {}", env!("CARGO_PKG_VERSION")));
+    screen::tell(&format!("upline {}", version::SHOWN));
     for (name, value) in lines {
         screen::tell(&format!("  {name:<11}{value}"));
     }
@@ -204,6 +220,10 @@ fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
     match &report.snapshot {
         None | Some(Ok(_)) => {
             tracing::info!(lsn = report.lsn, "stopped");
+            Ok(())
+        }
+        Some(Err(SnapshotError::Stopping)) => {
+            tracing::info!(lsn = report.lsn, "stopped without a last snapshot, for want of time: the next start replays the log");
             Ok(())
         }
         // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.

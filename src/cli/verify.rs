@@ -109,11 +109,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     screen::say_result(args.json, &object, || {
         format!(
-            "{}: {} members, depth {}, {} bonuses ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
+            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
             if findings.is_empty() { "everything holds" } else { "NOT everything holds" },
-            screen::grouped(state.len().into()),
+            screen::counted(state.len().into(), "member"),
             screen::grouped(state.depth().into()),
-            screen::grouped(state.entries()),
+            screen::counted(state.entries(), "bonus"),
             screen::grouped(state.pending()),
             plan.name,
             state.plan_version(),

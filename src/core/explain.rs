@@ -92,7 +92,7 @@ impl State {
         let rule = &plan.bonuses[position];
         rule.pay.at(1, amount)?;
         let shares = self.shares(rule, amount, source).into_iter().map(|share| self.explained(position, &share)).collect();
-        Some(Walk { source, shares, beyond: self.above(rule.tree, source, rule.pay.levels()) })
+        Some(Walk { source, shares, beyond: self.levels_beyond(rule.tree, source, rule.pay.levels()) })
     }
 
     /// The walk of a signup that was just paid. O(rules * (levels + admins)).
@@ -101,7 +101,7 @@ impl State {
         let shares = self.registration_shares(plan, member);
         let shares = shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
         let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
-        let beyond = rules.map(|rule| self.above(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
+        let beyond = rules.map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
         Walk { source: member, shares, beyond }
     }
 
@@ -159,7 +159,7 @@ impl State {
     }
 
     /// Ancestors of `source` above the first `levels`.
-    fn above(&self, tree: Tree, source: MemberIx, levels: usize) -> u32 {
+    fn levels_beyond(&self, tree: Tree, source: MemberIx, levels: usize) -> u32 {
         let ancestors = self.tree(tree).link(source).level - 1;
         ancestors.saturating_sub(u32::try_from(levels).expect("limited by LEVELS_MAX"))
     }

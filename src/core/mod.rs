@@ -6,7 +6,8 @@
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `change`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
-//! can be asked of it (`query`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`, `audit`, `digest`).
+//! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
+//! `audit`, `digest`).
 
 pub mod command;
 pub mod image;
@@ -32,6 +33,9 @@ mod tour;
 mod explain;
 pub mod graph;
 mod query;
+mod received;
+mod walk;
+mod window;
 
 mod audit;
 mod digest;
@@ -48,7 +52,10 @@ pub use self::{
     ledger::Entry,
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
+    received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
     recompute::{on_threads, ranks as recomputed_ranks},
     restore::Restore,
     signup::ADMINS_MAX,
+    walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
+    window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},
 };

@@ -162,6 +162,11 @@ impl State {
         self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
     }
 
+    /// Ordinal of the rank in force; 0 is "no rank".
+    pub fn paid_as(&self, index: MemberIx) -> u16 {
+        self.members.ranks(index).paid_as
+    }
+
     pub fn rank(&self, index: MemberIx) -> RankView {
         let ranks = self.members.ranks(index);
         RankView {

@@ -57,6 +57,9 @@ pub const SNAPSHOT_EVERY: Duration = Duration::from_mins(15);
 /// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(1);
 
+/// How long a thread that was told to give up may take to notice when stopping has run out of time: a few chunks of a snapshot.
+pub const GIVE_UP_AFTER: Duration = Duration::from_millis(200);
+
 /// How long a state of the past is kept after it was last asked for. Whoever looks around in the past asks again within a minute, and the
 /// memory is that of a whole network.
 pub const HISTORY_IDLE: Duration = Duration::from_mins(1);

@@ -44,7 +44,10 @@
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
 //! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -58,6 +61,7 @@ mod directory;
 mod history;
 mod lifecycle;
 mod row_id;
+mod search;
 mod shared;
 mod snapshotter;
 mod ticker;
@@ -72,6 +76,7 @@ pub use self::{
     open::{Loaded, create, load},
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
+    search::{Prefix, SearchBusy},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
 };
 use self::{
@@ -79,7 +84,8 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    Digest, Entry, ExplainedShare, Member, NextRank, Preorder, RankNeed, RankReached, RankView, ShareFate, Walk,
+    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
+    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Walk, WindowMember, WindowSize,
     command::{
         Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
@@ -312,6 +318,20 @@ impl Engine {
         self.inner.shared.row_ids.decode(uuid)
     }
 
+    /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a
+    /// second for a million members, 8 bytes each from then on), later ones bring it up to date. O(log n + most) after that. What it finds does not
+    /// change, but members that join while it looks may be missing.
+    /// # Errors
+    /// While another search makes the index and that takes longer than a second.
+    pub fn search(&self, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
+        self.inner.search.find(&self.inner.shared, prefix, most)
+    }
+
+    /// Bytes held by the index of [`Engine::search`].
+    pub fn search_bytes(&self) -> usize {
+        self.inner.search.bytes()
+    }
+
     /// The random number that names this data directory.
     pub fn instance_id(&self) -> [u8; 16] {
         self.inner.shared.instance_id
@@ -380,7 +400,14 @@ impl Engine {
     /// and the directory is free. Reads go on. Blocks: call it from a thread that may. A second call waits for the first and gives the
     /// same report.
     pub fn shutdown(&self) -> ShutdownReport {
-        self.inner.shutdown()
+        self.inner.shutdown(None)
+    }
+
+    /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest. A snapshot that is not ready
+    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk hangs
+    /// or a large view is being copied, are left to themselves; the directory is free when they have ended or the process has.
+    pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
+        self.inner.shutdown(Some(within))
     }
 }
 

@@ -77,6 +77,9 @@ pub const SLICE_ROWS: usize = 256;
 /// What a slice of cheap steps (entries looked at, brackets closed) may do under one hold of the lock.
 pub const SLICE_STEPS: usize = 4_096;
 
+/// Whole downlines that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
+pub const BULK_STREAMS_MAX: usize = 16;
+
 /// Lists up to this size are sent with a content length, as the original sends all of them; longer ones are streamed in chunks.
 pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 

@@ -60,6 +60,7 @@ impl Options {
     /// As configured.
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
-        Self { address, limits: Limits::configured(config), test_data: config.test_data, none_parent_is_null: true }
+        let HttpConfig { test_data, none_parent_is_null, .. } = *config;
+        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     reply::{self, Reply},
     service::Shared,
 };
+use crate::version;
 
 /// The routes that axum's router matches.
 pub fn router() -> Router<Arc<Shared>> {
@@ -46,7 +47,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
 }
 
 async fn version() -> Reply {
-    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
+    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": version::VERSION, "commit": version::commit() });
     reply::json(StatusCode::OK, body.to_string())
 }
 

@@ -26,7 +26,7 @@ use super::{
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::RETRY_SOON_SECONDS,
+    limits::{BULK_STREAMS_MAX, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -48,12 +48,15 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// Held while the network is filled with test data.
     pub seeding: tokio::sync::Mutex<()>,
+    /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
+    pub bulk: Arc<tokio::sync::Semaphore>,
 }
 
 impl Shared {
     pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding })
+        let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk })
     }
 
     /// The engine, or the answer to give without one.

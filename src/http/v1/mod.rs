@@ -6,10 +6,17 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+mod bonus_lists;
+mod levels;
 mod lists;
 mod members;
 pub mod page;
 pub mod problem;
+mod rank;
+mod search;
+mod stats;
+mod totals;
+mod tree;
 
 mod caller;
 mod extract;
@@ -54,7 +61,19 @@ pub fn takes_stream(parts: &Parts) -> bool {
 }
 
 fn declared() -> OpenApiRouter<Arc<Shared>> {
-    let v1 = OpenApiRouter::default().merge(members::routes()).merge(lists::routes());
+    let v1 = [
+        members::routes,
+        lists::routes,
+        levels::routes,
+        rank::routes,
+        tree::routes,
+        bonus_lists::routes,
+        totals::routes,
+        search::routes,
+        stats::routes,
+    ]
+    .into_iter()
+    .fold(OpenApiRouter::default(), |all, routes| all.merge(routes()));
     OpenApiRouter::with_openapi(about()).nest(PREFIX, v1)
 }
 
@@ -143,3 +162,7 @@ pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
     reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
     reply
 }
+
+#[cfg(test)]
+#[path = "tests/reads/mod.rs"]
+mod reads_tests;

@@ -222,8 +222,8 @@ pub struct Bonus {
     pub id: Uuid,
     /// Who gets it.
     pub receiver: Uuid,
-    /// Whose signup or trigger it comes from.
-    pub source: Uuid,
+    /// Whose signup or trigger it comes from; null where the caller may not see it (entries brought along from elsewhere may name anybody).
+    pub source: Option<Uuid>,
     /// The trigger's name, `registration`, or `rank:` and a number.
     #[schema(max_length = 64, example = "referral")]
     pub kind: String,
@@ -244,7 +244,7 @@ impl Bonus {
         Self {
             id: reader.entry_id(entry.index),
             receiver: user_id(state, entry.receiver),
-            source: user_id(state, entry.source),
+            source: Some(user_id(state, entry.source)),
             kind: state.kind_name(entry.kind).into_owned(),
             level: entry.level,
             amount: Amount::new(entry.amount, state.plan()),
