@@ -6,7 +6,10 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+pub mod as_of;
 mod bonus_lists;
+mod events;
+mod explain;
 mod levels;
 mod lists;
 mod members;
@@ -71,6 +74,8 @@ fn declared() -> OpenApiRouter<Arc<Shared>> {
         totals::routes,
         search::routes,
         stats::routes,
+        explain::routes,
+        events::routes,
     ]
     .into_iter()
     .fold(OpenApiRouter::default(), |all, routes| all.merge(routes()));

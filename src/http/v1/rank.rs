@@ -8,7 +8,14 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{answer, caller::Caller, extract::Path, lists::Problems, problem::Problem};
+use super::{
+    answer,
+    as_of::{self, AsOfQuery},
+    caller::Caller,
+    extract::{Path, Query},
+    lists::{PastProblems, Problems},
+    problem::Problem,
+};
 use crate::{
     engine::{MemberIx, RankRule, State},
     http::{auth::Action, reply::Reply, service::Shared},
@@ -83,14 +90,20 @@ fn rank_of(state: &State, member: MemberIx) -> Rank {
 /// A member's rank, and what is missing for the next
 #[utoipa::path(
     get, path = "/members/{id}/rank", tag = "ranks",
-    params(("id" = Uuid, Path, description = "The member's user_id")),
-    responses((status = 200, description = "The rank", body = Rank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
+    responses((status = 200, description = "The rank", body = Rank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
 )]
-async fn rank(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+async fn rank(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<AsOfQuery>,
+) -> Result<Reply, Problem> {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })
+    .await
 }
 
 /// How many hold a rank.
