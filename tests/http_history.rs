@@ -203,11 +203,32 @@ fn only_so_many_feeds_are_followed() {
     }
 }
 
-/// With a key that has another scope, and with none.
+/// A service reads the feed and explanations with the scope for it, and with no other.
 #[test]
-fn the_feed_is_for_those_who_may() {
+fn keys_open_what_their_scope_says() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let data = place.path().join("data");
+    drop(Server::start(&data, &[]));
+    let key = |scope: &str| {
+        let output = std::process::Command::new(common::binary())
+            .args(["keys", "create", "--json", "--name", scope, "--scope", scope, "--data-dir"])
+            .arg(&data)
+            .env_clear()
+            .output()
+            .expect("the binary starts");
+        let key: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let part = |name: &str| key[name].as_str().unwrap_or_else(|| panic!("{key}")).to_owned();
+        [("x-api-key", part("id")), ("x-api-secret", part("secret"))]
+    };
+    let (feed, members) = (key("events:read"), key("members:read"));
     let server = Server::start(&data, &[]);
-    assert_eq!(server.get("/v1/events?from=99").status, 400, "open on loopback");
+    let ask = |path: &str, key: &[(&str, String); 2]| {
+        let headers: Vec<(&str, &str)> = key.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        server.request("GET", path, &headers, b"").status
+    };
+    let explain = format!("/v1/bonuses/{}/explain", uuid(1));
+    assert_eq!(ask("/v1/events?from=99", &feed), 400, "let in, and told that this is yet to come");
+    assert_eq!(ask("/v1/events?from=99", &members), 403);
+    assert_eq!(ask(&explain, &members), 403);
+    assert_eq!(server.get("/v1/events").status, 401);
 }
