@@ -26,7 +26,7 @@ use super::{
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, RETRY_SOON_SECONDS},
+    limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -52,6 +52,8 @@ pub struct Shared {
     pub bulk: Arc<tokio::sync::Semaphore>,
     /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
     pub feeds: Arc<tokio::sync::Semaphore>,
+    /// Turns at what `/v1` does not do for everybody at once.
+    pub desk: v1::Desk,
 }
 
 impl Shared {
@@ -59,7 +61,7 @@ impl Shared {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
         let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds })
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, desk: v1::Desk::default() })
     }
 
     /// The engine, or the answer to give without one.
@@ -157,7 +159,8 @@ impl Service {
         let edge = Edge::of(request.uri().path());
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let limit = self.shared.options.limits.request_timeout;
+        let is_long = v1::takes_long(request.method(), request.uri().path());
+        let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
         let answered = tokio::time::timeout(limit, catch_panic(self.route(request, peer))).await;
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,

@@ -151,7 +151,7 @@ async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id)
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     engine.read(|state, directory| {
         let sight = caller.0.sight(state, directory);
-        let reader = Reader { engine, state, directory };
+        let reader = Reader { engine, state };
         Ok(answer(StatusCode::OK, state.lsn(), &explained(&reader, sight, &told)))
     })
 }

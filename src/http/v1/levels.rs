@@ -19,7 +19,7 @@ use super::{
     as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, PastProblems, Problems, Row},
+    lists::{self, MemberRow, PastMemberProblems, Problems},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem},
     totals::Total,
@@ -85,7 +85,7 @@ struct LevelsQuery {
 /// A member at the level that was asked about, and what it brought.
 #[derive(Serialize, ToSchema)]
 pub struct LevelRow {
-    pub member: Row,
+    pub member: MemberRow,
     /// What it brought to the member that was asked about, at this level.
     pub commission: Total,
 }
@@ -132,7 +132,7 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
@@ -225,7 +225,7 @@ impl Listing for LevelList {
         }
         for member in self.found.drain(..rows.min(self.found.len())) {
             let commission = Total::new(brought.of(member), state.plan());
-            out.push(LevelRow { member: Row::new(state, self.sight, self.tree, member, self.level), commission });
+            out.push(LevelRow { member: MemberRow::new(state, self.sight, self.tree, member, self.level), commission });
         }
         if !self.found.is_empty() {
             return true;
@@ -288,8 +288,8 @@ async fn level(
     // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
     let mut items = Vec::new();
     loop {
-        let (more, lsn) = engine.read(|state, directory| {
-            let reader = Reader { engine, state, directory };
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
         if !more || !items.is_empty() {

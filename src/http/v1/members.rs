@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -13,11 +13,12 @@ use super::{
     as_of::{self, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    problem::{Code, Problem, described},
+    lists::PastMemberProblems,
+    problem::{Code, Problem},
     types::{Role, Status, Time, user_id},
 };
 use crate::{
-    engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
+    engine::{self, Code as ReferralCode, MemberIx, Tree},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -59,25 +60,6 @@ pub struct Counts {
     pub downline: Option<u32>,
 }
 
-/// What reading one member can fail with.
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        let own = [
-            Code::ParameterInvalid,
-            Code::ParameterUnknown,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::RateLimited,
-            Code::Starting,
-            Code::Internal,
-        ];
-        described(&[&own[..], &as_of::PROBLEMS].concat())
-    }
-}
-
 pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
     let member = state.member(index);
     let sight = caller.0.sight(state, directory);
@@ -101,7 +83,7 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
-#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, body = Member), Problems))]
+#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -116,7 +98,7 @@ async fn member(
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, body = Member), Problems))]
+#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
