@@ -46,10 +46,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn by_server(remote: &Remote) -> Result<Value, Failure> {
-    let Value::Object(mut made) = remote.post("/v1/snapshots")?.body else {
+    let answer = remote.post("/v1/snapshots")?;
+    let Value::Object(mut made) = answer.body else {
         return Err(Failure::new(Exit::Refused, "the server's answer is not an object"));
     };
     made.insert("command".into(), "snapshot".into());
+    made.entry("made").or_insert_with(|| answer.created.into());
     Ok(Value::Object(made))
 }
 
