@@ -6,7 +6,8 @@
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `change`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
-//! can be asked of it (`query`, `walk`, `window`, `received`, `graph`), and the second way to every number (`restore`, `recompute`, `audit`, `digest`).
+//! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
+//! `audit`, `digest`).
 
 pub mod command;
 pub mod image;
@@ -29,6 +30,7 @@ mod placement;
 mod rank;
 mod tour;
 
+mod explain;
 pub mod graph;
 mod query;
 mod received;
@@ -42,7 +44,9 @@ mod restore;
 
 pub use self::{
     audit::audit,
+    bonus::ShareFate,
     digest::{Digest, network_digest, state_digest},
+    explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
     genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
     ledger::Entry,

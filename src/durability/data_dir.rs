@@ -85,7 +85,7 @@ impl DataDir {
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0 };
+        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, retained: None };
         Ok(Creation { lock, file, instance, options, store })
     }
 

@@ -2,10 +2,7 @@
 
 use std::{
     any::Any,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -14,7 +11,9 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo, limits,
+    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo,
+    history::History,
+    limits,
     search::SearchIndex,
     shared::{Marks, Shared},
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
@@ -52,6 +51,7 @@ struct Threads {
 
 /// What opening hands to the threads.
 pub(super) struct Parts {
+    pub history: History,
     pub state: State,
     pub directory: MemberDirectory,
     pub journal: Box<dyn Journal>,
@@ -95,6 +95,7 @@ impl Inner {
             network_id: parts.network_id,
             log: Mutex::default(),
             view: Mutex::default(),
+            history: parts.history,
         });
         let (sender, receiver) = mpsc::channel(queue_max);
         let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
@@ -140,7 +141,7 @@ impl Inner {
         if let Some(report) = &threads.report {
             return report.clone();
         }
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         let sender = self.queue.read().clone();
         if let Some(queue) = &sender {
             drain(queue, deadline);
@@ -173,7 +174,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         self.desk.stop();
         self.ticker.stop();
         self.queue.get_mut().take();

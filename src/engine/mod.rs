@@ -58,6 +58,7 @@ mod open;
 mod writer;
 
 mod directory;
+mod history;
 mod lifecycle;
 mod row_id;
 mod search;
@@ -71,6 +72,7 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
+    history::{Cause, Event, Explanation, Feed, HistoryError, PaidBy},
     open::{Loaded, create, load},
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
@@ -82,8 +84,8 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder, RankView,
-    Received, ReceivedSums, SUM_LEVELS_MAX, Sum, WindowMember, WindowSize,
+    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
+    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Walk, WindowMember, WindowSize,
     command::{
         Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
@@ -343,6 +345,55 @@ impl Engine {
     /// How opening went.
     pub fn open_report(&self) -> &OpenReport {
         &self.inner.opened
+    }
+
+    /// The network as it was right after the command `lsn`: rebuilt from the newest snapshot at or before it and the log. Look members up in it
+    /// with the directory that [`Engine::read`] gives, or by index: members are never removed and never change theirs.
+    ///
+    /// Blocks, for large networks for seconds to a minute: call it from a thread that may. One state of the past is held at a time; it
+    /// is kept for a while, and a later LSN goes on from it. Do not hold it longer than needed: others wait for it.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn state_at(&self, lsn: u64) -> Result<Arc<State>, HistoryError> {
+        self.inner.shared.state_at(lsn)
+    }
+
+    /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
+    ///
+    /// # Errors
+    /// `InFuture` when `time` is not over yet, so that the answer could still change; `BelowRetained`, `Unreadable`.
+    pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
+        self.inner.shared.lsn_at(time)
+    }
+
+    /// The oldest LSN that [`Engine::state_at`] can answer. Lists directories: call it from a thread that may block.
+    ///
+    /// # Errors
+    /// `Unreadable`.
+    pub fn oldest_state_lsn(&self) -> Result<u64, HistoryError> {
+        self.inner.shared.history.oldest()
+    }
+
+    /// The oldest LSN whose command is retained, for [`Engine::feed`].
+    pub fn oldest_log_lsn(&self) -> u64 {
+        self.inner.shared.history.log.oldest_lsn()
+    }
+
+    /// All commands from `lsn` on, in order, and then each new one: see [`Feed`].
+    ///
+    /// # Errors
+    /// `BelowRetained` naming the oldest LSN; `Ahead` when `lsn` is beyond the next command.
+    pub fn feed(&self, lsn: u64) -> Result<Feed, HistoryError> {
+        Feed::new(Arc::clone(&self.inner.shared), lsn)
+    }
+
+    /// Why a ledger entry is what it is. `None` when there is no such entry. Blocks as [`Engine::state_at`].
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn explain(&self, entry: u64) -> Result<Option<Explanation>, HistoryError> {
+        history::explain(&self.inner.shared, entry)
     }
 
     /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end

@@ -81,8 +81,8 @@ impl Prefix {
     /// The least key that may begin with this.
     fn least(&self) -> Key {
         match self {
-            Prefix::Id { value, .. } => Key { head: *value, rest: "".into() },
-            Prefix::Code(text) => Key::of_text(text),
+            Prefix::Id { value, .. } => Key { head: *value, rest: Box::default() },
+            Prefix::Code(text) => Key::of_text(text.as_bytes()),
         }
     }
 
@@ -93,7 +93,7 @@ impl Prefix {
             Prefix::Code(text) => {
                 let head = key.head.to_be_bytes();
                 let (in_head, in_rest) = text.as_bytes().split_at(text.len().min(head.len()));
-                head.starts_with(in_head) && key.rest.as_bytes().starts_with(in_rest)
+                head.starts_with(in_head) && key.rest.starts_with(in_rest)
             }
         }
     }
@@ -110,22 +110,26 @@ enum Kind {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Key {
     head: u128,
-    rest: Box<str>,
+    rest: Box<[u8]>,
 }
 
 impl Key {
     fn of(kind: Kind, state: &State, member: MemberIx) -> Self {
         match kind {
-            Kind::Id => Self { head: u128::from_be_bytes(state.member(member).id.0), rest: "".into() },
-            Kind::Code => Self::of_text(&state.code(member).folded()),
+            Kind::Id => Self { head: u128::from_be_bytes(state.id(member).0), rest: Box::default() },
+            Kind::Code => {
+                let mut folded = Vec::with_capacity(CODE_BYTES_MAX);
+                state.fold_code(member, &mut folded);
+                Self::of_text(&folded)
+            }
         }
     }
 
-    fn of_text(text: &str) -> Self {
+    fn of_text(text: &[u8]) -> Self {
         let mut head = [0; 16];
-        let in_head = text.len().min(head.len());
-        head[..in_head].copy_from_slice(&text.as_bytes()[..in_head]);
-        Self { head: u128::from_be_bytes(head), rest: text[in_head..].into() }
+        let (in_head, rest) = text.split_at(text.len().min(head.len()));
+        head[..in_head.len()].copy_from_slice(in_head);
+        Self { head: u128::from_be_bytes(head), rest: rest.into() }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         command::{Command, Origin, PlacementRequest, Register, SponsorRef, Stamped},
         types::{Code, MemberId, Role, Timestamp},
     },
-    engine::{MemberDirectory, RowIds, shared::Marks, system_clock},
+    engine::{MemberDirectory, RowIds, shared::Marks, system_clock, tests::empty_history},
     metrics::Metrics,
 };
 
@@ -27,6 +27,7 @@ fn empty() -> Shared {
         marks: Marks::opened(0, 0),
         poison: OnceLock::new(),
         stopping: AtomicBool::new(false),
+        history: empty_history(),
         metrics: Metrics::new(&[]),
         clock: system_clock(),
         row_ids: RowIds::new(1),

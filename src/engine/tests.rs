@@ -1,7 +1,7 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Condvar as StdCondvar, Mutex as StdMutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,7 +16,9 @@ use super::{
     snapshotter::{SnapshotSink, Written},
     *,
 };
-use crate::durability::{Appended, Error, Figures, GroupReader, Journal, LogView, Purged};
+use crate::durability::{
+    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogView, Purged, SEGMENT_BYTES_MIN, memory::Memory,
+};
 
 /// What the journal of a test shall do, and what was done to it.
 #[derive(Default)]
@@ -188,6 +190,16 @@ fn plan() -> Plan {
     }
 }
 
+/// The past of a directory in memory that nothing was written to: the tests here look at the present.
+pub(super) fn empty_history() -> history::History {
+    let (storage, path) = (Memory::new().shared(), Path::new("/d"));
+    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5, created: Timestamp(0) };
+    let options = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
+    create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
+    let opened = DataDir::open_read_only(&storage, path).unwrap();
+    history::History::new(opened.journal.view(), opened.snapshots)
+}
+
 struct Rig {
     engine: Engine,
     script: Arc<Script>,
@@ -205,6 +217,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
     change(&mut options, &script, &sink);
     let parts = Parts {
+        history: empty_history(),
         state: State::new(plan(), 5),
         directory: MemberDirectory::with_capacity(0, 0),
         journal: Box::new(ScriptedJournal(Arc::clone(&script))),

@@ -53,6 +53,7 @@ pub fn description() -> Value {
             assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
         }
     }
+    v1::examples::fill(&mut whole);
     whole
 }
 

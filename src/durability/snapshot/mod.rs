@@ -8,6 +8,7 @@
 //! when it was published, and segments are retired by the older of the two that are kept, so that either of them with the log behind it is
 //! everything.
 
+mod archive;
 mod container;
 mod read;
 mod rows;
@@ -16,6 +17,7 @@ mod write;
 
 pub(crate) use self::store::{lsn_of, name_of};
 pub use self::{
+    archive::ARCHIVED_SNAPSHOTS_MAX,
     container::Manifest,
     read::SnapshotReader,
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     caller::Caller,
     extract::{Path, Query},
-    lists::{Problems, cursor_invalid, opened},
+    lists::{NetworkListProblems, Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader},
     problem::Problem,
     types::{Bonus, BonusStatus},
@@ -159,7 +159,7 @@ impl Listing for Bonuses {
     params(BonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        Problems
+        NetworkListProblems
     )
 )]
 async fn bonuses(

@@ -18,7 +18,7 @@ use super::{
     answer,
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, Problems, Row},
+    lists::{self, MemberProblems, MemberRow, Problems},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem},
     totals::Total,
@@ -71,7 +71,7 @@ pub struct Level {
 /// A member at the level that was asked about, and what it brought.
 #[derive(Serialize, ToSchema)]
 pub struct LevelRow {
-    pub member: Row,
+    pub member: MemberRow,
     /// What it brought to the member that was asked about, at this level.
     pub commission: Total,
 }
@@ -118,7 +118,7 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), TreeQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
@@ -201,7 +201,7 @@ impl Listing for LevelList {
         }
         for member in self.found.drain(..rows.min(self.found.len())) {
             let commission = Total::new(brought.of(member), state.plan());
-            out.push(LevelRow { member: Row::new(state, self.sight, self.tree, member, self.level), commission });
+            out.push(LevelRow { member: MemberRow::new(state, self.sight, self.tree, member, self.level), commission });
         }
         if !self.found.is_empty() {
             return true;

@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// A member in a list.
 #[derive(Serialize, ToSchema)]
-pub struct Row {
+pub struct MemberRow {
     pub user_id: Uuid,
     /// Referral code.
     #[schema(max_length = 64)]
@@ -55,7 +55,7 @@ pub struct Row {
     pub direct: u32,
 }
 
-impl Row {
+impl MemberRow {
     /// O(log n) for a caller that does not see everything, O(1) for others.
     pub fn new(state: &State, sight: Sight, tree: Tree, member: MemberIx, depth: u32) -> Self {
         let facts = state.member(member);
@@ -110,26 +110,49 @@ struct DownlineQuery {
     cursor: Option<String>,
 }
 
-/// What a list of members can fail with.
-pub struct Problems;
+/// What every reading route can fail with.
+const COMMON: [Code; 9] = [
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::ParameterInvalid,
+    Code::ParameterUnknown,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Starting,
+    Code::Overloaded,
+    Code::AnswerTooSlow,
+];
 
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::CursorInvalid,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::ParameterInvalid,
-            Code::ParameterUnknown,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-            Code::Overloaded,
-            Code::AnswerTooSlow,
-        ])
-    }
+/// Declares what a kind of route can fail with beside [`COMMON`].
+macro_rules! problems {
+    ($(#[$about:meta])* $name:ident: $($code:expr),*) => {
+        $(#[$about])*
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+                described(&[&COMMON[..], &[$($code),*]].concat())
+            }
+        }
+    };
 }
+
+problems!(
+    /// What a list about one member can fail with.
+    Problems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What an answer about one member can fail with.
+    MemberProblems: Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What a list about the network can fail with.
+    NetworkListProblems: Code::CursorInvalid
+);
+problems!(
+    /// What an answer about the network can fail with.
+    NetworkProblems:
+);
 
 /// The words of a cursor, if one was given.
 ///
@@ -184,9 +207,9 @@ impl Children {
 }
 
 impl Listing for Children {
-    type Item = Row;
+    type Item = MemberRow;
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Row>) -> bool {
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         let most = out.len() + rows;
         for child in self.rest(state).take(SLICE_STEPS) {
@@ -194,7 +217,7 @@ impl Listing for Children {
                 if out.len() == most {
                     return true;
                 }
-                out.push(Row::new(state, self.sight, self.tree, child, 1));
+                out.push(MemberRow::new(state, self.sight, self.tree, child, 1));
             }
             self.last = Some(child);
         }
@@ -214,7 +237,7 @@ impl Listing for Children {
     get, path = "/members/{id}/children", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Row> = "application/json"), (Row = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
         Problems
     )
 )]
@@ -253,14 +276,14 @@ impl Upline {
 }
 
 impl Listing for Upline {
-    type Item = Row;
+    type Item = MemberRow;
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Row>) -> bool {
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         for _ in 0..rows {
             let Some(above) = self.next(state) else { return false };
             self.at = above;
-            out.push(Row::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
+            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
         }
         self.next(state).is_some()
     }
@@ -277,7 +300,7 @@ impl Listing for Upline {
     get, path = "/members/{id}/upline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Row> = "application/json"), (Row = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
         Problems
     )
 )]
@@ -339,14 +362,14 @@ impl Downline {
 }
 
 impl Listing for Downline {
-    type Item = Row;
+    type Item = MemberRow;
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Row>) -> bool {
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         let mut steps = SLICE_STEPS;
         for _ in 0..rows {
             let Some(member) = self.next(state, &mut steps) else { break };
-            out.push(Row::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level));
+            out.push(MemberRow::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level));
         }
         match &mut self.walk {
             Walk::Streamed { walk, .. } => !walk.is_over(),
@@ -401,7 +424,7 @@ pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Resu
     get, path = "/members/{id}/downline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), DownlineQuery),
     responses(
-        (status = 200, description = "A page, or all as NDJSON", content((Page<Row> = "application/json"), (Row = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
         Problems
     )
 )]

@@ -7,6 +7,7 @@
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
 mod bonus_lists;
+pub mod examples;
 mod levels;
 mod lists;
 mod members;

@@ -8,7 +8,14 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{answer, caller::Caller, extract::Path, lists::Problems, problem::Problem};
+use super::{
+    answer,
+    caller::Caller,
+    extract::{Path, Query},
+    lists::{MemberProblems, NetworkProblems},
+    problem::Problem,
+    types::NoQuery,
+};
 use crate::{
     engine::{MemberIx, RankRule, State},
     http::{auth::Action, reply::Reply, service::Shared},
@@ -38,7 +45,7 @@ impl RankName {
 /// What the next rank asks for.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "ordinal": 3, "name": "Gold", "level": null, "minimum": 50, "held": 12, "missing": 38 }))]
-struct Next {
+struct NextRank {
     ordinal: u16,
     #[schema(max_length = 64)]
     name: Option<String>,
@@ -53,23 +60,23 @@ struct Next {
 
 /// A member's rank.
 #[derive(Serialize, ToSchema)]
-struct Rank {
+struct MemberRank {
     user_id: Uuid,
     /// In force now.
     paid_as: RankName,
     /// The best ever held; never lowered.
     lifetime: RankName,
     /// Null at the top.
-    next: Option<Next>,
+    next: Option<NextRank>,
 }
 
-fn rank_of(state: &State, member: MemberIx) -> Rank {
+fn rank_of(state: &State, member: MemberIx) -> MemberRank {
     let (view, rule) = (state.rank(member), &state.plan().ranks);
-    Rank {
+    MemberRank {
         user_id: super::types::user_id(state, member),
         paid_as: RankName::new(rule, view.paid_as),
         lifetime: RankName::new(rule, view.lifetime),
-        next: view.next.map(|next| Next {
+        next: view.next.map(|next| NextRank {
             ordinal: next.rank,
             name: rule.name_of(next.rank),
             level: (next.level != 0).then_some(next.level),
@@ -84,9 +91,14 @@ fn rank_of(state: &State, member: MemberIx) -> Rank {
 #[utoipa::path(
     get, path = "/members/{id}/rank", tag = "ranks",
     params(("id" = Uuid, Path, description = "The member's user_id")),
-    responses((status = 200, description = "The rank", body = Rank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]
-async fn rank(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
+async fn rank(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(NoQuery {}): Query<NoQuery>,
+) -> Result<Reply, Problem> {
     shared.v1_engine()?.read(|state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
@@ -95,33 +107,33 @@ async fn rank(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): P
 
 /// How many hold a rank.
 #[derive(Serialize, ToSchema)]
-struct Holders {
+struct RankHolders {
     rank: RankName,
     members: u64,
 }
 
 /// Members by the rank in force.
 #[derive(Serialize, ToSchema)]
-struct Distribution {
+struct RankDistribution {
     /// All ranks of the plan, from none up, and those above that admins hold.
-    ranks: Vec<Holders>,
+    ranks: Vec<RankHolders>,
     members: u32,
 }
 
 /// Members by rank
 #[utoipa::path(
     get, path = "/ranks", tag = "ranks",
-    responses((status = 200, description = "All ranks", body = Distribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "All ranks", body = RankDistribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
-async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
+async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(NoQuery {}): Query<NoQuery>) -> Result<Reply, Problem> {
     shared.v1_engine()?.read(|state, directory| {
         caller.network(Action::ReadNetwork, state, directory)?;
         let (rule, held) = (&state.plan().ranks, state.rank_distribution());
-        let holders = |rank: usize| Holders {
+        let holders = |rank: usize| RankHolders {
             rank: RankName::new(rule, u16::try_from(rank).expect("ranks are limited by RANKS_MAX and ADMIN_LEVELS_MAX")),
             members: held.get(rank).copied().unwrap_or(0),
         };
         let ranks = (0..held.len().max(rule.steps().len() + 1)).map(holders).collect();
-        Ok(answer(StatusCode::OK, state.lsn(), &Distribution { ranks, members: state.len() }))
+        Ok(answer(StatusCode::OK, state.lsn(), &RankDistribution { ranks, members: state.len() }))
     })
 }

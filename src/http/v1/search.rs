@@ -12,7 +12,7 @@ use super::{
     answer,
     caller::Caller,
     extract::Query,
-    lists::Problems,
+    lists::NetworkProblems,
     problem::{Code, Problem},
     types::{Role, Status, Time},
 };
@@ -44,13 +44,13 @@ struct SearchQuery {
 
 /// A member that was found.
 #[derive(Serialize, ToSchema)]
-struct Found {
+struct SearchResult {
     user_id: Uuid,
     /// Referral code.
     #[schema(max_length = 64)]
     code: String,
     /// What begins with the text.
-    matches: Matches,
+    matches: SearchMatch,
     /// Level in the placement tree; 1 for a root.
     level: u32,
     joined_at: Time,
@@ -60,24 +60,24 @@ struct Found {
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Matches {
+enum SearchMatch {
     Code,
     UserId,
 }
 
 /// Members that were found.
 #[derive(Serialize, ToSchema)]
-struct Results {
+struct SearchResults {
     /// Codes first, then ids, each in the order of the text.
     #[schema(max_items = 100)]
-    items: Vec<Found>,
+    items: Vec<SearchResult>,
     /// Whether there are others: a longer text finds them.
     more: bool,
 }
 
-fn found(state: &State, index: MemberIx, matches: Matches) -> Found {
+fn found(state: &State, index: MemberIx, matches: SearchMatch) -> SearchResult {
     let member = state.member(index);
-    Found {
+    SearchResult {
         user_id: Uuid::from_bytes(member.id.0),
         code: state.code(index).as_str().to_owned(),
         matches,
@@ -94,7 +94,7 @@ fn found(state: &State, index: MemberIx, matches: Matches) -> Found {
 #[utoipa::path(
     get, path = "/search", tag = "members",
     params(SearchQuery),
-    responses((status = 200, description = "Who was found", body = Results, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "Who was found", body = SearchResults, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
 async fn search(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<SearchQuery>) -> Result<Reply, Problem> {
     let invalid = |field: &str, detail: String| Problem::new(Code::ParameterInvalid).with("field", field).detail(detail);
@@ -117,9 +117,9 @@ async fn search(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(que
     let ids: Vec<MemberIx> = ids.into_iter().filter(|id| !codes.contains(id)).collect();
     let more = most < codes.len() + ids.len();
     Ok(engine.read(|state, _| {
-        let codes = codes.iter().map(|index| (*index, Matches::Code));
-        let all = codes.chain(ids.iter().map(|index| (*index, Matches::UserId)));
+        let codes = codes.iter().map(|index| (*index, SearchMatch::Code));
+        let all = codes.chain(ids.iter().map(|index| (*index, SearchMatch::UserId)));
         let items = all.take(most).map(|(index, matches)| found(state, index, matches)).collect();
-        answer(StatusCode::OK, state.lsn(), &Results { items, more })
+        answer(StatusCode::OK, state.lsn(), &SearchResults { items, more })
     }))
 }

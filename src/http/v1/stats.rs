@@ -8,7 +8,15 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{answer, caller::Caller, lists::Problems, problem::Problem, totals::Total, types::Time};
+use super::{
+    answer,
+    caller::Caller,
+    extract::Query,
+    lists::NetworkProblems,
+    problem::Problem,
+    totals::Total,
+    types::{NoQuery, Time},
+};
 use crate::{
     engine::{Engine, EngineStatus, State, Sum},
     http::{auth::Action, reply::Reply, service::Shared},
@@ -23,15 +31,15 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 struct Stats {
     instance_id: Uuid,
     network_id: u32,
-    network: Network,
-    writes: Writes,
-    log: Log,
-    snapshots: Snapshots,
-    memory: Memory,
+    network: NetworkFigures,
+    writes: WriteFigures,
+    log: LogFigures,
+    snapshots: SnapshotFigures,
+    memory: MemoryFigures,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Network {
+struct NetworkFigures {
     members: u32,
     /// Deepest level of the placement tree; 0 when empty.
     depth: u32,
@@ -48,20 +56,20 @@ struct Network {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Writes {
+struct WriteFigures {
     /// Whether writes are accepted.
     ready: bool,
     /// The log failed: reads go on, writes need a restart.
     read_only: bool,
     stopping: bool,
-    /// Writes that wait.
+    /// WriteFigures that wait.
     queued: usize,
     queue_capacity: usize,
 }
 
 /// `snapshot <= applied <= durable <= admitted`, always.
 #[derive(Serialize, ToSchema)]
-struct Log {
+struct LogFigures {
     /// LSN up to which the newest snapshot holds everything.
     snapshot_lsn: u64,
     /// LSN up to which reads see everything.
@@ -74,7 +82,7 @@ struct Log {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Snapshots {
+struct SnapshotFigures {
     /// Whether one is being made.
     running: bool,
     newest_lsn: u64,
@@ -87,7 +95,7 @@ struct Snapshots {
 
 /// Bytes held by the parts of the state.
 #[derive(Serialize, ToSchema)]
-struct Memory {
+struct MemoryFigures {
     members: usize,
     links: usize,
     counts: usize,
@@ -98,10 +106,10 @@ struct Memory {
     search: usize,
 }
 
-fn network(state: &State) -> Network {
+fn network(state: &State) -> NetworkFigures {
     let (entries, amount) = state.breakage();
     let plan = state.plan();
-    Network {
+    NetworkFigures {
         members: state.len(),
         depth: state.depth(),
         bonuses: state.entries(),
@@ -119,14 +127,14 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
         instance_id: Uuid::from_bytes(engine.instance_id()),
         network_id: engine.network_id(),
         network: network(state),
-        writes: Writes {
+        writes: WriteFigures {
             ready: status.ready,
             read_only: status.poisoned.is_some(),
             stopping: status.stopping,
             queued: status.queue_depth,
             queue_capacity: status.queue_capacity,
         },
-        log: Log {
+        log: LogFigures {
             snapshot_lsn: status.lsn.snapshot,
             applied_lsn: status.lsn.applied,
             durable_lsn: status.lsn.durable,
@@ -134,14 +142,14 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
             bytes: status.log.bytes,
             segments: status.log.segments,
         },
-        snapshots: Snapshots {
+        snapshots: SnapshotFigures {
             running: status.snapshot_running,
             newest_lsn: status.snapshot.lsn,
             newest_at: (0 < status.snapshot.bytes).then_some(Time(status.snapshot.made_at)),
             newest_bytes: status.snapshot.bytes,
             failures: status.snapshot_failures,
         },
-        memory: Memory {
+        memory: MemoryFigures {
             members: memory.members,
             links: memory.links,
             counts: memory.counts,
@@ -156,9 +164,9 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 /// Figures of network, log, snapshots and memory
 #[utoipa::path(
     get, path = "/stats", tag = "operations",
-    responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
-async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
+async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(NoQuery {}): Query<NoQuery>) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     // The table first: who may not ask learns no figures. `status` and the search have locks of their own and cannot be read inside a read.
     caller.may(Action::ReadOperations)?;

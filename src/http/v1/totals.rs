@@ -15,7 +15,7 @@ use super::{
     answer,
     caller::Caller,
     extract::{Path, Query},
-    lists::Problems,
+    lists::MemberProblems,
     problem::{Code, Problem},
     types::{Amount, CurrencyCode, Time},
 };
@@ -67,13 +67,13 @@ struct Report {
     pending: Total,
     paid: Total,
     /// Kinds that occur, in the order in which the network came to know them.
-    by_kind: Vec<OfKind>,
+    by_kind: Vec<TotalOfKind>,
     /// Levels that occur; 0 for the rewards of ranks.
-    by_level: Vec<OfLevel>,
+    by_level: Vec<TotalOfLevel>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct OfKind {
+struct TotalOfKind {
     /// The trigger's name, `registration`, or `rank:` and a number.
     #[schema(max_length = 64, example = "referral")]
     kind: String,
@@ -81,7 +81,7 @@ struct OfKind {
 }
 
 #[derive(Serialize, ToSchema)]
-struct OfLevel {
+struct TotalOfLevel {
     level: u32,
     total: Total,
 }
@@ -121,7 +121,7 @@ fn now() -> Timestamp {
 #[utoipa::path(
     get, path = "/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
-    responses((status = 200, description = "Sums", body = Report, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "Sums", body = Report, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]
 async fn report(
     Extract(shared): Extract<Arc<Shared>>,
@@ -152,9 +152,9 @@ async fn report(
             by_kind: sums
                 .by_kind
                 .iter()
-                .map(|(kind, sum)| OfKind { kind: state.kind_name(*kind).into_owned(), total: total(*sum) })
+                .map(|(kind, sum)| TotalOfKind { kind: state.kind_name(*kind).into_owned(), total: total(*sum) })
                 .collect(),
-            by_level: sums.by_level.iter().map(|(level, sum)| OfLevel { level: *level, total: total(*sum) }).collect(),
+            by_level: sums.by_level.iter().map(|(level, sum)| TotalOfLevel { level: *level, total: total(*sum) }).collect(),
         };
         answer(StatusCode::OK, lsn, &report)
     }))

@@ -12,7 +12,7 @@ use super::{
     answer,
     caller::Caller,
     extract::{Path, Query},
-    lists::{Problems, cursor_invalid, opened},
+    lists::{MemberProblems, Problems, cursor_invalid, opened},
     page::{Cursors, LIMIT_DEFAULT, LIMIT_MAX},
     problem::{Code, Problem, described},
     rank::RankName,
@@ -78,17 +78,17 @@ impl WindowQuery {
 
 /// The members nearest to one, level by level.
 #[derive(Serialize, ToSchema)]
-struct Window {
+struct TreeWindow {
     #[schema(inline)]
     tree: TreeName,
     /// Parents before children; the first is the member that was asked about.
     #[schema(max_items = 1_000)]
-    nodes: Vec<Node>,
+    nodes: Vec<TreeNode>,
 }
 
 /// One member of a window.
 #[derive(Serialize, ToSchema)]
-struct Node {
+struct TreeNode {
     user_id: Uuid,
     /// Referral code.
     #[schema(max_length = 64)]
@@ -126,13 +126,13 @@ fn cursors_of(engine: &Engine, tree: TreeName, member: Uuid) -> Cursors {
 /// Written instead of the last child shown when none was.
 const NOBODY: u64 = u64::MAX;
 
-fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, above: Option<Uuid>) -> Node {
+fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, above: Option<Uuid>) -> TreeNode {
     let member = state.member(found.member);
     let user_id = Uuid::from_bytes(member.id.0);
     let hidden = found.direct.saturating_sub(found.shown);
     let last = found.last_shown.map_or(NOBODY, |last| u64::from(last.0));
     let is_bounded = tree == TreeName::Placement && state.plan().placement.width.is_some();
-    Node {
+    TreeNode {
         user_id,
         code: state.code(found.member).as_str().to_owned(),
         above,
@@ -169,7 +169,7 @@ fn going_on(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<O
 #[utoipa::path(
     get, path = "/members/{id}/tree", tag = "trees",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
-    responses((status = 200, description = "The window", body = Window, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "The window", body = TreeWindow, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
 )]
 async fn window(
     Extract(shared): Extract<Arc<Shared>>,
@@ -189,7 +189,7 @@ async fn window(
         let above =
             |found: &WindowMember| state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied());
         let nodes = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
-        Ok(answer(StatusCode::OK, state.lsn(), &Window { tree: query.tree, nodes }))
+        Ok(answer(StatusCode::OK, state.lsn(), &TreeWindow { tree: query.tree, nodes }))
     })
 }
 
@@ -208,7 +208,7 @@ struct Ancestry {
 #[utoipa::path(
     get, path = "/members/{id}/is-ancestor-of/{other}", tag = "trees",
     params(("id" = Uuid, Path, description = "The one that may be above"), ("other" = Uuid, Path, description = "The one that may be below"), TreeQuery),
-    responses((status = 200, description = "Yes or no", body = Ancestry, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+    responses((status = 200, description = "Yes or no", body = Ancestry, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]
 async fn is_ancestor(
     Extract(shared): Extract<Arc<Shared>>,
@@ -238,7 +238,7 @@ struct PreviewQuery {
 /// Where the next one would go.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "parent": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "slot": 1, "level": 4, "rule": "breadth-first" }))]
-struct Place {
+struct NextPlace {
     parent: Uuid,
     slot: u32,
     /// Level in the placement tree that a member there would have.
@@ -272,7 +272,7 @@ impl IntoResponses for PreviewProblems {
 #[utoipa::path(
     get, path = "/placement/preview", tag = "trees",
     params(PreviewQuery),
-    responses((status = 200, description = "The place", body = Place, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PreviewProblems)
+    responses((status = 200, description = "The place", body = NextPlace, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PreviewProblems)
 )]
 async fn preview(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<PreviewQuery>) -> Result<Reply, Problem> {
     let named = query.rule.as_deref().map(|name| {
@@ -292,6 +292,6 @@ async fn preview(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(qu
         let rule = named.unwrap_or(state.plan().placement.default_rule);
         let (parent, slot) = state.preview(sponsor, rule).map_err(at)?;
         let level = state.member(parent).level + 1;
-        Ok(answer(StatusCode::OK, state.lsn(), &Place { parent: user_id(state, parent), slot, level, rule: rule.name() }))
+        Ok(answer(StatusCode::OK, state.lsn(), &NextPlace { parent: user_id(state, parent), slot, level, rule: rule.name() }))
     })
 }

@@ -45,6 +45,11 @@ pub struct TreeQuery {
     pub tree: TreeName,
 }
 
+/// The query of a route that takes no parameters: any is refused by name.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
+
 /// Member status, as in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -183,7 +188,7 @@ impl ToSchema for Time {}
 
 /// The UUID by which the outside knows a member.
 pub fn user_id(state: &State, member: MemberIx) -> Uuid {
-    Uuid::from_bytes(state.member(member).id.0)
+    Uuid::from_bytes(state.id(member).0)
 }
 
 pub fn member_id(id: Uuid) -> MemberId {
