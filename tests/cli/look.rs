@@ -223,11 +223,34 @@ fn a_server_says_what_its_directory_says() {
             run(["tree", name, "--url", &format!("{url}/")]).ends_with(11);
         }
         run(["tree", "--url", &url]).ends_with(2).says("upline tree MEMBER --url URL");
-        run(["tree", members[0], "--url", &url, "--limit", "2000"]).ends_with(13).says("limit must be within 1..=1000 (422 parameter_invalid)");
+        run(["tree", members[0], "--url", &url, "--limit", "2000"])
+            .ends_with(13)
+            .says("limit must be within 1..=1000 (422 parameter_invalid)");
         run(["member", members[0], "--url", &format!("{url}/elsewhere")]).ends_with(13).says("404");
         server.signal("TERM");
         server.end().ends_with(0);
     }
+}
+
+#[test]
+fn a_server_that_asks_who_is_there_takes_a_key_file() {
+    let place = Place::new();
+    let data = team(&place);
+    let key = run(["keys", "create", "--name", "reports", "--role", "auditor", "--data-dir", &data]).ends_with(0).out;
+    let file = place.file("reports.key", &key);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    run(["member", "bob", "--url", &url]).ends_with(13).says("--key-file").says("unauthenticated");
+    let bob = run(["member", "bob", "--url", &url, "--key-file", &file]).ends_with(0).out;
+    let words: Vec<&str> = key.lines().filter_map(|line| line.split_once(": ")).map(|(_, word)| word).collect();
+    let mut by_variables = command(["member", "bob", "--url", &url]);
+    let ran: Ran = by_variables.env("UPLINE_API_KEY", words[0]).env("UPLINE_API_SECRET", words[1]).output().unwrap().into();
+    assert_eq!(ran.ends_with(0).out, bob);
+    // An auditor reads and does nothing else.
+    let ran = run(["snapshot", "--url", &url, "--key-file", &file]).ends_with(13);
+    assert!(!ran.err.contains(words[1]), "a secret is never shown: {}", ran.err);
+    server.signal("TERM");
+    server.end().ends_with(0);
 }
 
 /// A server of one answer.
