@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let object = match args.source.open()? {
         Source::Directory(loaded) => {
             let member = find_member(&loaded.state, &loaded.directory, &args.member).ok_or_else(|| unknown_member(&args.member))?;
-            of_state(&loaded.state, &RowIds::new(loaded.instance.row_key), member)
+            of_state(&loaded.state, RowIds::new(loaded.instance.row_key), member)
         }
         Source::Server(remote) => of_server(&remote, &args.member)?,
     };
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 // --- from a directory
 
-fn of_state(state: &State, rows: &RowIds, index: MemberIx) -> Value {
+fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
     let member = state.member(index);
     let id = |other: Option<MemberIx>| other.map(|other| state.member(other).id.to_string());
     let counts = |tree| json!({"direct": state.direct(tree, index), "downline": state.downline(tree, index)});
@@ -100,7 +100,7 @@ fn rank(state: &State, index: MemberIx) -> Value {
     json!({"paid_as": named(view.paid_as), "lifetime": named(view.lifetime), "next": next})
 }
 
-fn bonuses(state: &State, rows: &RowIds, index: MemberIx) -> Vec<Value> {
+fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
     let currency = &state.plan().currency;
     let entries = std::iter::successors(state.newest_entry_of(index), |entry| state.older_entry(*entry)).take(BONUSES);
     let line = |entry| {
