@@ -251,7 +251,7 @@ fn counts_table(object: &Value) -> String {
     let filled = |key: &str| levels(key).iter().rposition(|count| count != 0).map_or(0, |last| last + 1);
     let columns = trees.iter().map(|(_, key)| filled(key)).max().unwrap_or_default();
     let mut table = table();
-    let header = ["".to_owned(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
+    let header = [String::new(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
     table.add_row(header.collect::<Vec<_>>());
     for (name, key) in trees {
         let counts = &object["member"][key];

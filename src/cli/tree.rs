@@ -402,8 +402,9 @@ a  Gold  1,250 below
 
     #[test]
     fn free_slots_are_what_is_between_the_taken() {
+        type Row<'a> = (&'a [u32], u32, &'a [(u32, u32)]);
         // taken, width, free runs
-        let table: [(&[u32], u32, &[(u32, u32)]); 5] =
+        let table: [Row<'_>; 5] =
             [(&[], 3, &[(0, 2)]), (&[0, 1, 2], 3, &[]), (&[1], 3, &[(0, 0), (2, 2)]), (&[0], 1_000, &[(1, 999)]), (&[2], 3, &[(0, 1)])];
         for (taken, width, expected) in table {
             assert_eq!(runs_between(taken.iter().copied(), width), expected, "{taken:?} of {width}");

@@ -233,6 +233,26 @@ fn a_server_says_what_its_directory_says() {
 }
 
 #[test]
+fn a_server_makes_a_snapshot_when_it_is_told_to() {
+    let place = Place::new();
+    let data = team(&place);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    let before = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
+    assert_eq!(server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0, 200);
+    let made = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
+    assert_eq!((&before["made"], &made["made"], &made["members"]), (&false.into(), &true.into(), &8.into()));
+    let text = run(["snapshot", "--url", &url]).ends_with(0).out;
+    assert!(text.starts_with("nothing changed since the snapshot at LSN 8: 8 members, "), "{text}");
+    server.signal("KILL");
+    server.end();
+    assert_eq!(verified(&data)["snapshot_lsn"], made["lsn"], "it is durable");
+    let of_directory = run(["snapshot", "--data-dir", &data, "--json"]).ends_with(0).json();
+    let keys = |object: &serde_json::Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&of_directory), keys(&made), "the same words");
+}
+
+#[test]
 fn a_server_that_asks_who_is_there_takes_a_key_file() {
     let place = Place::new();
     let data = team(&place);
