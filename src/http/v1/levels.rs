@@ -264,8 +264,8 @@ async fn level(
     // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
     let mut items = Vec::new();
     loop {
-        let (more, lsn) = engine.read(|state, directory| {
-            let reader = Reader { engine, state, directory };
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
         if !more || !items.is_empty() {

@@ -91,6 +91,9 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
+/// More levels than any tree can have.
+const DEPTH_MAX: u32 = 2_147_483_647;
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -100,7 +103,7 @@ struct DownlineQuery {
     #[param(inline, default = "placement")]
     tree: TreeName,
     /// Levels to go down; all, unless given.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     depth: Option<u32>,
     /// Rows of the page, at most. Not looked at for NDJSON.
     #[param(minimum = 1, maximum = 1_000, default = 100)]
@@ -436,9 +439,9 @@ async fn downline(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let deepest = query.depth.unwrap_or(u32::MAX);
-    if deepest == 0 {
-        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail("levels count from 1"));
+    let deepest = query.depth.unwrap_or(DEPTH_MAX);
+    if !(1..=DEPTH_MAX).contains(&deepest) {
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));
