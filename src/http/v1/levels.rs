@@ -16,13 +16,14 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, MemberProblems, MemberRow, Problems},
+    lists::{self, MemberRow, PastProblems, Problems},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem},
     totals::Total,
-    types::{TreeName, TreeQuery},
+    types::TreeName,
 };
 use crate::{
     engine::{Brought, LEVELS_MAX, LevelOrder, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
@@ -112,21 +113,43 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
     }
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct LevelsQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// As it was right after this LSN, or at this time (RFC 3339).
+    #[param(max_length = 64, example = "2026-11-20T01:02:03Z")]
+    as_of: Option<String>,
+}
+
 /// Members and commissions by level
 ///
 /// Counts are at hand. Commissions are added up over all bonuses of the member, some twenty million a second.
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
-    params(("id" = Uuid, Path, description = "The member's user_id"), TreeQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(query): Query<TreeQuery>,
+    Query(query): Query<LevelsQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    if let Some(moment) = AsOf::parse(query.as_of.as_deref())? {
+        caller.may(Action::ReadBonuses)?;
+        return as_of::past(engine, moment, caller, (Action::ReadMember, id), move |state, _, member| {
+            let mut sums = state.received_sums(member, Timestamp(i64::MIN), Timestamp(i64::MAX));
+            state.received_sums_step(&mut sums, usize::MAX);
+            Ok(levels_of(state, query.tree, member, &counts(state, query.tree.into(), member), &sums))
+        })
+        .await;
+    }
     // Everything that can change is read now; the entries there are do not.
     let (member, counts, mut sums, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
     page::{self, Cursors, Listing, Page, Reader},
@@ -110,6 +111,25 @@ struct DownlineQuery {
     cursor: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct UplineQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// As it was right after this LSN, or at this time (RFC 3339). In pages only.
+    #[param(max_length = 64, example = "2026-11-20T01:02:03Z")]
+    as_of: Option<String>,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+}
+
 /// What every reading route can fail with.
 const COMMON: [Code; 9] = [
     Code::Unauthenticated,
@@ -140,6 +160,14 @@ macro_rules! problems {
 problems!(
     /// What a list about one member can fail with.
     Problems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What a list about one member can fail with where it may be of the past.
+    PastListProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained
+);
+problems!(
+    /// What an answer about one member can fail with where it may be of the past.
+    PastProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained
 );
 problems!(
     /// What an answer about one member can fail with.
@@ -270,6 +298,31 @@ struct Upline {
 }
 
 impl Upline {
+    fn new(state: &State, sight: Sight, tree: Tree, member: MemberIx, after: Option<&[u64]>) -> Result<Self, Problem> {
+        let at = match after {
+            None => member,
+            Some([at]) => {
+                let at = known(state, *at)?;
+                if state.distance(tree, at, member).is_none() || !sight.sees(state, at) {
+                    return Err(cursor_invalid());
+                }
+                at
+            }
+            Some(_) => return Err(cursor_invalid()),
+        };
+        Ok(Self { sight, tree, level: state.level_in(tree, member), at })
+    }
+
+    /// Appends up to `rows` members. False when nobody is left.
+    fn rows(&mut self, state: &State, rows: usize, out: &mut Vec<MemberRow>) -> bool {
+        for _ in 0..rows {
+            let Some(above) = self.next(state) else { return false };
+            self.at = above;
+            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
+        }
+        self.next(state).is_some()
+    }
+
     fn next(&self, state: &State) -> Option<MemberIx> {
         state.above(self.tree, self.at).filter(|above| self.sight.sees(state, *above))
     }
@@ -279,13 +332,7 @@ impl Listing for Upline {
     type Item = MemberRow;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
-        let state = reader.state;
-        for _ in 0..rows {
-            let Some(above) = self.next(state) else { return false };
-            self.at = above;
-            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
-        }
-        self.next(state).is_some()
+        self.rows(reader.state, rows, out)
     }
 
     fn position(&self) -> Vec<u64> {
@@ -298,38 +345,41 @@ impl Listing for Upline {
 /// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below it ends with itself.
 #[utoipa::path(
     get, path = "/members/{id}/upline", tag = "lists",
-    params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
+    params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        Problems
+        PastListProblems
     )
 )]
 async fn upline(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<UplineQuery>,
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("upline/{id}/{}", query.tree.name()));
+    let moment = AsOf::parse(query.as_of.as_deref())?;
+    let cursors = Cursors::new(engine, &format!("upline/{id}/{}/{moment:?}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
     let tree = query.tree.into();
+    if let Some(moment) = moment {
+        if page::wants_ndjson(&headers) {
+            return Err(Problem::new(Code::ParameterInvalid).with("field", "as_of").detail("as_of goes with pages, not with NDJSON"));
+        }
+        let limit = page::limit(query.limit)?;
+        return as_of::past(engine, moment, caller, (Action::ReadMember, id), move |state, sight, member| {
+            let mut listing = Upline::new(state, sight, tree, member, after.as_deref())?;
+            let mut items = Vec::new();
+            let more = listing.rows(state, limit, &mut items);
+            Ok(Page { items, next: more.then(|| cursors.seal(&listing.position())) })
+        })
+        .await;
+    }
     let (listing, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
-        let at = match after.as_deref() {
-            None => member,
-            Some([at]) => {
-                let at = known(state, *at)?;
-                if state.distance(tree, at, member).is_none() || !sight.sees(state, at) {
-                    return Err(cursor_invalid());
-                }
-                at
-            }
-            Some(_) => return Err(cursor_invalid()),
-        };
-        Ok((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
+        Ok::<_, Problem>((Upline::new(state, sight, tree, member, after.as_deref())?, state.lsn()))
     })?;
     page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
 }

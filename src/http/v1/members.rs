@@ -10,15 +10,20 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::MemberProblems,
+    lists::{MemberProblems, PastProblems},
     problem::{Code, Problem},
-    types::{NoQuery, Role, Status, Time, user_id},
+    types::{AsOfQuery, NoQuery, Role, Status, Time, user_id},
 };
 use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Tree},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{
+        auth::{Action, Sight},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -60,8 +65,12 @@ pub struct Counts {
 }
 
 pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
+    view_by(caller.0.sight(state, directory), state, index)
+}
+
+/// A member as who has this sight sees it.
+fn view_by(sight: Sight, state: &engine::State, index: MemberIx) -> Member {
     let member = state.member(index);
-    let sight = caller.0.sight(state, directory);
     let seen = |other: Option<MemberIx>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
     let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
     Member {
@@ -75,28 +84,40 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
         joined_at: Time(member.joined_at),
         status: member.status.into(),
         role: member.role.into(),
-        rank: state.rank(index).paid_as,
+        rank: state.paid_as(index),
         placement: counts(Tree::Placement),
         sponsored: counts(Tree::Sponsor),
     }
 }
 
 /// One member
-#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id")), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems))]
+#[utoipa::path(
+    get, path = "/members/{id}", tag = "members",
+    params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
+    responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
+)]
 async fn member(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+    let engine = shared.v1_engine()?;
+    if let Some(moment) = AsOf::parse(query.as_of.as_deref())? {
+        return as_of::past(engine, moment, caller, (Action::ReadMember, id), |state, sight, index| Ok(view_by(sight, state, index))).await;
+    }
+    engine.read(|state, directory| {
         let index = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems))]
+#[utoipa::path(
+    get, path = "/members/by-code/{code}", tag = "members",
+    params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+)]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

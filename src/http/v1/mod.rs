@@ -6,6 +6,7 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+mod as_of;
 mod bonus_lists;
 pub mod examples;
 mod levels;

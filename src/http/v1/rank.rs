@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{MemberProblems, NetworkProblems},
+    lists::{NetworkProblems, PastProblems},
     problem::Problem,
-    types::NoQuery,
+    types::{AsOfQuery, NoQuery},
 };
 use crate::{
     engine::{MemberIx, RankRule, State},
@@ -90,16 +91,21 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 /// A member's rank, and what is missing for the next
 #[utoipa::path(
     get, path = "/members/{id}/rank", tag = "ranks",
-    params(("id" = Uuid, Path, description = "The member's user_id")),
-    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
+    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
 )]
 async fn rank(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+    let engine = shared.v1_engine()?;
+    if let Some(moment) = AsOf::parse(query.as_of.as_deref())? {
+        let read = |state: &State, _, member| Ok(rank_of(state, member));
+        return as_of::past(engine, moment, caller, (Action::ReadMember, id), read).await;
+    }
+    engine.read(|state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })
