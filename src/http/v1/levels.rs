@@ -128,7 +128,7 @@ struct LevelsQuery {
 
 /// Members and commissions by level
 ///
-/// Counts are at hand. Commissions are added up over all bonuses of the member, some twenty million a second.
+/// Counts are at hand. Commissions are added up over all bonuses of the member, some ten million a second.
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
