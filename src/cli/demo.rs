@@ -32,7 +32,7 @@ const LOOK_EVERY_MEMBERS: u32 = 1_024;
 const MEMBERS_MAX: u32 = 100_000_000;
 
 /// Memory that a member of a demo takes with its share of the ledger, by which a demo that cannot fit is refused at once: measured with a million
-/// `real` members (some 700 bytes), rounded up, since columns grow by doubling.
+/// `real` members (some 600 bytes), rounded up.
 const MEMBER_BYTES: u64 = 800;
 
 #[derive(clap::Args, Debug)]

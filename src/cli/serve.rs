@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
     http::{self, Server, auth::Gate},
     metrics::Metrics,
-    version,
+    plan_file, version,
 };
 
 /// What the engine gets to stop in beyond the time that running requests get. With the default of seven seconds for those a stop takes at
@@ -125,8 +125,8 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let options = engine_options(config, &metrics)?;
     let gate = open_gate(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
-    let server = Server::bind(http::Options::new(config.addr, &config.http), metrics, Arc::clone(&gate))
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
+    let server = Server::bind(http_options, metrics, Arc::clone(&gate)).map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));

@@ -15,12 +15,25 @@ const REQUEST_SHIFT: u32 = 4;
 const REQUEST_STRATEGIC: u32 = 16;
 /// The join time was given, not taken from the log.
 const JOINED_AT_GIVEN: u32 = 1 << 9;
+/// The role is the other one than at registration: what a repeated registration is compared with.
+const ROLE_CHANGED: u32 = 1 << 10;
 /// One bit per trigger kind: paid with `once`.
 const ONCE_SHIFT: u32 = 16;
 /// Trigger kinds that have a bit.
 pub(crate) const ONCE_KINDS: usize = 16;
 /// All bits in use.
-pub(crate) const FLAG_BITS: u32 = STATUS_BITS | ROLE_BITS | 0b1_1111 << REQUEST_SHIFT | JOINED_AT_GIVEN | 0xffff << ONCE_SHIFT;
+pub(crate) const FLAG_BITS: u32 =
+    STATUS_BITS | ROLE_BITS | 0b1_1111 << REQUEST_SHIFT | JOINED_AT_GIVEN | ROLE_CHANGED | 0xffff << ONCE_SHIFT;
+
+/// How placement was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Requested {
+    PlanDefault,
+    /// By the rule of this code.
+    Rule(u32),
+    /// Parent and slot were named.
+    Slot,
+}
 
 /// Rank columns of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +107,24 @@ impl Members {
         role_in(self.flags(member)).expect("flags are checked where they enter")
     }
 
+    /// Whether the role is not the one that the member registered with.
+    pub fn role_has_changed(&self, member: MemberIx) -> bool {
+        self.flags(member) & ROLE_CHANGED != 0
+    }
+
+    /// Whether the join time was named in the registration.
+    pub fn joined_at_given(&self, member: MemberIx) -> bool {
+        self.flags(member) & JOINED_AT_GIVEN != 0
+    }
+
+    pub fn requested(&self, member: MemberIx) -> Requested {
+        match self.flags(member) >> REQUEST_SHIFT & 0b1_1111 {
+            0 => Requested::PlanDefault,
+            REQUEST_STRATEGIC => Requested::Slot,
+            code => Requested::Rule(code),
+        }
+    }
+
     pub fn ranks(&self, member: MemberIx) -> Ranks {
         *self.ranks.get(member.at())
     }
@@ -112,9 +143,11 @@ impl Members {
         *flags = *flags & !STATUS_BITS | status as u32;
     }
 
+    /// To a role that it does not have.
     pub fn set_role(&mut self, member: MemberIx, role: Role) {
+        debug_assert!(self.role(member) != role);
         let flags = self.flags.get_mut(member.at());
-        *flags = *flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT;
+        *flags = (*flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT) ^ ROLE_CHANGED;
     }
 
     pub fn set_paid_once(&mut self, member: MemberIx, kind: usize) {
@@ -139,6 +172,8 @@ impl Members {
 pub(crate) fn status_in(flags: u32) -> Option<Status> {
     Status::from_code(u8::try_from(flags & STATUS_BITS).expect("two bits"))
 }
+
+const _: () = assert!(Role::ALL.len() == 2, "one bit tells the role at registration from the present one");
 
 /// The role in flags from outside; `None` when there is no such role.
 pub(crate) fn role_in(flags: u32) -> Option<Role> {

@@ -34,6 +34,7 @@ mod explain;
 pub mod graph;
 mod query;
 mod received;
+mod registration;
 mod walk;
 mod window;
 
@@ -53,7 +54,7 @@ pub use self::{
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
     received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
-    recompute::{on_threads, ranks as recomputed_ranks},
+    recompute::{on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
     restore::Restore,
     signup::ADMINS_MAX,
     walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},

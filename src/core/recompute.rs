@@ -44,7 +44,11 @@ pub(super) fn levels(tree: &Genealogy) -> Vec<[u32; LEVELS_MAX]> {
 
 /// Every member's paid-as rank under the plan in force, from counts computed here.
 pub fn ranks(state: &State) -> Vec<u16> {
-    let rule = &state.plan().ranks;
+    ranks_under(state, &state.plan().ranks)
+}
+
+/// As [`ranks`], under another rule: what a change of the plan would make of them.
+pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
     let tree = state.tree(rule.tree());
     let sizes = downlines(tree);
     let rows = if matches!(rule, RankRule::LevelFill { .. }) { levels(tree) } else { Vec::new() };

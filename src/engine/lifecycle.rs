@@ -20,7 +20,10 @@ use super::{
     ticker::{self, TickerStop},
     writer::{Job, Writer},
 };
-use crate::{core::state::State, durability::Journal};
+use crate::{
+    core::state::State,
+    durability::{Journal, SnapshotStore},
+};
 
 /// What all clones of an engine are.
 pub(super) struct Inner {
@@ -32,6 +35,8 @@ pub(super) struct Inner {
     pub command_bytes_max: usize,
     pub desk: Arc<SnapshotDesk>,
     pub search: SearchIndex,
+    /// The snapshots on disk; only tests have none there.
+    pub store: Option<SnapshotStore>,
     ticker: Arc<TickerStop>,
     threads: Mutex<Threads>,
     final_snapshot: bool,
@@ -56,6 +61,7 @@ pub(super) struct Parts {
     pub directory: MemberDirectory,
     pub journal: Box<dyn Journal>,
     pub sink: Box<dyn SnapshotSink>,
+    pub store: Option<SnapshotStore>,
     pub newest_snapshot: SnapshotInfo,
     pub instance_id: [u8; 16],
     pub network_id: u32,
@@ -116,6 +122,7 @@ impl Inner {
             command_bytes_max,
             ticker: Arc::clone(&ticker),
             desk,
+            store: parts.store,
             threads: Mutex::default(),
             final_snapshot: options.snapshots.on_shutdown,
             opened: report,

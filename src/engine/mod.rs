@@ -59,7 +59,9 @@ mod writer;
 
 mod directory;
 mod history;
+mod in_order;
 mod lifecycle;
+mod offline;
 mod row_id;
 mod search;
 mod shared;
@@ -73,6 +75,8 @@ pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     history::{Cause, Event, Explanation, Feed, HistoryError, PaidBy},
+    in_order::PendingWrite,
+    offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
@@ -100,7 +104,7 @@ pub use crate::durability::{
     Error as DurabilityError, LogOptions, Retention,
     storage::{Disk, Storage},
 };
-use crate::metrics::{Metrics, RejectionStage};
+use crate::metrics::Metrics;
 
 /// What a write came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,33 +180,8 @@ impl Engine {
 
     /// Answers at once what needs no log, queues the rest.
     fn admit(&self, command: Command, key: Option<RequestKey>) -> Result<Admitted, SubmitError> {
-        let shared = &self.inner.shared;
-        if let Command::PutPlan(plan) = &command {
-            // Logged, an invalid plan would make the log unreadable.
-            assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
-        }
-        if shared.is_stopping() {
-            return Err(SubmitError::Stopping);
-        }
-        if shared.is_poisoned() {
-            return Err(SubmitError::ReadOnly);
-        }
-        let (verdict, lsn) = self.read(|state, directory| (state.check(directory, key, &command), state.lsn()));
-        match verdict {
-            Verdict::Admit => {}
-            Verdict::Reject(reason) => {
-                shared.metrics.writes.rejection(reason, RejectionStage::Admission);
-                let applied = Applied { outcome: Outcome::Rejected(reason), lsn };
-                return Ok(Admitted::Answered(Answer { applied, by: AnsweredBy::Admission }));
-            }
-            Verdict::Repeat(applied) => {
-                // Applied means durable: the sync comes before.
-                shared.metrics.writes.repeats.increment(1);
-                return Ok(Admitted::Answered(Answer { applied, by: AnsweredBy::Repeat }));
-            }
-        }
-        if !writer::fits_the_log(&command, self.inner.command_bytes_max) {
-            return Err(SubmitError::TooLarge);
+        if let Some(answer) = self.judge(&command, key, |_| false)? {
+            return Ok(Admitted::Answered(answer));
         }
         let (reply, answer) = oneshot::channel();
         let write = Write { command, key, queued_at: Instant::now(), reply };

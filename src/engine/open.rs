@@ -96,6 +96,7 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
         state,
         directory,
         journal,
+        store: Some(snapshots.clone()),
         sink: Box::new(DirectorySink { snapshots, clock: Arc::clone(&options.clock) }),
         newest_snapshot: newest,
         instance_id: instance.id.0,

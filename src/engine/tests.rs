@@ -218,6 +218,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     change(&mut options, &script, &sink);
     let parts = Parts {
         history: empty_history(),
+        store: None,
         state: State::new(plan(), 5),
         directory: MemberDirectory::with_capacity(0, 0),
         journal: Box::new(ScriptedJournal(Arc::clone(&script))),

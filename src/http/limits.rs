@@ -83,6 +83,25 @@ pub const BULK_STREAMS_MAX: usize = 16;
 /// Lists up to this size are sent with a content length, as the original sends all of them; longer ones are streamed in chunks.
 pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
+/// Batches at once; a further one is 503. Together they fill half of the queue of writes at most (`BATCH_WINDOW`), so that single signups go on.
+pub const BATCHES_MAX: usize = 4;
+
+/// Lines of one batch that wait for their outcome: a group of the log for one sync.
+pub const BATCH_WINDOW: usize = 1_024;
+
+/// Bytes of one line of a batch; a longer one is answered with a problem of its own and skipped. The longest valid line has some 500.
+pub const BATCH_LINE_BYTES_MAX: usize = 4_096;
+
+/// Answers are handed over in pieces of some so many bytes.
+pub const BATCH_PIECE_BYTES: usize = 32 * 1_024;
+
+/// Pieces that wait for a client that sends and does not read: 4 MiB, some 25,000 answers, beside what sockets hold. Then nothing more is read
+/// from it until it reads.
+pub const BATCH_PIECES_MAX: usize = 128;
+
+/// For work that grows with the network: snapshots, digests, recounts. Some seconds for ten million members; on a busy machine, minutes.
+pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// Bytes of an `Idempotency-Key`. UUIDs and hashes fit well.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -93,6 +112,7 @@ pub const RETRY_SOON_SECONDS: u32 = 1;
 pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
 
 const _: () = assert!(SLICE_ROWS <= SLICE_STEPS);
+const _: () = assert!(2 * BATCHES_MAX * BATCH_WINDOW <= crate::engine::limits::QUEUE_MAX);
 
 impl Limits {
     /// With no more connections than the process may have open files.

@@ -45,7 +45,7 @@ pub use self::{
 use crate::config::HttpConfig;
 
 /// What the edge must be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Port 0 takes any free one: see [`Server::address`].
     pub address: SocketAddr,
@@ -54,13 +54,18 @@ pub struct Options {
     pub test_data: bool,
     /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
     pub none_parent_is_null: bool,
+    /// Prints a plan as a plan file, where the program can: `Accept: application/toml` of `GET /v1/plan`. The edge itself knows no files.
+    pub plan_text: Option<PlanText>,
 }
+
+/// Prints a plan as a plan file.
+pub type PlanText = fn(&crate::engine::Plan) -> String;
 
 impl Options {
     /// As configured.
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let HttpConfig { test_data, none_parent_is_null, .. } = *config;
-        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null }
+        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
     }
 }

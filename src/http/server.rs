@@ -257,6 +257,7 @@ mod tests {
             limits: super::super::Limits::default(),
             test_data: false,
             none_parent_is_null: true,
+            plan_text: None,
         };
         let metrics = Metrics::new(super::super::routes());
         let gate = Gate::off(&metrics);

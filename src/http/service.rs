@@ -26,7 +26,7 @@ use super::{
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::{BULK_STREAMS_MAX, RETRY_SOON_SECONDS},
+    limits::{BULK_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -50,13 +50,15 @@ pub struct Shared {
     pub seeding: tokio::sync::Mutex<()>,
     /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
     pub bulk: Arc<tokio::sync::Semaphore>,
+    /// Turns at what `/v1` does not do for everybody at once.
+    pub desk: v1::Desk,
 }
 
 impl Shared {
     pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk })
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, desk: v1::Desk::default() })
     }
 
     /// The engine, or the answer to give without one.
@@ -154,7 +156,8 @@ impl Service {
         let edge = Edge::of(request.uri().path());
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let limit = self.shared.options.limits.request_timeout;
+        let is_long = v1::takes_long(request.method(), request.uri().path());
+        let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
         let answered = tokio::time::timeout(limit, catch_panic(self.route(request, peer))).await;
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,

@@ -12,7 +12,7 @@ use crate::{
         error::{Damage, Error, Result},
         log::SharedIndex,
         paths::Paths,
-        storage::Storage,
+        storage::{Access, Storage},
     },
 };
 
@@ -66,6 +66,24 @@ impl SnapshotStore {
         let mut lsns: Vec<u64> = names.iter().filter_map(|name| lsn_of(name)).collect();
         lsns.sort_unstable();
         Ok(lsns)
+    }
+
+    /// LSNs and bytes of the snapshots, ascending. Reads no content.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sizes(&self) -> Result<Vec<(u64, u64)>> {
+        let mut sizes = Vec::new();
+        for lsn in self.list()? {
+            let path = self.paths.snapshot(lsn);
+            match self.storage.open(&path, Access::Read).and_then(|file| file.len()) {
+                Ok(bytes) => sizes.push((lsn, bytes)),
+                // A newer one was published meanwhile, and this one went.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("open", &path)(error)),
+            }
+        }
+        Ok(sizes)
     }
 
     /// Opens the snapshot at this LSN and verifies all of it.

@@ -6,20 +6,29 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
-mod as_of;
+mod batch;
 mod bonus_lists;
-pub mod examples;
+mod desk;
 mod levels;
 mod lists;
+mod manage;
 mod members;
-pub mod page;
-pub mod problem;
+mod operate;
+mod pay;
+mod plan;
 mod rank;
+mod register;
 mod search;
 mod stats;
 mod totals;
 mod tree;
 
+pub mod examples;
+pub mod page;
+mod plan_document;
+pub mod problem;
+
+mod as_of;
 mod caller;
 mod extract;
 mod types;
@@ -39,6 +48,7 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::desk::Desk;
 use self::problem::{Code, Problem};
 use super::{
     reply::{self, Reply},
@@ -57,13 +67,23 @@ pub fn is_ours(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a request may take longer than others: its work grows with the network.
+pub fn takes_long(method: &Method, path: &str) -> bool {
+    match path {
+        "/v1/snapshots" | "/v1/ranks/recompute" | "/v1/plan/check" => method == Method::POST,
+        "/v1/digest" => true,
+        _ => false,
+    }
+}
+
 /// Whether a request's body is read by its route, line by line, and not before it.
 pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == "/v1/members/batch"
 }
 
-fn declared() -> OpenApiRouter<Arc<Shared>> {
-    let v1 = [
+/// What reads.
+fn reads() -> OpenApiRouter<Arc<Shared>> {
+    let all = [
         members::routes,
         lists::routes,
         levels::routes,
@@ -73,9 +93,18 @@ fn declared() -> OpenApiRouter<Arc<Shared>> {
         totals::routes,
         search::routes,
         stats::routes,
-    ]
-    .into_iter()
-    .fold(OpenApiRouter::default(), |all, routes| all.merge(routes()));
+    ];
+    all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
+}
+
+/// What writes and what operates.
+fn writes() -> OpenApiRouter<Arc<Shared>> {
+    let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes];
+    all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
+}
+
+fn declared() -> OpenApiRouter<Arc<Shared>> {
+    let v1 = reads().merge(writes());
     OpenApiRouter::with_openapi(about()).nest(PREFIX, v1)
 }
 

@@ -41,6 +41,7 @@ pub enum Code {
     MethodNotAllowed,
     BodyTooSlow,
     HistoryNotRetained,
+    PlanVersionDiffers,
     BodyTooLarge,
     MediaTypeUnsupported,
     FieldUnknown,
@@ -49,6 +50,7 @@ pub enum Code {
     ParameterInvalid,
     RateLimited,
     Internal,
+    SnapshotFailed,
     Starting,
     Overloaded,
     Stopping,
@@ -61,7 +63,7 @@ pub enum Code {
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 23] = [
+    pub const OURS: [Code; 25] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -71,6 +73,7 @@ impl Code {
         Code::MethodNotAllowed,
         Code::BodyTooSlow,
         Code::HistoryNotRetained,
+        Code::PlanVersionDiffers,
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
         Code::FieldUnknown,
@@ -79,6 +82,7 @@ impl Code {
         Code::ParameterInvalid,
         Code::RateLimited,
         Code::Internal,
+        Code::SnapshotFailed,
         Code::Starting,
         Code::Overloaded,
         Code::Stopping,
@@ -104,6 +108,7 @@ impl Code {
             Code::MethodNotAllowed => ("method_not_allowed", 405, "The route does not have this method"),
             Code::BodyTooSlow => ("body_too_slow", 408, "The body took too long"),
             Code::HistoryNotRetained => ("history_not_retained", 410, "The log does not reach back that far"),
+            Code::PlanVersionDiffers => ("plan_version_differs", 412, "Another version of the plan is in force"),
             Code::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Code::MediaTypeUnsupported => ("media_type_unsupported", 415, "The body has another media type than this route takes"),
             Code::FieldUnknown => ("field_unknown", 422, "The body has a field that this route does not know"),
@@ -112,6 +117,7 @@ impl Code {
             Code::ParameterInvalid => ("parameter_invalid", 422, "A parameter of path, query or header is missing or wrong"),
             Code::RateLimited => ("rate_limited", 429, "Too many requests"),
             Code::Internal => ("internal", 500, "The server failed"),
+            Code::SnapshotFailed => ("snapshot_failed", 500, "The snapshot could not be written; signups go on"),
             Code::Starting => ("starting", 503, "The network is being loaded"),
             Code::Overloaded => ("overloaded", 503, "Too much work is waiting; nothing was done"),
             Code::Stopping => ("stopping", 503, "The server is stopping; nothing was done"),
@@ -349,6 +355,15 @@ pub fn schema() -> Value {
             "detail": { "type": "string", "description": "What happened this time" },
             "lsn": { "type": "integer", "minimum": 0, "description": "LSN of the state that was judged by" },
             "field": { "type": "string", "description": "Field or parameter at fault" },
+            "errors": {
+                "type": "array",
+                "description": "All that is wrong, where one field is not all",
+                "items": {
+                    "type": "object",
+                    "properties": { "field": { "type": "string" }, "reason": { "type": "string" } },
+                    "required": ["field", "reason"],
+                },
+            },
             "oldest_lsn": { "type": "integer", "minimum": 0, "description": "The first LSN that can still be asked for" },
         },
         "required": ["type", "title", "status", "code"],

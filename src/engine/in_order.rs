@@ -1,0 +1,111 @@
+//! Writes in order, many at once: for whoever has a long list of commands of which later ones rest on earlier ones.
+//!
+//! `submit` waits for each outcome, and judges each command by the published state. A list would then take a sync for each line, or its lines
+//! would be refused because of lines that are on their way. Here commands are queued without waiting for what came before, in the order of the
+//! calls; the writer takes them in that order, so groups form by themselves. What is on its way cannot be seen by admission, so the caller, who
+//! knows its own list, says which refusals may be because of that: those commands are judged when they are applied.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Answer, AnsweredBy, Engine, SubmitError,
+    writer::{self, Job, Write},
+};
+use crate::{
+    core::{
+        command::{Applied, Command, Outcome, Rejection, RequestKey},
+        state::Verdict,
+    },
+    metrics::{Metrics, RejectionStage},
+};
+
+/// A write that is queued: its outcome will come, whether or not anybody waits for it.
+pub struct PendingWrite {
+    reply: oneshot::Receiver<Result<Applied, SubmitError>>,
+    metrics: Arc<Metrics>,
+}
+
+impl PendingWrite {
+    /// Waits for the outcome. May be dropped and called again until it has answered.
+    ///
+    /// # Errors
+    /// When there is no outcome.
+    pub async fn answer(&mut self) -> Result<Answer, SubmitError> {
+        let reply = (&mut self.reply).await;
+        self.conclude(reply.unwrap_or(Err(SubmitError::OutcomeUnknown)))
+    }
+
+    /// The outcome, if it has come and was not taken before.
+    pub fn try_answer(&mut self) -> Option<Result<Answer, SubmitError>> {
+        match self.reply.try_recv() {
+            Ok(reply) => Some(self.conclude(reply)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(self.conclude(Err(SubmitError::OutcomeUnknown))),
+        }
+    }
+
+    fn conclude(&self, reply: Result<Applied, SubmitError>) -> Result<Answer, SubmitError> {
+        let answer = reply.map(|applied| Answer { applied, by: AnsweredBy::Log });
+        answer.inspect_err(|error| self.metrics.writes.refusal(writer::refusal(*error)))
+    }
+}
+
+impl Engine {
+    /// Answers at once what needs no log: refusals and repeats. `None` is for [`Engine::queue`]. A refusal for which `may_pass` says true is not
+    /// one: the command is judged when it is applied.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    ///
+    /// # Panics
+    /// When a plan in the command was not validated: our bug.
+    pub fn judge(
+        &self,
+        command: &Command,
+        key: Option<RequestKey>,
+        may_pass: impl FnOnce(Rejection) -> bool,
+    ) -> Result<Option<Answer>, SubmitError> {
+        let shared = &self.inner.shared;
+        if let Command::PutPlan(plan) = command {
+            // Logged, an invalid plan would make the log unreadable.
+            assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
+        }
+        if shared.is_stopping() {
+            return Err(SubmitError::Stopping);
+        }
+        if shared.is_poisoned() {
+            return Err(SubmitError::ReadOnly);
+        }
+        let (verdict, lsn) = self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
+        match verdict {
+            Verdict::Reject(reason) if !may_pass(reason) => {
+                shared.metrics.writes.rejection(reason, RejectionStage::Admission);
+                let applied = Applied { outcome: Outcome::Rejected(reason), lsn };
+                return Ok(Some(Answer { applied, by: AnsweredBy::Admission }));
+            }
+            Verdict::Admit | Verdict::Reject(_) => {}
+            Verdict::Repeat(applied) => {
+                // Applied means durable: the sync comes before.
+                shared.metrics.writes.repeats.increment(1);
+                return Ok(Some(Answer { applied, by: AnsweredBy::Repeat }));
+            }
+        }
+        if writer::fits_the_log(command, self.inner.command_bytes_max) { Ok(None) } else { Err(SubmitError::TooLarge) }
+    }
+
+    /// Queues a command that [`Engine::judge`] let pass, behind those queued before by the same caller. Waits for room in the queue. Who queues
+    /// without waiting for answers must bound how many are on their way, well below the queue's length, or everybody else is refused.
+    ///
+    /// # Errors
+    /// `Stopping`.
+    pub async fn queue(&self, command: Command, key: Option<RequestKey>) -> Result<PendingWrite, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let write = Write { command, key, queued_at: Instant::now(), reply };
+        // A sender of our own, for as long as it takes the writer to make room: stopping waits for it.
+        let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
+        queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;
+        Ok(PendingWrite { reply: answer, metrics: Arc::clone(&self.inner.shared.metrics) })
+    }
+}

@@ -1,0 +1,497 @@
+//! `POST /v1/members/batch`: registrations, one a line, answered line by line while they come in.
+//!
+//! One task per batch reads lines, queues them in their order, and writes their answers in the same order. How many lines wait for their outcome is
+//! bounded ([`BATCH_WINDOW`]), so is what waits for a client that does not read ([`BATCH_PIECES_MAX`]); when either is full nothing more is read, and
+//! TCP tells the client so. Nothing grows with the number of lines.
+//!
+//! What a line rests on may be on its way: a child may follow its sponsor at once. Such a line is queued behind it and judged when it is
+//! applied ([`Engine::judge`]). What nothing on its way can mend is refused before the log, as everywhere.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State as Extract},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use http_body::Frame;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use self::lines::{Line, Lines};
+use super::{
+    X_LSN,
+    caller::Caller,
+    extract,
+    problem::{Code, Problem, described},
+    register::{Registration, settle},
+    types::user_id,
+};
+use crate::{
+    engine::{
+        Answer, Command, Engine, MemberDirectory, Outcome, PendingWrite, PlacementRequest, Register, Rejection, SponsorRef, State,
+        SubmitError,
+    },
+    http::{
+        auth::{Action, Sight},
+        limits::{BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, SLICE_ROWS},
+        reply::{self, Reply},
+        service::Shared,
+    },
+};
+
+mod lines;
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(batch))
+}
+
+/// The answer to one line.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "line": 2, "status": 201, "lsn": 1801, "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "code": "BERT_1",
+    "sponsor": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "parent": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "slot": 1,
+}))]
+struct LineAnswer {
+    /// Number of the line, from 1; empty lines are counted and not answered.
+    line: u64,
+    /// As a single registration would be answered: 201, 200 for a repeat, or the problem's status.
+    status: u16,
+    /// LSN of the registration; for a repeat, of the state it was found in; for a rejection, of the state it was judged by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lsn: Option<u64>,
+    #[serde(flatten)]
+    member: Option<Place>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    problem: Option<Value>,
+}
+
+/// What was decided when a member was registered.
+#[derive(Serialize, ToSchema)]
+struct Place {
+    user_id: Uuid,
+    #[schema(max_length = 64)]
+    code: String,
+    /// Null for a root.
+    sponsor: Option<Uuid>,
+    /// Null for a root.
+    parent: Option<Uuid>,
+    slot: u32,
+}
+
+impl Place {
+    fn new(state: &State, sight: Sight, member: crate::engine::MemberIx) -> Self {
+        let row = state.member(member);
+        let seen = |other: Option<_>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
+        Self {
+            user_id: Uuid::from_bytes(row.id.0),
+            code: state.code(member).as_str().to_owned(),
+            sponsor: seen(row.sponsor),
+            parent: seen(row.parent),
+            slot: row.slot,
+        }
+    }
+}
+
+struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        described(&[
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::BodyTooSlow,
+            Code::BodyMalformed,
+            Code::MediaTypeUnsupported,
+            Code::RateLimited,
+            Code::Internal,
+            Code::Starting,
+            Code::Overloaded,
+            Code::Stopping,
+        ])
+    }
+}
+
+/// Register many members
+///
+/// One registration a line (at most 4,096 bytes), as for `POST /v1/members`; one answer a line, in the same order, while lines still come in. Any
+/// number of lines, in bounded memory. Lines are applied in their order, so a child may follow its sponsor. A line that is refused or not understood is
+/// answered with its problem, and the rest goes on. What was answered is durable. To resume after a cut connection send the whole
+/// again: what was registered before is 200.
+///
+/// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait, and its connection ends after
+/// 30 seconds without progress. A line must be complete 10 seconds after the one before, or after the server has taken that. When no line can be
+/// taken any more (the body broke off or was too slow; the server stops; the log failed) the last answer is the problem with status 400, 408, 500 or 503, and nothing
+/// after that line was looked at.
+#[utoipa::path(
+    post,
+    path = "/members/batch",
+    tag = "members",
+    request_body(content = Registration, content_type = "application/x-ndjson", description = "One JSON object a line"),
+    responses(
+        (status = 200, body = LineAnswer, content_type = "application/x-ndjson", description = "One JSON object a line", headers(("x-lsn" = u64, description = "LSN at the beginning"))),
+        Problems,
+    ),
+)]
+async fn batch(Extract(shared): Extract<Arc<Shared>>, caller: Caller, request: Request) -> Result<Reply, Problem> {
+    let begun = begin(&shared, &caller, request).await;
+    // What is left of the body is not read.
+    begun.or_else(|problem| Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close"))))
+}
+
+async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Result<Reply, Problem> {
+    caller.may(Action::RegisterMember)?;
+    let engine = shared.v1_engine()?.clone();
+    let (parts, body) = request.into_parts();
+    check_media_type(&parts.headers)?;
+    let permit = Arc::clone(&shared.desk.batches).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
+    let mut lines = Lines::new(body, shared.options.limits.body_timeout);
+    // Only asking for the body makes the server say "continue"; everybody else may be waiting for the answer's head before they send.
+    if parts.headers.contains_key(header::EXPECT) {
+        lines.fill().await;
+    }
+    let (lsn, sight, is_unlimited) = engine.read(|state, directory| {
+        let is_unlimited = state.plan().placement.width.is_none();
+        (state.lsn(), caller.0.sight(state, directory), is_unlimited)
+    });
+    let (pieces, queue) = mpsc::channel(BATCH_PIECES_MAX);
+    let work = Batch {
+        shared: Arc::clone(shared),
+        engine,
+        lines,
+        sight,
+        is_unlimited,
+        in_flight: VecDeque::new(),
+        is_over: false,
+        out: Vec::with_capacity(BATCH_PIECE_BYTES),
+        pieces,
+        _permit: permit,
+    };
+    tokio::spawn(work.run());
+    let mut reply = Response::new(Body::new(Pieces { queue, is_done: false }));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
+    Ok(reply)
+}
+
+/// # Errors
+/// 415 unless the body is said to be NDJSON.
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+        return Ok(());
+    }
+    Err(Problem::new(Code::MediaTypeUnsupported).detail("this route takes application/x-ndjson"))
+}
+
+/// A line that was taken and not answered yet.
+struct Taken {
+    line: u64,
+    asked: Asked,
+}
+
+enum Asked {
+    /// It did not come to a command, or the command has no outcome.
+    Refused(Problem),
+    Answered(Register, Answer),
+    Waiting(Register, PendingWrite),
+}
+
+impl Taken {
+    fn is_answered(&mut self) -> bool {
+        if let Asked::Waiting(_, pending) = &mut self.asked
+            && let Some(result) = pending.try_answer()
+        {
+            self.answered(result);
+        }
+        !matches!(self.asked, Asked::Waiting(..))
+    }
+
+    fn answered(&mut self, result: Result<Answer, SubmitError>) {
+        let asked = std::mem::replace(&mut self.asked, Asked::Refused(Code::Internal.into()));
+        self.asked = match (asked, result) {
+            (Asked::Waiting(register, _), Ok(answer)) => Asked::Answered(register, answer),
+            (Asked::Waiting(..), Err(error)) => Asked::Refused(error.into()),
+            (other, _) => other,
+        };
+    }
+
+    /// Waits for the outcome.
+    async fn wait(&mut self) {
+        if let Asked::Waiting(_, pending) = &mut self.asked {
+            let result = pending.answer().await;
+            self.answered(result);
+        }
+    }
+}
+
+struct Batch {
+    shared: Arc<Shared>,
+    engine: Engine,
+    lines: Lines,
+    sight: Sight,
+    /// Slots have no number, so only the next one is free.
+    is_unlimited: bool,
+    in_flight: VecDeque<Taken>,
+    /// No more lines are taken.
+    is_over: bool,
+    /// Answers that are not handed over yet.
+    out: Vec<u8>,
+    pieces: mpsc::Sender<Piece>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The client is gone.
+struct Gone;
+
+impl Batch {
+    async fn run(mut self) {
+        loop {
+            while !self.is_over && self.in_flight.len() < BATCH_WINDOW && self.take().await {}
+            if self.is_over && self.in_flight.is_empty() {
+                break;
+            }
+            let can_take = !self.is_over && self.in_flight.len() < BATCH_WINDOW;
+            if can_take {
+                tokio::select! {
+                    () = self.lines.fill() => continue,
+                    () = wait_for(self.in_flight.front_mut()) => {}
+                    // Kept back while there was no room for it.
+                    room = self.pieces.reserve(), if !self.out.is_empty() => match room {
+                        Ok(room) => room.send(Piece::Data(std::mem::take(&mut self.out).into())),
+                        Err(_) => return,
+                    },
+                }
+            } else {
+                wait_for(self.in_flight.front_mut()).await;
+                // The clock of the next line runs while it could have been taken.
+                self.lines.restart_clock();
+            }
+            if self.hand_over().await.is_err() {
+                // What is queued is written nevertheless; whoever sends the whole again is told.
+                return;
+            }
+        }
+        // The end is sent last, so that an answer without it is known to be cut.
+        if self.flush().await.is_ok() {
+            let _ = self.pieces.send(Piece::End).await;
+        }
+    }
+
+    /// Takes a line that is there, if one is.
+    async fn take(&mut self) -> bool {
+        if self.shared.draining.load(Ordering::Relaxed) {
+            self.end(Code::Stopping.into());
+            return false;
+        }
+        let (line, text) = match self.lines.next() {
+            Line::None => return false,
+            Line::Text(line, text) => (line, text),
+            Line::TooLong(line) => {
+                self.refuse(line, Problem::new(Code::BodyTooLarge).detail("the line is too long"));
+                return true;
+            }
+            Line::End => {
+                self.is_over = true;
+                return false;
+            }
+            Line::Failed(code) => {
+                self.end(code.into());
+                return false;
+            }
+        };
+        match read_line(&text) {
+            Ok(register) => self.submit(line, register).await,
+            Err(problem) => self.refuse(line, problem),
+        }
+        true
+    }
+
+    fn refuse(&mut self, line: u64, problem: Problem) {
+        self.in_flight.push_back(Taken { line, asked: Asked::Refused(problem) });
+    }
+
+    /// Answers the line that would have been next, and takes no more.
+    fn end(&mut self, problem: Problem) {
+        let line = self.lines.number() + 1;
+        self.refuse(line, problem);
+        self.is_over = true;
+    }
+
+    async fn submit(&mut self, line: u64, register: Register) {
+        let command = Command::Register(register.clone());
+        let (in_flight, is_unlimited) = (&self.in_flight, self.is_unlimited);
+        let judged = self.engine.judge(&command, None, |rejection| {
+            (rejection != Rejection::SlotOutOfRange || is_unlimited) && may_be_on_its_way(in_flight, &register, rejection)
+        });
+        let asked = match judged {
+            Ok(Some(answer)) => Ok(Asked::Answered(register, answer)),
+            Ok(None) => self.engine.queue(command, None).await.map(|pending| Asked::Waiting(register, pending)),
+            Err(error) => Err(error),
+        };
+        let asked = asked.unwrap_or_else(|error| {
+            // None of these gets better within this batch.
+            self.is_over = true;
+            Asked::Refused(error.into())
+        });
+        self.in_flight.push_back(Taken { line, asked });
+    }
+
+    /// Prints the answers that are there and hands them over. Waits for a client that does not read.
+    async fn hand_over(&mut self) -> Result<(), Gone> {
+        loop {
+            let ready = self.in_flight.iter_mut().take(SLICE_ROWS).position(|taken| !taken.is_answered());
+            let ready = ready.unwrap_or(self.in_flight.len().min(SLICE_ROWS));
+            if ready == 0 {
+                // What is small waits for more rather than take a place.
+                return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES { Ok(()) } else { self.flush().await };
+            }
+            let Self { engine, in_flight, out, sight, is_over, .. } = self;
+            let mut answers = Vec::with_capacity(ready);
+            engine.read(|state, directory| {
+                answers.extend(in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)));
+            });
+            for answer in &answers {
+                serde_json::to_writer(&mut *out, answer).expect("answers are plain data");
+                out.push(b'\n');
+            }
+            if BATCH_PIECE_BYTES <= out.len() {
+                self.flush().await?;
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.out, Vec::with_capacity(BATCH_PIECE_BYTES));
+        let must_wait = self.pieces.capacity() == 0;
+        self.pieces.send(Piece::Data(piece.into())).await.map_err(|_| Gone)?;
+        if must_wait {
+            self.lines.restart_clock();
+        }
+        Ok(())
+    }
+}
+
+async fn wait_for(taken: Option<&mut Taken>) {
+    match taken {
+        Some(taken) => taken.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn read_line(text: &[u8]) -> Result<Register, Problem> {
+    // The fast way tells nothing of a field's path; only lines that are wrong are read again.
+    let registration = serde_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
+    registration.register()
+}
+
+/// Whether a rejection may be because a line on its way is not applied yet: a sponsor or parent that comes first, or the slots before this one.
+fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection: Rejection) -> bool {
+    let mut waiting = in_flight.iter().rev().filter_map(|taken| match &taken.asked {
+        Asked::Waiting(register, _) => Some(register),
+        Asked::Refused(_) | Asked::Answered(..) => None,
+    });
+    let sponsor_is = |other: &Register| match &register.sponsor {
+        SponsorRef::None => false,
+        SponsorRef::Member(id) => *id == other.member,
+        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.folded() == code.folded()),
+    };
+    let parent = match register.placement {
+        PlacementRequest::Slot { parent, .. } => Some(parent),
+        PlacementRequest::PlanDefault | PlacementRequest::Rule(_) => None,
+    };
+    match rejection {
+        Rejection::SponsorUnknown => waiting.any(sponsor_is),
+        Rejection::ParentUnknown => waiting.any(|other| Some(other.member) == parent),
+        // Without a width only the next slot is free; any line under the same sponsor or parent may take the one before.
+        Rejection::SlotOutOfRange => waiting.any(|other| match other.placement {
+            PlacementRequest::Slot { parent: theirs, .. } => Some(theirs) == parent,
+            PlacementRequest::PlanDefault | PlacementRequest::Rule(_) => other.sponsor == register.sponsor,
+        }),
+        _ => false,
+    }
+}
+
+fn answer_of(taken: Taken, sight: Sight, state: &State, directory: &MemberDirectory, is_over: &mut bool) -> LineAnswer {
+    let line = taken.line;
+    let settled = match &taken.asked {
+        Asked::Answered(register, answer) => {
+            let settled = settle(register, answer.applied, answer.by, state, directory);
+            let lsn = if matches!(answer.applied.outcome, Outcome::Registered { .. }) { answer.applied.lsn } else { state.lsn() };
+            settled.map(|(member, done)| (member, done, lsn))
+        }
+        Asked::Refused(problem) => Err(problem.clone()),
+        Asked::Waiting(..) => Err(Code::Internal.into()),
+    };
+    match settled {
+        Ok((member, done, lsn)) => {
+            let member = Some(Place::new(state, sight, member));
+            LineAnswer { line, status: done.status().as_u16(), lsn: Some(lsn), member, problem: None }
+        }
+        Err(problem) => {
+            let status = problem.code().status();
+            *is_over |= ends_a_batch(problem.code());
+            let json = problem.to_json();
+            LineAnswer { line, status: status.as_u16(), lsn: json["lsn"].as_u64(), member: None, problem: Some(json) }
+        }
+    }
+}
+
+/// Failures after which no later line can go better.
+fn ends_a_batch(code: Code) -> bool {
+    code.status() == StatusCode::SERVICE_UNAVAILABLE || code == Code::Internal
+}
+
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// The answers as a body. One that ends without [`Piece::End`] is an error, so that nobody takes a cut answer for a whole one.
+struct Pieces {
+    queue: mpsc::Receiver<Piece>,
+    is_done: bool,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.is_done {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.queue.poll_recv(cx)) {
+            Some(Piece::Data(bytes)) => Some(Ok(Frame::data(bytes))),
+            Some(Piece::End) => {
+                self.is_done = true;
+                None
+            }
+            None => {
+                self.is_done = true;
+                Some(Err(io::Error::other("the batch broke off")))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_done
+    }
+}

@@ -1,0 +1,177 @@
+//! `PATCH /v1/members/{id}`: status and role.
+
+use std::sync::Arc;
+
+use axum::{extract::State as Extract, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    caller::Caller,
+    extract::{IdempotencyKey, Json, Path},
+    problem::{Code, Problem, described},
+    register::{NOT_WRITTEN, field_invalid},
+    types::{Role, Status, member_id},
+};
+use crate::{
+    engine::{Command, Engine, Outcome, Rejection, RequestKey, Verdict},
+    http::{auth::Action, reply::Reply, service::Shared},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(manage))
+}
+
+/// What to change. Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "status": "inactive" }), min_properties = 1)]
+struct Change {
+    /// Active and inactive change into each other; terminated is for good.
+    #[serde(default)]
+    #[schema(inline, nullable = false)]
+    status: Option<Status>,
+    /// At most 64 admins.
+    #[serde(default)]
+    #[schema(inline, nullable = false)]
+    role: Option<Role>,
+}
+
+/// What was changed; the same for a repeat, whatever happened since.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "status": { "now": "inactive", "changed": true }, "role": null }))]
+struct Changed {
+    user_id: Uuid,
+    /// Null when the request did not name it.
+    status: Option<StatusChanged>,
+    /// Null when the request did not name it.
+    role: Option<RoleChanged>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+struct StatusChanged {
+    now: Status,
+    /// False when it was so before.
+    changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+struct RoleChanged {
+    now: Role,
+    /// False when it was so before.
+    changed: bool,
+}
+
+struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let own = [
+            Code::BodyMalformed,
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::Rejected(Rejection::MemberUnknown),
+            Code::BodyTooSlow,
+            Code::Rejected(Rejection::StatusChangeNotAllowed),
+            Code::Rejected(Rejection::AdminsFull),
+            Code::BodyTooLarge,
+            Code::MediaTypeUnsupported,
+            Code::FieldUnknown,
+            Code::FieldInvalid,
+            Code::ParameterInvalid,
+            Code::Rejected(Rejection::KeyReused),
+            Code::RateLimited,
+            Code::Internal,
+            Code::Starting,
+        ];
+        described(&[&own[..], &NOT_WRITTEN].concat())
+    }
+}
+
+/// Keys of the two commands that one request may make.
+const STATUS_SCOPE: &str = "PATCH /v1/members/{id} status";
+const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
+
+/// Change a member's status, role, or both
+///
+/// Both are judged before either is done, so a request that breaks a rule changes nothing. They are two commands all the same, status first:
+/// only when another change comes between can the second be refused after the first was done; the problem then says so, and the request may be
+/// repeated.
+#[utoipa::path(
+    patch,
+    path = "/members/{id}",
+    tag = "members",
+    request_body = Change,
+    params(
+        ("id" = Uuid, Path, description = "The member's user_id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another request is 422", min_length = 1, max_length = 255),
+    ),
+    responses((status = 200, body = Changed, description = "Changed, or so already", headers(("x-lsn" = u64))), Problems),
+)]
+async fn manage(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+    Json(change): Json<Change>,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    engine.read(|state, directory| caller.member(Action::ManageMember, id, state, directory))?;
+    if change.status.is_none() && change.role.is_none() {
+        return Err(field_invalid(".", "name status, role or both"));
+    }
+    let member = member_id(id);
+    let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));
+    let status = change.status.map(|status| (Command::SetStatus { member, status: status.into() }, key(STATUS_SCOPE)));
+    let role = change.role.map(|role| (Command::SetRole { member, role: role.into() }, key(ROLE_SCOPE)));
+    judge(engine, [status.as_ref(), role.as_ref()])?;
+    let mut done = Changed { user_id: id, status: None, role: None };
+    let mut lsn = 0;
+    if let (Some((command, key)), Some(now)) = (status, change.status) {
+        let (changed, at) = submit(engine, command, key, "status").await?;
+        (done.status, lsn) = (Some(StatusChanged { now, changed }), at);
+    }
+    if let (Some((command, key)), Some(now)) = (role, change.role) {
+        let result = submit(engine, command, key, "role").await;
+        let (changed, at) = result.map_err(|problem| match done.status {
+            Some(_) => problem.detail("the status was set, the role was not"),
+            None => problem,
+        })?;
+        (done.role, lsn) = (Some(RoleChanged { now, changed }), at);
+    }
+    Ok(answer(StatusCode::OK, lsn, &done))
+}
+
+/// Refuses before anything is done what a rule speaks against now.
+fn judge(engine: &Engine, commands: [Option<&(Command, Option<RequestKey>)>; 2]) -> Result<(), Problem> {
+    engine.read(|state, directory| {
+        for ((command, key), field) in commands.into_iter().zip(["status", "role"]).filter_map(|(command, field)| Some((command?, field))) {
+            if let Verdict::Reject(rejection) = state.check(directory, *key, command) {
+                return Err(rejected(rejection, state.lsn(), field));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether it changed anything, and when.
+async fn submit(engine: &Engine, command: Command, key: Option<RequestKey>, field: &'static str) -> Result<(bool, u64), Problem> {
+    let applied = engine.submit(command, key).await?.applied;
+    match applied.outcome {
+        Outcome::StatusSet { changed, .. } | Outcome::RoleSet { changed, .. } => Ok((changed, applied.lsn)),
+        Outcome::Rejected(rejection) => Err(rejected(rejection, applied.lsn, field)),
+        _ => Err(Code::Internal.into()),
+    }
+}
+
+fn rejected(rejection: Rejection, lsn: u64, field: &'static str) -> Problem {
+    let problem = Problem::from(rejection).at(lsn);
+    match rejection {
+        Rejection::MemberUnknown => problem,
+        Rejection::KeyReused => problem.with("field", "Idempotency-Key"),
+        _ => problem.with("field", field),
+    }
+}

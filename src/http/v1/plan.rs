@@ -1,0 +1,314 @@
+//! The plan in force: read, change, try.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State as Extract,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    X_LSN, answer,
+    caller::Caller,
+    desk,
+    extract::{IdempotencyKey, Json},
+    plan_document::PlanDocument,
+    problem::{Code, Problem, described},
+    register::NOT_WRITTEN,
+};
+use crate::{
+    engine::{Command, Outcome, Plan, PlanTrial, Rejection, Verdict},
+    http::{
+        auth::Action,
+        reply::{self, Reply},
+        service::Shared,
+    },
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(plan, put_plan)).routes(routes!(check_plan))
+}
+
+/// The plan in force.
+#[derive(Serialize, ToSchema)]
+struct PlanInForce {
+    /// How often a plan was activated, the first included. Also the `ETag`.
+    version: u32,
+    #[schema(value_type = PlanDocument)]
+    plan: PlanDocument,
+}
+
+/// What a change came to; the same for a repeat with the same key.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "version": 2, "changed": true }))]
+struct PlanChanged {
+    /// The version in force.
+    version: u32,
+    /// False when this plan was in force already.
+    changed: bool,
+}
+
+/// What a plan would do. Computed for the network at the answer's LSN; nothing is changed.
+#[derive(Serialize, ToSchema)]
+struct PlanChecked {
+    /// The version in force, which it was compared with.
+    version: u32,
+    /// Whether the plan is the one in force.
+    unchanged: bool,
+    /// Code of the rejection that activating it would be answered with; null when nothing speaks against it.
+    #[schema(example = "plan_placement_fixed")]
+    refused: Option<&'static str>,
+    /// Members by rank, now and then, by ordinal; 0 is no rank. Empty when the plan would be refused.
+    #[schema(max_items = 1025)]
+    ranks: Vec<RankChange>,
+    /// Members whose rank would rise.
+    promoted: u64,
+    /// Members whose rank would fall; the best they ever held stays.
+    demoted: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RankChange {
+    rank: usize,
+    /// In the plan that was sent; null for rank 0.
+    #[schema(max_length = 64)]
+    name: Option<String>,
+    before: u64,
+    after: u64,
+}
+
+fn shared_problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+    let shared = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Internal, Code::Starting];
+    described(&[own, &shared].concat())
+}
+
+const BODY: [Code; 6] =
+    [Code::BodyMalformed, Code::BodyTooSlow, Code::BodyTooLarge, Code::MediaTypeUnsupported, Code::FieldUnknown, Code::FieldInvalid];
+
+struct GetProblems;
+
+impl IntoResponses for GetProblems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        shared_problems(&[])
+    }
+}
+
+struct PutProblems;
+
+impl IntoResponses for PutProblems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let own = [
+            Code::Rejected(Rejection::PlanPlacementFixed),
+            Code::Rejected(Rejection::PlanCurrencyFixed),
+            Code::Rejected(Rejection::PlanRanksRemoved),
+            Code::Rejected(Rejection::PlanKindsFull),
+            Code::PlanVersionDiffers,
+            Code::ParameterInvalid,
+            Code::Rejected(Rejection::KeyReused),
+        ];
+        shared_problems(&[&own[..], &BODY, &NOT_WRITTEN].concat())
+    }
+}
+
+struct CheckProblems;
+
+impl IntoResponses for CheckProblems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        shared_problems(&[&BODY[..], &[Code::Overloaded, Code::OutcomeUnknown]].concat())
+    }
+}
+
+fn etag(version: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes")
+}
+
+fn wants_toml(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepts.flat_map(|accept| accept.split(','));
+    types.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/toml"))
+}
+
+/// The plan in force
+///
+/// As JSON with its version, or with `Accept: application/toml` as a plan file. The version is also the `ETag`.
+#[utoipa::path(
+    get,
+    path = "/plan",
+    tag = "plan",
+    responses(
+        (status = 200, description = "The plan in force", headers(("ETag" = String, description = "The version, in quotes"), ("x-lsn" = u64)), content(
+            (PlanInForce = "application/json"),
+            (String = "application/toml"),
+        )),
+        GetProblems,
+    ),
+)]
+async fn plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<Reply, Problem> {
+    caller.may(Action::ReadPlan)?;
+    let engine = shared.v1_engine()?;
+    let (plan, version, lsn) = engine.read(|state, _| (Arc::clone(state.plan()), state.plan_version(), state.lsn()));
+    let mut reply = match shared.options.plan_text {
+        Some(text) if wants_toml(&headers) => {
+            let reply = reply::with_type(StatusCode::OK, "application/toml", text(&plan));
+            reply::with_header(reply, X_LSN, HeaderValue::from(lsn))
+        }
+        _ => answer(StatusCode::OK, lsn, &PlanInForce { version, plan: PlanDocument::new(&plan) }),
+    };
+    reply.headers_mut().insert(header::ETAG, etag(version));
+    reply.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(reply)
+}
+
+/// Change the plan
+///
+/// The whole plan is sent. Width, placement rules, and the kind and number of ranks are fixed once a member exists (409), the currency once a bonus
+/// exists (409). With `If-Match` the change is made only if that version is in force (412). The plan that is in force already is 200 and no change.
+#[utoipa::path(
+    put,
+    path = "/plan",
+    tag = "plan",
+    request_body = PlanDocument,
+    params(
+        ("If-Match" = Option<String>, Header, description = "`ETag` of the plan that is to be replaced, or `*`", max_length = 64),
+        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another plan is 422", min_length = 1, max_length = 255),
+    ),
+    responses((status = 200, body = PlanChanged, description = "In force", headers(("ETag" = String), ("x-lsn" = u64))), PutProblems),
+)]
+async fn put_plan(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    headers: HeaderMap,
+    key: IdempotencyKey,
+    Json(body): Json<PlanDocument>,
+) -> Result<Reply, Problem> {
+    caller.may(Action::ChangePlan)?;
+    let engine = shared.v1_engine()?;
+    let wanted = body.plan()?;
+    // What is the same plan has the same fingerprint, however its defaults were written.
+    let key = key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted));
+    let command = Command::PutPlan(Box::new(wanted));
+    // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change.
+    let _alone = shared.desk.plan.lock().await;
+    let (version, lsn, is_repeat) = engine.read(|state, directory| {
+        let is_repeat = matches!(state.check(directory, key, &command), Verdict::Repeat(_));
+        (state.plan_version(), state.lsn(), is_repeat)
+    });
+    // The version that a repeat names was replaced by the first try.
+    if !is_repeat {
+        match_version(&headers, version).map_err(|problem| problem.at(lsn))?;
+    }
+    let applied = engine.submit(command, key).await?.applied;
+    let (changed, version) = match applied.outcome {
+        Outcome::PlanActivated { version } => (true, version),
+        Outcome::Rejected(Rejection::PlanUnchanged) => (false, version),
+        Outcome::Rejected(Rejection::KeyReused) => {
+            return Err(Problem::from(Rejection::KeyReused).at(applied.lsn).with("field", "Idempotency-Key"));
+        }
+        Outcome::Rejected(rejection) => return Err(rejected(rejection, applied.lsn)),
+        _ => return Err(Code::Internal.into()),
+    };
+    let mut reply = answer(StatusCode::OK, applied.lsn, &PlanChanged { version, changed });
+    reply.headers_mut().insert(header::ETAG, etag(version));
+    Ok(reply)
+}
+
+fn rejected(rejection: Rejection, lsn: u64) -> Problem {
+    let problem = Problem::from(rejection).at(lsn);
+    match rejection {
+        Rejection::PlanPlacementFixed => problem.with("field", "placement"),
+        Rejection::PlanCurrencyFixed => problem.with("field", "currency"),
+        Rejection::PlanRanksRemoved => problem.with("field", "rank"),
+        Rejection::PlanKindsFull => problem.with("field", "bonus"),
+        _ => problem,
+    }
+}
+
+/// # Errors
+/// `plan_version_differs`; `parameter_invalid` for what is no version.
+fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
+    let mut tags = headers.get_all(header::IF_MATCH).iter().peekable();
+    if tags.peek().is_none() {
+        return Ok(());
+    }
+    let mut matches = false;
+    for value in tags {
+        for tag in value.to_str().unwrap_or("?").split(',').map(str::trim) {
+            let quoted = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            if tag != "*" && quoted.is_none() {
+                return Err(Problem::new(Code::ParameterInvalid).with("field", "If-Match").detail("versions stand in quotes, as in ETag"));
+            }
+            matches |= tag == "*" || quoted == Some(&version.to_string());
+        }
+    }
+    let differs = || Problem::new(Code::PlanVersionDiffers).with("field", "If-Match").detail(format!("version {version} is in force"));
+    if matches { Ok(()) } else { Err(differs()) }
+}
+
+/// Try a plan
+///
+/// Validates it, says whether activating it would be refused for the network as it is, and for how many members which rank would change. Changes
+/// nothing. Works on a frozen view, one request at a time; others wait.
+#[utoipa::path(
+    post,
+    path = "/plan/check",
+    tag = "plan",
+    request_body = PlanDocument,
+    responses((status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))), CheckProblems),
+)]
+async fn check_plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Json(body): Json<PlanDocument>) -> Result<Reply, Problem> {
+    caller.may(Action::ChangePlan)?;
+    let engine = shared.v1_engine()?.clone();
+    let plan = body.plan()?;
+    let (trial, plan) = desk::alone(&shared, move || (engine.try_plan(&plan), plan)).await?;
+    Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
+}
+
+fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
+    let unchanged = trial.refusal == Some(Rejection::PlanUnchanged);
+    let refused = trial.refusal.filter(|_| !unchanged).map(Rejection::name);
+    let is_refused = refused.is_some();
+    let counts = trial.before.iter().zip(&trial.after).enumerate();
+    let change = |(rank, (before, after)): (usize, (&u64, &u64))| RankChange {
+        rank,
+        name: plan.ranks.name_of(u16::try_from(rank).expect("ranks are 16 bits")),
+        before: *before,
+        after: *after,
+    };
+    PlanChecked {
+        version: trial.version,
+        unchanged,
+        refused,
+        ranks: if is_refused { Vec::new() } else { counts.map(change).collect() },
+        promoted: if is_refused { 0 } else { trial.promoted },
+        demoted: if is_refused { 0 } else { trial.demoted },
+        seconds: trial.took.as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_matched() {
+        // If-Match, what is said with version 3 in force
+        let table = [
+            (None, None),
+            (Some("\"3\""), None),
+            (Some("*"), None),
+            (Some("\"2\", \"3\""), None),
+            (Some("\"2\""), Some(Code::PlanVersionDiffers)),
+            (Some("W/\"3\""), Some(Code::ParameterInvalid)),
+            (Some("3"), Some(Code::ParameterInvalid)),
+            (Some("\""), Some(Code::ParameterInvalid)),
+        ];
+        for (given, expected) in table {
+            let headers = given.map(|value| (header::IF_MATCH, HeaderValue::from_static(value))).into_iter().collect();
+            assert_eq!(match_version(&headers, 3).err().map(|problem| problem.code()), expected, "{given:?}");
+        }
+    }
+}
