@@ -44,6 +44,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// What stands below a member, by level, and what it brought.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Levels {
     pub user_id: Uuid,
     #[schema(inline)]
@@ -61,6 +62,7 @@ pub struct Levels {
 
 /// One level.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Level {
     #[schema(minimum = 1)]
     pub level: u32,
@@ -287,8 +289,8 @@ async fn level(
     // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
     let mut items = Vec::new();
     loop {
-        let (more, lsn) = engine.read(|state, directory| {
-            let reader = Reader { engine, state, directory };
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
         if !more || !items.is_empty() {
