@@ -44,6 +44,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// What stands below a member, by level, and what it brought.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Levels {
     pub user_id: Uuid,
     #[schema(inline)]
@@ -61,6 +62,7 @@ pub struct Levels {
 
 /// One level.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Level {
     #[schema(minimum = 1)]
     pub level: u32,
