@@ -19,14 +19,14 @@ use super::{
     as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, MemberRow, PastProblems, Problems},
+    lists::{self, MemberRow, PastMemberProblems, Problems},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem},
     totals::Total,
     types::TreeName,
 };
 use crate::{
-    engine::{Brought, LEVELS_MAX, LevelOrder, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
+    engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -69,6 +69,19 @@ pub struct Level {
     /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan does not count).
     pub members: Option<u32>,
     pub commission: Total,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct LevelsQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
 }
 
 /// A member at the level that was asked about, and what it brought.
@@ -115,26 +128,13 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct LevelsQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// As it was right after this LSN, or at this time (RFC 3339).
-    #[param(max_length = 64, example = "2026-11-20T01:02:03Z")]
-    as_of: Option<String>,
-}
-
 /// Members and commissions by level
 ///
 /// Counts are at hand. Commissions are added up over all bonuses of the member, some ten million a second.
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
@@ -143,27 +143,28 @@ async fn levels(
     Query(query): Query<LevelsQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    if let Some(moment) = AsOf::parse(query.as_of.as_deref())? {
-        caller.may(Action::ReadBonuses)?;
-        return as_of::past(engine, moment, caller, (Action::ReadMember, id), move |state, _, member| {
-            let mut sums = state.received_sums(member, Timestamp(i64::MIN), Timestamp(i64::MAX));
-            state.received_sums_step(&mut sums, usize::MAX);
-            Ok(levels_of(state, query.tree, member, &counts(state, query.tree.into(), member), &sums))
-        })
-        .await;
-    }
     // Everything that can change is read now; the entries there are do not.
-    let (member, counts, mut sums, lsn) = engine.read(|state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         caller.member(Action::ReadBonuses, id, state, directory)?;
         let sums = state.received_sums(member, Timestamp(i64::MIN), Timestamp(i64::MAX));
         Ok::<_, Problem>((member, counts(state, query.tree.into(), member), sums, state.lsn()))
-    })?;
+    };
+    let (member, head_counts, mut sums, lsn) = engine.read(begin)?;
+    if let Some(as_of) = query.as_of {
+        let past = as_of::past(engine, as_of).await?;
+        let (member, counts, mut sums, lsn) = engine.read(|_, directory| begin(&past, directory))?;
+        while !sums.is_over() {
+            past.received_sums_step(&mut sums, SLICE_STEPS);
+            tokio::task::yield_now().await;
+        }
+        return Ok(answer(StatusCode::OK, lsn, &levels_of(&past, query.tree, member, &counts, &sums)));
+    }
     while !sums.is_over() {
         engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
         tokio::task::yield_now().await;
     }
-    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &counts, &sums))))
+    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -21,7 +21,7 @@ use super::{
     types::{Role, Status, Time, TreeName, user_id},
 };
 use crate::{
-    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberIx, Rejection, State, Tree},
+    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -92,24 +92,8 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct DownlineQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// Levels to go down; all, unless given.
-    #[param(minimum = 1)]
-    depth: Option<u32>,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
-}
+/// More levels than any tree can have.
+const DEPTH_MAX: u32 = 2_147_483_647;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -119,9 +103,28 @@ struct UplineQuery {
     #[serde(default)]
     #[param(inline, default = "placement")]
     tree: TreeName,
-    /// As it was right after this LSN, or at this time (RFC 3339). In pages only.
-    #[param(max_length = 64, example = "2026-11-20T01:02:03Z")]
-    as_of: Option<String>,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DownlineQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Levels to go down; all, unless given.
+    #[param(minimum = 1, maximum = 2_147_483_647)]
+    depth: Option<u32>,
     /// Rows of the page, at most. Not looked at for NDJSON.
     #[param(minimum = 1, maximum = 1_000, default = 100)]
     limit: Option<u32>,
@@ -162,16 +165,16 @@ problems!(
     Problems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)
 );
 problems!(
-    /// What a list about one member can fail with where it may be of the past.
-    PastListProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained
-);
-problems!(
-    /// What an answer about one member can fail with where it may be of the past.
-    PastProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained
-);
-problems!(
     /// What an answer about one member can fail with.
     MemberProblems: Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What a list about one member can fail with, also of the past.
+    PastProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+);
+problems!(
+    /// What an answer about one member can fail with, also of the past.
+    PastMemberProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
 );
 problems!(
     /// What a list about the network can fail with.
@@ -298,31 +301,6 @@ struct Upline {
 }
 
 impl Upline {
-    fn new(state: &State, sight: Sight, tree: Tree, member: MemberIx, after: Option<&[u64]>) -> Result<Self, Problem> {
-        let at = match after {
-            None => member,
-            Some([at]) => {
-                let at = known(state, *at)?;
-                if state.distance(tree, at, member).is_none() || !sight.sees(state, at) {
-                    return Err(cursor_invalid());
-                }
-                at
-            }
-            Some(_) => return Err(cursor_invalid()),
-        };
-        Ok(Self { sight, tree, level: state.level_in(tree, member), at })
-    }
-
-    /// Appends up to `rows` members. False when nobody is left.
-    fn rows(&mut self, state: &State, rows: usize, out: &mut Vec<MemberRow>) -> bool {
-        for _ in 0..rows {
-            let Some(above) = self.next(state) else { return false };
-            self.at = above;
-            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
-        }
-        self.next(state).is_some()
-    }
-
     fn next(&self, state: &State) -> Option<MemberIx> {
         state.above(self.tree, self.at).filter(|above| self.sight.sees(state, *above))
     }
@@ -332,7 +310,13 @@ impl Listing for Upline {
     type Item = MemberRow;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
-        self.rows(reader.state, rows, out)
+        let state = reader.state;
+        for _ in 0..rows {
+            let Some(above) = self.next(state) else { return false };
+            self.at = above;
+            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
+        }
+        self.next(state).is_some()
     }
 
     fn position(&self) -> Vec<u64> {
@@ -348,7 +332,7 @@ impl Listing for Upline {
     params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        PastListProblems
+        PastProblems
     )
 )]
 async fn upline(
@@ -359,29 +343,42 @@ async fn upline(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let moment = AsOf::parse(query.as_of.as_deref())?;
-    let cursors = Cursors::new(engine, &format!("upline/{id}/{}/{moment:?}", query.tree.name()));
+    let cursors = Cursors::new(engine, &upline_query(id, &query));
     let after = opened(&cursors, query.cursor.as_deref())?;
     let tree = query.tree.into();
-    if let Some(moment) = moment {
-        if page::wants_ndjson(&headers) {
-            return Err(Problem::new(Code::ParameterInvalid).with("field", "as_of").detail("as_of goes with pages, not with NDJSON"));
-        }
-        let limit = page::limit(query.limit)?;
-        return as_of::past(engine, moment, caller, (Action::ReadMember, id), move |state, sight, member| {
-            let mut listing = Upline::new(state, sight, tree, member, after.as_deref())?;
-            let mut items = Vec::new();
-            let more = listing.rows(state, limit, &mut items);
-            Ok(Page { items, next: more.then(|| cursors.seal(&listing.position())) })
-        })
-        .await;
-    }
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
-        Ok::<_, Problem>((Upline::new(state, sight, tree, member, after.as_deref())?, state.lsn()))
-    })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+        let at = match after.as_deref() {
+            None => member,
+            Some([at]) => {
+                let at = known(state, *at)?;
+                if state.distance(tree, at, member).is_none() || !sight.sees(state, at) {
+                    return Err(cursor_invalid());
+                }
+                at
+            }
+            Some(_) => return Err(cursor_invalid()),
+        };
+        Ok::<_, Problem>((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
+    };
+    let Some(as_of) = query.as_of else {
+        let (listing, lsn) = engine.read(begin)?;
+        return page::list(engine, &headers, listing, lsn, query.limit, &cursors).await;
+    };
+    // Who may not see the present may not see the past.
+    engine.read(begin)?;
+    let past = as_of::past(engine, as_of).await?;
+    engine.read(|_, directory| {
+        let (listing, _) = begin(&past, directory)?;
+        page::past(&Reader { engine, state: &past }, listing, query.limit, &cursors)
+    })
+}
+
+/// What decides which list it is. A page of the past goes on at the same moment.
+fn upline_query(id: Uuid, query: &UplineQuery) -> String {
+    let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
+    format!("upline/{id}/{}{as_of}", query.tree.name())
 }
 
 /// A downline, level by level.
@@ -486,9 +483,9 @@ async fn downline(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let deepest = query.depth.unwrap_or(u32::MAX);
-    if deepest == 0 {
-        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail("levels count from 1"));
+    let deepest = query.depth.unwrap_or(DEPTH_MAX);
+    if !(1..=DEPTH_MAX).contains(&deepest) {
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));

@@ -152,6 +152,17 @@ pub async fn page<L: Listing>(engine: &Engine, mut listing: L, limit: usize, cur
     super::answer(StatusCode::OK, lsn, &Page { items, next })
 }
 
+/// Answers with one page of a listing of the past, from the one state that the reader has.
+///
+/// # Errors
+/// When the limit is out of range.
+pub fn past<L: Listing>(reader: &Reader<'_>, mut listing: L, asked: Option<u32>, cursors: &Cursors) -> Result<Reply, Problem> {
+    let mut items = Vec::new();
+    let more = listing.slice(reader, limit(asked)?, &mut items);
+    let next = more.then(|| cursors.seal(&listing.position()));
+    Ok(super::answer(StatusCode::OK, reader.state.lsn(), &Page { items, next }))
+}
+
 /// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
 pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
     let body = Lines { engine, listing, items: Vec::new(), is_done: false, is_rested: true };

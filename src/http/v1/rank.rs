@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{
     answer,
-    as_of::{self, AsOf},
+    as_of::{self, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    lists::{NetworkProblems, PastProblems},
+    lists::{NetworkProblems, PastMemberProblems},
     problem::Problem,
-    types::{AsOfQuery, NoQuery},
+    types::NoQuery,
 };
 use crate::{
     engine::{MemberIx, RankRule, State},
@@ -92,7 +92,7 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 #[utoipa::path(
     get, path = "/members/{id}/rank", tag = "ranks",
     params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
-    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastProblems)
+    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
 async fn rank(
     Extract(shared): Extract<Arc<Shared>>,
@@ -100,15 +100,11 @@ async fn rank(
     Path(id): Path<Uuid>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    let engine = shared.v1_engine()?;
-    if let Some(moment) = AsOf::parse(query.as_of.as_deref())? {
-        let read = |state: &State, _, member| Ok(rank_of(state, member));
-        return as_of::past(engine, moment, caller, (Action::ReadMember, id), read).await;
-    }
-    engine.read(|state, directory| {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })
+    .await
 }
 
 /// How many hold a rank.

@@ -45,16 +45,6 @@ pub struct TreeQuery {
     pub tree: TreeName,
 }
 
-/// `as_of` of a query that has nothing else.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct AsOfQuery {
-    /// As it was right after this LSN, or at this time (RFC 3339).
-    #[param(max_length = 64, example = "2026-11-20T01:02:03Z")]
-    pub as_of: Option<String>,
-}
-
 /// The query of a route that takes no parameters: any is refused by name.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
