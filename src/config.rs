@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -47,6 +47,10 @@ pub const CONNECTIONS_MAX: usize = 1_000_000;
 pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
 
+mod access;
+
+pub use self::access::{AuthConfig, AuthMode, JwksSource, JwtAlgorithm, JwtConfig, RateConfig, is_loopback};
+
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
 const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
 const _: () = assert!(HEADER_SECONDS <= BODY_SECONDS, "a body may take at least as long as its header");
@@ -66,9 +70,34 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 15] = [
-    Setting { key: "addr", default: "127.0.0.1:8000", help: "address to listen on" },
-    Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authentication" },
+pub const SETTINGS: [Setting; 33] = [
+    Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
+    Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authorization" },
+    Setting { key: "auth", default: "auto", help: "authorization: `on`, `off`, or `auto`: on with service keys or tokens" },
+    Setting { key: "metrics_open", default: "false", help: "answer /metrics without credentials" },
+    Setting { key: "jwt_issuer", default: "", help: "`iss` that bearer tokens must have; empty takes no tokens" },
+    Setting { key: "jwt_audience", default: "", help: "`aud` that bearer tokens must name" },
+    Setting { key: "jwt_jwks", default: "", help: "public keys of the issuer as a JWK set: a file, or an https:// address" },
+    Setting { key: "jwt_algorithms", default: "RS256,ES256,EdDSA", help: "signature algorithms that are taken" },
+    Setting { key: "jwt_role_claim", default: "role", help: "claim that names the role; without it the role is `member`" },
+    Setting {
+        key: "jwt_roles",
+        default: "member=member,service=service,auditor=auditor,admin=admin",
+        help: "what that claim may say and which role it means; anything else is refused",
+    },
+    Setting { key: "jwt_leeway_seconds", default: "30", help: "how far clocks may differ when `exp` and `nbf` are checked" },
+    Setting { key: "jwt_refresh_seconds", default: "300", help: "seconds between two looks at jwt_jwks" },
+    Setting {
+        key: "jwt_ca_file",
+        default: "",
+        help: "certificates (PEM) that an https:// jwt_jwks is checked with; empty is the system's",
+    },
+    Setting { key: "rate_principal_per_second", default: "0", help: "requests per second of one principal; 0 is no limit" },
+    Setting { key: "rate_principal_burst", default: "100", help: "requests of one principal at once before that limit holds" },
+    Setting { key: "rate_address_per_second", default: "0", help: "requests per second from one address; 0 is no limit" },
+    Setting { key: "rate_address_burst", default: "200", help: "requests from one address at once before that limit holds" },
+    Setting { key: "rate_failures_per_minute", default: "60", help: "failed authentications from one address; 0 is no limit" },
+    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For is believed" },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },
@@ -80,12 +109,20 @@ pub const SETTINGS: [Setting; 15] = [
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
     Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
     Setting { key: "test_data", default: "false", help: "switch GET /user/add_test_data on; it only ever fills an empty network" },
+    Setting {
+        key: "none_parent_is_null",
+        default: "true",
+        help: "the text \"None\" as parent_id is null, as the original's gateway means it",
+    },
     Setting { key: "log_format", default: "auto", help: "`text`, `json`, or `auto`: text on a terminal" },
     Setting { key: "log", default: "info", help: "what is logged, e.g. `warn` or `info,upline::http=debug`" },
 ];
 
 /// Variables of the original service that mean nothing here; they are named once in a warning.
 const ORIGINAL_VARIABLES: [&str; 8] = ["DB_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_ENABLED", "REDIS_URL"];
+
+/// Variables that are ours and no settings: where the file is, and what commands show to a running server.
+const OTHER_VARIABLES: [&str; 3] = ["UPLINE_CONFIG", "UPLINE_API_KEY", "UPLINE_API_SECRET"];
 
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -146,6 +183,7 @@ pub struct Config {
     pub segment_bytes: u64,
     pub log_retention: LogRetention,
     pub http: HttpConfig,
+    pub auth: AuthConfig,
     pub log_format: LogFormat,
     pub log: String,
     /// Every setting with its origin, in the order of [`SETTINGS`].
@@ -165,6 +203,8 @@ pub struct HttpConfig {
     pub drain: Duration,
     /// `GET /user/add_test_data` works (on an empty network only).
     pub test_data: bool,
+    /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
+    pub none_parent_is_null: bool,
 }
 
 impl Default for HttpConfig {
@@ -176,6 +216,7 @@ impl Default for HttpConfig {
             body_bytes_max: BODY_BYTES_MAX,
             drain: Duration::from_secs(DRAIN_SECONDS_DEFAULT),
             test_data: false,
+            none_parent_is_null: true,
         }
     }
 }
@@ -255,7 +296,7 @@ fn use_original_environment(sources: &Sources, given: &mut [Given], warnings: &m
     if !original.is_empty() {
         warnings.push(format!("ignored, since there is no database and no cache: {}", original.join(", ")));
     }
-    let is_known = |name: &str| name == "UPLINE_CONFIG" || SETTINGS.iter().any(|setting| variable(setting.key) == name);
+    let is_known = |name: &str| OTHER_VARIABLES.contains(&name) || SETTINGS.iter().any(|setting| variable(setting.key) == name);
     let unknown = |name: &&String| name.starts_with("UPLINE_") && !is_known(name);
     let unknown: Vec<&str> = sources.environment.keys().filter(unknown).map(String::as_str).collect();
     if !unknown.is_empty() {
@@ -320,10 +361,7 @@ pub fn read_text(path: &Path) -> Result<String, String> {
 fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String>) -> Config {
     let mut values = Values { given: &given, errors };
     let insecure = values.flag("insecure");
-    let addr = values.read::<SocketAddr>("addr", "an address such as 127.0.0.1:8000").unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
-    if !addr.ip().is_loopback() && !insecure {
-        values.wrong("addr", "is reachable from other machines and there is no authentication; `--insecure` allows it");
-    }
+    let addr = values.address();
     let data_dir = PathBuf::from(values.text("data_dir"));
     if data_dir.as_os_str().is_empty() {
         values.wrong("data_dir", "must not be empty");
@@ -342,8 +380,10 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
             drain: Duration::from_secs(values.number("drain_seconds", 0, DRAIN_SECONDS_MAX)),
             test_data: values.flag("test_data"),
+            none_parent_is_null: values.flag("none_parent_is_null"),
             ..HttpConfig::default()
         },
+        auth: access::read(&mut values, insecure),
         log_format: values.log_format(),
         log: values.log(),
         given: Vec::new(),
@@ -378,6 +418,34 @@ impl Values<'_> {
             self.wrong(key, &format!("is not {what}"));
         }
         value
+    }
+
+    /// The address to listen on.
+    ///
+    /// A host name is looked up. Where it has several addresses the first IPv4 one is listened on, since that is what clients of
+    /// `localhost` that know one family know.
+    fn address(&mut self) -> SocketAddr {
+        let nothing = ([127, 0, 0, 1], 0).into();
+        let text = self.text("addr");
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return address;
+        }
+        if !text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            self.wrong("addr", "is not an address such as 127.0.0.1:8000 or localhost:8000");
+            return nothing;
+        }
+        let found: Vec<SocketAddr> = match text.to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(fault) => {
+                self.wrong("addr", &format!("cannot be looked up: {fault}"));
+                return nothing;
+            }
+        };
+        let Some(address) = found.iter().find(|address| address.is_ipv4()).or(found.first()) else {
+            self.wrong("addr", "is a name without an address");
+            return nothing;
+        };
+        *address
     }
 
     fn flag(&mut self, key: &str) -> bool {

@@ -57,8 +57,11 @@ fn the_file_may_be_named_by_the_environment() {
 fn what_is_wrong_is_named_with_its_origin() {
     // key, text, part of the error
     let table = [
-        ("addr", "localhost", "addr: `localhost` is not an address such as 127.0.0.1:8000 (from --addr)"),
-        ("addr", "0.0.0.0:8000", "addr: `0.0.0.0:8000` is reachable from other machines"),
+        ("addr", "localhost", "addr: `localhost` is not an address such as 127.0.0.1:8000 or localhost:8000 (from --addr)"),
+        ("addr", ":8000", "addr: `:8000` is not an address"),
+        ("addr", "localhost:80000", "addr: `localhost:80000` is not an address"),
+        ("addr", "no such host:8000", "addr: `no such host:8000` cannot be looked up"),
+        ("none_parent_is_null", "None", "none_parent_is_null: `None` is neither true nor false"),
         ("insecure", "perhaps", "insecure: `perhaps` is neither true nor false"),
         ("data_dir", "", "data_dir: `` must not be empty"),
         ("max_children", "0", "max_children: `0` must be between 1 and 1000"),
@@ -107,8 +110,25 @@ fn zero_switches_periods_off_and_insecure_opens_the_address() {
 }
 
 #[test]
+fn an_address_may_be_a_name() {
+    // Needs no name server: every machine knows itself.
+    let config = Config::resolve(&sources(&[("addr", "localhost:8123")], &[])).unwrap();
+    assert!(config.addr.ip().is_loopback());
+    assert_eq!(config.addr.port(), 8_123);
+    // Addresses are not looked up, and keep their family.
+    let config = Config::resolve(&sources(&[("addr", "[::1]:8123")], &[])).unwrap();
+    assert!(config.addr.is_ipv6());
+}
+
+#[test]
 fn the_environment_of_the_original_is_accepted() {
-    let environment = [("MAX_CHILDREN", "5"), ("DB_URL", "postgresql://x"), ("REDIS_ENABLED", "true"), ("UPLINE_SERVICE_HOST", "10.0.0.1")];
+    let environment = [
+        ("MAX_CHILDREN", "5"),
+        ("DB_URL", "postgresql://x"),
+        ("REDIS_ENABLED", "true"),
+        ("UPLINE_SERVICE_HOST", "10.0.0.1"),
+        ("UPLINE_API_KEY", "k"),
+    ];
     let config = Config::resolve(&sources(&[], &environment)).unwrap();
     assert_eq!(config.max_children, Some(5));
     assert_eq!(

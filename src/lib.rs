@@ -4,6 +4,7 @@
 pub mod access;
 pub mod amount;
 pub mod cli;
+pub mod command_json;
 pub mod config;
 pub mod core;
 pub mod durability;
@@ -13,3 +14,4 @@ pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
 pub mod toml_reader;
+pub mod version;

@@ -15,8 +15,10 @@ use crate::core::{
     plan::RANKS_MAX,
 };
 
+mod access;
 mod table;
 
+pub use access::{AccessMetrics, AuthOutcome, LimitedBy, Loaded};
 pub use table::{Definition, Kind, TABLE};
 
 /// HTTP statuses with a series of their own; any other is counted as `other`.
@@ -34,6 +36,7 @@ pub struct Metrics {
     pub network: NetworkMetrics,
     pub log: LogMetrics,
     pub http: HttpMetrics,
+    pub access: AccessMetrics,
 }
 
 impl Metrics {
@@ -65,6 +68,7 @@ impl Metrics {
             network: NetworkMetrics::new(&recorder),
             log: LogMetrics::new(&recorder),
             http: HttpMetrics::new(&recorder, routes),
+            access: AccessMetrics::new(&recorder),
             recorder,
             handle,
             process,

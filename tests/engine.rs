@@ -6,6 +6,8 @@ mod common;
 mod crash;
 #[path = "engine/faults.rs"]
 mod faults;
+#[path = "engine/history.rs"]
+mod history;
 #[path = "engine/opening.rs"]
 mod opening;
 #[path = "engine/serving.rs"]

@@ -355,7 +355,11 @@ fn this_release_still_writes_the_newest_version_to_the_byte() {
     let path = place.path().join("new");
     let expected = generate(&path);
     assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());
-    let (written, recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
+    let (mut written, mut recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
+    // A file that was in `snapshots/` before, moved. Golden directories made before retired snapshots were archived have none.
+    let archived = "archive/00000000000000000000.snap";
+    let kept = written.remove(archived).expect("the first snapshot is archived");
+    assert!(recorded.remove(archived).is_none_or(|golden| golden == kept));
     assert_eq!(written.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
     for (name, content) in &written {
         let differs = content.iter().zip(&recorded[name]).position(|(new, old)| new != old);

@@ -16,7 +16,7 @@ use upline::{
     config::HttpConfig,
     durability::memory::{Fault, Memory},
     engine::{Engine, EngineOptions, PlanChoice, system_clock},
-    http::{Drained, EngineSlot, Options, Server, routes},
+    http::{Drained, EngineSlot, Options, Server, auth, routes},
     metrics::Metrics,
     plan_file::default_plan,
 };
@@ -38,7 +38,7 @@ fn run(adjust: impl FnOnce(&mut Options)) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let server = {
         let _inside = runtime.enter();
-        Server::bind(options, Arc::clone(&metrics)).unwrap()
+        Server::bind(options, Arc::clone(&metrics), auth::Gate::off(&metrics)).unwrap()
     };
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel();

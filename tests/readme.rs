@@ -1,10 +1,10 @@
-//! Does what README.md says, command by command, and compares the answers.
+//! Does what README.md and the pages in docs/ say, command by command, and compares the answers.
 //!
-//! Every fenced `console` block is run in order, in an empty directory, against the real binary. What differs from run to run (ids that the
+//! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary. What differs from run to run (ids that the
 //! server makes, times, digests, generated codes, seconds) is matched by kind, and one value of the README must stand for one value of the run
 //! wherever it appears: the `id` in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
 //!
-//! The commands are those that the README uses and no more: `upline`, a few forms of `curl` (a client of our own, so that none needs to be installed), `head`
+//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (a client of our own, so that none needs to be installed), `head`
 //! and `echo $?`. Comments in the README that no reader sees start, stop and kill the server (`<!-- server: start -->`), and name blocks that
 //! are files (`<!-- file: team.csv -->`).
 
@@ -25,14 +25,38 @@ use common::Server;
 const README_ADDRESS: &str = "127.0.0.1:8000";
 
 fn readme() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    fs::read_to_string(path).expect("the README is there")
+    page("README.md")
+}
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]
 fn the_readme_says_what_happens() {
-    let steps = steps(&readme());
-    assert!(30 < steps.len(), "the README has {} steps", steps.len());
+    says_what_happens("README.md", 30);
+}
+
+#[test]
+fn the_pages_say_what_happens() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let names = fs::read_dir(folder).expect("there are pages").map(|entry| entry.expect("an entry").file_name());
+    let mut pages: Vec<String> = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".md")).collect();
+    pages.sort();
+    assert!(pages.contains(&"cli.md".to_owned()), "{pages:?}");
+    for name in pages {
+        let path = format!("docs/{name}");
+        if page(&path).contains("\n```console\n") {
+            says_what_happens(&path, if name == "cli.md" { 25 } else { 1 });
+        }
+    }
+}
+
+/// Does a page, which has at least `steps_min` steps, from an empty directory on.
+fn says_what_happens(name: &str, steps_min: usize) {
+    let steps = steps(&page(name));
+    assert!(steps_min <= steps.len(), "{name} has {} steps", steps.len());
     let place = tempfile::tempdir().expect("a temporary directory");
     let mut session = Session { place: place.path(), server: None, exit: 0, matcher: Matcher::starting_now() };
     let mut wrong = Vec::new();
@@ -41,7 +65,7 @@ fn the_readme_says_what_happens() {
             wrong.push(difference);
         }
     }
-    assert!(wrong.is_empty(), "README.md is not what happens:\n\n{}", wrong.join("\n\n"));
+    assert!(wrong.is_empty(), "{name} is not what happens:\n\n{}", wrong.join("\n\n"));
 }
 
 // --- the README as steps
@@ -149,14 +173,14 @@ impl Session<'_> {
             Step::Command { line, text, expected } => {
                 let command = self.matcher.translated(text);
                 let actual = self.run(&command);
-                let different = |reason: String| Err(format!("line {line}: $ {text}\n{reason}\n--- README\n{expected}--- now\n{actual}"));
+                let different = |reason: String| Err(format!("line {line}: $ {text}\n{reason}\n--- page\n{expected}--- now\n{actual}"));
                 // Empty lines at the end are not seen on a terminal.
                 if let Err(reason) = self.matcher.compare(expected.trim_end_matches('\n'), actual.trim_end_matches('\n')) {
                     return different(reason);
                 }
                 let says_code = matches!(next, Some(Step::Command { text, .. }) if text == "echo $?");
                 if self.exit != 0 && !says_code {
-                    return different(format!("it ended with {} and the README does not say so", self.exit));
+                    return different(format!("it ended with {} and the page does not say so", self.exit));
                 }
             }
         }
@@ -185,6 +209,12 @@ impl Session<'_> {
     fn upline(&self, arguments: &[&str]) -> (i32, String) {
         let mut output = tempfile::tempfile().expect("a temporary file");
         let stream = |file: &File| Stdio::from(file.try_clone().expect("a file has more than one handle"));
+        // The pages' server has the port that a new user's has; that of the test has any.
+        let address = self.server.as_ref().map(|server| server.address.to_string());
+        let arguments = arguments.iter().map(|argument| match &address {
+            Some(address) => argument.replace(README_ADDRESS, address),
+            None => (*argument).to_owned(),
+        });
         let status = Command::new(env!("CARGO_BIN_EXE_upline"))
             .args(arguments)
             .current_dir(self.place)
@@ -198,6 +228,9 @@ impl Session<'_> {
         let mut text = String::new();
         output.rewind().expect("it is a file");
         output.read_to_string(&mut text).expect("it says UTF-8");
+        if let Some(address) = address {
+            text = text.replace(&address, README_ADDRESS);
+        }
         (status.code().expect("it ends by itself"), text)
     }
 
@@ -453,17 +486,20 @@ fn every_exit_code_is_in_the_readme() {
         assert!(readme.contains(&row), "the table of exit codes lacks: {row}");
         count += 1;
     }
-    assert_eq!(count, 12);
+    assert_eq!(count, 15);
 }
 
 #[test]
 fn every_file_and_metric_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let metrics = fs::read_to_string(root.join("src/metrics/table.rs")).expect("the table of metrics is there");
-    for (folder, name) in [(".", "README.md"), (".", "BENCHMARKS.md"), ("loadtest", "README.md"), (".", "ARCHITECTURE.md")] {
+    for (folder, name) in
+        [(".", "README.md"), (".", "BENCHMARKS.md"), ("loadtest", "README.md"), (".", "ARCHITECTURE.md"), ("docs", "cli.md")]
+    {
         let text = fs::read_to_string(root.join(folder).join(name)).unwrap_or_else(|error| panic!("{folder}/{name}: {error}"));
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let is_there = link.starts_with("https://") || root.join(folder).join(link).exists();
+            let file = link.split('#').next().unwrap_or_default();
+            let is_there = link.starts_with("https://") || root.join(folder).join(file).exists();
             assert!(is_there, "{folder}/{name} links to {link}");
         }
         for word in text.split('`').filter(|word| word.starts_with("upline_") && !word.contains(['*', ' ', '{'])) {

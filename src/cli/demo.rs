@@ -1,13 +1,15 @@
 //! `upline demo`: a made-up network of realistic shape, with a referral bonus per member as the original's seeder makes, and its server.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::{
     exit::{Exit, Failure},
     interrupt::Interrupt,
-    log_options, plan_choice, screen, serve,
+    log_options, plan_choice,
+    scratch::Scratch,
+    screen, serve,
     target::Target,
 };
 use crate::{
@@ -25,10 +27,19 @@ const TRIGGER: &str = "referral";
 /// Members between two looks at progress and interruption.
 const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
+/// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip of the finger, and would only be
+/// noticed when the machine has no memory left.
+const MEMBERS_MAX: u32 = 100_000_000;
+
+/// Memory that a member of a demo takes with its share of the ledger, by which a demo that cannot fit is refused at once: measured with a million
+/// `real` members (some 600 bytes), rounded up.
+const MEMBER_BYTES: u64 = 800;
+
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("data_dir", |arg| arg.help("Data directory, which must be new or empty [default: a temporary one, removed when the demo ends]")))]
 pub(super) struct Args {
-    /// Members to make up
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    /// Members to make up, at most 100 million
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=i64::from(MEMBERS_MAX)))]
     members: u32,
     /// Shape of the sponsor tree
     #[arg(long, value_enum, default_value = "real")]
@@ -36,7 +47,7 @@ pub(super) struct Args {
     /// The same seed gives the same network
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Make the network and stop
+    /// Make the network in --data-dir and stop
     #[arg(long)]
     no_serve: bool,
     /// One JSON object on the last line of standard output (with --no-serve)
@@ -48,12 +59,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
+    if args.no_serve && args.serve.data_dir.data_dir.is_none() {
+        let message = "--no-serve makes a network and stops, so it needs --data-dir: without one the network would be thrown away at once";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
-    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new()) } else { None };
+    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new()?) } else { None };
     let mut serve_args = args.serve.clone();
     if let Some(scratch) = &scratch {
-        serve_args.data_dir.data_dir = Some(scratch.0.display().to_string());
+        serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
     }
     let mut config = serve_args.config()?;
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
@@ -72,11 +88,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     screen::say_result(args.json, &object, || {
         format!(
-            "made {} members ({}, seed {}), {} bonuses, depth {} in {:.1} s",
-            screen::grouped(state.len().into()),
+            "made {} ({}, seed {}), {}, depth {} in {:.1} s",
+            screen::counted(state.len().into(), "member"),
             args.shape.name(),
             args.seed,
-            screen::grouped(state.entries()),
+            screen::counted(state.entries(), "bonus"),
             state.depth(),
             started.elapsed().as_secs_f64()
         )
@@ -92,6 +108,31 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         screen::tell(&format!("try: curl -s http://{}/user/downline/{first}/count", config.addr));
     }
     serve::serve(&config, interrupt)
+}
+
+/// Refuses a network that the memory cannot hold, where it is known how much there is.
+fn check_memory(members: u32, available: Option<u64>) -> Result<(), Failure> {
+    let needed = u64::from(members) * MEMBER_BYTES;
+    match available {
+        Some(available) if available < needed => {
+            let mib = |bytes: u64| screen::grouped(bytes >> 20);
+            let message = format!(
+                "{} take some {} MiB of memory, and {} MiB are available",
+                screen::counted(members.into(), "member"),
+                mib(needed),
+                mib(available)
+            );
+            Err(Failure::new(Exit::Failed, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a program can take without making others suffer, where the system says so.
+fn available_memory() -> Option<u64> {
+    let figures = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = figures.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
 fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), Failure> {
@@ -131,18 +172,15 @@ fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), F
     Ok(())
 }
 
-/// A directory that goes away with the demo.
-struct Scratch(PathBuf);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Scratch {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("upline-demo-{}", uuid::Uuid::new_v4().simple())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Also when it was never made.
-        _ = std::fs::remove_dir_all(&self.0);
+    #[test]
+    fn a_network_that_cannot_fit_is_refused() {
+        let refused = |members, available| check_memory(members, available).is_err();
+        assert!(!refused(1_000, Some(1 << 30)));
+        assert!(refused(MEMBERS_MAX, Some(1 << 30)));
+        assert!(!refused(MEMBERS_MAX, None), "where nothing is known nothing is refused");
     }
 }

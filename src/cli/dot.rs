@@ -11,12 +11,7 @@ use petgraph::{
 };
 use serde_json::json;
 
-use super::{
-    DataDirArgs, PlanArgs,
-    exit::{Exit, Failure},
-    import::find_member,
-    screen,
-};
+use super::{DataDirArgs, PlanArgs, TreeName, exit::Failure, import::find_member, screen, source::unknown_member};
 use crate::{
     core::{
         state::State,
@@ -28,12 +23,6 @@ use crate::{
 
 /// Members drawn unless told otherwise: about what Graphviz lays out in seconds.
 const LIMIT_DEFAULT: u32 = 1_000;
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum TreeName {
-    Placement,
-    Sponsor,
-}
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -56,14 +45,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |_| {})?;
     let state = &loaded.state;
-    let tree = match args.tree {
-        TreeName::Placement => Tree::Placement,
-        TreeName::Sponsor => Tree::Sponsor,
-    };
+    let tree = args.tree.tree();
     let tops: Vec<MemberIx> = match &args.root {
         Some(text) => {
-            let unknown = || Failure::new(Exit::Failed, format!("member {text} is not known"));
-            vec![find_member(state, &loaded.directory, text).ok_or_else(unknown)?]
+            vec![find_member(state, &loaded.directory, text).ok_or_else(|| unknown_member(text))?]
         }
         None => (0..state.len()).map(MemberIx).filter(|member| state.member(*member).parent.is_none()).collect(),
     };
@@ -75,8 +60,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let part = part(state, tree, &tops, args.depth, args.limit);
         if part.more {
-            let drawn = screen::grouped(part.members.len() as u64);
-            screen::tell(&format!("upline: {drawn} members are drawn, there are more (--limit)"));
+            let drawn = screen::counted(part.members.len() as u64, "member");
+            screen::tell(&format!("upline: {drawn} drawn, there are more (--limit)"));
         }
         draw(&NodeFiltered(graph, |member| part.members.contains(&member)), &mut out, label)
     };

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use crate::{config::ConfigError, durability, engine::OpenError, plan_file};
+use crate::{access::KeyFileError, config::ConfigError, durability, engine::OpenError, http::auth::GateError, plan_file};
 
 /// Exit codes. Scripts rely on them: never renumbered. 2 is what the argument parser ends with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +18,7 @@ pub enum Exit {
     Config = 3,
     /// The data directory is in use by another process.
     Locked = 4,
-    /// The data directory is damaged: file, place and loss are named; nothing was changed.
+    /// The data directory, or its key file, is damaged: file, place and loss are named; nothing was changed.
     Damaged = 5,
     /// The data directory was written by a newer release; nothing was changed.
     NewerFormat = 6,
@@ -30,6 +30,12 @@ pub enum Exit {
     VerifyFailed = 9,
     /// `import --strict` refused rows, or `import` refused all of them, so nothing was imported.
     RowsRefused = 10,
+    /// Nobody has the id, name or code that was asked for.
+    Unknown = 11,
+    /// No server answers at the address that was named.
+    Unreachable = 12,
+    /// The server said no: credentials, a rule, overload; its reason is passed on.
+    Refused = 13,
     /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
     Interrupted = 130,
 }
@@ -48,6 +54,9 @@ Exit codes:
   8    the data directory has another plan than the one asked for
   9    verify found something that does not hold
   10   import --strict refused rows, or import refused all; nothing was imported
+  11   no member of that id, name or code
+  12   no server answers at the address
+  13   the server said no; its reason is passed on
   130  interrupted; serve ends with 0 when it is told to stop";
 
 /// Why a command did not succeed: what to say, and how to end.
@@ -106,6 +115,27 @@ impl From<durability::Error> for Failure {
     }
 }
 
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let exit = match &error {
+            KeyFileError::Newer { .. } => Exit::NewerFormat,
+            KeyFileError::Damaged { .. } => Exit::Damaged,
+            KeyFileError::Locked(_) => Exit::Locked,
+            KeyFileError::Io { .. } | KeyFileError::Full => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Keys(error) => error.into(),
+            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody => Self::new(Exit::Config, error),
+        }
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let exit = match error {
@@ -114,7 +144,9 @@ impl From<OpenError> for Failure {
                 let differences = plan_file::diff(&present, &wanted).join("\n  ");
                 let message = format!(
                     "the data directory has another plan (`{}`, version {version}) than the one asked for:\n  {differences}\n\
-                     nothing was changed; width and placement are fixed once a member exists",
+                     nothing was changed. Either leave out what asks for another plan (--plan, --max-children, their variables, their lines in the \
+                     configuration file), and the directory's own is used; or start without it and change the plan of the running server with \
+                     PUT /v1/plan. Width and placement are fixed once a member exists: for those export, and import under the new plan",
                     present.name
                 );
                 return Self::new(Exit::PlanDiffers, message);
@@ -149,6 +181,9 @@ mod tests {
             Exit::PlanDiffers,
             Exit::VerifyFailed,
             Exit::RowsRefused,
+            Exit::Unknown,
+            Exit::Unreachable,
+            Exit::Refused,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -11,24 +11,35 @@ pub use self::exit::Exit;
 use self::exit::Failure;
 use crate::{
     config::{self, Config, LogRetention, Sources},
-    core::plan::Plan,
+    core::{plan::Plan, types::Tree},
     durability::{LogOptions, Retention},
     engine::PlanChoice,
-    plan_file,
+    plan_file, version,
 };
 
+mod auth_args;
 mod demo;
 mod dot;
 mod exit;
 mod export;
 mod import;
+mod inspect;
 mod interrupt;
+mod keys;
 mod logging;
+mod manual;
+mod member;
 mod network;
 mod plan;
+mod remote;
+mod scratch;
 mod screen;
 mod serve;
+mod settings;
+mod snapshot;
+mod source;
 mod target;
+mod tree;
 mod verify;
 
 pub use self::import::NAME_NAMESPACE;
@@ -37,7 +48,7 @@ pub use self::import::NAME_NAMESPACE;
 ///
 /// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live.
 #[derive(Parser, Debug)]
-#[command(name = "upline", version, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "upline", version = version::SHOWN, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -55,12 +66,28 @@ enum Command {
     Export(export::Args),
     /// Check a data directory: files, invariants, every count and rank against a recount; print its digests
     Verify(verify::Args),
+    /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any damage
+    Inspect(inspect::Args),
+    /// Make a snapshot now, of a directory or by a running server
+    Snapshot(snapshot::Args),
+    /// Show all of one member: place, counts, rank and what is missing for the next, last bonuses
+    Member(member::Args),
+    /// Draw a part of a tree in the terminal
+    Tree(tree::Args),
     /// Draw a tree, or a part of it, in Graphviz's language
     Dot(dot::Args),
+    /// Show the configuration, or check a configuration file
+    Config(settings::Args),
     /// Work with plan files
     Plan(plan::Args),
+    /// Create, list and revoke the keys of services
+    Keys(keys::Args),
     /// Make a network up, with a referral bonus per member, and serve it
     Demo(demo::Args),
+    /// Print a script that completes command lines, for a shell
+    Completions(manual::CompletionArgs),
+    /// Print the manual page, or write one for each command
+    Man(manual::ManArgs),
 }
 
 /// Runs the program with the arguments of the process (its name first).
@@ -79,9 +106,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Snapshot(args)) => snapshot::run(&args),
+        Some(Command::Member(args)) => member::run(&args),
+        Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),
+        Some(Command::Config(args)) => settings::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
+        Some(Command::Man(args)) => manual::man(&args),
     };
     match result {
         Ok(()) => Exit::Ok.into(),
@@ -103,6 +138,21 @@ struct DataDirArgs {
     /// Configuration file (TOML); also UPLINE_CONFIG
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum TreeName {
+    Placement,
+    Sponsor,
+}
+
+impl TreeName {
+    fn tree(self) -> Tree {
+        match self {
+            TreeName::Placement => Tree::Placement,
+            TreeName::Sponsor => Tree::Sponsor,
+        }
+    }
 }
 
 /// Which plan, for a new directory.

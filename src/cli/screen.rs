@@ -25,6 +25,15 @@ pub(super) fn say(line: &str) -> Result<(), Failure> {
     writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| output_failure(&error, "standard output"))
 }
 
+/// Writes what is text already, line breaks and all, to standard output.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_failure(&error, "standard output"))
+}
+
 /// Writes a result: as text, or as one JSON object on one line.
 ///
 /// # Errors
@@ -116,6 +125,16 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// A number with what it counts.
+pub(super) fn counted(number: u64, one: &str) -> String {
+    let ending = match number {
+        1 => "",
+        _ if one.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {one}{ending}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +143,15 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        for (number, one, text) in
+            [(0, "member", "0 members"), (1, "member", "1 member"), (2, "bonus", "2 bonuses"), (1_000, "row", "1,000 rows")]
+        {
+            assert_eq!(counted(number, one), text);
         }
     }
 }

@@ -1,20 +1,28 @@
 //! `upline serve`: opens the data directory and serves it until told to stop.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs, PlanArgs, auth_args,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options, logging, plan_choice, screen,
 };
 use crate::{
     config::Config,
-    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotPolicy},
-    http::{self, Server},
+    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
+    http::{self, Server, auth::Gate},
     metrics::Metrics,
-    plan_file,
+    plan_file, version,
 };
+
+/// What the engine gets to stop in beyond the time that running requests get. With the default of seven seconds for those a stop takes at
+/// most ten, of which the rest is for leaving: what most supervisors wait before they kill.
+const AFTER_DRAIN: Duration = Duration::from_millis(2_200);
 
 #[derive(clap::Args, Clone, Default, Debug)]
 #[group(id = "serve")]
@@ -23,12 +31,14 @@ pub(super) struct Args {
     pub data_dir: DataDirArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
+    /// Address or host name, and port, to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
-    /// Allow an address that other machines can reach, without any authentication
+    /// Allow an address that other machines can reach, without any authorization
     #[arg(long)]
     insecure: bool,
+    #[command(flatten)]
+    auth: auth_args::AuthArgs,
     /// Commands between two snapshots; 0 is never [default: 1000000]
     #[arg(long, value_name = "N")]
     snapshot_every_commands: Option<String>,
@@ -53,6 +63,9 @@ pub(super) struct Args {
     /// Switch GET /user/add_test_data on; it only ever fills an empty network
     #[arg(long)]
     test_data: bool,
+    /// Whether the text "None" as parent_id is null, as the original's gateway means it [default: true]
+    #[arg(long, value_name = "true|false")]
+    none_parent_is_null: Option<String>,
     /// text, json, or auto: text on a terminal [default: auto]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -76,10 +89,12 @@ impl Args {
             ("log_retention_days", &self.log_retention_days),
             ("connections_max", &self.connections_max),
             ("drain_seconds", &self.drain_seconds),
+            ("none_parent_is_null", &self.none_parent_is_null),
             ("log_format", &self.log_format),
             ("log", &self.log),
         ];
         let mut flags: BTreeMap<&'static str, String> = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
+        flags.extend(self.auth.flags());
         let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
         flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
         self.data_dir.resolve(&self.plan, flags)
@@ -108,9 +123,10 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     let metrics = Metrics::new(http::routes());
     let options = engine_options(config, &metrics)?;
+    let gate = open_gate(config, &metrics)?;
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
     let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
-    let server = Server::bind(http_options, metrics).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let server = Server::bind(http_options, metrics, Arc::clone(&gate)).map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, slot) = (server.address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
@@ -120,16 +136,27 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     };
     let (engine, report) = opened?;
     slot.set(engine.clone());
-    greet(config, address, &report);
+    greet(config, address, &report, gate.is_on());
     screen::say(&format!("listening on http://{address}"))?;
     interrupt.wait().await;
     tracing::info!("stopping");
+    let deadline = Instant::now() + config.http.drain + AFTER_DRAIN;
     _ = stop.send(());
     if let Err(error) = running.await {
         tracing::error!(%error, "the server ended badly");
     }
-    let report = tokio::task::spawn_blocking(move || engine.shutdown()).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let report = tokio::task::spawn_blocking(move || engine.shutdown_within(left)).await;
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
+}
+
+/// The gate, and a warning where it stands open for other machines.
+fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failure> {
+    let gate = Gate::open(&config.auth, &config.data_dir, config.addr, metrics)?;
+    if !gate.is_on() && !config.addr.ip().is_loopback() {
+        tracing::warn!(addr = %config.addr, "everybody who reaches this address may do everything (--insecure)");
+    }
+    Ok(gate)
 }
 
 fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptions, Failure> {
@@ -151,7 +178,7 @@ async fn open(options: EngineOptions) -> Result<(Engine, OpenReport), Failure> {
 }
 
 /// The banner on a terminal, a log line elsewhere.
-fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
+fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, asks_for_credentials: bool) {
     for cut in &report.cuts {
         tracing::warn!("a write that never completed was dropped: {cut}");
     }
@@ -160,7 +187,8 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
     }
     let seconds = report.duration.as_secs_f64();
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = version::VERSION,
+        commit = version::commit(),
         %address,
         data_dir = %config.data_dir.display(),
         created = report.created,
@@ -180,8 +208,9 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport) {
         ("durability", "every answer to a write follows its fdatasync".into()),
         ("api", format!("http://{address}/")),
         ("metrics", format!("http://{address}/metrics")),
+        ("access", if asks_for_credentials { "service keys and tokens" } else { "open to whoever reaches the address" }.into()),
     ];
-    screen::tell(&format!("upline {}", env!("CARGO_PKG_VERSION")));
+    screen::tell(&format!("upline {}", version::SHOWN));
     for (name, value) in lines {
         screen::tell(&format!("  {name:<11}{value}"));
     }
@@ -191,6 +220,10 @@ fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
     match &report.snapshot {
         None | Some(Ok(_)) => {
             tracing::info!(lsn = report.lsn, "stopped");
+            Ok(())
+        }
+        Some(Err(SnapshotError::Stopping)) => {
+            tracing::info!(lsn = report.lsn, "stopped without a last snapshot, for want of time: the next start replays the log");
             Ok(())
         }
         // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.

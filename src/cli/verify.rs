@@ -1,7 +1,7 @@
 //! `upline verify`: everything that can be checked about a data directory while nobody has it open.
 //!
 //! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the snapshot, and the outcome of every replayed
-//! command. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
+//! command. What is kept of the past is read through as well: archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
 //! scratch, the ledger. Nothing is changed.
 
 use std::time::Instant;
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     core::{audit, network_digest, state_digest},
-    durability::storage::Disk,
-    engine,
+    durability::{Group, storage::Disk},
+    engine::{self, OpenError},
 };
 
 /// Findings that are printed. Where one thing is wrong, often everything is.
@@ -31,6 +31,29 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What is wrong with the archive. None of it is needed to serve.
+fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
+    let damaged = loaded.snapshots.verify_archived().map_err(OpenError::Data)?;
+    let mut findings: Vec<String> = damaged.iter().map(|damage| format!("the archive: {damage}")).collect();
+    let live_from = loaded.files.log_first_lsn;
+    let archived = loaded.log.oldest_lsn();
+    if archived < live_from {
+        let mut reader = loaded.log.read_range(archived, live_from - 1).map_err(OpenError::Data)?;
+        let mut group = Group::default();
+        loop {
+            match reader.next_into(&mut group) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    findings.push(format!("the archive: {error}"));
+                    break;
+                }
+            }
+        }
+    }
+    Ok(findings)
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
@@ -43,6 +66,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // What opening can live with is not whole all the same.
     findings.extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
     findings.extend(loaded.files.archive_damage.iter().map(|damage| format!("the archive: {damage}")));
+    findings.extend(damage_of_the_past(&loaded)?);
     let (digest, network) = (state_digest(state), network_digest(state));
     bar.finish_and_clear();
     for finding in &findings {
@@ -85,11 +109,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     screen::say_result(args.json, &object, || {
         format!(
-            "{}: {} members, depth {}, {} bonuses ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
+            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
             if findings.is_empty() { "everything holds" } else { "NOT everything holds" },
-            screen::grouped(state.len().into()),
+            screen::counted(state.len().into(), "member"),
             screen::grouped(state.depth().into()),
-            screen::grouped(state.entries()),
+            screen::counted(state.entries(), "bonus"),
             screen::grouped(state.pending()),
             plan.name,
             state.plan_version(),

@@ -4,7 +4,7 @@ use super::{
     command::{ImportEntry, Outcome, Rejection, TriggerBonus},
     image::{EntryRow, TriggerRow},
     members::ONCE_KINDS,
-    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX},
+    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan},
     rank::ADMIN_LEVELS_MAX,
     signup::ADMINS_MAX,
     state::{Directory, State},
@@ -22,11 +22,25 @@ pub(super) const KIND_RANK_PREFIX: &str = "rank:";
 const ENTRIES_PER_TRIGGER_MAX: u64 = (LEVELS_MAX + ADMINS_MAX) as u64;
 const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
 
-/// One receiver of a bonus.
-struct Share {
-    receiver: MemberIx,
-    level: u32,
-    amount: Money,
+/// One receiver of a bonus, before it is looked at whether it may earn.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    pub receiver: MemberIx,
+    pub level: u32,
+    pub amount: Money,
+    /// An admin above the last level that the rule pays.
+    pub is_beyond: bool,
+}
+
+/// What becomes of a share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShareFate {
+    /// It is a ledger entry.
+    Paid,
+    /// The plan gives this level nothing: no entry.
+    Nothing,
+    /// The receiver, whose status this is, may not earn: no entry, the amount is breakage.
+    Withheld(Status),
 }
 
 /// What all entries of one trigger have in common.
@@ -93,10 +107,17 @@ impl State {
     pub(super) fn pay_registration(&mut self, member: MemberIx) {
         let plan = self.scalars.plan.clone();
         let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
-        let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
-        let mut shares: Vec<Share> = rules.flat_map(|rule| self.shares(rule, None, member)).collect();
-        shares.sort_by_key(|share| share.level);
+        let shares: Vec<Share> = self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
         self.pay_shares(&shares, cause);
+    }
+
+    /// Who gets what on the signup of `member`, level ascending, each with the position of its rule in the plan.
+    pub(super) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
+        let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
+        let of_rule = |(position, rule)| self.shares(rule, None, member).into_iter().map(move |share| (position, share));
+        let mut shares: Vec<(usize, Share)> = rules.flat_map(of_rule).collect();
+        shares.sort_by_key(|(_, share)| share.level);
+        shares
     }
 
     /// Pays the reward of a rank that `receiver` reached for the first time by the signup of `source`.
@@ -104,7 +125,7 @@ impl State {
         let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
         let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
         if let Some(amount) = reward {
-            self.pay_shares(&[Share { receiver, level: 0, amount }], cause);
+            self.pay_shares(&[Share { receiver, level: 0, amount, is_beyond: false }], cause);
         }
     }
 
@@ -115,20 +136,26 @@ impl State {
     }
 
     /// Who gets what, level ascending.
-    fn shares(&self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) -> Vec<Share> {
+    pub(super) fn shares(&self, rule: &BonusRule, amount: Option<Money>, source: MemberIx) -> Vec<Share> {
         let tree = self.tree(rule.tree);
         let levels = rule.pay.levels();
         let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
         let near = tree.near_upline(source);
         let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
-        let mut shares: Vec<Share> =
-            ladder.map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize) }).collect();
+        let mut shares: Vec<Share> = ladder
+            .map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize), is_beyond: false })
+            .collect();
         if rule.admins_beyond {
             let source_level = tree.link(source).level;
             let beyond = |admin: &MemberIx| {
                 let level = source_level.saturating_sub(tree.link(*admin).level);
                 let beyond = levels < level as usize && level as usize <= ADMIN_LEVELS_MAX;
-                (beyond && tree.is_ancestor(*admin, source)).then(|| Share { receiver: *admin, level, amount: at_level(levels) })
+                (beyond && tree.is_ancestor(*admin, source)).then(|| Share {
+                    receiver: *admin,
+                    level,
+                    amount: at_level(levels),
+                    is_beyond: true,
+                })
             };
             let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
             admins.sort_by_key(|share| share.level);
@@ -141,19 +168,34 @@ impl State {
     fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
         let mut begun = false;
         let mut withheld = 0;
-        for share in shares.iter().filter(|share| share.amount != Money(0)) {
-            if self.members.status(share.receiver) != Status::Active {
-                self.withhold(share.amount);
-                withheld += 1;
-                continue;
+        for share in shares {
+            match self.fate(share) {
+                ShareFate::Nothing => {}
+                ShareFate::Withheld(_) => {
+                    self.withhold(share.amount);
+                    withheld += 1;
+                }
+                ShareFate::Paid => {
+                    if !begun {
+                        self.begin_group(cause);
+                        begun = true;
+                    }
+                    self.post(share, EntryStatus::Pending);
+                }
             }
-            if !begun {
-                self.begin_group(cause);
-                begun = true;
-            }
-            self.post(share, EntryStatus::Pending);
         }
         withheld
+    }
+
+    /// Whether a share is paid: the one home of that rule, for paying and for explaining.
+    pub(super) fn fate(&self, share: &Share) -> ShareFate {
+        if share.amount == Money(0) {
+            return ShareFate::Nothing;
+        }
+        match self.members.status(share.receiver) {
+            Status::Active => ShareFate::Paid,
+            status => ShareFate::Withheld(status),
+        }
     }
 
     fn begin_group(&mut self, cause: Cause) {
@@ -205,7 +247,7 @@ impl State {
             Kind::Trigger => u16::try_from(self.intern_kind(&entry.kind)).expect("below ONCE_KINDS"),
         };
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
-        let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount }, entry.status);
+        let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false }, entry.status);
         Ok(Outcome::EntryImported { entry: u64::from(posted) })
     }
 }

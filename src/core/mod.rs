@@ -6,7 +6,8 @@
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `change`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
-//! can be asked of it (`query`, `graph`), and the second way to every number (`restore`, `recompute`, `audit`, `digest`).
+//! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
+//! `audit`, `digest`).
 
 pub mod command;
 pub mod image;
@@ -29,9 +30,13 @@ mod placement;
 mod rank;
 mod tour;
 
+mod explain;
 pub mod graph;
 mod query;
+mod received;
 mod registration;
+mod walk;
+mod window;
 
 mod audit;
 mod digest;
@@ -40,13 +45,18 @@ mod restore;
 
 pub use self::{
     audit::audit,
+    bonus::ShareFate,
     digest::{Digest, network_digest, state_digest},
+    explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
     genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
     ledger::Entry,
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
+    received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
     recompute::{on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
     restore::Restore,
     signup::ADMINS_MAX,
+    walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
+    window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},
 };

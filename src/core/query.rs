@@ -114,6 +114,11 @@ impl State {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
     }
 
+    /// A member's outside id: one column of what [`State::member`] reads.
+    pub fn id(&self, index: MemberIx) -> MemberId {
+        *self.members.id(index)
+    }
+
     /// A member's columns.
     pub fn member(&self, index: MemberIx) -> Member {
         let placement = self.placement.link(index);
@@ -135,6 +140,11 @@ impl State {
     /// A member's referral code.
     pub fn code(&self, index: MemberIx) -> Code {
         self.codes.of(self.scalars.code_key, index)
+    }
+
+    /// Appends a member's referral code in the form in which codes are compared (`Code::folded`), as bytes. For work on many.
+    pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
+        self.codes.fold_into(self.scalars.code_key, index, out);
     }
 
     /// Children in a tree.
@@ -160,6 +170,11 @@ impl State {
             return None;
         }
         self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
+    }
+
+    /// Ordinal of the rank in force; 0 is "no rank".
+    pub fn paid_as(&self, index: MemberIx) -> u16 {
+        self.members.ranks(index).paid_as
     }
 
     pub fn rank(&self, index: MemberIx) -> RankView {

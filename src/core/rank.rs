@@ -22,7 +22,7 @@ pub(crate) struct Standing<'state> {
 
 impl Standing<'_> {
     /// Head-count of a level from 1.
-    fn level(&self, level: usize) -> u32 {
+    pub fn level(&self, level: usize) -> u32 {
         let deep = || self.deep.and_then(|deep| deep.get(level - LEVELS_MAX - 1)).copied().unwrap_or(0);
         if level <= LEVELS_MAX { self.levels[level - 1] } else { deep() }
     }
@@ -90,7 +90,7 @@ fn filled_levels(rule: &RankRule, standing: &Standing<'_>) -> usize {
 }
 
 /// For admins the last minimum goes on.
-fn level_minimum(rule: &RankRule, level: usize, admin: bool) -> Option<u32> {
+pub(super) fn level_minimum(rule: &RankRule, level: usize, admin: bool) -> Option<u32> {
     let steps = rule.steps();
     let last = if admin && level <= ADMIN_LEVELS_MAX { steps.last() } else { None };
     steps.get(level - 1).or(last).map(|step| step.minimum)

@@ -85,7 +85,7 @@ impl DataDir {
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0 };
+        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, retained: None };
         Ok(Creation { lock, file, instance, options, store })
     }
 
@@ -127,7 +127,13 @@ impl DataDir {
         let not_one = |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
             let is_file = storage.is_file(path).map_err(Error::io("look at", path))?;
-            return Err(not_one(if is_file { "it is a file" } else { "it does not exist" }));
+            // A device or a socket, for one, is there and neither.
+            let is_missing = || storage.list(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            return Err(not_one(match is_file {
+                true => "it is a file",
+                false if is_missing() => "it does not exist",
+                false => "it is no directory",
+            }));
         }
         let file = paths.instance();
         if !storage.is_file(&file).map_err(Error::io("look at", &file))? {
@@ -199,7 +205,13 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         let is_there = storage.is_dir(directory).map_err(Error::io("look at", directory))?;
         if !is_there {
-            storage.create_dir(directory).map_err(Error::io("create", directory))?;
+            storage.create_dir(directory).map_err(|error| match error.kind() {
+                // A device, for one, or something below a file.
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                    Error::NotEmpty { path: path.to_path_buf(), reason: format!("{} is no directory", directory.display()) }
+                }
+                _ => Error::io("create", directory)(error),
+            })?;
         }
         match storage.sync_dir(parent) {
             // Some directories far above are not ours to look into, or are on a medium that nobody changes.
@@ -210,7 +222,10 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Nothing there but what an unfinished creation leaves, hidden files and a file system's own `lost+found`.
+/// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the door to make its key.
+const KEY_FILES: [&str; 3] = ["keys", "keys.lock", "keys.new"];
+
+/// Nothing there but what an unfinished creation leaves, service keys, hidden files and a file system's own `lost+found`.
 fn check_is_free(storage: &dyn Storage, paths: &Paths, pending: &Path) -> Result<()> {
     let root = paths.root();
     let refuse = |reason: String| Err(Error::NotEmpty { path: root.to_path_buf(), reason });
@@ -220,7 +235,7 @@ fn check_is_free(storage: &dyn Storage, paths: &Paths, pending: &Path) -> Result
         if name == "instance" {
             return refuse("it is a data directory already".into());
         }
-        if !own(&name) && !name.starts_with('.') && name != "lost+found" {
+        if !own(&name) && !KEY_FILES.contains(&name.as_str()) && !name.starts_with('.') && name != "lost+found" {
             return refuse(format!("it is not empty: it holds `{name}`"));
         }
     }

@@ -9,7 +9,8 @@
 //! ```text
 //! instance                      who this directory is; locked as long as somebody has it open
 //! log/00000000000000000001.log  segments, consecutively numbered; the last one or two are in use
-//! archive/                      segments that no kept snapshot needs any more
+//! archive/<number>.log          segments that no kept snapshot needs any more
+//! archive/<lsn>.snap            older snapshots, from which states of the past are rebuilt: the base of the retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
 //! *.tmp                         unfinished, removed at the next opening
 //! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
@@ -24,6 +25,8 @@
 //!    group, and go on with [`Opened::journal`]: `append`, `sync`, apply, answer; after an idle moment `append` of nothing and `sync`.
 //! 3. Now and then, from a frozen view at LSN `n` and beside everything else: [`SnapshotStore::begin`], push, publish with the log's
 //!    durable LSN of that moment, at least `n`; then [`Journal::purge_prefix`] up to [`Published::oldest_kept_lsn`].
+//!
+//! 4. To look back: [`SnapshotStore::base_of`] an LSN, and from there [`LogView::read_range`] up to it.
 //!
 //! Dropping a journal does not sync: what was appended and not synced was never promised.
 //!
@@ -40,6 +43,7 @@
 mod codec;
 mod data_dir;
 mod error;
+pub mod inspect;
 mod instance;
 mod log;
 pub mod memory;
@@ -63,7 +67,10 @@ pub use self::{
         SEGMENT_BYTES_MIN,
     },
     recovery::{Opened, Report, TornTail},
-    snapshot::{CHUNK_ROWS_MAX, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore, SnapshotWriter},
+    snapshot::{
+        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotSeen,
+        SnapshotStore, SnapshotWriter, inspect_snapshot,
+    },
 };
 
 /// Version of everything on disk that this release writes, and the newest that it reads.

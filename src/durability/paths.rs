@@ -48,6 +48,10 @@ impl Paths {
         self.archive().join(log::segment::name_of(number))
     }
 
+    pub(crate) fn archived_snapshot(&self, lsn: u64) -> PathBuf {
+        self.archive().join(snapshot::name_of(lsn))
+    }
+
     pub(crate) fn snapshot(&self, lsn: u64) -> PathBuf {
         self.snapshots().join(snapshot::name_of(lsn))
     }

@@ -57,6 +57,8 @@ pub struct Report {
     pub unfinished_files: u64,
     /// Archived segments that cannot be read: the log is not kept from before them.
     pub archive_damage: Option<Damage>,
+    /// Archived snapshots whose header or manifest does not verify: states of the past are rebuilt from an older one, if there is one.
+    pub archived_snapshot_damage: Vec<Damage>,
 }
 
 /// The end of the log that was cut.
@@ -78,8 +80,13 @@ pub(crate) fn open(
     access: Access,
     directory: DataDir,
 ) -> Result<Opened> {
-    let snapshots =
-        SnapshotStore { storage: Arc::clone(storage), paths: paths.clone(), network: instance.network_id, instance: instance.id.0 };
+    let mut snapshots = SnapshotStore {
+        storage: Arc::clone(storage),
+        paths: paths.clone(),
+        network: instance.network_id,
+        instance: instance.id.0,
+        retained: None,
+    };
     let newest = snapshots.newest()?;
     let finished_cut = finish_cut(&**storage, paths, &instance, access)?;
     let log = survey(&**storage, paths, &instance)?;
@@ -103,6 +110,7 @@ pub(crate) fn open(
         finished_cut,
         unfinished_files: unfinished.len() as u64,
         archive_damage,
+        archived_snapshot_damage: snapshots.survey_archived()?,
     };
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
     let (file, next) = if access == Access::ReadWrite {
@@ -120,6 +128,8 @@ pub(crate) fn open(
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
     let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
+    // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
+    snapshots.retained = report.archive_damage.is_none().then(|| index.clone());
     let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
@@ -239,7 +249,7 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
     if let Some(before) = before {
         // The segment before was sealed and synced before this one got its header, so it must be perfect.
         let before_path = path.with_file_name(segment::name_of(before.number));
-        if let Tail::Damaged { offset, reason } = &before.tail {
+        if let Tail::Damaged { offset, reason, .. } = &before.tail {
             return Err(lost_from(&before_path, *offset, &before, reason));
         }
         if before.tail != Tail::Clean || !before.at.sealed {
@@ -283,7 +293,7 @@ fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, la
 
 fn check_end(paths: &Paths, survey: &Survey) -> Result<()> {
     let path = paths.segment(survey.number);
-    if let Tail::Damaged { offset, reason } = &survey.tail {
+    if let Tail::Damaged { offset, reason, .. } = &survey.tail {
         return Err(lost_from(&path, *offset, survey, reason));
     }
     if survey.at.sealed && survey.next == NextFile::Missing {

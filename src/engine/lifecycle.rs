@@ -2,18 +2,19 @@
 
 use std::{
     any::Any,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo, limits,
+    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo,
+    history::History,
+    limits,
+    search::SearchIndex,
     shared::{Marks, Shared},
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
     ticker::{self, TickerStop},
@@ -33,6 +34,7 @@ pub(super) struct Inner {
     /// The largest command that the log takes.
     pub command_bytes_max: usize,
     pub desk: Arc<SnapshotDesk>,
+    pub search: SearchIndex,
     /// The snapshots on disk; only tests have none there.
     pub store: Option<SnapshotStore>,
     ticker: Arc<TickerStop>,
@@ -54,6 +56,7 @@ struct Threads {
 
 /// What opening hands to the threads.
 pub(super) struct Parts {
+    pub history: History,
     pub state: State,
     pub directory: MemberDirectory,
     pub journal: Box<dyn Journal>,
@@ -98,6 +101,7 @@ impl Inner {
             network_id: parts.network_id,
             log: Mutex::default(),
             view: Mutex::default(),
+            history: parts.history,
         });
         let (sender, receiver) = mpsc::channel(queue_max);
         let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
@@ -113,6 +117,7 @@ impl Inner {
         };
         let queue = sender.downgrade();
         let inner = Arc::new(Self {
+            search: SearchIndex::new(),
             queue_max,
             command_bytes_max,
             ticker: Arc::clone(&ticker),
@@ -136,30 +141,37 @@ impl Inner {
         Ok(inner)
     }
 
-    /// See `Engine::shutdown`.
-    pub fn shutdown(&self) -> ShutdownReport {
+    /// See `Engine::shutdown_within`; `None` takes the time it takes.
+    pub fn shutdown(&self, within: Option<Duration>) -> ShutdownReport {
+        let deadline = within.and_then(|within| Instant::now().checked_add(within));
         let mut threads = self.threads.lock();
         if let Some(report) = &threads.report {
             return report.clone();
         }
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         let sender = self.queue.read().clone();
         if let Some(queue) = &sender {
-            drain(queue);
+            drain(queue, deadline);
         }
         let mut answer = self.final_snapshot.then(|| self.desk.stop_after_final());
         if answer.is_none() {
             self.desk.stop();
         }
-        join(threads.snapshotter.take());
+        let mut left = Vec::new();
+        if let Some(snapshotter) = join_until(threads.snapshotter.take(), deadline) {
+            // Out of time: it is given up between two chunks.
+            self.desk.stop();
+            left.extend(join_until(Some(snapshotter), Some(Instant::now() + limits::GIVE_UP_AFTER)));
+        }
         let snapshot = answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
         self.ticker.stop();
         join(threads.ticker.take());
         // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written first.
         drop(sender);
         self.queue.write().take();
-        join(threads.writer.take());
-        threads.lock = None;
+        let writer_deadline = deadline.map(|deadline| deadline.max(Instant::now() + limits::GIVE_UP_AFTER));
+        left.extend(join_until(threads.writer.take(), writer_deadline));
+        release(threads.lock.take(), left);
         let report = ShutdownReport { lsn: self.shared.marks.applied(), snapshot };
         tracing::info!(lsn = report.lsn, snapshot = matches!(report.snapshot, Some(Ok(_))), "stopped");
         threads.report = Some(report.clone());
@@ -169,7 +181,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.stop();
         self.desk.stop();
         self.ticker.stop();
         self.queue.get_mut().take();
@@ -180,8 +192,8 @@ impl Drop for Inner {
     }
 }
 
-/// Waits until everything that is queued now is answered. No tokio call that blocks: those panic inside a runtime, and stopping must not.
-fn drain(queue: &mpsc::Sender<Job>) {
+/// Waits until everything that is queued now is answered, or the deadline has passed: a disk that hangs answers nobody. No tokio call that blocks: those panic inside a runtime, and stopping must not.
+fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
     let (done, drained) = std::sync::mpsc::sync_channel(1);
     let mut fence = Job::Fence(done);
     loop {
@@ -190,10 +202,49 @@ fn drain(queue: &mpsc::Sender<Job>) {
             Err(mpsc::error::TrySendError::Full(job)) => fence = job,
             Err(mpsc::error::TrySendError::Closed(_)) => return,
         }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return;
+        }
         std::thread::sleep(limits::DRAIN_RETRY);
     }
-    // An error means that the writer is gone: nothing is left to wait for.
-    let _ = drained.recv();
+    // An error means that the writer is gone, so that nothing is left to wait for, or that there is no time left.
+    match deadline {
+        None => _ = drained.recv(),
+        Some(deadline) => _ = drained.recv_timeout(deadline.saturating_duration_since(Instant::now())),
+    }
+}
+
+/// Joins a thread; gives it back if it still runs at the deadline.
+fn join_until(thread: Option<JoinHandle<()>>, deadline: Option<Instant>) -> Option<JoinHandle<()>> {
+    let thread = thread?;
+    while let Some(deadline) = deadline
+        && !thread.is_finished()
+    {
+        if deadline <= Instant::now() {
+            return Some(thread);
+        }
+        std::thread::sleep(limits::DRAIN_RETRY);
+    }
+    join(Some(thread));
+    None
+}
+
+/// Frees the directory, at once or when the threads that could not end in time have ended. A process that ends before cuts them, which is
+/// what every crash does: nothing that was acknowledged depends on them.
+fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
+    if left.is_empty() {
+        return drop(lock);
+    }
+    tracing::warn!(threads = left.len(), "stopped without waiting for everything: there was no time left");
+    let ended = std::thread::Builder::new().name("upline-ending".into()).spawn(move || {
+        for thread in left {
+            join(Some(thread));
+        }
+        drop(lock);
+    });
+    if let Err(error) = ended {
+        tracing::error!(%error, "no thread to wait for the others");
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {

@@ -57,6 +57,33 @@ pub const SNAPSHOT_EVERY: Duration = Duration::from_mins(15);
 /// How long stopping waits before it asks again for a place in a full queue: the writer makes room in milliseconds.
 pub const DRAIN_RETRY: Duration = Duration::from_millis(1);
 
+/// How long a thread that was told to give up may take to notice when stopping has run out of time: a few chunks of a snapshot.
+pub const GIVE_UP_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a state of the past is kept after it was last asked for. Whoever looks around in the past asks again within a minute, and the
+/// memory is that of a whole network.
+pub const HISTORY_IDLE: Duration = Duration::from_mins(1);
+
+/// How long a question about the past waits for one before it. Small networks are rebuilt in less; for large ones waiting is the client's.
+pub const HISTORY_WAIT: Duration = Duration::from_secs(2);
+
+/// Questions about the past that may wait: each holds a thread that may block.
+pub const HISTORY_WAITERS_MAX: usize = 16;
+
+/// How often a waiting question looks whether the state of the past is free.
+pub const HISTORY_RETRY: Duration = Duration::from_millis(5);
+
+/// Commands that a change feed reads before it hands them out (and the rest of the group that the last one is in): some milliseconds of reading, and
+/// half a megabyte of signups.
+pub const FEED_BATCH_COMMANDS: usize = 1_024;
+
+/// Events whose effects are looked up under one hold of the read lock.
+pub const FEED_EFFECTS_MAX: usize = 256;
+
+/// Commands that are read to find the one that marked an entry paid, or a member's signup: at most a second of reading. Beyond, the answer
+/// says how far was looked.
+pub const EXPLAIN_SCAN_COMMANDS: u64 = 1 << 18;
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

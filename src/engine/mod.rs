@@ -44,7 +44,10 @@
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
 //! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -55,10 +58,12 @@ mod open;
 mod writer;
 
 mod directory;
+mod history;
 mod in_order;
 mod lifecycle;
 mod offline;
 mod row_id;
+mod search;
 mod shared;
 mod snapshotter;
 mod ticker;
@@ -69,11 +74,13 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
+    history::{Cause, Event, Explanation, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
+    search::{Prefix, SearchBusy},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
 };
 use self::{
@@ -81,7 +88,8 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    Digest, Entry, Member, NextRank, Preorder, RankView,
+    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
+    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Walk, WindowMember, WindowSize,
     command::{
         Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
@@ -289,6 +297,20 @@ impl Engine {
         self.inner.shared.row_ids.decode(uuid)
     }
 
+    /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a
+    /// second for a million members, 8 bytes each from then on), later ones bring it up to date. O(log n + most) after that. What it finds does not
+    /// change, but members that join while it looks may be missing.
+    /// # Errors
+    /// While another search makes the index and that takes longer than a second.
+    pub fn search(&self, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
+        self.inner.search.find(&self.inner.shared, prefix, most)
+    }
+
+    /// Bytes held by the index of [`Engine::search`].
+    pub fn search_bytes(&self) -> usize {
+        self.inner.search.bytes()
+    }
+
     /// The random number that names this data directory.
     pub fn instance_id(&self) -> [u8; 16] {
         self.inner.shared.instance_id
@@ -304,11 +326,67 @@ impl Engine {
         &self.inner.opened
     }
 
+    /// The network as it was right after the command `lsn`: rebuilt from the newest snapshot at or before it and the log. Look members up in it
+    /// with the directory that [`Engine::read`] gives, or by index: members are never removed and never change theirs.
+    ///
+    /// Blocks, for large networks for seconds to a minute: call it from a thread that may. One state of the past is held at a time; it
+    /// is kept for a while, and a later LSN goes on from it. Do not hold it longer than needed: others wait for it.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn state_at(&self, lsn: u64) -> Result<Arc<State>, HistoryError> {
+        self.inner.shared.state_at(lsn)
+    }
+
+    /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
+    ///
+    /// # Errors
+    /// `InFuture` when `time` is not over yet, so that the answer could still change; `BelowRetained`, `Unreadable`.
+    pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
+        self.inner.shared.lsn_at(time)
+    }
+
+    /// The oldest LSN that [`Engine::state_at`] can answer. Lists directories: call it from a thread that may block.
+    ///
+    /// # Errors
+    /// `Unreadable`.
+    pub fn oldest_state_lsn(&self) -> Result<u64, HistoryError> {
+        self.inner.shared.history.oldest()
+    }
+
+    /// The oldest LSN whose command is retained, for [`Engine::feed`].
+    pub fn oldest_log_lsn(&self) -> u64 {
+        self.inner.shared.history.log.oldest_lsn()
+    }
+
+    /// All commands from `lsn` on, in order, and then each new one: see [`Feed`].
+    ///
+    /// # Errors
+    /// `BelowRetained` naming the oldest LSN; `Ahead` when `lsn` is beyond the next command.
+    pub fn feed(&self, lsn: u64) -> Result<Feed, HistoryError> {
+        Feed::new(Arc::clone(&self.inner.shared), lsn)
+    }
+
+    /// Why a ledger entry is what it is. `None` when there is no such entry. Blocks as [`Engine::state_at`].
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn explain(&self, entry: u64) -> Result<Option<Explanation>, HistoryError> {
+        history::explain(&self.inner.shared, entry)
+    }
+
     /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end
     /// and the directory is free. Reads go on. Blocks: call it from a thread that may. A second call waits for the first and gives the
     /// same report.
     pub fn shutdown(&self) -> ShutdownReport {
-        self.inner.shutdown()
+        self.inner.shutdown(None)
+    }
+
+    /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest. A snapshot that is not ready
+    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk hangs
+    /// or a large view is being copied, are left to themselves; the directory is free when they have ended or the process has.
+    pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
+        self.inner.shutdown(Some(within))
     }
 }
 

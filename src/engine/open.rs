@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
+    history::History,
     lifecycle::Parts,
     limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     shared::Marks,
@@ -20,7 +21,7 @@ use crate::{
         command::{Command, Stamped},
         image::ImageRows,
         network_digest, on_threads,
-        state::State,
+        state::{Directory, State},
         state_digest,
         types::Timestamp,
     },
@@ -30,7 +31,7 @@ use crate::{
     },
 };
 
-type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
+pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
 /// A network read from its directory, which nothing was changed in: for tools that look.
 pub struct Loaded {
@@ -40,6 +41,8 @@ pub struct Loaded {
     pub instance: Instance,
     /// The log, as far as it is retained.
     pub log: LogView,
+    /// The snapshots, archived ones too.
+    pub snapshots: SnapshotStore,
     pub report: OpenReport,
     /// What durability found: files, bytes, damage that did not matter.
     pub files: Report,
@@ -56,8 +59,8 @@ pub fn load(storage: &Arc<dyn Storage>, path: &Path, progress: Progress<'_>) -> 
     let opened = DataDir::open_read_only(storage, path)?;
     let built = build(opened, progress)?;
     let report = built.report(started, false, Timestamp(i64::MAX));
-    let Built { state, directory, opened: Remains { instance, journal, report: files, directory: lock, .. }, .. } = built;
-    Ok(Loaded { state, directory, instance, log: journal.view(), report, files, lock })
+    let Built { state, directory, opened: Remains { instance, journal, snapshots, report: files, directory: lock }, .. } = built;
+    Ok(Loaded { state, directory, instance, log: journal.view(), snapshots, report, files, lock })
 }
 
 pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
@@ -87,7 +90,9 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
         // Left where it is, it would count as one of the two that are kept, and the log that is needed instead of it would go.
         snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
     }
+    let history = History::new(journal.view(), snapshots.clone());
     Ok(Parts {
+        history,
         state,
         directory,
         journal,
@@ -226,9 +231,10 @@ impl Built {
 
 fn notes(files: &Report) -> Vec<String> {
     let archive = files.archive_damage.iter().map(|damage| format!("the archive cannot be read from there back: {damage}"));
+    let bases = files.archived_snapshot_damage.iter().map(|damage| format!("an archived snapshot cannot be read: {damage}"));
     let cut = files.finished_cut.iter().map(|lsn| format!("an interrupted cut of the log after LSN {lsn} was finished"));
     let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
-    archive.chain(cut).chain(unfinished).collect()
+    archive.chain(bases).chain(cut).chain(unfinished).collect()
 }
 
 /// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.
@@ -244,13 +250,12 @@ fn older_snapshot(snapshots: &SnapshotStore, lsn: u64) -> Result<Option<Snapshot
 
 /// Builds the state of a snapshot, and compares it with what the snapshot was made from.
 fn restore(
-    mut snapshot: SnapshotReader,
+    snapshot: SnapshotReader,
     created: Timestamp,
     progress: Progress<'_>,
 ) -> Result<(State, MemberDirectory, SnapshotInfo), OpenError> {
     let header = snapshot.header().clone();
     let (lsn, manifest) = (header.lsn, *snapshot.manifest());
-    let broken = |reason| OpenError::Image { lsn, reason };
     let newest = SnapshotInfo {
         lsn,
         members: header.members,
@@ -260,22 +265,35 @@ fn restore(
         state_digest: Digest(manifest.state_digest),
         network_digest: Digest(manifest.network_digest),
     };
+    let mut directory = MemberDirectory::with_capacity(header.members as usize, header.codes as usize);
+    let state = restore_into(snapshot, &mut directory, progress)?;
+    Ok((state, directory, newest))
+}
+
+/// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made from.
+pub(super) fn restore_into<D: Directory>(
+    mut snapshot: SnapshotReader,
+    directory: &mut D,
+    progress: Progress<'_>,
+) -> Result<State, OpenError> {
+    let header = snapshot.header().clone();
+    let lsn = header.lsn;
+    let broken = |reason| OpenError::Image { lsn, reason };
     let rows_total = [header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from).iter().sum();
     let mut rows_read = 0;
-    let mut directory = MemberDirectory::with_capacity(header.members as usize, header.codes as usize);
     let mut restore = Restore::new(header).map_err(broken)?;
     while let Some(rows) = snapshot.next_rows()? {
         rows_read += rows_in(&rows);
-        restore.push(&mut directory, rows).map_err(broken)?;
+        restore.push(directory, rows).map_err(broken)?;
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }
     progress(OpenProgress::Checking);
     let state = restore.finish().map_err(broken)?;
-    let rebuilt = state_digest(&state);
-    if rebuilt != newest.state_digest {
-        return Err(OpenError::Digest { lsn, stored: newest.state_digest, rebuilt });
+    let (rebuilt, stored) = (state_digest(&state), Digest(snapshot.manifest().state_digest));
+    if rebuilt != stored {
+        return Err(OpenError::Digest { lsn, stored, rebuilt });
     }
-    Ok((state, directory, newest))
+    Ok(state)
 }
 
 fn rows_in(rows: &ImageRows) -> u64 {
@@ -294,15 +312,9 @@ fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupRe
     let mut replayed = 0;
     let mut group = Group::default();
     while tail.next_into(&mut group)? {
-        let computed = state.outcome_hash();
-        if let Some(recorded) = group.outcome_hash_before
-            && recorded != computed
-        {
-            return Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed });
-        }
+        check_outcomes(state, &group)?;
         for stamped in &group.commands {
-            check_replayable(state, stamped)?;
-            state.apply(directory, stamped);
+            apply(state, directory, stamped)?;
             replayed += 1;
             if replayed % PROGRESS_EVERY_COMMANDS == 0 {
                 progress(OpenProgress::Replaying { commands: replayed });
@@ -311,6 +323,22 @@ fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupRe
     }
     progress(OpenProgress::Replaying { commands: replayed });
     Ok(replayed)
+}
+
+/// Compares what stands before a group with what is known there, where it is recorded.
+pub(super) fn check_outcomes(state: &State, group: &Group) -> Result<(), OpenError> {
+    let computed = state.outcome_hash();
+    match group.outcome_hash_before {
+        Some(recorded) if recorded != computed => Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed }),
+        _ => Ok(()),
+    }
+}
+
+/// Applies a command of the log.
+pub(super) fn apply<D: Directory>(state: &mut State, directory: &mut D, stamped: &Stamped) -> Result<(), OpenError> {
+    check_replayable(state, stamped)?;
+    state.apply(directory, stamped);
+    Ok(())
 }
 
 /// What `apply` relies on, as an error instead of a panic: the log is input here.

@@ -9,8 +9,9 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
-use super::{Clock, MemberDirectory, Watermarks, limits, row_id::RowIds, status::LogFigures};
+use super::{Clock, MemberDirectory, Watermarks, history::History, limits, row_id::RowIds, status::LogFigures};
 use crate::{
     core::state::{CopyProgress, FrozenCopy, State},
     metrics::Metrics,
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub log: Mutex<LogFigures>,
     /// One view is made at a time; the last one is kept as long as somebody else does.
     pub view: Mutex<Weak<State>>,
+    /// States of the past.
+    pub history: History,
 }
 
 /// [`Watermarks`] as the threads move them. Each only rises.
@@ -41,6 +44,8 @@ pub(super) struct Marks {
     applied: AtomicU64,
     durable: AtomicU64,
     admitted: AtomicU64,
+    /// `applied` once more, for those who wait for it.
+    followed: watch::Sender<u64>,
 }
 
 impl Marks {
@@ -51,6 +56,7 @@ impl Marks {
             applied: AtomicU64::new(applied),
             durable: AtomicU64::new(applied),
             admitted: AtomicU64::new(applied),
+            followed: watch::Sender::new(applied),
         };
         marks.get().validate();
         marks
@@ -75,6 +81,12 @@ impl Marks {
 
     pub fn apply(&self, lsn: u64) {
         self.applied.store(lsn, Ordering::Release);
+        self.followed.send_replace(lsn);
+    }
+
+    /// Tells whenever something was applied, and when the engine stops.
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.followed.subscribe()
     }
 
     pub fn snapshot(&self, lsn: u64) {
@@ -124,6 +136,12 @@ impl Shared {
 
     pub fn is_poisoned(&self) -> bool {
         self.poison.get().is_some()
+    }
+
+    /// From now on no write is accepted, and nobody waits for one.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.marks.followed.send_modify(|_| {});
     }
 
     pub fn is_stopping(&self) -> bool {

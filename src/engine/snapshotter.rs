@@ -50,6 +50,8 @@ pub(super) struct SnapshotDesk {
 struct Desk {
     waiters: Vec<Reply>,
     stop: Option<Stop>,
+    /// Who waits for the last one.
+    last: Option<Reply>,
     running: bool,
     newest: SnapshotInfo,
     failures: u64,
@@ -61,7 +63,8 @@ struct Desk {
 enum Stop {
     /// A running snapshot is given up.
     Now,
-    /// A running snapshot is finished without resting, then one more is made if anything changed since.
+    /// A running snapshot is finished without resting and is the last: what came after it began is in the log, and a second one
+    /// would only make stopping take twice as long. If none runs, one is made.
     AfterFinal,
 }
 
@@ -75,7 +78,7 @@ pub(super) struct SnapshotStatus {
 
 impl SnapshotDesk {
     pub fn new(newest: SnapshotInfo) -> Self {
-        let desk = Desk { waiters: Vec::new(), stop: None, running: false, newest, failures: 0, error: None };
+        let desk = Desk { waiters: Vec::new(), stop: None, last: None, running: false, newest, failures: 0, error: None };
         Self { desk: Mutex::new(desk), changed: Condvar::new() }
     }
 
@@ -100,12 +103,12 @@ impl SnapshotDesk {
         self.changed.notify_all();
     }
 
-    /// Ends the snapshotter after one more snapshot, which holds at least what is applied now.
+    /// Ends the snapshotter after the running snapshot, or, if none runs, after one more, which holds what is applied now.
     pub fn stop_after_final(&self) -> oneshot::Receiver<Result<SnapshotInfo, SnapshotError>> {
         let (reply, answer) = oneshot::channel();
         let mut desk = self.desk.lock();
         desk.stop = Some(Stop::AfterFinal);
-        desk.waiters.push(reply);
+        desk.last = Some(reply);
         self.changed.notify_all();
         answer
     }
@@ -143,12 +146,13 @@ impl Snapshotter {
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
             }
-            if is_last {
+            if is_last || self.was_last(&result) {
                 break;
             }
         }
         let mut desk = self.desk.desk.lock();
-        for waiter in desk.waiters.drain(..) {
+        let last = desk.last.take();
+        for waiter in desk.waiters.drain(..).chain(last) {
             let _ = waiter.send(Err(SnapshotError::Stopping));
         }
     }
@@ -170,8 +174,22 @@ impl Snapshotter {
             self.changed_or_tick(&mut desk);
         }
         desk.running = true;
-        // Decided together with who waits: whoever asks to stop from now on waits for one more.
-        Work::Snapshot { waiters: std::mem::take(&mut desk.waiters), is_last: desk.stop.is_some() }
+        let mut waiters = std::mem::take(&mut desk.waiters);
+        waiters.extend(desk.last.take());
+        Work::Snapshot { waiters, is_last: desk.stop.is_some() }
+    }
+
+    /// Whether the snapshot that just ended is the last one because stopping was asked for while it ran. One that failed is not: then the
+    /// last one is still to be tried.
+    fn was_last(&self, result: &Result<SnapshotInfo, SnapshotError>) -> bool {
+        let mut desk = self.desk.desk.lock();
+        if desk.stop != Some(Stop::AfterFinal) || result.is_err() {
+            return false;
+        }
+        if let Some(last) = desk.last.take() {
+            let _ = last.send(result.clone());
+        }
+        true
     }
 
     fn changed_or_tick(&self, desk: &mut parking_lot::MutexGuard<'_, Desk>) {

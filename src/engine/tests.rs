@@ -1,7 +1,7 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Condvar as StdCondvar, Mutex as StdMutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,7 +16,9 @@ use super::{
     snapshotter::{SnapshotSink, Written},
     *,
 };
-use crate::durability::{Appended, Error, Figures, GroupReader, Journal, LogView, Purged};
+use crate::durability::{
+    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogView, Purged, SEGMENT_BYTES_MIN, memory::Memory,
+};
 
 /// What the journal of a test shall do, and what was done to it.
 #[derive(Default)]
@@ -188,6 +190,16 @@ fn plan() -> Plan {
     }
 }
 
+/// The past of a directory in memory that nothing was written to: the tests here look at the present.
+pub(super) fn empty_history() -> history::History {
+    let (storage, path) = (Memory::new().shared(), Path::new("/d"));
+    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5, created: Timestamp(0) };
+    let options = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
+    create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
+    let opened = DataDir::open_read_only(&storage, path).unwrap();
+    history::History::new(opened.journal.view(), opened.snapshots)
+}
+
 struct Rig {
     engine: Engine,
     script: Arc<Script>,
@@ -205,6 +217,7 @@ fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink)) -> Rig {
     options.clock = Arc::new(move || Timestamp(now.fetch_add(1, Ordering::Relaxed).cast_signed()));
     change(&mut options, &script, &sink);
     let parts = Parts {
+        history: empty_history(),
         store: None,
         state: State::new(plan(), 5),
         directory: MemberDirectory::with_capacity(0, 0),
@@ -606,6 +619,53 @@ fn shutdown_drains_makes_a_last_snapshot_and_is_idempotent() {
     assert_eq!(rig.engine.read(|state, _| state.len()), 10, "reads go on");
     assert_eq!(rig.engine.snapshot_now_blocking(), Err(SnapshotError::Stopping));
     assert_eq!(rig.script.get(|script| script.purged.clone()), [0], "the log is retired by the last snapshot too");
+}
+
+#[test]
+fn a_running_snapshot_is_the_last_one_when_stopping() {
+    let rig = rig(|options, _, sink| {
+        options.snapshots.on_shutdown = true;
+        sink.0.lock().unwrap().chunks = 200;
+    });
+    rig.engine.submit_blocking(signup(0, None), None).unwrap();
+    let asking = rig.engine.inner.desk.request().unwrap();
+    wait_until("it runs", || rig.engine.status().snapshot_running);
+    rig.engine.submit_blocking(signup(1, None), None).unwrap();
+    let late = rig.engine.inner.desk.request().unwrap();
+    let report = rig.engine.shutdown();
+    assert_eq!(report.snapshot.unwrap().unwrap().lsn, 1, "the one that ran");
+    assert_eq!(report.lsn, 2, "what came after it is in the log");
+    assert_eq!(asking.blocking_recv().unwrap().unwrap().lsn, 1);
+    assert_eq!(late.blocking_recv().unwrap(), Err(SnapshotError::Stopping));
+    assert_eq!(rig.sink.0.lock().unwrap().lsns, [1]);
+}
+
+#[test]
+fn stopping_gives_a_slow_snapshot_up_in_time() {
+    let rig = rig(|options, _, sink| {
+        options.snapshots.on_shutdown = true;
+        sink.0.lock().unwrap().chunks = 1_000_000;
+    });
+    rig.engine.submit_blocking(signup(0, None), None).unwrap();
+    let started = Instant::now();
+    let report = rig.engine.shutdown_within(Duration::from_millis(300));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!((report.lsn, report.snapshot), (1, Some(Err(SnapshotError::Stopping))));
+    assert!(rig.sink.0.lock().unwrap().lsns.is_empty(), "none was published");
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_disk_that_hangs() {
+    let rig = rig(|options, _, _| options.snapshots.on_shutdown = true);
+    rig.script.set(|script| script.hold_sync = true);
+    let waiting = submit_aside(&rig.engine, signup(0, None));
+    wait_until("the sync hangs", || rig.script.get(|script| script.syncs != 0));
+    let started = Instant::now();
+    let report = rig.engine.shutdown_within(Duration::from_millis(200));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(report.lsn, 0, "nothing was acknowledged");
+    rig.script.set(|script| script.hold_sync = false);
+    assert_eq!(waiting.join().unwrap().unwrap().applied.lsn, 1, "it is answered when the disk has come back");
 }
 
 #[test]

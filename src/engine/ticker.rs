@@ -1,6 +1,7 @@
 //! The ticker: what must happen when nothing happens.
 //!
-//! It asks the writer for a mark frame after an idle moment, and drains the histograms. It never touches the state or the log.
+//! It asks the writer for a mark frame after an idle moment, drains the histograms, and lets go of a state of the past that nobody asks for any
+//! more. It never touches the state or the log.
 
 use std::{
     sync::Arc,
@@ -52,6 +53,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
                 idle.marked();
             }
         }
+        shared.history.release_idle();
         if upkeep_at <= now {
             shared.metrics.upkeep();
             upkeep_at = now + METRICS_UPKEEP_EVERY;

@@ -65,6 +65,7 @@ impl Options {
     /// As configured.
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
-        Self { address, limits: Limits::configured(config), test_data: config.test_data, none_parent_is_null: true, plan_text: None }
+        let HttpConfig { test_data, none_parent_is_null, .. } = *config;
+        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     http::{HeaderValue, StatusCode, header},
     routing::get,
@@ -11,9 +11,11 @@ use axum::{
 use serde_json::json;
 
 use super::{
+    auth::{self, Action, Principal, TurnedAway},
     reply::{self, Reply},
     service::Shared,
 };
+use crate::version;
 
 /// The routes that axum's router matches.
 pub fn router() -> Router<Arc<Shared>> {
@@ -45,16 +47,22 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
 }
 
 async fn version() -> Reply {
-    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
+    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": version::VERSION, "commit": version::commit() });
     reply::json(StatusCode::OK, body.to_string())
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Reply {
+async fn metrics(State(shared): State<Arc<Shared>>, Extension(principal): Extension<Principal>) -> Reply {
+    if !shared.gate.is_open("/metrics")
+        && let Err(denied) = auth::permit(&principal, Action::ReadMetrics)
+    {
+        return auth::turned_away("/metrics", TurnedAway::Denied(denied));
+    }
     // Rendering reads files of the process and formats every series: not for a thread that serves requests.
     let rendered = tokio::task::spawn_blocking(move || {
         if let Some(engine) = shared.engine.get() {
             engine.refresh_metrics();
         }
+        shared.gate.refresh_metrics();
         shared.metrics.render()
     });
     match rendered.await {

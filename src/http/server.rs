@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     Options,
+    auth::Gate,
     connection::{Guarded, Phase},
     limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, open_files_max},
     service::{Service, Shared},
@@ -81,7 +82,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub fn bind(mut options: Options, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
+    pub fn bind(mut options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Result<Self, ServeError> {
         let address = options.address;
         let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
         let address = listener.local_addr().map_err(|source| ServeError::Bind { address, source })?;
@@ -92,7 +93,7 @@ impl Server {
             tracing::warn!(wanted, allowed, "the limit of open files allows fewer connections than configured (see `ulimit -n`)");
         }
         options.address = address;
-        Ok(Self { listener, service: Service::new(Shared::new(options, metrics)) })
+        Ok(Self { listener, service: Service::new(Shared::new(options, metrics, gate)) })
     }
 
     /// The address with the port that is really listened on.
@@ -113,6 +114,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(connections_max));
         let (orders, order) = watch::channel(Order::Serve);
         let mut shutdown = std::pin::pin!(shutdown);
+        let watch = tokio::spawn(Arc::clone(&shared.gate).watch());
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -120,10 +122,10 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => match Arc::clone(&permits).try_acquire_owned() {
+                Ok((stream, peer)) => match Arc::clone(&permits).try_acquire_owned() {
                     Ok(permit) => {
                         shared.metrics.http.connections_accepted.increment(1);
-                        tokio::spawn(serve_connection(stream, service.clone(), order.clone(), permit));
+                        tokio::spawn(serve_connection(stream, peer.ip(), service.clone(), order.clone(), permit));
                     }
                     Err(_) => refuse(&shared, &stream),
                 },
@@ -136,6 +138,8 @@ impl Server {
         }
         shared.draining.store(true, Ordering::Relaxed);
         drop(listener);
+        // Until the last request is answered the keys stay as they are.
+        watch.abort();
         drain(&orders, &permits, connections_max, shared.options.limits.drain_timeout).await
     }
 }
@@ -166,7 +170,13 @@ fn refuse(shared: &Shared, stream: &TcpStream) {
     let _ = stream.try_write(ANSWER);
 }
 
-async fn serve_connection(stream: TcpStream, service: Service, mut order: watch::Receiver<Order>, _permit: OwnedSemaphorePermit) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    service: Service,
+    mut order: watch::Receiver<Order>,
+    _permit: OwnedSemaphorePermit,
+) {
     let shared = Arc::clone(service.shared());
     let limits = &shared.options.limits;
     if let Err(error) = stream.set_nodelay(true) {
@@ -179,7 +189,7 @@ async fn serve_connection(stream: TcpStream, service: Service, mut order: watch:
     let answer = hyper::service::service_fn(move |request| {
         let answering = phase.begin();
         let service = service.clone();
-        async move { service.answer(request, answering).await }
+        async move { service.answer(request, peer, answering).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -249,7 +259,9 @@ mod tests {
             none_parent_is_null: true,
             plan_text: None,
         };
-        refuse(&Shared::new(options, Metrics::new(super::super::routes())), &stream);
+        let metrics = Metrics::new(super::super::routes());
+        let gate = Gate::off(&metrics);
+        refuse(&Shared::new(options, metrics, gate), &stream);
         drop(stream);
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

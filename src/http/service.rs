@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, OnceLock, atomic::AtomicBool},
@@ -12,7 +13,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
-    http::{HeaderValue, Method, Request, Response, header},
+    http::{HeaderValue, Method, Request, Response, header, request::Parts},
 };
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -20,12 +21,12 @@ use tower::ServiceExt;
 
 use super::{
     Options,
-    auth::Principal,
+    auth::{self, Denied, Gate, TurnedAway, Verdict},
     connection::Answering,
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::{LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
+    limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -40,20 +41,27 @@ use crate::{engine::Engine, metrics::Metrics};
 pub struct Shared {
     pub options: Options,
     pub metrics: Arc<Metrics>,
+    pub gate: Arc<Gate>,
     /// Empty while the engine opens.
     pub engine: OnceLock<Engine>,
     /// The process is stopping.
     pub draining: AtomicBool,
     /// Held while the network is filled with test data.
     pub seeding: tokio::sync::Mutex<()>,
+    /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
+    pub bulk: Arc<tokio::sync::Semaphore>,
+    /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
+    pub feeds: Arc<tokio::sync::Semaphore>,
     /// Turns at what `/v1` does not do for everybody at once.
     pub desk: v1::Desk,
 }
 
 impl Shared {
-    pub fn new(options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
-        Arc::new(Self { options, metrics, engine, draining, seeding, desk: v1::Desk::default() })
+        let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
+        let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, desk: v1::Desk::default() })
     }
 
     /// The engine, or the answer to give without one.
@@ -95,11 +103,35 @@ impl Service {
         &self.shared
     }
 
+    /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        let gate = &self.shared.gate;
+        let principal = match gate.admit(&parts, peer) {
+            Ok(principal) => principal,
+            Err(reason) => return Ok(self.turn_away(&parts, body, reason).await),
+        };
+        parts.extensions.insert(principal.clone());
+        if !gate.is_on() || gate.is_open(parts.uri.path()) {
+            return self.route_admitted(parts, body).await;
+        }
+        let path = parts.uri.path().to_owned();
+        let reply = self.route_admitted(parts, body).await?;
+        match principal.verdict() {
+            Verdict::Unseen => self.shared.metrics.access.denied(true),
+            Verdict::Forbidden => self.shared.metrics.access.denied(false),
+            Verdict::NotAsked if reply.status().is_success() => {
+                tracing::error!(path, "a route answered without asking who may; its answer is withheld");
+                return Ok(auth::turned_away(&path, TurnedAway::Denied(Denied::Forbidden)));
+            }
+            Verdict::NotAsked | Verdict::Allowed => {}
+        }
+        Ok(reply)
+    }
+
     /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread would end the connection, and its
     /// client, which was not told so, would lose its next request.
-    async fn route(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
-        let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(Principal::anonymous());
+    async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Result<Reply, Infallible> {
         if v1::takes_stream(&parts) {
             return self.router.clone().oneshot(Request::from_parts(parts, Body::new(body))).await;
         }
@@ -110,18 +142,26 @@ impl Service {
         self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await
     }
 
+    /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so that its client gets to see the
+    /// answer; a stream, which has no end in sight, ends the connection.
+    async fn turn_away(&self, parts: &Parts, body: Incoming, reason: TurnedAway) -> Reply {
+        let reply = auth::turned_away(parts.uri.path(), reason);
+        let is_read = !v1::takes_stream(parts) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
+        if is_read { reply } else { reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close")) }
+    }
+
     /// Answers one request. `answering` lives until the answer's body is sent.
     ///
     /// # Errors
     /// None: everything has an answer.
-    pub async fn answer(self, request: Request<Incoming>, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
+    pub async fn answer(self, request: Request<Incoming>, peer: IpAddr, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
         let route = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        let answered = tokio::time::timeout(limit, catch_panic(self.route(request))).await;
+        let answered = tokio::time::timeout(limit, catch_panic(self.route(request, peer))).await;
         let mut reply = match answered {
             Ok(Some(Ok(reply))) => reply,
             Ok(Some(Err(never))) => match never {},

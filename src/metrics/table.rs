@@ -125,8 +125,33 @@ pub const HTTP_ACCEPTED: Definition = counter("upline_http_connections_accepted_
 pub const HTTP_REFUSED: Definition =
     counter("upline_http_connections_refused_total", &[], "Connections closed at once since too many were open.");
 
+pub const AUTH_REQUESTS: Definition =
+    counter("upline_auth_requests_total", &["outcome"], "Requests on routes that need credentials, by what the credentials came to.");
+pub const AUTH_DENIED: Definition = counter(
+    "upline_auth_denied_total",
+    &["reason"],
+    "Requests of known principals that were hidden from (404) or forbidden to (403) them.",
+);
+pub const RATE_LIMITED: Definition =
+    counter("upline_rate_limited_total", &["by"], "Requests answered 429, by the limit: of the principal, the address, or its failures.");
+pub const AUTH_ENABLED: Definition = gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");
+pub const KEYS_ACTIVE: Definition = gauge("upline_keys_active", Unit::Count, "Service keys that open something.");
+pub const JWKS_KEYS: Definition = gauge("upline_jwks_keys", Unit::Count, "Usable public keys of the token issuer.");
+pub const CREDENTIALS_AGE: Definition = Definition {
+    name: "upline_credentials_age_seconds",
+    kind: Kind::Gauge,
+    unit: Unit::Seconds,
+    labels: &["source"],
+    help: "Time since the key file, or the issuer's key set, was last looked at with success.",
+};
+pub const CREDENTIALS_FAILURES: Definition = counter(
+    "upline_credentials_failures_total",
+    &["source"],
+    "Times that the key file, or the issuer's key set, could not be read; the last good one went on.",
+);
+
 /// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 43] = [
+pub const TABLE: [Definition; 51] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -168,6 +193,14 @@ pub const TABLE: [Definition; 43] = [
     HTTP_CONNECTIONS,
     HTTP_ACCEPTED,
     HTTP_REFUSED,
+    AUTH_REQUESTS,
+    AUTH_DENIED,
+    RATE_LIMITED,
+    AUTH_ENABLED,
+    KEYS_ACTIVE,
+    JWKS_KEYS,
+    CREDENTIALS_AGE,
+    CREDENTIALS_FAILURES,
     BUILD_INFO,
     READY,
 ];

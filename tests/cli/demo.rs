@@ -53,3 +53,49 @@ fn a_demo_serves_what_it_made_and_leaves_nothing_behind() {
     server.end().ends_with(0);
     assert_eq!(std::fs::read_dir(place.root()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_a_killed_demo_left_goes_when_the_next_one_starts() {
+    let place = Place::new();
+    let demo = || {
+        let mut demo = command(["demo", "--members", "1", "--addr", "127.0.0.1:0"]);
+        demo.env("TMPDIR", place.root());
+        demo
+    };
+    let left = || std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let killed = Server::start_after(&mut demo(), 1);
+    let first = left();
+    killed.signal("KILL");
+    killed.end();
+    assert_eq!((first.len(), left()), (1, first.clone()), "a kill leaves it");
+    let running = Server::start_after(&mut demo(), 1);
+    assert!(left().len() == 1 && left() != first, "{:?}", left());
+    let beside = Server::start_after(&mut demo(), 1);
+    assert_eq!(left().len(), 2, "what is in use stays");
+    for server in [running, beside] {
+        server.signal("TERM");
+        server.end().ends_with(0);
+    }
+    assert!(left().is_empty());
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    let data = place.text("data");
+    run(["demo", "--members", "4000000000", "--data-dir", &data, "--no-serve"]).ends_with(2).says("4000000000 is not in 0..=100000000");
+    run(["demo", "--members", "10", "--no-serve"]).ends_with(2).says("needs --data-dir");
+    assert!(!place.path("data").exists());
+    let help = run(["demo", "--help"]).ends_with(0).out;
+    assert!(help.contains("a temporary one") && !help.contains("snapshots/live"), "{help}");
+}
+
+#[test]
+fn one_member_is_not_many() {
+    let place = Place::new();
+    let data = place.text("data");
+    let out = run(["demo", "--members", "1", "--data-dir", &data, "--no-serve"]).ends_with(0).out;
+    assert!(out.starts_with("made 1 member (real, seed 0), 0 bonuses, depth 1 in "), "{out}");
+    let out = run(["verify", "--data-dir", &data]).ends_with(0).out;
+    assert!(out.starts_with("everything holds: 1 member, depth 1, 0 bonuses"), "{out}");
+}

@@ -82,6 +82,9 @@ fn foreign_directories_are_refused_and_left_alone() {
     }
     run(["verify", "--data-dir", &place.text("nowhere")]).ends_with(7).says("does not exist");
     run(["verify", "--data-dir", &rows]).ends_with(7).says("it is a file");
+    run(["verify", "--data-dir", "/dev/null"]).ends_with(7).says("it is no directory");
+    run(["serve", "--addr", "127.0.0.1:0", "--data-dir", "/dev/null"]).ends_with(7).says("/dev/null is no directory");
+    run(["import", &rows, "--data-dir", &format!("{rows}/below")]).ends_with(7).says("rows.csv is no directory");
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn the_width_of_the_original_counts_for_a_new_directory_only() {
     let plan = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/levels.toml");
     let ran = run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--plan", plan.to_str().unwrap()]).ends_with(8);
     assert!(ran.err.contains("name: \"matrix\" in the directory, \"levels\" wanted"), "{}", ran.err);
+    assert!(ran.err.contains("leave out what asks for another plan") && ran.err.contains("PUT /v1/plan"), "{}", ran.err);
 }
 
 #[test]
@@ -110,6 +111,42 @@ fn wrong_configuration_is_refused_before_anything_is_made() {
         run(arguments).ends_with(3).says(said);
     }
     assert!(!place.path("data").exists());
+}
+
+#[test]
+fn a_host_name_is_an_address() {
+    let place = Place::new();
+    let server = Server::start(&mut command(["serve", "--addr", "localhost:0", "--data-dir", &place.text("data")]));
+    assert_eq!(server.request("GET", "/health", "").0, 200);
+    server.signal("TERM");
+    server.end().ends_with(0);
+}
+
+#[test]
+fn the_text_none_as_a_parent_is_a_choice() {
+    let place = Place::new();
+    let body = "{\"user_id\":\"00000000-0000-4000-8000-000000000001\",\"parent_id\":\"None\"}";
+    for (value, status) in [("true", 200), ("false", 422)] {
+        let data = place.text(value);
+        let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--none-parent-is-null", value]));
+        assert_eq!(server.request("POST", "/user/register", body).0, status, "{value}");
+        server.signal("TERM");
+        server.end().ends_with(0);
+    }
+}
+
+#[test]
+fn the_version_is_the_same_everywhere() {
+    let place = Place::new();
+    let shown = run(["--version"]).ends_with(0).out;
+    let server = start(&place.text("data"));
+    let (_, body) = server.request("GET", "/version", "");
+    let version: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
+    let commit = if version["commit"].is_null() { String::new() } else { format!(" ({})", text("commit")) };
+    assert_eq!(shown, format!("upline {}{commit}\n", text("version")));
+    server.signal("TERM");
+    server.end().ends_with(0);
 }
 
 #[test]

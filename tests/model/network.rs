@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use petgraph::algo::{dominators, toposort};
 use upline::core::{
-    Restore, audit,
-    command::{Applied, Rejection, Stamped},
+    Entry, EntryKind, Restore, ShareFate, Walk, audit,
+    command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
-    types::{MemberId, MemberIx, Tree},
+    types::{MemberId, MemberIx, Money, Tree},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
@@ -65,7 +65,10 @@ impl Real {
 
 impl Network for Real {
     fn apply(&mut self, stamped: &Stamped) -> Applied {
-        self.state.apply(&mut self.directory, stamped)
+        let breakage = self.state.breakage();
+        let applied = self.state.apply(&mut self.directory, stamped);
+        self.check_explanation(stamped, &applied, breakage);
+        applied
     }
 
     fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<(MemberIx, u32), Rejection> {
@@ -99,6 +102,56 @@ impl Network for Real {
 }
 
 impl Real {
+    /// What is told about a command that paid is what it paid: the same lines in the same order, and the same breakage.
+    fn check_explanation(&self, stamped: &Stamped, applied: &Applied, breakage_before: (u64, Money)) {
+        let state = &self.state;
+        let entries: Vec<Entry> = state.entries_of(stamped.lsn).map(|index| state.entry(index)).collect();
+        assert!(entries.iter().all(|entry| entry.lsn == stamped.lsn));
+        let line = |entry: &Entry| (entry.receiver, entry.level, entry.amount);
+        let paid = |walk: &Walk| -> Vec<_> {
+            let paid = walk.shares.iter().filter(|share| share.fate == ShareFate::Paid);
+            paid.map(|share| (share.receiver, share.level, share.amount)).collect()
+        };
+        let withheld = |walk: &Walk| {
+            let withheld = walk.shares.iter().filter(|share| matches!(share.fate, ShareFate::Withheld(_)));
+            withheld.fold((0, 0), |(levels, amount), share| (levels + 1, amount + share.amount.0))
+        };
+        let breakage = state.breakage();
+        let breakage = (breakage.0 - breakage_before.0, breakage.1.0 - breakage_before.1.0);
+        match (&stamped.command, applied.outcome) {
+            _ if applied.lsn != stamped.lsn => assert_eq!(entries, []),
+            (Command::TriggerBonus(trigger), Outcome::BonusPaid { .. }) => {
+                let source = state.find(&self.directory, &trigger.source).expect("it was paid");
+                let walk = state.explain_trigger(source, &trigger.trigger, trigger.amount).expect("it was paid");
+                assert_eq!(paid(&walk), entries.iter().map(line).collect::<Vec<_>>());
+                assert_eq!(withheld(&walk), breakage);
+                assert!(entries.iter().all(|entry| EntryKind::of(entry.kind) == EntryKind::Trigger && entry.source == source));
+            }
+            (Command::Register(register), Outcome::Registered { member }) => {
+                let (signup, ranks): (Vec<Entry>, Vec<Entry>) =
+                    entries.into_iter().partition(|entry| EntryKind::of(entry.kind) == EntryKind::Registration);
+                if register.origin == Origin::Import {
+                    assert_eq!((signup, ranks), (vec![], vec![]));
+                    return;
+                }
+                let walk = state.explain_registration(member);
+                assert_eq!(paid(&walk), signup.iter().map(line).collect::<Vec<_>>());
+                let (levels, amount) = withheld(&walk);
+                // Rewards of inactive members are breakage too.
+                assert!(levels <= breakage.0 && amount <= breakage.1);
+                for entry in ranks {
+                    let EntryKind::Rank(rank) = EntryKind::of(entry.kind) else { panic!("{entry:?}") };
+                    let reached = state.explain_rank(entry.receiver, rank, member).expect("it was reached");
+                    assert_eq!((reached.rank, reached.reward), (rank, Some(entry.amount)));
+                    assert!(!reached.needs.is_empty() && reached.needs.iter().all(|need| need.minimum <= need.count), "{reached:?}");
+                    assert!(reached.distance.is_some() || !state.plan().counts(reached.tree), "{reached:?}");
+                }
+            }
+            (_, Outcome::EntryImported { entry }) => assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]),
+            _ => assert_eq!(entries, []),
+        }
+    }
+
     /// Both trees as petgraph sees them: no cycles, and each member's immediate dominator is its parent.
     pub fn check_graphs(&self, picture: &Picture) {
         for tree in TREES {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    member_row::{MemberRow, Name},
+    member_row::{MemberRow, Name, print_time},
     refusal::{Refusal, Refused},
 };
 use crate::{
@@ -34,6 +34,7 @@ pub(super) struct Intake<'n> {
     /// Statuses are set at the end: an inactive sponsor's recruits come from when it was active.
     statuses: Vec<(u64, Name, Status)>,
     already_there: u64,
+    differing: Vec<(u64, String, String)>,
     waited: u64,
     names_not_kept: u64,
 }
@@ -56,6 +57,8 @@ pub(super) struct Taken {
     pub members: u64,
     /// Rows that say what the network held before.
     pub already_there: u64,
+    /// Of those, the ones whose time or code is another: line, member, and what differs. The network keeps what it has.
+    pub differing: Vec<(u64, String, String)>,
     /// Rows that came before their sponsor or parent, which then came.
     pub waited: u64,
     /// Names that could not be kept as codes: not of a code's alphabet, or taken.
@@ -81,6 +84,7 @@ impl<'n> Intake<'n> {
             refused: Vec::new(),
             statuses: Vec::new(),
             already_there: 0,
+            differing: Vec::new(),
             waited: 0,
             names_not_kept: 0,
         }
@@ -127,7 +131,10 @@ impl<'n> Intake<'n> {
         if let Some(there) = self.network.directory.member(&row.member.id) {
             return match there.0.checked_sub(self.base) {
                 Some(new) => Err(Refusal::DuplicateLine(self.lines[new as usize])),
-                None if self.is_same(there, row) => Ok(Step::AlreadyThere),
+                None if self.is_same(there, row) => {
+                    self.differing.extend(self.difference(there, row).map(|text| (row.line, row.member.shown(), text)));
+                    Ok(Step::AlreadyThere)
+                }
                 None => Err(Refusal::DuplicateMember),
             };
         }
@@ -166,6 +173,18 @@ impl<'n> Intake<'n> {
         let same_sponsor = self.find(row.sponsor.as_ref()) == Ok(held.sponsor);
         let same_parent = row.parent.is_none() || self.find(row.parent.as_ref()) == Ok(held.parent);
         same_sponsor && same_parent && row.slot.is_none_or(|slot| slot == held.slot)
+    }
+
+    /// What a row says otherwise than the network about a member that is there, in its place.
+    fn difference(&self, there: MemberIx, row: &MemberRow) -> Option<String> {
+        let state = &self.network.state;
+        let (joined_at, code) = (state.member(there).joined_at, state.code(there));
+        let time = row.joined_at.filter(|time| *time != joined_at);
+        let time = time.map(|time| format!("joined at {}, not {}", print_time(joined_at), print_time(time)));
+        let named = row.code.as_ref().filter(|named| **named != code);
+        let code = named.map(|named| format!("its code is {}, not {}", code.as_str(), named.as_str()));
+        let differences: Vec<String> = [time, code].into_iter().flatten().collect();
+        (!differences.is_empty()).then(|| differences.join("; "))
     }
 
     /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where parents are always the sponsors, no
@@ -218,6 +237,7 @@ impl<'n> Intake<'n> {
             refused: self.refused,
             members: self.lines.len() as u64,
             already_there: self.already_there,
+            differing: self.differing,
             waited: self.waited,
             names_not_kept: self.names_not_kept,
         }

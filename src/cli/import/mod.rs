@@ -109,6 +109,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None => TakenBonuses::default(),
     };
     report_refused(&args.file, &members.refused);
+    for (line, member, difference) in &members.differing {
+        screen::tell(&format!("{}: line {line}: {member}: is there already, {difference}", args.file.display()));
+    }
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
     let taken = members.members + members.already_there + bonuses.entries + bonuses.already_there;
@@ -240,6 +243,7 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, network: &Netwo
         "dry_run": args.dry_run,
         "members": members.members,
         "members_already_there": members.already_there,
+        "members_already_there_differing": members.differing.len(),
         "members_refused": members.refused.len(),
         "members_waited": members.waited,
         "names_not_kept_as_codes": members.names_not_kept,
@@ -263,14 +267,14 @@ fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, 
         (false, true) => "would import",
         (false, false) => "did not import",
     };
-    let count = |number: usize| screen::grouped(number as u64);
-    let mut text = format!("{verb} {} members", screen::grouped(members.members));
+    let mut text = format!("{verb} {}", screen::counted(members.members, "member"));
     if args.bonuses.is_some() {
-        text += &format!(" and {} bonuses", screen::grouped(bonuses.entries));
+        text += &format!(" and {}", screen::counted(bonuses.entries, "bonus"));
     }
-    text += &format!(", {} rows refused", count(members.refused.len() + bonuses.refused.len()));
+    text += &format!(", {} refused", screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row"));
     let notes = [
-        (members.already_there + bonuses.already_there, "were there already"),
+        (members.already_there + bonuses.already_there, "already there"),
+        (members.differing.len() as u64, "of those with another time or code, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
     ];

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::reader::GroupReader;
-use crate::durability::{
-    error::{Error, Result},
-    paths::Paths,
-    storage::Storage,
+use super::reader::{Group, GroupReader};
+use crate::{
+    core::types::Timestamp,
+    durability::{
+        error::{Error, Result},
+        paths::Paths,
+        storage::Storage,
+    },
 };
 
 /// What becomes of segments that no kept snapshot needs. Whatever is chosen, they go to `archive/` first.
@@ -96,11 +99,52 @@ impl LogView {
     /// # Errors
     /// `BelowRetained` when the log does not reach back to `lsn`.
     pub fn read_from(&self, lsn: u64) -> Result<GroupReader> {
+        self.read_range(lsn, u64::MAX)
+    }
+
+    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends behind `last` comes without its end.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not reach back to `first`.
+    pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
         let (segment, until) = {
             let index = self.index.lock();
-            let segment = index.holding(lsn).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
-            (segment.number, index.durable_lsn)
+            let segment = index.holding(first).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
+            (segment.number, index.durable_lsn.min(last))
         };
-        Ok(GroupReader::new(self.clone(), segment, lsn, until))
+        Ok(GroupReader::new(self.clone(), segment, first, until))
+    }
+
+    /// Whether the log is retained from the first command ever logged in this directory on.
+    pub fn is_whole(&self) -> bool {
+        self.index.lock().segments.first().is_some_and(|segment| segment.number == 1)
+    }
+
+    /// First LSN of the segment in which log time passes `time`; `None` when that is before the retained log.
+    fn segment_at(&self, time: Timestamp) -> Option<u64> {
+        let index = self.index.lock();
+        let after = index.segments.partition_point(|segment| segment.time <= time.0);
+        after.checked_sub(1).map(|at| index.segments[at].first_lsn)
+    }
+
+    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one segment.
+    ///
+    /// # Errors
+    /// `BelowRetained` when that is before the retained log; `Damaged`, `Io`.
+    pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
+        let first = self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
+        let mut lsn = first - 1;
+        let mut reader = self.read_from(first)?;
+        let mut group = Group::default();
+        while reader.next_into(&mut group)? {
+            let earlier = group.commands.iter().take_while(|stamped| stamped.time <= time).count();
+            if let Some(last) = group.commands[..earlier].last() {
+                lsn = last.lsn;
+            }
+            if earlier < group.commands.len() {
+                break;
+            }
+        }
+        Ok(lsn)
     }
 }

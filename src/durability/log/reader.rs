@@ -77,6 +77,16 @@ impl GroupReader {
         result
     }
 
+    /// Lets the reader go on up to what is durable now: for one that came to its end and is kept to follow the log.
+    pub fn extend(&mut self) {
+        self.until = self.log.durable_lsn();
+        if let Some(segment) = &mut self.open {
+            // Behind what was durable when the window was filled there may have been anything.
+            segment.window.clear();
+            segment.window_offset = segment.at.offset;
+        }
+    }
+
     fn advance(&mut self, group: &mut Group) -> Result<bool> {
         if self.until < self.from {
             return Ok(false);
@@ -87,6 +97,8 @@ impl GroupReader {
                 None => self.open_segment()?,
             };
             if self.until < segment.at.next_lsn {
+                // Kept for `extend`.
+                self.open = Some(segment);
                 return Ok(false);
             }
             let before = segment.at;

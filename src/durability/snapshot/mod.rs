@@ -8,7 +8,9 @@
 //! when it was published, and segments are retired by the older of the two that are kept, so that either of them with the log behind it is
 //! everything.
 
+mod archive;
 mod container;
+mod inspect;
 mod read;
 mod rows;
 mod store;
@@ -16,7 +18,9 @@ mod write;
 
 pub(crate) use self::store::{lsn_of, name_of};
 pub use self::{
+    archive::ARCHIVED_SNAPSHOTS_MAX,
     container::Manifest,
+    inspect::{ChunkSeen, SnapshotSeen, inspect_snapshot},
     read::SnapshotReader,
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},
     write::SnapshotWriter,

@@ -35,11 +35,9 @@ pub struct SnapshotReader {
 }
 
 impl SnapshotReader {
-    pub(super) fn open(store: &SnapshotStore, lsn: u64) -> Result<Self> {
-        let path = store.paths.snapshot(lsn);
-        let file = store.storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
-        let mut chunks = Chunks { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
-        let manifest = chunks.read_fixed_parts(store)?;
+    /// Opens the file of the snapshot at `lsn` and verifies all of it.
+    pub(super) fn open(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<Self> {
+        let (mut chunks, manifest) = Chunks::open(store, lsn, path)?;
         chunks.verify(&manifest)?;
         let (first, archive) = chunks.next()?.ok_or_else(|| chunks.damaged("it holds nothing"))?;
         if first.section != Section::Header {
@@ -55,6 +53,11 @@ impl SnapshotReader {
             return Err(chunks.damaged("header and manifest differ"));
         }
         Ok(Self { manifest, header, chunks, ready: VecDeque::new(), failed: false })
+    }
+
+    /// Verifies header and manifest alone, and that the file is as long as they say.
+    pub(super) fn check_fixed_parts(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<()> {
+        Chunks::open(store, lsn, path).map(|_| ())
     }
 
     /// What the snapshot says of itself.
@@ -123,6 +126,13 @@ struct Chunks {
 }
 
 impl Chunks {
+    fn open(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<(Self, Manifest)> {
+        let file = store.storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let mut chunks = Self { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
+        let manifest = chunks.read_fixed_parts(store)?;
+        Ok((chunks, manifest))
+    }
+
     /// Header and manifest, which must agree with each other and with the directory.
     fn read_fixed_parts(&mut self, store: &SnapshotStore) -> Result<Manifest> {
         let length = self.file.len().map_err(Error::io("look at", &self.path))?;

@@ -1,4 +1,4 @@
-//! The snapshots of one data directory: begin, publish, list, prune, find the newest that verifies.
+//! The snapshots of one data directory: begin, publish, list, find the newest that verifies. What becomes of older ones is in `archive.rs`.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,6 +10,7 @@ use crate::{
     core::image::ImageHeader,
     durability::{
         error::{Damage, Error, Result},
+        log::SharedIndex,
         paths::Paths,
         storage::{Access, Storage},
     },
@@ -25,6 +26,8 @@ pub struct SnapshotStore {
     pub(crate) paths: Paths,
     pub(crate) network: u32,
     pub(crate) instance: [u8; 16],
+    /// The log, to know which archived snapshots it goes on from; `None` where that is not known, and none is taken for useless.
+    pub(crate) retained: Option<SharedIndex>,
 }
 
 /// A snapshot that is there now.
@@ -88,7 +91,7 @@ impl SnapshotStore {
     /// # Errors
     /// `Damaged`, `NewerFormat`, `Io`.
     pub fn open(&self, lsn: u64) -> Result<SnapshotReader> {
-        SnapshotReader::open(self, lsn)
+        SnapshotReader::open(self, lsn, self.paths.snapshot(lsn))
     }
 
     /// The newest snapshot that verifies.
@@ -120,17 +123,12 @@ impl SnapshotStore {
         let path = self.paths.snapshot(lsn);
         self.storage.rename(temporary, &path).map_err(Error::io("rename", temporary))?;
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
-        // Only now may anything older go.
+        // Only now may anything older move.
         let lsns = self.list()?;
         let kept = lsns.len().saturating_sub(SNAPSHOTS_KEPT);
-        for old in &lsns[..kept] {
-            let path = self.paths.snapshot(*old);
-            self.storage.remove(&path).map_err(Error::io("remove", &path))?;
-        }
-        if 0 < kept {
-            self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
-        }
-        Ok(Published { lsn, bytes, oldest_kept_lsn: lsns.get(kept).copied().unwrap_or(lsn) })
+        let oldest_kept_lsn = lsns.get(kept).copied().unwrap_or(lsn);
+        self.retire(&lsns[..kept], oldest_kept_lsn)?;
+        Ok(Published { lsn, bytes, oldest_kept_lsn })
     }
 
     /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept.

@@ -125,12 +125,12 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Completes the snapshot, makes it durable, gives it its name and drops what is older than the two newest.
+    /// Completes the snapshot, makes it durable, gives it its name and moves what is older than the two newest to the archive.
     /// `durable_lsn` is how far the log is durable now; at least up to the snapshot's own LSN.
     ///
     /// # Errors
     /// `BadImage` when rows are missing, `Io`. The older snapshots are as before; the new one is not there, except where only making it
-    /// durable or removing the oldest failed.
+    /// durable or archiving the oldest failed.
     pub fn publish(self, durable_lsn: u64, state_digest: [u8; 32], network_digest: [u8; 32]) -> Result<Published> {
         let header = &self.header;
         let announced = [1, header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from);

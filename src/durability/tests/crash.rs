@@ -44,6 +44,10 @@ fn check(memory: &Memory, progress: Progress, place: &str) {
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
     let last = opened.report.log_last_lsn;
     assert!(progress.acknowledged <= last && last <= progress.attempted, "{place}: {progress:?}, found {last}");
+    // Whatever moved to the archive or was to: every state since the beginning can be rebuilt.
+    assert_eq!(opened.snapshots.bases().unwrap()[0], 0, "{place}");
+    assert_eq!(opened.snapshots.base_of(0).unwrap().manifest().lsn, 0, "{place}");
+    assert_eq!(opened.report.archived_snapshot_damage, [], "{place}");
     let first = opened.report.snapshot_lsn + 1;
     assert_tail(&mut opened, first, last);
     append(&mut *opened.journal, last + 1, 2).unwrap();

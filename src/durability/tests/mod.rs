@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod directory;
+mod history;
 
 use std::{path::Path, sync::Arc};
 

@@ -10,7 +10,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU8, Ordering},
 };
 
 use crate::{
@@ -28,13 +28,13 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
-    /// Whether `authorize` was asked for this request: an answer without that is a hole, which the service closes.
-    asked: Arc<AtomicBool>,
+    /// What the table last said about this request. An answer without its word is a hole, which the service closes.
+    verdict: Arc<AtomicU8>,
 }
 
 impl Principal {
     pub fn new(role: Role, subject: Option<MemberId>, name: impl Into<Arc<str>>, scopes: Scopes) -> Self {
-        Self { role, subject, name: name.into(), scopes, asked: Arc::default() }
+        Self { role, subject, name: name.into(), scopes, verdict: Arc::new(AtomicU8::new(Verdict::NotAsked as u8)) }
     }
 
     /// Everybody, where authorization is off.
@@ -47,9 +47,19 @@ impl Principal {
         Self::new(Role::Service, None, "nobody", Scopes::NONE)
     }
 
-    /// Whether the table was asked for this principal, whatever it said.
-    pub fn was_authorized(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    /// What the table last said about this request.
+    pub fn verdict(&self) -> Verdict {
+        let code = self.verdict.load(Ordering::Relaxed);
+        Verdict::ALL.into_iter().find(|verdict| *verdict as u8 == code).expect("only verdicts are stored")
+    }
+
+    /// For answers that are everybody's: there is nothing to ask.
+    pub fn answers_everybody(&self) {
+        self.note(Verdict::Allowed);
+    }
+
+    fn note(&self, verdict: Verdict) {
+        self.verdict.store(verdict as u8, Ordering::Relaxed);
     }
 
     /// What this principal sees of a network. O(1).
@@ -57,6 +67,28 @@ impl Principal {
         match self.role {
             Role::Service | Role::Auditor | Role::Admin => Sight::All,
             Role::Member => self.subject.and_then(|subject| state.find(directory, &subject)).map_or(Sight::Nothing, Sight::Downline),
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Verdict {
+    NotAsked = 0,
+    Allowed = 1,
+    Unseen = 2,
+    Forbidden = 3,
+}
+
+impl Verdict {
+    const ALL: [Verdict; 4] = [Verdict::NotAsked, Verdict::Allowed, Verdict::Unseen, Verdict::Forbidden];
+
+    fn of(decision: Result<(), Denied>) -> Self {
+        match decision {
+            Ok(()) => Verdict::Allowed,
+            Err(Denied::Unseen) => Verdict::Unseen,
+            Err(Denied::Forbidden) => Verdict::Forbidden,
         }
     }
 }
@@ -196,11 +228,36 @@ pub enum Denied {
 /// # Errors
 /// See [`Denied`].
 pub fn authorize<D: Directory>(principal: &Principal, action: Action, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
-    principal.asked.store(true, Ordering::Relaxed);
-    permit(principal, action)?;
-    if principal.role != Role::Member {
-        return Ok(());
-    }
+    let decision = may(principal, action).and_then(|()| match principal.role {
+        Role::Member => sees(principal, target, state, directory),
+        Role::Service | Role::Auditor | Role::Admin => Ok(()),
+    });
+    principal.note(Verdict::of(decision));
+    decision
+}
+
+/// Whether a principal may do this at all, whatever the target: for routes that need no state. [`authorize`] asks the same table.
+///
+/// # Errors
+/// `Forbidden`.
+pub fn permit(principal: &Principal, action: Action) -> Result<(), Denied> {
+    let decision = may(principal, action);
+    principal.note(Verdict::of(decision));
+    decision
+}
+
+fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
+    let rule = action.rule();
+    let may = match principal.role {
+        Role::Member => rule.member && principal.subject.is_some(),
+        Role::Service => principal.scopes.has(rule.scope),
+        Role::Auditor => rule.auditor,
+        Role::Admin => true,
+    };
+    if may { Ok(()) } else { Err(Denied::Forbidden) }
+}
+
+fn sees<D: Directory>(principal: &Principal, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
     let member = match target {
         Target::Member(member) => Some(member),
         Target::Entry(entry) => (entry < state.entries()).then(|| state.entry(entry).receiver),
@@ -210,22 +267,6 @@ pub fn authorize<D: Directory>(principal: &Principal, action: Action, target: Ta
     };
     let sight = principal.sight(state, directory);
     member.filter(|member| sight.sees(state, *member)).map(|_| ()).ok_or(Denied::Unseen)
-}
-
-/// Whether a principal may do this at all, whatever the target. For routes that need no state; [`authorize`] asks it too.
-///
-/// # Errors
-/// `Forbidden`.
-pub fn permit(principal: &Principal, action: Action) -> Result<(), Denied> {
-    principal.asked.store(true, Ordering::Relaxed);
-    let rule = action.rule();
-    let may = match principal.role {
-        Role::Member => rule.member && principal.subject.is_some(),
-        Role::Service => principal.scopes.has(rule.scope),
-        Role::Auditor => rule.auditor,
-        Role::Admin => true,
-    };
-    if may { Ok(()) } else { Err(Denied::Forbidden) }
 }
 
 #[cfg(test)]

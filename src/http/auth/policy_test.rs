@@ -151,9 +151,12 @@ fn the_table_is_this() {
 fn whether_it_was_asked_is_remembered_by_all_copies() {
     let principal = Principal::anonymous();
     let copy = principal.clone();
-    assert!(!principal.was_authorized());
+    assert_eq!(principal.verdict(), Verdict::NotAsked);
     assert_eq!(permit(&copy, Action::Operate), Ok(()));
-    assert!(principal.was_authorized());
+    assert_eq!(principal.verdict(), Verdict::Allowed);
+    let nobody = Principal::nobody();
+    assert_eq!(permit(&nobody, Action::Operate), Err(Denied::Forbidden));
+    assert_eq!(nobody.verdict(), Verdict::Forbidden);
 }
 
 /// Trees of the property below, over all plans.

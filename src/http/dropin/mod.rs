@@ -13,6 +13,7 @@ pub(super) mod python_print;
 mod python_text;
 mod reads;
 mod render;
+mod rights;
 mod uuid;
 mod weekly;
 mod writes;
@@ -40,7 +41,10 @@ pub async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Repl
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
-            let mut reply = perform(&shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from);
+            let mut reply = match rights::check(&shared, operation, parameter, &parts) {
+                Ok(()) => perform(&shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
+                Err(refused) => refused.into(),
+            };
             reply.extensions_mut().insert(route);
             reply
         }

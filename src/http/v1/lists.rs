@@ -1,41 +1,79 @@
-//! Lists of members: `children`.
+//! Lists of members along a tree: `upline`, `downline`, `children`.
+//!
+//! Each shows the members that were there when its first page was read: who joins later is in no later page of the same list, and nobody who was
+//! there is lost or shown twice. What a row says of a member (status, rank, children) is as of the page it is in.
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::HeaderMap};
+use axum::{extract::State as Extract, http::HeaderMap};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem, described},
-    types::{Status, Time, TreeName, user_id},
+    types::{Role, Status, Time, TreeName, user_id},
 };
 use crate::{
-    engine::{MemberIx, Rejection},
-    http::{auth::Action, reply::Reply, service::Shared},
+    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
+    http::{
+        auth::{Action, Sight},
+        limits::SLICE_STEPS,
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(children))
+    OpenApiRouter::new().routes(routes!(upline)).routes(routes!(downline)).routes(routes!(children))
 }
 
 /// A member in a list.
 #[derive(Serialize, ToSchema)]
-pub struct Row {
+pub struct MemberRow {
     pub user_id: Uuid,
-    /// Levels below the member that was asked about.
+    /// Referral code.
+    #[schema(max_length = 64)]
+    pub code: String,
+    /// Levels between this member and the one that was asked about.
     pub depth: u32,
+    /// Above this member in the tree that was asked about; null for a root, and where the caller may not see it.
+    pub above: Option<Uuid>,
+    /// Slot under the parent; in the sponsor tree the number among the sponsor's recruits. From 0.
+    pub slot: u32,
     pub joined_at: Time,
     pub status: Status,
-    /// Children in the tree that was asked about.
-    pub direct: u32,
+    pub role: Role,
     /// Ordinal of the rank in force; 0 for none.
     pub rank: u16,
+    /// Children in the tree that was asked about.
+    pub direct: u32,
+}
+
+impl MemberRow {
+    /// O(log n) for a caller that does not see everything, O(1) for others.
+    pub fn new(state: &State, sight: Sight, tree: Tree, member: MemberIx, depth: u32) -> Self {
+        let facts = state.member(member);
+        let above = state.above(tree, member).filter(|above| sight.sees(state, *above));
+        Self {
+            user_id: Uuid::from_bytes(facts.id.0),
+            code: state.code(member).as_str().to_owned(),
+            depth,
+            above: above.map(|above| user_id(state, above)),
+            slot: state.slot_in(tree, member),
+            joined_at: Time(facts.joined_at),
+            status: facts.status.into(),
+            role: facts.role.into(),
+            rank: state.paid_as(member),
+            direct: state.direct(tree, member),
+        }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -49,68 +87,193 @@ struct ListQuery {
     /// Rows of the page, at most. Not looked at for NDJSON.
     #[param(minimum = 1, maximum = 1_000, default = 100)]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the page before. Anything else is 400.
     #[param(max_length = 128)]
     cursor: Option<String>,
 }
 
-/// What a list of members can fail with.
-struct Problems;
+/// More levels than any tree can have.
+const DEPTH_MAX: u32 = 2_147_483_647;
 
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::CursorInvalid,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::ParameterInvalid,
-            Code::ParameterUnknown,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-        ])
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct UplineQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DownlineQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Levels to go down; all, unless given.
+    #[param(minimum = 1, maximum = 2_147_483_647)]
+    depth: Option<u32>,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+}
+
+/// What every reading route can fail with.
+const COMMON: [Code; 9] = [
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::ParameterInvalid,
+    Code::ParameterUnknown,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Starting,
+    Code::Overloaded,
+    Code::AnswerTooSlow,
+];
+
+/// Declares what a kind of route can fail with beside [`COMMON`].
+macro_rules! problems {
+    ($(#[$about:meta])* $name:ident: $($code:expr),*) => {
+        $(#[$about])*
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+                described(&[&COMMON[..], &[$($code),*]].concat())
+            }
+        }
+    };
+}
+
+problems!(
+    /// What a list about one member can fail with.
+    Problems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What an answer about one member can fail with.
+    MemberProblems: Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What a list about one member can fail with, also of the past.
+    PastProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+);
+problems!(
+    /// What an answer about one member can fail with, also of the past.
+    PastMemberProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+);
+problems!(
+    /// What a list about the network can fail with.
+    NetworkListProblems: Code::CursorInvalid
+);
+problems!(
+    /// What an answer about the network can fail with.
+    NetworkProblems:
+);
+
+/// The words of a cursor, if one was given.
+///
+/// # Errors
+/// `cursor_invalid`.
+pub fn opened(cursors: &Cursors, cursor: Option<&str>) -> Result<Option<Vec<u64>>, Problem> {
+    cursor.map(|cursor| cursors.open(cursor)).transpose()
+}
+
+pub fn cursor_invalid() -> Problem {
+    Code::CursorInvalid.into()
+}
+
+/// A member index in a cursor: one of those there are.
+fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
+    u32::try_from(word).ok().filter(|index| *index < state.len()).map(MemberIx).ok_or_else(cursor_invalid)
 }
 
 /// Children of one member, in slot order.
 struct Children {
-    tree: TreeName,
+    sight: Sight,
+    tree: Tree,
     parent: MemberIx,
-    /// How many were given out.
-    seen: usize,
+    /// The last one that was looked at.
+    last: Option<MemberIx>,
+    /// Members from this index on joined after the list was begun.
+    before: u32,
+}
+
+impl Children {
+    fn new(state: &State, sight: Sight, tree: Tree, parent: MemberIx, after: Option<&[u64]>) -> Result<Self, Problem> {
+        let (last, before) = match after {
+            None => (None, state.len()),
+            Some([last, before]) => {
+                let last = known(state, *last)?;
+                if state.above(tree, last) != Some(parent) {
+                    return Err(cursor_invalid());
+                }
+                (Some(last), u32::try_from(*before).map_err(|_| cursor_invalid())?)
+            }
+            Some(_) => return Err(cursor_invalid()),
+        };
+        Ok(Self { sight, tree, parent, last, before })
+    }
+
+    fn rest<'state>(&self, state: &'state State) -> Box<dyn Iterator<Item = MemberIx> + 'state> {
+        match self.last {
+            None => Box::new(state.children(self.tree, self.parent)),
+            Some(last) => Box::new(state.later_children(self.tree, last)),
+        }
+    }
 }
 
 impl Listing for Children {
-    type Item = Row;
+    type Item = MemberRow;
 
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Row>) -> bool {
-        let tree = self.tree.into();
-        let mut children = reader.state.children(tree, self.parent).skip(self.seen);
-        for child in children.by_ref().take(rows) {
-            self.seen += 1;
-            let member = reader.state.member(child);
-            out.push(Row {
-                user_id: user_id(reader.state, child),
-                depth: 1,
-                joined_at: Time(member.joined_at),
-                status: member.status.into(),
-                direct: reader.state.direct(tree, child),
-                rank: reader.state.rank(child).paid_as,
-            });
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
+        let state = reader.state;
+        let most = out.len() + rows;
+        for child in self.rest(state).take(SLICE_STEPS) {
+            if child.0 < self.before {
+                if out.len() == most {
+                    return true;
+                }
+                out.push(MemberRow::new(state, self.sight, self.tree, child, 1));
+            }
+            self.last = Some(child);
         }
-        children.next().is_some()
+        self.rest(state).next().is_some()
     }
 
     fn position(&self) -> Vec<u64> {
-        vec![self.seen as u64]
+        let last = self.last.expect("a list that goes on has looked at somebody");
+        vec![u64::from(last.0), u64::from(self.before)]
     }
 }
 
 /// Direct children of a member
-#[utoipa::path(get, path = "/members/{id}/children", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery), responses((status = 200, body = Page<Row>), Problems))]
+///
+/// In slot order; in the sponsor tree in the order of joining.
+#[utoipa::path(
+    get, path = "/members/{id}/children", tag = "lists",
+    params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
+    responses(
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        Problems
+    )
+)]
 async fn children(
-    State(shared): State<Arc<Shared>>,
+    Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Query(query): Query<ListQuery>,
@@ -118,10 +281,229 @@ async fn children(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("children/{id}/{}", query.tree.name()));
-    let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
-    let (parent, lsn) =
-        engine.read(|state, directory| Ok::<_, Problem>((caller.member(Action::ReadMember, id, state, directory)?, state.lsn())))?;
-    let seen = after.map_or(0, |words| usize::try_from(words[0]).expect("sealed by us"));
-    let listing = Children { tree: query.tree, parent, seen };
+    let after = opened(&cursors, query.cursor.as_deref())?;
+    let (listing, lsn) = engine.read(|state, directory| {
+        let parent = caller.member(Action::ReadMember, id, state, directory)?;
+        let sight = caller.0.sight(state, directory);
+        Ok::<_, Problem>((Children::new(state, sight, query.tree.into(), parent, after.as_deref())?, state.lsn()))
+    })?;
+    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+}
+
+/// Who stands above one member, as far as the caller sees.
+struct Upline {
+    sight: Sight,
+    tree: Tree,
+    /// Level of the member that was asked about.
+    level: u32,
+    /// The last one that was shown.
+    at: MemberIx,
+}
+
+impl Upline {
+    fn next(&self, state: &State) -> Option<MemberIx> {
+        state.above(self.tree, self.at).filter(|above| self.sight.sees(state, *above))
+    }
+}
+
+impl Listing for Upline {
+    type Item = MemberRow;
+
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
+        let state = reader.state;
+        for _ in 0..rows {
+            let Some(above) = self.next(state) else { return false };
+            self.at = above;
+            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
+        }
+        self.next(state).is_some()
+    }
+
+    fn position(&self) -> Vec<u64> {
+        vec![u64::from(self.at.0)]
+    }
+}
+
+/// Who stands above a member, nearest first
+///
+/// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below it ends with itself.
+#[utoipa::path(
+    get, path = "/members/{id}/upline", tag = "lists",
+    params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
+    responses(
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        PastProblems
+    )
+)]
+async fn upline(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<UplineQuery>,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let cursors = Cursors::new(engine, &upline_query(id, &query));
+    let after = opened(&cursors, query.cursor.as_deref())?;
+    let tree = query.tree.into();
+    let begin = |state: &State, directory: &MemberDirectory| {
+        let member = caller.member(Action::ReadMember, id, state, directory)?;
+        let sight = caller.0.sight(state, directory);
+        let at = match after.as_deref() {
+            None => member,
+            Some([at]) => {
+                let at = known(state, *at)?;
+                if state.distance(tree, at, member).is_none() || !sight.sees(state, at) {
+                    return Err(cursor_invalid());
+                }
+                at
+            }
+            Some(_) => return Err(cursor_invalid()),
+        };
+        Ok::<_, Problem>((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
+    };
+    let Some(as_of) = query.as_of else {
+        let (listing, lsn) = engine.read(begin)?;
+        return page::list(engine, &headers, listing, lsn, query.limit, &cursors).await;
+    };
+    // Who may not see the present may not see the past.
+    engine.read(begin)?;
+    let past = as_of::past(engine, as_of).await?;
+    engine.read(|_, directory| {
+        let (listing, _) = begin(&past, directory)?;
+        page::past(&Reader { engine, state: &past }, listing, query.limit, &cursors)
+    })
+}
+
+/// What decides which list it is. A page of the past goes on at the same moment.
+fn upline_query(id: Uuid, query: &UplineQuery) -> String {
+    let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
+    format!("upline/{id}/{}{as_of}", query.tree.name())
+}
+
+/// A downline, level by level.
+struct Downline {
+    sight: Sight,
+    tree: Tree,
+    /// Level of the member that was asked about.
+    level: u32,
+    walk: Walk,
+}
+
+enum Walk {
+    /// Keeps a queue, so there are never more than a few of these.
+    Streamed {
+        walk: BreadthFirst,
+        _permit: OwnedSemaphorePermit,
+    },
+    Paged(LevelOrder),
+}
+
+impl Downline {
+    fn next(&mut self, state: &State, steps: &mut usize) -> Option<MemberIx> {
+        match &mut self.walk {
+            Walk::Streamed { walk, .. } => state.breadth_first_step(self.tree, walk, steps).map(|(member, _)| member),
+            Walk::Paged(walk) => state.level_order_step(self.tree, walk, steps),
+        }
+    }
+}
+
+impl Listing for Downline {
+    type Item = MemberRow;
+
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
+        let state = reader.state;
+        let mut steps = SLICE_STEPS;
+        for _ in 0..rows {
+            let Some(member) = self.next(state, &mut steps) else { break };
+            out.push(MemberRow::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level));
+        }
+        match &mut self.walk {
+            Walk::Streamed { walk, .. } => !walk.is_over(),
+            Walk::Paged(walk) => goes_on(state, self.tree, walk, steps),
+        }
+    }
+
+    fn position(&self) -> Vec<u64> {
+        match &self.walk {
+            Walk::Paged(walk) => packed(walk),
+            Walk::Streamed { .. } => unreachable!("a stream has no pages"),
+        }
+    }
+}
+
+/// Whether a walk finds anybody else; where that takes more than `steps`, it may, and has come that much further.
+pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usize) -> bool {
+    let mut ahead = *walk;
+    if state.level_order_step(tree, &mut ahead, &mut steps).is_some() {
+        return true;
+    }
+    *walk = ahead;
+    !walk.is_over()
+}
+
+/// The words of a walk, two in one of a cursor's.
+pub fn packed(walk: &LevelOrder) -> Vec<u64> {
+    let words = walk.to_words();
+    words.chunks(2).map(|pair| u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32).collect()
+}
+
+/// The walk of `top`'s downline whose words these are.
+///
+/// # Errors
+/// `cursor_invalid` when it has none such.
+pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<LevelOrder, Problem> {
+    if words.len() != LEVEL_ORDER_WORDS.div_ceil(2) {
+        return Err(cursor_invalid());
+    }
+    let mut unpacked = [0; LEVEL_ORDER_WORDS];
+    for (place, word) in unpacked.iter_mut().enumerate() {
+        *word = u32::try_from(words[place / 2] >> (32 * (place % 2)) & u64::from(u32::MAX)).expect("masked");
+    }
+    state.level_order_from(tree, top, unpacked).ok_or_else(cursor_invalid)
+}
+
+/// The downline of a member, level by level
+///
+/// Nearest first; inside a level in tree order. A page costs what stands between its members in the tree: usually little more than its rows; in
+/// the worst case (long legs far apart) it ends early, with fewer rows than `limit` and a cursor. NDJSON always costs one step per member.
+#[utoipa::path(
+    get, path = "/members/{id}/downline", tag = "lists",
+    params(("id" = Uuid, Path, description = "The member's user_id"), DownlineQuery),
+    responses(
+        (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        Problems
+    )
+)]
+async fn downline(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<DownlineQuery>,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let deepest = query.depth.unwrap_or(DEPTH_MAX);
+    if !(1..=DEPTH_MAX).contains(&deepest) {
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail(format!("levels count from 1 to {DEPTH_MAX}")));
+    }
+    let tree = query.tree.into();
+    let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));
+    let after = opened(&cursors, query.cursor.as_deref())?;
+    // Taken before anything is read, so that too many streams cost nothing.
+    let permit = match (&after, page::wants_ndjson(&headers)) {
+        (None, true) => Some(Arc::clone(&shared.bulk).try_acquire_owned().map_err(|_| Code::Overloaded)?),
+        _ => None,
+    };
+    let (listing, lsn) = engine.read(|state, directory| {
+        let top = caller.member(Action::ReadMember, id, state, directory)?;
+        let walk = match (after.as_deref(), permit) {
+            (None, Some(permit)) => Walk::Streamed { walk: state.breadth_first(tree, top, deepest), _permit: permit },
+            (None, None) => Walk::Paged(state.level_order(tree, top, 1, deepest)),
+            (Some(words), _) => Walk::Paged(unpacked(state, tree, top, words)?),
+        };
+        let sight = caller.0.sight(state, directory);
+        Ok::<_, Problem>((Downline { sight, tree, level: state.level_in(tree, top), walk }, state.lsn()))
+    })?;
     page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
 }

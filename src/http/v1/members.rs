@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOfQuery},
     caller::Caller,
-    extract::Path,
-    problem::{Code, Problem, described},
+    extract::{Path, Query},
+    lists::PastMemberProblems,
+    problem::{Code, Problem},
     types::{Role, Status, Time, user_id},
 };
 use crate::{
-    engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
+    engine::{self, Code as ReferralCode, MemberIx, Tree},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -58,23 +60,6 @@ pub struct Counts {
     pub downline: Option<u32>,
 }
 
-/// What reading one member can fail with.
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::ParameterInvalid,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::RateLimited,
-            Code::Starting,
-            Code::Internal,
-        ])
-    }
-}
-
 pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
     let member = state.member(index);
     let sight = caller.0.sight(state, directory);
@@ -98,21 +83,33 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
-#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id")), responses((status = 200, body = Member), Problems))]
-async fn member(State(shared): State<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+async fn member(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<AsOfQuery>,
+) -> Result<Reply, Problem> {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let index = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
+    .await
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")), responses((status = 200, body = Member), Problems))]
-async fn member_by_code(State(shared): State<Arc<Shared>>, caller: Caller, Path(code): Path<String>) -> Result<Reply, Problem> {
+#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+async fn member_by_code(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(code): Path<String>,
+    Query(query): Query<AsOfQuery>,
+) -> Result<Reply, Problem> {
     let code = ReferralCode::parse(&code)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
-    shared.v1_engine()?.read(|state, directory| {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
+    .await
 }

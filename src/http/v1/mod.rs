@@ -6,18 +6,30 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+pub mod as_of;
 mod batch;
+mod bonus_lists;
 mod desk;
+mod events;
+mod explain;
+mod levels;
 mod lists;
 mod manage;
 mod members;
 mod operate;
-pub mod page;
 mod pay;
 mod plan;
+mod rank;
+mod register;
+mod search;
+mod stats;
+mod totals;
+mod tree;
+
+pub mod examples;
+pub mod page;
 mod plan_document;
 pub mod problem;
-mod register;
 
 mod caller;
 mod extract;
@@ -71,6 +83,24 @@ pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == "/v1/members/batch"
 }
 
+/// What reads.
+fn reads() -> OpenApiRouter<Arc<Shared>> {
+    let all = [
+        members::routes,
+        lists::routes,
+        levels::routes,
+        rank::routes,
+        tree::routes,
+        bonus_lists::routes,
+        totals::routes,
+        search::routes,
+        stats::routes,
+        explain::routes,
+        events::routes,
+    ];
+    all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
+}
+
 /// What writes and what operates.
 fn writes() -> OpenApiRouter<Arc<Shared>> {
     let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes];
@@ -78,7 +108,7 @@ fn writes() -> OpenApiRouter<Arc<Shared>> {
 }
 
 fn declared() -> OpenApiRouter<Arc<Shared>> {
-    let v1 = OpenApiRouter::default().merge(members::routes()).merge(lists::routes()).merge(writes());
+    let v1 = reads().merge(writes());
     OpenApiRouter::with_openapi(about()).nest(PREFIX, v1)
 }
 
@@ -167,3 +197,7 @@ pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
     reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
     reply
 }
+
+#[cfg(test)]
+#[path = "tests/reads/mod.rs"]
+mod reads_tests;

@@ -45,6 +45,11 @@ pub struct TreeQuery {
     pub tree: TreeName,
 }
 
+/// The query of a route that takes no parameters: any is refused by name.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
+
 /// Member status, as in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -183,7 +188,7 @@ impl ToSchema for Time {}
 
 /// The UUID by which the outside knows a member.
 pub fn user_id(state: &State, member: MemberIx) -> Uuid {
-    Uuid::from_bytes(state.member(member).id.0)
+    Uuid::from_bytes(state.id(member).0)
 }
 
 pub fn member_id(id: Uuid) -> MemberId {
@@ -222,8 +227,8 @@ pub struct Bonus {
     pub id: Uuid,
     /// Who gets it.
     pub receiver: Uuid,
-    /// Whose signup or trigger it comes from.
-    pub source: Uuid,
+    /// Whose signup or trigger it comes from; null where the caller may not see it (entries brought along from elsewhere may name anybody).
+    pub source: Option<Uuid>,
     /// The trigger's name, `registration`, or `rank:` and a number.
     #[schema(max_length = 64, example = "referral")]
     pub kind: String,
@@ -244,7 +249,7 @@ impl Bonus {
         Self {
             id: reader.entry_id(entry.index),
             receiver: user_id(state, entry.receiver),
-            source: user_id(state, entry.source),
+            source: Some(user_id(state, entry.source)),
             kind: state.kind_name(entry.kind).into_owned(),
             level: entry.level,
             amount: Amount::new(entry.amount, state.plan()),

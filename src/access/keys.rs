@@ -1,0 +1,446 @@
+//! Service keys: what they are, how they are kept, how one is checked.
+//!
+//! A key is a public id and a secret of 256 random bits, shown once. The file holds a hash of the secret. One round of BLAKE3 is enough:
+//! slow hashes protect secrets that people choose and that can be guessed, and nobody guesses 256 random bits. The id goes into the hash,
+//! so that a hash moved to another key opens nothing.
+//!
+//! # The file
+//!
+//! `keys` in the data directory, mode 0600, UTF-8:
+//!
+//! ```text
+//! upline-keys 1 <BLAKE3 of everything after this line, 64 hex digits>
+//! {"keys":[{"id":..,"name":..,"role":..,"scopes":[..],"hash":..,"created":..,"expires":..,"revoked":..}]}
+//! ```
+//!
+//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside, synced, renamed, the directory
+//! synced. Whoever changes it holds `keys.lock`, so that two commands at once lose nothing; the server holds the lock of the data directory
+//! and never this one, and reads a file that is always whole.
+
+use std::{
+    collections::HashMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use super::rights::{Role, Scope, Scopes};
+
+/// What the first line of the file begins with; the number is the format's version.
+const MAGIC: &str = "upline-keys";
+const VERSION: u32 = 1;
+/// Names in the data directory. `durability` knows them too: a directory that holds nothing else is a new one.
+const FILE: &str = "keys";
+const FILE_NEW: &str = "keys.new";
+const FILE_LOCK: &str = "keys.lock";
+/// Keys in the file, revoked and expired ones included: those that no longer open anything make room, oldest first.
+pub const KEYS_MAX: usize = 1_000;
+/// Bytes of the file: a thousand keys with every scope have some 600 KiB.
+const FILE_BYTES_MAX: u64 = 2 << 20;
+/// Characters of a key's name.
+pub const NAME_CHARS_MAX: usize = 64;
+/// How long to wait for somebody else who is changing the file: it takes milliseconds.
+const LOCK_SECONDS: u64 = 5;
+/// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners find the other one.
+const ID_PREFIX: &str = "ulk_";
+const SECRET_PREFIX: &str = "uls_";
+/// Bytes of the longest id or secret worth hashing; ours are shorter.
+const CREDENTIAL_BYTES_MAX: usize = 128;
+/// Names what is hashed; a hash of anything else can never be one of these.
+const HASH_CONTEXT: &str = "upline 2026-11 service key secret v1";
+
+/// Why a key file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} was written by a newer release (version {version}, this one knows {VERSION})", path.display())]
+    Newer { path: PathBuf, version: u32 },
+    #[error("{} is damaged: {reason}; restore it from a backup, or move it away and create keys anew", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{} is being changed by another process", .0.display())]
+    Locked(PathBuf),
+    #[error("there are {KEYS_MAX} keys that still open something; revoke some first")]
+    Full,
+}
+
+type Result<T> = std::result::Result<T, KeyFileError>;
+
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> KeyFileError {
+    move |source| KeyFileError::Io { what, path: path.to_path_buf(), source }
+}
+
+/// One key, as it is kept. Nothing in it opens anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceKey {
+    pub id: Arc<str>,
+    pub name: String,
+    pub role: Role,
+    /// What a service may do; empty for the other roles.
+    pub scopes: Scopes,
+    hash: [u8; 32],
+    /// Seconds since 1970.
+    pub created: i64,
+    pub expires: Option<i64>,
+    pub revoked: Option<i64>,
+}
+
+/// How a key stands at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyStatus {
+    Active,
+    Expired,
+    Revoked,
+}
+
+impl KeyStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyStatus::Active => "active",
+            KeyStatus::Expired => "expired",
+            KeyStatus::Revoked => "revoked",
+        }
+    }
+}
+
+/// A key that was just made: the only time its secret is anywhere.
+#[derive(Debug)]
+pub struct NewKey {
+    pub key: ServiceKey,
+    pub secret: String,
+}
+
+impl ServiceKey {
+    /// A new key with a random id and secret.
+    ///
+    /// # Errors
+    /// When the operating system has no random numbers.
+    pub fn random(name: &str, role: Role, scopes: Scopes, now: i64, expires: Option<i64>) -> std::result::Result<NewKey, getrandom::Error> {
+        let (mut id, mut secret) = ([0; 8], [0; 32]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut secret)?;
+        let id: Arc<str> = format!("{ID_PREFIX}{}", hex(&id)).into();
+        let secret = format!("{SECRET_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let hash = hash_of(&id, &secret);
+        let key = Self { id, name: name.into(), role, scopes, hash, created: now, expires, revoked: None };
+        Ok(NewKey { key, secret })
+    }
+
+    pub fn status(&self, now: i64) -> KeyStatus {
+        match (self.revoked, self.expires) {
+            (Some(_), _) => KeyStatus::Revoked,
+            (None, Some(expires)) if expires <= now => KeyStatus::Expired,
+            (None, _) => KeyStatus::Active,
+        }
+    }
+}
+
+fn hash_of(id: &str, secret: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
+    hasher.update(id.as_bytes());
+    // Ends the id, which has no such byte.
+    hasher.update(&[0]);
+    hasher.update(secret.as_bytes());
+    hasher.finalize().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Whether a name may be given to a key: it is printed and logged.
+pub fn is_name(name: &str) -> bool {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || " ._-/".contains(character);
+    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(allowed) && name.trim() == name
+}
+
+/// Whether a bearer credential is a key rather than a token.
+pub fn is_key_id(text: &str) -> bool {
+    text.starts_with(ID_PREFIX)
+}
+
+/// Why a key was not accepted. Clients are told none of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyRefusal {
+    Unknown,
+    WrongSecret,
+    Expired,
+    Revoked,
+}
+
+/// Every key of a file, looked up by id.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct KeyRing {
+    /// In the order of their creation.
+    keys: Vec<Arc<ServiceKey>>,
+    by_id: HashMap<Arc<str>, usize>,
+}
+
+impl KeyRing {
+    fn new(keys: Vec<Arc<ServiceKey>>) -> Self {
+        let by_id = keys.iter().enumerate().map(|(at, key)| (Arc::clone(&key.id), at)).collect();
+        Self { keys, by_id }
+    }
+
+    /// In the order of their creation.
+    pub fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.keys.iter().map(|key| &**key)
+    }
+
+    /// Keys that open something at a moment.
+    pub fn active(&self, now: i64) -> usize {
+        self.iter().filter(|key| key.status(now) == KeyStatus::Active).count()
+    }
+
+    /// The key, if the secret is its and it is active. Takes the same time whether the id is known or not, and wherever the secret differs.
+    ///
+    /// # Errors
+    /// See [`KeyRefusal`].
+    pub fn check(&self, id: &str, secret: &str, now: i64) -> std::result::Result<&ServiceKey, KeyRefusal> {
+        if CREDENTIAL_BYTES_MAX < id.len().max(secret.len()) {
+            return Err(KeyRefusal::Unknown);
+        }
+        let key = self.by_id.get(id).map(|at| &*self.keys[*at]);
+        let wanted = key.map_or([0; 32], |key| key.hash);
+        let is_right = bool::from(hash_of(id, secret).ct_eq(&wanted));
+        let key = key.ok_or(KeyRefusal::Unknown)?;
+        if !is_right {
+            return Err(KeyRefusal::WrongSecret);
+        }
+        match key.status(now) {
+            KeyStatus::Active => Ok(key),
+            KeyStatus::Expired => Err(KeyRefusal::Expired),
+            KeyStatus::Revoked => Err(KeyRefusal::Revoked),
+        }
+    }
+}
+
+// --- the file
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileV1 {
+    keys: Vec<KeyV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyV1 {
+    id: String,
+    name: String,
+    role: String,
+    scopes: Vec<String>,
+    hash: String,
+    created: i64,
+    expires: Option<i64>,
+    revoked: Option<i64>,
+}
+
+impl KeyV1 {
+    fn of(key: &ServiceKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            role: key.role.name().into(),
+            scopes: key.scopes.iter().map(|scope| scope.name().into()).collect(),
+            hash: hex(&key.hash),
+            created: key.created,
+            expires: key.expires,
+            revoked: key.revoked,
+        }
+    }
+
+    fn read(self) -> std::result::Result<Arc<ServiceKey>, String> {
+        let wrong = |what: &str| format!("key `{}` has a wrong {what}", self.id);
+        let role = Role::from_name(&self.role).filter(|role| *role != Role::Member).ok_or_else(|| wrong("role"))?;
+        let scopes: Option<Scopes> = self.scopes.iter().map(|scope| Scope::from_name(scope)).collect();
+        let scopes = scopes.ok_or_else(|| wrong("scope"))?;
+        let hash = unhex(&self.hash).ok_or_else(|| wrong("hash"))?;
+        if !is_name(&self.name) || !is_key_id(&self.id) {
+            return Err(wrong("name"));
+        }
+        let (id, created, expires, revoked) = (self.id.into(), self.created, self.expires, self.revoked);
+        Ok(Arc::new(ServiceKey { id, name: self.name, role, scopes, hash, created, expires, revoked }))
+    }
+}
+
+fn print(keys: &[Arc<ServiceKey>]) -> String {
+    let file = FileV1 { keys: keys.iter().map(|key| KeyV1::of(key)).collect() };
+    let mut body = serde_json::to_string(&file).expect("plain data becomes JSON");
+    body.push('\n');
+    format!("{MAGIC} {VERSION} {}\n{body}", blake3::hash(body.as_bytes()).to_hex())
+}
+
+fn parse(path: &Path, text: &str) -> Result<KeyRing> {
+    let damaged = |reason: &str| KeyFileError::Damaged { path: path.to_path_buf(), reason: reason.into() };
+    let (head, body) = text.split_once('\n').ok_or_else(|| damaged("it has no first line"))?;
+    let mut words = head.split(' ');
+    let version = words.next().filter(|magic| *magic == MAGIC).and_then(|_| words.next()?.parse::<u32>().ok());
+    match version {
+        None | Some(0) => return Err(damaged("it does not begin as a key file does")),
+        Some(VERSION) => {}
+        Some(version) => return Err(KeyFileError::Newer { path: path.to_path_buf(), version }),
+    }
+    if words.next() != Some(blake3::hash(body.as_bytes()).to_hex().as_str()) || words.next().is_some() {
+        return Err(damaged("its checksum does not match"));
+    }
+    let file: FileV1 = serde_json::from_str(body).map_err(|error| damaged(&error.to_string()))?;
+    let count = file.keys.len();
+    let keys: std::result::Result<Vec<_>, String> = file.keys.into_iter().map(KeyV1::read).collect();
+    let ring = KeyRing::new(keys.map_err(|reason| damaged(&reason))?);
+    if ring.by_id.len() != count || KEYS_MAX < count {
+        return Err(damaged("it has an id twice, or too many keys"));
+    }
+    Ok(ring)
+}
+
+/// What tells one version of the file from the next without reading it: each is a new file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+/// The key file of a data directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFile {
+    directory: PathBuf,
+}
+
+impl KeyFile {
+    pub fn of(data_dir: &Path) -> Self {
+        Self { directory: data_dir.to_path_buf() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    /// Which version is there; `None` for no file.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn stamp(&self) -> Result<Option<Stamp>> {
+        let path = self.path();
+        match fs::metadata(&path) {
+            Ok(data) => Ok(Some(Stamp { inode: data.ino(), bytes: data.len(), modified: (data.mtime(), data.mtime_nsec()) })),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(io("look at", &path)(error)),
+        }
+    }
+
+    /// Reads the keys; `None` when there is no file, which is another thing than a file without keys.
+    ///
+    /// # Errors
+    /// `Io`, `Newer`, `Damaged`.
+    pub fn load(&self) -> Result<Option<KeyRing>> {
+        let path = self.path();
+        let file = match File::open(&path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            result => result.map_err(io("open", &path))?,
+        };
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io("read", &path))?;
+        let damaged = |reason: &str| KeyFileError::Damaged { path: path.clone(), reason: reason.into() };
+        if FILE_BYTES_MAX < bytes.len() as u64 {
+            return Err(damaged("it is too large"));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+        parse(&path, &text).map(Some)
+    }
+
+    /// Adds a key. The directory is made when absent, so that keys can be there before the first start.
+    ///
+    /// # Errors
+    /// As `load`; `Locked`, `Full`.
+    pub fn add(&self, key: ServiceKey, now: i64) -> Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).map_err(io("create", &self.directory))?;
+        self.change(|keys| {
+            while KEYS_MAX <= keys.len() {
+                let spent = keys.iter().position(|key| key.status(now) != KeyStatus::Active).ok_or(KeyFileError::Full)?;
+                keys.remove(spent);
+            }
+            keys.push(Arc::new(key));
+            Ok(())
+        })
+    }
+
+    /// Revokes a key for good and returns it; `None` when there is none of this id. One that was revoked before stays as it is.
+    ///
+    /// # Errors
+    /// As `load`; `Locked`.
+    pub fn revoke(&self, id: &str, now: i64) -> Result<Option<ServiceKey>> {
+        if self.stamp()?.is_none() {
+            return Ok(None);
+        }
+        self.change(|keys| {
+            let Some(key) = keys.iter_mut().find(|key| &*key.id == id) else { return Ok(None) };
+            let key = Arc::make_mut(key);
+            key.revoked = key.revoked.or(Some(now));
+            Ok(Some(key.clone()))
+        })
+    }
+
+    /// Reads, changes and replaces the file, alone.
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<ServiceKey>>) -> Result<T>) -> Result<T> {
+        let _alone = self.lock()?;
+        let mut keys = self.load()?.unwrap_or_default().keys;
+        let changed = change(&mut keys)?;
+        self.replace(&print(&keys))?;
+        Ok(changed)
+    }
+
+    fn lock(&self) -> Result<File> {
+        let path = self.directory.join(FILE_LOCK);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io("open", &path))?;
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::WouldBlock) if begin.elapsed() < Duration::from_secs(LOCK_SECONDS) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(KeyFileError::Locked(self.path())),
+                Err(fs::TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+            }
+        }
+    }
+
+    fn replace(&self, text: &str) -> Result<()> {
+        let (path, new) = (self.path(), self.directory.join(FILE_NEW));
+        // One that is there was left by a command that was killed: whoever holds the lock may take its place. Removed first, so that the mode is ours.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("remove", &new)(error)),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io("create", &new))?;
+        file.write_all(text.as_bytes()).map_err(io("write", &new))?;
+        file.sync_all().map_err(io("sync", &new))?;
+        fs::rename(&new, &path).map_err(io("rename", &new))?;
+        let directory = File::open(&self.directory).map_err(io("open", &self.directory))?;
+        directory.sync_all().map_err(io("sync", &self.directory))
+    }
+}
+
+#[cfg(test)]
+#[path = "keys_test.rs"]
+mod tests;

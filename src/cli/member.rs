@@ -1,0 +1,318 @@
+//! `upline member`: all that is known of one member, from a data directory or a running server.
+//!
+//! The printed object has the words of `/v1`: `member` is what `GET /v1/members/{id}` answers, and so on.
+
+use comfy_table::{CellAlignment, Table, presets};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    exit::{Exit, Failure},
+    import::{NAME_NAMESPACE, find_member, print_time},
+    remote::Remote,
+    screen,
+    source::{self, Source, unknown_member},
+};
+use crate::{
+    amount,
+    core::{
+        state::State,
+        types::{MemberIx, Money, Tree},
+    },
+    engine::{RowIds, RowKind},
+};
+
+/// Bonuses shown, newest first.
+const BONUSES: usize = 10;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// UUID, name or referral code
+    member: String,
+    #[command(flatten)]
+    source: source::Args,
+    /// One JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let object = match args.source.open()? {
+        Source::Directory(loaded) => {
+            let member = find_member(&loaded.state, &loaded.directory, &args.member).ok_or_else(|| unknown_member(&args.member))?;
+            of_state(&loaded.state, RowIds::new(loaded.instance.row_key), member)
+        }
+        Source::Server(remote) => of_server(&remote, &args.member)?,
+    };
+    screen::say_result(args.json, &object, || in_words(&object))
+}
+
+// --- from a directory
+
+fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
+    let member = state.member(index);
+    let id = |other: Option<MemberIx>| other.map(|other| state.member(other).id.to_string());
+    let counts = |tree| json!({"direct": state.direct(tree, index), "downline": state.downline(tree, index)});
+    json!({
+        "command": "member",
+        "lsn": state.lsn(),
+        "member": {
+            "user_id": member.id.to_string(),
+            "code": state.code(index).as_str(),
+            "sponsor": id(member.sponsor),
+            "parent": id(member.parent),
+            "slot": member.slot,
+            "level": member.level,
+            "sponsor_level": member.sponsor_level,
+            "joined_at": print_time(member.joined_at),
+            "status": member.status.name(),
+            "role": member.role.name(),
+            "rank": state.rank(index).paid_as,
+            "placement": counts(Tree::Placement),
+            "sponsored": counts(Tree::Sponsor),
+        },
+        "levels": {"placement": levels(state, Tree::Placement, index), "sponsored": levels(state, Tree::Sponsor, index)},
+        "rank": rank(state, index),
+        "bonuses": bonuses(state, rows, index),
+    })
+}
+
+/// Head-counts per level, from level 1 to the plan's cap; null where the plan does not count this tree.
+fn levels(state: &State, tree: Tree, index: MemberIx) -> Value {
+    let cap = usize::from(state.plan().level_cap);
+    state.levels(tree, index).map_or(Value::Null, |levels| json!(levels[..cap]))
+}
+
+fn rank(state: &State, index: MemberIx) -> Value {
+    let (view, plan) = (state.rank(index), state.plan());
+    let named = |rank: u16| json!({"ordinal": rank, "name": plan.ranks.name_of(rank)});
+    let next = view.next.map(|next| {
+        json!({
+            "ordinal": next.rank,
+            "name": plan.ranks.name_of(next.rank),
+            "level": (next.level != 0).then_some(next.level),
+            "minimum": next.minimum,
+            "held": next.minimum - next.missing,
+            "missing": next.missing,
+        })
+    });
+    json!({"paid_as": named(view.paid_as), "lifetime": named(view.lifetime), "next": next})
+}
+
+fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
+    let currency = &state.plan().currency;
+    let entries = std::iter::successors(state.newest_entry_of(index), |entry| state.older_entry(*entry)).take(BONUSES);
+    let line = |entry| {
+        let entry = state.entry(entry);
+        json!({
+            "id": Uuid::from_bytes(rows.encode(RowKind::Entry, entry.index)).to_string(),
+            "receiver": state.member(entry.receiver).id.to_string(),
+            "time": print_time(entry.time),
+            "source": state.member(entry.source).id.to_string(),
+            "kind": state.kind_name(entry.kind),
+            "level": entry.level,
+            "amount": {"minor": entry.amount.0, "currency": String::from_utf8_lossy(&currency.code), "exponent": currency.exponent},
+            "status": entry.status.name(),
+            "lsn": entry.lsn,
+            "plan_version": entry.plan_version,
+        })
+    };
+    entries.map(line).collect()
+}
+
+// --- from a server
+
+/// Where the member's resource is: by UUID, else by referral code, else by the UUID that an import made of the name.
+pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Option<u64>), Failure> {
+    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let paths = match Uuid::try_parse(text) {
+        Ok(id) => vec![format!("/v1/members/{id}")],
+        Err(_) => {
+            let code = crate::core::types::Code::parse(text).map(|_| format!("/v1/members/by-code/{encoded}"));
+            let named = format!("/v1/members/{}", Uuid::new_v5(&NAME_NAMESPACE, text.as_bytes()));
+            code.into_iter().chain([named]).collect()
+        }
+    };
+    for path in paths {
+        if let Some(answer) = remote.find(&path)? {
+            return Ok((answer.body, answer.lsn));
+        }
+    }
+    Err(unknown_member(text))
+}
+
+/// The `user_id` of a member that a server described.
+pub(super) fn user_id(member: &Value) -> Result<&str, Failure> {
+    member["user_id"].as_str().ok_or_else(|| Failure::new(Exit::Refused, "the server's answer names no member: is it an upline server?"))
+}
+
+fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
+    let (member, lsn) = find_on_server(remote, text)?;
+    let path = format!("/v1/members/{}", user_id(&member)?);
+    let part = |rest: &str| remote.get(&format!("{path}{rest}")).map(|answer| answer.body);
+    let levels = |tree: &str| part(&format!("/levels?tree={tree}")).map(|body| counts_by_level(&body));
+    let mut rank = part("/rank")?;
+    if let Value::Object(rank) = &mut rank {
+        rank.remove("user_id");
+    }
+    let object = json!({
+        "command": "member",
+        "lsn": lsn,
+        "levels": {"placement": levels("placement")?, "sponsored": levels("sponsor")?},
+        "rank": rank,
+        "bonuses": items(part(&format!("/bonuses?limit={BONUSES}"))?),
+        "member": member,
+    });
+    Ok(object)
+}
+
+fn counts_by_level(body: &Value) -> Value {
+    // A tree that the plan does not count has levels without numbers.
+    match body["levels"].as_array().filter(|levels| levels.iter().any(|level| !level["members"].is_null())) {
+        Some(levels) => levels.iter().map(|level| level["members"].clone()).collect(),
+        None => Value::Null,
+    }
+}
+
+fn items(mut body: Value) -> Value {
+    body["items"].take()
+}
+
+// --- in words
+
+fn in_words(object: &Value) -> String {
+    let mut facts = table();
+    for (name, value) in facts_of(&object["member"], &object["rank"]) {
+        facts.add_row([name.to_owned(), value]);
+    }
+    let mut parts = vec![facts.trim_fmt(), counts_table(object)];
+    let bonuses = object["bonuses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if bonuses.is_empty() {
+        parts.push("no bonuses".into());
+    } else {
+        parts.push(bonus_table(bonuses));
+    }
+    parts.join("\n\n")
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), screen::grouped),
+        other => other.to_string(),
+    }
+}
+
+fn facts_of(member: &Value, rank: &Value) -> Vec<(&'static str, String)> {
+    let text = |key: &str| shown(&member[key]);
+    let parent = match &member["parent"] {
+        Value::Null => "-".into(),
+        parent => format!("{}, slot {}", shown(parent), text("slot")),
+    };
+    vec![
+        ("member", text("user_id")),
+        ("code", text("code")),
+        ("status", text("status")),
+        ("role", text("role")),
+        ("joined", text("joined_at")),
+        ("sponsor", text("sponsor")),
+        ("parent", parent),
+        ("level", format!("{} (sponsor tree {})", text("level"), text("sponsor_level"))),
+        ("rank", format!("{} (best ever {})", rank_name(&rank["paid_as"]), rank_name(&rank["lifetime"]))),
+        ("next rank", next_rank(&rank["next"])),
+    ]
+}
+
+fn rank_name(rank: &Value) -> String {
+    rank["name"].as_str().unwrap_or("none").to_owned()
+}
+
+fn next_rank(next: &Value) -> String {
+    let Some(missing) = next["missing"].as_u64() else { return "-".into() };
+    let place = next["level"].as_u64().map(|level| format!(" on level {level}")).unwrap_or_default();
+    let minimum = next["minimum"].as_u64().unwrap_or_default();
+    let (held, minimum) = (screen::grouped(minimum.saturating_sub(missing)), screen::grouped(minimum));
+    let members = if missing == 1 { "member" } else { "members" };
+    format!("{}: {} more {members}{place} ({held} of {minimum})", rank_name(next), screen::grouped(missing))
+}
+
+/// Direct, downline and levels of both trees, without the empty levels at the end.
+fn counts_table(object: &Value) -> String {
+    let trees = [("placement tree", "placement"), ("sponsor tree", "sponsored")];
+    let levels = |key: &str| object["levels"][key].as_array().map(Vec::as_slice).unwrap_or_default();
+    let filled = |key: &str| levels(key).iter().rposition(|count| count != 0).map_or(0, |last| last + 1);
+    let columns = trees.iter().map(|(_, key)| filled(key)).max().unwrap_or_default();
+    let mut table = table();
+    let header = [String::new(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
+    table.add_row(header.collect::<Vec<_>>());
+    for (name, key) in trees {
+        let counts = &object["member"][key];
+        let start = [name.to_owned(), shown(&counts["direct"]), shown(&counts["downline"])];
+        let rest = (0..columns).map(|level| levels(key).get(level).map_or_else(|| "-".into(), shown));
+        table.add_row(start.into_iter().chain(rest).collect::<Vec<_>>());
+    }
+    align_right(&mut table, 1);
+    table.trim_fmt()
+}
+
+fn align_right(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn bonus_table(bonuses: &[Value]) -> String {
+    let mut table = table();
+    table.add_row(["last bonuses", "kind", "level", "amount", "status", "source"]);
+    for bonus in bonuses {
+        let amount = bonus["amount"].as_object().map(money).unwrap_or_default();
+        table.add_row([
+            shown(&bonus["time"]),
+            shown(&bonus["kind"]),
+            shown(&bonus["level"]),
+            amount,
+            shown(&bonus["status"]),
+            shown(&bonus["source"]),
+        ]);
+    }
+    for column in [2, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+fn money(amount: &Map<String, Value>) -> String {
+    let minor = amount.get("minor").and_then(Value::as_i64).unwrap_or_default();
+    let exponent = amount.get("exponent").and_then(Value::as_u64).and_then(|exponent| u8::try_from(exponent).ok()).unwrap_or_default();
+    let currency = amount.get("currency").and_then(Value::as_str).unwrap_or_default();
+    format!("{} {currency}", amount::print(Money(minor), exponent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_in_words() {
+        // what the rank rule asks for, what is said
+        let table = [
+            (json!(null), "-"),
+            (json!({"name": "Gold", "level": null, "minimum": 1025, "missing": 1000}), "Gold: 1,000 more members (25 of 1,025)"),
+            (json!({"name": "Gold", "level": null, "minimum": 3, "missing": 1}), "Gold: 1 more member (2 of 3)"),
+            (json!({"name": "L 4", "level": 4, "minimum": 81, "missing": 80}), "L 4: 80 more members on level 4 (1 of 81)"),
+        ];
+        for (next, expected) in table {
+            assert_eq!(next_rank(&next), expected);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! A running server, asked over HTTP: the one place of the command line that does so.
+//!
+//! Credentials come from a file or from the environment, never from the command line, where every process of the machine could read them.
+//! No proxy is used: what is asked for is a server that was named. Redirects are not followed, since they would carry the credentials elsewhere.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+use ureq::{
+    Agent, Body,
+    http::{Response, Uri},
+    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
+};
+
+use super::exit::{Exit, Failure};
+use crate::version;
+
+/// Time to connect: a server that does not answer within it is not there.
+const CONNECT_SECONDS: u64 = 5;
+
+/// Time for a whole answer. Snapshots of the largest networks take minutes.
+const ANSWER_SECONDS: u64 = 600;
+
+/// The largest answer that is read: a page of a list has some 500 KiB.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// The largest file of credentials or certificates: the bundle of a system has some 250 KiB.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Where systems keep the certificates that they trust.
+const BUNDLES: [&str; 4] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+
+/// Which server, and as whom.
+#[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "remote")]
+pub(super) struct Args {
+    /// Ask this running server, e.g. http://127.0.0.1:8000, instead of a data directory
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    pub url: Option<String>,
+    /// File with a key's id and secret; without it UPLINE_API_KEY and UPLINE_API_SECRET, if they are set
+    #[arg(long, value_name = "FILE", requires = "url")]
+    key_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust for https [default: SSL_CERT_FILE, else the system's]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
+}
+
+/// A server that can be asked.
+pub(super) struct Remote {
+    /// Without a slash at the end.
+    base: String,
+    agent: Agent,
+    credentials: Option<Credentials>,
+}
+
+struct Credentials {
+    id: String,
+    secret: String,
+}
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub body: Value,
+    /// Something was made (201).
+    pub created: bool,
+    /// LSN that it was taken at, from its header `x-lsn`.
+    pub lsn: Option<u64>,
+}
+
+impl Remote {
+    /// Takes the arguments apart; asks nothing yet.
+    ///
+    /// # Errors
+    /// When the address is none, or the files cannot be read.
+    pub fn new(url: &str, args: &Args) -> Result<Self, Failure> {
+        let wrong = |reason: &str| Failure::new(Exit::Usage, format!("--url {url}: {reason}, e.g. http://127.0.0.1:8000"));
+        let uri: Uri = url.parse().map_err(|_| wrong("is not the address of a server"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("must begin with http:// or https://")),
+        };
+        let authority = uri.authority().ok_or_else(|| wrong("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong("must not hold credentials: other processes can see the command line"));
+        }
+        if uri.query().is_some() {
+            return Err(wrong("must not have a query"));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(format!("upline/{}", version::VERSION))
+            .timeout_connect(Some(Duration::from_secs(CONNECT_SECONDS)))
+            .timeout_global(Some(Duration::from_secs(ANSWER_SECONDS)));
+        let config = if is_tls { config.tls_config(trust(args.ca_file.as_deref())?) } else { config };
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), agent: config.build().into(), credentials: Credentials::find(args)? })
+    }
+
+    /// GET of a path with its query.
+    ///
+    /// # Errors
+    /// `Unreachable`; `Refused` when the server says no, `Unknown` when it says that there is no such thing.
+    pub fn get(&self, path: &str) -> Result<Answer, Failure> {
+        let mut request = self.agent.get(format!("{}{path}", self.base)).header("accept", "application/json");
+        for (name, value) in self.headers() {
+            request = request.header(name, value);
+        }
+        self.answer(request.call())
+    }
+
+    /// As [`Remote::get`], with `None` where there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub fn find(&self, path: &str) -> Result<Option<Answer>, Failure> {
+        match self.get(path) {
+            Err(Failure { exit: Exit::Unknown, .. }) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// POST without a body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub fn post(&self, path: &str) -> Result<Answer, Failure> {
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");
+        for (name, value) in self.headers() {
+            request = request.header(name, value);
+        }
+        self.answer(request.send_empty())
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.credentials.iter().flat_map(|Credentials { id, secret }| [("x-api-key", id.as_str()), ("x-api-secret", secret.as_str())])
+    }
+
+    fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
+        let unreachable = |error: ureq::Error| Failure::new(Exit::Unreachable, format!("cannot reach {}: {}", self.base, reason(&error)));
+        let mut response = result.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let lsn = response.headers().get("x-lsn").and_then(|value| value.to_str().ok()?.parse().ok());
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(unreachable)?;
+        let body = serde_json::from_str::<Value>(&text);
+        match (status, body) {
+            (200..=299, Ok(body)) => Ok(Answer { body, created: status == 201, lsn }),
+            (200..=299, Err(_)) => {
+                Err(Failure::new(Exit::Refused, format!("{} answered {status}, but no JSON: is it an upline server?", self.base)))
+            }
+            (_, body) => Err(self.refusal(status, body.ok().as_ref())),
+        }
+    }
+
+    /// An answer that says no, in words: problem+json says what and why, other servers only a number.
+    fn refusal(&self, status: u16, problem: Option<&Value>) -> Failure {
+        let text = |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
+        let (code, title, detail) = (text("code"), text("title"), text("detail"));
+        let mut words = match (title, detail) {
+            (Some(title), Some(detail)) => format!("{title}: {detail}"),
+            (Some(only), None) | (None, Some(only)) => only.to_owned(),
+            (None, None) => "no reason given; is it an upline server?".to_owned(),
+        };
+        words += &code.map_or_else(|| format!(" ({status})"), |code| format!(" ({status} {code})"));
+        if status == 401 {
+            words += "; credentials are taken from --key-file or from UPLINE_API_KEY and UPLINE_API_SECRET";
+        }
+        // A route that is missing is not a member that is missing: only the latter has a code of its own.
+        let is_unknown = status == 404 && code.is_some_and(|code| code != "route_unknown");
+        let exit = if is_unknown { Exit::Unknown } else { Exit::Refused };
+        Failure::new(exit, format!("{} says no: {words}", self.base))
+    }
+}
+
+fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::HostNotFound => "there is no such host".into(),
+        other => other.to_string(),
+    }
+}
+
+impl Credentials {
+    fn find(args: &Args) -> Result<Option<Self>, Failure> {
+        if let Some(path) = &args.key_file {
+            return Self::parse(&read(path)?).map(Some).ok_or_else(|| {
+                let message =
+                    format!("{} does not hold a key: its id and its secret, separated by a blank or a line break", path.display());
+                Failure::new(Exit::Config, message)
+            });
+        }
+        let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        match (variable("UPLINE_API_KEY"), variable("UPLINE_API_SECRET")) {
+            (None, None) => Ok(None),
+            (Some(id), Some(secret)) if is_header(&id) && is_header(&secret) => Ok(Some(Self { id, secret })),
+            _ => Err(Failure::new(Exit::Config, "UPLINE_API_KEY and UPLINE_API_SECRET go together, each without blanks")),
+        }
+    }
+
+    /// Two words, each with the name of its header or without, as `upline keys create` prints them; lines that begin with `#` are comments.
+    fn parse(text: &str) -> Option<Self> {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let mut words = lines.flat_map(str::split_whitespace).filter(|word| !matches!(*word, "X-Api-Key:" | "X-Api-Secret:"));
+        let (id, secret) = (words.next()?, words.next()?);
+        let is_key = words.next().is_none() && is_header(id) && is_header(secret);
+        is_key.then(|| Self { id: id.into(), secret: secret.into() })
+    }
+}
+
+/// Whether a text can be sent as a header.
+fn is_header(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |reason: String| Failure::new(Exit::Failed, format!("cannot read {}: {reason}", path.display()));
+    let bytes = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if FILE_BYTES_MAX < bytes {
+        return Err(failed(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+/// The certificates to trust: those that were named, else the system's.
+fn trust(named: Option<&Path>) -> Result<TlsConfig, Failure> {
+    let variable = || std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+    let path = named.map(Path::to_path_buf).or_else(variable).or_else(system);
+    let path = path.ok_or_else(|| Failure::new(Exit::Failed, "no certificates to trust were found; --ca-file names them"))?;
+    let text = read(&path)?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(text.as_bytes())
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(Failure::new(Exit::Failed, format!("{} holds no certificates", path.display())));
+    }
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_servers_are_taken() {
+        // address, what is said about it; empty where it is good
+        let table = [
+            ("http://127.0.0.1:8000", ""),
+            ("http://localhost:8000/", ""),
+            ("http://[::1]:8000/prefix", ""),
+            ("127.0.0.1:8000", "must begin with http://"),
+            ("ftp://a", "must begin with http://"),
+            ("http://", "is not the address"),
+            ("http://a:b@c", "must not hold credentials"),
+            ("http://a/?b", "must not have a query"),
+            ("", "is not the address"),
+        ];
+        for (url, said) in table {
+            match Remote::new(url, &Args::default()) {
+                Ok(_) => assert_eq!(said, "", "{url}"),
+                Err(failure) => {
+                    assert_eq!(failure.exit, Exit::Usage, "{url}");
+                    assert!(!said.is_empty() && failure.message.contains(said), "{url}: {}", failure.message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_two_words() {
+        // text, id
+        let table = [
+            ("ulk_1 uls_2\n", Some("ulk_1")),
+            ("# made for backups\nulk_1\nuls_2", Some("ulk_1")),
+            ("X-Api-Key: ulk_1\nX-Api-Secret: uls_2\n", Some("ulk_1")),
+            ("ulk_1", None),
+            ("a b c", None),
+            ("", None),
+            ("ulk_1 s\u{e4}", None),
+        ];
+        for (text, id) in table {
+            assert_eq!(Credentials::parse(text).map(|key| key.id).as_deref(), id, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A temporary directory that goes away with its command; what a command that was killed left behind goes when the next one starts.
+//!
+//! Each is a folder of its own with a file `owner`, which its process holds locked for life, and the data directory `data`. A folder
+//! whose `owner` can be locked has no process any more.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::exit::{Exit, Failure};
+
+const PREFIX: &str = "upline-demo-";
+const OWNER: &str = "owner";
+
+/// Names looked at, and folders removed, by one start: a temporary directory can be full of other things, and a demo should begin soon.
+const LOOKED_AT_MAX: usize = 10_000;
+const REMOVED_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Scratch {
+    folder: PathBuf,
+    #[allow(dead_code, reason = "held locked until this is dropped")]
+    owner: File,
+}
+
+impl Scratch {
+    /// Makes one in the system's temporary directory, after removing what others left there.
+    ///
+    /// # Errors
+    /// When nothing can be made there.
+    pub fn new() -> Result<Self, Failure> {
+        let place = std::env::temp_dir();
+        remove_stale(&place);
+        Self::within(&place).map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("cannot make a temporary directory in {}: {error}; --data-dir names another place", place.display()),
+            )
+        })
+    }
+
+    /// Where the data directory goes; not made yet.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn within(place: &Path) -> io::Result<Self> {
+        let folder = place.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder)?;
+        // Locked under another name first, so that nobody ever sees an `owner` without its lock.
+        let unnamed = folder.join("owner.tmp");
+        let owner = OpenOptions::new().write(true).create_new(true).open(&unnamed)?;
+        owner.try_lock()?;
+        fs::rename(&unnamed, folder.join(OWNER))?;
+        Ok(Self { folder, owner })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now the next start tries again.
+        _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes the folders whose process is gone. What cannot be looked at or removed is somebody else's.
+fn remove_stale(place: &Path) {
+    let Ok(entries) = fs::read_dir(place) else { return };
+    let ours = entries.take(LOOKED_AT_MAX).flatten().filter(|entry| {
+        let name = entry.file_name();
+        let is_name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
+        // The type of the entry itself: a link is not followed.
+        is_name && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    });
+    let stale = ours.filter_map(|entry| {
+        let owner = File::open(entry.path().join(OWNER)).ok()?;
+        owner.try_lock().ok()?;
+        Some((entry.path(), owner))
+    });
+    for (folder, _owner) in stale.take(REMOVED_MAX) {
+        _ = fs::remove_dir_all(folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_owns_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let used = Scratch::within(place.path()).unwrap();
+        let killed = Scratch::within(place.path()).unwrap();
+        let left = killed.folder.clone();
+        fs::create_dir(killed.data_dir()).unwrap();
+        // As a kill does: the lock goes, the files stay.
+        killed.owner.unlock().unwrap();
+        std::mem::forget(killed);
+        let others = ["upline-demo-mine", &format!("{PREFIX}{}", uuid::Uuid::nil().simple()), "something"];
+        for name in others {
+            fs::create_dir(place.path().join(name)).unwrap();
+        }
+        remove_stale(place.path());
+        assert!(!left.exists());
+        assert!(used.folder.exists());
+        for name in others {
+            assert!(place.path().join(name).exists(), "{name} has no owner file: it is somebody else's");
+        }
+        let folder = used.folder.clone();
+        drop(used);
+        assert!(!folder.exists());
+    }
+}

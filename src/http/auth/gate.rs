@@ -1,0 +1,385 @@
+//! The gate: every request passes it once, before it is routed, and comes out with a principal or does not come out.
+//!
+//! Keys and key sets are read beside the requests, by `watch`; requests take what was last read without any lock. A file that cannot be
+//! read any more changes nothing: the last good keys go on, an error is logged once, a metric counts. So that this cannot open a door,
+//! keys keep their expiry, and a gate that has asked for credentials once goes on asking.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::http::request::Parts;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{
+    answers::TurnedAway,
+    credentials::{self, Credentials, Unreadable, client_address},
+    jwks,
+    policy::Principal,
+    rates::Rates,
+    tokens::{KeySet, Rules},
+};
+use crate::{
+    access::{KeyFile, KeyFileError, KeyRefusal, KeyRing, Role, Scopes, Stamp},
+    config::{AuthConfig, AuthMode, JwksSource},
+    metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
+};
+
+/// How often the key file is looked at. What `keys revoke` takes away is gone after this and the time of one read: two seconds at most.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
+/// How long to wait for the issuer again while it has never answered, or when the last try failed.
+const JWKS_RETRY: Duration = Duration::from_secs(5);
+/// How often limits forget who is gone.
+const RATES_CLEAN: Duration = Duration::from_secs(5);
+
+/// Paths that need no credentials, as they stand in the request: what is written another way is not among them.
+const OPEN: [&str; 9] = ["/", "/livez", "/readyz", "/version", "/openapi.json", "/docs", "/redoc", "/health", "/status"];
+/// What belongs to the interactive documentation.
+const OPEN_BELOW: &str = "/docs/";
+/// Probes, which must be answered whoever else is knocking.
+const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
+
+/// Why the server may not start as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    #[error("the public keys of the token issuer (jwt_jwks): {0}")]
+    Jwks(String),
+    #[error(
+        "{0} is reachable from other machines and there is no authorization: make a key with `upline keys create`, configure tokens \
+         (jwt_issuer, jwt_audience, jwt_jwks), or allow it with `--insecure`"
+    )]
+    Exposed(SocketAddr),
+    #[error(
+        "authorization is on, but no key is active and no tokens are configured, so nobody could come in: `upline keys create` makes a key"
+    )]
+    Nobody,
+}
+
+/// The gate of one server.
+pub struct Gate {
+    mode: AuthMode,
+    metrics_open: bool,
+    trusted_proxies: Vec<(std::net::Ipv6Addr, u8)>,
+    metrics: Arc<Metrics>,
+    rates: Rates,
+    /// Credentials are asked for. Goes from false to true, never back.
+    is_on: AtomicBool,
+    /// `None` only for tests and tools without a data directory.
+    key_file: Option<KeyFile>,
+    keys: ArcSwap<KeyRing>,
+    keys_seen: Mutex<Seen>,
+    rules: Option<Rules>,
+    key_set: ArcSwapOption<KeySet>,
+    key_set_read: Mutex<Option<Instant>>,
+    /// A token named a key that is not in the set.
+    key_wanted: Notify,
+}
+
+/// What was last seen of the key file.
+struct Seen {
+    stamp: Option<Stamp>,
+    checked: Instant,
+    /// It could not be read; that was said.
+    is_failing: bool,
+}
+
+impl Gate {
+    /// Reads the keys. A key set in a file must be there; one at an address is waited for while serving, since an issuer that is down must
+    /// not keep services with keys of their own from working. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// See [`GateError`].
+    pub fn open(config: &AuthConfig, data_dir: &Path, addr: SocketAddr, metrics: &Arc<Metrics>) -> Result<Arc<Self>, GateError> {
+        let key_file = KeyFile::of(data_dir);
+        let stamp = key_file.stamp()?;
+        let ring = key_file.load()?;
+        let has_file = ring.is_some();
+        let ring = ring.unwrap_or_default();
+        let active = ring.active(now());
+        let is_on = match config.mode {
+            AuthMode::On => true,
+            AuthMode::Off => false,
+            AuthMode::Auto => has_file || config.jwt.is_some(),
+        };
+        if !is_on && !addr.ip().is_loopback() && !config.insecure {
+            return Err(GateError::Exposed(addr));
+        }
+        // With `on`, keys may come later; with `auto`, somebody revoked the last one and would be surprised either way.
+        if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
+            return Err(GateError::Nobody);
+        }
+        let gate = Self::new(config, Some(key_file), ring, is_on, metrics);
+        gate.keys_seen.lock().stamp = stamp;
+        if let Some(Rules { .. }) = &gate.rules
+            && let Some(JwksSource::File(_)) = config.jwt.as_ref().map(|jwt| &jwt.jwks)
+        {
+            gate.read_key_set().map_err(GateError::Jwks)?;
+        }
+        Ok(Arc::new(gate))
+    }
+
+    /// A gate that asks nobody for anything.
+    pub fn off(metrics: &Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self::new(&AuthConfig::default(), None, KeyRing::default(), false, metrics))
+    }
+
+    fn new(config: &AuthConfig, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
+        metrics.access.keys_active.set(ring.active(now()) as f64);
+        metrics.access.enabled.set(f64::from(u8::from(is_on)));
+        Self {
+            mode: config.mode,
+            metrics_open: config.metrics_open,
+            trusted_proxies: config.trusted_proxies.clone(),
+            metrics: Arc::clone(metrics),
+            rates: Rates::new(&config.rates),
+            is_on: AtomicBool::new(is_on),
+            key_file,
+            keys: ArcSwap::from_pointee(ring),
+            keys_seen: Mutex::new(Seen { stamp: None, checked: Instant::now(), is_failing: false }),
+            rules: config.jwt.clone().map(Rules::new),
+            key_set: ArcSwapOption::empty(),
+            key_set_read: Mutex::new(None),
+            key_wanted: Notify::new(),
+        }
+    }
+
+    /// Whether credentials are asked for.
+    pub fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Whether a path is answered without credentials.
+    pub fn is_open(&self, path: &str) -> bool {
+        OPEN.contains(&path) || path.starts_with(OPEN_BELOW) || (self.metrics_open && path == "/metrics")
+    }
+
+    /// Who sends a request, counted against all limits.
+    ///
+    /// # Errors
+    /// Why it goes no further.
+    pub fn admit(&self, parts: &Parts, peer: IpAddr) -> Result<Principal, TurnedAway> {
+        let path = parts.uri.path();
+        if UNLIMITED.contains(&path) {
+            return Ok(if self.is_on() { Principal::nobody() } else { Principal::anonymous() });
+        }
+        let address = client_address(peer, &parts.headers, &self.trusted_proxies);
+        self.rates.address(address).map_err(|wait| self.too_often(LimitedBy::Address, wait))?;
+        if !self.is_on() {
+            self.access().outcome(AuthOutcome::Anonymous);
+            return Ok(Principal::anonymous());
+        }
+        if self.is_open(path) {
+            return Ok(Principal::nobody());
+        }
+        let principal = self.authenticate(parts).map_err(|turned| match turned {
+            // Who fails too often learns less; who has the right credentials is never kept out by others of its address.
+            TurnedAway::Missing | TurnedAway::Invalid { .. } => match self.rates.failure(address) {
+                Ok(()) => turned,
+                Err(wait) => self.too_often(LimitedBy::Failures, wait),
+            },
+            other => other,
+        })?;
+        self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
+        Ok(principal)
+    }
+
+    fn access(&self) -> &AccessMetrics {
+        &self.metrics.access
+    }
+
+    fn too_often(&self, by: LimitedBy, wait: Duration) -> TurnedAway {
+        self.access().limited(by);
+        TurnedAway::TooOften(wait)
+    }
+
+    fn authenticate(&self, parts: &Parts) -> Result<Principal, TurnedAway> {
+        let (checked, was_token) = match credentials::read(&parts.headers) {
+            Ok(Credentials::Key { id, secret }) => (self.check_key(id, secret), false),
+            Ok(Credentials::Token(token)) => (self.check_token(token), true),
+            Err(Unreadable::Missing) => (Err(AuthOutcome::Missing), false),
+            Err(Unreadable::Malformed) => (Err(AuthOutcome::Malformed), false),
+        };
+        let outcome = match &checked {
+            Ok(_) if was_token => AuthOutcome::Token,
+            Ok(_) => AuthOutcome::Key,
+            Err(outcome) => *outcome,
+        };
+        self.access().outcome(outcome);
+        checked.map_err(|outcome| {
+            tracing::debug!(?outcome, path = parts.uri.path(), "not let in");
+            match outcome {
+                AuthOutcome::Missing => TurnedAway::Missing,
+                AuthOutcome::TokenKeysMissing => TurnedAway::KeysMissing,
+                _ => TurnedAway::Invalid { was_token },
+            }
+        })
+    }
+
+    fn check_key(&self, id: &str, secret: &str) -> Result<Principal, AuthOutcome> {
+        let keys = self.keys.load();
+        let key = keys.check(id, secret, now()).map_err(|refusal| match refusal {
+            KeyRefusal::Unknown => AuthOutcome::KeyUnknown,
+            KeyRefusal::WrongSecret => AuthOutcome::KeySecret,
+            KeyRefusal::Expired => AuthOutcome::KeyExpired,
+            KeyRefusal::Revoked => AuthOutcome::KeyRevoked,
+        })?;
+        let scopes = if key.role == Role::Service { key.scopes } else { Scopes::NONE };
+        Ok(Principal::new(key.role, None, Arc::clone(&key.id), scopes))
+    }
+
+    fn check_token(&self, token: &str) -> Result<Principal, AuthOutcome> {
+        let rules = self.rules.as_ref().ok_or(AuthOutcome::TokenNotTaken)?;
+        let keys = self.key_set.load();
+        let keys = keys.as_ref().ok_or(AuthOutcome::TokenKeysMissing)?;
+        let checked = rules.check(keys, token);
+        if checked.as_ref().err() == Some(&AuthOutcome::TokenKey) {
+            self.key_wanted.notify_one();
+        }
+        checked
+    }
+
+    /// Sets the ages that `/metrics` shows.
+    pub fn refresh_metrics(&self) {
+        if self.key_file.is_some() {
+            self.access().set_age(Loaded::Keys, self.keys_seen.lock().checked.elapsed().as_secs_f64());
+            self.access().keys_active.set(self.keys.load().active(now()) as f64);
+        }
+        if let Some(read) = *self.key_set_read.lock() {
+            self.access().set_age(Loaded::Jwks, read.elapsed().as_secs_f64());
+        }
+    }
+
+    // --- reading again
+
+    /// Reads what changes, until it is dropped. What blocks runs beside the runtime.
+    pub async fn watch(self: Arc<Self>) {
+        let keys = Arc::clone(&self);
+        let look = async {
+            let mut cleaned = Instant::now();
+            loop {
+                tokio::time::sleep(KEYS_LOOK).await;
+                let (gate, clean) = (Arc::clone(&keys), RATES_CLEAN <= cleaned.elapsed());
+                if clean {
+                    cleaned = Instant::now();
+                }
+                beside(move || {
+                    gate.look_at_keys();
+                    if clean {
+                        gate.rates.clean();
+                    }
+                })
+                .await;
+            }
+        };
+        tokio::join!(look, Arc::clone(&self).watch_key_set());
+    }
+
+    /// Looks at the key set every `jwt_refresh_seconds`, and once between two of those looks when a token names a key that is not in it.
+    async fn watch_key_set(self: Arc<Self>) {
+        let Some(rules) = &self.rules else { return };
+        let refresh = rules.config().refresh;
+        let mut had_early_look = false;
+        let mut wait = if self.key_set.load().is_none() { Duration::ZERO } else { refresh };
+        loop {
+            let is_early = tokio::select! {
+                () = tokio::time::sleep(wait) => false,
+                () = self.key_wanted.notified(), if !had_early_look => true,
+            };
+            let begin = Instant::now();
+            let gate = Arc::clone(&self);
+            let is_good = beside(move || gate.read_key_set_or_say()).await;
+            // The regular look stays where it was: whoever invents key names cannot move it.
+            let left = wait.saturating_sub(begin.elapsed());
+            had_early_look = is_early;
+            wait = match (is_good, is_early) {
+                (false, _) => JWKS_RETRY.min(refresh),
+                (true, false) => refresh,
+                (true, true) => left.max(KEYS_LOOK),
+            };
+        }
+    }
+
+    /// Reads the key file if it is another one than last time.
+    fn look_at_keys(&self) {
+        let Some(file) = &self.key_file else { return };
+        let mut seen = self.keys_seen.lock();
+        let looked = file.stamp().and_then(|stamp| {
+            if stamp == seen.stamp && !seen.is_failing {
+                return Ok(None);
+            }
+            let ring = file.load()?;
+            // A file that is gone is a mistake, or somebody's way of letting nobody in; `keys revoke` is the way that says which.
+            if ring.is_none() && seen.stamp.is_some() {
+                let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+                return Err(KeyFileError::Io { what: "open", path: file.path(), source: gone });
+            }
+            Ok(ring.map(|ring| (stamp, ring)))
+        });
+        match looked {
+            Ok(changed) => {
+                seen.checked = Instant::now();
+                seen.is_failing = false;
+                let Some((stamp, ring)) = changed else { return };
+                seen.stamp = stamp;
+                tracing::info!(active = ring.active(now()), "service keys read");
+                self.keys.store(Arc::new(ring));
+                self.turn_on();
+            }
+            Err(error) => {
+                self.access().load_failed(Loaded::Keys);
+                if !seen.is_failing {
+                    tracing::error!(%error, "the service keys cannot be read; the last good ones go on");
+                }
+                seen.is_failing = true;
+            }
+        }
+    }
+
+    /// The first key of a server that asked nobody: from now on it asks.
+    fn turn_on(&self) {
+        if self.mode == AuthMode::Auto && !self.is_on.swap(true, Ordering::Relaxed) {
+            self.access().enabled.set(1.0);
+            tracing::warn!("there is a service key now: credentials are asked for from here on");
+        }
+    }
+
+    fn read_key_set(&self) -> Result<(), String> {
+        let Some(rules) = &self.rules else { return Ok(()) };
+        let keys = jwks::fetch(rules.config())?;
+        self.access().jwks_keys.set(keys.len() as f64);
+        self.key_set.store(Some(Arc::new(keys)));
+        *self.key_set_read.lock() = Some(Instant::now());
+        Ok(())
+    }
+
+    fn read_key_set_or_say(&self) -> bool {
+        let read = self.read_key_set();
+        if let Err(error) = &read {
+            self.access().load_failed(Loaded::Jwks);
+            let has_last = self.key_set.load().is_some();
+            tracing::error!(%error, has_last, "the token issuer's keys cannot be read; the last good ones, if any, go on");
+        }
+        read.is_ok()
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn beside<T: Send + Default + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_default()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

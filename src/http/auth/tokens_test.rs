@@ -1,0 +1,243 @@
+//! Tokens that are right, and every way in which one can be wrong.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+
+use super::*;
+use crate::config::JwksSource;
+
+const MEMBER: &str = "00000000-0000-4000-8000-000000000001";
+const FAR: u64 = 4_000_000_000;
+
+fn ec(number: u8) -> EncodingKey {
+    EncodingKey::from_ec_der(match number {
+        1 => include_bytes!("../../../tests/fixtures/keys/ec1.p8"),
+        _ => include_bytes!("../../../tests/fixtures/keys/ec2.p8"),
+    })
+}
+
+fn rsa() -> EncodingKey {
+    EncodingKey::from_rsa_der(include_bytes!("../../../tests/fixtures/keys/rsa.p1"))
+}
+
+fn ed() -> EncodingKey {
+    EncodingKey::from_ed_der(include_bytes!("../../../tests/fixtures/keys/ed.p8"))
+}
+
+/// A public key as an issuer publishes it.
+fn public(key: &EncodingKey, algorithm: Algorithm, id: Option<&str>) -> Value {
+    let mut jwk = serde_json::to_value(Jwk::from_encoding_key(key, algorithm).unwrap()).unwrap();
+    let object = jwk.as_object_mut().unwrap();
+    object.remove("alg");
+    if let Some(id) = id {
+        object.insert("kid".into(), id.into());
+    }
+    jwk
+}
+
+const ALL: [JwtAlgorithm; 4] = [JwtAlgorithm::Rs256, JwtAlgorithm::Ps256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa];
+
+fn rules() -> Rules {
+    Rules::new(JwtConfig {
+        issuer: "https://id.example".into(),
+        audience: "upline".into(),
+        algorithms: ALL.into(),
+        jwks: JwksSource::File("unused".into()),
+        role_claim: "role".into(),
+        roles: Role::ALL.map(|role| (format!("u-{}", role.name()), role)).into(),
+        leeway: Duration::from_secs(30),
+        refresh: Duration::from_secs(300),
+        ca_file: None,
+    })
+}
+
+fn set(keys: &[Value]) -> KeySet {
+    KeySet::parse(&json!({ "keys": keys }).to_string(), &ALL).unwrap()
+}
+
+fn two_keys() -> KeySet {
+    set(&[public(&ec(1), Algorithm::ES256, Some("ec")), public(&rsa(), Algorithm::RS256, Some("rsa"))])
+}
+
+fn claims() -> Value {
+    json!({ "iss": "https://id.example", "aud": "upline", "sub": MEMBER, "exp": FAR })
+}
+
+fn token(algorithm: Algorithm, id: Option<&str>, key: &EncodingKey, claims: &Value) -> String {
+    let mut header = Header::new(algorithm);
+    header.kid = id.map(String::from);
+    encode(&header, claims, key).unwrap()
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut all = claims();
+    all[name] = value;
+    all
+}
+
+fn without(name: &str) -> Value {
+    let mut all = claims();
+    all.as_object_mut().unwrap().remove(name);
+    all
+}
+
+#[test]
+fn every_configured_kind_of_key_signs() {
+    // algorithm, key
+    let table = [
+        (Algorithm::ES256, Algorithm::ES256, ec(1)),
+        (Algorithm::RS256, Algorithm::RS256, rsa()),
+        (Algorithm::PS256, Algorithm::RS256, rsa()),
+        (Algorithm::EdDSA, Algorithm::EdDSA, ed()),
+    ];
+    for (algorithm, published_as, key) in table {
+        let keys = set(&[public(&key, published_as, Some("k"))]);
+        for id in [Some("k"), None] {
+            let principal = rules().check(&keys, &token(algorithm, id, &key, &claims())).unwrap();
+            assert_eq!((principal.role, principal.subject.unwrap().to_string().as_str()), (Role::Member, MEMBER), "{algorithm:?}");
+        }
+        let other = token(algorithm, Some("other"), &key, &claims());
+        assert_eq!(rules().check(&keys, &other).err(), Some(AuthOutcome::TokenKey), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn roles_come_from_a_closed_list() {
+    // claims, role, scopes
+    let table = [
+        (with("role", json!("u-admin")), Ok((Role::Admin, vec![]))),
+        (with("role", json!("u-auditor")), Ok((Role::Auditor, vec![]))),
+        (with("role", json!("u-member")), Ok((Role::Member, vec![]))),
+        (claims(), Ok((Role::Member, vec![]))),
+        (with("role", json!("admin")), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!("")), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!(["u-admin"])), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!(null)), Err(AuthOutcome::TokenClaim)),
+        (with("sub", json!("not a member")), Err(AuthOutcome::TokenClaim)),
+        (with("sub", json!("")), Err(AuthOutcome::TokenClaim)),
+        (with("sub", json!(7)), Err(AuthOutcome::TokenClaim)),
+    ];
+    for (claims, expected) in table {
+        let got = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &claims));
+        assert_eq!(got.map(|principal| (principal.role, principal.scopes.iter().collect::<Vec<_>>())), expected, "{claims}");
+    }
+    let mut service = with("role", json!("u-service"));
+    service["sub"] = "nightly".into();
+    service["scope"] = "openid metrics members:read profile".into();
+    let principal = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &service)).unwrap();
+    assert_eq!((principal.role, principal.subject, &*principal.name), (Role::Service, None, "nightly"));
+    assert_eq!(principal.scopes.iter().collect::<Vec<_>>(), [Scope::MembersRead, Scope::Metrics]);
+}
+
+#[test]
+fn claims_must_be_there_and_right() {
+    let now = jsonwebtoken::get_current_timestamp();
+    // claims, why not
+    let table = [
+        (without("exp"), AuthOutcome::TokenClaim),
+        (without("iss"), AuthOutcome::TokenClaim),
+        (without("aud"), AuthOutcome::TokenClaim),
+        (without("sub"), AuthOutcome::TokenClaim),
+        (with("exp", json!("soon")), AuthOutcome::TokenClaim),
+        (with("exp", json!(null)), AuthOutcome::TokenClaim),
+        (with("exp", json!(now - 31)), AuthOutcome::TokenExpired),
+        (with("nbf", json!(now + 120)), AuthOutcome::TokenExpired),
+        (with("iss", json!("https://evil.example")), AuthOutcome::TokenIssuer),
+        (with("iss", json!(["https://evil.example", "https://id.example"])), AuthOutcome::TokenIssuer),
+        (with("aud", json!("other")), AuthOutcome::TokenAudience),
+        (with("aud", json!([])), AuthOutcome::TokenAudience),
+        (with("aud", json!(["other"])), AuthOutcome::TokenAudience),
+    ];
+    for (claims, expected) in table {
+        let got = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &claims));
+        assert_eq!(got.err(), Some(expected), "{claims}");
+    }
+    for good in [with("aud", json!(["other", "upline"])), with("exp", json!(now - 20)), with("nbf", json!(now + 20))] {
+        assert!(rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &good)).is_ok(), "{good}");
+    }
+}
+
+/// The header chooses a key, and nothing else.
+#[test]
+fn no_header_talks_the_algorithm_down() {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let keys = two_keys();
+    let outcome = |token: &str| rules().check(&keys, token).err();
+    // Unsigned, in several spellings.
+    for algorithm in ["none", "None", "NONE", ""] {
+        let unsigned = format!("{}.{}.", part(&json!({ "alg": algorithm, "kid": "ec" })), part(&claims()));
+        assert_eq!(outcome(&unsigned), Some(AuthOutcome::TokenAlgorithm), "{algorithm}");
+    }
+    // A public key as a shared secret, in each form that an attacker can have.
+    let published = public(&rsa(), Algorithm::RS256, Some("rsa"));
+    let modulus = published["n"].as_str().unwrap();
+    for secret in [published.to_string().into_bytes(), modulus.as_bytes().to_vec(), BASE64_URL_SAFE_NO_PAD.decode(modulus).unwrap()] {
+        let forged = token(Algorithm::HS256, Some("rsa"), &EncodingKey::from_secret(&secret), &claims());
+        assert_eq!(outcome(&forged), Some(AuthOutcome::TokenAlgorithm));
+    }
+    // Another key's algorithm, another key's signature, another family that is not configured.
+    assert_eq!(outcome(&token(Algorithm::RS256, Some("ec"), &rsa(), &claims())), Some(AuthOutcome::TokenAlgorithm));
+    assert_eq!(outcome(&token(Algorithm::RS512, Some("rsa"), &rsa(), &claims())), Some(AuthOutcome::TokenAlgorithm));
+    assert_eq!(outcome(&token(Algorithm::ES256, Some("ec"), &ec(2), &claims())), Some(AuthOutcome::TokenSignature));
+    assert_eq!(outcome(&token(Algorithm::EdDSA, Some("ed"), &ed(), &claims())), Some(AuthOutcome::TokenKey));
+    // Signed, then changed.
+    let good = token(Algorithm::ES256, Some("ec"), &ec(1), &claims());
+    let mut parts: Vec<&str> = good.split('.').collect();
+    let other = part(&with("sub", json!("00000000-0000-4000-8000-000000000002")));
+    parts[1] = &other;
+    assert_eq!(outcome(&parts.join(".")), Some(AuthOutcome::TokenSignature));
+    // No signature at all, broken forms, an extension that must be understood.
+    let head_and_claims = good.rsplit_once('.').unwrap().0;
+    assert_eq!(outcome(&format!("{head_and_claims}.")), Some(AuthOutcome::TokenSignature));
+    for broken in ["", ".", "..", "a.b.c", head_and_claims, &format!("{good}.x"), &good[..good.len() / 3]] {
+        assert!(outcome(broken).is_some(), "{broken}");
+    }
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some("ec".into());
+    header.crit = Some(vec!["exp".into()]);
+    assert_eq!(outcome(&encode(&header, &claims(), &ec(1)).unwrap()), Some(AuthOutcome::TokenMalformed));
+}
+
+#[test]
+fn without_a_name_a_key_must_be_the_only_one() {
+    let two = set(&[public(&ec(1), Algorithm::ES256, Some("a")), public(&ec(2), Algorithm::ES256, Some("b"))]);
+    let unnamed = token(Algorithm::ES256, None, &ec(1), &claims());
+    assert_eq!(rules().check(&two, &unnamed).err(), Some(AuthOutcome::TokenKey));
+    assert!(rules().check(&two_keys(), &unnamed).is_ok(), "the other key is of another kind");
+}
+
+#[test]
+fn key_sets_are_read_carefully() {
+    let good = public(&ec(1), Algorithm::ES256, Some("a"));
+    let changed = |name: &str, value: Value| {
+        let mut key = good.clone();
+        key[name] = value;
+        key
+    };
+    let shared = json!({ "kty": "oct", "kid": "s", "k": "c2VjcmV0", "alg": "HS256" });
+    // keys, how many can be used
+    let table = [
+        (vec![good.clone()], 1),
+        (vec![good.clone(), shared.clone(), json!({ "kty": "unheard of" }), json!(7)], 1),
+        (vec![shared], 0),
+        (vec![changed("use", json!("enc"))], 0),
+        (vec![changed("use", json!("sig"))], 1),
+        (vec![changed("alg", json!("ES256"))], 1),
+        (vec![changed("alg", json!("ES384"))], 0),
+        (vec![changed("key_ops", json!(["sign"]))], 0),
+        (vec![changed("key_ops", json!(["verify"]))], 1),
+        (vec![changed("crv", json!("P-384"))], 0),
+        (vec![public(&rsa(), Algorithm::RS256, None)], 1),
+        (vec![], 0),
+    ];
+    for (keys, usable) in table {
+        let text = json!({ "keys": keys }).to_string();
+        assert_eq!(KeySet::parse(&text, &ALL).map_or(0, |set| set.len()), usable, "{text}");
+    }
+    let only_ec = KeySet::parse(&json!({ "keys": [public(&rsa(), Algorithm::RS256, None)] }).to_string(), &[JwtAlgorithm::Es256]);
+    assert!(only_ec.is_err(), "no key of a configured algorithm");
+    for bad in ["", "[]", "{}", "{\"keys\":7}", &format!("{{\"keys\":{}}}", json!(vec![good.clone(); KEYS_MAX + 1]))] {
+        assert!(KeySet::parse(bad, &ALL).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,303 @@
+//! Levels of a member's downline: how many stand there, and what they brought.
+//!
+//! A commission belongs to the level at which it was paid, along the tree of its bonus; `tree` chooses whose members are counted and listed. Where a
+//! plan pays along one tree both speak of the same members.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use axum::{
+    extract::State as Extract,
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    as_of::{self, AsOf},
+    caller::Caller,
+    extract::{Path, Query},
+    lists::{self, MemberRow, PastMemberProblems, Problems},
+    page::{self, Cursors, Listing, Page, Reader},
+    problem::{Code, Problem},
+    totals::Total,
+    types::TreeName,
+};
+use crate::{
+    engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
+    http::{
+        auth::{Action, Sight},
+        limits::SLICE_STEPS,
+        reply::Reply,
+        service::Shared,
+    },
+};
+
+/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream: 28 bytes each, 14 MiB.
+const STREAM_BATCH: usize = 1 << 19;
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(levels)).routes(routes!(level))
+}
+
+/// What stands below a member, by level, and what it brought.
+#[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
+pub struct Levels {
+    pub user_id: Uuid,
+    #[schema(inline)]
+    pub tree: TreeName,
+    /// Levels that the plan counts and pays for members that are not admins.
+    #[schema(minimum = 1, maximum = 15)]
+    pub level_cap: u8,
+    /// Level 1 first. Those within the cap always, deeper ones where there is something to say.
+    pub levels: Vec<Level>,
+    /// All commissions, rank rewards left out.
+    pub commission: Total,
+    /// Rewards for ranks, which belong to no level.
+    pub rank_rewards: Total,
+}
+
+/// One level.
+#[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
+pub struct Level {
+    #[schema(minimum = 1)]
+    pub level: u32,
+    /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan does not count).
+    pub members: Option<u32>,
+    pub commission: Total,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct LevelsQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
+}
+
+/// A member at the level that was asked about, and what it brought.
+#[derive(Serialize, ToSchema)]
+pub struct LevelRow {
+    pub member: MemberRow,
+    /// What it brought to the member that was asked about, at this level.
+    pub commission: Total,
+}
+
+/// Head-counts of a member as one list, level 1 first.
+fn counts(state: &State, tree: Tree, member: MemberIx) -> Vec<u32> {
+    let Some(near) = state.levels(tree, member) else { return Vec::new() };
+    let cap = usize::from(state.plan().level_cap);
+    match state.deep_levels_of(tree, member) {
+        // An admin's levels are counted on beyond the cap.
+        Some(deep) if cap == LEVELS_MAX => near.iter().chain(deep).copied().collect(),
+        _ => near[..cap].to_vec(),
+    }
+}
+
+fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], sums: &ReceivedSums) -> Levels {
+    let plan = state.plan();
+    let cap = usize::from(plan.level_cap);
+    let counted = counts.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1);
+    let paid = sums.by_level.keys().next_back().map_or(0, |level| *level as usize);
+    let total = |sum: Sum| Total::new(sum, plan);
+    let of_level = |level: usize| {
+        let number = u32::try_from(level).expect("levels are limited by SUM_LEVELS_MAX");
+        let sum = sums.by_level.get(&number).copied().unwrap_or_default();
+        Level { level: number, members: counts.get(level - 1).copied(), commission: total(sum) }
+    };
+    let has_something =
+        |level: &usize| *level <= cap.max(counted) || sums.by_level.contains_key(&u32::try_from(*level).unwrap_or(u32::MAX));
+    let rewards = sums.by_level.get(&0).copied().unwrap_or_default();
+    let commission = Sum { entries: sums.total.entries - rewards.entries, amount: sums.total.amount - rewards.amount };
+    Levels {
+        user_id: super::types::user_id(state, member),
+        tree,
+        level_cap: plan.level_cap,
+        levels: (1..=cap.max(counted).max(paid)).filter(has_something).map(of_level).collect(),
+        commission: total(commission),
+        rank_rewards: total(rewards),
+    }
+}
+
+/// Members and commissions by level
+///
+/// Counts are at hand. Commissions are added up over all bonuses of the member, some twenty million a second.
+#[utoipa::path(
+    get, path = "/members/{id}/levels", tag = "levels",
+    params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
+)]
+async fn levels(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<LevelsQuery>,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    // Everything that can change is read now; the entries there are do not.
+    let begin = |state: &State, directory: &MemberDirectory| {
+        let member = caller.member(Action::ReadMember, id, state, directory)?;
+        caller.member(Action::ReadBonuses, id, state, directory)?;
+        let sums = state.received_sums(member, Timestamp(i64::MIN), Timestamp(i64::MAX));
+        Ok::<_, Problem>((member, counts(state, query.tree.into(), member), sums, state.lsn()))
+    };
+    let (member, head_counts, mut sums, lsn) = engine.read(begin)?;
+    if let Some(as_of) = query.as_of {
+        let past = as_of::past(engine, as_of).await?;
+        let (member, counts, mut sums, lsn) = engine.read(|_, directory| begin(&past, directory))?;
+        while !sums.is_over() {
+            past.received_sums_step(&mut sums, SLICE_STEPS);
+            tokio::task::yield_now().await;
+        }
+        return Ok(answer(StatusCode::OK, lsn, &levels_of(&past, query.tree, member, &counts, &sums)));
+    }
+    while !sums.is_over() {
+        engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
+        tokio::task::yield_now().await;
+    }
+    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct LevelQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+}
+
+/// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then shown.
+struct LevelList {
+    sight: Sight,
+    tree: Tree,
+    receiver: MemberIx,
+    level: u32,
+    /// Members of a batch.
+    batch: usize,
+    walk: LevelOrder,
+    found: VecDeque<MemberIx>,
+    brought: Option<Brought>,
+}
+
+impl LevelList {
+    /// Collects members. True when the batch is complete.
+    fn collect(&mut self, state: &State) -> bool {
+        let mut steps = SLICE_STEPS;
+        while self.found.len() < self.batch {
+            match state.level_order_step(self.tree, &mut self.walk, &mut steps) {
+                Some(member) => self.found.push_back(member),
+                None => return self.walk.is_over(),
+            }
+        }
+        true
+    }
+}
+
+impl Listing for LevelList {
+    type Item = LevelRow;
+
+    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
+        let state = reader.state;
+        let Some(brought) = &mut self.brought else {
+            if self.collect(state) {
+                self.brought = Some(state.brought(self.receiver, self.level, self.found.iter().copied()));
+            }
+            return true;
+        };
+        if !brought.is_over() {
+            state.brought_step(brought, SLICE_STEPS);
+            return true;
+        }
+        for member in self.found.drain(..rows.min(self.found.len())) {
+            let commission = Total::new(brought.of(member), state.plan());
+            out.push(LevelRow { member: MemberRow::new(state, self.sight, self.tree, member, self.level), commission });
+        }
+        if !self.found.is_empty() {
+            return true;
+        }
+        self.brought = None;
+        lists::goes_on(state, self.tree, &mut self.walk, SLICE_STEPS)
+    }
+
+    fn position(&self) -> Vec<u64> {
+        lists::packed(&self.walk)
+    }
+}
+
+/// The members of one level, each with the commission it brought
+///
+/// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member that was asked about, and NDJSON does so
+/// once for half a million rows.
+#[utoipa::path(
+    get, path = "/members/{id}/levels/{level}", tag = "levels",
+    params(
+        ("id" = Uuid, Path, description = "The member's user_id"),
+        ("level" = u32, Path, description = "Level below the member", minimum = 1),
+        LevelQuery
+    ),
+    responses(
+        (status = 200, description = "A page, or all as NDJSON", content((Page<LevelRow> = "application/json"), (LevelRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
+        Problems
+    )
+)]
+async fn level(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path((id, level)): Path<(Uuid, u32)>,
+    Query(query): Query<LevelQuery>,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
+    if level == 0 {
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "level").detail("levels count from 1"));
+    }
+    let engine = shared.v1_engine()?;
+    let cursors = Cursors::new(engine, &format!("level/{id}/{level}/{}", query.tree.name()));
+    let after = lists::opened(&cursors, query.cursor.as_deref())?;
+    let limit = page::limit(query.limit)?;
+    let is_stream = page::wants_ndjson(&headers);
+    let tree = query.tree.into();
+    let (mut listing, lsn) = engine.read(|state, directory| {
+        let receiver = caller.member(Action::ReadMember, id, state, directory)?;
+        caller.member(Action::ReadBonuses, id, state, directory)?;
+        let walk = match after.as_deref() {
+            None => state.level_order(tree, receiver, level, level),
+            Some(words) => lists::unpacked(state, tree, receiver, words)?,
+        };
+        let sight = caller.0.sight(state, directory);
+        let batch = if is_stream { STREAM_BATCH } else { limit };
+        Ok::<_, Problem>((LevelList { sight, tree, receiver, level, batch, walk, found: VecDeque::new(), brought: None }, state.lsn()))
+    })?;
+    if is_stream {
+        return Ok(page::stream(engine.clone(), listing, lsn));
+    }
+    // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
+    let mut items = Vec::new();
+    loop {
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
+            (listing.slice(&reader, limit, &mut items), state.lsn())
+        });
+        if !more || !items.is_empty() {
+            let next = more.then(|| cursors.seal(&listing.position()));
+            return Ok(answer(StatusCode::OK, lsn, &Page { items, next }));
+        }
+        tokio::task::yield_now().await;
+    }
+}

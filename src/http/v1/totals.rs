@@ -1,0 +1,161 @@
+//! Sums of bonuses on the wire, and the report over a window of time.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{extract::State as Extract, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    caller::Caller,
+    extract::{Path, Query},
+    lists::MemberProblems,
+    problem::{Code, Problem},
+    types::{Amount, CurrencyCode, Time},
+};
+use crate::{
+    engine::{Money, Plan, Sum, Timestamp},
+    http::{auth::Action, limits::SLICE_STEPS, reply::Reply, service::Shared},
+};
+
+/// The window of a report unless asked for otherwise: seven days.
+const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(report))
+}
+
+/// How many bonuses, and what they come to.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "bonuses": 12, "minor": 21_000, "currency": "USD", "exponent": 2 }))]
+pub struct Total {
+    pub bonuses: u64,
+    /// Minor units. May exceed 64 bits where very many of the largest amounts are added.
+    #[schema(value_type = u64)]
+    pub minor: i128,
+    /// ISO 4217, or XXX for none: the plan's currency.
+    #[schema(value_type = String, min_length = 3, max_length = 3)]
+    pub currency: CurrencyCode,
+    /// Decimal digits of the minor unit.
+    #[schema(maximum = 8)]
+    pub exponent: u8,
+}
+
+impl Total {
+    pub fn new(sum: Sum, plan: &Plan) -> Self {
+        let Amount { currency, exponent, .. } = Amount::new(Money(0), plan);
+        Self { bonuses: sum.entries, minor: sum.amount, currency, exponent }
+    }
+}
+
+/// What a member received in a window of time.
+#[derive(Serialize, ToSchema)]
+struct Report {
+    user_id: Uuid,
+    /// Included.
+    from: Time,
+    /// Not included.
+    to: Time,
+    total: Total,
+    /// The part that is not paid yet.
+    pending: Total,
+    paid: Total,
+    /// Kinds that occur, in the order in which the network came to know them.
+    by_kind: Vec<TotalOfKind>,
+    /// Levels that occur; 0 for the rewards of ranks.
+    by_level: Vec<TotalOfLevel>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TotalOfKind {
+    /// The trigger's name, `registration`, or `rank:` and a number.
+    #[schema(max_length = 64, example = "referral")]
+    kind: String,
+    total: Total,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TotalOfLevel {
+    level: u32,
+    total: Total,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct WindowQuery {
+    /// Begin of the window, included. Seven days before its end, unless given.
+    from: Option<Time>,
+    /// End of the window, not included. Now, unless given.
+    to: Option<Time>,
+}
+
+impl WindowQuery {
+    /// # Errors
+    /// `parameter_invalid` for a window that ends before it begins.
+    fn window(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
+        let to = self.to.map_or(now, |to| to.0);
+        let from = self.from.map_or(Timestamp(to.0.saturating_sub(WINDOW_MICROSECONDS).max(0)), |from| from.0);
+        if from <= to {
+            return Ok((from, to));
+        }
+        Err(Problem::new(Code::ParameterInvalid).with("field", "from").detail("the window ends before it begins"))
+    }
+}
+
+/// The wall clock.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// What a member received in a window of time
+///
+/// Adds up over the member's bonuses back to the begin of the window, some ten million a second.
+#[utoipa::path(
+    get, path = "/members/{id}/report", tag = "bonuses",
+    params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
+    responses((status = 200, description = "Sums", body = Report, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+)]
+async fn report(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<WindowQuery>,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let (from, to) = query.window(now())?;
+    let (mut sums, lsn) = engine.read(|state, directory| {
+        let member = caller.member(Action::ReadBonuses, id, state, directory)?;
+        Ok::<_, Problem>((state.received_sums(member, from, to), state.lsn()))
+    })?;
+    while !sums.is_over() {
+        engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
+        tokio::task::yield_now().await;
+    }
+    Ok(engine.read(|state, _| {
+        let total = |sum: Sum| Total::new(sum, state.plan());
+        let paid = Sum { entries: sums.total.entries - sums.pending.entries, amount: sums.total.amount - sums.pending.amount };
+        let report = Report {
+            user_id: id,
+            from: Time(from),
+            to: Time(to),
+            total: total(sums.total),
+            pending: total(sums.pending),
+            paid: total(paid),
+            by_kind: sums
+                .by_kind
+                .iter()
+                .map(|(kind, sum)| TotalOfKind { kind: state.kind_name(*kind).into_owned(), total: total(*sum) })
+                .collect(),
+            by_level: sums.by_level.iter().map(|(level, sum)| TotalOfLevel { level: *level, total: total(*sum) }).collect(),
+        };
+        answer(StatusCode::OK, lsn, &report)
+    }))
+}

@@ -1,0 +1,15 @@
+//! Who comes in and who does not, on the running binary: keys, tokens, limits, and what each role may do.
+
+mod common;
+#[path = "http_auth/issuer.rs"]
+mod issuer;
+#[path = "http_auth/keys.rs"]
+mod keys;
+#[path = "http_auth/limits.rs"]
+mod limits;
+#[path = "http_auth/roles.rs"]
+mod roles;
+#[path = "http_auth/support.rs"]
+mod support;
+#[path = "http_auth/tokens.rs"]
+mod tokens;
