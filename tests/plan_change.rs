@@ -98,6 +98,13 @@ struct HeldUp {
     signups: u32,
 }
 
+impl HeldUp {
+    fn print(&self, name: &str) {
+        let Self { took, read, signup, signups } = self;
+        println!("{name:32} took {took:>9.2?}; longest read {read:>9.2?}, longest of {signups} signups {signup:>9.2?}");
+    }
+}
+
 /// The longest of calls made one after the other until `done`, and how many there were.
 fn longest(done: &AtomicBool, mut call: impl FnMut(u32)) -> (Duration, u32) {
     let (mut longest, mut calls) = (Duration::ZERO, 0);
@@ -158,11 +165,22 @@ fn change(engine: &Engine, series: u64, name: &str, command: Command) {
         let answer = engine.submit_blocking(command, None).expect("the engine is open");
         assert!(matches!(answer.applied.outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{answer:?}");
     });
-    let HeldUp { took, read, signup, signups } = held_up;
-    println!("{name:32} took {took:>11.2?}; longest read {read:>10.2?}, longest of {signups} signups {signup:>10.2?}");
+    held_up.print(name);
+    let HeldUp { read, signup, .. } = held_up;
     if ASSERT_FROM <= members() {
         assert!(read <= HOLD_UP && signup <= HOLD_UP, "{name}: a read was held up {read:?}, a signup {signup:?}");
     }
+}
+
+/// The same without a preparation, as commands that are queued in order have none: what everybody would wait for. Nothing is asserted of that.
+fn compute_under_the_lock(engine: &Engine, series: u64, name: &str, command: Command) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let held_up = during(engine, series, || {
+        let answer = runtime.block_on(async { engine.queue(command, None).await.expect("the engine is open").answer().await });
+        let outcome = answer.expect("the engine is open").applied.outcome;
+        assert!(matches!(outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{outcome:?}");
+    });
+    held_up.print(&format!("  unprepared: {name}"));
 }
 
 /// Everything kept is what a recount gives, and the log gives the same state again, without any preparation.
@@ -191,16 +209,24 @@ fn nobody_waits_for_a_plan_change_or_a_new_admin() {
     let nothing = during(&engine, 1, || std::thread::sleep(Duration::from_secs(2)));
     println!("nothing changes, two seconds: {nothing:.2?}");
     change_plan(&engine, 2, "bonuses only", with_other_bonuses(present_plan(&engine)));
+    let first = present_plan(&engine);
     change_plan(&engine, 3, "rank thresholds", with_lower_minima(present_plan(&engine)));
-    change(&engine, 4, "the root becomes an admin", Command::SetRole { member: root(), role: Role::Admin });
-    change_plan(&engine, 5, "the sponsor tree is counted", Plan { count_sponsor_tree: true, ..present_plan(&engine) });
-    change_plan(&engine, 6, "rank thresholds, both trees", with_lower_minima(present_plan(&engine)));
-    change_plan(&engine, 7, "the sponsor tree is not counted", Plan { count_sponsor_tree: false, ..present_plan(&engine) });
+    compute_under_the_lock(&engine, 4, "thresholds", Command::PutPlan(Box::new(first)));
+    change(&engine, 5, "the root becomes an admin", Command::SetRole { member: root(), role: Role::Admin });
+    change(&engine, 6, "the root is no admin", Command::SetRole { member: root(), role: Role::Member });
+    compute_under_the_lock(&engine, 7, "root admin", Command::SetRole { member: root(), role: Role::Admin });
+    let counted = Plan { count_sponsor_tree: true, ..present_plan(&engine) };
+    let uncounted = Plan { count_sponsor_tree: false, ..counted.clone() };
+    change_plan(&engine, 8, "the sponsor tree is counted", counted.clone());
+    change_plan(&engine, 9, "the sponsor tree is not counted", uncounted);
+    compute_under_the_lock(&engine, 10, "sponsor tree", Command::PutPlan(Box::new(counted)));
     check(engine, &directory);
 
     let directory = scratch.path().join("levels");
     let engine = network(&directory, "levels.toml");
-    change(&engine, 8, "level fill: root becomes admin", Command::SetRole { member: root(), role: Role::Admin });
-    change_plan(&engine, 9, "level fill: minima", with_lower_minima(present_plan(&engine)));
+    let first = present_plan(&engine);
+    change(&engine, 11, "level fill: root becomes admin", Command::SetRole { member: root(), role: Role::Admin });
+    change_plan(&engine, 12, "level fill: minima", with_lower_minima(present_plan(&engine)));
+    compute_under_the_lock(&engine, 13, "level fill", Command::PutPlan(Box::new(first)));
     check(engine, &directory);
 }

@@ -147,8 +147,7 @@ impl State {
             self.beside.replaced.push(counts);
         }
         for (admin, deep) in &mut admins {
-            deep[Tree::Sponsor as usize] =
-                if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
+            deep[Tree::Sponsor as usize] = if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
         }
         *self.admins = admins;
     }

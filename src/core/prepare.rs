@@ -73,9 +73,12 @@ impl Freeze for Beside {
 }
 
 impl Preparation {
-    /// Puts `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` where the plan would be refused. O(members * log
-    /// members) at most, in parallel.
+    /// Puts `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` where the plan would be refused, or may be later:
+    /// an empty network lets a plan pass whose placement it refuses once a member exists. O(members * log members) at most, in parallel.
     pub fn of_plan(mut copy: State, plan: &Plan) -> Option<Self> {
+        if copy.is_empty() {
+            return None;
+        }
         copy.put_plan(plan).ok()?;
         Some(Self { work: Work::Shadow(Box::new(copy)), ready_at: None })
     }
@@ -107,6 +110,24 @@ impl Preparation {
             Work::Admin(_) => {}
         }
         self.ready_at = Some(state.scalars.lsn);
+    }
+
+    /// Whether `command` would use it, were it the next one.
+    pub fn is_good_for<D: Directory>(&self, state: &State, directory: &D, command: &Command) -> bool {
+        let is_of = match command {
+            Command::PutPlan(plan) => self.is_of_plan(plan),
+            Command::SetRole { member, role: Role::Admin } => state.find(directory, member).is_some_and(|member| self.is_of_admin(member)),
+            _ => false,
+        };
+        is_of && self.ready_at == Some(state.scalars.lsn)
+    }
+
+    fn is_of_plan(&self, plan: &Plan) -> bool {
+        matches!(&self.work, Work::Shadow(shadow) if *shadow.scalars.plan == *plan)
+    }
+
+    fn is_of_admin(&self, member: MemberIx) -> bool {
+        matches!(&self.work, Work::Admin(levels) if levels.member == member)
     }
 }
 
@@ -142,14 +163,9 @@ impl State {
 
     /// Takes the prepared columns in, when they were prepared for this plan and the state before it. O(1), plus the pages of a frozen view.
     pub(super) fn adopt_prepared_plan(&mut self, plan: &Plan) -> bool {
-        let is_current = |prepared: &Preparation| {
-            let is_for_plan = matches!(&prepared.work, Work::Shadow(shadow) if *shadow.scalars.plan == *plan);
-            is_for_plan && prepared.ready_at == Some(self.scalars.lsn - 1)
-        };
-        let Some(Work::Shadow(mut shadow)) = self.beside.prepared.take_if(|prepared| is_current(prepared)).map(|prepared| prepared.work)
-        else {
-            return false;
-        };
+        let before = self.scalars.lsn - 1;
+        let prepared = self.beside.prepared.take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_plan(plan));
+        let Some(Work::Shadow(mut shadow)) = prepared.map(|prepared| prepared.work) else { return false };
         debug_assert_eq!(shadow.len(), self.len());
         self.lose_view();
         std::mem::swap(&mut self.placement, &mut shadow.placement);
@@ -164,10 +180,8 @@ impl State {
     /// The deep levels of a new admin, when they were prepared for the state before this command.
     pub(super) fn take_prepared_levels(&mut self, member: MemberIx) -> Option<[Vec<u32>; 2]> {
         let before = self.scalars.lsn - 1;
-        let is_current = |prepared: &mut Preparation| {
-            prepared.ready_at == Some(before) && matches!(&prepared.work, Work::Admin(levels) if levels.member == member)
-        };
-        match self.beside.prepared.take_if(is_current)?.work {
+        let prepared = self.beside.prepared.take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_admin(member));
+        match prepared?.work {
             Work::Admin(levels) => Some(levels.deep),
             Work::Shadow(_) => None,
         }
