@@ -4,6 +4,7 @@
 pub mod access;
 pub mod amount;
 pub mod cli;
+pub mod command_json;
 pub mod config;
 pub mod core;
 pub mod durability;

@@ -8,6 +8,8 @@ mod directory;
 mod export;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/inspect.rs"]
+mod inspect;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/plan.rs"]

@@ -17,10 +17,10 @@ use super::{
 use crate::{
     amount,
     core::{
-        plan::{RankBasis, RankRule},
         state::State,
         types::{MemberIx, Money, Tree},
     },
+    engine::{RowIds, RowKind},
 };
 
 /// Bonuses shown, newest first.
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let object = match args.source.open()? {
         Source::Directory(loaded) => {
             let member = find_member(&loaded.state, &loaded.directory, &args.member).ok_or_else(|| unknown_member(&args.member))?;
-            of_state(&loaded.state, member)
+            of_state(&loaded.state, RowIds::new(loaded.instance.row_key), member)
         }
         Source::Server(remote) => of_server(&remote, &args.member)?,
     };
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 // --- from a directory
 
-fn of_state(state: &State, index: MemberIx) -> Value {
+fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
     let member = state.member(index);
     let id = |other: Option<MemberIx>| other.map(|other| state.member(other).id.to_string());
     let counts = |tree| json!({"direct": state.direct(tree, index), "downline": state.downline(tree, index)});
@@ -74,7 +74,7 @@ fn of_state(state: &State, index: MemberIx) -> Value {
         },
         "levels": {"placement": levels(state, Tree::Placement, index), "sponsored": levels(state, Tree::Sponsor, index)},
         "rank": rank(state, index),
-        "bonuses": bonuses(state, index),
+        "bonuses": bonuses(state, rows, index),
     })
 }
 
@@ -86,27 +86,28 @@ fn levels(state: &State, tree: Tree, index: MemberIx) -> Value {
 
 fn rank(state: &State, index: MemberIx) -> Value {
     let (view, plan) = (state.rank(index), state.plan());
-    let named = |rank: u16| json!({"rank": rank, "name": plan.ranks.name_of(rank)});
-    let what = match &plan.ranks {
-        RankRule::Thresholds { basis: RankBasis::Direct, .. } => "direct",
-        RankRule::Thresholds { .. } => "downline",
-        RankRule::LevelFill { .. } => "level",
-    };
+    let named = |rank: u16| json!({"ordinal": rank, "name": plan.ranks.name_of(rank)});
     let next = view.next.map(|next| {
         json!({
-            "rank": next.rank, "name": plan.ranks.name_of(next.rank), "of": what, "level": next.level,
-            "minimum": next.minimum, "missing": next.missing,
+            "ordinal": next.rank,
+            "name": plan.ranks.name_of(next.rank),
+            "level": (next.level != 0).then_some(next.level),
+            "minimum": next.minimum,
+            "held": next.minimum - next.missing,
+            "missing": next.missing,
         })
     });
     json!({"paid_as": named(view.paid_as), "lifetime": named(view.lifetime), "next": next})
 }
 
-fn bonuses(state: &State, index: MemberIx) -> Vec<Value> {
+fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
     let currency = &state.plan().currency;
     let entries = std::iter::successors(state.newest_entry_of(index), |entry| state.older_entry(*entry)).take(BONUSES);
     let line = |entry| {
         let entry = state.entry(entry);
         json!({
+            "id": Uuid::from_bytes(rows.encode(RowKind::Entry, entry.index)).to_string(),
+            "receiver": state.member(entry.receiver).id.to_string(),
             "time": print_time(entry.time),
             "source": state.member(entry.source).id.to_string(),
             "kind": state.kind_name(entry.kind),
@@ -114,6 +115,7 @@ fn bonuses(state: &State, index: MemberIx) -> Vec<Value> {
             "amount": {"minor": entry.amount.0, "currency": String::from_utf8_lossy(&currency.code), "exponent": currency.exponent},
             "status": entry.status.name(),
             "lsn": entry.lsn,
+            "plan_version": entry.plan_version,
         })
     };
     entries.map(line).collect()
@@ -150,11 +152,15 @@ fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
     let path = format!("/v1/members/{}", user_id(&member)?);
     let part = |rest: &str| remote.get(&format!("{path}{rest}")).map(|answer| answer.body);
     let levels = |tree: &str| part(&format!("/levels?tree={tree}")).map(|body| counts_by_level(&body));
+    let mut rank = part("/rank")?;
+    if let Value::Object(rank) = &mut rank {
+        rank.remove("user_id");
+    }
     let object = json!({
         "command": "member",
         "lsn": lsn,
         "levels": {"placement": levels("placement")?, "sponsored": levels("sponsor")?},
-        "rank": part("/rank")?,
+        "rank": rank,
         "bonuses": items(part(&format!("/bonuses?limit={BONUSES}"))?),
         "member": member,
     });
@@ -162,8 +168,9 @@ fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
 }
 
 fn counts_by_level(body: &Value) -> Value {
-    match body["levels"].as_array() {
-        Some(levels) => levels.iter().map(|level| level["count"].clone()).collect(),
+    // A tree that the plan does not count has levels without numbers.
+    match body["levels"].as_array().filter(|levels| levels.iter().any(|level| !level["members"].is_null())) {
+        Some(levels) => levels.iter().map(|level| level["members"].clone()).collect(),
         None => Value::Null,
     }
 }
@@ -230,19 +237,11 @@ fn rank_name(rank: &Value) -> String {
 
 fn next_rank(next: &Value) -> String {
     let Some(missing) = next["missing"].as_u64() else { return "-".into() };
-    let whose = match (next["of"].as_str(), next["level"].as_u64()) {
-        (_, Some(level)) if level != 0 => format!("on level {level}"),
-        (Some("direct"), _) => "directly below".into(),
-        _ => "below".into(),
-    };
+    let place = next["level"].as_u64().map(|level| format!(" on level {level}")).unwrap_or_default();
     let minimum = next["minimum"].as_u64().unwrap_or_default();
-    format!(
-        "{}: {} more {whose} ({} of {})",
-        rank_name(next),
-        screen::grouped(missing),
-        screen::grouped(minimum.saturating_sub(missing)),
-        screen::grouped(minimum)
-    )
+    let (held, minimum) = (screen::grouped(minimum.saturating_sub(missing)), screen::grouped(minimum));
+    let members = if missing == 1 { "member" } else { "members" };
+    format!("{}: {} more {members}{place} ({held} of {minimum})", rank_name(next), screen::grouped(missing))
 }
 
 /// Direct, downline and levels of both trees, without the empty levels at the end.
@@ -252,7 +251,7 @@ fn counts_table(object: &Value) -> String {
     let filled = |key: &str| levels(key).iter().rposition(|count| count != 0).map_or(0, |last| last + 1);
     let columns = trees.iter().map(|(_, key)| filled(key)).max().unwrap_or_default();
     let mut table = table();
-    let header = ["".to_owned(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
+    let header = [String::new(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
     table.add_row(header.collect::<Vec<_>>());
     for (name, key) in trees {
         let counts = &object["member"][key];
@@ -308,12 +307,9 @@ mod tests {
         // what the rank rule asks for, what is said
         let table = [
             (json!(null), "-"),
-            (
-                json!({"name": "Gold", "of": "downline", "level": 0, "minimum": 1025, "missing": 1000}),
-                "Gold: 1,000 more below (25 of 1,025)",
-            ),
-            (json!({"name": "Gold", "of": "direct", "level": 0, "minimum": 3, "missing": 1}), "Gold: 1 more directly below (2 of 3)"),
-            (json!({"name": "L 4", "of": "level", "level": 4, "minimum": 81, "missing": 80}), "L 4: 80 more on level 4 (1 of 81)"),
+            (json!({"name": "Gold", "level": null, "minimum": 1025, "missing": 1000}), "Gold: 1,000 more members (25 of 1,025)"),
+            (json!({"name": "Gold", "level": null, "minimum": 3, "missing": 1}), "Gold: 1 more member (2 of 3)"),
+            (json!({"name": "L 4", "level": 4, "minimum": 81, "missing": 80}), "L 4: 80 more members on level 4 (1 of 81)"),
         ];
         for (next, expected) in table {
             assert_eq!(next_rank(&next), expected);

@@ -23,6 +23,7 @@ mod dot;
 mod exit;
 mod export;
 mod import;
+mod inspect;
 mod interrupt;
 mod keys;
 mod logging;
@@ -65,6 +66,8 @@ enum Command {
     Export(export::Args),
     /// Check a data directory: files, invariants, every count and rank against a recount; print its digests
     Verify(verify::Args),
+    /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any damage
+    Inspect(inspect::Args),
     /// Make a snapshot now, of a directory or by a running server
     Snapshot(snapshot::Args),
     /// Show all of one member: place, counts, rank and what is missing for the next, last bonuses
@@ -103,6 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Member(args)) => member::run(&args),
         Some(Command::Tree(args)) => tree::run(&args),

@@ -66,6 +66,8 @@ struct Credentials {
 /// What a server answered.
 pub(super) struct Answer {
     pub body: Value,
+    /// Something was made (201).
+    pub created: bool,
     /// LSN that it was taken at, from its header `x-lsn`.
     pub lsn: Option<u64>,
 }
@@ -149,7 +151,7 @@ impl Remote {
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(unreachable)?;
         let body = serde_json::from_str::<Value>(&text);
         match (status, body) {
-            (200..=299, Ok(body)) => Ok(Answer { body, lsn }),
+            (200..=299, Ok(body)) => Ok(Answer { body, created: status == 201, lsn }),
             (200..=299, Err(_)) => {
                 Err(Failure::new(Exit::Refused, format!("{} answered {status}, but no JSON: is it an upline server?", self.base)))
             }
@@ -171,7 +173,7 @@ impl Remote {
             words += "; credentials are taken from --key-file or from UPLINE_API_KEY and UPLINE_API_SECRET";
         }
         // A route that is missing is not a member that is missing: only the latter has a code of its own.
-        let is_unknown = status == 404 && code.is_some_and(|code| code != "route_unknown" && code != "not_found_route");
+        let is_unknown = status == 404 && code.is_some_and(|code| code != "route_unknown");
         let exit = if is_unknown { Exit::Unknown } else { Exit::Refused };
         Failure::new(exit, format!("{} says no: {words}", self.base))
     }
@@ -202,9 +204,10 @@ impl Credentials {
         }
     }
 
-    /// Two words; lines that begin with `#` are comments.
+    /// Two words, each with the name of its header or without, as `upline keys create` prints them; lines that begin with `#` are comments.
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let mut words = lines.flat_map(str::split_whitespace).filter(|word| !matches!(*word, "X-Api-Key:" | "X-Api-Secret:"));
         let (id, secret) = (words.next()?, words.next()?);
         let is_key = words.next().is_none() && is_header(id) && is_header(secret);
         is_key.then(|| Self { id: id.into(), secret: secret.into() })
@@ -282,6 +285,7 @@ mod tests {
         let table = [
             ("ulk_1 uls_2\n", Some("ulk_1")),
             ("# made for backups\nulk_1\nuls_2", Some("ulk_1")),
+            ("X-Api-Key: ulk_1\nX-Api-Secret: uls_2\n", Some("ulk_1")),
             ("ulk_1", None),
             ("a b c", None),
             ("", None),

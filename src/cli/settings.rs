@@ -1,6 +1,6 @@
 //! `upline config`: what the configuration comes to, and whether a configuration file is good.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -58,10 +58,7 @@ fn show(config: &Config, keys: &[String], origin: bool, json: bool) -> Result<()
     let object = json!({"command": "config show", "settings": settings, "warnings": config.warnings});
     screen::say_result(json, &object, || {
         let width = given.iter().map(|given| line(given).chars().count()).max().unwrap_or_default();
-        let lines = given.iter().map(|given| match origin {
-            true => format!("{:<width$}  # {}", line(given), given.origin),
-            false => line(given),
-        });
+        let lines = given.iter().map(|given| if origin { format!("{:<width$}  # {}", line(given), given.origin) } else { line(given) });
         lines.collect::<Vec<_>>().join("\n")
     })
 }
@@ -85,8 +82,8 @@ fn typed(text: &str) -> Value {
     }
 }
 
-fn check(file: &PathBuf, json: bool) -> Result<(), Failure> {
-    let sources = Sources { config_file: Some(file.clone()), ..Sources::default() };
+fn check(file: &Path, json: bool) -> Result<(), Failure> {
+    let sources = Sources { config_file: Some(file.to_path_buf()), ..Sources::default() };
     let (errors, warnings) = match Config::resolve(&sources) {
         Err(error) => (error.0, Vec::new()),
         Ok(config) => (plan_choice(&config).err().map(|failure| failure.message).into_iter().collect(), config.warnings),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
+    import::print_time,
     log_options,
     remote::{self, Remote},
     screen,
@@ -46,10 +47,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn by_server(remote: &Remote) -> Result<Value, Failure> {
-    let Value::Object(mut made) = remote.post("/v1/snapshots")?.body else {
+    let answer = remote.post("/v1/snapshots")?;
+    let Value::Object(mut made) = answer.body else {
         return Err(Failure::new(Exit::Refused, "the server's answer is not an object"));
     };
     made.insert("command".into(), "snapshot".into());
+    made.entry("made").or_insert_with(|| answer.created.into());
     Ok(Value::Object(made))
 }
 
@@ -82,6 +85,7 @@ fn of_directory(args: &DataDirArgs) -> Result<Value, Failure> {
         "members": made.members,
         "bytes": made.bytes,
         "seconds": made.duration.as_secs_f64(),
+        "made_at": print_time(made.made_at),
         "state_digest": made.state_digest.to_string(),
         "network_digest": made.network_digest.to_string(),
     }))

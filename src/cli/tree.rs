@@ -3,7 +3,7 @@
 //! What is drawn is chosen breadth first, so that a part that is cut off is cut off at the bottom and not on the right. What is left out is
 //! said in its place, with its number. Nothing recurses: trees are as deep as their members make them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -188,15 +188,55 @@ fn runs_between(taken: impl Iterator<Item = u32>, width: u32) -> Vec<(u32, u32)>
 fn of_server(remote: &Remote, text: &str, args: &Args) -> Result<Drawing, Failure> {
     let (member, _) = find_on_server(remote, text)?;
     let tree = if args.tree == TreeName::Placement { "placement" } else { "sponsor" };
-    let path = format!("/v1/members/{}/tree?tree={tree}&depth={}&limit={}", user_id(&member)?, args.depth, args.limit);
-    let answer = remote.get(&path)?;
-    Ok(Drawing { lsn: answer.lsn, ..read_window(&answer.body) })
+    let (top, depth, limit, siblings) = (user_id(&member)?, args.depth, args.limit, siblings_max(args.limit));
+    let answer = remote.get(&format!("/v1/members/{top}/tree?tree={tree}&depth={depth}&limit={limit}&siblings={siblings}"))?;
+    let drawing = read_window(&answer.body, depth);
+    let drawing =
+        drawing.ok_or_else(|| Failure::new(Exit::Refused, "the server's answer is no part of a tree: is it an upline server?"))?;
+    Ok(Drawing { lsn: answer.lsn, ..drawing })
 }
 
-/// The window that a server sent.
-fn read_window(body: &Value) -> Drawing {
-    let _ = body;
-    Drawing::default()
+/// The window that a server sent: its nodes, parents before children.
+fn read_window(body: &Value, depth: u32) -> Option<Drawing> {
+    let mut drawing = Drawing { tops: vec![0], ..Drawing::default() };
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for node in body["nodes"].as_array()? {
+        let number = |key: &str| node[key].as_u64();
+        let text = |key: &str| node[key].as_str();
+        let at = drawing.nodes.len();
+        if let Some(above) = text("above") {
+            let above = *places.get(above)?;
+            drawing.nodes[above].children.push(at);
+        }
+        places.insert(text("user_id")?, at);
+        // As in the drawing of a directory: free slots only where all children are drawn.
+        let is_open = number("depth")? < depth.into() && number("hidden")? == 0;
+        drawing.nodes.push(Node {
+            user_id: text("user_id")?.into(),
+            code: text("code")?.into(),
+            rank: node["rank"]["name"].as_str().map(str::to_owned),
+            status: text("status")?.into(),
+            slot: u32::try_from(number("slot")?).ok()?,
+            direct: number("direct")?,
+            downline: number("downline"),
+            children: Vec::new(),
+            free: if is_open { named_free(node) } else { Vec::new() },
+        });
+    }
+    (!drawing.nodes.is_empty()).then_some(drawing)
+}
+
+/// The free slots that a server names, as runs. It names the lowest sixteen: of very wide members the rest is not drawn.
+fn named_free(node: &Value) -> Vec<(u32, u32)> {
+    let named = node["empty_slots"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for slot in named.iter().filter_map(|slot| u32::try_from(slot.as_u64()?).ok()) {
+        match runs.last_mut() {
+            Some(run) if run.1 + 1 == slot => run.1 = slot,
+            _ => runs.push((slot, slot)),
+        }
+    }
+    runs
 }
 
 // --- drawing
@@ -362,8 +402,9 @@ a  Gold  1,250 below
 
     #[test]
     fn free_slots_are_what_is_between_the_taken() {
+        type Row<'a> = (&'a [u32], u32, &'a [(u32, u32)]);
         // taken, width, free runs
-        let table: [(&[u32], u32, &[(u32, u32)]); 5] =
+        let table: [Row<'_>; 5] =
             [(&[], 3, &[(0, 2)]), (&[0, 1, 2], 3, &[]), (&[1], 3, &[(0, 0), (2, 2)]), (&[0], 1_000, &[(1, 999)]), (&[2], 3, &[(0, 1)])];
         for (taken, width, expected) in table {
             assert_eq!(runs_between(taken.iter().copied(), width), expected, "{taken:?} of {width}");

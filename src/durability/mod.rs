@@ -43,6 +43,7 @@
 mod codec;
 mod data_dir;
 mod error;
+pub mod inspect;
 mod instance;
 mod log;
 pub mod memory;
@@ -67,7 +68,8 @@ pub use self::{
     },
     recovery::{Opened, Report, TornTail},
     snapshot::{
-        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore, SnapshotWriter,
+        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotSeen,
+        SnapshotStore, SnapshotWriter, inspect_snapshot,
     },
 };
 

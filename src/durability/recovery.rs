@@ -249,7 +249,7 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
     if let Some(before) = before {
         // The segment before was sealed and synced before this one got its header, so it must be perfect.
         let before_path = path.with_file_name(segment::name_of(before.number));
-        if let Tail::Damaged { offset, reason } = &before.tail {
+        if let Tail::Damaged { offset, reason, .. } = &before.tail {
             return Err(lost_from(&before_path, *offset, &before, reason));
         }
         if before.tail != Tail::Clean || !before.at.sealed {
@@ -293,7 +293,7 @@ fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, la
 
 fn check_end(paths: &Paths, survey: &Survey) -> Result<()> {
     let path = paths.segment(survey.number);
-    if let Tail::Damaged { offset, reason } = &survey.tail {
+    if let Tail::Damaged { offset, reason, .. } = &survey.tail {
         return Err(lost_from(&path, *offset, survey, reason));
     }
     if survey.at.sealed && survey.next == NextFile::Missing {

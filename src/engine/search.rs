@@ -140,7 +140,7 @@ type Run = Arc<[u32]>;
 struct Runs {
     kind: Kind,
     /// Each more than twice as long as all after it together, so there are few.
-    runs: Vec<Run>,
+    sorted: Vec<Run>,
     /// Members in the runs: those with an index below this.
     covered: u32,
 }
@@ -153,7 +153,7 @@ pub(super) struct SearchIndex {
 
 impl SearchIndex {
     pub fn new() -> Self {
-        let empty = |kind| Mutex::new(Runs { kind, runs: Vec::new(), covered: 0 });
+        let empty = |kind| Mutex::new(Runs { kind, sorted: Vec::new(), covered: 0 });
         Self { ids: empty(Kind::Id), codes: empty(Kind::Code) }
     }
 
@@ -166,7 +166,7 @@ impl SearchIndex {
         let (runs, covered) = {
             let mut index = index.try_lock_for(WAIT).ok_or(SearchBusy)?;
             index.advance(shared);
-            (index.runs.clone(), index.covered)
+            (index.sorted.clone(), index.covered)
         };
         let mut found = Vec::new();
         for run in &runs {
@@ -197,7 +197,7 @@ impl Runs {
                 shared.read(|state, _| keys.extend((from..until).map(|member| (Key::of(self.kind, state, MemberIx(member)), member))));
             }
             keys.sort_unstable();
-            self.runs.push(keys.into_iter().map(|(_, member)| member).collect());
+            self.sorted.push(keys.into_iter().map(|(_, member)| member).collect());
             self.covered = end;
         }
         self.merge(shared);
@@ -205,15 +205,15 @@ impl Runs {
 
     /// Merges the last runs, so that each that stays is more than twice as long as all after it.
     fn merge(&mut self, shared: &Shared) {
-        let Some(last) = self.runs.len().checked_sub(1) else { return };
-        let (mut first, mut members) = (last, self.runs[last].len());
-        while 0 < first && self.runs[first - 1].len() <= 2 * members {
+        let Some(last) = self.sorted.len().checked_sub(1) else { return };
+        let (mut first, mut members) = (last, self.sorted[last].len());
+        while 0 < first && self.sorted[first - 1].len() <= 2 * members {
             first -= 1;
-            members += self.runs[first].len();
+            members += self.sorted[first].len();
         }
         if first < last {
-            let parts = self.runs.split_off(first);
-            self.runs.push(merged(shared, self.kind, &parts, members));
+            let parts = self.sorted.split_off(first);
+            self.sorted.push(merged(shared, self.kind, &parts, members));
         }
     }
 }

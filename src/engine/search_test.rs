@@ -123,7 +123,7 @@ fn a_search_finds_what_a_scan_finds() {
                 assert_eq!(found, expected, "seed {seed}: {prefix:?}, {folded}");
             }
         }
-        let runs = index.ids.lock().runs.clone();
+        let runs = index.ids.lock().sorted.clone();
         assert!(
             runs.windows(2).all(|pair| 2 * pair[1].len() < pair[0].len()),
             "{:?}",

@@ -54,7 +54,26 @@ pub fn description() -> Value {
         }
     }
     v1::examples::fill(&mut whole);
+    untype_remarks(&mut whole);
     whole
+}
+
+/// Takes the type off what is only said about another schema. A default or a description beside a reference is written as a second schema that
+/// must hold too, and the generator calls it an object, which no text or number is.
+fn untype_remarks(description: &mut Value) {
+    let mut waiting = vec![description];
+    while let Some(value) = waiting.pop() {
+        if let Some(Value::Array(parts)) = value.get_mut("allOf") {
+            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| !part.contains_key("properties")) {
+                part.remove("type");
+            }
+        }
+        match value {
+            Value::Object(members) => waiting.extend(members.values_mut()),
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
 }
 
 /// The routes of those who run the process, and these.
@@ -220,6 +239,16 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{method} {path} has no summary");
             }
         }
+    }
+
+    #[test]
+    fn remarks_on_a_schema_have_no_type() {
+        let mut schema = json!({ "a": [{ "allOf": [{ "type": "string" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] }] });
+        untype_remarks(&mut schema);
+        assert_eq!(
+            schema,
+            json!({ "a": [{ "allOf": [{ "type": "string" }, { "default": "x" }, { "type": "object", "properties": {} }] }] })
+        );
     }
 
     #[tokio::test]

@@ -80,6 +80,18 @@ pub const SLICE_STEPS: usize = 4_096;
 /// Whole downlines that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
 pub const BULK_STREAMS_MAX: usize = 16;
 
+/// Change feeds that are followed at once; a further one is 503. Each holds one batch, some megabytes at worst.
+pub const EVENT_STREAMS_MAX: usize = 64;
+
+/// A change feed without an event says that it is alive after this long: below what proxies usually cut, a minute.
+pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How often a change feed that waits looks whether the server stops: well within the time that running requests get.
+pub const EVENT_LOOK: Duration = Duration::from_secs(1);
+
+/// What `Retry-After` says where another question about the past is being answered: a network of ten million takes longer, most do not.
+pub const RETRY_HISTORY_SECONDS: u32 = 2;
+
 /// Lists up to this size are sent with a content length, as the original sends all of them; longer ones are streamed in chunks.
 pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 

@@ -26,7 +26,7 @@ use super::{
     content::{self, Content},
     docs, dropin,
     edge::Edge,
-    limits::{BULK_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
+    limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
     routes::{RouteIndex, UNMATCHED},
@@ -50,6 +50,8 @@ pub struct Shared {
     pub seeding: tokio::sync::Mutex<()>,
     /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
     pub bulk: Arc<tokio::sync::Semaphore>,
+    /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
+    pub feeds: Arc<tokio::sync::Semaphore>,
     /// Turns at what `/v1` does not do for everybody at once.
     pub desk: v1::Desk,
 }
@@ -58,7 +60,8 @@ impl Shared {
     pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, desk: v1::Desk::default() })
+        let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, desk: v1::Desk::default() })
     }
 
     /// The engine, or the answer to give without one.

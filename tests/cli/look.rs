@@ -55,7 +55,7 @@ fn a_member_is_found_by_id_name_and_code_and_nothing_is_changed() {
     assert_eq!(object["rank"]["next"]["missing"], 7);
     assert_eq!(object["bonuses"], serde_json::json!([]));
     let text = run(["member", "bob", "--data-dir", &data]).ends_with(0).out;
-    assert!(text.contains("Silver: 7 more below (3 of 10)") && text.contains("no bonuses"), "{text}");
+    assert!(text.contains("Silver: 7 more members (3 of 10)") && text.contains("no bonuses"), "{text}");
     let root = run(["member", "alice", "--data-dir", &data, "--json"]).ends_with(0).json();
     assert_eq!((&root["member"]["sponsor"], &root["member"]["parent"]), (&serde_json::Value::Null, &serde_json::Value::Null));
     run(["tree", "--data-dir", &data]).ends_with(0);
@@ -186,6 +186,91 @@ fn a_directory_gets_a_snapshot() {
     assert_eq!((&again["made"], &again["lsn"]), (&false.into(), &made["lsn"]));
     run(["snapshot", "--data-dir", &place.text("nowhere")]).ends_with(7);
     assert!(!place.path("nowhere").exists(), "it makes no directory");
+}
+
+/// What a running server is asked for comes back as from its directory, word for word.
+#[test]
+fn a_server_says_what_its_directory_says() {
+    let place = Place::new();
+    let made = place.text("made");
+    run(["demo", "--members", "3000", "--seed", "3", "--data-dir", &made, "--no-serve"]).ends_with(0);
+    let member = run(["export", "--data-dir", &made]).ends_with(0).out.lines().nth(20).unwrap().split(',').next().unwrap().to_owned();
+    for (data, members) in [(team(&place), ["alice", "BOB"]), (made, [member.as_str(), member.as_str()])] {
+        let commands: Vec<Vec<&str>> = members
+            .iter()
+            .flat_map(|member| {
+                [
+                    vec!["member", member],
+                    vec!["member", member, "--json"],
+                    vec!["tree", member],
+                    vec!["tree", member, "--depth", "5", "--limit", "30", "--json"],
+                    vec!["tree", member, "--tree", "sponsor", "--limit", "7", "--ascii"],
+                    vec!["tree", member, "--depth", "0"],
+                ]
+            })
+            .collect();
+        let asked = |more: [&str; 2]| -> Vec<String> {
+            commands.iter().map(|arguments| run(arguments.iter().chain(&more)).ends_with(0).out).collect()
+        };
+        let of_directory = asked(["--data-dir", &data]);
+        let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+        let url = format!("http://{}", server.address);
+        for ((command, from_directory), from_server) in commands.iter().zip(&of_directory).zip(asked(["--url", &url])) {
+            assert_eq!(&from_server, from_directory, "{command:?}");
+        }
+        for name in ["nobody", NOBODY, "not a uuid, and no code"] {
+            run(["member", name, "--url", &url]).ends_with(11).says(&format!("member {name} is not known"));
+            run(["tree", name, "--url", &format!("{url}/")]).ends_with(11);
+        }
+        run(["tree", "--url", &url]).ends_with(2).says("upline tree MEMBER --url URL");
+        run(["tree", members[0], "--url", &url, "--limit", "2000"])
+            .ends_with(13)
+            .says("limit must be within 1..=1000 (422 parameter_invalid)");
+        run(["member", members[0], "--url", &format!("{url}/elsewhere")]).ends_with(13).says("404");
+        server.signal("TERM");
+        server.end().ends_with(0);
+    }
+}
+
+#[test]
+fn a_server_makes_a_snapshot_when_it_is_told_to() {
+    let place = Place::new();
+    let data = team(&place);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    let before = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
+    assert_eq!(server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0, 200);
+    let made = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
+    assert_eq!((&before["made"], &made["made"], &made["members"]), (&false.into(), &true.into(), &8.into()));
+    let text = run(["snapshot", "--url", &url]).ends_with(0).out;
+    assert!(text.starts_with("nothing changed since the snapshot at LSN 8: 8 members, "), "{text}");
+    server.signal("KILL");
+    server.end();
+    assert_eq!(verified(&data)["snapshot_lsn"], made["lsn"], "it is durable");
+    let of_directory = run(["snapshot", "--data-dir", &data, "--json"]).ends_with(0).json();
+    let keys = |object: &serde_json::Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&of_directory), keys(&made), "the same words");
+}
+
+#[test]
+fn a_server_that_asks_who_is_there_takes_a_key_file() {
+    let place = Place::new();
+    let data = team(&place);
+    let key = run(["keys", "create", "--name", "reports", "--role", "auditor", "--data-dir", &data]).ends_with(0).out;
+    let file = place.file("reports.key", &key);
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    run(["member", "bob", "--url", &url]).ends_with(13).says("--key-file").says("unauthenticated");
+    let bob = run(["member", "bob", "--url", &url, "--key-file", &file]).ends_with(0).out;
+    let words: Vec<&str> = key.lines().filter_map(|line| line.split_once(": ")).map(|(_, word)| word).collect();
+    let mut by_variables = command(["member", "bob", "--url", &url]);
+    let ran: Ran = by_variables.env("UPLINE_API_KEY", words[0]).env("UPLINE_API_SECRET", words[1]).output().unwrap().into();
+    assert_eq!(ran.ends_with(0).out, bob);
+    // An auditor reads and does nothing else.
+    let ran = run(["snapshot", "--url", &url, "--key-file", &file]).ends_with(13);
+    assert!(!ran.err.contains(words[1]), "a secret is never shown: {}", ran.err);
+    server.signal("TERM");
+    server.end().ends_with(0);
 }
 
 /// A server of one answer.

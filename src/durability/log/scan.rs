@@ -49,9 +49,23 @@ pub(crate) enum Tail {
     /// The last frame is whole but for the end of its trailer.
     ShortTrailer,
     Damaged {
+        rule: DamageRule,
         offset: u64,
         reason: String,
     },
+}
+
+/// What showed that bytes were damaged, and not merely never written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DamageRule {
+    /// Rule b: a later frame says that they were durable.
+    LaterDurable,
+    /// Rule c: they were written completely.
+    Complete,
+    /// A frame verifies by itself, but does not belong where it stands.
+    OutOfPlace,
+    /// A frame without its end has another behind it.
+    FramesFollow,
 }
 
 /// Scans a whole segment. `start` is the position of the first frame, from the segment's header.
@@ -67,7 +81,7 @@ pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
         let (header, crc, short) = match found {
             Found::Frame { header, crc, short } => (header, crc, short),
             Found::Damaged(reason) => {
-                scan.tail = Tail::Damaged { offset: scan.at.offset, reason };
+                scan.tail = Tail::Damaged { rule: DamageRule::OutOfPlace, offset: scan.at.offset, reason };
                 break;
             }
             Found::Nothing if short_trailer && frame::is_zero(&bytes[offset..]) => {
@@ -82,7 +96,7 @@ pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
         if short_trailer {
             // A later frame was begun, so the earlier one's end was long since written: it is not the end of a cut write.
             let reason = "the end of a frame is missing, and frames follow".into();
-            scan.tail = Tail::Damaged { offset: scan.at.offset, reason };
+            scan.tail = Tail::Damaged { rule: DamageRule::FramesFollow, offset: scan.at.offset, reason };
             break;
         }
         short_trailer = short;
@@ -164,11 +178,11 @@ fn classify(bytes: &[u8], seed: u32, bad: usize, bad_lsn: u64) -> Tail {
         let Some(header) = frame::parse_header(&rest[later * frame::ALIGNMENT..], seed) else { continue };
         if bad_lsn <= header.durable_lsn {
             let reason = format!("a frame does not verify, and a later one says that LSN {} was durable", header.durable_lsn);
-            return Tail::Damaged { offset, reason };
+            return Tail::Damaged { rule: DamageRule::LaterDurable, offset, reason };
         }
     }
     if written.ends_with(&frame::TRAILER) && !frame::has_zero_sector(written, offset) {
-        return Tail::Damaged { offset, reason: "a frame that was written completely does not verify".into() };
+        return Tail::Damaged { rule: DamageRule::Complete, offset, reason: "a frame that was written completely does not verify".into() };
     }
     Tail::Torn { bytes: written.len() as u64 }
 }

@@ -10,6 +10,7 @@
 
 mod archive;
 mod container;
+mod inspect;
 mod read;
 mod rows;
 mod store;
@@ -19,6 +20,7 @@ pub(crate) use self::store::{lsn_of, name_of};
 pub use self::{
     archive::ARCHIVED_SNAPSHOTS_MAX,
     container::Manifest,
+    inspect::{ChunkSeen, SnapshotSeen, inspect_snapshot},
     read::SnapshotReader,
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},
     write::SnapshotWriter,

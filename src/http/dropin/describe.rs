@@ -82,16 +82,25 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX });
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
     }
-    if body.is_some() || parameter.is_some() {
-        errors.push(("422", "A field is missing or wrong", "ValidationError"));
+    if body.is_some() || parameter.is_some() || is_keyed(operation) {
+        errors.push(("422", "A field or the Idempotency-Key is missing or wrong", "ValidationError"));
     }
     if let Some(schema) = body {
         described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(schema) } } });
         errors.push(("408", "The body came too slowly", "Error"));
         errors.push(("413", "The body is too large", "Error"));
     }
-    if !matches!(operation, Operation::Welcome | Operation::Health | Operation::Status) {
+    let is_open = matches!(operation, Operation::Welcome | Operation::Health | Operation::Status);
+    if is_open {
+        described["security"] = json!([]);
+    } else {
+        errors.push(("401", "Credentials are missing or not valid", "Error"));
+        errors.push(("403", "These credentials do not allow this", "Error"));
+        errors.push(("429", "Too many requests; see Retry-After", "Error"));
         errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
+    }
+    if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {
+        errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
     }
     for (status, description, schema) in errors {
         described["responses"][status] = answer(description, &reference(schema));

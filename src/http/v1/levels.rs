@@ -16,16 +16,17 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    lists::{self, MemberProblems, MemberRow, Problems},
+    lists::{self, MemberRow, PastMemberProblems, Problems},
     page::{self, Cursors, Listing, Page, Reader},
     problem::{Code, Problem},
     totals::Total,
-    types::{TreeName, TreeQuery},
+    types::TreeName,
 };
 use crate::{
-    engine::{Brought, LEVELS_MAX, LevelOrder, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
+    engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -43,6 +44,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 
 /// What stands below a member, by level, and what it brought.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Levels {
     pub user_id: Uuid,
     #[schema(inline)]
@@ -60,12 +62,26 @@ pub struct Levels {
 
 /// One level.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "names on the wire")]
 pub struct Level {
     #[schema(minimum = 1)]
     pub level: u32,
     /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan does not count).
     pub members: Option<u32>,
     pub commission: Total,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct LevelsQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
 }
 
 /// A member at the level that was asked about, and what it brought.
@@ -117,28 +133,38 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 /// Counts are at hand. Commissions are added up over all bonuses of the member, some twenty million a second.
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
-    params(("id" = Uuid, Path, description = "The member's user_id"), TreeQuery),
-    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
+    responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
 async fn levels(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(query): Query<TreeQuery>,
+    Query(query): Query<LevelsQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     // Everything that can change is read now; the entries there are do not.
-    let (member, counts, mut sums, lsn) = engine.read(|state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         caller.member(Action::ReadBonuses, id, state, directory)?;
         let sums = state.received_sums(member, Timestamp(i64::MIN), Timestamp(i64::MAX));
         Ok::<_, Problem>((member, counts(state, query.tree.into(), member), sums, state.lsn()))
-    })?;
+    };
+    let (member, head_counts, mut sums, lsn) = engine.read(begin)?;
+    if let Some(as_of) = query.as_of {
+        let past = as_of::past(engine, as_of).await?;
+        let (member, counts, mut sums, lsn) = engine.read(|_, directory| begin(&past, directory))?;
+        while !sums.is_over() {
+            past.received_sums_step(&mut sums, SLICE_STEPS);
+            tokio::task::yield_now().await;
+        }
+        return Ok(answer(StatusCode::OK, lsn, &levels_of(&past, query.tree, member, &counts, &sums)));
+    }
     while !sums.is_over() {
         engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
         tokio::task::yield_now().await;
     }
-    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &counts, &sums))))
+    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -264,8 +290,8 @@ async fn level(
     // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
     let mut items = Vec::new();
     loop {
-        let (more, lsn) = engine.read(|state, directory| {
-            let reader = Reader { engine, state, directory };
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
         if !more || !items.is_empty() {

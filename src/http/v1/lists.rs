@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
     page::{self, Cursors, Listing, Page, Reader},
@@ -20,7 +21,7 @@ use super::{
     types::{Role, Status, Time, TreeName, user_id},
 };
 use crate::{
-    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberIx, Rejection, State, Tree},
+    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -91,6 +92,28 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
+/// More levels than any tree can have.
+const DEPTH_MAX: u32 = 2_147_483_647;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct UplineQuery {
+    /// Which genealogy.
+    #[serde(default)]
+    #[param(inline, default = "placement")]
+    tree: TreeName,
+    /// Rows of the page, at most. Not looked at for NDJSON.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+    #[param(value_type = Option<String>, max_length = 64)]
+    as_of: Option<AsOf>,
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -100,7 +123,7 @@ struct DownlineQuery {
     #[param(inline, default = "placement")]
     tree: TreeName,
     /// Levels to go down; all, unless given.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 2_147_483_647)]
     depth: Option<u32>,
     /// Rows of the page, at most. Not looked at for NDJSON.
     #[param(minimum = 1, maximum = 1_000, default = 100)]
@@ -144,6 +167,14 @@ problems!(
 problems!(
     /// What an answer about one member can fail with.
     MemberProblems: Code::Rejected(Rejection::MemberUnknown)
+);
+problems!(
+    /// What a list about one member can fail with, also of the past.
+    PastProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+);
+problems!(
+    /// What an answer about one member can fail with, also of the past.
+    PastMemberProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
 );
 problems!(
     /// What a list about the network can fail with.
@@ -298,24 +329,24 @@ impl Listing for Upline {
 /// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below it ends with itself.
 #[utoipa::path(
     get, path = "/members/{id}/upline", tag = "lists",
-    params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
+    params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        Problems
+        PastProblems
     )
 )]
 async fn upline(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<UplineQuery>,
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("upline/{id}/{}", query.tree.name()));
+    let cursors = Cursors::new(engine, &upline_query(id, &query));
     let after = opened(&cursors, query.cursor.as_deref())?;
     let tree = query.tree.into();
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
         let at = match after.as_deref() {
@@ -329,9 +360,25 @@ async fn upline(
             }
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
-    })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+        Ok::<_, Problem>((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
+    };
+    let Some(as_of) = query.as_of else {
+        let (listing, lsn) = engine.read(begin)?;
+        return page::list(engine, &headers, listing, lsn, query.limit, &cursors).await;
+    };
+    // Who may not see the present may not see the past.
+    engine.read(begin)?;
+    let past = as_of::past(engine, as_of).await?;
+    engine.read(|_, directory| {
+        let (listing, _) = begin(&past, directory)?;
+        page::past(&Reader { engine, state: &past }, listing, query.limit, &cursors)
+    })
+}
+
+/// What decides which list it is. A page of the past goes on at the same moment.
+fn upline_query(id: Uuid, query: &UplineQuery) -> String {
+    let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
+    format!("upline/{id}/{}{as_of}", query.tree.name())
 }
 
 /// A downline, level by level.
@@ -436,9 +483,9 @@ async fn downline(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let deepest = query.depth.unwrap_or(u32::MAX);
-    if deepest == 0 {
-        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail("levels count from 1"));
+    let deepest = query.depth.unwrap_or(DEPTH_MAX);
+    if !(1..=DEPTH_MAX).contains(&deepest) {
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));

@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    lists::MemberProblems,
+    lists::PastMemberProblems,
     problem::{Code, Problem},
-    types::{NoQuery, Role, Status, Time, user_id},
+    types::{Role, Status, Time, user_id},
 };
 use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Tree},
@@ -82,31 +83,33 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
-#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id")), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems))]
+#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let index = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
+    .await
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems))]
+#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path(code): Path<String>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
     let code = ReferralCode::parse(&code)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
-    shared.v1_engine()?.read(|state, directory| {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
+    .await
 }

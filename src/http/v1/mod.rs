@@ -6,9 +6,12 @@
 //! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
+pub mod as_of;
 mod batch;
 mod bonus_lists;
 mod desk;
+mod events;
+mod explain;
 mod levels;
 mod lists;
 mod manage;
@@ -92,6 +95,8 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
         totals::routes,
         search::routes,
         stats::routes,
+        explain::routes,
+        events::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }

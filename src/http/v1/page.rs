@@ -25,7 +25,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    engine::{Engine, MemberDirectory, RowKind, State},
+    engine::{Engine, RowKind, State},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         reply::Reply,
@@ -65,7 +65,6 @@ pub struct Page<T> {
 pub struct Reader<'a> {
     pub engine: &'a Engine,
     pub state: &'a State,
-    pub directory: &'a MemberDirectory,
 }
 
 impl Reader<'_> {
@@ -139,8 +138,8 @@ pub async fn page<L: Listing>(engine: &Engine, mut listing: L, limit: usize, cur
     let mut items = Vec::new();
     let mut empty = 0;
     let (more, lsn) = loop {
-        let (more, lsn) = engine.read(|state, directory| {
-            let reader = Reader { engine, state, directory };
+        let (more, lsn) = engine.read(|state, _| {
+            let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
         empty += 1;
@@ -151,6 +150,17 @@ pub async fn page<L: Listing>(engine: &Engine, mut listing: L, limit: usize, cur
     };
     let next = more.then(|| cursors.seal(&listing.position()));
     super::answer(StatusCode::OK, lsn, &Page { items, next })
+}
+
+/// Answers with one page of a listing of the past, from the one state that the reader has.
+///
+/// # Errors
+/// When the limit is out of range.
+pub fn past<L: Listing>(reader: &Reader<'_>, mut listing: L, asked: Option<u32>, cursors: &Cursors) -> Result<Reply, Problem> {
+    let mut items = Vec::new();
+    let more = listing.slice(reader, limit(asked)?, &mut items);
+    let next = more.then(|| cursors.seal(&listing.position()));
+    Ok(super::answer(StatusCode::OK, reader.state.lsn(), &Page { items, next }))
 }
 
 /// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
@@ -191,7 +201,7 @@ struct Lines<L: Listing> {
 impl<L: Listing> Lines<L> {
     fn next_lines(&mut self) -> Vec<u8> {
         let Self { engine, listing, items, is_done, .. } = self;
-        let more = engine.read(|state, directory| listing.slice(&Reader { engine, state, directory }, SLICE_ROWS, items));
+        let more = engine.read(|state, _| listing.slice(&Reader { engine, state }, SLICE_ROWS, items));
         *is_done = !more;
         let mut lines = Vec::with_capacity(items.len() * 256);
         for item in items.drain(..) {

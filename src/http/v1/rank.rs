@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    as_of::{self, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    lists::{MemberProblems, NetworkProblems},
+    lists::{NetworkProblems, PastMemberProblems},
     problem::Problem,
     types::NoQuery,
 };
@@ -90,19 +91,20 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 /// A member's rank, and what is missing for the next
 #[utoipa::path(
     get, path = "/members/{id}/rank", tag = "ranks",
-    params(("id" = Uuid, Path, description = "The member's user_id")),
-    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
+    params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
+    responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
 async fn rank(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(NoQuery {}): Query<NoQuery>,
+    Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    shared.v1_engine()?.read(|state, directory| {
+    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })
+    .await
 }
 
 /// How many hold a rank.

@@ -117,7 +117,7 @@ fn now() -> Timestamp {
 
 /// What a member received in a window of time
 ///
-/// Adds up over the member's bonuses back to the begin of the window, some twenty million a second.
+/// Adds up over the member's bonuses back to the begin of the window, some ten million a second.
 #[utoipa::path(
     get, path = "/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),

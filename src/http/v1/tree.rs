@@ -181,16 +181,18 @@ async fn window(
     let size = query.size()?;
     let after = opened(&cursors_of(engine, query.tree, id), query.cursor.as_deref())?;
     let tree = query.tree.into();
-    engine.read(|state, directory| {
+    let (nodes, lsn) = engine.read(|state, directory| {
         let top = caller.member(Action::ReadMember, id, state, directory)?;
         let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
         let found = state.window(tree, top, after, size);
         let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
         let above =
             |found: &WindowMember| state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied());
-        let nodes = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
-        Ok(answer(StatusCode::OK, state.lsn(), &TreeWindow { tree: query.tree, nodes }))
-    })
+        let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
+        Ok::<_, Problem>((nodes, state.lsn()))
+    })?;
+    // Written out when the lock is free.
+    Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
 }
 
 /// Whether one member stands above another.

@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use super::network::{Network, TREES, texts};
-use crate::engine::{Entry, EntryStatus, RowKind};
+use crate::{
+    engine::{Entry, EntryStatus, RowKind},
+    http::{auth::Principal, limits::BULK_STREAMS_MAX},
+};
 
 const SEEDS: std::ops::Range<u64> = 0..6;
 const LIMITS: [usize; 4] = [1, 3, 17, 1_000];
@@ -172,4 +175,24 @@ async fn cursors_open_for_their_own_list_only() {
         assert_eq!(answer.status, 400, "another network: {path}: {}", answer.text);
     }
     network.grow(1).await;
+}
+
+#[tokio::test]
+async fn only_so_many_downlines_stream_at_once() {
+    let network = Network::new(9, 60).await;
+    let path = format!("/v1/members/{}/downline", network.model().ids[0]);
+    let begin = || network.begin(Principal::anonymous(), &path, "application/x-ndjson");
+    let mut open = Vec::new();
+    for _ in 0..BULK_STREAMS_MAX {
+        let reply = begin().await;
+        assert_eq!(reply.status(), 200);
+        open.push(reply);
+    }
+    let refused = network.stream(&path).await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (503, Some("overloaded")));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(network.get(&path).await.status, 200, "pages need no queue");
+    open.pop();
+    assert_eq!(network.stream(&path).await.status, 200, "one that has ended makes room");
+    assert_eq!(network.stream(&path).await.status, 200);
 }

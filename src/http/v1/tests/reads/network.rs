@@ -29,6 +29,7 @@ use crate::{
     http::{
         Options,
         auth::{Gate, Principal},
+        reply::Reply,
         service::Shared,
     },
     metrics::Metrics,
@@ -177,11 +178,16 @@ impl Network {
         }
     }
 
-    /// Asks as a principal.
-    pub async fn ask(&self, principal: Principal, path: &str, accept: &str) -> Answer {
+    /// An answer of which nothing was read yet.
+    pub async fn begin(&self, principal: Principal, path: &str, accept: &str) -> Reply {
         let mut request = Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
         request.extensions_mut().insert(principal);
-        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Asks as a principal.
+    pub async fn ask(&self, principal: Principal, path: &str, accept: &str) -> Answer {
+        let (parts, body) = self.begin(principal, path, accept).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
     }

@@ -286,3 +286,77 @@ async fn what_is_wrong_is_named() {
         assert_eq!(problem.get("field").and_then(Value::as_str), field, "{path}: {problem}");
     }
 }
+
+/// What a member's routes said at some moment.
+async fn said(network: &Network, members: &[Uuid], as_of: &str) -> Vec<(u64, Value)> {
+    let mut answers = Vec::new();
+    for id in members {
+        for route in ["", "/rank", "/levels", "/levels?tree=sponsor", "/upline?limit=3", "/upline?tree=sponsor"] {
+            let joint = if route.contains('?') { "&" } else { "?" };
+            let query = if as_of.is_empty() { String::new() } else { format!("{joint}as_of={as_of}") };
+            let answer = network.get(&format!("/v1/members/{id}{route}{query}")).await;
+            assert_eq!(answer.status, 200, "{route}{query}: {}", answer.text);
+            let mut body = answer.json();
+            // Cursors are bound to the question, which has another name in the past.
+            if !body["next"].is_null() && route.starts_with("/upline") {
+                body["next"] = json!("more");
+            }
+            answers.push((answer.headers["x-lsn"].to_str().unwrap().parse().unwrap(), body));
+        }
+    }
+    answers
+}
+
+#[tokio::test]
+async fn the_past_says_what_was_said_then() {
+    let mut network = Network::new(91, 40).await;
+    let first: Vec<Uuid> = network.model().ids[..12].to_vec();
+    let mut then = Vec::new();
+    for _ in 0..5 {
+        let (lsn, time) = network.engine.read(|state, _| (state.lsn(), state.time()));
+        then.push((lsn, time, said(&network, &first, "").await));
+        network.grow(25).await;
+    }
+    then.reverse();
+    for (lsn, time, answers) in &then {
+        assert_eq!(&said(&network, &first, &lsn.to_string()).await, answers, "LSN {lsn}");
+        let time = serde_json::to_string(&crate::http::v1::types::Time(*time)).unwrap();
+        assert_eq!(&said(&network, &first, time.trim_matches('"')).await, answers, "{time}");
+    }
+    let (oldest, _, _) = then.last().unwrap();
+    let youngest = network.model().ids[100];
+    let answer = network.get(&format!("/v1/members/{youngest}?as_of={oldest}")).await;
+    assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (404, "member_unknown"), "who joined later was not there");
+    // An upline of the past goes on with its own cursor and no other.
+    let deepest = first.iter().max_by_key(|id| network.model().ids.iter().position(|known| known == *id)).unwrap();
+    for (query, status, code) in [
+        ("as_of=99999999".to_owned(), 400, "as_of_invalid"),
+        ("as_of=2099-01-01T00:00:00Z".to_owned(), 400, "as_of_invalid"),
+        ("as_of=soon".to_owned(), 422, "parameter_invalid"),
+    ] {
+        for route in ["", "/rank", "/levels", "/upline"] {
+            let answer = network.get(&format!("/v1/members/{deepest}{route}?{query}")).await;
+            assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (status, code), "{route}?{query}");
+        }
+    }
+    let answer = network.stream(&format!("/v1/members/{deepest}/upline?as_of={oldest}")).await;
+    assert_eq!((answer.status, answer.json()["field"].as_str().unwrap()), (422, "as_of"));
+}
+
+#[tokio::test]
+async fn a_member_sees_no_more_of_the_past_than_of_the_present() {
+    let mut network = Network::new(92, 120).await;
+    let lsn = network.engine.read(|state, _| state.lsn());
+    network.grow(60).await;
+    let model = network.model();
+    for _ in 0..150 {
+        let (principal, target) = (network.below(120), network.below(120));
+        let sight = model.seen_by(principal);
+        let route = ["", "/rank", "/levels", "/upline"][network.below(4) as usize];
+        let path = format!("/v1/members/{}{route}?as_of={lsn}", model.ids[target as usize]);
+        let answer = network.ask(super::network::member(model.ids[principal as usize]), &path, "application/json").await;
+        assert_eq!(answer.status, if sight.contains(&model.ids[target as usize]) { 200 } else { 404 }, "{path}");
+        let hidden = model.ids.iter().filter(|id| !sight.contains(id)).find(|id| answer.text.contains(&id.to_string()));
+        assert_eq!(hidden, None, "{path}: {}", answer.text);
+    }
+}

@@ -1,0 +1,460 @@
+//! `upline inspect`: what is in the files of a data directory, frame by frame and chunk by chunk, damage included.
+//!
+//! Reads only, takes no lock, and changes nothing: it works on a damaged directory and beside a running server. What that is writing at the
+//! moment looks like a write that never completed.
+//!
+//! With `--json` every line is one object, and `what` says which: `segment`, `frame`, `command`, `end`, `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and
+//! last `summary`. Commands look as `command_json.rs` says.
+
+use std::{
+    fmt::Write as _,
+    io::{BufWriter, Stdout, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    screen,
+};
+use crate::{
+    command_json::{stamped_json, time_text},
+    core::command::Stamped,
+    durability::{
+        self, Error, Manifest, SnapshotSeen,
+        inspect::{self, DamageRule, EndSeen, EndVerdict, FrameKind, FrameSeen, LogItem, SegmentHeaderSeen, SegmentSeen},
+        storage::{Disk, Storage},
+    },
+    engine::{RowIds, RowKind},
+};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    /// Segments, frames and commands of the log, with what is wrong where
+    Log(LogArgs),
+    /// Chunks and manifest of a snapshot, or of all of a data directory
+    Snapshot(SnapshotArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct LogArgs {
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    /// Show frames and commands from this LSN on
+    #[arg(long, value_name = "LSN", default_value_t = 0)]
+    from: u64,
+    /// Show frames and commands up to this LSN
+    #[arg(long, value_name = "LSN", default_value_t = u64::MAX, hide_default_value = true)]
+    to: u64,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct SnapshotArgs {
+    /// A snapshot file; without it, all of the data directory
+    #[arg(value_name = "FILE", conflicts_with = "data_dir")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::Log(args) => inspect_log(args),
+        What::Snapshot(args) => inspect_snapshots(args),
+    }
+}
+
+/// Where lines go, and how.
+struct Lines {
+    out: BufWriter<Stdout>,
+    json: bool,
+}
+
+impl Lines {
+    fn new(json: bool) -> Self {
+        Self { out: screen::bulk_output(), json }
+    }
+
+    fn line(&mut self, object: impl FnOnce() -> Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let line = if self.json { object().to_string() } else { text() };
+        writeln!(self.out, "{line}").map_err(|error| screen::output_failure(&error, "standard output"))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| screen::output_failure(&error, "standard output"))
+    }
+}
+
+/// Counts of what was met.
+#[derive(Default)]
+struct Summary {
+    segments: u64,
+    frames: u64,
+    commands: u64,
+    damage: Vec<String>,
+    torn: u64,
+    first_lsn: Option<u64>,
+    last_lsn: u64,
+    durable_lsn: u64,
+}
+
+fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
+    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let (storage, path) = (Disk::shared(), config.data_dir.as_path());
+    check_is_directory(&storage, path)?;
+    let mut lines = Lines::new(args.json);
+    let mut summary = Summary::default();
+    let rows = match inspect::instance(&storage, path) {
+        Ok(instance) => Some(RowIds::new(instance.row_key)),
+        Err(error @ (Error::NewerFormat { .. } | Error::NotADataDirectory { .. })) => return Err(error.into()),
+        Err(error) => {
+            summary.damage.push(error.to_string());
+            None
+        }
+    };
+    let mut failed = Ok(());
+    inspect::log(&storage, path, &mut |item| {
+        failed = show_item(args, rows, item, &mut summary, &mut lines);
+        failed.is_ok()
+    })?;
+    failed?;
+    show_summary(&summary, &mut lines)?;
+    lines.finish()?;
+    for damage in &summary.damage {
+        screen::tell(&format!("upline: {damage}"));
+    }
+    if summary.damage.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Damaged, format!("the log of {} is damaged in {} places", path.display(), summary.damage.len())))
+}
+
+/// What holds no `instance` and no `log` is not ours to look at.
+fn check_is_directory(storage: &Arc<dyn Storage>, path: &Path) -> Result<(), Failure> {
+    let is_there = storage.is_dir(&path.join("log")).unwrap_or(false) || storage.is_file(&path.join("instance")).unwrap_or(false);
+    if is_there {
+        return Ok(());
+    }
+    let reason = if path.exists() { "it has neither `instance` nor `log`" } else { "it does not exist" };
+    Err(Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() }.into())
+}
+
+fn show_item(args: &LogArgs, rows: Option<RowIds>, item: LogItem, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+    match item {
+        LogItem::Segment(segment) => show_segment(&segment, summary, lines),
+        LogItem::Frame(frame) => show_frame(args, rows, &frame, summary, lines),
+        LogItem::End(end) => show_end(&end, summary, lines),
+        LogItem::Missing { from, to } => {
+            summary.damage.push(format!("segments {from} to {to} are missing"));
+            lines.line(|| json!({"what": "missing", "from": from, "to": to}), || format!("MISSING: segments {from} to {to}"))
+        }
+    }
+}
+
+fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+    summary.segments += 1;
+    summary.damage.extend(segment.damage.iter().map(|damage| format!("{}: {damage}", segment.file.display())));
+    let (state, first_lsn, time, crc) = match segment.header {
+        SegmentHeaderSeen::Good { first_lsn, time, crc } => ("good", Some(first_lsn), Some(time), Some(crc)),
+        SegmentHeaderSeen::NeverUsed => ("never used", None, None, None),
+        SegmentHeaderSeen::Newer(_) => ("newer", None, None, None),
+        SegmentHeaderSeen::Bad => ("bad", None, None, None),
+    };
+    summary.first_lsn = summary.first_lsn.or(first_lsn);
+    lines.line(
+        || {
+            json!({
+                "what": "segment",
+                "file": segment.file,
+                "number": segment.number,
+                "archived": segment.is_archived,
+                "bytes": segment.bytes,
+                "header": state,
+                "first_lsn": first_lsn,
+                "time_before": time.map(time_text),
+                "crc": crc.map(|crc| format!("{crc:08x}")),
+                "damage": segment.damage,
+            })
+        },
+        || {
+            let mut text = format!("segment {} {}: {} bytes, header {state}", segment.number, segment.file.display(), segment.bytes);
+            if let Some(lsn) = first_lsn {
+                _ = write!(text, ", from LSN {lsn}");
+            }
+            if let Some(damage) = &segment.damage {
+                _ = write!(text, "\n  DAMAGE at byte 0: {damage}");
+            }
+            text
+        },
+    )
+}
+
+fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+    summary.frames += 1;
+    summary.durable_lsn = summary.durable_lsn.max(frame.durable_lsn);
+    let commands: &[Stamped] = frame.commands.as_deref().unwrap_or_default();
+    summary.commands += commands.len() as u64;
+    if let Err(reason) = &frame.commands {
+        summary.damage.push(format!("the frame at byte {} (LSN {}) does not decode: {reason}", frame.offset, frame.first_lsn));
+    }
+    let last_lsn = commands.last().map_or(frame.first_lsn, |stamped| stamped.lsn);
+    if last_lsn < args.from || args.to < frame.first_lsn {
+        return Ok(());
+    }
+    let kind = match frame.kind {
+        FrameKind::Group => "group",
+        FrameKind::Mark => "mark",
+        FrameKind::Seal => "seal",
+    };
+    lines.line(
+        || {
+            json!({
+                "what": "frame",
+                "offset": frame.offset,
+                "bytes": frame.bytes,
+                "kind": kind,
+                "first_lsn": frame.first_lsn,
+                "commands": commands.len(),
+                "durable_lsn": frame.durable_lsn,
+                "time": time_text(frame.time),
+                "outcome_hash": format!("{:016x}", frame.outcome_hash),
+                "header_crc": format!("{:08x}", frame.header_crc),
+                "body_crc": format!("{:08x}", frame.body_crc),
+                "damage": frame.commands.as_ref().err(),
+            })
+        },
+        || {
+            format!(
+                "  {:>10} {kind:5} {} bytes, LSN {}, {} commands, durable {}, crc {:08x}/{:08x}",
+                frame.offset,
+                frame.bytes,
+                frame.first_lsn,
+                commands.len(),
+                frame.durable_lsn,
+                frame.header_crc,
+                frame.body_crc
+            )
+        },
+    )?;
+    let bonus_id = |entry| rows.map_or(Uuid::nil(), |rows| Uuid::from_bytes(rows.encode(RowKind::Entry, entry)));
+    for stamped in commands.iter().filter(|stamped| (args.from..=args.to).contains(&stamped.lsn)) {
+        let mut object = stamped_json(stamped, &bonus_id);
+        let text = object.to_string();
+        object["what"] = "command".into();
+        lines.line(|| object, || format!("             {text}"))?;
+    }
+    Ok(())
+}
+
+fn show_end(end: &EndSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+    summary.last_lsn = end.next_lsn.saturating_sub(1);
+    let (verdict, rule, said) = match &end.verdict {
+        EndVerdict::Clean if end.is_sealed => ("sealed", "none", "sealed: the log goes on in the next segment".to_owned()),
+        EndVerdict::Clean => ("clean", "a", "clean: only zeros follow (rule a)".to_owned()),
+        EndVerdict::Torn { bytes } => {
+            summary.torn += 1;
+            let said = format!(
+                "{bytes} bytes of a write that never completed and was never acknowledged (rule d), or one that a server is just making"
+            );
+            ("torn", "d", said)
+        }
+        EndVerdict::ShortTrailer => ("short trailer", "none", "the last frame is whole but for the end of its trailer".to_owned()),
+        EndVerdict::Damaged { rule, reason } => {
+            let rule = rule_name(*rule);
+            summary.damage.push(format!("damage at byte {} (LSN {}): {reason}", end.offset, end.next_lsn));
+            ("damaged", rule, format!("DAMAGE (rule {rule}): {reason}"))
+        }
+    };
+    lines.line(
+        || {
+            json!({
+                "what": "end",
+                "offset": end.offset,
+                "next_lsn": end.next_lsn,
+                "frames": end.frames,
+                "verdict": verdict,
+                "rule": rule,
+                "says": said,
+            })
+        },
+        || format!("  {:>10} end   next LSN {}: {said}", end.offset, end.next_lsn),
+    )
+}
+
+/// As `snapshots/README.md` numbers them.
+fn rule_name(rule: DamageRule) -> &'static str {
+    match rule {
+        DamageRule::LaterDurable => "b",
+        DamageRule::Complete => "c",
+        DamageRule::OutOfPlace => "out of place",
+        DamageRule::FramesFollow => "frames follow",
+    }
+}
+
+fn show_summary(summary: &Summary, lines: &mut Lines) -> Result<(), Failure> {
+    lines.line(
+        || {
+            json!({
+                "what": "summary",
+                "ok": summary.damage.is_empty(),
+                "segments": summary.segments,
+                "frames": summary.frames,
+                "commands": summary.commands,
+                "first_lsn": summary.first_lsn,
+                "last_lsn": summary.last_lsn,
+                "recorded_durable_lsn": summary.durable_lsn,
+                "torn": summary.torn,
+                "damage": summary.damage,
+            })
+        },
+        || {
+            format!(
+                "{} segments, {} frames, {} commands, LSN {} to {}, recorded as durable up to {}; {} torn ends, {} damaged places",
+                summary.segments,
+                summary.frames,
+                summary.commands,
+                summary.first_lsn.unwrap_or_default(),
+                summary.last_lsn,
+                summary.durable_lsn,
+                summary.torn,
+                summary.damage.len()
+            )
+        },
+    )
+}
+
+fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
+    let storage = Disk::shared();
+    let files = match &args.file {
+        Some(file) => vec![file.clone()],
+        None => {
+            let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+            check_is_directory(&storage, &config.data_dir)?;
+            inspect::snapshot_files(&storage, &config.data_dir)?
+        }
+    };
+    let mut lines = Lines::new(args.json);
+    let mut damaged = 0;
+    for file in &files {
+        let seen = durability::inspect_snapshot(&*storage, file)?;
+        damaged += seen.damage.len();
+        show_snapshot(file, &seen, &mut lines)?;
+        for (offset, reason) in &seen.damage {
+            screen::tell(&format!("upline: {} at byte {offset}: {reason}", file.display()));
+        }
+    }
+    lines.line(
+        || json!({"what": "summary", "ok": damaged == 0, "snapshots": files.len(), "damaged_places": damaged}),
+        || format!("{} snapshots, {damaged} damaged places", files.len()),
+    )?;
+    lines.finish()?;
+    if damaged == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Damaged, format!("{damaged} damaged places")))
+}
+
+fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<(), Failure> {
+    lines.line(
+        || {
+            json!({
+                "what": "snapshot",
+                "file": file,
+                "bytes": seen.bytes,
+                "instance": seen.header.map(|(_, instance, _)| format!("{:032x}", u128::from_be_bytes(instance))),
+                "network_id": seen.header.map(|(network, _, _)| network),
+                "lsn": seen.header.map(|(_, _, lsn)| lsn),
+                "manifest": seen.manifest.as_ref().map(manifest_json),
+            })
+        },
+        || {
+            let mut text = format!("snapshot {}: {} bytes", file.display(), seen.bytes);
+            if let Some(manifest) = &seen.manifest {
+                _ = write!(text, ", {}", manifest_text(manifest));
+            }
+            text
+        },
+    )?;
+    for chunk in &seen.chunks {
+        lines.line(
+            || {
+                json!({
+                    "what": "chunk",
+                    "offset": chunk.offset,
+                    "section": chunk.section,
+                    "rows": chunk.rows,
+                    "bytes": chunk.bytes,
+                    "checksum": format!("{:016x}", chunk.checksum),
+                    "verifies": chunk.verifies,
+                })
+            },
+            || {
+                let verdict = if chunk.verifies { "" } else { " DAMAGE: does not verify" };
+                format!(
+                    "  {:>10} {:8} {} rows, {} bytes, checksum {:016x}{verdict}",
+                    chunk.offset, chunk.section, chunk.rows, chunk.bytes, chunk.checksum
+                )
+            },
+        )?;
+    }
+    for (offset, reason) in &seen.damage {
+        lines.line(|| json!({"what": "damage", "offset": offset, "reason": reason}), || format!("  {offset:>10} DAMAGE: {reason}"))?;
+    }
+    Ok(())
+}
+
+fn manifest_json(manifest: &Manifest) -> Value {
+    json!({
+        "lsn": manifest.lsn,
+        "durable_lsn": manifest.durable_lsn,
+        "time": time_text(manifest.time),
+        "chunks": manifest.chunks,
+        "members": manifest.members,
+        "codes": manifest.codes,
+        "triggers": manifest.triggers,
+        "entries": manifest.entries,
+        "keys": manifest.keys,
+        "state_digest": hex(&manifest.state_digest),
+        "network_digest": hex(&manifest.network_digest),
+        "outcome_hash": format!("{:016x}", manifest.outcome_hash),
+        "checksums": format!("{:016x}", manifest.checksums),
+    })
+}
+
+fn manifest_text(manifest: &Manifest) -> String {
+    format!(
+        "LSN {}, durable {}, {} members, {} codes, {} triggers, {} entries, {} keys\n  state digest   {}\n  network digest {}",
+        manifest.lsn,
+        manifest.durable_lsn,
+        manifest.members,
+        manifest.codes,
+        manifest.triggers,
+        manifest.entries,
+        manifest.keys,
+        hex(&manifest.state_digest),
+        hex(&manifest.network_digest)
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}

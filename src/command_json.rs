@@ -1,0 +1,282 @@
+//! Commands as JSON: the one form in which a logged command is shown, by the change feed and by `upline inspect log`.
+//!
+//! # A stamped command
+//!
+//! | field | what |
+//! | --- | --- |
+//! | `lsn` | log sequence number |
+//! | `time` | log time, RFC 3339 UTC with microseconds |
+//! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hashes of the client's key and of what it was sent for, hexadecimal |
+//! | `command` | below; `kind` says which |
+//!
+//! # Commands by `kind`
+//!
+//! | kind | fields |
+//! | --- | --- |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import` |
+//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once` |
+//! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
+//! | `pay_all` | none |
+//! | `set_status` | `user_id`, `status` |
+//! | `set_role` | `user_id`, `role` |
+//! | `put_plan` | `plan`: below |
+//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time` |
+//!
+//! Members are named by their UUID. Amounts are minor units of the plan's currency.
+//!
+//! # A plan
+//!
+//! The names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`, `placement` `{"width"` (`null`: unlimited), `"rule"`, `"allow"`, `"strategic"}`,
+//! `count_sponsor_tree`, `level_cap`, `bonuses` `[{"trigger", "tree", "amounts_minor"` or `"basis_points", "on_registration", "admins_beyond"}]`, `ranks` `{"rule", "tree", "basis"` (thresholds
+//! only), `"steps": [{"name", "minimum", "reward_minor"}]}`.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::engine::{
+    BonusRule, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan, RankBasis, RankRule, Register,
+    Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+};
+
+/// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
+pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
+    let key = stamped.key.map(|key| {
+        let fingerprint = format!("{:016x}", key.fingerprint);
+        json!({"key": format!("{:032x}", u128::from_be_bytes(key.key)), "fingerprint": fingerprint})
+    });
+    json!({
+        "lsn": stamped.lsn,
+        "time": time_text(stamped.time),
+        "idempotency_key": key,
+        "command": command_json(&stamped.command, bonus_id),
+    })
+}
+
+/// A command without its stamp.
+pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
+    match command {
+        Command::Register(register) => register_json(register),
+        Command::TriggerBonus(trigger) => json!({
+            "kind": "trigger_bonus",
+            "source": uuid(trigger.source),
+            "trigger": trigger.trigger,
+            "amount_minor": trigger.amount.map(|amount| amount.0),
+            "once": trigger.once,
+        }),
+        Command::PayEntry { entry } => json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry}),
+        Command::PayAll => json!({"kind": "pay_all"}),
+        Command::SetStatus { member, status } => {
+            json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
+        }
+        Command::SetRole { member, role } => json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)}),
+        Command::PutPlan(plan) => json!({"kind": "put_plan", "plan": plan_json(plan)}),
+        Command::ImportEntry(entry) => import_json(entry),
+    }
+}
+
+fn register_json(register: &Register) -> Value {
+    let sponsor = match &register.sponsor {
+        SponsorRef::None => Value::Null,
+        SponsorRef::Member(id) => json!({"user_id": uuid(*id)}),
+        SponsorRef::Code(code) => json!({"code": code.as_str()}),
+    };
+    let placement = match register.placement {
+        PlacementRequest::PlanDefault => json!({"by": "plan"}),
+        PlacementRequest::Rule(rule) => json!({"by": "rule", "rule": rule.name()}),
+        PlacementRequest::Slot { parent, slot } => json!({"by": "slot", "parent": uuid(parent), "slot": slot}),
+    };
+    json!({
+        "kind": "register",
+        "user_id": uuid(register.member),
+        "sponsor": sponsor,
+        "placement": placement,
+        "code": register.code.as_ref().map(Code::as_str),
+        "role": role_name(register.role),
+        "joined_at": register.joined_at.map(time_text),
+        "origin": match register.origin {
+            Origin::Signup => "signup",
+            Origin::Import => "import",
+        },
+    })
+}
+
+fn import_json(entry: &ImportEntry) -> Value {
+    json!({
+        "kind": "import_bonus",
+        "receiver": uuid(entry.receiver),
+        "source": uuid(entry.source),
+        "bonus_kind": entry.kind,
+        "level": entry.level,
+        "amount_minor": entry.amount.0,
+        "status": match entry.status {
+            EntryStatus::Pending => "pending",
+            EntryStatus::Paid => "paid",
+        },
+        "time": time_text(entry.time),
+    })
+}
+
+/// A plan.
+pub fn plan_json(plan: &Plan) -> Value {
+    let placement = &plan.placement;
+    let allow: Vec<&str> = placement.other_rules.iter().map(|rule| rule.name()).collect();
+    let mut ranks = json!({
+        "rule": match plan.ranks {
+            RankRule::Thresholds { .. } => "thresholds",
+            RankRule::LevelFill { .. } => "level-fill",
+        },
+        "tree": tree_name(plan.ranks.tree()),
+        "steps": plan.ranks.steps().iter().map(|step| {
+            json!({"name": step.name, "minimum": step.minimum, "reward_minor": step.reward.map(|reward| reward.0)})
+        }).collect::<Vec<_>>(),
+    });
+    if let RankRule::Thresholds { basis, .. } = plan.ranks {
+        ranks["basis"] = json!(match basis {
+            RankBasis::Direct => "direct",
+            RankBasis::Downline => "downline",
+        });
+    }
+    json!({
+        "name": plan.name,
+        "currency": {"code": String::from_utf8_lossy(&plan.currency.code), "exponent": plan.currency.exponent},
+        "placement": {
+            "width": placement.width,
+            "rule": placement.default_rule.name(),
+            "allow": allow,
+            "strategic": placement.strategic,
+        },
+        "count_sponsor_tree": plan.count_sponsor_tree,
+        "level_cap": plan.level_cap,
+        "bonuses": plan.bonuses.iter().map(bonus_rule_json).collect::<Vec<_>>(),
+        "ranks": ranks,
+    })
+}
+
+/// What one trigger pays.
+pub fn bonus_rule_json(rule: &BonusRule) -> Value {
+    let (name, pay): (&str, Vec<i64>) = match &rule.pay {
+        LevelPay::Fixed(amounts) => ("amounts_minor", amounts.iter().map(|amount| amount.0).collect()),
+        LevelPay::Share(rates) => ("basis_points", rates.iter().map(|rate| i64::from(rate.0)).collect()),
+    };
+    let mut rule_json = json!({
+        "trigger": rule.trigger,
+        "tree": tree_name(rule.tree),
+        "on_registration": rule.on_registration,
+        "admins_beyond": rule.admins_beyond,
+    });
+    rule_json[name] = json!(pay);
+    rule_json
+}
+
+/// A time as RFC 3339, UTC, with microseconds; as a number of microseconds where no calendar reaches.
+pub fn time_text(time: Timestamp) -> String {
+    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| format!("{}us", time.0), |instant| format!("{instant:.6}"))
+}
+
+fn uuid(id: MemberId) -> Uuid {
+    Uuid::from_bytes(id.0)
+}
+
+fn tree_name(tree: Tree) -> &'static str {
+    match tree {
+        Tree::Sponsor => "sponsor",
+        Tree::Placement => "placement",
+    }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Inactive => "inactive",
+        Status::Terminated => "terminated",
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Admin => "admin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Money, PlacementRule, RequestKey, TriggerBonus};
+
+    fn id(number: u8) -> MemberId {
+        MemberId([number; 16])
+    }
+
+    fn shown(command: Command) -> Value {
+        command_json(&command, &|entry| Uuid::from_u128(u128::from(entry)))
+    }
+
+    #[test]
+    fn every_kind_says_everything_it_has() {
+        let register = Register {
+            member: id(1),
+            sponsor: SponsorRef::Code(Code::parse("Ann").unwrap()),
+            placement: PlacementRequest::Rule(PlacementRule::PowerLeg),
+            code: Code::parse("bob"),
+            role: Role::Admin,
+            joined_at: Some(Timestamp(0)),
+            origin: Origin::Import,
+        };
+        let first = "01010101-0101-0101-0101-010101010101";
+        let expected = json!({
+            "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
+            "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
+        });
+        assert_eq!(shown(Command::Register(register.clone())), expected);
+        let plain = Register {
+            sponsor: SponsorRef::Member(id(2)),
+            placement: PlacementRequest::Slot { parent: id(1), slot: 2 },
+            code: None,
+            joined_at: None,
+            ..register
+        };
+        let plain = shown(Command::Register(plain));
+        assert_eq!(plain["placement"], json!({"by": "slot", "parent": first, "slot": 2}));
+        assert_eq!((&plain["code"], &plain["joined_at"]), (&Value::Null, &Value::Null));
+        let trigger = TriggerBonus { source: id(1), trigger: "referral".into(), amount: Some(Money(1_050)), once: true };
+        // command, as shown
+        let table = [
+            (
+                Command::TriggerBonus(trigger),
+                json!({"kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050, "once": true}),
+            ),
+            (Command::PayEntry { entry: 7 }, json!({"kind": "pay_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7})),
+            (Command::PayAll, json!({"kind": "pay_all"})),
+            (
+                Command::SetStatus { member: id(1), status: Status::Terminated },
+                json!({"kind": "set_status", "user_id": first, "status": "terminated"}),
+            ),
+            (Command::SetRole { member: id(1), role: Role::Member }, json!({"kind": "set_role", "user_id": first, "role": "member"})),
+        ];
+        for (command, expected) in table {
+            assert_eq!(shown(command), expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_is_shown_by_the_names_of_its_file() {
+        let plan = shown(Command::PutPlan(Box::new(crate::plan_file::default_plan())));
+        assert_eq!(plan["kind"], "put_plan");
+        let plan = &plan["plan"];
+        assert_eq!((&plan["placement"]["width"], &plan["placement"]["rule"]), (&json!(3), &json!("breadth-first")));
+        assert_eq!(plan["bonuses"][0]["amounts_minor"], json!([1_000, 500, 200, 100]));
+        assert_eq!((&plan["ranks"]["rule"], &plan["ranks"]["basis"]), (&json!("thresholds"), &json!("downline")));
+        assert_eq!(plan["ranks"]["steps"][0], json!({"name": "Bronze", "minimum": 3, "reward_minor": null}));
+    }
+
+    #[test]
+    fn a_stamp_has_its_key_as_text() {
+        let key = RequestKey { key: [0xab; 16], fingerprint: 0x1f };
+        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), command: Command::PayAll };
+        let shown = stamped_json(&stamped, &|_| Uuid::nil());
+        let key = json!({"key": "ab".repeat(16), "fingerprint": "000000000000001f"});
+        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "command": {"kind": "pay_all"}});
+        assert_eq!(shown, expected);
+    }
+}

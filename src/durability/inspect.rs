@@ -1,0 +1,299 @@
+//! Looking at the files of a data directory one by one, whatever state they are in: for people who want to see what is there.
+//!
+//! Nothing is locked and nothing is written, so it works beside a running server too; what that is writing at the moment looks like a write
+//! that never completed. Nothing here decides what may be served: that is `recovery.rs`, by the same rules.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    codec,
+    error::{Error, Result},
+    instance::Instance,
+    log::{
+        frame::{self, Kind},
+        repair::read_whole,
+        scan::{self, Position, Tail},
+        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+    },
+    paths::Paths,
+    snapshot,
+    storage::Storage,
+};
+use crate::core::{command::Stamped, types::Timestamp};
+
+pub use super::log::scan::DamageRule;
+
+/// A segment file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SegmentSeen {
+    pub file: PathBuf,
+    /// From its name.
+    pub number: u64,
+    pub is_archived: bool,
+    /// Length of the file.
+    pub bytes: u64,
+    pub header: SegmentHeaderSeen,
+    /// What is wrong with the file as a whole: foreign, under another's name, not where the one before ends.
+    pub damage: Option<String>,
+}
+
+/// The first sector of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentHeaderSeen {
+    Good {
+        first_lsn: u64,
+        /// Log time of the newest command before.
+        time: Timestamp,
+        crc: u32,
+    },
+    /// All zeros, and so is the rest: made in advance, never used.
+    NeverUsed,
+    /// Written by a newer release.
+    Newer(u32),
+    Bad,
+}
+
+/// A frame that verified.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FrameSeen {
+    pub offset: u64,
+    /// Of the whole frame.
+    pub bytes: u64,
+    pub kind: FrameKind,
+    /// LSN of its first command; of the next one where it has none.
+    pub first_lsn: u64,
+    /// How far the log was durable when it was written.
+    pub durable_lsn: u64,
+    /// Log time of the newest command, this frame's included.
+    pub time: Timestamp,
+    /// Rolling hash over the outcomes of all commands before.
+    pub outcome_hash: u64,
+    pub header_crc: u32,
+    pub body_crc: u32,
+    /// Its commands; or why they do not decode, although the checksum is right.
+    pub commands: std::result::Result<Vec<Stamped>, String>,
+}
+
+/// What a frame is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameKind {
+    Group,
+    Mark,
+    Seal,
+}
+
+/// What follows the last frame of a segment that verified, by the rules of `log/scan.rs`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndSeen {
+    pub offset: u64,
+    pub next_lsn: u64,
+    pub frames: u64,
+    pub is_sealed: bool,
+    pub verdict: EndVerdict,
+}
+
+/// Why reading a segment ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EndVerdict {
+    /// Only zeros follow (rule a).
+    Clean,
+    /// A write that never completed, so never acknowledged (rule d): so many bytes. Also what a running server is just writing.
+    Torn { bytes: u64 },
+    /// The last frame is whole but for the end of its trailer: it counts.
+    ShortTrailer,
+    /// Bytes that may have been acknowledged are not what was written (rules b and c, or a frame out of place).
+    Damaged { rule: DamageRule, reason: String },
+}
+
+/// What is met, in order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LogItem {
+    Segment(SegmentSeen),
+    Frame(FrameSeen),
+    End(EndSeen),
+    /// Segments between two that are there are missing.
+    Missing {
+        from: u64,
+        to: u64,
+    },
+}
+
+/// The instance file, without locking it.
+///
+/// # Errors
+/// `NotADataDirectory`, `Damaged`, `NewerFormat`, `Io`.
+pub fn instance(storage: &Arc<dyn Storage>, path: &Path) -> Result<Instance> {
+    Instance::read(&**storage, &Paths::new(path).instance(), path)
+}
+
+/// Shows all segments of a directory, archived ones first, to `see`, which says whether to go on. Holds one segment in memory.
+///
+/// # Errors
+/// `NotADataDirectory` when there is no log, `Io`.
+pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem) -> bool) -> Result<()> {
+    let paths = Paths::new(path);
+    let mut segments = segments_in(&**storage, &paths.archive(), true)?;
+    segments.extend(segments_in(&**storage, &paths.log(), false)?);
+    if segments.is_empty() {
+        return Err(Error::NotADataDirectory { path: path.to_path_buf(), reason: "it has no log".into() });
+    }
+    // A segment in both places was about to be archived: the live one counts.
+    segments.sort_by_key(|(number, is_archived, _)| (*number, *is_archived));
+    segments.dedup_by_key(|(number, _, _)| *number);
+    let instance = instance(storage, path).ok();
+    let mut before: Option<(u64, Position)> = None;
+    let mut last = None;
+    for (number, is_archived, file) in segments {
+        if let Some(missing) = last.map(|last| last + 1).filter(|next| *next < number)
+            && !see(LogItem::Missing { from: missing, to: number - 1 })
+        {
+            return Ok(());
+        }
+        last = Some(number);
+        let follows = before.filter(|(of, _)| *of + 1 == number).map(|(_, at)| at);
+        let (at, go_on) = one_segment(&**storage, instance.as_ref(), (number, is_archived, file), follows, see)?;
+        before = at.map(|at| (number, at));
+        if !go_on {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn segments_in(storage: &dyn Storage, directory: &Path, is_archived: bool) -> Result<Vec<(u64, bool, PathBuf)>> {
+    if !storage.is_dir(directory).map_err(Error::io("look at", directory))? {
+        return Ok(Vec::new());
+    }
+    let names = storage.list(directory).map_err(Error::io("list", directory))?;
+    let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, is_archived, directory.join(name))));
+    Ok(numbered.collect())
+}
+
+/// Shows one segment; where it ends, if it has a header, and whether to go on.
+fn one_segment(
+    storage: &dyn Storage,
+    instance: Option<&Instance>,
+    (number, is_archived, file): (u64, bool, PathBuf),
+    before: Option<Position>,
+    see: &mut dyn FnMut(LogItem) -> bool,
+) -> Result<(Option<Position>, bool)> {
+    let content = read_whole(storage, &file)?;
+    let parsed = content.first_chunk::<HEADER_BYTES>().map_or(Parsed::Bad, SegmentHeader::parse);
+    let bytes = content.len() as u64;
+    let mut seen = SegmentSeen { file, number, is_archived, bytes, header: SegmentHeaderSeen::Bad, damage: None };
+    let (header, crc) = match parsed {
+        Parsed::Header(header, crc) => (header, crc),
+        Parsed::Newer(version) => {
+            seen.header = SegmentHeaderSeen::Newer(version);
+            seen.damage = Some(format!("it has format version {version}, which this release does not read"));
+            return Ok((None, see(LogItem::Segment(seen))));
+        }
+        Parsed::Bad if !content.is_empty() && frame::is_zero(&content) => {
+            seen.header = SegmentHeaderSeen::NeverUsed;
+            return Ok((None, see(LogItem::Segment(seen))));
+        }
+        Parsed::Bad => {
+            seen.damage = Some("its header does not verify".into());
+            return Ok((None, see(LogItem::Segment(seen))));
+        }
+    };
+    seen.header = SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc };
+    seen.damage = damage_of(&header, instance, number, bytes, before);
+    if !see(LogItem::Segment(seen)) {
+        return Ok((None, false));
+    }
+    let seed = frame::seed(&header.instance, header.number);
+    let scan = scan::scan(&content, seed, header.start(crc));
+    let end = usize::try_from(scan.at.offset).expect("a segment is in memory");
+    let (mut offset, mut frames) = (HEADER_BYTES, 0);
+    while offset < end {
+        let Some(frame) = frame_at(&content[offset..end], offset as u64, seed) else { break };
+        offset += usize::try_from(frame.bytes).expect("a frame is in memory");
+        frames += 1;
+        if !see(LogItem::Frame(frame)) {
+            return Ok((None, false));
+        }
+    }
+    let (offset, verdict) = match scan.tail {
+        Tail::Clean => (scan.at.offset, EndVerdict::Clean),
+        Tail::Torn { bytes } => (scan.at.offset, EndVerdict::Torn { bytes }),
+        Tail::ShortTrailer => (scan.at.offset, EndVerdict::ShortTrailer),
+        Tail::Damaged { rule, offset, reason } => (offset, EndVerdict::Damaged { rule, reason }),
+    };
+    let shown = EndSeen { offset, next_lsn: scan.at.next_lsn, frames, is_sealed: scan.at.sealed, verdict };
+    Ok((Some(scan.at), see(LogItem::End(shown))))
+}
+
+fn damage_of(header: &SegmentHeader, instance: Option<&Instance>, number: u64, bytes: u64, before: Option<Position>) -> Option<String> {
+    if instance.is_some_and(|instance| header.instance != instance.id.0 || header.network != instance.network_id) {
+        return Some("it belongs to another data directory".into());
+    }
+    if header.number != number {
+        return Some(format!("it is segment {} under another's name", header.number));
+    }
+    if header.bytes != bytes {
+        return Some(format!("it is {bytes} bytes long, and was made with {}", header.bytes));
+    }
+    let before = before?;
+    if !before.sealed {
+        return Some("the segment before it does not verify to its end".into());
+    }
+    (!header.follows(&before)).then(|| "it does not go on where the one before it ends".into())
+}
+
+/// A frame that the scan found to verify.
+fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
+    let header = frame::parse_header(rest, seed)?;
+    let whole = rest.get(..header.frame_bytes())?;
+    let body_crc = match frame::check_end(whole) {
+        frame::End::Whole(crc) | frame::End::ShortTrailer(crc) => crc,
+        frame::End::BadTrailer | frame::End::BadBody => return None,
+    };
+    let mut commands = Vec::new();
+    let decoded = if header.kind == Kind::Group {
+        let mut body = Vec::new();
+        frame::plain_body(&header, whole, &mut body);
+        codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(|error| error.to_string())
+    } else {
+        Ok(())
+    };
+    let header_crc = whole[frame::HEADER_BYTES - 4..frame::HEADER_BYTES].try_into().expect("four bytes");
+    Some(FrameSeen {
+        offset,
+        bytes: whole.len() as u64,
+        kind: match header.kind {
+            Kind::Group => FrameKind::Group,
+            Kind::Mark => FrameKind::Mark,
+            Kind::Seal => FrameKind::Seal,
+        },
+        first_lsn: header.first_lsn,
+        durable_lsn: header.durable_lsn,
+        time: header.time,
+        outcome_hash: header.outcome_hash,
+        header_crc: u32::from_le_bytes(header_crc),
+        body_crc,
+        commands: decoded.map(|()| commands),
+    })
+}
+
+/// The snapshot files of a directory, archived ones first.
+///
+/// # Errors
+/// `Io`.
+pub fn snapshot_files(storage: &Arc<dyn Storage>, path: &Path) -> Result<Vec<PathBuf>> {
+    let paths = Paths::new(path);
+    let mut files = Vec::new();
+    for directory in [paths.archive(), paths.snapshots()] {
+        if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            continue;
+        }
+        let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+        names.retain(|name| snapshot::lsn_of(name).is_some());
+        names.sort_unstable();
+        files.extend(names.into_iter().map(|name| directory.join(name)));
+    }
+    Ok(files)
+}

@@ -1,0 +1,162 @@
+//! `as_of`: reads of the past.
+//!
+//! A route that takes it has `as_of: Option<AsOf>` in its query and reads through [`read`], or [`past`] where it needs more than one look. Who may not see
+//! something now may not see it in the past either: both are asked.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    problem::{Code, Problem},
+    types::Time,
+};
+use crate::{
+    engine::{Engine, HistoryError, MemberDirectory, State, Timestamp},
+    http::limits::RETRY_HISTORY_SECONDS,
+};
+
+/// A moment of the past: the LSN of a command, right after it, or a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AsOf {
+    Lsn(u64),
+    Time(Timestamp),
+}
+
+impl<'de> Deserialize<'de> for AsOf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for AsOf {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(AsOf::Lsn).map_err(|_| "an LSN beyond any that can be");
+        }
+        let time: Time = text.parse().map_err(|_| "neither an LSN nor a time as RFC 3339 writes it")?;
+        Ok(AsOf::Time(time.0))
+    }
+}
+
+impl fmt::Display for AsOf {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AsOf::Lsn(lsn) => write!(out, "{lsn}"),
+            AsOf::Time(time) => write!(out, "t{}", time.0),
+        }
+    }
+}
+
+impl utoipa::PartialSchema for AsOf {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the last command up to then";
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(64)).description(Some(description)).into()
+    }
+}
+
+impl ToSchema for AsOf {}
+
+/// `as_of` of a query that has nothing else.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AsOfQuery {
+    /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
+    #[param(value_type = Option<String>, max_length = 64)]
+    pub as_of: Option<AsOf>,
+}
+
+/// What reading the past can fail with, beside what the route can.
+pub const PROBLEMS: [Code; 4] = [Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping];
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::BelowRetained { oldest } => Problem::new(Code::HistoryNotRetained).with("oldest_lsn", oldest),
+            HistoryError::Ahead { applied } => {
+                Problem::new(Code::AsOfInvalid).with("newest_lsn", applied).detail("this LSN is yet to come")
+            }
+            HistoryError::InFuture { .. } => Problem::new(Code::AsOfInvalid).detail("this moment is not over yet"),
+            HistoryError::Busy => {
+                let detail = "another question about the past is being answered";
+                Problem::new(Code::Overloaded).detail(detail).retry_after(RETRY_HISTORY_SECONDS)
+            }
+            HistoryError::Stopping => Code::Stopping.into(),
+            // What it says is about files; it is in the log of the process.
+            HistoryError::Unreadable(_) => Problem::new(Code::Internal).detail("the past cannot be read; the present is not affected"),
+        }
+    }
+}
+
+/// Work that may block, on a thread that may.
+///
+/// # Errors
+/// The work's own.
+pub async fn blocking<R: Send + 'static>(
+    engine: &Engine,
+    work: impl FnOnce(&Engine) -> Result<R, HistoryError> + Send + 'static,
+) -> Result<R, Problem> {
+    let engine = engine.clone();
+    let done = tokio::task::spawn_blocking(move || work(&engine)).await.map_err(|_| Problem::from(Code::Internal))?;
+    Ok(done?)
+}
+
+/// The state at a moment. Others who ask about the past wait for it to be dropped.
+///
+/// # Errors
+/// Those of [`PROBLEMS`].
+pub async fn past(engine: &Engine, as_of: AsOf) -> Result<Arc<State>, Problem> {
+    blocking(engine, move |engine| {
+        let lsn = match as_of {
+            AsOf::Lsn(lsn) => lsn,
+            AsOf::Time(time) => engine.lsn_at(time)?,
+        };
+        engine.state_at(lsn)
+    })
+    .await
+}
+
+/// Reads the present, or the past if asked for: short and bounded, as `Engine::read`. `view` asks who may see what; for the past it is asked about the present
+/// first, and what it answers then is dropped.
+///
+/// # Errors
+/// Those of `view` and of [`PROBLEMS`].
+pub async fn read<R>(
+    engine: &Engine,
+    as_of: Option<AsOf>,
+    view: impl Fn(&State, &MemberDirectory) -> Result<R, Problem>,
+) -> Result<R, Problem> {
+    let now = engine.read(&view)?;
+    let Some(as_of) = as_of else { return Ok(now) };
+    let state = past(engine, as_of).await?;
+    engine.read(|_, directory| view(&state, directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_an_lsn_or_a_time() {
+        // text, moment
+        let table = [
+            ("0", Some(AsOf::Lsn(0))),
+            ("18446744073709551615", Some(AsOf::Lsn(u64::MAX))),
+            ("18446744073709551616", None),
+            ("1970-01-01T00:00:01Z", Some(AsOf::Time(Timestamp(1_000_000)))),
+            ("1970-01-01T01:00:00.5+01:00", Some(AsOf::Time(Timestamp(500_000)))),
+            ("", None),
+            ("-1", None),
+            ("yesterday", None),
+            ("1970-01-01", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The change feed: `GET /v1/events`.
+//!
+//! Every logged command from an LSN on, in order, at least once, without a hole, and then each new one as soon as it is durable and applied. A client that
+//! reads slowly is sent later; nothing is kept for it. It resumes after the last LSN it has seen.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State as Extract,
+    http::{HeaderMap, HeaderValue, Response, header},
+};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use utoipa::{IntoParams, IntoResponses};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    X_LSN,
+    caller::Caller,
+    extract::Query,
+    page::wants_ndjson,
+    problem::{Code, Problem, described},
+    types::user_id,
+};
+use crate::{
+    command_json::stamped_json,
+    engine::{Engine, Event, Feed, HistoryError, RowKind},
+    http::{
+        auth::Action,
+        limits::{EVENT_HEARTBEAT, EVENT_LOOK},
+        reply::Reply,
+        service::Shared,
+    },
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    /// LSN of the first command to send; what comes next, unless given. Commands begin with LSN 1.
+    from: Option<u64>,
+}
+
+struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        described(&[
+            Code::AsOfInvalid,
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::HistoryNotRetained,
+            Code::ParameterInvalid,
+            Code::ParameterUnknown,
+            Code::RateLimited,
+            Code::Internal,
+            Code::Starting,
+            Code::Overloaded,
+            Code::Stopping,
+        ])
+    }
+}
+
+/// How events are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// A line each.
+    Lines,
+    /// Server-sent events.
+    Sse,
+}
+
+/// All commands from an LSN on
+///
+/// Each is `{"lsn", "time", "idempotency_key", "command", "effect"}`; `effect` is `{"changed", "member", "bonuses"}`: whether the command changed anything, for
+/// a signup the new member's place, and the ids of the bonuses it made. Every 15 seconds without an event comes a heartbeat: a comment in server-sent
+/// events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
+/// LSN seen, by `from` or by `Last-Event-ID`.
+#[utoipa::path(
+    get, path = "/events", tag = "events",
+    params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
+    responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
+        content((String = "application/x-ndjson"), (String = "text/event-stream"))), Problems)
+)]
+async fn events(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    caller.may(Action::ReadEvents)?;
+    let resumed = last_event_id(&headers)?.map(|last| last.saturating_add(1));
+    let next = engine.read(|state, _| state.lsn()) + 1;
+    let from = resumed.or(query.from).unwrap_or(next);
+    let permit = Arc::clone(&shared.feeds).try_acquire_owned().map_err(|_| Code::Overloaded)?;
+    let feed = engine.feed(from)?;
+    let form = if !wants_ndjson(&headers) && accepts_sse(&headers) { Form::Sse } else { Form::Lines };
+    let lsn = feed.next_lsn();
+    let follower = Follower { engine: engine.clone(), shared, feed, form, last_sent: Instant::now(), _permit: permit };
+    let body = stream::unfold(follower, |mut follower| async move {
+        let chunk = follower.next_chunk().await?;
+        Some((Ok::<Bytes, Infallible>(chunk), follower))
+    });
+    let mut reply = Response::new(Body::from_stream(body));
+    let content_type = match form {
+        Form::Lines => "application/x-ndjson",
+        Form::Sse => "text/event-stream",
+    };
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
+    Ok(reply)
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "Last-Event-ID").detail("must be the LSN of an event"))
+}
+
+fn accepts_sse(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepts.flat_map(|accept| accept.split(','));
+    kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// One client's stream.
+struct Follower {
+    engine: Engine,
+    shared: Arc<Shared>,
+    feed: Feed,
+    form: Form,
+    last_sent: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// What to send next; `None` at the end.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        loop {
+            if self.shared.draining.load(std::sync::atomic::Ordering::Relaxed) {
+                return None;
+            }
+            let until = EVENT_LOOK.min(EVENT_HEARTBEAT.saturating_sub(self.last_sent.elapsed())).max(Duration::from_millis(1));
+            // Giving up waiting loses nothing.
+            let next = tokio::time::timeout(until, self.feed.next_batch()).await;
+            let chunk = match next {
+                Ok(Ok(Some(events))) => self.written(&events),
+                Ok(Ok(None)) => return None,
+                // The client comes again and is told why.
+                Ok(Err(error)) => {
+                    if !matches!(error, HistoryError::Stopping) {
+                        tracing::warn!(%error, lsn = self.feed.next_lsn(), "a change feed ends");
+                    }
+                    return None;
+                }
+                Err(_) if EVENT_HEARTBEAT <= self.last_sent.elapsed() => self.heartbeat(),
+                Err(_) => continue,
+            };
+            self.last_sent = Instant::now();
+            return Some(chunk);
+        }
+    }
+
+    fn written(&self, events: &[Event]) -> Bytes {
+        let mut out = String::with_capacity(events.len() * 512);
+        for event in events {
+            let text = self.event_json(event).to_string();
+            match self.form {
+                Form::Lines => {
+                    out.push_str(&text);
+                    out.push('\n');
+                }
+                Form::Sse => {
+                    out.push_str(&format!("id: {}\nevent: command\ndata: {text}\n\n", event.stamped.lsn));
+                }
+            }
+        }
+        out.into()
+    }
+
+    fn heartbeat(&self) -> Bytes {
+        match self.form {
+            Form::Lines => format!("{}\n", json!({"heartbeat": true, "next_lsn": self.feed.next_lsn()})).into(),
+            Form::Sse => Bytes::from_static(b": heartbeat\n\n"),
+        }
+    }
+
+    fn event_json(&self, event: &Event) -> Value {
+        let bonus_id = |entry: u64| Uuid::from_bytes(self.engine.row_id(RowKind::Entry, entry));
+        let member = event.member.as_ref().map(|(member, code)| {
+            let id_of = |member| self.engine.read(|state, _| user_id(state, member));
+            json!({
+                "user_id": Uuid::from_bytes(member.id.0),
+                "code": code.as_str(),
+                "sponsor": member.sponsor.map(id_of),
+                "parent": member.parent.map(id_of),
+                "slot": member.slot,
+                "level": member.level,
+                "sponsor_level": member.sponsor_level,
+            })
+        });
+        let mut object = stamped_json(&event.stamped, &bonus_id);
+        let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
+        object["effect"] = json!({"changed": event.is_effective, "member": member, "bonuses": bonuses});
+        object
+    }
+}

@@ -1,0 +1,245 @@
+//! Why a bonus is what it is: `GET /v1/bonuses/{id}/explain`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{extract::State as Extract, http::StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    as_of::{self, blocking},
+    caller::Caller,
+    extract::Path,
+    page::Reader,
+    problem::{Code, Problem, described},
+    types::{Amount, Bonus, Status, Time, TreeName, user_id},
+};
+use crate::{
+    command_json::{bonus_rule_json, stamped_json},
+    engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, RowKind, ShareFate, Stamped, Tree, Walk},
+    http::{
+        auth::{Action, Sight},
+        reply::Reply,
+        service::Shared,
+    },
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(explain))
+}
+
+/// Why a bonus is what it is.
+#[derive(Serialize, ToSchema)]
+struct Explained {
+    bonus: Bonus,
+    /// What it came from: `trigger`, `registration`, `rank` (the reward of one) or `import` (brought along, computed elsewhere).
+    #[schema(pattern = "^(trigger|registration|rank|import)$")]
+    cause: &'static str,
+    /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
+    /// imported with it.
+    #[schema(value_type = Option<Object>)]
+    command: Option<Value>,
+    /// Name of the plan that was in force.
+    plan: Option<String>,
+    /// The rules of that plan that were applied.
+    #[schema(value_type = Vec<Object>)]
+    rules: Vec<Value>,
+    /// Everybody who was looked at on the way up from the source, nearest first.
+    walk: Vec<Step>,
+    /// Those of them who are not shown, since the caller may not see them.
+    hidden: u32,
+    /// Ancestors above the last level that the rules pay.
+    beyond: u32,
+    /// How the rank was reached, for its reward.
+    rank: Option<Reached>,
+    /// What marked it paid; null while it is pending.
+    paid: Option<Paid>,
+    /// LSN of the source's signup, where it was found in the retained log.
+    source_signup_lsn: Option<u64>,
+    /// The same of the receiver.
+    receiver_signup_lsn: Option<u64>,
+}
+
+/// One receiver on the way.
+#[derive(Serialize, ToSchema)]
+struct Step {
+    user_id: Uuid,
+    level: u32,
+    amount: Amount,
+    /// `paid`; `nothing`: the rule gives this level nothing; `withheld`: the receiver was not active.
+    #[schema(pattern = "^(paid|nothing|withheld)$")]
+    fate: &'static str,
+    /// The status for which it was withheld.
+    status: Option<Status>,
+    /// An admin above the last level, who gets what that level gets.
+    admin_beyond: bool,
+    /// Trigger of the rule that names the amount.
+    rule: String,
+}
+
+/// How a rank was reached.
+#[derive(Serialize, ToSchema)]
+struct Reached {
+    ordinal: u16,
+    name: Option<String>,
+    #[schema(inline)]
+    tree: TreeName,
+    /// What is counted: `direct`, `downline`, or `level-fill`.
+    #[schema(pattern = "^(direct|downline|level-fill)$")]
+    basis: &'static str,
+    needs: Vec<Need>,
+    /// Levels from the receiver down to the member whose signup it was.
+    distance: Option<u32>,
+}
+
+/// One count that a rank asks for.
+#[derive(Serialize, ToSchema)]
+struct Need {
+    /// For `level-fill`; null otherwise.
+    level: Option<u32>,
+    minimum: u32,
+    /// What was there once the signup was applied.
+    count: u32,
+}
+
+/// What marked a bonus paid.
+#[derive(Serialize, ToSchema)]
+struct Paid {
+    /// `pay_bonus`, `pay_all`, `import` (it came paid), or `unknown`: not among the commands that were looked at.
+    #[schema(pattern = "^(pay_bonus|pay_all|import|unknown)$")]
+    by: &'static str,
+    lsn: Option<u64>,
+    time: Option<Time>,
+    /// The last LSN that was looked at, where it was not found.
+    searched_to_lsn: Option<u64>,
+}
+
+struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
+        let own = [
+            Code::Unauthenticated,
+            Code::Forbidden,
+            Code::Rejected(Rejection::EntryUnknown),
+            Code::ParameterInvalid,
+            Code::RateLimited,
+            Code::Internal,
+            Code::Starting,
+        ];
+        described(&[&own[..], &as_of::PROBLEMS].concat())
+    }
+}
+
+/// Why a bonus is what it is: plan rule, path walked, who was skipped and why, log records
+///
+/// A member sees of the path only itself and its own downline.
+#[utoipa::path(
+    get, path = "/bonuses/{id}/explain", tag = "bonuses",
+    params(("id" = Uuid, Path, description = "The bonus's id")),
+    responses((status = 200, description = "The explanation", body = Explained, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
+)]
+async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let row = engine.row_of(id.into_bytes()).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index));
+    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, row, state, directory))?;
+    let told = blocking(engine, move |engine| engine.explain(entry)).await?;
+    let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
+    engine.read(|state, directory| {
+        let sight = caller.0.sight(state, directory);
+        let reader = Reader { engine, state };
+        Ok(answer(StatusCode::OK, state.lsn(), &explained(&reader, sight, &told)))
+    })
+}
+
+fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained {
+    let (cause, command, plan, walk, reached) = parts(&told.cause);
+    let plan_now = reader.state.plan();
+    let used: BTreeSet<usize> = match (&told.cause, walk) {
+        (Cause::Trigger { rule, .. }, _) => [*rule].into(),
+        (_, Some(walk)) => walk.shares.iter().map(|share| share.rule).collect(),
+        _ => BTreeSet::new(),
+    };
+    let shares = walk.map(|walk| walk.shares.as_slice()).unwrap_or_default();
+    let seen = || shares.iter().filter(|share| sight.sees(reader.state, share.receiver));
+    let rules = plan.map(|plan| plan.bonuses.as_slice()).unwrap_or_default();
+    let steps = seen().map(|share| Step {
+        user_id: user_id(reader.state, share.receiver),
+        level: share.level,
+        amount: Amount::new(share.amount, plan.unwrap_or(plan_now)),
+        fate: match share.fate {
+            ShareFate::Paid => "paid",
+            ShareFate::Nothing => "nothing",
+            ShareFate::Withheld(_) => "withheld",
+        },
+        status: match share.fate {
+            ShareFate::Withheld(status) => Some(status.into()),
+            ShareFate::Paid | ShareFate::Nothing => None,
+        },
+        admin_beyond: share.is_beyond,
+        rule: rules[share.rule].trigger.to_string(),
+    });
+    Explained {
+        bonus: Bonus::new(reader, &told.entry),
+        cause,
+        command: command.filter(|_| sight == Sight::All).map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
+        plan: plan.map(|plan| plan.name.to_string()),
+        rules: used.iter().map(|rule| bonus_rule_json(&rules[*rule])).collect(),
+        hidden: u32::try_from(shares.len() - seen().count()).expect("a trigger has few entries"),
+        walk: steps.collect(),
+        beyond: walk.map_or(0, |walk| walk.beyond),
+        rank: reached.map(reached_of),
+        paid: told.paid.map(paid_of),
+        source_signup_lsn: told.source_signup,
+        receiver_signup_lsn: told.receiver_signup,
+    }
+}
+
+type CauseParts<'a> = (&'static str, Option<&'a Stamped>, Option<&'a Plan>, Option<&'a Walk>, Option<&'a RankReached>);
+
+fn parts(cause: &Cause) -> CauseParts<'_> {
+    match cause {
+        Cause::Imported { command } => ("import", command.as_deref(), None, None, None),
+        Cause::Trigger { command, plan, walk, .. } => ("trigger", Some(command), Some(plan), Some(walk), None),
+        Cause::Registration { command, plan, walk } => ("registration", Some(command), Some(plan), Some(walk), None),
+        Cause::Rank { command, plan, reached } => ("rank", Some(command), Some(plan), None, Some(reached)),
+    }
+}
+
+fn reached_of(reached: &RankReached) -> Reached {
+    Reached {
+        ordinal: reached.rank,
+        name: reached.name.clone(),
+        tree: match reached.tree {
+            Tree::Placement => TreeName::Placement,
+            Tree::Sponsor => TreeName::Sponsor,
+        },
+        basis: match reached.basis {
+            Some(RankBasis::Direct) => "direct",
+            Some(RankBasis::Downline) => "downline",
+            None => "level-fill",
+        },
+        needs: reached
+            .needs
+            .iter()
+            .map(|need| Need { level: (need.level != 0).then_some(need.level), minimum: need.minimum, count: need.count })
+            .collect(),
+        distance: reached.distance,
+    }
+}
+
+fn paid_of(paid: PaidBy) -> Paid {
+    let nobody = Paid { by: "unknown", lsn: None, time: None, searched_to_lsn: None };
+    match paid {
+        PaidBy::Import => Paid { by: "import", ..nobody },
+        PaidBy::Command { lsn, time, is_pay_all } => {
+            Paid { by: if is_pay_all { "pay_all" } else { "pay_bonus" }, lsn: Some(lsn), time: Some(Time(time)), searched_to_lsn: None }
+        }
+        PaidBy::After { lsn } => Paid { searched_to_lsn: Some(lsn), ..nobody },
+        PaidBy::Unknown => nobody,
+    }
+}
