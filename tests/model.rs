@@ -11,6 +11,8 @@ mod damage;
 mod directed;
 #[path = "model/mod.rs"]
 mod model;
+#[path = "model/prepared.rs"]
+mod prepared;
 #[path = "model/random.rs"]
 mod random;
 

@@ -40,24 +40,29 @@ impl State {
         if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
     }
 
-    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now.
+    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now, or O(1) when they were prepared.
     pub(super) fn set_role<D: Directory>(&mut self, directory: &D, member: &MemberId, role: Role) -> Result<Outcome, Rejection> {
         let member = self.judge_role(directory, member, role)?;
         let changed = self.members.role(member) != role;
         if changed {
-            self.members.set_role(member, role);
-            match role {
-                Role::Admin => {
-                    let deep = self.deep_levels(member);
-                    self.admins.insert(member, deep);
-                }
-                Role::Member => {
-                    self.admins.remove(&member);
-                }
-            }
-            self.rerate(member);
+            self.change_role(member, role);
         }
         Ok(Outcome::RoleSet { member, changed })
+    }
+
+    /// Gives a member the role that it does not have.
+    pub(super) fn change_role(&mut self, member: MemberIx, role: Role) {
+        self.members.set_role(member, role);
+        match role {
+            Role::Admin => {
+                let deep = self.take_prepared_levels(member).unwrap_or_else(|| self.deep_levels(member));
+                self.admins.insert(member, deep);
+            }
+            Role::Member => {
+                self.admins.remove(&member);
+            }
+        }
+        self.rerate(member);
     }
 
     /// An admin's head-counts beyond `LEVELS_MAX`, from scratch.
@@ -93,38 +98,58 @@ impl State {
         Ok(())
     }
 
-    /// Activates a plan. Where its rank rule differs every rank is looked at again, and nobody is paid for it: O(members) then.
+    /// Activates a plan. Where its minima of ranks differ every rank is looked at again, and nobody is paid for it. O(members) then, O(members *
+    /// log members) where it starts to count the sponsor tree, both O(1) when they were prepared; O(1) otherwise.
     pub(super) fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
         self.judge_plan(plan)?;
-        self.lose_view();
         if self.is_empty() {
+            self.lose_view();
             self.placement = Genealogy::new(true);
             self.sponsors = Genealogy::new(plan.count_sponsor_tree);
             self.slots = SlotFinder::new(&plan.placement);
         }
+        let is_prepared = self.adopt_prepared_plan(plan);
         let before = std::mem::replace(&mut self.scalars.plan, plan.clone().into());
         let watched_before = std::mem::replace(&mut self.scalars.watches, watches(plan));
         self.scalars.plan_version += 1;
         for rule in &plan.bonuses {
             self.intern_kind(&rule.trigger);
         }
-        self.recount_watched(&watched_before);
-        self.count_sponsor_tree_as_planned();
-        if before.ranks != plan.ranks {
-            self.rerate_all();
+        if !is_prepared {
+            self.recount_watched(&watched_before);
+            self.count_sponsor_tree_as_planned();
+            if !rates_alike(&before.ranks, &plan.ranks) {
+                self.rerate_all();
+            }
         }
         Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
     }
 
-    /// Starts or stops counting the sponsor tree. O(members * log members) to start.
+    /// Whether changing to `plan` is more than O(1).
+    pub(super) fn touches_members(&self, plan: &Plan) -> bool {
+        let starts_counting = plan.count_sponsor_tree && !self.sponsors.is_counted() && !plan.placement.trees_coincide();
+        starts_counting || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
+    }
+
+    /// Starts or stops counting the sponsor tree. O(members * log members) to start, O(1) to stop.
     fn count_sponsor_tree_as_planned(&mut self) {
         let planned = self.scalars.plan.count_sponsor_tree;
         if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
             return;
         }
-        let [watch, _] = self.scalars.watches.clone();
-        self.sponsors.set_counted(planned, &watch);
-        self.recount_admins();
+        self.lose_view();
+        let mut admins = std::mem::take(&mut *self.admins);
+        if planned {
+            self.sponsors.start_counting();
+            let sizes = recompute::downlines(&self.sponsors);
+            self.sponsors.rewatch(&self.scalars.watches[Tree::Sponsor as usize], &sizes);
+        } else if let Some(counts) = self.sponsors.stop_counting() {
+            self.beside.replaced.push(counts);
+        }
+        for (admin, deep) in &mut admins {
+            deep[Tree::Sponsor as usize] = if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
+        }
+        *self.admins = admins;
     }
 
     /// Counts the deep levels of all admins from scratch.
@@ -156,4 +181,14 @@ impl State {
             }
         }
     }
+}
+
+/// Whether two rules give everybody the same rank. Names and rewards do not matter for that.
+fn rates_alike(one: &RankRule, other: &RankRule) -> bool {
+    let basis = |rule: &RankRule| match rule {
+        RankRule::Thresholds { basis, .. } => Some(*basis),
+        RankRule::LevelFill { .. } => None,
+    };
+    let minima = |rule: &RankRule| rule.steps().iter().map(|step| step.minimum).collect::<Vec<_>>();
+    one.tree() == other.tree() && basis(one) == basis(other) && minima(one) == minima(other)
 }

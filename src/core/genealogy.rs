@@ -280,15 +280,20 @@ impl Genealogy {
         deep
     }
 
-    /// Starts or stops counting this tree. O(n log n) to start.
-    pub fn set_counted(&mut self, counted: bool, watch: &Watch) {
-        if counted == self.is_counted() {
-            return;
-        }
-        let mut rebuilt = Genealogy::new(counted);
+    /// Stops counting this tree. What was counted, if it was. O(1): families stay named in links, where nobody reads them until
+    /// counting starts and names all of them anew.
+    pub fn stop_counting(&mut self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
+        Some(Box::new(self.counts.take()?))
+    }
+
+    /// Starts counting this tree, with near downlines of 0: `rewatch` sets them in one pass, which member by member would take up to the
+    /// highest watched number of steps each. O(n log n).
+    pub fn start_counting(&mut self) {
+        let mut rebuilt = Genealogy::new(true);
+        let unwatched = Watch::default();
         for link in self.links.iter() {
             let place = MemberIx::from_column(link.parent).map(|parent| (parent, link.slot));
-            rebuilt.attach(place, watch, &mut Vec::new());
+            rebuilt.attach(place, &unwatched, &mut Vec::new());
         }
         self.counts = rebuilt.counts;
         for (member, link) in rebuilt.links.iter().enumerate() {

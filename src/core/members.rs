@@ -159,6 +159,19 @@ impl Members {
         *self.ranks.get_mut(member.at()) = ranks;
     }
 
+    /// Raises the best ranks ever to those of `other`, and to the present ranks. Both have the same members.
+    pub fn take_lifetimes(&mut self, other: &Members) {
+        for (member, earlier) in other.ranks.iter().enumerate() {
+            let ranks = self.ranks.get_mut(member);
+            ranks.lifetime = earlier.lifetime.max(ranks.paid_as);
+        }
+    }
+
+    /// Exchanges the columns of ranks. There is no frozen view.
+    pub fn swap_ranks(&mut self, other: &mut Members) {
+        std::mem::swap(&mut self.ranks, &mut other.ranks);
+    }
+
     pub fn set_newest_entry(&mut self, member: MemberIx, entry: u32) {
         *self.newest_entry.get_mut(member.at()) = entry;
     }

@@ -5,7 +5,7 @@
 //! does not depend on the number of threads.
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
-//! `bonus`, `change`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
+//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
 //! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `audit`, `digest`).
 
@@ -18,6 +18,7 @@ pub mod state;
 
 mod bonus;
 mod change;
+mod prepare;
 mod signup;
 
 mod codes;
@@ -51,6 +52,7 @@ pub use self::{
     genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
     ledger::Entry,
+    prepare::{Need, Preparation},
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
     received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},

@@ -232,7 +232,7 @@ impl State {
     }
 }
 
-fn add_at(counts: &mut Vec<u32>, place: usize) {
+pub(super) fn add_at(counts: &mut Vec<u32>, place: usize) {
     if counts.len() <= place {
         counts.resize(place + 1, 0);
     }

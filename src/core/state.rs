@@ -17,6 +17,7 @@ use super::{
     members::{Members, ONCE_KINDS},
     placement::SlotFinder,
     plan::Plan,
+    prepare::{Beside, Preparation},
     rank,
     types::{MemberId, MemberIx, Money, Timestamp, Tree},
 };
@@ -43,9 +44,10 @@ pub struct State {
     pub(super) keys: Keys,
     pub(super) admins: Scalar<Admins>,
     pub(super) view: View,
+    pub(super) beside: Beside,
 }
 
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, admins, view });
+freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, admins, view, beside });
 
 /// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +148,7 @@ impl State {
             keys: Keys::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
+            beside: Beside::default(),
         }
     }
 
@@ -154,6 +157,33 @@ impl State {
     /// # Panics
     /// When `stamped.lsn` is not the next one, or its time lies before that of the last: a bug of the caller.
     pub fn apply<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
+        let applied = self.advance(directory, stamped);
+        self.beside.replaced.clear();
+        applied
+    }
+
+    /// As `apply`, with the same outcome and state: what was prepared for the command is used if it is good for it. What comes back
+    /// is to be dropped after the lock is released: it is the memory of what was replaced.
+    ///
+    /// # Panics
+    /// As `apply`.
+    pub fn apply_prepared<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        stamped: &Stamped,
+        prepared: Option<Preparation>,
+    ) -> (Applied, KeptPages) {
+        self.beside.prepared = prepared;
+        let applied = self.advance(directory, stamped);
+        let unused = self.beside.prepared.take();
+        let mut pages = std::mem::take(&mut self.beside.replaced);
+        if let Some(unused) = unused {
+            pages.push(Box::new(unused));
+        }
+        (applied, KeptPages { pages })
+    }
+
+    fn advance<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
         self.scalars.lsn = stamped.lsn;
@@ -275,12 +305,19 @@ fn roll(hash: u64, applied: &Applied) -> u64 {
 
 /// A frozen state on its way to become a state of its own.
 #[derive(Default)]
-pub struct FrozenCopy(Option<State>);
+pub struct FrozenCopy(pub(super) Option<State>);
 
-/// Pages that were kept for a frozen view.
+/// Pages that were kept for a frozen view, or columns that were replaced.
 #[must_use = "drop it outside of the lock"]
 pub struct KeptPages {
-    _pages: Kept,
+    pages: Kept,
+}
+
+impl KeptPages {
+    /// Whether there is any memory to give back.
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
 }
 
 /// How far a copy of the frozen view got.
@@ -303,7 +340,7 @@ impl State {
     pub fn thaw(&mut self) -> KeptPages {
         let mut kept = Kept::new();
         Freeze::thaw(self, &mut kept);
-        KeptPages { _pages: kept }
+        KeptPages { pages: kept }
     }
 
     /// Copies the next part, some 64 KiB, of the frozen view.
@@ -318,7 +355,8 @@ impl State {
     /// Gives up a frozen view before columns are replaced rather than changed.
     pub(super) fn lose_view(&mut self) {
         if self.view == View::Frozen {
-            drop(self.thaw());
+            let KeptPages { pages } = self.thaw();
+            self.beside.replaced.extend(pages);
             self.view = View::Lost;
         }
     }

@@ -102,7 +102,7 @@ impl Engine {
     /// `Stopping`.
     pub async fn queue(&self, command: Command, key: Option<RequestKey>) -> Result<PendingWrite, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, key, queued_at: Instant::now(), reply };
+        let write = Write { command, key, preparation: None, queued_at: Instant::now(), reply };
         // A sender of our own, for as long as it takes the writer to make room: stopping waits for it.
         let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
         queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;

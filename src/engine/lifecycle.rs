@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub command_bytes_max: usize,
     pub desk: Arc<SnapshotDesk>,
     pub search: SearchIndex,
+    /// Held while a command with a preparation is under way.
+    pub preparing: tokio::sync::Mutex<()>,
     /// The snapshots on disk; only tests have none there.
     pub store: Option<SnapshotStore>,
     ticker: Arc<TickerStop>,
@@ -118,6 +120,7 @@ impl Inner {
         let queue = sender.downgrade();
         let inner = Arc::new(Self {
             search: SearchIndex::new(),
+            preparing: tokio::sync::Mutex::default(),
             queue_max,
             command_bytes_max,
             ticker: Arc::clone(&ticker),

@@ -84,6 +84,15 @@ pub const FEED_EFFECTS_MAX: usize = 256;
 /// says how far was looked.
 pub const EXPLAIN_SCAN_COMMANDS: u64 = 1 << 18;
 
+/// Members that a plan change or a new admin touches at least for its effect to be prepared ahead. Fewer take some milliseconds.
+pub const PREPARE_FROM_MEMBERS: u32 = 10_000;
+
+/// Small steps of a preparation under one hold of the read lock: about a millisecond.
+pub const PREPARATION_STEPS: usize = 1_024;
+
+/// Threads that compute a preparation beside a network that serves: one, as for a snapshot's digests.
+pub const PREPARATION_THREADS: usize = 1;
+
 /// Commands between two calls of the progress callback while opening.
 pub const PROGRESS_EVERY_COMMANDS: u64 = 65_536;
 

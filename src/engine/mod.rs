@@ -62,6 +62,7 @@ mod history;
 mod in_order;
 mod lifecycle;
 mod offline;
+mod prepare;
 mod row_id;
 mod search;
 mod shared;
@@ -85,6 +86,7 @@ pub use self::{
 };
 use self::{
     lifecycle::Inner,
+    prepare::Ready,
     writer::{Job, Write},
 };
 pub use crate::core::{
@@ -104,7 +106,7 @@ pub use crate::durability::{
     Error as DurabilityError, LogOptions, Retention,
     storage::{Disk, Storage},
 };
-use crate::metrics::Metrics;
+use crate::{core::Preparation, metrics::Metrics};
 
 /// What a write came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,7 +158,12 @@ impl Engine {
     /// # Panics
     /// When a plan in the command was not validated: our bug.
     pub async fn submit(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
-        let result = match self.admit(command, key) {
+        let (preparation, _alone) = match self.prepared(&command, key).await {
+            Ok(Ready::Answered(answer)) => return Ok(answer),
+            Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
+            Err(error) => return self.conclude(Err(error)),
+        };
+        let result = match self.admit(command, key, preparation) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             // A writer that is gone without an answer took the write with it.
             Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
@@ -170,7 +177,12 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`].
     pub fn submit_blocking(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
-        let result = match self.admit(command, key) {
+        let (preparation, _alone) = match self.prepared_blocking(&command, key) {
+            Ok(Ready::Answered(answer)) => return Ok(answer),
+            Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
+            Err(error) => return self.conclude(Err(error)),
+        };
+        let result = match self.admit(command, key, preparation) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             Ok(Admitted::Queued(reply)) => reply.blocking_recv().unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
@@ -179,12 +191,12 @@ impl Engine {
     }
 
     /// Answers at once what needs no log, queues the rest.
-    fn admit(&self, command: Command, key: Option<RequestKey>) -> Result<Admitted, SubmitError> {
+    fn admit(&self, command: Command, key: Option<RequestKey>, preparation: Option<Preparation>) -> Result<Admitted, SubmitError> {
         if let Some(answer) = self.judge(&command, key, |_| false)? {
             return Ok(Admitted::Answered(answer));
         }
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, key, queued_at: Instant::now(), reply };
+        let write = Write { command, key, preparation, queued_at: Instant::now(), reply };
         let queue = self.inner.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::Stopping)?;
         queue.try_send(Job::Write(write)).map_err(|error| match error {

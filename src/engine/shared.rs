@@ -159,7 +159,7 @@ impl Shared {
         }
         // A plan change may take the view away while it is copied; the next try sees the network under the new plan.
         let view = loop {
-            if let Some(view) = self.copy_view() {
+            if let Some(view) = self.copy_view(State::copy_frozen) {
                 break Arc::new(view);
             }
         };
@@ -167,13 +167,25 @@ impl Shared {
         view
     }
 
-    fn copy_view(&self) -> Option<State> {
+    /// As `frozen_view`, of what a plan change needs, and not shared. `None` when the engine stops.
+    pub fn copy_for_plan(&self) -> Option<State> {
+        self.assert_not_reading();
+        let _one_at_a_time = self.view.lock();
+        while !self.is_stopping() {
+            if let Some(copy) = self.copy_view(State::copy_frozen_for_plan) {
+                return Some(copy);
+            }
+        }
+        None
+    }
+
+    fn copy_view(&self, copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress) -> Option<State> {
         self.state.write().freeze();
         // Ends the view however the copying ends: a view left on would slow every write down for good.
         let _thaw = Thaw(&self.state);
         let mut copy = FrozenCopy::default();
         loop {
-            let progress = self.state.read().copy_frozen(&mut copy);
+            let progress = copy_step(&self.state.read(), &mut copy);
             match progress {
                 CopyProgress::More => {}
                 CopyProgress::Complete => return Some(copy.into_state()),

@@ -1,6 +1,6 @@
 //! The writer thread, and the order of the write path. Nothing else appends, syncs or applies.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use parking_lot::RwLockWriteGuard;
 use tokio::sync::{mpsc, oneshot};
@@ -8,11 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     SubmitError,
     limits::{APPLY_SLICE_MAX, GROUP_BYTES_MAX, GROUP_COMMANDS_MAX},
+    prepare::is_long,
     shared::{AbortOnPanic, Shared},
     status::LogFigures,
 };
 use crate::{
     core::{
+        Preparation,
         command::{Applied, Command, Outcome, RequestKey, Stamped},
         types::Timestamp,
     },
@@ -36,6 +38,8 @@ pub(super) enum Job {
 pub(super) struct Write {
     pub command: Command,
     pub key: Option<RequestKey>,
+    /// What was computed for the command ahead.
+    pub preparation: Option<Preparation>,
     pub queued_at: Instant,
     pub reply: oneshot::Sender<Result<Applied, SubmitError>>,
 }
@@ -49,8 +53,9 @@ pub(super) struct Writer {
     time: Timestamp,
     outcome_hash: u64,
     group_bytes_max: usize,
-    // The group at hand; the three are parallel, and kept between groups for their memory.
+    // The group at hand; the four are parallel, and kept between groups for their memory.
     group: Vec<Stamped>,
+    preparations: Vec<Option<Preparation>>,
     replies: Vec<(Instant, oneshot::Sender<Result<Applied, SubmitError>>)>,
     applied: Vec<Applied>,
 }
@@ -72,6 +77,7 @@ impl Writer {
             outcome_hash,
             group_bytes_max,
             group: Vec::with_capacity(GROUP_COMMANDS_MAX),
+            preparations: Vec::with_capacity(GROUP_COMMANDS_MAX),
             replies: Vec::with_capacity(GROUP_COMMANDS_MAX),
             applied: Vec::with_capacity(GROUP_COMMANDS_MAX),
         };
@@ -108,6 +114,7 @@ impl Writer {
             let Job::Write(write) = next else { return Some(next) };
             bytes += record_bytes_bound(&write.command);
             self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.
             if self.group.len() == GROUP_COMMANDS_MAX || self.group_bytes_max < bytes + RECORD_BYTES_MAX {
@@ -154,6 +161,7 @@ impl Writer {
         metrics.answer_seconds.record(counted.elapsed().as_secs_f64());
         self.shared.marks.get().validate();
         self.group.clear();
+        self.preparations.clear();
         self.applied.clear();
     }
 
@@ -169,15 +177,51 @@ impl Writer {
     }
 
     /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next, whatever the group's size.
+    ///
+    /// Commands that may touch much of the network are applied by themselves, with what was prepared for them.
     fn apply_group(&mut self) {
+        let mut from = 0;
+        while from < self.group.len() {
+            let rest = &self.group[from..];
+            let short = rest.iter().position(|stamped| is_long(&stamped.command)).unwrap_or(rest.len());
+            if short == 0 {
+                self.apply_long(from);
+                from += 1;
+            } else {
+                let to = from + short.min(APPLY_SLICE_MAX);
+                self.apply_slice(from..to);
+                from = to;
+            }
+        }
+    }
+
+    fn apply_slice(&mut self, slice: Range<usize>) {
         let mut directory = &self.shared.directory;
-        for slice in self.group.chunks(APPLY_SLICE_MAX) {
-            let mut state = self.shared.state.write();
-            self.applied.extend(slice.iter().map(|stamped| state.apply(&mut directory, stamped)));
-            self.outcome_hash = state.outcome_hash();
-            // Inside the lock: whoever sees the state sees the mark.
-            self.shared.marks.apply(state.lsn());
-            RwLockWriteGuard::unlock_fair(state);
+        let mut state = self.shared.state.write();
+        self.applied.extend(self.group[slice].iter().map(|stamped| state.apply(&mut directory, stamped)));
+        self.outcome_hash = state.outcome_hash();
+        // Inside the lock: whoever sees the state sees the mark.
+        self.shared.marks.apply(state.lsn());
+        RwLockWriteGuard::unlock_fair(state);
+    }
+
+    /// The preparation is brought up to date before the lock is taken, and what it replaced is given back by a thread of its own: that
+    /// takes longer than everything under the lock.
+    fn apply_long(&mut self, at: usize) {
+        let mut preparation = self.preparations[at].take();
+        if let Some(preparation) = &mut preparation {
+            self.shared.complete(preparation);
+        }
+        let mut directory = &self.shared.directory;
+        let mut state = self.shared.state.write();
+        let (applied, replaced) = state.apply_prepared(&mut directory, &self.group[at], preparation);
+        self.applied.push(applied);
+        self.outcome_hash = state.outcome_hash();
+        self.shared.marks.apply(state.lsn());
+        RwLockWriteGuard::unlock_fair(state);
+        if !replaced.is_empty() {
+            // Without a thread it is dropped here, which is slow and nothing else.
+            let _ = std::thread::Builder::new().name("upline-give-back".into()).spawn(move || drop(replaced));
         }
     }
 
@@ -218,6 +262,7 @@ impl Writer {
             let _ = reply.send(Err(error));
         }
         self.group.clear();
+        self.preparations.clear();
     }
 
     /// An empty group tells the log how far it is durable; the log writes nothing if it says so already.
