@@ -208,8 +208,8 @@ mod tests {
         MemberId([number; 16])
     }
 
-    fn shown(command: Command) -> Value {
-        command_json(&command, &|entry| Uuid::from_u128(u128::from(entry)))
+    fn shown(command: &Command) -> Value {
+        command_json(command, &|entry| Uuid::from_u128(u128::from(entry)))
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
             "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
             "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
         });
-        assert_eq!(shown(Command::Register(register.clone())), expected);
+        assert_eq!(shown(&Command::Register(register.clone())), expected);
         let plain = Register {
             sponsor: SponsorRef::Member(id(2)),
             placement: PlacementRequest::Slot { parent: id(1), slot: 2 },
@@ -236,7 +236,7 @@ mod tests {
             joined_at: None,
             ..register
         };
-        let plain = shown(Command::Register(plain));
+        let plain = shown(&Command::Register(plain));
         assert_eq!(plain["placement"], json!({"by": "slot", "parent": first, "slot": 2}));
         assert_eq!((&plain["code"], &plain["joined_at"]), (&Value::Null, &Value::Null));
         let trigger = TriggerBonus { source: id(1), trigger: "referral".into(), amount: Some(Money(1_050)), once: true };
@@ -255,13 +255,13 @@ mod tests {
             (Command::SetRole { member: id(1), role: Role::Member }, json!({"kind": "set_role", "user_id": first, "role": "member"})),
         ];
         for (command, expected) in table {
-            assert_eq!(shown(command), expected);
+            assert_eq!(shown(&command), expected);
         }
     }
 
     #[test]
     fn a_plan_is_shown_by_the_names_of_its_file() {
-        let plan = shown(Command::PutPlan(Box::new(crate::plan_file::default_plan())));
+        let plan = shown(&Command::PutPlan(Box::new(crate::plan_file::default_plan())));
         assert_eq!(plan["kind"], "put_plan");
         let plan = &plan["plan"];
         assert_eq!((&plan["placement"]["width"], &plan["placement"]["rule"]), (&json!(3), &json!("breadth-first")));

@@ -183,26 +183,26 @@ fn one_segment(
     let content = read_whole(storage, &file)?;
     let parsed = content.first_chunk::<HEADER_BYTES>().map_or(Parsed::Bad, SegmentHeader::parse);
     let bytes = content.len() as u64;
-    let mut seen = SegmentSeen { file, number, is_archived, bytes, header: SegmentHeaderSeen::Bad, damage: None };
+    let mut segment = SegmentSeen { file, number, is_archived, bytes, header: SegmentHeaderSeen::Bad, damage: None };
     let (header, crc) = match parsed {
         Parsed::Header(header, crc) => (header, crc),
         Parsed::Newer(version) => {
-            seen.header = SegmentHeaderSeen::Newer(version);
-            seen.damage = Some(format!("it has format version {version}, which this release does not read"));
-            return Ok((None, see(LogItem::Segment(seen))));
+            segment.header = SegmentHeaderSeen::Newer(version);
+            segment.damage = Some(format!("it has format version {version}, which this release does not read"));
+            return Ok((None, see(LogItem::Segment(segment))));
         }
         Parsed::Bad if !content.is_empty() && frame::is_zero(&content) => {
-            seen.header = SegmentHeaderSeen::NeverUsed;
-            return Ok((None, see(LogItem::Segment(seen))));
+            segment.header = SegmentHeaderSeen::NeverUsed;
+            return Ok((None, see(LogItem::Segment(segment))));
         }
         Parsed::Bad => {
-            seen.damage = Some("its header does not verify".into());
-            return Ok((None, see(LogItem::Segment(seen))));
+            segment.damage = Some("its header does not verify".into());
+            return Ok((None, see(LogItem::Segment(segment))));
         }
     };
-    seen.header = SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc };
-    seen.damage = damage_of(&header, instance, number, bytes, before);
-    if !see(LogItem::Segment(seen)) {
+    segment.header = SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc };
+    segment.damage = damage_of(&header, instance, number, bytes, before);
+    if !see(LogItem::Segment(segment)) {
         return Ok((None, false));
     }
     let seed = frame::seed(&header.instance, header.number);

@@ -76,7 +76,7 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.archived_snapshot_damage, []);
     let found: Vec<_> = opened.snapshots.verify_archived().unwrap().into_iter().map(|damage| damage.file).collect();
-    assert_eq!(found, [second.clone()]);
+    assert_eq!(found, std::slice::from_ref(&second));
     assert_eq!(opened.snapshots.base_of(45).unwrap().manifest().lsn, 0, "an older one and a longer replay");
     drop(opened);
     // In the manifest: every opening finds that.

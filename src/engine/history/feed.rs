@@ -133,7 +133,7 @@ fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event 
     };
     let member = placed.map(|index| (state.member(index), state.code(index)));
     let entries = if is_effective { state.entries_of(stamped.lsn) } else { 0..0 };
-    Event { is_effective, member, entries, stamped }
+    Event { stamped, is_effective, member, entries }
 }
 
 /// Whether a logged command changed anything.
