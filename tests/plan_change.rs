@@ -6,14 +6,21 @@
 use std::{
     hint::black_box,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use upline::{
+    core::{
+        Need, Preparation,
+        state::{CopyProgress, FrozenCopy},
+    },
     engine::{
         Command, Engine, EngineOptions, LevelPay, MemberId, MemberIx, Money, Origin, Outcome, PlacementRequest, Plan, PlanChoice, RankRule,
-        Register, Role, SnapshotPolicy, SponsorRef, state_digest,
+        Register, Role, SnapshotPolicy, SponsorRef, Stamped, state_digest,
     },
     metrics::Metrics,
     plan_file,
@@ -162,7 +169,10 @@ fn change_plan(engine: &Engine, series: u64, name: &str, plan: Plan) {
 
 fn change(engine: &Engine, series: u64, name: &str, command: Command) {
     let held_up = during(engine, series, || {
-        let answer = engine.submit_blocking(command, None).expect("the engine is open");
+        // Servers submit in one way, tools in the other.
+        let answer =
+            if series.is_multiple_of(2) { engine.submit_blocking(command, None) } else { runtime().block_on(engine.submit(command, None)) };
+        let answer = answer.expect("the engine is open");
         assert!(matches!(answer.applied.outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{answer:?}");
     });
     held_up.print(name);
@@ -172,15 +182,52 @@ fn change(engine: &Engine, series: u64, name: &str, command: Command) {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
 /// The same without a preparation, as commands that are queued in order have none: what everybody would wait for. Nothing is asserted of that.
 fn compute_under_the_lock(engine: &Engine, series: u64, name: &str, command: Command) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let held_up = during(engine, series, || {
-        let answer = runtime.block_on(async { engine.queue(command, None).await.expect("the engine is open").answer().await });
+        let answer = runtime().block_on(async { engine.queue(command, None).await.expect("the engine is open").answer().await });
         let outcome = answer.expect("the engine is open").applied.outcome;
         assert!(matches!(outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{outcome:?}");
     });
     held_up.print(&format!("  unprepared: {name}"));
+}
+
+/// What is done under the write lock, with a preparation and without, on a copy that nobody else uses. Both give the same state.
+fn under_the_lock(engine: &Engine, name: &str, command: Command) {
+    let copy = || Arc::into_inner(engine.frozen_view()).expect("the engine does not keep it");
+    let (mut computed, mut exchanged) = (copy(), copy());
+    let stamped = Stamped { lsn: computed.lsn() + 1, time: computed.time(), key: None, command };
+    engine.read(|_, mut directory| {
+        let (_, compute) = timed(|| computed.apply(&mut directory, &stamped));
+        let need = exchanged.preparation_for(&directory, &stamped.command, 1).expect("it is worth it");
+        let mut preparation = match (&stamped.command, need) {
+            (_, Need::Admin(member)) => Preparation::of_admin(&exchanged, member),
+            (Command::PutPlan(plan), Need::Plan) => {
+                let mut frozen = FrozenCopy::default();
+                exchanged.freeze();
+                while exchanged.copy_frozen_for_plan(&mut frozen) == CopyProgress::More {}
+                drop(exchanged.thaw());
+                Preparation::of_plan(frozen.into_state(), plan).expect("it is accepted")
+            }
+            (other, _) => panic!("{other:?} needs no plan"),
+        };
+        while !preparation.advance(&exchanged, 1_024) {}
+        let ((), complete) = timed(|| preparation.complete(&exchanged));
+        let ((_, replaced), exchange) = timed(|| exchanged.apply_prepared(&mut directory, &stamped, Some(preparation)));
+        let ((), give_back) = timed(|| drop(replaced));
+        println!("{name} under the lock: computing {compute:.2?}, exchanging {exchange:.2?} (before it, in the writer {complete:.2?}; after it, elsewhere {give_back:.2?})");
+        assert_eq!(state_digest(&computed), state_digest(&exchanged), "{name}");
+    });
+}
+
+fn timed<R>(work: impl FnOnce() -> R) -> (R, Duration) {
+    let started = Instant::now();
+    let result = work();
+    (result, started.elapsed())
 }
 
 /// Everything kept is what a recount gives, and the log gives the same state again, without any preparation.
@@ -210,6 +257,10 @@ fn nobody_waits_for_a_plan_change_or_a_new_admin() {
     println!("nothing changes, two seconds: {nothing:.2?}");
     change_plan(&engine, 2, "bonuses only", with_other_bonuses(present_plan(&engine)));
     let first = present_plan(&engine);
+    let counted = Plan { count_sponsor_tree: true, ..first.clone() };
+    under_the_lock(&engine, "rank thresholds", Command::PutPlan(Box::new(with_lower_minima(first.clone()))));
+    under_the_lock(&engine, "sponsor tree", Command::PutPlan(Box::new(counted)));
+    under_the_lock(&engine, "root admin", Command::SetRole { member: root(), role: Role::Admin });
     change_plan(&engine, 3, "rank thresholds", with_lower_minima(present_plan(&engine)));
     compute_under_the_lock(&engine, 4, "thresholds", Command::PutPlan(Box::new(first)));
     change(&engine, 5, "the root becomes an admin", Command::SetRole { member: root(), role: Role::Admin });
@@ -225,6 +276,7 @@ fn nobody_waits_for_a_plan_change_or_a_new_admin() {
     let directory = scratch.path().join("levels");
     let engine = network(&directory, "levels.toml");
     let first = present_plan(&engine);
+    under_the_lock(&engine, "level fill", Command::PutPlan(Box::new(with_lower_minima(first.clone()))));
     change(&engine, 11, "level fill: root becomes admin", Command::SetRole { member: root(), role: Role::Admin });
     change_plan(&engine, 12, "level fill: minima", with_lower_minima(present_plan(&engine)));
     compute_under_the_lock(&engine, 13, "level fill", Command::PutPlan(Box::new(first)));

@@ -98,6 +98,8 @@ impl Engine {
     /// Queues a command that [`Engine::judge`] let pass, behind those queued before by the same caller. Waits for room in the queue. Who queues
     /// without waiting for answers must bound how many are on their way, well below the queue's length, or everybody else is refused.
     ///
+    /// Nothing is prepared for it: a plan change or a new admin holds everybody up for as long as it computes. Such a command is for `submit`.
+    ///
     /// # Errors
     /// `Stopping`.
     pub async fn queue(&self, command: Command, key: Option<RequestKey>) -> Result<PendingWrite, SubmitError> {

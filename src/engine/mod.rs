@@ -37,12 +37,12 @@
 //!
 //! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and for O(1) to begin and end a frozen
 //!    view. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a waiting writer holds new readers
-//!    back, so readers cannot starve it.
+//!    back, so readers cannot starve it. A plan change or a new admin is applied by itself and exchanges what was prepared (`prepare.rs`).
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer that waits between the two would
 //!    stop both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
-//! 5. Order, where two are held: view mutex, then state lock, then a directory shard. Never the other way.
+//! 5. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a directory shard. Never the other way.
 
 use std::{
     sync::Arc,
@@ -150,7 +150,9 @@ impl Engine {
 
     /// Writes: returns when the command is durable and applied, or was refused by a rule.
     ///
-    /// Dropping the future does not take the command back.
+    /// A plan change or a new admin in a large network is prepared first, for seconds, in a thread beside the network (`prepare.rs`).
+    ///
+    /// Dropping the future does not take the command back, once it is queued.
     ///
     /// # Errors
     /// Only when there is no outcome: see [`SubmitError`].
