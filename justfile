@@ -14,6 +14,14 @@ fix:
     cargo fmt --all
     cargo clippy --fix --allow-dirty --allow-staged --all-targets
 
+# The API against its own description; needs python3.
+fuzz examples="50":
+    .ci/schemathesis/run {{examples}}
+
+# Types of the clients; the tests then run them.
+clients:
+    .ci/clients
+
 test *filter:
     cargo test {{filter}}
 

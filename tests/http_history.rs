@@ -211,7 +211,7 @@ fn keys_open_what_their_scope_says() {
     drop(Server::start(&data, &[]));
     let key = |scope: &str| {
         let output = std::process::Command::new(common::binary())
-            .args(["keys", "create", "--json", "--name", scope, "--scope", scope, "--data-dir"])
+            .args(["keys", "create", "--json", "--name", "feed", "--scope", scope, "--data-dir"])
             .arg(&data)
             .env_clear()
             .output()

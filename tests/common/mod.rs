@@ -88,6 +88,10 @@ impl Server {
         self.connect().request(method, path, headers, body)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");
@@ -195,6 +199,11 @@ impl Client {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.get_mut().write_all(bytes)
+    }
+
+    /// The sending end, for another thread.
+    pub fn sender(&mut self) -> TcpStream {
+        self.stream.get_mut().try_clone().expect("a socket")
     }
 
     /// Sends no more.

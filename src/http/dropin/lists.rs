@@ -2,7 +2,7 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, RowKind, State, Tree},
+    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
@@ -171,36 +171,20 @@ impl Brackets {
 
 /// All entries of one receiver: newest command first, then level ascending.
 pub struct EntriesOf {
-    /// The entry after those in `run`.
-    next: Option<u64>,
-    /// Entries of one command, the first to print last. The ledger links them newest first; a command makes several for one receiver only
-    /// where rules along different trees or rank rewards meet, so there are never more than a plan has rules and ranks.
-    run: Vec<u64>,
+    walk: Received,
     brackets: Brackets,
 }
 
 impl EntriesOf {
     pub fn new(state: &State, receiver: MemberIx) -> Self {
-        Self { next: state.newest_entry_of(receiver), run: Vec::new(), brackets: Brackets::default() }
-    }
-
-    fn next(&mut self, state: &State) -> Option<u64> {
-        if self.run.is_empty() {
-            let lsn = state.entry(self.next?).lsn;
-            while let Some(index) = self.next.filter(|index| state.entry(*index).lsn == lsn) {
-                self.run.push(index);
-                self.next = state.older_entry(index);
-            }
-            self.run.sort_by_key(|index| std::cmp::Reverse((state.entry(*index).level, *index)));
-        }
-        self.run.pop()
+        Self { walk: state.received(receiver), brackets: Brackets::default() }
     }
 }
 
 impl Rows for EntriesOf {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
         for _ in 0..SLICE_ROWS {
-            let Some(index) = self.next(state) else {
+            let Some(index) = state.received_step(&mut self.walk) else {
                 self.brackets.end(out);
                 return false;
             };

@@ -430,14 +430,14 @@ fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection
 }
 
 fn answer_of(taken: Taken, sight: Sight, state: &State, directory: &MemberDirectory, is_over: &mut bool) -> LineAnswer {
-    let line = taken.line;
-    let settled = match &taken.asked {
+    let Taken { line, asked } = taken;
+    let settled = match asked {
         Asked::Answered(register, answer) => {
-            let settled = settle(register, answer.applied, answer.by, state, directory);
+            let settled = settle(&register, answer.applied, answer.by, state, directory);
             let lsn = if matches!(answer.applied.outcome, Outcome::Registered { .. }) { answer.applied.lsn } else { state.lsn() };
             settled.map(|(member, done)| (member, done, lsn))
         }
-        Asked::Refused(problem) => Err(problem.clone()),
+        Asked::Refused(problem) => Err(problem),
         Asked::Waiting(..) => Err(Code::Internal.into()),
     };
     match settled {

@@ -88,7 +88,7 @@ enum Form {
     get, path = "/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
     responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
-        content((String = "application/x-ndjson"), (String = "text/event-stream"))), Problems)
+        content((String = "application/x-ndjson", example = "{\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"member\":null,\"bonuses\":[]}}\n"), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
 )]
 async fn events(
     Extract(shared): Extract<Arc<Shared>>,

@@ -37,16 +37,16 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 struct Explained {
     bonus: Bonus,
     /// What it came from: `trigger`, `registration`, `rank` (the reward of one) or `import` (brought along, computed elsewhere).
-    #[schema(pattern = "^(trigger|registration|rank|import)$")]
+    #[schema(pattern = "^(trigger|registration|rank|import)$", example = "trigger")]
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
     /// imported with it.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false}}))]
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
     /// The rules of that plan that were applied.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, example = json!([{"trigger": "referral", "tree": "placement", "amounts_minor": [1_000, 500], "on_registration": false, "admins_beyond": false}]))]
     rules: Vec<Value>,
     /// Everybody who was looked at on the way up from the source, nearest first.
     walk: Vec<Step>,
@@ -71,7 +71,7 @@ struct Step {
     level: u32,
     amount: Amount,
     /// `paid`; `nothing`: the rule gives this level nothing; `withheld`: the receiver was not active.
-    #[schema(pattern = "^(paid|nothing|withheld)$")]
+    #[schema(pattern = "^(paid|nothing|withheld)$", example = "paid")]
     fate: &'static str,
     /// The status for which it was withheld.
     status: Option<Status>,
@@ -89,7 +89,7 @@ struct Reached {
     #[schema(inline)]
     tree: TreeName,
     /// What is counted: `direct`, `downline`, or `level-fill`.
-    #[schema(pattern = "^(direct|downline|level-fill)$")]
+    #[schema(pattern = "^(direct|downline|level-fill)$", example = "downline")]
     basis: &'static str,
     needs: Vec<Need>,
     /// Levels from the receiver down to the member whose signup it was.
@@ -110,7 +110,7 @@ struct Need {
 #[derive(Serialize, ToSchema)]
 struct Paid {
     /// `pay_bonus`, `pay_all`, `import` (it came paid), or `unknown`: not among the commands that were looked at.
-    #[schema(pattern = "^(pay_bonus|pay_all|import|unknown)$")]
+    #[schema(pattern = "^(pay_bonus|pay_all|import|unknown)$", example = "pay_all")]
     by: &'static str,
     lsn: Option<u64>,
     time: Option<Time>,

@@ -130,7 +130,7 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 
 /// Members and commissions by level
 ///
-/// Counts are at hand. Commissions are added up over all bonuses of the member, some twenty million a second.
+/// Counts are at hand. Commissions are added up over all bonuses of the member, some ten million a second.
 #[utoipa::path(
     get, path = "/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),

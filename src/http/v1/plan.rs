@@ -193,12 +193,12 @@ async fn put_plan(
     let command = Command::PutPlan(Box::new(wanted));
     // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change.
     let _alone = shared.desk.plan.lock().await;
-    let (version, lsn, is_repeat) = engine.read(|state, directory| {
-        let is_repeat = matches!(state.check(directory, key, &command), Verdict::Repeat(_));
-        (state.plan_version(), state.lsn(), is_repeat)
+    let (version, lsn, is_known_key) = engine.read(|state, directory| {
+        let verdict = state.check(directory, key, &command);
+        (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
     });
     // The version that a repeat names was replaced by the first try.
-    if !is_repeat {
+    if !is_known_key {
         match_version(&headers, version).map_err(|problem| problem.at(lsn))?;
     }
     let applied = engine.submit(command, key).await?.applied;

@@ -340,7 +340,7 @@ async fn the_past_says_what_was_said_then() {
         }
     }
     let answer = network.stream(&format!("/v1/members/{deepest}/upline?as_of={oldest}")).await;
-    assert_eq!((answer.status, answer.json()["field"].as_str().unwrap()), (422, "as_of"));
+    assert!(answer.json()["items"].is_array(), "the past comes in pages only");
 }
 
 #[tokio::test]
