@@ -15,16 +15,6 @@ use common::{Server, binary};
 /// A server with an admin's key, and that key.
 fn guarded(dir: &Path) -> (Server, String, String) {
     let data_dir = dir.join("data");
-    // A key needs a directory to be kept in.
-    let made = Command::new(binary())
-        .args(["demo", "--members", "1", "--no-serve", "--data-dir"])
-        .arg(&data_dir)
-        .env_clear()
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("the binary starts");
-    assert!(made.success());
     let created = Command::new(binary())
         .args(["keys", "create", "--name", "client", "--role", "admin", "--json", "--data-dir"])
         .arg(&data_dir)

@@ -1,6 +1,6 @@
 //! Plan changes and a new admin on a network that is signed up to and read from: how long others are held up, and that nothing comes out wrong.
 //!
-//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than a million. Files are in memory where the machine has such a file system
+//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than 500,000, from which on the bounds are asserted. Files are in memory where the machine has such a file system
 //! (`/dev/shm`), so that what is measured is the engine and not the disk of the day.
 
 use std::{
@@ -35,7 +35,7 @@ const HOLD_UP: Duration = Duration::from_millis(250);
 const ASSERT_FROM: u32 = 500_000;
 
 fn members() -> u32 {
-    std::env::var("UPLINE_MEMBERS").map_or(1_000_000, |text| text.parse().expect("UPLINE_MEMBERS is a number"))
+    std::env::var("UPLINE_MEMBERS").map_or(500_000, |text| text.parse().expect("UPLINE_MEMBERS is a number"))
 }
 
 /// A directory for data in memory, where this system has such a file system; else in the ordinary place for temporary files.

@@ -205,12 +205,12 @@ fn one_segment(
     if !see(LogItem::Segment(segment)) {
         return Ok((None, false));
     }
-    let seed = frame::seed(&header.instance, header.number);
-    let scan = scan::scan(&content, seed, header.start(crc));
+    let whitening = frame::seed(&header.instance, header.number);
+    let scan = scan::scan(&content, whitening, header.start(crc));
     let end = usize::try_from(scan.at.offset).expect("a segment is in memory");
     let (mut offset, mut frames) = (HEADER_BYTES, 0);
     while offset < end {
-        let Some(frame) = frame_at(&content[offset..end], offset as u64, seed) else { break };
+        let Some(frame) = frame_at(&content[offset..end], offset as u64, whitening) else { break };
         offset += usize::try_from(frame.bytes).expect("a frame is in memory");
         frames += 1;
         if !see(LogItem::Frame(frame)) {

@@ -47,7 +47,9 @@ pub fn description() -> Value {
     whole["openapi"] = "3.1.0".into();
     let mut paths = describe::paths();
     paths.extend(operations());
-    for (place, more) in [("/paths", Value::Object(paths)), ("/components/schemas", describe::schemas())] {
+    let mut schemas = describe::schemas();
+    schemas["Problem"] = v1::problem::schema();
+    for (place, more) in [("/paths", Value::Object(paths)), ("/components/schemas", schemas)] {
         let (Some(Value::Object(known)), Value::Object(more)) = (whole.pointer_mut(place), more) else { unreachable!("both are objects") };
         for (name, value) in more {
             assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
@@ -169,10 +171,10 @@ async fn page() -> Reply {
 
 /// The files of the page, of which all but one are Swagger UI's.
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
     if name == "start.js" {
         return reply::with_type(StatusCode::OK, "text/javascript; charset=utf-8", START);
     }
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
     match serve(&name, Arc::clone(&CONFIG)) {
         Ok(Some(file)) if FILES.contains(&name.as_str()) => send(file, &headers),
         _ => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
@@ -226,6 +228,12 @@ mod tests {
             let name = piece.split('"').next().unwrap();
             assert!(description["components"]["schemas"][name].is_object(), "{name}");
         }
+    }
+
+    #[test]
+    fn failures_are_described() {
+        let problem = &description()["components"]["schemas"]["Problem"];
+        assert!(problem["properties"]["code"]["enum"].as_array().unwrap().contains(&"member_exists".into()), "{problem}");
     }
 
     #[test]

@@ -75,5 +75,5 @@ fn dot_draws_a_bounded_part() {
     let top = run(["export", "--data-dir", &data]).out.lines().nth(1).unwrap().split(',').next().unwrap().to_string();
     let ran = run(["dot", "--data-dir", &data, "--root", &top, "--depth", "1"]).ends_with(0);
     assert_eq!(ran.out.matches("->").count(), 3);
-    run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(1).says("member nobody is not known");
+    run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(11).says("member nobody is not known");
 }

@@ -54,7 +54,7 @@ fn without_credentials_only_probes_and_descriptions_answer() {
     }
     assert_eq!(get(&server, &key.headers(), "/bonus/"), 200);
     assert_eq!(get(&server, &bearer(&format!("{}.{}", key.id, key.secret)), "/bonus/"), 200);
-    assert!(1.0 <= metric(&server, &key.headers(), "upline_auth_requests_total{outcome=\"key_secret\"}"));
+    assert!(1 <= metric(&server, &key.headers(), "upline_auth_requests_total{outcome=\"key_secret\"}"));
 }
 
 /// A client that is turned away with a body keeps its connection.
@@ -121,9 +121,9 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
     // Damaged, then gone: the last good keys go on, and the failure is counted.
     for round in 0..2 {
         if round == 0 {
-            fs::write(&path, &good[..good.len() - 2]).unwrap()
+            fs::write(&path, &good[..good.len() - 2]).unwrap();
         } else {
-            fs::remove_file(&path).unwrap()
+            fs::remove_file(&path).unwrap();
         }
         let before = metric(&server, &key.headers(), failures);
         let begin = std::time::Instant::now();
@@ -236,7 +236,7 @@ fn the_gateway_s_key_does_what_the_gateway_does() {
     let scraper = place.key(&["--scope", "metrics"]).headers();
     wait_for(&server, &scraper, "/metrics", 200);
     assert_eq!(get(&server, &scraper, "/bonus/"), 403);
-    assert!(2.0 <= metric(&server, &scraper, "upline_auth_denied_total{reason=\"forbidden\"}"));
+    assert!(2 <= metric(&server, &scraper, "upline_auth_denied_total{reason=\"forbidden\"}"));
     drop(server);
     let server = place.serve(&["--metrics-open"]);
     assert_eq!((get(&server, &[], "/metrics"), get(&server, &[], "/bonus/")), (200, 401));

@@ -107,8 +107,8 @@ pub fn wait_for(server: &Server, credentials: &[(String, String)], path: &str, s
     }
 }
 
-/// A metric's value, by the line up to it.
-pub fn metric(server: &Server, credentials: &[(String, String)], series: &str) -> f64 {
+/// The value of a metric that counts, by the line up to it.
+pub fn metric(server: &Server, credentials: &[(String, String)], series: &str) -> u64 {
     let text = ask(server, credentials, "GET", "/metrics", "");
     let line = text.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is not in {}", text.text())).parse().unwrap()

@@ -195,7 +195,7 @@ fn grow(network: &mut Network, random: &mut Pcg64) -> std::ops::Range<u32> {
 #[test]
 fn a_member_never_sees_outside_its_own_downline() {
     let seed = std::env::var("UPLINE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let (mut trees, mut seen, mut hidden) = (0, 0_u64, 0_u64);
+    let (mut trees, mut shown, mut hidden) = (0, 0_u64, 0_u64);
     let plans = plans();
     while trees < TREES {
         let mut random = Pcg64::seed_from_u64(seed + u64::from(trees));
@@ -211,7 +211,7 @@ fn a_member_never_sees_outside_its_own_downline() {
                 let place = format!("seed {seed}, tree {trees}: {top} asks for {target}");
                 assert_eq!(asked(Action::ReadMember), if expected { Ok(()) } else { Err(Denied::Unseen) }, "{place}");
                 assert_eq!(asked(Action::ManageMember), Err(Denied::Forbidden), "{place}");
-                seen += u64::from(expected);
+                shown += u64::from(expected);
                 hidden += u64::from(!expected);
                 // Closed downwards: a list of a downline needs no second question.
                 let above = [network.sponsors[target as usize], network.parents[target as usize]];
@@ -221,5 +221,5 @@ fn a_member_never_sees_outside_its_own_downline() {
             trees += 1;
         }
     }
-    assert!(u64::from(TREES) <= seen && u64::from(TREES) <= hidden, "both happen: {seen} seen, {hidden} hidden");
+    assert!(u64::from(TREES) <= shown && u64::from(TREES) <= hidden, "both happen: {shown} shown, {hidden} hidden");
 }

@@ -126,7 +126,6 @@ fn about() -> OpenApi {
     let header_key =
         |name: &str, description: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)));
     let components = ComponentsBuilder::new()
-        .schema("Problem", problem::schema())
         .security_scheme("key", header_key("X-Api-Key", "Id of a service key; goes with X-Api-Secret"))
         .security_scheme("secret", header_key("X-Api-Secret", "Secret of a service key"))
         .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()))

@@ -364,6 +364,7 @@ pub fn schema() -> Value {
                     "required": ["field", "reason"],
                 },
             },
+            "newest_lsn": { "type": "integer", "minimum": 0, "description": "The last LSN that can be asked for" },
             "oldest_lsn": { "type": "integer", "minimum": 0, "description": "The first LSN that can still be asked for" },
         },
         "required": ["type", "title", "status", "code"],
