@@ -27,6 +27,7 @@ struct Ahead {
     stage: Stage,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Stage {
     Copying(FrozenCopy, Command),
     CatchingUp(Preparation),

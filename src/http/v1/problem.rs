@@ -392,6 +392,15 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_in_the_documentation() {
+        let page = include_str!("../../../docs/api.md");
+        for code in Code::all() {
+            let row = format!("| `{}` | {} | {} |", code.name(), code.status().as_u16(), code.title());
+            assert!(page.contains(&row), "docs/api.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn a_problem_says_what_it_has_to_say() {
         let problem = Problem::from(Rejection::SlotTaken).detail("slot 1 is taken").at(7).with("field", "placement.slot");
         let reply = Reply::from(problem.clone());
