@@ -151,13 +151,13 @@ impl Writer {
             metrics.wait_seconds.record(taken.saturating_duration_since(*queued_at).as_secs_f64());
         }
         self.count_outcomes();
-        let counted = Instant::now();
-        self.answer_group();
-
+        // Before the answers: whoever has one finds it in the metrics.
         metrics.group_commands.record(self.applied.len() as f64);
         metrics.append_seconds.record((appended - taken).as_secs_f64());
         metrics.sync_seconds.record((synced - appended).as_secs_f64());
         metrics.apply_seconds.record((applied - synced).as_secs_f64());
+        let counted = Instant::now();
+        self.answer_group();
         metrics.answer_seconds.record(counted.elapsed().as_secs_f64());
         self.shared.marks.get().validate();
         self.group.clear();
