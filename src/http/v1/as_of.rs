@@ -30,10 +30,16 @@ impl<'de> Deserialize<'de> for AsOf {
     }
 }
 
+/// Longer than any LSN or time.
+const TEXT_BYTES_MAX: usize = 64;
+
 impl std::str::FromStr for AsOf {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
+        if TEXT_BYTES_MAX < text.len() {
+            return Err("neither an LSN nor a time");
+        }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().map(AsOf::Lsn).map_err(|_| "an LSN beyond any that can be");
         }

@@ -57,7 +57,7 @@ struct Explained {
     /// How the rank was reached, for its reward.
     rank: Option<Reached>,
     /// What marked it paid; null while it is pending.
-    paid: Option<Paid>,
+    paid: Option<PaidThrough>,
     /// LSN of the source's signup, where it was found in the retained log.
     source_signup_lsn: Option<u64>,
     /// The same of the receiver.
@@ -108,7 +108,7 @@ struct Need {
 
 /// What marked a bonus paid.
 #[derive(Serialize, ToSchema)]
-struct Paid {
+struct PaidThrough {
     /// `pay_bonus`, `pay_all`, `import` (it came paid), or `unknown`: not among the commands that were looked at.
     #[schema(pattern = "^(pay_bonus|pay_all|import|unknown)$", example = "pay_all")]
     by: &'static str,
@@ -232,14 +232,17 @@ fn reached_of(reached: &RankReached) -> Reached {
     }
 }
 
-fn paid_of(paid: PaidBy) -> Paid {
-    let nobody = Paid { by: "unknown", lsn: None, time: None, searched_to_lsn: None };
+fn paid_of(paid: PaidBy) -> PaidThrough {
+    let nobody = PaidThrough { by: "unknown", lsn: None, time: None, searched_to_lsn: None };
     match paid {
-        PaidBy::Import => Paid { by: "import", ..nobody },
-        PaidBy::Command { lsn, time, is_pay_all } => {
-            Paid { by: if is_pay_all { "pay_all" } else { "pay_bonus" }, lsn: Some(lsn), time: Some(Time(time)), searched_to_lsn: None }
-        }
-        PaidBy::After { lsn } => Paid { searched_to_lsn: Some(lsn), ..nobody },
+        PaidBy::Import => PaidThrough { by: "import", ..nobody },
+        PaidBy::Command { lsn, time, is_pay_all } => PaidThrough {
+            by: if is_pay_all { "pay_all" } else { "pay_bonus" },
+            lsn: Some(lsn),
+            time: Some(Time(time)),
+            searched_to_lsn: None,
+        },
+        PaidBy::After { lsn } => PaidThrough { searched_to_lsn: Some(lsn), ..nobody },
         PaidBy::Unknown => nobody,
     }
 }

@@ -31,13 +31,18 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[schema(example = json!({ "status": "inactive" }), min_properties = 1)]
 struct Change {
     /// Active and inactive change into each other; terminated is for good.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     #[schema(inline, nullable = false)]
     status: Option<Status>,
     /// At most 64 admins.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_null")]
     #[schema(inline, nullable = false)]
     role: Option<Role>,
+}
+
+/// A field that may be absent but says something where it is there: null would look like a change to nothing.
+fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What was changed; the same for a repeat, whatever happened since.
