@@ -32,7 +32,7 @@ use self::lines::{Line, Lines};
 use super::{
     X_LSN,
     caller::Caller,
-    extract,
+    extract, media,
     problem::{Code, Problem, described},
     register::{Registration, settle},
     types::user_id,
@@ -190,9 +190,7 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
 /// # Errors
 /// 415 unless the body is said to be NDJSON.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if matches!(essence.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+    if matches!(media::essence(headers).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
         return Ok(());
     }
     Err(Problem::new(Code::MediaTypeUnsupported).detail("this route takes application/x-ndjson"))

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::HeaderMap};
-use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -12,7 +10,7 @@ use super::{
     caller::Caller,
     extract::{Path, Query},
     lists::{NetworkListProblems, Problems, cursor_invalid, opened},
-    page::{self, Cursors, Listing, Page, Reader},
+    page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::Problem,
     types::{Bonus, BonusStatus},
 };
@@ -30,19 +28,12 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(bonuses_of)).routes(routes!(bonuses))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct BonusQuery {
-    /// Only those that have this status when they are read.
-    #[param(inline)]
-    status: Option<BonusStatus>,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
+list_query! {
+    struct BonusQuery {
+        /// Only those that have this status when they are read.
+        #[param(inline)]
+        status: Option<BonusStatus>,
+    }
 }
 
 impl BonusQuery {

@@ -22,7 +22,8 @@ use super::{
     X_LSN,
     caller::Caller,
     extract::Query,
-    page::wants_ndjson,
+    media::accepts,
+    page::NDJSON,
     problem::{Code, Problem, described},
     types::user_id,
 };
@@ -69,6 +70,9 @@ impl IntoResponses for Problems {
     }
 }
 
+/// Media type of server-sent events.
+const SSE: &str = "text/event-stream";
+
 /// How events are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {
@@ -104,7 +108,7 @@ async fn events(
     let from = resumed.or(query.from).unwrap_or(next);
     let permit = Arc::clone(&shared.feeds).try_acquire_owned().map_err(|_| Code::Overloaded)?;
     let feed = engine.feed(from)?;
-    let form = if !wants_ndjson(&headers) && accepts_sse(&headers) { Form::Sse } else { Form::Lines };
+    let form = if !accepts(&headers, NDJSON) && accepts(&headers, SSE) { Form::Sse } else { Form::Lines };
     let lsn = feed.next_lsn();
     let follower = Follower { engine: engine.clone(), shared, feed, form, last_sent: Instant::now(), _permit: permit };
     let body = stream::unfold(follower, |mut follower| async move {
@@ -113,8 +117,8 @@ async fn events(
     });
     let mut reply = Response::new(Body::from_stream(body));
     let content_type = match form {
-        Form::Lines => "application/x-ndjson",
-        Form::Sse => "text/event-stream",
+        Form::Lines => NDJSON,
+        Form::Sse => SSE,
     };
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -128,12 +132,6 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number
         .map(Some)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "Last-Event-ID").detail("must be the LSN of an event"))
-}
-
-fn accepts_sse(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepts.flat_map(|accept| accept.split(','));
-    kinds.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// One client's stream.

@@ -20,7 +20,8 @@ use super::{
     caller::Caller,
     extract::{Path, Query},
     lists::{self, MemberRow, PastMemberProblems, Problems},
-    page::{self, Cursors, Listing, Page, Reader},
+    media::accepts,
+    page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::{Code, Problem},
     totals::Total,
     types::TreeName,
@@ -167,20 +168,10 @@ async fn levels(
     Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct LevelQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
+list_query! {
+    struct LevelQuery {
+        tree,
+    }
 }
 
 /// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then shown.
@@ -271,7 +262,7 @@ async fn level(
     let cursors = Cursors::new(engine, &format!("level/{id}/{level}/{}", query.tree.name()));
     let after = lists::opened(&cursors, query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
-    let is_stream = page::wants_ndjson(&headers);
+    let is_stream = accepts(&headers, page::NDJSON);
     let tree = query.tree.into();
     let (mut listing, lsn) = engine.read(|state, directory| {
         let receiver = caller.member(Action::ReadMember, id, state, directory)?;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::HeaderMap};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -16,9 +16,10 @@ use super::{
     as_of::{self, AsOf},
     caller::Caller,
     extract::{Path, Query},
-    page::{self, Cursors, Listing, Page, Reader},
+    media::accepts,
+    page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::{Code, Problem, described},
-    types::{Role, Status, Time, TreeName, user_id},
+    types::{Role, Status, Time, user_id},
 };
 use crate::{
     engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
@@ -76,67 +77,38 @@ impl MemberRow {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
+list_query! {
+    struct ListQuery {
+        tree,
+    }
 }
 
 /// More levels than any tree can have.
 const DEPTH_MAX: u32 = 2_147_483_647;
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct UplineQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
-    /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
-    #[param(value_type = Option<String>, max_length = 64)]
-    as_of: Option<AsOf>,
+list_query! {
+    struct UplineQuery {
+        tree,
+        /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
+        #[param(value_type = Option<String>, max_length = 64)]
+        as_of: Option<AsOf>,
+    }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct DownlineQuery {
-    /// Which genealogy.
-    #[serde(default)]
-    #[param(inline, default = "placement")]
-    tree: TreeName,
-    /// Levels to go down; all, unless given.
-    #[param(minimum = 1, maximum = 2_147_483_647)]
-    depth: Option<u32>,
-    /// Rows of the page, at most. Not looked at for NDJSON.
-    #[param(minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
-    /// `next` of the page before. Anything else is 400.
-    #[param(max_length = 128)]
-    cursor: Option<String>,
+list_query! {
+    struct DownlineQuery {
+        tree,
+        /// Levels to go down; all, unless given.
+        #[param(minimum = 1, maximum = 2_147_483_647)]
+        depth: Option<u32>,
+    }
 }
 
 /// What every reading route can fail with.
-const COMMON: [Code; 9] = [
+const COMMON: [Code; 10] = [
     Code::Unauthenticated,
     Code::Forbidden,
+    Code::FieldUnknown,
     Code::ParameterInvalid,
     Code::ParameterUnknown,
     Code::RateLimited,
@@ -491,7 +463,7 @@ async fn downline(
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
     // Taken before anything is read, so that too many streams cost nothing.
-    let permit = match (&after, page::wants_ndjson(&headers)) {
+    let permit = match (&after, accepts(&headers, page::NDJSON)) {
         (None, true) => Some(Arc::clone(&shared.bulk).try_acquire_owned().map_err(|_| Code::Overloaded)?),
         _ => None,
     };

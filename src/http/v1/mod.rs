@@ -33,6 +33,7 @@ pub mod problem;
 
 mod caller;
 mod extract;
+mod media;
 mod types;
 
 use std::sync::{Arc, LazyLock};
