@@ -306,7 +306,7 @@ fn members_are_managed_by_the_rules() {
         (2, json!({ "status": "active" }), 409, "status_change_not_allowed", "status"),
         (2, json!({ "status": "active", "role": "member" }), 409, "status_change_not_allowed", "status"),
         (99, json!({ "status": "active" }), 404, "member_unknown", ""),
-        (2, json!({}), 422, "field_invalid", "."),
+        (2, json!({}), 422, "field_invalid", ""),
         (2, json!({ "status": "gone" }), 422, "field_invalid", "status"),
         (2, json!({ "rank": 1 }), 422, "field_unknown", "rank"),
     ];
@@ -320,7 +320,7 @@ fn members_are_managed_by_the_rules() {
         (&json!("terminated"), &json!("admin")),
         "what was refused changed nothing, not even its half"
     );
-    expect(&send(&server, "PATCH", "/v1/members/x", &[], &json!({})), (422, "parameter_invalid", ""), "no id");
+    expect(&send(&server, "PATCH", "/v1/members/x", &[], &json!({})), (422, "parameter_invalid", "id"), "no id");
     let changed = send(&server, "PATCH", &format!("/v1/members/{}", uuid(3)), &[], &json!({ "role": "admin" }));
     assert_eq!(changed.json(), json!({ "user_id": uuid(3), "status": null, "role": { "now": "admin", "changed": true } }));
     // There are 64 admins at most; two are there.
@@ -389,7 +389,7 @@ fn bonuses_are_paid_by_the_rules() {
         assert_eq!(pay(id).json(), expected);
     }
     expect(&pay(&uuid(77)), (404, "entry_unknown", ""), "an id that names nothing");
-    expect(&pay("x"), (422, "parameter_invalid", ""), "no id");
+    expect(&pay("x"), (422, "parameter_invalid", "id"), "no id");
     let pay_all = || send(&server, "POST", "/v1/bonuses/pay-all", &[], &json!(null)).json();
     assert_eq!([pay_all(), pay_all()], [json!({ "entries": 2 }), json!({ "entries": 0 })], "the two of the referral");
 }

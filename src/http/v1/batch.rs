@@ -35,6 +35,7 @@ use super::{
     extract, media,
     problem::{Code, Problem, described},
     register::{Registration, settle},
+    strict_json,
     types::user_id,
 };
 use crate::{
@@ -396,7 +397,7 @@ async fn wait_for(taken: Option<&mut Taken>) {
 
 fn read_line(text: &[u8]) -> Result<Register, Problem> {
     // The fast way tells nothing of a field's path; only lines that are wrong are read again.
-    let registration = serde_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
+    let registration = strict_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
     registration.register()
 }
 

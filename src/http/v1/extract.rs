@@ -1,13 +1,23 @@
 //! What handlers of `/v1` take, with failures as problems: strict bodies, paths, queries, keys.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{
+        FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, Request, path::ErrorKind as PathError,
+        rejection::PathRejection,
+    },
+    http::{HeaderMap, request::Parts},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::problem::{Code, Problem};
+use super::{
+    media,
+    problem::{Code, Problem},
+    strict_json::Strict,
+};
 use crate::{
     engine::RequestKey,
     http::{content::Content, limits::IDEMPOTENCY_KEY_BYTES_MAX},
@@ -30,8 +40,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 /// # Errors
 /// 415 unless the body is said to be JSON.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = media::essence(headers);
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
     }
@@ -41,34 +50,51 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// Reads JSON, strictly.
 ///
 /// # Errors
-/// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` with `field` when it is not a `T`.
+/// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` when it is not a `T`, with `field` unless it is the whole.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
-        of_serde(error.inner(), &path)
+        of_serde(error.inner(), &path, bytes)
     })?;
-    reader.end().map_err(|error| of_serde(&error, "."))?;
+    reader.end().map_err(|error| malformed(&error))?;
     Ok(value)
 }
 
-fn of_serde(error: &serde_json::Error, path: &str) -> Problem {
-    let text = error.to_string();
-    if !error.is_data() {
-        return Problem::new(Code::BodyMalformed).detail(text);
-    }
-    match unknown_field(&text) {
-        // The path ends with the unknown field already.
-        Some(field) => Problem::new(Code::FieldUnknown).with("field", if path == "." { field } else { path }).detail(text.clone()),
-        None => {
-            let field = named_field(&text).map_or_else(|| path.to_owned(), |name| joined(path, name));
-            Problem::new(Code::FieldInvalid).with("field", field).detail(text)
-        }
-    }
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::BodyMalformed).detail(error.to_string())
 }
 
-fn joined(path: &str, field: &str) -> String {
-    if path == "." { field.to_owned() } else { format!("{path}.{field}") }
+fn of_serde(error: &serde_json::Error, path: &str, bytes: &[u8]) -> Problem {
+    // Not by the error's category alone: a number beyond all of ours is a syntax error to the reader, and JSON to its sender.
+    if !error.is_data() && !is_json(bytes) {
+        return malformed(error);
+    }
+    let text = plain(&error.to_string());
+    let path = (path != ".").then_some(path);
+    let (code, field) = match unknown_field(&text) {
+        // The path ends with the unknown field already.
+        Some(name) => (Code::FieldUnknown, Some(path.unwrap_or(name).to_owned())),
+        None => (Code::FieldInvalid, named_field(&text).map(|name| joined(path, name)).or(path.map(str::to_owned))),
+    };
+    at_fault(code, field).detail(text)
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+fn joined(path: Option<&str>, field: &str) -> String {
+    path.map_or_else(|| field.to_owned(), |path| format!("{path}.{field}"))
+}
+
+/// A problem of a field or parameter; of none in particular where the whole is at fault.
+fn at_fault(code: Code, field: Option<String>) -> Problem {
+    let problem = Problem::new(code);
+    match field {
+        Some(field) => problem.with("field", field),
+        None => problem,
+    }
 }
 
 /// The name in the words with which serde refuses an unknown field. Words of a dependency: the tests pin them.
@@ -81,6 +107,23 @@ fn named_field(text: &str) -> Option<&str> {
     text.strip_prefix("missing field `").or_else(|| text.strip_prefix("duplicate field `"))?.split('`').next()
 }
 
+/// What readers of single values say, in words for who sent them.
+const PLAIN: [(&str, &str); 7] = [
+    ("UUID parsing failed: ", "not a UUID: "),
+    ("cannot parse integer from empty string", "must be a whole number"),
+    ("invalid digit found in string", "must be a whole number that is not negative"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+    ("invalid type: sequence", "invalid type: array"),
+    ("invalid type: map", "invalid type: object"),
+];
+
+/// A failure of a library in words for who sent the request. Words of dependencies: the tests pin them.
+fn plain(text: &str) -> String {
+    let known = PLAIN.iter().find_map(|(theirs, ours)| Some(format!("{ours}{}", text.strip_prefix(theirs)?)));
+    known.unwrap_or_else(|| text.to_owned())
+}
+
 /// Parameters of the path.
 pub struct Path<T>(pub T);
 
@@ -88,12 +131,36 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = AxumPath::<T>::from_request_parts(parts, state).await;
-        path.map(|AxumPath(value)| Self(value)).map_err(|rejection| Problem::new(Code::ParameterInvalid).detail(rejection.body_text()))
+        match AxumPath::<T>::from_request_parts(parts, state).await {
+            Ok(AxumPath(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                let names = RawPathParams::from_request_parts(parts, state).await;
+                let name_at = |index| Some(names.as_ref().ok()?.iter().nth(index)?.0.to_owned());
+                Err(of_path(error.into_kind(), name_at))
+            }
+            // A route without parameters that asks for them.
+            Err(_) => Err(Code::Internal.into()),
+        }
     }
 }
 
-/// Parameters of the query; `T` denies unknown fields.
+/// `name_at` names the parameters by their position.
+fn of_path(error: PathError, name_at: impl Fn(usize) -> Option<String>) -> Problem {
+    const NUMBER: &str = "must be a whole number, not negative and not too large";
+    let (name, detail) = match error {
+        PathError::ParseErrorAtKey { key, .. } => (Some(key), NUMBER.into()),
+        PathError::ParseErrorAtIndex { index, .. } => (name_at(index), NUMBER.into()),
+        PathError::ParseError { .. } => (name_at(0), NUMBER.into()),
+        PathError::DeserializeError { key, message, .. } => (Some(key), plain(&message)),
+        PathError::InvalidUtf8InPathParam { key } => (Some(key), "must be UTF-8, percent-encoded".into()),
+        PathError::Message(message) => (name_at(0), plain(&message)),
+        // What a route asks for is not what its path has.
+        _ => return Code::Internal.into(),
+    };
+    at_fault(Code::ParameterInvalid, name).detail(detail)
+}
+
+/// Parameters of the query; `T` denies unknown ones, which `known` refuses before.
 pub struct Query<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -109,8 +176,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
                 _ => (None, text.as_str()),
             };
             let code = if unknown_field(reason).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
-            let field = parameter.or_else(|| named_field(reason)).unwrap_or(".").to_owned();
-            Problem::new(code).with("field", field).detail(reason.to_owned())
+            let name = parameter.or_else(|| named_field(reason)).map(str::to_owned);
+            at_fault(code, name).detail(plain(reason).replacen(" field `", " parameter `", 1))
         })
     }
 }
@@ -122,12 +189,17 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(key) = parts.headers.get("idempotency-key").map(|value| value.as_bytes().to_vec()) else { return Ok(Self(None)) };
-        if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
-            return Ok(Self(Some(key)));
+        let invalid = |detail| Problem::new(Code::ParameterInvalid).with("field", "Idempotency-Key").detail(detail);
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        let Some(key) = keys.next() else { return Ok(Self(None)) };
+        if keys.next().is_some() {
+            // Whichever was taken, a repeat that comes with the other one alone would be done again.
+            return Err(invalid("Idempotency-Key is there twice".to_owned()));
         }
-        let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
-        Err(Problem::new(Code::ParameterInvalid).with("field", "Idempotency-Key").detail(detail))
+        if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+            return Ok(Self(Some(key.as_bytes().to_vec())));
+        }
+        Err(invalid(format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes")))
     }
 }
 
@@ -177,7 +249,10 @@ mod tests {
             ("{", "body_malformed", None),
             ("", "body_malformed", None),
             ("{} {}", "body_malformed", None),
-            ("[]", "field_invalid", Some(".")),
+            ("[]", "field_invalid", None),
+            ("7", "field_invalid", None),
+            (r#"{"count":1e999}"#, "field_invalid", Some("count")),
+            ("{\"inner\":{\"name\":\"\u{e9}\"}} x", "body_malformed", None),
             (r#"{"count":-1}"#, "field_invalid", Some("count")),
             (r#"{"count":1,"counts":2}"#, "field_unknown", Some("counts")),
             (r#"{"inner":{}}"#, "field_invalid", Some("inner.name")),
@@ -189,6 +264,7 @@ mod tests {
             assert_eq!(problem["code"], code, "{body}: {problem}");
             assert_eq!(problem.get("field").and_then(|field| field.as_str()), field, "{body}: {problem}");
         }
+        assert_eq!(parse::<Outer>(b"{\"inner\":{\"name\":\"\xff\"}}").unwrap_err().code(), Code::BodyMalformed, "not UTF-8");
         let deep = "[".repeat(100_000);
         assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), Code::BodyMalformed);
     }

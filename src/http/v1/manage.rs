@@ -13,7 +13,7 @@ use super::{
     caller::Caller,
     extract::{IdempotencyKey, Json, Path},
     problem::{Code, Problem, described},
-    register::{NOT_WRITTEN, field_invalid},
+    register::NOT_WRITTEN,
     types::{Role, Status, member_id},
 };
 use crate::{
@@ -126,7 +126,7 @@ async fn manage(
     let engine = shared.v1_engine()?;
     engine.read(|state, directory| caller.member(Action::ManageMember, id, state, directory))?;
     if change.status.is_none() && change.role.is_none() {
-        return Err(field_invalid(".", "name status, role or both"));
+        return Err(Problem::new(Code::FieldInvalid).detail("name status, role or both"));
     }
     let member = member_id(id);
     let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));

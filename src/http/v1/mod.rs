@@ -34,6 +34,7 @@ pub mod problem;
 mod caller;
 mod extract;
 mod media;
+mod strict_json;
 mod types;
 
 use std::sync::{Arc, LazyLock};

@@ -235,7 +235,7 @@ async fn what_is_wrong_is_named() {
     // path, status, code, field
     let table = [
         (format!("/v1/members/{nobody}"), 404, "member_unknown", None),
-        ("/v1/members/x".into(), 422, "parameter_invalid", None),
+        ("/v1/members/x".into(), 422, "parameter_invalid", Some("id")),
         ("/v1/members/by-code/nobody".into(), 404, "member_unknown", None),
         ("/v1/members/by-code/a%20b".into(), 422, "parameter_invalid", Some("code")),
         (format!("/v1/members/{nobody}/downline"), 404, "member_unknown", None),
@@ -250,7 +250,7 @@ async fn what_is_wrong_is_named() {
         (format!("/v1/members/{id}/children?cursor="), 400, "cursor_invalid", None),
         (format!("/v1/members/{nobody}/upline"), 404, "member_unknown", None),
         (format!("/v1/members/{id}/levels/0"), 422, "parameter_invalid", Some("level")),
-        (format!("/v1/members/{id}/levels/x"), 422, "parameter_invalid", None),
+        (format!("/v1/members/{id}/levels/x"), 422, "parameter_invalid", Some("level")),
         (format!("/v1/members/{nobody}/levels"), 404, "member_unknown", None),
         (format!("/v1/members/{nobody}/levels/1"), 404, "member_unknown", None),
         (format!("/v1/members/{id}/levels?limit=3"), 422, "parameter_unknown", Some("limit")),
