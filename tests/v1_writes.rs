@@ -56,9 +56,11 @@ impl Place {
     }
 }
 
+/// Null is no body.
 fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
     let headers = [&[("content-type", "application/json")], headers].concat();
-    server.request(method, path, &headers, body.to_string().as_bytes())
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    server.request(method, path, &headers, body.as_bytes())
 }
 
 fn post(server: &Server, path: &str, body: &Value) -> Reply {

@@ -75,7 +75,7 @@ pub fn routes() -> &'static [(&'static str, &'static str)] {
     static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
         let ops = OPS.iter().map(|path| ("GET", *path));
         let dropin = DROPIN.iter().map(|route| (route.method, route.path));
-        let v1 = v1::routes().iter().map(|(method, path)| (*method, path.as_str()));
+        let v1 = v1::operations().iter().map(|known| (known.method, known.path.as_str()));
         std::iter::once(("*", "unmatched")).chain(ops).chain(dropin).chain(v1).collect()
     });
     &ROUTES
@@ -90,12 +90,9 @@ impl RouteIndex {
         Self(1 + OPS.len() + position)
     }
 
-    /// Of a route of `/v1`, by its template.
-    pub fn of_v1(method: &str, path: &str) -> Option<Self> {
-        // Axum answers HEAD by the route's GET.
-        let method = if method == "HEAD" { "GET" } else { method };
-        let position = v1::routes().iter().position(|route| route.0 == method && route.1 == path);
-        position.map(|position| Self(1 + OPS.len() + DROPIN.len() + position))
+    /// Of a route of `/v1`, by its position in [`v1::operations`].
+    pub fn of_v1(position: usize) -> Self {
+        Self(1 + OPS.len() + DROPIN.len() + position)
     }
 
     /// Of a path that axum's router matches.
@@ -219,8 +216,8 @@ mod tests {
         for path in OPS {
             assert_eq!(routes()[RouteIndex::of_ops(path).unwrap().0], ("GET", path));
         }
-        for (method, path) in v1::routes() {
-            assert_eq!(routes()[RouteIndex::of_v1(method, path).unwrap().0], (*method, path.as_str()));
+        for (position, known) in v1::operations().iter().enumerate() {
+            assert_eq!(routes()[RouteIndex::of_v1(position).0], (known.method, known.path.as_str()));
         }
         assert_eq!(RouteIndex::of_ops("/"), None);
     }

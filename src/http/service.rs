@@ -13,6 +13,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
+    extract::State,
     http::{HeaderValue, Method, Request, Response, header, request::Parts},
 };
 use http_body::{Frame, SizeHint};
@@ -94,7 +95,7 @@ impl Service {
             .merge(docs::router())
             .method_not_allowed_fallback(ops::method_not_allowed)
             .merge(v1::router())
-            .fallback(dropin::answer)
+            .fallback(elsewhere)
             .with_state(Arc::clone(&shared));
         Self { shared, router }
     }
@@ -173,6 +174,14 @@ impl Service {
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
         Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
+    }
+}
+
+/// Answers what axum's router has no route for, in the words of the API that the path belongs to. The drop-in matches its routes itself.
+async fn elsewhere(state: State<Arc<Shared>>, request: Request<Body>) -> Reply {
+    match Edge::of(request.uri().path()) {
+        Edge::Dropin => dropin::answer(state, request).await,
+        Edge::V1 => Problem::from(Code::RouteUnknown).into(),
     }
 }
 

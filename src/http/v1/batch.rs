@@ -116,6 +116,7 @@ impl IntoResponses for Problems {
             Code::BodyTooSlow,
             Code::BodyMalformed,
             Code::MediaTypeUnsupported,
+            Code::ParameterUnknown,
             Code::RateLimited,
             Code::Internal,
             Code::Starting,

@@ -59,6 +59,7 @@ impl IntoResponses for Problems {
             Code::Unauthenticated,
             Code::Forbidden,
             Code::HistoryNotRetained,
+            Code::FieldUnknown,
             Code::ParameterInvalid,
             Code::ParameterUnknown,
             Code::RateLimited,

@@ -126,6 +126,8 @@ impl IntoResponses for Problems {
             Code::Unauthenticated,
             Code::Forbidden,
             Code::Rejected(Rejection::EntryUnknown),
+            Code::FieldUnknown,
+            Code::ParameterUnknown,
             Code::ParameterInvalid,
             Code::RateLimited,
             Code::Internal,

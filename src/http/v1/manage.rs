@@ -86,6 +86,7 @@ impl IntoResponses for Problems {
             Code::MediaTypeUnsupported,
             Code::FieldUnknown,
             Code::FieldInvalid,
+            Code::ParameterUnknown,
             Code::ParameterInvalid,
             Code::Rejected(Rejection::KeyReused),
             Code::RateLimited,

@@ -3,7 +3,7 @@
 //! One module per resource; each declares its routes with their description, and the router and `/openapi.json` are made of the same
 //! declarations. What all of them share: failures (`problem`), what is taken (`extract`), lists (`page`), words (`types`).
 //!
-//! Rules for a route: take what it needs through `extract`; ask `authorize` under the same read lock that looks the target up, so that
+//! Rules for a route: describe what it takes (`known` lets nothing else in) and take it through `extract`; ask `authorize` under the same read lock that looks the target up, so that
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
 pub mod as_of;
@@ -33,17 +33,17 @@ pub mod problem;
 
 mod caller;
 mod extract;
+mod known;
 mod media;
 mod strict_json;
 mod types;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts},
-    middleware::{self, Next},
+    middleware,
 };
 use serde::Serialize;
 use utoipa::openapi::{
@@ -52,11 +52,10 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-pub use self::desk::Desk;
 use self::problem::{Code, Problem};
+pub use self::{desk::Desk, known::operations};
 use super::{
     reply::{self, Reply},
-    routes::RouteIndex,
     service::Shared,
 };
 
@@ -80,9 +79,12 @@ pub fn takes_long(method: &Method, path: &str) -> bool {
     }
 }
 
-/// Whether a request's body is read by its route, line by line, and not before it.
+/// The route whose body is read by itself, line by line, and not before it.
+const STREAMED: &str = "/v1/members/batch";
+
+/// Whether a request is for [`STREAMED`].
 pub fn takes_stream(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == "/v1/members/batch"
+    parts.method == Method::POST && parts.uri.path() == STREAMED
 }
 
 /// What reads.
@@ -143,48 +145,12 @@ fn about() -> OpenApi {
 /// The routes.
 pub fn router() -> Router<Arc<Shared>> {
     let (router, _) = declared().split_for_parts();
-    let unknown = Router::new().route("/v1", axum::routing::any(route_unknown)).route("/v1/{*rest}", axum::routing::any(route_unknown));
-    router.method_not_allowed_fallback(method_not_allowed).merge(unknown).layer(middleware::from_fn(name_route))
+    router.method_not_allowed_fallback(method_not_allowed).layer(middleware::from_fn(known::guard))
 }
 
 /// The description of the routes.
 pub fn description() -> OpenApi {
     declared().into_openapi()
-}
-
-/// Method and path of every route, in the order of the series of requests.
-pub fn routes() -> &'static [(&'static str, String)] {
-    static ROUTES: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
-        let paths = description().paths.paths;
-        let methods = |item: &utoipa::openapi::PathItem| {
-            [
-                ("GET", item.get.is_some()),
-                ("POST", item.post.is_some()),
-                ("PUT", item.put.is_some()),
-                ("PATCH", item.patch.is_some()),
-                ("DELETE", item.delete.is_some()),
-            ]
-            .into_iter()
-            .filter_map(|(method, is_there)| is_there.then_some(method))
-        };
-        paths.iter().flat_map(|(path, item)| methods(item).map(|method| (method, path.clone())).collect::<Vec<_>>()).collect()
-    });
-    &ROUTES
-}
-
-/// Tells the service which route answered, so that it can be counted.
-async fn name_route(request: Request, next: Next) -> Reply {
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let route = path.and_then(|path| RouteIndex::of_v1(request.method().as_str(), path.as_str()));
-    let mut reply = next.run(request).await;
-    if let Some(route) = route {
-        reply.extensions_mut().insert(route);
-    }
-    reply
-}
-
-async fn route_unknown() -> Problem {
-    Code::RouteUnknown.into()
 }
 
 async fn method_not_allowed() -> Problem {

@@ -162,7 +162,16 @@ impl From<RankComparison> for Recomputed {
 }
 
 fn problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-    let shared = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Internal, Code::Starting, Code::AnswerTooSlow];
+    let shared = [
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::FieldUnknown,
+        Code::ParameterUnknown,
+        Code::RateLimited,
+        Code::Internal,
+        Code::Starting,
+        Code::AnswerTooSlow,
+    ];
     described(&[own, &shared].concat())
 }
 

@@ -101,6 +101,8 @@ fn problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi:
     let shared = [
         Code::Unauthenticated,
         Code::Forbidden,
+        Code::FieldUnknown,
+        Code::ParameterUnknown,
         Code::ParameterInvalid,
         Code::Rejected(Rejection::KeyReused),
         Code::RateLimited,

@@ -15,7 +15,6 @@ use super::{
     extract::{Path, Query},
     lists::{NetworkProblems, PastMemberProblems},
     problem::Problem,
-    types::NoQuery,
 };
 use crate::{
     engine::{MemberIx, RankRule, State},
@@ -127,7 +126,7 @@ struct RankDistribution {
     get, path = "/ranks", tag = "ranks",
     responses((status = 200, description = "All ranks", body = RankDistribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
-async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(NoQuery {}): Query<NoQuery>) -> Result<Reply, Problem> {
+async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     shared.v1_engine()?.read(|state, directory| {
         caller.network(Action::ReadNetwork, state, directory)?;
         let (rule, held) = (&state.plan().ranks, state.rank_distribution());

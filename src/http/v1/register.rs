@@ -253,7 +253,7 @@ pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, m
 }
 
 /// What a registration can fail with; [`settle`]'s rejections and what every write can.
-pub const PROBLEMS: [Code; 27] = [
+pub const PROBLEMS: [Code; 28] = [
     Code::BodyMalformed,
     Code::Unauthenticated,
     Code::Forbidden,
@@ -274,6 +274,7 @@ pub const PROBLEMS: [Code; 27] = [
     Code::MediaTypeUnsupported,
     Code::FieldUnknown,
     Code::FieldInvalid,
+    Code::ParameterUnknown,
     Code::ParameterInvalid,
     Code::Rejected(Rejection::KeyReused),
     Code::RateLimited,

@@ -8,15 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{
-    answer,
-    caller::Caller,
-    extract::Query,
-    lists::NetworkProblems,
-    problem::Problem,
-    totals::Total,
-    types::{NoQuery, Time},
-};
+use super::{answer, caller::Caller, lists::NetworkProblems, problem::Problem, totals::Total, types::Time};
 use crate::{
     engine::{Engine, EngineStatus, State, Sum},
     http::{auth::Action, reply::Reply, service::Shared},
@@ -166,7 +158,7 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
     get, path = "/stats", tag = "operations",
     responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
-async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(NoQuery {}): Query<NoQuery>) -> Result<Reply, Problem> {
+async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     // The table first: who may not ask learns no figures. `status` and the search have locks of their own and cannot be read inside a read.
     caller.may(Action::ReadOperations)?;

@@ -259,6 +259,7 @@ impl IntoResponses for PreviewProblems {
             Code::Rejected(Rejection::SponsorUnknown),
             Code::Rejected(Rejection::SponsorNotActive),
             Code::Rejected(Rejection::RuleNotAllowed),
+            Code::FieldUnknown,
             Code::ParameterInvalid,
             Code::ParameterUnknown,
             Code::RateLimited,

@@ -45,11 +45,6 @@ pub struct TreeQuery {
     pub tree: TreeName,
 }
 
-/// The query of a route that takes no parameters: any is refused by name.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoQuery {}
-
 /// Member status, as in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
