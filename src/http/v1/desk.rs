@@ -17,7 +17,7 @@ pub struct Desk {
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
     /// Held while a plan is changed.
-    pub plan: Mutex<()>,
+    pub plan: Arc<Mutex<()>>,
     /// The last digests; held while they are computed.
     pub digests: Mutex<Option<Digests>>,
 }
@@ -27,7 +27,7 @@ impl Default for Desk {
         Self {
             batches: Arc::new(Semaphore::new(BATCHES_MAX)),
             heavy: Arc::new(Semaphore::new(1)),
-            plan: Mutex::default(),
+            plan: Arc::default(),
             digests: Mutex::default(),
         }
     }
@@ -45,4 +45,39 @@ pub async fn alone<R: Send + 'static>(shared: &Shared, work: impl FnOnce() -> R 
         work()
     });
     done.await.map_err(|_| Code::Internal.into())
+}
+
+/// Does work to its end, whether or not anybody waits for it: a client that leaves has its request dropped between any two steps, with the locks that it
+/// holds. For what must not stop half-way, or must keep others out until it is done; it takes its locks along.
+///
+/// # Errors
+/// Those of the work; `internal` when it panicked.
+pub async fn to_the_end<R: Send + 'static>(work: impl Future<Output = Result<R, Problem>> + Send + 'static) -> Result<R, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(Code::Internal.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_with_its_lock_when_nobody_waits() {
+        let lock = Arc::new(Mutex::new(0));
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (go, goes) = tokio::sync::oneshot::channel::<()>();
+        let mut held = Arc::clone(&lock).lock_owned().await;
+        let work = to_the_end(async move {
+            begun.send(()).expect("somebody waits");
+            goes.await.expect("it is sent");
+            *held += 1;
+            Ok(())
+        });
+        let client = tokio::spawn(work);
+        begins.await.expect("it begins");
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled());
+        assert!(lock.try_lock().is_err(), "still held");
+        go.send(()).expect("the work is there");
+        assert_eq!(*lock.lock().await, 1, "done before anybody else came in");
+    }
 }

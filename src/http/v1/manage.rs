@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     answer,
     caller::Caller,
+    desk,
     extract::{IdempotencyKey, Json, Path},
     problem::{Code, Problem, described},
     register::NOT_WRITTEN,
@@ -103,9 +104,10 @@ const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
 
 /// Change a member's status, role, or both
 ///
-/// Both are judged before either is done, so a request that breaks a rule changes nothing. They are two commands all the same, status first:
-/// only when another change comes between can the second be refused after the first was done; the problem then says so, and the request may be
-/// repeated.
+/// Both are judged before either is done, so a request that breaks a rule changes nothing. They are two commands all the same, status first, and there are
+/// two ways to only the first of them. Another change that comes between can have the second refused; the problem then says so. And the process can end
+/// between the two; then there was no answer (or `stopping`), and the role is as it was. Either way the same request again, with the same key, does what is
+/// missing. A client that leaves does not stop it half-way.
 #[utoipa::path(
     patch,
     path = "/members/{id}",
@@ -131,16 +133,29 @@ async fn manage(
     }
     let member = member_id(id);
     let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));
-    let status = change.status.map(|status| (Command::SetStatus { member, status: status.into() }, key(STATUS_SCOPE)));
-    let role = change.role.map(|role| (Command::SetRole { member, role: role.into() }, key(ROLE_SCOPE)));
-    judge(engine, [status.as_ref(), role.as_ref()])?;
+    let status = change.status.map(|status| (status, Command::SetStatus { member, status: status.into() }, key(STATUS_SCOPE)));
+    let role = change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, key(ROLE_SCOPE)));
+    let engine = engine.clone();
+    // The client may leave between the two commands; the second is made all the same.
+    let (done, lsn) = desk::to_the_end(async move { carry_out(&engine, id, status, role).await }).await?;
+    Ok(answer(StatusCode::OK, lsn, &done))
+}
+
+/// A change with its command and that command's key.
+type Step<T> = Option<(T, Command, Option<RequestKey>)>;
+
+/// What was changed, and when. Judges both before it does either.
+async fn carry_out(engine: &Engine, id: Uuid, status: Step<Status>, role: Step<Role>) -> Result<(Changed, u64), Problem> {
+    let of_status = status.as_ref().map(|(_, command, key)| (command, *key, "status"));
+    let of_role = role.as_ref().map(|(_, command, key)| (command, *key, "role"));
+    judge(engine, [of_status, of_role])?;
     let mut done = Changed { user_id: id, status: None, role: None };
     let mut lsn = 0;
-    if let (Some((command, key)), Some(now)) = (status, change.status) {
+    if let Some((now, command, key)) = status {
         let (changed, at) = submit(engine, command, key, "status").await?;
         (done.status, lsn) = (Some(StatusChanged { now, changed }), at);
     }
-    if let (Some((command, key)), Some(now)) = (role, change.role) {
+    if let Some((now, command, key)) = role {
         let result = submit(engine, command, key, "role").await;
         let (changed, at) = result.map_err(|problem| match done.status {
             Some(_) => problem.detail("the status was set, the role was not"),
@@ -148,14 +163,14 @@ async fn manage(
         })?;
         (done.role, lsn) = (Some(RoleChanged { now, changed }), at);
     }
-    Ok(answer(StatusCode::OK, lsn, &done))
+    Ok((done, lsn))
 }
 
 /// Refuses before anything is done what a rule speaks against now.
-fn judge(engine: &Engine, commands: [Option<&(Command, Option<RequestKey>)>; 2]) -> Result<(), Problem> {
+fn judge(engine: &Engine, commands: [Option<(&Command, Option<RequestKey>, &'static str)>; 2]) -> Result<(), Problem> {
     engine.read(|state, directory| {
-        for ((command, key), field) in commands.into_iter().zip(["status", "role"]).filter_map(|(command, field)| Some((command?, field))) {
-            if let Verdict::Reject(rejection) = state.check(directory, *key, command) {
+        for (command, key, field) in commands.into_iter().flatten() {
+            if let Verdict::Reject(rejection) = state.check(directory, key, command) {
                 return Err(rejected(rejection, state.lsn(), field));
             }
         }

@@ -15,12 +15,13 @@ use super::{
     caller::Caller,
     desk,
     extract::{IdempotencyKey, Json},
+    media::accepts,
     plan_document::PlanDocument,
     problem::{Code, Problem, described},
     register::NOT_WRITTEN,
 };
 use crate::{
-    engine::{Command, Outcome, Plan, PlanTrial, Rejection, Verdict},
+    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, RequestKey, Verdict},
     http::{
         auth::Action,
         reply::{self, Reply},
@@ -82,7 +83,15 @@ struct RankChange {
 }
 
 fn shared_problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-    let shared = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Internal, Code::Starting];
+    let shared = [
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::FieldUnknown,
+        Code::ParameterUnknown,
+        Code::RateLimited,
+        Code::Internal,
+        Code::Starting,
+    ];
     described(&[own, &shared].concat())
 }
 
@@ -122,14 +131,11 @@ impl IntoResponses for CheckProblems {
     }
 }
 
+/// Media type of a plan file.
+const TOML: &str = "application/toml";
+
 fn etag(version: u32) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes")
-}
-
-fn wants_toml(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut types = accepts.flat_map(|accept| accept.split(','));
-    types.any(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/toml"))
 }
 
 /// The plan in force
@@ -152,8 +158,8 @@ async fn plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, headers: He
     let engine = shared.v1_engine()?;
     let (plan, version, lsn) = engine.read(|state, _| (Arc::clone(state.plan()), state.plan_version(), state.lsn()));
     let mut reply = match shared.options.plan_text {
-        Some(text) if wants_toml(&headers) => {
-            let reply = reply::with_type(StatusCode::OK, "application/toml", text(&plan));
+        Some(text) if accepts(&headers, TOML) => {
+            let reply = reply::with_type(StatusCode::OK, TOML, text(&plan));
             reply::with_header(reply, X_LSN, HeaderValue::from(lsn))
         }
         _ => answer(StatusCode::OK, lsn, &PlanInForce { version, plan: PlanDocument::new(&plan) }),
@@ -191,17 +197,15 @@ async fn put_plan(
     // What is the same plan has the same fingerprint, however its defaults were written.
     let key = key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted));
     let command = Command::PutPlan(Box::new(wanted));
-    // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change.
-    let _alone = shared.desk.plan.lock().await;
-    let (version, lsn, is_known_key) = engine.read(|state, directory| {
-        let verdict = state.check(directory, key, &command);
-        (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
-    });
-    // The version that a repeat names was replaced by the first try.
-    if !is_known_key {
-        match_version(&headers, version).map_err(|problem| problem.at(lsn))?;
-    }
-    let applied = engine.submit(command, key).await?.applied;
+    let engine = engine.clone();
+    let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
+    let change = async move {
+        // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change. It is held until
+        // the change has its outcome, although the client may have left by then.
+        let _alone = alone;
+        compare_and_change(&engine, &headers, command, key).await
+    };
+    let (applied, version) = desk::to_the_end(change).await?;
     let (changed, version) = match applied.outcome {
         Outcome::PlanActivated { version } => (true, version),
         Outcome::Rejected(Rejection::PlanUnchanged) => (false, version),
@@ -214,6 +218,24 @@ async fn put_plan(
     let mut reply = answer(StatusCode::OK, applied.lsn, &PlanChanged { version, changed });
     reply.headers_mut().insert(header::ETAG, etag(version));
     Ok(reply)
+}
+
+/// Makes the change if the version in force is one that the request names; what it came to, and that version. The caller keeps other changes out.
+async fn compare_and_change(
+    engine: &Engine,
+    headers: &HeaderMap,
+    command: Command,
+    key: Option<RequestKey>,
+) -> Result<(Applied, u32), Problem> {
+    let (version, lsn, is_known_key) = engine.read(|state, directory| {
+        let verdict = state.check(directory, key, &command);
+        (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
+    });
+    // The version that a repeat names was replaced by the first try.
+    if !is_known_key {
+        match_version(headers, version).map_err(|problem| problem.at(lsn))?;
+    }
+    Ok((engine.submit(command, key).await?.applied, version))
 }
 
 fn rejected(rejection: Rejection, lsn: u64) -> Problem {
