@@ -265,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn descriptions_say_what_is_of_use_outside() {
+        let description = description();
+        assert!(!description.to_string().contains("on disk"), "how it is kept is nobody's business");
+        let minor = &description["components"]["schemas"]["Total"]["properties"]["minor"];
+        assert!(minor["type"] == "integer" && minor["description"].is_string() && minor["format"].is_null(), "{minor}");
+    }
+
+    #[test]
     fn operations_have_ids_of_their_own() {
         let description = description();
         let mut ids = BTreeSet::new();

@@ -26,7 +26,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(manage))
 }
 
-/// What to change. Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+// Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+/// What to change.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "status": "inactive" }), min_properties = 1)]

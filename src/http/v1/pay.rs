@@ -29,7 +29,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(trigger)).routes(routes!(pay)).routes(routes!(pay_all))
 }
 
-/// A trigger. Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+// Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+/// A trigger.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase", "amount": { "minor": 12500, "currency": "USD" } }))]

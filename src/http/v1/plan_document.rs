@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::{
-    problem::{Code, Problem},
+    problem::{Code, Problem, cut},
     types::TreeName,
 };
 use crate::engine::{
@@ -329,8 +329,15 @@ fn in_document(error: PlanError, plan: &Plan) -> PlanError {
     PlanError { field: format!("{rule}.{name}"), reason: error.reason }
 }
 
+/// Findings that one answer names: more than a plan has limits, and less than a body of nothing but mistakes could ask for.
+const ERRORS_MAX: usize = 100;
+
 fn invalid(errors: &[PlanError]) -> Problem {
-    let list: Vec<Value> = errors.iter().map(|error| json!({ "field": error.field, "reason": error.reason })).collect();
+    let list = errors
+        .iter()
+        .take(ERRORS_MAX)
+        .map(|error| json!({ "field": cut(error.field.clone().into()), "reason": cut(error.reason.clone().into()) }));
+    let list: Vec<Value> = list.collect();
     let detail = format!("{}: {}", errors[0].field, errors[0].reason);
     Problem::new(Code::FieldInvalid).with("field", errors[0].field.clone()).detail(detail).with("errors", list)
 }

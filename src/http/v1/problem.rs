@@ -190,6 +190,17 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
     }
 }
 
+/// Characters of one text of a problem. Texts name what was sent, which need not come back whole; none of our own is longer.
+const TEXT_CHARS_MAX: usize = 300;
+
+/// The text, or its beginning and a sign that there was more.
+pub fn cut(text: Cow<'static, str>) -> Cow<'static, str> {
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]).into(),
+        None => text,
+    }
+}
+
 /// A failure with what is to be said about it. Boxed, so that results stay small where all goes well.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -208,10 +219,10 @@ impl Problem {
         Self(Box::new(Parts { code, detail: None, lsn: None, retry_after: code.retry_after(), more: Map::new() }))
     }
 
-    /// What happened this time, for people. Nothing of the inside.
+    /// What happened this time, for people. Nothing of the inside. A long one is cut ([`TEXT_CHARS_MAX`]).
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.detail = Some(cut(detail.into()));
         self
     }
 
@@ -222,10 +233,14 @@ impl Problem {
         self
     }
 
-    /// Another member of the object, for programs: `field`, `oldest_lsn` and the like.
+    /// Another member of the object, for programs: `field`, `oldest_lsn` and the like. A long text is cut ([`TEXT_CHARS_MAX`]).
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.more.insert(name.to_owned(), value.into());
+        let value = match value.into() {
+            Value::String(text) => cut(text.into()).into(),
+            other => other,
+        };
+        self.0.more.insert(name.to_owned(), value);
         self
     }
 
@@ -417,6 +432,22 @@ mod tests {
                 "detail": "slot 1 is taken", "lsn": 7, "field": "placement.slot",
             })
         );
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_two_characters() {
+        // characters sent, characters kept
+        for (sent, kept) in
+            [(0, 0), (TEXT_CHARS_MAX, TEXT_CHARS_MAX), (TEXT_CHARS_MAX + 1, TEXT_CHARS_MAX + 1), (50_000, TEXT_CHARS_MAX + 1)]
+        {
+            let text = "\u{e9}".repeat(sent);
+            let problem = Problem::new(Code::FieldInvalid).detail(text.clone()).with("field", text).to_json();
+            for name in ["detail", "field"] {
+                let found = problem[name].as_str().unwrap();
+                assert_eq!(found.chars().count(), kept, "{name}");
+                assert_eq!(found.ends_with('\u{2026}'), TEXT_CHARS_MAX < sent, "{name}");
+            }
+        }
     }
 
     #[test]

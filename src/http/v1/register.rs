@@ -36,7 +36,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(register))
 }
 
-/// A signup. Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+// Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
+/// A signup.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({

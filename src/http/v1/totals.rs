@@ -7,7 +7,10 @@ use std::{
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::schema::{ObjectBuilder, Schema, Type},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -37,7 +40,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 pub struct Total {
     pub bonuses: u64,
     /// Minor units. May exceed 64 bits where very many of the largest amounts are added.
-    #[schema(value_type = u64)]
+    #[schema(schema_with = minor_units)]
     pub minor: i128,
     /// ISO 4217, or XXX for none: the plan's currency.
     #[schema(value_type = String, min_length = 3, max_length = 3)]
@@ -45,6 +48,12 @@ pub struct Total {
     /// Decimal digits of the minor unit.
     #[schema(maximum = 8)]
     pub exponent: u8,
+}
+
+/// An integer of any size, for which OpenAPI has no format.
+fn minor_units() -> Schema {
+    let description = "Minor units. May exceed 64 bits where very many of the largest amounts are added";
+    ObjectBuilder::new().schema_type(Type::Integer).description(Some(description)).into()
 }
 
 impl Total {
