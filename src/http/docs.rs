@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerFile, serve};
 
 use super::{
-    dropin::describe,
+    dropin::{describe, examples},
     reply::{self, Reply},
     service::Shared,
     v1,
@@ -80,47 +80,59 @@ fn untype_remarks(description: &mut Value) {
 
 /// The routes of those who run the process, and these.
 fn operations() -> Map<String, Value> {
-    let status = |values: &[&str]| json!({ "type": "object", "properties": { "status": { "type": "string", "enum": values } }, "required": ["status"] });
-    let answer =
-        |description: &str, kind: &str, schema: Value| json!({ "description": description, "content": { kind: { "schema": schema } } });
-    let text = || json!({ "type": "string" });
+    let status = |values: &[&'static str]| {
+        let schema = json!({ "type": "object", "properties": { "status": { "type": "string", "enum": values } }, "required": ["status"] });
+        describe::content(&schema, values.iter().map(|value| (*value, json!({ "status": value }))).collect())
+    };
+    let answer = |description: &str, content: Value| json!({ "description": description, "content": content });
+    let other = |kind: &str, schema: &Value, example: Value| json!({ kind: { "schema": schema, "example": example } });
+    let text = json!({ "type": "string" });
     let version = json!({
         "type": "object",
         "properties": { "name": { "type": "string" }, "version": { "type": "string" }, "commit": { "type": ["string", "null"] } },
         "required": ["name", "version"],
     });
+    let this_version = json!({ "name": "upline", "version": env!("CARGO_PKG_VERSION"), "commit": "3cfc229f0a1b" });
+    let failure = |description: &str, status: &str| {
+        answer(description, describe::content(&json!({ "$ref": "#/components/schemas/DropinError" }), examples::shared(status)))
+    };
     // path, summary, whether it is open to all, answers
     let table = [
-        ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", "application/json", status(&["live"])) })),
+        ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", status(&["live"])) })),
         (
             "/readyz",
             "Whether writes are accepted",
             true,
             json!({
-                "200": answer("Ready", "application/json", status(&["ready"])),
-                "503": answer("Not now", "application/json", status(&["starting", "draining", "read_only"])),
+                "200": answer("Ready", status(&["ready"])),
+                "503": answer("Not now", status(&["starting", "draining", "read_only"])),
             }),
         ),
-        ("/version", "Name and version", true, json!({ "200": answer("Version", "application/json", version) })),
+        ("/version", "Name and version", true, json!({ "200": answer("Version", other("application/json", &version, this_version)) })),
         (
             "/metrics",
             "Metrics in the Prometheus text format",
             false,
             json!({
-                "200": answer("Metrics", "text/plain; version=0.0.4; charset=utf-8", text()),
-                "401": answer("No credentials", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
-                "403": answer("Not allowed", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
-                "429": answer("Too many requests", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
-                "503": answer("Tokens cannot be checked yet", "application/json", json!({ "$ref": "#/components/schemas/DropinError" })),
+                "200": answer("Metrics", other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())),
+                "401": failure("No credentials", "401"),
+                "403": failure("Not allowed", "403"),
+                "429": failure("Too many requests", "429"),
+                "503": failure("Tokens cannot be checked yet", "503"),
             }),
         ),
         (
             "/openapi.json",
             "This description",
             true,
-            json!({ "200": answer("OpenAPI 3.1", "application/json", json!({ "type": "object" })) }),
+            json!({ "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())) }),
         ),
-        ("/docs", "This description as a page to try it", true, json!({ "200": answer("A page", "text/html; charset=utf-8", text()) })),
+        (
+            "/docs",
+            "This description as a page to try it",
+            true,
+            json!({ "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())) }),
+        ),
         ("/redoc", "Redirects to /docs", true, json!({ "307": { "description": "To /docs" } })),
     ];
     let describe = |(path, summary, is_open, answers): (&str, &str, bool, Value)| {
@@ -132,6 +144,14 @@ fn operations() -> Map<String, Value> {
         (path.to_owned(), json!({ "get": operation }))
     };
     table.into_iter().map(describe).collect()
+}
+
+/// The beginning of what `/metrics` answers.
+const METRICS_EXAMPLE: &str = "# HELP upline_members Members of the network.\n# TYPE upline_members gauge\nupline_members 13\n";
+
+/// The beginning of what `/openapi.json` answers.
+fn description_example() -> Value {
+    json!({ "openapi": "3.1.0", "info": { "title": "upline", "version": env!("CARGO_PKG_VERSION") }, "paths": {} })
 }
 
 /// No script or style but ours, and no connection but to this server. The page's own styles are set by script, hence `unsafe-inline` for them.

@@ -28,16 +28,23 @@ pub enum TurnedAway {
     Denied(Denied),
 }
 
+impl TurnedAway {
+    /// What is said.
+    pub(in crate::http) fn words(&self) -> (Code, &'static str) {
+        match self {
+            TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
+            TurnedAway::Invalid { .. } => (Code::Unauthenticated, "Invalid credentials"),
+            TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
+            TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
+            TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
+            TurnedAway::Denied(Denied::Forbidden) => (Code::Forbidden, "Forbidden"),
+        }
+    }
+}
+
 /// The answer.
 pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
-    let (code, text) = match reason {
-        TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
-        TurnedAway::Invalid { .. } => (Code::Unauthenticated, "Invalid credentials"),
-        TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
-        TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
-        TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
-        TurnedAway::Denied(Denied::Forbidden) => (Code::Forbidden, "Forbidden"),
-    };
+    let (code, text) = reason.words();
     let mut answer = match Edge::of(path) {
         Edge::Dropin => reply::detail(code.status(), text),
         Edge::V1 => Problem::new(code).detail(text).into(),

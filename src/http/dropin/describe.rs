@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::examples::{self, Example};
 use crate::http::{
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
     routes::{DROPIN, Operation},
@@ -21,8 +22,14 @@ fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/Dropin{schema}") })
 }
 
-fn answer(description: &str, schema: &Value) -> Value {
-    json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+fn answer(description: &str, schema: &Value, examples: Vec<Example>) -> Value {
+    json!({ "description": description, "content": content(schema, examples) })
+}
+
+/// JSON with examples by name.
+pub fn content(schema: &Value, examples: Vec<Example>) -> Value {
+    let examples: Map<String, Value> = examples.into_iter().map(|(name, value)| (name.to_owned(), json!({ "value": value }))).collect();
+    json!({ "application/json": { "schema": schema, "examples": examples } })
 }
 
 fn describe_operation(operation: Operation, path: &str) -> Value {
@@ -49,7 +56,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         "operationId": operation_id(operation, path),
         "tags": ["drop-in"],
         "deprecated": is_alias(path),
-        "responses": { "200": answer("Success", &success) },
+        "responses": { "200": answer("Success", &success, examples::successes(operation)) },
     });
     let mut errors: Vec<(&str, &str, &str)> = match operation {
         Operation::Register => vec![
@@ -65,6 +72,9 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         Operation::AddTestData => vec![("404", "Off", "Error"), ("409", "The network is not empty", "Error")],
         _ => vec![],
     };
+    if matches!(operation, Operation::Register | Operation::RootUser | Operation::Trigger) {
+        errors.push(("507", "The network or the ledger is full", "Error"));
+    }
     let body = match operation {
         Operation::Register | Operation::RootUser => Some("Register"),
         Operation::Trigger => Some("Trigger"),
@@ -86,7 +96,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("422", "A field or the Idempotency-Key is missing or wrong", "ValidationError"));
     }
     if let Some(schema) = body {
-        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(schema) } } });
+        described["requestBody"] = json!({ "required": true, "content": content(&reference(schema), examples::bodies(operation)) });
         errors.push(("408", "The body came too slowly", "Error"));
         errors.push(("413", "The body is too large", "Error"));
     }
@@ -103,7 +113,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
     }
     for (status, description, schema) in errors {
-        described["responses"][status] = answer(description, &reference(schema));
+        described["responses"][status] = answer(description, &reference(schema), examples::failures(operation, path, status));
     }
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -117,7 +127,7 @@ fn operation_id(operation: Operation, path: &str) -> String {
 }
 
 /// Operations that take an `Idempotency-Key`.
-fn is_keyed(operation: Operation) -> bool {
+pub(super) fn is_keyed(operation: Operation) -> bool {
     matches!(operation, Operation::Register | Operation::RootUser | Operation::Trigger | Operation::MarkPaid | Operation::MarkAllPaid)
 }
 

@@ -27,7 +27,7 @@ pub fn rejected(operation: Operation, rejection: Rejection) -> Refused {
     reply::detail(status, detail).into()
 }
 
-fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode, &'static str) {
+pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode, &'static str) {
     match rejection {
         Rejection::MemberExists if operation == Operation::RootUser => (StatusCode::BAD_REQUEST, "Root user already exists in MLM tree"),
         Rejection::MemberExists => (StatusCode::BAD_REQUEST, "User already exists in MLM tree"),

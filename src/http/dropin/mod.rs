@@ -7,6 +7,7 @@
 mod body;
 pub(super) mod describe;
 mod errors;
+pub(super) mod examples;
 mod lists;
 mod python_json;
 pub(super) mod python_print;

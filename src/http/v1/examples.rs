@@ -1,23 +1,21 @@
-//! Examples in the description: every successful answer and every body gets one, made of the examples and limits of its schema, so that no
-//! route can be without.
+//! Examples in the description: every answer and every body that has none of its own gets one, made of the examples and limits of its schema, so that
+//! no route can be without.
 
 use serde_json::{Map, Value, json};
 
 /// Schemas inside schemas, at most. Ours are not recursive; a schema that were would end here.
 const DEPTH_MAX: u32 = 12;
 
-/// Adds an example to each body and each 2xx answer of `/v1` that has none.
+/// Adds an example to each body and each answer that has none.
 pub fn fill(description: &mut Value) {
     let schemas = description.pointer("/components/schemas").cloned().unwrap_or_default();
     let Some(Value::Object(paths)) = description.get_mut("paths") else { return };
-    let ours = paths.iter_mut().filter(|(path, _)| super::is_ours(path)).filter_map(|(_, item)| item.as_object_mut());
-    for operation in ours.flat_map(Map::values_mut) {
+    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         if let Some(content) = operation.pointer_mut("/requestBody/content") {
             fill_content(content, &schemas);
         }
         let Some(Value::Object(answers)) = operation.get_mut("responses") else { continue };
-        let successes = answers.iter_mut().filter(|(status, _)| status.starts_with('2'));
-        successes.filter_map(|(_, answer)| answer.get_mut("content")).for_each(|content| fill_content(content, &schemas));
+        answers.values_mut().filter_map(|answer| answer.get_mut("content")).for_each(|content| fill_content(content, &schemas));
     }
 }
 
@@ -85,22 +83,72 @@ fn text_of(schema: &Value) -> &'static str {
 mod tests {
     use super::*;
 
+    /// Whether a value fits a schema, as far as types, required fields and choices go.
+    fn fits(value: &Value, schema: &Value, schemas: &Value) -> bool {
+        if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+            return fits(value, &schemas[name.rsplit('/').next().unwrap()], schemas);
+        }
+        let of = |name: &str| schema.get(name).and_then(Value::as_array);
+        if of("enum").is_some_and(|known| !known.contains(value))
+            || ["oneOf", "anyOf"].iter().any(|name| of(name).is_some_and(|any| !any.iter().any(|schema| fits(value, schema, schemas))))
+            || of("allOf").is_some_and(|all| !all.iter().all(|schema| fits(value, schema, schemas)))
+        {
+            return false;
+        }
+        let is_of = |kind: &str| match kind {
+            "null" => value.is_null(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64() || value.is_u64(),
+            "number" => value.is_number(),
+            "string" => value.is_string(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            _ => false,
+        };
+        let is_typed = match schema.get("type") {
+            None => true,
+            Some(Value::Array(kinds)) => kinds.iter().any(|kind| is_of(kind.as_str().unwrap())),
+            Some(kind) => is_of(kind.as_str().unwrap()),
+        };
+        let has_all = of("required").is_none_or(|names| names.iter().all(|name| value.get(name.as_str().unwrap()).is_some()));
+        let fields = value.as_object().into_iter().flatten();
+        let fit_fields = fields.clone().count() == 0
+            || fields
+                .clone()
+                .all(|(name, value)| schema.pointer(&format!("/properties/{name}")).is_none_or(|schema| fits(value, schema, schemas)));
+        let fit_items =
+            schema.get("items").is_none_or(|items| value.as_array().into_iter().flatten().all(|item| fits(item, items, schemas)));
+        is_typed && (value.is_null() || has_all && fit_fields && fit_items)
+    }
+
     #[test]
-    fn every_success_has_an_example_that_fits() {
+    fn every_answer_and_body_has_an_example_that_fits() {
         let description = crate::http::docs::description();
-        let mut answers = 0;
-        for (path, item) in description["paths"].as_object().unwrap().iter().filter(|(path, _)| super::super::is_ours(path)) {
+        let schemas = &description["components"]["schemas"];
+        let (mut answers, mut bodies) = (0, 0);
+        let check = |content: &Value, about: &str| {
+            let Some(content) = content.as_object() else { return 0 };
+            for (kind, media) in content {
+                let named = media.get("examples").and_then(Value::as_object).into_iter().flatten().map(|(_, example)| &example["value"]);
+                let examples: Vec<&Value> = media.get("example").into_iter().chain(named).collect();
+                assert!(!examples.is_empty(), "{about} {kind}");
+                for example in examples {
+                    // What is a line or a page of text is of another type than its schema says of its parts.
+                    let is_text = example.is_string() && !kind.contains("json");
+                    assert!(is_text || fits(example, &media["schema"], schemas), "{about} {kind}: {example} is no {}", media["schema"]);
+                }
+            }
+            content.len()
+        };
+        for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
+                bodies += check(&operation["requestBody"]["content"], &format!("{method} {path}"));
                 for (status, answer) in operation["responses"].as_object().unwrap() {
-                    let Some(content) = answer.get("content").and_then(Value::as_object) else { continue };
-                    for (kind, media) in content {
-                        assert!(media.get("example").or(media.get("examples")).is_some(), "{method} {path} {status} {kind}");
-                        answers += 1;
-                    }
+                    answers += check(&answer["content"], &format!("{method} {path} {status}"));
                 }
             }
         }
-        assert!(100 < answers, "{answers}");
+        assert!(400 < answers && 8 < bodies, "{answers} answers, {bodies} bodies");
     }
 
     #[test]
