@@ -14,4 +14,5 @@ pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
 pub mod toml_reader;
+pub mod trust;
 pub mod version;

@@ -3,21 +3,19 @@
 //! Credentials come from a file or from the environment, never from the command line, where every process of the machine could read them.
 //! No proxy is used: what is asked for is a server that was named. Redirects are not followed, since they would carry the credentials elsewhere.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use ureq::{
     Agent, Body,
     http::{Response, Uri},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 use super::exit::{Exit, Failure};
-use crate::version;
+use crate::{
+    trust::{self, read_bounded},
+    version,
+};
 
 /// Time to connect: a server that does not answer within it is not there.
 const CONNECT_SECONDS: u64 = 5;
@@ -28,12 +26,8 @@ const ANSWER_SECONDS: u64 = 600;
 /// The largest answer that is read: a page of a list has some 500 KiB.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// The largest file of credentials or certificates: the bundle of a system has some 250 KiB.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-
-/// Where systems keep the certificates that they trust.
-const BUNDLES: [&str; 4] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+/// The largest file of credentials: two words and comments.
+const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Which server, and as whom.
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -100,7 +94,12 @@ impl Remote {
             .user_agent(format!("upline/{}", version::VERSION))
             .timeout_connect(Some(Duration::from_secs(CONNECT_SECONDS)))
             .timeout_global(Some(Duration::from_secs(ANSWER_SECONDS)));
-        let config = if is_tls { config.tls_config(trust(args.ca_file.as_deref())?) } else { config };
+        let config = if is_tls {
+            let named = args.ca_file.as_deref();
+            config.tls_config(trust::tls(named).map_err(|reason| Failure::new(Exit::Failed, format!("{reason} (--ca-file)")))?)
+        } else {
+            config
+        };
         Ok(Self { base: url.trim_end_matches('/').to_owned(), agent: config.build().into(), credentials: Credentials::find(args)? })
     }
 
@@ -164,7 +163,8 @@ impl Remote {
         let text = |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
         let (code, title, detail) = (text("code"), text("title"), text("detail"));
         let mut words = match (title, detail) {
-            (Some(title), Some(detail)) => format!("{title}: {detail}"),
+            (Some(title), Some(detail)) if title != detail => format!("{title}: {detail}"),
+            (Some(title), Some(_)) => title.to_owned(),
             (Some(only), None) | (None, Some(only)) => only.to_owned(),
             (None, None) => "no reason given; is it an upline server?".to_owned(),
         };
@@ -190,7 +190,8 @@ fn reason(error: &ureq::Error) -> String {
 impl Credentials {
     fn find(args: &Args) -> Result<Option<Self>, Failure> {
         if let Some(path) = &args.key_file {
-            return Self::parse(&read(path)?).map(Some).ok_or_else(|| {
+            let text = read_bounded(path, KEY_FILE_BYTES_MAX).map_err(|reason| Failure::new(Exit::Failed, reason))?;
+            return Self::parse(&text).map(Some).ok_or_else(|| {
                 let message =
                     format!("{} does not hold a key: its id and its secret, separated by a blank or a line break", path.display());
                 Failure::new(Exit::Config, message)
@@ -217,37 +218,6 @@ impl Credentials {
 /// Whether a text can be sent as a header.
 fn is_header(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    let failed = |reason: String| Failure::new(Exit::Failed, format!("cannot read {}: {reason}", path.display()));
-    let bytes = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if FILE_BYTES_MAX < bytes {
-        return Err(failed(format!("it has {bytes} bytes, more than {FILE_BYTES_MAX}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
-}
-
-/// The certificates to trust: those that were named, else the system's.
-fn trust(named: Option<&Path>) -> Result<TlsConfig, Failure> {
-    let variable = || std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let path = named.map(Path::to_path_buf).or_else(variable).or_else(system);
-    let path = path.ok_or_else(|| Failure::new(Exit::Failed, "no certificates to trust were found; --ca-file names them"))?;
-    let text = read(&path)?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(text.as_bytes())
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(Failure::new(Exit::Failed, format!("{} holds no certificates", path.display())));
-    }
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&certificates))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .build())
 }
 
 #[cfg(test)]
@@ -294,5 +264,21 @@ mod tests {
         for (text, id) in table {
             assert_eq!(Credentials::parse(text).map(|key| key.id).as_deref(), id, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_server_behind_https_is_asked_if_its_certificate_is_trusted() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (port, certificate) = crate::trust::tests::serve("{\"members\":7}".into(), 2);
+        let (_, other) = crate::trust::tests::serve(String::new(), 0);
+        let ask = |certificate: &str| {
+            let file = place.path().join("ca.pem");
+            std::fs::write(&file, certificate).expect("a file");
+            let args = Args { ca_file: Some(file), ..Args::default() };
+            Remote::new(&format!("https://localhost:{port}"), &args).expect("an address").get("/v1/stats")
+        };
+        assert_eq!(ask(&other).err().expect("it is not trusted").exit, Exit::Unreachable);
+        let Ok(answer) = ask(&certificate) else { panic!("it is trusted") };
+        assert_eq!(answer.body["members"], 7);
     }
 }

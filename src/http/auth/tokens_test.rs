@@ -241,3 +241,18 @@ fn key_sets_are_read_carefully() {
         assert!(KeySet::parse(bad, &ALL).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn an_issuer_is_asked_by_https_if_its_certificate_is_trusted() {
+    let keys = json!({ "keys": [public(&ec(1), Algorithm::ES256, Some("ec"))] }).to_string();
+    let (port, certificate) = crate::trust::tests::serve(keys, 2);
+    let (_, other) = crate::trust::tests::serve(String::new(), 0);
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("ca.pem");
+    let jwks = JwksSource::Url(format!("https://localhost:{port}/keys"));
+    let config = JwtConfig { jwks, ca_file: Some(file.clone()), ..rules().config().clone() };
+    std::fs::write(&file, other).unwrap();
+    assert!(crate::http::auth::jwks::fetch(&config).is_err_and(|reason| reason.contains("cannot get")));
+    std::fs::write(&file, certificate).unwrap();
+    assert_eq!(crate::http::auth::jwks::fetch(&config).map(|keys| keys.len()), Ok(1));
+}
