@@ -350,6 +350,15 @@ impl KeyFile {
         }
     }
 
+    /// Whether there was a file of keys once, though it may be gone: what whoever changes it locks stays behind.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn was_made(&self) -> Result<bool> {
+        let path = self.directory.join(FILE_LOCK);
+        path.try_exists().map_err(io("look at", &path))
+    }
+
     /// Reads the keys; `None` when there is no file, which is another thing than a file without keys.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Keys(error) => error.into(),
-            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody => Self::new(Exit::Config, error),
+            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody | GateError::Gone(_) => Self::new(Exit::Config, error),
         }
     }
 }

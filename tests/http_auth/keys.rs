@@ -101,6 +101,23 @@ fn the_first_key_closes_the_door() {
     assert_eq!(get(&server, &key.headers(), "/bonus/"), 200);
 }
 
+/// A backup that was put back without its keys, or a file deleted by mistake, opens nothing by itself.
+#[test]
+fn lost_keys_do_not_open_the_door() {
+    let place = Place::new();
+    let key = place.key(&[]);
+    drop(place.serve(&[]));
+    let (path, aside) = (place.data().join("keys"), place.file("aside"));
+    fs::rename(&path, &aside).unwrap();
+    let ended = upline(&place.data(), &["serve", "--addr", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(3) && said.contains("the service keys are gone") && said.contains("--auth off"), "{said}");
+    assert_eq!(get(&place.serve(&["--auth", "off"]), &[], "/bonus/"), 200, "who says so is believed");
+    fs::rename(&aside, &path).unwrap();
+    let server = place.serve(&[]);
+    assert_eq!((get(&server, &key.headers(), "/bonus/"), get(&server, &[], "/bonus/")), (200, 401));
+}
+
 #[test]
 fn switched_off_nothing_is_asked() {
     let place = Place::new();

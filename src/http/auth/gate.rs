@@ -6,7 +6,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -60,6 +60,11 @@ pub enum GateError {
     )]
     Exposed(SocketAddr),
     #[error(
+        "the service keys are gone: there is no file {}, and there was one. Put it back, make a key with `upline keys create`, or say `--auth off` if nobody is to be \
+         asked for credentials", .0.display()
+    )]
+    Gone(PathBuf),
+    #[error(
         "authorization is on, but no key is active and no tokens are configured, so nobody could come in: `upline keys create` makes a key"
     )]
     Nobody,
@@ -111,6 +116,10 @@ impl Gate {
             AuthMode::Off => false,
             AuthMode::Auto => has_file || config.jwt.is_some(),
         };
+        // A lost file must not open a door that was shut.
+        if !is_on && config.mode == AuthMode::Auto && key_file.was_made()? {
+            return Err(GateError::Gone(key_file.path()));
+        }
         if !is_on && !addr.ip().is_loopback() && !config.insecure {
             return Err(GateError::Exposed(addr));
         }
