@@ -3,9 +3,13 @@
 
 mod common;
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use common::{Reply, Server, binary, registration, uuid};
+use common::{Client, Reply, Server, binary, registration, uuid};
 use serde_json::{Value, json};
 
 /// Root 1 has sponsored 2 to 13, who fill two levels of three slots; 5 has pulled one trigger.
@@ -188,6 +192,33 @@ fn failures_are_problems_that_name_what_is_wrong() {
     }
 }
 
+/// Streams that keep something for each reader are few, however slowly they are read; a further one is told to come again.
+#[test]
+fn only_so_many_bulk_streams_are_under_way() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    upline(&["demo", "--no-serve", "--members", "60000", "--shape", "star"], &data);
+    let server = Server::start(&data, &[]);
+    let upline = server.get("/v1/bonuses?limit=1").json();
+    let root = upline["items"][0]["receiver"].as_str().expect("the root got bonuses").to_owned();
+    let paths = [format!("/v1/members/{root}/levels/1?tree=sponsor"), format!("/v1/members/{root}/downline?tree=sponsor")];
+    let ask = |path: &str| {
+        let mut client = server.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: application/x-ndjson\r\n\r\n").as_bytes()).expect("it is sent");
+        let (status, _) = client.read_head().expect("an answer");
+        (status, client)
+    };
+    let under_way: Vec<(u16, Client)> = (0..16).map(|number| ask(&paths[number % 2])).collect();
+    assert!(under_way.iter().all(|(status, _)| *status == 200));
+    assert_eq!(paths.each_ref().map(|path| ask(path).0), [503, 503]);
+    drop(under_way);
+    let begin = Instant::now();
+    while ask(&paths[0]).0 != 200 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "who leaves makes room");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn upline(arguments: &[&str], data: &Path) -> Vec<u8> {
     let output = Command::new(binary()).args(arguments).arg("--data-dir").arg(data).env_clear().output().expect("it runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -242,7 +273,10 @@ fn a_downline_of_a_million_streams_in_bounded_memory() {
     let expected = server.get(&format!("/v1/members/{root}")).json();
     // What the allocator holds after the first answers is there whatever is asked.
     let before = resident_bytes(&server);
+    let sponsored = server.get(&format!("/v1/members/{root}/levels?tree=sponsor")).json();
+    let wide = sponsored["levels"].as_array().expect("a list").iter().max_by_key(|level| level["members"].as_u64()).expect("levels");
     for (path, rows) in [
+        (format!("/v1/members/{root}/levels/{}?tree=sponsor", wide["level"]), wide["members"].as_u64()),
         (format!("/v1/members/{root}/downline"), expected["placement"]["downline"].as_u64()),
         (format!("/v1/members/{root}/downline?tree=sponsor"), Some(members() - 1)),
         ("/v1/bonuses".to_owned(), None),

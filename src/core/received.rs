@@ -3,7 +3,7 @@
 //! Entries of one receiver are linked newest first, so both are walks along that list, counted in steps like those of `walk`. What is received
 //! after a walk began stands before its beginning and is not seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     state::State,
@@ -78,25 +78,31 @@ impl ReceivedSums {
     }
 }
 
-/// What each of some members brought to one receiver: the sums of its entries by source. Memory: 24 bytes for each source asked for.
+/// What each of some members brought to one receiver: the sums of its entries by source. Memory: some 100 bytes for each source asked for, at worst.
+///
+/// The receiver's entries are looked through newest first, and what came in meanwhile is looked through afterwards, so that in the end the sums
+/// are those of one state.
 #[derive(Clone, Debug)]
 pub struct Brought {
-    at: Option<u64>,
+    receiver: MemberIx,
     level: u32,
-    /// Ascending.
-    sources: Vec<u32>,
-    sums: Vec<Sum>,
+    sums: HashMap<u32, Sum>,
+    /// The newest entry that is or will have been looked at.
+    newest: Option<u64>,
+    /// The next to look at, and the one before which it ends, which was looked at earlier.
+    at: Option<u64>,
+    end: Option<u64>,
 }
 
 impl Brought {
-    /// Whether all entries were looked at.
-    pub fn is_over(&self) -> bool {
-        self.at.is_none()
+    /// Asks about a source. Only what is looked at afterwards is added to it.
+    pub fn ask(&mut self, source: MemberIx) {
+        self.sums.entry(source.0).or_default();
     }
 
     /// What one of the sources brought.
     pub fn of(&self, source: MemberIx) -> Sum {
-        self.sources.binary_search(&source.0).map_or(Sum::default(), |place| self.sums[place])
+        self.sums.get(&source.0).copied().unwrap_or_default()
     }
 }
 
@@ -172,28 +178,35 @@ impl State {
         }
     }
 
-    /// What each of `sources` brought to `receiver` in entries paid at `level`, for [`State::brought_step`].
-    pub fn brought(&self, receiver: MemberIx, level: u32, sources: impl Iterator<Item = MemberIx>) -> Brought {
-        let mut sources: Vec<u32> = sources.map(|source| source.0).collect();
-        sources.sort_unstable();
-        let sums = vec![Sum::default(); sources.len()];
-        // Nobody asked for brought anything.
-        let at = if sources.is_empty() { None } else { self.newest_entry_of(receiver) };
-        Brought { at, level, sources, sums }
+    /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for [`State::brought_step`].
+    pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
+        Brought { receiver, level, sums: HashMap::new(), newest: None, at: None, end: None }
     }
 
-    /// Looks at up to `steps` entries. O(steps log sources); the whole is O(entries of the receiver), for there is no index by source.
-    pub fn brought_step(&self, brought: &mut Brought, steps: usize) {
+    /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is O(entries of the receiver), for there is no
+    /// index by source.
+    pub fn brought_step(&self, brought: &mut Brought, steps: usize) -> bool {
+        if brought.sums.is_empty() {
+            return true;
+        }
         for _ in 0..steps {
-            let Some(index) = brought.at else { return };
+            if brought.at == brought.end {
+                let newest = self.newest_entry_of(brought.receiver);
+                if newest == brought.newest {
+                    return true;
+                }
+                (brought.end, brought.at, brought.newest) = (brought.newest, newest, newest);
+            }
+            let index = brought.at.expect("entries are linked down to the first");
             brought.at = self.older_entry(index);
             let entry = self.entry(index);
             if entry.level == brought.level
-                && let Ok(place) = brought.sources.binary_search(&entry.source.0)
+                && let Some(sum) = brought.sums.get_mut(&entry.source.0)
             {
-                brought.sums[place].add(entry.amount);
+                sum.add(entry.amount);
             }
         }
+        false
     }
 }
 

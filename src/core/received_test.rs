@@ -37,10 +37,14 @@ fn plan() -> Plan {
     plan
 }
 
-fn network(random: &mut Pcg64Mcg, commands: u32) -> State {
-    let directory = MemberDirectory::with_capacity(0, 0);
-    let mut state = State::new(plan(), 1);
-    for number in 0..commands {
+fn network(random: &mut Pcg64Mcg, commands: u32) -> (State, MemberDirectory) {
+    let (mut state, directory) = (State::new(plan(), 1), MemberDirectory::with_capacity(0, 0));
+    grow(random, &mut state, &directory, commands);
+    (state, directory)
+}
+
+fn grow(random: &mut Pcg64Mcg, state: &mut State, mut directory: &MemberDirectory, commands: u32) {
+    for _ in 0..commands {
         let pick = |random: &mut Pcg64Mcg| id_of(random.next_u32() % state.len().max(1));
         let command = match random.next_u32() % 8 {
             0 if !state.is_empty() => {
@@ -66,10 +70,10 @@ fn network(random: &mut Pcg64Mcg, commands: u32) -> State {
                 origin: Origin::Signup,
             }),
         };
-        let (lsn, time) = (state.lsn() + 1, Timestamp(i64::from(number) * 3));
-        state.apply(&mut &directory, &Stamped { lsn, time, key: None, command });
+        let lsn = state.lsn() + 1;
+        let time = Timestamp(i64::try_from(lsn - 1).unwrap() * 3);
+        state.apply(&mut directory, &Stamped { lsn, time, key: None, command });
     }
-    state
 }
 
 /// All entries of a receiver as they are to be shown.
@@ -86,7 +90,7 @@ fn what_is_received_comes_in_order_and_goes_on_from_anywhere() {
         println!("seed {seed}");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let commands = 1 + random.next_u32() % 200;
-        let state = network(&mut random, commands);
+        let (state, _) = network(&mut random, commands);
         for receiver in (0..state.len()).map(MemberIx) {
             let expected: Vec<u64> = naive(&state, receiver).iter().map(|entry| entry.index).collect();
             let (mut walk, mut found) = (state.received(receiver), Vec::new());
@@ -121,7 +125,7 @@ fn sums_are_what_adding_up_gives() {
         println!("seed {seed}");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let commands = 1 + random.next_u32() % 200;
-        let state = network(&mut random, commands);
+        let (state, _) = network(&mut random, commands);
         for receiver in (0..state.len()).map(MemberIx) {
             let from = i64::from(random.next_u32() % 700);
             let until = if random.next_u32().is_multiple_of(2) { i64::MAX } else { from + i64::from(random.next_u32() % 300) };
@@ -153,13 +157,16 @@ fn what_each_member_brought_is_what_adding_up_gives() {
     for seed in 0..60 {
         println!("seed {seed}");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
-        let state = network(&mut random, 150);
+        let (mut state, directory) = network(&mut random, 150);
         for receiver in (0..state.len()).map(MemberIx) {
             let level = random.next_u32() % 4;
             let asked: Vec<MemberIx> = (0..state.len()).map(MemberIx).filter(|_| random.next_u32().is_multiple_of(3)).collect();
-            let mut brought = state.brought(receiver, level, asked.iter().rev().copied());
-            while !brought.is_over() {
-                state.brought_step(&mut brought, 1 + random.next_u32() as usize % 5);
+            let mut brought = state.brought(receiver, level);
+            asked.iter().for_each(|source| brought.ask(*source));
+            // What comes in while it is looked through belongs to the answer.
+            while !state.brought_step(&mut brought, 1 + random.next_u32() as usize % 5) {
+                let commands = random.next_u32() % 2;
+                grow(&mut random, &mut state, &directory, commands);
             }
             for source in (0..state.len()).map(MemberIx) {
                 let entries = naive(&state, receiver).into_iter().filter(|entry| entry.source == source && entry.level == level);

@@ -77,7 +77,7 @@ pub const SLICE_ROWS: usize = 256;
 /// What a slice of cheap steps (entries looked at, brackets closed) may do under one hold of the lock.
 pub const SLICE_STEPS: usize = 4_096;
 
-/// Whole downlines that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
+/// Whole downlines and levels that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
 pub const BULK_STREAMS_MAX: usize = 16;
 
 /// Change feeds that are followed at once; a further one is 503. Each holds one batch, some megabytes at worst.

@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -36,8 +37,9 @@ use crate::{
     },
 };
 
-/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream: 28 bytes each, 14 MiB.
-const STREAM_BATCH: usize = 1 << 19;
+/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream: some 3 MiB, of which there can be as
+/// many as there are bulk streams. Fewer would walk more often.
+const STREAM_BATCH: usize = 1 << 15;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(levels)).routes(routes!(level))
@@ -176,6 +178,7 @@ list_query! {
 
 /// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then shown.
 struct LevelList {
+    _permit: Option<OwnedSemaphorePermit>,
     sight: Sight,
     tree: Tree,
     receiver: MemberIx,
@@ -184,7 +187,8 @@ struct LevelList {
     batch: usize,
     walk: LevelOrder,
     found: VecDeque<MemberIx>,
-    brought: Option<Brought>,
+    is_collected: bool,
+    brought: Brought,
 }
 
 impl LevelList {
@@ -193,7 +197,10 @@ impl LevelList {
         let mut steps = SLICE_STEPS;
         while self.found.len() < self.batch {
             match state.level_order_step(self.tree, &mut self.walk, &mut steps) {
-                Some(member) => self.found.push_back(member),
+                Some(member) => {
+                    self.found.push_back(member);
+                    self.brought.ask(member);
+                }
                 None => return self.walk.is_over(),
             }
         }
@@ -206,24 +213,21 @@ impl Listing for LevelList {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
         let state = reader.state;
-        let Some(brought) = &mut self.brought else {
-            if self.collect(state) {
-                self.brought = Some(state.brought(self.receiver, self.level, self.found.iter().copied()));
-            }
+        if !self.is_collected {
+            self.is_collected = self.collect(state);
             return true;
-        };
-        if !brought.is_over() {
-            state.brought_step(brought, SLICE_STEPS);
+        }
+        if !state.brought_step(&mut self.brought, SLICE_STEPS) {
             return true;
         }
         for member in self.found.drain(..rows.min(self.found.len())) {
-            let commission = Total::new(brought.of(member), state.plan());
+            let commission = Total::new(self.brought.of(member), state.plan());
             out.push(LevelRow { member: MemberRow::new(state, self.sight, self.tree, member, self.level), commission });
         }
         if !self.found.is_empty() {
             return true;
         }
-        self.brought = None;
+        (self.is_collected, self.brought) = (false, state.brought(self.receiver, self.level));
         lists::goes_on(state, self.tree, &mut self.walk, SLICE_STEPS)
     }
 
@@ -235,7 +239,7 @@ impl Listing for LevelList {
 /// The members of one level, each with the commission it brought
 ///
 /// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member that was asked about, and NDJSON does so
-/// once for half a million rows.
+/// once for some thirty thousand rows.
 #[utoipa::path(
     get, path = "/members/{id}/levels/{level}", tag = "levels",
     params(
@@ -262,7 +266,8 @@ async fn level(
     let cursors = Cursors::new(engine, &format!("level/{id}/{level}/{}", query.tree.name()));
     let after = lists::opened(&cursors, query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
-    let is_stream = accepts(&headers, page::NDJSON);
+    let permit = if accepts(&headers, page::NDJSON) { Some(lists::bulk_permit(&shared)?) } else { None };
+    let is_stream = permit.is_some();
     let tree = query.tree.into();
     let (mut listing, lsn) = engine.read(|state, directory| {
         let receiver = caller.member(Action::ReadMember, id, state, directory)?;
@@ -273,7 +278,10 @@ async fn level(
         };
         let sight = caller.0.sight(state, directory);
         let batch = if is_stream { STREAM_BATCH } else { limit };
-        Ok::<_, Problem>((LevelList { sight, tree, receiver, level, batch, walk, found: VecDeque::new(), brought: None }, state.lsn()))
+        let brought = state.brought(receiver, level);
+        let list =
+            LevelList { _permit: permit, sight, tree, receiver, level, batch, walk, found: VecDeque::new(), is_collected: false, brought };
+        Ok::<_, Problem>((list, state.lsn()))
     })?;
     if is_stream {
         return Ok(page::stream(engine.clone(), listing, lsn));

@@ -435,6 +435,14 @@ pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Resu
     state.level_order_from(tree, top, unpacked).ok_or_else(cursor_invalid)
 }
 
+/// The right to stream in bulk. Taken before anything is read, so that too many streams cost nothing.
+///
+/// # Errors
+/// `Overloaded` while as many are under way as may be.
+pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
+    Ok(Arc::clone(&shared.bulk).try_acquire_owned().map_err(|_| Code::Overloaded)?)
+}
+
 /// The downline of a member, level by level
 ///
 /// Nearest first; inside a level in tree order. A page costs what stands between its members in the tree: usually little more than its rows; in
@@ -464,7 +472,7 @@ async fn downline(
     let after = opened(&cursors, query.cursor.as_deref())?;
     // Taken before anything is read, so that too many streams cost nothing.
     let permit = match (&after, accepts(&headers, page::NDJSON)) {
-        (None, true) => Some(Arc::clone(&shared.bulk).try_acquire_owned().map_err(|_| Code::Overloaded)?),
+        (None, true) => Some(bulk_permit(&shared)?),
         _ => None,
     };
     let (listing, lsn) = engine.read(|state, directory| {
