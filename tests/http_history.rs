@@ -145,6 +145,19 @@ fn a_bonus_is_explained_down_to_the_log() {
     // One more ancestor stands above the last paid level.
     assert_eq!((&told["beyond"], &told["hidden"], &told["paid"]), (&json!(1), &json!(0), &Value::Null));
     assert_eq!((&told["source_signup_lsn"], &told["receiver_signup_lsn"]), (&json!(6), &json!(4)));
+    // Who joined at a time of its own is found too, and not the attempt before that failed.
+    let line = |code: &str| {
+        json!({"user_id": uuid(20), "sponsor": {"user_id": uuid(5)}, "code": code, "joined_at": "2024-02-03T04:05:06Z"}).to_string()
+    };
+    let taken = json!({"user_id": uuid(19), "sponsor": {"user_id": uuid(5)}, "code": "TAKEN"}).to_string();
+    let lines = [taken, line("TAKEN"), line("FREE")].join("\n");
+    let reply = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], lines.as_bytes());
+    assert_eq!(reply.text().lines().filter(|line| line.contains("201")).count(), 2, "{}", reply.text());
+    let json_body = [("content-type", "application/json")];
+    let paid = server.request("POST", "/v1/bonuses", &json_body, json!({"source": uuid(20), "kind": "referral"}).to_string().as_bytes());
+    let id = paid.json()["bonuses"][0]["id"].as_str().expect("it pays").to_owned();
+    let told = server.get(&format!("/v1/bonuses/{id}/explain")).json();
+    assert_eq!((&told["source_signup_lsn"], &told["receiver_signup_lsn"]), (&json!(10), &json!(6)));
     problem(&server, &format!("/v1/bonuses/{}/explain", uuid(77)), 404, "entry_unknown");
     problem(&server, "/v1/bonuses/seven/explain", 422, "parameter_invalid");
 }

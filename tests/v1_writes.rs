@@ -367,8 +367,11 @@ fn bonuses_are_paid_by_the_rules() {
         ),
         (json!({ "source": source, "kind": "purchase", "amount": { "minor": 1, "exponent": 3 } }), 422, "field_invalid", "amount.exponent"),
         (json!({ "source": source, "kind": "referral", "level": 1 }), 422, "field_unknown", "level"),
-        (json!({ "source": source, "kind": "referral", "once": true }), 201, "", ""),
+        (json!({ "source": source, "kind": "referral", "once": false }), 201, "", ""),
+        (json!({ "source": source, "kind": "referral" }), 201, "", ""),
+        (json!({ "source": source, "kind": "referral" }), 409, "triggered_before", ""),
         (json!({ "source": source, "kind": "referral", "once": true }), 409, "triggered_before", ""),
+        (json!({ "source": source, "kind": "referral", "once": false }), 201, "", ""),
     ];
     for (body, status, code, field) in table {
         expect(&post(&server, "/v1/bonuses", &body), (status, code, field), &body.to_string());

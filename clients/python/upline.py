@@ -216,10 +216,10 @@ class Client:
     # --- bonuses
 
     def trigger(
-        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD", once: bool = False, key: Optional[str] = None
+        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD", once: Optional[bool] = None, key: Optional[str] = None
     ) -> Paid:
         """Pays the bonus that the plan has for `kind` to the uplines of `source`; `minor` is what percentages are taken of."""
-        body: Json = {"source": str(source), "kind": kind, "once": once}
+        body: Json = {"source": str(source), "kind": kind, "once": once}  # None: once for a referral, again for everything else
         if minor is not None:
             body["amount"] = {"minor": minor, "currency": currency}
         return cast(Paid, self._call("POST", "/v1/bonuses", body=body, key=key or new_key()))

@@ -115,6 +115,9 @@ struct Summary {
 }
 
 fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
+    if args.to < args.from {
+        return Err(Failure::new(Exit::Usage, format!("--from {} is after --to {}", args.from, args.to)));
+    }
     let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
     let (storage, path) = (Disk::shared(), config.data_dir.as_path());
     check_is_directory(&storage, path)?;
@@ -241,11 +244,11 @@ fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: 
         },
         || {
             format!(
-                "  {:>10} {kind:5} {} bytes, LSN {}, {} commands, durable {}, crc {:08x}/{:08x}",
+                "  {:>10} {kind:5} {} bytes, LSN {}, {}, durable {}, crc {:08x}/{:08x}",
                 frame.offset,
                 frame.bytes,
                 frame.first_lsn,
-                commands.len(),
+                screen::counted(commands.len() as u64, "command"),
                 frame.durable_lsn,
                 frame.header_crc,
                 frame.body_crc
@@ -325,15 +328,15 @@ fn show_summary(summary: &Summary, lines: &mut Lines) -> Result<(), Failure> {
         },
         || {
             format!(
-                "{} segments, {} frames, {} commands, LSN {} to {}, recorded as durable up to {}; {} torn ends, {} damaged places",
-                summary.segments,
-                summary.frames,
-                summary.commands,
+                "the whole log: {}, {}, {}, LSN {} to {}, recorded as durable up to {}; {}, {}",
+                screen::counted(summary.segments, "segment"),
+                screen::counted(summary.frames, "frame"),
+                screen::counted(summary.commands, "command"),
                 summary.first_lsn.unwrap_or_default(),
                 summary.last_lsn,
                 summary.durable_lsn,
-                summary.torn,
-                summary.damage.len()
+                screen::counted(summary.torn, "torn end"),
+                screen::counted(summary.damage.len() as u64, "damaged place")
             )
         },
     )
@@ -350,10 +353,10 @@ fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
         }
     };
     let mut lines = Lines::new(args.json);
-    let mut damaged = 0;
+    let mut damaged = 0_u64;
     for file in &files {
         let seen = durability::inspect_snapshot(&*storage, file)?;
-        damaged += seen.damage.len();
+        damaged += seen.damage.len() as u64;
         show_snapshot(file, &seen, &mut lines)?;
         for (offset, reason) in &seen.damage {
             screen::tell(&format!("upline: {} at byte {offset}: {reason}", file.display()));
@@ -361,13 +364,13 @@ fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
     }
     lines.line(
         || json!({"what": "summary", "ok": damaged == 0, "snapshots": files.len(), "damaged_places": damaged}),
-        || format!("{} snapshots, {damaged} damaged places", files.len()),
+        || format!("{}, {}", screen::counted(files.len() as u64, "snapshot"), screen::counted(damaged, "damaged place")),
     )?;
     lines.finish()?;
     if damaged == 0 {
         return Ok(());
     }
-    Err(Failure::new(Exit::Damaged, format!("{damaged} damaged places")))
+    Err(Failure::new(Exit::Damaged, screen::counted(damaged, "damaged place")))
 }
 
 fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<(), Failure> {
@@ -407,8 +410,12 @@ fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<
             || {
                 let verdict = if chunk.verifies { "" } else { " DAMAGE: does not verify" };
                 format!(
-                    "  {:>10} {:8} {} rows, {} bytes, checksum {:016x}{verdict}",
-                    chunk.offset, chunk.section, chunk.rows, chunk.bytes, chunk.checksum
+                    "  {:>10} {:8} {}, {} bytes, checksum {:016x}{verdict}",
+                    chunk.offset,
+                    chunk.section,
+                    screen::counted(chunk.rows.into(), "row"),
+                    chunk.bytes,
+                    chunk.checksum
                 )
             },
         )?;

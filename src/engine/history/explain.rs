@@ -147,7 +147,8 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
     let mut found = PaidBy::After { lsn: last };
     scan(shared, first, last, |stamped| {
         let is_pay_all = matches!(stamped.command, Command::PayAll);
-        let marks = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
+        let names_it = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
+        let marks = names_it && took_effect(shared, stamped.lsn);
         if marks {
             found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all };
         }
@@ -156,8 +157,13 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
     Ok(found)
 }
 
-/// The command by which a member joined. It stands in the log at the time of joining, unless that was given; then, and where the log does not
-/// reach back, there is no cheap way to it.
+/// Whether a command did what it says, as far as that is known: a race that lost is in the log too.
+fn took_effect(shared: &Shared, lsn: u64) -> bool {
+    shared.read(|state, _| state.changed_nothing(lsn)).is_none()
+}
+
+/// The command by which a member joined. It stands in the log at the time of joining, unless that was given; then it is looked for in what came
+/// before the entry. `None` where the log does not reach back so far, or it is further away than is looked.
 fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u64) -> Result<Option<u64>, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier))) {
@@ -166,15 +172,23 @@ fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u6
         None | Some(Err(DurabilityError::BelowRetained { .. })) => oldest,
         Some(Err(error)) => return Err(shared.history.unreadable(error.into())),
     };
+    let find = |first: u64, last: u64, until: Timestamp| {
+        let mut found = None;
+        scan(shared, first, last, |stamped| {
+            let is_of = matches!(&stamped.command, Command::Register(register) if register.member == id);
+            if is_of && took_effect(shared, stamped.lsn) {
+                found = Some(stamped.lsn);
+            }
+            found.is_none() && stamped.time <= until
+        })?;
+        Ok::<_, HistoryError>(found)
+    };
     let last = before.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
-    let mut found = None;
-    scan(shared, first, last, |stamped| {
-        if matches!(&stamped.command, Command::Register(register) if register.member == id) {
-            found = Some(stamped.lsn);
-        }
-        found.is_none() && stamped.time <= joined_at
-    })?;
-    Ok(found)
+    let nearest = oldest.max((before + 1).saturating_sub(EXPLAIN_SCAN_COMMANDS));
+    match find(first, last, joined_at)? {
+        None => find(nearest, before, Timestamp(i64::MAX)),
+        found => Ok(found),
+    }
 }
 
 /// Gives the commands `first..=last` to `look` until it has seen enough.

@@ -58,7 +58,7 @@ struct Explained {
     rank: Option<Reached>,
     /// What marked it paid; null while it is pending.
     paid: Option<PaidThrough>,
-    /// LSN of the source's signup, where it was found in the retained log.
+    /// LSN of the source's signup, where it was found in the retained log: near the time at which it joined, or among the 262,144 commands before the bonus.
     source_signup_lsn: Option<u64>,
     /// The same of the receiver.
     receiver_signup_lsn: Option<u64>,

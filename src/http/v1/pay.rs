@@ -24,6 +24,8 @@ use crate::{
 
 /// Bytes of the name of a bonus; those of plans are no longer.
 const KIND_BYTES_MAX: usize = 64;
+/// What happens to a member once, so that a repeat is a mistake unless it is asked for.
+const PAID_ONCE: &str = "referral";
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(trigger)).routes(routes!(pay)).routes(routes!(pay_all))
@@ -43,9 +45,10 @@ struct Trigger {
     /// What shares are taken of; fixed bonuses do not look at it.
     #[serde(default)]
     amount: Option<AmountGiven>,
-    /// Refuse when this source's trigger of this name was paid with `once` before.
+    /// Refuse when this source's trigger of this name was paid with `once` before; one without it, as the drop-in routes send, is not looked at. Unless
+    /// said otherwise true for a `referral`, which a member is once, and false for everything else.
     #[serde(default)]
-    once: bool,
+    once: Option<bool>,
 }
 
 /// An amount as it is sent: an integer of minor units.
@@ -166,7 +169,7 @@ async fn submit(engine: &Engine, command: Command, key: Option<crate::engine::Re
 
 /// Pay the bonuses of a trigger to the uplines of its source
 ///
-/// Without `once` and without an `Idempotency-Key`, a repeat pays again.
+/// A referral pays once per source. Of other kinds a repeat pays again, without `once` and without an `Idempotency-Key`.
 #[utoipa::path(
     post,
     path = "/bonuses",
@@ -192,7 +195,8 @@ async fn trigger(
     })?;
     let amount = body.amount.as_ref().map(|amount| amount.money(&plan)).transpose()?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
-    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once: body.once };
+    let once = body.once.unwrap_or(body.kind == PAID_ONCE);
+    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once };
     let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
