@@ -41,7 +41,7 @@ pub fn while_serving(chance: &mut Chance) -> Trouble {
         77..=83 => Fault::Short { at, kind },
         84..=88 => Fault::Stutter,
         89..=92 => Fault::FailLook { at: 1 + chance.below(20), kind },
-        _ => return Trouble::Full { free: chance.below(40_000) },
+        _ => return Trouble::Full { free: chance.below(if chance.percent(50) { 600 } else { 18_000 }) },
     })
 }
 

@@ -35,7 +35,8 @@ pub struct Tally {
     pub refused_at_admission: u64,
     pub rejected_in_the_log: u64,
     pub past: u64,
-    pub segments: u64,
+    /// Segments begun after the first.
+    pub rotations: u64,
     pub full_disks: u64,
 }
 
@@ -71,7 +72,7 @@ impl Tally {
             ("refused_at_admission", &mut self.refused_at_admission),
             ("rejected_in_the_log", &mut self.rejected_in_the_log),
             ("past", &mut self.past),
-            ("segments", &mut self.segments),
+            ("rotations", &mut self.rotations),
             ("full_disks", &mut self.full_disks),
         ]
     }

@@ -81,6 +81,8 @@ pub struct World {
     trouble: Trouble,
     /// Whether something of the past was damaged.
     past_damaged: bool,
+    /// A network with much time between small groups: marks fill its segments, so that they rotate often.
+    idle: bool,
     tally: Tally,
 }
 
@@ -103,6 +105,7 @@ impl World {
         };
         let retention =
             chance.of_slice(&[Retention::Keep, Retention::Keep, Retention::Bytes(0), Retention::Bytes(40_000), Retention::Days(1)]);
+        let idle = chance.percent(35);
         Self {
             setting,
             maker: StepMaker::new(Chance::of(chance.next()), plan.clone()),
@@ -121,6 +124,7 @@ impl World {
             served: false,
             trouble: Trouble::None,
             past_damaged: false,
+            idle,
             tally: Tally { seeds: 1, ..Tally::default() },
         }
     }
@@ -136,6 +140,7 @@ impl World {
         assert_eq!(found, Vec::<String>::new(), "audit");
         self.tell_again(engine.writing(), usize::MAX);
         self.check_past(engine.engine());
+        self.tally.rotations = self.newest_segment() - 1;
         (self.tally, self.trace.value())
     }
 
@@ -250,6 +255,9 @@ impl World {
     // --- one process
 
     fn live(&mut self, mut engine: SteppedEngine) {
+        if self.idle && self.chance.percent(70) {
+            self.fill_segment(engine.writing());
+        }
         let trouble = faults::while_serving(&mut self.chance);
         self.set_trouble(trouble);
         if self.chance.percent(40) {
@@ -259,13 +267,14 @@ impl World {
         while 0 < left && self.tally.operations < self.setting.operations {
             left -= 1;
             match self.chance.below(100) {
-                0..=67 => self.group(engine.writing()),
-                68..=79 => {
-                    engine.writing().ask_for_mark();
-                    self.turn(engine.writing(), &mut VecDeque::new());
+                0..=79 => {
+                    self.group(engine.writing());
+                    if self.chance.percent(if self.idle { 85 } else { 10 }) {
+                        self.mark(engine.writing());
+                    }
                 }
-                80..=92 => self.snapshot(&mut engine),
-                93..=95 => self.check_past(engine.engine()),
+                80..=91 => self.snapshot(&mut engine),
+                92..=95 => self.check_past(engine.engine()),
                 _ => self.tell_again(engine.writing(), 1),
             }
             if !engine.engine().ready() {
@@ -280,7 +289,6 @@ impl World {
         }
         self.tally.full_disks += u64::from(poisoned && matches!(self.trouble, Trouble::Full { .. }));
         self.remember_digest(engine.engine());
-        self.tally.segments = self.tally.segments.max(engine.engine().status().log.segments);
         self.end(engine, poisoned);
     }
 
@@ -348,7 +356,7 @@ impl World {
     }
 
     fn submit_some(&mut self, writing: &SteppedWriter, waiting: &mut VecDeque<Waiting>) {
-        let most = self.chance.of_slice(&[1, 1, 3, 8, 20]);
+        let most = if self.idle { 2 } else { self.chance.of_slice(&[1, 1, 3, 8, 20]) };
         for _ in 0..self.chance.between(1, most) {
             let step = self.maker.step();
             let jump = if self.chance.percent(2) { -100 * HOUR } else { step.pause };
@@ -467,6 +475,21 @@ impl World {
 
     // --- the rest
 
+    fn mark(&mut self, writing: &mut SteppedWriter) {
+        writing.ask_for_mark();
+        self.turn(writing, &mut VecDeque::new());
+    }
+
+    /// Brings the log nearer to the end of its segment, so that what goes wrong later often does so while it goes on to the next one.
+    fn fill_segment(&mut self, writing: &mut SteppedWriter) {
+        for _ in 0..self.chance.below(20) {
+            let mut waiting = VecDeque::new();
+            self.submit(writing, Command::PayAll, None, &mut waiting);
+            self.turn(writing, &mut waiting);
+            self.mark(writing);
+        }
+    }
+
     fn snapshot(&mut self, engine: &mut SteppedEngine) {
         let was_ready = engine.engine().ready();
         let gives_up = self.chance.percent(5);
@@ -549,6 +572,12 @@ impl World {
         assert_eq!(engine.snapshot(&mut |_| true), Err(SnapshotError::ReadOnly));
         assert!(engine.engine().status().poisoned.is_some());
         self.compare(engine.engine());
+    }
+
+    /// Its number; they begin with 1.
+    fn newest_segment(&self) -> u64 {
+        let names = self.disk.list(&Path::new(ROOT).join("log")).expect("the directory is there");
+        names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().expect("a segment is there")
     }
 
     fn remember_digest(&mut self, engine: &Engine) {
