@@ -41,7 +41,11 @@ pub fn while_serving(chance: &mut Chance) -> Trouble {
         77..=83 => Fault::Short { at, kind },
         84..=88 => Fault::Stutter,
         89..=92 => Fault::FailLook { at: 1 + chance.below(20), kind },
-        _ => return Trouble::Full { free: chance.below(if chance.percent(50) { 600 } else { 18_000 }) },
+        _ => {
+            // Too little for a snapshot, or for another segment.
+            let most = chance.of_slice(&[600, 18_000]);
+            return Trouble::Full { free: chance.below(most) };
+        }
     })
 }
 
@@ -131,6 +135,14 @@ impl Damage {
 
     pub fn undo(&self, disk: &Memory) {
         disk.set_content(&self.path, &self.before);
+    }
+
+    /// Whether nothing needs the file: it is archived, or a snapshot beside another one, from which the log goes on as well.
+    pub fn is_survivable(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
+        let is_snapshot =
+            |path: &PathBuf| path.to_string_lossy().contains("/snapshots/") && path.extension().is_some_and(|end| end == "snap");
+        let others = files.keys().filter(|path| is_snapshot(path) && **path != self.path);
+        self.path.to_string_lossy().contains("/archive/") || is_snapshot(&self.path) && others.count() != 0
     }
 
     /// Whether it is in the archive, which opening does not read, or in a snapshot, which may move there unread.

@@ -338,6 +338,7 @@ impl World {
                         | OpenError::Digest { .. }
                 );
                 assert!(is_refusal, "{error:?}");
+                assert!(was_damaged || !damage.is_survivable(&damaged), "there is enough without it: {error}");
                 assert!(damaged == self.disk.all(), "refused, and something was changed");
                 damage.undo(&self.disk);
                 self.past_damaged = was_damaged;
