@@ -134,7 +134,11 @@ impl Damage {
     }
 
     pub fn undo(&self, disk: &Memory) {
-        disk.set_content(&self.path, &self.before);
+        match self.what {
+            // In place: after a crash the file may have two names.
+            What::Flipped { offset, bits } => disk.rot(&self.path, offset, bits),
+            What::CutTo { .. } | What::Missing => disk.set_content(&self.path, &self.before),
+        }
     }
 
     /// Whether nothing needs the file: it is archived, or a snapshot beside another one, from which the log goes on as well.
