@@ -293,7 +293,7 @@ impl Naive {
             parent: person.parent.map(index),
             slot: person.slot,
             level: self.level(member),
-            sponsor_level: 1 + self.upline(Tree::Sponsor, member).len() as u32,
+            sponsor_level: 1 + self.upline(Tree::Sponsor, member).count() as u32,
             joined_at: person.joined_at,
             status: person.status,
             role: person.role,
