@@ -151,6 +151,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
     metrics.writes.queue_capacity.set(queue_max as f64);
 
     let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
+    let has_carried_row_ids = parts.state.carried_row_ids() != 0;
     let shared = Arc::new(Shared {
         state: RwLock::new(parts.state),
         directory: parts.directory,
@@ -160,6 +161,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         metrics,
         clock: options.clock,
         row_ids: RowIds::new(parts.row_key),
+        has_carried_row_ids: AtomicBool::new(has_carried_row_ids),
         instance_id: parts.instance_id,
         network_id: parts.network_id,
         log: Mutex::default(),
