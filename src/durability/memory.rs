@@ -198,10 +198,9 @@ impl Memory {
         let Names { directories, files } = &mut names;
         files.retain(|path, _| path.parent().is_none_or(|parent| directories.contains(parent)));
         // Files without a name are gone, as those that nobody could open any more.
-        let named: BTreeSet<usize> = files.values().copied().collect();
-        let after = |(number, file): (usize, &FileImage)| match named.contains(&number) {
-            true => file.after_crash(survival, &mut chance),
-            false => FileImage::default(),
+        let reachable: BTreeSet<usize> = files.values().copied().collect();
+        let after = |(number, file): (usize, &FileImage)| {
+            if reachable.contains(&number) { file.after_crash(survival, &mut chance) } else { FileImage::default() }
         };
         let files = image.files.iter().enumerate().map(after).collect();
         Self::after(files, names)

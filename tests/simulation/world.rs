@@ -1,7 +1,7 @@
 //! One seed: a network's history on a disk that fails.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -12,7 +12,7 @@ use std::{
 use upline::{
     core::{
         Digest, audit,
-        command::{Applied, Command, Outcome, Register, Rejection, RequestKey, Stamped},
+        command::{Applied, Command, RequestKey},
         state::State,
         state_digest,
         types::Timestamp,
@@ -22,24 +22,22 @@ use upline::{
         memory::{Fault, Memory},
         storage::Storage,
     },
-    engine::{
-        Answer, AnsweredBy, Engine, EngineOptions, HistoryError, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotError,
-        SnapshotPolicy, SteppedEngine, SteppedWriter, SubmitError, Submitted, create,
-    },
+    engine::{Engine, EngineOptions, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotPolicy, SteppedEngine, create},
     metrics::Metrics,
 };
 
 use crate::{
     disk::{Trace, Traced},
     faults::{self, Damage, End, Trouble},
-    model::{
-        naive::Naive,
-        network::picture_of,
-        picture::{Network, Picture},
-    },
+    model::naive::Naive,
     random::{self, Chance, StepMaker},
     tally::Tally,
 };
+
+#[path = "beside.rs"]
+mod beside;
+#[path = "writes.rs"]
+mod writes;
 
 const ROOT: &str = "/sim";
 const HOUR: i64 = 3_600_000_000;
@@ -155,10 +153,8 @@ impl World {
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
-        match self.setting.traced {
-            true => Arc::new(Traced { storage: self.disk.shared(), trace: self.trace.clone() }),
-            false => self.disk.shared(),
-        }
+        let disk = self.disk.shared();
+        if self.setting.traced { Arc::new(Traced { storage: disk, trace: self.trace.clone() }) } else { disk }
     }
 
     fn set_trouble(&mut self, trouble: Trouble) {
@@ -204,7 +200,7 @@ impl World {
 
     fn try_open(&mut self) -> Result<(SteppedEngine, OpenReport), OpenError> {
         let (storage, log) = (self.storage(), self.options());
-        let plan = self.naive_plan();
+        let plan = self.naive.plan().clone();
         if DataDir::is_free(&storage, Path::new(ROOT))? {
             assert!(!self.served, "the directory is gone");
             create(&storage, Path::new(ROOT), &self.genesis, log, &State::new(plan.clone(), self.genesis.code_key), &mut |_| {})?;
@@ -218,10 +214,6 @@ impl World {
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.queue_max = 256;
         SteppedEngine::open(options)
-    }
-
-    fn naive_plan(&self) -> upline::core::plan::Plan {
-        self.naive.plan().clone()
     }
 
     /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and of what was in flight all or nothing.
@@ -344,273 +336,6 @@ impl World {
                 self.past_damaged = was_damaged;
                 self.tally.refusals += 1;
             }
-        }
-    }
-
-    // --- writes
-
-    /// Some commands that wait together.
-    fn group(&mut self, writing: &mut SteppedWriter) {
-        let mut waiting = VecDeque::new();
-        self.submit_some(writing, &mut waiting);
-        self.turn(writing, &mut waiting);
-    }
-
-    fn submit_some(&mut self, writing: &SteppedWriter, waiting: &mut VecDeque<Waiting>) {
-        let most = if self.idle { 2 } else { self.chance.of_slice(&[1, 1, 3, 8, 20]) };
-        for _ in 0..self.chance.between(1, most) {
-            let step = self.maker.step();
-            let jump = if self.chance.percent(2) { -100 * HOUR } else { step.pause };
-            self.clock.fetch_add(jump, Ordering::Relaxed);
-            let command = step.command(|id| self.naive.code_of(id));
-            let again = self.chance.percent(4);
-            self.submit(writing, command.clone(), step.key, waiting);
-            if again {
-                // A client that lost patience.
-                self.submit(writing, command, step.key, waiting);
-            }
-        }
-    }
-
-    fn submit(&mut self, writing: &SteppedWriter, command: Command, key: Option<RequestKey>, waiting: &mut VecDeque<Waiting>) {
-        self.tally.operations += 1;
-        let was_ready = writing.engine().ready();
-        // As the lines of an import are, which may rest on lines before them.
-        let unjudged = self.chance.percent(15);
-        match writing.submit(command.clone(), key, |_| unjudged) {
-            Submitted::Queued(reply) => {
-                assert!(was_ready, "D4: a poisoned writer takes nothing");
-                waiting.push_back(Waiting { command, key, reply });
-            }
-            Submitted::Answered(Err(error)) => {
-                let expected = if was_ready { SubmitError::TooLarge } else { SubmitError::ReadOnly };
-                assert_eq!(error, expected, "{command:?}");
-            }
-            Submitted::Answered(Ok(answer)) => {
-                assert!(was_ready, "D4: a poisoned writer answers nothing");
-                self.check_at_once(&command, key, answer);
-            }
-        }
-    }
-
-    /// What was answered without the log must be what the model says of what was acknowledged.
-    fn check_at_once(&mut self, command: &Command, key: Option<RequestKey>, answer: Answer) {
-        let (lsn, _) = self.naive.position();
-        let (expected, by) = match self.naive.without_effect(key, command) {
-            Ok(earlier) => (earlier, AnsweredBy::Repeat),
-            Err(rejection) => (Applied { outcome: Outcome::Rejected(rejection), lsn }, AnsweredBy::Admission),
-        };
-        assert_eq!((answer.applied, answer.by), (expected, by), "{command:?}, {key:?}");
-        match by {
-            AnsweredBy::Repeat => self.tally.repeats += 1,
-            _ => self.tally.refused_at_admission += 1,
-        }
-    }
-
-    /// The writer's turns, until nothing waits; what is answered is compared after each.
-    fn turn(&mut self, writing: &mut SteppedWriter, waiting: &mut VecDeque<Waiting>) {
-        loop {
-            let was_ready = writing.engine().ready();
-            if !writing.step() {
-                break;
-            }
-            let mut group = Vec::new();
-            while let Some(answer) = waiting.front_mut().and_then(|first| first.reply.try_answer()) {
-                let Waiting { command, key, .. } = waiting.pop_front().expect("it was looked at");
-                group.push((command, key, answer));
-            }
-            self.check_group(writing.engine(), group, was_ready);
-        }
-        assert!(waiting.is_empty(), "everybody is answered");
-    }
-
-    fn check_group(&mut self, engine: &Engine, group: Vec<(Command, Option<RequestKey>, Result<Answer, SubmitError>)>, was_ready: bool) {
-        let Some((_, _, first)) = group.first() else { return };
-        self.say(|| format!("group of {}: {first:?}", group.len()));
-        let time = self.naive.position().1.max(Timestamp(self.clock.load(Ordering::Relaxed)));
-        match *first {
-            Ok(_) => {
-                assert!(was_ready && engine.ready(), "a poisoned writer acknowledges nothing");
-                assert_eq!(engine.read(|state, _| state.time()), time);
-                self.tally.groups += 1;
-                for (command, key, answer) in group {
-                    let answer = answer.expect("a group is acknowledged as a whole");
-                    assert_eq!(answer.by, AnsweredBy::Log);
-                    let expected = self.apply(engine, command, key, time);
-                    assert_eq!(answer.applied, expected, "outcome of the engine, and of the model");
-                    self.tally.acknowledged += 1;
-                }
-            }
-            Err(error) => {
-                assert!(group.iter().all(|(_, _, answer)| *answer == Err(error)), "a group fails as a whole");
-                assert!(!engine.ready());
-                let expected = if was_ready { SubmitError::OutcomeUnknown } else { SubmitError::ReadOnly };
-                assert_eq!(error, expected);
-                if was_ready {
-                    self.in_flight = group.into_iter().map(|(command, key, _)| (command, key)).collect();
-                    self.in_flight_time = time;
-                }
-            }
-        }
-        self.compare(engine);
-    }
-
-    /// Lets the model do what the engine did.
-    fn apply(&mut self, engine: &Engine, command: Command, key: Option<RequestKey>, time: Timestamp) -> Applied {
-        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, command };
-        let applied = self.naive.apply(&stamped);
-        if applied.lsn == stamped.lsn {
-            self.maker.learn(&stamped.command, applied.outcome);
-            if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) = (&stamped.command, applied.outcome) {
-                let known = engine.read(|state, _| (member.0 < state.len()).then(|| state.code(member)));
-                self.naive.learn_code(member.at(), &known.expect("the member is there"));
-            }
-        }
-        self.tally.rejected_in_the_log += u64::from(matches!(applied.outcome, Outcome::Rejected(_)));
-        self.maker.entries = self.naive.entries();
-        if applied.lsn == stamped.lsn {
-            self.acknowledged.push((stamped.command, key, applied));
-        }
-        applied
-    }
-
-    // --- the rest
-
-    fn mark(&mut self, writing: &mut SteppedWriter) {
-        writing.ask_for_mark();
-        self.turn(writing, &mut VecDeque::new());
-    }
-
-    /// Brings the log nearer to the end of its segment, so that what goes wrong later often does so while it goes on to the next one.
-    fn fill_segment(&mut self, writing: &mut SteppedWriter) {
-        for _ in 0..self.chance.below(20) {
-            let mut waiting = VecDeque::new();
-            self.submit(writing, Command::PayAll, None, &mut waiting);
-            self.turn(writing, &mut waiting);
-            self.mark(writing);
-        }
-    }
-
-    fn snapshot(&mut self, engine: &mut SteppedEngine) {
-        let was_ready = engine.engine().ready();
-        let gives_up = self.chance.percent(5);
-        let mut waiting = VecDeque::new();
-        let result = engine.snapshot(&mut |writing| {
-            if self.chance.percent(40) {
-                let groups = self.tally.groups;
-                self.submit_some(writing, &mut waiting);
-                self.turn(writing, &mut waiting);
-                self.tally.between += self.tally.groups - groups;
-            }
-            !gives_up || self.chance.percent(50)
-        });
-        self.say(|| format!("snapshot: {:?}", result.as_ref().map(|info| (info.lsn, info.bytes))));
-        match result {
-            Ok(info) => {
-                self.tally.snapshots += 1;
-                let before = *self.digests.entry(info.lsn).or_insert(info.state_digest);
-                assert_eq!(before, info.state_digest, "digest of LSN {} before, and in its snapshot", info.lsn);
-            }
-            Err(SnapshotError::ReadOnly) => assert!(!was_ready),
-            Err(SnapshotError::Stopping) => assert!(gives_up),
-            Err(SnapshotError::Failed(why)) => {
-                assert_ne!(why, "panic", "see above");
-                assert_ne!(self.trouble, Trouble::None, "failed, and nothing was wrong: {why}");
-                self.tally.failed_snapshots += 1;
-            }
-            Err(SnapshotError::Overloaded) => panic!("nobody else waits for one"),
-        }
-        // What its predecessors needed of the log is retired.
-        self.turn(engine.writing(), &mut waiting);
-        self.compare(engine.engine());
-    }
-
-    /// D5: whoever asks again gets the same answer.
-    fn tell_again(&mut self, writing: &mut SteppedWriter, most: usize) {
-        let mut waiting = VecDeque::new();
-        let all = self.acknowledged.len();
-        for turn in 0..all.min(most) {
-            let at = if all <= most { turn } else { self.chance.below(all as u64) as usize };
-            let (command, key, applied) = self.acknowledged[at].clone();
-            let known = key.and_then(|key| self.naive.repeat_of(key));
-            let joined = matches!((&command, applied.outcome), (Command::Register(_), Outcome::Registered { .. }));
-            if !joined && known.is_none() {
-                continue;
-            }
-            if known == Some(Ok(applied)) || known.is_none() {
-                self.submit_once_more(writing, command, key, known.map(|_| applied), &mut waiting);
-            }
-        }
-        self.turn(writing, &mut waiting);
-    }
-
-    fn submit_once_more(
-        &mut self,
-        writing: &SteppedWriter,
-        command: Command,
-        key: Option<RequestKey>,
-        expected: Option<Applied>,
-        waiting: &mut VecDeque<Waiting>,
-    ) {
-        if !writing.engine().ready() {
-            return self.submit(writing, command, key, waiting);
-        }
-        let Submitted::Answered(Ok(answer)) = writing.submit(command.clone(), key, |_| false) else {
-            panic!("D5: {command:?} with {key:?} was acknowledged, and is unknown")
-        };
-        match expected {
-            Some(applied) => assert_eq!((answer.applied, answer.by), (applied, AnsweredBy::Repeat), "D5: {command:?}"),
-            None => assert_eq!(answer.applied.outcome, Outcome::Rejected(Rejection::MemberExists), "D5: {command:?}"),
-        }
-        self.check_at_once(&command, key, answer);
-    }
-
-    /// D4: nothing is taken any more, and everything that was acknowledged is still shown.
-    fn check_poisoned(&mut self, engine: &mut SteppedEngine) {
-        let mut waiting = VecDeque::new();
-        self.submit_some(engine.writing(), &mut waiting);
-        assert!(waiting.is_empty());
-        assert_eq!(engine.snapshot(&mut |_| true), Err(SnapshotError::ReadOnly));
-        assert!(engine.engine().status().poisoned.is_some());
-        self.compare(engine.engine());
-    }
-
-    /// Its number; they begin with 1.
-    fn newest_segment(&self) -> u64 {
-        let names = self.disk.list(&Path::new(ROOT).join("log")).expect("the directory is there");
-        names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().expect("a segment is there")
-    }
-
-    fn remember_digest(&mut self, engine: &Engine) {
-        let (lsn, digest) = engine.read(|state, _| (state.lsn(), state_digest(state)));
-        let before = *self.digests.entry(lsn).or_insert(digest);
-        assert_eq!(before, digest, "one LSN, one digest");
-    }
-
-    /// D6: a state of the past is what it was.
-    fn check_past(&mut self, engine: &Engine) {
-        let known: Vec<u64> = self.digests.keys().copied().filter(|lsn| *lsn <= self.naive.position().0).collect();
-        if known.is_empty() {
-            return;
-        }
-        let lsn = self.chance.of_slice(&known);
-        let past = engine.state_at(lsn).map(|state| state_digest(&state));
-        self.say(|| format!("state at LSN {lsn}: {past:?}"));
-        match past {
-            Ok(digest) => {
-                assert_eq!(digest, self.digests[&lsn], "digest of LSN {lsn}, then and now");
-                self.tally.past += 1;
-            }
-            Err(_) if self.past_damaged => {}
-            Err(HistoryError::BelowRetained { .. }) => assert_ne!(self.retention, Retention::Keep, "everything is kept"),
-            Err(error) => assert_ne!(self.trouble, Trouble::None, "LSN {lsn}: {error}"),
-        }
-    }
-
-    fn compare(&self, engine: &Engine) {
-        let seen: Picture = engine.read(|state, _| picture_of(state));
-        if let Some(difference) = seen.difference(&self.naive.picture()) {
-            panic!("the engine's {difference}\n(which is the model's)");
         }
     }
 }
