@@ -12,3 +12,5 @@ mod history;
 mod opening;
 #[path = "engine/serving.rs"]
 mod serving;
+#[path = "engine/stepped.rs"]
+mod stepped;

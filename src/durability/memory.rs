@@ -1,7 +1,11 @@
 //! A file system in memory that fails and crashes on demand: for tests of this layer and above.
 //!
 //! It keeps two images. The live one is what calls see; the durable one is what syncs made survive: content of files by `sync_data`, names by
-//! `sync_dir`. `crash` gives the file system after a power loss, with a choice of what else happened to reach the disk.
+//! `sync_dir`. `crash` gives the file system after a power loss, with a choice of what else happened to reach the disk: each sector, each name, and
+//! any part of a file's growth by itself. A process that is merely killed leaves the live image: take the fault away and go on with the same one.
+//!
+//! What else it can do to whoever uses it: calls that fail, writes that are short, syncs that fail and lose what they were to write
+//! ([`Fault::LostSync`]), reads that fail, a disk that is full until something goes ([`Memory::set_capacity`]), bits that flip ([`Memory::rot`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +15,30 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+mod chance;
+mod file;
+
+#[cfg(test)]
+mod tests;
+
+use self::{chance::Chance, file::FileImage};
 use super::storage::{Access, Storage, StorageFile, StorageLock};
 
-const SECTOR_BYTES: usize = 512;
-
-/// What goes wrong, and at which of the calls that change something (counted from 1, reads not counted).
+/// What goes wrong, and at which of the calls that change something (counted from 1; calls that only look have their own count).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Call `at` fails with this error and does nothing; later ones work.
     Fail { at: u64, kind: ErrorKind },
     /// Call `at`, if it is a write, writes half and the next write fails.
     Short { at: u64, kind: ErrorKind },
-    /// From call `at` on nothing works any more, as if the power were gone.
+    /// Call `at`, if it is a sync of a file, fails as it does on Linux: some of what it was to write is on disk and the rest never will be, unless it
+    /// is written again, for the next sync takes it for clean and succeeds; reads see all of it until the power goes. Any other call just fails.
+    LostSync { at: u64, seed: u64 },
+    /// From call `at` on nothing works any more, as if the power were gone. Of a write the power goes in the middle.
     PowerLoss { at: u64 },
-    /// Every write is short, and every second one is interrupted first. Nothing is wrong with that.
+    /// The call `at` of those that only look fails with this error.
+    FailLook { at: u64, kind: ErrorKind },
+    /// Every read and write is short, and every second one is interrupted first. Nothing is wrong with that.
     Stutter,
 }
 
@@ -50,7 +64,10 @@ struct Image {
     durable: Names,
     locked: BTreeSet<usize>,
     calls: u64,
+    looks: u64,
     fault: Option<Fault>,
+    /// Bytes that all files together may have.
+    capacity: Option<u64>,
     fail_next_write: Option<ErrorKind>,
     interrupted: bool,
 }
@@ -59,12 +76,6 @@ struct Image {
 struct Names {
     directories: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, usize>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct FileImage {
-    live: Vec<u8>,
-    durable: Vec<u8>,
 }
 
 impl Memory {
@@ -86,7 +97,7 @@ impl Memory {
     /// Starts counting calls anew, with this fault.
     pub fn set_fault(&self, fault: Option<Fault>) {
         let mut image = self.lock_image();
-        image.calls = 0;
+        (image.calls, image.looks) = (0, 0);
         image.fault = fault;
         image.fail_next_write = None;
     }
@@ -96,18 +107,40 @@ impl Memory {
         self.lock_image().calls
     }
 
+    /// Calls that only looked since `set_fault`.
+    pub fn looks(&self) -> u64 {
+        self.lock_image().looks
+    }
+
+    /// Lets all files together grow to so many bytes; a write that would need more is cut short there, the next one fails. `None`: no bound.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock_image().capacity = bytes;
+    }
+
+    /// Bytes of all files.
+    pub fn used(&self) -> u64 {
+        self.lock_image().used()
+    }
+
+    /// Flips bits of one byte of a file, on the disk and for whoever has it open.
+    pub fn rot(&self, path: &Path, offset: usize, bits: u8) {
+        let mut image = self.lock_image();
+        if let Some(file) = image.live.files.get(path).copied() {
+            image.files[file].rot(offset, bits);
+        }
+    }
+
     /// The content of a file.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let image = self.lock_image();
-        image.live.files.get(path).map(|file| image.files[*file].live.clone())
+        image.live.files.get(path).map(|file| image.files[*file].content().to_vec())
     }
 
     /// Sets the content of a file, durably, whatever it was.
     pub fn set_content(&self, path: &Path, content: &[u8]) {
         let mut image = self.lock_image();
-        let file = FileImage { live: content.to_vec(), durable: content.to_vec() };
         let number = image.files.len();
-        image.files.push(file);
+        image.files.push(FileImage::durable(content.to_vec()));
         image.live.files.insert(path.to_path_buf(), number);
         image.durable.files.insert(path.to_path_buf(), number);
     }
@@ -122,13 +155,15 @@ impl Memory {
     /// Paths of all files, and their content.
     pub fn all(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let image = self.lock_image();
-        image.live.files.iter().map(|(path, file)| (path.clone(), image.files[*file].live.clone())).collect()
+        image.live.files.iter().map(|(path, file)| (path.clone(), image.files[*file].content().to_vec())).collect()
     }
 
     /// An independent copy of what is there now, all of it durable and nothing locked.
     #[must_use]
     pub fn copy(&self) -> Self {
-        self.crash(Survival::Everything)
+        let image = self.lock_image();
+        let files = image.files.iter().map(|file| FileImage::durable(file.content().to_vec())).collect();
+        Self::after(files, image.live.clone())
     }
 
     /// The file system after the power was lost now.
@@ -153,54 +188,32 @@ impl Memory {
                 names.files.insert(path.clone(), *file);
             }
         }
-        let files = image.files.iter().map(|file| file.after_crash(&mut chance)).collect();
-        let after = Image { files, live: names.clone(), durable: names, ..Image::default() };
-        Self(Arc::new(Mutex::new(after)))
+        // What lies in a directory whose own name is lost is lost with it. Above come before below.
+        let directories = std::mem::take(&mut names.directories);
+        for directory in directories {
+            if directory.parent().is_none_or(|parent| names.directories.contains(parent)) {
+                names.directories.insert(directory);
+            }
+        }
+        let Names { directories, files } = &mut names;
+        files.retain(|path, _| path.parent().is_none_or(|parent| directories.contains(parent)));
+        // Files without a name are gone, as those that nobody could open any more.
+        let reachable: BTreeSet<usize> = files.values().copied().collect();
+        let after = |(number, file): (usize, &FileImage)| {
+            if reachable.contains(&number) { file.after_crash(survival, &mut chance) } else { FileImage::default() }
+        };
+        let files = image.files.iter().enumerate().map(after).collect();
+        Self::after(files, names)
+    }
+
+    /// A file system on which everything is durable.
+    fn after(files: Vec<FileImage>, names: Names) -> Self {
+        let image = Image { files, live: names.clone(), durable: names, ..Image::default() };
+        Self(Arc::new(Mutex::new(image)))
     }
 
     fn lock_image(&self) -> MutexGuard<'_, Image> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FileImage {
-    fn after_crash(&self, chance: &mut Chance) -> Self {
-        let length = if self.live.len() == self.durable.len() || chance.keeps() { self.live.len() } else { self.durable.len() };
-        let mut content = self.durable.clone();
-        content.resize(length, 0);
-        for (sector, live) in content.chunks_mut(SECTOR_BYTES).zip(self.live.chunks(SECTOR_BYTES)) {
-            let common = sector.len().min(live.len());
-            if sector[..common] != live[..common] && chance.keeps() {
-                sector[..common].copy_from_slice(&live[..common]);
-            }
-        }
-        Self { live: content.clone(), durable: content }
-    }
-}
-
-/// A small generator: good enough to choose sectors, and the same everywhere.
-struct Chance {
-    survival: Survival,
-    state: u64,
-}
-
-impl Chance {
-    fn new(survival: Survival) -> Self {
-        let state = if let Survival::Chance(seed) = survival { seed } else { 0 };
-        Self { survival, state }
-    }
-
-    fn keeps(&mut self) -> bool {
-        match self.survival {
-            Survival::Synced => false,
-            Survival::Everything => true,
-            Survival::Chance(_) => {
-                self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-                let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-                let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-                (mixed ^ (mixed >> 31)) & 1 == 1
-            }
-        }
     }
 }
 
@@ -210,9 +223,32 @@ impl Image {
         self.calls += 1;
         match self.fault {
             Some(Fault::Fail { at, kind }) if at == self.calls => Err(kind.into()),
+            Some(Fault::LostSync { at, .. }) if at == self.calls => Err(io::Error::other("input/output error")),
             Some(Fault::PowerLoss { at }) if at <= self.calls => Err(io::Error::other("the power is gone")),
             _ => Ok(()),
         }
+    }
+
+    /// Counts a call that only looks, and fails it if it is its turn.
+    fn look(&mut self) -> io::Result<()> {
+        self.looks += 1;
+        match self.fault {
+            Some(Fault::FailLook { at, kind }) if at == self.looks => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn used(&self) -> u64 {
+        self.live.files.values().map(|file| self.files[*file].len() as u64).sum()
+    }
+
+    /// How many of these bytes a stuttering disk moves at once.
+    fn stuttered(&mut self, length: usize) -> io::Result<usize> {
+        if self.fault != Some(Fault::Stutter) {
+            return Ok(length);
+        }
+        self.interrupted = !self.interrupted;
+        if self.interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(length.div_ceil(2)) }
     }
 
     /// How many of these bytes a write may write.
@@ -225,12 +261,17 @@ impl Image {
                 self.fail_next_write = Some(kind);
                 Ok(length.div_ceil(2))
             }
-            Some(Fault::Stutter) => {
-                self.interrupted = !self.interrupted;
-                if self.interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(length.div_ceil(2)) }
-            }
-            _ => Ok(length),
+            _ => self.stuttered(length),
         }
+    }
+
+    /// How many bytes of a write of a file fit on the disk.
+    fn room(&self, file: usize, start: usize, length: usize) -> io::Result<usize> {
+        let Some(capacity) = self.capacity else { return Ok(length) };
+        let present = self.files[file].len();
+        let free = usize::try_from(capacity.saturating_sub(self.used())).unwrap_or(usize::MAX);
+        let fits = length.min(present.saturating_add(free).saturating_sub(start));
+        if fits == 0 && length != 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(fits) }
     }
 
     fn parent_exists(&self, path: &Path) -> io::Result<()> {
@@ -254,7 +295,9 @@ impl Storage for Memory {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        let number = *self.lock_image().live.files.get(path).ok_or(ErrorKind::NotFound)?;
+        let mut image = self.lock_image();
+        image.look()?;
+        let number = *image.live.files.get(path).ok_or(ErrorKind::NotFound)?;
         Ok(Box::new(MemoryFile { memory: self.clone(), number, access }))
     }
 
@@ -306,7 +349,8 @@ impl Storage for Memory {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let image = self.lock_image();
+        let mut image = self.lock_image();
+        image.look()?;
         if !image.live.directories.contains(path) {
             return Err(ErrorKind::NotFound.into());
         }
@@ -315,11 +359,15 @@ impl Storage for Memory {
     }
 
     fn is_file(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.lock_image().live.files.contains_key(path))
+        let mut image = self.lock_image();
+        image.look()?;
+        Ok(image.live.files.contains_key(path))
     }
 
     fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.lock_image().live.directories.contains(path))
+        let mut image = self.lock_image();
+        image.look()?;
+        Ok(image.live.directories.contains(path))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
@@ -341,16 +389,16 @@ struct MemoryFile {
 
 impl StorageFile for MemoryFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.memory.lock_image().files[self.number].live.len() as u64)
+        let mut image = self.memory.lock_image();
+        image.look()?;
+        Ok(image.files[self.number].len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let image = self.memory.lock_image();
-        let content = &image.files[self.number].live;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-        let length = buffer.len().min(content.len() - start);
-        buffer[..length].copy_from_slice(&content[start..start + length]);
-        Ok(length)
+        let mut image = self.memory.lock_image();
+        image.look()?;
+        let length = image.stuttered(buffer.len())?;
+        Ok(image.files[self.number].read(&mut buffer[..length], offset))
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -358,23 +406,30 @@ impl StorageFile for MemoryFile {
             return Err(ErrorKind::PermissionDenied.into());
         }
         let mut image = self.memory.lock_image();
-        image.change()?;
-        let length = image.write_length(bytes.len())?;
-        let start = usize::try_from(offset).map_err(|_| ErrorKind::FileTooLarge)?;
-        let content = &mut image.files[self.number].live;
-        if content.len() < start + length {
-            content.resize(start + length, 0);
+        let allowed = image.change();
+        let length = match &allowed {
+            Ok(()) => image.write_length(bytes.len())?,
+            Err(_) if image.fault == Some(Fault::PowerLoss { at: image.calls }) => bytes.len() / 2,
+            Err(_) => 0,
+        };
+        let start = FileImage::end_of_write(offset, 0)?;
+        let length = image.room(self.number, start, length)?;
+        let end = FileImage::end_of_write(offset, length)?;
+        if 0 < length {
+            image.files[self.number].write(&bytes[..length], end);
         }
-        content[start..start + length].copy_from_slice(&bytes[..length]);
-        Ok(length)
+        allowed.map(|()| length)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut image = self.memory.lock_image();
-        image.change()?;
-        let file = &mut image.files[self.number];
-        file.durable.clone_from(&file.live);
-        Ok(())
+        let allowed = image.change();
+        match (&allowed, image.fault) {
+            (Ok(()), _) => image.files[self.number].sync(),
+            (Err(_), Some(Fault::LostSync { seed, .. })) => image.files[self.number].lose(&mut Chance::new(Survival::Chance(seed))),
+            (Err(_), _) => {}
+        }
+        allowed
     }
 
     fn sync_all(&self) -> io::Result<()> {

@@ -120,6 +120,7 @@ pub(crate) fn open(
         for damage in &report.damaged_snapshots {
             snapshots.set_aside(&damage.file)?;
         }
+        sync_names(&**storage, paths)?;
         let file = mend(storage, paths, &log)?;
         (Some(file), prepare_next(storage, paths, &log, options)?)
     } else {
@@ -383,6 +384,18 @@ fn unfinished_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>
         found.extend(names.iter().filter(|name| name.ends_with(TEMPORARY)).map(|name| directory.join(name)));
     }
     Ok(found)
+}
+
+/// Makes the names that were found durable. A process that was killed between giving a name and syncing it left one that the next power loss
+/// takes back, and with it everything that was acknowledged into its file since. Where names moved to comes before where they moved from.
+fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
+    for directory in [paths.archive(), paths.log(), paths.snapshots(), paths.root().to_path_buf()] {
+        // Tools that copy directories may leave an empty archive out.
+        if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the end of the log what it is taken for, durably.

@@ -28,6 +28,10 @@ pub struct PendingWrite {
 }
 
 impl PendingWrite {
+    pub(super) fn new(reply: oneshot::Receiver<Result<Applied, SubmitError>>, metrics: Arc<Metrics>) -> Self {
+        Self { reply, metrics }
+    }
+
     /// Waits for the outcome. May be dropped and called again until it has answered.
     ///
     /// # Errors
@@ -113,6 +117,6 @@ impl Engine {
         // A sender of our own, for as long as it takes the writer to make room: stopping waits for it.
         let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
         queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;
-        Ok(PendingWrite { reply: answer, metrics: Arc::clone(&self.inner.shared.metrics) })
+        Ok(PendingWrite::new(answer, Arc::clone(&self.inner.shared.metrics)))
     }
 }

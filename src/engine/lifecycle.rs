@@ -79,69 +79,14 @@ impl Inner {
     /// # Errors
     /// `Thread` when one cannot be started; those that were are ended.
     pub fn start(parts: Parts, options: EngineOptions) -> Result<Arc<Self>, OpenError> {
-        let metrics = options.metrics;
-        let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
-        let report = parts.report;
-        metrics.recovery.cuts.absolute(report.cuts.len() as u64);
-        metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
-        metrics.recovery.replayed_commands.set(report.replayed as f64);
-        metrics.recovery.seconds.set(report.duration.as_secs_f64());
-        metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
-        metrics.writes.queue_capacity.set(queue_max as f64);
-
-        let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
-        let has_carried_row_ids = parts.state.carried_row_ids() != 0;
-        let shared = Arc::new(Shared {
-            state: RwLock::new(parts.state),
-            directory: parts.directory,
-            marks,
-            poison: OnceLock::new(),
-            stopping: AtomicBool::new(false),
-            metrics,
-            clock: options.clock,
-            row_ids: RowIds::new(parts.row_key),
-            has_carried_row_ids: AtomicBool::new(has_carried_row_ids),
-            instance_id: parts.instance_id,
-            network_id: parts.network_id,
-            log: Mutex::default(),
-            view: Mutex::default(),
-            history: parts.history,
-        });
-        let (sender, receiver) = mpsc::channel(queue_max);
-        let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
-        let ticker = Arc::new(TickerStop::default());
-        let command_bytes_max = parts.journal.group_bytes_max();
-        let writer = Writer::new(Arc::clone(&shared), parts.journal, receiver);
-        let snapshotter = Snapshotter {
-            shared: Arc::clone(&shared),
-            desk: Arc::clone(&desk),
-            policy: options.snapshots,
-            sink: parts.sink,
-            queue: sender.downgrade(),
-        };
-        let queue = sender.downgrade();
-        let inner = Arc::new(Self {
-            search: SearchIndex::new(),
-            preparing: tokio::sync::Mutex::default(),
-            queue_max,
-            command_bytes_max,
-            ticker: Arc::clone(&ticker),
-            desk,
-            store: parts.store,
-            threads: Mutex::default(),
-            final_snapshot: options.snapshots.on_shutdown,
-            opened: report,
-            // The only strong one: when it goes, the writer ends.
-            queue: RwLock::new(Some(sender)),
-            shared: Arc::clone(&shared),
-        });
+        let Assembled { inner, writer, snapshotter, ticker_queue } = assemble(parts, options);
+        let (shared, ticker) = (Arc::clone(&inner.shared), Arc::clone(&inner.ticker));
         {
             // If one cannot be started, dropping `inner` ends the others.
             let mut threads = inner.threads.lock();
-            threads.lock = Some(parts.lock);
             threads.writer = Some(spawn("upline-writer", move || writer.run())?);
             threads.snapshotter = Some(spawn("upline-snapshot", move || snapshotter.run())?);
-            threads.ticker = Some(spawn("upline-ticker", move || ticker::run(&shared, &queue, &ticker))?);
+            threads.ticker = Some(spawn("upline-ticker", move || ticker::run(&shared, &ticker_queue, &ticker))?);
         }
         Ok(inner)
     }
@@ -182,6 +127,75 @@ impl Inner {
         threads.report = Some(report.clone());
         report
     }
+}
+
+/// An engine put together, and those who work for it, who have not begun.
+pub(super) struct Assembled {
+    pub inner: Arc<Inner>,
+    pub writer: Writer,
+    pub snapshotter: Snapshotter,
+    pub ticker_queue: mpsc::WeakSender<Job>,
+}
+
+/// Puts an engine together. Nothing happens in it until somebody takes the steps of its writer and its snapshotter: threads, or whoever
+/// holds a `SteppedEngine`.
+pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
+    let metrics = options.metrics;
+    let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
+    let report = parts.report;
+    metrics.recovery.cuts.absolute(report.cuts.len() as u64);
+    metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
+    metrics.recovery.replayed_commands.set(report.replayed as f64);
+    metrics.recovery.seconds.set(report.duration.as_secs_f64());
+    metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
+    metrics.writes.queue_capacity.set(queue_max as f64);
+
+    let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
+    let has_carried_row_ids = parts.state.carried_row_ids() != 0;
+    let shared = Arc::new(Shared {
+        state: RwLock::new(parts.state),
+        directory: parts.directory,
+        marks,
+        poison: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+        metrics,
+        clock: options.clock,
+        row_ids: RowIds::new(parts.row_key),
+        has_carried_row_ids: AtomicBool::new(has_carried_row_ids),
+        instance_id: parts.instance_id,
+        network_id: parts.network_id,
+        log: Mutex::default(),
+        view: Mutex::default(),
+        history: parts.history,
+    });
+    let (sender, receiver) = mpsc::channel(queue_max);
+    let desk = Arc::new(SnapshotDesk::new(parts.newest_snapshot));
+    let command_bytes_max = parts.journal.group_bytes_max();
+    let writer = Writer::new(Arc::clone(&shared), parts.journal, receiver);
+    let snapshotter = Snapshotter {
+        shared: Arc::clone(&shared),
+        desk: Arc::clone(&desk),
+        policy: options.snapshots,
+        sink: parts.sink,
+        queue: sender.downgrade(),
+    };
+    let ticker_queue = sender.downgrade();
+    let inner = Arc::new(Inner {
+        search: SearchIndex::new(),
+        preparing: tokio::sync::Mutex::default(),
+        queue_max,
+        command_bytes_max,
+        ticker: Arc::new(TickerStop::default()),
+        desk,
+        store: parts.store,
+        threads: Mutex::new(Threads { lock: Some(parts.lock), ..Threads::default() }),
+        final_snapshot: options.snapshots.on_shutdown,
+        opened: report,
+        // The only strong one: when it goes, the writer ends.
+        queue: RwLock::new(Some(sender)),
+        shared,
+    });
+    Assembled { inner, writer, snapshotter, ticker_queue }
 }
 
 impl Drop for Inner {

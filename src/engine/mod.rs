@@ -31,7 +31,8 @@
 //! # Threads
 //!
 //! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker (`ticker.rs`), which does what must happen
-//! when nothing happens. `lifecycle.rs` starts and ends them.
+//! when nothing happens. `lifecycle.rs` starts and ends them. Each of them is a loop around steps; `stepped.rs` gives the steps without the loops,
+//! so that one thread can take them in an order of its own.
 //!
 //! # Lock rules
 //!
@@ -67,6 +68,7 @@ mod row_id;
 mod search;
 mod shared;
 mod snapshotter;
+mod stepped;
 mod ticker;
 
 mod error;
@@ -83,6 +85,7 @@ pub use self::{
     row_id::{RowIds, RowKind},
     search::{Prefix, SearchBusy},
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
+    stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
 use self::{
     lifecycle::Inner,
@@ -165,7 +168,7 @@ impl Engine {
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
             Err(error) => return self.conclude(Err(error)),
         };
-        let result = match self.admit(command, key, preparation) {
+        let result = match self.admit(command, key, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             // A writer that is gone without an answer took the write with it.
             Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
@@ -184,7 +187,7 @@ impl Engine {
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
             Err(error) => return self.conclude(Err(error)),
         };
-        let result = match self.admit(command, key, preparation) {
+        let result = match self.admit(command, key, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             Ok(Admitted::Queued(reply)) => reply.blocking_recv().unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
@@ -192,9 +195,15 @@ impl Engine {
         self.conclude(result)
     }
 
-    /// Answers at once what needs no log, queues the rest.
-    fn admit(&self, command: Command, key: Option<RequestKey>, preparation: Option<Preparation>) -> Result<Admitted, SubmitError> {
-        if let Some(answer) = self.judge(&command, key, |_| false)? {
+    /// Answers at once what needs no log, queues the rest. `may_pass` as for [`Engine::judge`].
+    fn admit(
+        &self,
+        command: Command,
+        key: Option<RequestKey>,
+        preparation: Option<Preparation>,
+        may_pass: impl FnOnce(Rejection) -> bool,
+    ) -> Result<Admitted, SubmitError> {
+        if let Some(answer) = self.judge(&command, key, may_pass)? {
             return Ok(Admitted::Answered(answer));
         }
         let (reply, answer) = oneshot::channel();

@@ -141,7 +141,8 @@ impl Snapshotter {
                 Work::Snapshot { waiters, is_last } => (waiters, is_last),
                 Work::End => break,
             };
-            let result = self.snapshot();
+            let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
+            let result = self.snapshot(&mut || pace.rest());
             last_try = Instant::now();
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
@@ -204,11 +205,11 @@ impl Snapshotter {
         commands != 0 && (by_count || by_time) && !self.shared.is_poisoned()
     }
 
-    /// Makes one snapshot and keeps the books about it.
-    fn snapshot(&mut self) -> Result<SnapshotInfo, SnapshotError> {
+    /// Makes one snapshot and keeps the books about it. `rest` is called between its chunks; when it says `false` the snapshot is given up.
+    pub fn snapshot(&mut self, rest: &mut dyn FnMut() -> bool) -> Result<SnapshotInfo, SnapshotError> {
         let started = Instant::now();
         // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on the way out.
-        let result = catch_unwind(AssertUnwindSafe(|| self.write())).unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(rest))).unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
         let metrics = &self.shared.metrics.snapshots;
         let mut desk = self.desk.desk.lock();
         desk.running = false;
@@ -245,7 +246,7 @@ impl Snapshotter {
     }
 
     /// The snapshot, and whether it was made now: if nothing changed, the last one is as good.
-    fn write(&mut self) -> Result<(SnapshotInfo, bool), SnapshotError> {
+    fn write(&mut self, rest: &mut dyn FnMut() -> bool) -> Result<(SnapshotInfo, bool), SnapshotError> {
         if self.shared.is_poisoned() {
             return Err(SnapshotError::ReadOnly);
         }
@@ -254,11 +255,14 @@ impl Snapshotter {
             return Ok((newest, false));
         }
         let view = self.shared.frozen_view();
-        let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
-        let written = self.sink.write(&view, &self.shared.marks, &mut || pace.rest());
+        let mut given_up = false;
+        let written = self.sink.write(&view, &self.shared.marks, &mut || {
+            given_up |= !rest();
+            !given_up
+        });
         drop(view);
         let written = match written {
-            Err(_) if pace.given_up => return Err(SnapshotError::Stopping),
+            Err(_) if given_up => return Err(SnapshotError::Stopping),
             written => written.map_err(SnapshotError::Failed)?,
         };
         self.shared.marks.snapshot(written.info.lsn);
@@ -287,20 +291,18 @@ struct Pace {
     desk: Arc<SnapshotDesk>,
     lsn: u64,
     chunk_began: Instant,
-    given_up: bool,
 }
 
 impl Pace {
     fn new(shared: Arc<Shared>, desk: Arc<SnapshotDesk>) -> Self {
         let lsn = shared.marks.applied();
-        Self { shared, desk, lsn, chunk_began: Instant::now(), given_up: false }
+        Self { shared, desk, lsn, chunk_began: Instant::now() }
     }
 
     /// False when the snapshot shall be given up.
     fn rest(&mut self) -> bool {
         let stop = self.desk.stopping();
         if stop == Some(Stop::Now) {
-            self.given_up = true;
             return false;
         }
         let lsn = self.shared.marks.applied();

@@ -89,20 +89,31 @@ impl Writer {
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
         while let Some(job) = self.queue.blocking_recv() {
-            let other = self.take_group(job);
-            if !self.group.is_empty() {
-                self.commit_group();
+            self.work(job);
+        }
+    }
+
+    /// One turn of `run`, for whoever has no thread for it; `false` when nothing waits.
+    pub fn step(&mut self) -> bool {
+        let job = self.queue.try_recv();
+        job.map(|job| self.work(job)).is_ok()
+    }
+
+    /// Does a job, together with what waits behind it and can be done with it.
+    fn work(&mut self, job: Job) {
+        let other = self.take_group(job);
+        if !self.group.is_empty() {
+            self.commit_group();
+        }
+        match other {
+            None => {}
+            Some(Job::Mark) => self.mark(),
+            Some(Job::Retire { up_to }) => self.retire(up_to),
+            Some(Job::Fence(done)) => {
+                // Whoever asked may have gone away.
+                let _ = done.try_send(());
             }
-            match other {
-                None => {}
-                Some(Job::Mark) => self.mark(),
-                Some(Job::Retire { up_to }) => self.retire(up_to),
-                Some(Job::Fence(done)) => {
-                    // Whoever asked may have gone away.
-                    let _ = done.try_send(());
-                }
-                Some(Job::Write(_)) => unreachable!("take_group keeps the writes"),
-            }
+            Some(Job::Write(_)) => unreachable!("take_group keeps the writes"),
         }
     }
 

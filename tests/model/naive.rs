@@ -8,7 +8,7 @@ mod signup;
 use std::collections::{HashMap, HashSet};
 
 use upline::core::{
-    command::{Applied, Command, Outcome, Rejection, Stamped},
+    command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
     plan::{KIND_REGISTRATION, PlacementRule, Plan, RankRule},
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
@@ -165,6 +165,33 @@ impl Naive {
         code.as_str().clone_into(&mut self.members[member].code);
     }
 
+    /// What a command is answered with that changes nothing: the outcome before, or why not. Panics where it would change something.
+    pub fn without_effect(&mut self, key: Option<RequestKey>, command: &Command) -> Result<Applied, Rejection> {
+        match key.and_then(|key| self.repeat_of(key)) {
+            Some(answer) => answer,
+            None => match self.execute(command) {
+                Err(rejection) => Err(rejection),
+                Ok(outcome) => panic!("it has an effect: {outcome:?}"),
+            },
+        }
+    }
+
+    /// What a key that is known is answered with.
+    pub fn repeat_of(&self, key: RequestKey) -> Option<Result<Applied, Rejection>> {
+        let earlier = self.remembered.get(&key.key)?;
+        Some(if earlier.fingerprint == key.fingerprint { Ok(earlier.applied) } else { Err(Rejection::KeyReused) })
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The newest LSN, and its log time.
+    pub fn position(&self) -> (u64, Timestamp) {
+        (self.lsn, self.time)
+    }
+
     /// The referral code of a member.
     pub fn code_of(&self, id: &MemberId) -> Option<Code> {
         Code::parse(&self.members[self.find(id).ok()?].code)
@@ -269,7 +296,7 @@ impl Naive {
             parent: person.parent.map(index),
             slot: person.slot,
             level: self.level(member),
-            sponsor_level: 1 + self.upline(Tree::Sponsor, member).len() as u32,
+            sponsor_level: 1 + self.upline(Tree::Sponsor, member).count() as u32,
             joined_at: person.joined_at,
             status: person.status,
             role: person.role,

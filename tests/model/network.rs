@@ -101,23 +101,7 @@ impl Network for Real {
     }
 
     fn picture(&self) -> Picture {
-        let state = &self.state;
-        let mut rank_distribution = state.rank_distribution().to_vec();
-        while rank_distribution.last() == Some(&0) {
-            rank_distribution.pop();
-        }
-        Picture {
-            lsn: state.lsn(),
-            time: state.time(),
-            plan: Plan::clone(state.plan()),
-            plan_version: state.plan_version(),
-            depth: state.depth(),
-            rank_distribution,
-            breakage: state.breakage(),
-            pending: state.pending(),
-            members: (0..state.len()).map(|index| self.member_picture(MemberIx(index))).collect(),
-            entries: (0..state.entries()).map(|index| self.entry_picture(index)).collect(),
-        }
+        picture_of(&self.state)
     }
 }
 
@@ -194,45 +178,64 @@ impl Real {
         }
         assert_eq!(reached, picture.members.len(), "each member is reached from one root");
     }
+}
 
-    fn member_picture(&self, index: MemberIx) -> MemberPicture {
-        let state = &self.state;
-        let member = state.member(index);
-        let rank = state.rank(index);
-        assert_eq!(member.index, index);
-        MemberPicture {
-            id: member.id,
-            sponsor: member.sponsor,
-            parent: member.parent,
-            slot: member.slot,
-            level: member.level,
-            sponsor_level: member.sponsor_level,
-            joined_at: member.joined_at,
-            status: member.status,
-            role: member.role,
-            code: state.code(index).as_str().to_owned(),
-            direct: TREES.map(|tree| state.direct(tree, index)),
-            downline: TREES.map(|tree| state.downline(tree, index)),
-            levels: TREES.map(|tree| state.levels(tree, index)),
-            paid_as: rank.paid_as,
-            lifetime: rank.lifetime,
-            next: rank.next,
-        }
+/// Everything that can be seen of a state.
+pub fn picture_of(state: &State) -> Picture {
+    let mut rank_distribution = state.rank_distribution().to_vec();
+    while rank_distribution.last() == Some(&0) {
+        rank_distribution.pop();
     }
+    Picture {
+        lsn: state.lsn(),
+        time: state.time(),
+        plan: Plan::clone(state.plan()),
+        plan_version: state.plan_version(),
+        depth: state.depth(),
+        rank_distribution,
+        breakage: state.breakage(),
+        pending: state.pending(),
+        members: (0..state.len()).map(|index| member_picture(state, MemberIx(index))).collect(),
+        entries: (0..state.entries()).map(|index| entry_picture(state, index)).collect(),
+    }
+}
 
-    fn entry_picture(&self, index: u64) -> EntryPicture {
-        let entry = self.state.entry(index);
-        assert_eq!(entry.index, index);
-        EntryPicture {
-            lsn: entry.lsn,
-            time: entry.time,
-            receiver: entry.receiver,
-            source: entry.source,
-            level: entry.level,
-            amount: entry.amount,
-            kind: self.state.kind_name(entry.kind).into_owned(),
-            status: entry.status,
-            plan_version: entry.plan_version,
-        }
+fn member_picture(state: &State, index: MemberIx) -> MemberPicture {
+    let member = state.member(index);
+    let rank = state.rank(index);
+    assert_eq!(member.index, index);
+    MemberPicture {
+        id: member.id,
+        sponsor: member.sponsor,
+        parent: member.parent,
+        slot: member.slot,
+        level: member.level,
+        sponsor_level: member.sponsor_level,
+        joined_at: member.joined_at,
+        status: member.status,
+        role: member.role,
+        code: state.code(index).as_str().to_owned(),
+        direct: TREES.map(|tree| state.direct(tree, index)),
+        downline: TREES.map(|tree| state.downline(tree, index)),
+        levels: TREES.map(|tree| state.levels(tree, index)),
+        paid_as: rank.paid_as,
+        lifetime: rank.lifetime,
+        next: rank.next,
+    }
+}
+
+fn entry_picture(state: &State, index: u64) -> EntryPicture {
+    let entry = state.entry(index);
+    assert_eq!(entry.index, index);
+    EntryPicture {
+        lsn: entry.lsn,
+        time: entry.time,
+        receiver: entry.receiver,
+        source: entry.source,
+        level: entry.level,
+        amount: entry.amount,
+        kind: state.kind_name(entry.kind).into_owned(),
+        status: entry.status,
+        plan_version: entry.plan_version,
     }
 }

@@ -82,6 +82,10 @@ impl Picture {
 
     /// The first thing in which two pictures differ, in words; `None` when they are equal.
     pub fn difference(&self, other: &Picture) -> Option<String> {
+        // Mostly they are, and then nothing need be copied.
+        if self == other {
+            return None;
+        }
         let scalars = |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
         if scalars(self) != scalars(other) {
             return Some(format!("{:#?}\n  is not\n{:#?}", scalars(self), scalars(other)));

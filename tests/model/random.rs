@@ -188,39 +188,41 @@ impl Step {
 }
 
 /// A plan and what is done under it.
+#[allow(dead_code, reason = "the simulation makes its steps one by one")]
 pub struct Scenario {
     pub plan: Plan,
     pub steps: Vec<Step>,
 }
 
+#[allow(dead_code, reason = "the simulation makes its steps one by one")]
 pub fn scenario(seed: u64, steps: usize) -> Scenario {
     let mut chance = Chance::of(seed);
     let first = plan(&mut chance);
-    let mut maker = StepMaker {
-        model: Naive::new(first.clone()),
-        lsn: 0,
-        time: 0,
-        ids: Vec::new(),
-        entries: 0,
-        keys: 0,
-        plan: first.clone(),
-        imports: chance.percent(20),
-        chains: chance.percent(30),
-        chance,
-    };
-    let steps = (0..steps).map(|_| maker.step()).collect();
-    Scenario { plan: first, steps }
+    let mut maker = StepMaker::new(chance, first.clone());
+    // Does the steps as they are made, so that most of the next ones make sense.
+    let mut model = Naive::new(first.clone());
+    let (mut time, mut made) = (0, Vec::with_capacity(steps));
+    for lsn in 1..=steps as u64 {
+        let step = maker.step();
+        time += step.pause;
+        let command = step.command(|id| model.code_of(id));
+        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command });
+        if applied.lsn == lsn {
+            maker.learn(&step.command, applied.outcome);
+        }
+        maker.entries = model.entries();
+        made.push(step);
+    }
+    Scenario { plan: first, steps: made }
 }
 
-struct StepMaker {
+/// Makes one step after the other, for whoever tells it what became of them.
+pub struct StepMaker {
     chance: Chance,
-    /// Does the steps as they are made, so that most of the next ones make sense.
-    model: Naive,
-    lsn: u64,
-    time: i64,
     /// Who joined.
     ids: Vec<MemberId>,
-    entries: u64,
+    /// Length of the ledger.
+    pub entries: u64,
     keys: u64,
     /// The plan in force.
     plan: Plan,
@@ -231,29 +233,28 @@ struct StepMaker {
 }
 
 impl StepMaker {
-    fn step(&mut self) -> Step {
+    /// For a network that begins with `plan`.
+    pub fn new(mut chance: Chance, plan: Plan) -> Self {
+        let (imports, chains) = (chance.percent(20), chance.percent(30));
+        Self { chance, ids: Vec::new(), entries: 0, keys: 0, plan, imports, chains }
+    }
+
+    pub fn step(&mut self) -> Step {
         let command = self.command();
         let key = self.key();
         let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 36 * 3_600_000_000]);
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
-        let step = Step { command, key, pause, by_code_of };
-        self.learn(&step);
-        step
+        Step { command, key, pause, by_code_of }
     }
 
-    fn learn(&mut self, step: &Step) {
-        self.lsn += 1;
-        self.time += step.pause;
-        let command = step.command(|id| self.model.code_of(id));
-        let applied = self.model.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key: step.key, command });
-        match (applied.outcome, &step.command) {
-            _ if applied.lsn != self.lsn => {}
+    /// Takes in what a command came to that was not a repeat.
+    pub fn learn(&mut self, command: &Command, outcome: Outcome) {
+        match (outcome, command) {
             (Outcome::Registered { .. }, Command::Register(register)) => self.ids.push(register.member),
             (Outcome::PlanActivated { .. }, Command::PutPlan(plan)) => self.plan = Plan::clone(plan),
             _ => {}
         }
-        self.entries = self.model.entries();
     }
 
     fn key(&mut self) -> Option<RequestKey> {

@@ -156,7 +156,7 @@ pub(crate) fn create_fresh(storage: &dyn Storage, path: &Path) -> Result<Box<dyn
 
 /// Zeros from `offset` to `end`, written and not merely allocated: an allocated block is metadata that the first write to it changes.
 pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64) -> std::io::Result<()> {
-    let zeros = vec![0; FILL_BYTES];
+    let zeros = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(FILL_BYTES).min(FILL_BYTES)];
     let mut pieces = 0;
     while offset < end {
         let length = usize::try_from(end - offset).unwrap_or(FILL_BYTES).min(FILL_BYTES);

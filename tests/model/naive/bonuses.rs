@@ -14,7 +14,7 @@ impl Naive {
     pub(super) fn payments(&self, rule: &BonusRule, source: usize, amount: Option<Money>, kind: &str) -> Vec<Payment> {
         let levels = rule.pay.levels();
         let mut payments = Vec::new();
-        for (above, receiver) in self.upline(rule.tree, source).into_iter().enumerate() {
+        for (above, receiver) in self.upline(rule.tree, source).enumerate() {
             let level = above + 1;
             let beyond = rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
             if levels < level && !beyond {

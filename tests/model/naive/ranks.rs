@@ -21,22 +21,18 @@ impl Naive {
     }
 
     /// Nearest first.
-    pub(super) fn upline(&self, tree: Tree, member: usize) -> Vec<usize> {
-        let mut upline = Vec::new();
-        let mut here = member;
-        while let Some(above) = self.above(tree, here) {
-            upline.push(above);
-            here = above;
-        }
-        upline
+    pub(super) fn upline(&self, tree: Tree, member: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.above(tree, member), move |here| self.above(tree, *here))
     }
 
     pub(super) fn head_counts(&self, tree: Tree) -> HeadCounts {
         let mut counts = vec![Vec::new(); self.members.len()];
         for member in 0..self.members.len() {
-            for (distance, above) in self.upline(tree, member).into_iter().enumerate() {
+            for (distance, above) in self.upline(tree, member).enumerate() {
                 let levels: &mut Vec<u32> = &mut counts[above];
-                levels.resize(levels.len().max(distance + 1), 0);
+                if levels.len() <= distance {
+                    levels.resize(distance + 1, 0);
+                }
                 levels[distance] += 1;
             }
         }
@@ -44,7 +40,7 @@ impl Naive {
     }
 
     pub(super) fn level(&self, member: usize) -> u32 {
-        1 + self.upline(Tree::Placement, member).len() as u32
+        1 + self.upline(Tree::Placement, member).count() as u32
     }
 
     /// The highest rank that a member can have.
@@ -133,8 +129,7 @@ impl Naive {
         }
         // What one signup pays stands in the ledger by level.
         payments.sort_by_key(|payment| payment.level);
-        let upline = self.upline(self.plan.ranks.tree(), member);
-        for receiver in upline {
+        for receiver in self.upline(self.plan.ranks.tree(), member) {
             let Some((_, before)) = risen.iter().find(|(riser, _)| *riser == receiver) else { continue };
             for rank in before + 1..=self.members[receiver].lifetime {
                 let step = self.plan.ranks.steps().get(usize::from(rank) - 1);

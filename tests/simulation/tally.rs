@@ -1,0 +1,105 @@
+//! What a run came to, in figures.
+
+use std::fmt;
+
+/// Sums over seeds. Nothing is ever lost in one that counts: losing ends the seed and the test.
+#[derive(Clone, Default, Debug)]
+pub struct Tally {
+    pub seeds: u64,
+    /// Run a second time, with the same trace.
+    pub twice: u64,
+    /// Commands submitted.
+    pub operations: u64,
+    pub acknowledged: u64,
+    /// Acknowledged groups, after each of which the state was compared.
+    pub groups: u64,
+    pub kills: u64,
+    pub power_losses: u64,
+    /// Openings that failed because something went wrong again.
+    pub nested: u64,
+    /// Openings refused because something was damaged.
+    pub refusals: u64,
+    /// Damaged, and opened all the same with everything there.
+    pub harmless: u64,
+    /// Groups that were in flight at a crash: found whole, or not at all.
+    pub found: u64,
+    pub gone: u64,
+    pub poisoned: u64,
+    pub snapshots: u64,
+    pub failed_snapshots: u64,
+    /// Groups between the chunks of a snapshot.
+    pub between: u64,
+    pub fallbacks: u64,
+    pub torn: u64,
+    pub repeats: u64,
+    pub refused_at_admission: u64,
+    pub rejected_in_the_log: u64,
+    pub past: u64,
+    /// Segments begun after the first.
+    pub rotations: u64,
+    pub full_disks: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Tally) {
+        let pairs = self.fields().into_iter().zip(other.clone().fields().map(|(_, value)| *value));
+        for ((_, sum), value) in pairs {
+            *sum += value;
+        }
+    }
+
+    fn fields(&mut self) -> [(&'static str, &mut u64); 24] {
+        [
+            ("seeds", &mut self.seeds),
+            ("twice", &mut self.twice),
+            ("operations", &mut self.operations),
+            ("acknowledged", &mut self.acknowledged),
+            ("groups", &mut self.groups),
+            ("kills", &mut self.kills),
+            ("power_losses", &mut self.power_losses),
+            ("nested", &mut self.nested),
+            ("refusals", &mut self.refusals),
+            ("harmless", &mut self.harmless),
+            ("found", &mut self.found),
+            ("gone", &mut self.gone),
+            ("poisoned", &mut self.poisoned),
+            ("snapshots", &mut self.snapshots),
+            ("failed_snapshots", &mut self.failed_snapshots),
+            ("between", &mut self.between),
+            ("fallbacks", &mut self.fallbacks),
+            ("torn", &mut self.torn),
+            ("repeats", &mut self.repeats),
+            ("refused_at_admission", &mut self.refused_at_admission),
+            ("rejected_in_the_log", &mut self.rejected_in_the_log),
+            ("past", &mut self.past),
+            ("rotations", &mut self.rotations),
+            ("full_disks", &mut self.full_disks),
+        ]
+    }
+
+    /// All figures, for people.
+    pub fn reached(&self) -> String {
+        let all = self.clone().fields().map(|(name, value)| format!("{name}={value}"));
+        format!("simulation reached: {}", all.join(" "))
+    }
+
+    /// A simulation is worth what it reaches.
+    pub fn assert_everything_was_reached(&self) {
+        for (name, value) in self.clone().fields() {
+            // Seeds that are no multiple of a hundred are never run twice, and nothing but chance is behind the other figures.
+            assert!(*value != 0, "{name} was never reached");
+        }
+    }
+}
+
+/// The line that reports read.
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seeds, operations, nested, refusals, acknowledged, .. } = self;
+        let crashes = self.kills + self.power_losses;
+        write!(
+            out,
+            "simulation: seeds={seeds} operations={operations} crashes={crashes} nested={nested} refusals={refusals} acknowledged={acknowledged} lost=0"
+        )
+    }
+}

@@ -1,0 +1,341 @@
+//! One seed: a network's history on a disk that fails.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use upline::{
+    core::{
+        Digest, audit,
+        command::{Applied, Command, RequestKey},
+        state::State,
+        state_digest,
+        types::Timestamp,
+    },
+    durability::{
+        DataDir, Error, Genesis, InstanceId, LogOptions, Retention,
+        memory::{Fault, Memory},
+        storage::Storage,
+    },
+    engine::{Engine, EngineOptions, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotPolicy, SteppedEngine, create},
+    metrics::Metrics,
+};
+
+use crate::{
+    disk::{Trace, Traced},
+    faults::{self, Damage, End, Trouble},
+    model::naive::Naive,
+    random::{self, Chance, StepMaker},
+    tally::Tally,
+};
+
+#[path = "beside.rs"]
+mod beside;
+#[path = "writes.rs"]
+mod writes;
+
+const ROOT: &str = "/sim";
+const HOUR: i64 = 3_600_000_000;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub seed: u64,
+    /// Commands to submit.
+    pub operations: u64,
+    /// Whether each call of the disk goes into the trace.
+    pub traced: bool,
+    /// Whether what happens is printed.
+    pub loud: bool,
+}
+
+pub struct World {
+    setting: Setting,
+    chance: Chance,
+    maker: StepMaker,
+    metrics: Arc<Metrics>,
+    genesis: Genesis,
+    retention: Retention,
+    disk: Memory,
+    trace: Trace,
+    clock: Arc<AtomicI64>,
+    /// What was acknowledged, and nothing else.
+    naive: Naive,
+    /// The group of which nobody knows whether it is on disk, until a process opens the directory.
+    in_flight: Vec<(Command, Option<RequestKey>)>,
+    in_flight_time: Timestamp,
+    /// What clients were told.
+    acknowledged: Vec<(Command, Option<RequestKey>, Applied)>,
+    /// Digests of states that somebody saw.
+    digests: BTreeMap<u64, Digest>,
+    /// Whether the directory has been opened once: from then on it is never made anew.
+    served: bool,
+    /// What is wrong with the disk now.
+    trouble: Trouble,
+    /// Whether something of the past was damaged.
+    past_damaged: bool,
+    /// A network with much time between small groups: marks fill its segments, so that they rotate often.
+    idle: bool,
+    tally: Tally,
+}
+
+struct Waiting {
+    command: Command,
+    key: Option<RequestKey>,
+    reply: PendingWrite,
+}
+
+impl World {
+    pub fn new(setting: Setting, metrics: Arc<Metrics>) -> Self {
+        let mut chance = Chance::of(setting.seed);
+        let plan = random::plan(&mut chance);
+        let genesis = Genesis {
+            id: InstanceId(setting.seed.to_le_bytes().repeat(2).try_into().expect("sixteen bytes")),
+            network_id: 1,
+            row_key: chance.next(),
+            code_key: chance.next(),
+            created: Timestamp(0),
+        };
+        let retention =
+            chance.of_slice(&[Retention::Keep, Retention::Keep, Retention::Bytes(0), Retention::Bytes(40_000), Retention::Days(1)]);
+        let idle = chance.percent(35);
+        Self {
+            setting,
+            maker: StepMaker::new(Chance::of(chance.next()), plan.clone()),
+            chance,
+            metrics,
+            genesis,
+            retention,
+            disk: Memory::new(),
+            trace: Trace::default(),
+            clock: Arc::new(AtomicI64::new(1_000 * HOUR)),
+            naive: Naive::new(plan),
+            in_flight: Vec::new(),
+            in_flight_time: Timestamp(0),
+            acknowledged: Vec::new(),
+            digests: BTreeMap::new(),
+            served: false,
+            trouble: Trouble::None,
+            past_damaged: false,
+            idle,
+            tally: Tally { seeds: 1, ..Tally::default() },
+        }
+    }
+
+    /// Lives one process after the other until all commands were submitted. What happened, and the trace of it.
+    pub fn run(mut self) -> (Tally, u64) {
+        while self.tally.operations < self.setting.operations {
+            let engine = self.open();
+            self.live(engine);
+        }
+        let mut engine = self.open();
+        let found = engine.engine().read(|state, _| audit(state, 10));
+        assert_eq!(found, Vec::<String>::new(), "audit");
+        self.tell_again(engine.writing(), usize::MAX);
+        self.check_past(engine.engine());
+        self.tally.rotations = self.newest_segment() - 1;
+        (self.tally, self.trace.value())
+    }
+
+    fn say(&self, what: impl FnOnce() -> String) {
+        if self.setting.loud || self.setting.traced {
+            let what = what();
+            self.trace.note("said", what.as_bytes());
+            if self.setting.loud {
+                println!("{what}");
+            }
+        }
+    }
+
+    fn storage(&self) -> Arc<dyn Storage> {
+        let disk = self.disk.shared();
+        if self.setting.traced { Arc::new(Traced { storage: disk, trace: self.trace.clone() }) } else { disk }
+    }
+
+    fn set_trouble(&mut self, trouble: Trouble) {
+        if trouble != Trouble::None {
+            self.say(|| format!("trouble: {trouble:?}"));
+        }
+        faults::set(&self.disk, trouble);
+        self.trouble = trouble;
+    }
+
+    // --- opening
+
+    /// Opens the directory, whatever goes wrong on the way; in the end nothing does.
+    fn open(&mut self) -> SteppedEngine {
+        for attempt in 0.. {
+            let trouble = if attempt < 4 { faults::while_opening(&mut self.chance, !self.served) } else { Trouble::None };
+            self.set_trouble(trouble);
+            let opened = self.try_open();
+            let went_wrong = self.trouble;
+            self.set_trouble(Trouble::None);
+            match opened {
+                Ok((engine, report)) => {
+                    self.check_opened(engine.engine(), &report);
+                    return engine;
+                }
+                Err(error) => {
+                    self.say(|| format!("not opened: {error}"));
+                    assert_ne!(went_wrong, Trouble::None, "refused, and nothing was wrong: {error}");
+                    assert!(matches!(error, OpenError::Data(Error::Io { .. })), "a failing call is no damage: {error}");
+                    self.tally.nested += 1;
+                    let end = faults::crash(&mut self.chance);
+                    self.crash(end);
+                }
+            }
+        }
+        unreachable!("the last attempts meet no trouble")
+    }
+
+    fn options(&mut self) -> LogOptions {
+        let segment_bytes = self.chance.of_slice(&[16, 16, 16, 32]) * 1_024;
+        LogOptions { segment_bytes, prepare_in_background: false, retention: self.retention }
+    }
+
+    fn try_open(&mut self) -> Result<(SteppedEngine, OpenReport), OpenError> {
+        let (storage, log) = (self.storage(), self.options());
+        let plan = self.naive.plan().clone();
+        if DataDir::is_free(&storage, Path::new(ROOT))? {
+            assert!(!self.served, "the directory is gone");
+            create(&storage, Path::new(ROOT), &self.genesis, log, &State::new(plan.clone(), self.genesis.code_key), &mut |_| {})?;
+        }
+        let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
+        let mut options = EngineOptions::new(ROOT.into(), choice, Arc::clone(&self.metrics));
+        let clock = Arc::clone(&self.clock);
+        options.clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
+        options.storage = storage;
+        options.log = log;
+        options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
+        options.queue_max = 256;
+        SteppedEngine::open(options)
+    }
+
+    /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and of what was in flight all or nothing.
+    fn check_opened(&mut self, engine: &Engine, report: &OpenReport) {
+        self.served = true;
+        let (lsn, _) = self.naive.position();
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let found = report.lsn;
+        self.say(|| format!("opened at LSN {found}, {lsn} acknowledged, {} in flight, cuts {:?}", in_flight.len(), report.cuts));
+        assert!(lsn <= found, "LSN {lsn} was acknowledged, the log ends with {found}");
+        if !in_flight.is_empty() && found == lsn + in_flight.len() as u64 {
+            let time = engine.read(|state, _| state.time());
+            assert_eq!(time, self.in_flight_time, "time of the group that was in flight");
+            for (command, key) in in_flight {
+                self.apply(engine, command, key, time);
+            }
+            self.tally.found += 1;
+        } else {
+            assert_eq!(found, lsn, "a prefix of what was acknowledged, and of the {} in flight all or nothing", in_flight.len());
+            self.tally.gone += u64::from(!in_flight.is_empty());
+        }
+        self.tally.torn += u64::from(!report.cuts.is_empty());
+        self.tally.fallbacks += report.fallbacks.len() as u64;
+        assert!(report.fallbacks.is_empty() || self.past_damaged, "{:?}", report.fallbacks);
+        self.compare(engine);
+        if let Some(digest) = self.digests.get(&found) {
+            assert_eq!(engine.read(|state, _| state_digest(state)), *digest, "digest of LSN {found} before and after");
+        }
+    }
+
+    // --- one process
+
+    fn live(&mut self, mut engine: SteppedEngine) {
+        if self.idle && self.chance.percent(70) {
+            self.fill_segment(engine.writing());
+        }
+        let trouble = faults::while_serving(&mut self.chance);
+        self.set_trouble(trouble);
+        if self.chance.percent(40) {
+            self.tell_again(engine.writing(), 3);
+        }
+        let mut left = self.chance.between(2, 24);
+        while 0 < left && self.tally.operations < self.setting.operations {
+            left -= 1;
+            match self.chance.below(100) {
+                0..=79 => {
+                    self.group(engine.writing());
+                    if self.chance.percent(if self.idle { 85 } else { 10 }) {
+                        self.mark(engine.writing());
+                    }
+                }
+                80..=91 => self.snapshot(&mut engine),
+                92..=95 => self.check_past(engine.engine()),
+                _ => self.tell_again(engine.writing(), 1),
+            }
+            if !engine.engine().ready() {
+                left = left.min(3);
+            }
+        }
+        let poisoned = !engine.engine().ready();
+        if poisoned {
+            assert_ne!(self.trouble, Trouble::None, "poisoned, and nothing was wrong");
+            self.tally.poisoned += 1;
+            self.check_poisoned(&mut engine);
+        }
+        self.tally.full_disks += u64::from(poisoned && matches!(self.trouble, Trouble::Full { .. }));
+        self.remember_digest(engine.engine());
+        self.end(engine, poisoned);
+    }
+
+    fn end(&mut self, engine: SteppedEngine, poisoned: bool) {
+        let powerless = matches!(self.trouble, Trouble::Fault(Fault::PowerLoss { at }) if at <= self.disk.calls());
+        let end = if powerless || poisoned { faults::crash(&mut self.chance) } else { faults::end(&mut self.chance) };
+        drop(engine);
+        self.say(|| format!("end: {end:?} after {} calls", self.disk.calls()));
+        self.set_trouble(Trouble::None);
+        self.crash(end);
+        if end == End::Stop && self.chance.percent(30) {
+            self.damage();
+        }
+    }
+
+    fn crash(&mut self, end: End) {
+        match end {
+            End::Stop => {}
+            End::Kill => self.tally.kills += 1,
+            End::Power(survival) => {
+                self.say(|| format!("the power goes: {survival:?}"));
+                self.disk = self.disk.crash(survival);
+                self.tally.power_losses += 1;
+            }
+        }
+    }
+
+    /// D3: what was damaged is refused, and then nothing is changed; or everything is there all the same.
+    fn damage(&mut self) {
+        let Some(damage) = Damage::do_it(&self.disk, &mut self.chance) else { return };
+        self.say(|| format!("damage: {} {:?}", damage.path.display(), damage.what));
+        let damaged = self.disk.all();
+        let was_damaged = self.past_damaged;
+        self.past_damaged = true;
+        match self.try_open() {
+            Ok((engine, report)) => {
+                self.check_opened(engine.engine(), &report);
+                self.past_damaged = was_damaged || damage.shows_later();
+                self.tally.harmless += 1;
+            }
+            Err(error) => {
+                self.say(|| format!("refused: {error}"));
+                let is_refusal = matches!(
+                    error,
+                    OpenError::Data(Error::Damaged(_) | Error::NotADataDirectory { .. } | Error::NewerFormat { .. })
+                        | OpenError::Image { .. }
+                        | OpenError::Digest { .. }
+                );
+                assert!(is_refusal, "{error:?}");
+                assert!(was_damaged || !damage.is_survivable(&damaged), "there is enough without it: {error}");
+                assert!(damaged == self.disk.all(), "refused, and something was changed");
+                damage.undo(&self.disk);
+                self.past_damaged = was_damaged;
+                self.tally.refusals += 1;
+            }
+        }
+    }
+}
