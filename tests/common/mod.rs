@@ -196,6 +196,11 @@ impl Client {
         self.read_reply(method == "HEAD")
     }
 
+    /// Whom it talks to.
+    pub fn address(&self) -> SocketAddr {
+        self.host.parse().expect("it was made from an address")
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.get_mut().write_all(bytes)

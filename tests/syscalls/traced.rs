@@ -1,0 +1,80 @@
+//! `strace`: which calls there are, and how each is made to fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// What happens at a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Fault {
+    /// SIGKILL before it.
+    Kill,
+    Error(&'static str),
+    /// EINTR: the caller is to try again.
+    Interrupt,
+    /// It says that it wrote one byte, and did not.
+    Lie,
+}
+
+/// The n-th such call of each thread.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Point {
+    pub call: String,
+    pub number: u64,
+    pub fault: Fault,
+}
+
+impl Point {
+    /// As an argument of `strace -e`.
+    pub fn inject(&self) -> String {
+        let what = match self.fault {
+            Fault::Kill => "signal=KILL".to_owned(),
+            Fault::Error(name) => format!("error={name}"),
+            Fault::Interrupt => "error=EINTR".to_owned(),
+            Fault::Lie => "retval=1".to_owned(),
+        };
+        format!("inject={}:{what}:when={}", self.call, self.number)
+    }
+}
+
+/// Whether `strace` is there and works: in some containers tracing is not allowed.
+pub fn is_there() -> bool {
+    let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.is_ok_and(|status| status.success())
+}
+
+/// The first interrupted look into a directory, which once was taken for a failure.
+pub fn first_listing(trace: &str, data: &Path) -> Option<Point> {
+    let (data, mut counts) = (data.to_str().expect("UTF-8"), BTreeMap::new());
+    for line in trace.lines() {
+        let Some((thread, arguments)) = line.split_once(' ').filter(|(_, rest)| rest.trim_start().starts_with("openat(")) else { continue };
+        let count = counts.entry(thread).or_insert(0_u64);
+        *count += 1;
+        if arguments.contains(data) && arguments.contains("O_DIRECTORY") {
+            return Some(Point { call: "openat".into(), number: *count, fault: Fault::Interrupt });
+        }
+    }
+    None
+}
+
+/// All points of a trace that concern the data directory: by path, or by a file that is written.
+pub fn points(trace: &str, data: &Path, calls: &[(&str, &[Fault])]) -> Vec<Point> {
+    let data = data.to_str().expect("UTF-8");
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for line in trace.lines() {
+        // "<thread> <call>(<arguments>) = <result>"; calls that others interrupt in the trace are resumed on a later line, which does not count.
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, arguments)) = rest.trim_start().split_once('(') else { continue };
+        let Some((_, faults)) = calls.iter().find(|(known, _)| *known == call) else { continue };
+        let count = counts.entry((thread, call)).or_default();
+        *count += 1;
+        if arguments.contains('"') && call != "pwrite64" && !arguments.contains(data) {
+            continue;
+        }
+        found.extend(faults.iter().map(|fault| Point { call: call.to_owned(), number: *count, fault: *fault }));
+    }
+    found.into_iter().collect()
+}
