@@ -95,6 +95,7 @@ fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
     script::run(stage, &data, &["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={}", names.join(","))], &mut seen);
     assert!(!seen.is_read_only && seen.unknown.is_empty() && seen.ended_well, "without a fault all goes well");
     let trace = fs::read_to_string(&trace).expect("a trace");
+    traced::assert_synced(&trace, seen.singles);
     let points = traced::points(&trace, &data, &CALLS);
     let listing = traced::first_listing(&trace, &data).expect("directories are listed");
     Prepared { stage, _directory: directory, before, seen, points, listing }

@@ -54,6 +54,8 @@ pub struct Seen {
     /// Bonuses answered.
     pub bonuses: u64,
     pub unknown_trigger: bool,
+    /// Signups answered in this stage one by one.
+    pub singles: u64,
     pub is_read_only: bool,
     pub was_killed: bool,
     /// The fault came about.
@@ -134,6 +136,7 @@ impl Drop for Traced {
 
 /// Runs a stage under `strace` with these arguments.
 pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen) {
+    seen.singles = 0;
     let (traced, address) = Traced::start(data, strace_arguments);
     let Some(address) = address else {
         let status = traced.wait();
@@ -223,6 +226,7 @@ fn register(client: &mut Client, member: u64, seen: &mut Seen) -> std::io::Resul
     if judge(reply.status, &reply.json(), seen) {
         seen.unknown.pop();
         seen.members.0.push(member);
+        seen.singles += 1;
     }
     Ok(())
 }

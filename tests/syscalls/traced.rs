@@ -45,6 +45,25 @@ pub fn is_there() -> bool {
     tried.is_ok_and(|status| status.success())
 }
 
+/// What one client was answered, one after the other, was synced one after the other; and each new name was synced with its directory, at once.
+pub fn assert_synced(trace: &str, writes: u64) {
+    let calls = |line: &str, name: &str| line.split_once(' ').is_some_and(|(_, rest)| rest.trim_start().starts_with(name));
+    let syncs = trace.lines().filter(|line| calls(line, "fdatasync(")).count() as u64;
+    assert!(writes <= syncs, "{writes} writes were answered, with {syncs} syncs");
+    let lines: Vec<&str> = trace.lines().collect();
+    let mut renames = 0;
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| calls(line, "rename(")) {
+        let (thread, name) = (line.split(' ').next().expect("a thread"), line.rsplit('"').nth(1).expect("the new name"));
+        let directory = Path::new(name).parent().expect("a directory").to_str().expect("UTF-8");
+        let mut next = lines[at + 1..].iter().filter(|line| line.split(' ').next() == Some(thread));
+        let (opened, synced) = (next.next().unwrap_or(&""), next.next().unwrap_or(&""));
+        let is_synced = opened.contains(&format!("\"{directory}\"")) && calls(synced, "fsync(");
+        assert!(is_synced, "{line}\nis not followed by a sync of its directory, but by\n{opened}\n{synced}");
+        renames += 1;
+    }
+    assert!(0 < renames);
+}
+
 /// The first interrupted look into a directory, which once was taken for a failure.
 pub fn first_listing(trace: &str, data: &Path) -> Option<Point> {
     let (data, mut counts) = (data.to_str().expect("UTF-8"), BTreeMap::new());
