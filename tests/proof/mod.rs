@@ -3,13 +3,7 @@
 //! Each test runs small by itself; `.ci/proof` runs it with other numbers in its environment and collects the summary lines.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{
-    collections::HashMap,
-    fs::OpenOptions,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::HashMap, path::Path, process::Command};
 
 use rand_pcg::{
     Pcg64,
@@ -30,13 +24,9 @@ pub fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Prints a summary line, and appends it to the file that `UPLINE_PROOF_SUMMARY` names.
+/// Prints a summary line: what `.ci/proof` reads and adds up.
 pub fn summary(line: &str) {
     println!("{line}");
-    let Some(path) = std::env::var_os("UPLINE_PROOF_SUMMARY") else { return };
-    let file = OpenOptions::new().create(true).append(true).open(&path);
-    let written = file.and_then(|mut file| writeln!(file, "{line}"));
-    written.unwrap_or_else(|error| panic!("{}: {error}", PathBuf::from(path).display()));
 }
 
 /// Chance that a seed repeats.
