@@ -31,6 +31,7 @@ fn check(root: &Path, name: &str, patch: &str) -> Result<(), String> {
 #[test]
 fn every_fault_applies_and_names_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/proof.md")).expect("the page is there");
     let mut count = 0;
     let mut wrong = Vec::new();
     for entry in fs::read_dir(root.join("tests/faults")).expect("the folder is there") {
@@ -38,6 +39,10 @@ fn every_fault_applies_and_names_its_test() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let patch = fs::read_to_string(&path).expect("a patch is text");
         count += 1;
+        let breaks = patch.lines().next().and_then(|line| line.strip_prefix("Breaks: ")).unwrap_or_default();
+        if !page.contains(&format!("| `{}`: {breaks} |", name.trim_end_matches(".patch"))) {
+            wrong.push(format!("{name}: docs/proof.md does not have it as it is"));
+        }
         if let Err(reason) = check(root, &name, &patch) {
             wrong.push(format!("{name}: {reason}"));
         }
