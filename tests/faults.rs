@@ -37,13 +37,13 @@ fn every_fault_applies_and_names_its_test() {
     for entry in fs::read_dir(root.join("tests/faults")).expect("the folder is there") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let patch = fs::read_to_string(&path).expect("a patch is text");
+        let text = fs::read_to_string(&path).expect("a patch is text");
         count += 1;
-        let breaks = patch.lines().next().and_then(|line| line.strip_prefix("Breaks: ")).unwrap_or_default();
+        let breaks = text.lines().next().and_then(|line| line.strip_prefix("Breaks: ")).unwrap_or_default();
         if !page.contains(&format!("| `{}`: {breaks} |", name.trim_end_matches(".patch"))) {
             wrong.push(format!("{name}: docs/proof.md does not have it as it is"));
         }
-        if let Err(reason) = check(root, &name, &patch) {
+        if let Err(reason) = check(root, &name, &text) {
             wrong.push(format!("{name}: {reason}"));
         }
     }

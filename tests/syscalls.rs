@@ -38,7 +38,7 @@ const CALLS: [(&str, &[Fault]); 7] = [
 /// What a stage begins with, and all points of it.
 struct Prepared {
     stage: Stage,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     /// Copied for each point; absent for the stage that makes a new directory.
     before: Option<std::path::PathBuf>,
     seen: Seen,
@@ -98,7 +98,7 @@ fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
     traced::assert_synced(&trace, seen.singles);
     let points = traced::points(&trace, &data, &CALLS);
     let listing = traced::first_listing(&trace, &data).expect("directories are listed");
-    Prepared { stage, _directory: directory, before, seen, points, listing }
+    Prepared { stage, directory, before, seen, points, listing }
 }
 
 /// Runs the stage with one fault and asserts the promises.
@@ -145,7 +145,7 @@ fn every_call_may_fail() {
     let begin = Instant::now();
     let none = Seen::default();
     let fresh = prepare(Stage::Fresh, &none, None);
-    let data = fresh._directory.path().join("data");
+    let data = fresh.directory.path().join("data");
     let recovery = prepare(Stage::Recovery, &fresh.seen, Some(&data));
     let mut all: Vec<(&Prepared, &Seen, Point)> = fresh.points.iter().map(|point| (&fresh, &none, point.clone())).collect();
     all.extend(recovery.points.iter().map(|point| (&recovery, &fresh.seen, point.clone())));
@@ -163,13 +163,13 @@ fn every_call_may_fail() {
             break;
         }
         println!("point {}: {:?} {point:?}", first + done, prepared.stage);
-        let seen = try_point(prepared, begin, &point);
+        let outcome = try_point(prepared, begin, &point);
         done += 1;
-        reached += u64::from(seen.was_reached);
-        killed += u64::from(seen.was_killed);
-        poisoned += u64::from(seen.is_read_only);
-        refused += u64::from(seen.ended_early && !seen.was_killed);
-        acknowledged += seen.members.len();
+        reached += u64::from(outcome.was_reached);
+        killed += u64::from(outcome.was_killed);
+        poisoned += u64::from(outcome.is_read_only);
+        refused += u64::from(outcome.ended_early && !outcome.was_killed);
+        acknowledged += outcome.members.len();
         kinds.insert((point.call.clone(), format!("{:?}", point.fault)));
     }
     proof::summary(&format!(

@@ -20,7 +20,7 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     let body = |member: u64| {
         if member == 0 { json!({ "user_id": uuid(0) }) } else { json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } }) }
     };
-    let lines: String = (0..MEMBERS).map(|member| format!("{}\n", body(member))).collect();
+    let lines: String = (0..MEMBERS).map(|member| body(member).to_string() + "\n").collect();
     let mut client = server.connect();
     let head = format!(
         "POST /v1/members/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",

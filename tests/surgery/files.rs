@@ -68,10 +68,10 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
     add("the newest snapshot is cut", Served, &|files| files.get_mut(newer).expect("it is there").truncate(3_000));
     add("archived segments are missing", Served, &|files| archived.iter().for_each(|name| _ = files.remove(name)));
     add("the instance file is another directory's", Refused, &|files| {
-        _ = files.insert("instance".into(), other[Path::new("instance")].clone())
+        _ = files.insert("instance".into(), other[Path::new("instance")].clone());
     });
     add("an unfinished snapshot lies about", Served, &|files| {
-        _ = files.insert("snapshots/00000000000000009999.snap.tmp".into(), vec![1; 99])
+        _ = files.insert("snapshots/00000000000000009999.snap.tmp".into(), vec![1; 99]);
     });
     all
 }
@@ -98,9 +98,9 @@ fn files_that_are_not_what_they_should_be_are_refused_or_not_needed() {
                 refused += 1;
             }
             Fate::Served => {
-                let server = Server::start(&data, &["--log", "error"]);
-                server.terminate();
-                assert!(server.wait().success(), "{what}");
+                let running = Server::start(&data, &["--log", "error"]);
+                running.terminate();
+                assert!(running.wait().success(), "{what}");
                 let (_, said) = directory::run("verify", &data, &["--json"]);
                 let object = said.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).expect("an object");
                 for field in ["members", "bonuses", "lsn", "network_digest"] {

@@ -41,10 +41,15 @@ fn a_flipped_bit_is_refused_or_harmless() {
         directory::write(&data, &flipped);
         let about = format!("seed {seed}, flip {flip}: bit {bit} of byte {at} of {}", name.display());
         match Engine::open(directory::options(&data)) {
-            Err(OpenError::Data(
-                DurabilityError::Damaged(_) | DurabilityError::NewerFormat { .. } | DurabilityError::NotADataDirectory { .. },
-            ))
-            | Err(OpenError::Image { .. } | OpenError::Digest { .. } | OpenError::OutcomeDiffers { .. } | OpenError::Replay { .. }) => {
+            Err(
+                OpenError::Data(
+                    DurabilityError::Damaged(_) | DurabilityError::NewerFormat { .. } | DurabilityError::NotADataDirectory { .. },
+                )
+                | OpenError::Image { .. }
+                | OpenError::Digest { .. }
+                | OpenError::OutcomeDiffers { .. }
+                | OpenError::Replay { .. },
+            ) => {
                 refused += 1;
                 assert!(directory::content(&data) == flipped, "{about}: refused, and changed");
             }

@@ -53,7 +53,7 @@ fn fill(server: &Server) -> (Vec<u64>, bool) {
     let mut acknowledged = Vec::new();
     for batch in 0..BATCHES {
         let members = batch * BATCH_LINES..(batch + 1) * BATCH_LINES;
-        let lines: String = members.clone().map(|member| format!("{}\n", body(member))).collect();
+        let lines: String = members.clone().map(|member| body(member).to_string() + "\n").collect();
         let mut client = server.connect();
         let mut sender = client.sender();
         let head = format!(

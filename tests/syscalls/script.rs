@@ -92,10 +92,11 @@ impl Traced {
         // Disconnected: it ended before it listened.
         let address = loop {
             match receiver.recv_timeout(PATIENCE) {
-                Ok(line) => match line.split_once("listening on http://") {
-                    Some((_, address)) => break Some(address.trim().parse().expect("an address")),
-                    None => continue,
-                },
+                Ok(line) => {
+                    if let Some((_, address)) = line.split_once("listening on http://") {
+                        break Some(address.trim().parse().expect("an address"));
+                    }
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => break None,
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
             }
