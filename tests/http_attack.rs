@@ -18,8 +18,16 @@ mod readers;
 
 use std::{
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+/// One after the other: each measures, and would measure the others.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether the figures are those of a machine that does nothing else.
 fn is_strict() -> bool {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     common::{Client, Server, registration, uuid},
-    is_run_alone, is_strict, percentile, proof, resident_bytes,
+    is_run_alone, is_strict, percentile, proof, resident_bytes, turn,
 };
 
 /// What the edge gives a head, and what a busy machine may add to it.
@@ -84,6 +84,7 @@ fn attack() {
 
 #[test]
 fn a_crowd_that_says_nothing_is_cut_and_others_hardly_notice() {
+    let _turn = turn();
     if !is_run_alone("crowd::a_crowd_that_says_nothing_is_cut_and_others_hardly_notice") {
         attack();
     }

@@ -1,6 +1,6 @@
 //! JSON that is deep, huge, endless or not JSON, on the routes of `/v1`. The routes of the drop-in are in `http_limits.rs`.
 
-use super::common::Server;
+use super::{common::Server, turn};
 
 const ROUTES: [(&str, &str); 5] = [
     ("POST", "/v1/members"),
@@ -12,6 +12,7 @@ const ROUTES: [(&str, &str); 5] = [
 
 #[test]
 fn bodies_made_to_hurt_are_refused_and_hurt_nobody() {
+    let _turn = turn();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&directory.path().join("data"), &["--log", "warn"]);
     let mut client = server.connect();

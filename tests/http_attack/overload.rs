@@ -27,7 +27,7 @@ use upline::{
 
 use super::{
     common::{Client, registration, uuid},
-    is_run_alone, is_strict, percentile, proof, resident_bytes,
+    is_run_alone, is_strict, percentile, proof, resident_bytes, turn,
 };
 
 const SYNC: Duration = Duration::from_millis(12);
@@ -154,6 +154,7 @@ fn load(address: std::net::SocketAddr, clients: u64, per_second: Option<f64>, ti
 
 #[test]
 fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
+    let _turn = turn();
     if is_run_alone("overload::beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once") {
         return;
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     common::{Client, Server, uuid},
-    proof, resident_bytes,
+    proof, resident_bytes, turn,
 };
 
 const MEMBERS: u64 = 20_000;
@@ -14,6 +14,7 @@ const BYTES_PER_READER: u64 = 512 << 10;
 
 #[test]
 fn readers_that_take_nothing_cost_little_however_long_their_answer() {
+    let _turn = turn();
     let count = proof::number("UPLINE_SLOW_READERS", 150);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&directory.path().join("data"), &["--log", "warn"]);
