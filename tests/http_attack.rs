@@ -34,15 +34,15 @@ fn is_strict() -> bool {
     proof::number("UPLINE_STRICT", 0) == 1
 }
 
-/// Runs a test in a process of its own, whose memory is that of nothing else, and with as many files as this process is allowed to ask for; the usual
-/// limit is 1,024. False in that process.
+/// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many as this process is allowed to ask for; the
+/// usual limit is 1,024. False in that process.
 fn is_run_alone(name: &str) -> bool {
     const INSIDE: &str = "UPLINE_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
         return false;
     }
     let status = Command::new("sh")
-        .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture"])
+        .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture"])
         .arg(std::env::current_exe().expect("a test is a program"))
         .arg(name)
         .env(INSIDE, "1")

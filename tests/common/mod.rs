@@ -116,6 +116,8 @@ impl Server {
 
     /// SIGKILL.
     pub fn kill(mut self) {
+        let ended = self.child.try_wait().expect("it can be waited for");
+        assert_eq!(ended, None, "it ended before it was killed");
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
