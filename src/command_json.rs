@@ -13,14 +13,14 @@
 //!
 //! | kind | fields |
 //! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import` |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing)`}` |
 //! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
 //! | `pay_all` | none |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
 //! | `put_plan` | `plan`: below |
-//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time` |
+//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null` |
 //!
 //! Members are named by their UUID. Amounts are minor units of the plan's currency.
 //!
@@ -34,8 +34,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    BonusRule, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan, RankBasis, RankRule, Register,
-    Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+    BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan, RankBasis, RankRule,
+    Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
 };
 
 /// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
@@ -95,9 +95,18 @@ fn register_json(register: &Register) -> Value {
         "joined_at": register.joined_at.map(time_text),
         "origin": match register.origin {
             Origin::Signup => "signup",
-            Origin::Import => "import",
+            Origin::Import(_) => "import",
+        },
+        "carried": match register.origin {
+            Origin::Import(carried) if carried != Carried::default() => carried_json(carried),
+            Origin::Import(_) | Origin::Signup => Value::Null,
         },
     })
+}
+
+/// What an imported member brought along; 0 says nothing, as in the log.
+fn carried_json(carried: Carried) -> Value {
+    json!({"id": carried.row_id.map(Uuid::from_bytes), "lifetime_rank": carried.lifetime_rank, "turn": carried.turn})
 }
 
 fn import_json(entry: &ImportEntry) -> Value {
@@ -113,6 +122,7 @@ fn import_json(entry: &ImportEntry) -> Value {
             EntryStatus::Paid => "paid",
         },
         "time": time_text(entry.time),
+        "id": entry.row_id.map(Uuid::from_bytes),
     })
 }
 
@@ -221,12 +231,13 @@ mod tests {
             code: Code::parse("bob"),
             role: Role::Admin,
             joined_at: Some(Timestamp(0)),
-            origin: Origin::Import,
+            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, turn: 0 }),
         };
         let first = "01010101-0101-0101-0101-010101010101";
         let expected = json!({
             "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
             "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
+            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0},
         });
         assert_eq!(shown(&Command::Register(register.clone())), expected);
         let plain = Register {

@@ -5,7 +5,7 @@
 //! format version, or before the version was ever released: the directory that is there is what users have.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -13,13 +13,13 @@ use std::{
 
 use upline::{
     core::{
-        Restore,
-        command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        Digest, Restore, RowKind,
+        command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
         image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         state::{Directory, State},
-        state_digest,
+        state_digest, state_digest_of_format_1,
         types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
     },
     durability::{DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore, storage::Disk},
@@ -112,8 +112,21 @@ fn member(number: u64) -> MemberId {
     MemberId(id)
 }
 
+/// An id that a row brings along.
+fn row_id(lsn: u64) -> [u8; 16] {
+    let mut id = *b"golden-row-id-\0\0";
+    id[14..].copy_from_slice(&u16::try_from(lsn).unwrap().to_be_bytes());
+    id
+}
+
+/// The digest that snapshots of a version carry.
+fn digest_of(version: u32, state: &State) -> Digest {
+    if version == 1 { state_digest_of_format_1(state) } else { state_digest(state) }
+}
+
 /// The command of an LSN: every kind, every way to name a sponsor and a place, some of them rejected.
-fn command(lsn: u64) -> Stamped {
+/// From version 2 on imports carry along what only later versions can say.
+fn command(version: u32, lsn: u64) -> Stamped {
     let code = |number: u64| Code::parse(&format!("Golden-{number}")).unwrap();
     // One of those who signed up at LSN 2, 22, 42, ...
     let sponsor = member(if lsn < 30 { 1 } else { lsn / 60 * 20 + 2 });
@@ -151,7 +164,9 @@ fn command(lsn: u64) -> Stamped {
             9 => Command::SetStatus { member: sponsor, status: Status::Active },
             10 => Command::SetStatus { member: member(lsn.saturating_sub(11)), status: Status::Inactive },
             12 => signup(&|signup| {
-                (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import);
+                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1 };
+                let carried = if version == 1 { Carried::default() } else { carried };
+                (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import(carried));
             }),
             13 => Command::ImportEntry(ImportEntry {
                 receiver: member(1),
@@ -161,6 +176,7 @@ fn command(lsn: u64) -> Stamped {
                 amount: Money(777),
                 status: EntryStatus::Paid,
                 time: Timestamp(CREATED - 500),
+                row_id: (version != 1).then(|| row_id(lsn)),
             }),
             14 => Command::SetRole { member: sponsor, role: Role::Member },
             15 => signup(&|signup| signup.placement = PlacementRequest::Rule(PlacementRule::RoundRobin)),
@@ -201,7 +217,7 @@ fn generate(path: &Path) -> String {
     let mut lsn = 0;
     while lsn < COMMANDS {
         let size = (1 + lsn % 7).min(COMMANDS - lsn);
-        let group: Vec<Stamped> = (lsn + 1..=lsn + size).map(command).collect();
+        let group: Vec<Stamped> = (lsn + 1..=lsn + size).map(|lsn| command(FORMAT_VERSION, lsn)).collect();
         opened.journal.append(&group, state.outcome_hash()).unwrap();
         let durable = opened.journal.sync().unwrap();
         for (position, stamped) in group.iter().enumerate() {
@@ -217,11 +233,11 @@ fn generate(path: &Path) -> String {
     opened.journal.append(&[], state.outcome_hash()).unwrap();
     opened.journal.sync().unwrap();
     drop(opened);
-    describe(path)
+    describe(FORMAT_VERSION, path)
 }
 
 /// Opens a directory, rebuilds the state, and lists what there is to compare.
-fn describe(path: &Path) -> String {
+fn describe(version: u32, path: &Path) -> String {
     let mut opened = DataDir::open(&Disk::shared(), path, options()).unwrap();
     let mut out = String::new();
     let mut line = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name} = {value}").unwrap();
@@ -250,7 +266,7 @@ fn describe(path: &Path) -> String {
     line("log.bytes", &report.log_bytes);
     line("archive.segments", &opened.journal.figures().archived_segments);
     assert_eq!((report.torn, report.damaged_snapshots.len(), report.archive_damage), (None, 0, None));
-    let state = replay(&mut opened);
+    let state = replay(version, &mut opened);
     line("lsn", &state.lsn());
     line("members", &state.len());
     line("entries", &state.entries());
@@ -258,20 +274,31 @@ fn describe(path: &Path) -> String {
     line("plan_version", &state.plan_version());
     line("ranks", &format_args!("{:?}", state.rank_distribution()));
     line("outcome_hash", &format_args!("{:016x}", state.outcome_hash()));
-    line("state_digest", &hex(&state_digest(&state).0));
+    line("state_digest", &hex(&digest_of(version, &state).0));
     line("network_digest", &hex(&network_digest(&state).0));
+    if version != 1 {
+        let unchanged: Vec<u64> = (1..=state.lsn()).filter(|lsn| state.changed_nothing(*lsn).is_some()).collect();
+        line("changed_nothing", &format_args!("{unchanged:?} after {}", state.changed_nothing_after()));
+        let carried: Vec<_> = (1..=state.lsn()).filter_map(|lsn| state.row_that_carried(&row_id(lsn))).collect();
+        line("row_ids", &format_args!("{carried:?}"));
+        assert_eq!(carried.len(), state.carried_row_ids());
+        assert!(carried.iter().any(|(kind, _)| *kind == RowKind::Member) && carried.iter().any(|(kind, _)| *kind == RowKind::Entry));
+        let turns = (0..state.len()).filter(|member| state.turn(MemberIx(*member)) != 0).count();
+        line("members_with_turns", &turns);
+    }
     out
 }
 
 /// The state of the snapshot and the tail, with everything compared that was stored to be compared.
-fn replay(opened: &mut Opened) -> State {
+fn replay(version: u32, opened: &mut Opened) -> State {
     let mut maps = Maps::default();
     let mut restore = Restore::new(opened.snapshot.header().clone()).unwrap();
     for rows in &mut opened.snapshot {
         restore.push(&mut maps, rows.unwrap()).unwrap();
     }
     let mut state = restore.finish().unwrap();
-    assert_eq!(state_digest(&state).0, opened.snapshot.manifest().state_digest);
+    assert_eq!(opened.snapshot.manifest().version, version);
+    assert_eq!(digest_of(version, &state).0, opened.snapshot.manifest().state_digest);
     assert_eq!(network_digest(&state).0, opened.snapshot.manifest().network_digest);
     for group in &mut opened.tail {
         let group = group.unwrap();
@@ -279,7 +306,7 @@ fn replay(opened: &mut Opened) -> State {
             assert_eq!(hash, state.outcome_hash(), "before LSN {}", group.commands[0].lsn);
         }
         for stamped in &group.commands {
-            assert_eq!(*stamped, command(stamped.lsn));
+            assert_eq!(*stamped, command(version, stamped.lsn));
             state.apply(&mut maps, stamped);
         }
     }
@@ -342,9 +369,9 @@ fn every_version_still_opens_and_gives_what_was_recorded() {
     for version in 1..=FORMAT_VERSION {
         let place = copy_of(version);
         let expected = fs::read_to_string(golden(version).join("expected.txt")).unwrap();
-        assert_eq!(describe(place.path()), expected, "version {version}");
+        assert_eq!(describe(version, place.path()), expected, "version {version}");
         // Opening and closing changed nothing that matters.
-        assert_eq!(describe(place.path()), expected, "version {version}, again");
+        assert_eq!(describe(version, place.path()), expected, "version {version}, again");
     }
 }
 
@@ -381,7 +408,14 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
         }
     }
     assert_eq!(state.lsn(), COMMANDS);
-    assert_eq!(state_digest(&state), state_digest(&replay(&mut opened)));
+    let replayed = replay(1, &mut opened);
+    assert_eq!(digest_of(1, &state), digest_of(1, &replayed));
+    // What format 1 did not note is known where the commands themselves were replayed.
+    assert_eq!((state.changed_nothing_after(), replayed.changed_nothing_after()), (0, 320));
+    for lsn in 321..=COMMANDS {
+        assert_eq!(replayed.changed_nothing(lsn), state.changed_nothing(lsn), "{lsn}");
+    }
+    assert!((1..=320).any(|lsn| state.changed_nothing(lsn).is_some()));
 }
 
 /// The places that `snapshots/README.md` gives, read without any of the code that wrote them.
@@ -488,6 +522,65 @@ fn archives_of_version_1_are_laid_out_as_specified() {
     }
 }
 
+/// What version 2 added, read by the specification alone.
+#[test]
+fn what_version_2_added_is_where_the_specification_says() {
+    regenerate_if_asked();
+    let place = copy_of(2);
+    let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+    let header = opened.snapshot.header().clone();
+    let rows: Vec<ImageRows> = opened.snapshot.map(|rows| rows.unwrap()).collect();
+    let snapshot = &files(&golden(2))["snapshots/00000000000000000320.snap"];
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    assert_eq!(u32_at(snapshot, 8), 2);
+    let manifest = &snapshot[snapshot.len() - 256..];
+    assert_eq!((u32_at(manifest, 8), u32_at(manifest, 168), u32_at(manifest, 172)), (2, header.unchanged, header.row_ids));
+    // Of each section its archives, in the order of the rows.
+    let (mut at, mut archives) = (64, BTreeMap::<u16, VecDeque<_>>::new());
+    while at < snapshot.len() - 256 {
+        let length = u32_at(snapshot, at + 8) as usize;
+        let archive = (u16_at(snapshot, at + 6), &snapshot[at + 32..at + 32 + length]);
+        archives.entry(u16_at(snapshot, at + 4)).or_default().push_back(archive);
+        at += 32 + length.next_multiple_of(16);
+    }
+    let mut next = |section: u16| archives.get_mut(&section).and_then(VecDeque::pop_front).unwrap();
+    let (version, archive) = next(1);
+    let root = archive.len() - 120;
+    assert_eq!((version, u64_at(archive, root)), (2, 320));
+    assert_eq!((u32_at(archive, root + 100), u32_at(archive, root + 104)), (header.unchanged, header.row_ids));
+    assert_eq!((u64_at(archive, root + 112), header.unchanged_after), (0, 0));
+    let vector = |bytes: &[u8], at: usize| {
+        let offset = i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        (usize::try_from(i32::try_from(at).unwrap() + offset).unwrap(), u32_at(bytes, at + 4) as usize)
+    };
+    for rows in &rows {
+        match rows {
+            ImageRows::Unchanged(rows) => {
+                let (version, archive) = next(7);
+                let [lsn, reason] = [0, 8].map(|at| vector(archive, archive.len() - 16 + at));
+                assert_eq!((version, lsn.1, reason.1), (1, rows.len(), rows.len()));
+                for (place, row) in rows.iter().enumerate() {
+                    let found = (u64_at(archive, lsn.0 + 8 * place), u16_at(archive, reason.0 + 2 * place));
+                    assert_eq!(found, (row.lsn, row.reason));
+                }
+            }
+            ImageRows::RowIds(rows) => {
+                let (version, archive) = next(8);
+                let [id, index, kind] = [0, 8, 16].map(|at| vector(archive, archive.len() - 24 + at));
+                assert_eq!((version, id.1, index.1, kind.1), (1, rows.len(), rows.len(), rows.len()));
+                for (place, row) in rows.iter().enumerate() {
+                    assert_eq!(archive[id.0 + 16 * place..][..16], row.id);
+                    assert_eq!((u32_at(archive, index.0 + 4 * place), archive[kind.0 + place]), (row.index, row.kind as u8));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(header.unchanged != 0 && header.row_ids != 0);
+}
+
 #[test]
 fn damage_in_a_golden_directory_gives_its_error() {
     regenerate_if_asked();
@@ -510,7 +603,7 @@ fn damage_in_a_golden_directory_gives_its_error() {
                 assert!(falls_back, "{name}");
                 assert_eq!(opened.report.damaged_snapshots[0].file, path);
                 assert_eq!(opened.report.snapshot_lsn, 200);
-                assert_eq!(replay(&mut opened).lsn(), COMMANDS);
+                assert_eq!(replay(1, &mut opened).lsn(), COMMANDS);
             }
             Err(error) => panic!("{name}: {error}"),
         }

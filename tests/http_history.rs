@@ -189,6 +189,48 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
     assert!(server.wait().success());
 }
 
+/// What lost a race is in the log like all else; the feed says that it came to nothing, and why.
+#[test]
+fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(&place.path().join("data"), &[]);
+    sign_up(&server, 0);
+    let line = |number: u64, code: &str| json!({"user_id": uuid(number), "sponsor": {"user_id": uuid(0)}, "code": code}).to_string();
+    let lines = [line(1, "ANNA"), line(1, "BERT"), line(2, "ANNA"), line(2, "CARL")].join("\n");
+    let reply = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], lines.as_bytes());
+    let statuses: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone()).collect();
+    assert_eq!(statuses, [201, 409, 409, 201], "{}", reply.text());
+    let patch = |status: &str| {
+        server.request("PATCH", &format!("/v1/members/{}", uuid(2)), &[("content-type", "application/json")], status.as_bytes())
+    };
+    assert_eq!(patch(r#"{"status":"active"}"#).status, 200);
+    assert_eq!(patch(r#"{"status":"inactive"}"#).status, 200);
+    assert_eq!(server.post("/v1/bonuses/pay-all", "").status, 200);
+    let expected = [
+        ("register", true, Value::Null),
+        ("register", true, Value::Null),
+        ("register", false, json!("member_exists")),
+        ("register", false, json!("code_taken")),
+        ("register", true, Value::Null),
+        ("set_status", false, json!("already")),
+        ("set_status", true, Value::Null),
+        ("pay_all", false, json!("already")),
+    ];
+    let seen = |server: &Server| {
+        let mut lines = Following::start(server, "/v1/events?from=1", &[]);
+        for (lsn, (kind, changed, reason)) in (1..).zip(&expected) {
+            let event = lines.event();
+            let told = (&event["lsn"], &event["command"]["kind"], &event["effect"]["changed"], &event["effect"]["unchanged"]);
+            assert_eq!(told, (&json!(lsn), &json!(kind), &json!(changed), reason), "{event}");
+            assert_eq!(event["effect"]["member"].is_object(), *kind == "register" && *changed, "{event}");
+        }
+    };
+    seen(&server);
+    server.terminate();
+    assert!(server.wait().success());
+    seen(&Server::start(&place.path().join("data"), &[]));
+}
+
 #[test]
 fn only_so_many_feeds_are_followed() {
     let (server, _place) = grown(&[]);

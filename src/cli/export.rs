@@ -3,6 +3,10 @@
 //! What is written can be imported again, into the same network digest. `level`, `direct` and `downline` are those of the placement tree, `level`
 //! is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is the name of the rank in force, empty for none.
 //!
+//! Further columns are there only if somebody's value is not what an import without them would give: `id`, the UUID that the row brought along from elsewhere
+//! (of members and of bonuses); `lifetime_rank`, the number of the highest rank ever where that is above the one in force; `turn`, the slot that the
+//! next round-robin spill goes to where that is not the first.
+//!
 //! # Spreadsheets
 //!
 //! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, names of ranks and kinds of bonuses are chosen by people, so in CSV
@@ -15,6 +19,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     DataDirArgs, PlanArgs,
@@ -26,6 +31,7 @@ use super::{
 use crate::{
     amount,
     core::{
+        RowKind,
         state::State,
         types::{MemberIx, Tree},
     },
@@ -141,9 +147,56 @@ fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>
     })
 }
 
+/// What members have that does not follow from the other columns.
+struct History {
+    ids: bool,
+    lifetime_ranks: bool,
+    turns: bool,
+}
+
+impl History {
+    fn of(state: &State) -> Self {
+        let any = |has: &dyn Fn(MemberIx) -> bool| (0..state.len()).map(MemberIx).any(has);
+        Self {
+            ids: has_ids(state, RowKind::Member, state.len().into()),
+            lifetime_ranks: any(&|member| lifetime_rank(state, member).is_some()),
+            turns: any(&|member| state.turn(member) != 0),
+        }
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let columns = [(self.ids, "id"), (self.lifetime_ranks, "lifetime_rank"), (self.turns, "turn")];
+        columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
+    }
+
+    fn cells(&self, state: &State, member: MemberIx) -> impl Iterator<Item = Cell> {
+        let number = |number: Option<u16>| number.map_or(Cell::Empty, |number| Cell::Number(number.into()));
+        let turn = Some(state.turn(member)).filter(|turn| *turn != 0);
+        let id = self.ids.then(|| id_cell(state, RowKind::Member, member.0.into()));
+        let rank = self.lifetime_ranks.then(|| number(lifetime_rank(state, member)));
+        [id, rank, self.turns.then(|| number(turn))].into_iter().flatten()
+    }
+}
+
+/// The highest rank ever, where it is above the one in force. An import gives both from the counts, which only grow.
+fn lifetime_rank(state: &State, member: MemberIx) -> Option<u16> {
+    let rank = state.rank(member);
+    (rank.paid_as < rank.lifetime).then_some(rank.lifetime)
+}
+
+fn has_ids(state: &State, kind: RowKind, rows: u64) -> bool {
+    state.carried_row_ids() != 0 && (0..rows).any(|index| state.carried_row_id(kind, index).is_some())
+}
+
+fn id_cell(state: &State, kind: RowKind, index: u64) -> Cell {
+    state.carried_row_id(kind, index).map_or(Cell::Empty, |id| Cell::Text(Uuid::from_bytes(id).to_string()))
+}
+
 fn write_members(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
     let bar = screen::progress("members", Some(state.len().into()), false);
-    let mut rows = Rows::begin(format, &MEMBER_COLUMNS, out)?;
+    let history = History::of(state);
+    let columns: Vec<&'static str> = MEMBER_COLUMNS.into_iter().chain(history.columns()).collect();
+    let mut rows = Rows::begin(format, &columns, out)?;
     let rank_names: Vec<String> =
         (0..state.rank_distribution().len()).map(|rank| rank_name(state, u16::try_from(rank).unwrap_or(u16::MAX))).collect();
     for index in 0..state.len() {
@@ -152,7 +205,7 @@ fn write_members(state: &State, format: Format, out: &mut dyn Write, interrupt: 
         let id_of = |other: Option<MemberIx>| other.map_or(Cell::Empty, |other| Cell::Text(state.member(other).id.to_string()));
         let rank = state.rank(member).paid_as;
         let rank = rank_names.get(usize::from(rank)).cloned().unwrap_or_else(|| rank_name(state, rank));
-        rows.write([
+        let cells = [
             Cell::Text(row.id.to_string()),
             id_of(row.sponsor),
             id_of(row.parent),
@@ -165,7 +218,8 @@ fn write_members(state: &State, format: Format, out: &mut dyn Write, interrupt: 
             Cell::Text(state.code(member).as_str().into()),
             Cell::Text(row.status.name().into()),
             Cell::Text(row.role.name().into()),
-        ])?;
+        ];
+        rows.write(cells.into_iter().chain(history.cells(state, member)))?;
         look(u64::from(index), &bar, interrupt)?;
     }
     bar.finish_and_clear();
@@ -179,10 +233,12 @@ fn rank_name(state: &State, rank: u16) -> String {
 fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
     let bar = screen::progress("bonuses", Some(state.entries()), false);
     let exponent = state.plan().currency.exponent;
-    let mut rows = Rows::begin(format, &BONUS_COLUMNS, out)?;
+    let ids = has_ids(state, RowKind::Entry, state.entries());
+    let columns: Vec<&'static str> = BONUS_COLUMNS.into_iter().chain(ids.then_some("id")).collect();
+    let mut rows = Rows::begin(format, &columns, out)?;
     for index in 0..state.entries() {
         let entry = state.entry(index);
-        rows.write([
+        let cells = [
             Cell::Text(state.member(entry.receiver).id.to_string()),
             Cell::Text(state.member(entry.source).id.to_string()),
             Cell::Number(entry.level.into()),
@@ -190,7 +246,8 @@ fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: 
             Cell::Text(state.kind_name(entry.kind).into_owned()),
             Cell::Text(entry.status.name().into()),
             Cell::Text(print_time(entry.time)),
-        ])?;
+        ];
+        rows.write(cells.into_iter().chain(ids.then(|| id_cell(state, RowKind::Entry, index))))?;
         look(index, &bar, interrupt)?;
     }
     bar.finish_and_clear();
@@ -217,26 +274,26 @@ enum Cell {
 /// Rows of one file in either format.
 struct Rows<'a> {
     format: Format,
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     out: &'a mut dyn Write,
 }
 
 impl<'a> Rows<'a> {
-    fn begin(format: Format, columns: &'static [&'static str], out: &'a mut dyn Write) -> io::Result<Self> {
+    fn begin(format: Format, columns: &[&'static str], out: &'a mut dyn Write) -> io::Result<Self> {
         if format == Format::Csv {
             writeln!(out, "{}", columns.join(","))?;
         }
-        Ok(Self { format, columns, out })
+        Ok(Self { format, columns: columns.to_vec(), out })
     }
 
-    fn write<const COLUMNS: usize>(&mut self, cells: [Cell; COLUMNS]) -> io::Result<()> {
+    fn write(&mut self, cells: impl IntoIterator<Item = Cell>) -> io::Result<()> {
         match self.format {
             Format::Csv => {
-                for (position, cell) in cells.iter().enumerate() {
+                for (position, cell) in cells.into_iter().enumerate() {
                     if position != 0 {
                         self.out.write_all(b",")?;
                     }
-                    write_csv_cell(self.out, cell)?;
+                    write_csv_cell(self.out, &cell)?;
                 }
                 self.out.write_all(b"\n")
             }

@@ -6,7 +6,7 @@ use crate::{
         state::{State, Verdict},
         types::Timestamp,
     },
-    engine::MemberDirectory,
+    engine::{MemberDirectory, RowIds},
 };
 
 /// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
@@ -17,6 +17,8 @@ pub(super) struct Network {
     pub directory: MemberDirectory,
     /// The time all commands get; never before that of the state.
     time: Timestamp,
+    /// How the network itself makes row ids, once that is known: those may not be brought along.
+    pub row_ids: Option<RowIds>,
     /// What was applied since the beginning, where it is to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -31,7 +33,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, record: None }
+        Self { state, directory, time, row_ids: None, record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -39,6 +41,10 @@ impl Network {
     /// # Errors
     /// The rejection.
     pub fn apply(&mut self, command: Command) -> Result<Outcome, Rejection> {
+        let is_ours = |id: [u8; 16]| self.row_ids.is_some_and(|row_ids| row_ids.decode(id).is_some());
+        if command.carried_row_id().is_some_and(is_ours) {
+            return Err(Rejection::RowIdTaken);
+        }
         if let Verdict::Reject(rejection) = self.state.check(&self.directory, None, &command) {
             return Err(rejection);
         }

@@ -14,7 +14,7 @@ use crate::{
         DataDir, Error, Genesis, LogOptions,
         storage::{Disk, Storage},
     },
-    engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, system_clock},
+    engine::{self, MemberDirectory, NETWORK_ID, PlanChoice, RowIds, system_clock},
 };
 
 pub(super) struct Target {
@@ -49,6 +49,7 @@ impl Target {
         choice.compare(&loaded.state)?;
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
         network.record = Some(Vec::new());
+        network.row_ids = Some(RowIds::new(loaded.instance.row_key));
         let lsn = network.state.lsn();
         Ok(Self { network, storage, path, log, kind: Kind::Existing { lsn } })
     }
@@ -69,7 +70,8 @@ impl Target {
         let now = system_clock()();
         let genesis = Genesis::random(NETWORK_ID, now);
         let state = State::new(plan, genesis.code_key);
-        let network = Network::new(state, MemberDirectory::with_capacity(0, 0), now);
+        let mut network = Network::new(state, MemberDirectory::with_capacity(0, 0), now);
+        network.row_ids = Some(RowIds::new(genesis.row_key));
         Self { network, storage, path, log, kind: Kind::New(genesis) }
     }
 

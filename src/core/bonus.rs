@@ -6,6 +6,7 @@ use super::{
     members::ONCE_KINDS,
     plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan},
     rank::ADMIN_LEVELS_MAX,
+    row_ids::RowKind,
     signup::ADMINS_MAX,
     state::{Directory, State},
     types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Status, Timestamp},
@@ -230,6 +231,7 @@ impl State {
     pub(super) fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
+        self.judge_row_id(entry.row_id)?;
         match kind_from_name(&entry.kind) {
             Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => Err(Rejection::PlanKindsFull),
             None => Err(Rejection::TriggerUnknown),
@@ -248,6 +250,7 @@ impl State {
         };
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false }, entry.status);
+        self.keep_row_id(RowKind::Entry, posted, entry.row_id);
         Ok(Outcome::EntryImported { entry: u64::from(posted) })
     }
 }

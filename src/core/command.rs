@@ -101,12 +101,22 @@ pub enum PlacementRequest {
 
 /// Whether the signup happens now or happened elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 pub enum Origin {
-    /// Pays what the plan pays on registration, and rank rewards.
-    Signup = 0,
-    /// Pays nothing: what was paid elsewhere travels as `ImportEntry`.
-    Import = 1,
+    /// 0: pays what the plan pays on registration, and rank rewards.
+    Signup,
+    /// 1: pays nothing; what was paid elsewhere travels as `ImportEntry`.
+    Import(Carried),
+}
+
+/// What a member that comes from elsewhere brings along beside its place: history, which cannot be computed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// The id of its row there, by which other systems know it.
+    pub row_id: Option<[u8; 16]>,
+    /// The highest rank it ever had, by ordinal; 0 if that is no more than its place here gives it.
+    pub lifetime_rank: u16,
+    /// Round robin: the slot its next spill goes to.
+    pub turn: u16,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,6 +141,8 @@ pub struct ImportEntry {
     pub amount: Money,
     pub status: EntryStatus,
     pub time: Timestamp,
+    /// The id of its row there, by which other systems know it.
+    pub row_id: Option<[u8; 16]>,
 }
 
 /// What a command came to. Small and `Copy`: idempotency keys remember it.
@@ -154,6 +166,17 @@ pub enum Outcome {
     PlanActivated { version: u32 },
     /// 9
     EntryImported { entry: u64 },
+}
+
+impl Command {
+    /// The row id that the command brings along from elsewhere.
+    pub fn carried_row_id(&self) -> Option<[u8; 16]> {
+        match self {
+            Command::Register(Register { origin: Origin::Import(carried), .. }) => carried.row_id,
+            Command::ImportEntry(entry) => entry.row_id,
+            _ => None,
+        }
+    }
 }
 
 impl Outcome {
@@ -212,10 +235,13 @@ pub enum Rejection {
     PlanKindsFull = 26,
     PlanUnchanged = 27,
     RootWithPlacement = 28,
+    RowIdTaken = 29,
+    RankUnknown = 30,
+    TurnUnknown = 31,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 27] = [
+    pub const ALL: [Rejection; 30] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -243,6 +269,9 @@ impl Rejection {
         Rejection::PlanKindsFull,
         Rejection::PlanUnchanged,
         Rejection::RootWithPlacement,
+        Rejection::RowIdTaken,
+        Rejection::RankUnknown,
+        Rejection::TurnUnknown,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -275,6 +304,9 @@ impl Rejection {
             Rejection::PlanKindsFull => "plan_kinds_full",
             Rejection::PlanUnchanged => "plan_unchanged",
             Rejection::RootWithPlacement => "root_with_placement",
+            Rejection::RowIdTaken => "row_id_taken",
+            Rejection::RankUnknown => "rank_unknown",
+            Rejection::TurnUnknown => "turn_unknown",
         }
     }
 

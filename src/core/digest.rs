@@ -26,7 +26,33 @@ impl fmt::Debug for Digest {
 }
 
 /// Everything that a query could show, LSN and order included: the same log gives the same digest on every machine. O(members + entries).
+/// (A state that was restored from a snapshot of format 1 does not know which commands before it changed nothing, and says so here too.)
 pub fn state_digest(state: &State) -> Digest {
+    let mut whole = fields_of_format_1(state);
+    // What was added later is fed only where it says something that could not be said before.
+    if state.unchanged.len() != 0 || state.unchanged.complete_after() != 0 {
+        whole.text("unchanged").number(state.unchanged.complete_after()).number(state.unchanged.len() as u64);
+        for at in 0..state.unchanged.len() {
+            let row = state.unchanged.row(at);
+            whole.number(row.lsn).number(row.reason);
+        }
+    }
+    if state.row_ids.len() != 0 {
+        whole.text("row ids").number(state.row_ids.len() as u64);
+        for at in 0..state.row_ids.len() {
+            let row = state.row_ids.row(at);
+            whole.bytes(&row.id).number(row.kind as u8).number(row.index);
+        }
+    }
+    whole.finish()
+}
+
+/// The state digest as format 1 had it: without the commands that changed nothing and without brought row ids. Snapshots of that format carry it.
+pub fn state_digest_of_format_1(state: &State) -> Digest {
+    fields_of_format_1(state).finish()
+}
+
+fn fields_of_format_1(state: &State) -> Fields {
     let mut whole = Fields::new("state");
     whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
@@ -58,7 +84,7 @@ pub fn state_digest(state: &State) -> Digest {
     for block in in_blocks(state.ledger.triggers(), |range| triggers_digest(state, range)) {
         whole.bytes(&block);
     }
-    whole.finish()
+    whole
 }
 
 fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {

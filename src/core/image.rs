@@ -6,6 +6,7 @@
 use super::{
     command::{Applied, RequestKey},
     plan::Plan,
+    row_ids::RowKind,
     types::{EntryStatus, Timestamp},
 };
 
@@ -33,7 +34,21 @@ pub struct ImageHeader {
     pub triggers: u32,
     pub entries: u32,
     pub keys: u32,
+    pub unchanged: u32,
+    pub row_ids: u32,
+    /// All commands after this LSN that changed nothing are among the rows.
+    pub unchanged_after: u64,
 }
+
+impl ImageHeader {
+    /// How many rows of each section follow, in the order of [`ImageRows`].
+    pub fn counts(&self) -> [u32; SECTIONS] {
+        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids]
+    }
+}
+
+/// Sections of rows.
+pub const SECTIONS: usize = 7;
 
 /// Rows of one section, in index order. Sections follow each other in the order of the variants; each may come in many chunks.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,6 +58,40 @@ pub enum ImageRows {
     Triggers(Vec<TriggerRow>),
     Entries(Vec<EntryRow>),
     Keys(Vec<KeyRow>),
+    Unchanged(Vec<UnchangedRow>),
+    RowIds(Vec<RowIdRow>),
+}
+
+impl ImageRows {
+    /// How many rows there are. O(1).
+    pub fn len(&self) -> usize {
+        match self {
+            ImageRows::Members(rows) => rows.len(),
+            ImageRows::Codes(rows) => rows.len(),
+            ImageRows::Triggers(rows) => rows.len(),
+            ImageRows::Entries(rows) => rows.len(),
+            ImageRows::Keys(rows) => rows.len(),
+            ImageRows::Unchanged(rows) => rows.len(),
+            ImageRows::RowIds(rows) => rows.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The position of the section, from 0.
+    pub fn section(&self) -> usize {
+        match self {
+            ImageRows::Members(_) => 0,
+            ImageRows::Codes(_) => 1,
+            ImageRows::Triggers(_) => 2,
+            ImageRows::Entries(_) => 3,
+            ImageRows::Keys(_) => 4,
+            ImageRows::Unchanged(_) => 5,
+            ImageRows::RowIds(_) => 6,
+        }
+    }
 }
 
 /// A member. `u32::MAX` stands for "none" in index fields.
@@ -97,4 +146,20 @@ pub struct KeyRow {
     pub key: RequestKey,
     pub time: Timestamp,
     pub applied: Applied,
+}
+
+/// A command of the log that changed nothing. Ascending by LSN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnchangedRow {
+    pub lsn: u64,
+    /// Number of the rejection; 0 for a repeat of an idempotency key, `u16::MAX` where it was so already.
+    pub reason: u16,
+}
+
+/// A row id that was brought along from elsewhere, in the order in which they came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowIdRow {
+    pub id: [u8; 16],
+    pub kind: RowKind,
+    pub index: u32,
 }

@@ -13,6 +13,9 @@ use super::{
 pub const KEYS_MAX: usize = 1_000_000;
 /// How long a key is kept: 72 hours of log time, in microseconds.
 pub const KEY_TIME: i64 = 72 * 3_600 * 1_000_000;
+/// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than it comes, and no command pays
+/// for a million keys of a busy hour three days ago.
+const EXPIRED_PER_COMMAND: usize = 64;
 
 const NO_KEY: KeyRow = KeyRow {
     key: RequestKey { key: [0; 16], fingerprint: 0 },
@@ -21,6 +24,9 @@ const NO_KEY: KeyRow = KeyRow {
 };
 
 /// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the rows.
+///
+/// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after its time can therefore have two
+/// rows: the index knows the newer one.
 pub(crate) struct Keys {
     ring: Column<KeyRow>,
     ends: Scalar<Ends>,
@@ -58,19 +64,27 @@ impl Keys {
         self.ends.len
     }
 
-    /// The row kept for a key. O(1).
-    pub fn get(&self, key: &[u8; 16]) -> Option<&KeyRow> {
-        self.row_of.get(key).map(|row| self.ring.get(*row as usize))
+    /// The row kept for a key, unless it is too old at `now`. O(1).
+    pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
+        self.row_of.get(key).map(|place| self.ring.get(*place as usize)).filter(|row| !is_expired(row, now))
     }
 
-    /// Forgets what is too old at `now`.
+    /// When the newest row came.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.ends.len.checked_sub(1).map(|last| self.ring.get((self.ends.oldest + last) % KEYS_MAX).time)
+    }
+
+    /// Forgets some of what is too old at `now`. O(1).
     pub fn expire(&mut self, now: Timestamp) {
-        while 0 < self.ends.len && self.ring.get(self.ends.oldest).time.0 <= now.0 - KEY_TIME {
+        for _ in 0..EXPIRED_PER_COMMAND {
+            if self.ends.len == 0 || !is_expired(self.ring.get(self.ends.oldest), now) {
+                return;
+            }
             self.forget_oldest();
         }
     }
 
-    /// Keeps a row whose key is not kept yet.
+    /// Keeps a row whose key `get` does not find.
     pub fn push(&mut self, row: KeyRow) {
         if self.ends.len == KEYS_MAX {
             self.forget_oldest();
@@ -97,7 +111,10 @@ impl Keys {
     }
 
     fn forget_oldest(&mut self) {
-        self.row_of.remove(&self.ring.get(self.ends.oldest).key.key);
+        let key = self.ring.get(self.ends.oldest).key.key;
+        if self.row_of.get(&key).is_some_and(|place| *place as usize == self.ends.oldest) {
+            self.row_of.remove(&key);
+        }
         self.ends.oldest = (self.ends.oldest + 1) % KEYS_MAX;
         self.ends.len -= 1;
         if self.ends.len == 0 {
@@ -106,9 +123,15 @@ impl Keys {
     }
 }
 
+fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
+    row.time.0 <= now.0 - KEY_TIME
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Timestamp = Timestamp(9);
 
     fn row(number: u64, time: i64) -> KeyRow {
         let key = RequestKey { key: u128::from(number).to_le_bytes(), fingerprint: number };
@@ -121,8 +144,8 @@ mod tests {
         (0..10).for_each(|number| keys.push(row(number, i64::try_from(number).unwrap())));
         keys.expire(Timestamp(KEY_TIME + 4));
         assert_eq!(keys.iter().map(|row| row.key.fingerprint).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
-        assert!(keys.get(&row(4, 0).key.key).is_none());
-        assert_eq!(keys.get(&row(5, 0).key.key), Some(&row(5, 5)));
+        assert!(keys.get(&row(4, 0).key.key, NOW).is_none());
+        assert_eq!(keys.get(&row(5, 0).key.key, NOW), Some(&row(5, 5)));
     }
 
     #[test]
@@ -133,9 +156,37 @@ mod tests {
         }
         assert_eq!(keys.len(), KEYS_MAX);
         assert_eq!(keys.iter().next().map(|row| row.key.fingerprint), Some(3));
-        assert!(keys.get(&row(2, 0).key.key).is_none());
-        assert!(keys.get(&row(KEYS_MAX as u64 + 2, 0).key.key).is_some());
+        assert!(keys.get(&row(2, 0).key.key, NOW).is_none());
+        assert!(keys.get(&row(KEYS_MAX as u64 + 2, 0).key.key, NOW).is_some());
         keys.index_copy();
-        assert!(keys.get(&row(3, 0).key.key).is_some());
+        assert!(keys.get(&row(3, 0).key.key, NOW).is_some());
+    }
+
+    #[test]
+    fn what_expired_is_never_shown_and_goes_in_small_steps() {
+        let mut keys = Keys::new();
+        let many = 3 * EXPIRED_PER_COMMAND as u64 + 5;
+        (0..many).for_each(|number| keys.push(row(number, 0)));
+        let later = Timestamp(KEY_TIME);
+        let mut left = Vec::new();
+        while left.last() != Some(&0) {
+            assert!((0..many).all(|number| keys.get(&row(number, 0).key.key, later).is_none()));
+            keys.expire(later);
+            left.push(keys.len());
+        }
+        assert_eq!(left, [133, 69, 5, 0]);
+    }
+
+    #[test]
+    fn a_key_that_comes_again_after_its_time_is_found_when_its_first_row_goes() {
+        let mut keys = Keys::new();
+        (0..100).for_each(|number| keys.push(row(number, 0)));
+        keys.expire(Timestamp(KEY_TIME));
+        let again = KeyRow { time: Timestamp(KEY_TIME), ..row(99, 0) };
+        assert!(keys.get(&again.key.key, again.time).is_none());
+        keys.push(again);
+        keys.expire(Timestamp(KEY_TIME + 1));
+        assert_eq!((keys.len(), keys.get(&again.key.key, again.time)), (1, Some(&again)));
+        assert_eq!(keys.newest(), Some(again.time));
     }
 }

@@ -29,7 +29,9 @@ mod ledger;
 mod members;
 mod placement;
 mod rank;
+mod row_ids;
 mod tour;
+mod unchanged;
 
 mod explain;
 pub mod graph;
@@ -47,7 +49,7 @@ mod restore;
 pub use self::{
     audit::audit,
     bonus::ShareFate,
-    digest::{Digest, network_digest, state_digest},
+    digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
     explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
     genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
@@ -58,7 +60,9 @@ pub use self::{
     received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
     recompute::{on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
     restore::Restore,
+    row_ids::RowKind,
     signup::ADMINS_MAX,
+    unchanged::{UNCHANGED_MAX, Unchanged},
     walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
     window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},
 };

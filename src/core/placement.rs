@@ -138,15 +138,18 @@ impl SlotFinder {
         self.turns.as_ref().map_or(0, |turns| *turns.get(member.at()))
     }
 
-    /// Sets a turn read from an image. False when the plan has no turns, or none such.
+    /// Whether a member can have this turn under the plan: 0 always, others only where there are turns.
+    pub fn has_turn(&self, placement: &Placement, turn: u16) -> bool {
+        turn == 0 || self.turns.is_some() && placement.width.is_some_and(|width| turn < width)
+    }
+
+    /// Sets a turn that was read or brought along. False when the plan has no turns, or none such.
     pub fn set_turn(&mut self, placement: &Placement, member: MemberIx, turn: u16) -> bool {
-        match &mut self.turns {
-            Some(turns) if placement.width.is_some_and(|width| turn < width) => {
-                *turns.get_mut(member.at()) = turn;
-                true
-            }
-            _ => turn == 0,
+        let has_turn = self.has_turn(placement, turn);
+        if let (true, Some(turns)) = (has_turn && turn != 0, &mut self.turns) {
+            *turns.get_mut(member.at()) = turn;
         }
+        has_turn
     }
 
     pub fn bytes(&self) -> usize {

@@ -10,8 +10,10 @@ use super::{
     placement::Spot,
     plan::{KIND_REGISTRATION, PlacementRule, Plan},
     rank::{self, NextRank},
+    row_ids::RowKind,
     state::{Directory, State},
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    unchanged::Unchanged,
 };
 
 /// One member, as stored.
@@ -50,6 +52,7 @@ pub struct MemoryUse {
     pub links: usize,
     pub counts: usize,
     pub slots: usize,
+    /// Codes that were given, and row ids that were brought along.
     pub codes: usize,
     pub ledger: usize,
 }
@@ -277,6 +280,38 @@ impl State {
         self.ledger.next(after, before, status)
     }
 
+    /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known: see [`State::changed_nothing_after`].
+    /// O(log of how many did not).
+    pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
+        self.unchanged.find(lsn)
+    }
+
+    /// After this LSN it is known of every command whether it changed anything. 0 for a network that was never in a directory of format 1, and
+    /// did not have more than [`super::UNCHANGED_MAX`] such commands.
+    pub fn changed_nothing_after(&self) -> u64 {
+        self.unchanged.complete_after()
+    }
+
+    /// The id that a row brought along from elsewhere. O(1).
+    pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
+        self.row_ids.id_of(kind, index)
+    }
+
+    /// The row that brought an id along. O(1).
+    pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
+        self.row_ids.row_of(id)
+    }
+
+    /// How many rows brought an id along.
+    pub fn carried_row_ids(&self) -> usize {
+        self.row_ids.len()
+    }
+
+    /// Round robin: the slot that the next spill from a member goes to; 0 where the plan has no turns. O(1).
+    pub fn turn(&self, member: MemberIx) -> u16 {
+        self.slots.turn(member)
+    }
+
     /// Bytes held.
     pub fn memory(&self) -> MemoryUse {
         let (placement_links, placement_counts) = self.placement.bytes();
@@ -286,7 +321,7 @@ impl State {
             links: placement_links + sponsor_links,
             counts: placement_counts + sponsor_counts,
             slots: self.slots.bytes(),
-            codes: self.codes.size_bytes(),
+            codes: self.codes.size_bytes() + self.row_ids.size_bytes(),
             ledger: self.ledger.bytes(),
         }
     }

@@ -54,6 +54,7 @@ fn network(random: &mut Pcg64Mcg, commands: u32) -> State {
                 kind: "old".into(),
                 status: if random.next_u32().is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending },
                 time: Timestamp(i64::from(random.next_u32() % 2_000)),
+                row_id: None,
             }),
             _ => Command::Register(Register {
                 member: id_of(state.len()),

@@ -5,12 +5,14 @@
 //! digest stored beside the image tells whether all of it is again what it was.
 
 use super::{
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
     placement::child_in,
+    row_ids::RowKind,
     state::{Directory, State, watches},
     types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
+    unchanged::{UNCHANGED_MAX, Unchanged},
 };
 
 impl State {
@@ -32,6 +34,9 @@ impl State {
             triggers: narrow(self.ledger.triggers()),
             entries: u32::try_from(self.ledger.len()).expect("limited by ENTRIES_MAX"),
             keys: narrow(self.keys.len()),
+            unchanged: narrow(self.unchanged.len()),
+            row_ids: narrow(self.row_ids.len()),
+            unchanged_after: self.unchanged.complete_after(),
         }
     }
 
@@ -48,6 +53,8 @@ impl State {
             .chain(chunk(self.keys.len(), |state, range| {
                 ImageRows::Keys(state.keys.iter().skip(range.start).take(range.len()).copied().collect())
             }))
+            .chain(chunk(self.unchanged.len(), |state, range| ImageRows::Unchanged(range.map(|at| state.unchanged.row(at)).collect())))
+            .chain(chunk(self.row_ids.len(), |state, range| ImageRows::RowIds(range.map(|at| state.row_ids.row(at)).collect())))
     }
 
     fn member_row(&self, at: usize) -> MemberRow {
@@ -84,7 +91,7 @@ pub struct Restore {
     header: ImageHeader,
     triggers: Vec<TriggerRow>,
     next_trigger: usize,
-    rows: [u32; 5],
+    rows: [u32; SECTIONS],
 }
 
 impl Restore {
@@ -95,15 +102,18 @@ impl Restore {
         require(header.members <= MEMBERS_MAX, || "too many members".into())?;
         require(u64::from(header.entries) <= ENTRIES_MAX, || "too many entries".into())?;
         require(header.triggers <= header.entries, || "more triggers than entries".into())?;
+        require(header.unchanged as usize <= UNCHANGED_MAX, || "too many commands that changed nothing".into())?;
+        require(header.unchanged_after <= header.lsn, || "its list of commands that changed nothing begins later".into())?;
         require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
         let mut state = State::new(header.plan.clone(), header.code_key);
         let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
         state.scalars.kinds.clone_from(&header.kinds);
+        state.unchanged.set_complete_after(header.unchanged_after);
         // Ranks come from the rows, and counting the near downlines member by member costs up to the highest minimum each: `finish`
         // sets them all in one pass.
         state.scalars.watches = Default::default();
-        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; 5] })
+        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; SECTIONS] })
     }
 
     /// Takes the next rows.
@@ -111,15 +121,8 @@ impl Restore {
     /// # Errors
     /// What is wrong with them: too many, out of order, an index out of range.
     pub fn push<D: Directory>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
-        let header = &self.header;
-        let expected = [header.members, header.codes, header.triggers, header.entries, header.keys];
-        let (section, count) = match &rows {
-            ImageRows::Members(rows) => (0, rows.len()),
-            ImageRows::Codes(rows) => (1, rows.len()),
-            ImageRows::Triggers(rows) => (2, rows.len()),
-            ImageRows::Entries(rows) => (3, rows.len()),
-            ImageRows::Keys(rows) => (4, rows.len()),
-        };
+        let expected = self.header.counts();
+        let (section, count) = (rows.section(), rows.len());
         let complete = (0..section).all(|earlier| self.rows[earlier] == expected[earlier]);
         require(complete, || format!("section {section} before its predecessors are complete"))?;
         let fits = count <= (expected[section] - self.rows[section]) as usize;
@@ -134,6 +137,8 @@ impl Restore {
             }
             ImageRows::Entries(rows) => rows.iter().try_for_each(|row| self.push_entry(row)),
             ImageRows::Keys(rows) => rows.iter().try_for_each(|row| self.push_key(row)),
+            ImageRows::Unchanged(rows) => rows.iter().try_for_each(|row| self.push_unchanged(*row)),
+            ImageRows::RowIds(rows) => rows.iter().try_for_each(|row| self.push_row_id(*row)),
         }
     }
 
@@ -143,7 +148,7 @@ impl Restore {
     /// When rows are missing.
     pub fn finish(self) -> Result<State, String> {
         let Self { mut state, header, triggers, next_trigger, rows } = self;
-        let expected = [header.members, header.codes, header.triggers, header.entries, header.keys];
+        let expected = header.counts();
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
         let unwatched = std::mem::replace(&mut state.scalars.watches, watches(&header.plan));
@@ -226,11 +231,35 @@ impl Restore {
     }
 
     fn push_key(&mut self, row: &KeyRow) -> Result<(), String> {
-        require(self.state.keys.get(&row.key.key).is_none(), || "an idempotency key is there twice".into())?;
+        require(self.state.keys.get(&row.key.key, row.time).is_none(), || "an idempotency key is there twice".into())?;
         require(self.state.keys.len() < super::keys::KEYS_MAX, || "too many idempotency keys".into())?;
-        let oldest = self.state.keys.iter().next().map_or(Timestamp(i64::MIN), |first| first.time);
-        require(oldest <= row.time, || "idempotency keys out of order".into())?;
+        let newest = self.state.keys.newest().unwrap_or(Timestamp(i64::MIN));
+        require(newest <= row.time, || "idempotency keys out of order".into())?;
         self.state.keys.push(*row);
+        Ok(())
+    }
+
+    fn push_unchanged(&mut self, row: UnchangedRow) -> Result<(), String> {
+        let list = &mut self.state.unchanged;
+        let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
+        let before = list.len().checked_sub(1).map_or(self.header.unchanged_after, |newest| list.row(newest).lsn);
+        require(before < row.lsn && row.lsn <= self.header.lsn, || wrong("out of order"))?;
+        require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
+        list.push(row);
+        Ok(())
+    }
+
+    fn push_row_id(&mut self, row: RowIdRow) -> Result<(), String> {
+        let state = &mut self.state;
+        let wrong = |what: &str| format!("row id of {:?} {}: {what}", row.kind, row.index);
+        let rows = match row.kind {
+            RowKind::Member => u64::from(state.len()),
+            RowKind::Entry => state.entries(),
+        };
+        require(u64::from(row.index) < rows, || wrong("no such row"))?;
+        require(state.row_ids.row_of(&row.id).is_none(), || wrong("another row has it"))?;
+        require(state.row_ids.id_of(row.kind, row.index.into()).is_none(), || wrong("it has one already"))?;
+        state.row_ids.push(row);
         Ok(())
     }
 }

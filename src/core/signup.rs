@@ -1,11 +1,13 @@
 //! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a signup.
 
 use super::{
-    command::{Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    image::RowIdRow,
     members::{Ranks, flags_of},
     placement::{Spot, child_in},
     plan::{PlacementRule, RankBasis, RankRule},
     rank::{self, ADMIN_LEVELS_MAX, Standing},
+    row_ids::RowKind,
     state::{Directory, State},
     types::{LEVELS_MAX, MEMBERS_MAX, MemberId, MemberIx, Role, Status, Timestamp, Tree},
 };
@@ -52,7 +54,35 @@ impl State {
             return Err(Rejection::AdminsFull);
         }
         let seat = self.judge_seat(directory, sponsor, register)?;
+        if let Origin::Import(carried) = &register.origin {
+            self.judge_carried(carried)?;
+        }
         Ok(Admission { sponsor, seat })
+    }
+
+    /// What a member brings along must be something that the plan has, and its row id nobody else's.
+    fn judge_carried(&self, carried: &Carried) -> Result<(), Rejection> {
+        self.judge_row_id(carried.row_id)?;
+        let plan = &self.scalars.plan;
+        if plan.ranks.steps().len() < usize::from(carried.lifetime_rank) {
+            return Err(Rejection::RankUnknown);
+        }
+        if !self.slots.has_turn(&plan.placement, carried.turn) {
+            return Err(Rejection::TurnUnknown);
+        }
+        Ok(())
+    }
+
+    /// A row id that is brought along must be new.
+    pub(super) fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
+        if id.is_some_and(|id| self.row_ids.row_of(&id).is_some()) { Err(Rejection::RowIdTaken) } else { Ok(()) }
+    }
+
+    /// Notes the row id that the newest row of a kind brought along.
+    pub(super) fn keep_row_id(&mut self, kind: RowKind, index: u32, id: Option<[u8; 16]>) {
+        if let Some(id) = id {
+            self.row_ids.push(RowIdRow { id, kind, index });
+        }
     }
 
     /// What was placed elsewhere is put where it was, by whatever rule it got there: an import may name slots under any plan whose
@@ -60,7 +90,7 @@ impl State {
     fn judge_seat<D: Directory>(&self, directory: &D, sponsor: Option<MemberIx>, register: &Register) -> Result<Seat, Rejection> {
         let placement = &self.scalars.plan.placement;
         let request = register.placement;
-        let may_name_slots = placement.strategic || (register.origin == Origin::Import && !placement.trees_coincide());
+        let may_name_slots = placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
         let Some(sponsor) = sponsor else {
             return if request == PlacementRequest::PlanDefault { Ok(Seat::Root) } else { Err(Rejection::RootWithPlacement) };
         };
@@ -100,13 +130,21 @@ impl State {
         let spot = self.spot(&admission);
         let first = rank::first_rank(&self.scalars.plan.ranks);
         let joined_at = register.joined_at.unwrap_or(self.scalars.time);
-        self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime: first });
+        let carried = match register.origin {
+            Origin::Import(carried) => carried,
+            Origin::Signup => Carried::default(),
+        };
+        let lifetime = first.max(carried.lifetime_rank);
+        self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime });
+        self.keep_row_id(RowKind::Member, member.0, carried.row_id);
         directory.add_member(register.member, member);
         self.enter_code(directory, register, member);
         let mut reached = self.attach(member, admission.sponsor, spot);
         if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) = (admission.sponsor, &admission.seat, spot) {
             self.slots.spilled(&self.placement, &self.scalars.plan.placement, sponsor, parent);
         }
+        let has_turn = self.slots.set_turn(&self.scalars.plan.placement, member, carried.turn);
+        debug_assert!(has_turn, "judged");
         if register.role == Role::Admin {
             self.admins.insert(member, [Vec::new(), Vec::new()]);
         }

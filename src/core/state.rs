@@ -11,7 +11,7 @@ use super::{
     column::{Freeze, Kept, Scalar, freeze_fields},
     command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
     genealogy::{Genealogy, Watch},
-    image::KeyRow,
+    image::{KeyRow, UnchangedRow},
     keys::Keys,
     ledger::Ledger,
     members::{Members, ONCE_KINDS},
@@ -19,7 +19,9 @@ use super::{
     plan::Plan,
     prepare::{Beside, Preparation},
     rank,
+    row_ids::CarriedIds,
     types::{MemberId, MemberIx, Money, Timestamp, Tree},
+    unchanged::{Unchanged, UnchangedList},
 };
 
 /// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order can leak into results.
@@ -42,12 +44,14 @@ pub struct State {
     pub(super) codes: Codes,
     pub(super) ledger: Ledger,
     pub(super) keys: Keys,
+    pub(super) unchanged: UnchangedList,
+    pub(super) row_ids: CarriedIds,
     pub(super) admins: Scalar<Admins>,
     pub(super) view: View,
     pub(super) beside: Beside,
 }
 
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, admins, view, beside });
+freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, unchanged, row_ids, admins, view, beside });
 
 /// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +150,8 @@ impl State {
             codes: Codes::new(),
             ledger: Ledger::new(),
             keys: Keys::new(),
+            unchanged: UnchangedList::new(),
+            row_ids: CarriedIds::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
             beside: Beside::default(),
@@ -195,6 +201,9 @@ impl State {
             Verdict::Admit => self.act(directory, stamped),
         };
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, &applied);
+        if let Some(reason) = Unchanged::of(stamped.lsn, &applied) {
+            self.unchanged.push(UnchangedRow { lsn: stamped.lsn, reason: reason.code() });
+        }
         applied
     }
 
@@ -208,7 +217,7 @@ impl State {
     }
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
-        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key)?))) else { return Verdict::Admit };
+        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.scalars.time)?))) else { return Verdict::Admit };
         if row.key.fingerprint == key.fingerprint { Verdict::Repeat(row.applied) } else { Verdict::Reject(Rejection::KeyReused) }
     }
 
@@ -370,6 +379,7 @@ impl FrozenCopy {
     pub fn into_state(self) -> State {
         let mut state = self.0.expect("a complete copy");
         state.keys.index_copy();
+        state.row_ids.index_copy();
         state
     }
 }

@@ -73,5 +73,5 @@ pub use self::{
     },
 };
 
-/// Version of everything on disk that this release writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that changed nothing, and what imports carry along.
+pub const FORMAT_VERSION: u32 = 2;

@@ -1,9 +1,10 @@
 //! Commands, plans and images that the tests of this layer share. They need not make sense together: this layer knows no rule.
 
 use crate::core::{
+    RowKind,
     command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
     command::{Origin, PlacementRequest},
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };
@@ -85,6 +86,9 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         triggers: members / 3,
         entries: members,
         keys: members.min(7),
+        unchanged: members / 4,
+        row_ids: members / 5,
+        unchanged_after: lsn / 2,
     };
     let time = |at: u32| Timestamp(i64::from(at) * 13);
     let mut rows = Vec::new();
@@ -122,6 +126,10 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         (0..members).map(|at| EntryRow { amount: i64::from(at) * 3, receiver: at, level: at % 15, status: status(at) }).collect(),
     ));
     rows.push(ImageRows::Keys((0..header.keys).map(key).collect()));
-    rows.retain(|rows| !matches!(rows, ImageRows::Members(rows) if rows.is_empty()));
+    let unchanged = |at: u32| UnchangedRow { lsn: u64::from(at) * 2, reason: [0, 1, u16::MAX][at as usize % 3] };
+    let row_id = |at: u32| RowIdRow { id: [at.to_le_bytes()[0]; 16], kind: RowKind::ALL[at as usize % 2], index: at };
+    rows.push(ImageRows::Unchanged((0..header.unchanged).map(unchanged).collect()));
+    rows.push(ImageRows::RowIds((0..header.row_ids).map(row_id).collect()));
+    rows.retain(|rows| !rows.is_empty());
     (header, rows)
 }

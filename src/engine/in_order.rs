@@ -78,7 +78,12 @@ impl Engine {
         if shared.is_poisoned() {
             return Err(SubmitError::ReadOnly);
         }
-        let (verdict, lsn) = self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
+        let (mut verdict, lsn) = self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
+        let is_ours = command.carried_row_id().is_some_and(|id| shared.row_ids.decode(id).is_some());
+        if is_ours && verdict == Verdict::Admit {
+            // It is, or will be, the computed id of one of our rows.
+            verdict = Verdict::Reject(Rejection::RowIdTaken);
+        }
         match verdict {
             Verdict::Reject(reason) if !may_pass(reason) => {
                 shared.metrics.writes.rejection(reason, RejectionStage::Admission);

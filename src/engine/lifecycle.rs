@@ -90,6 +90,7 @@ impl Inner {
         metrics.writes.queue_capacity.set(queue_max as f64);
 
         let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
+        let has_carried_row_ids = parts.state.carried_row_ids() != 0;
         let shared = Arc::new(Shared {
             state: RwLock::new(parts.state),
             directory: parts.directory,
@@ -99,6 +100,7 @@ impl Inner {
             metrics,
             clock: options.clock,
             row_ids: RowIds::new(parts.row_key),
+            has_carried_row_ids: AtomicBool::new(has_carried_row_ids),
             instance_id: parts.instance_id,
             network_id: parts.network_id,
             log: Mutex::default(),

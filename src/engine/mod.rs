@@ -75,7 +75,7 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
-    history::{Cause, Event, Explanation, Feed, HistoryError, PaidBy},
+    history::{Cause, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -91,9 +91,9 @@ use self::{
 };
 pub use crate::core::{
     BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
-    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Walk, WindowMember, WindowSize,
+    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
+        Applied, Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
     },
     network_digest,
@@ -301,14 +301,16 @@ impl Engine {
         shared.metrics.snapshots.age_seconds.set(age as f64 / 1e6);
     }
 
-    /// The UUID of a member's row or a ledger entry. O(1), no lookup.
+    /// The UUID of a member's row or a ledger entry: the one it brought along from elsewhere, or else one that is computed. O(1), and without a lookup in
+    /// a network that no row brought an id into. May be called inside a read.
     pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
-        self.inner.shared.row_ids.encode(kind, index)
+        self.inner.shared.row_id(kind, index)
     }
 
-    /// What a row's UUID names, or `None` if this instance did not make it. The index may be beyond the rows that exist. O(1).
+    /// What a row's UUID names, or `None` if this instance neither made nor was brought it. The index may be beyond the rows that exist. O(1). May be
+    /// called inside a read.
     pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
-        self.inner.shared.row_ids.decode(uuid)
+        self.inner.shared.row_of(uuid)
     }
 
     /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a

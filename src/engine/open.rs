@@ -19,10 +19,9 @@ use crate::{
     core::{
         Digest, Restore,
         command::{Command, Stamped},
-        image::ImageRows,
         network_digest, on_threads,
         state::{Directory, State},
-        state_digest,
+        state_digest, state_digest_of_format_1,
         types::Timestamp,
     },
     durability::{
@@ -132,7 +131,7 @@ pub fn create(
     let mut snapshot = creation.begin_snapshot(&state.image_header())?;
     for rows in state.image_rows(SNAPSHOT_ROWS_MAX) {
         snapshot.push(&rows)?;
-        written(rows_in(&rows));
+        written(rows.len() as u64);
     }
     creation.finish(snapshot, state_digest(state).0, network_digest(state).0)
 }
@@ -279,32 +278,22 @@ pub(super) fn restore_into<D: Directory>(
     let header = snapshot.header().clone();
     let lsn = header.lsn;
     let broken = |reason| OpenError::Image { lsn, reason };
-    let rows_total = [header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from).iter().sum();
+    let rows_total = header.counts().map(u64::from).iter().sum();
     let mut rows_read = 0;
     let mut restore = Restore::new(header).map_err(broken)?;
     while let Some(rows) = snapshot.next_rows()? {
-        rows_read += rows_in(&rows);
+        rows_read += rows.len() as u64;
         restore.push(directory, rows).map_err(broken)?;
         progress(OpenProgress::Loading { rows: rows_read, rows_total });
     }
     progress(OpenProgress::Checking);
     let state = restore.finish().map_err(broken)?;
-    let (rebuilt, stored) = (state_digest(&state), Digest(snapshot.manifest().state_digest));
+    let digest = if snapshot.manifest().version == 1 { state_digest_of_format_1 } else { state_digest };
+    let (rebuilt, stored) = (digest(&state), Digest(snapshot.manifest().state_digest));
     if rebuilt != stored {
         return Err(OpenError::Digest { lsn, stored, rebuilt });
     }
     Ok(state)
-}
-
-fn rows_in(rows: &ImageRows) -> u64 {
-    let rows = match rows {
-        ImageRows::Members(rows) => rows.len(),
-        ImageRows::Codes(rows) => rows.len(),
-        ImageRows::Triggers(rows) => rows.len(),
-        ImageRows::Entries(rows) => rows.len(),
-        ImageRows::Keys(rows) => rows.len(),
-    };
-    rows as u64
 }
 
 /// Applies the commands after the snapshot. Returns how many.

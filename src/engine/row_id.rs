@@ -5,8 +5,13 @@
 //! in 2^50 tries (2^-57 with the kinds that exist). The permutation is a Feistel network of two 61-bit halves with xxh3 under the
 //! instance's key as the round function. It hides order and number of rows from outsiders; it is no cryptography, and nothing is
 //! authorised by knowing a row id.
+//!
+//! Rows that were imported may have brought the ids along by which other systems know them; those are in the state (`core/row_ids.rs`) and go first. An id that
+//! this instance makes itself is nobody's to bring along.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+pub use crate::core::RowKind;
 
 /// Bits of one Feistel half.
 const HALF_BITS: u32 = 61;
@@ -16,24 +21,6 @@ const ROUNDS: u8 = 6;
 /// Bits of the packed value that hold index and kind; all above are check bits.
 const INDEX_BITS: u32 = 64;
 const KIND_BITS: u32 = 8;
-
-/// What a row id names. The numbers are inside the ids that clients keep: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub enum RowKind {
-    /// A member's row; the index is the member's.
-    Member = 1,
-    /// A ledger entry; the index is the entry's.
-    Entry = 2,
-}
-
-impl RowKind {
-    pub const ALL: [RowKind; 2] = [RowKind::Member, RowKind::Entry];
-
-    fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
-    }
-}
 
 /// Makes row ids and reads them, for one instance.
 #[derive(Clone, Copy)]

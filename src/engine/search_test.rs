@@ -31,6 +31,7 @@ fn empty() -> Shared {
         metrics: Metrics::new(&[]),
         clock: system_clock(),
         row_ids: RowIds::new(1),
+        has_carried_row_ids: AtomicBool::new(false),
         instance_id: [0; 16],
         network_id: 1,
         log: Mutex::default(),

@@ -8,10 +8,16 @@ use std::{
     },
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
-use super::{Clock, MemberDirectory, Watermarks, history::History, limits, row_id::RowIds, status::LogFigures};
+use super::{
+    Clock, MemberDirectory, Watermarks,
+    history::History,
+    limits,
+    row_id::{RowIds, RowKind},
+    status::LogFigures,
+};
 use crate::{
     core::state::{CopyProgress, FrozenCopy, State},
     metrics::Metrics,
@@ -28,6 +34,8 @@ pub(super) struct Shared {
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub row_ids: RowIds,
+    /// Whether the state has row ids that were brought along; as long as it has none, nobody takes the lock to look. Set under the write lock.
+    pub has_carried_row_ids: AtomicBool,
     pub instance_id: [u8; 16],
     pub network_id: u32,
     /// Written by the writer after each group, read by `status`.
@@ -124,6 +132,32 @@ impl Shared {
         let _reading = Reading { before: READING.replace(self.address()) };
         let state = self.state.read();
         read(&state, &self.directory)
+    }
+
+    /// See `Engine::row_id`.
+    pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
+        let carried = self.carried().and_then(|state| state.carried_row_id(kind, index));
+        carried.unwrap_or_else(|| self.row_ids.encode(kind, index))
+    }
+
+    /// See `Engine::row_of`. A row has one id: if it brought one along, the computed one names nothing.
+    pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
+        let Some(state) = self.carried() else { return self.row_ids.decode(uuid) };
+        let computed = || self.row_ids.decode(uuid).filter(|(kind, index)| state.carried_row_id(*kind, *index).is_none());
+        state.row_that_carried(&uuid).or_else(computed)
+    }
+
+    /// The state, if rows brought ids along. Recursive: whoever prints rows holds the lock already, and a writer that waits between the two must not
+    /// hold up the second.
+    fn carried(&self) -> Option<RwLockReadGuard<'_, State>> {
+        self.has_carried_row_ids.load(Ordering::Acquire).then(|| self.state.read_recursive())
+    }
+
+    /// To be called with the write lock held, after commands were applied.
+    pub fn note_carried_row_ids(&self, state: &State) {
+        if state.carried_row_ids() != 0 {
+            self.has_carried_row_ids.store(true, Ordering::Release);
+        }
     }
 
     fn assert_not_reading(&self) {

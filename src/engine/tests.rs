@@ -346,7 +346,7 @@ fn a_record_is_never_larger_than_its_bound() {
         code: Some(longest),
         role: Role::Admin,
         joined_at: Some(Timestamp(i64::MAX)),
-        origin: Origin::Import,
+        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX }),
     };
     let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
     let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true };
@@ -358,6 +358,7 @@ fn a_record_is_never_larger_than_its_bound() {
         amount: Money(i64::MIN),
         status: EntryStatus::Paid,
         time: Timestamp(i64::MIN),
+        row_id: Some([2; 16]),
     };
     for command in [
         Command::Register(register),

@@ -200,6 +200,7 @@ impl Writer {
         let mut state = self.shared.state.write();
         self.applied.extend(self.group[slice].iter().map(|stamped| state.apply(&mut directory, stamped)));
         self.outcome_hash = state.outcome_hash();
+        self.shared.note_carried_row_ids(&state);
         // Inside the lock: whoever sees the state sees the mark.
         self.shared.marks.apply(state.lsn());
         RwLockWriteGuard::unlock_fair(state);

@@ -3,7 +3,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{Place, command, run, signal, verified, wait};
+use crate::support::{Place, Server, command, run, signal, verified, wait};
 
 const SMALL: &str = "member,sponsor,joined_at\nroot,,2025-01-01\nanna,root,2025-01-02T10:00:00Z\nbert,anna,\n";
 
@@ -273,4 +273,45 @@ fn help_explains_exit_codes() {
     assert!(text.contains("import --strict refused rows"), "{text}");
     run(["import"]).ends_with(2);
     run(["no-such-command"]).ends_with(2);
+}
+
+/// Systems beside the one that is replaced know rows by its ids: those stay, in every answer and as what a request names.
+#[test]
+fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
+    let place = Place::new();
+    let data = place.text("data");
+    let (root, anna, bonus) =
+        ("11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002", "33333333-0000-4000-8000-000000000003");
+    let (root_row, anna_row) = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002");
+    let members = place.file(
+        "members.csv",
+        format!("member,sponsor,joined_at,id,lifetime_rank\n{root},,2025-01-01,{root_row},2\n{anna},{root},2025-01-02,{anna_row},\nbert,{root},2025-01-03,,\ntwin,{root},2025-01-03,{anna_row},\n"),
+    );
+    let bonuses = place.file(
+        "bonuses.csv",
+        format!(
+            "id,receiver,source,level,amount,kind,status,created_at\n{bonus},{root},{anna},1,10.00,referral,pending,2025-01-02T10:00:00Z\n"
+        ),
+    );
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0).says("another row has this id");
+    let again = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data, "--json"]).ends_with(0).json();
+    assert_eq!((&again["members"], &again["bonuses"]), (&0.into(), &0.into()));
+
+    for _ in 0..2 {
+        let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+        let get = |path: &str| server.request("GET", path, "");
+        let (status, body) = get(&format!("/user/downline/{root}"));
+        assert!(status == 200 && body.contains(anna_row), "{status} {body}");
+        let (status, body) = get(&format!("/v1/members/{root}/bonuses"));
+        assert!(status == 200 && body.contains(bonus), "{status} {body}");
+        assert_eq!(get(&format!("/v1/bonuses/{bonus}/explain")).0, 200);
+        assert_eq!(server.request("POST", &format!("/v1/bonuses/{bonus}/pay"), "").0, 200);
+        server.signal("KILL");
+        server.end();
+    }
+    let rows = run(["export", "--data-dir", &data]).ends_with(0).out;
+    assert!(rows.lines().next().unwrap().contains(",id") && rows.contains(anna_row) && rows.contains(root_row), "{rows}");
+    let copied = place.file("copy.csv", &rows);
+    run(["import", &copied, "--data-dir", &place.text("copy"), "--strict"]).ends_with(0);
+    assert_eq!(run(["export", "--data-dir", &place.text("copy")]).ends_with(0).out, rows);
 }

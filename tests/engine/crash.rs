@@ -205,6 +205,7 @@ fn random_command(random: &mut Pcg64, step: u64) -> Command {
             amount: upline::engine::Money(25),
             status: EntryStatus::Paid,
             time: upline::engine::Timestamp(1_000),
+            row_id: None,
         }),
         _ => signup(step + 1, Some(known)),
     }

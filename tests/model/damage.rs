@@ -4,9 +4,9 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use upline::core::{
-    Restore, audit,
+    Restore, RowKind, audit,
     command::Stamped,
-    image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+    image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
     state::State,
     types::{Money, Timestamp},
 };
@@ -108,6 +108,15 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
             1 => row.time = Timestamp(value as i64),
             _ => row.applied.lsn = value,
         }),
+        ImageRows::Unchanged(rows) => change(chance, rows, |chance, row: &mut UnchangedRow| match chance.below(2) {
+            0 => row.lsn = value,
+            _ => row.reason = value as u16,
+        }),
+        ImageRows::RowIds(rows) => change(chance, rows, |chance, row: &mut RowIdRow| match chance.below(3) {
+            0 => row.id = [value as u8; 16],
+            1 => row.index = value as u32,
+            _ => row.kind = RowKind::Member,
+        }),
     }
 }
 
@@ -119,7 +128,10 @@ fn change<Row: std::fmt::Debug>(chance: &mut Chance, rows: &mut [Row], damage: i
 }
 
 fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
-    match chance.below(9) {
+    match chance.below(12) {
+        9 => header.unchanged = value as u32,
+        10 => header.row_ids = value as u32,
+        11 => header.unchanged_after = value,
         0 => header.members = value as u32,
         1 => header.codes = value as u32,
         2 => header.triggers = value as u32,

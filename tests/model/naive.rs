@@ -37,6 +37,8 @@ pub struct Naive {
     kinds: HashSet<String>,
     remembered: HashMap<[u8; 16], Remembered>,
     breakage: (u64, i64),
+    /// Ids that rows brought along.
+    row_ids: HashSet<[u8; 16]>,
 }
 
 struct Person {
@@ -152,6 +154,7 @@ impl Naive {
             once: HashSet::new(),
             remembered: HashMap::new(),
             breakage: (0, 0),
+            row_ids: HashSet::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use petgraph::algo::{dominators, toposort};
 use upline::core::{
-    Entry, EntryKind, Restore, ShareFate, Walk, audit,
+    Entry, EntryKind, Restore, RowKind, ShareFate, Unchanged, Walk, audit,
     command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
@@ -67,6 +67,26 @@ impl Network for Real {
     fn apply(&mut self, stamped: &Stamped) -> Applied {
         let breakage = self.state.breakage();
         let applied = self.state.apply(&mut self.directory, stamped);
+        let unchanged = match applied.outcome {
+            _ if applied.lsn != stamped.lsn => Some(Unchanged::Repeat),
+            Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
+            Outcome::EntryPaid { changed: false, .. }
+            | Outcome::StatusSet { changed: false, .. }
+            | Outcome::RoleSet { changed: false, .. }
+            | Outcome::AllPaid { entries: 0 } => Some(Unchanged::Already),
+            outcome => {
+                let row = match outcome {
+                    Outcome::Registered { member } => Some((RowKind::Member, u64::from(member.0))),
+                    Outcome::EntryImported { entry } => Some((RowKind::Entry, entry)),
+                    _ => None,
+                };
+                if let (Some(row), Some(id)) = (row, stamped.command.carried_row_id()) {
+                    assert_eq!((self.state.carried_row_id(row.0, row.1), self.state.row_that_carried(&id)), (Some(id), Some(row)));
+                }
+                None
+            }
+        };
+        assert_eq!(self.state.changed_nothing(stamped.lsn), unchanged);
         self.check_explanation(stamped, &applied, breakage);
         applied
     }
@@ -130,7 +150,7 @@ impl Real {
             (Command::Register(register), Outcome::Registered { member }) => {
                 let (signup, ranks): (Vec<Entry>, Vec<Entry>) =
                     entries.into_iter().partition(|entry| EntryKind::of(entry.kind) == EntryKind::Registration);
-                if register.origin == Origin::Import {
+                if register.origin != Origin::Signup {
                     assert_eq!((signup, ranks), (vec![], vec![]));
                     return;
                 }

@@ -2,7 +2,7 @@
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
-    command::{Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    command::{Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
 };
@@ -321,7 +321,7 @@ impl StepMaker {
             8..=59 => SponsorRef::Member(self.ids[self.chance.below(self.ids.len().min(4) as u64) as usize]),
             _ => SponsorRef::Member(self.somebody()),
         };
-        let origin = if self.chance.percent(if self.imports { 60 } else { 5 }) { Origin::Import } else { Origin::Signup };
+        let origin = if self.chance.percent(if self.imports { 60 } else { 5 }) { Origin::Import(self.carried()) } else { Origin::Signup };
         Register {
             member,
             sponsor,
@@ -331,6 +331,20 @@ impl StepMaker {
             joined_at: if self.chance.percent(20) { Some(Timestamp(self.chance.below(1_000_000) as i64)) } else { None },
             origin,
         }
+    }
+
+    /// Mostly nothing; few row ids, so that they collide.
+    fn carried(&mut self) -> Carried {
+        if self.chance.percent(50) {
+            return Carried::default();
+        }
+        let lifetime_rank = self.chance.below(6) as u16;
+        let turn = if self.chance.percent(70) { 0 } else { self.chance.below(4) as u16 };
+        Carried { row_id: self.row_id(), lifetime_rank, turn }
+    }
+
+    fn row_id(&mut self) -> Option<[u8; 16]> {
+        if self.chance.percent(50) { Some([self.chance.below(200) as u8; 16]) } else { None }
     }
 
     fn placement(&mut self) -> PlacementRequest {
@@ -388,6 +402,7 @@ impl StepMaker {
             amount: self.amount(),
             status: self.chance.of_slice(&[EntryStatus::Pending, EntryStatus::Paid]),
             time: Timestamp(self.chance.below(1_000_000) as i64),
+            row_id: self.row_id(),
         }
     }
 }

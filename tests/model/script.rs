@@ -1,7 +1,7 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in `tests/scenarios/README.md`.
 
 use upline::core::{
-    command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
+    command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
 };
@@ -94,7 +94,7 @@ fn code(word: &str) -> Result<Code, Wrong> {
     Code::parse(word).ok_or_else(|| format!("`{word}` is no code"))
 }
 
-/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin] [imported]`
+/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin] [imported] [row ID] [lifetime RANK] [turn SLOT]`; the last three are of imports
 pub fn register(words: &mut Words) -> Result<Register, Wrong> {
     let mut register = Register {
         member: id_of(words.next("name")?),
@@ -105,6 +105,7 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
         joined_at: None,
         origin: Origin::Signup,
     };
+    let mut carried = None;
     while let Ok(word) = words.next("") {
         match word {
             "by" => register.sponsor = SponsorRef::Member(id_of(words.next("sponsor")?)),
@@ -114,10 +115,14 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             "code" => register.code = Some(code(words.next("code")?)?),
             "joined" => register.joined_at = Some(Timestamp(words.number::<i64>("hour")? * HOUR)),
             "admin" => register.role = Role::Admin,
-            "imported" => register.origin = Origin::Import,
+            "imported" => _ = carried.get_or_insert_with(Carried::default),
+            "row" => carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0),
+            "lifetime" => carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?,
+            "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
             other => return Err(format!("`{other}` is nothing that a join can have")),
         }
     }
+    register.origin = carried.map_or(Origin::Signup, Origin::Import);
     Ok(register)
 }
 
@@ -156,7 +161,7 @@ fn trigger(words: &mut Words) -> Result<TriggerBonus, Wrong> {
     Ok(TriggerBonus { source, trigger, amount, once: words.take("once") })
 }
 
-/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR`
+/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID]`
 fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let receiver = id_of(words.next("receiver")?);
     let source = if words.take("from") { id_of(words.next("source")?) } else { receiver };
@@ -166,7 +171,8 @@ fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let word = words.next("status")?;
     let status = EntryStatus::from_name(word).ok_or_else(|| format!("`{word}` is no status of an entry"))?;
     let hour: i64 = if words.take("at") { words.number("hour")? } else { 0 };
-    Ok(ImportEntry { receiver, source, kind, level, amount, status, time: Timestamp(hour * HOUR) })
+    let row_id = if words.take("row") { Some(id_of(words.next("row id")?).0) } else { None };
+    Ok(ImportEntry { receiver, source, kind, level, amount, status, time: Timestamp(hour * HOUR), row_id })
 }
 
 /// A client's key, from words that stand for the hashes of key and content.

@@ -2,26 +2,34 @@
 
 use super::{
     lines::Row,
-    member_row::{Name, parse_time},
+    member_row::{Name, optional, parse_row_id, parse_time},
     refusal::Refusal,
 };
 use crate::{
     amount,
     cli::network::Network,
     core::{
-        Entry,
+        Entry, RowKind,
         command::ImportEntry,
         types::{EntryStatus, MemberId},
     },
 };
 
-/// Columns of a bonus file; all are needed.
-pub(super) const COLUMNS: [(&str, bool); 7] =
-    [("receiver", true), ("source", true), ("level", true), ("amount", true), ("kind", true), ("status", true), ("created_at", true)];
+/// Columns of a bonus file, and whether they are needed.
+pub(super) const COLUMNS: [(&str, bool); 8] = [
+    ("receiver", true),
+    ("source", true),
+    ("level", true),
+    ("amount", true),
+    ("kind", true),
+    ("status", true),
+    ("created_at", true),
+    ("id", false),
+];
 
 /// Reads a row against the members that are there.
 pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Refusal> {
-    let [receiver, source, level, amount, kind, status, created_at] = std::array::from_fn(|column| row.cell(column));
+    let [receiver, source, level, amount, kind, status, created_at, id] = std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
     Ok(ImportEntry {
         receiver: member(network, receiver)?,
@@ -31,6 +39,7 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
         amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
         status: EntryStatus::from_name(status).ok_or(Refusal::BadStatus)?,
         time: parse_time(created_at).ok_or_else(|| Refusal::BadTime(created_at.into()))?,
+        row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
     })
 }
 
@@ -51,6 +60,8 @@ pub(super) fn is_same(network: &Network, entry: &Entry, named: &ImportEntry) -> 
         amount: entry.amount,
         status: entry.status,
         time: entry.time,
+        // A file without row ids says nothing of them.
+        row_id: named.row_id.and(state.carried_row_id(RowKind::Entry, entry.index)),
     };
     held == *named
 }

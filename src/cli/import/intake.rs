@@ -15,6 +15,7 @@ use super::{
 use crate::{
     cli::network::Network,
     core::{
+        RowKind,
         command::{Command, Origin, PlacementRequest, Register, SponsorRef},
         state::Directory,
         types::{Code, MemberId, MemberIx, Status, Tree},
@@ -151,7 +152,7 @@ impl<'n> Intake<'n> {
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
             role: row.role,
             joined_at: row.joined_at,
-            origin: Origin::Import,
+            origin: Origin::Import(row.carried),
         };
         self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;
         self.lines.push(row.line);
@@ -183,7 +184,14 @@ impl<'n> Intake<'n> {
         let time = time.map(|time| format!("joined at {}, not {}", print_time(joined_at), print_time(time)));
         let named = row.code.as_ref().filter(|named| **named != code);
         let code = named.map(|named| format!("its code is {}, not {}", code.as_str(), named.as_str()));
-        let differences: Vec<String> = [time, code].into_iter().flatten().collect();
+        let held = state.carried_row_id(RowKind::Member, u64::from(there.0));
+        let id = row.carried.row_id.filter(|named| held != Some(*named)).map(|_| "its row id is another".to_string());
+        let (rank, turn) = (state.rank(there).lifetime, state.turn(there));
+        let named = row.carried.lifetime_rank;
+        let rank = (rank < named).then(|| format!("its highest rank ever is {rank}, not {named}"));
+        let named = row.carried.turn;
+        let turn = (named != 0 && turn != named).then(|| format!("its turn is {turn}, not {named}"));
+        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().flatten().collect();
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 

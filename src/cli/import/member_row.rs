@@ -5,13 +5,14 @@ use uuid::Uuid;
 
 use super::{lines::Row, refusal::Refusal};
 use crate::core::{
+    command::Carried,
     state::{Directory, State},
     types::{Code, MemberId, MemberIx, Role, Status, Timestamp},
 };
 
 /// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what `export` writes beside; they follow
 /// from the rest and are not read.
-pub(super) const COLUMNS: [(&str, bool); 12] = [
+pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("member", true),
     ("sponsor", true),
     ("joined_at", true),
@@ -20,6 +21,9 @@ pub(super) const COLUMNS: [(&str, bool); 12] = [
     ("code", false),
     ("status", false),
     ("role", false),
+    ("id", false),
+    ("lifetime_rank", false),
+    ("turn", false),
     ("level", false),
     ("direct", false),
     ("downline", false),
@@ -81,12 +85,14 @@ pub(super) struct MemberRow {
     pub code: Option<Code>,
     pub status: Status,
     pub role: Role,
+    pub carried: Carried,
 }
 
 impl MemberRow {
     /// Reads a row. With `own_sponsor_is_root`, a member that is its own sponsor counts as a root.
     pub fn parse(row: &Row<'_>, own_sponsor_is_root: bool) -> Result<Self, Refusal> {
-        let [member, sponsor, joined_at, parent, slot, code, status, role] = std::array::from_fn(|column| row.cell(column));
+        let [member, sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
+            std::array::from_fn(|column| row.cell(column));
         if member.is_empty() {
             return Err(Refusal::NoMember);
         }
@@ -117,12 +123,22 @@ impl MemberRow {
             code: optional(code, Code::parse, Refusal::BadCode)?,
             status: optional(status, Status::from_name, Refusal::BadStatus)?.unwrap_or(Status::Active),
             role: optional(role, Role::from_name, Refusal::BadRole)?.unwrap_or(Role::Member),
+            carried: Carried {
+                row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
+                lifetime_rank: optional(lifetime_rank, |text| text.parse().ok(), Refusal::BadNumber("lifetime_rank"))?.unwrap_or(0),
+                turn: optional(turn, |text| text.parse().ok(), Refusal::BadNumber("turn"))?.unwrap_or(0),
+            },
         })
     }
 }
 
+/// The id of a row elsewhere: a UUID in any of its forms.
+pub(super) fn parse_row_id(text: &str) -> Option<[u8; 16]> {
+    Uuid::try_parse(text).ok().map(Uuid::into_bytes)
+}
+
 /// An empty cell is none; another one must parse.
-fn optional<T>(cell: &str, parse: impl FnOnce(&str) -> Option<T>, refusal: Refusal) -> Result<Option<T>, Refusal> {
+pub(super) fn optional<T>(cell: &str, parse: impl FnOnce(&str) -> Option<T>, refusal: Refusal) -> Result<Option<T>, Refusal> {
     if cell.is_empty() { Ok(None) } else { parse(cell).map(Some).ok_or(refusal) }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! # The files
 //!
-//! Members: a header line and at least the columns `member,sponsor,joined_at`, in any order; also `parent,slot,code,status,role`. `level`,
+//! Members: a header line and at least the columns `member,sponsor,joined_at`, in any order; also `parent,slot,code,status,role`, and of what the network
+//! was elsewhere `id` (of the member's row, a UUID), `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`,
 //! `direct`, `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other names are named in
 //! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
 //!
 //! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
 //!   ([`NAME_NAMESPACE`]), and is kept as the referral code if it can be one and is free.
+//! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
+//!   no other row's, and none that this network makes itself.
 //! - A sponsor or parent is named the same way, or by referral code. An empty sponsor makes a root.
 //! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
 //! - A row may come before its sponsor or parent: it waits. Otherwise rows are placed in the order of the file, by the plan's default rule unless

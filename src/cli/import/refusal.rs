@@ -22,6 +22,9 @@ pub(super) enum Refusal {
     BadRole,
     BadAmount(String),
     BadLevel,
+    BadRowId,
+    /// Which column.
+    BadNumber(&'static str),
     /// The member was named on an earlier line.
     DuplicateLine(u64),
     /// The member is in the network, with another sponsor or place.
@@ -62,6 +65,8 @@ impl Refusal {
             Refusal::BadRole => "bad_role",
             Refusal::BadAmount(_) => "bad_amount",
             Refusal::BadLevel => "bad_level",
+            Refusal::BadRowId => "bad_id",
+            Refusal::BadNumber(_) => "bad_number",
             Refusal::DuplicateLine(_) | Refusal::DuplicateMember => "duplicate",
             Refusal::UnknownSponsor(_) => "unknown_sponsor",
             Refusal::UnknownParent(_) => "unknown_parent",
@@ -92,6 +97,8 @@ impl fmt::Display for Refusal {
             Refusal::BadRole => out.write_str("the role is neither member nor admin"),
             Refusal::BadAmount(reason) => write!(out, "the amount {reason}"),
             Refusal::BadLevel => out.write_str("the level is not a number"),
+            Refusal::BadRowId => out.write_str("the id is not a UUID"),
+            Refusal::BadNumber(column) => write!(out, "the {column} is not a number of at most 65535"),
             Refusal::DuplicateLine(line) => write!(out, "the member is on line {line} already"),
             Refusal::DuplicateMember => out.write_str("the member is in the network already, with another sponsor or place"),
             Refusal::UnknownSponsor(name) => write!(out, "sponsor {name} is not known"),
@@ -100,6 +107,11 @@ impl fmt::Display for Refusal {
             Refusal::ParentRefused { name, line } => write!(out, "parent {name} on line {line} was refused"),
             Refusal::Cycle => out.write_str("sponsors and parents lead back to the row itself"),
             Refusal::UnknownMember(name) => write!(out, "{name} is not known"),
+            Refusal::Rule(Rejection::RowIdTaken) => out.write_str("another row has this id, or this network gives it to one itself"),
+            Refusal::Rule(Rejection::RankUnknown) => out.write_str("the plan has no rank of the number in lifetime_rank"),
+            Refusal::Rule(Rejection::TurnUnknown) => {
+                out.write_str("the plan does not place round robin, or has no slot of the number in turn")
+            }
             Refusal::Rule(rejection) => write!(out, "refused by a rule: {}", rejection.name()),
         }
     }

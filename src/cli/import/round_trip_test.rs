@@ -6,8 +6,10 @@ use super::*;
 use crate::{
     cli::export,
     core::{
-        command::{Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
-        types::{Code, MemberId, Money, Role, Status, Timestamp},
+        RowKind,
+        command::{Carried, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
+        plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
     },
     plan_file, shapes,
 };
@@ -96,4 +98,120 @@ fn every_network_survives() {
         assert_eq!(crate::core::audit(&copy.state, 10), Vec::<String>::new(), "seed {seed}");
         assert_eq!(export::files_of(&copy.state), (members, bonuses), "seed {seed}: the files are the same, to the byte");
     }
+}
+
+/// Binary and round robin, with ranks by the downline at these minima.
+fn round_robin(minima: [u32; 2]) -> Plan {
+    let step = |minimum: u32| RankStep { name: format!("at {minimum}").into(), minimum, reward: None };
+    Plan {
+        placement: Placement { width: Some(2), default_rule: PlacementRule::RoundRobin, other_rules: Vec::new(), strategic: false },
+        ranks: RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: minima.map(step).into() },
+        ..plan_file::parse(plan_file::DEFAULT_PLAN).expect("the default plan is valid")
+    }
+}
+
+fn network_of(plan: Plan) -> Network {
+    Network::new(State::new(plan, 1), MemberDirectory::with_capacity(0, 0), Timestamp(1_000_000))
+}
+
+fn join(network: &mut Network, number: u32, origin: Origin) {
+    let sponsor = if number == 0 { SponsorRef::None } else { SponsorRef::Member(shapes::member_id(0, 0)) };
+    let register = Register {
+        member: shapes::member_id(0, number),
+        sponsor,
+        placement: PlacementRequest::PlanDefault,
+        code: None,
+        role: Role::Member,
+        joined_at: None,
+        origin,
+    };
+    network.apply(Command::Register(register)).unwrap();
+}
+
+fn imported(plan: Plan, (members, bonuses): &(Vec<u8>, Vec<u8>)) -> Network {
+    let mut copy = network_of(plan);
+    assert_eq!(members_from(&mut copy, members, false).refused, []);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bonuses).unwrap();
+    assert_eq!(take_bonuses(file.path(), &mut copy, &Interrupt::never()).ok().unwrap().refused, []);
+    copy
+}
+
+fn header_of(file: &[u8]) -> &str {
+    std::str::from_utf8(file).unwrap().lines().next().unwrap()
+}
+
+#[test]
+fn lifetime_ranks_and_turns_survive() {
+    let mut network = network_of(round_robin([2, 4]));
+    (0..12).for_each(|number| join(&mut network, number, Origin::Signup));
+    let header = export::files_of(&network.state).0;
+    assert!(header_of(&header).ends_with(",role,turn"), "in the middle of a turn, and nobody was ever better: {}", header_of(&header));
+    // Now the second rank needs more than anybody has, and the first more than most.
+    network.apply(Command::PutPlan(Box::new(round_robin([10, 100])))).unwrap();
+    let files = export::files_of(&network.state);
+    assert!(header_of(&files.0).ends_with(",role,lifetime_rank,turn"), "{}", header_of(&files.0));
+    let mut copy = imported(round_robin([10, 100]), &files);
+    assert_eq!(network_digest(&copy.state), network_digest(&network.state));
+    assert_eq!(export::files_of(&copy.state), files);
+    assert_eq!(crate::core::audit(&copy.state, 10), Vec::<String>::new());
+    for number in 12..40 {
+        for network in [&mut network, &mut copy] {
+            join(network, number, Origin::Signup);
+        }
+        let (placed, expected) = (copy.state.member(MemberIx(number)), network.state.member(MemberIx(number)));
+        assert_eq!((placed.parent, placed.slot), (expected.parent, expected.slot), "{number}");
+    }
+    for member in (0..40).map(MemberIx) {
+        assert_eq!(copy.state.rank(member).lifetime, network.state.rank(member).lifetime);
+        assert_eq!(copy.state.turn(member), network.state.turn(member));
+    }
+}
+
+#[test]
+fn row_ids_from_elsewhere_survive() {
+    let mut network = network_of(round_robin([2, 4]));
+    let origin = |id: u8| Origin::Import(Carried { row_id: Some([id; 16]), ..Carried::default() });
+    (0..3).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    let entry = |row_id| ImportEntry {
+        receiver: shapes::member_id(0, 0),
+        source: shapes::member_id(0, 1),
+        kind: "registration".into(),
+        level: 1,
+        amount: Money(100),
+        status: EntryStatus::Paid,
+        time: Timestamp(5),
+        row_id,
+    };
+    network.apply(Command::ImportEntry(entry(None))).unwrap();
+    let (members, bonuses) = export::files_of(&network.state);
+    assert!(!header_of(&members).contains(",id") && !header_of(&bonuses).contains(",id"), "none was brought along");
+    join(&mut network, 3, origin(1));
+    join(&mut network, 4, origin(2));
+    network.apply(Command::ImportEntry(entry(Some([3; 16])))).unwrap();
+    let files = export::files_of(&network.state);
+    let copy = imported(round_robin([2, 4]), &files);
+    assert_eq!(export::files_of(&copy.state), files);
+    assert_eq!(network_digest(&copy.state), network_digest(&network.state));
+    assert_eq!(copy.state.row_that_carried(&[2; 16]), Some((RowKind::Member, 4)));
+    assert_eq!(copy.state.row_that_carried(&[3; 16]), Some((RowKind::Entry, 1)));
+    assert_eq!((copy.state.carried_row_id(RowKind::Entry, 0), copy.state.carried_row_ids()), (None, 3));
+}
+
+#[test]
+fn row_ids_that_are_taken_are_refused_with_their_line() {
+    let mut network = network_of(round_robin([2, 4]));
+    let ours = crate::engine::RowIds::new(7);
+    network.row_ids = Some(ours);
+    let id = |bytes: [u8; 16]| uuid::Uuid::from_bytes(bytes).to_string();
+    let computed = id(ours.encode(RowKind::Entry, 1_000));
+    let rows = [("a", id([1; 16])), ("b", id([1; 16])), ("c", computed), ("d", "no-uuid".into()), ("e", String::new()), ("f", id([2; 16]))];
+    let mut file = "member,sponsor,joined_at,id,lifetime_rank,turn\n".to_string();
+    rows.iter().for_each(|(member, id)| file += &format!("{member},,,{id},,\n"));
+    file += "g,,,,3,\nh,,,,,2\ni,,,,2,1\n";
+    let taken = members_from(&mut network, file.as_bytes(), false);
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected = [(3, "row_id_taken"), (4, "row_id_taken"), (5, "bad_id"), (8, "rank_unknown"), (9, "turn_unknown")];
+    assert_eq!((refused, network.state.len(), network.state.carried_row_ids()), (expected.to_vec(), 4, 2));
+    assert_eq!((network.state.rank(MemberIx(3)).lifetime, network.state.turn(MemberIx(3))), (2, 1));
 }

@@ -4,7 +4,8 @@ use proptest::{collection::vec, option, prelude::*};
 
 use crate::core::{
     command::{
-        Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
+        TriggerBonus,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis, RankRule, RankStep, THRESHOLD_MAX,
@@ -63,7 +64,13 @@ fn register() -> impl Strategy<Value = Register> {
         rule().prop_map(PlacementRequest::Rule),
         (member(), any::<u32>()).prop_map(|(parent, slot)| PlacementRequest::Slot { parent, slot }),
     ];
-    let origin = prop_oneof![Just(Origin::Signup), Just(Origin::Import)];
+    let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>()).prop_map(|(row_id, lifetime_rank, turn)| Carried {
+        row_id,
+        lifetime_rank,
+        turn,
+    });
+    let imported = prop_oneof![Just(Carried::default()), carried].prop_map(Origin::Import);
+    let origin = prop_oneof![Just(Origin::Signup), imported];
     (member(), sponsor, placement, option::of(code()), role(), option::of(time()), origin).prop_map(
         |(member, sponsor, placement, code, role, joined_at, origin)| Register {
             member,
@@ -79,8 +86,8 @@ fn register() -> impl Strategy<Value = Register> {
 
 fn entry() -> impl Strategy<Value = ImportEntry> {
     let status = prop_oneof![Just(EntryStatus::Pending), Just(EntryStatus::Paid)];
-    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time()).prop_map(
-        |(receiver, source, kind, level, amount, status, time)| ImportEntry {
+    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), option::of(any::<[u8; 16]>())).prop_map(
+        |(receiver, source, kind, level, amount, status, time, row_id)| ImportEntry {
             receiver,
             source,
             kind: kind.into(),
@@ -88,6 +95,7 @@ fn entry() -> impl Strategy<Value = ImportEntry> {
             amount: Money(amount),
             status,
             time,
+            row_id,
         },
     )
 }

@@ -22,13 +22,16 @@ pub use plan::{decode_plan, encode_plan};
 pub(crate) use self::bytes::Reader;
 use self::bytes::put_text;
 use crate::core::{
-    command::{Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::PlacementRule,
     types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp},
 };
 
-/// Version of every record kind today. Each kind may go on alone.
-const RECORD_VERSION: u16 = 1;
+/// Version of records whose form never changed.
+const RECORD_V1: u16 = 1;
+/// Version of registrations and imported entries that carry something along: what version 1 has, and that behind it. Those that carry nothing are still
+/// written in version 1, so that each command has one form.
+const RECORD_V2: u16 = 2;
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
 /// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small whatever is asked.
@@ -91,7 +94,7 @@ pub fn record_bytes(stamped: &Stamped) -> Result<usize, EncodeError> {
 fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let start = out.len();
     out.extend_from_slice(&stamped.command.kind().to_le_bytes());
-    out.extend_from_slice(&RECORD_VERSION.to_le_bytes());
+    out.extend_from_slice(&version_of(&stamped.command).to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&stamped.time.0.to_le_bytes());
     match &stamped.key {
@@ -129,6 +132,7 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             out.extend_from_slice(&entry.amount.0.to_le_bytes());
             out.push(entry.status as u8);
             out.extend_from_slice(&entry.time.0.to_le_bytes());
+            out.extend_from_slice(entry.row_id.as_ref().map_or(&[], |id| &id[..]));
         }
     }
     let length = out.len() - start - RECORD_HEADER_BYTES;
@@ -168,8 +172,33 @@ fn encode_register(register: &Register, out: &mut Vec<u8>) -> Result<(), EncodeE
     }
     out.push(register.role as u8);
     put_optional(register.joined_at.map(|time| time.0), out);
-    out.push(register.origin as u8);
+    match register.origin {
+        Origin::Signup => out.push(0),
+        Origin::Import(carried) => {
+            out.push(1);
+            if carried != Carried::default() {
+                put_carried(carried, out);
+            }
+        }
+    }
     Ok(())
+}
+
+fn put_carried(carried: Carried, out: &mut Vec<u8>) {
+    let Carried { row_id, lifetime_rank, turn } = carried;
+    out.push(u8::from(row_id.is_some()));
+    out.extend_from_slice(row_id.as_ref().map_or(&[], |id| &id[..]));
+    out.extend_from_slice(&lifetime_rank.to_le_bytes());
+    out.extend_from_slice(&turn.to_le_bytes());
+}
+
+fn version_of(command: &Command) -> u16 {
+    let carries = match command {
+        Command::Register(register) => !matches!(register.origin, Origin::Signup) && register.origin != Origin::Import(Carried::default()),
+        Command::ImportEntry(entry) => entry.row_id.is_some(),
+        _ => false,
+    };
+    if carries { RECORD_V2 } else { RECORD_V1 }
 }
 
 fn put_optional(value: Option<i64>, out: &mut Vec<u8>) {
@@ -186,7 +215,8 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind_error = outer.error("an unknown kind of record");
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
-    if outer.u16()? != RECORD_VERSION {
+    let version = outer.u16()?;
+    if version != RECORD_V1 && !(version == RECORD_V2 && matches!(kind, 1 | 9)) {
         return Err(version_error);
     }
     let length = outer.u32()? as usize;
@@ -194,7 +224,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let time = Timestamp(body.i64()?);
     let key = if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
     let command = match kind {
-        1 => Command::Register(decode_register(&mut body)?),
+        1 => Command::Register(decode_register(&mut body, version)?),
         2 => Command::TriggerBonus(TriggerBonus {
             source: MemberId(body.array()?),
             trigger: body.text()?.into(),
@@ -214,6 +244,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
             amount: Money(body.i64()?),
             status: body.code(entry_status, "an unknown entry status")?,
             time: Timestamp(body.i64()?),
+            row_id: if version == RECORD_V2 { Some(body.array()?) } else { None },
         }),
         _ => return Err(kind_error),
     };
@@ -221,7 +252,7 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     Ok(Stamped { lsn, time, key, command })
 }
 
-fn decode_register(body: &mut Reader<'_>) -> Result<Register, DecodeError> {
+fn decode_register(body: &mut Reader<'_>, version: u16) -> Result<Register, DecodeError> {
     Ok(Register {
         member: MemberId(body.array()?),
         sponsor: match body.u8()? {
@@ -239,7 +270,7 @@ fn decode_register(body: &mut Reader<'_>) -> Result<Register, DecodeError> {
         code: if body.flag()? { Some(decode_code(body)?) } else { None },
         role: body.code(Role::from_code, "an unknown role")?,
         joined_at: body.optional_i64()?.map(Timestamp),
-        origin: body.code(origin, "an unknown origin")?,
+        origin: decode_origin(body, version)?,
     })
 }
 
@@ -253,6 +284,19 @@ pub(crate) fn entry_status(code: u8) -> Option<EntryStatus> {
     [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| *status as u8 == code)
 }
 
-fn origin(code: u8) -> Option<Origin> {
-    [Origin::Signup, Origin::Import].into_iter().find(|origin| *origin as u8 == code)
+fn decode_origin(body: &mut Reader<'_>, version: u16) -> Result<Origin, DecodeError> {
+    match (body.u8()?, version) {
+        (0, RECORD_V1) => Ok(Origin::Signup),
+        (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
+        (1, RECORD_V2) => {
+            let row_id = if body.flag()? { Some(body.array()?) } else { None };
+            let carried = Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()? };
+            if carried == Carried::default() {
+                Err(body.error("something carried along that is nothing"))
+            } else {
+                Ok(Origin::Import(carried))
+            }
+        }
+        _ => Err(body.error_before("an unknown origin")),
+    }
 }

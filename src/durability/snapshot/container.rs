@@ -2,7 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{core::types::Timestamp, durability::FORMAT_VERSION};
+use crate::{
+    core::{image::SECTIONS, types::Timestamp},
+    durability::FORMAT_VERSION,
+};
 
 pub(super) const FILE_HEADER_BYTES: usize = 64;
 pub(super) const CHUNK_HEADER_BYTES: usize = 32;
@@ -13,7 +16,6 @@ pub(super) const ARCHIVE_ALIGNMENT: usize = 16;
 const FILE_MAGIC: [u8; 8] = *b"uplinSNP";
 const CHUNK_MAGIC: [u8; 4] = *b"uCHK";
 const MANIFEST_MAGIC: [u8; 8] = *b"uplinEND";
-const CHUNK_VERSION: u16 = 1;
 
 /// What a chunk holds. The sections follow each other in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,11 +27,26 @@ pub(super) enum Section {
     Triggers = 4,
     Entries = 5,
     Keys = 6,
+    Unchanged = 7,
+    RowIds = 8,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 6] =
-        [Section::Header, Section::Members, Section::Codes, Section::Triggers, Section::Entries, Section::Keys];
+    pub(super) const ALL: [Section; 8] = [
+        Section::Header,
+        Section::Members,
+        Section::Codes,
+        Section::Triggers,
+        Section::Entries,
+        Section::Keys,
+        Section::Unchanged,
+        Section::RowIds,
+    ];
+
+    /// The version that is written; it and all before it are read.
+    fn version(self) -> u16 {
+        if self == Section::Header { 2 } else { 1 }
+    }
 }
 
 /// The first 64 bytes.
@@ -95,6 +112,7 @@ impl FileHeader {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ChunkHeader {
     pub section: Section,
+    pub version: u16,
     pub bytes: u32,
     pub rows: u32,
     pub checksum: u64,
@@ -102,11 +120,16 @@ pub(super) struct ChunkHeader {
 }
 
 impl ChunkHeader {
+    /// The header of a chunk of the version that is written.
+    pub(super) fn new(section: Section, bytes: u32, rows: u32, checksum: u64, number: u32) -> Self {
+        Self { section, version: section.version(), bytes, rows, checksum, number }
+    }
+
     pub(super) fn encode(&self, file_crc: u32) -> [u8; CHUNK_HEADER_BYTES] {
         let mut out = [0; CHUNK_HEADER_BYTES];
         out[0..4].copy_from_slice(&CHUNK_MAGIC);
         out[4..6].copy_from_slice(&(self.section as u16).to_le_bytes());
-        out[6..8].copy_from_slice(&CHUNK_VERSION.to_le_bytes());
+        out[6..8].copy_from_slice(&self.version.to_le_bytes());
         out[8..12].copy_from_slice(&self.bytes.to_le_bytes());
         out[12..16].copy_from_slice(&self.rows.to_le_bytes());
         out[16..24].copy_from_slice(&self.checksum.to_le_bytes());
@@ -120,12 +143,20 @@ impl ChunkHeader {
     pub(super) fn parse(bytes: &[u8; CHUNK_HEADER_BYTES], file_crc: u32) -> Option<Self> {
         let crc = crc32c::crc32c_append(file_crc, &bytes[..CHUNK_HEADER_BYTES - 4]);
         let version = u16::from_le_bytes([bytes[6], bytes[7]]);
-        if bytes[0..4] != CHUNK_MAGIC || crc != u32_at(bytes, 28) || version != CHUNK_VERSION {
+        if bytes[0..4] != CHUNK_MAGIC || crc != u32_at(bytes, 28) {
             return None;
         }
         let code = u16::from_le_bytes([bytes[4], bytes[5]]);
         let section = Section::ALL.into_iter().find(|section| *section as u16 == code)?;
-        Some(Self { section, bytes: u32_at(bytes, 8), rows: u32_at(bytes, 12), checksum: u64_at(bytes, 16), number: u32_at(bytes, 24) })
+        let known = (1..=section.version()).contains(&version);
+        known.then(|| Self {
+            section,
+            version,
+            bytes: u32_at(bytes, 8),
+            rows: u32_at(bytes, 12),
+            checksum: u64_at(bytes, 16),
+            number: u32_at(bytes, 24),
+        })
     }
 
     /// Bytes of archive and padding.
@@ -152,10 +183,13 @@ impl ChunkHeader {
 /// | 144 | 8 | the chunks' checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}` for each in order |
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
-/// | 168 | 84 | 0 |
+/// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
+/// | 176 | 76 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
+    /// Format version of the file.
+    pub version: u32,
     pub network: u32,
     pub instance: [u8; 16],
     pub lsn: u64,
@@ -169,6 +203,8 @@ pub struct Manifest {
     pub triggers: u32,
     pub entries: u32,
     pub keys: u32,
+    pub unchanged: u32,
+    pub row_ids: u32,
     pub state_digest: [u8; 32],
     pub network_digest: [u8; 32],
     pub checksums: u64,
@@ -177,10 +213,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Rows of each section, in the order of `ImageRows`.
+    pub fn counts(&self) -> [u32; SECTIONS] {
+        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids]
+    }
+
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
         let mut out = [0; MANIFEST_BYTES];
         out[0..8].copy_from_slice(&MANIFEST_MAGIC);
-        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[8..12].copy_from_slice(&self.version.to_le_bytes());
         out[12..16].copy_from_slice(&self.network.to_le_bytes());
         out[16..32].copy_from_slice(&self.instance);
         out[32..40].copy_from_slice(&self.lsn.to_le_bytes());
@@ -196,6 +237,8 @@ impl Manifest {
         out[144..152].copy_from_slice(&self.checksums.to_le_bytes());
         out[152..160].copy_from_slice(&self.time.0.to_le_bytes());
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
+        out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
+        out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -207,6 +250,7 @@ impl Manifest {
             Parsed::Bad => return Parsed::Bad,
         }
         Parsed::Good(Self {
+            version: u32_at(bytes, 8),
             network: u32_at(bytes, 12),
             instance: id_at(bytes),
             lsn: u64_at(bytes, 32),
@@ -218,6 +262,8 @@ impl Manifest {
             triggers: u32_at(bytes, 68),
             entries: u32_at(bytes, 72),
             keys: u32_at(bytes, 76),
+            unchanged: u32_at(bytes, 168),
+            row_ids: u32_at(bytes, 172),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),

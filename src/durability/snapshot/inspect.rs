@@ -142,5 +142,7 @@ fn name_of(section: Section) -> &'static str {
         Section::Triggers => "triggers",
         Section::Entries => "entries",
         Section::Keys => "keys",
+        Section::Unchanged => "unchanged",
+        Section::RowIds => "row_ids",
     }
 }

@@ -43,12 +43,11 @@ impl SnapshotReader {
         if first.section != Section::Header {
             return Err(chunks.damaged("it does not begin with a header"));
         }
-        let header = rows::header_of(&archive).map_err(|reason| chunks.damaged(&reason))?;
+        let header = rows::header_of(first.version, &archive).map_err(|reason| chunks.damaged(&reason))?;
         let same = header.lsn == manifest.lsn
             && header.outcome_hash == manifest.outcome_hash
             && header.time == manifest.time
-            && [header.members, header.codes, header.triggers, header.entries, header.keys]
-                == [manifest.members, manifest.codes, manifest.triggers, manifest.entries, manifest.keys];
+            && header.counts() == manifest.counts();
         if !same {
             return Err(chunks.damaged("header and manifest differ"));
         }
@@ -175,6 +174,7 @@ impl Chunks {
     /// Reads everything once and compares it with the manifest, and begins anew.
     fn verify(&mut self, manifest: &Manifest) -> Result<()> {
         let mut checksums = 0;
+        // The header's one row, then those of the sections.
         let mut rows = [0; Section::ALL.len()];
         let mut section = Section::Header;
         while let Some((header, _)) = self.next()? {
@@ -185,8 +185,8 @@ impl Chunks {
             rows[section as usize - 1] += u64::from(header.rows);
             checksums = chain(checksums, header.checksum);
         }
-        let counts = [1, manifest.members, manifest.codes, manifest.triggers, manifest.entries, manifest.keys].map(u64::from);
-        if self.number != manifest.chunks || rows != counts || checksums != manifest.checksums {
+        let expected = [1].into_iter().chain(manifest.counts()).map(u64::from);
+        if self.number != manifest.chunks || !rows.into_iter().eq(expected) || checksums != manifest.checksums {
             return Err(self.damaged("its chunks are not those of its manifest"));
         }
         self.offset = FILE_HEADER_BYTES as u64;

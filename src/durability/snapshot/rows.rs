@@ -1,4 +1,4 @@
-//! The frozen form of rows in version 1: columns, since whole columns are copied where rows would be written field by field.
+//! The frozen form of rows, by version: columns, since whole columns are copied where rows would be written field by field.
 //!
 //! These types are the format: none of them ever changes. Another version is other types, with an upgrade from these.
 
@@ -7,14 +7,17 @@ use rkyv::{Archive, Serialize, api::high, rancor, util::AlignedVec};
 use super::container::Section;
 use crate::{
     core::{
+        RowKind,
         command::{Applied, RequestKey},
-        image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, TriggerRow},
+        image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
         types::Timestamp,
     },
     durability::codec::{self, OUTCOME_BYTES},
 };
 
-#[derive(Archive, Serialize)]
+/// Written by format 1; only read today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV1 {
     lsn: u64,
     time: i64,
@@ -33,6 +36,29 @@ pub(super) struct HeaderV1 {
     triggers: u32,
     entries: u32,
     keys: u32,
+}
+
+/// What version 1 has, and what came with format 2 behind it.
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV2 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
 }
 
 #[derive(Archive, Serialize)]
@@ -84,6 +110,19 @@ pub(super) struct KeysV1 {
     outcome: Vec<[u8; OUTCOME_BYTES]>,
 }
 
+#[derive(Archive, Serialize)]
+pub(super) struct UnchangedV1 {
+    lsn: Vec<u64>,
+    reason: Vec<u16>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct RowIdsV1 {
+    id: Vec<[u8; 16]>,
+    index: Vec<u32>,
+    kind: Vec<u8>,
+}
+
 /// Archives are written to and read from memory of this alignment.
 pub(super) type Bytes = AlignedVec<16>;
 
@@ -94,7 +133,7 @@ pub(super) type Bytes = AlignedVec<16>;
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
-    let version = HeaderV1 {
+    let version = HeaderV2 {
         lsn: header.lsn,
         time: header.time.0,
         outcome_hash: header.outcome_hash,
@@ -110,34 +149,52 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         triggers: header.triggers,
         entries: header.entries,
         keys: header.keys,
+        unchanged: header.unchanged,
+        row_ids: header.row_ids,
+        unchanged_after: header.unchanged_after,
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
 
-/// The header of an archive whose checksum was right.
+/// The header of an archive of this version whose checksum was right.
 ///
 /// # Errors
 /// The archive is none of this version.
-pub(super) fn header_of(archive: &Bytes) -> Result<ImageHeader, String> {
-    let version = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    let mut plan = codec::Reader::new(&version.plan);
-    let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
-    Ok(ImageHeader {
-        lsn: version.lsn.to_native(),
-        time: Timestamp(version.time.to_native()),
-        outcome_hash: version.outcome_hash.to_native(),
-        code_key: version.code_key.to_native(),
-        plan: decoded.map_err(|error| error.to_string())?,
-        plan_version: version.plan_version.to_native(),
-        kinds: texts(version.kind_length.iter().map(|length| usize::from(length.to_native())), &version.kind_text)?,
-        breakage_levels: version.breakage_levels.to_native(),
-        breakage_amount: version.breakage_amount.to_native(),
-        members: version.members.to_native(),
-        codes: version.codes.to_native(),
-        triggers: version.triggers.to_native(),
-        entries: version.entries.to_native(),
-        keys: version.keys.to_native(),
-    })
+pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
+    /// The fields that both versions have.
+    macro_rules! common {
+        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr) => {{
+            let archived = $archived;
+            let mut plan = codec::Reader::new(&archived.plan);
+            let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+            ImageHeader {
+                lsn: archived.lsn.to_native(),
+                time: Timestamp(archived.time.to_native()),
+                outcome_hash: archived.outcome_hash.to_native(),
+                code_key: archived.code_key.to_native(),
+                plan: decoded.map_err(|error| error.to_string())?,
+                plan_version: archived.plan_version.to_native(),
+                kinds: texts(archived.kind_length.iter().map(|length| usize::from(length.to_native())), &archived.kind_text)?,
+                breakage_levels: archived.breakage_levels.to_native(),
+                breakage_amount: archived.breakage_amount.to_native(),
+                members: archived.members.to_native(),
+                codes: archived.codes.to_native(),
+                triggers: archived.triggers.to_native(),
+                entries: archived.entries.to_native(),
+                keys: archived.keys.to_native(),
+                unchanged: $unchanged,
+                row_ids: $row_ids,
+                unchanged_after: $unchanged_after,
+            }
+        }};
+    }
+    if version == 1 {
+        // Format 1 did not note which commands changed nothing: from here on they are.
+        let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+        return Ok(common!(archived, 0, 0, archived.lsn.to_native()));
+    }
+    let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    Ok(common!(archived, archived.unchanged.to_native(), archived.row_ids.to_native(), archived.unchanged_after.to_native()))
 }
 
 /// A part of an image's rows, borrowed.
@@ -148,6 +205,8 @@ pub(super) enum RowsRef<'a> {
     Triggers(&'a [TriggerRow]),
     Entries(&'a [EntryRow]),
     Keys(&'a [KeyRow]),
+    Unchanged(&'a [UnchangedRow]),
+    RowIds(&'a [RowIdRow]),
 }
 
 impl<'a> RowsRef<'a> {
@@ -158,6 +217,8 @@ impl<'a> RowsRef<'a> {
             ImageRows::Triggers(rows) => Self::Triggers(rows),
             ImageRows::Entries(rows) => Self::Entries(rows),
             ImageRows::Keys(rows) => Self::Keys(rows),
+            ImageRows::Unchanged(rows) => Self::Unchanged(rows),
+            ImageRows::RowIds(rows) => Self::RowIds(rows),
         }
     }
 
@@ -168,6 +229,8 @@ impl<'a> RowsRef<'a> {
             Self::Triggers(_) => Section::Triggers,
             Self::Entries(_) => Section::Entries,
             Self::Keys(_) => Section::Keys,
+            Self::Unchanged(_) => Section::Unchanged,
+            Self::RowIds(_) => Section::RowIds,
         }
     }
 
@@ -178,6 +241,8 @@ impl<'a> RowsRef<'a> {
             Self::Triggers(rows) => rows.len(),
             Self::Entries(rows) => rows.len(),
             Self::Keys(rows) => rows.len(),
+            Self::Unchanged(rows) => rows.len(),
+            Self::RowIds(rows) => rows.len(),
         }
     }
 
@@ -192,6 +257,8 @@ impl<'a> RowsRef<'a> {
             Self::Triggers(rows) => (Self::Triggers(cut(rows, most).0), Self::Triggers(cut(rows, most).1)),
             Self::Entries(rows) => (Self::Entries(cut(rows, most).0), Self::Entries(cut(rows, most).1)),
             Self::Keys(rows) => (Self::Keys(cut(rows, most).0), Self::Keys(cut(rows, most).1)),
+            Self::Unchanged(rows) => (Self::Unchanged(cut(rows, most).0), Self::Unchanged(cut(rows, most).1)),
+            Self::RowIds(rows) => (Self::RowIds(cut(rows, most).0), Self::RowIds(cut(rows, most).1)),
         }
     }
 
@@ -207,6 +274,8 @@ impl<'a> RowsRef<'a> {
             Self::Triggers(rows) => high::to_bytes_in::<_, rancor::Error>(&TriggersV1::new(rows), into),
             Self::Entries(rows) => high::to_bytes_in::<_, rancor::Error>(&EntriesV1::new(rows), into),
             Self::Keys(rows) => high::to_bytes_in::<_, rancor::Error>(&KeysV1::new(rows), into),
+            Self::Unchanged(rows) => high::to_bytes_in::<_, rancor::Error>(&UnchangedV1::new(rows), into),
+            Self::RowIds(rows) => high::to_bytes_in::<_, rancor::Error>(&RowIdsV1::new(rows), into),
         };
         archived.map_err(|error| error.to_string())
     }
@@ -297,6 +366,18 @@ impl KeysV1 {
     }
 }
 
+impl UnchangedV1 {
+    fn new(rows: &[UnchangedRow]) -> Self {
+        Self { lsn: column(rows, |row| row.lsn), reason: column(rows, |row| row.reason) }
+    }
+}
+
+impl RowIdsV1 {
+    fn new(rows: &[RowIdRow]) -> Self {
+        Self { id: column(rows, |row| row.id), index: column(rows, |row| row.index), kind: column(rows, |row| row.kind as u8) }
+    }
+}
+
 /// The rows of an archive whose checksum was right.
 ///
 /// # Errors
@@ -310,6 +391,8 @@ pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<I
         Section::Triggers => triggers_of(count, archive).map(ImageRows::Triggers),
         Section::Entries => entries_of(count, archive).map(ImageRows::Entries),
         Section::Keys => keys_of(count, archive).map(ImageRows::Keys),
+        Section::Unchanged => unchanged_of(count, archive).map(ImageRows::Unchanged),
+        Section::RowIds => row_ids_of(count, archive).map(ImageRows::RowIds),
     }
 }
 
@@ -383,6 +466,22 @@ fn keys_of(count: usize, archive: &Bytes) -> Result<Vec<KeyRow>, String> {
             time: Timestamp(rows.time[at].to_native()),
             applied: Applied { outcome, lsn: rows.lsn[at].to_native() },
         })
+    };
+    (0..count).map(row).collect()
+}
+
+fn unchanged_of(count: usize, archive: &Bytes) -> Result<Vec<UnchangedRow>, String> {
+    let rows = high::access::<ArchivedUnchangedV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.lsn.len(), rows.reason.len()])?;
+    Ok((0..count).map(|at| UnchangedRow { lsn: rows.lsn[at].to_native(), reason: rows.reason[at].to_native() }).collect())
+}
+
+fn row_ids_of(count: usize, archive: &Bytes) -> Result<Vec<RowIdRow>, String> {
+    let rows = high::access::<ArchivedRowIdsV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.id.len(), rows.index.len(), rows.kind.len()])?;
+    let row = |at: usize| {
+        let kind = RowKind::from_code(rows.kind[at]).ok_or("an unknown kind of row")?;
+        Ok(RowIdRow { id: rows.id[at], kind, index: rows.index[at].to_native() })
     };
     (0..count).map(row).collect()
 }

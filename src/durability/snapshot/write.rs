@@ -16,6 +16,7 @@ use crate::{
         types::Timestamp,
     },
     durability::{
+        FORMAT_VERSION,
         error::{Error, Result},
         log::segment::create_fresh,
         paths::Paths,
@@ -102,13 +103,9 @@ impl SnapshotWriter {
         if ARCHIVE_BYTES_MAX < self.buffer.len() {
             return Err(Error::BadImage(format!("a chunk of {} bytes", self.buffer.len())));
         }
-        let header = ChunkHeader {
-            section,
-            bytes: u32::try_from(self.buffer.len()).expect("just compared"),
-            rows: u32::try_from(rows).expect("at most `CHUNK_ROWS_MAX`"),
-            checksum: xxh3_64(&self.buffer),
-            number: self.chunks,
-        };
+        let bytes = u32::try_from(self.buffer.len()).expect("just compared");
+        let rows_in = u32::try_from(rows).expect("at most `CHUNK_ROWS_MAX`");
+        let header = ChunkHeader::new(section, bytes, rows_in, xxh3_64(&self.buffer), self.chunks);
         self.checksums = chain(self.checksums, header.checksum);
         self.buffer.resize(self.buffer.len().next_multiple_of(ARCHIVE_ALIGNMENT), 0);
         let written = self.file.write_all_at(&header.encode(self.file_crc), self.offset);
@@ -133,7 +130,7 @@ impl SnapshotWriter {
     /// durable or archiving the oldest failed.
     pub fn publish(self, durable_lsn: u64, state_digest: [u8; 32], network_digest: [u8; 32]) -> Result<Published> {
         let header = &self.header;
-        let announced = [1, header.members, header.codes, header.triggers, header.entries, header.keys].map(u64::from);
+        let announced: Vec<u64> = [1].into_iter().chain(header.counts()).map(u64::from).collect();
         if announced != self.rows {
             return Err(Error::BadImage(format!("its header announces {announced:?} rows, it got {:?}", self.rows)));
         }
@@ -141,6 +138,7 @@ impl SnapshotWriter {
             return Err(Error::BadImage(format!("it is at LSN {}, the log is durable up to {durable_lsn}", header.lsn)));
         }
         let manifest = Manifest {
+            version: FORMAT_VERSION,
             network: self.store.network,
             instance: self.store.instance,
             lsn: header.lsn,
@@ -152,6 +150,8 @@ impl SnapshotWriter {
             triggers: header.triggers,
             entries: header.entries,
             keys: header.keys,
+            unchanged: header.unchanged,
+            row_ids: header.row_ids,
             state_digest,
             network_digest,
             checksums: self.checksums,

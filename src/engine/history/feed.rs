@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{HistoryError, Shared};
 use crate::{
     core::{
-        Member,
+        Member, Unchanged,
         command::{Command, Stamped},
         state::State,
         types::Code,
@@ -24,13 +24,22 @@ use crate::{
 pub struct Event {
     /// LSN, log time, idempotency key and command.
     pub stamped: Stamped,
-    /// Whether it changed anything: not, if a rule rejected it, or it repeated an earlier command of the same key.
-    pub is_effective: bool,
-    /// For a signup that took place: the new member, with where it sits, and its code. What of this may change later (status, role) is as
-    /// it is now.
+    pub fate: Fate,
+    /// For a signup known to have taken place: the new member, with where it sits, and its code. What of this may change later (status, role)
+    /// is as it is now.
     pub member: Option<(Member, Code)>,
     /// The ledger entries it made.
     pub entries: Range<u64>,
+}
+
+/// Whether a command changed anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    Changed,
+    /// Not, and why.
+    Unchanged(Unchanged),
+    /// It came before what is remembered: see `State::changed_nothing_after`.
+    NotKnown,
 }
 
 /// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is buffered for it but the one batch it
@@ -126,17 +135,16 @@ fn read_batch(shared: &Shared, reader: Option<GroupReader>, next: u64) -> Result
 
 /// What a command did, told from the present state: members stay where they were placed, and entries stay.
 fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event {
-    let is_effective = is_effective(state, &stamped);
+    let fate = match state.changed_nothing(stamped.lsn) {
+        Some(reason) => Fate::Unchanged(reason),
+        None if stamped.lsn <= state.changed_nothing_after() => Fate::NotKnown,
+        None => Fate::Changed,
+    };
     let placed = match &stamped.command {
-        Command::Register(register) if is_effective => state.find(directory, &register.member),
+        Command::Register(register) if fate == Fate::Changed => state.find(directory, &register.member),
         _ => None,
     };
     let member = placed.map(|index| (state.member(index), state.code(index)));
-    let entries = if is_effective { state.entries_of(stamped.lsn) } else { 0..0 };
-    Event { stamped, is_effective, member, entries }
-}
-
-/// Whether a logged command changed anything.
-fn is_effective(_state: &State, _stamped: &Stamped) -> bool {
-    true
+    let entries = state.entries_of(stamped.lsn);
+    Event { stamped, fate, member, entries }
 }

@@ -22,7 +22,7 @@ use self::directory::PastDirectory;
 pub(super) use self::explain::explain;
 pub use self::{
     explain::{Cause, Explanation, PaidBy},
-    feed::{Event, Feed},
+    feed::{Event, Fate, Feed},
 };
 use super::{
     MemberDirectory, OpenError, limits,

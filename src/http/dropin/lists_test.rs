@@ -2,8 +2,8 @@ use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use super::{super::weekly::Weekly, *};
 use crate::engine::{
-    Command, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan, Register, Role, SponsorRef, Stamped, Timestamp,
-    TriggerBonus,
+    Carried, Command, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan, Register, Role, SponsorRef, Stamped,
+    Timestamp, TriggerBonus,
 };
 
 /// A network made by commands, one microsecond apart.
@@ -225,7 +225,7 @@ fn a_slice_is_short_also_where_a_deep_leg_ends() {
             code: None,
             role: Role::Member,
             joined_at: None,
-            origin: Origin::Import,
+            origin: Origin::Import(Carried::default()),
         };
         network.apply(i64::from(member), Command::Register(register));
     };
@@ -298,6 +298,7 @@ fn entries_imported_out_of_order_are_all_found() {
             amount: Money(7),
             status: EntryStatus::Paid,
             time: Timestamp(time),
+            row_id: None,
         })
     };
     network.apply(600, import(-WEEK));

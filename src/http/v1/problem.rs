@@ -184,6 +184,9 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::PlanKindsFull => (409, "There are as many kinds of bonuses as a network can have"),
         Rejection::PlanUnchanged => (409, "This plan is in force already"),
         Rejection::RootWithPlacement => (409, "A root has no place to choose"),
+        Rejection::RowIdTaken => (409, "Another row has this id"),
+        Rejection::RankUnknown => (409, "The plan has no such rank"),
+        Rejection::TurnUnknown => (409, "The plan has no such turn"),
     }
 }
 

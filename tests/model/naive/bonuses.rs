@@ -98,6 +98,9 @@ impl Naive {
     pub(super) fn import_entry(&mut self, entry: &ImportEntry) -> Result<Outcome, Rejection> {
         let receiver = self.find(&entry.receiver)?;
         let source = self.find(&entry.source)?;
+        if entry.row_id.is_some_and(|id| self.row_ids.contains(&id)) {
+            return Err(Rejection::RowIdTaken);
+        }
         let trigger = kind_is_trigger(&entry.kind).ok_or(Rejection::TriggerUnknown)?;
         let new = trigger && !self.kinds.contains(&*entry.kind);
         if new && self.kinds.len() == KINDS_MAX {
@@ -106,6 +109,7 @@ impl Naive {
         if entry.amount.0 < 0 || !entry.amount.in_range() {
             return Err(Rejection::AmountOutOfRange);
         }
+        self.row_ids.extend(entry.row_id);
         if new {
             self.kinds.insert(entry.kind.to_string());
         }

@@ -123,7 +123,7 @@ impl Naive {
 
     pub(super) fn rank_after_signup(&mut self, member: usize, origin: Origin) {
         let risen = self.rerank();
-        if origin == Origin::Import {
+        if origin != Origin::Signup {
             return;
         }
         let mut payments = Vec::new();

@@ -1,7 +1,7 @@
 //! Who may join, and where each rule puts them.
 
 use upline::core::{
-    command::{Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     plan::PlacementRule,
     types::{Role, Status},
 };
@@ -17,6 +17,21 @@ pub(super) struct Place {
 }
 
 impl Naive {
+    fn take_carried(&mut self, carried: &Carried) -> Result<(), Rejection> {
+        if carried.row_id.is_some_and(|id| self.row_ids.contains(&id)) {
+            return Err(Rejection::RowIdTaken);
+        }
+        if self.plan.ranks.steps().len() < usize::from(carried.lifetime_rank) {
+            return Err(Rejection::RankUnknown);
+        }
+        let placement = &self.plan.placement;
+        if carried.turn != 0 && !(placement.allows(PlacementRule::RoundRobin) && Some(carried.turn) < placement.width) {
+            return Err(Rejection::TurnUnknown);
+        }
+        self.row_ids.extend(carried.row_id);
+        Ok(())
+    }
+
     pub(super) fn register(&mut self, register: &Register) -> Result<Outcome, Rejection> {
         if self.find(&register.member).is_ok() {
             return Err(Rejection::MemberExists);
@@ -40,6 +55,11 @@ impl Naive {
             None => None,
             Some(sponsor) => Some(self.requested_place(sponsor, register)?),
         };
+        let carried = match register.origin {
+            Origin::Import(carried) => carried,
+            Origin::Signup => Carried::default(),
+        };
+        self.take_carried(&carried)?;
         if let (Some(sponsor), Some(Place { in_turn: true, .. })) = (sponsor, place) {
             self.advance_turns(sponsor);
         }
@@ -54,8 +74,8 @@ impl Naive {
             role: register.role,
             code: register.code.as_ref().map_or_else(|| format!("generated-{member}"), |code| code.as_str().to_owned()),
             paid_as: 0,
-            lifetime: 0,
-            turn: 0,
+            lifetime: carried.lifetime_rank,
+            turn: carried.turn.into(),
         });
         self.rank_after_signup(member, register.origin);
         Ok(Outcome::Registered { member: index(member) })
@@ -64,7 +84,7 @@ impl Naive {
     fn requested_place(&self, sponsor: usize, register: &Register) -> Result<Place, Rejection> {
         let placement = &self.plan.placement;
         // What was placed elsewhere is put where it was, unless parents are always the sponsors.
-        let may_name = placement.strategic || (register.origin == Origin::Import && !placement.trees_coincide());
+        let may_name = placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
         match register.placement {
             PlacementRequest::PlanDefault => Ok(self.find_place(sponsor, self.plan.placement.default_rule)),
             PlacementRequest::Rule(rule) if self.plan.placement.allows(rule) => Ok(self.find_place(sponsor, rule)),

@@ -169,6 +169,7 @@ impl Network {
                 kind: "old".into(),
                 status: if self.below(2) == 0 { EntryStatus::Paid } else { EntryStatus::Pending },
                 time: Timestamp(i64::from(self.below(1_000_000))),
+                row_id: None,
             }),
             1 => {
                 let entries = self.engine.read(|state, _| state.entries());
