@@ -363,8 +363,8 @@ async fn upline(
         Ok::<_, Problem>(Upline { sight, tree, level: state.level_in(tree, member), at })
     };
     let Some(as_of) = query.as_of else {
-        let begun = page::begin(engine, &headers, query.limit, begin)?;
-        return Ok(page::list(engine, begun, &cursors).await);
+        let listed = page::begin(engine, &headers, query.limit, begin)?;
+        return Ok(page::list(engine, listed, &cursors).await);
     };
     // Who may not see the present may not see the past.
     engine.read(begin)?;
