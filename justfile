@@ -25,6 +25,22 @@ clients:
 test *filter:
     cargo test {{filter}}
 
+# The proof, small: what `test` runs of it, with a report in docs/proof/.
+proof *arguments:
+    .ci/proof each {{arguments}}
+
+# The proof, about an hour; stops and goes on. `just deep --hours 0.5`, `just deep --only kill`.
+deep *arguments:
+    .ci/proof deep {{arguments}}
+
+# The proof with the numbers of a release: days, which add up over many runs.
+release *arguments:
+    .ci/proof release {{arguments}}
+
+# Do the tests bite? Each deliberate fault of tests/faults must be noticed.
+bite *faults:
+    .ci/bite {{faults}}
+
 # Everything, on a machine that has only a Rust toolchain.
 ci:
     .ci/run

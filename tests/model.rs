@@ -1,6 +1,7 @@
 //! Random command sequences on the real core and on a naive model, compared after every step; and directed tests of extreme shapes.
 //!
-//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of how many steps are run.
+//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of how many steps are run, and
+//! `UPLINE_FIRST_SEED` where their seeds begin.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of a test are small, or meant to wrap")]
 
 #[path = "model/compare.rs"]
@@ -43,6 +44,7 @@ fn the_core_does_what_the_naive_model_does() {
     if let Some(seed) = from_environment("UPLINE_SEED") {
         return run(seed, steps);
     }
+    let first = from_environment("UPLINE_FIRST_SEED").unwrap_or(FIRST_SEED);
     let next = AtomicU64::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
     thread::scope(|scope| {
@@ -51,11 +53,12 @@ fn the_core_does_what_the_naive_model_does() {
                 while let case = next.fetch_add(1, Ordering::Relaxed)
                     && case < cases
                 {
-                    run(FIRST_SEED + case, steps);
+                    run(first + case, steps);
                 }
             });
         }
     });
+    println!("model: seeds={cases} first={first} steps={steps} differences=0");
 }
 
 fn from_environment(name: &str) -> Option<u64> {

@@ -395,7 +395,7 @@ fn value(text: &str) -> Option<(Kind, usize)> {
         (Kind::Key, "ulk_hhhhhhhhhhhhhhhh"),
         (Kind::Key, "uls_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
         (Kind::Checksums, "crc hhhhhhhh/hhhhhhhh"),
-        (Kind::Checksums, "checksum hhhhhhhhhhhhhhhh"),
+        (Kind::Checksums, "hhhhhhhhhhhhhhhh"),
         (Kind::Code, "CCCCCCCC"),
     ];
     let fits = |pattern: &str| {

@@ -199,8 +199,7 @@ fn only_so_many_bulk_streams_are_under_way() {
     let data = dir.path().join("data");
     upline(&["demo", "--no-serve", "--members", "60000", "--shape", "star"], &data);
     let server = Server::start(&data, &[]);
-    let upline = server.get("/v1/bonuses?limit=1").json();
-    let root = upline["items"][0]["receiver"].as_str().expect("the root got bonuses").to_owned();
+    let root = root(&server);
     let paths = [format!("/v1/members/{root}/levels/1?tree=sponsor"), format!("/v1/members/{root}/downline?tree=sponsor")];
     let ask = |path: &str| {
         let mut client = server.connect();
@@ -230,6 +229,14 @@ fn resident_bytes(server: &Server) -> u64 {
     let metrics = server.get("/metrics");
     let line = metrics.text().lines().find(|line| line.starts_with("process_resident_memory_bytes ")).expect("a metric of the process");
     line.split(' ').nth(1).expect("a value").parse().expect("a number")
+}
+
+/// Who stands above all others.
+fn root(server: &Server) -> String {
+    let first = server.get("/v1/bonuses?limit=1").json();
+    let some = first["items"][0]["source"].as_str().expect("somebody brought a bonus").to_owned();
+    let upline = server.get(&format!("/v1/members/{some}/upline?limit=1000")).json();
+    upline["items"].as_array().and_then(|items| items.last()).expect("somebody is above")["user_id"].as_str().expect("an id").to_owned()
 }
 
 /// Reads a stream chunk by chunk, keeping nothing: lines, and the most memory that the server held beyond `before`.
@@ -265,11 +272,7 @@ fn a_downline_of_a_million_streams_in_bounded_memory() {
     let data = dir.path().join("data");
     upline(&["demo", "--no-serve", "--members", &members().to_string(), "--shape", "real"], &data);
     let server = Server::start(&data, &[]);
-    let first = server.request("GET", "/v1/bonuses?limit=1", &[], b"").json();
-    let some = first["items"][0]["receiver"].as_str().expect("somebody got a bonus").to_owned();
-    let mut upline = server.get(&format!("/v1/members/{some}/upline?limit=1000")).json();
-    let root =
-        upline["items"].as_array_mut().expect("a list").pop().expect("somebody is above")["user_id"].as_str().expect("an id").to_owned();
+    let root = root(&server);
     let expected = server.get(&format!("/v1/members/{root}")).json();
     // What the allocator holds after the first answers is there whatever is asked.
     let before = resident_bytes(&server);

@@ -269,7 +269,7 @@ fn two_keys_are_refused_and_nothing_is_done() {
     let (_directory, server) = start();
     small_network(&server);
     let headers = [("content-type", "application/json"), ("idempotency-key", "a"), ("idempotency-key", "b")];
-    let trigger = json!({ "source": uuid(2), "kind": "referral" }).to_string();
+    let trigger = json!({ "source": uuid(2), "kind": "referral", "once": false }).to_string();
     let before = lsn(&server);
     expect(&server.request("POST", "/v1/bonuses", &headers, trigger.as_bytes()), (422, "parameter_invalid", "Idempotency-Key"), "two");
     assert_eq!(lsn(&server), before);

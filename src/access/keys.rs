@@ -356,7 +356,10 @@ impl KeyFile {
     /// `Io`.
     pub fn was_made(&self) -> Result<bool> {
         let path = self.directory.join(FILE_LOCK);
-        path.try_exists().map_err(io("look at", &path))
+        match path.try_exists() {
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(false),
+            result => result.map_err(io("look at", &path)),
+        }
     }
 
     /// Reads the keys; `None` when there is no file, which is another thing than a file without keys.

@@ -139,7 +139,14 @@ impl Storage for Disk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        let entries = loop {
+            match fs::read_dir(path) {
+                // Other than opening a file, the standard library does not try this again.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                entries => break entries?,
+            }
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
     fn is_file(&self, path: &Path) -> io::Result<bool> {

@@ -35,6 +35,21 @@ impl Server {
 
     /// Starts it and waits only for the line that names its address.
     pub fn start_without_waiting(data_dir: &Path, arguments: &[&str]) -> Self {
+        Self::launch(data_dir, arguments).expect("the server says where it listens")
+    }
+
+    /// Starts it and waits until it is ready; `None` if it ends instead.
+    pub fn try_start(data_dir: &Path, arguments: &[&str]) -> Option<Self> {
+        let server = Self::launch(data_dir, arguments)?;
+        let begin = Instant::now();
+        while server.get("/readyz").status != 200 {
+            assert!(begin.elapsed() < PATIENCE, "not ready");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(server)
+    }
+
+    fn launch(data_dir: &Path, arguments: &[&str]) -> Option<Self> {
         let mut child = Command::new(binary())
             .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--data-dir"])
             .arg(data_dir)
@@ -62,13 +77,20 @@ impl Server {
         let begin = Instant::now();
         let address = loop {
             let left = PATIENCE.saturating_sub(begin.elapsed());
-            let line = receiver.recv_timeout(left).expect("the server says where it listens");
+            let line = match receiver.recv_timeout(left) {
+                Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    child.wait().expect("it ends");
+                    return None;
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
+            };
             if let Some((_, address)) = line.split_once("listening on http://") {
                 let end = address.find(|character: char| !matches!(character, '0'..='9' | '.' | ':')).unwrap_or(address.len());
                 break address[..end].parse().expect("an address");
             }
         };
-        Self { child, address }
+        Some(Self { child, address })
     }
 
     pub fn connect(&self) -> Client {
@@ -94,6 +116,8 @@ impl Server {
 
     /// SIGKILL.
     pub fn kill(mut self) {
+        let ended = self.child.try_wait().expect("it can be waited for");
+        assert_eq!(ended, None, "it ended before it was killed");
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
@@ -194,6 +218,11 @@ impl Client {
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat())?;
         self.read_reply(method == "HEAD")
+    }
+
+    /// Whom it talks to.
+    pub fn address(&self) -> SocketAddr {
+        self.host.parse().expect("it was made from an address")
     }
 
     /// Sends bytes as they are.

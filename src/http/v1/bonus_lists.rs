@@ -100,7 +100,7 @@ async fn bonuses_of(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("bonuses-of/{id}/{}", query.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         let receiver = caller.member(Action::ReadBonuses, id, state, directory)?;
         let walk = match after.as_deref() {
             None => state.received(receiver),
@@ -111,9 +111,9 @@ async fn bonuses_of(
             Some(_) => return Err(cursor_invalid()),
         };
         let sight = caller.0.sight(state, directory);
-        Ok((BonusesOf { sight, status: query.status.map(Into::into), walk }, state.lsn()))
+        Ok(BonusesOf { sight, status: query.status.map(Into::into), walk })
     })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+    Ok(page::list(engine, begun, &cursors).await)
 }
 
 /// All bonuses.
@@ -162,14 +162,14 @@ async fn bonuses(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("bonuses/{}", query.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         caller.network(Action::ReadNetwork, state, directory)?;
         let (after, before) = match after.as_deref() {
             None => (None, state.entries()),
             Some([after, before]) if after < before && *before <= state.entries() => (Some(*after), *before),
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok((Bonuses { status: query.status.map(Into::into), after, before }, state.lsn()))
+        Ok(Bonuses { status: query.status.map(Into::into), after, before })
     })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+    Ok(page::list(engine, begun, &cursors).await)
 }

@@ -213,9 +213,12 @@ impl Listing for LevelList {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
         let state = reader.state;
+        // What can be done under this one lock is: the page is of one state then.
         if !self.is_collected {
             self.is_collected = self.collect(state);
-            return true;
+            if !self.is_collected {
+                return true;
+            }
         }
         if !state.brought_step(&mut self.brought, SLICE_STEPS) {
             return true;

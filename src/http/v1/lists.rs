@@ -254,12 +254,12 @@ async fn children(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("children/{id}/{}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         let parent = caller.member(Action::ReadMember, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
-        Ok::<_, Problem>((Children::new(state, sight, query.tree.into(), parent, after.as_deref())?, state.lsn()))
+        Children::new(state, sight, query.tree.into(), parent, after.as_deref())
     })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+    Ok(page::list(engine, begun, &cursors).await)
 }
 
 /// Who stands above one member, as far as the caller sees.
@@ -332,17 +332,17 @@ async fn upline(
             }
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok::<_, Problem>((Upline { sight, tree, level: state.level_in(tree, member), at }, state.lsn()))
+        Ok::<_, Problem>(Upline { sight, tree, level: state.level_in(tree, member), at })
     };
     let Some(as_of) = query.as_of else {
-        let (listing, lsn) = engine.read(begin)?;
-        return page::list(engine, &headers, listing, lsn, query.limit, &cursors).await;
+        let listed = page::begin(engine, &headers, query.limit, begin)?;
+        return Ok(page::list(engine, listed, &cursors).await);
     };
     // Who may not see the present may not see the past.
     engine.read(begin)?;
     let past = as_of::past(engine, as_of).await?;
     engine.read(|_, directory| {
-        let (listing, _) = begin(&past, directory)?;
+        let listing = begin(&past, directory)?;
         page::past(&Reader { engine, state: &past }, listing, query.limit, &cursors)
     })
 }
@@ -475,7 +475,7 @@ async fn downline(
         (None, true) => Some(bulk_permit(&shared)?),
         _ => None,
     };
-    let (listing, lsn) = engine.read(|state, directory| {
+    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         let top = caller.member(Action::ReadMember, id, state, directory)?;
         let walk = match (after.as_deref(), permit) {
             (None, Some(permit)) => Walk::Streamed { walk: state.breadth_first(tree, top, deepest), _permit: permit },
@@ -483,7 +483,7 @@ async fn downline(
             (Some(words), _) => Walk::Paged(unpacked(state, tree, top, words)?),
         };
         let sight = caller.0.sight(state, directory);
-        Ok::<_, Problem>((Downline { sight, tree, level: state.level_in(tree, top), walk }, state.lsn()))
+        Ok(Downline { sight, tree, level: state.level_in(tree, top), walk })
     })?;
-    page::list(engine, &headers, listing, lsn, query.limit, &cursors).await
+    Ok(page::list(engine, begun, &cursors).await)
 }

@@ -1,7 +1,7 @@
 //! Lists: a page with a cursor, or the whole as NDJSON, both from one walk in bounded slices.
 //!
 //! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it would go on. A page is one slice,
-//! so everything in it is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
+//! and the first page's is taken where the list begins, so everything in it is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
 //! more. A stream is slice after slice while the client reads; between two slices the lock is free.
 
 use std::{
@@ -26,7 +26,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    engine::{Engine, RowKind, State},
+    engine::{Engine, MemberDirectory, RowKind, State},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         reply::Reply,
@@ -161,21 +161,57 @@ impl Cursors {
 /// Media type of a list that is streamed, an item a line.
 pub const NDJSON: &str = "application/x-ndjson";
 
+/// A listing that was begun, for a page with its first slice: both of one state. Were they of two, the page would name the LSN of the second and lack who joined
+/// in between.
+pub struct Begun<L: Listing> {
+    listing: L,
+    /// LSN of that state.
+    lsn: u64,
+    /// For a page: its limit, and what the first slice found.
+    first: Option<First<L::Item>>,
+}
+
+struct First<T> {
+    limit: usize,
+    items: Vec<T>,
+    more: bool,
+}
+
+/// Begins a listing, as a page or a stream, as the client asks.
+///
+/// # Errors
+/// When the limit is out of range; those of `begin`.
+pub fn begin<L: Listing>(
+    engine: &Engine,
+    headers: &HeaderMap,
+    asked: Option<u32>,
+    begin: impl FnOnce(&State, &MemberDirectory) -> Result<L, Problem>,
+) -> Result<Begun<L>, Problem> {
+    let is_stream = accepts(headers, NDJSON);
+    engine.read(|state, directory| {
+        let mut listing = begin(state, directory)?;
+        let limit = limit(asked)?;
+        let first = (!is_stream).then(|| {
+            let mut items = Vec::new();
+            let more = listing.slice(&Reader { engine, state }, limit, &mut items);
+            First { limit, items, more }
+        });
+        Ok(Begun { listing, lsn: state.lsn(), first })
+    })
+}
+
 /// Answers with one page of a listing.
-pub async fn page<L: Listing>(engine: &Engine, mut listing: L, limit: usize, cursors: &Cursors) -> Reply {
-    let mut items = Vec::new();
-    let mut empty = 0;
-    let (more, lsn) = loop {
-        let (more, lsn) = engine.read(|state, _| {
+async fn page<L: Listing>(engine: &Engine, mut listing: L, mut lsn: u64, first: First<L::Item>, cursors: &Cursors) -> Reply {
+    let First { limit, mut items, mut more } = first;
+    let mut slices = 1;
+    while more && items.is_empty() && slices <= EMPTY_SLICES_MAX {
+        tokio::task::yield_now().await;
+        (more, lsn) = engine.read(|state, _| {
             let reader = Reader { engine, state };
             (listing.slice(&reader, limit, &mut items), state.lsn())
         });
-        empty += 1;
-        if !more || !items.is_empty() || EMPTY_SLICES_MAX < empty {
-            break (more, lsn);
-        }
-        tokio::task::yield_now().await;
-    };
+        slices += 1;
+    }
     let next = more.then(|| cursors.seal(&listing.position()));
     super::answer(StatusCode::OK, lsn, &Page { items, next })
 }
@@ -201,20 +237,13 @@ pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
     reply
 }
 
-/// A page or a stream, as the client asks. `lsn` is that of the state in which the listing was begun.
-///
-/// # Errors
-/// When the limit is out of range.
-pub async fn list<L: Listing>(
-    engine: &Engine,
-    headers: &HeaderMap,
-    listing: L,
-    lsn: u64,
-    asked: Option<u32>,
-    cursors: &Cursors,
-) -> Result<Reply, Problem> {
-    let limit = limit(asked)?;
-    Ok(if accepts(headers, NDJSON) { stream(engine.clone(), listing, lsn) } else { page(engine, listing, limit, cursors).await })
+/// Answers with a listing that was begun.
+pub async fn list<L: Listing>(engine: &Engine, begun: Begun<L>, cursors: &Cursors) -> Reply {
+    let Begun { listing, lsn, first } = begun;
+    match first {
+        None => stream(engine.clone(), listing, lsn),
+        Some(first) => page(engine, listing, lsn, first, cursors).await,
+    }
 }
 
 struct Lines<L: Listing> {

@@ -1,0 +1,78 @@
+//! A clock that jumps: by seconds, by years, to the beginning of time and beyond its end. Log time never goes back, and nothing else follows the clock.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use upline::{
+    core::audit,
+    engine::{Command, Engine, MemberIx, RequestKey, Timestamp, TriggerBonus, state_digest},
+};
+
+use super::{directory, proof};
+
+const SECOND: i64 = 1_000_000;
+const YEAR: i64 = 365 * 24 * 3_600 * SECOND;
+/// 2026-01-01.
+const START: i64 = 1_767_225_600 * SECOND;
+
+fn jump(chance: &mut proof::Chance, now: i64) -> i64 {
+    let some = |chance: &mut proof::Chance, most: i64| i64::try_from(chance.below(most.unsigned_abs())).expect("a number");
+    match chance.below(12) {
+        0 => now - some(chance, 10 * YEAR),
+        1 => now - some(chance, 3_600 * SECOND),
+        2 => 0,
+        3 => -YEAR,
+        // A century ahead, once in a while, and from there back.
+        4 if chance.one_in(8) => START + 100 * YEAR,
+        _ => now + some(chance, SECOND),
+    }
+}
+
+#[test]
+fn whatever_the_clock_says_log_time_goes_on() {
+    let (jumps, seed) = (proof::number("UPLINE_CLOCK_JUMPS", 400), proof::number("UPLINE_SEED", 1));
+    println!("seed {seed}");
+    let mut chance = proof::Chance::new(seed);
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let data = place.path().join("data");
+    let clock = Arc::new(AtomicI64::new(START));
+    let open = || {
+        let mut options = directory::options(&data);
+        let now = Arc::clone(&clock);
+        options.clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+        Engine::open(options).expect("whatever the clock says, it opens")
+    };
+    let mut engine = open().0;
+    // Log time begins with the year 1970.
+    let (mut last, mut behind) = (0, 0_u64);
+    for number in 0..jumps {
+        let now = jump(&mut chance, clock.load(Ordering::Relaxed));
+        clock.store(now, Ordering::Relaxed);
+        engine.submit_blocking(directory::signup(number), None).expect("it is written");
+        let joined = engine.read(|state, _| state.member(MemberIx(state.len() - 1)).joined_at.0);
+        assert_eq!(joined, last.max(now), "seed {seed}, jump {number}: the clock's time, or the last one's if that is later");
+        last = joined;
+        if number % 50 == 49 {
+            // Repeats are known however the clock stands, for 72 hours of log time.
+            let trigger = TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false };
+            let (command, key) = (
+                Command::TriggerBonus(trigger),
+                RequestKey { key: number.to_le_bytes().repeat(2).try_into().expect("16 bytes"), fingerprint: 1 },
+            );
+            let first = engine.submit_blocking(command.clone(), Some(key)).expect("it is written").applied;
+            clock.store(now - YEAR, Ordering::Relaxed);
+            let before = engine.read(|state, _| (state.lsn(), state_digest(state)));
+            drop(engine);
+            let report;
+            (engine, report) = open();
+            behind += u64::from(!report.clock_behind.is_zero());
+            assert_eq!(engine.read(|state, _| (state.lsn(), state_digest(state))), before, "seed {seed}, jump {number}");
+            assert_eq!(engine.submit_blocking(command, Some(key)).expect("an answer").applied, first, "seed {seed}, jump {number}");
+        }
+    }
+    assert_eq!(engine.read(|state, _| audit(state, 10)), Vec::<String>::new());
+    proof::summary(&format!("clock: seed={seed} jumps={jumps} opened_behind={behind} wrong=0"));
+    assert!(0 < behind, "it was opened with a clock behind the log");
+}
