@@ -56,7 +56,7 @@ impl World {
     fn request(&self, chance: &mut Chance) -> Request {
         match chance.below(10) {
             0 | 1 => {
-                let body = json!({ "source": uuid(self.sponsor(chance)), "kind": if chance.one_in(2) { "referral" } else { "purchase" },
+                let body = json!({ "once": false, "source": uuid(self.sponsor(chance)), "kind": if chance.one_in(2) { "referral" } else { "purchase" },
                     "amount": { "minor": chance.below(1_000_000) } });
                 self.keyed(Ask::Trigger, "POST", "/v1/bonuses".into(), body.to_string())
             }
