@@ -9,6 +9,8 @@ pub mod config;
 pub mod core;
 pub mod durability;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod metrics;
 pub mod plan_file;

@@ -23,6 +23,8 @@ mod dot;
 mod exit;
 mod export;
 mod import;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::import::fuzzing::import_rows;
 mod inspect;
 mod interrupt;
 mod keys;

@@ -72,6 +72,11 @@ pub use self::{
         SnapshotStore, SnapshotWriter, inspect_snapshot,
     },
 };
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::{
+    log::fuzzing::{frame, reseal_segment},
+    snapshot::fuzzing::reseal_snapshot,
+};
 
 /// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that changed nothing, and what imports carry along.
 pub const FORMAT_VERSION: u32 = 2;

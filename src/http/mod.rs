@@ -26,6 +26,8 @@ mod content;
 mod docs;
 mod dropin;
 mod edge;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod limits;
 mod ops;
 mod reply;

@@ -95,7 +95,16 @@ impl Lines {
         let name = path.display().to_string();
         let io = |source| FileFault::Io { path: name.clone(), source };
         let file: Box<dyn Read> = if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, wrap(file));
+        Self::read(name, wrap(file), columns)
+    }
+
+    /// As [`Lines::open`], from what was opened already. `name` is for messages.
+    ///
+    /// # Errors
+    /// See [`FileFault`].
+    pub fn read(name: String, file: Box<dyn Read>, columns: &[(&'static str, bool)]) -> Result<Self, FileFault> {
+        let io = |source| FileFault::Io { path: name.clone(), source };
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, file);
         let zipped = raw.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
         let bytes: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let mut lines = Self {

@@ -56,6 +56,8 @@ use crate::{
 };
 
 mod bonus_row;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod intake;
 mod lines;
 mod member_row;
@@ -174,6 +176,21 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
     let mut lines = meter.open(&bonus_row::COLUMNS)?;
     note_ignored(path, &lines);
     let held = network.state.entries();
+    let taken = each_bonus(&mut lines, network, &mut || stop_if_asked(interrupt))?;
+    meter.finish();
+    if taken.already_there < held {
+        let message = format!(
+            "the network has {held} bonuses already, and {} does not begin with them: importing it could pay twice; nothing was imported",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(taken)
+}
+
+/// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place. `look` is called now and then and may stop it.
+fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<TakenBonuses, Failure> {
+    let held = network.state.entries();
     let mut taken = TakenBonuses::default();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let (line, receiver, entry) = match row {
@@ -194,16 +211,8 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
             taken.entries += 1;
         }
         if line.is_multiple_of(LOOK_EVERY_ROWS) {
-            stop_if_asked(interrupt)?;
+            look()?;
         }
-    }
-    meter.finish();
-    if taken.already_there < held {
-        let message = format!(
-            "the network has {held} bonuses already, and {} does not begin with them: importing it could pay twice; nothing was imported",
-            path.display()
-        );
-        return Err(Failure::new(Exit::Failed, message));
     }
     Ok(taken)
 }

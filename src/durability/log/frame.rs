@@ -30,7 +30,7 @@ use crate::core::types::Timestamp;
 /// Bytes before the body.
 pub(crate) const HEADER_BYTES: usize = 72;
 /// Body CRC and trailer.
-const FOOTER_BYTES: usize = 12;
+pub(super) const FOOTER_BYTES: usize = 12;
 /// What a frame is aligned to.
 pub(crate) const ALIGNMENT: usize = 8;
 /// What a disk writes whole or not at all.
@@ -38,8 +38,8 @@ pub(crate) const SECTOR_BYTES: usize = 512;
 /// A frame without commands.
 pub(crate) const EMPTY_FRAME_BYTES: usize = frame_bytes(0);
 
-const MAGIC: [u8; 4] = *b"uFRM";
-const PADDING: u8 = 0xA5;
+pub(super) const MAGIC: [u8; 4] = *b"uFRM";
+pub(super) const PADDING: u8 = 0xA5;
 /// No byte is zero, and none becomes zero by one flipped bit: a trailer with zeros at its end was cut, one that differs otherwise was damaged.
 pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
 

@@ -6,6 +6,8 @@
 //! (possibly acknowledged: refused).
 
 pub(crate) mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod index;
 mod journal;
 mod reader;

@@ -14,7 +14,7 @@ pub(super) const MANIFEST_BYTES: usize = 256;
 pub(super) const ARCHIVE_ALIGNMENT: usize = 16;
 
 const FILE_MAGIC: [u8; 8] = *b"uplinSNP";
-const CHUNK_MAGIC: [u8; 4] = *b"uCHK";
+pub(super) const CHUNK_MAGIC: [u8; 4] = *b"uCHK";
 const MANIFEST_MAGIC: [u8; 8] = *b"uplinEND";
 
 /// What a chunk holds. The sections follow each other in this order.
@@ -282,7 +282,7 @@ pub(super) fn chain(so_far: u64, checksum: u64) -> u64 {
 }
 
 /// Puts the CRC of all before them into the last four bytes.
-fn seal(out: &mut [u8]) -> u32 {
+pub(super) fn seal(out: &mut [u8]) -> u32 {
     let end = out.len() - 4;
     let crc = crc32c::crc32c(&out[..end]);
     out[end..].copy_from_slice(&crc.to_le_bytes());

@@ -10,6 +10,8 @@
 
 mod archive;
 mod container;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod read;
 mod rows;

@@ -8,6 +8,8 @@
 
 mod answers;
 mod credentials;
+#[cfg(any(test, fuzzing))]
+pub(in crate::http) mod fuzzing;
 mod gate;
 mod jwks;
 mod policy;

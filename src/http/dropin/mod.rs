@@ -8,6 +8,8 @@ mod body;
 pub(super) mod describe;
 mod errors;
 pub(super) mod examples;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod lists;
 mod python_json;
 pub(super) mod python_print;

@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "status": "inactive" }), min_properties = 1)]
-struct Change {
+pub(super) struct Change {
     /// Active and inactive change into each other; terminated is for good.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(inline, nullable = false)]

@@ -33,6 +33,8 @@ pub mod problem;
 
 mod caller;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod known;
 mod media;
 mod strict_json;

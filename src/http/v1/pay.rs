@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase", "amount": { "minor": 12500, "currency": "USD" } }))]
-struct Trigger {
+pub(super) struct Trigger {
     /// Whose referral, purchase or the like it is; the uplines of this member are paid.
     source: Uuid,
     /// The trigger's name in the plan.

@@ -1,0 +1,96 @@
+//! What holds for any bytes taken for the files of an import.
+
+use std::io::Cursor;
+
+use super::{Failure, bonus_row, each_bonus, each_member, lines::Lines, member_row};
+use crate::{
+    cli::network::Network,
+    core::{audit, network_digest, state::State, types::Timestamp},
+    engine::MemberDirectory,
+    plan_file,
+};
+
+/// Stands between the member file and the bonus file.
+const BETWEEN: &[u8] = b"\n===\n";
+
+/// A member file, and behind `\n===\n`, if that is there, a bonus file, taken into an empty network. True when a row was taken.
+///
+/// # Panics
+/// When a row is neither taken nor refused, when the network then breaks one of its rules, or when taking the same files again changes it by
+/// more than what waited for the others.
+pub(crate) fn import_rows(bytes: &[u8]) -> bool {
+    let split = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+    let (members, bonuses) = match split {
+        Some(at) => (&bytes[..at], &bytes[at + BETWEEN.len()..]),
+        None => (bytes, &[][..]),
+    };
+    let mut network = Network::new(State::new(plan_file::default_plan(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(1_000_000));
+    let own_sponsor_is_root = bytes.len() % 2 == 1;
+    let taken = take_members(&mut network, members, own_sponsor_is_root);
+    take_bonuses(&mut network, bonuses);
+    let findings = audit(&network.state, 3);
+    assert!(findings.is_empty(), "{findings:?}");
+    if taken {
+        again(&mut network, members, own_sponsor_is_root);
+    }
+    taken
+}
+
+fn go_on() -> Result<(), Failure> {
+    Ok(())
+}
+
+fn lines(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<Lines> {
+    Lines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), columns).ok()
+}
+
+/// How many rows a file has; `None` where it cannot be read to its end.
+fn rows(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<u64> {
+    let mut lines = lines(bytes, columns)?;
+    let mut rows = 0;
+    while lines.next_row().ok()?.is_some() {
+        rows += 1;
+    }
+    Some(rows)
+}
+
+fn take_members(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> bool {
+    let Some(mut lines) = lines(bytes, &member_row::COLUMNS) else { return false };
+    let Ok(taken) = each_member(&mut lines, network, own_sponsor_is_root, &mut go_on) else { return false };
+    let rows = rows(bytes, &member_row::COLUMNS).expect("it was just read");
+    assert_eq!(taken.members, u64::from(network.state.len()), "members taken are members there");
+    // A status may be refused after its member was taken.
+    let told = taken.members + taken.already_there + taken.refused.len() as u64;
+    let by_status = taken.refused.len() as u64;
+    assert!(rows <= told && told <= rows + by_status, "{rows} rows, of which {told} were taken or refused");
+    for refused in &taken.refused {
+        assert!(!refused.to_string().is_empty() && !refused.reason.name().is_empty());
+    }
+    0 < taken.members
+}
+
+fn take_bonuses(network: &mut Network, bytes: &[u8]) {
+    let Some(mut lines) = lines(bytes, &bonus_row::COLUMNS) else { return };
+    let before = network.state.entries();
+    let Ok(taken) = each_bonus(&mut lines, network, &mut go_on) else { return };
+    assert_eq!(taken.entries, network.state.entries() - before, "entries taken are entries there");
+    if before == 0 {
+        let rows = rows(bytes, &bonus_row::COLUMNS).expect("it was just read");
+        assert_eq!(rows, taken.entries + taken.refused.len() as u64, "a row is taken or refused");
+    }
+}
+
+/// The same file twice more: after the second time nothing new can come of it.
+fn again(network: &mut Network, members: &[u8], own_sponsor_is_root: bool) {
+    let mut take = || {
+        let mut lines = lines(members, &member_row::COLUMNS).expect("it was read before");
+        let taken = each_member(&mut lines, network, own_sponsor_is_root, &mut go_on).ok();
+        (taken.expect("it was read before").members, network_digest(&network.state))
+    };
+    let first = take();
+    let second = take();
+    assert!(second.0 == 0 || 0 < first.0, "{} members more, of a file that brought none the time before", second.0);
+    if first.0 == 0 {
+        assert_eq!(second.1, first.1, "a file that brings nobody changes nothing");
+    }
+}

@@ -1,0 +1,121 @@
+//! What holds for any bytes taken for a frame, and checksums made right, so that a fuzzer comes behind them.
+
+use super::{
+    frame::{self, End, FOOTER_BYTES, HEADER_BYTES, Header, Kind, MAGIC, TRAILER},
+    segment,
+};
+use crate::{
+    core::types::Timestamp,
+    durability::codec::{decode_group, encode_group},
+};
+
+/// The seed of the frames that are made here.
+fn seed() -> u32 {
+    frame::seed(&[5; 16], 1)
+}
+
+/// Bytes as a frame, and as the body of one: `{commands u8, first LSN u8, records}`. True when either was good.
+///
+/// # Panics
+/// When what decodes does not encode to the same bytes, or when a frame with a changed byte passes for a whole one.
+pub(crate) fn frame(bytes: &[u8]) -> bool {
+    let whole = whole_frame(bytes);
+    let body = match bytes {
+        [count, first_lsn, body @ ..] => records(u32::from(*count), u64::from(*first_lsn).max(1), body),
+        _ => false,
+    };
+    whole || body
+}
+
+fn whole_frame(bytes: &[u8]) -> bool {
+    let Some(header) = frame::parse_header(bytes, seed()) else { return false };
+    let Some(whole) = bytes.get(..header.frame_bytes()) else { return false };
+    if !matches!(frame::check_end(whole), End::Whole(_)) {
+        return false;
+    }
+    let mut body = Vec::new();
+    frame::plain_body(&header, whole, &mut body);
+    let _ = records(header.count, header.first_lsn, &body);
+    // Another salt than the least that does verifies too, as does other padding; we write neither.
+    let end = HEADER_BYTES + body.len();
+    if header.salt == 0 && whole[end..whole.len() - FOOTER_BYTES].iter().all(|byte| *byte == frame::PADDING) {
+        let mut again = vec![0; HEADER_BYTES];
+        again.extend_from_slice(&body);
+        frame::finish(header, seed(), segment::HEADER_BYTES as u64, &mut again);
+        let salted = frame::parse_header(&again, seed()).is_some_and(|again| again.salt != 0);
+        assert!(salted || again == whole, "a frame that verifies is written again to the same bytes");
+    }
+    true
+}
+
+fn records(count: u32, first_lsn: u64, body: &[u8]) -> bool {
+    let mut commands = Vec::new();
+    if let Err(error) = decode_group(body, first_lsn, count, &mut commands) {
+        assert!(error.offset <= body.len(), "{error} lies outside of {} bytes", body.len());
+        return false;
+    }
+    assert_eq!(commands.len(), count as usize, "all commands or an error");
+    let mut again = Vec::new();
+    encode_group(&commands, &mut again).expect("what was read from records has a form");
+    assert_eq!(again, body, "a group has one form");
+    if count == 0 || u32::try_from(body.len()).is_err() {
+        return false;
+    }
+    framed(count, first_lsn, body);
+    true
+}
+
+/// A body put into a frame and taken out again, and the frame with one byte changed, which the body chooses.
+fn framed(count: u32, first_lsn: u64, body: &[u8]) {
+    let header = Header {
+        kind: Kind::Group,
+        length: 0,
+        count,
+        first_lsn,
+        durable_lsn: first_lsn - 1,
+        outcome_hash: 7,
+        term: 0,
+        time: Timestamp(0),
+        previous_crc: 9,
+        salt: 0,
+    };
+    let mut whole = vec![0; HEADER_BYTES];
+    whole.extend_from_slice(body);
+    let crc = frame::finish(header, seed(), segment::HEADER_BYTES as u64, &mut whole);
+    let read = frame::parse_header(&whole, seed()).expect("a frame that was just written has a good header");
+    assert_eq!((read.count, read.first_lsn, read.frame_bytes()), (count, first_lsn, whole.len()));
+    assert_eq!(frame::check_end(&whole), End::Whole(crc));
+    let mut plain = Vec::new();
+    frame::plain_body(&read, &whole, &mut plain);
+    assert_eq!(plain, body, "whitening is taken back");
+    let chosen = crc32c::crc32c(body);
+    let at = chosen as usize % whole.len();
+    whole[at] ^= u8::try_from(chosen >> 24).expect("eight bits").max(1);
+    let passes = frame::parse_header(&whole, seed()).is_some() && matches!(frame::check_end(&whole), End::Whole(_));
+    assert!(!passes, "byte {at} of {} was changed, and the frame passes", whole.len());
+}
+
+/// Makes the checksums of a segment, and of every frame that is reached by the lengths of those before it, what they must be for the rest.
+pub(crate) fn reseal_segment(content: &mut [u8]) {
+    let Some((sector, _)) = content.split_first_chunk_mut::<{ segment::HEADER_BYTES }>() else { return };
+    let end = segment::HEADER_BYTES - 4;
+    let mut previous = crc32c::crc32c(&sector[..end]);
+    sector[end..].copy_from_slice(&previous.to_le_bytes());
+    let instance: &[u8; 16] = sector[16..32].try_into().expect("sixteen bytes");
+    let number = u64::from_le_bytes(sector[32..40].try_into().expect("eight bytes"));
+    let seed = frame::seed(instance, number);
+    let mut at = segment::HEADER_BYTES;
+    while let Some(header) = content.get_mut(at..at + HEADER_BYTES).filter(|header| header.starts_with(&MAGIC)) {
+        header[56..60].copy_from_slice(&previous.to_le_bytes());
+        let crc = crc32c::crc32c_append(seed, &header[..HEADER_BYTES - 4]);
+        header[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        let length = u32::from_le_bytes(header[8..12].try_into().expect("four bytes"));
+        let total = frame::frame_bytes(length as usize);
+        let Some(whole) = content.get_mut(at..at.saturating_add(total)) else { return };
+        let body_end = total - FOOTER_BYTES;
+        previous = crc32c::crc32c_append(crc, &whole[HEADER_BYTES..body_end]);
+        whole[body_end..body_end + 4].copy_from_slice(&previous.to_le_bytes());
+        whole[body_end + 4..].copy_from_slice(&TRAILER);
+        at += total;
+    }
+}

@@ -1,0 +1,35 @@
+//! Checksums of a snapshot made right, so that a fuzzer comes behind them.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::container::{ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, MANIFEST_BYTES, chain, seal};
+
+/// Makes the checksums of a file of a snapshot what they must be for the rest: of the header, of each chunk that is reached by the lengths of
+/// those before it, and of the manifest, which is taken to be the last 256 bytes. Digests stay as they are.
+pub(crate) fn reseal_snapshot(content: &mut [u8]) {
+    if content.len() < FILE_HEADER_BYTES + MANIFEST_BYTES {
+        return;
+    }
+    let end = content.len() - MANIFEST_BYTES;
+    let (chunks, manifest) = content.split_at_mut(end);
+    let file_crc = seal(&mut chunks[..FILE_HEADER_BYTES]);
+    let (mut at, mut number, mut checksums) = (FILE_HEADER_BYTES, 0_u32, 0);
+    while let Some(header) = chunks.get(at..at + CHUNK_HEADER_BYTES).filter(|header| header.starts_with(&CHUNK_MAGIC)) {
+        let bytes = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+        let begin = at + CHUNK_HEADER_BYTES;
+        let Some(archive) = chunks.get(begin..begin.saturating_add(bytes)) else { break };
+        let checksum = xxh3_64(archive);
+        checksums = chain(checksums, checksum);
+        let header = &mut chunks[at..begin];
+        header[16..24].copy_from_slice(&checksum.to_le_bytes());
+        header[24..28].copy_from_slice(&number.to_le_bytes());
+        let crc = crc32c::crc32c_append(file_crc, &header[..CHUNK_HEADER_BYTES - 4]);
+        header[CHUNK_HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        at = begin + bytes.next_multiple_of(ARCHIVE_ALIGNMENT);
+        number += 1;
+    }
+    manifest[48..56].copy_from_slice(&(end as u64).to_le_bytes());
+    manifest[56..60].copy_from_slice(&number.to_le_bytes());
+    manifest[144..152].copy_from_slice(&checksums.to_le_bytes());
+    seal(manifest);
+}

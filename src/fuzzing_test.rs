@@ -1,0 +1,315 @@
+//! The corpus in `fuzz/corpus/` through every target, and small changes of each of its files.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use rand_pcg::{
+    Pcg64,
+    rand_core::{RngCore, SeedableRng},
+};
+use serde_json::json;
+
+use super::{BASE, TARGETS, Target, edited};
+use crate::{
+    core::{command::Stamped, types::Timestamp},
+    durability::encode_group,
+    http::fuzzing::signed,
+    plan_file,
+};
+
+/// Changes of each file, unless `UPLINE_FUZZ_MUTATIONS` says otherwise.
+const MUTATIONS: u64 = 12;
+/// What the corpus may hold, so that the tree stays small and the tests quick.
+const FILES_MAX: usize = 200;
+const BYTES_MAX: u64 = 1 << 20;
+/// A changed input is no longer than this: files of a corpus are shorter.
+const INPUT_BYTES_MAX: usize = 32 << 10;
+/// Failures that are told; all are counted.
+const TOLD_MAX: usize = 10;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+}
+
+/// The files of a target, by name.
+fn files(target: &str) -> BTreeMap<String, Vec<u8>> {
+    let folder = corpus().join(target);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+#[test]
+fn the_corpus_and_changes_of_it_hold() {
+    let (seed, mutations) = (number("UPLINE_SEED", 1), number("UPLINE_FUZZ_MUTATIONS", MUTATIONS));
+    println!("UPLINE_SEED={seed} UPLINE_FUZZ_MUTATIONS={mutations}");
+    let (mut inputs, mut changed, mut accepted, mut failures) = (0_u64, 0_u64, 0_u64, Vec::new());
+    for (name, target) in TARGETS {
+        let files = files(name);
+        let all: Vec<&Vec<u8>> = files.values().collect();
+        let mut taken = 0;
+        for (position, (file, bytes)) in files.iter().enumerate() {
+            inputs += 1;
+            taken += run(target, bytes, &mut failures, || format!("{name}/{file}"));
+            let mut random = Pcg64::seed_from_u64(seed ^ (position as u64) << 32);
+            for mutation in 0..mutations {
+                let input = mutated(&mut random, bytes, &all);
+                changed += 1;
+                accepted += run(target, &input, &mut failures, || {
+                    format!("{name}/{file}, change {mutation} with UPLINE_SEED={seed}: {}", hex(&input))
+                });
+            }
+        }
+        assert!(0 < taken, "no file of fuzz/corpus/{name} is good for anything: UPLINE_FUZZ_SEEDS=1 writes them anew");
+        accepted += taken;
+    }
+    for failure in failures.iter().take(TOLD_MAX) {
+        println!("{failure}");
+    }
+    println!("fuzz: targets={} inputs={inputs} mutations={changed} accepted={accepted} failures={}", TARGETS.len(), failures.len());
+    assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
+}
+
+/// 1 when the bytes were good for something. A panic of the target is a failure; the others still run.
+fn run(target: Target, bytes: &[u8], failures: &mut Vec<String>, name: impl FnOnce() -> String) -> u64 {
+    match catch_unwind(AssertUnwindSafe(|| target(bytes))) {
+        Ok(good) => u64::from(good),
+        Err(_) => {
+            failures.push(name());
+            0
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A few small changes: bits, bytes, numbers at the ends of their ranges, pieces taken out, doubled, or brought from another file.
+fn mutated(random: &mut Pcg64, bytes: &[u8], others: &[&Vec<u8>]) -> Vec<u8> {
+    let mut below = |end: usize| usize::try_from(random.next_u64() % end.max(1) as u64).unwrap();
+    let mut out = bytes.to_vec();
+    for _ in 0..=below(3) {
+        let at = below(out.len());
+        let length = 1 + below(16.min(out.len() - at));
+        match below(8) {
+            _ if out.is_empty() => out.push(0),
+            0 => out[at] ^= 1 << below(8),
+            1 => out[at] = u8::try_from(below(256)).unwrap(),
+            2 => out.truncate(at),
+            3 => drop(out.drain(at..(at + length).min(out.len()))),
+            4 => {
+                let piece = out[at..(at + length).min(out.len())].to_vec();
+                out.splice(at..at, piece);
+            }
+            5 => {
+                let other = others[below(others.len())];
+                let from = below(other.len());
+                let piece = other[from..other.len().min(from + length)].to_vec();
+                out.splice(at..at, piece);
+            }
+            6 => {
+                let extreme = [0_u64, 1, u64::MAX, 1 << 63, u64::from(u32::MAX), 1 << 31][below(6)].to_le_bytes();
+                let width = [1, 2, 4, 8][below(4)].min(out.len() - at);
+                out[at..at + width].copy_from_slice(&extreme[..width]);
+            }
+            _ => {
+                let extreme: &[u8] =
+                    [&b"-1"[..], b"18446744073709551616", b"1e999", b"\"", b"null", b"{", b"\xff", b"\xed\xa0\x80"][below(8)];
+                out.splice(at..at, extreme.iter().copied());
+            }
+        }
+    }
+    out.truncate(INPUT_BYTES_MAX);
+    out
+}
+
+#[test]
+fn the_corpus_is_small_and_has_a_folder_for_each_fuzzer() {
+    let (mut count, mut bytes) = (0, 0);
+    for (name, _) in TARGETS {
+        let files = files(name);
+        count += files.len();
+        bytes += files.values().map(|content| content.len() as u64).sum::<u64>();
+    }
+    assert!(count <= FILES_MAX && bytes <= BYTES_MAX, "{count} files of {bytes} bytes in all");
+    let named: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_string()).collect();
+    let manifest = std::fs::read_to_string(corpus().with_file_name("Cargo.toml")).unwrap();
+    let fuzzers = manifest.lines().filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\"").map(String::from));
+    assert_eq!(fuzzers.collect::<BTreeSet<_>>(), named);
+    let folders = std::fs::read_dir(corpus()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    assert_eq!(folders.collect::<BTreeSet<_>>(), named);
+}
+
+/// The targets must be able to fail: what they demand of a tampered log is not met by one that is cut without a trace.
+#[test]
+fn edits_do_what_they_say() {
+    let mut content = vec![1; 256];
+    assert!(edited(&mut content, &[3, 0, 0, 5]), "one byte");
+    assert_eq!(content[3], 1 ^ 5);
+    assert!(!edited(&mut content, &[3, 0, 0, 0, 4, 0, 0, 0]), "two bytes");
+    assert!(!edited(&mut content, &[8, 0, 3, 0]));
+    assert!(content[8..].iter().all(|byte| *byte == 0) && content[7] == 1);
+    assert!(!edited(&mut content, &[128, 0, 2, 0]));
+    assert_eq!(content[128..136], content[0..8]);
+}
+
+/// With `UPLINE_FUZZ_SEEDS=1` the seeds are written into the corpus, beside what fuzzers found.
+#[test]
+fn seeds_are_good() {
+    let writes = number("UPLINE_FUZZ_SEEDS", 0) == 1;
+    for (name, target) in TARGETS {
+        let seeds = seeds(name);
+        assert!(seeds.iter().any(|(_, bytes)| target(bytes)), "no seed of {name} is good for anything");
+        if writes {
+            let folder = corpus().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            for (file, bytes) in seeds {
+                std::fs::write(folder.join(file), bytes).unwrap();
+            }
+        }
+    }
+}
+
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let named = |name: &str, bytes: &[u8]| (name.to_string(), bytes.to_vec());
+    let moded = |mode: u8, bytes: &[u8]| [&[mode], bytes].concat();
+    match target {
+        "frame" => (0..12)
+            .map(|number| (format!("group-{number}"), group(number)))
+            .chain(BASE.with(|base| {
+                // A frame as it stands in the log: another instance wrote it, and its checksum says so.
+                vec![named("foreign-frame", &base.log[512..base.log_end])]
+            }))
+            .collect(),
+        "recovery" => BASE.with(|base| {
+            let log = &base.log[..base.log_end];
+            let edits: [(&str, &[u8]); 8] = [
+                ("untouched", &[]),
+                ("one-byte-of-the-header", &[20, 0, 0, 1]),
+                ("one-byte-of-a-frame", &[90, 2, 0, 1]),
+                ("the-last-byte", &[255, 255, 0, 1]),
+                ("a-lost-sector", &[0, 4, 1, 64]),
+                ("cut", &[0, 5, 3, 0]),
+                ("copied", &[0, 3, 2, 8]),
+                ("everything-lost", &[0, 2, 3, 0]),
+            ];
+            let edits = edits
+                .into_iter()
+                .flat_map(|(name, edits)| [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]);
+            edits.chain([("log".to_string(), moded(1, log)), ("log-made-up".to_string(), moded(3, log))]).collect()
+        }),
+        "snapshot" => BASE.with(|base| {
+            let edits: [(&str, &[u8]); 6] = [
+                ("untouched", &[]),
+                ("one-byte-of-the-header", &[20, 0, 0, 1]),
+                ("one-byte-of-a-row", &[0, 3, 0, 1]),
+                ("rows-count", &[76, 0, 0, 1]),
+                ("zeros", &[0, 2, 1, 8]),
+                ("copied", &[0, 3, 2, 8]),
+            ];
+            let edits = edits
+                .into_iter()
+                .flat_map(|(name, edits)| [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]);
+            edits.chain([("file".to_string(), moded(1, &base.snapshot)), ("file-made-up".to_string(), moded(3, &base.snapshot))]).collect()
+        }),
+        "request_body" => texts(&BODIES),
+        "plan_file" => {
+            let plans = [
+                ("matrix", plan_file::DEFAULT_PLAN),
+                ("binary", include_str!("../plans/binary.toml")),
+                ("levels", include_str!("../plans/levels.toml")),
+            ];
+            let printed =
+                plans.map(|(name, text)| (format!("{name}-printed"), plan_file::to_text(&plan_file::parse(text).unwrap()).into_bytes()));
+            let broken =
+                ["", "name = 1", "[[bonus]]\n[[bonus]]", "level_cap = -1\nlevel_cap = 2", "[currency]\ncode = \"usd\"\nexponent = 99"];
+            texts(&plans.map(|(_, text)| text))
+                .into_iter()
+                .chain(printed)
+                .chain(broken.iter().enumerate().map(|(at, text)| named(&format!("broken-{at}"), text.as_bytes())))
+                .collect()
+        }
+        "import_rows" => texts(&IMPORTS),
+        "cursor" => {
+            let words: [&[u64]; 7] =
+                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1]];
+            let words = words.into_iter().map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
+            words
+                .enumerate()
+                .flat_map(|(at, words)| (0..6).map(move |list| (format!("list-{list}-words-{at}"), moded(list, &words))))
+                .collect()
+        }
+        "token" => {
+            let member = json!({ "iss": "https://id.example", "aud": "upline", "sub": "00000000-0000-4000-8000-000000000001", "exp": 4_000_000_000_u64 });
+            let mut admin = member.clone();
+            admin["role"] = "u-service".into();
+            admin["scope"] = "members:read bonuses:read".into();
+            admin["aud"] = json!(["upline", "other"]);
+            let mut expired = member.clone();
+            expired["exp"] = 1.into();
+            let claims = [member.to_string(), admin.to_string(), expired.to_string(), "{}".into()];
+            let sent =
+                [signed(&member), signed(&admin), signed(&expired), "eyJhbGciOiJub25lIn0.e30.".into(), "ulk_1.secret".into(), "a.b".into()];
+            let keys =
+                r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}]}"#;
+            let all: Vec<&str> = claims.iter().chain(&sent).map(String::as_str).chain([keys]).collect();
+            texts(&all)
+        }
+        _ => panic!("no seeds for {target}"),
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
+    texts.iter().enumerate().map(|(at, text)| (format!("seed-{at:02}"), text.as_bytes().to_vec())).collect()
+}
+
+/// A group of the base's history as an input of `frame`.
+fn group(number: u8) -> Vec<u8> {
+    let commands = super::commands(number);
+    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, command };
+    let group: Vec<Stamped> = commands.into_iter().enumerate().map(stamp).collect();
+    let mut out = vec![u8::try_from(group.len()).unwrap(), 1];
+    encode_group(&group, &mut out).unwrap();
+    out
+}
+
+const BODIES: [&str; 17] = [
+    r#"{"user_id":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c"}"#,
+    r#"{"user_id":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","parent_id":null}"#,
+    r#"{"user_id":"6f2b4b0e5d0c4b1e9d6a0c5b8d1f2a3c","parent_id":"None"}"#,
+    r#"{"user_id":"urn:uuid:6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","parent_id":"{00000000-0000-4000-8000-000000000001}"}"#,
+    r#"{"source_user_id":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","trigger_type":"referral"}"#,
+    r#"{"user_id":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","sponsor":{"code":"ANNA-7"},"placement":{"rule":"breadth-first"},"code":"BERT_1"}"#,
+    r#"{"user_id":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","sponsor":{"user_id":"00000000-0000-4000-8000-000000000001"},"placement":{"parent":"00000000-0000-4000-8000-000000000001","slot":2},"role":"admin","joined_at":"2025-03-01T10:00:00Z"}"#,
+    r#"{"source":"6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c","kind":"purchase","amount":{"minor":12500,"currency":"USD","exponent":2},"once":true}"#,
+    r#"{"status":"inactive"}"#,
+    r#"{"status":"active","role":"admin"}"#,
+    r#"{"name":"a","level_cap":15,"count_sponsor_tree":false,"currency":{"code":"USD","exponent":2},"placement":{"width":3,"rule":"breadth-first","allow":[],"strategic":false},"bonus":[{"trigger":"referral","tree":"placement","amounts":[1000,500],"on_registration":false,"admins_beyond":false}],"ranks":{"rule":"thresholds","tree":"placement","basis":"downline"},"rank":[{"name":"Bronze","minimum":3,"reward":100}]}"#,
+    r#"{"user_id":[NaN,-Infinity,1e999,0.1e-7,123456789012345678901234567890,"\ud800","\u0000\"\\"],"user_id":{"a":1,"a":2}}"#,
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+    "\u{feff}{}",
+    "null",
+    "{\"user_id\": 1,}",
+    "",
+];
+
+const IMPORTS: [&str; 6] = [
+    "member,sponsor,joined_at\nanna,,2025-03-01\nbert,anna,2025-03-02T10:00:00.000001+02:00\ncarl,bert,\n",
+    "member,sponsor,joined_at,parent,slot,code,status,role,id,lifetime_rank,turn\nbert,anna,,anna,1,B-1,inactive,member,00000000-0000-4000-8000-000000000009,1,0\nanna,,,,,A-1,active,admin,,0,0\n",
+    "member,sponsor,joined_at\na,b,\nb,c,\nc,a,\nd,d,\ne,nobody,\ne,,\ne,,\n\"f,f\",e,\n\"open,e,\n",
+    "member,sponsor,joined_at\nanna,,\nbert,anna,\n===\nreceiver,source,level,amount,kind,status,created_at,id\nanna,bert,1,10.00,referral,paid,2025-03-01,\nanna,bert,1,-3,referral,pending,2025-03-01,00000000-0000-4000-8000-000000000007\nnobody,bert,x,1e9,,,,\n",
+    "sponsor,joined_at,MEMBER,level\r\n,1970-01-01,00010203-0405-0607-0809-0a0b0c0d0eff,3\r\n'=1+1,,b,1\r\n",
+    "member,member\n",
+];

@@ -1,0 +1,23 @@
+//! What holds for anything that a client sends.
+
+#[cfg(test)]
+pub(crate) use super::auth::fuzzing::signed;
+use super::{auth, dropin, v1};
+use crate::engine::Engine;
+
+/// A body, read as each of those that some route takes.
+pub(crate) fn request_body(bytes: &[u8]) -> bool {
+    let dropin = dropin::fuzzing::body(bytes);
+    let v1 = v1::fuzzing::body(bytes);
+    dropin || v1
+}
+
+/// A cursor as sent, and positions sealed as one, given to the lists of this network.
+pub(crate) fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
+    v1::fuzzing::cursor(engine, bytes)
+}
+
+/// A token as sent, claims signed with a known key, a key set.
+pub(crate) fn token(bytes: &[u8]) -> bool {
+    auth::fuzzing::token(bytes)
+}
