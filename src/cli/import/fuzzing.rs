@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::{Failure, bonus_row, each_bonus, each_member, lines::Lines, member_row};
+use super::{bonus_row, each_bonus, each_member, lines::Lines, member_row};
 use crate::{
     cli::network::Network,
     core::{audit, network_digest, state::State, types::Timestamp},
@@ -36,10 +36,6 @@ pub(crate) fn import_rows(bytes: &[u8]) -> bool {
     taken
 }
 
-fn go_on() -> Result<(), Failure> {
-    Ok(())
-}
-
 fn lines(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<Lines> {
     Lines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), columns).ok()
 }
@@ -56,7 +52,7 @@ fn rows(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<u64> {
 
 fn take_members(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> bool {
     let Some(mut lines) = lines(bytes, &member_row::COLUMNS) else { return false };
-    let Ok(taken) = each_member(&mut lines, network, own_sponsor_is_root, &mut go_on) else { return false };
+    let Ok(taken) = each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())) else { return false };
     let rows = rows(bytes, &member_row::COLUMNS).expect("it was just read");
     assert_eq!(taken.members, u64::from(network.state.len()), "members taken are members there");
     // A status may be refused after its member was taken.
@@ -72,7 +68,7 @@ fn take_members(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) 
 fn take_bonuses(network: &mut Network, bytes: &[u8]) {
     let Some(mut lines) = lines(bytes, &bonus_row::COLUMNS) else { return };
     let before = network.state.entries();
-    let Ok(taken) = each_bonus(&mut lines, network, &mut go_on) else { return };
+    let Ok(taken) = each_bonus(&mut lines, network, &mut || Ok(())) else { return };
     assert_eq!(taken.entries, network.state.entries() - before, "entries taken are entries there");
     if before == 0 {
         let rows = rows(bytes, &bonus_row::COLUMNS).expect("it was just read");
@@ -84,7 +80,7 @@ fn take_bonuses(network: &mut Network, bytes: &[u8]) {
 fn again(network: &mut Network, members: &[u8], own_sponsor_is_root: bool) {
     let mut take = || {
         let mut lines = lines(members, &member_row::COLUMNS).expect("it was read before");
-        let taken = each_member(&mut lines, network, own_sponsor_is_root, &mut go_on).ok();
+        let taken = each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).ok();
         (taken.expect("it was read before").members, network_digest(&network.state))
     };
     let first = take();
