@@ -5,7 +5,7 @@
 //! format version, or before the version was ever released: the directory that is there is what users have.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -18,11 +18,12 @@ use upline::{
         image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-        state::{Directory, State},
+        state::State,
         state_digest, state_digest_of_format_1,
         types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
     },
     durability::{DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore, storage::Disk},
+    engine::MemberDirectory,
 };
 
 const CODE_KEY: u64 = 0x0102_0304_0506_0708;
@@ -30,27 +31,6 @@ const ROW_KEY: u64 = 0x1112_1314_1516_1718;
 const NETWORK_ID: u32 = 42;
 const CREATED: i64 = 1_767_225_600_000_000;
 const COMMANDS: u64 = 360;
-
-#[derive(Default)]
-struct Maps {
-    members: HashMap<MemberId, MemberIx>,
-    codes: HashMap<String, MemberIx>,
-}
-
-impl Directory for Maps {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.members.get(id).copied()
-    }
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        self.members.insert(id, member);
-    }
-    fn code(&self, folded: &str) -> Option<MemberIx> {
-        self.codes.get(folded).copied()
-    }
-    fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.codes.insert(folded.into(), member);
-    }
-}
 
 fn golden(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("snapshots/golden/v{version}"))
@@ -201,7 +181,7 @@ fn write_snapshot(state: &State, store: &SnapshotStore, durable_lsn: u64) -> u64
 
 /// Makes the directory of this version, and says what is in it.
 fn generate(path: &Path) -> String {
-    let (storage, mut maps) = (Disk::shared(), Maps::default());
+    let (storage, mut maps) = (Disk::shared(), MemberDirectory::with_capacity(0, 0));
     let mut state = State::new(plan(), CODE_KEY);
     let genesis = Genesis {
         id: InstanceId(*b"a golden version"),
@@ -291,7 +271,7 @@ fn describe(version: u32, path: &Path) -> String {
 
 /// The state of the snapshot and the tail, with everything compared that was stored to be compared.
 fn replay(version: u32, opened: &mut Opened) -> State {
-    let mut maps = Maps::default();
+    let mut maps = MemberDirectory::with_capacity(0, 0);
     let mut restore = Restore::new(opened.snapshot.header().clone()).unwrap();
     for rows in &mut opened.snapshot {
         restore.push(&mut maps, rows.unwrap()).unwrap();
@@ -399,7 +379,7 @@ fn the_whole_log_of_version_1_replays_from_nothing_through_the_archive() {
     regenerate_if_asked();
     let place = copy_of(1);
     let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
-    let (mut state, mut maps) = (State::new(plan(), CODE_KEY), Maps::default());
+    let (mut state, mut maps) = (State::new(plan(), CODE_KEY), MemberDirectory::with_capacity(0, 0));
     for group in opened.journal.read_from(1).unwrap() {
         let group = group.unwrap();
         assert_eq!(group.outcome_hash_before, Some(state.outcome_hash()));

@@ -1,38 +1,18 @@
 //! The recount from scratch gives the incremental result, for any number of threads, also on a frozen view while signups go on.
 
-use std::collections::HashMap;
-
-use upline::core::{
-    audit,
-    command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
-    network_digest,
-    plan::{Currency, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    recomputed_ranks,
-    state::{CopyProgress, Directory, FrozenCopy, State},
-    state_digest,
-    types::{MemberId, MemberIx, Role, Timestamp, Tree},
+use upline::{
+    core::{
+        audit,
+        command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
+        network_digest,
+        plan::{Currency, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        recomputed_ranks,
+        state::{CopyProgress, FrozenCopy, State},
+        state_digest,
+        types::{MemberId, MemberIx, Role, Timestamp, Tree},
+    },
+    engine::MemberDirectory,
 };
-
-#[derive(Default)]
-struct Maps {
-    members: HashMap<MemberId, MemberIx>,
-    codes: HashMap<String, MemberIx>,
-}
-
-impl Directory for Maps {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.members.get(id).copied()
-    }
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        self.members.insert(id, member);
-    }
-    fn code(&self, folded: &str) -> Option<MemberIx> {
-        self.codes.get(folded).copied()
-    }
-    fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.codes.insert(folded.into(), member);
-    }
-}
 
 fn plan(ranks: RankRule) -> Plan {
     Plan {
@@ -51,7 +31,7 @@ fn steps(minima: &[u32]) -> Vec<RankStep> {
 }
 
 /// A network with uniform sponsors, some of them admins, grown from `from` to `to` members.
-fn grow(state: &mut State, maps: &mut Maps, from: u32, to: u32) {
+fn grow(state: &mut State, maps: &mut MemberDirectory, from: u32, to: u32) {
     for member in from..to {
         let scrambled = u64::from(member).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
         let sponsor = u32::try_from(scrambled % u64::from(member.max(1))).unwrap();
@@ -79,7 +59,7 @@ fn any_number_of_threads_gives_the_incremental_result() {
     ];
     for rule in rules {
         let mut state = State::new(plan(rule), 1);
-        grow(&mut state, &mut Maps::default(), 0, 40_000);
+        grow(&mut state, &mut MemberDirectory::with_capacity(0, 0), 0, 40_000);
         let held: Vec<u16> = (0..state.len()).map(|member| state.rank(MemberIx(member)).paid_as).collect();
         assert!(held.iter().any(|rank| 1 < *rank), "somebody rose, else this shows nothing");
         let digests: Vec<_> = [1, 2, 3, 8]
@@ -101,7 +81,7 @@ fn any_number_of_threads_gives_the_incremental_result() {
 fn a_frozen_view_stands_still_while_the_network_grows() {
     let rule = RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: steps(&[3, 10, 25, 50]) };
     let mut state = State::new(plan(rule), 1);
-    let mut maps = Maps::default();
+    let mut maps = MemberDirectory::with_capacity(0, 0);
     grow(&mut state, &mut maps, 0, 30_000);
     let before = state_digest(&state);
     state.freeze();

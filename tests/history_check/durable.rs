@@ -1,7 +1,6 @@
 //! What a reader sees, and what a writer is answered, survives a loss of power at that very moment.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,75 +13,15 @@ use upline::{
     durability::{
         DataDir,
         memory::{Memory, Survival},
-        storage::{Access, Storage, StorageFile, StorageLock},
     },
     engine::{Command, Engine, EngineOptions, MemberId, Origin, PlacementRequest, PlanChoice, Register, Role, SponsorRef},
     metrics::Metrics,
 };
 
-use super::proof;
+use super::proof::{self, slow_disk::SlowDisk};
 
 /// Long enough for a reader to look while a group is written and not yet synced.
 const SYNC: Duration = Duration::from_micros(500);
-
-/// A disk in memory whose syncs take their time.
-#[derive(Clone, Debug)]
-struct SlowDisk(Memory);
-
-#[derive(Debug)]
-struct SlowFile(Box<dyn StorageFile>);
-
-impl Storage for SlowDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(SlowFile(self.0.create(path)?)))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(SlowFile(self.0.open(path, access)?)))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.create_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.sync_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.0.list(path)
-    }
-    fn is_file(&self, path: &Path) -> io::Result<bool> {
-        self.0.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        self.0.is_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        self.0.lock(path)
-    }
-}
-
-impl StorageFile for SlowFile {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        std::thread::sleep(SYNC);
-        self.0.sync_data()
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
-    }
-}
 
 fn signup(number: u64) -> Command {
     let mut id = [7; 16];
@@ -104,12 +43,12 @@ fn nothing_that_is_not_durable_is_ever_seen() {
     let memory = Memory::new();
     let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(PathBuf::from("/data"), plan, Metrics::new(&[]));
-    options.storage = Arc::new(SlowDisk(memory.clone()));
+    options.storage = Arc::new(SlowDisk { disk: memory.clone(), sync: SYNC });
     options.log.segment_bytes = 64 << 10;
     let engine = Engine::open(options).expect("a new directory").0;
     let is_over = Arc::new(AtomicBool::new(false));
     let durable = |memory: &Memory| {
-        let after: Arc<dyn Storage> = memory.crash(Survival::Synced).shared();
+        let after = memory.crash(Survival::Synced).shared();
         DataDir::open_read_only(&after, Path::new("/data")).expect("what is left after a loss of power opens").report.log_last_lsn
     };
     let writers: Vec<_> = (0..3_u64)

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upline::engine::{Applied, Entry, EntryStatus, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree};
+use upline::engine::{Applied, Entry, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree};
 
 use super::{
     clients::{Answered, Ask},
     common::uuid,
-    proof::{FromNothing, Maps},
+    proof::FromNothing,
 };
 
 /// Rows that were asked for at most.
@@ -29,7 +29,7 @@ fn text(id: MemberId) -> String {
 /// A state at one LSN, as those who ask see it.
 struct Moment<'state> {
     state: &'state State,
-    maps: &'state Maps,
+    maps: &'state MemberDirectory,
     /// The command of this LSN, where one was applied.
     applied: Option<Applied>,
 }

@@ -4,8 +4,7 @@
 //! those of the edge and the writer and not of this machine's disk and cores.
 
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +14,7 @@ use std::{
 
 use upline::{
     config::HttpConfig,
-    durability::{
-        memory::Memory,
-        storage::{Access, Storage, StorageFile, StorageLock},
-    },
+    durability::memory::Memory,
     engine::{Engine, EngineOptions, PlanChoice},
     http::{Options, Server, auth, routes},
     metrics::Metrics,
@@ -27,7 +23,9 @@ use upline::{
 
 use super::{
     common::{Client, registration, uuid},
-    is_run_alone, is_strict, percentile, proof, resident_bytes, turn,
+    is_run_alone, is_strict, percentile,
+    proof::{self, slow_disk::SlowDisk},
+    resident_bytes, turn,
 };
 
 const SYNC: Duration = Duration::from_millis(12);
@@ -35,64 +33,6 @@ const QUEUE: usize = 6;
 
 /// Connections that share an open load: enough that none waits for its own answer when its turn comes.
 const CONNECTIONS: u64 = 64;
-
-#[derive(Debug)]
-struct SlowDisk(Memory);
-
-#[derive(Debug)]
-struct SlowFile(Box<dyn StorageFile>);
-
-impl Storage for SlowDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(SlowFile(self.0.create(path)?)))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(SlowFile(self.0.open(path, access)?)))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.create_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.sync_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.0.list(path)
-    }
-    fn is_file(&self, path: &Path) -> io::Result<bool> {
-        self.0.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        self.0.is_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        self.0.lock(path)
-    }
-}
-
-impl StorageFile for SlowFile {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        std::thread::sleep(SYNC);
-        self.0.sync_data()
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
-    }
-}
 
 /// What a load came to.
 #[derive(Default)]
@@ -171,7 +111,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
     let running = std::thread::spawn(move || runtime.block_on(server.run(async { _ = stopped.await })));
     let choice = PlanChoice { plan: default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(PathBuf::from("/data"), choice, metrics);
-    options.storage = Arc::new(SlowDisk(Memory::new()));
+    options.storage = Arc::new(SlowDisk { disk: Memory::new(), sync: SYNC });
     options.log.segment_bytes = 1 << 20;
     options.queue_max = QUEUE;
     slot.set(Engine::open(options).expect("a new directory").0);

@@ -3,7 +3,9 @@
 //! Each test runs small by itself; `.ci/proof` runs it with other numbers in its environment and collects the summary lines.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{collections::HashMap, path::Path, process::Command};
+pub mod slow_disk;
+
+use std::{path::Path, process::Command};
 
 use rand_pcg::{
     Pcg64,
@@ -11,9 +13,8 @@ use rand_pcg::{
 };
 use serde_json::Value;
 use upline::{
-    core::state::Directory,
     durability::Group,
-    engine::{self, Disk, MemberId, MemberIx, Stamped, State, state_digest},
+    engine::{self, Disk, MemberDirectory, Stamped, State, state_digest},
 };
 
 /// A parameter from the environment, or what it is by itself.
@@ -52,33 +53,11 @@ impl Chance {
     }
 }
 
-/// The plainest directory.
-#[derive(Default)]
-pub struct Maps {
-    members: HashMap<MemberId, MemberIx>,
-    codes: HashMap<String, MemberIx>,
-}
-
-impl Directory for Maps {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.members.get(id).copied()
-    }
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        self.members.insert(id, member);
-    }
-    fn code(&self, folded: &str) -> Option<MemberIx> {
-        self.codes.get(folded).copied()
-    }
-    fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.codes.insert(folded.into(), member);
-    }
-}
-
 /// All commands of a directory's log, and a state that has seen none of them. The log must reach back to the first command.
 pub struct FromNothing {
     pub commands: Vec<Stamped>,
     pub state: State,
-    pub maps: Maps,
+    pub maps: MemberDirectory,
     /// The state as the directory was opened: a snapshot and the log behind it.
     pub opened: engine::Loaded,
 }
@@ -93,7 +72,7 @@ pub fn from_nothing(data: &Path, plan: engine::Plan) -> FromNothing {
         commands.append(&mut group.commands);
     }
     let state = State::new(plan, opened.instance.code_key);
-    FromNothing { commands, state, maps: Maps::default(), opened }
+    FromNothing { commands, state, maps: MemberDirectory::with_capacity(0, 0), opened }
 }
 
 /// Asserts that the whole log, applied to nothing, gives the state that opening gave.

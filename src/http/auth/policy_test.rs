@@ -1,7 +1,5 @@
 //! The table, row by row, and what members see of random trees against a naive model of them.
 
-use std::collections::BTreeMap;
-
 use rand_pcg::{Pcg64, rand_core::RngCore, rand_core::SeedableRng};
 
 use super::*;
@@ -11,32 +9,9 @@ use crate::{
         plan::{Placement, PlacementRule, Plan},
         types::{Code, Role as NetworkRole, Timestamp},
     },
+    engine::MemberDirectory,
     plan_file::default_plan,
 };
-
-#[derive(Default)]
-struct Names {
-    members: BTreeMap<MemberId, MemberIx>,
-    codes: BTreeMap<String, MemberIx>,
-}
-
-impl Directory for Names {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.members.get(id).copied()
-    }
-
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        self.members.insert(id, member);
-    }
-
-    fn code(&self, folded: &str) -> Option<MemberIx> {
-        self.codes.get(folded).copied()
-    }
-
-    fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.codes.insert(folded.into(), member);
-    }
-}
 
 fn id(number: u32) -> MemberId {
     let mut bytes = [0; 16];
@@ -47,14 +22,14 @@ fn id(number: u32) -> MemberId {
 /// A network with what a naive model knows of it: sponsor and parent of each member, taken down when it was registered.
 struct Network {
     state: State,
-    names: Names,
+    names: MemberDirectory,
     sponsors: Vec<Option<u32>>,
     parents: Vec<Option<u32>>,
 }
 
 impl Network {
     fn new(plan: Plan) -> Self {
-        Self { state: State::new(plan, 7), names: Names::default(), sponsors: Vec::new(), parents: Vec::new() }
+        Self { state: State::new(plan, 7), names: MemberDirectory::with_capacity(0, 0), sponsors: Vec::new(), parents: Vec::new() }
     }
 
     /// Registers the next member; a taken or impossible slot falls back to the plan's rule.
