@@ -132,7 +132,7 @@ impl Repair {
             network: self.instance.network_id,
             number,
             first_lsn: self.look.last_good_lsn + 1,
-            bytes: self.kept().map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
+            bytes: self.kept().or(self.survey.stretches.last()).map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
             term: 0,
             time: end.map_or(base.time, |end| end.time),
             previous_end: end.map_or(0, |end| end.offset),

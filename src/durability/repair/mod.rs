@@ -237,7 +237,7 @@ impl Repair {
                 content => content?,
             };
             let seed = frame::seed(&self.instance.id.0, place.number);
-            frames(&content, seed, from, &mut |_, header, whole| see(header, whole))?;
+            frames(&content, seed, from, see)?;
         }
         Ok(())
     }
@@ -270,8 +270,8 @@ impl Repair {
         };
         let file = self.kept().and_then(|stretch| stretch.links.last()).map(|link| self.survey.places[link.place].path.clone());
         let (file, offset) = (file.unwrap_or_else(|| self.paths.log()), self.kept().map_or(0, |stretch| stretch.end.offset));
-        let lost = format!("commands from LSN {} on", last + 1);
-        self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost });
+        let would_be_lost = format!("commands from LSN {} on", last + 1);
+        self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost: would_be_lost });
     }
 
     fn kept(&self) -> Option<&Stretch> {

@@ -204,12 +204,11 @@ impl Survey {
         if goes_on == Some(false) {
             if let Some(before) = open.as_ref().filter(|before| before.is_whole) {
                 let (end, last) = (before.end, before.links.last().map_or(at, |link| link.place));
-                match end.sealed {
-                    true => self.problem(&path, 0, Some(end.next_lsn), "the segment does not go on where the one before it ends"),
-                    false => {
-                        let last = self.places[last].path.clone();
-                        self.problem(&last, end.offset, Some(end.next_lsn), "a frame does not verify, and a later segment was begun");
-                    }
+                if end.sealed {
+                    self.problem(&path, 0, Some(end.next_lsn), "the segment does not go on where the one before it ends");
+                } else {
+                    let last = self.places[last].path.clone();
+                    self.problem(&last, end.offset, Some(end.next_lsn), "a frame does not verify, and a later segment was begun");
                 }
             }
             self.close(open, false);
@@ -269,13 +268,13 @@ fn rebuild(
 }
 
 /// Shows every frame from an offset on that verifies by itself, wherever it stands.
-pub(super) fn frames(content: &[u8], seed: u32, from: usize, see: &mut dyn FnMut(usize, &Header, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn frames(content: &[u8], seed: u32, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
     let mut offset = from.next_multiple_of(frame::ALIGNMENT);
     while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
         let whole = frame::parse_header(rest, seed).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
         match whole.filter(|(_, whole)| matches!(frame::check_end(whole), End::Whole(_) | End::ShortTrailer(_))) {
             Some((header, whole)) => {
-                see(offset, &header, whole)?;
+                see(&header, whole)?;
                 offset += whole.len();
             }
             None => offset += frame::ALIGNMENT,
