@@ -16,6 +16,8 @@ mod look;
 mod plan;
 #[path = "cli/real_data.rs"]
 mod real_data;
+#[path = "cli/repair.rs"]
+mod repair;
 #[path = "cli/serve.rs"]
 mod serve;
 #[path = "cli/support.rs"]

@@ -36,6 +36,10 @@ pub enum Exit {
     Unreachable = 12,
     /// The server said no: credentials, a rule, overload; its reason is passed on.
     Refused = 13,
+    /// `repair` found damage that it can repair without loss (`--apply`); nothing was changed.
+    Repairable = 14,
+    /// `repair` found damage, and would have to drop what may have been acknowledged; nothing was changed.
+    WouldLose = 15,
     /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
     Interrupted = 130,
 }
@@ -57,6 +61,8 @@ Exit codes:
   11   no member of that id, name or code
   12   no server answers at the address
   13   the server said no; its reason is passed on
+  14   repair can be made without loss; nothing was changed
+  15   repair would drop what may have been acknowledged; nothing was changed
   130  interrupted; serve ends with 0 when it is told to stop";
 
 /// Why a command did not succeed: what to say, and how to end.
@@ -100,7 +106,7 @@ impl From<durability::Error> for Failure {
             Error::Locked { .. } => Exit::Locked,
             Error::NotADataDirectory { .. } | Error::Unfinished { .. } | Error::NotEmpty { .. } => Exit::Foreign,
             Error::NewerFormat { .. } => Exit::NewerFormat,
-            Error::Damaged(_) => Exit::Damaged,
+            Error::Damaged(damage) => return Self::new(Exit::Damaged, format!("{damage}{}", way_out(damage))),
             Error::Io { .. }
             | Error::PreviousIo { .. }
             | Error::ReadOnly
@@ -114,6 +120,16 @@ impl From<durability::Error> for Failure {
         Self::new(exit, error)
     }
 }
+
+/// What to do about damage that the start was refused for: every such refusal names it.
+fn way_out(damage: &durability::Damage) -> String {
+    let Some(data_dir) = damage.data_dir() else { return String::new() };
+    format!("\nnothing was changed. What can be done, and what it would cost, says `upline repair --data-dir {}`", data_dir.display())
+}
+
+/// Where the files are whole and the state is not right, no file can be repaired.
+const RESTORE: &str = "\nnothing was changed, and no file is damaged that could be repaired. Try the release that wrote the directory (`upline --version` there); else \
+     restore a backup, or take a copy of the directory to whoever maintains this program";
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
@@ -156,7 +172,7 @@ impl From<OpenError> for Failure {
             | OpenError::Digest { .. }
             | OpenError::OutcomeDiffers { .. }
             | OpenError::Replay { .. }
-            | OpenError::Gap { .. } => Exit::Damaged,
+            | OpenError::Gap { .. } => return Self::new(Exit::Damaged, format!("{error}{RESTORE}")),
             OpenError::Thread(_) => Exit::Failed,
         };
         Self::new(exit, error)
@@ -184,6 +200,8 @@ mod tests {
             Exit::Unknown,
             Exit::Unreachable,
             Exit::Refused,
+            Exit::Repairable,
+            Exit::WouldLose,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -34,6 +34,7 @@ mod member;
 mod network;
 mod plan;
 mod remote;
+mod repair;
 mod scratch;
 mod screen;
 mod serve;
@@ -70,6 +71,8 @@ enum Command {
     Verify(verify::Args),
     /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any damage
     Inspect(inspect::Args),
+    /// Say what can be done about a damaged data directory, and do it; drops what may have been acknowledged only when told so
+    Repair(repair::Args),
     /// Make a snapshot now, of a directory or by a running server
     Snapshot(snapshot::Args),
     /// Show all of one member: place, counts, rank and what is missing for the next, last bonuses
@@ -109,6 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Repair(args)) => repair::run(&args),
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         Some(Command::Member(args)) => member::run(&args),
         Some(Command::Tree(args)) => tree::run(&args),

@@ -123,6 +123,15 @@ impl DataDir {
     }
 
     fn open_with(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions, access: Access) -> Result<Opened> {
+        let (directory, instance) = Self::lock(storage, path)?;
+        recovery::open(storage, &Paths::new(path), instance, options, access, directory)
+    }
+
+    /// Makes sure that it is a data directory, and takes its lock. Looks at nothing else.
+    ///
+    /// # Errors
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Damaged` (of the file `instance`), `Io`.
+    pub(super) fn lock(storage: &Arc<dyn Storage>, path: &Path) -> Result<(Self, Instance)> {
         let paths = Paths::new(path);
         let not_one = |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
@@ -144,7 +153,7 @@ impl DataDir {
         Instance::read(&**storage, &file, path)?;
         let lock = take_lock(&**storage, &file, path)?;
         let instance = Instance::read(&**storage, &file, path)?;
-        recovery::open(storage, &paths, instance, options, access, Self { lock })
+        Ok((Self { lock }, instance))
     }
 }
 

@@ -74,6 +74,19 @@ pub struct Damage {
     pub lost: String,
 }
 
+impl Damage {
+    /// The data directory that the file belongs to, by the places that files have.
+    pub fn data_dir(&self) -> Option<&Path> {
+        let (name, parent) = (self.file.file_name()?, self.file.parent()?);
+        let is_part = |path: &Path| path.file_name().is_some_and(|name| ["log", "archive", "snapshots"].iter().any(|part| name == *part));
+        match (is_part(parent), name == "instance" || is_part(&self.file)) {
+            (true, _) => parent.parent(),
+            (false, true) => Some(parent),
+            (false, false) => None,
+        }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} is damaged at byte {}", self.file.display(), self.offset)?;

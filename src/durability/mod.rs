@@ -13,6 +13,7 @@
 //! archive/<lsn>.snap            older snapshots, from which states of the past are rebuilt: the base of the retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
 //! *.tmp                         unfinished, removed at the next opening
+//! damaged-<time>/               what a repair took away, with its report
 //! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
 //! ```
 //!
@@ -49,6 +50,7 @@ mod log;
 pub mod memory;
 mod paths;
 mod recovery;
+pub mod repair;
 mod snapshot;
 pub mod storage;
 

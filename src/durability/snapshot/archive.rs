@@ -66,6 +66,11 @@ impl SnapshotStore {
         Err(last.expect("it was tried"))
     }
 
+    /// Opens the snapshot in this file and verifies all of it.
+    pub(crate) fn open_at(&self, lsn: u64, path: PathBuf) -> Result<SnapshotReader> {
+        SnapshotReader::open(self, lsn, path)
+    }
+
     fn newest_base(&self, lsn: u64) -> Result<SnapshotReader> {
         let bases = self.bases()?;
         let mut damaged = None;

@@ -14,11 +14,11 @@ mod container;
 pub(crate) mod fuzzing;
 mod inspect;
 mod read;
+mod relabel;
 mod rows;
 mod store;
 mod write;
 
-pub(crate) use self::store::{lsn_of, name_of};
 pub use self::{
     archive::ARCHIVED_SNAPSHOTS_MAX,
     container::Manifest,
@@ -26,6 +26,10 @@ pub use self::{
     read::SnapshotReader,
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},
     write::SnapshotWriter,
+};
+pub(crate) use self::{
+    relabel::relabel,
+    store::{lsn_of, name_of},
 };
 
 /// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk busy.

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod directory;
 mod history;
+mod repair;
 
 use std::{path::Path, sync::Arc};
 

@@ -1,0 +1,212 @@
+//! `upline repair`: what can be done about a data directory that is refused, and doing it.
+//!
+//! Without more it only looks: what is wrong, where, what a repair would do, what would be lost. `--apply` does what loses nothing. What may
+//! have been acknowledged is dropped only by somebody who repeats the last good LSN that the look named: `--drop-acknowledged-after LSN`.
+//! The files that are taken away stay whole in `damaged-<time>/` of the data directory, beside `report.json` and `dropped.ndjson`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    DataDirArgs, PlanArgs,
+    exit::{Exit, Failure},
+    screen,
+};
+use crate::{
+    command_json::{stamped_json, time_text},
+    core::{command::Stamped, types::Timestamp},
+    durability::{
+        Error,
+        repair::{Look, Moved, Papers, Repair, Verdict},
+        storage::Disk,
+    },
+    engine::{RowIds, RowKind},
+    version,
+};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    /// Carry the repair out, if it loses nothing
+    #[arg(long, conflicts_with = "drop_acknowledged_after")]
+    apply: bool,
+    /// Carry the repair out and drop all commands after this LSN, acknowledged or not; it must be the last good LSN that the look names
+    #[arg(long, value_name = "LSN")]
+    drop_acknowledged_after: Option<u64>,
+    /// One JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    let data_dir = config.data_dir.as_path();
+    let repair = Repair::look(&Disk::shared(), data_dir).map_err(|error| beyond_repair(error, data_dir))?;
+    let look = repair.found();
+    for problem in &look.problems {
+        screen::tell(&format!("upline: {problem}"));
+    }
+    if !decide(args, look)? {
+        return show(args, data_dir, look);
+    }
+    let now = jiff::Timestamp::now();
+    let name = format!("damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"));
+    let mut writer = Writer { began: Timestamp(now.as_microsecond()), rows: RowIds::new(repair.instance().row_key), look };
+    let kept_in = repair.carry_out(&name, &mut writer)?;
+    let mut object = object_of(look);
+    object["kept_in"] = json!(kept_in);
+    object["report"] = json!(kept_in.join("report.json"));
+    screen::say_result(args.json, &object, || {
+        let dropped = match look.verdict {
+            Verdict::WouldLose => format!(
+                "dropped everything after LSN {}; {} of it could be read: {}",
+                look.last_good_lsn,
+                screen::counted(look.dropped.commands, "command"),
+                kept_in.join("dropped.ndjson").display()
+            ),
+            Verdict::Healthy | Verdict::WithoutLoss => "nothing was dropped".into(),
+        };
+        let report = kept_in.join("report.json");
+        format!("repaired up to LSN {}\n{dropped}\nwhat was taken away, and the report: {}", look.last_good_lsn, report.display())
+    })
+}
+
+/// Whether to carry it out.
+fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
+    let refuse = |reason: String| Err(Failure::new(Exit::Usage, format!("{reason}; nothing was changed")));
+    match (look.verdict, args.drop_acknowledged_after) {
+        (Verdict::WouldLose, Some(after)) if after == look.last_good_lsn => Ok(true),
+        (Verdict::WouldLose, Some(after)) => refuse(format!("{after} is not the last good LSN, which is {}", look.last_good_lsn)),
+        (Verdict::WithoutLoss, None) => Ok(args.apply),
+        (Verdict::WithoutLoss, Some(_)) => refuse("this can be repaired without dropping anything: --apply".into()),
+        (Verdict::Healthy, Some(_)) => refuse("nothing is damaged".into()),
+        (Verdict::Healthy | Verdict::WouldLose, None) => Ok(false),
+    }
+}
+
+/// Says what the look came to, and ends accordingly.
+fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
+    screen::say_result(args.json, &object_of(look), || text_of(look))?;
+    let line = format!("upline repair --data-dir {}", data_dir.display());
+    match look.verdict {
+        Verdict::Healthy => Ok(()),
+        Verdict::WithoutLoss => Err(Failure::new(Exit::Repairable, format!("nothing was changed; this repairs it: {line} --apply"))),
+        Verdict::WouldLose => Err(Failure::new(
+            Exit::WouldLose,
+            format!(
+                "nothing was changed. A backup that is whole up to LSN {} or beyond loses nothing, or less. Without one, this drops what comes \
+                 after LSN {}, acknowledged or not: {line} --drop-acknowledged-after {}",
+                look.known_lsn, look.last_good_lsn, look.last_good_lsn
+            ),
+        )),
+    }
+}
+
+fn text_of(look: &Look) -> String {
+    let mut lines = vec![match look.verdict {
+        Verdict::Healthy => format!("healthy: every file verifies, up to LSN {}", look.last_good_lsn),
+        Verdict::WithoutLoss => format!("can be repaired without loss: everything up to LSN {} is there", look.last_good_lsn),
+        Verdict::WouldLose => {
+            format!("would lose commands: whole up to LSN {}, known to reach LSN {} or beyond", look.last_good_lsn, look.known_lsn)
+        }
+    }];
+    if look.verdict == Verdict::WouldLose {
+        let dropped = look.dropped;
+        lines.push(match dropped.commands {
+            0 => "no command after that can be read any more".into(),
+            count => format!(
+                "{} after that can still be read, LSN {} to {}, and would be dropped",
+                screen::counted(count, "command"),
+                dropped.first_lsn,
+                dropped.last_lsn
+            ),
+        });
+    }
+    lines.extend(look.steps.iter().map(|step| format!("  would {step}")));
+    lines.join("\n")
+}
+
+fn object_of(look: &Look) -> Value {
+    let problems: Vec<Value> = look
+        .problems
+        .iter()
+        .map(|problem| {
+            json!({"file": problem.file, "offset": problem.offset, "lsn": problem.lsn, "reason": problem.reason, "lost": problem.lost})
+        })
+        .collect();
+    let range = (look.dropped.commands != 0).then_some((look.dropped.first_lsn, look.dropped.last_lsn));
+    json!({
+        "command": "repair",
+        "verdict": match look.verdict {
+            Verdict::Healthy => "healthy",
+            Verdict::WithoutLoss => "without loss",
+            Verdict::WouldLose => "would lose",
+        },
+        "problems": problems,
+        "snapshot_lsn": look.snapshot_lsn,
+        "last_good_lsn": look.last_good_lsn,
+        "known_lsn": look.known_lsn,
+        "dropped_commands": look.dropped.commands,
+        "dropped_first_lsn": range.map(|(first, _)| first),
+        "dropped_last_lsn": range.map(|(_, last)| last),
+        "steps": look.steps,
+    })
+}
+
+/// What cannot be repaired from what is in the directory, with what to do instead.
+fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
+    let Error::Damaged(damage) = &error else { return error.into() };
+    let way_out = if damage.file == data_dir.join("instance") {
+        "It holds the keys of this network and cannot be computed anew, but it never changes: put the file `instance` of any backup or copy of this very \
+         directory, however old, in its place, and look again. Without one, restore a whole backup"
+    } else if damage.file == data_dir.join("log").join("cut") {
+        "Start the server on it (`upline serve`), which finishes the cut; if that refuses too, restore a backup"
+    } else {
+        "There is nothing to begin from: restore a backup; or put a snapshot of this directory from a backup, however old, into `snapshots`, and \
+         look again: where the log goes back far enough it makes up for the rest"
+    };
+    Failure::new(Exit::Damaged, format!("{damage}\nnothing was changed, and this cannot be repaired from what is here. {way_out}"))
+}
+
+/// What is written down about a repair.
+struct Writer<'a> {
+    began: Timestamp,
+    rows: RowIds,
+    look: &'a Look,
+}
+
+impl Papers for Writer<'_> {
+    fn command(&mut self, stamped: &Stamped) -> String {
+        let bonus_id = |entry| Uuid::from_bytes(self.rows.encode(RowKind::Entry, entry));
+        format!("{}\n", stamped_json(stamped, &bonus_id))
+    }
+
+    fn report(&mut self, moved: &[Moved], is_finished: bool) -> String {
+        let files: Vec<Value> = moved
+            .iter()
+            .map(|moved| {
+                let blake3: String = blake3::Hash::from_bytes(moved.blake3).to_hex().to_string();
+                json!({
+                    "file": moved.file,
+                    "kept_as": moved.kept_as,
+                    "bytes": moved.bytes,
+                    "crc32c": format!("{:08x}", moved.crc32c),
+                    "blake3": blake3,
+                    "first_lsn": moved.lsns.map(|(first, _)| first),
+                    "last_whole_lsn": moved.lsns.map(|(_, last)| last),
+                })
+            })
+            .collect();
+        let mut object = object_of(self.look);
+        object["finished"] = is_finished.into();
+        object["began"] = time_text(self.began).into();
+        object["version"] = version::SHOWN.into();
+        object["user"] = json!(std::env::var("USER").ok());
+        object["dropped_in"] = "dropped.ndjson".into();
+        object["files"] = files.into();
+        format!("{object:#}\n")
+    }
+}

@@ -1,0 +1,233 @@
+//! Doing what a look found to be possible.
+//!
+//! The report and the dropped commands are written first: whatever goes is on paper, durably, before it goes. No file is changed in place: what is
+//! not needed is moved aside, what needs other content is copied aside and replaced by a fresh file, synced, under its name. A repair that
+//! is interrupted leaves a directory that is refused as before, with the same last good LSN, or one that opens; it is begun anew then, with
+//! another directory for what it takes away.
+
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use super::{Repair, Step, Survey, survey::Fresh};
+use crate::{
+    core::command::Stamped,
+    durability::{
+        SEGMENT_BYTES,
+        error::{Error, Result},
+        log::{
+            frame,
+            repair::read_whole,
+            segment::{self, HEADER_BYTES, SegmentHeader},
+        },
+        paths::Paths,
+        snapshot::relabel,
+        storage::{Access, Storage, StorageFile},
+    },
+};
+
+/// Files are copied, and lines collected, in pieces of this size.
+const PIECE_BYTES: usize = 1_024 * 1_024;
+
+/// A file that is moved or copied aside, as it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Moved {
+    pub file: PathBuf,
+    /// Where it is kept.
+    pub kept_as: PathBuf,
+    pub bytes: u64,
+    pub crc32c: u32,
+    pub blake3: [u8; 32],
+    /// Of a log segment whose header verifies: its first LSN, and the last one that verifies without a gap.
+    pub lsns: Option<(u64, u64)>,
+}
+
+/// What is written down about a repair. This layer knows no text form of commands, and no time.
+pub trait Papers {
+    /// The line for a dropped command, with its line break.
+    fn command(&mut self, stamped: &Stamped) -> String;
+    /// The report: once before anything is changed, and once more when all is done.
+    fn report(&mut self, moved: &[Moved], is_finished: bool) -> String;
+}
+
+impl Repair {
+    /// Carries out the steps of the look. `name` is that of the directory, below the data directory, for all that is taken away; it must
+    /// not exist. Returns its path. Whether a loss is wanted is for the caller to have made sure.
+    ///
+    /// # Errors
+    /// `Io`; `Damaged` where a file is not what it was during the look. It may be tried again.
+    pub fn carry_out(&self, name: &str, papers: &mut dyn Papers) -> Result<PathBuf> {
+        let (storage, root) = (&*self.storage, self.paths.root());
+        let directory = root.join(name);
+        if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            return Err(Error::io("create", &directory)(ErrorKind::AlreadyExists.into()));
+        }
+        storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
+        let mut moved = Vec::new();
+        for step in &self.steps {
+            if let Step::Aside(path) | Step::Replace(path, _) | Step::Relabel { path, .. } = step {
+                moved.push(look_at(storage, path, kept_as(&directory, path), &self.survey)?);
+            }
+        }
+        self.write_dropped(&directory, papers)?;
+        write_report(storage, &directory, &papers.report(&moved, false))?;
+        for part in ["log", "archive", "snapshots"].map(|part| directory.join(part)) {
+            storage.create_dir(&part).map_err(Error::io("create", &part))?;
+        }
+        storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
+        storage.sync_dir(root).map_err(Error::io("sync", root))?;
+        for step in &self.steps {
+            self.take(step, &directory)?;
+        }
+        write_report(storage, &directory, &papers.report(&moved, true))?;
+        Ok(directory)
+    }
+
+    fn write_dropped(&self, directory: &Path, papers: &mut dyn Papers) -> Result<()> {
+        let path = directory.join("dropped.ndjson");
+        let file = self.storage.create(&path).map_err(Error::io("create", &path))?;
+        let (mut piece, mut offset) = (Vec::new(), 0);
+        let mut flush = |piece: &mut Vec<u8>| -> Result<()> {
+            file.write_all_at(piece, offset).map_err(Error::io("write", &path))?;
+            offset += piece.len() as u64;
+            piece.clear();
+            Ok(())
+        };
+        self.each_dropped(&mut |stamped| {
+            piece.extend_from_slice(papers.command(stamped).as_bytes());
+            if PIECE_BYTES <= piece.len() { flush(&mut piece) } else { Ok(()) }
+        })?;
+        flush(&mut piece)?;
+        file.sync_all().map_err(Error::io("sync", &path))
+    }
+
+    fn take(&self, step: &Step, directory: &Path) -> Result<()> {
+        let storage = &*self.storage;
+        match step {
+            Step::Aside(path) => rename(storage, path, &kept_as(directory, path)),
+            Step::Back { from, to } => rename(storage, from, to),
+            Step::Replace(path, fresh) => {
+                let content = read_whole(storage, path)?;
+                copy(storage, path, &kept_as(directory, path))?;
+                put(storage, path, &renewed(content, fresh), fresh.bytes)
+            }
+            Step::Relabel { path, durable_lsn } => {
+                copy(storage, path, &kept_as(directory, path))?;
+                let temporary = Paths::temporary(path);
+                let file = copy(storage, path, &temporary)?;
+                relabel(&*file, &temporary, *durable_lsn)?;
+                rename(storage, &temporary, path)
+            }
+            Step::Begin(number) => self.begin(*number),
+        }
+    }
+
+    /// An empty segment, with which the log goes on.
+    fn begin(&self, number: u64) -> Result<()> {
+        let end = self.kept().map(|stretch| stretch.end);
+        let base = &self.base.manifest;
+        let header = SegmentHeader {
+            instance: self.instance.id.0,
+            network: self.instance.network_id,
+            number,
+            first_lsn: self.look.last_good_lsn + 1,
+            bytes: self.kept().or(self.survey.stretches.last()).map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
+            term: 0,
+            time: end.map_or(base.time, |end| end.time),
+            previous_end: end.map_or(0, |end| end.offset),
+            previous_crc: end.map_or(0, |end| end.previous_crc),
+        };
+        put(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes)
+    }
+}
+
+/// The content that a damaged segment is replaced with.
+fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
+    if let Some(header) = &fresh.header {
+        content[..HEADER_BYTES].copy_from_slice(&header[..]);
+    }
+    let Some(until) = fresh.until else {
+        content.truncate(usize::try_from(fresh.bytes).expect("a segment is in memory"));
+        return content;
+    };
+    content.truncate(usize::try_from(until).expect("a segment is in memory"));
+    if HEADER_BYTES < content.len() {
+        // The last frame verified but for its trailer, which may have been cut short.
+        let at = content.len() - frame::TRAILER.len();
+        content[at..].copy_from_slice(&frame::TRAILER);
+    }
+    content
+}
+
+/// Where a file is kept: under its own name, in a directory named as the one that it was in.
+fn kept_as(directory: &Path, path: &Path) -> PathBuf {
+    let part = path.parent().and_then(Path::file_name).unwrap_or_default();
+    directory.join(part).join(path.file_name().unwrap_or_default())
+}
+
+fn look_at(storage: &dyn Storage, path: &Path, kept_as: PathBuf, survey: &Survey) -> Result<Moved> {
+    let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
+    let bytes = file.len().map_err(Error::io("look at", path))?;
+    let (mut crc32c, mut hasher) = (0, blake3::Hasher::new());
+    each_piece(&*file, path, bytes, &mut |_, piece| {
+        crc32c = crc32c::crc32c_append(crc32c, piece);
+        hasher.update(piece);
+        Ok(())
+    })?;
+    let lsns = survey.places.iter().find(|place| place.path == path).and_then(|place| place.lsns);
+    Ok(Moved { file: path.to_path_buf(), kept_as, bytes, crc32c, blake3: *hasher.finalize().as_bytes(), lsns })
+}
+
+fn each_piece(file: &dyn StorageFile, path: &Path, bytes: u64, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+    let (mut offset, mut piece) = (0, vec![0; PIECE_BYTES]);
+    while offset < bytes {
+        let length = usize::try_from(bytes - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        file.read_exact_at(&mut piece[..length], offset).map_err(Error::io("read", path))?;
+        see(offset, &piece[..length])?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// A copy of a file, synced, and its name too.
+fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn StorageFile>> {
+    let file = storage.open(from, Access::Read).map_err(Error::io("open", from))?;
+    let bytes = file.len().map_err(Error::io("look at", from))?;
+    let copy = segment::create_fresh(storage, to)?;
+    each_piece(&*file, from, bytes, &mut |offset, piece| copy.write_all_at(piece, offset).map_err(Error::io("write", to)))?;
+    copy.sync_all().map_err(Error::io("sync", to))?;
+    sync_parent(storage, to)?;
+    Ok(copy)
+}
+
+/// Puts a fresh file, holding `content` and zeros behind it, under this name.
+fn put(storage: &dyn Storage, path: &Path, content: &[u8], bytes: u64) -> Result<()> {
+    let temporary = Paths::temporary(path);
+    let file = segment::create_fresh(storage, &temporary)?;
+    file.write_all_at(content, 0).map_err(Error::io("write", &temporary))?;
+    segment::fill_with_zeros(&*file, content.len() as u64, bytes).map_err(Error::io("fill", &temporary))?;
+    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    rename(storage, &temporary, path)
+}
+
+/// Renames, and makes both names durable: the new one first, so that at no moment there is none.
+fn rename(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
+    storage.rename(from, to).map_err(Error::io("rename", from))?;
+    sync_parent(storage, to)?;
+    sync_parent(storage, from)
+}
+
+fn sync_parent(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    storage.sync_dir(parent).map_err(Error::io("sync", parent))
+}
+
+fn write_report(storage: &dyn Storage, directory: &Path, text: &str) -> Result<()> {
+    let path = directory.join("report.json");
+    let temporary = Paths::temporary(&path);
+    let file = segment::create_fresh(storage, &temporary)?;
+    file.write_all_at(text.as_bytes(), 0).map_err(Error::io("write", &temporary))?;
+    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    rename(storage, &temporary, &path)
+}

@@ -1,0 +1,375 @@
+//! What can be done about a directory that is not opened, or not without a finding: looked at here, and done in `carry_out.rs`.
+//!
+//! Looking changes nothing. It reads everything: each snapshot, and each segment of the live and of the archived log. Then it asks for the longest
+//! history that is whole: the newest snapshot that verifies, and the commands that go on from it without a gap. Any older snapshot comes to
+//! the same or to less. Where nothing says that more was ever written, a repair loses nothing; otherwise it drops commands that may
+//! have been acknowledged, and is only done when the caller names the LSN after which it drops.
+
+mod carry_out;
+mod survey;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use self::carry_out::{Moved, Papers};
+use self::survey::{Fresh, Place, Stretch, Survey, frames, survey};
+use super::{
+    codec,
+    data_dir::DataDir,
+    error::{Damage, Error, Result},
+    instance::Instance,
+    log::{
+        frame::{self, Kind},
+        repair::read_whole,
+        segment::HEADER_BYTES,
+    },
+    paths::Paths,
+    snapshot::{Manifest, SnapshotStore, inspect_snapshot},
+    storage::Storage,
+};
+use crate::core::command::Stamped;
+
+/// A directory that was looked at, and is locked for as long as this lives.
+#[derive(Debug)]
+pub struct Repair {
+    storage: Arc<dyn Storage>,
+    paths: Paths,
+    instance: Instance,
+    survey: Survey,
+    base: Base,
+    /// Which stretch of the log goes on from the base; none if there is nothing to go on with.
+    stretch: Option<usize>,
+    steps: Vec<Step>,
+    look: Look,
+    #[allow(dead_code, reason = "held for its drop")]
+    directory: DataDir,
+}
+
+/// What a look came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Look {
+    pub verdict: Verdict,
+    /// Everything that is not as it should be, snapshots first, then the log in order.
+    pub problems: Vec<Damage>,
+    /// The newest snapshot that verifies.
+    pub snapshot_lsn: u64,
+    /// Everything up to here is whole; a repair keeps it.
+    pub last_good_lsn: u64,
+    /// The highest LSN that anything in the directory tells of.
+    pub known_lsn: u64,
+    /// Commands after the last good LSN that can still be read, and would be dropped.
+    pub dropped: Dropped,
+    /// What a repair would do, in its order.
+    pub steps: Vec<String>,
+}
+
+/// Commands that can be read and would be dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dropped {
+    pub commands: u64,
+    /// The lowest and the highest of their LSNs; there may be gaps between.
+    pub first_lsn: u64,
+    pub last_lsn: u64,
+}
+
+/// What can be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing needs to be done.
+    Healthy,
+    /// Everything that was ever acknowledged is there; only files that are not needed go.
+    WithoutLoss,
+    /// Commands that may have been acknowledged would be dropped.
+    WouldLose,
+}
+
+#[derive(Debug)]
+struct Base {
+    manifest: Manifest,
+    path: PathBuf,
+    is_archived: bool,
+}
+
+/// One change of files.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Out of the way, whole.
+    Aside(PathBuf),
+    /// Copied out of the way, and a fresh file put in its place.
+    Replace(PathBuf, Fresh),
+    /// An empty segment, after the log's last one or, with none, after the base.
+    Begin(u64),
+    /// Back from the archive.
+    Back { from: PathBuf, to: PathBuf },
+    /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
+    Relabel { path: PathBuf, durable_lsn: u64 },
+}
+
+impl Step {
+    fn describe(&self, after: u64) -> String {
+        match self {
+            Self::Aside(path) => format!("move {} aside", path.display()),
+            Self::Replace(path, Fresh { until: Some(offset), .. }) => {
+                format!("write {} afresh with what verifies of it, up to byte {offset}, and keep the damaged one aside", path.display())
+            }
+            Self::Replace(path, Fresh { header: Some(_), .. }) => {
+                format!("write {} afresh with its header computed anew, and keep the damaged one aside", path.display())
+            }
+            Self::Replace(path, _) => format!("write {} afresh with its full length, and keep the damaged one aside", path.display()),
+            Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
+            Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
+            Self::Relabel { path, durable_lsn } => {
+                format!(
+                    "write {} afresh so that it asks for no command after LSN {durable_lsn}, and keep the old one aside",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl Repair {
+    /// Looks at a directory, which is locked and not changed.
+    ///
+    /// # Errors
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be repaired from what is in the directory: its
+    /// file `instance`, all of its snapshots, a cut of the log that was interrupted.
+    pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+        let (directory, instance) = DataDir::lock(storage, path)?;
+        let paths = Paths::new(path);
+        let cut = paths.cut();
+        if storage.is_file(&cut).map_err(Error::io("look at", &cut))? {
+            let reason = "a cut of the log was interrupted, which opening the directory finishes";
+            return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
+        }
+        let (base, mut problems, mut known) = snapshots(storage, &paths, &instance)?;
+        let mut beginnings = base.1;
+        let (base, damaged) = base.0;
+        beginnings.push((base.manifest.lsn + 1, base.manifest.time));
+        let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
+        problems.append(&mut survey.problems);
+        let next = base.manifest.lsn + 1;
+        let candidates =
+            survey.stretches.iter().enumerate().filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
+        let stretch = candidates.max_by_key(|(at, stretch)| (stretch.end.next_lsn, *at)).map(|(at, _)| at);
+        let last_good_lsn = stretch.map_or(base.manifest.lsn, |at| survey.stretches[at].end.next_lsn - 1);
+        let is_last = stretch.is_some_and(|at| at + 1 == survey.stretches.len() && survey.stretches[at].is_whole);
+        let headers = survey.places.iter().filter_map(|place| place.lsns).map(|(first, last)| last.max(first - 1));
+        known = headers.fold(known, u64::max);
+        let look = Look {
+            verdict: Verdict::Healthy,
+            problems,
+            snapshot_lsn: base.manifest.lsn,
+            last_good_lsn,
+            known_lsn: known.max(last_good_lsn),
+            dropped: Dropped::default(),
+            steps: Vec::new(),
+        };
+        let mut repair = Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, directory };
+        repair.look_at_dropped()?;
+        repair.look_at_coverage();
+        let lossless = is_last && repair.look.known_lsn == last_good_lsn;
+        repair.plan(&damaged);
+        repair.look.verdict = match (lossless, repair.steps.is_empty()) {
+            (true, true) => Verdict::Healthy,
+            (true, false) => Verdict::WithoutLoss,
+            (false, _) => Verdict::WouldLose,
+        };
+        repair.look.steps = repair.steps.iter().map(|step| step.describe(last_good_lsn)).collect();
+        Ok(repair)
+    }
+
+    /// What the look came to.
+    pub fn found(&self) -> &Look {
+        &self.look
+    }
+
+    /// Who the directory is.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The commands that a repair would drop, as far as they can be read, once each, in the order of the segments.
+    ///
+    /// # Errors
+    /// `Io`, and those of `see`.
+    fn each_dropped(&self, see: &mut dyn FnMut(&Stamped) -> Result<()>) -> Result<()> {
+        let after = self.look.last_good_lsn;
+        let mut seen: Vec<(u64, u64)> = Vec::new();
+        self.each_dropped_frame(&mut |header, whole| {
+            if header.kind != Kind::Group || header.next_lsn() <= after + 1 {
+                return Ok(());
+            }
+            // A segment may be there twice.
+            if seen.iter().any(|(first, last)| (*first..=*last).contains(&header.first_lsn)) {
+                return Ok(());
+            }
+            match seen.last_mut().filter(|(_, last)| last + 1 == header.first_lsn) {
+                Some((_, last)) => *last = header.next_lsn() - 1,
+                None => seen.push((header.first_lsn, header.next_lsn() - 1)),
+            }
+            let (mut body, mut commands) = (Vec::new(), Vec::new());
+            frame::plain_body(header, whole, &mut body);
+            // What does not decode although it verifies cannot be shown. The file that holds it is kept.
+            if codec::decode_group(&body, header.first_lsn, header.count, &mut commands).is_ok() {
+                commands.iter().filter(|stamped| after < stamped.lsn).try_for_each(&mut *see)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Every frame that verifies in what a repair takes away.
+    fn each_dropped_frame(&self, see: &mut dyn FnMut(&frame::Header, &[u8]) -> Result<()>) -> Result<()> {
+        let kept = self.kept();
+        for (at, place) in self.survey.places.iter().enumerate() {
+            let link = kept.and_then(|stretch| stretch.links.iter().find(|link| link.place == at));
+            let from = match link {
+                None => HEADER_BYTES,
+                Some(link) => match link.fresh.as_ref().and_then(|fresh| fresh.until) {
+                    Some(offset) => usize::try_from(offset).expect("a segment is in memory"),
+                    None => continue,
+                },
+            };
+            let content = match read_whole(&*self.storage, &place.path) {
+                Err(Error::Damaged(_)) => continue,
+                content => content?,
+            };
+            let seed = frame::seed(&self.instance.id.0, place.number);
+            frames(&content, seed, from, see)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_dropped(&mut self) -> Result<()> {
+        let (mut dropped, mut known) = (Dropped { first_lsn: u64::MAX, ..Dropped::default() }, self.look.known_lsn);
+        self.each_dropped_frame(&mut |header, _| {
+            known = known.max(header.durable_lsn).max(header.next_lsn() - 1);
+            Ok(())
+        })?;
+        self.each_dropped(&mut |stamped| {
+            dropped.commands += 1;
+            (dropped.first_lsn, dropped.last_lsn) = (dropped.first_lsn.min(stamped.lsn), dropped.last_lsn.max(stamped.lsn));
+            Ok(())
+        })?;
+        self.look.dropped = if dropped.commands == 0 { Dropped::default() } else { dropped };
+        self.look.known_lsn = known;
+        Ok(())
+    }
+
+    /// What each file by itself does not show: that snapshot and log do not make everything that is known of.
+    fn look_at_coverage(&mut self) {
+        let (base, last, known) = (self.look.snapshot_lsn, self.look.last_good_lsn, self.look.known_lsn);
+        let reason = match self.stretch {
+            None => format!("the log does not go on from LSN {}, where the newest snapshot that verifies ends", base + 1),
+            Some(_) if last < known && self.look.problems.is_empty() => {
+                format!("the log ends with LSN {last}, and LSN {known} is known to have been written")
+            }
+            Some(_) => return,
+        };
+        let file = self.kept().and_then(|stretch| stretch.links.last()).map(|link| self.survey.places[link.place].path.clone());
+        let (file, offset) = (file.unwrap_or_else(|| self.paths.log()), self.kept().map_or(0, |stretch| stretch.end.offset));
+        let would_be_lost = format!("commands from LSN {} on", last + 1);
+        self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost: would_be_lost });
+    }
+
+    fn kept(&self) -> Option<&Stretch> {
+        self.stretch.map(|at| &self.survey.stretches[at])
+    }
+
+    /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.
+    fn plan(&mut self, damaged_snapshots: &[PathBuf]) {
+        let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
+        let places = &self.survey.places;
+        let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
+        let numbers = kept.first().zip(kept.last()).map(|(first, last)| (places[first.place].number, places[last.place].number));
+        let aside = |place: &Place| Step::Aside(place.path.clone());
+        let is_below = |place: &&Place| numbers.is_none_or(|(first, _)| place.number < first);
+        steps.extend(places.iter().filter(is_below).map(aside));
+        // The segments that go on from the base have to be live ones.
+        let needed = kept.iter().rposition(|link| link.first_lsn <= base.manifest.lsn + 1).unwrap_or(0);
+        for (at, link) in kept.iter().enumerate().rev() {
+            let place = &places[link.place];
+            steps.extend(link.fresh.clone().map(|fresh| Step::Replace(place.path.clone(), fresh)));
+            if place.archived && needed <= at {
+                steps.push(Step::Back { from: place.path.clone(), to: paths.segment(place.number) });
+            }
+        }
+        let unused = self.survey.unused.map(|at| &places[at]);
+        if let Some((_, last)) = numbers {
+            let is_above = |place: &&Place| {
+                last < place.number && unused.is_none_or(|unused| unused.number != place.number || last + 1 < unused.number)
+            };
+            steps.extend(places.iter().rev().filter(is_above).map(aside));
+        }
+        let goes_on = self.kept().is_some_and(|stretch| {
+            let next_is_there = unused.is_some_and(|unused| Some(unused.number - 1) == numbers.map(|(_, last)| last));
+            !stretch.end.sealed
+                || next_is_there
+                || kept.last().is_some_and(|link| link.fresh.as_ref().is_some_and(|fresh| fresh.until.is_some()))
+        });
+        if !goes_on {
+            let highest = places.last().map_or(0, |place| place.number);
+            steps.push(Step::Begin(numbers.map_or(highest, |(_, last)| last) + 1));
+        }
+        if self.look.last_good_lsn < base.manifest.durable_lsn {
+            steps.push(Step::Relabel { path: base.path.clone(), durable_lsn: self.look.last_good_lsn });
+        }
+        if base.is_archived {
+            steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });
+        }
+        steps.extend(damaged_snapshots.iter().map(|path| Step::Aside(path.clone())));
+        self.steps = steps;
+    }
+}
+
+/// The newest snapshot that verifies and the paths of those that do not, where logs may begin, what is wrong, and the highest LSN told of.
+#[allow(clippy::type_complexity, reason = "used once")]
+fn snapshots(
+    storage: &Arc<dyn Storage>,
+    paths: &Paths,
+    instance: &Instance,
+) -> Result<(((Base, Vec<PathBuf>), survey::Beginnings), Vec<Damage>, u64)> {
+    let store = SnapshotStore {
+        storage: Arc::clone(storage),
+        paths: paths.clone(),
+        network: instance.network_id,
+        instance: instance.id.0,
+        retained: None,
+    };
+    let (mut best, mut problems, mut damaged, mut beginnings, mut known) = (None, Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut files: Vec<(u64, bool)> = store.list_archived()?.into_iter().map(|lsn| (lsn, true)).collect();
+    files.extend(store.list()?.into_iter().map(|lsn| (lsn, false)));
+    for (lsn, is_archived) in files {
+        let path = if is_archived { paths.archived_snapshot(lsn) } else { paths.snapshot(lsn) };
+        match store.open_at(lsn, path.clone()) {
+            Ok(reader) => {
+                let manifest = *reader.manifest();
+                known = known.max(manifest.durable_lsn).max(lsn);
+                beginnings.push((lsn + 1, manifest.time));
+                if best.as_ref().is_none_or(|best: &Base| best.manifest.lsn <= lsn) {
+                    best = Some(Base { manifest, path, is_archived });
+                }
+            }
+            Err(Error::Damaged(damage)) => {
+                // Where its manifest verifies, it still tells how far the log went.
+                let manifest = inspect_snapshot(&**storage, &path)?.manifest.filter(|manifest| manifest.instance == instance.id.0);
+                known = manifest.map_or(known, |manifest| known.max(manifest.durable_lsn).max(manifest.lsn));
+                problems.push(*damage);
+                damaged.push(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match best {
+        Some(base) => Ok((((base, damaged), beginnings), problems, known)),
+        None => Err(problems.into_iter().next_back().map_or_else(
+            || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
+            |mut damage| {
+                damage.reason += ", and no other snapshot verifies, archived ones included";
+                Error::Damaged(Box::new(damage))
+            },
+        )),
+    }
+}

@@ -1,0 +1,284 @@
+//! All log segments of a directory, archived and live, read to their ends, and the stretches of log that they make: a stretch ends where the
+//! next segment does not go on where the one before it ended.
+
+use std::path::{Path, PathBuf};
+
+use crate::durability::{
+    FORMAT_VERSION,
+    error::{Damage, Error, Result},
+    instance::Instance,
+    log::{
+        frame::{self, End, Header, SECTOR_BYTES},
+        repair::read_whole,
+        scan::{self, Position, Tail},
+        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+    },
+    paths::Paths,
+    storage::Storage,
+};
+
+/// A segment file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub number: u64,
+    pub archived: bool,
+    pub path: PathBuf,
+    /// First and last LSN, where its header says where it begins.
+    pub lsns: Option<(u64, u64)>,
+}
+
+/// What a segment has to be replaced with: itself, but for this.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fresh {
+    /// Its header, computed anew and confirmed by the first frame, which names its checksum.
+    pub header: Option<Box<[u8; HEADER_BYTES]>>,
+    /// Where what verifies ends; the rest is left out.
+    pub until: Option<u64>,
+    pub bytes: u64,
+}
+
+/// A segment of a stretch.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub place: usize,
+    pub first_lsn: u64,
+    pub fresh: Option<Fresh>,
+}
+
+/// Segments that go on one from the other.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch {
+    pub links: Vec<Link>,
+    pub first_lsn: u64,
+    pub end: Position,
+    pub bytes: u64,
+    /// Whether it ends as the log of a process that was killed may end.
+    pub is_whole: bool,
+}
+
+/// Everything that was seen of the log.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub places: Vec<Place>,
+    pub stretches: Vec<Stretch>,
+    pub problems: Vec<Damage>,
+    /// A file made in advance, and never used: it is where a log goes on, and holds nothing.
+    pub unused: Option<usize>,
+}
+
+/// Log times of the snapshots by the LSN that follows them: the first segment of a directory was made with one.
+pub(super) type Beginnings = Vec<(u64, crate::core::types::Timestamp)>;
+
+pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &Beginnings) -> Result<Survey> {
+    let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
+    let mut open: Option<Stretch> = None;
+    for at in 0..survey.places.len() {
+        let (number, path) = (survey.places[at].number, survey.places[at].path.clone());
+        if let Some(before) = at.checked_sub(1).map(|before| survey.places[before].number).filter(|before| before + 1 != number) {
+            let (missing, lsn) = (paths.segment(before + 1), open.as_ref().map(|stretch| stretch.end.next_lsn));
+            survey.problem(&missing, 0, lsn, "the segment is missing");
+            survey.close(&mut open, false);
+        }
+        let mut content = match read_whole(storage, &path) {
+            Ok(content) => content,
+            Err(Error::Damaged(damage)) => {
+                survey.problems.push(*damage);
+                survey.close(&mut open, false);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let is_last = at + 1 == survey.places.len();
+        let Some((header, crc, fresh)) = survey.header_of(at, is_last, instance, &mut content, open.as_ref(), beginnings)? else {
+            let is_next = survey.unused == Some(at);
+            survey.close(&mut open, is_next);
+            continue;
+        };
+        survey.join(at, (&header, crc), fresh, &content, &mut open);
+    }
+    if open.as_ref().is_some_and(|stretch| stretch.end.sealed) {
+        let last = survey.places.last().map_or(0, |place| place.number);
+        let lsn = open.as_ref().map(|stretch| stretch.end.next_lsn);
+        survey.problem(&paths.segment(last + 1), 0, lsn, "the segment is missing: the one before it was closed");
+    }
+    survey.close(&mut open, false);
+    if survey.places.is_empty() {
+        survey.problem(&paths.log(), 0, None, "there is no log segment");
+    }
+    Ok(survey)
+}
+
+/// Segments by number; of one that is in both places the live one, which opening takes too.
+fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for (directory, archived) in [(paths.log(), false), (paths.archive(), true)] {
+        if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+            continue;
+        }
+        let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+        let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
+        places.extend(numbered.map(|(number, path)| Place { number, archived, path, lsns: None }));
+    }
+    places.sort_by_key(|place| (place.number, place.archived));
+    places.dedup_by_key(|place| place.number);
+    Ok(places)
+}
+
+impl Survey {
+    fn problem(&mut self, path: &Path, offset: u64, lsn: Option<u64>, reason: &str) {
+        let lost = lsn.map_or_else(|| "nothing that can be told from it".into(), |lsn| format!("commands from LSN {lsn} on"));
+        self.problems.push(Damage { file: path.to_path_buf(), offset, lsn, reason: reason.into(), lost });
+    }
+
+    /// Ends the present stretch. A log that was sealed went on: that is whole only if it `goes_on` in a segment with nothing in it yet.
+    fn close(&mut self, open: &mut Option<Stretch>, goes_on: bool) {
+        if let Some(mut stretch) = open.take() {
+            stretch.is_whole &= goes_on || !stretch.end.sealed;
+            self.stretches.push(stretch);
+        }
+    }
+
+    /// The header of a segment of ours, with what it needs to be replaced with. `None` for any other file.
+    #[allow(clippy::type_complexity, reason = "used once")]
+    fn header_of(
+        &mut self,
+        at: usize,
+        is_last: bool,
+        instance: &Instance,
+        content: &mut Vec<u8>,
+        before: Option<&Stretch>,
+        beginnings: &Beginnings,
+    ) -> Result<Option<(SegmentHeader, u32, Option<Fresh>)>> {
+        let (number, path) = (self.places[at].number, self.places[at].path.clone());
+        let length = content.len() as u64;
+        let (header, crc) = match content.first_chunk().map_or(Parsed::Bad, SegmentHeader::parse) {
+            Parsed::Newer(found) => return Err(Error::NewerFormat { path, found, supported: FORMAT_VERSION }),
+            Parsed::Header(header, crc) => (header, crc),
+            Parsed::Bad => {
+                let rest_is_zero = HEADER_BYTES <= content.len() && frame::is_zero(&content[HEADER_BYTES..]);
+                if is_last && before.is_some_and(|before| rest_is_zero || !before.end.sealed) {
+                    // Its header is synced before anything else is written to it: it was never used.
+                    self.unused = Some(at);
+                    return Ok(None);
+                }
+                let lsn = before.map(|before| before.end.next_lsn);
+                let rebuilt = rebuild(instance, number, content, before, beginnings);
+                let reason =
+                    if rebuilt.is_some() { "its header does not verify; it can be computed anew" } else { "its header does not verify" };
+                self.problem(&path, 0, lsn, reason);
+                let Some((header, sector, crc)) = rebuilt else { return Ok(None) };
+                return Ok(Some((header, crc, Some(Fresh { header: Some(Box::new(sector)), until: None, bytes: length }))));
+            }
+        };
+        if header.instance != instance.id.0 || header.network != instance.network_id || header.first_lsn == 0 {
+            self.problem(&path, 0, None, "it belongs to another data directory");
+            return Ok(None);
+        }
+        if header.number != number {
+            self.problem(&path, 0, None, &format!("it is segment {} under another's name", header.number));
+            return Ok(None);
+        }
+        if header.bytes == length {
+            return Ok(Some((header, crc, None)));
+        }
+        let lsn = Some(header.first_lsn);
+        self.problem(&path, length.min(header.bytes), lsn, &format!("it is {length} bytes long, and was made with {}", header.bytes));
+        let Some(bytes) = usize::try_from(header.bytes).ok().filter(|_| header.bytes <= crate::durability::SEGMENT_BYTES_MAX) else {
+            return Ok(None);
+        };
+        content.resize(bytes, 0);
+        Ok(Some((header, crc, Some(Fresh { header: None, until: None, bytes: header.bytes }))))
+    }
+
+    /// Adds a segment to the present stretch, or begins another one with it.
+    fn join(
+        &mut self,
+        at: usize,
+        (header, crc): (&SegmentHeader, u32),
+        mut fresh: Option<Fresh>,
+        content: &[u8],
+        open: &mut Option<Stretch>,
+    ) {
+        let path = self.places[at].path.clone();
+        let goes_on = open.as_ref().map(|before| before.end.sealed && before.is_whole && header.follows(&before.end));
+        if goes_on == Some(false) {
+            if let Some(before) = open.as_ref().filter(|before| before.is_whole) {
+                let (end, last) = (before.end, before.links.last().map_or(at, |link| link.place));
+                if end.sealed {
+                    self.problem(&path, 0, Some(end.next_lsn), "the segment does not go on where the one before it ends");
+                } else {
+                    let last = self.places[last].path.clone();
+                    self.problem(&last, end.offset, Some(end.next_lsn), "a frame does not verify, and a later segment was begun");
+                }
+            }
+            self.close(open, false);
+        }
+        let scan = scan::scan(content, frame::seed(&header.instance, header.number), header.start(crc));
+        let mut is_whole = true;
+        if let Tail::Damaged { offset, reason, .. } = &scan.tail {
+            self.problem(&path, *offset, Some(scan.at.next_lsn), reason);
+            fresh.get_or_insert(Fresh { bytes: header.bytes, ..Fresh::default() }).until = Some(scan.at.offset);
+            is_whole = false;
+        } else if let Some(fresh) = fresh.as_mut().filter(|fresh| fresh.header.is_none()) {
+            // What was cut off a file can have been frames, unless zeros behind the last one are still there.
+            let damaged_at = self.problems.last().map_or(0, |damage| damage.offset);
+            is_whole = scan.at.sealed || scan.at.offset + SECTOR_BYTES as u64 <= damaged_at;
+            fresh.until = (!is_whole).then_some(scan.at.offset);
+        }
+        self.places[at].lsns = Some((header.first_lsn, scan.at.next_lsn - 1));
+        let link = Link { place: at, first_lsn: header.first_lsn, fresh };
+        let mut links = open.take().map_or_else(Vec::new, |stretch| stretch.links);
+        links.push(link);
+        let first_lsn = links[0].first_lsn;
+        *open = Some(Stretch { links, first_lsn, end: scan.at, bytes: header.bytes, is_whole });
+    }
+}
+
+/// The header that a segment must have had. What follows it confirms it: the first frame names its checksum.
+fn rebuild(
+    instance: &Instance,
+    number: u64,
+    content: &[u8],
+    before: Option<&Stretch>,
+    beginnings: &Beginnings,
+) -> Option<(SegmentHeader, [u8; HEADER_BYTES], u32)> {
+    let first = frame::parse_header(content.get(HEADER_BYTES..)?, frame::seed(&instance.id.0, number))?;
+    let header = SegmentHeader {
+        instance: instance.id.0,
+        network: instance.network_id,
+        number,
+        first_lsn: first.first_lsn,
+        bytes: content.len() as u64,
+        term: first.term,
+        time: first.time,
+        previous_end: 0,
+        previous_crc: 0,
+    };
+    let follows = before.filter(|before| before.end.sealed).map(|before| SegmentHeader {
+        time: before.end.time,
+        previous_end: before.end.offset,
+        previous_crc: before.end.previous_crc,
+        ..header
+    });
+    let begins = beginnings.iter().filter(|(lsn, _)| *lsn == first.first_lsn).map(|(_, time)| SegmentHeader { time: *time, ..header });
+    follows.into_iter().chain(begins).find_map(|header| {
+        let (sector, crc) = header.encode();
+        (crc == first.previous_crc).then_some((header, sector, crc))
+    })
+}
+
+/// Shows every frame from an offset on that verifies by itself, wherever it stands.
+pub(super) fn frames(content: &[u8], seed: u32, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
+    let mut offset = from.next_multiple_of(frame::ALIGNMENT);
+    while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
+        let whole = frame::parse_header(rest, seed).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
+        match whole.filter(|(_, whole)| matches!(frame::check_end(whole), End::Whole(_) | End::ShortTrailer(_))) {
+            Some((header, whole)) => {
+                see(&header, whole)?;
+                offset += whole.len();
+            }
+            None => offset += frame::ALIGNMENT,
+        }
+    }
+    Ok(())
+}

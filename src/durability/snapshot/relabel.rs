@@ -1,0 +1,25 @@
+//! A snapshot whose log was cut: the same rows, and a manifest that no longer asks for commands that were dropped.
+
+use std::path::Path;
+
+use super::container::{MANIFEST_BYTES, Manifest, Parsed};
+use crate::durability::{
+    error::{Error, Result},
+    storage::StorageFile,
+};
+
+/// Says in the manifest of a copy of a snapshot, which is not in use yet, that the log was durable up to this LSN when it was published.
+///
+/// # Errors
+/// `Damaged` where the manifest does not verify, `Io`.
+pub(crate) fn relabel(file: &dyn StorageFile, path: &Path, durable_lsn: u64) -> Result<()> {
+    let length = file.len().map_err(Error::io("look at", path))?;
+    let damaged = || Error::damaged(path, 0, None, "its manifest does not verify", "the snapshot");
+    let at = length.checked_sub(MANIFEST_BYTES as u64).ok_or_else(damaged)?;
+    let mut bytes = [0; MANIFEST_BYTES];
+    file.read_exact_at(&mut bytes, at).map_err(Error::io("read", path))?;
+    let Parsed::Good(manifest) = Manifest::parse(&bytes) else { return Err(damaged()) };
+    let manifest = Manifest { durable_lsn, ..manifest };
+    file.write_all_at(&manifest.encode(), at).map_err(Error::io("write", path))?;
+    file.sync_all().map_err(Error::io("sync", path))
+}

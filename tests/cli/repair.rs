@@ -1,0 +1,104 @@
+//! `upline repair` on directories with damage, through the real binary.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Server, command, run, verified};
+
+const MEMBERS: u64 = 12;
+
+/// A directory with signups in its log alone, made by a server that was killed.
+fn with_log(place: &Place) -> String {
+    let data = place.text("data");
+    let server = serving(&data);
+    for number in 0..MEMBERS {
+        let body = json!({"user_id": format!("6f1f6d1e-0000-4000-8000-{number:012}")});
+        assert_eq!(server.request("POST", "/user/register", &body.to_string()).0, 200);
+    }
+    server.signal("KILL");
+    _ = server.end();
+    data
+}
+
+fn serving(data: &str) -> Server {
+    Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", data]))
+}
+
+fn segment(data: &str) -> PathBuf {
+    Path::new(data).join("log/00000000000000000001.log")
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_log_is_refused_looked_at_repaired_when_told_so_and_served() {
+    let place = Place::new();
+    let data = with_log(&place);
+    run(["repair", "--data-dir", &data]).ends_with(0);
+    flip(&segment(&data), 1_100);
+    let damaged = std::fs::read(segment(&data)).unwrap();
+    for command in ["verify", "serve"] {
+        let way_out = format!("upline repair --data-dir {data}");
+        run([command, "--data-dir", &data]).ends_with(5).says("00000000000000000001.log is damaged at byte").says("(LSN ").says(&way_out);
+    }
+    let look = run(["repair", "--data-dir", &data, "--json"]).ends_with(15).says("--drop-acknowledged-after").json();
+    let good = look["last_good_lsn"].as_u64().unwrap();
+    let dropped = look["dropped_commands"].as_u64().unwrap();
+    assert!(0 < good && 0 < dropped && good + dropped < MEMBERS, "{look}");
+    assert_eq!(look["dropped_last_lsn"], MEMBERS);
+    // Neither without the LSN nor with another one.
+    run(["repair", "--data-dir", &data, "--apply"]).ends_with(15);
+    for wrong in [good - 1, good + 1] {
+        run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &wrong.to_string()]).ends_with(2).says("nothing was changed");
+    }
+    assert_eq!(std::fs::read(segment(&data)).unwrap(), damaged);
+    let done = run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &good.to_string(), "--json"]).ends_with(0).json();
+    let kept_in = PathBuf::from(done["kept_in"].as_str().unwrap());
+    assert_eq!(std::fs::read(kept_in.join("log/00000000000000000001.log")).unwrap(), damaged);
+    let lines = std::fs::read_to_string(kept_in.join("dropped.ndjson")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len() as u64, dropped);
+    assert_eq!(lines.last().unwrap()["command"]["user_id"], format!("6f1f6d1e-0000-4000-8000-{:012}", MEMBERS - 1));
+    let report: Value = serde_json::from_slice(&std::fs::read(kept_in.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["finished"], &report["last_good_lsn"]), (&true.into(), &good.into()));
+    assert_eq!(report["files"][0]["blake3"], blake3::hash(&damaged).to_hex().as_str());
+    run(["repair", "--data-dir", &data]).ends_with(0);
+    assert_eq!(verified(&data)["members"], good);
+    let server = serving(&data);
+    assert_eq!(server.request("POST", "/user/register", "{}").0, 200);
+    server.signal("TERM");
+    server.end().ends_with(0);
+    assert_eq!(verified(&data)["members"], good + 1);
+}
+
+#[test]
+fn what_loses_nothing_is_repaired_by_apply() {
+    let place = Place::new();
+    let data = with_log(&place);
+    flip(&segment(&data), 20);
+    run(["verify", "--data-dir", &data]).ends_with(5);
+    run(["repair", "--data-dir", &data]).ends_with(14).says("--apply");
+    run(["repair", "--data-dir", &data, "--drop-acknowledged-after", "3"]).ends_with(2).says("--apply");
+    run(["repair", "--data-dir", &data, "--apply"]).ends_with(0);
+    assert_eq!(verified(&data)["members"], MEMBERS);
+}
+
+#[test]
+fn what_is_beyond_repair_says_what_to_restore() {
+    let place = Place::new();
+    let data = with_log(&place);
+    let file = Path::new(&data).join("instance");
+    let whole = std::fs::read(&file).unwrap();
+    flip(&file, 30);
+    run(["serve", "--data-dir", &data]).ends_with(5).says("upline repair");
+    run(["repair", "--data-dir", &data]).ends_with(5).says("`instance` of any backup");
+    std::fs::write(&file, whole).unwrap();
+    flip(&Path::new(&data).join("snapshots/00000000000000000000.snap"), 100);
+    run(["repair", "--data-dir", &data]).ends_with(5).says("restore a backup");
+    run(["repair", "--data-dir", &place.text("nowhere")]).ends_with(7);
+}
