@@ -501,7 +501,7 @@ fn every_exit_code_is_in_the_readme() {
         assert!(readme.contains(&row), "the table of exit codes lacks: {row}");
         count += 1;
     }
-    assert_eq!(count, 15);
+    assert_eq!(count, 17);
 }
 
 #[test]

@@ -268,7 +268,7 @@ mod tests {
                 for piece in text.split("#[derive(").skip(1).filter(|piece| piece.split(')').next().unwrap().contains("ToSchema")) {
                     let words = piece
                         .lines()
-                        .map(|line| line.trim_start_matches("pub "))
+                        .map(|line| line.trim_start_matches("pub(super) ").trim_start_matches("pub "))
                         .find(|line| line.starts_with("struct ") || line.starts_with("enum "));
                     let name = words.unwrap().split(|end: char| !end.is_alphanumeric()).nth(1).unwrap();
                     assert!(names.insert(name.to_owned()), "{name} twice, the second in {}", path.display());

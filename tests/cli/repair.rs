@@ -70,7 +70,8 @@ fn a_damaged_log_is_refused_looked_at_repaired_when_told_so_and_served() {
     run(["repair", "--data-dir", &data]).ends_with(0);
     assert_eq!(verified(&data)["members"], good);
     let server = serving(&data);
-    assert_eq!(server.request("POST", "/user/register", "{}").0, 200);
+    let body = r#"{"user_id":"6f1f6d1e-0000-4000-8000-999999999999","parent_id":"6f1f6d1e-0000-4000-8000-000000000000"}"#;
+    assert_eq!(server.request("POST", "/user/register", body).0, 200);
     server.signal("TERM");
     server.end().ends_with(0);
     assert_eq!(verified(&data)["members"], good + 1);
