@@ -24,7 +24,7 @@ use http_body::Frame;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ use super::{
     X_LSN,
     caller::Caller,
     extract, media,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     register::{Registration, settle},
     strict_json,
     types::user_id,
@@ -106,25 +106,15 @@ impl Place {
     }
 }
 
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::BodyTooSlow,
-            Code::BodyMalformed,
-            Code::MediaTypeUnsupported,
-            Code::ParameterUnknown,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-            Code::Overloaded,
-            Code::Stopping,
-        ])
-    }
-}
+problems!(
+    Problems: [
+        Code::BodyTooSlow,
+        Code::BodyMalformed,
+        Code::MediaTypeUnsupported,
+        Code::Overloaded,
+        Code::Stopping,
+    ]
+);
 
 /// Register many members
 ///

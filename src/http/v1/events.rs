@@ -14,7 +14,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use utoipa::{IntoParams, IntoResponses};
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use super::{
     extract::Query,
     media::accepts,
     page::NDJSON,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     types::user_id,
 };
 use crate::{
@@ -50,26 +50,16 @@ struct EventsQuery {
     from: Option<u64>,
 }
 
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::AsOfInvalid,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::HistoryNotRetained,
-            Code::FieldUnknown,
-            Code::ParameterInvalid,
-            Code::ParameterUnknown,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-            Code::Overloaded,
-            Code::Stopping,
-        ])
-    }
-}
+problems!(
+    Problems: [
+        Code::AsOfInvalid,
+        Code::HistoryNotRetained,
+        Code::FieldUnknown,
+        Code::ParameterInvalid,
+        Code::Overloaded,
+        Code::Stopping,
+    ]
+);
 
 /// Media type of server-sent events.
 const SSE: &str = "text/event-stream";

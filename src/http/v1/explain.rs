@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
     caller::Caller,
     extract::Path,
     page::Reader,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
@@ -118,24 +118,13 @@ struct PaidThrough {
     searched_to_lsn: Option<u64>,
 }
 
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        let own = [
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::EntryUnknown),
-            Code::FieldUnknown,
-            Code::ParameterUnknown,
-            Code::ParameterInvalid,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-        ];
-        described(&[&own[..], &as_of::PROBLEMS].concat())
-    }
-}
+problems!(
+    Problems: [
+        Code::Rejected(Rejection::EntryUnknown),
+        Code::FieldUnknown,
+        Code::ParameterInvalid,
+    ], as_of::PROBLEMS
+);
 
 /// Why a bonus is what it is: plan rule, path walked, who was skipped and why, log records
 ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{extract::State as Extract, http::HeaderMap};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use super::{
     extract::{Path, Query},
     media::accepts,
     page::{self, Cursors, Listing, Page, Reader, list_query},
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     types::{Role, Status, Time, user_id},
 };
 use crate::{
@@ -105,56 +105,31 @@ list_query! {
 }
 
 /// What every reading route can fail with.
-const COMMON: [Code; 10] = [
-    Code::Unauthenticated,
-    Code::Forbidden,
-    Code::FieldUnknown,
-    Code::ParameterInvalid,
-    Code::ParameterUnknown,
-    Code::RateLimited,
-    Code::Internal,
-    Code::Starting,
-    Code::Overloaded,
-    Code::AnswerTooSlow,
-];
-
-/// Declares what a kind of route can fail with beside [`COMMON`].
-macro_rules! problems {
-    ($(#[$about:meta])* $name:ident: $($code:expr),*) => {
-        $(#[$about])*
-        pub struct $name;
-
-        impl IntoResponses for $name {
-            fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                described(&[&COMMON[..], &[$($code),*]].concat())
-            }
-        }
-    };
-}
+const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
 
 problems!(
     /// What a list about one member can fail with.
-    Problems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)
+    pub Problems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown)]
 );
 problems!(
     /// What an answer about one member can fail with.
-    MemberProblems: Code::Rejected(Rejection::MemberUnknown)
+    pub MemberProblems: COMMON, [Code::Rejected(Rejection::MemberUnknown)]
 );
 problems!(
     /// What a list about one member can fail with, also of the past.
-    PastProblems: Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+    pub PastProblems: COMMON, [Code::CursorInvalid, Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping]
 );
 problems!(
     /// What an answer about one member can fail with, also of the past.
-    PastMemberProblems: Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping
+    pub PastMemberProblems: COMMON, [Code::Rejected(Rejection::MemberUnknown), Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping]
 );
 problems!(
     /// What a list about the network can fail with.
-    NetworkListProblems: Code::CursorInvalid
+    pub NetworkListProblems: COMMON, [Code::CursorInvalid]
 );
 problems!(
     /// What an answer about the network can fail with.
-    NetworkProblems:
+    pub NetworkProblems: COMMON
 );
 
 /// The words of a cursor, if one was given.

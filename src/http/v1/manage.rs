@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::{
     caller::Caller,
     desk,
     extract::{IdempotencyKey, Json, Path},
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     register::NOT_WRITTEN,
     types::{Role, Status, member_id},
 };
@@ -72,32 +72,21 @@ struct RoleChanged {
     changed: bool,
 }
 
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        let own = [
-            Code::BodyMalformed,
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::BodyTooSlow,
-            Code::Rejected(Rejection::StatusChangeNotAllowed),
-            Code::Rejected(Rejection::AdminsFull),
-            Code::BodyTooLarge,
-            Code::MediaTypeUnsupported,
-            Code::FieldUnknown,
-            Code::FieldInvalid,
-            Code::ParameterUnknown,
-            Code::ParameterInvalid,
-            Code::Rejected(Rejection::KeyReused),
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-        ];
-        described(&[&own[..], &NOT_WRITTEN].concat())
-    }
-}
+problems!(
+    Problems: [
+        Code::BodyMalformed,
+        Code::Rejected(Rejection::MemberUnknown),
+        Code::BodyTooSlow,
+        Code::Rejected(Rejection::StatusChangeNotAllowed),
+        Code::Rejected(Rejection::AdminsFull),
+        Code::BodyTooLarge,
+        Code::MediaTypeUnsupported,
+        Code::FieldUnknown,
+        Code::FieldInvalid,
+        Code::ParameterInvalid,
+        Code::Rejected(Rejection::KeyReused),
+    ], NOT_WRITTEN
+);
 
 /// Keys of the two commands that one request may make.
 const STATUS_SCOPE: &str = "PATCH /v1/members/{id} status";

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
     answer,
     caller::Caller,
     desk,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     types::Time,
 };
 use crate::{
@@ -161,43 +161,13 @@ impl From<RankComparison> for Recomputed {
     }
 }
 
-fn problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-    let shared = [
-        Code::Unauthenticated,
-        Code::Forbidden,
-        Code::FieldUnknown,
-        Code::ParameterUnknown,
-        Code::RateLimited,
-        Code::Internal,
-        Code::Starting,
-        Code::AnswerTooSlow,
-    ];
-    described(&[own, &shared].concat())
-}
+const COMMON: [Code; 2] = [Code::FieldUnknown, Code::AnswerTooSlow];
 
-struct ReadProblems;
-
-impl IntoResponses for ReadProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[])
-    }
-}
-
-struct WorkProblems;
-
-impl IntoResponses for WorkProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[Code::OutcomeUnknown])
-    }
-}
-
-struct SnapshotProblems;
-
-impl IntoResponses for SnapshotProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[Code::SnapshotFailed, Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown])
-    }
-}
+problems!(ReadProblems: COMMON);
+problems!(WorkProblems: [Code::OutcomeUnknown], COMMON);
+problems!(
+    SnapshotProblems: [Code::SnapshotFailed, Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown], COMMON
+);
 
 fn of_snapshot(error: &SnapshotError) -> Problem {
     Problem::new(match error {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::{
     caller::Caller,
     extract::{IdempotencyKey, Json, Path},
     page::Reader,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     register::{NOT_WRITTEN, field_invalid},
     types::{Bonus, BonusStatus, member_id},
 };
@@ -101,57 +101,25 @@ struct AllPaid {
 }
 
 /// What all writes here can fail with, beside their own.
-fn problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-    let shared = [
-        Code::Unauthenticated,
-        Code::Forbidden,
-        Code::FieldUnknown,
-        Code::ParameterUnknown,
-        Code::ParameterInvalid,
-        Code::Rejected(Rejection::KeyReused),
-        Code::RateLimited,
-        Code::Internal,
-        Code::Starting,
-    ];
-    described(&[own, &shared, &NOT_WRITTEN].concat())
-}
+const COMMON: [Code; 3] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Rejected(Rejection::KeyReused)];
 
-struct TriggerProblems;
-
-impl IntoResponses for TriggerProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[
-            Code::BodyMalformed,
-            Code::Rejected(Rejection::MemberUnknown),
-            Code::BodyTooSlow,
-            Code::Rejected(Rejection::TriggerUnknown),
-            Code::Rejected(Rejection::AmountMissing),
-            Code::Rejected(Rejection::AmountOutOfRange),
-            Code::Rejected(Rejection::TriggeredBefore),
-            Code::BodyTooLarge,
-            Code::MediaTypeUnsupported,
-            Code::FieldUnknown,
-            Code::FieldInvalid,
-            Code::Rejected(Rejection::LedgerFull),
-        ])
-    }
-}
-
-struct PayProblems;
-
-impl IntoResponses for PayProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[Code::Rejected(Rejection::EntryUnknown)])
-    }
-}
-
-struct PayAllProblems;
-
-impl IntoResponses for PayAllProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        problems(&[])
-    }
-}
+problems!(
+    TriggerProblems: [
+        Code::BodyMalformed,
+        Code::Rejected(Rejection::MemberUnknown),
+        Code::BodyTooSlow,
+        Code::Rejected(Rejection::TriggerUnknown),
+        Code::Rejected(Rejection::AmountMissing),
+        Code::Rejected(Rejection::AmountOutOfRange),
+        Code::Rejected(Rejection::TriggeredBefore),
+        Code::BodyTooLarge,
+        Code::MediaTypeUnsupported,
+        Code::FieldInvalid,
+        Code::Rejected(Rejection::LedgerFull),
+    ], COMMON, NOT_WRITTEN
+);
+problems!(PayProblems: [Code::Rejected(Rejection::EntryUnknown)], COMMON, NOT_WRITTEN);
+problems!(PayAllProblems: COMMON, NOT_WRITTEN);
 
 /// Submits a command: what it came to, and when.
 async fn submit(engine: &Engine, command: Command, key: Option<crate::engine::RequestKey>) -> Result<(Outcome, u64), Problem> {

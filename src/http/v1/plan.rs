@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     extract::{IdempotencyKey, Json},
     media::accepts,
     plan_document::PlanDocument,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     register::NOT_WRITTEN,
 };
 use crate::{
@@ -82,54 +82,22 @@ struct RankChange {
     after: u64,
 }
 
-fn shared_problems(own: &[Code]) -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-    let shared = [
-        Code::Unauthenticated,
-        Code::Forbidden,
-        Code::FieldUnknown,
-        Code::ParameterUnknown,
-        Code::RateLimited,
-        Code::Internal,
-        Code::Starting,
-    ];
-    described(&[own, &shared].concat())
-}
-
 const BODY: [Code; 6] =
     [Code::BodyMalformed, Code::BodyTooSlow, Code::BodyTooLarge, Code::MediaTypeUnsupported, Code::FieldUnknown, Code::FieldInvalid];
 
-struct GetProblems;
-
-impl IntoResponses for GetProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        shared_problems(&[])
-    }
-}
-
-struct PutProblems;
-
-impl IntoResponses for PutProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        let own = [
-            Code::Rejected(Rejection::PlanPlacementFixed),
-            Code::Rejected(Rejection::PlanCurrencyFixed),
-            Code::Rejected(Rejection::PlanRanksRemoved),
-            Code::Rejected(Rejection::PlanKindsFull),
-            Code::PlanVersionDiffers,
-            Code::ParameterInvalid,
-            Code::Rejected(Rejection::KeyReused),
-        ];
-        shared_problems(&[&own[..], &BODY, &NOT_WRITTEN].concat())
-    }
-}
-
-struct CheckProblems;
-
-impl IntoResponses for CheckProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        shared_problems(&[&BODY[..], &[Code::Overloaded, Code::OutcomeUnknown]].concat())
-    }
-}
+problems!(GetProblems: [Code::FieldUnknown]);
+problems!(
+    PutProblems: [
+        Code::Rejected(Rejection::PlanPlacementFixed),
+        Code::Rejected(Rejection::PlanCurrencyFixed),
+        Code::Rejected(Rejection::PlanRanksRemoved),
+        Code::Rejected(Rejection::PlanKindsFull),
+        Code::PlanVersionDiffers,
+        Code::ParameterInvalid,
+        Code::Rejected(Rejection::KeyReused),
+    ], BODY, NOT_WRITTEN
+);
+problems!(CheckProblems: BODY, [Code::Overloaded, Code::OutcomeUnknown]);
 
 /// Media type of a plan file.
 const TOML: &str = "application/toml";

@@ -330,8 +330,34 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The answers of an operation that some codes make, by status, each with one example per code: for `#[utoipa::path(responses(...))]`.
-pub fn described(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+/// Answers of an operation, by status.
+pub type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// What any operation may answer: the gate, the check of the query and the service stand before all of them.
+const EVERYWHERE: [Code; 6] =
+    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting];
+
+/// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
+pub fn described(codes: &[Code]) -> Responses {
+    grouped(&[codes, &EVERYWHERE].concat())
+}
+
+/// Declares what a kind of route can fail with, from lists of codes: a type for `#[utoipa::path(responses(...))]`.
+macro_rules! problems {
+    ($(#[$about:meta])* $visibility:vis $name:ident: $($codes:expr),+ $(,)?) => {
+        $(#[$about])*
+        $visibility struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> $crate::http::v1::problem::Responses {
+                $crate::http::v1::problem::described(&[$(&$codes[..]),+].concat())
+            }
+        }
+    };
+}
+pub(super) use problems;
+
+fn grouped(codes: &[Code]) -> Responses {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
         let of_status = by_status.entry(code.status().as_u16()).or_default();
@@ -452,7 +478,7 @@ mod tests {
 
     #[test]
     fn descriptions_group_codes_by_status() {
-        let described = described(&[Code::FieldInvalid, Code::Overloaded, Code::FieldUnknown, Code::FieldInvalid]);
+        let described = grouped(&[Code::FieldInvalid, Code::Overloaded, Code::FieldUnknown, Code::FieldInvalid]);
         assert_eq!(described.keys().collect::<Vec<_>>(), ["422", "503"]);
         let RefOr::T(response) = &described["422"] else { panic!("inline") };
         let RefOr::T(content) = &response.content[PROBLEM_JSON] else { panic!("inline") };

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use super::{
     extract::{IdempotencyKey, Json},
     members::{self, Counts, Member},
     plan_document::RuleName,
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     types::{Role, Status, Time, member_id},
 };
 use crate::{
@@ -254,10 +254,8 @@ pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, m
 }
 
 /// What a registration can fail with; [`settle`]'s rejections and what every write can.
-pub const PROBLEMS: [Code; 28] = [
+const PROBLEMS: [Code; 22] = [
     Code::BodyMalformed,
-    Code::Unauthenticated,
-    Code::Forbidden,
     Code::Rejected(Rejection::SponsorUnknown),
     Code::Rejected(Rejection::ParentUnknown),
     Code::BodyTooSlow,
@@ -275,12 +273,8 @@ pub const PROBLEMS: [Code; 28] = [
     Code::MediaTypeUnsupported,
     Code::FieldUnknown,
     Code::FieldInvalid,
-    Code::ParameterUnknown,
     Code::ParameterInvalid,
     Code::Rejected(Rejection::KeyReused),
-    Code::RateLimited,
-    Code::Internal,
-    Code::Starting,
     Code::Rejected(Rejection::NetworkFull),
     Code::Rejected(Rejection::LedgerFull),
 ];
@@ -288,13 +282,7 @@ pub const PROBLEMS: [Code; 28] = [
 /// What every write can fail with when there is no outcome.
 pub const NOT_WRITTEN: [Code; 4] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown];
 
-struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[&PROBLEMS[..], &NOT_WRITTEN].concat())
-    }
-}
+problems!(Problems: PROBLEMS, NOT_WRITTEN);
 
 const SCOPE: &str = "POST /v1/members";
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::{
     extract::{Path, Query},
     lists::{MemberProblems, Problems, cursor_invalid, opened},
     page::{Cursors, LIMIT_DEFAULT, LIMIT_MAX},
-    problem::{Code, Problem, described},
+    problem::{Code, Problem, problems},
     rank::RankName,
     types::{Role, Status, Time, TreeName, TreeQuery, user_id},
 };
@@ -248,26 +248,16 @@ struct NextPlace {
     rule: &'static str,
 }
 
-/// What a preview can fail with.
-struct PreviewProblems;
-
-impl IntoResponses for PreviewProblems {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        described(&[
-            Code::Unauthenticated,
-            Code::Forbidden,
-            Code::Rejected(Rejection::SponsorUnknown),
-            Code::Rejected(Rejection::SponsorNotActive),
-            Code::Rejected(Rejection::RuleNotAllowed),
-            Code::FieldUnknown,
-            Code::ParameterInvalid,
-            Code::ParameterUnknown,
-            Code::RateLimited,
-            Code::Internal,
-            Code::Starting,
-        ])
-    }
-}
+problems!(
+    /// What a preview can fail with.
+    PreviewProblems: [
+        Code::Rejected(Rejection::SponsorUnknown),
+        Code::Rejected(Rejection::SponsorNotActive),
+        Code::Rejected(Rejection::RuleNotAllowed),
+        Code::FieldUnknown,
+        Code::ParameterInvalid,
+    ]
+);
 
 /// Where the next signup would go
 ///
