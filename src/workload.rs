@@ -3,27 +3,25 @@
 
 use std::path::Path;
 
-use upline::{
+use crate::{
     core::{
         Digest, Restore,
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
         image::{ImageHeader, ImageRows},
+        plan::Plan,
         state::State,
         state_digest,
-        types::{MemberIx, Role, Timestamp},
+        types::{MemberId, MemberIx, Role, Timestamp},
     },
     durability::{CHUNK_ROWS_MAX, Creation, DataDir, Genesis, InstanceId, LogOptions, memory::Memory},
     engine::MemberDirectory,
-    plan_file,
-    shapes::{self, Shape, member_id},
+    shapes::{self, Shape, Sponsors, member_id},
 };
 
 /// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
 pub const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 
-const SEED: u64 = 1;
-
-/// A network under the default plan, with the directory of the engine.
+/// A network with the directory of the engine, worked on by one thread.
 pub struct Network {
     pub state: State,
     pub directory: MemberDirectory,
@@ -31,19 +29,27 @@ pub struct Network {
 
 impl Network {
     /// Without members; room for `members` of them.
-    pub fn empty(members: u32) -> Self {
-        let state = State::new(plan_file::default_plan(), 1);
-        Self { state, directory: MemberDirectory::with_capacity(members as usize, 0) }
+    pub fn empty(plan: Plan, members: u32) -> Self {
+        Self { state: State::new(plan, 1), directory: MemberDirectory::with_capacity(members as usize, 0) }
     }
 
-    /// With the members of a shape.
-    pub fn grown(shape: Shape, members: u32) -> Self {
-        let mut network = Self::empty(members);
-        network.apply(&signups(shape, members));
-        network
+    /// With `members` members of a shape.
+    pub fn grown(plan: Plan, shape: Shape, members: u32, seed: u64) -> Self {
+        let mut network = Self::empty(plan, members);
+        let mut signups = Signups::new(shape, members, seed);
+        loop {
+            let batch = signups.batch();
+            if batch.is_empty() {
+                return network;
+            }
+            network.apply(&batch);
+        }
     }
 
     /// Applies commands, all of which succeed.
+    ///
+    /// # Panics
+    /// When one is refused: the workload does not go with the plan.
     pub fn apply(&mut self, commands: &[Stamped]) {
         for command in commands {
             let applied = self.state.apply(&mut self.directory, command);
@@ -56,30 +62,61 @@ impl Network {
     }
 }
 
+/// Commands that are made and then applied together: as many as a large group of the writer has, so that a large network needs no large
+/// list of commands.
+const BATCH: usize = 4_096;
+
 fn stamped(lsn: u64, command: Command) -> Stamped {
-    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("small")), key: None, command }
+    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, command }
 }
 
-/// The signups of a shape, for an empty network.
-pub fn signups(shape: Shape, members: u32) -> Vec<Stamped> {
-    let register = |number: u32, sponsor: Option<u32>| Register {
-        member: member_id(SEED, number),
-        sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(member_id(SEED, sponsor))),
+/// The command that signs a member up at the plan's default place.
+pub fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
+    Command::Register(Register {
+        member,
+        sponsor: sponsor.map_or(SponsorRef::None, SponsorRef::Member),
         placement: PlacementRequest::PlanDefault,
         code: None,
         role: Role::Member,
         joined_at: None,
         origin: Origin::Signup,
-    };
-    let sponsors = (0_u32..).zip(shapes::sponsors(shape, members, SEED));
-    sponsors.map(|(number, sponsor)| stamped(u64::from(number) + 1, Command::Register(register(number, sponsor)))).collect()
+    })
 }
 
-/// A referral trigger of each of `members` members, for the network just after their signups.
-pub fn referrals(members: u32) -> Vec<Stamped> {
-    let trigger = |number| TriggerBonus { source: member_id(SEED, number), trigger: "referral".into(), amount: None, once: false };
-    let lsn = |number| u64::from(members) + u64::from(number) + 1;
-    (0..members).map(|number| stamped(lsn(number), Command::TriggerBonus(trigger(number)))).collect()
+/// The signups of a shape, for an empty network, in batches.
+pub struct Signups {
+    sponsors: Sponsors,
+    next: u32,
+    seed: u64,
+}
+
+impl Signups {
+    pub fn new(shape: Shape, members: u32, seed: u64) -> Self {
+        Self { sponsors: shapes::sponsors(shape, members, seed), next: 0, seed }
+    }
+
+    /// The next signups; none at the end.
+    pub fn batch(&mut self) -> Vec<Stamped> {
+        let (seed, first) = (self.seed, self.next);
+        let sponsors = self.sponsors.by_ref().take(BATCH);
+        let signup = |(number, sponsor): (u32, Option<u32>)| {
+            let sponsor = sponsor.map(|sponsor| member_id(seed, sponsor));
+            stamped(u64::from(number) + 1, register(member_id(seed, number), sponsor))
+        };
+        let batch: Vec<Stamped> = (first..).zip(sponsors).map(signup).collect();
+        self.next += u32::try_from(batch.len()).expect("at most BATCH");
+        batch
+    }
+}
+
+/// Referral triggers, one per member and then over again, for a network whose last LSN is `lsn`.
+pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
+    let trigger = |number: u64| {
+        let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
+        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false };
+        stamped(lsn + number + 1, Command::TriggerBonus(trigger))
+    };
+    triggers.map(trigger).collect()
 }
 
 /// Picks members; its quality does not matter, its repeatability does.
@@ -89,8 +126,8 @@ pub struct Pick {
 }
 
 impl Pick {
-    pub fn of(members: u32) -> Self {
-        Self { state: SEED, members }
+    pub fn of(members: u32, seed: u64) -> Self {
+        Self { state: seed, members }
     }
 
     pub fn member(&mut self) -> MemberIx {
