@@ -1,6 +1,6 @@
 //! Durations, many of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long each of many calls took, sorted.
 pub(super) struct Latencies(Vec<u32>);
