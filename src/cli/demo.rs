@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
-    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new()?) } else { None };
+    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new(None, "upline-demo-", "--data-dir")?) } else { None };
     let mut serve_args = args.serve.clone();
     if let Some(scratch) = &scratch {
         serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
