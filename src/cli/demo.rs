@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut config = serve_args.config()?;
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
     fill(args, &mut target, &interrupt)?;
-    target.commit()?;
+    let written = target.commit()?;
     let state = &target.network.state;
     let object = json!({
         "command": "demo",
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "depth": state.depth(),
         "shape": args.shape.name(),
         "seed": args.seed,
-        "network_digest": network_digest(state).to_string(),
+        "network_digest": written.unwrap_or_else(|| network_digest(state)).to_string(),
         "seconds": started.elapsed().as_secs_f64(),
     });
     screen::say_result(args.json, &object, || {

@@ -28,6 +28,14 @@ use super::{
 pub trait Directory {
     fn member(&self, id: &MemberId) -> Option<MemberIx>;
     fn add_member(&mut self, id: MemberId, member: MemberIx);
+    /// Adds a member unless its id is there; whether it was added.
+    fn add_new_member(&mut self, id: MemberId, member: MemberIx) -> bool {
+        let is_new = self.member(&id).is_none();
+        if is_new {
+            self.add_member(id, member);
+        }
+        is_new
+    }
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);

@@ -8,7 +8,7 @@
 
 use std::hash::{Hash, Hasher, RandomState};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 use super::limits::DIRECTORY_SHARDS;
 use crate::core::{
@@ -57,8 +57,17 @@ impl MemberDirectory {
     }
 
     fn insert_member(&self, id: MemberId, member: MemberIx) {
-        let before = self.members.insert(IdKey(id.0), member.0);
-        assert!(before.is_none(), "a member is added once");
+        assert!(self.insert_new_member(id, member), "a member is added once");
+    }
+
+    fn insert_new_member(&self, id: MemberId, member: MemberIx) -> bool {
+        match self.members.entry(IdKey(id.0)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(member.0);
+                true
+            }
+        }
     }
 
     fn insert_code(&self, folded: &str, member: MemberIx) {
@@ -74,6 +83,10 @@ impl Directory for MemberDirectory {
 
     fn add_member(&mut self, id: MemberId, member: MemberIx) {
         self.insert_member(id, member);
+    }
+
+    fn add_new_member(&mut self, id: MemberId, member: MemberIx) -> bool {
+        self.insert_new_member(id, member)
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
@@ -93,6 +106,10 @@ impl Directory for &MemberDirectory {
 
     fn add_member(&mut self, id: MemberId, member: MemberIx) {
         self.insert_member(id, member);
+    }
+
+    fn add_new_member(&mut self, id: MemberId, member: MemberIx) -> bool {
+        self.insert_new_member(id, member)
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {

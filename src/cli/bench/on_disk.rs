@@ -5,7 +5,7 @@ use std::path::Path;
 use super::stop_if_asked;
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
-    core::{Digest, network_digest, plan::Plan, types::Timestamp},
+    core::{Digest, plan::Plan, types::Timestamp},
     durability::{DataDir, Genesis, InstanceId, LogOptions, storage::Disk},
     engine::{self, NETWORK_ID},
     shapes::Shape,
@@ -38,8 +38,7 @@ pub(super) fn grown(plan: &Plan, shape: Shape, members: u32, seed: u64, interrup
 /// # Errors
 /// Of the disk.
 pub(super) fn write(network: &Network, path: &Path) -> Result<Digest, Failure> {
-    engine::create(&Disk::shared(), path, &GENESIS, LogOptions::default(), &network.state, &mut |_| {})?;
-    Ok(network_digest(&network.state))
+    Ok(engine::create(&Disk::shared(), path, &GENESIS, LogOptions::default(), &network.state, &mut |_| {})?)
 }
 
 /// Makes a data directory whose log has the signups of a shape, and whose snapshot has nothing. The network, as it is after them.
