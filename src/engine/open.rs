@@ -137,9 +137,9 @@ pub fn create(
         }
         Ok(snapshot)
     };
-    let (digests, snapshot) = with_digests(state, &mut write);
-    creation.finish(snapshot?, digests.0.0, digests.1.0)?;
-    Ok(digests.1)
+    let ((of_state, of_network), snapshot) = with_digests(state, &mut write);
+    creation.finish(snapshot?, of_state.0, of_network.0)?;
+    Ok(of_network)
 }
 
 /// Both digests of a state, computed on all cores while this thread writes it.

@@ -1,7 +1,7 @@
 //! This program as a process of its own: what somebody who runs it sees, from its start on.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 
+use super::{processes, stop_if_asked};
 use crate::cli::{
     exit::{Exit, Failure},
     interrupt::Interrupt,
@@ -64,7 +65,7 @@ impl Child {
         let mut child = Self::start(folder, arguments)?;
         let mut peak_bytes = None;
         loop {
-            peak_bytes = child.memory("VmHWM").max(peak_bytes);
+            peak_bytes = processes::peak_bytes(child.process.id()).max(peak_bytes);
             if child.has_ended(interrupt)? {
                 break;
             }
@@ -101,18 +102,11 @@ impl Child {
 
     /// Memory that it has resident, in bytes, where the system tells.
     pub fn resident_bytes(&self) -> Option<u64> {
-        self.memory("VmRSS")
-    }
-
-    fn memory(&self, what: &str) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'))?;
-        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes << 10)
+        processes::resident_bytes(self.process.id())
     }
 
     fn has_ended(&mut self, interrupt: &Interrupt) -> Result<bool, Failure> {
-        super::stop_if_asked(interrupt)?;
+        stop_if_asked(interrupt)?;
         let ended: Option<ExitStatus> = self.process.try_wait().map_err(|error| Failure::new(Exit::Failed, error))?;
         match ended {
             None => Ok(false),

@@ -15,13 +15,18 @@ use super::{
 };
 use crate::{core::plan::Plan, plan_file, shapes::Shape};
 
+mod bonus;
 mod child;
 mod disk;
 mod export;
 mod import;
+mod mem;
 mod on_disk;
 mod place;
 mod plain_arena;
+mod processes;
+mod ranks;
+mod reads;
 mod recover;
 mod report;
 mod snapshot;
@@ -73,6 +78,14 @@ enum Name {
     Recover,
     /// A whole downline as NDJSON from a server of its own (P12)
     Export,
+    /// Bonus triggers in the core, one thread (P11)
+    Bonus,
+    /// All ranks and counts from scratch, one thread and two (P6)
+    Ranks,
+    /// Questions about one member through the engine, without HTTP (P5)
+    Reads,
+    /// Resident memory per member (P10)
+    Mem,
 }
 
 impl Args {
@@ -122,6 +135,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Name::Snapshot => snapshot::run(args, &interrupt)?,
         Name::Recover => recover::run(args, &interrupt)?,
         Name::Export => export::run(args, &interrupt)?,
+        Name::Bonus => bonus::run(args, &interrupt)?,
+        Name::Ranks => ranks::run(args, &interrupt)?,
+        Name::Reads => reads::run(args, &interrupt)?,
+        Name::Mem => mem::run(args, &interrupt)?,
     };
     for report in reports {
         let object = serde_json::to_value(&report).map_err(|error| Failure::new(Exit::Failed, error))?;
