@@ -208,11 +208,42 @@ impl State {
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
             Verdict::Admit => self.act(directory, stamped),
         };
-        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, &applied);
-        if let Some(reason) = Unchanged::of(stamped.lsn, &applied) {
-            self.unchanged.push(UnchangedRow { lsn: stamped.lsn, reason: reason.code() });
-        }
+        self.note(&applied, stamped.lsn);
         applied
+    }
+
+    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed nothing.
+    fn note(&mut self, applied: &Applied, lsn: u64) {
+        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
+        if let Some(reason) = Unchanged::of(lsn, applied) {
+            self.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
+        }
+    }
+
+    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check` and then `apply`, but judged once.
+    /// For networks that are made before anything is logged; such commands have no idempotency keys.
+    ///
+    /// # Errors
+    /// The rejection.
+    ///
+    /// # Panics
+    /// As `apply`; for a command with a key.
+    pub fn apply_unless_rejected<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Result<Applied, Rejection> {
+        assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
+        let before = (self.scalars.lsn, self.scalars.time);
+        assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
+        assert!(before.1 <= stamped.time, "log time never goes backwards");
+        (self.scalars.lsn, self.scalars.time) = (stamped.lsn, stamped.time);
+        let applied = self.act(directory, stamped);
+        self.beside.replaced.clear();
+        if let Outcome::Rejected(rejection) = applied.outcome {
+            // Whoever is refused was judged before anything was done.
+            (self.scalars.lsn, self.scalars.time) = before;
+            return Err(rejection);
+        }
+        self.keys.expire(stamped.time);
+        self.note(&applied, stamped.lsn);
+        Ok(applied)
     }
 
     /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command with the same key, or nothing

@@ -423,7 +423,7 @@ mod tests {
             let parents = forest(shape, members + 3_000);
             let mut steps = Tour::new();
             let push = |tour: &mut Tour, range: std::ops::Range<u32>| {
-                range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]))
+                range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]));
             };
             push(&mut steps, 0..members);
             let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();

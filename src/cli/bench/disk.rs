@@ -120,7 +120,7 @@ impl Spans {
 
 impl TimedDisk {
     /// Notes what the thread of this name does.
-    pub fn new(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
+    pub fn watching(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
         let spans = Spans::default();
         (Arc::new(Self { thread, spans: spans.clone() }), spans)
     }

@@ -53,7 +53,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let (csv, data_dir) = (scratch.folder().join("members.csv").display().to_string(), scratch.data_dir().display().to_string());
     let exported = Child::run(scratch.folder(), &["export", "--json", "--output", &csv, "--data-dir", &data_dir], interrupt)?;
     report.figure("csv_with_loading_seconds", exported.took.as_secs_f64());
-    let limit = loopback_rate(streamed.bytes.min(LOOPBACK_BYTES_MAX)).map_err(broken)? * streamed.lines as f64 / streamed.bytes as f64;
+    let limit = loopback_rate(streamed.bytes.min(LOOPBACK_BYTES_MAX)).map_err(|error| broken(&error))? * streamed.lines as f64
+        / streamed.bytes as f64;
     report.limit("loopback_members_per_second", limit);
     report.compare(reached, limit);
     let keeps = RATE_MIN <= reached && streamed.growth_bytes.is_none_or(|growth| growth <= GROWTH_MAX_BYTES);
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(vec![report])
 }
 
-fn broken(error: io::Error) -> Failure {
+fn broken(error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("the stream broke: {error}"))
 }
 
@@ -90,7 +91,7 @@ fn stream(server: &Child, address: SocketAddr, top: MemberId, interrupt: &Interr
     let mut hash = blake3::Hasher::new();
     let (mut bytes, mut lines, mut most) = (0, 0, before);
     for blocks in 0_u64.. {
-        let filled = fill(&mut body, &mut block).map_err(broken)?;
+        let filled = fill(&mut body, &mut block).map_err(|error| broken(&error))?;
         if filled == 0 {
             break;
         }

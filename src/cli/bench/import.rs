@@ -19,6 +19,8 @@ use crate::{
         plan::Plan,
         types::{MemberIx, Timestamp, Tree},
     },
+    durability::storage::Disk,
+    engine,
     shapes::{self, Shape, member_id},
 };
 
@@ -85,7 +87,7 @@ fn one(args: &Args, file: &Content, shape: Shape, (full, longest): (u32, Duratio
     if let Some(peak) = ended.peak_bytes {
         report.figure("peak_bytes", peak);
     }
-    report.digest = ended.said["network_digest"].as_str().map(str::to_string);
+    report.digest = Some(digest(&scratch)?);
     report.limit("disk_write_bytes_per_second", write_rate);
     report.limit("cached_read_bytes_per_second", read_rate);
     let bound = csv_bytes as f64 / read_rate + snapshot_bytes as f64 / write_rate;
@@ -104,6 +106,22 @@ fn import(scratch: &Scratch, csv: &Path, plan: &Plan, interrupt: &Interrupt) -> 
         arguments.extend(["--max-children", width]);
     }
     Child::run(scratch.folder(), &arguments, interrupt)
+}
+
+/// What the directory holds, as far as it follows from the file: the keys of a new network, from which codes are made, are random.
+fn digest(scratch: &Scratch) -> Result<String, Failure> {
+    let loaded = engine::load(&Disk::shared(), &scratch.data_dir(), &mut |_| {})?;
+    let mut hash = blake3::Hasher::new();
+    for member in (0..loaded.state.len()).map(MemberIx) {
+        let (row, rank) = (loaded.state.member(member), loaded.state.rank(member));
+        let numbers = [MemberIx::to_column(row.sponsor), MemberIx::to_column(row.parent), row.slot, row.level, rank.paid_as.into()];
+        let mut bytes = [0; 44];
+        bytes[..16].copy_from_slice(&row.id.0);
+        bytes[16..24].copy_from_slice(&row.joined_at.0.to_le_bytes());
+        bytes[24..].as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(place, number)| *place = number.to_le_bytes());
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().to_hex().to_string())
 }
 
 /// A file as other systems give it: ids as text, times as text.
