@@ -1,5 +1,7 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
 
+#[cfg(feature = "shuttle")]
+mod models;
 mod rig;
 
 use std::{

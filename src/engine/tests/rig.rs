@@ -40,6 +40,10 @@ pub(super) struct ScriptInner {
     /// Groups as appended, with the outcome hash before; empty ones are marks.
     pub groups: Vec<(Vec<Stamped>, u64)>,
     pub syncs: u64,
+    /// Appends and syncs that failed.
+    pub failures: u64,
+    /// Everything up to here survived a sync.
+    pub durable: u64,
     pub purged: Vec<u64>,
 }
 
@@ -51,6 +55,12 @@ impl Script {
 
     pub fn get<R>(&self, look: impl FnOnce(&ScriptInner) -> R) -> R {
         look(&self.inner.lock().unwrap())
+    }
+}
+
+impl ScriptInner {
+    pub fn durable_lsn(&self) -> u64 {
+        self.durable
     }
 }
 
@@ -76,7 +86,11 @@ impl Journal for ScriptedJournal {
         while script.hold {
             script = self.0.changed.wait(script).unwrap();
         }
-        if script.fail_append { Err(disk_error()) } else { Ok(Appended { bytes: 64, rotated: false }) }
+        if script.fail_append {
+            script.failures += 1;
+            return Err(disk_error());
+        }
+        Ok(Appended { bytes: 64, rotated: false })
     }
 
     fn sync(&mut self) -> Result<u64, Error> {
@@ -87,7 +101,12 @@ impl Journal for ScriptedJournal {
             script = self.0.changed.wait(script).unwrap();
         }
         let last = script.groups.iter().filter_map(|(group, _)| group.last()).next_back().map_or(0, |stamped| stamped.lsn);
-        if script.fail_sync { Err(disk_error()) } else { Ok(last) }
+        if script.fail_sync {
+            script.failures += 1;
+            return Err(disk_error());
+        }
+        script.durable = last;
+        Ok(last)
     }
 
     fn read_from(&self, _lsn: u64) -> Result<GroupReader, Error> {
