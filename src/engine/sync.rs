@@ -55,10 +55,14 @@ mod scheduled {
             atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
             mpsc::{SyncSender, sync_channel},
         },
-        thread::sleep,
         thread_local,
     };
     use tokio::sync::{mpsc, oneshot};
+
+    /// Others go on, whatever the scheduler would prefer: what is waited for is for them to do.
+    pub fn sleep(_time: Duration) {
+        shuttle::thread::yield_now();
+    }
 
     pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
         shuttle::future::block_on(queue.recv())
@@ -232,7 +236,7 @@ mod scheduled {
         }
 
         pub fn get(&self) -> Option<&T> {
-            self.step.load(Ordering::Acquire);
+            let _ = self.step.load(Ordering::Acquire);
             self.value.get()
         }
 

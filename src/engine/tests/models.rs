@@ -291,7 +291,7 @@ fn a_state_of_the_past_is_that_of_its_lsn_whoever_else_asks() {
         options.clock = Arc::new(|| Timestamp(1));
         let (engine, _) = Engine::open(options).unwrap();
         let known = Arc::new(StdMutex::new(BTreeMap::new()));
-        let mut note = |engine: &Engine| {
+        let note = |engine: &Engine| {
             let (lsn, digest) = engine.read(|state, _| (state.lsn(), state_digest(state)));
             known.lock().unwrap().insert(lsn, digest);
         };
