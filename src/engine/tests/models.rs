@@ -167,6 +167,23 @@ fn whoever_asks_for_a_snapshot_gets_one_that_began_later() {
 }
 
 #[test]
+fn a_snapshot_holds_what_its_client_wrote_before_it_asked() {
+    explore("fresh", || {
+        let rig = begun(|_| {});
+        let asks = |number| {
+            let engine = rig.engine.clone();
+            thread::spawn(move || {
+                let written = engine.submit_blocking(signup(number, Some(0)), None).unwrap().applied.lsn;
+                let info = engine.snapshot_now_blocking().unwrap();
+                assert!(written <= info.lsn, "asked for after LSN {written}, and it is of {}", info.lsn);
+            })
+        };
+        // Nobody stops the engine meanwhile: they are answered because they asked.
+        [asks(1), asks(2)].into_iter().for_each(|client| client.join().unwrap());
+    });
+}
+
+#[test]
 fn after_the_log_failed_nobody_waits_and_nothing_is_taken() {
     explore("poison", || {
         let rig = begun(|_| {});
