@@ -6,19 +6,23 @@
 //!   here: what is measured must stay what it was.
 #![forbid(unsafe_code)]
 
-mod common;
-
 use std::{hint::black_box, time::Duration};
 
-use common::{Network, Pick, SHAPES};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use upline::{
+    core::command::Stamped,
     core::{
         recomputed_ranks, state_digest,
         types::{MemberIx, Tree},
     },
+    plan_file,
     shapes::{Shape, member_id},
+    workload::{self, Network, Pick, Signups},
 };
+
+/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
+const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
+const SEED: u64 = 1;
 
 /// Enough that the networks do not fit the caches near the core, few enough that the whole bench takes some minutes.
 const MEMBERS: u32 = 100_000;
@@ -31,6 +35,21 @@ const DIGESTS_IN_TESTS: [(Shape, &str, &str); 4] = [
     (Shape::Real, "2c38daaeb0773c88", "328298fbe693dcbd"),
     (Shape::Chain, "c0957598444e770c", "5aa96a2d243be22e"),
 ];
+
+fn grown(shape: Shape, members: u32) -> Network {
+    Network::grown(plan_file::default_plan(), shape, members, SEED)
+}
+
+/// All signups of a shape.
+fn all_signups(shape: Shape, members: u32) -> Vec<Stamped> {
+    let mut signups = Signups::new(shape, members, SEED);
+    std::iter::repeat_with(|| signups.batch()).take_while(|batch| !batch.is_empty()).flatten().collect()
+}
+
+/// A referral of each member, for the network just after their signups.
+fn all_referrals(members: u32) -> Vec<Stamped> {
+    workload::referrals(members.into(), members, SEED, 0..members.into())
+}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +69,7 @@ fn main() {
 
 fn measure(criterion: &mut Criterion) {
     for shape in SHAPES {
-        println!("digest {} {MEMBERS} {}", shape.name(), Network::grown(shape, MEMBERS).digest());
+        println!("digest {} {MEMBERS} {}", shape.name(), grown(shape, MEMBERS).digest());
     }
     signups(criterion);
     referrals(criterion);
@@ -62,13 +81,13 @@ fn signups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signup");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
     for shape in SHAPES {
-        let commands = common::signups(shape, MEMBERS);
+        let commands = all_signups(shape, MEMBERS);
         group.bench_function(shape.name(), |bencher| {
             let apply = |mut network: Network| {
                 network.apply(&commands);
                 network
             };
-            bencher.iter_batched(|| Network::empty(MEMBERS), apply, BatchSize::PerIteration);
+            bencher.iter_batched(|| Network::empty(plan_file::default_plan(), MEMBERS), apply, BatchSize::PerIteration);
         });
     }
     group.finish();
@@ -77,25 +96,25 @@ fn signups(criterion: &mut Criterion) {
 fn referrals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("referral");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
-    let commands = common::referrals(MEMBERS);
+    let commands = all_referrals(MEMBERS);
     for shape in [Shape::Root, Shape::Real] {
         group.bench_function(shape.name(), |bencher| {
             let apply = |mut network: Network| {
                 network.apply(&commands);
                 network
             };
-            bencher.iter_batched(|| Network::grown(shape, MEMBERS), apply, BatchSize::PerIteration);
+            bencher.iter_batched(|| grown(shape, MEMBERS), apply, BatchSize::PerIteration);
         });
     }
     group.finish();
 }
 
 fn reads(criterion: &mut Criterion) {
-    let mut network = Network::grown(Shape::Real, MEMBERS);
-    network.apply(&common::referrals(MEMBERS));
+    let mut network = grown(Shape::Real, MEMBERS);
+    network.apply(&all_referrals(MEMBERS));
     let Network { state, directory } = &network;
     let mut group = criterion.benchmark_group("read");
-    let mut pick = Pick::of(MEMBERS);
+    let mut pick = Pick::of(MEMBERS, SEED);
     let ids: Vec<_> = (0..1 << 16).map(|_| member_id(1, pick.member().0)).collect();
     let mut at = 0;
     group.bench_function("member by id", |bencher| {
@@ -124,17 +143,17 @@ fn reads(criterion: &mut Criterion) {
 }
 
 fn whole_network(criterion: &mut Criterion) {
-    let mut network = Network::grown(Shape::Real, MEMBERS);
-    network.apply(&common::referrals(MEMBERS));
+    let mut network = grown(Shape::Real, MEMBERS);
+    network.apply(&all_referrals(MEMBERS));
     let mut group = criterion.benchmark_group("network");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(MEMBERS.into()));
     group.bench_function("recount ranks", |bencher| bencher.iter(|| recomputed_ranks(&network.state)));
     group.bench_function("digest", |bencher| bencher.iter(|| state_digest(&network.state)));
     group.bench_function("encode snapshot", |bencher| {
-        bencher.iter_batched_ref(common::creation, |creation| common::snapshot_bytes(creation, &network), BatchSize::PerIteration);
+        bencher.iter_batched_ref(workload::creation, |creation| workload::snapshot_bytes(creation, &network), BatchSize::PerIteration);
     });
     group.bench_function("restore", |bencher| {
-        bencher.iter_batched(|| common::image(&network), common::restored, BatchSize::PerIteration);
+        bencher.iter_batched(|| workload::image(&network), workload::restored, BatchSize::PerIteration);
     });
     group.finish();
 }
@@ -143,9 +162,9 @@ fn whole_network(criterion: &mut Criterion) {
 fn check() {
     let mut others = Vec::new();
     for (shape, signed_up, paid) in DIGESTS_IN_TESTS {
-        let mut network = Network::grown(shape, MEMBERS_IN_TESTS);
+        let mut network = grown(shape, MEMBERS_IN_TESTS);
         let after_signups = network.digest().to_string();
-        network.apply(&common::referrals(MEMBERS_IN_TESTS));
+        network.apply(&all_referrals(MEMBERS_IN_TESTS));
         let after_referrals = network.digest().to_string();
         println!("digest {} {MEMBERS_IN_TESTS} {after_signups}, with referrals {after_referrals}", shape.name());
         if (&after_signups[..16], &after_referrals[..16]) != (signed_up, paid) {
@@ -154,14 +173,14 @@ fn check() {
 
         let ranks: Vec<u16> = (0..MEMBERS_IN_TESTS).map(|member| network.state.rank(MemberIx(member)).paid_as).collect();
         assert_eq!(recomputed_ranks(&network.state), ranks, "{}", shape.name());
-        let creation = common::creation();
-        assert!(u64::from(MEMBERS_IN_TESTS) < common::snapshot_bytes(&creation, &network), "{}", shape.name());
-        assert_eq!(common::restored(common::image(&network)).digest(), network.digest(), "{}", shape.name());
+        let creation = workload::creation();
+        assert!(u64::from(MEMBERS_IN_TESTS) < workload::snapshot_bytes(&creation, &network), "{}", shape.name());
+        assert_eq!(workload::restored(workload::image(&network)).digest(), network.digest(), "{}", shape.name());
     }
     assert!(others.is_empty(), "the network is another one than it was, see above: {others:?}");
     // The reads have nothing to compare with here (the model tests do that); they must run.
-    let network = Network::grown(Shape::Real, MEMBERS_IN_TESTS);
-    let mut pick = Pick::of(MEMBERS_IN_TESTS);
+    let network = grown(Shape::Real, MEMBERS_IN_TESTS);
+    let mut pick = Pick::of(MEMBERS_IN_TESTS, SEED);
     for _ in 0..100 {
         let member = pick.member();
         let id = member_id(1, member.0);

@@ -18,3 +18,4 @@ pub mod shapes;
 pub mod toml_reader;
 pub mod trust;
 pub mod version;
+pub mod workload;

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod auth_args;
+mod bench;
 mod demo;
 mod dot;
 mod exit;
@@ -89,6 +90,8 @@ enum Command {
     Keys(keys::Args),
     /// Make a network up, with a referral bonus per member, and serve it
     Demo(demo::Args),
+    /// Measure how fast this program is on this machine, and what bounds it
+    Bench(bench::Args),
     /// Print a script that completes command lines, for a shell
     Completions(manual::CompletionArgs),
     /// Print the manual page, or write one for each command
@@ -121,6 +124,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::man(&args),
     };

@@ -1,0 +1,128 @@
+//! `bench place`: signups in the core (P1), and how little depth matters (P2).
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Args, Report, plain_arena, stop_if_asked,
+    timing::{Latencies, Stopwatch, micros, nanos, rate},
+};
+use crate::{
+    cli::{exit::Failure, interrupt::Interrupt},
+    core::{
+        plan::Plan,
+        types::{MemberIx, NONE, Tree},
+    },
+    shapes::Shape,
+    workload::{Network, Signups},
+};
+
+/// Members of the network that P1 names, and depth of the chain that P2 names.
+const MEMBERS: u32 = 4_000_000;
+const DEPTH: u32 = 1_000_000;
+
+/// Members a second.
+const ROOT_MIN: f64 = 2.0e6;
+const OTHERS_MIN: f64 = 1.0e6;
+/// Of the rate with uniform sponsors.
+const CHAIN_SHARE_MIN: f64 = 0.8;
+const CHAIN_LONGEST: Duration = Duration::from_micros(100);
+
+pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
+    let plan = args.plan()?;
+    let report = if args.shape == Some(Shape::Chain) { depth(args, &plan, interrupt)? } else { rates(args, &plan, interrupt)? };
+    Ok(vec![report])
+}
+
+/// Signups of one shape, all of them, and the plain arena given the same parents.
+fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
+    let shape = args.shape(Shape::Uniform);
+    let members = args.members(MEMBERS);
+    let least = if shape == Shape::Root { ROOT_MIN } else { OTHERS_MIN };
+    let mut report = args.report("place", format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6), members, shape, plan);
+    let placed = Placed::new(plan, shape, members, args.seed, interrupt)?;
+    let reached = rate(members.into(), placed.watch.took());
+    report.figure("signups_per_second", reached);
+    placed.watch.report(&mut report);
+    report.figure("depth", placed.network.state.depth());
+    report.digest = Some(placed.network.digest().to_string());
+    let parents: Vec<u32> = (0..members).map(|member| placed.parent(MemberIx(member))).collect();
+    drop(placed);
+    let limit = rate(members.into(), plain(&parents));
+    report.limit("plain_arena_per_second", limit);
+    report.compare(reached, limit);
+    let is_asked = members == MEMBERS && plan.placement.width == Some(3) && matches!(shape, Shape::Root | Shape::Uniform | Shape::Real);
+    report.met = is_asked.then_some(least <= reached);
+    Ok(report)
+}
+
+/// A chain, beside uniform sponsors in a network of the same size; and each signup at its end by itself.
+fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
+    let members = args.members(DEPTH);
+    let target = "P2: a chain of 10^6 at >= 80% of the uniform rate, a single signup there (p99) under 100 us";
+    let mut report = args.report("place", target, members, Shape::Chain, plan);
+    let uniform = rate(members.into(), Placed::new(plan, Shape::Uniform, members, args.seed, interrupt)?.watch.took());
+    let chain = Placed::new(plan, Shape::Chain, members, args.seed, interrupt)?;
+    let reached = rate(members.into(), chain.watch.took());
+    report.figure("signups_per_second", reached);
+    report.figure("depth", chain.network.state.depth());
+    report.digest = Some(chain.network.digest().to_string());
+    let single = at_the_end(chain.network, members, args.seed);
+    report.figure("single_p50_us", micros(single.at(0.5)));
+    report.figure("single_p99_us", micros(single.at(0.99)));
+    report.figure("single_longest_us", micros(single.longest()));
+    report.limit("uniform_per_second", uniform);
+    report.compare(reached, uniform);
+    let keeps = CHAIN_SHARE_MIN * uniform <= reached && single.at(0.99) < CHAIN_LONGEST;
+    report.met = (DEPTH <= members).then_some(keeps);
+    Ok(report)
+}
+
+/// Ten thousand more at the end of the chain, each timed by itself.
+fn at_the_end(mut network: Network, members: u32, seed: u64) -> Latencies {
+    const MORE: u32 = 10_000;
+    let mut signups = Signups::new(Shape::Chain, members + MORE, seed);
+    let mut times = Vec::with_capacity(MORE as usize);
+    loop {
+        let batch = signups.batch();
+        if batch.is_empty() {
+            return Latencies::of(times);
+        }
+        for command in batch.iter().filter(|command| u64::from(members) < command.lsn) {
+            let started = Instant::now();
+            network.apply(std::slice::from_ref(command));
+            times.push(nanos(started.elapsed()));
+        }
+    }
+}
+
+fn plain(parents: &[u32]) -> Duration {
+    let started = Instant::now();
+    std::hint::black_box(plain_arena::place(parents));
+    started.elapsed()
+}
+
+/// A network, and how long its signups took without the making of their commands.
+struct Placed {
+    network: Network,
+    watch: Stopwatch,
+}
+
+impl Placed {
+    fn new(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let mut network = Network::empty(plan.clone(), members);
+        let mut signups = Signups::new(shape, members, seed);
+        let mut watch = Stopwatch::default();
+        loop {
+            stop_if_asked(interrupt)?;
+            let batch = signups.batch();
+            if batch.is_empty() {
+                return Ok(Self { network, watch });
+            }
+            watch.time(|| network.apply(&batch));
+        }
+    }
+
+    fn parent(&self, member: MemberIx) -> u32 {
+        self.network.state.upline(Tree::Placement, member).next().map_or(NONE, |parent| parent.0)
+    }
+}

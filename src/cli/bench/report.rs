@@ -1,0 +1,134 @@
+//! What a bench says: one JSON object on one line for each target it measures, or the same as text.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The result of a bench as far as one target goes.
+///
+/// As JSON: `{"bench","params","figures","limit","ratio","target","met","digest"}`. Figures end in their unit (`_per_second`, `_us`, `_bytes`).
+#[derive(Serialize, Debug)]
+pub(super) struct Report {
+    pub bench: &'static str,
+    /// What makes the workload: the same parameters give the same digest.
+    pub params: Map<String, Value>,
+    /// What was reached.
+    pub figures: Map<String, Value>,
+    /// What bounds it, measured in the same run.
+    pub limit: Map<String, Value>,
+    /// The main figure over its limit; more is better. `null` where there is nothing to compare with.
+    pub ratio: Option<f64>,
+    /// The target in words, with its number.
+    pub target: String,
+    /// Whether it is met; `null` when these parameters are not those that the target is for.
+    pub met: Option<bool>,
+    /// Of the result of the work: another one means that the work was another one.
+    pub digest: Option<String>,
+}
+
+impl Report {
+    pub fn new(bench: &'static str, target: impl Into<String>) -> Self {
+        Self {
+            bench,
+            params: Map::new(),
+            figures: Map::new(),
+            limit: Map::new(),
+            ratio: None,
+            target: target.into(),
+            met: None,
+            digest: None,
+        }
+    }
+
+    pub fn param(&mut self, name: &str, value: impl Into<Value>) {
+        self.params.insert(name.into(), value.into());
+    }
+
+    pub fn figure(&mut self, name: &str, value: impl Into<Value>) {
+        self.figures.insert(name.into(), rounded(value.into()));
+    }
+
+    pub fn limit(&mut self, name: &str, value: impl Into<Value>) {
+        self.limit.insert(name.into(), rounded(value.into()));
+    }
+
+    /// The main figure over its limit.
+    pub fn compare(&mut self, figure: f64, limit: f64) {
+        self.ratio = (limit != 0.0).then(|| significant(figure / limit));
+    }
+
+    pub fn in_words(&self) -> String {
+        let list = |map: &Map<String, Value>| -> String {
+            map.iter().fold(String::new(), |text, (name, value)| text + &format!("  {name:32} {}\n", shown(value)))
+        };
+        let params: Vec<String> = self.params.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
+        let met = match self.met {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "not for these parameters",
+        };
+        let mut text = format!("{}: {}\n{}", self.bench, params.join(", "), list(&self.figures));
+        if !self.limit.is_empty() {
+            text += &format!(" limit, in the same run\n{}", list(&self.limit));
+        }
+        if let Some(ratio) = self.ratio {
+            text += &format!("  {:32} {ratio}\n", "ratio");
+        }
+        if let Some(digest) = &self.digest {
+            text += &format!("  {:32} {digest}\n", "digest");
+        }
+        text + &format!(" target {}: {met}", self.target)
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => crate::cli::screen::grouped(number),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// Figures are known to some four digits at best.
+fn rounded(value: Value) -> Value {
+    match value.as_f64() {
+        Some(number) if value.is_f64() => significant(number).into(),
+        _ => value,
+    }
+}
+
+/// To four significant digits.
+fn significant(number: f64) -> f64 {
+    if number == 0.0 || !number.is_finite() {
+        return number;
+    }
+    let scale = 10_f64.powf(3.0 - number.abs().log10().floor());
+    (number * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_four_digits() {
+        for (number, shown) in [(0.0, 0.0), (1_234_567.0, 1_235_000.0), (0.001_234_56, 0.001_235), (9.999_96, 10.0), (-12.345_6, -12.35)] {
+            assert!((significant(number) - shown).abs() < 1e-9, "{number}");
+        }
+    }
+
+    #[test]
+    fn the_line_has_what_it_must_have() {
+        let mut report = Report::new("place", "P1: >= 1");
+        report.param("members", 10);
+        report.figure("signups_per_second", 1.5);
+        report.compare(1.0, 2.0);
+        let line = serde_json::to_value(&report).unwrap();
+        let names: Vec<&String> = line.as_object().unwrap().keys().collect();
+        assert_eq!(names.len(), 8, "{names:?}");
+        assert_eq!(line["ratio"], 0.5);
+        assert!(report.in_words().ends_with("target P1: >= 1: not for these parameters"));
+    }
+}

@@ -1,0 +1,224 @@
+//! Workloads for the benches: networks of a shape, always the same for the same seed, and what is done to them. Time goes by one microsecond per
+//! command, so the digest of a result depends on nothing but the workload: an optimisation that changes meaning changes it.
+
+use std::{hint::black_box, path::Path};
+
+use crate::{
+    core::{
+        Digest, Restore,
+        command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
+        image::{ImageHeader, ImageRows},
+        plan::{PlacementRule, Plan},
+        state::State,
+        state_digest,
+        types::{MemberId, MemberIx, Role, Timestamp, Tree},
+    },
+    durability::{CHUNK_ROWS_MAX, Creation, DataDir, Genesis, InstanceId, LogOptions, memory::Memory},
+    engine::{Engine, MemberDirectory},
+    shapes::{self, Shape, Sponsors, member_id},
+};
+
+/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
+pub const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
+
+/// A network with the directory of the engine, worked on by one thread.
+pub struct Network {
+    pub state: State,
+    pub directory: MemberDirectory,
+}
+
+impl Network {
+    /// Without members; room for `members` of them.
+    pub fn empty(plan: Plan, members: u32) -> Self {
+        Self { state: State::new(plan, 1), directory: MemberDirectory::with_capacity(members as usize, 0) }
+    }
+
+    /// With `members` members of a shape.
+    pub fn grown(plan: Plan, shape: Shape, members: u32, seed: u64) -> Self {
+        let mut network = Self::empty(plan, members);
+        let mut signups = Signups::new(shape, members, seed);
+        loop {
+            let batch = signups.batch();
+            if batch.is_empty() {
+                return network;
+            }
+            network.apply(&batch);
+        }
+    }
+
+    /// Applies commands, all of which succeed.
+    ///
+    /// # Panics
+    /// When one is refused: the workload does not go with the plan.
+    pub fn apply(&mut self, commands: &[Stamped]) {
+        for command in commands {
+            let applied = self.state.apply(&mut self.directory, command);
+            assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{command:?}: {applied:?}");
+        }
+    }
+
+    pub fn digest(&self) -> Digest {
+        state_digest(&self.state)
+    }
+}
+
+/// Commands that are made and then applied together: as many as a large group of the writer has, so that a large network needs no large
+/// list of commands.
+const BATCH: usize = 4_096;
+
+fn stamped(lsn: u64, command: Command) -> Stamped {
+    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, command }
+}
+
+/// The command that signs a member up at the plan's default place.
+pub fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
+    Command::Register(Register {
+        member,
+        sponsor: sponsor.map_or(SponsorRef::None, SponsorRef::Member),
+        placement: PlacementRequest::PlanDefault,
+        code: None,
+        role: Role::Member,
+        joined_at: None,
+        origin: Origin::Signup,
+    })
+}
+
+/// The signups of a shape, for an empty network, in batches.
+pub struct Signups {
+    sponsors: Sponsors,
+    next: u32,
+    seed: u64,
+}
+
+impl Signups {
+    pub fn new(shape: Shape, members: u32, seed: u64) -> Self {
+        Self { sponsors: shapes::sponsors(shape, members, seed), next: 0, seed }
+    }
+
+    /// The next signups; none at the end.
+    pub fn batch(&mut self) -> Vec<Stamped> {
+        let (seed, first) = (self.seed, self.next);
+        let sponsors = self.sponsors.by_ref().take(BATCH);
+        let signup = |(number, sponsor): (u32, Option<u32>)| {
+            let sponsor = sponsor.map(|sponsor| member_id(seed, sponsor));
+            stamped(u64::from(number) + 1, register(member_id(seed, number), sponsor))
+        };
+        let batch: Vec<Stamped> = (first..).zip(sponsors).map(signup).collect();
+        self.next += u32::try_from(batch.len()).expect("at most BATCH");
+        batch
+    }
+}
+
+/// Referral triggers, one per member and then over again, for a network whose last LSN is `lsn`.
+pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
+    let trigger = |number: u64| {
+        let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
+        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false };
+        stamped(lsn + number + 1, Command::TriggerBonus(trigger))
+    };
+    triggers.map(trigger).collect()
+}
+
+/// Picks members; its quality does not matter, its repeatability does.
+pub struct Pick {
+    state: u64,
+    members: u32,
+}
+
+impl Pick {
+    pub fn of(members: u32, seed: u64) -> Self {
+        Self { state: seed, members }
+    }
+
+    pub fn member(&mut self) -> MemberIx {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        MemberIx(u32::try_from(((self.state >> 32) * u64::from(self.members)) >> 32).expect("below the number of members"))
+    }
+}
+
+/// The rows of a network, as a snapshot takes them.
+pub fn image(network: &Network) -> (ImageHeader, Vec<ImageRows>) {
+    (network.state.image_header(), network.state.image_rows(CHUNK_ROWS_MAX).collect())
+}
+
+/// Builds a network from its rows, as opening a directory does.
+pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
+    let mut directory = MemberDirectory::with_capacity(header.members as usize, 0);
+    let mut restore = Restore::new(header).expect("the header of a state");
+    for rows in rows {
+        restore.push(&mut directory, rows).expect("the rows of a state");
+    }
+    Network { state: restore.finish().expect("all rows of a state"), directory }
+}
+
+/// A data directory in memory that is being made: what a snapshot can be written into without a disk.
+pub fn creation() -> Creation {
+    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1, created: Timestamp(0) };
+    let options = LogOptions { prepare_in_background: false, ..LogOptions::default() };
+    DataDir::create(&Memory::new().shared(), Path::new("/bench"), &genesis, options).expect("memory takes it")
+}
+
+/// Encodes the rows of a network into a snapshot; how many bytes it has before its manifest.
+pub fn snapshot_bytes(creation: &Creation, network: &Network) -> u64 {
+    let mut snapshot = creation.begin_snapshot(&network.state.image_header()).expect("memory takes it");
+    for rows in network.state.image_rows(CHUNK_ROWS_MAX) {
+        snapshot.push(&rows).expect("memory takes it");
+    }
+    snapshot.bytes()
+}
+
+/// A question about one member: by index, by id, and with another member.
+pub type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
+
+/// Every question about one member. Lists are asked for their first page.
+pub const QUERIES: [(&str, Query); 13] = [
+    ("member by id", |engine, _, id, _| {
+        black_box(engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))));
+    }),
+    ("code", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.code(member)));
+    }),
+    ("member by code", |engine, member, _, _| {
+        black_box(engine.read(|state, directory| state.member_by_code(directory, &state.code(member))));
+    }),
+    ("direct", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.direct(Tree::Sponsor, member)));
+    }),
+    ("downline", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.downline(Tree::Placement, member)));
+    }),
+    ("levels", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.levels(Tree::Placement, member)));
+    }),
+    ("rank", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.rank(member)));
+    }),
+    ("upline, 100", |engine, member, _, _| {
+        black_box(
+            engine.read(|state, _| state.upline(Tree::Placement, member).take(100).map(|above| state.member(above).level).sum::<u32>()),
+        );
+    }),
+    ("children, 100", |engine, member, _, _| {
+        black_box(
+            engine.read(|state, _| state.children(Tree::Sponsor, member).take(100).map(|child| state.member(child).level).sum::<u32>()),
+        );
+    }),
+    ("downline, 20", |engine, member, _, _| {
+        black_box(engine.read(|state, _| {
+            let next = |after: &MemberIx| state.preorder_next(Tree::Placement, member, *after, state.len());
+            std::iter::successors(next(&member), next).take(20).map(|below| state.member(below).level).sum::<u32>()
+        }));
+    }),
+    ("is ancestor", |engine, member, _, other| {
+        black_box(engine.read(|state, _| state.distance(Tree::Placement, other, member)));
+    }),
+    ("next place", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
+    }),
+    ("bonuses, 20", |engine, member, _, _| {
+        black_box(engine.read(|state, _| {
+            let entries = std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry));
+            entries.take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
+        }));
+    }),
+];
