@@ -197,7 +197,7 @@ impl Shared {
         loop {
             match self.copy_view(State::copy_frozen, goes_on) {
                 Copied::Whole(view) => {
-                    let view = Arc::new(view);
+                    let view = Arc::new(*view);
                     *last = Arc::downgrade(&view);
                     return Some(view);
                 }
@@ -213,7 +213,7 @@ impl Shared {
         let _one_at_a_time = self.view.lock();
         while !self.is_stopping() {
             if let Copied::Whole(copy) = self.copy_view(State::copy_frozen_for_plan, &mut || true) {
-                return Some(copy);
+                return Some(*copy);
             }
         }
         None
@@ -228,7 +228,7 @@ impl Shared {
             let progress = copy_step(&self.state.read(), &mut copy);
             match progress {
                 CopyProgress::More => {}
-                CopyProgress::Complete => return Copied::Whole(copy.into_state()),
+                CopyProgress::Complete => return Copied::Whole(Box::new(copy.into_state())),
                 CopyProgress::Lost => return Copied::Lost,
             }
         }
@@ -271,7 +271,7 @@ impl Shared {
 
 /// What became of a copy.
 enum Copied {
-    Whole(State),
+    Whole(Box<State>),
     /// The view was taken away.
     Lost,
     GivenUp,

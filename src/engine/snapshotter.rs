@@ -309,12 +309,12 @@ impl Pace {
     }
 
     /// False when the snapshot shall be given up. Copying is not rested from: the sooner it is over, the less the writer keeps for it.
-    fn rest(&mut self, step: SnapshotStep) -> bool {
+    fn rest(&mut self, next: SnapshotStep) -> bool {
         let stop = self.desk.stopping();
         if stop == Some(Stop::Now) {
             return false;
         }
-        if step == SnapshotStep::Copy {
+        if next == SnapshotStep::Copy {
             self.chunk_began = Instant::now();
             return true;
         }

@@ -20,7 +20,7 @@ fn a_write_is_logged_synced_applied_and_answered() {
     assert_eq!(answer, Answer { applied: Applied { outcome: Outcome::Registered { member: MemberIx(0) }, lsn: 1 }, by: AnsweredBy::Log });
     let answer = rig.engine.submit_blocking(signup(2, Some(1)), None).unwrap();
     assert_eq!(answer.applied.lsn, 2);
-    assert_eq!(rig.script.get(|script| (script.groups.len(), script.syncs)), (2, 2));
+    assert_eq!(rig.script.get(|script| (script.groups.len(), script.syncs, script.durable_lsn(), script.failures)), (2, 2, 2, 0));
     let hash_after_first = rig.script.get(|script| script.groups[1].1);
     assert_ne!(hash_after_first, rig.script.get(|script| script.groups[0].1), "the second group carries the hash after the first");
     let seen = rig.engine.read(|state, directory| directory.member(&member(2)).map(|index| state.member(index).parent));
