@@ -42,6 +42,7 @@ mod real {
 
 /// What is used of the above, on shuttle. A wait with a time limit waits without one: what would only go on because time passes is found as a deadlock.
 #[cfg(all(test, feature = "shuttle"))]
+#[allow(clippy::unnecessary_wraps, reason = "as what it stands in for")]
 mod scheduled {
     use std::{
         ops::{Deref, DerefMut},
