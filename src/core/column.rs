@@ -173,7 +173,8 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         }
         copy.chunks.push(chunk);
         copy.len = frozen.len.min(first + Self::CHUNK_ROWS);
-        copy.len == frozen.len
+        // Even if that was all: what comes next is copied under another hold of the lock.
+        false
     }
 }
 
