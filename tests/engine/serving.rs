@@ -132,7 +132,7 @@ fn row_ids_stay_the_same_and_are_this_directory_s_own() {
 
 #[test]
 fn the_directory_knows_ids_and_codes_whatever_their_case() {
-    use upline::engine::{Code, Directory};
+    use upline::engine::Code;
     let path = tempdir().unwrap();
     for opening in 0..2 {
         let engine = open(path.path());
