@@ -104,8 +104,10 @@ fn significant(number: f64) -> f64 {
     if number == 0.0 || !number.is_finite() {
         return number;
     }
-    let scale = 10_f64.powf(3.0 - number.abs().log10().floor());
-    (number * scale).round() / scale
+    let digits = 3.0 - number.abs().log10().floor();
+    // A whole power of ten is exact, its inverse is not.
+    let scale = 10_f64.powf(digits.abs());
+    if digits < 0.0 { (number / scale).round() * scale } else { (number * scale).round() / scale }
 }
 
 #[cfg(test)]
@@ -117,6 +119,11 @@ mod tests {
         for (number, shown) in [(0.0, 0.0), (1_234_567.0, 1_235_000.0), (0.001_234_56, 0.001_235), (9.999_96, 10.0), (-12.345_6, -12.35)] {
             assert!((significant(number) - shown).abs() < 1e-9, "{number}");
         }
+    }
+
+    #[test]
+    fn large_figures_are_whole() {
+        assert_eq!(rounded(197_212_345.6.into()).to_string(), "197200000.0");
     }
 
     #[test]
