@@ -31,14 +31,24 @@ impl Scratch {
     /// # Errors
     /// When nothing can be made there.
     pub fn new() -> Result<Self, Failure> {
-        let place = std::env::temp_dir();
-        remove_stale(&place);
-        Self::within(&place).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("cannot make a temporary directory in {}: {error}; --data-dir names another place", place.display()),
-            )
+        Self::below(&std::env::temp_dir(), "--data-dir")
+    }
+
+    /// As [`Scratch::new`], in a directory that `flag` names.
+    ///
+    /// # Errors
+    /// When nothing can be made there.
+    pub fn below(place: &Path, flag: &str) -> Result<Self, Failure> {
+        remove_stale(place);
+        Self::within(place).map_err(|error| {
+            let message = format!("cannot make a temporary directory in {}: {error}; {flag} names another place", place.display());
+            Failure::new(Exit::Failed, message)
         })
+    }
+
+    /// A place for something beside the data directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Where the data directory goes; not made yet.

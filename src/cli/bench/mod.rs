@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{core::plan::Plan, plan_file, shapes::Shape};
 
+mod http;
 mod place;
 mod plain_arena;
 mod report;
@@ -57,6 +58,8 @@ pub(super) struct Args {
 enum Name {
     /// Signups in the core, one thread (P1; P2 with --shape chain)
     Place,
+    /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4, P5)
+    Http,
 }
 
 impl Args {
@@ -93,10 +96,13 @@ impl Args {
     }
 }
 
+pub(super) use self::http::stub::{Args as StubArgs, run as run_stub};
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let reports = match args.name {
         Name::Place => place::run(args, &interrupt)?,
+        Name::Http => http::run(args, &interrupt)?,
     };
     for report in reports {
         let object = serde_json::to_value(&report).map_err(|error| Failure::new(Exit::Failed, error))?;
