@@ -407,8 +407,8 @@ impl<'a> Bench<'a> {
         let address = self.serving(Who::Server).address;
         let text = ask(address, "/metrics").map_err(failed)?;
         Ok(Groups {
-            groups: metric(&text, "upline_write_group_commands_count"),
-            commands: metric(&text, "upline_write_group_commands_sum"),
+            groups: metric(&text, "upline_group_commands_count"),
+            commands: metric(&text, "upline_group_commands_sum"),
             sync_seconds: metric(&text, "upline_write_sync_seconds_sum"),
         })
     }
