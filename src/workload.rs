@@ -1,20 +1,20 @@
 //! Workloads for the benches: networks of a shape, always the same for the same seed, and what is done to them. Time goes by one microsecond per
 //! command, so the digest of a result depends on nothing but the workload: an optimisation that changes meaning changes it.
 
-use std::path::Path;
+use std::{hint::black_box, path::Path};
 
 use crate::{
     core::{
         Digest, Restore,
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
         image::{ImageHeader, ImageRows},
-        plan::Plan,
+        plan::{PlacementRule, Plan},
         state::State,
         state_digest,
-        types::{MemberId, MemberIx, Role, Timestamp},
+        types::{MemberId, MemberIx, Role, Timestamp, Tree},
     },
     durability::{CHUNK_ROWS_MAX, Creation, DataDir, Genesis, InstanceId, LogOptions, memory::Memory},
-    engine::MemberDirectory,
+    engine::{Engine, MemberDirectory},
     shapes::{self, Shape, Sponsors, member_id},
 };
 
@@ -166,3 +166,59 @@ pub fn snapshot_bytes(creation: &Creation, network: &Network) -> u64 {
     }
     snapshot.bytes()
 }
+
+/// A question about one member: by index, by id, and with another member.
+pub type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
+
+/// Every question about one member. Lists are asked for their first page.
+pub const QUERIES: [(&str, Query); 13] = [
+    ("member by id", |engine, _, id, _| {
+        black_box(engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))));
+    }),
+    ("code", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.code(member)));
+    }),
+    ("member by code", |engine, member, _, _| {
+        black_box(engine.read(|state, directory| state.member_by_code(directory, &state.code(member))));
+    }),
+    ("direct", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.direct(Tree::Sponsor, member)));
+    }),
+    ("downline", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.downline(Tree::Placement, member)));
+    }),
+    ("levels", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.levels(Tree::Placement, member)));
+    }),
+    ("rank", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.rank(member)));
+    }),
+    ("upline, 100", |engine, member, _, _| {
+        black_box(
+            engine.read(|state, _| state.upline(Tree::Placement, member).take(100).map(|above| state.member(above).level).sum::<u32>()),
+        );
+    }),
+    ("children, 100", |engine, member, _, _| {
+        black_box(
+            engine.read(|state, _| state.children(Tree::Sponsor, member).take(100).map(|child| state.member(child).level).sum::<u32>()),
+        );
+    }),
+    ("downline, 20", |engine, member, _, _| {
+        black_box(engine.read(|state, _| {
+            let next = |after: &MemberIx| state.preorder_next(Tree::Placement, member, *after, state.len());
+            std::iter::successors(next(&member), next).take(20).map(|below| state.member(below).level).sum::<u32>()
+        }));
+    }),
+    ("is ancestor", |engine, member, _, other| {
+        black_box(engine.read(|state, _| state.distance(Tree::Placement, other, member)));
+    }),
+    ("next place", |engine, member, _, _| {
+        black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
+    }),
+    ("bonuses, 20", |engine, member, _, _| {
+        black_box(engine.read(|state, _| {
+            let entries = std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry));
+            entries.take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
+        }));
+    }),
+];

@@ -11,13 +11,11 @@ use std::{
 };
 
 use upline::{
-    engine::{
-        Command, Engine, EngineOptions, MemberId, MemberIx, Origin, Outcome, PlacementRequest, PlacementRule, PlanChoice, Register, Role,
-        SnapshotPolicy, SponsorRef, Tree,
-    },
+    engine::{Engine, EngineOptions, Outcome, PlanChoice, SnapshotPolicy},
     metrics::Metrics,
     plan_file,
     shapes::member_id,
+    workload::{Pick, QUERIES, register},
 };
 
 const MEMBERS: u32 = 1_000_000;
@@ -31,18 +29,6 @@ const HOLD_UP: Duration = Duration::from_millis(5);
 /// This many of the signups during a snapshot must keep to it; the rest is what the scheduler of a shared two-core machine does to
 /// any thread, with or without a snapshot.
 const HOLD_UP_SHARE: f64 = 0.999;
-
-fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
-    Command::Register(Register {
-        member,
-        sponsor: sponsor.map_or(SponsorRef::None, SponsorRef::Member),
-        placement: PlacementRequest::PlanDefault,
-        code: None,
-        role: Role::Member,
-        joined_at: None,
-        origin: Origin::Signup,
-    })
-}
 
 /// A directory for data in memory, where this system has such a file system; else in the ordinary place for temporary files.
 fn scratch() -> tempfile::TempDir {
@@ -66,16 +52,6 @@ fn engine(directory: &Path) -> Engine {
     let (engine, report) = Engine::open(options).expect("what demo made opens");
     println!("opened {} members after {:?}", report.members, started.elapsed());
     engine
-}
-
-/// A generator for picking members; its quality does not matter, its repeatability does.
-struct Pick(u64);
-
-impl Pick {
-    fn member(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(((self.0 >> 32) * u64::from(MEMBERS)) >> 32).expect("below MEMBERS")
-    }
 }
 
 struct Latencies(Vec<u32>);
@@ -109,61 +85,6 @@ impl Latencies {
     }
 }
 
-type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
-
-/// Every question about one member. Lists are asked for their first page.
-const QUERIES: [(&str, Query); 13] = [
-    ("member by id", |engine, _, id, _| {
-        black_box(engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))));
-    }),
-    ("code", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.code(member)));
-    }),
-    ("member by code", |engine, member, _, _| {
-        black_box(engine.read(|state, directory| state.member_by_code(directory, &state.code(member))));
-    }),
-    ("direct", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.direct(Tree::Sponsor, member)));
-    }),
-    ("downline", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.downline(Tree::Placement, member)));
-    }),
-    ("levels", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.levels(Tree::Placement, member)));
-    }),
-    ("rank", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.rank(member)));
-    }),
-    ("upline, 100", |engine, member, _, _| {
-        black_box(
-            engine.read(|state, _| state.upline(Tree::Placement, member).take(100).map(|above| state.member(above).level).sum::<u32>()),
-        );
-    }),
-    ("children, 100", |engine, member, _, _| {
-        black_box(
-            engine.read(|state, _| state.children(Tree::Sponsor, member).take(100).map(|child| state.member(child).level).sum::<u32>()),
-        );
-    }),
-    ("downline, 20", |engine, member, _, _| {
-        black_box(engine.read(|state, _| {
-            let next = |after: &MemberIx| state.preorder_next(Tree::Placement, member, *after, state.len());
-            std::iter::successors(next(&member), next).take(20).map(|below| state.member(below).level).sum::<u32>()
-        }));
-    }),
-    ("is ancestor", |engine, member, _, other| {
-        black_box(engine.read(|state, _| state.distance(Tree::Placement, other, member)));
-    }),
-    ("next place", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
-    }),
-    ("bonuses, 20", |engine, member, _, _| {
-        black_box(engine.read(|state, _| {
-            let entries = std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry));
-            entries.take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
-        }));
-    }),
-];
-
 #[test]
 fn a_million_members_are_quick_to_ask_and_not_held_up_by_a_snapshot() {
     let directory = scratch();
@@ -175,10 +96,10 @@ fn a_million_members_are_quick_to_ask_and_not_held_up_by_a_snapshot() {
 
 fn ask(engine: &Engine) {
     for (name, query) in QUERIES {
-        let mut pick = Pick(SEED);
+        let mut pick = Pick::of(MEMBERS, SEED);
         let latencies = Latencies::measure(CALLS, || {
             let (member, other) = (pick.member(), pick.member());
-            query(engine, MemberIx(member), member_id(SEED, member), MemberIx(other));
+            query(engine, member, member_id(SEED, member.0), other);
         });
         println!("{name:15} p50 {:?} p99 {:?} p99.9 {:?}", latencies.at(0.5), latencies.at(0.99), latencies.at(0.999));
         assert!(latencies.at(0.99) <= QUERY_P99, "{name}: p99 {:?}", latencies.at(0.99));
@@ -223,10 +144,10 @@ fn sign_up_while<R: Send>(engine: &Engine, series: u64, work: impl FnOnce() -> R
 
 /// Signs new members up one after the other, under members all over the network.
 fn sign_up(engine: &Engine, series: u64) -> impl FnMut() {
-    let mut pick = Pick(series);
+    let mut pick = Pick::of(MEMBERS, series);
     let mut number = 0;
     move || {
-        let command = register(member_id(SEED + series, number), Some(member_id(SEED, pick.member())));
+        let command = register(member_id(SEED + series, number), Some(member_id(SEED, pick.member().0)));
         number += 1;
         let answer = engine.submit_blocking(command, None).expect("the engine is open");
         assert!(matches!(answer.applied.outcome, Outcome::Registered { .. }));

@@ -13,19 +13,12 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{
-        command::{Command, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
-        network_digest,
-        types::Role,
-    },
+    core::network_digest,
     shapes::{self, Shape},
 };
 
 /// The trigger that the original's seeder pulls for each member, where the plan has it.
 const TRIGGER: &str = "referral";
-
-/// Members between two looks at progress and interruption.
-const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
 /// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip of the finger, and would only be
 /// noticed when the machine has no memory left.
@@ -142,32 +135,10 @@ fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), F
         matches!(rule.pay, crate::core::plan::LevelPay::Fixed(_))
     });
     let bar = screen::progress("members", Some(args.members.into()), false);
-    let refused = |rejection: crate::core::command::Rejection| {
-        Failure::new(Exit::Failed, format!("the plan does not take the network: {}", rejection.name()))
-    };
-    for (number, sponsor) in (0..args.members).zip(shapes::sponsors(args.shape, args.members, args.seed)) {
-        let member = shapes::member_id(args.seed, number);
-        let register = Register {
-            member,
-            sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(shapes::member_id(args.seed, sponsor))),
-            placement: PlacementRequest::PlanDefault,
-            code: None,
-            role: Role::Member,
-            joined_at: None,
-            origin: Origin::Signup,
-        };
-        network.apply(Command::Register(register)).map_err(refused)?;
-        if pays {
-            let trigger = TriggerBonus { source: member, trigger: TRIGGER.into(), amount: None, once: true };
-            network.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
-        }
-        if number.is_multiple_of(LOOK_EVERY_MEMBERS) {
-            bar.set_position(number.into());
-            if interrupt.asked() {
-                return Err(Failure::interrupted("no network was made"));
-            }
-        }
-    }
+    network.grow(args.shape, args.members, args.seed, pays.then_some(TRIGGER), &mut |number| {
+        bar.set_position(number.into());
+        if interrupt.asked() { Err(Failure::interrupted("no network was made")) } else { Ok(()) }
+    })?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -1,13 +1,19 @@
 //! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
 
+use super::exit::{Exit, Failure};
 use crate::{
     core::{
-        command::{Command, Outcome, Rejection, Stamped},
+        command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::{State, Verdict},
         types::Timestamp,
     },
     engine::{MemberDirectory, RowIds},
+    shapes::{self, Shape},
+    workload,
 };
+
+/// Members between two looks at progress and interruption.
+const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
 /// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
 const GROUP_COMMANDS: usize = 4_096;
@@ -61,5 +67,34 @@ impl Network {
             }
         }
         Ok(applied.outcome)
+    }
+
+    /// Signs up the members of a made-up network, and pulls `trigger` once for each. `look` is told the number of members now and then, and may stop it.
+    ///
+    /// # Errors
+    /// When the plan does not take the network, and those of `look`.
+    pub fn grow(
+        &mut self,
+        shape: Shape,
+        members: u32,
+        seed: u64,
+        trigger: Option<&str>,
+        look: &mut dyn FnMut(u32) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let refused =
+            |rejection: Rejection| Failure::new(Exit::Failed, format!("the plan does not take the network: {}", rejection.name()));
+        for (number, sponsor) in (0..members).zip(shapes::sponsors(shape, members, seed)) {
+            let member = shapes::member_id(seed, number);
+            let sponsor = sponsor.map(|sponsor| shapes::member_id(seed, sponsor));
+            self.apply(workload::register(member, sponsor)).map_err(refused)?;
+            if let Some(trigger) = trigger {
+                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true };
+                self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
+            }
+            if number.is_multiple_of(LOOK_EVERY_MEMBERS) {
+                look(number)?;
+            }
+        }
+        Ok(())
     }
 }

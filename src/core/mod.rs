@@ -58,7 +58,7 @@ pub use self::{
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
     received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
-    recompute::{on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
+    recompute::{counts as recomputed_counts, on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
     restore::Restore,
     row_ids::RowKind,
     signup::ADMINS_MAX,

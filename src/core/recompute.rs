@@ -10,7 +10,7 @@ use super::{
     plan::RankRule,
     rank::{self, ADMIN_LEVELS_MAX, Standing},
     state::State,
-    types::{LEVELS_MAX, MemberIx, NONE, Role},
+    types::{LEVELS_MAX, MemberIx, NONE, Role, Tree},
 };
 
 /// Members handled together by one thread.
@@ -40,6 +40,12 @@ pub(super) fn levels(tree: &Genealogy) -> Vec<[u32; LEVELS_MAX]> {
         });
     }
     rows
+}
+
+/// Every member's downline, and its head-counts of levels 1 to 15, in a tree.
+pub fn counts(state: &State, tree: Tree) -> Vec<(u32, [u32; LEVELS_MAX])> {
+    let tree = state.tree(tree);
+    downlines(tree).into_iter().zip(levels(tree)).collect()
 }
 
 /// Every member's paid-as rank under the plan in force, from counts computed here.

@@ -56,6 +56,11 @@ impl MemberDirectory {
         self.codes.len()
     }
 
+    /// Bytes held by the maps, as far as they say: room for entries, used or not, without what they allocate around it. O(shards).
+    pub fn bytes(&self) -> usize {
+        self.members.capacity() * (size_of::<(IdKey, u32)>() + 1) + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1)
+    }
+
     fn insert_member(&self, id: MemberId, member: MemberIx) {
         let before = self.members.insert(IdKey(id.0), member.0);
         assert!(before.is_none(), "a member is added once");

@@ -14,9 +14,14 @@ use super::{
 };
 use crate::{core::plan::Plan, plan_file, shapes::Shape};
 
+mod bonus;
 mod http;
+mod mem;
 mod place;
 mod plain_arena;
+mod processes;
+mod ranks;
+mod reads;
 mod report;
 mod timing;
 
@@ -58,6 +63,14 @@ pub(super) struct Args {
 enum Name {
     /// Signups in the core, one thread (P1; P2 with --shape chain)
     Place,
+    /// Bonus triggers in the core, one thread (P11)
+    Bonus,
+    /// All ranks and counts from scratch, one thread and two (P6)
+    Ranks,
+    /// Questions about one member through the engine, without HTTP (P5)
+    Reads,
+    /// Resident memory per member (P10)
+    Mem,
     /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4, P5)
     Http,
 }
@@ -102,6 +115,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let reports = match args.name {
         Name::Place => place::run(args, &interrupt)?,
+        Name::Bonus => bonus::run(args, &interrupt)?,
+        Name::Ranks => ranks::run(args, &interrupt)?,
+        Name::Reads => reads::run(args, &interrupt)?,
+        Name::Mem => mem::run(args, &interrupt)?,
         Name::Http => http::run(args, &interrupt)?,
     };
     for report in reports {

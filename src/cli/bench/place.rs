@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Args, Report, plain_arena, stop_if_asked,
-    timing::{Latencies, micros, nanos, rate},
+    timing::{Latencies, Stopwatch, micros, nanos, rate},
 };
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
@@ -40,9 +40,9 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let least = if shape == Shape::Root { ROOT_MIN } else { OTHERS_MIN };
     let mut report = args.report("place", format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6), members, shape, plan);
     let placed = Placed::new(plan, shape, members, args.seed, interrupt)?;
-    let reached = rate(members.into(), placed.took);
+    let reached = rate(members.into(), placed.watch.took());
     report.figure("signups_per_second", reached);
-    report.figure("seconds", placed.took.as_secs_f64());
+    placed.watch.report(&mut report);
     report.figure("depth", placed.network.state.depth());
     report.digest = Some(placed.network.digest().to_string());
     let parents: Vec<u32> = (0..members).map(|member| placed.parent(MemberIx(member))).collect();
@@ -60,9 +60,9 @@ fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let members = args.members(DEPTH);
     let target = "P2: a chain of 10^6 at >= 80% of the uniform rate, a single signup there (p99) under 100 us";
     let mut report = args.report("place", target, members, Shape::Chain, plan);
-    let uniform = rate(members.into(), Placed::new(plan, Shape::Uniform, members, args.seed, interrupt)?.took);
+    let uniform = rate(members.into(), Placed::new(plan, Shape::Uniform, members, args.seed, interrupt)?.watch.took());
     let chain = Placed::new(plan, Shape::Chain, members, args.seed, interrupt)?;
-    let reached = rate(members.into(), chain.took);
+    let reached = rate(members.into(), chain.watch.took());
     report.figure("signups_per_second", reached);
     report.figure("depth", chain.network.state.depth());
     report.digest = Some(chain.network.digest().to_string());
@@ -104,23 +104,21 @@ fn plain(parents: &[u32]) -> Duration {
 /// A network, and how long its signups took without the making of their commands.
 struct Placed {
     network: Network,
-    took: Duration,
+    watch: Stopwatch,
 }
 
 impl Placed {
     fn new(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Self, Failure> {
         let mut network = Network::empty(plan.clone(), members);
         let mut signups = Signups::new(shape, members, seed);
-        let mut took = Duration::ZERO;
+        let mut watch = Stopwatch::default();
         loop {
             stop_if_asked(interrupt)?;
             let batch = signups.batch();
             if batch.is_empty() {
-                return Ok(Self { network, took });
+                return Ok(Self { network, watch });
             }
-            let started = Instant::now();
-            network.apply(&batch);
-            took += started.elapsed();
+            watch.time(|| network.apply(&batch));
         }
     }
 

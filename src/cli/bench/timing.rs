@@ -1,6 +1,8 @@
 //! Durations, many of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::{processes::on_core, report::Report};
 
 /// How long each of many calls took, sorted.
 pub(super) struct Latencies(Vec<u32>);
@@ -14,6 +16,16 @@ impl Latencies {
         assert!(!nanos.is_empty(), "somebody called");
         nanos.sort_unstable();
         Self(nanos)
+    }
+
+    /// Calls so many times, at least once.
+    pub fn measure(calls: u32, mut call: impl FnMut()) -> Self {
+        let once = |_| {
+            let started = Instant::now();
+            call();
+            nanos(started.elapsed())
+        };
+        Self::of((0..calls.max(1)).map(once).collect())
     }
 
     /// What all but this share of the calls kept to.
@@ -40,4 +52,34 @@ pub(super) fn micros(duration: Duration) -> f64 {
 /// How many in a second.
 pub(super) fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64().max(1e-9)
+}
+
+/// How long work on this thread took, in parts, by the clock and on a core.
+#[derive(Default)]
+pub(super) struct Stopwatch {
+    took: Duration,
+    on_core: Duration,
+}
+
+impl Stopwatch {
+    pub fn time<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        let (started, before) = (Instant::now(), on_core());
+        let result = work();
+        self.took += started.elapsed();
+        if let (Some(before), Some(after)) = (before, on_core()) {
+            self.on_core += after.saturating_sub(before);
+        }
+        result
+    }
+
+    /// By the clock: what counts.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Both times: where they differ, something else was running.
+    pub fn report(&self, report: &mut Report) {
+        report.figure("seconds", self.took.as_secs_f64());
+        report.figure("on_core_seconds", self.on_core.as_secs_f64());
+    }
 }

@@ -1,0 +1,56 @@
+//! `bench mem`: resident bytes per member (P10).
+
+use super::{Args, Report, processes, stop_if_asked};
+use crate::{
+    cli::{exit::Failure, interrupt::Interrupt},
+    shapes::Shape,
+    workload::{Network, Signups},
+};
+
+const MEMBERS: u32 = 10_000_000;
+/// Resident bytes of a member with both trees, its counts and its id.
+const MEMBER_BYTES_MAX: f64 = 200.0;
+
+pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
+    let plan = args.plan()?;
+    let (members, shape) = (args.members(MEMBERS), args.shape(Shape::Real));
+    let target = "P10: <= 200 resident bytes per member, 10 M members, no bonuses, no view";
+    let mut report = args.report("mem", target, members, shape, &plan);
+    let resident = || processes::resident_bytes(std::process::id());
+    let before = resident();
+    let mut signups = Signups::new(shape, members, args.seed);
+    // Without room made beforehand: as a network grows that nobody knows the size of.
+    let mut network = Network::empty(plan, 0);
+    loop {
+        stop_if_asked(interrupt)?;
+        let batch = signups.batch();
+        if batch.is_empty() {
+            break;
+        }
+        network.apply(&batch);
+    }
+    drop(signups);
+    let per_member = |bytes: usize| bytes as f64 / f64::from(members);
+    let memory = network.state.memory();
+    for (name, bytes) in [
+        ("members_bytes", memory.members),
+        ("links_bytes", memory.links),
+        ("counts_bytes", memory.counts),
+        ("slots_bytes", memory.slots),
+        ("codes_bytes", memory.codes),
+        ("ledger_bytes", memory.ledger),
+        ("directory_bytes", network.directory.bytes()),
+    ] {
+        report.figure(name, per_member(bytes));
+    }
+    if let (Some(before), Some(after)) = (before, resident()) {
+        let reached = per_member(usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX));
+        report.figure("resident_bytes", reached);
+        report.met = (MEMBERS <= members).then_some(reached <= MEMBER_BYTES_MAX);
+        let least = 16.0 + 8.0 + 2.0 * 4.0;
+        report.limit("id_time_and_two_parents_bytes", least);
+        report.compare(least, reached);
+    }
+    report.digest = Some(network.digest().to_string());
+    Ok(vec![report])
+}
