@@ -247,7 +247,7 @@ pub(super) fn cpu_seconds(process: &str) -> Option<f64> {
 }
 
 fn cannot_start(error: std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot run a process for the bench: {error}"))
+    Failure::new(Exit::Failed, error)
 }
 
 fn failed(message: String) -> Failure {

@@ -127,7 +127,7 @@ impl Stub {
 }
 
 fn wrong_json(error: serde_json::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the answers to give: {error}"))
+    Failure::new(Exit::Failed, error)
 }
 
 async fn serve(stub: Arc<Stub>) -> Result<(), Failure> {

@@ -11,6 +11,8 @@ use tokio::{
 
 /// The largest answer taken. What is asked for here has some hundreds of bytes, a page of an upline some thousands.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// The header that says how long an answer's body is.
+const LENGTH: &[u8] = b"content-length:";
 /// Room for an answer to begin with.
 const BUFFER_BYTES: usize = 8 << 10;
 
@@ -122,9 +124,8 @@ impl Head {
                 let content_length = content_length.ok_or_else(|| invalid("an answer that does not name its length"))?;
                 return Ok(Some(Self { status, bytes, content_length }));
             }
-            const NAME: &[u8] = b"content-length:";
-            if NAME.len() < line.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME) {
-                content_length = Some(number(line[NAME.len()..].trim_ascii()).ok_or_else(|| invalid("not a length"))?);
+            if LENGTH.len() < line.len() && line[..LENGTH.len()].eq_ignore_ascii_case(LENGTH) {
+                content_length = Some(number(line[LENGTH.len()..].trim_ascii()).ok_or_else(|| invalid("not a length"))?);
             }
         }
         Ok(None)
