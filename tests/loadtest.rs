@@ -58,7 +58,7 @@ fn each_script_of_k6_runs_once() {
         println!("{result}");
         assert_eq!(result["failed"], serde_json::json!([]));
         assert!(1 <= result["checks"].as_u64().expect("a number"));
-        let now = server.get("/v1/stats").json()["members"].as_u64().expect("a number");
+        let now = server.get("/v1/stats").json()["network"]["members"].as_u64().expect("a number");
         // Its setup has signed ten up, and its functions more, where it is one that signs up.
         assert!(members + 10 <= now, "{}", script.display());
         if script.ends_with("signup.js") {

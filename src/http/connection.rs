@@ -111,18 +111,11 @@ impl<S> Guarded<S> {
         }
         let deadline = *self.read_deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
         let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // Deadlines move with every request and hardly ever come: a timer that is due before is left where it is until then, since moving it takes a lock that
-        // all connections share.
-        if deadline < sleep.deadline() {
+        if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if deadline <= sleep.deadline() {
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"));
-            }
-            sleep.as_mut().reset(deadline);
-        }
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"))
     }
 
     /// What a write came to: progress disarms the deadline, waiting arms it.

@@ -161,15 +161,7 @@ async fn method_not_allowed() -> Problem {
 
 /// A JSON answer that names its LSN.
 pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
-    /// Most answers about one member are shorter.
-    const BYTES: usize = 512;
-    answer_of(BYTES, status, lsn, body)
-}
-
-/// As [`answer`], of so many bytes, more or less: a buffer that grows copies what it has.
-pub fn answer_of(bytes: usize, status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
-    let mut text = Vec::with_capacity(bytes);
-    serde_json::to_writer(&mut text, body).expect("answers are plain data");
+    let text = serde_json::to_vec(body).expect("answers are plain data");
     let mut reply = reply::json(status, text);
     reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
     reply

@@ -161,13 +161,6 @@ impl Cursors {
 /// Media type of a list that is streamed, an item a line.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// Bytes of an item, more or less.
-const ITEM_BYTES: usize = 256;
-/// Bytes of a page without its items, more or less.
-const PAGE_BYTES: usize = 128;
-/// Items that a page has room for from the beginning: pages are asked to be long and often end early.
-const ITEMS_AHEAD: usize = 16;
-
 /// A listing that was begun, for a page with its first slice: both of one state. Were they of two, the page would name the LSN of the second and lack who joined
 /// in between.
 pub struct Begun<L: Listing> {
@@ -199,7 +192,7 @@ pub fn begin<L: Listing>(
         let mut listing = begin(state, directory)?;
         let limit = limit(asked)?;
         let first = (!is_stream).then(|| {
-            let mut items = Vec::with_capacity(limit.min(ITEMS_AHEAD));
+            let mut items = Vec::new();
             let more = listing.slice(&Reader { engine, state }, limit, &mut items);
             First { limit, items, more }
         });
@@ -220,7 +213,7 @@ async fn page<L: Listing>(engine: &Engine, mut listing: L, mut lsn: u64, first: 
         slices += 1;
     }
     let next = more.then(|| cursors.seal(&listing.position()));
-    super::answer_of(PAGE_BYTES + items.len() * ITEM_BYTES, StatusCode::OK, lsn, &Page { items, next })
+    super::answer(StatusCode::OK, lsn, &Page { items, next })
 }
 
 /// Answers with one page of a listing of the past, from the one state that the reader has.
@@ -267,7 +260,7 @@ impl<L: Listing> Lines<L> {
         let Self { engine, listing, items, is_done, .. } = self;
         let more = engine.read(|state, _| listing.slice(&Reader { engine, state }, SLICE_ROWS, items));
         *is_done = !more;
-        let mut lines = Vec::with_capacity(items.len() * ITEM_BYTES);
+        let mut lines = Vec::with_capacity(items.len() * 256);
         for item in items.drain(..) {
             serde_json::to_writer(&mut lines, &item).expect("items are plain data");
             lines.push(b'\n');
