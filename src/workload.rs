@@ -9,28 +9,28 @@ use crate::{
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
         image::{ImageHeader, ImageRows},
         plan::{PlacementRule, Plan},
-        state::State,
+        state::{Directory, State},
         state_digest,
         types::{MemberId, MemberIx, Role, Timestamp, Tree},
     },
     durability::{CHUNK_ROWS_MAX, Creation, DataDir, Genesis, InstanceId, LogOptions, memory::Memory},
-    engine::{Engine, MemberDirectory},
+    engine::{Engine, MemberDirectory, limits::APPLY_SLICE_MAX},
     shapes::{self, Shape, Sponsors, member_id},
 };
 
 /// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
 pub const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 
-/// A network with the directory of the engine, worked on by one thread.
-pub struct Network {
+/// A network, by default with the directory of the engine, worked on by one thread.
+pub struct Network<D: Directory = MemberDirectory> {
     pub state: State,
-    pub directory: MemberDirectory,
+    pub directory: D,
 }
 
 impl Network {
     /// Without members; room for `members` of them.
     pub fn empty(plan: Plan, members: u32) -> Self {
-        Self { state: State::new(plan, 1), directory: MemberDirectory::with_capacity(members as usize, 0) }
+        Self::with_directory(plan, MemberDirectory::with_capacity(members as usize, 0))
     }
 
     /// With `members` members of a shape.
@@ -45,15 +45,25 @@ impl Network {
             network.apply(&batch);
         }
     }
+}
 
-    /// Applies commands, all of which succeed.
+impl<D: Directory> Network<D> {
+    /// Without members.
+    pub fn with_directory(plan: Plan, directory: D) -> Self {
+        Self { state: State::new(plan, 1), directory }
+    }
+
+    /// Applies commands, all of which succeed, in slices as the writer does.
     ///
     /// # Panics
     /// When one is refused: the workload does not go with the plan.
     pub fn apply(&mut self, commands: &[Stamped]) {
-        for command in commands {
-            let applied = self.state.apply(&mut self.directory, command);
-            assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{command:?}: {applied:?}");
+        for slice in commands.chunks(APPLY_SLICE_MAX) {
+            self.state.look_ahead(&self.directory, slice);
+            for command in slice {
+                let applied = self.state.apply(&mut self.directory, command);
+                assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{command:?}: {applied:?}");
+            }
         }
     }
 
@@ -62,9 +72,9 @@ impl Network {
     }
 }
 
-/// Commands that are made and then applied together: as many as a large group of the writer has, so that a large network needs no large
-/// list of commands.
-const BATCH: usize = 4_096;
+/// Commands that are made and then applied together: a large network needs no large list of commands, and what is timed takes longer than a
+/// tick of the system's clocks.
+const BATCH: usize = 65_536;
 
 fn stamped(lsn: u64, command: Command) -> Stamped {
     Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, command }
@@ -83,26 +93,65 @@ pub fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
     })
 }
 
+/// A directory that has nothing to look up: ids are numbers. For measuring the rest of the core.
+#[derive(Default)]
+pub struct Numbers(u32);
+
+impl Numbers {
+    /// The id of a member by number.
+    pub fn id(number: u32) -> MemberId {
+        MemberId(u128::from(number).to_be_bytes())
+    }
+}
+
+impl Directory for Numbers {
+    fn member(&self, id: &MemberId, _: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
+        u32::try_from(u128::from_be_bytes(id.0)).ok().filter(|number| *number < self.0).map(MemberIx)
+    }
+
+    fn add_member(&mut self, _: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        self.0 = member.0 + 1;
+    }
+
+    fn guess<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, guesses: &mut Vec<MemberIx>) {
+        guesses.extend(ids.filter_map(|id| self.member(id, |_| true)));
+    }
+
+    /// # Panics
+    /// Always: codes are texts.
+    fn code(&self, folded: &str) -> Option<MemberIx> {
+        unreachable!("no workload gives codes: {folded}")
+    }
+
+    /// # Panics
+    /// Always: codes are texts.
+    fn add_code(&mut self, folded: &str, _: MemberIx) {
+        unreachable!("no workload gives codes: {folded}")
+    }
+}
+
 /// The signups of a shape, for an empty network, in batches.
 pub struct Signups {
     sponsors: Sponsors,
     next: u32,
-    seed: u64,
+    id: Box<dyn Fn(u32) -> MemberId>,
 }
 
 impl Signups {
     pub fn new(shape: Shape, members: u32, seed: u64) -> Self {
-        Self { sponsors: shapes::sponsors(shape, members, seed), next: 0, seed }
+        Self { sponsors: shapes::sponsors(shape, members, seed), next: 0, id: Box::new(move |number| member_id(seed, number)) }
+    }
+
+    /// The same with numbers for ids, for [`Numbers`].
+    pub fn numbered(shape: Shape, members: u32, seed: u64) -> Self {
+        Self { id: Box::new(Numbers::id), ..Self::new(shape, members, seed) }
     }
 
     /// The next signups; none at the end.
     pub fn batch(&mut self) -> Vec<Stamped> {
-        let (seed, first) = (self.seed, self.next);
+        let (id, first) = (&self.id, self.next);
         let sponsors = self.sponsors.by_ref().take(BATCH);
-        let signup = |(number, sponsor): (u32, Option<u32>)| {
-            let sponsor = sponsor.map(|sponsor| member_id(seed, sponsor));
-            stamped(u64::from(number) + 1, register(member_id(seed, number), sponsor))
-        };
+        let signup = |(number, sponsor): (u32, Option<u32>)| stamped(u64::from(number) + 1, register(id(number), sponsor.map(id)));
         let batch: Vec<Stamped> = (first..).zip(sponsors).map(signup).collect();
         self.next += u32::try_from(batch.len()).expect("at most BATCH");
         batch

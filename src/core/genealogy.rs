@@ -127,6 +127,44 @@ impl Genealogy {
         self.counts.is_some()
     }
 
+    /// Reads what attaching below each of `parents` will touch, step by step for all of them: see `warm.rs`. The result means nothing.
+    pub fn look_ahead(&self, parents: &[MemberIx]) -> u32 {
+        let Some(counts) = &self.counts else { return 0 };
+        let mut seen = 0;
+        for parent in parents {
+            seen ^= counts.tour.peek_leaf(*parent) ^ self.peek_last_child(*parent);
+        }
+        for parent in parents {
+            // A first child founds the family from that of its parent's parent.
+            let link = self.link(*parent);
+            let above = if link.family == NONE && link.parent != NONE { self.links.get(link.parent as usize).family } else { link.family };
+            if above != NONE {
+                seen ^= counts.chains.get(above as usize)[0];
+            }
+            seen ^= counts.tour.peek_tokens(*parent);
+        }
+        for parent in parents {
+            let link = self.link(*parent);
+            let above = if link.family == NONE && link.parent != NONE { self.links.get(link.parent as usize).family } else { link.family };
+            if above == NONE {
+                continue;
+            }
+            for family in counts.chains.get(above as usize) {
+                if *family == NONE {
+                    break;
+                }
+                seen ^= counts.tallies.get(*family as usize)[NEAR];
+            }
+        }
+        seen
+    }
+
+    /// Reads the last child of a member. The result means nothing.
+    pub fn peek_last_child(&self, member: MemberIx) -> u32 {
+        let last = self.link(member).last_child;
+        if last == NONE { 0 } else { self.links.get(last as usize).slot }
+    }
+
     /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts that reached a watched
     /// number are added to `reached`, nearest first. O(log n), plus the ancestors whose downline is below the highest watched one.
     pub fn attach(&mut self, place: Option<(MemberIx, u32)>, watch: &Watch, reached: &mut Vec<MemberIx>) {

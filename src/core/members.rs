@@ -91,12 +91,22 @@ impl Members {
         self.ids.get(member.at())
     }
 
+    /// Whether there is such a member, and this is its id.
+    pub fn is(&self, member: MemberIx, id: &MemberId) -> bool {
+        member.at() < self.len() && self.id(member) == id
+    }
+
     pub fn joined_at(&self, member: MemberIx) -> Timestamp {
         *self.joined_at.get(member.at())
     }
 
     pub fn flags(&self, member: MemberIx) -> u32 {
         *self.flags.get(member.at())
+    }
+
+    /// Reads what a signup asks about its sponsor. The result means nothing, see `warm.rs`.
+    pub fn peek(&self, member: MemberIx) -> u32 {
+        self.flags(member) ^ u32::from(self.id(member).0[0])
     }
 
     pub fn status(&self, member: MemberIx) -> Status {

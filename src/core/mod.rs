@@ -32,6 +32,7 @@ mod rank;
 mod row_ids;
 mod tour;
 mod unchanged;
+mod warm;
 
 mod explain;
 pub mod graph;

@@ -96,6 +96,30 @@ impl SlotFinder {
         }
     }
 
+    /// Reads what a search from `member` looks at first. The result means nothing, see `warm.rs`.
+    pub fn peek(&self, member: MemberIx) -> u32 {
+        self.open.as_ref().map_or(0, |open| open.get(member.at()).0)
+    }
+
+    /// Reads what a search looks at to go down from `member`. The result means nothing.
+    pub fn peek_children(&self, tree: &Genealogy, member: MemberIx) -> u32 {
+        let Some(open) = &self.open else { return 0 };
+        if open.get(member.at()).distance() == 0 {
+            return 0;
+        }
+        tree.children(member).fold(0, |seen, child| seen ^ open.get(child.at()).0)
+    }
+
+    /// The next member on the way from `member` to the free slot, where breadth first would look for it; `member` itself at the end.
+    pub fn step_down(&self, tree: &Genealogy, member: MemberIx) -> MemberIx {
+        let Some(open) = &self.open else { return member };
+        let distance = open.get(member.at()).distance();
+        if distance == 0 {
+            return member;
+        }
+        tree.children(member).find(|child| open.get(child.at()).distance() + 1 == distance).unwrap_or(member)
+    }
+
     /// Takes note of the member that was just attached to `tree`.
     pub fn attached(&mut self, tree: &Genealogy, placement: &Placement, member: MemberIx) {
         self.open.iter_mut().for_each(|open| open.push(OpenKey::here(0)));

@@ -109,7 +109,7 @@ impl State {
 
     /// By outside id, among the members there are.
     pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
-        directory.member(id).filter(|member| member.0 < self.len())
+        directory.member(id, |member| self.members.is(member, id))
     }
 
     /// By referral code, generated ones included.

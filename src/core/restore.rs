@@ -187,9 +187,9 @@ impl Restore {
         require(known, || wrong("unknown flags"))?;
         require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
         let id = MemberId(row.id);
-        require(directory.member(&id).is_none(), || wrong("its id is there twice"))?;
+        require(self.state.find(directory, &id).is_none(), || wrong("its id is there twice"))?;
         self.state.enter(row.flags, id, row.joined_at, Ranks { paid_as: row.paid_as, lifetime: row.lifetime });
-        directory.add_member(id, member);
+        directory.add_member(&id, member, |member| *self.state.members.id(member));
         // Turns and ranks come from the rows, so neither does the sponsor's spill advance turns nor do counts change ranks.
         self.state.attach(member, sponsor, parent.map(|parent| (parent, row.slot)));
         if role_in(row.flags) == Some(Role::Admin) {

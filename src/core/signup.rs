@@ -137,7 +137,7 @@ impl State {
         let lifetime = first.max(carried.lifetime_rank);
         self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime });
         self.keep_row_id(RowKind::Member, member.0, carried.row_id);
-        directory.add_member(register.member, member);
+        directory.add_member(&register.member, member, |member| *self.members.id(member));
         self.enter_code(directory, register, member);
         let mut reached = self.attach(member, admission.sponsor, spot);
         if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) = (admission.sponsor, &admission.seat, spot) {

@@ -26,8 +26,12 @@ use super::{
 
 /// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order can leak into results.
 pub trait Directory {
-    fn member(&self, id: &MemberId) -> Option<MemberIx>;
-    fn add_member(&mut self, id: MemberId, member: MemberIx);
+    /// The member of this id for whom `is` says that it is meant. Several may be asked about: a directory need not keep ids, since the state does.
+    fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx>;
+    /// Adds a member whose id nobody has. `id_of` tells the id of any member added, this one included.
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId);
+    /// Members that may have these ids, without making sure: what `State::look_ahead` reads for. A directory that cannot guess cheaply does not.
+    fn guess<'a>(&self, _ids: impl Iterator<Item = &'a MemberId>, _guesses: &mut Vec<MemberIx>) {}
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);

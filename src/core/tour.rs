@@ -108,6 +108,17 @@ impl Tour {
         self.add_to_counts(leaf, 2);
     }
 
+    /// Reads where a member's exit token is. The result means nothing, see `warm.rs`.
+    pub fn peek_leaf(&self, member: MemberIx) -> u32 {
+        *self.leaf_of.get(Token::Exit(member).to_word() as usize)
+    }
+
+    /// Reads the leaf of a member's exit token, a word of each line. The result means nothing.
+    pub fn peek_tokens(&self, member: MemberIx) -> u32 {
+        let leaf = self.leaves.get(self.peek_leaf(member) as usize);
+        leaf.tokens.iter().step_by(16).fold(leaf.parent, |seen, token| seen ^ token)
+    }
+
     /// Descendants of a member. O(log n).
     pub fn downline(&self, member: MemberIx) -> u32 {
         (self.position(Token::Exit(member)) - self.position(Token::Enter(member)) - 1) / 2

@@ -287,7 +287,7 @@ fn a_write_is_logged_synced_applied_and_answered() {
     assert_eq!(rig.script.get(|script| (script.groups.len(), script.syncs)), (2, 2));
     let hash_after_first = rig.script.get(|script| script.groups[1].1);
     assert_ne!(hash_after_first, rig.script.get(|script| script.groups[0].1), "the second group carries the hash after the first");
-    let seen = rig.engine.read(|state, directory| directory.member(&member(2)).map(|index| state.member(index).parent));
+    let seen = rig.engine.read(|state, directory| state.find(directory, &member(2)).map(|index| state.member(index).parent));
     assert_eq!(seen, Some(Some(MemberIx(0))));
     let status = rig.engine.status();
     assert_eq!(status.lsn, Watermarks { snapshot: 0, applied: 2, durable: 2, admitted: 2 });
@@ -309,7 +309,7 @@ fn nothing_is_shown_or_answered_before_the_sync() {
     let repeat = write(Some(key));
     wait_until("its repeat waits too", || rig.engine.status().queue_depth == 1);
     assert_eq!(rig.engine.status().lsn, Watermarks { snapshot: 0, applied: 1, durable: 1, admitted: 2 });
-    let seen = rig.engine.read(|state, directory| (state.len(), directory.member(&member(2))));
+    let seen = rig.engine.read(|state, directory| (state.len(), state.find(directory, &member(2))));
     assert_eq!(seen, (1, None), "it may still be lost");
     assert!(!first.is_finished() && !repeat.is_finished());
     rig.script.set(|script| script.hold_sync = false);
@@ -698,7 +698,7 @@ fn a_frozen_view_stands_still_and_is_shared_while_nothing_changes() {
     let later = rig.engine.frozen_view();
     assert_eq!(later.len(), 501);
     assert_eq!(rig.engine.read(|state, _| state_digest(state)), state_digest(&later));
-    let unknown = rig.engine.read(|_, directory| directory.member_below(&member(500), view.len()));
+    let unknown = rig.engine.read(|_, directory| view.find(directory, &member(500)));
     assert_eq!(unknown, None, "a member that came after the view");
 }
 

@@ -215,6 +215,8 @@ impl Writer {
 
     fn apply_slice(&mut self, slice: Range<usize>) {
         let mut directory = &self.shared.directory;
+        // Beside the readers: only this thread changes anything.
+        self.shared.state.read().look_ahead(&directory, &self.group[slice.clone()]);
         let mut state = self.shared.state.write();
         self.applied.extend(self.group[slice].iter().map(|stamped| state.apply(&mut directory, stamped)));
         self.outcome_hash = state.outcome_hash();

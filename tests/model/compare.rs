@@ -132,7 +132,7 @@ impl Pair {
     }
 
     fn code_of(&self, id: &MemberId) -> Option<Code> {
-        self.real.directory.member(id).map(|member| self.real.state.code(member))
+        self.real.state.find(&self.real.directory, id).map(|member| self.real.state.code(member))
     }
 
     fn learn_code(&mut self, stamped: &Stamped, applied: Applied) {

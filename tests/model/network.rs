@@ -24,12 +24,12 @@ pub struct MapDirectory {
 }
 
 impl Directory for MapDirectory {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.members.get(id).copied()
+    fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
+        self.members.get(id).copied().filter(|member| is(*member))
     }
 
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        self.members.insert(id, member);
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        self.members.insert(*id, member);
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {

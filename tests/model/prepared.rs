@@ -78,7 +78,7 @@ fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {
 }
 
 fn stamped(real: &Real, step: &Step) -> Stamped {
-    let code_of = |id: &_| upline::core::state::Directory::member(&real.directory, id).map(|member| real.state.code(member));
+    let code_of = |id: &_| real.state.find(&real.directory, id).map(|member| real.state.code(member));
     let time = Timestamp(real.state.time().0 + step.pause);
     Stamped { lsn: real.state.lsn() + 1, time, key: step.key, command: step.command(code_of) }
 }

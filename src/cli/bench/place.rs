@@ -10,10 +10,12 @@ use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     core::{
         plan::Plan,
+        state::Directory,
         types::{MemberIx, NONE, Tree},
     },
+    engine::MemberDirectory,
     shapes::Shape,
-    workload::{Network, Signups},
+    workload::{Network, Numbers, Signups},
 };
 
 /// Members of the network that P1 names, and depth of the chain that P2 names.
@@ -39,7 +41,12 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let members = args.members(MEMBERS);
     let least = if shape == Shape::Root { ROOT_MIN } else { OTHERS_MIN };
     let mut report = args.report("place", format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6), members, shape, plan);
-    let placed = Placed::new(plan, shape, members, args.seed, interrupt)?;
+    let numbers = Network::with_directory(plan.clone(), Numbers::default());
+    let core = Placed::new(numbers, Signups::numbered(shape, members, args.seed), interrupt)?;
+    report.figure("without_ids_per_second", rate(members.into(), core.watch.took()));
+    report.figure("without_ids_on_core_seconds", core.watch.on_core().as_secs_f64());
+    drop(core);
+    let placed = Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt)?;
     let reached = rate(members.into(), placed.watch.took());
     report.figure("signups_per_second", reached);
     placed.watch.report(&mut report);
@@ -60,8 +67,9 @@ fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let members = args.members(DEPTH);
     let target = "P2: a chain of 10^6 at >= 80% of the uniform rate, a single signup there (p99) under 100 us";
     let mut report = args.report("place", target, members, Shape::Chain, plan);
-    let uniform = rate(members.into(), Placed::new(plan, Shape::Uniform, members, args.seed, interrupt)?.watch.took());
-    let chain = Placed::new(plan, Shape::Chain, members, args.seed, interrupt)?;
+    let place = |shape| Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt);
+    let uniform = rate(members.into(), place(Shape::Uniform)?.watch.took());
+    let chain = place(Shape::Chain)?;
     let reached = rate(members.into(), chain.watch.took());
     report.figure("signups_per_second", reached);
     report.figure("depth", chain.network.state.depth());
@@ -102,15 +110,13 @@ fn plain(parents: &[u32]) -> Duration {
 }
 
 /// A network, and how long its signups took without the making of their commands.
-struct Placed {
-    network: Network,
+struct Placed<D: Directory = MemberDirectory> {
+    network: Network<D>,
     watch: Stopwatch,
 }
 
-impl Placed {
-    fn new(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Self, Failure> {
-        let mut network = Network::empty(plan.clone(), members);
-        let mut signups = Signups::new(shape, members, seed);
+impl<D: Directory> Placed<D> {
+    fn new(mut network: Network<D>, mut signups: Signups, interrupt: &Interrupt) -> Result<Self, Failure> {
         let mut watch = Stopwatch::default();
         loop {
             stop_if_asked(interrupt)?;

@@ -77,6 +77,11 @@ impl Stopwatch {
         self.took
     }
 
+    /// On a core: what this machine would do if it did nothing else.
+    pub fn on_core(&self) -> Duration {
+        self.on_core
+    }
+
     /// Both times: where they differ, something else was running.
     pub fn report(&self, report: &mut Report) {
         report.figure("seconds", self.took.as_secs_f64());

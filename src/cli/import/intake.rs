@@ -17,7 +17,6 @@ use crate::{
     core::{
         RowKind,
         command::{Command, Origin, PlacementRequest, Register, SponsorRef},
-        state::Directory,
         types::{Code, MemberId, MemberIx, Status, Tree},
     },
 };
@@ -129,7 +128,7 @@ impl<'n> Intake<'n> {
     }
 
     fn try_row(&mut self, row: &MemberRow) -> Result<Step, Refusal> {
-        if let Some(there) = self.network.directory.member(&row.member.id) {
+        if let Some(there) = self.network.state.find(&self.network.directory, &row.member.id) {
             return match there.0.checked_sub(self.base) {
                 Some(new) => Err(Refusal::DuplicateLine(self.lines[new as usize])),
                 None if self.is_same(there, row) => {

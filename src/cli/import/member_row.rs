@@ -63,7 +63,7 @@ impl Name {
     /// The member of this name in a network: by id, failing that by referral code.
     pub fn find(&self, state: &State, directory: &impl Directory) -> Option<MemberIx> {
         let by_code = || self.code().and_then(|code| state.member_by_code(directory, &code));
-        directory.member(&self.id).or_else(by_code)
+        state.find(directory, &self.id).or_else(by_code)
     }
 
     /// As the file has it.

@@ -10,8 +10,6 @@ use crate::core::{
 /// to. Costs nothing, however large the network.
 pub(super) struct PastDirectory<'a> {
     live: &'a MemberDirectory,
-    /// Members below are known.
-    members: u32,
     /// Given codes of members below are known: they are added in join order, and behind the members.
     codes: u32,
 }
@@ -19,18 +17,21 @@ pub(super) struct PastDirectory<'a> {
 impl<'a> PastDirectory<'a> {
     /// As it was when there were `members` of them.
     pub fn of(live: &'a MemberDirectory, members: u32) -> Self {
-        Self { live, members, codes: members }
+        Self { live, codes: members }
     }
 }
 
 impl Directory for PastDirectory<'_> {
-    fn member(&self, id: &MemberId) -> Option<MemberIx> {
-        self.live.member_below(id, self.members)
+    fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
+        self.live.member(id, is)
     }
 
-    fn add_member(&mut self, id: MemberId, member: MemberIx) {
-        debug_assert_eq!(self.live.member(&id), Some(member), "the past has no member that the present has not");
-        self.members = member.0 + 1;
+    fn add_member(&mut self, id: &MemberId, member: MemberIx, _: impl Fn(MemberIx) -> MemberId) {
+        debug_assert_eq!(
+            self.live.member(id, |candidate| candidate == member),
+            Some(member),
+            "the past has no member that the present has not"
+        );
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
