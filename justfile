@@ -41,6 +41,14 @@ release *arguments:
 bite *faults:
     .ci/bite {{faults}}
 
+# The engine's hand-offs between threads, in orders that a scheduler chooses.
+models *filter="engine::tests::models":
+    cargo test --lib --features shuttle {{filter}} -- --nocapture
+
+# Small changes of the source that the tests must notice; stops and goes on. `just mutants --shard 1 --minutes 60`.
+mutants *arguments:
+    .ci/mutants {{arguments}}
+
 # Everything, on a machine that has only a Rust toolchain.
 ci:
     .ci/run

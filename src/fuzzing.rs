@@ -233,7 +233,7 @@ impl Base {
             let (lsn, digest) = engine.engine().read(|state, _| (state.lsn(), state_digest(state)));
             digests.insert(lsn, digest);
             if number == MEMBERS_BEFORE_SNAPSHOT {
-                durable = engine.snapshot(&mut |_| true).expect("a disk in memory does not fail").lsn;
+                durable = engine.snapshot(&mut |_, _| true).expect("a disk in memory does not fail").lsn;
             }
         }
         let last = engine.engine().read(|state, _| state.lsn());

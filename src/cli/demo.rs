@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
-    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new()?) } else { None };
+    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new(None, "upline-demo-", "--data-dir")?) } else { None };
     let mut serve_args = args.serve.clone();
     if let Some(scratch) = &scratch {
         serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut config = serve_args.config()?;
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
     fill(args, &mut target, &interrupt)?;
-    target.commit()?;
+    let written = target.commit()?;
     let state = &target.network.state;
     let object = json!({
         "command": "demo",
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "depth": state.depth(),
         "shape": args.shape.name(),
         "seed": args.seed,
-        "network_digest": network_digest(state).to_string(),
+        "network_digest": written.unwrap_or_else(|| network_digest(state)).to_string(),
         "seconds": started.elapsed().as_secs_f64(),
     });
     screen::say_result(args.json, &object, || {

@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure};
 use crate::{
     core::{
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
-        state::{State, Verdict},
+        state::State,
         types::Timestamp,
     },
     engine::{MemberDirectory, RowIds},
@@ -51,15 +51,9 @@ impl Network {
         if command.carried_row_id().is_some_and(is_ours) {
             return Err(Rejection::RowIdTaken);
         }
-        if let Verdict::Reject(rejection) = self.state.check(&self.directory, None, &command) {
-            return Err(rejection);
-        }
         let outcome_hash_before = self.state.outcome_hash();
         let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
-        let applied = self.state.apply(&mut self.directory, &stamped);
-        if let Outcome::Rejected(rejection) = applied.outcome {
-            return Err(rejection);
-        }
+        let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {
                 Some(group) => group.commands.push(stamped),

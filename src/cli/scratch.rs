@@ -1,4 +1,4 @@
-//! A temporary directory that goes away with its command; what a command that was killed left behind goes when the next one starts.
+//! A temporary directory that goes away with its command; what a command that was killed left behind goes when the next one starts in the same place.
 //!
 //! Each is a folder of its own with a file `owner`, which its process holds locked for life, and the data directory `data`. A folder
 //! whose `owner` can be locked has no process any more.
@@ -11,7 +11,6 @@ use std::{
 
 use super::exit::{Exit, Failure};
 
-const PREFIX: &str = "upline-demo-";
 const OWNER: &str = "owner";
 
 /// Names looked at, and folders removed, by one start: a temporary directory can be full of other things, and a demo should begin soon.
@@ -26,29 +25,23 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in the system's temporary directory, after removing what others left there.
+    /// Makes one in the system's temporary directory, or in another place that the command's flag `flag` names, after removing what earlier ones of
+    /// the same `prefix` left there.
     ///
     /// # Errors
     /// When nothing can be made there.
-    pub fn new() -> Result<Self, Failure> {
-        Self::below(&std::env::temp_dir(), "--data-dir")
-    }
-
-    /// As [`Scratch::new`], in a directory that `flag` names.
-    ///
-    /// # Errors
-    /// When nothing can be made there.
-    pub fn below(place: &Path, flag: &str) -> Result<Self, Failure> {
-        remove_stale(place);
-        Self::within(place).map_err(|error| {
+    pub fn new(place: Option<&Path>, prefix: &str, flag: &str) -> Result<Self, Failure> {
+        let place = place.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        remove_stale(&place, prefix);
+        Self::within(&place, prefix).map_err(|error| {
             let message = format!("cannot make a temporary directory in {}: {error}; {flag} names another place", place.display());
             Failure::new(Exit::Failed, message)
         })
     }
 
-    /// A place for something beside the data directory.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// The folder, which holds the data directory and whatever else goes with the command.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the data directory goes; not made yet.
@@ -56,8 +49,8 @@ impl Scratch {
         self.folder.join("data")
     }
 
-    fn within(place: &Path) -> io::Result<Self> {
-        let folder = place.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
+    fn within(place: &Path, prefix: &str) -> io::Result<Self> {
+        let folder = place.join(format!("{prefix}{}", uuid::Uuid::new_v4().simple()));
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -79,11 +72,11 @@ impl Drop for Scratch {
 }
 
 /// Removes the folders whose process is gone. What cannot be looked at or removed is somebody else's.
-fn remove_stale(place: &Path) {
+fn remove_stale(place: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(place) else { return };
     let ours = entries.take(LOOKED_AT_MAX).flatten().filter(|entry| {
         let name = entry.file_name();
-        let is_name = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
+        let is_name = name.to_str().and_then(|name| name.strip_prefix(prefix)).is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
         // The type of the entry itself: a link is not followed.
         is_name && entry.file_type().is_ok_and(|kind| kind.is_dir())
     });
@@ -101,11 +94,13 @@ fn remove_stale(place: &Path) {
 mod tests {
     use super::*;
 
+    const PREFIX: &str = "upline-demo-";
+
     #[test]
     fn only_what_nobody_owns_is_removed() {
         let place = tempfile::tempdir().unwrap();
-        let used = Scratch::within(place.path()).unwrap();
-        let killed = Scratch::within(place.path()).unwrap();
+        let used = Scratch::within(place.path(), PREFIX).unwrap();
+        let killed = Scratch::within(place.path(), PREFIX).unwrap();
         let left = killed.folder.clone();
         fs::create_dir(killed.data_dir()).unwrap();
         // As a kill does: the lock goes, the files stay.
@@ -115,7 +110,7 @@ mod tests {
         for name in others {
             fs::create_dir(place.path().join(name)).unwrap();
         }
-        remove_stale(place.path());
+        remove_stale(place.path(), PREFIX);
         assert!(!left.exists());
         assert!(used.folder.exists());
         for name in others {

@@ -9,7 +9,7 @@ use super::{
     screen,
 };
 use crate::{
-    core::{plan::Plan, state::State},
+    core::{Digest, plan::Plan, state::State},
     durability::{
         DataDir, Error, Genesis, LogOptions,
         storage::{Disk, Storage},
@@ -75,26 +75,27 @@ impl Target {
         Self { network, storage, path, log, kind: Kind::New(genesis) }
     }
 
-    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups.
+    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups. The network digest,
+    /// where it had to be computed for that.
     ///
     /// # Errors
     /// Of the disk; `Locked`, also when somebody wrote to the directory meanwhile.
-    pub fn commit(&mut self) -> Result<(), Failure> {
+    pub fn commit(&mut self) -> Result<Option<Digest>, Failure> {
         match &self.kind {
-            Kind::New(genesis) => self.write_first_snapshot(genesis),
+            Kind::New(genesis) => self.write_first_snapshot(genesis).map(Some),
             Kind::Existing { lsn } => {
                 let groups = self.network.record.take().unwrap_or_default();
-                self.append(*lsn, &groups)
+                self.append(*lsn, &groups).map(|()| None)
             }
         }
     }
 
-    fn write_first_snapshot(&self, genesis: &Genesis) -> Result<(), Failure> {
+    fn write_first_snapshot(&self, genesis: &Genesis) -> Result<Digest, Failure> {
         let state = &self.network.state;
         let bar = screen::progress("writing", Some(u64::from(state.len()) + state.entries()), false);
-        engine::create(&self.storage, &self.path, genesis, self.log, state, &mut |rows| bar.inc(rows))?;
+        let digest = engine::create(&self.storage, &self.path, genesis, self.log, state, &mut |rows| bar.inc(rows))?;
         bar.finish_and_clear();
-        Ok(())
+        Ok(digest)
     }
 
     fn append(&self, lsn: u64, groups: &[Group]) -> Result<(), Failure> {

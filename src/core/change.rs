@@ -131,7 +131,7 @@ impl State {
         starts_counting || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
     }
 
-    /// Starts or stops counting the sponsor tree. O(members * log members) to start, O(1) to stop.
+    /// Starts or stops counting the sponsor tree. O(members) to start, O(1) to stop.
     fn count_sponsor_tree_as_planned(&mut self) {
         let planned = self.scalars.plan.count_sponsor_tree;
         if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
@@ -140,9 +140,7 @@ impl State {
         self.lose_view();
         let mut admins = std::mem::take(&mut *self.admins);
         if planned {
-            self.sponsors.start_counting();
-            let sizes = recompute::downlines(&self.sponsors);
-            self.sponsors.rewatch(&self.scalars.watches[Tree::Sponsor as usize], &sizes);
+            self.sponsors.count_anew(&self.scalars.watches[Tree::Sponsor as usize]);
         } else if let Some(counts) = self.sponsors.stop_counting() {
             self.beside.replaced.push(counts);
         }

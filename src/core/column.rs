@@ -78,6 +78,12 @@ impl<T: Copy> Column<T> {
         Self { chunks: Vec::new(), len: 0, fill, frozen: None }
     }
 
+    /// A column of `len` rows that all hold `fill`.
+    pub fn filled(fill: T, len: usize) -> Self {
+        let chunks = (0..len.div_ceil(Self::CHUNK_ROWS)).map(|_| vec![fill; Self::CHUNK_ROWS].into_boxed_slice());
+        Self { chunks: chunks.collect(), len, fill, frozen: None }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -167,7 +173,8 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         }
         copy.chunks.push(chunk);
         copy.len = frozen.len.min(first + Self::CHUNK_ROWS);
-        copy.len == frozen.len
+        // Even if that was all: what comes next is copied under another hold of the lock.
+        false
     }
 }
 

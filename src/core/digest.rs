@@ -128,9 +128,15 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 /// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses, without LSNs
 /// and positions. Sums of hashes of rows, so it does not depend on their order: two machines that hold the same network agree.
 pub fn network_digest(state: &State) -> Digest {
-    let members = in_blocks(state.members.len(), |range| sum(range.map(|member| member_hash(state, index(member)))));
+    let members = in_blocks(state.members.len(), |range| {
+        let mut row = Row::new("member");
+        sum(range.map(|member| member_hash(state, index(member), &mut row)))
+    });
     let entries = usize::try_from(state.entries()).expect("entries are in memory");
-    let bonuses = in_blocks(entries, |range| sum(range.map(|entry| entry_hash(state, entry as u64))));
+    let bonuses = in_blocks(entries, |range| {
+        let mut row = Row::new("entry");
+        sum(range.map(|entry| entry_hash(state, entry as u64, &mut row)))
+    });
     let mut whole = Fields::new("network");
     whole.number(state.len()).number(state.entries());
     for part in [sum(members.into_iter()), sum(bonuses.into_iter())] {
@@ -139,22 +145,45 @@ pub fn network_digest(state: &State) -> Digest {
     whole.finish()
 }
 
-fn member_hash(state: &State, member: MemberIx) -> [u64; 4] {
+fn member_hash(state: &State, member: MemberIx, hash: &mut Row) -> [u64; 4] {
     let row = state.member(member);
     let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
-    let mut fields = Fields::new("member");
-    fields.bytes(&row.id.0).number(u8::from(row.sponsor.is_some())).bytes(&id_of(row.sponsor)).bytes(&id_of(row.parent));
-    fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
-    fields.text(&state.code(member).folded()).number(state.members.ranks(member).paid_as);
-    fields.lanes()
+    hash.of(|fields| {
+        fields.bytes(&row.id.0).number(u8::from(row.sponsor.is_some())).bytes(&id_of(row.sponsor)).bytes(&id_of(row.parent));
+        fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
+        fields.text(&state.code(member).folded()).number(state.members.ranks(member).paid_as);
+    })
 }
 
-fn entry_hash(state: &State, index: u64) -> [u64; 4] {
+fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     let entry = state.entry(index);
-    let mut fields = Fields::new("entry");
-    fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
-    fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
-    fields.lanes()
+    hash.of(|fields| {
+        fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
+        fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
+    })
+}
+
+/// Hashes of many rows of one kind, one after the other in the same memory.
+struct Row {
+    fields: Fields,
+    /// Bytes of the kind's name, with which each row begins.
+    domain: usize,
+}
+
+impl Row {
+    fn new(domain: &str) -> Self {
+        let fields = Fields::new(domain);
+        let domain = fields.gathered.len();
+        Self { fields, domain }
+    }
+
+    fn of(&mut self, feed: impl FnOnce(&mut Fields)) -> [u64; 4] {
+        self.fields.gathered.truncate(self.domain);
+        feed(&mut self.fields);
+        debug_assert!(self.fields.gathered.len() < GATHERED_BYTES, "a row is some hundred bytes");
+        let bytes = *blake3::hash(&self.fields.gathered).as_bytes();
+        std::array::from_fn(|lane| u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes")))
+    }
 }
 
 /// Sum modulo 2^64 in each of four lanes.
@@ -163,27 +192,37 @@ fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
 }
 
 /// Fields fed to a hash, each so that no two different sequences look the same.
-struct Fields(blake3::Hasher);
+///
+/// They are gathered first: BLAKE3 hashes long input several blocks at a time, and short input block by block.
+struct Fields {
+    hash: blake3::Hasher,
+    gathered: Vec<u8>,
+}
+
+/// Bytes gathered before they are hashed: enough for the widest vectors, little enough to stay in the cache.
+const GATHERED_BYTES: usize = 32 * 1_024;
 
 impl Fields {
     fn new(domain: &str) -> Self {
-        let mut fields = Self(blake3::Hasher::new());
+        let mut fields = Self { hash: blake3::Hasher::new(), gathered: Vec::with_capacity(GATHERED_BYTES) };
         fields.text(domain);
         fields
     }
 
     fn number(&mut self, value: impl Into<u64>) -> &mut Self {
-        self.0.update(&value.into().to_le_bytes());
-        self
+        self.bytes(&value.into().to_le_bytes())
     }
 
     fn signed(&mut self, value: i64) -> &mut Self {
-        self.0.update(&value.to_le_bytes());
-        self
+        self.bytes(&value.to_le_bytes())
     }
 
     fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        self.0.update(value);
+        if GATHERED_BYTES < self.gathered.len() + value.len() {
+            self.hash.update(&self.gathered);
+            self.gathered.clear();
+        }
+        self.gathered.extend_from_slice(value);
         self
     }
 
@@ -226,12 +265,8 @@ impl Fields {
         self
     }
 
-    fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
-    }
-
-    fn lanes(&self) -> [u64; 4] {
-        let Digest(bytes) = self.finish();
-        std::array::from_fn(|lane| u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes")))
+    fn finish(mut self) -> Digest {
+        self.hash.update(&self.gathered);
+        Digest(*self.hash.finalize().as_bytes())
     }
 }

@@ -9,7 +9,7 @@
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
-    tour::Tour,
+    tour::{Spans, Tour},
     types::{LEVELS_MAX, MemberIx, NONE},
 };
 
@@ -168,20 +168,29 @@ impl Genealogy {
     /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts that reached a watched
     /// number are added to `reached`, nearest first. O(log n), plus the ancestors whose downline is below the highest watched one.
     pub fn attach(&mut self, place: Option<(MemberIx, u32)>, watch: &Watch, reached: &mut Vec<MemberIx>) {
-        let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
-        let Some((parent, slot)) = place else {
-            self.links.push(NO_LINK);
+        let member = self.attach_uncounted(place);
+        let Some((parent, _)) = place else {
             self.counts.iter_mut().for_each(|counts| counts.tour.push(member, None));
             return;
         };
-        let level = self.link(parent).level + 1;
-        self.links.push(Link { parent: parent.0, slot, level, ..NO_LINK });
-        self.link_child(parent, member, slot);
         if let Some(counts) = &mut self.counts {
             counts.tour.push(member, Some(parent));
             counts.found_family(&mut self.links, parent);
             counts.count(self.links.get(parent.at()).family, watch, reached);
         }
+    }
+
+    /// As `attach`, but nothing is counted: for many at once, before `count_anew`. The member.
+    pub fn attach_uncounted(&mut self, place: Option<(MemberIx, u32)>) -> MemberIx {
+        let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
+        let Some((parent, slot)) = place else {
+            self.links.push(NO_LINK);
+            return member;
+        };
+        let level = self.link(parent).level + 1;
+        self.links.push(Link { parent: parent.0, slot, level, ..NO_LINK });
+        self.link_child(parent, member, slot);
+        member
     }
 
     /// Enters `member` among the children of `parent`, which stand in slot order.
@@ -324,19 +333,30 @@ impl Genealogy {
         Some(Box::new(self.counts.take()?))
     }
 
-    /// Starts counting this tree, with near downlines of 0: `rewatch` sets them in one pass, which member by member would take up to the
-    /// highest watched number of steps each. O(n log n).
-    pub fn start_counting(&mut self) {
-        let mut rebuilt = Genealogy::new(true);
-        let unwatched = Watch::default();
-        for link in self.links.iter() {
-            let place = MemberIx::from_column(link.parent).map(|parent| (parent, link.slot));
-            rebuilt.attach(place, &unwatched, &mut Vec::new());
+    /// Counts this tree from its links, whatever was counted before: where the tokens of each member stand in its tour. O(n), with one or two lines of
+    /// memory per member, where attaching member by member changes those of up to fifteen ancestors each.
+    pub fn count_anew(&mut self, watch: &Watch) -> Spans {
+        let mut counts = Counts::with_tour(Tour::empty_copy());
+        counts.found_families(&mut self.links);
+        let mut sizes = vec![0_u32; self.links.len()];
+        for member in (0..sizes.len()).rev() {
+            let link = *self.links.get(member);
+            if link.parent == NONE {
+                continue;
+            }
+            sizes[link.parent as usize] += sizes[member] + 1;
+            let below = counts.tally(&link).copied().unwrap_or([0; CHAIN]);
+            let above = counts.tallies.get_mut(self.links.get(link.parent as usize).family as usize);
+            above[1] += 1;
+            for level in 2..=LEVELS_MAX {
+                above[level] += below[level - 1];
+            }
         }
-        self.counts = rebuilt.counts;
-        for (member, link) in rebuilt.links.iter().enumerate() {
-            self.links.get_mut(member).family = link.family;
-        }
+        let spans = Spans::new(self.links.iter().map(|link| link.parent), sizes);
+        counts.tour = Tour::whole(&spans);
+        self.counts = Some(counts);
+        self.rewatch(watch, spans.sizes());
+        spans
     }
 
     /// Sets the near downlines from exact ones, after the watched numbers changed. `sizes` holds each member's downline.
@@ -403,6 +423,18 @@ impl Counts {
         self.tallies.push([0; CHAIN]);
         self.owners.push(parent.0);
         links.get_mut(parent.at()).family = family;
+    }
+
+    /// Gives all who have children a family, and nobody else.
+    fn found_families(&mut self, links: &mut Column<Link>) {
+        for member in 0..links.len() {
+            if links.get(member).family != NONE {
+                links.get_mut(member).family = NONE;
+            }
+            if links.get(member).first_child != NONE {
+                self.found_family(links, super::recompute::index(member));
+            }
+        }
     }
 
     /// Counts a new member of `family` for all its ancestors that keep a count of it.

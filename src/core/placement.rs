@@ -8,6 +8,7 @@ use super::{
     column::{Column, Freeze, Kept, freeze_fields},
     genealogy::Genealogy,
     plan::{Placement, PlacementRule},
+    recompute::index,
     types::{MemberIx, NONE},
 };
 
@@ -120,6 +121,41 @@ impl SlotFinder {
         tree.children(member).find(|child| open.get(child.at()).distance() + 1 == distance).unwrap_or(member)
     }
 
+    /// Takes note of all members of `tree`, none of which was noted before: as `attached` for one after the other, in O(n). Turns are 0.
+    pub fn attached_all(&mut self, tree: &Genealogy, placement: &Placement) {
+        let members = tree.len();
+        if let Some(open) = &mut self.open {
+            *open = Column::filled(OpenKey::here(0), members);
+        }
+        if let Some(turns) = &mut self.turns {
+            *turns = Column::filled(0, members);
+        }
+        for spines in [&mut self.power, &mut self.left, &mut self.right].into_iter().flatten() {
+            (0..members).for_each(|member| spines.push(index(member)));
+        }
+        let Some(width) = placement.width.map(u32::from) else { return };
+        let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);
+        // Children stand behind their parents, so from the end on what a key follows from is known.
+        for member in (0..members).rev().map(index) {
+            let link = tree.link(member);
+            if let Some(open) = &mut self.open
+                && link.first_child != NONE
+            {
+                let key = open_key(open, tree, width, member, by_slot);
+                *open.get_mut(member.at()) = key;
+            }
+            if let (true, Some(power)) = (link.children == width, &mut self.power) {
+                power.join(member, MemberIx(link.first_child));
+            }
+            let Some(parent) = MemberIx::from_column(link.parent) else { continue };
+            match (link.slot, &mut self.left, &mut self.right) {
+                (0, Some(left), _) => left.join(parent, member),
+                (1, _, Some(right)) => right.join(parent, member),
+                _ => {}
+            }
+        }
+    }
+
     /// Takes note of the member that was just attached to `tree`.
     pub fn attached(&mut self, tree: &Genealogy, placement: &Placement, member: MemberIx) {
         self.open.iter_mut().for_each(|open| open.push(OpenKey::here(0)));
@@ -224,12 +260,7 @@ impl SlotFinder {
         let Some(open) = &mut self.open else { return };
         let mut at = member;
         loop {
-            let key = if tree.link(at).children < width {
-                OpenKey::here(if by_slot { lowest_free(tree, at) } else { 0 })
-            } else {
-                let below = tree.children(at).map(|child| *open.get(child.at())).min();
-                below.expect("a full member has children").one_level_down()
-            };
+            let key = open_key(open, tree, width, at, by_slot);
             if *open.get(at.at()) == key {
                 return;
             }
@@ -247,6 +278,15 @@ impl SlotFinder {
 enum Fill {
     Outside,
     Even,
+}
+
+/// The key of a member whose children have theirs.
+fn open_key(open: &Column<OpenKey>, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) -> OpenKey {
+    if tree.link(member).children < width {
+        return OpenKey::here(if by_slot { lowest_free(tree, member) } else { 0 });
+    }
+    let below = tree.children(member).map(|child| *open.get(child.at())).min();
+    below.expect("a full member has children").one_level_down()
 }
 
 /// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound there.

@@ -90,6 +90,11 @@ pub(super) fn in_blocks<R: Send>(len: usize, work: impl Fn(std::ops::Range<usize
     (0..len.div_ceil(BLOCK)).into_par_iter().map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK))).collect()
 }
 
+/// Runs two pieces of work, side by side where there is a thread for it.
+pub(super) fn both<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
+    rayon::join(one, other)
+}
+
 pub(super) fn index(member: usize) -> MemberIx {
     MemberIx(u32::try_from(member).expect("limited by MEMBERS_MAX"))
 }

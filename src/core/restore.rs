@@ -5,12 +5,15 @@
 //! digest stored beside the image tells whether all of it is again what it was.
 
 use super::{
+    genealogy::Genealogy,
     image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
     placement::child_in,
+    recompute::{both, in_blocks, index},
     row_ids::RowKind,
-    state::{Directory, State, watches},
+    state::{Directory, State},
+    tour::Spans,
     types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
     unchanged::{UNCHANGED_MAX, Unchanged},
 };
@@ -58,7 +61,7 @@ impl State {
     }
 
     fn member_row(&self, at: usize) -> MemberRow {
-        let member = super::recompute::index(at);
+        let member = index(at);
         let row = self.member(member);
         let ranks = self.members.ranks(member);
         MemberRow {
@@ -92,6 +95,8 @@ pub struct Restore {
     triggers: Vec<TriggerRow>,
     next_trigger: usize,
     rows: [u32; SECTIONS],
+    /// Turns other than 0: what they are kept in is made when everybody has a place.
+    turns: Vec<(MemberIx, u16)>,
 }
 
 impl Restore {
@@ -110,17 +115,14 @@ impl Restore {
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
         state.scalars.kinds.clone_from(&header.kinds);
         state.unchanged.set_complete_after(header.unchanged_after);
-        // Ranks come from the rows, and counting the near downlines member by member costs up to the highest minimum each: `finish`
-        // sets them all in one pass.
-        state.scalars.watches = Default::default();
-        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; SECTIONS] })
+        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; SECTIONS], turns: Vec::new() })
     }
 
     /// Takes the next rows.
     ///
     /// # Errors
     /// What is wrong with them: too many, out of order, an index out of range.
-    pub fn push<D: Directory>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
+    pub fn push<D: Directory + Send>(&mut self, directory: &mut D, rows: ImageRows) -> Result<(), String> {
         let expected = self.header.counts();
         let (section, count) = (rows.section(), rows.len());
         let complete = (0..section).all(|earlier| self.rows[earlier] == expected[earlier]);
@@ -129,7 +131,7 @@ impl Restore {
         require(fits, || format!("section {section} has more rows than the header says"))?;
         self.rows[section] += u32::try_from(count).expect("fits");
         match rows {
-            ImageRows::Members(rows) => rows.iter().try_for_each(|row| self.push_member(directory, row)),
+            ImageRows::Members(rows) => self.push_members(directory, &rows),
             ImageRows::Codes(rows) => rows.iter().try_for_each(|row| self.push_code(directory, row)),
             ImageRows::Triggers(mut rows) => {
                 self.triggers.append(&mut rows);
@@ -142,17 +144,25 @@ impl Restore {
         }
     }
 
-    /// The state, complete.
+    /// The state, complete: what follows from the rows is counted here, in passes over all members, the trees side by side.
     ///
     /// # Errors
-    /// When rows are missing.
+    /// When rows are missing; when a member is not in its sponsor's placement subtree.
     pub fn finish(self) -> Result<State, String> {
-        let Self { mut state, header, triggers, next_trigger, rows } = self;
+        let Self { mut state, header, triggers, next_trigger, rows, turns } = self;
         let expected = header.counts();
         require(rows == expected, || format!("rows by section {rows:?}, expected {expected:?}"))?;
         require(next_trigger == triggers.len(), || "a trigger without entries".into())?;
-        let unwatched = std::mem::replace(&mut state.scalars.watches, watches(&header.plan));
-        state.recount_watched(&unwatched);
+        let State { scalars, placement, sponsors, slots, .. } = &mut state;
+        let [sponsor_watch, placement_watch] = &scalars.watches;
+        let counted = sponsors.is_counted() && sponsors.len() != 0;
+        let (spans, _) = both(|| placement.count_anew(placement_watch), || counted.then(|| sponsors.count_anew(sponsor_watch)));
+        let (placement, sponsors, plan) = (&*placement, &*sponsors, &scalars.plan.placement);
+        let (misplaced, ()) = both(|| misplaced(placement, sponsors, &spans), || slots.attached_all(placement, plan));
+        require(misplaced.is_none(), || format!("member {}: not in its sponsor's placement subtree", misplaced.unwrap_or_default()))?;
+        for (member, turn) in turns {
+            require(slots.set_turn(plan, member, turn), || format!("member {}: a turn that the plan does not have", member.0))?;
+        }
         state.recount_admins();
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
@@ -163,41 +173,46 @@ impl Restore {
         Ok(state)
     }
 
-    fn push_member<D: Directory>(&mut self, directory: &mut D, row: &MemberRow) -> Result<(), String> {
-        let member = MemberIx(self.state.len());
-        let wrong = |what: &str| format!("member {}: {what}", member.0);
-        let earlier =
-            |index: u32| MemberIx::from_column(index).map_or(Ok(None), |other| if other < member { Ok(Some(other)) } else { Err(()) });
-        let sponsor = earlier(row.sponsor).map_err(|()| wrong("its sponsor comes later"))?;
-        let parent = earlier(row.parent).map_err(|()| wrong("its parent comes later"))?;
-        require(sponsor.is_some() == parent.is_some(), || wrong("sponsor without parent, or the reverse"))?;
-        require(!self.state.plan().placement.trees_coincide() || sponsor == parent, || wrong("sponsor and parent differ"))?;
-        if let (Some(sponsor), Some(parent)) = (sponsor, parent) {
-            let placement = &self.state.placement;
-            require(sponsor == parent || placement.is_ancestor(sponsor, parent), || wrong("not in its sponsor's placement subtree"))?;
-            let free = match self.state.plan().placement.width {
-                Some(width) => row.slot < u32::from(width) && child_in(placement, parent, row.slot).is_none(),
-                None => row.slot == placement.link(parent).children,
-            };
-            require(free, || wrong("its slot is taken or out of range"))?;
-        } else {
-            require(row.slot == 0, || wrong("a root in a slot"))?;
+    /// Checks what can be told from a row alone, then enters all of them into what does not depend on each other, side by side. Nothing is counted yet.
+    fn push_members<D: Directory + Send>(&mut self, directory: &mut D, rows: &[MemberRow]) -> Result<(), String> {
+        let first = self.state.len();
+        let numbered = || (first..).map(MemberIx).zip(rows);
+        numbered().try_for_each(|(member, row)| check_row(&self.state, member, row))?;
+        let State { members, placement, sponsors, scalars, .. } = &mut self.state;
+        let scalars = &mut **scalars;
+        let coincide = scalars.plan.placement.trees_coincide();
+        let width = scalars.plan.placement.width;
+        for row in rows {
+            members.push(MemberId(row.id), row.joined_at, row.flags, Ranks { paid_as: row.paid_as, lifetime: row.lifetime });
         }
-        let known = row.flags & !FLAG_BITS == 0 && status_in(row.flags).is_some() && role_in(row.flags).is_some();
-        require(known, || wrong("unknown flags"))?;
-        require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
-        let id = MemberId(row.id);
-        require(self.state.find(directory, &id).is_none(), || wrong("its id is there twice"))?;
-        self.state.enter(row.flags, id, row.joined_at, Ranks { paid_as: row.paid_as, lifetime: row.lifetime });
-        directory.add_member(&id, member, |member| *self.state.members.id(member));
-        // Turns and ranks come from the rows, so neither does the sponsor's spill advance turns nor do counts change ranks.
-        self.state.attach(member, sponsor, parent.map(|parent| (parent, row.slot)));
-        if role_in(row.flags) == Some(Role::Admin) {
-            self.state.admins.insert(member, [Vec::new(), Vec::new()]);
+        let in_directory = || {
+            let id_of = |member| *members.id(member);
+            let mut twice = numbered().filter(|(member, row)| !directory.add_new_member(&MemberId(row.id), *member, id_of));
+            twice.next().map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
+        };
+        let in_trees = || {
+            for row in rows {
+                let sponsor = MemberIx::from_column(row.sponsor);
+                if !coincide {
+                    sponsors.attach_uncounted(sponsor.map(|sponsor| (sponsor, sponsors.link(sponsor).children)));
+                }
+            }
+            numbered().try_for_each(|(member, row)| place(placement, width, member, row))
+        };
+        let (added, placed) = both(in_directory, in_trees);
+        added.and(placed)?;
+        for (member, row) in numbered() {
+            self.state.count_rank(row.paid_as, 1);
+            if row.turn != 0 {
+                self.turns.push((member, row.turn));
+            }
+            if role_in(row.flags) == Some(Role::Admin) {
+                self.state.admins.insert(member, [Vec::new(), Vec::new()]);
+            }
         }
-        let state = &mut self.state;
-        let turn_known = state.slots.set_turn(&state.scalars.plan.placement, member, row.turn);
-        require(turn_known, || wrong("a turn that the plan does not have"))
+        self.state.scalars.depth =
+            numbered().map(|(member, _)| self.state.placement.link(member).level).fold(self.state.scalars.depth, u32::max);
+        Ok(())
     }
 
     fn push_code<D: Directory>(&mut self, directory: &mut D, row: &CodeRow) -> Result<(), String> {
@@ -262,6 +277,43 @@ impl Restore {
         state.row_ids.push(row);
         Ok(())
     }
+}
+
+/// What can be told from a member's row without the others.
+fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), String> {
+    let wrong = |what: &str| format!("member {}: {what}", member.0);
+    let is_earlier = |index: u32| MemberIx::from_column(index).is_none_or(|other| other < member);
+    require(is_earlier(row.sponsor), || wrong("its sponsor comes later"))?;
+    require(is_earlier(row.parent), || wrong("its parent comes later"))?;
+    let (sponsor, parent) = (MemberIx::from_column(row.sponsor), MemberIx::from_column(row.parent));
+    require(sponsor.is_some() == parent.is_some(), || wrong("sponsor without parent, or the reverse"))?;
+    require(!state.plan().placement.trees_coincide() || sponsor == parent, || wrong("sponsor and parent differ"))?;
+    require(parent.is_some() || row.slot == 0, || wrong("a root in a slot"))?;
+    let known = row.flags & !FLAG_BITS == 0 && status_in(row.flags).is_some() && role_in(row.flags).is_some();
+    require(known, || wrong("unknown flags"))?;
+    require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
+    require(state.slots.has_turn(&state.plan().placement, row.turn), || wrong("a turn that the plan does not have"))
+}
+
+/// Attaches a member to the placement tree, if its slot is free.
+fn place(tree: &mut Genealogy, width: Option<u16>, member: MemberIx, row: &MemberRow) -> Result<(), String> {
+    let parent = MemberIx::from_column(row.parent);
+    let is_free = |parent: MemberIx| match width {
+        Some(width) => row.slot < u32::from(width) && child_in(tree, parent, row.slot).is_none(),
+        None => row.slot == tree.link(parent).children,
+    };
+    require(parent.is_none_or(is_free), || format!("member {}: its slot is taken or out of range", member.0))?;
+    tree.attach_uncounted(parent.map(|parent| (parent, row.slot)));
+    Ok(())
+}
+
+/// The first member that is not in its sponsor's placement subtree.
+fn misplaced(placement: &Genealogy, sponsors: &Genealogy, spans: &Spans) -> Option<usize> {
+    let is_misplaced = |member: &usize| {
+        let (sponsor, parent) = (sponsors.link(index(*member)).parent, placement.link(index(*member)).parent);
+        sponsor != parent && !spans.is_ancestor(MemberIx(sponsor), MemberIx(parent))
+    };
+    in_blocks(sponsors.len(), |mut range| range.find(is_misplaced)).into_iter().flatten().next()
 }
 
 fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {

@@ -30,6 +30,14 @@ pub trait Directory {
     fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx>;
     /// Adds a member whose id nobody has. `id_of` tells the id of any member added, this one included.
     fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId);
+    /// Adds a member unless an earlier one has its id; whether it was added.
+    fn add_new_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
+        let is_new = self.member(id, |other| other < member && id_of(other) == *id).is_none();
+        if is_new {
+            self.add_member(id, member, id_of);
+        }
+        is_new
+    }
     /// Members that may have these ids, without making sure: what `State::look_ahead` reads for. A directory that cannot guess cheaply does not.
     fn guess<'a>(&self, _ids: impl Iterator<Item = &'a MemberId>, _guesses: &mut Vec<MemberIx>) {}
     /// `folded` is `Code::folded`.
@@ -204,11 +212,42 @@ impl State {
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
             Verdict::Admit => self.act(directory, stamped),
         };
-        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, &applied);
-        if let Some(reason) = Unchanged::of(stamped.lsn, &applied) {
-            self.unchanged.push(UnchangedRow { lsn: stamped.lsn, reason: reason.code() });
-        }
+        self.note(&applied, stamped.lsn);
         applied
+    }
+
+    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed nothing.
+    fn note(&mut self, applied: &Applied, lsn: u64) {
+        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
+        if let Some(reason) = Unchanged::of(lsn, applied) {
+            self.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
+        }
+    }
+
+    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check` and then `apply`, but judged once.
+    /// For networks that are made before anything is logged; such commands have no idempotency keys.
+    ///
+    /// # Errors
+    /// The rejection.
+    ///
+    /// # Panics
+    /// As `apply`; for a command with a key.
+    pub fn apply_unless_rejected<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Result<Applied, Rejection> {
+        assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
+        let before = (self.scalars.lsn, self.scalars.time);
+        assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
+        assert!(before.1 <= stamped.time, "log time never goes backwards");
+        (self.scalars.lsn, self.scalars.time) = (stamped.lsn, stamped.time);
+        let applied = self.act(directory, stamped);
+        self.beside.replaced.clear();
+        if let Outcome::Rejected(rejection) = applied.outcome {
+            // Whoever is refused was judged before anything was done.
+            (self.scalars.lsn, self.scalars.time) = before;
+            return Err(rejection);
+        }
+        self.keys.expire(stamped.time);
+        self.note(&applied, stamped.lsn);
+        Ok(applied)
     }
 
     /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command with the same key, or nothing

@@ -6,6 +6,8 @@
 //!
 //! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an outside leg are 10^5 deep.
 
+use std::ops::Range;
+
 use super::{
     column::{Column, Scalar, freeze_fields},
     types::{MemberIx, NONE},
@@ -39,6 +41,10 @@ struct Inner {
 const _: () = assert!(size_of::<Leaf>() == 512);
 const _: () = assert!(size_of::<Inner>() == 512);
 
+/// Tokens of a leaf, and children of an inner node, of a tour that is made whole: four fifths, so that signups find room.
+const LEAF_TOKENS_FIRST: usize = 100;
+const FAN_OUT_FIRST: usize = 50;
+
 const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
 const EMPTY_INNER: Inner = Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
 
@@ -70,6 +76,51 @@ pub(crate) struct Tour {
 
 freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf });
 
+/// Where the tokens of each member of a forest stand in its tour.
+pub(crate) struct Spans {
+    exits: Vec<u32>,
+    /// Of each member, its downline.
+    sizes: Vec<u32>,
+}
+
+impl Spans {
+    /// From the parent and the downline of each member; parents come first. O(n): the pair of a member stands behind those of its earlier siblings'
+    /// downlines.
+    pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
+        let mut last_root = 0;
+        // Until the last child was entered: where the next one's pair begins.
+        let mut exits: Vec<u32> = vec![0; sizes.len()];
+        for (member, parent) in parents.enumerate() {
+            let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
+            let enter = *next;
+            *next += sizes[member] * 2 + 2;
+            exits[member] = enter + 1;
+        }
+        Self { exits, sizes }
+    }
+
+    /// Of each member, its downline.
+    pub fn sizes(&self) -> &[u32] {
+        &self.sizes
+    }
+
+    /// Positions of a member's two tokens.
+    pub fn of(&self, member: MemberIx) -> Range<u32> {
+        let (exit, size) = (self.exits[member.at()], self.sizes[member.at()]);
+        exit - size * 2 - 1..exit
+    }
+
+    /// Whether `ancestor` is above `member`.
+    pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
+        let (above, below) = (self.of(ancestor), self.of(member));
+        above.start < below.start && below.end < above.end
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        (0..self.exits.len()).map(|member| self.of(MemberIx(narrow(member))))
+    }
+}
+
 impl Tour {
     pub fn new() -> Self {
         let mut tour = Self::empty_copy();
@@ -78,6 +129,55 @@ impl Tour {
         root.children[0] = 0;
         tour.inners.push(root);
         tour
+    }
+
+    /// The tour of a whole forest, where each member's last token stands at its position in `exits` and its first one twice its downline and one before that:
+    /// the same as pushing one member after the other, in O(n).
+    pub fn whole(spans: &Spans) -> Self {
+        let members = spans.exits.len();
+        if members == 0 {
+            return Self::new();
+        }
+        let leaves = (members * 2).div_ceil(LEAF_TOKENS_FIRST);
+        let mut tour =
+            Self { leaves: Column::filled(EMPTY_LEAF, leaves), leaf_of: Column::filled(NONE, members * 2), ..Self::empty_copy() };
+        for (member, span) in spans.iter().enumerate() {
+            let member = MemberIx(narrow(member));
+            for (token, position) in [(Token::Enter(member), span.start), (Token::Exit(member), span.end)] {
+                let (leaf, place) = (position as usize / LEAF_TOKENS_FIRST, position as usize % LEAF_TOKENS_FIRST);
+                tour.leaves.get_mut(leaf).tokens[place] = token.to_word();
+                *tour.leaf_of.get_mut(token.to_word() as usize) = narrow(leaf);
+            }
+        }
+        for leaf in 0..leaves {
+            let row = tour.leaves.get_mut(leaf);
+            row.len = narrow((members * 2 - leaf * LEAF_TOKENS_FIRST).min(LEAF_TOKENS_FIRST));
+            row.next = if leaf + 1 < leaves { narrow(leaf + 1) } else { NONE };
+        }
+        tour.last_leaf = Scalar::new(narrow(leaves - 1));
+        tour.build_inners();
+        tour
+    }
+
+    /// The inner nodes over leaves that stand in order.
+    fn build_inners(&mut self) {
+        let mut below: Vec<(u32, u32)> = (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
+        for height in 1.. {
+            let first = self.inners.len();
+            for part in below.chunks(FAN_OUT_FIRST) {
+                let number = narrow(self.inners.len());
+                let mut inner = Inner { len: narrow(part.len()), height, ..EMPTY_INNER };
+                for (place, (child, tokens)) in part.iter().enumerate() {
+                    (inner.children[place], inner.counts[place]) = (*child, *tokens);
+                    self.set_parent(height, *child, number);
+                }
+                self.inners.push(inner);
+            }
+            below = (first..self.inners.len()).map(|inner| (narrow(inner), self.inners.get(inner).tokens())).collect();
+            if below.len() == 1 {
+                return;
+            }
+        }
     }
 
     /// What a frozen copy starts from.
@@ -322,6 +422,37 @@ mod tests {
             }
             for (member, size) in sizes.iter().enumerate() {
                 assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
+        for (shape, members) in
+            ["chain", "star", "ternary", "uniform", "forest"].into_iter().flat_map(|shape| [0, 1, 51, 20_000].map(|n| (shape, n)))
+        {
+            let parents = forest(shape, members + 3_000);
+            let mut steps = Tour::new();
+            let push = |tour: &mut Tour, range: std::ops::Range<u32>| {
+                range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]));
+            };
+            push(&mut steps, 0..members);
+            let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();
+            let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
+            let spans = Spans::new(columns, sizes);
+            let mut whole = Tour::whole(&spans);
+            let positions =
+                |tour: &Tour, member| [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))].map(|token| tour.position(token));
+            for member in 0..members {
+                assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member}");
+                assert_eq!(positions(&whole, member), [spans.of(MemberIx(member)).start, spans.of(MemberIx(member)).end]);
+                let other = MemberIx(member / 3);
+                assert_eq!(spans.is_ancestor(other, MemberIx(member)), steps.is_ancestor(other, MemberIx(member)), "{shape} {member}");
+            }
+            push(&mut whole, members..members + 3_000);
+            push(&mut steps, members..members + 3_000);
+            for member in 0..members + 3_000 {
+                assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member} of {members}");
             }
         }
     }

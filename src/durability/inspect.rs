@@ -14,7 +14,7 @@ use super::{
     instance::Instance,
     log::{
         frame::{self, Kind},
-        repair::read_whole,
+        rewrite::read_whole,
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },

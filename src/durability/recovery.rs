@@ -11,7 +11,7 @@ use super::{
     instance::Instance,
     log::{
         FileJournal, GroupReader, Journal, JournalStart, LogIndex, LogOptions, LogView, SegmentEntry, SharedIndex, frame,
-        repair::{self, read_whole},
+        rewrite::{self, read_whole},
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
     },
@@ -149,12 +149,12 @@ pub(crate) fn open(
 }
 
 fn finish_cut(storage: &dyn Storage, paths: &Paths, instance: &Instance, access: Access) -> Result<Option<u64>> {
-    let Some(after) = repair::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
+    let Some(after) = rewrite::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
     if access == Access::Read {
         let reason = "a cut of the log was interrupted; open the directory for writing to finish it";
         return Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, "nothing"));
     }
-    repair::carry_out_cut(storage, paths, &instance.id.0, after)?;
+    rewrite::carry_out_cut(storage, paths, &instance.id.0, after)?;
     Ok(Some(after))
 }
 
@@ -410,14 +410,14 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
                 // The last frame verified but for its trailer, which may have been cut short.
                 whole[end - frame::TRAILER.len()..].copy_from_slice(&frame::TRAILER);
             }
-            repair::replace_segment(&**storage, paths, log.number, &whole, log.segment_bytes)
+            rewrite::replace_segment(&**storage, &path, &whole, log.segment_bytes)
         }
         Tail::Clean | Tail::Damaged { .. } => {
             let file = storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?;
             let from = usize::try_from(log.first_unrecorded.offset).expect("a segment is in memory");
             // Where no frame is known to be on disk, the header may not be either.
             let from = if from == HEADER_BYTES { 0 } else { from };
-            repair::write_again(&*file, &path, content, from)?;
+            rewrite::write_again(&*file, &path, content, from)?;
             Ok(file)
         }
     }

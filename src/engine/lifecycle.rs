@@ -2,12 +2,10 @@
 
 use std::{
     any::Any,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
-    thread::JoinHandle,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use super::{
@@ -17,6 +15,7 @@ use super::{
     search::SearchIndex,
     shared::{Marks, Shared},
     snapshotter::{SnapshotDesk, SnapshotSink, Snapshotter},
+    sync::{self, AtomicBool, JoinHandle, Mutex, OnceLock, RwLock},
     ticker::{self, TickerStop},
     writer::{Job, Writer},
 };
@@ -213,7 +212,7 @@ impl Drop for Inner {
 
 /// Waits until everything that is queued now is answered, or the deadline has passed: a disk that hangs answers nobody. No tokio call that blocks: those panic inside a runtime, and stopping must not.
 fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
-    let (done, drained) = std::sync::mpsc::sync_channel(1);
+    let (done, drained) = sync::sync_channel(1);
     let mut fence = Job::Fence(done);
     loop {
         match queue.try_send(fence) {
@@ -224,7 +223,7 @@ fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return;
         }
-        std::thread::sleep(limits::DRAIN_RETRY);
+        sync::sleep(limits::DRAIN_RETRY);
     }
     // An error means that the writer is gone, so that nothing is left to wait for, or that there is no time left.
     match deadline {
@@ -242,7 +241,7 @@ fn join_until(thread: Option<JoinHandle<()>>, deadline: Option<Instant>) -> Opti
         if deadline <= Instant::now() {
             return Some(thread);
         }
-        std::thread::sleep(limits::DRAIN_RETRY);
+        sync::sleep(limits::DRAIN_RETRY);
     }
     join(Some(thread));
     None
@@ -255,7 +254,7 @@ fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
         return drop(lock);
     }
     tracing::warn!(threads = left.len(), "stopped without waiting for everything: there was no time left");
-    let ended = std::thread::Builder::new().name("upline-ending".into()).spawn(move || {
+    let ended = sync::spawn("upline-ending", move || {
         for thread in left {
             join(Some(thread));
         }
@@ -267,7 +266,7 @@ fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+    sync::spawn(name, run).map_err(OpenError::Thread)
 }
 
 fn join(thread: Option<JoinHandle<()>>) {

@@ -69,6 +69,7 @@ mod search;
 mod shared;
 mod snapshotter;
 mod stepped;
+mod sync;
 mod ticker;
 
 mod error;
@@ -84,6 +85,7 @@ pub use self::{
     options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
     row_id::{RowIds, RowKind},
     search::{Prefix, SearchBusy},
+    snapshotter::SnapshotStep,
     status::{EngineStatus, LogFigures, OpenProgress, OpenReport, ShutdownReport, SnapshotInfo, Watermarks},
     stepped::{SteppedEngine, SteppedWriter, Submitted},
 };
@@ -189,7 +191,7 @@ impl Engine {
         };
         let result = match self.admit(command, key, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
-            Ok(Admitted::Queued(reply)) => reply.blocking_recv().unwrap_or(Err(SubmitError::OutcomeUnknown)),
+            Ok(Admitted::Queued(reply)) => sync::wait_for_answer(reply).unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
         };
         self.conclude(result)
@@ -257,7 +259,7 @@ impl Engine {
     /// See [`SnapshotError`].
     pub fn snapshot_now_blocking(&self) -> Result<SnapshotInfo, SnapshotError> {
         let answer = self.inner.desk.request()?;
-        answer.blocking_recv().unwrap_or(Err(SnapshotError::Stopping))
+        sync::wait_for_answer(answer).unwrap_or(Err(SnapshotError::Stopping))
     }
 
     /// Whether writes are accepted: not stopping, not poisoned. O(1), takes no lock.
@@ -408,8 +410,8 @@ impl Engine {
     }
 
     /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest. A snapshot that is not ready
-    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk hangs
-    /// or a large view is being copied, are left to themselves; the directory is free when they have ended or the process has.
+    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk
+    /// hangs, are left to themselves; the directory is free when they have ended or the process has.
     pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
         self.inner.shutdown(Some(within))
     }

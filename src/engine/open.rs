@@ -111,11 +111,12 @@ fn create_empty(options: &EngineOptions) -> Result<(), OpenError> {
     options.plan.plan.validate().map_err(OpenError::PlanInvalid)?;
     let genesis = Genesis::random(options.network_id, (options.clock)());
     let state = State::new(options.plan.plan.clone(), genesis.code_key);
-    Ok(create(&options.storage, &options.data_dir, &genesis, options.log, &state, &mut |_| {})?)
+    create(&options.storage, &options.data_dir, &genesis, options.log, &state, &mut |_| {})?;
+    Ok(())
 }
 
 /// Makes a data directory whose first snapshot is `state`, which has the code key of `genesis`. It appears whole or not at all. `written` is told
-/// how many rows were written since it was told last.
+/// how many rows were written since it was told last. The network digest.
 ///
 /// # Errors
 /// As [`DataDir::create`].
@@ -126,14 +127,31 @@ pub fn create(
     log: LogOptions,
     state: &State,
     written: &mut dyn FnMut(u64),
-) -> Result<(), Error> {
+) -> Result<Digest, Error> {
     let creation = DataDir::create(storage, path, genesis, log)?;
-    let mut snapshot = creation.begin_snapshot(&state.image_header())?;
-    for rows in state.image_rows(SNAPSHOT_ROWS_MAX) {
-        snapshot.push(&rows)?;
-        written(rows.len() as u64);
-    }
-    creation.finish(snapshot, state_digest(state).0, network_digest(state).0)
+    let mut write = || -> Result<_, Error> {
+        let mut snapshot = creation.begin_snapshot(&state.image_header())?;
+        for rows in state.image_rows(SNAPSHOT_ROWS_MAX) {
+            snapshot.push(&rows)?;
+            written(rows.len() as u64);
+        }
+        Ok(snapshot)
+    };
+    let ((of_state, of_network), snapshot) = with_digests(state, &mut write);
+    creation.finish(snapshot?, of_state.0, of_network.0)?;
+    Ok(of_network)
+}
+
+/// Both digests of a state, computed on all cores while this thread writes it.
+fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, Digest), R) {
+    let digests = || (state_digest(state), network_digest(state));
+    std::thread::scope(|scope| {
+        let computing = std::thread::Builder::new().name("upline-digests".into()).spawn_scoped(scope, digests);
+        let written = write();
+        // Without a thread they are computed now.
+        let computed = computing.map_or_else(|_| digests(), |thread| thread.join().expect("computing a digest does not panic"));
+        (computed, written)
+    })
 }
 
 impl PlanChoice {
@@ -270,7 +288,7 @@ fn restore(
 }
 
 /// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made from.
-pub(super) fn restore_into<D: Directory>(
+pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
     progress: Progress<'_>,
@@ -356,14 +374,24 @@ struct DirectorySink {
 impl SnapshotSink for DirectorySink {
     fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
         let text = |error: Error| error.to_string();
-        let (state_digest, network_digest) = on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view)));
-        let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
-        for rows in view.image_rows(SNAPSHOT_ROWS_MAX) {
-            if !rest() {
-                return Err("given up".into());
+        let mut write = || -> Result<_, String> {
+            let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
+            for rows in view.image_rows(SNAPSHOT_ROWS_MAX) {
+                if !rest() {
+                    return Err("given up".to_owned());
+                }
+                snapshot.push(&rows).map_err(text)?;
             }
-            snapshot.push(&rows).map_err(text)?;
-        }
+            Ok(snapshot)
+        };
+        // Making the view of a large network takes a second: if nobody wrote meanwhile nobody is in a hurry. Else the writer finds a core free.
+        let is_idle = marks.applied() == view.lsn();
+        let ((state_digest, network_digest), snapshot) = if is_idle {
+            with_digests(view, &mut write)
+        } else {
+            (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
+        };
+        let snapshot = snapshot?;
         let published = snapshot.publish(marks.get().durable, state_digest.0, network_digest.0).map_err(text)?;
         let info = SnapshotInfo {
             lsn: published.lsn,

@@ -12,6 +12,7 @@ use super::{
     Answer, Engine, RequestKey, SubmitError,
     limits::{PREPARATION_STEPS, PREPARATION_THREADS, PREPARE_FROM_MEMBERS},
     shared::Shared,
+    sync,
 };
 use crate::core::{Need, Preparation, command::Command, on_threads, types::Role};
 
@@ -40,7 +41,7 @@ impl Engine {
         let prepare = move || {
             let _ = reply.send(shared.prepare(&command));
         };
-        let started = std::thread::Builder::new().name("upline-prepare".into()).spawn(prepare);
+        let started = sync::spawn("upline-prepare", prepare);
         let preparation = if started.is_ok() { answer.await.ok().flatten() } else { None };
         Ok(Ready::Queue { preparation, alone: Some(alone) })
     }

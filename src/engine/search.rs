@@ -7,9 +7,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
-
-use super::shared::Shared;
+use super::{shared::Shared, sync::Mutex};
 use crate::core::{
     state::State,
     types::{CODE_BYTES_MAX, MemberIx},

@@ -1,9 +1,5 @@
-use std::{
-    sync::{OnceLock, atomic::AtomicBool},
-    time::Instant,
-};
+use std::time::Instant;
 
-use parking_lot::RwLock;
 use rand_pcg::{
     Pcg64Mcg,
     rand_core::{RngCore, SeedableRng},
@@ -15,7 +11,13 @@ use crate::{
         command::{Command, Origin, PlacementRequest, Register, SponsorRef, Stamped},
         types::{Code, MemberId, Role, Timestamp},
     },
-    engine::{MemberDirectory, RowIds, shared::Marks, system_clock, tests::empty_history},
+    engine::{
+        MemberDirectory, RowIds,
+        shared::Marks,
+        sync::{AtomicBool, OnceLock, RwLock},
+        system_clock,
+        tests::empty_history,
+    },
     metrics::Metrics,
 };
 

@@ -2,13 +2,9 @@
 
 use std::{
     cell::Cell,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
 };
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::{
@@ -17,6 +13,7 @@ use super::{
     limits,
     row_id::{RowIds, RowKind},
     status::LogFigures,
+    sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
 };
 use crate::{
     core::state::{CopyProgress, FrozenCopy, State},
@@ -118,7 +115,7 @@ struct Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        READING.set(self.before);
+        READING.with(|reading| reading.set(self.before));
     }
 }
 
@@ -129,7 +126,7 @@ impl Shared {
     /// Inside a read of the same engine: with a writer waiting between the two, both would wait for ever.
     pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
         self.assert_not_reading();
-        let _reading = Reading { before: READING.replace(self.address()) };
+        let _reading = Reading { before: READING.with(|reading| reading.replace(self.address())) };
         let state = self.state.read();
         read(&state, &self.directory)
     }
@@ -161,7 +158,7 @@ impl Shared {
     }
 
     fn assert_not_reading(&self) {
-        assert_ne!(READING.get(), self.address(), "no read, submit or view inside a read (lock rule 2)");
+        assert_ne!(READING.with(Cell::get), self.address(), "no read, submit or view inside a read (lock rule 2)");
     }
 
     fn address(&self) -> usize {
@@ -184,21 +181,30 @@ impl Shared {
 
     /// An owned copy of the state at one LSN, made in short steps beside the writer. See `Engine::frozen_view`.
     pub fn frozen_view(&self) -> Arc<State> {
+        self.frozen_view_unless(&mut || true).expect("nobody gives it up")
+    }
+
+    /// As `frozen_view`; `goes_on` is asked before each step of the copy, with no lock of the state held. `None` when it said no.
+    pub fn frozen_view_unless(&self, goes_on: &mut dyn FnMut() -> bool) -> Option<Arc<State>> {
         self.assert_not_reading();
         let mut last = self.view.lock();
         if let Some(view) = last.upgrade()
             && view.lsn() == self.state.read().lsn()
         {
-            return view;
+            return Some(view);
         }
         // A plan change may take the view away while it is copied; the next try sees the network under the new plan.
-        let view = loop {
-            if let Some(view) = self.copy_view(State::copy_frozen) {
-                break Arc::new(view);
+        loop {
+            match self.copy_view(State::copy_frozen, goes_on) {
+                Copied::Whole(view) => {
+                    let view = Arc::new(*view);
+                    *last = Arc::downgrade(&view);
+                    return Some(view);
+                }
+                Copied::Lost => {}
+                Copied::GivenUp => return None,
             }
-        };
-        *last = Arc::downgrade(&view);
-        view
+        }
     }
 
     /// As `frozen_view`, of what a plan change needs, and not shared. `None` when the engine stops.
@@ -206,26 +212,27 @@ impl Shared {
         self.assert_not_reading();
         let _one_at_a_time = self.view.lock();
         while !self.is_stopping() {
-            if let Some(copy) = self.copy_view(State::copy_frozen_for_plan) {
-                return Some(copy);
+            if let Copied::Whole(copy) = self.copy_view(State::copy_frozen_for_plan, &mut || true) {
+                return Some(*copy);
             }
         }
         None
     }
 
-    fn copy_view(&self, copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress) -> Option<State> {
+    fn copy_view(&self, copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress, goes_on: &mut dyn FnMut() -> bool) -> Copied {
         self.state.write().freeze();
         // Ends the view however the copying ends: a view left on would slow every write down for good.
         let _thaw = Thaw(&self.state);
         let mut copy = FrozenCopy::default();
-        loop {
+        while goes_on() {
             let progress = copy_step(&self.state.read(), &mut copy);
             match progress {
                 CopyProgress::More => {}
-                CopyProgress::Complete => return Some(copy.into_state()),
-                CopyProgress::Lost => return None,
+                CopyProgress::Complete => return Copied::Whole(Box::new(copy.into_state())),
+                CopyProgress::Lost => return Copied::Lost,
             }
         }
+        Copied::GivenUp
     }
 
     /// Sets the gauges that nobody keeps up to date otherwise.
@@ -260,6 +267,14 @@ impl Shared {
         writes.poisoned.set(f64::from(u8::from(self.is_poisoned())));
         writes.ready.set(f64::from(u8::from(!self.is_poisoned() && !self.is_stopping())));
     }
+}
+
+/// What became of a copy.
+enum Copied {
+    Whole(Box<State>),
+    /// The view was taken away.
+    Lost,
+    GivenUp,
 }
 
 struct Thaw<'a>(&'a RwLock<State>);

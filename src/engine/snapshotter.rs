@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     SnapshotError, SnapshotInfo, SnapshotPolicy,
     limits::{SNAPSHOT_REST_MAX, SNAPSHOT_RETRY_AFTER, SNAPSHOT_WAITERS_MAX, TICK},
     shared::{Marks, Shared},
+    sync::{Condvar, Mutex, MutexGuard, sleep},
     writer::Job,
 };
 use crate::core::state::State;
@@ -142,7 +142,7 @@ impl Snapshotter {
                 Work::End => break,
             };
             let mut pace = Pace::new(Arc::clone(&self.shared), Arc::clone(&self.desk));
-            let result = self.snapshot(&mut || pace.rest());
+            let result = self.snapshot(&mut |step| pace.rest(step));
             last_try = Instant::now();
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
@@ -193,7 +193,7 @@ impl Snapshotter {
         true
     }
 
-    fn changed_or_tick(&self, desk: &mut parking_lot::MutexGuard<'_, Desk>) {
+    fn changed_or_tick(&self, desk: &mut MutexGuard<'_, Desk>) {
         self.desk.changed.wait_for(desk, TICK);
     }
 
@@ -205,8 +205,8 @@ impl Snapshotter {
         commands != 0 && (by_count || by_time) && !self.shared.is_poisoned()
     }
 
-    /// Makes one snapshot and keeps the books about it. `rest` is called between its chunks; when it says `false` the snapshot is given up.
-    pub fn snapshot(&mut self, rest: &mut dyn FnMut() -> bool) -> Result<SnapshotInfo, SnapshotError> {
+    /// Makes one snapshot and keeps the books about it. `rest` is called before each of its steps; when it says `false` the snapshot is given up.
+    pub fn snapshot(&mut self, rest: &mut dyn FnMut(SnapshotStep) -> bool) -> Result<SnapshotInfo, SnapshotError> {
         let started = Instant::now();
         // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on the way out.
         let result = catch_unwind(AssertUnwindSafe(|| self.write(rest))).unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
@@ -246,7 +246,7 @@ impl Snapshotter {
     }
 
     /// The snapshot, and whether it was made now: if nothing changed, the last one is as good.
-    fn write(&mut self, rest: &mut dyn FnMut() -> bool) -> Result<(SnapshotInfo, bool), SnapshotError> {
+    fn write(&mut self, rest: &mut dyn FnMut(SnapshotStep) -> bool) -> Result<(SnapshotInfo, bool), SnapshotError> {
         if self.shared.is_poisoned() {
             return Err(SnapshotError::ReadOnly);
         }
@@ -254,10 +254,10 @@ impl Snapshotter {
         if newest.lsn == self.shared.marks.applied() {
             return Ok((newest, false));
         }
-        let view = self.shared.frozen_view();
+        let view = self.shared.frozen_view_unless(&mut || rest(SnapshotStep::Copy)).ok_or(SnapshotError::Stopping)?;
         let mut given_up = false;
         let written = self.sink.write(&view, &self.shared.marks, &mut || {
-            given_up |= !rest();
+            given_up |= !rest(SnapshotStep::Write);
             !given_up
         });
         drop(view);
@@ -284,6 +284,15 @@ enum Work {
     End,
 }
 
+/// What a snapshot does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SnapshotStep {
+    /// Some 64 KiB of the frozen view are copied, under a short hold of the state's lock.
+    Copy,
+    /// A chunk is written. The view is complete.
+    Write,
+}
+
 /// Rests between chunks while writes come in: as long as the last chunk took, within a bound. So signups get at least half of the disk and of a
 /// core, and an idle engine writes at full speed.
 struct Pace {
@@ -299,15 +308,19 @@ impl Pace {
         Self { shared, desk, lsn, chunk_began: Instant::now() }
     }
 
-    /// False when the snapshot shall be given up.
-    fn rest(&mut self) -> bool {
+    /// False when the snapshot shall be given up. Copying is not rested from: the sooner it is over, the less the writer keeps for it.
+    fn rest(&mut self, next: SnapshotStep) -> bool {
         let stop = self.desk.stopping();
         if stop == Some(Stop::Now) {
             return false;
         }
+        if next == SnapshotStep::Copy {
+            self.chunk_began = Instant::now();
+            return true;
+        }
         let lsn = self.shared.marks.applied();
         if lsn != self.lsn && stop.is_none() {
-            std::thread::sleep(self.chunk_began.elapsed().min(SNAPSHOT_REST_MAX));
+            sleep(self.chunk_began.elapsed().min(SNAPSHOT_REST_MAX));
         }
         self.lsn = lsn;
         self.chunk_began = Instant::now();

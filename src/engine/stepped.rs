@@ -10,7 +10,7 @@ use super::{
     SnapshotInfo, SubmitError,
     lifecycle::{Assembled, assemble},
     open,
-    snapshotter::Snapshotter,
+    snapshotter::{SnapshotStep, Snapshotter},
     writer::{Job, Writer},
 };
 
@@ -58,14 +58,14 @@ impl SteppedEngine {
         &self.writing.engine
     }
 
-    /// Makes a snapshot, and between its chunks whatever `between` does, where the snapshotter would rest; when that says `false` the
-    /// snapshot is given up. The log that no kept snapshot needs is retired by one of the next steps of the writer.
+    /// Makes a snapshot, and before each step of it whatever `between` does, where other threads would come between; when that says `false` the
+    /// snapshot is given up. (It is not to ask for a view of its own while one is copied: one is made at a time.) The log that no kept snapshot needs is retired by one of the next steps of the writer.
     ///
     /// # Errors
     /// As [`Engine::snapshot_now`].
-    pub fn snapshot(&mut self, between: &mut dyn FnMut(&mut SteppedWriter) -> bool) -> Result<SnapshotInfo, SnapshotError> {
+    pub fn snapshot(&mut self, between: &mut dyn FnMut(&mut SteppedWriter, SnapshotStep) -> bool) -> Result<SnapshotInfo, SnapshotError> {
         let Self { snapshotter, writing } = self;
-        snapshotter.snapshot(&mut || between(writing))
+        snapshotter.snapshot(&mut |step| between(writing, step))
     }
 }
 

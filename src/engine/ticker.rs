@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::mpsc;
 
 use super::{
     limits::{IDLE_MARK_AFTER, METRICS_UPKEEP_EVERY, TICK},
     shared::Shared,
+    sync::{Condvar, Mutex},
     writer::Job,
 };
 

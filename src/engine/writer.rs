@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use parking_lot::RwLockWriteGuard;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     prepare::is_long,
     shared::{AbortOnPanic, Shared},
     status::LogFigures,
+    sync::{self, RwLockWriteGuard, SyncSender},
 };
 use crate::{
     core::{
@@ -32,7 +32,7 @@ pub(super) enum Job {
         up_to: u64,
     },
     /// Say when all that was queued before is done.
-    Fence(std::sync::mpsc::SyncSender<()>),
+    Fence(SyncSender<()>),
 }
 
 pub(super) struct Write {
@@ -91,7 +91,7 @@ impl Writer {
     /// Runs until nobody is left who could ask for anything; what is queued by then is still written and answered.
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
-        while let Some(job) = self.queue.blocking_recv() {
+        while let Some(job) = sync::receive(&mut self.queue) {
             self.work(job);
         }
     }
@@ -242,7 +242,7 @@ impl Writer {
         RwLockWriteGuard::unlock_fair(state);
         if !replaced.is_empty() {
             // Without a thread it is dropped here, which is slow and nothing else.
-            let _ = std::thread::Builder::new().name("upline-give-back".into()).spawn(move || drop(replaced));
+            let _ = sync::spawn("upline-give-back", move || drop(replaced));
         }
     }
 

@@ -132,7 +132,7 @@ fn row_ids_stay_the_same_and_are_this_directory_s_own() {
 
 #[test]
 fn the_directory_knows_ids_and_codes_whatever_their_case() {
-    use upline::engine::{Code, Directory};
+    use upline::engine::Code;
     let path = tempdir().unwrap();
     for opening in 0..2 {
         let engine = open(path.path());
@@ -140,7 +140,7 @@ fn the_directory_knows_ids_and_codes_whatever_their_case() {
             grow(&engine, 0, 10);
         }
         engine.read(|state, directory| {
-            assert_eq!(directory.member(&member(7)), Some(MemberIx(7)));
+            assert_eq!(state.find(directory, &member(7)), Some(MemberIx(7)));
             assert_eq!(state.member_by_code(directory, &Code::parse("cODE-9").unwrap()), Some(MemberIx(9)));
             let generated = state.code(MemberIx(8));
             assert_eq!(state.member_by_code(directory, &generated), Some(MemberIx(8)));

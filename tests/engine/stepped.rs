@@ -4,7 +4,7 @@ use std::path::Path;
 
 use upline::{
     durability::memory::{Fault, Memory},
-    engine::{EngineOptions, SnapshotError, SteppedEngine, SteppedWriter, SubmitError, Submitted},
+    engine::{EngineOptions, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, SubmitError, Submitted},
 };
 
 use super::common::{options, signup};
@@ -61,7 +61,7 @@ fn groups_go_on_between_the_chunks_of_a_snapshot() {
     drop((0..3).map(|number| queue(engine.writing(), number)).collect::<Vec<_>>());
     assert!(engine.writing().step());
     let mut next = 3;
-    let mut sign_up = |writing: &mut SteppedWriter| {
+    let mut sign_up = |writing: &mut SteppedWriter, _: SnapshotStep| {
         drop(queue(writing, next));
         next += 1;
         writing.step()
@@ -69,8 +69,17 @@ fn groups_go_on_between_the_chunks_of_a_snapshot() {
     let info = engine.snapshot(&mut sign_up).unwrap();
     assert_eq!((info.lsn, info.members), (3, 3), "it holds what was there when it began");
     assert!(3 < members(&engine));
-    assert_eq!(engine.snapshot(&mut |_| false), Err(SnapshotError::Stopping), "given up");
-    let info = engine.snapshot(&mut |_| true).unwrap();
+    let mut steps = Vec::new();
+    for given_up_before in [SnapshotStep::Copy, SnapshotStep::Write] {
+        let mut go_on = |_: &mut SteppedWriter, step| {
+            steps.push(step);
+            step != given_up_before
+        };
+        assert_eq!(engine.snapshot(&mut go_on), Err(SnapshotError::Stopping), "given up");
+    }
+    assert_eq!(steps[..2], [SnapshotStep::Copy; 2], "once for the snapshot that ended there");
+    assert!(10 < steps.len() && steps.last() == Some(&SnapshotStep::Write), "each column is a step of its own: {steps:?}");
+    let info = engine.snapshot(&mut |_, _| true).unwrap();
     assert_eq!(info.members, members(&engine));
     drop(engine);
     let (engine, report) = SteppedEngine::open(stepped(&memory)).unwrap();

@@ -8,7 +8,7 @@ use upline::core::{
     network_digest,
     plan::{PlacementRule, Plan},
     recomputed_ranks,
-    state::{CopyProgress, Directory, FrozenCopy, Verdict},
+    state::{CopyProgress, FrozenCopy, Verdict},
     state_digest,
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Role, Timestamp, Tree},
 };

@@ -8,7 +8,7 @@ use upline::{
         state_digest,
     },
     durability::{Retention, storage::Storage},
-    engine::{AnsweredBy, Engine, HistoryError, SnapshotError, SteppedEngine, SteppedWriter, Submitted},
+    engine::{AnsweredBy, Engine, HistoryError, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, Submitted},
 };
 
 use super::{ROOT, Waiting, World};
@@ -19,6 +19,9 @@ use crate::{
         picture::{Network, Picture},
     },
 };
+
+/// Of the steps in which a view is copied, some forty for the networks here, so many in a hundred have groups before them.
+const COPY_PERCENT: u64 = 4;
 
 impl World {
     pub(super) fn mark(&mut self, writing: &mut SteppedWriter) {
@@ -40,14 +43,25 @@ impl World {
         let was_ready = engine.engine().ready();
         let gives_up = self.chance.percent(5);
         let mut queued = VecDeque::new();
-        let result = engine.snapshot(&mut |writing| {
-            if self.chance.percent(40) {
+        // One that gives up does so while the view is copied as often as while it is written.
+        let (goes_on_copying, goes_on_writing) = if gives_up { (98, 50) } else { (100, 100) };
+        self.remember_digest(engine.engine());
+        let result = engine.snapshot(&mut |writing, step| {
+            let is_copying = step == SnapshotStep::Copy;
+            if self.chance.percent(if is_copying { COPY_PERCENT } else { 40 }) {
                 let groups = self.tally.groups;
                 self.submit_some(writing, &mut queued);
                 self.turn(writing, &mut queued);
-                self.tally.between += self.tally.groups - groups;
+                let groups = self.tally.groups - groups;
+                if is_copying {
+                    self.tally.copying += groups;
+                    // The view may be lost to a plan change, and begun anew here.
+                    self.remember_digest(writing.engine());
+                } else {
+                    self.tally.between += groups;
+                }
             }
-            !gives_up || self.chance.percent(50)
+            self.chance.percent(if is_copying { goes_on_copying } else { goes_on_writing })
         });
         self.say(|| format!("snapshot: {:?}", result.as_ref().map(|info| (info.lsn, info.bytes))));
         match result {
@@ -115,7 +129,7 @@ impl World {
         let mut queued = VecDeque::new();
         self.submit_some(engine.writing(), &mut queued);
         assert!(queued.is_empty());
-        assert_eq!(engine.snapshot(&mut |_| true), Err(SnapshotError::ReadOnly));
+        assert_eq!(engine.snapshot(&mut |_, _| true), Err(SnapshotError::ReadOnly));
         assert!(engine.engine().status().poisoned.is_some());
         self.compare(engine.engine());
     }

@@ -27,6 +27,8 @@ pub struct Tally {
     pub poisoned: u64,
     pub snapshots: u64,
     pub failed_snapshots: u64,
+    /// Groups between the steps in which the view of a snapshot is copied.
+    pub copying: u64,
     /// Groups between the chunks of a snapshot.
     pub between: u64,
     pub fallbacks: u64,
@@ -48,7 +50,7 @@ impl Tally {
         }
     }
 
-    fn fields(&mut self) -> [(&'static str, &mut u64); 24] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 25] {
         [
             ("seeds", &mut self.seeds),
             ("twice", &mut self.twice),
@@ -65,6 +67,7 @@ impl Tally {
             ("poisoned", &mut self.poisoned),
             ("snapshots", &mut self.snapshots),
             ("failed_snapshots", &mut self.failed_snapshots),
+            ("copying", &mut self.copying),
             ("between", &mut self.between),
             ("fallbacks", &mut self.fallbacks),
             ("torn", &mut self.torn),

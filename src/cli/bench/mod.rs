@@ -10,19 +10,27 @@ use self::report::Report;
 use super::{
     exit::{Exit, Failure},
     interrupt::Interrupt,
+    scratch::Scratch,
     screen,
 };
 use crate::{core::plan::Plan, plan_file, shapes::Shape};
 
 mod bonus;
+mod child;
+mod disk;
+mod export;
 mod http;
+mod import;
 mod mem;
+mod on_disk;
 mod place;
 mod plain_arena;
 mod processes;
 mod ranks;
 mod reads;
+mod recover;
 mod report;
+mod snapshot;
 mod timing;
 
 /// The largest network of a bench: ten times the largest that this is made for.
@@ -63,6 +71,14 @@ pub(super) struct Args {
 enum Name {
     /// Signups in the core, one thread (P1; P2 with --shape chain)
     Place,
+    /// CSV files into an empty directory, durable at the end (P7)
+    Import,
+    /// Snapshots on the real disk, idle and while members sign up (P8)
+    Snapshot,
+    /// From the start of the program to serving, and the log alone (P9)
+    Recover,
+    /// A whole downline as NDJSON from a server of its own (P12)
+    Export,
     /// Bonus triggers in the core, one thread (P11)
     Bonus,
     /// All ranks and counts from scratch, one thread and two (P6)
@@ -82,6 +98,11 @@ impl Args {
 
     fn shape(&self, default: Shape) -> Shape {
         self.shape.unwrap_or(default)
+    }
+
+    /// A folder of its own on the disk to be measured, which goes away with it.
+    fn scratch(&self) -> Result<Scratch, Failure> {
+        Scratch::new(self.dir.as_deref(), "upline-bench-", "--dir")
     }
 
     /// The default plan, with the width that was asked for.
@@ -115,6 +136,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let reports = match args.name {
         Name::Place => place::run(args, &interrupt)?,
+        Name::Import => import::run(args, &interrupt)?,
+        Name::Snapshot => snapshot::run(args, &interrupt)?,
+        Name::Recover => recover::run(args, &interrupt)?,
+        Name::Export => export::run(args, &interrupt)?,
         Name::Bonus => bonus::run(args, &interrupt)?,
         Name::Ranks => ranks::run(args, &interrupt)?,
         Name::Reads => reads::run(args, &interrupt)?,

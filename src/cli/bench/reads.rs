@@ -7,7 +7,7 @@ use super::{
     timing::{Latencies, micros},
 };
 use crate::{
-    cli::{exit::Failure, interrupt::Interrupt, scratch::Scratch, target::Target},
+    cli::{exit::Failure, interrupt::Interrupt, target::Target},
     durability::LogOptions,
     engine::{Engine, EngineOptions, PlanChoice, SnapshotPolicy},
     metrics::Metrics,
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     // With few members, few calls: what the tests run.
     let calls = if members < CALLS { members } else { CALLS };
     report.param("calls", calls);
-    let scratch = Scratch::new()?;
+    let scratch = args.scratch()?;
     let mut created = Target::create(scratch.data_dir(), LogOptions::default(), plan.clone())?;
     created.network.grow(shape, members, args.seed, Some("referral"), &mut |_| stop_if_asked(interrupt))?;
     created.commit()?;

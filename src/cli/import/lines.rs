@@ -58,7 +58,7 @@ pub struct Lines {
 }
 
 /// The bytes, counted and hashed as they are in the file.
-type Source = BufReader<Box<dyn Read>>;
+type Source = BufReader<Box<dyn Read + Send>>;
 
 /// A row, or the number of a line and what is wrong with it.
 pub type NextRow<'a> = Result<Row<'a>, (u64, LineFault)>;
@@ -90,11 +90,11 @@ impl Lines {
     pub fn open(
         path: &Path,
         columns: &[(&'static str, bool)],
-        wrap: impl FnOnce(Box<dyn Read>) -> Box<dyn Read>,
+        wrap: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
     ) -> Result<Self, FileFault> {
         let name = path.display().to_string();
         let io = |source| FileFault::Io { path: name.clone(), source };
-        let file: Box<dyn Read> = if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
+        let file: Box<dyn Read + Send> = if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
         Self::read(name, wrap(file), columns)
     }
 
@@ -102,11 +102,11 @@ impl Lines {
     ///
     /// # Errors
     /// See [`FileFault`].
-    pub fn read(name: String, file: Box<dyn Read>, columns: &[(&'static str, bool)]) -> Result<Self, FileFault> {
+    pub fn read(name: String, file: Box<dyn Read + Send>, columns: &[(&'static str, bool)]) -> Result<Self, FileFault> {
         let io = |source| FileFault::Io { path: name.clone(), source };
         let mut raw = BufReader::with_capacity(BUFFER_BYTES, file);
         let zipped = raw.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
-        let bytes: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+        let bytes: Box<dyn Read + Send> = if zipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let mut lines = Self {
             source: BufReader::with_capacity(BUFFER_BYTES, bytes),
             path: name,

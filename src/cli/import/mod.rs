@@ -26,7 +26,7 @@
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::Instant,
 };
 
@@ -51,7 +51,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{command::Command, network_digest, state::State, types::MemberIx},
+    core::{Digest, command::Command, network_digest, state::State, types::MemberIx},
     engine::MemberDirectory,
 };
 
@@ -68,6 +68,9 @@ mod round_trip_test;
 
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
+
+/// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the other, some two megabytes.
+const BATCHES_AHEAD: usize = 8;
 
 /// Takes members, and with `--bonuses` the ledger, from CSV files into a new or an existing data directory.
 #[derive(clap::Args, Debug)]
@@ -123,12 +126,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // A file of which nothing can be taken is the wrong file: no network is made of it.
     let spoilt = refused != 0 && (args.strict || taken == 0);
     let writes = !args.dry_run && !spoilt;
-    let mut object = summary(args, &members, &bonuses, &target.network);
+    let written = if writes { target.commit()? } else { None };
+    let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
+    let mut object = summary(args, &members, &bonuses, &target.network.state, digest);
     object.insert("source_blake3".into(), hash.into());
     object.insert("imported".into(), writes.into());
-    if writes {
-        target.commit()?;
-    }
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
     screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
     if spoilt {
@@ -153,22 +155,50 @@ fn each_member(
     own_sponsor_is_root: bool,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
-    let mut intake = Intake::new(network);
-    let mut rows = 0;
-    while let Some(row) = lines.next_row().map_err(file_failure)? {
-        match row {
-            Err((line, fault)) => intake.refuse(line, None, Refusal::Line(fault)),
-            Ok(row) => match MemberRow::parse(&row, own_sponsor_is_root) {
-                Ok(row) => intake.offer(row),
-                Err(reason) => intake.refuse(row.line, Name::parse(row.cell(0)).as_ref(), reason),
-            },
-        }
-        rows += 1;
-        if u64::is_multiple_of(rows, LOOK_EVERY_ROWS) {
+    // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order of the file.
+    std::thread::scope(|scope| {
+        let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || read_ahead(lines, own_sponsor_is_root, &sender));
+        let mut intake = Intake::new(network);
+        while let Ok(batch) = batches.recv() {
+            for row in batch.map_err(file_failure)? {
+                match row {
+                    Ok(row) => intake.offer(row),
+                    Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
+                }
+            }
             look()?;
         }
+        Ok(intake.finish())
+    })
+}
+
+/// Rows that were read, each ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
+type Batch = Vec<Result<MemberRow, (u64, Option<Name>, Refusal)>>;
+
+/// Reads a file to its end, or until nobody wants its rows any more.
+fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
+    loop {
+        let batch = read_batch(lines, own_sponsor_is_root);
+        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+        if to.send(batch).is_err() || is_last {
+            return;
+        }
     }
-    Ok(intake.finish())
+}
+
+/// The next rows; none at the end.
+fn read_batch(lines: &mut Lines, own_sponsor_is_root: bool) -> Result<Batch, FileFault> {
+    let mut batch = Batch::new();
+    while (batch.len() as u64) < LOOK_EVERY_ROWS
+        && let Some(row) = lines.next_row()?
+    {
+        batch.push(match row {
+            Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
+            Ok(row) => MemberRow::parse(&row, own_sponsor_is_root).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
+        });
+    }
+    Ok(batch)
 }
 
 fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Result<TakenBonuses, Failure> {
@@ -243,13 +273,12 @@ fn report_refused(path: &Path, refused: &[Refused]) {
     }
 }
 
-fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, network: &Network) -> Map<String, Value> {
+fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
     let mut reasons = Map::new();
     for refused in members.refused.iter().chain(&bonuses.refused) {
         let count = reasons.entry(refused.reason.name()).or_insert_with(|| 0.into());
         *count = (count.as_u64().unwrap_or(0) + 1).into();
     }
-    let state = &network.state;
     let object = json!({
         "command": "import",
         "dry_run": args.dry_run,
@@ -265,7 +294,7 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, network: &Netwo
         "refused_by_reason": reasons,
         "network_members": state.len(),
         "network_bonuses": state.entries(),
-        "network_digest": network_digest(state).to_string(),
+        "network_digest": digest.to_string(),
     });
     match object {
         Value::Object(map) => map,
@@ -322,7 +351,7 @@ impl<'a> Meter<'a> {
 }
 
 struct Metered {
-    source: Box<dyn Read>,
+    source: Box<dyn Read + Send>,
     bar: ProgressBar,
     hash: Arc<Mutex<blake3::Hasher>>,
 }

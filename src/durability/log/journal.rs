@@ -7,7 +7,7 @@ use super::{
     frame::{self, Header, Kind},
     index::{LogIndex, LogView, Retention, SegmentEntry},
     reader::GroupReader,
-    repair,
+    rewrite,
     scan::Position,
     segment::{self, Next, SegmentHeader},
 };
@@ -409,7 +409,7 @@ impl Journal for FileJournal {
             if let Next::Making(thread) = std::mem::replace(&mut journal.next, Next::Later) {
                 thread.join().expect("making a segment does not panic")?;
             }
-            let cut = repair::cut(&journal.view, after)?;
+            let cut = rewrite::cut(&journal.view, after)?;
             {
                 let mut index = journal.view.index.lock();
                 index.segments.retain(|segment| segment.number <= cut.number);

@@ -11,7 +11,7 @@ pub(crate) mod fuzzing;
 mod index;
 mod journal;
 mod reader;
-pub(crate) mod repair;
+pub(crate) mod rewrite;
 pub(crate) mod scan;
 pub(crate) mod segment;
 

@@ -18,7 +18,7 @@ use crate::{
         error::{Error, Result},
         log::{
             frame,
-            repair::read_whole,
+            rewrite::{read_whole, replace_segment},
             segment::{self, HEADER_BYTES, SegmentHeader},
         },
         paths::Paths,
@@ -110,7 +110,7 @@ impl Repair {
             Step::Replace(path, fresh) => {
                 let content = read_whole(storage, path)?;
                 copy(storage, path, &kept_as(directory, path))?;
-                put(storage, path, &renewed(content, fresh), fresh.bytes)
+                replace_segment(storage, path, &renewed(content, fresh), fresh.bytes).map(drop)
             }
             Step::Relabel { path, durable_lsn } => {
                 copy(storage, path, &kept_as(directory, path))?;
@@ -138,7 +138,7 @@ impl Repair {
             previous_end: end.map_or(0, |end| end.offset),
             previous_crc: end.map_or(0, |end| end.previous_crc),
         };
-        put(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes)
+        replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes).map(drop)
     }
 }
 
@@ -199,16 +199,6 @@ fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn Storage
     copy.sync_all().map_err(Error::io("sync", to))?;
     sync_parent(storage, to)?;
     Ok(copy)
-}
-
-/// Puts a fresh file, holding `content` and zeros behind it, under this name.
-fn put(storage: &dyn Storage, path: &Path, content: &[u8], bytes: u64) -> Result<()> {
-    let temporary = Paths::temporary(path);
-    let file = segment::create_fresh(storage, &temporary)?;
-    file.write_all_at(content, 0).map_err(Error::io("write", &temporary))?;
-    segment::fill_with_zeros(&*file, content.len() as u64, bytes).map_err(Error::io("fill", &temporary))?;
-    file.sync_all().map_err(Error::io("sync", &temporary))?;
-    rename(storage, &temporary, path)
 }
 
 /// Renames, and makes both names durable: the new one first, so that at no moment there is none.

@@ -22,7 +22,7 @@ use super::{
     instance::Instance,
     log::{
         frame::{self, Kind},
-        repair::read_whole,
+        rewrite::read_whole,
         segment::HEADER_BYTES,
     },
     paths::Paths,
@@ -43,8 +43,8 @@ pub struct Repair {
     stretch: Option<usize>,
     steps: Vec<Step>,
     look: Look,
-    #[allow(dead_code, reason = "held for its drop")]
-    directory: DataDir,
+    /// Its lock, held until this is dropped.
+    _directory: DataDir,
 }
 
 /// What a look came to.
@@ -144,9 +144,7 @@ impl Repair {
             let reason = "a cut of the log was interrupted, which opening the directory finishes";
             return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
         }
-        let (base, mut problems, mut known) = snapshots(storage, &paths, &instance)?;
-        let mut beginnings = base.1;
-        let (base, damaged) = base.0;
+        let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
         beginnings.push((base.manifest.lsn + 1, base.manifest.time));
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
         problems.append(&mut survey.problems);
@@ -167,7 +165,8 @@ impl Repair {
             dropped: Dropped::default(),
             steps: Vec::new(),
         };
-        let mut repair = Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, directory };
+        let mut repair =
+            Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, _directory: directory };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
         let lossless = is_last && repair.look.known_lsn == last_good_lsn;
@@ -324,13 +323,19 @@ impl Repair {
     }
 }
 
-/// The newest snapshot that verifies and the paths of those that do not, where logs may begin, what is wrong, and the highest LSN told of.
-#[allow(clippy::type_complexity, reason = "used once")]
-fn snapshots(
-    storage: &Arc<dyn Storage>,
-    paths: &Paths,
-    instance: &Instance,
-) -> Result<(((Base, Vec<PathBuf>), survey::Beginnings), Vec<Damage>, u64)> {
+/// Everything that was seen of the snapshots.
+struct Snapshots {
+    /// The newest one that verifies.
+    base: Base,
+    /// Those that do not.
+    damaged: Vec<PathBuf>,
+    beginnings: survey::Beginnings,
+    problems: Vec<Damage>,
+    /// The highest LSN that any of them tells of.
+    known: u64,
+}
+
+fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> Result<Snapshots> {
     let store = SnapshotStore {
         storage: Arc::clone(storage),
         paths: paths.clone(),
@@ -363,7 +368,7 @@ fn snapshots(
         }
     }
     match best {
-        Some(base) => Ok((((base, damaged), beginnings), problems, known)),
+        Some(base) => Ok(Snapshots { base, damaged, beginnings, problems, known }),
         None => Err(problems.into_iter().next_back().map_or_else(
             || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
             |mut damage| {

@@ -9,7 +9,7 @@ use crate::durability::{
     instance::Instance,
     log::{
         frame::{self, End, Header, SECTOR_BYTES},
-        repair::read_whole,
+        rewrite::read_whole,
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
@@ -35,6 +35,15 @@ pub(super) struct Fresh {
     /// Where what verifies ends; the rest is left out.
     pub until: Option<u64>,
     pub bytes: u64,
+}
+
+/// A segment of ours.
+struct Headed {
+    header: SegmentHeader,
+    /// The header's checksum, which the first frame names.
+    crc: u32,
+    /// What the segment has to be replaced with, if it has to be.
+    fresh: Option<Fresh>,
 }
 
 /// A segment of a stretch.
@@ -89,12 +98,12 @@ pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, 
             Err(error) => return Err(error),
         };
         let is_last = at + 1 == survey.places.len();
-        let Some((header, crc, fresh)) = survey.header_of(at, is_last, instance, &mut content, open.as_ref(), beginnings)? else {
+        let Some(headed) = survey.header_of(at, is_last, instance, &mut content, open.as_ref(), beginnings)? else {
             let is_next = survey.unused == Some(at);
             survey.close(&mut open, is_next);
             continue;
         };
-        survey.join(at, (&header, crc), fresh, &content, &mut open);
+        survey.join(at, headed, &content, &mut open);
     }
     if open.as_ref().is_some_and(|stretch| stretch.end.sealed) {
         let last = survey.places.last().map_or(0, |place| place.number);
@@ -139,7 +148,6 @@ impl Survey {
     }
 
     /// The header of a segment of ours, with what it needs to be replaced with. `None` for any other file.
-    #[allow(clippy::type_complexity, reason = "used once")]
     fn header_of(
         &mut self,
         at: usize,
@@ -148,7 +156,7 @@ impl Survey {
         content: &mut Vec<u8>,
         before: Option<&Stretch>,
         beginnings: &Beginnings,
-    ) -> Result<Option<(SegmentHeader, u32, Option<Fresh>)>> {
+    ) -> Result<Option<Headed>> {
         let (number, path) = (self.places[at].number, self.places[at].path.clone());
         let length = content.len() as u64;
         let (header, crc) = match content.first_chunk().map_or(Parsed::Bad, SegmentHeader::parse) {
@@ -167,7 +175,8 @@ impl Survey {
                     if rebuilt.is_some() { "its header does not verify; it can be computed anew" } else { "its header does not verify" };
                 self.problem(&path, 0, lsn, reason);
                 let Some((header, sector, crc)) = rebuilt else { return Ok(None) };
-                return Ok(Some((header, crc, Some(Fresh { header: Some(Box::new(sector)), until: None, bytes: length }))));
+                let fresh = Fresh { header: Some(Box::new(sector)), until: None, bytes: length };
+                return Ok(Some(Headed { header, crc, fresh: Some(fresh) }));
             }
         };
         if header.instance != instance.id.0 || header.network != instance.network_id || header.first_lsn == 0 {
@@ -179,7 +188,7 @@ impl Survey {
             return Ok(None);
         }
         if header.bytes == length {
-            return Ok(Some((header, crc, None)));
+            return Ok(Some(Headed { header, crc, fresh: None }));
         }
         let lsn = Some(header.first_lsn);
         self.problem(&path, length.min(header.bytes), lsn, &format!("it is {length} bytes long, and was made with {}", header.bytes));
@@ -187,18 +196,11 @@ impl Survey {
             return Ok(None);
         };
         content.resize(bytes, 0);
-        Ok(Some((header, crc, Some(Fresh { header: None, until: None, bytes: header.bytes }))))
+        Ok(Some(Headed { header, crc, fresh: Some(Fresh { header: None, until: None, bytes: header.bytes }) }))
     }
 
     /// Adds a segment to the present stretch, or begins another one with it.
-    fn join(
-        &mut self,
-        at: usize,
-        (header, crc): (&SegmentHeader, u32),
-        mut fresh: Option<Fresh>,
-        content: &[u8],
-        open: &mut Option<Stretch>,
-    ) {
+    fn join(&mut self, at: usize, Headed { header, crc, mut fresh }: Headed, content: &[u8], open: &mut Option<Stretch>) {
         let path = self.places[at].path.clone();
         let goes_on = open.as_ref().map(|before| before.end.sealed && before.is_whole && header.follows(&before.end));
         if goes_on == Some(false) {

@@ -73,18 +73,25 @@ impl Feed {
         self.next
     }
 
+    /// Waits until the next command is applied: true; or until the engine stops.
+    pub(in super::super) async fn has_next(&mut self) -> bool {
+        loop {
+            if self.next <= *self.applied.borrow_and_update() {
+                return true;
+            }
+            if self.shared.is_stopping() || self.applied.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
     /// The next events, never none; waits until there is one. `None` when the engine stops. Dropping the future loses nothing: call it again.
     ///
     /// # Errors
     /// `BelowRetained` when the log was retired faster than it was read; `Unreadable`.
     pub async fn next_batch(&mut self) -> Result<Option<Vec<Event>>, HistoryError> {
-        loop {
-            if self.next <= *self.applied.borrow_and_update() {
-                break;
-            }
-            if self.shared.is_stopping() || self.applied.changed().await.is_err() {
-                return Ok(None);
-            }
+        if !self.has_next().await {
+            return Ok(None);
         }
         let (shared, reader, next) = (Arc::clone(&self.shared), self.reader.take(), self.next);
         let read = tokio::task::spawn_blocking(move || read_batch(&shared, reader, next));

@@ -4,15 +4,7 @@
 //! the log behind it, with the same checks: the digest of the snapshot, and the outcome hash before each group. Members are never removed and never
 //! change their index, so the directory of the present serves the past too: what is not below its length is unknown to it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
-
-use parking_lot::{Mutex, MutexGuard};
+use std::{sync::Arc, time::Instant};
 
 mod directory;
 mod explain;
@@ -28,6 +20,7 @@ use super::{
     MemberDirectory, OpenError, limits,
     open::{apply, check_outcomes, restore_into},
     shared::Shared,
+    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, sleep},
 };
 use crate::{
     core::{state::State, types::Timestamp},
@@ -124,7 +117,7 @@ impl History {
             if until <= Instant::now() {
                 return Err(HistoryError::Busy);
             }
-            std::thread::sleep(limits::HISTORY_RETRY);
+            sleep(limits::HISTORY_RETRY);
         }
     }
 

@@ -174,20 +174,20 @@ impl<'a> Bench<'a> {
     /// Makes the network, starts server and stub.
     fn begin(args: &'a Args, interrupt: &'a Interrupt) -> Result<Self, Failure> {
         args.plan()?;
-        let place = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let scratch = Scratch::below(&place, "--dir")?;
+        let scratch = args.scratch()?;
+        let file = |name: &str| scratch.folder().join(name);
         let members = Members { seed: args.seed, count: args.members(MEMBERS) };
         let data_dir = text(scratch.data_dir())?;
         let cores = Cores::split();
-        screen::tell(&format!("making {} in {}", screen::counted(members.count.into(), "member"), place.display()));
+        screen::tell(&format!("making {} in {}", screen::counted(members.count.into(), "member"), scratch.folder().display()));
         let digest = make_network(args, &cores, &members, &data_dir, interrupt)?;
         let server = serve(&cores, &data_dir, "warn", interrupt)?;
-        let (answers, log) = (scratch.file("answers.json"), text(scratch.file("stub.log"))?);
+        let (answers, log) = (file("answers.json"), text(file("stub.log"))?);
         let given = sample(&server, &members).map_err(failed)?;
         let written = serde_json::to_vec(&given).map_err(|error| Failure::new(Exit::Failed, error))?;
         std::fs::write(&answers, written).map_err(failed)?;
         let stub = Serving::start(&cores, &["bench-stub", "--answers", &text(answers)?, "--log", &log], interrupt)?;
-        let disk = Prepared::create(&scratch.file("disk")).map_err(failed)?;
+        let disk = Prepared::create(&file("disk")).map_err(failed)?;
         let generator = Generator::new(members.clone(), cores.generator_threads(), interrupt.clone());
         Ok(Self {
             args,

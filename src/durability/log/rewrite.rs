@@ -22,22 +22,17 @@ use crate::{
 const CUT_BYTES: usize = 36;
 const CUT_MAGIC: [u8; 8] = *b"uplinCUT";
 
-/// Puts a fresh segment, holding `content` and zeros behind it, in place of segment `number`.
-pub(crate) fn replace_segment(
-    storage: &dyn Storage,
-    paths: &Paths,
-    number: u64,
-    content: &[u8],
-    bytes: u64,
-) -> Result<Box<dyn StorageFile>> {
-    let path = paths.segment(number);
-    let temporary = Paths::temporary(&path);
+/// Puts a fresh segment of `bytes`, holding `content` and zeros behind it, under this name, in place of what has it. At each moment there
+/// is the one or the other; on return the new one is durable.
+pub(crate) fn replace_segment(storage: &dyn Storage, path: &Path, content: &[u8], bytes: u64) -> Result<Box<dyn StorageFile>> {
+    let temporary = Paths::temporary(path);
     let file = segment::create_fresh(storage, &temporary)?;
     file.write_all_at(content, 0).map_err(Error::io("write", &temporary))?;
     segment::fill_with_zeros(&*file, content.len() as u64, bytes).map_err(Error::io("fill", &temporary))?;
     file.sync_all().map_err(Error::io("sync", &temporary))?;
-    storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
-    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    storage.rename(&temporary, path).map_err(Error::io("rename", &temporary))?;
+    let directory = path.parent().unwrap_or(path);
+    storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
     Ok(file)
 }
 
@@ -120,7 +115,7 @@ pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8
         storage.remove(&path).map_err(Error::io("remove", &path))?;
     }
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
-    let file = replace_segment(storage, paths, header.number, &content, header.bytes)?;
+    let file = replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
     storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     Ok(Cut { number: header.number, segment_bytes: header.bytes, at, file })

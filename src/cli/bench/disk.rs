@@ -1,0 +1,195 @@
+//! What the disk gives: the bound of everything that ends on it.
+
+use std::{
+    fmt::Debug,
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::timing::rate;
+use crate::{
+    cli::exit::{Exit, Failure},
+    durability::storage::{Access, Disk, Storage, StorageFile, StorageLock},
+};
+
+/// Bytes of one write or read: enough that the calls themselves do not count.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Bytes a second that a new file in a folder takes, `bytes` of them in sequence with one fdatasync at the end.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
+    // Not all the same, for disks that notice.
+    let block: Vec<u8> = (0..BLOCK_BYTES).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11).to_le_bytes()[0]).collect();
+    let path = folder.join("probe");
+    let write = || -> io::Result<Duration> {
+        let mut file = File::create_new(&path)?;
+        let started = Instant::now();
+        let mut left = bytes;
+        while left != 0 {
+            let part = left.min(BLOCK_BYTES as u64);
+            file.write_all(&block[..usize::try_from(part).expect("at most a block")])?;
+            left -= part;
+        }
+        file.sync_data()?;
+        Ok(started.elapsed())
+    };
+    let took = write();
+    _ = fs::remove_file(&path);
+    let took = took.map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display())))?;
+    Ok(rate(bytes, took))
+}
+
+/// Bytes a second at which a file can be read, by plain calls; it is read twice, so that the page cache has it if the memory is there. Bytes of it, and rate.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn read_rate(path: &Path) -> Result<(u64, f64), Failure> {
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut read = || -> io::Result<(u64, Duration)> {
+        let mut file = File::open(path)?;
+        let (started, mut bytes) = (Instant::now(), 0);
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok((bytes, started.elapsed())),
+                count => bytes += count as u64,
+            }
+        }
+    };
+    let read = read().and_then(|_| read());
+    let (bytes, took) = read.map_err(|error| Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display())))?;
+    Ok((bytes, rate(bytes, took)))
+}
+
+/// The largest file of a folder: the newest snapshot among those of a directory that has one.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn largest_file(folder: &Path) -> Result<std::path::PathBuf, Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Failed, format!("cannot look at {}: {error}", folder.display()));
+    let sized = |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| Ok((entry.metadata()?.len(), entry.path())));
+    let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(failed)?.map(sized).collect();
+    let largest = entries.map_err(failed)?.into_iter().max().map(|(_, path)| path);
+    largest.ok_or_else(|| Failure::new(Exit::Failed, format!("{} is empty", folder.display())))
+}
+
+/// The disk, with the time of each write and sync of one thread noted.
+#[derive(Debug)]
+pub(super) struct TimedDisk {
+    thread: &'static str,
+    spans: Spans,
+}
+
+/// When the disk was at work.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Spans(Arc<Mutex<Vec<Span>>>);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub began: Instant,
+    pub ended: Instant,
+    pub is_sync: bool,
+}
+
+/// Spans that are kept: those of five minutes at ten thousand groups a second. Later ones are not noted.
+const SPANS_MAX: usize = 6_000_000;
+
+impl Spans {
+    fn time<R>(&self, is_sync: bool, call: impl FnOnce() -> R) -> R {
+        let began = Instant::now();
+        let result = call();
+        let span = Span { began, ended: Instant::now(), is_sync };
+        let mut spans = self.0.lock();
+        if spans.len() < SPANS_MAX {
+            spans.push(span);
+        }
+        result
+    }
+
+    /// Those noted so far, in order; from now on there are none.
+    pub fn take(&self) -> Vec<Span> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+impl TimedDisk {
+    /// Notes what the thread of this name does.
+    pub fn watching(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
+        let spans = Spans::default();
+        (Arc::new(Self { thread, spans: spans.clone() }), spans)
+    }
+
+    fn timed(&self, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
+        Box::new(TimedFile { file, thread: self.thread, spans: self.spans.clone() })
+    }
+}
+
+impl Storage for TimedDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        Ok(self.timed(Disk.create(path)?))
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
+        Ok(self.timed(Disk.open(path, access)?))
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        Disk.create_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        Disk.sync_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        Disk.list(path)
+    }
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        Disk.is_file(path)
+    }
+    fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        Disk.is_dir(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
+        Disk.lock(path)
+    }
+}
+
+#[derive(Debug)]
+struct TimedFile {
+    file: Box<dyn StorageFile>,
+    thread: &'static str,
+    spans: Spans,
+}
+
+impl TimedFile {
+    fn time<R>(&self, is_sync: bool, call: impl FnOnce() -> R) -> R {
+        if std::thread::current().name() == Some(self.thread) { self.spans.time(is_sync, call) } else { call() }
+    }
+}
+
+impl StorageFile for TimedFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.time(false, || self.file.write_at(bytes, offset))
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.time(true, || self.file.sync_data())
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        self.time(true, || self.file.sync_all())
+    }
+}

@@ -1,0 +1,70 @@
+//! Networks in data directories. Their keys are always the same, so that the digests are.
+
+use std::path::Path;
+
+use super::stop_if_asked;
+use crate::{
+    cli::{exit::Failure, interrupt::Interrupt},
+    core::{Digest, plan::Plan, types::Timestamp},
+    durability::{DataDir, Genesis, InstanceId, LogOptions, storage::Disk},
+    engine::{self, NETWORK_ID},
+    shapes::Shape,
+    workload::{Network, Signups},
+};
+
+/// What is random elsewhere. The code key is that of the workload's networks.
+pub(super) const GENESIS: Genesis =
+    Genesis { id: InstanceId(*b"upline benchmark"), network_id: NETWORK_ID, row_key: 1, code_key: 1, created: Timestamp(0) };
+
+/// A network of a shape, in memory.
+///
+/// # Errors
+/// When somebody interrupts.
+pub(super) fn grown(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Network, Failure> {
+    let mut network = Network::empty(plan.clone(), members);
+    let mut signups = Signups::new(shape, members, seed);
+    loop {
+        stop_if_asked(interrupt)?;
+        let batch = signups.batch();
+        if batch.is_empty() {
+            return Ok(network);
+        }
+        network.apply(&batch);
+    }
+}
+
+/// Makes a data directory whose snapshot is a network. Its network digest.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn write(network: &Network, path: &Path) -> Result<Digest, Failure> {
+    Ok(engine::create(&Disk::shared(), path, &GENESIS, LogOptions::default(), &network.state, &mut |_| {})?)
+}
+
+/// Makes a data directory whose log has the signups of a shape, and whose snapshot has nothing. The network, as it is after them.
+///
+/// # Errors
+/// Of the disk; when somebody interrupts.
+pub(super) fn write_log(
+    plan: &Plan,
+    shape: Shape,
+    members: u32,
+    seed: u64,
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<Network, Failure> {
+    let mut network = Network::empty(plan.clone(), members);
+    write(&network, path)?;
+    let mut opened = DataDir::open(&Disk::shared(), path, LogOptions::default())?;
+    let mut signups = Signups::new(shape, members, seed);
+    loop {
+        stop_if_asked(interrupt)?;
+        let batch = signups.batch();
+        if batch.is_empty() {
+            opened.journal.sync()?;
+            return Ok(network);
+        }
+        opened.journal.append(&batch, network.state.outcome_hash())?;
+        network.apply(&batch);
+    }
+}

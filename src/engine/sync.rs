@@ -1,0 +1,249 @@
+//! The locks, atomics, waits and threads by which the engine's threads hand things to each other, in one place.
+//!
+//! In the program, and in all tests but one kind, they are those of `parking_lot` and the standard library, re-exported. In the unit tests built with
+//! the feature `shuttle` they are those of a scheduler that chooses after each step which thread goes on: `models.rs` runs the engine itself on
+//! them, in thousands of orders that each seed gives again. Channels are tokio's in both: nothing waits inside of them but in the two functions here.
+
+#[cfg(not(all(test, feature = "shuttle")))]
+pub(super) use self::real::*;
+#[cfg(all(test, feature = "shuttle"))]
+pub(super) use self::scheduled::*;
+
+#[cfg(not(all(test, feature = "shuttle")))]
+mod real {
+    pub use std::{
+        sync::{
+            OnceLock,
+            atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+            mpsc::{SyncSender, sync_channel},
+        },
+        thread::{JoinHandle, sleep},
+        thread_local,
+    };
+
+    pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    use tokio::sync::{mpsc, oneshot};
+
+    /// Waits for the next; `None` when nobody is left who could send. Not inside an async runtime.
+    pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
+        queue.blocking_recv()
+    }
+
+    /// Waits for the answer; `None` when nobody is left who could give it. Not inside an async runtime.
+    pub fn wait_for_answer<T>(answer: oneshot::Receiver<T>) -> Option<T> {
+        answer.blocking_recv().ok()
+    }
+
+    /// Starts a thread.
+    pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name(name.to_owned()).spawn(run)
+    }
+}
+
+/// What is used of the above, on shuttle. A wait with a time limit waits without one: what would only go on because time passes is found as a deadlock.
+#[cfg(all(test, feature = "shuttle"))]
+#[allow(clippy::unnecessary_wraps, reason = "as what it stands in for")]
+mod scheduled {
+    use std::{
+        ops::{Deref, DerefMut},
+        sync::{Arc, PoisonError},
+        time::{Duration, Instant},
+    };
+
+    use shuttle::sync as inner;
+    pub use shuttle::{
+        sync::{
+            atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+            mpsc::{SyncSender, sync_channel},
+        },
+        thread_local,
+    };
+    use tokio::sync::{mpsc, oneshot};
+
+    /// Others go on, whatever the scheduler would prefer: what is waited for is for them to do.
+    pub fn sleep(_time: Duration) {
+        shuttle::thread::yield_now();
+    }
+
+    pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
+        shuttle::future::block_on(queue.recv())
+    }
+
+    pub fn wait_for_answer<T>(answer: oneshot::Receiver<T>) -> Option<T> {
+        shuttle::future::block_on(answer).ok()
+    }
+
+    /// Waits for its end, and knows of it.
+    pub struct JoinHandle<T> {
+        thread: shuttle::thread::JoinHandle<T>,
+        is_finished: Arc<AtomicBool>,
+    }
+
+    impl<T> JoinHandle<T> {
+        pub fn join(self) -> std::thread::Result<T> {
+            self.thread.join()
+        }
+
+        pub fn is_finished(&self) -> bool {
+            self.is_finished.load(Ordering::Acquire)
+        }
+    }
+
+    pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+        let is_finished = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&is_finished);
+        let run = move || {
+            run();
+            finished.store(true, Ordering::Release);
+        };
+        let thread = shuttle::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        Ok(JoinHandle { thread, is_finished })
+    }
+
+    /// Locks of `parking_lot` know no poison: a panic is the end of the model anyway.
+    fn sane<T>(result: Result<T, PoisonError<T>>) -> T {
+        result.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[derive(Default)]
+    pub struct Mutex<T>(inner::Mutex<T>);
+
+    /// Empty only while a condition is waited for.
+    pub struct MutexGuard<'a, T>(Option<inner::MutexGuard<'a, T>>);
+
+    impl<T> Mutex<T> {
+        pub fn new(value: T) -> Self {
+            Self(inner::Mutex::new(value))
+        }
+
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(sane(self.0.lock())))
+        }
+
+        pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
+        }
+
+        pub fn try_lock_for(&self, _within: Duration) -> Option<MutexGuard<'_, T>> {
+            Some(self.lock())
+        }
+
+        pub fn try_lock_until(&self, _until: Instant) -> Option<MutexGuard<'_, T>> {
+            Some(self.lock())
+        }
+
+        pub fn get_mut(&mut self) -> &mut T {
+            sane(self.0.get_mut())
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect("nobody looks while waiting")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect("nobody looks while waiting")
+        }
+    }
+
+    #[derive(Default)]
+    pub struct Condvar(inner::Condvar);
+
+    impl Condvar {
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        pub fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _limit: Duration) {
+            let held = guard.0.take().expect("the lock is held");
+            guard.0 = Some(sane(self.0.wait(held)));
+        }
+    }
+
+    #[derive(Default)]
+    pub struct RwLock<T>(inner::RwLock<T>);
+
+    pub struct RwLockReadGuard<'a, T>(inner::RwLockReadGuard<'a, T>);
+
+    pub struct RwLockWriteGuard<'a, T>(inner::RwLockWriteGuard<'a, T>);
+
+    impl<T> RwLock<T> {
+        pub fn new(value: T) -> Self {
+            Self(inner::RwLock::new(value))
+        }
+
+        pub fn read(&self) -> RwLockReadGuard<'_, T> {
+            RwLockReadGuard(sane(self.0.read()))
+        }
+
+        /// As `read`: a model that reads inside a read is stopped.
+        pub fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
+            self.read()
+        }
+
+        pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+            RwLockWriteGuard(sane(self.0.write()))
+        }
+
+        pub fn get_mut(&mut self) -> &mut T {
+            sane(self.0.get_mut())
+        }
+    }
+
+    impl<T> Deref for RwLockReadGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> Deref for RwLockWriteGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> DerefMut for RwLockWriteGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.0
+        }
+    }
+
+    impl<T> RwLockWriteGuard<'_, T> {
+        /// Who is next is the scheduler's choice in any case.
+        pub fn unlock_fair(guard: Self) {
+            drop(guard);
+        }
+    }
+
+    /// Set once; each look and the setting are a step.
+    pub struct OnceLock<T> {
+        step: AtomicBool,
+        value: std::sync::OnceLock<T>,
+    }
+
+    impl<T> OnceLock<T> {
+        pub fn new() -> Self {
+            Self { step: AtomicBool::new(false), value: std::sync::OnceLock::new() }
+        }
+
+        pub fn get(&self) -> Option<&T> {
+            let _ = self.step.load(Ordering::Acquire);
+            self.value.get()
+        }
+
+        pub fn set(&self, value: T) -> Result<(), T> {
+            self.step.store(true, Ordering::Release);
+            self.value.set(value)
+        }
+    }
+}
