@@ -314,7 +314,7 @@ impl Shared {
             }
             let rest = next.min(self.end).saturating_duration_since(now);
             if NEARLY < rest {
-                tokio::time::sleep(rest - NEARLY).await;
+                tokio::time::sleep(rest.saturating_sub(NEARLY)).await;
             } else {
                 // The runtime looks at its sockets before it comes back here.
                 tokio::task::yield_now().await;

@@ -403,11 +403,11 @@ impl<'a> Bench<'a> {
     }
 
     /// What the server's metrics say of groups.
-    fn groups(&self) -> Result<Groups, Failure> {
+    fn groups(&self) -> Result<GroupFigures, Failure> {
         let address = self.serving(Who::Server).address;
         let text = ask(address, "/metrics").map_err(failed)?;
-        Ok(Groups {
-            groups: metric(&text, "upline_group_commands_count"),
+        Ok(GroupFigures {
+            syncs: metric(&text, "upline_group_commands_count"),
             commands: metric(&text, "upline_group_commands_sum"),
             sync_seconds: metric(&text, "upline_write_sync_seconds_sum"),
         })
@@ -432,27 +432,27 @@ const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)
 
 /// Figures of the server's metrics, since it began.
 #[derive(Clone, Copy)]
-struct Groups {
-    groups: f64,
+struct GroupFigures {
+    syncs: f64,
     commands: f64,
     sync_seconds: f64,
 }
 
-impl Groups {
+impl GroupFigures {
     fn since(self, earlier: Self) -> Self {
         Self {
-            groups: self.groups - earlier.groups,
+            syncs: self.syncs - earlier.syncs,
             commands: self.commands - earlier.commands,
             sync_seconds: self.sync_seconds - earlier.sync_seconds,
         }
     }
 
     fn mean(self) -> f64 {
-        self.commands / self.groups.max(1.0)
+        self.commands / self.syncs.max(1.0)
     }
 
     fn sync_mean_micros(self) -> f64 {
-        self.sync_seconds / self.groups.max(1.0) * 1e6
+        self.sync_seconds / self.syncs.max(1.0) * 1e6
     }
 }
 
