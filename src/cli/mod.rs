@@ -92,6 +92,9 @@ enum Command {
     Demo(demo::Args),
     /// Measure how fast this program is on this machine, and what bounds it
     Bench(bench::Args),
+    /// What bounds the server, as a program: for `upline bench http`, which starts it
+    #[command(hide = true)]
+    BenchStub(bench::StubArgs),
     /// Print a script that completes command lines, for a shell
     Completions(manual::CompletionArgs),
     /// Print the manual page, or write one for each command
@@ -125,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Keys(args)) => keys::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::BenchStub(args)) => bench::run_stub(&args),
         Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Man(args)) => manual::man(&args),
     };

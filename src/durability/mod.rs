@@ -74,6 +74,8 @@ pub use self::{
         SnapshotStore, SnapshotWriter, inspect_snapshot,
     },
 };
+// For benches that measure the bare disk with what the log does to it.
+pub(crate) use self::log::{fill_with_zeros, frame_bytes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::{
     log::fuzzing::{frame, reseal_segment},

@@ -140,6 +140,12 @@ impl Service {
             Ok(bytes) => parts.extensions.insert(Content(bytes)),
             Err(error) => return Ok(Edge::of(parts.uri.path()).unread(error)),
         };
+        let path = parts.uri.path();
+        if Edge::of(path) == Edge::Dropin && RouteIndex::of_ops(path).is_none() {
+            // Where axum's router would send it too, after it had looked.
+            let shared = State(Arc::clone(&self.shared));
+            return Ok(dropin::answer(shared, Request::from_parts(parts, Body::empty())).await);
+        }
         self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await
     }
 

@@ -19,6 +19,7 @@ mod bonus;
 mod child;
 mod disk;
 mod export;
+mod http;
 mod import;
 mod mem;
 mod on_disk;
@@ -86,6 +87,8 @@ enum Name {
     Reads,
     /// Resident memory per member (P10)
     Mem,
+    /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4, P5)
+    Http,
 }
 
 impl Args {
@@ -127,6 +130,8 @@ impl Args {
     }
 }
 
+pub(super) use self::http::stub::{Args as StubArgs, run as run_stub};
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let reports = match args.name {
@@ -139,6 +144,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Name::Ranks => ranks::run(args, &interrupt)?,
         Name::Reads => reads::run(args, &interrupt)?,
         Name::Mem => mem::run(args, &interrupt)?,
+        Name::Http => http::run(args, &interrupt)?,
     };
     for report in reports {
         let object = serde_json::to_value(&report).map_err(|error| Failure::new(Exit::Failed, error))?;

@@ -19,8 +19,10 @@ pub(crate) mod segment;
 mod tests;
 
 pub(crate) use self::{
+    frame::frame_bytes,
     index::{LogIndex, SegmentEntry, SharedIndex},
     journal::{FileJournal, JournalStart},
+    segment::fill_with_zeros,
 };
 pub use self::{
     index::{LogView, Retention},

@@ -1,0 +1,533 @@
+//! `bench http`: the program as it is served, over HTTP and durable, beside a stub on the same stack and the bare disk (P3, P4, P5).
+//!
+//! One run makes a network, starts the real server on it and the stub beside it (both are this program, as processes of their own), and loads them in turns with
+//! its own generator:
+//!
+//! - **P3**, closed loop: 256 connections sign members up as fast as they are answered, the stub and the server in turns, and the bare disk after each turn.
+//! - **P5**: 64 connections ask about members while signups go on at half of the peak found before; the stub gets the same signups. The rate is a closed
+//!   loop's; latencies are an open loop's, at one rate for both.
+//! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an ideal group commit of those very syncs.
+//!
+//! Signups go to the route that the replaced service's clients use, `POST /user/register`; so do counts. The other questions are `/v1`'s. No credentials are
+//! asked for, and everything else is as `upline serve` has it. Servers are killed, not stopped; then `upline verify` must find in the directory what the network
+//! had and every signup that was acknowledged, no more and no less.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use rand_pcg::Pcg64;
+
+use self::{
+    child::{Cores, Serving, cpu_seconds},
+    disk::Prepared,
+    load::{Generator, Outcome, Pace, Stream, at},
+    requests::{Kind, Members, Question},
+    stub::Answers,
+    wire::Connection,
+};
+use super::{
+    Args, Report,
+    timing::{Latencies, micros},
+};
+use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        interrupt::Interrupt,
+        scratch::Scratch,
+        screen,
+    },
+    shapes::Shape,
+};
+
+mod child;
+mod disk;
+mod ideal;
+mod load;
+mod requests;
+pub(super) mod stub;
+mod wire;
+
+/// Members of the network that the load begins with, where nothing else is asked for: far more than fits the caches.
+const MEMBERS: u32 = 1_000_000;
+const SECONDS: u64 = 10;
+/// Connections that sign up, as P3 says.
+const SIGNUP_CONNECTIONS: usize = 256;
+/// Connections that ask.
+const READ_CONNECTIONS: usize = 64;
+/// Turns of stub, server and disk: a machine's moods then touch all of them.
+const TURNS: u32 = 5;
+/// Members whose answers the stub has.
+const ANSWERS: u32 = 256;
+/// Signups of the first moments are not measured: connections, caches and the allocator settle.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// P3: of the stub, and a second; the second goes down to this share of what the disk allows.
+const P3_SHARE_MIN: f64 = 0.65;
+const P3_RATE_MIN: f64 = 40_000.0;
+const P3_DISK_SHARE: f64 = 0.85;
+/// A request waits for half a sync and for a whole one, on average.
+const P3_SYNCS_WAITED: f64 = 1.5;
+/// P4: beyond the ideal, in microseconds.
+const P4_P99_MAX: f64 = 1_000.0;
+const P4_P999_MAX: f64 = 3_000.0;
+/// P5: of the stub, and beyond the stub's, in microseconds.
+const P5_SHARE_MIN: f64 = 0.9;
+const P5_P99_MAX: f64 = 500.0;
+
+pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
+    let mut bench = Bench::begin(args, interrupt)?;
+    let (p3, peak) = bench.peak()?;
+    let p5 = bench.reads(peak)?;
+    let p4 = bench.latency(peak)?;
+    let mut reports = vec![p3, p4, p5];
+    let (members, verified) = bench.verify()?;
+    for report in &mut reports {
+        report.figure("acknowledged", bench.acknowledged);
+        report.figure("members_after", members);
+        report.figure("verified", verified);
+        report.digest = Some(bench.digest.clone());
+    }
+    Ok(reports)
+}
+
+/// What the whole run shares.
+struct Bench<'a> {
+    args: &'a Args,
+    interrupt: &'a Interrupt,
+    cores: Cores,
+    generator: Generator,
+    /// `None` between two servers.
+    server: Option<Serving>,
+    stub: Serving,
+    disk: Prepared,
+    /// How long each figure is measured.
+    lasting: Duration,
+    members: Members,
+    /// Of the network that the load begins with.
+    digest: String,
+    /// Signups that the server answered with 2xx.
+    acknowledged: u64,
+    data_dir: String,
+    /// Removed when everything above has gone.
+    scratch: Scratch,
+}
+
+/// A server's or stub's side of one kind of load, turn after turn.
+#[derive(Default)]
+struct Side {
+    per_second: Vec<f64>,
+    latency: Option<Histogram<u64>>,
+    late: Option<Histogram<u64>>,
+    answers: u64,
+    cpu_seconds: f64,
+    generator_seconds: f64,
+    seconds: f64,
+}
+
+impl Side {
+    /// The middle one of the turns.
+    fn rate(&self) -> f64 {
+        let mut rates = self.per_second.clone();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    fn at(&self, share: f64) -> f64 {
+        self.latency.as_ref().map_or(0.0, |latency| at(latency, share))
+    }
+
+    fn late(&self, share: f64) -> f64 {
+        self.late.as_ref().map_or(0.0, |late| at(late, share))
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        self.per_second.push(outcome.per_second);
+        self.answers += outcome.good;
+        let sum = |sum: &mut Option<Histogram<u64>>, part: Histogram<u64>| match sum {
+            Some(sum) => sum.add(part).expect("all have the same bounds"),
+            None => *sum = Some(part),
+        };
+        sum(&mut self.latency, outcome.latency);
+        sum(&mut self.late, outcome.late);
+    }
+
+    /// Processor time of the server for each answer.
+    fn cpu_micros(&self) -> f64 {
+        self.cpu_seconds / (self.answers as f64).max(1.0) * 1e6
+    }
+
+    fn generator_share(&self, threads: usize) -> f64 {
+        self.generator_seconds / (self.seconds * threads as f64).max(1e-9)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Server,
+    Stub,
+}
+
+impl<'a> Bench<'a> {
+    /// Makes the network, starts server and stub.
+    fn begin(args: &'a Args, interrupt: &'a Interrupt) -> Result<Self, Failure> {
+        args.plan()?;
+        let scratch = args.scratch()?;
+        let file = |name: &str| scratch.folder().join(name);
+        let members = Members { seed: args.seed, count: args.members(MEMBERS) };
+        let data_dir = text(scratch.data_dir())?;
+        let cores = Cores::split();
+        screen::tell(&format!("making {} in {}", screen::counted(members.count.into(), "member"), scratch.folder().display()));
+        let digest = make_network(args, &cores, &members, &data_dir, interrupt)?;
+        let server = serve(&cores, &data_dir, "warn", interrupt)?;
+        let (answers, log) = (file("answers.json"), text(file("stub.log"))?);
+        let given = sample(&server, &members).map_err(failed)?;
+        let written = serde_json::to_vec(&given).map_err(|error| Failure::new(Exit::Failed, error))?;
+        std::fs::write(&answers, written).map_err(failed)?;
+        let stub = Serving::start(&cores, &["bench-stub", "--answers", &text(answers)?, "--log", &log], interrupt)?;
+        let disk = Prepared::create(&file("disk")).map_err(failed)?;
+        let generator = Generator::new(members.clone(), cores.generator_threads(), interrupt.clone());
+        Ok(Self {
+            args,
+            interrupt,
+            cores,
+            generator,
+            server: Some(server),
+            stub,
+            disk,
+            lasting: Duration::from_secs(args.seconds.unwrap_or(SECONDS)),
+            members,
+            digest,
+            // The sample signs one member up.
+            acknowledged: 1,
+            data_dir,
+            scratch,
+        })
+    }
+
+    fn report(&self, target: &str, connections: usize) -> Result<Report, Failure> {
+        let mut report = self.args.report("http", target, self.members.count, self.args.shape(Shape::Real), &self.args.plan()?);
+        report.param("seconds", self.lasting.as_secs());
+        report.param("connections", connections);
+        report.param("server_cores", self.cores.server_shown());
+        report.param("generator_cores", self.cores.generator_shown());
+        report.param("generator_threads", self.generator.threads);
+        Ok(report)
+    }
+
+    fn serving(&self, who: Who) -> &Serving {
+        match who {
+            Who::Server => self.server.as_ref().expect("a server runs while it is loaded"),
+            Who::Stub => &self.stub,
+        }
+    }
+
+    /// One turn of some streams; adds to a side each. What was not answered well ends the bench: figures of failures are none.
+    fn turn(&mut self, who: Who, streams: &[(Kind, usize, Pace)], lasting: Duration, sides: &mut [&mut Side]) -> Result<(), Failure> {
+        let address = self.serving(who).address;
+        let streams: Vec<Stream> = streams
+            .iter()
+            .map(|(kind, connections, pace)| Stream { address, kind: *kind, connections: *connections, pace: *pace })
+            .collect();
+        let used = |bench: &Self| (bench.serving(who).cpu_seconds().unwrap_or(0.0), cpu_seconds("self").unwrap_or(0.0));
+        let (before, begin) = (used(self), Instant::now());
+        let outcomes = self.generator.run(&streams, lasting).map_err(|error| self.load_failed(who, &error))?;
+        let (after, seconds) = (used(self), begin.elapsed().as_secs_f64());
+        super::stop_if_asked(self.interrupt)?;
+        for ((outcome, stream), side) in outcomes.into_iter().zip(&streams).zip(sides) {
+            if outcome.bad != 0 || outcome.given_up != 0 {
+                let said = outcome.complaint.unwrap_or_default();
+                return Err(Failure::new(Exit::Failed, format!("{} answered badly, {} not at all: {said}", outcome.bad, outcome.given_up)));
+            }
+            if who == Who::Server && stream.kind == Kind::Signups {
+                self.acknowledged += outcome.good;
+            }
+            side.cpu_seconds += after.0 - before.0;
+            side.generator_seconds += after.1 - before.1;
+            side.seconds += seconds;
+            side.add(outcome);
+        }
+        Ok(())
+    }
+
+    fn load_failed(&self, who: Who, error: &std::io::Error) -> Failure {
+        let said = self.serving(who).take_log().pop().unwrap_or_default();
+        Failure::new(
+            Exit::Failed,
+            format!("the load on the {} failed: {error}; {said}", if who == Who::Server { "server" } else { "stub" }),
+        )
+    }
+
+    /// P3, and the peak.
+    fn peak(&mut self) -> Result<(Report, f64), Failure> {
+        let closed = [(Kind::Signups, SIGNUP_CONNECTIONS, Pace::Closed)];
+        let (mut server, mut stub, mut warm) = (Side::default(), Side::default(), Side::default());
+        for who in [Who::Stub, Who::Server] {
+            self.turn(who, &closed, WARM_UP, &mut [&mut warm])?;
+        }
+        let (mut syncs, turn) = (Vec::new(), self.lasting / TURNS);
+        let groups = self.groups()?;
+        let mut bytes = 0;
+        for number in 0..TURNS {
+            // Who goes first alternates: what one leaves behind is there for the other as often.
+            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            for who in order {
+                self.turn(who, &closed, turn, &mut [if who == Who::Stub { &mut stub } else { &mut server }])?;
+            }
+            let signups = self.groups()?.since(groups).mean();
+            bytes = stub::group_bytes(signups);
+            syncs.extend(disk::syncs(&mut self.disk, bytes, Instant::now() + turn / 2).map_err(failed)?);
+        }
+        let group = self.groups()?.since(groups);
+        let (peak, limit, sync) = (server.rate(), stub.rate(), Latencies::of(syncs));
+        let disk_bound = SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.at(0.5).as_secs_f64().max(1e-9));
+        let least = P3_RATE_MIN.min(P3_DISK_SHARE * disk_bound);
+        let target =
+            "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or 85% of 256 / (1.5 x fdatasync p50)";
+        let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
+        report.param("route", "POST /user/register");
+        report.figure("signups_per_second", peak);
+        report.figure("p50_us", server.at(0.5));
+        report.figure("p99_us", server.at(0.99));
+        report.figure("group_commands_mean", group.mean());
+        report.figure("sync_mean_us", group.sync_mean_micros());
+        report.figure("cpu_us_per_signup", server.cpu_micros());
+        report.limit("stub_per_second", limit);
+        report.limit("stub_p50_us", stub.at(0.5));
+        report.limit("stub_p99_us", stub.at(0.99));
+        report.limit("stub_cpu_us_per_signup", stub.cpu_micros());
+        report.limit("generator_cpu_share", server.generator_share(self.generator.threads));
+        report.limit("fdatasync_bytes", bytes);
+        report.limit("fdatasync_p50_us", micros(sync.at(0.5)));
+        report.limit("fdatasync_p99_us", micros(sync.at(0.99)));
+        report.limit("disk_bound_per_second", disk_bound);
+        report.limit("least_per_second", least);
+        report.compare(peak, limit);
+        report.met = self.is_asked().then_some(P3_SHARE_MIN * limit <= peak && least <= peak);
+        Ok((report, peak))
+    }
+
+    /// P4, on a server of its own that logs its syncs.
+    fn latency(&mut self, peak: f64) -> Result<Report, Failure> {
+        self.server = None;
+        self.server = Some(serve(&self.cores, &self.data_dir, "warn,upline::engine::writer=trace", self.interrupt)?);
+        let per_second = peak / 2.0;
+        let open = [(Kind::Signups, SIGNUP_CONNECTIONS, Pace::Open { per_second })];
+        let (mut warm, mut side) = (Side::default(), Side::default());
+        self.turn(Who::Server, &open, WARM_UP, &mut [&mut warm])?;
+        self.serving(Who::Server).take_log();
+        self.turn(Who::Server, &open, self.lasting, &mut [&mut side])?;
+        let syncs = syncs_of(&self.serving(Who::Server).take_log());
+        let ideal = ideal::latencies(&syncs, self.args.seed);
+        let target = "P4: at half of that peak, open loop, corrected: p99 within 1 ms and p99.9 within 3 ms of an ideal group commit of the run's own syncs";
+        let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
+        report.param("route", "POST /user/register");
+        report.param("per_second", per_second.round());
+        report.param("syncs_from", "the server's log, one line a group");
+        report.figure("signups_per_second", side.rate());
+        for (name, share) in PERCENTILES {
+            report.figure(&format!("{name}_us"), side.at(share));
+        }
+        report.limit("groups", syncs.len());
+        report.limit("generator_late_p99_us", side.late(0.99));
+        if let Some(ideal) = ideal {
+            for (name, share) in PERCENTILES {
+                report.limit(&format!("ideal_{name}_us"), at(&ideal, share));
+            }
+            let beyond = |share| side.at(share) - at(&ideal, share);
+            report.figure("p99_beyond_ideal_us", beyond(0.99));
+            report.figure("p999_beyond_ideal_us", beyond(0.999));
+            // More is better, as everywhere: how much of the latency nobody could avoid.
+            report.compare(at(&ideal, 0.99), side.at(0.99));
+            report.met = self.is_asked().then_some(beyond(0.99) <= P4_P99_MAX && beyond(0.999) <= P4_P999_MAX);
+        }
+        Ok(report)
+    }
+
+    /// P5.
+    fn reads(&mut self, peak: f64) -> Result<Report, Failure> {
+        let signups = (Kind::Signups, SIGNUP_CONNECTIONS, Pace::Open { per_second: peak / 2.0 });
+        let closed = (Kind::Reads, READ_CONNECTIONS, Pace::Closed);
+        let sides = || [Side::default(), Side::default()];
+        let (mut alone, mut under, mut signed, mut open) = (sides(), sides(), sides(), sides());
+        let turn = self.lasting / TURNS;
+        for number in 0..TURNS {
+            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            for who in order {
+                let at = usize::from(who == Who::Stub);
+                self.turn(who, &[closed], turn / 2, &mut [&mut alone[at]])?;
+                self.turn(who, &[closed, signups], turn, &mut [&mut under[at], &mut signed[at]])?;
+            }
+        }
+        // One rate for both, which both can serve: at its peak each would only show the length of its own queue.
+        let per_second = under[0].rate().min(under[1].rate()) / 2.0;
+        let asked = (Kind::Reads, READ_CONNECTIONS, Pace::Open { per_second });
+        for number in 0..TURNS {
+            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            for who in order {
+                let at = usize::from(who == Who::Stub);
+                self.turn(who, &[asked, signups], turn, &mut [&mut open[at], &mut signed[at]])?;
+            }
+        }
+        let target =
+            "P5: reads by id while signups run at half peak: >= 90% of the stub's rate, p99 <= the stub's under the same signups + 0.5 ms";
+        let mut report = self.report(target, READ_CONNECTIONS)?;
+        let routes: Vec<String> = Question::ALL.map(Question::shown).into();
+        report.param("routes", routes);
+        report.param("signups_per_second", (peak / 2.0).round());
+        report.param("latency_at_reads_per_second", per_second.round());
+        let [server, stub] = [0, 1];
+        report.figure("reads_per_second", under[server].rate());
+        report.figure("p50_us", open[server].at(0.5));
+        report.figure("p99_us", open[server].at(0.99));
+        report.figure("alone_per_second", alone[server].rate());
+        report.figure("alone_cpu_us_per_read", alone[server].cpu_micros());
+        report.limit("stub_per_second", under[stub].rate());
+        report.limit("stub_p50_us", open[stub].at(0.5));
+        report.limit("stub_p99_us", open[stub].at(0.99));
+        report.limit("stub_alone_per_second", alone[stub].rate());
+        report.limit("stub_alone_cpu_us_per_read", alone[stub].cpu_micros());
+        report.limit("generator_cpu_share", alone[stub].generator_share(self.generator.threads));
+        report.limit("generator_late_p99_us", open[server].late(0.99));
+        report.compare(under[server].rate(), under[stub].rate());
+        let keeps = P5_SHARE_MIN * under[stub].rate() <= under[server].rate() && open[server].at(0.99) <= open[stub].at(0.99) + P5_P99_MAX;
+        report.met = self.is_asked().then_some(keeps);
+        Ok(report)
+    }
+
+    /// Whether what was measured is what the targets speak of.
+    fn is_asked(&self) -> bool {
+        MEMBERS <= self.members.count && SECONDS <= self.lasting.as_secs()
+    }
+
+    /// What the server's metrics say of groups.
+    fn groups(&self) -> Result<GroupFigures, Failure> {
+        let address = self.serving(Who::Server).address;
+        let text = ask(address, "/metrics").map_err(failed)?;
+        Ok(GroupFigures {
+            syncs: metric(&text, "upline_group_commands_count"),
+            commands: metric(&text, "upline_group_commands_sum"),
+            sync_seconds: metric(&text, "upline_write_sync_seconds_sum"),
+        })
+    }
+
+    /// Kills the server and looks at what it left behind.
+    fn verify(&mut self) -> Result<(u64, bool), Failure> {
+        self.server = None;
+        let found = child::finish(&self.cores, &["verify", "--data-dir", &self.data_dir, "--json"], self.interrupt)?;
+        let members = found["members"].as_u64().unwrap_or(0);
+        let expected = u64::from(self.members.count) + self.acknowledged;
+        if members != expected {
+            let place = self.scratch.data_dir();
+            let message = format!("{members} members in {}, where {expected} were acknowledged", place.display());
+            return Err(Failure::new(Exit::Failed, message));
+        }
+        Ok((members, found["ok"] == true))
+    }
+}
+
+const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
+
+/// Figures of the server's metrics, since it began.
+#[derive(Clone, Copy)]
+struct GroupFigures {
+    syncs: f64,
+    commands: f64,
+    sync_seconds: f64,
+}
+
+impl GroupFigures {
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            syncs: self.syncs - earlier.syncs,
+            commands: self.commands - earlier.commands,
+            sync_seconds: self.sync_seconds - earlier.sync_seconds,
+        }
+    }
+
+    fn mean(self) -> f64 {
+        self.commands / self.syncs.max(1.0)
+    }
+
+    fn sync_mean_micros(self) -> f64 {
+        self.sync_seconds / self.syncs.max(1.0) * 1e6
+    }
+}
+
+fn metric(text: &str, name: &str) -> f64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+}
+
+/// The syncs that a server's log tells of.
+fn syncs_of(lines: &[String]) -> Vec<ideal::Sync> {
+    let sync = |line: &String| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(ideal::Sync { began: line["began_ns"].as_u64()?, took: line["sync_ns"].as_u64()? })
+    };
+    lines.iter().filter_map(sync).collect()
+}
+
+fn make_network(args: &Args, cores: &Cores, members: &Members, data_dir: &str, interrupt: &Interrupt) -> Result<String, Failure> {
+    let (count, seed, width) = (members.count.to_string(), members.seed.to_string(), args.width.map(|width| width.to_string()));
+    let shape = args.shape(Shape::Real).name();
+    let mut demo = vec!["demo", "--no-serve", "--json", "--members", &count, "--shape", shape, "--seed", &seed, "--data-dir", data_dir];
+    if let Some(width) = &width {
+        demo.extend(["--max-children", width]);
+    }
+    let made = child::finish(cores, &demo, interrupt)?;
+    made["network_digest"].as_str().map(str::to_owned).ok_or_else(|| Failure::new(Exit::Failed, format!("no digest: {made}")))
+}
+
+fn serve(cores: &Cores, data_dir: &str, log: &str, interrupt: &Interrupt) -> Result<Serving, Failure> {
+    let arguments = ["serve", "--addr", "127.0.0.1:0", "--data-dir", data_dir, "--auth", "off", "--log-format", "json", "--log", log];
+    Serving::start(cores, &arguments, interrupt)
+}
+
+/// Answers of the server, for the stub.
+fn sample(server: &Serving, members: &Members) -> std::io::Result<Answers> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(server.address).await?;
+        let mut request = Vec::new();
+        requests::Requests::new(Kind::Signups, members.clone(), server.address, 0).next(&mut request);
+        let signup = exchange(&mut connection, &request).await?;
+        let mut random = Pcg64::new(u128::from(members.seed), 0);
+        let mut questions: [Vec<String>; 4] = Default::default();
+        for _ in 0..ANSWERS {
+            let member = members.pick(&mut random);
+            for (answers, question) in questions.iter_mut().zip(Question::ALL) {
+                let request = format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", question.path(member), server.address);
+                answers.push(exchange(&mut connection, request.as_bytes()).await?);
+            }
+        }
+        Ok(Answers { signup, questions })
+    })
+}
+
+async fn exchange(connection: &mut Connection, request: &[u8]) -> std::io::Result<String> {
+    let answer = connection.exchange(request).await?;
+    let body = String::from_utf8_lossy(answer.body).into_owned();
+    if answer.status == 200 {
+        return Ok(body);
+    }
+    Err(std::io::Error::other(format!("{} answered {} {body}", String::from_utf8_lossy(request), answer.status)))
+}
+
+fn ask(address: std::net::SocketAddr, path: &str) -> std::io::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(address).await?;
+        exchange(&mut connection, format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).await
+    })
+}
+
+fn text(path: PathBuf) -> Result<String, Failure> {
+    path.into_os_string().into_string().map_err(|path| Failure::new(Exit::Usage, format!("the path {} is no UTF-8", path.display())))
+}
+
+fn failed(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, error)
+}

@@ -1,0 +1,169 @@
+//! What is asked for: signups on the route that the replaced service's clients use, and the four questions about one member.
+
+use std::{io::Write, net::SocketAddr};
+
+use rand_pcg::{Pcg64, rand_core::RngCore};
+use uuid::{Builder, Uuid};
+
+use crate::shapes;
+
+/// Steps of an upline that one request asks for: as many as plans pay.
+const UPLINE_STEPS: usize = 15;
+
+/// The questions, in turn. The count is the drop-in's, which is the one that its clients ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Question {
+    Member,
+    Rank,
+    Count,
+    Upline,
+}
+
+impl Question {
+    pub const ALL: [Self; 4] = [Self::Member, Self::Rank, Self::Count, Self::Upline];
+
+    /// Route as axum writes it.
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::Member => "/v1/members/{id}",
+            Self::Rank => "/v1/members/{id}/rank",
+            Self::Count => "/user/downline/{id}/count",
+            Self::Upline => "/v1/members/{id}/upline",
+        }
+    }
+
+    /// What the report calls it.
+    pub fn shown(self) -> String {
+        match self {
+            Self::Upline => format!("{}?limit={UPLINE_STEPS}", self.route()),
+            other => other.route().to_owned(),
+        }
+    }
+
+    pub fn path(self, id: Uuid) -> String {
+        self.shown().replace("{id}", &id.to_string())
+    }
+}
+
+/// The members that the network began with, drawn at random.
+#[derive(Clone)]
+pub(super) struct Members {
+    pub seed: u64,
+    pub count: u32,
+}
+
+impl Members {
+    pub fn pick(&self, random: &mut Pcg64) -> Uuid {
+        let number = random.next_u64() % u64::from(self.count);
+        let number = u32::try_from(number).expect("below the number of members");
+        Uuid::from_bytes(shapes::member_id(self.seed, number).0)
+    }
+}
+
+/// Writes one request after the other. Two with different `stream`s never sign the same member up, but for a chance of one in 2^60.
+pub(super) struct Requests {
+    kind: Kind,
+    members: Members,
+    random: Pcg64,
+    host: String,
+    turn: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// New members, sponsors drawn from the members.
+    Signups,
+    /// Each of [`Question::ALL`] in turn, about members drawn at random.
+    Reads,
+}
+
+impl Requests {
+    pub fn new(kind: Kind, members: Members, host: SocketAddr, stream: u64) -> Self {
+        let random = Pcg64::new(u128::from(members.seed), u128::from(stream));
+        Self { kind, members, random, host: host.to_string(), turn: 0 }
+    }
+
+    /// Writes the next request in place of what is in `out`.
+    pub fn next(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        match self.kind {
+            Kind::Signups => self.signup(out),
+            Kind::Reads => self.read(out),
+        }
+    }
+
+    fn signup(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        let (member, sponsor) = (Builder::from_random_bytes(bytes).into_uuid(), self.members.pick(&mut self.random));
+        let body_bytes = SIGNUP_PARTS[0].len() + SIGNUP_PARTS[1].len() + SIGNUP_PARTS[2].len() + 2 * 36;
+        let written = write!(
+            out,
+            "POST /user/register HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {body_bytes}\r\n\r\n{}{member}{}{sponsor}{}",
+            self.host, SIGNUP_PARTS[0], SIGNUP_PARTS[1], SIGNUP_PARTS[2],
+        );
+        written.expect("memory takes everything");
+    }
+
+    fn read(&mut self, out: &mut Vec<u8>) {
+        let question = Question::ALL[self.turn % Question::ALL.len()];
+        self.turn += 1;
+        let member = self.members.pick(&mut self.random);
+        let (before, after) = question.route().split_once("{id}").expect("each route has an id");
+        let mut put = || -> std::io::Result<()> {
+            write!(out, "GET {before}{member}{after}")?;
+            if question == Question::Upline {
+                write!(out, "?limit={UPLINE_STEPS}")?;
+            }
+            write!(out, " HTTP/1.1\r\nhost: {}\r\n\r\n", self.host)
+        };
+        put().expect("memory takes everything");
+    }
+}
+
+/// What stands before, between and after the ids of a signup's body.
+const SIGNUP_PARTS: [&str; 3] = ["{\"user_id\":\"", "\",\"parent_id\":\"", "\"}"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests(kind: Kind, stream: u64) -> Requests {
+        Requests::new(kind, Members { seed: 3, count: 10 }, "127.0.0.1:80".parse().unwrap(), stream)
+    }
+
+    fn texts(kind: Kind, stream: u64) -> Vec<String> {
+        let (mut source, mut out) = (requests(kind, stream), Vec::new());
+        let next = |_| {
+            source.next(&mut out);
+            String::from_utf8(out.clone()).unwrap()
+        };
+        (0..8).map(next).collect()
+    }
+
+    #[test]
+    fn a_signup_names_its_length_and_is_json() {
+        for text in texts(Kind::Signups, 1) {
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let ids: Vec<Uuid> = ["user_id", "parent_id"].map(|name| body[name].as_str().unwrap().parse().unwrap()).into();
+            assert!((0..10).any(|number| shapes::member_id(3, number).0 == *ids[1].as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn streams_differ_and_repeat() {
+        assert_eq!(texts(Kind::Signups, 1), texts(Kind::Signups, 1));
+        assert_ne!(texts(Kind::Signups, 1), texts(Kind::Signups, 2));
+    }
+
+    #[test]
+    fn each_question_is_asked_in_turn() {
+        let lines: Vec<String> = texts(Kind::Reads, 1).iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
+        for (line, question) in lines.iter().zip(Question::ALL.iter().cycle()) {
+            let id: Uuid = line.split('/').find_map(|part| part.get(..36)?.parse().ok()).unwrap();
+            assert_eq!(*line, format!("GET {} HTTP/1.1", question.path(id)));
+        }
+    }
+}
