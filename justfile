@@ -49,6 +49,10 @@ models *filter="engine::tests::models":
 mutants *arguments:
     .ci/mutants {{arguments}}
 
+# Instructions of the hot functions against benches/baseline.json; `just instructions --write` makes a new baseline.
+instructions *arguments:
+    .ci/instructions {{arguments}}
+
 # Everything, on a machine that has only a Rust toolchain.
 ci:
     .ci/run

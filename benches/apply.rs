@@ -17,7 +17,7 @@ use upline::{
     },
     plan_file,
     shapes::{Shape, member_id},
-    workload::{self, Network, Pick, Signups},
+    workload::{self, Apply, Network, Pick, Signups},
 };
 
 /// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.

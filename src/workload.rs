@@ -53,22 +53,42 @@ impl<D: Directory> Network<D> {
         Self { state: State::new(plan, 1), directory }
     }
 
-    /// Applies commands, all of which succeed, in slices as the writer does.
+    pub fn digest(&self) -> Digest {
+        state_digest(&self.state)
+    }
+}
+
+/// Networks that commands can be applied to: in slices, as the writer does.
+pub trait Apply {
+    /// Applies commands, all of which succeed.
     ///
     /// # Panics
     /// When one is refused: the workload does not go with the plan.
-    pub fn apply(&mut self, commands: &[Stamped]) {
+    fn apply(&mut self, commands: &[Stamped]);
+}
+
+impl Apply for Network {
+    fn apply(&mut self, commands: &[Stamped]) {
         for slice in commands.chunks(APPLY_SLICE_MAX) {
             self.state.look_ahead(&self.directory, slice);
-            for command in slice {
-                let applied = self.state.apply(&mut self.directory, command);
-                assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{command:?}: {applied:?}");
-            }
+            apply_slice(&mut self.state, &mut self.directory.write(), slice);
         }
     }
+}
 
-    pub fn digest(&self) -> Digest {
-        state_digest(&self.state)
+impl Apply for Network<Numbers> {
+    fn apply(&mut self, commands: &[Stamped]) {
+        for slice in commands.chunks(APPLY_SLICE_MAX) {
+            self.state.look_ahead(&self.directory, slice);
+            apply_slice(&mut self.state, &mut self.directory, slice);
+        }
+    }
+}
+
+fn apply_slice(state: &mut State, directory: &mut impl Directory, slice: &[Stamped]) {
+    for command in slice {
+        let applied = state.apply(directory, command);
+        assert!(!matches!(applied.outcome, Outcome::Rejected(_)), "{command:?}: {applied:?}");
     }
 }
 

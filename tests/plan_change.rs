@@ -209,8 +209,8 @@ fn under_the_lock(engine: &Engine, name: &str, command: Command) {
     let (mut computed, mut exchanged) = (copy(), copy());
     let stamped = Stamped { lsn: computed.lsn() + 1, time: computed.time(), key: None, command };
     engine.read(|_, mut directory| {
-        let (_, compute) = timed(|| computed.apply(&mut directory, &stamped));
-        let need = exchanged.preparation_for(&directory, &stamped.command, 1).expect("it is worth it");
+        let (_, compute) = timed(|| computed.apply(&mut directory.write(), &stamped));
+        let need = exchanged.preparation_for(directory, &stamped.command, 1).expect("it is worth it");
         let mut preparation = match (&stamped.command, need) {
             (_, Need::Admin(member)) => Preparation::of_admin(&exchanged, member),
             (Command::PutPlan(plan), Need::Plan) => {
@@ -224,7 +224,7 @@ fn under_the_lock(engine: &Engine, name: &str, command: Command) {
         };
         while !preparation.advance(&exchanged, 1_024) {}
         let ((), complete) = timed(|| preparation.complete(&exchanged));
-        let ((_, replaced), exchange) = timed(|| exchanged.apply_prepared(&mut directory, &stamped, Some(preparation)));
+        let ((_, replaced), exchange) = timed(|| exchanged.apply_prepared(&mut directory.write(), &stamped, Some(preparation)));
         let ((), give_back) = timed(|| drop(replaced));
         println!("{name} under the lock: computing {compute:.2?}, exchanging {exchange:.2?} (before it, in the writer {complete:.2?}; after it, elsewhere {give_back:.2?})");
         assert_eq!(state_digest(&computed), state_digest(&exchanged), "{name}");

@@ -76,7 +76,7 @@ const LAYERS: [Layer; 4] = [
             "RwLock",
             "SystemTime",
         ],
-        homes: &[("petgraph", &["graph.rs"]), ("rayon", &["recompute.rs"])],
+        homes: &[("petgraph", &["graph.rs"]), ("rayon", &["recompute.rs", "recount.rs"])],
     },
     Layer {
         folder: "durability",

@@ -74,16 +74,15 @@ fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     if !tree.is_counted() {
         return;
     }
-    let sizes = recompute::downlines(tree);
-    let rows = recompute::levels(tree);
+    let counts = recompute::counts(state, name);
     let near_cap = state.scalars.watches[name as usize].downline.last().copied().unwrap_or(0);
     for member in members(state) {
-        let size = sizes[member.at()];
+        let size = counts.downline(member);
         findings.require(tree.downline(member) == Some(size), || {
             format!("{name:?} downline of {member:?}: {:?}, is {size}", tree.downline(member))
         });
         findings.require(tree.near_downline(member) == Some(size.min(near_cap)), || format!("near {name:?} downline of {member:?}"));
-        let levels = rows[member.at()];
+        let levels = counts.levels(member);
         findings.require(tree.levels(member) == Some(levels), || {
             format!("{name:?} levels of {member:?}: {:?}, are {levels:?}", tree.levels(member))
         });

@@ -119,6 +119,7 @@ impl Genealogy {
         self.links.len()
     }
 
+    #[inline]
     pub fn link(&self, member: MemberIx) -> &Link {
         self.links.get(member.at())
     }

@@ -1,13 +1,13 @@
 //! The rules: a deterministic function from (state, LSN, time, command) to an outcome.
 //!
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time, generated ids and everything
-//! else that is not determined come in with the command. Rayon is used in `recompute` alone, for work whose result
+//! else that is not determined come in with the command. Rayon is used in `recompute` and `recount` alone, for work whose result
 //! does not depend on the number of threads.
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
 //! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
-//! `audit`, `digest`).
+//! `recount`, `audit`, `digest`).
 
 pub mod command;
 pub mod image;
@@ -45,6 +45,7 @@ mod window;
 mod audit;
 mod digest;
 mod recompute;
+mod recount;
 mod restore;
 
 pub use self::{
@@ -59,7 +60,11 @@ pub use self::{
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
     received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
-    recompute::{counts as recomputed_counts, on_threads, ranks as recomputed_ranks, ranks_under as recomputed_ranks_under},
+    recompute::{
+        counts as recomputed_counts, on_threads, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
+        ranks_under as recomputed_ranks_under,
+    },
+    recount::Counts,
     restore::Restore,
     row_ids::RowKind,
     signup::ADMINS_MAX,

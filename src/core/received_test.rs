@@ -43,7 +43,7 @@ fn network(random: &mut Pcg64Mcg, commands: u32) -> (State, MemberDirectory) {
     (state, directory)
 }
 
-fn grow(random: &mut Pcg64Mcg, state: &mut State, mut directory: &MemberDirectory, commands: u32) {
+fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirectory, commands: u32) {
     for _ in 0..commands {
         let pick = |random: &mut Pcg64Mcg| id_of(random.next_u32() % state.len().max(1));
         let command = match random.next_u32() % 8 {
@@ -72,7 +72,7 @@ fn grow(random: &mut Pcg64Mcg, state: &mut State, mut directory: &MemberDirector
         };
         let lsn = state.lsn() + 1;
         let time = Timestamp(i64::try_from(lsn - 1).unwrap() * 3);
-        state.apply(&mut directory, &Stamped { lsn, time, key: None, command });
+        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, command });
     }
 }
 

@@ -9,8 +9,9 @@ use super::{
     genealogy::Genealogy,
     plan::RankRule,
     rank::{self, ADMIN_LEVELS_MAX, Standing},
+    recount::{self, Counts},
     state::State,
-    types::{LEVELS_MAX, MemberIx, NONE, Role, Tree},
+    types::{MemberIx, NONE, Role, Tree},
 };
 
 /// Members handled together by one thread.
@@ -28,24 +29,9 @@ pub(super) fn downlines(tree: &Genealogy) -> Vec<u32> {
     sizes
 }
 
-/// Every member's head-counts of levels 1 to 15: level by level, `count[k] = sum of children's count[k - 1]`.
-pub(super) fn levels(tree: &Genealogy) -> Vec<[u32; LEVELS_MAX]> {
-    let mut rows: Vec<[u32; LEVELS_MAX]> = vec![[0; LEVELS_MAX]; tree.len()];
-    for level in 0..LEVELS_MAX {
-        let below: Vec<u32> = if level == 0 { vec![1; tree.len()] } else { rows.par_iter().map(|row| row[level - 1]).collect() };
-        rows.par_chunks_mut(BLOCK).enumerate().for_each(|(block, rows)| {
-            for (offset, row) in rows.iter_mut().enumerate() {
-                row[level] = tree.children(index(block * BLOCK + offset)).map(|child| below[child.at()]).sum();
-            }
-        });
-    }
-    rows
-}
-
-/// Every member's downline, and its head-counts of levels 1 to 15, in a tree.
-pub fn counts(state: &State, tree: Tree) -> Vec<(u32, [u32; LEVELS_MAX])> {
-    let tree = state.tree(tree);
-    downlines(tree).into_iter().zip(levels(tree)).collect()
+/// The downline and level counts of every member of a tree. O(members).
+pub fn counts(state: &State, tree: Tree) -> Counts {
+    recount::count(state.tree(tree))
 }
 
 /// Every member's paid-as rank under the plan in force, from counts computed here.
@@ -55,9 +41,12 @@ pub fn ranks(state: &State) -> Vec<u16> {
 
 /// As [`ranks`], under another rule: what a change of the plan would make of them.
 pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
+    ranks_from(state, rule, &counts(state, rule.tree()))
+}
+
+/// As [`ranks_under`], from counts of the rule's tree.
+pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
     let tree = state.tree(rule.tree());
-    let sizes = downlines(tree);
-    let rows = if matches!(rule, RankRule::LevelFill { .. }) { levels(tree) } else { Vec::new() };
     (0..tree.len())
         .into_par_iter()
         .with_min_len(BLOCK)
@@ -67,8 +56,8 @@ pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
             let deep = is_admin.then(|| tree.deep_levels(index, ADMIN_LEVELS_MAX));
             let standing = Standing {
                 direct: tree.link(index).children,
-                near_downline: sizes[member],
-                levels: rows.get(member).copied().unwrap_or([0; LEVELS_MAX]),
+                near_downline: counts.downline(index),
+                levels: counts.levels(index),
                 deep: deep.as_deref(),
             };
             rank::paid_as(rule, &standing)

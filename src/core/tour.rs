@@ -271,11 +271,11 @@ impl Tour {
 
     /// Makes room for two tokens at `position` of `leaf`; splits the leaf when it is full. Returns where that position is now.
     fn make_room(&mut self, leaf: u32, position: usize) -> (u32, usize) {
-        let mut left = *self.leaves.get(leaf as usize);
-        let len = left.len as usize;
+        let len = self.leaves.get(leaf as usize).len as usize;
         if len + 2 <= LEAF_TOKENS {
             return (leaf, position);
         }
+        let mut left = *self.leaves.get(leaf as usize);
         // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split in the middle.
         let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
         let new_leaf = narrow(self.leaves.len());

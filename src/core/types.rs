@@ -20,11 +20,13 @@ pub struct MemberIx(pub u32);
 
 impl MemberIx {
     /// The index as a `usize`, for slices.
+    #[inline]
     pub fn at(self) -> usize {
         self.0 as usize
     }
 
     /// From a column value, where `u32::MAX` stands for "none".
+    #[inline]
     pub fn from_column(value: u32) -> Option<Self> {
         (value != NONE).then_some(Self(value))
     }

@@ -17,12 +17,18 @@ use super::{
 /// (some 3 KiB each).
 const TOGETHER: usize = 64;
 
+/// Networks smaller than this are in the caches anyway.
+const LOOK_AHEAD_FROM_MEMBERS: usize = 1 << 16;
+
 /// Steps down from a sponsor to its place that are followed. Places further down are reached through members that many signups pass, which are in the caches.
 const STEPS_DOWN: usize = 4;
 
 impl State {
     /// Fetches what applying `commands` will touch. Changes nothing. O(commands).
     pub fn look_ahead<D: Directory>(&self, directory: &D, commands: &[Stamped]) {
+        if self.members.len() < LOOK_AHEAD_FROM_MEMBERS {
+            return;
+        }
         let mut guesses = Vec::with_capacity(TOGETHER);
         for together in commands.chunks(TOGETHER) {
             let registers = || together.iter().filter_map(|stamped| register_in(&stamped.command));
@@ -31,6 +37,8 @@ impl State {
             guesses.clear();
             directory.guess(registers().filter_map(sponsor_of), &mut guesses);
             guesses.retain(|member| member.at() < self.members.len());
+            // Where one member signs up many, one look is enough.
+            guesses.dedup();
             black_box(self.look_ahead_from(&mut guesses));
         }
     }

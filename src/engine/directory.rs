@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use dashmap::DashMap;
 use hashbrown::HashTable;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::limits::DIRECTORY_SHARDS;
 use crate::core::{
@@ -80,6 +80,11 @@ impl MemberDirectory {
         self.code(folded).filter(|member| member.0 < published)
     }
 
+    /// For a slice of changes, under the state's lock.
+    pub fn write(&self) -> DirectoryWriter<'_> {
+        DirectoryWriter { ids: self.ids.write(), shared: self }
+    }
+
     /// Members in the directory. O(shards).
     pub fn members(&self) -> usize {
         self.ids.read().shards.iter().map(HashTable::len).sum()
@@ -125,26 +130,28 @@ impl Directory for MemberDirectory {
     }
 }
 
-/// What the writer holds: the same directory, shared with readers.
-impl Directory for &MemberDirectory {
+/// The directory in the hands of who changes it: without a lock for each question, which would make the processor wait, each time, until all
+/// that was written before is in its cache. Others wait meanwhile: hold it for a slice of a group.
+pub struct DirectoryWriter<'a> {
+    ids: RwLockWriteGuard<'a, IdIndex>,
+    shared: &'a MemberDirectory,
+}
+
+impl Directory for DirectoryWriter<'_> {
     fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx> {
-        (**self).member(id, is)
+        self.ids.find(id, is)
     }
 
     fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
-        self.ids.write().add(id, member, id_of);
-    }
-
-    fn guess<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, guesses: &mut Vec<MemberIx>) {
-        (**self).guess(ids, guesses);
+        self.ids.add(id, member, id_of);
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
-        (**self).code(folded)
+        self.shared.code(folded)
     }
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
-        self.insert_code(folded, member);
+        self.shared.insert_code(folded, member);
     }
 }
 
@@ -168,11 +175,12 @@ mod tests {
     #[test]
     fn what_was_added_is_found_and_nothing_else() {
         let directory = MemberDirectory::with_capacity(0, 0);
-        let mut writer = &directory;
+        let mut writer = directory.write();
         for number in 0..10_000 {
             writer.add_member(&id(number), MemberIx(number), |member| id(member.0));
             writer.add_code(&format!("code-{number}"), MemberIx(number));
         }
+        drop(writer);
         for number in 0..10_000 {
             assert_eq!(find(&directory, number), Some(MemberIx(number)));
             assert_eq!(directory.code(&format!("code-{number}")), Some(MemberIx(number)));

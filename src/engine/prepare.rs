@@ -63,14 +63,14 @@ impl Engine {
         if !is_long(command) {
             return None;
         }
-        self.read(|state, directory| state.preparation_for(&directory, command, PREPARE_FROM_MEMBERS))
+        self.read(|state, directory| state.preparation_for(directory, command, PREPARE_FROM_MEMBERS))
     }
 }
 
 impl Shared {
     /// What `command` needs, nearly up to date. Blocks. `None` when it needs nothing any more, would be refused, or the engine stops.
     fn prepare(&self, command: &Command) -> Option<Preparation> {
-        let need = self.state.read().preparation_for(&&self.directory, command, PREPARE_FROM_MEMBERS)?;
+        let need = self.state.read().preparation_for(&self.directory, command, PREPARE_FROM_MEMBERS)?;
         let mut preparation = match (need, command) {
             (Need::Plan, Command::PutPlan(plan)) => {
                 let copy = self.copy_for_plan()?;

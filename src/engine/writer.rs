@@ -214,11 +214,12 @@ impl Writer {
     }
 
     fn apply_slice(&mut self, slice: Range<usize>) {
-        let mut directory = &self.shared.directory;
         // Beside the readers: only this thread changes anything.
-        self.shared.state.read().look_ahead(&directory, &self.group[slice.clone()]);
+        self.shared.state.read().look_ahead(&self.shared.directory, &self.group[slice.clone()]);
         let mut state = self.shared.state.write();
+        let mut directory = self.shared.directory.write();
         self.applied.extend(self.group[slice].iter().map(|stamped| state.apply(&mut directory, stamped)));
+        drop(directory);
         self.outcome_hash = state.outcome_hash();
         self.shared.note_carried_row_ids(&state);
         // Inside the lock: whoever sees the state sees the mark.
@@ -233,9 +234,10 @@ impl Writer {
         if let Some(preparation) = &mut preparation {
             self.shared.complete(preparation);
         }
-        let mut directory = &self.shared.directory;
         let mut state = self.shared.state.write();
+        let mut directory = self.shared.directory.write();
         let (applied, replaced) = state.apply_prepared(&mut directory, &self.group[at], preparation);
+        drop(directory);
         self.applied.push(applied);
         self.outcome_hash = state.outcome_hash();
         self.shared.marks.apply(state.lsn());

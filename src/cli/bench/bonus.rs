@@ -7,7 +7,7 @@ use super::{
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     shapes::Shape,
-    workload::{Network, referrals},
+    workload::{Apply, Network, referrals},
 };
 
 /// Members of the network, and triggers for each of them: ten million in all.

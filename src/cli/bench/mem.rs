@@ -4,7 +4,7 @@ use super::{Args, Report, processes, stop_if_asked};
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     shapes::Shape,
-    workload::{Network, Signups},
+    workload::{Apply, Network, Signups},
 };
 
 const MEMBERS: u32 = 10_000_000;

@@ -9,7 +9,7 @@ use crate::{
     durability::{DataDir, Genesis, InstanceId, LogOptions, storage::Disk},
     engine::{self, NETWORK_ID},
     shapes::Shape,
-    workload::{Network, Signups},
+    workload::{Apply, Network, Signups},
 };
 
 /// What is random elsewhere. The code key is that of the workload's networks.

@@ -15,7 +15,7 @@ use crate::{
     },
     engine::MemberDirectory,
     shapes::Shape,
-    workload::{Network, Numbers, Signups},
+    workload::{Apply, Network, Numbers, Signups},
 };
 
 /// Members of the network that P1 names, and depth of the chain that P2 names.
@@ -115,7 +115,10 @@ struct Placed<D: Directory = MemberDirectory> {
     watch: Stopwatch,
 }
 
-impl<D: Directory> Placed<D> {
+impl<D: Directory> Placed<D>
+where
+    Network<D>: Apply,
+{
     fn new(mut network: Network<D>, mut signups: Signups, interrupt: &Interrupt) -> Result<Self, Failure> {
         let mut watch = Stopwatch::default();
         loop {

@@ -6,7 +6,7 @@ use super::{Args, Report};
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
     core::{
-        on_threads, recomputed_counts, recomputed_ranks,
+        on_threads, recomputed_counts, recomputed_ranks, recomputed_ranks_from,
         state::State,
         types::{MemberIx, NONE, Tree},
     },
@@ -51,8 +51,9 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
 }
 
 fn recompute(state: &State) -> usize {
-    let counts = recomputed_counts(state, Tree::Placement);
-    recomputed_ranks(state).len() + counts.len()
+    let rule = &state.plan().ranks;
+    let counts = recomputed_counts(state, rule.tree());
+    recomputed_ranks_from(state, rule, &counts).len()
 }
 
 fn best<R>(mut work: impl FnMut() -> R) -> Duration {
@@ -67,14 +68,12 @@ fn best<R>(mut work: impl FnMut() -> R) -> Duration {
 /// Members whose kept rank or counts are not those recomputed.
 fn differences(state: &State) -> u64 {
     let (ranks, counts) = (recomputed_ranks(state), recomputed_counts(state, Tree::Placement));
-    let differs = |(member, (rank, (downline, levels)))| {
-        let member = MemberIx(member);
-        let is_same = state.paid_as(member) == rank
-            && state.downline(Tree::Placement, member) == Some(downline)
-            && state.levels(Tree::Placement, member) == Some(levels);
-        !is_same
+    let is_same = |member: MemberIx| {
+        state.paid_as(member) == ranks[member.at()]
+            && state.downline(Tree::Placement, member) == Some(counts.downline(member))
+            && state.levels(Tree::Placement, member) == Some(counts.levels(member))
     };
-    (0..).zip(ranks.into_iter().zip(counts)).filter(|row| differs(*row)).count() as u64
+    (0..state.len()).filter(|member| !is_same(MemberIx(*member))).count() as u64
 }
 
 /// The least that a recount does: the size of each downline, from an array of parents alone.

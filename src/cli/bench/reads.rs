@@ -3,16 +3,15 @@
 use std::{hint::black_box, time::Duration};
 
 use super::{
-    Args, Report, stop_if_asked,
+    Args, Report, on_disk, stop_if_asked,
     timing::{Latencies, micros},
 };
 use crate::{
-    cli::{exit::Failure, interrupt::Interrupt, target::Target},
-    durability::LogOptions,
+    cli::{exit::Failure, interrupt::Interrupt},
     engine::{Engine, EngineOptions, PlanChoice, SnapshotPolicy},
     metrics::Metrics,
     shapes::{Shape, member_id},
-    workload::{Pick, QUERIES},
+    workload::{Apply, Pick, QUERIES, referrals},
 };
 
 const MEMBERS: u32 = 10_000_000;
@@ -29,10 +28,10 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let calls = if members < CALLS { members } else { CALLS };
     report.param("calls", calls);
     let scratch = args.scratch()?;
-    let mut created = Target::create(scratch.data_dir(), LogOptions::default(), plan.clone())?;
-    created.network.grow(shape, members, args.seed, Some("referral"), &mut |_| stop_if_asked(interrupt))?;
-    created.commit()?;
-    drop(created);
+    let mut network = on_disk::grown(&plan, shape, members, args.seed, interrupt)?;
+    network.apply(&referrals(network.state.lsn(), members, args.seed, 0..members.into()));
+    on_disk::write(&network, &scratch.data_dir())?;
+    drop(network);
     let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(scratch.data_dir(), choice, Metrics::new(&[]));
     options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };

@@ -12,6 +12,7 @@ use crate::{
     durability::storage::Disk,
     engine,
     shapes::Shape,
+    workload::Apply,
     workload::{Network, Signups},
 };
 

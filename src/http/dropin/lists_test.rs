@@ -25,7 +25,7 @@ impl Network {
 
     fn apply(&mut self, time: i64, command: Command) {
         let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, command };
-        self.state.apply(&mut &self.directory, &stamped);
+        self.state.apply(&mut self.directory, &stamped);
     }
 
     fn join(&mut self, member: u32, sponsor: Option<u32>) {

@@ -1,4 +1,4 @@
-//! `upline bench` of what ends on the disk, small: the form of what it says, that the same work has the same digest, and that nothing is left behind.
+//! `upline bench`, small (`bench http` is in `bench_http.rs`): the form of what it says, that the same work has the same digest, and that nothing is left behind.
 
 #[path = "cli/support.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part")]
@@ -58,6 +58,46 @@ fn same_work_same_digest(name: &str) -> Vec<Value> {
     let others = digests(&other);
     assert!(digested.iter().all(|digest| !others.contains(digest)), "another network has another digest");
     lines
+}
+
+#[test]
+fn place() {
+    let lines = same_work_same_digest("place");
+    assert_eq!(lines.len(), 1);
+    check(&lines[0], "place", "P1: ", &["signups_per_second", "without_ids_per_second", "seconds", "depth"]);
+    // What the Criterion bench of the same networks has in its table: one workload, however it is run.
+    let line = &bench("place", Place::new().root(), &["--shape", "uniform"])[0];
+    assert!(line["digest"].as_str().expect("text").starts_with("5417d9e925ca7bd7"), "{line}");
+    let chain = &bench("place", Place::new().root(), &["--shape", "chain"])[0];
+    check(chain, "place", "P2: ", &["signups_per_second", "single_p50_us", "single_p99_us"]);
+    assert_eq!(chain["figures"]["depth"], 2_000);
+}
+
+#[test]
+fn bonus() {
+    let lines = same_work_same_digest("bonus");
+    check(&lines[0], "bonus", "P11: ", &["triggers_per_second", "entries", "entry_bytes"]);
+    assert_eq!(lines[0]["params"]["triggers"], 20_000);
+}
+
+#[test]
+fn ranks() {
+    let lines = same_work_same_digest("ranks");
+    let figures = check(&lines[0], "ranks", "P6: ", &["one_thread_ms", "two_threads_ms", "speedup"]);
+    assert_eq!(figures["differences"], 0);
+}
+
+#[test]
+fn mem() {
+    let lines = same_work_same_digest("mem");
+    check(&lines[0], "mem", "P10: ", &["members_bytes", "links_bytes", "counts_bytes", "directory_bytes", "resident_bytes"]);
+}
+
+#[test]
+fn reads() {
+    let lines = same_work_same_digest("reads");
+    check(&lines[0], "reads", "P5: ", &["member_by_id_p50_us", "rank_p99_us", "worst_p99_us"]);
+    assert_eq!(lines[0]["params"]["calls"], 2_000);
 }
 
 #[test]
