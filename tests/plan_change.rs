@@ -208,7 +208,7 @@ fn under_the_lock(engine: &Engine, name: &str, command: Command) {
     let copy = || Arc::into_inner(engine.frozen_view()).expect("the engine does not keep it");
     let (mut computed, mut exchanged) = (copy(), copy());
     let stamped = Stamped { lsn: computed.lsn() + 1, time: computed.time(), key: None, command };
-    engine.read(|_, mut directory| {
+    engine.read(|_, directory| {
         let (_, compute) = timed(|| computed.apply(&mut directory.write(), &stamped));
         let need = exchanged.preparation_for(directory, &stamped.command, 1).expect("it is worth it");
         let mut preparation = match (&stamped.command, need) {
