@@ -245,7 +245,7 @@ fn describe(version: u32, path: &Path) -> String {
     line("log.groups", &report.log_groups);
     line("log.bytes", &report.log_bytes);
     line("archive.segments", &opened.journal.figures().archived_segments);
-    assert_eq!((report.torn, report.damaged_snapshots.len(), report.archive_damage), (None, 0, None));
+    assert_eq!((report.torn, report.damaged_snapshots.len(), report.history_damage), (None, 0, None));
     let state = replay(version, &mut opened);
     line("lsn", &state.lsn());
     line("members", &state.len());

@@ -185,6 +185,9 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
     for fallback in &report.fallbacks {
         tracing::error!("an older snapshot is used: {fallback}");
     }
+    for note in &report.notes {
+        tracing::warn!("{note}");
+    }
     let seconds = report.duration.as_secs_f64();
     tracing::info!(
         version = version::VERSION,

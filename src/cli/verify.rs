@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut findings = audit(state, FINDINGS_MAX);
     // What opening can live with is not whole all the same.
     findings.extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
-    findings.extend(loaded.files.archive_damage.iter().map(|damage| format!("the archive: {damage}")));
+    findings.extend(loaded.files.history_damage.iter().map(|damage| format!("the log does not go back as far as it should: {damage}")));
     findings.extend(damage_of_the_past(&loaded)?);
     let (digest, network) = (state_digest(state), network_digest(state));
     bar.finish_and_clear();

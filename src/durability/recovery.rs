@@ -16,7 +16,7 @@ use super::{
         segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
     },
     paths::{Paths, TEMPORARY},
-    snapshot::{SnapshotReader, SnapshotStore},
+    snapshot::{SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
     storage::{Access, Storage},
 };
 
@@ -55,8 +55,9 @@ pub struct Report {
     pub finished_cut: Option<u64>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
-    /// Archived segments that cannot be read: the log is not kept from before them.
-    pub archive_damage: Option<Damage>,
+    /// Why the retained log, archived and live, does not go back as far as it should: an archived segment cannot be read, or segments behind the
+    /// older snapshot are gone. Not needed to serve; there is no falling back to that snapshot then, and no looking back beyond.
+    pub history_damage: Option<Damage>,
     /// Archived snapshots whose header or manifest does not verify: states of the past are rebuilt from an older one, if there is one.
     pub archived_snapshot_damage: Vec<Damage>,
 }
@@ -93,6 +94,9 @@ pub(crate) fn open(
     let manifest = *newest.reader.manifest();
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
     let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
+    let mut segments = archived;
+    segments.extend_from_slice(&log.segments);
+    let history_damage = archive_damage.or(shortened(paths, &segments, &snapshots.list()?));
     let unfinished = unfinished_files(&**storage, paths)?;
     let torn = match log.tail {
         Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
@@ -109,7 +113,7 @@ pub(crate) fn open(
         torn,
         finished_cut,
         unfinished_files: unfinished.len() as u64,
-        archive_damage,
+        history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
@@ -126,11 +130,9 @@ pub(crate) fn open(
     } else {
         (None, Next::Later)
     };
-    let mut segments = archived;
-    segments.extend_from_slice(&log.segments);
     let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
-    snapshots.retained = report.archive_damage.is_none().then(|| index.clone());
+    snapshots.retained = report.history_damage.is_none().then(|| index.clone());
     let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
@@ -375,6 +377,17 @@ fn survey_archive(
     }
     found.reverse();
     Ok((found, None))
+}
+
+/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
+/// took segments away; the newest snapshot stands in for those until it is needed to fall back from.
+fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
+    let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
+    let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;
+    let file = if first.archived { paths.archived(first.number) } else { paths.segment(first.number) };
+    let reason = format!("the log begins with LSN {}, the older snapshot that is kept ends with {oldest}", first.first_lsn);
+    let lost = format!("falling back to that snapshot, and states from LSN {oldest} to the next snapshot");
+    Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
 }
 
 fn unfinished_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {

@@ -247,11 +247,11 @@ impl Built {
 }
 
 fn notes(files: &Report) -> Vec<String> {
-    let archive = files.archive_damage.iter().map(|damage| format!("the archive cannot be read from there back: {damage}"));
+    let history = files.history_damage.iter().map(|damage| format!("the log does not go back as far as it should: {damage}"));
     let bases = files.archived_snapshot_damage.iter().map(|damage| format!("an archived snapshot cannot be read: {damage}"));
     let cut = files.finished_cut.iter().map(|lsn| format!("an interrupted cut of the log after LSN {lsn} was finished"));
     let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
-    archive.chain(bases).chain(cut).chain(unfinished).collect()
+    history.chain(bases).chain(cut).chain(unfinished).collect()
 }
 
 /// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.

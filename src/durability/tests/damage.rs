@@ -336,15 +336,36 @@ fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     content[20] ^= 1;
     memory.set_content(&path, &content);
     let opened = open_at(&memory).unwrap();
-    assert_eq!(opened.report.archive_damage.as_ref().map(|damage| &damage.file), Some(&path));
+    assert_eq!(opened.report.history_damage.as_ref().map(|damage| &damage.file), Some(&path));
     assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
     drop(opened);
     let mut content = good;
     content[700] ^= 1;
     memory.set_content(&path, &content);
     let opened = open_at(&memory).unwrap();
-    assert_eq!(opened.report.archive_damage, None);
+    assert_eq!(opened.report.history_damage, None);
     let mut reader = opened.journal.read_from(1).unwrap();
     assert!(reader.any(|group| matches!(group, Err(Error::Damaged(_)))));
     assert!(reader.next().is_none());
+}
+
+/// The newest snapshot covers what is gone, so it is served from; that there is no way back any more is said, once, for as long as it is so.
+#[test]
+fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_way() {
+    let memory = with_groups(200);
+    let opened = open_at(&memory).unwrap();
+    snapshot(&opened, 500, 600).unwrap();
+    assert_eq!(opened.snapshots.list().unwrap(), [0, 500]);
+    drop(opened);
+    memory.forget(&segment(1));
+    let opened = open_at(&memory).unwrap();
+    let found = opened.report.history_damage.clone().unwrap();
+    assert_eq!((found.file, found.lsn), (segment(2), Some(1)));
+    assert_eq!((opened.report.snapshot_lsn, opened.report.log_last_lsn), (500, 600));
+    assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
+    // From the next snapshot on, nothing needs what is gone.
+    snapshot(&opened, 550, 600).unwrap();
+    assert_eq!(opened.snapshots.list().unwrap(), [500, 550]);
+    drop(opened);
+    assert_eq!(open_at(&memory).unwrap().report.history_damage, None);
 }

@@ -98,7 +98,7 @@ fn beside_a_damaged_archive_no_base_is_thrown_away() {
     drop(opened);
     memory.forget(&Path::new(ROOT).join("archive/00000000000000000002.log"));
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
-    assert!(opened.report.archive_damage.is_some());
+    assert!(opened.report.history_damage.is_some());
     let last = append(&mut *opened.journal, 901, 3).unwrap();
     snapshot(&opened, last, last).unwrap();
     assert_eq!(opened.snapshots.list_archived().unwrap(), [0, 225, 450, 675]);
