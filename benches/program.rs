@@ -1,0 +1,114 @@
+//! What only the whole program does: files in and out, snapshots, starting, HTTP. Each sample is a run of `upline bench NAME`, small, with what it measured itself.
+//! So there is one workload however it is run; here it comes with Criterion's statistics and its comparison with the run before.
+//!
+//! - `cargo bench --bench program` measures, on networks of [`MEMBERS`] members. Some ten minutes.
+//! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/bench.rs`.
+#![forbid(unsafe_code)]
+
+use std::{process::Command, time::Duration};
+
+use criterion::{Criterion, SamplingMode, Throughput};
+use serde_json::Value;
+
+const MEMBERS: u32 = 100_000;
+const MEMBERS_IN_TESTS: u32 = 500;
+/// What must be measured for some time is measured for this long.
+const SECONDS: u32 = 1;
+
+/// Something that a bench measures: which of its lines it is in, and under which name.
+struct Measured {
+    name: &'static str,
+    bench: &'static str,
+    line: usize,
+    figure: &'static str,
+    is: Figure,
+}
+
+/// What the figure says.
+#[derive(Clone, Copy)]
+enum Figure {
+    /// For all members.
+    Seconds,
+    /// A rate: what one takes is its inverse.
+    PerSecond,
+}
+
+const fn measured(name: &'static str, bench: &'static str, line: usize, figure: &'static str, is: Figure) -> Measured {
+    Measured { name, bench, line, figure, is }
+}
+
+const PROGRAM: [Measured; 10] = [
+    measured("import binary", "import", 0, "seconds", Figure::Seconds),
+    measured("import sponsors", "import", 1, "seconds", Figure::Seconds),
+    measured("export NDJSON", "export", 0, "seconds", Figure::Seconds),
+    measured("export CSV with loading", "export", 0, "csv_with_loading_seconds", Figure::Seconds),
+    measured("snapshot idle", "snapshot", 0, "seconds", Figure::Seconds),
+    measured("snapshot under signups", "snapshot", 1, "seconds", Figure::Seconds),
+    measured("start to serving", "recover", 0, "seconds", Figure::Seconds),
+    measured("replay", "recover", 1, "replayed_per_second", Figure::PerSecond),
+    measured("http signup", "http", 0, "signups_per_second", Figure::PerSecond),
+    measured("http read", "http", 2, "reads_per_second", Figure::PerSecond),
+];
+
+impl Measured {
+    /// Runs the bench once. For a rate the time of one, otherwise that of the whole network.
+    ///
+    /// # Panics
+    /// When the bench fails, or does not say what it should.
+    fn once(&self, members: u32) -> Duration {
+        let (members, seconds) = (members.to_string(), SECONDS.to_string());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
+        let output = command
+            .args(["bench", self.bench, "--members", &members, "--seconds", &seconds, "--json"])
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+        let line: Value = serde_json::from_str(said.lines().nth(self.line).expect("a line for each target")).expect("each is an object");
+        let figure = line["figures"][self.figure].as_f64().unwrap_or_else(|| panic!("{} in {line}", self.figure));
+        match self.is {
+            Figure::Seconds => Duration::from_secs_f64(figure),
+            Figure::PerSecond => Duration::from_secs_f64(figure.recip()),
+        }
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--bench") && !has("--test") {
+        let mut criterion = Criterion::default()
+            .sample_size(10)
+            .warm_up_time(Duration::from_millis(1))
+            .measurement_time(Duration::from_secs(1))
+            .configure_from_args();
+        measure(&mut criterion);
+        criterion.final_summary();
+    } else if !has("--list") {
+        check();
+    }
+}
+
+fn measure(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("program");
+    for measured in &PROGRAM {
+        let elements = match measured.is {
+            Figure::Seconds => MEMBERS.into(),
+            Figure::PerSecond => 1,
+        };
+        // One run of the program is one sample, however little it measured: its start and its network are not part of it.
+        group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(elements));
+        group.bench_function(measured.name, |bencher| {
+            bencher.iter_custom(|times| measured.once(MEMBERS) * u32::try_from(times).expect("few"));
+        });
+    }
+    group.finish();
+}
+
+/// One of each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is left to `tests/bench_http.rs`.
+fn check() {
+    for measured in PROGRAM.iter().filter(|measured| measured.bench != "http") {
+        assert!(Duration::ZERO < measured.once(MEMBERS_IN_TESTS), "{}", measured.name);
+    }
+    println!("program: all benches said what they measured");
+}
