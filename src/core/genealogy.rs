@@ -124,6 +124,19 @@ impl Genealogy {
         self.links.get(member.at())
     }
 
+    /// To break it: what an audit should find.
+    #[cfg(test)]
+    pub fn link_mut(&mut self, member: MemberIx) -> &mut Link {
+        self.links.get_mut(member.at())
+    }
+
+    /// To break it, likewise: what is counted below a member that has children.
+    #[cfg(test)]
+    pub fn tally_mut(&mut self, member: MemberIx) -> &mut [u32; CHAIN] {
+        let family = self.link(member).family as usize;
+        self.counts.as_mut().expect("a counted tree").tallies.get_mut(family)
+    }
+
     pub fn is_counted(&self) -> bool {
         self.counts.is_some()
     }

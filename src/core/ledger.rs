@@ -87,6 +87,12 @@ impl Ledger {
         self.totals.pending
     }
 
+    /// To break it: what an audit should find.
+    #[cfg(test)]
+    pub fn miscount_pending(&mut self) {
+        self.totals.pending += 1;
+    }
+
     pub fn times_ascend(&self) -> bool {
         self.totals.times_ascend
     }

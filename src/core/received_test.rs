@@ -152,6 +152,27 @@ fn sums_are_what_adding_up_gives() {
     }
 }
 
+/// Where times ascend, nobody pays for entries from before the window: a report on a week looks at that week.
+#[test]
+fn sums_end_with_the_first_entry_from_before_the_window() {
+    let (mut state, directory) = (State::new(plan(), 1), MemberDirectory::with_capacity(0, 0));
+    let signup = |number: u32| {
+        let sponsor = if number == 0 { SponsorRef::None } else { SponsorRef::Member(id_of(0)) };
+        let (member, placement) = (id_of(number), PlacementRequest::PlanDefault);
+        let (code, role, joined_at, origin) = (None, Role::Member, None, Origin::Signup);
+        Command::Register(Register { member, sponsor, placement, code, role, joined_at, origin })
+    };
+    for number in 0..100 {
+        let stamped = Stamped { lsn: u64::from(number) + 1, time: Timestamp(number.into()), key: None, command: signup(number) };
+        state.apply(&mut directory.write(), &stamped);
+    }
+    let in_window = naive(&state, MemberIx(0)).iter().filter(|entry| 90 <= entry.time.0).count();
+    assert!(10 <= in_window);
+    let mut sums = state.received_sums(MemberIx(0), Timestamp(90), Timestamp(i64::MAX));
+    state.received_sums_step(&mut sums, in_window + 1);
+    assert_eq!((sums.is_over(), sums.total.entries), (true, in_window as u64));
+}
+
 #[test]
 fn what_each_member_brought_is_what_adding_up_gives() {
     for seed in 0..60 {

@@ -172,6 +172,23 @@ fn the_queue_holds_at_most_half_of_the_members() {
     println!("{bytes} bytes at most for {found} members");
 }
 
+/// A walk that knows no inner member knows neither where to go on from there nor where it crosses over.
+#[test]
+fn words_that_contradict_each_other_are_refused() {
+    let mut grown = Grown::new(1, true);
+    grown.grow(100);
+    let top = MemberIx(0);
+    let words = grown.tree.level_order(top, 1, 3, grown.len()).to_words();
+    let [.., first_inner, next_base, crossing] = words;
+    assert_eq!([first_inner, next_base, crossing], [NONE; 3], "so a walk begins");
+    assert!(grown.tree.level_order_from(top, words).is_some());
+    for place in [7, 8] {
+        let mut wrong = words;
+        wrong[place] = 0;
+        assert!(grown.tree.level_order_from(top, wrong).is_none(), "word {place}");
+    }
+}
+
 #[test]
 fn words_that_no_walk_has_are_refused_or_stay_below_the_top() {
     let (mut refused, mut accepted) = (0, 0);

@@ -53,6 +53,7 @@ mod recovery;
 pub mod repair;
 mod snapshot;
 pub mod storage;
+pub mod surrounded;
 
 #[cfg(test)]
 mod test_data;

@@ -192,17 +192,12 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<S
     let mut survey: Option<Survey> = None;
     for (position, number) in numbers.iter().copied().enumerate() {
         let path = paths.segment(number);
-        if let Some(before) = &survey {
-            if before.next != NextFile::Missing {
-                // A segment comes to be when the one before it has its header.
-                return Err(lost_from(&paths.segment(number - 1), 0, before, "its header is missing, and a later segment exists"));
-            }
-            if before.number + 1 != number {
-                let missing = paths.segment(before.number + 1);
-                return Err(lost_from(&missing, 0, before, "the segment is missing"));
-            }
+        if let Some(before) = survey.as_ref().filter(|before| before.number + 1 != number) {
+            let missing = paths.segment(before.number + 1);
+            return Err(lost_from(&missing, 0, before, "the segment is missing"));
         }
         let content = read_whole(storage, &path)?;
+        // Only the last may be without its header: a segment comes to be when the one before it has one.
         let last = position + 1 == numbers.len();
         survey = Some(match parse_sector(&path, &content)? {
             Some((header, crc)) => {

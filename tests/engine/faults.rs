@@ -11,7 +11,10 @@ use std::{
 
 use tempfile::tempdir;
 use upline::{
-    durability::storage::{Access, Disk, Storage, StorageFile, StorageLock},
+    durability::{
+        storage::Disk,
+        surrounded::{Around, FileCall, Surrounded},
+    },
     engine::{Engine, SnapshotError, SubmitError},
 };
 
@@ -24,87 +27,28 @@ struct Faults {
     syncs: AtomicBool,
 }
 
-/// The real disk, with faults below `directory`.
+/// The faults of files below `directory`.
 #[derive(Debug)]
-struct FaultyDisk {
+struct Faulty {
     directory: PathBuf,
     faults: Arc<Faults>,
 }
 
-impl FaultyDisk {
-    fn wrap(&self, path: &Path, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
-        if path.starts_with(&self.directory) { Box::new(FaultyFile { file, faults: Arc::clone(&self.faults) }) } else { file }
-    }
-}
-
-impl Storage for FaultyDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(self.wrap(path, Disk.create(path)?))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        Ok(self.wrap(path, Disk.open(path, access)?))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        Disk.list(path)
-    }
-    fn is_file(&self, path: &Path) -> io::Result<bool> {
-        Disk.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        Disk.is_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        Disk.lock(path)
-    }
-}
-
-#[derive(Debug)]
-struct FaultyFile {
-    file: Box<dyn StorageFile>,
-    faults: Arc<Faults>,
-}
-
-fn fail_if(flag: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
-    if flag.load(Ordering::SeqCst) { Err(kind.into()) } else { Ok(()) }
-}
-
-impl StorageFile for FaultyFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        fail_if(&self.faults.writes, io::ErrorKind::StorageFull)?;
-        self.file.write_at(bytes, offset)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        fail_if(&self.faults.syncs, io::ErrorKind::Other)?;
-        self.file.sync_data()
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        fail_if(&self.faults.syncs, io::ErrorKind::Other)?;
-        self.file.sync_all()
+impl Around for Faulty {
+    fn around<R>(&self, call: FileCall, path: &Path, run: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        let (flag, kind) = match call {
+            FileCall::Write => (&self.faults.writes, io::ErrorKind::StorageFull),
+            FileCall::SyncData | FileCall::SyncAll => (&self.faults.syncs, io::ErrorKind::Other),
+        };
+        if path.starts_with(&self.directory) && flag.load(Ordering::SeqCst) { Err(kind.into()) } else { run() }
     }
 }
 
 fn open_faulty(path: &Path, below: &str) -> (Engine, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let mut options = options(path);
-    options.storage = Arc::new(FaultyDisk { directory: path.join(below), faults: Arc::clone(&faults) });
+    let around = Faulty { directory: path.join(below), faults: Arc::clone(&faults) };
+    options.storage = Arc::new(Surrounded::new(Disk::shared(), Arc::new(around)));
     (Engine::open(options).unwrap().0, faults)
 }
 

@@ -13,12 +13,13 @@ use upline::{
     durability::{
         DataDir,
         memory::{Memory, Survival},
+        surrounded::Surrounded,
     },
     engine::{Command, Engine, EngineOptions, MemberId, Origin, PlacementRequest, PlanChoice, Register, Role, SponsorRef},
     metrics::Metrics,
 };
 
-use super::proof::{self, slow_disk::SlowDisk};
+use super::proof::{self, slow_disk::SlowSync};
 
 /// Long enough for a reader to look while a group is written and not yet synced.
 const SYNC: Duration = Duration::from_micros(500);
@@ -43,7 +44,7 @@ fn nothing_that_is_not_durable_is_ever_seen() {
     let memory = Memory::new();
     let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(PathBuf::from("/data"), plan, Metrics::new(&[]));
-    options.storage = Arc::new(SlowDisk { disk: memory.clone(), sync: SYNC });
+    options.storage = Arc::new(Surrounded::new(memory.shared(), Arc::new(SlowSync(SYNC))));
     options.log.segment_bytes = 64 << 10;
     let engine = Engine::open(options).expect("a new directory").0;
     let is_over = Arc::new(AtomicBool::new(false));

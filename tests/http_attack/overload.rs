@@ -14,7 +14,7 @@ use std::{
 
 use upline::{
     config::HttpConfig,
-    durability::memory::Memory,
+    durability::{memory::Memory, surrounded::Surrounded},
     engine::{Engine, EngineOptions, PlanChoice},
     http::{Options, Server, auth, routes},
     metrics::Metrics,
@@ -24,7 +24,7 @@ use upline::{
 use super::{
     common::{Client, registration, uuid},
     is_run_alone, is_strict, percentile,
-    proof::{self, slow_disk::SlowDisk},
+    proof::{self, slow_disk::SlowSync},
     resident_bytes, turn,
 };
 
@@ -111,7 +111,7 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
     let running = std::thread::spawn(move || runtime.block_on(server.run(async { _ = stopped.await })));
     let choice = PlanChoice { plan: default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(PathBuf::from("/data"), choice, metrics);
-    options.storage = Arc::new(SlowDisk { disk: Memory::new(), sync: SYNC });
+    options.storage = Arc::new(Surrounded::new(Memory::new().shared(), Arc::new(SlowSync(SYNC))));
     options.log.segment_bytes = 1 << 20;
     options.queue_max = QUEUE;
     slot.set(Engine::open(options).expect("a new directory").0);

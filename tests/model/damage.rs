@@ -8,8 +8,9 @@ use upline::core::{
     command::Stamped,
     image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
     state::State,
-    types::{Money, Timestamp},
+    types::{MemberIx, Money, Timestamp, Tree},
 };
+use upline::{shapes::Shape, workload};
 
 use crate::{
     model::{
@@ -54,6 +55,19 @@ fn images_with_too_few_or_too_many_rows_are_refused() {
             assert!(restore(header.clone(), more).is_err(), "seed {seed} with chunk {at} twice");
         }
     }
+}
+
+/// What no link by itself shows, and what authorization rests on.
+#[test]
+fn a_member_outside_of_its_sponsors_placement_subtree_is_refused() {
+    let network = workload::Network::grown(upline::plan_file::default_plan(), Shape::Uniform, 50, 1);
+    let (header, mut rows) = workload::image(&network);
+    let Some(ImageRows::Members(members)) = rows.first_mut() else { panic!("members come first") };
+    let last = members.last_mut().expect("there are some");
+    let is_above = |member: &u32| network.state.distance(Tree::Placement, MemberIx(*member), MemberIx(last.parent)).is_some();
+    last.sponsor = (0..49).find(|member| !is_above(member)).expect("not everybody is above");
+    let error = restore(header, rows).err().expect("it is refused");
+    assert!(error.contains("member 49: not in its sponsor's placement subtree"), "{error}");
 }
 
 /// The image of a small random network, in chunks of seven rows.

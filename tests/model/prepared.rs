@@ -8,12 +8,16 @@ use upline::core::{
     command::{Command, Outcome, Stamped},
     state::{CopyProgress, FrozenCopy},
     state_digest,
-    types::Timestamp,
+    types::{MemberIx, Role, Timestamp, Tree},
+};
+use upline::{
+    shapes::{Shape, member_id},
+    workload::Signups,
 };
 
 use crate::{
     FIRST_SEED,
-    model::network::Real,
+    model::{network::Real, picture::Network},
     random::{Chance, Scenario, Step, scenario},
 };
 
@@ -52,6 +56,26 @@ fn prepared_changes_do_what_the_others_do() {
     }
     println!("{used:?}");
     assert!(50 <= used.plans && 50 <= used.admins && 50 <= used.grown && 10 <= used.not_good, "{used:?}");
+}
+
+/// What was counted for one member is not another's, however deep both stand.
+#[test]
+fn a_preparation_for_one_admin_is_of_no_use_to_another() {
+    let mut real = Real::new(upline::plan_file::default_plan());
+    for signup in Signups::new(Shape::Chain, 60, 1).batch() {
+        real.apply(&signup);
+    }
+    let mut preparation = Preparation::of_admin(&real.state, MemberIx(5));
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
+    let (lsn, command) = (real.state.lsn() + 1, |member| Command::SetRole { member: member_id(1, member), role: Role::Admin });
+    assert!(preparation.is_good_for(&real.state, &real.directory, &command(5)));
+    assert!(!preparation.is_good_for(&real.state, &real.directory, &command(1)));
+    let stamped = Stamped { lsn, time: real.state.time(), key: None, command: command(1) };
+    drop(real.state.apply_prepared(&mut real.directory, &stamped, Some(preparation)));
+    assert_eq!(audit(&real.state, 3), Vec::<String>::new());
+    // A chain of 60: 58 below it, 43 of them beyond the fifteenth level.
+    assert_eq!(real.state.deep_levels_of(Tree::Placement, MemberIx(1)).map(<[u32]>::len), Some(43));
 }
 
 fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {

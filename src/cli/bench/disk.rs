@@ -14,7 +14,10 @@ use parking_lot::Mutex;
 use super::timing::rate;
 use crate::{
     cli::exit::{Exit, Failure},
-    durability::storage::{Access, Disk, Storage, StorageFile, StorageLock},
+    durability::{
+        storage::{Disk, Storage},
+        surrounded::{Around, FileCall, Surrounded},
+    },
 };
 
 /// Bytes of one write or read: enough that the calls themselves do not count.
@@ -79,13 +82,6 @@ pub(super) fn largest_file(folder: &Path) -> Result<std::path::PathBuf, Failure>
     largest.ok_or_else(|| Failure::new(Exit::Failed, format!("{} is empty", folder.display())))
 }
 
-/// The disk, with the time of each write and sync of one thread noted.
-#[derive(Debug)]
-pub(super) struct TimedDisk {
-    thread: &'static str,
-    spans: Spans,
-}
-
 /// When the disk was at work.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Spans(Arc<Mutex<Vec<Span>>>);
@@ -118,78 +114,20 @@ impl Spans {
     }
 }
 
-impl TimedDisk {
-    /// Notes what the thread of this name does.
-    pub fn watching(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
-        let spans = Spans::default();
-        (Arc::new(Self { thread, spans: spans.clone() }), spans)
-    }
-
-    fn timed(&self, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
-        Box::new(TimedFile { file, thread: self.thread, spans: self.spans.clone() })
-    }
-}
-
-impl Storage for TimedDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(self.timed(Disk.create(path)?))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
-        Ok(self.timed(Disk.open(path, access)?))
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        Disk.list(path)
-    }
-    fn is_file(&self, path: &Path) -> io::Result<bool> {
-        Disk.is_file(path)
-    }
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        Disk.is_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        Disk.lock(path)
-    }
+/// The disk, with the time of each write and sync of the thread of this name noted.
+pub(super) fn timed(thread: &'static str) -> (Arc<dyn Storage>, Spans) {
+    let spans = Spans::default();
+    (Arc::new(Surrounded::new(Disk::shared(), Arc::new(Timed { thread, spans: spans.clone() }))), spans)
 }
 
 #[derive(Debug)]
-struct TimedFile {
-    file: Box<dyn StorageFile>,
+struct Timed {
     thread: &'static str,
     spans: Spans,
 }
 
-impl TimedFile {
-    fn time<R>(&self, is_sync: bool, call: impl FnOnce() -> R) -> R {
-        if std::thread::current().name() == Some(self.thread) { self.spans.time(is_sync, call) } else { call() }
-    }
-}
-
-impl StorageFile for TimedFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.time(false, || self.file.write_at(bytes, offset))
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.time(true, || self.file.sync_data())
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        self.time(true, || self.file.sync_all())
+impl Around for Timed {
+    fn around<R>(&self, call: FileCall, _: &Path, run: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        if std::thread::current().name() == Some(self.thread) { self.spans.time(call != FileCall::Write, run) } else { run() }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Args, Report,
-    disk::{self, Span, Spans, TimedDisk},
+    disk::{self, Span, Spans},
     on_disk, stop_if_asked,
     timing::{Latencies, micros, nanos, rate},
 };
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
 /// The engine as `serve` opens it, but with no snapshots of its own, and with a clock that always gives the same digests.
 fn open(scratch: &Scratch, plan: &Plan, members: u32) -> Result<(Engine, Spans), Failure> {
     let choice = PlanChoice { plan: plan.clone(), plan_is_explicit: true, width_is_explicit: true };
-    let (storage, spans) = TimedDisk::watching(WRITER);
+    let (storage, spans) = disk::timed(WRITER);
     let now = Timestamp(i64::from(members) + 1);
     let options = EngineOptions {
         snapshots: SnapshotPolicy { every_commands: None, every: None, on_shutdown: false },

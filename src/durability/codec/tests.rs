@@ -101,6 +101,23 @@ fn a_record_has_the_documented_bytes() {
     assert_eq!(encode(&[stamped]), expected.concat());
 }
 
+/// The place that a refusal to start names.
+#[test]
+fn an_error_names_the_byte_that_is_wrong() {
+    let command = || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
+    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, command: command() }).collect();
+    let bytes = encode(&group);
+    let record = bytes.len() / 3;
+    for number in 0..3 {
+        // The status, which comes last.
+        let at = record * (number + 1) - 1;
+        let mut wrong = bytes.clone();
+        wrong[at] = 9;
+        assert_eq!(decode(&wrong, 1, 3).unwrap_err().offset, at, "record {number}");
+    }
+    assert_eq!(decode(&bytes[..record + 10], 1, 3).unwrap_err().offset, record + 8, "behind the head of the second, whose body is cut off");
+}
+
 #[test]
 fn the_greatest_record_is_within_its_bound() {
     let mut plan = crate::durability::test_data::plan();

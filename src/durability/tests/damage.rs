@@ -170,6 +170,18 @@ fn surgery_on_segments_is_refused_and_named() {
 }
 
 #[test]
+fn a_segment_behind_one_that_was_never_used_is_refused_and_the_unused_one_named() {
+    let memory = with_groups(300);
+    let last = (1..100).take_while(|number| memory.content(&segment(*number)).is_some()).last().unwrap();
+    let unused = vec![0; memory.content(&segment(last)).unwrap().len()];
+    memory.set_content(&segment(last + 1), &unused);
+    memory.set_content(&segment(last + 2), &unused);
+    let found = damage(&memory);
+    assert_eq!(found.file, segment(last + 1), "{found}");
+    assert!(found.reason.contains("header does not verify"), "{found}");
+}
+
+#[test]
 fn the_segment_in_use_is_missed_when_it_is_deleted() {
     let original = with_groups(300);
     let last = (1..100).take_while(|number| original.content(&segment(*number)).is_some()).last().unwrap();
