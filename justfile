@@ -29,7 +29,7 @@ test *filter:
 proof *arguments:
     .ci/proof each {{arguments}}
 
-# The proof, about an hour; stops and goes on. `just deep --hours 0.5`, `just deep --only kill`.
+# The proof, some two hours; stops and goes on. `just deep --hours 0.5`, `just deep --only kill`.
 deep *arguments:
     .ci/proof deep {{arguments}}
 

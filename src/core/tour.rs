@@ -423,6 +423,10 @@ mod tests {
             for (member, size) in sizes.iter().enumerate() {
                 assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
             }
+            // Memory and depth. In a chain, which grows in the middle, leaves are little more than a quarter full.
+            let (leaves, inners) = (tour.leaves.len(), tour.inners.len());
+            assert!(leaves * LEAF_TOKENS <= 4 * 2 * parents.len(), "{shape}: {leaves} leaves");
+            assert!(inners * FAN_OUT <= 4 * (leaves + inners), "{shape}: {inners} inner nodes over {leaves} leaves");
         }
     }
 

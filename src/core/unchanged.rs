@@ -151,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_has_a_number_and_a_name() {
+        for (reason, name) in [
+            (Unchanged::Rejected(Rejection::MemberExists), "member_exists"),
+            (Unchanged::Repeat, "repeat"),
+            (Unchanged::Already, "already"),
+        ] {
+            assert_eq!((Unchanged::from_code(reason.code()), reason.name()), (Some(reason), name));
+        }
+    }
+
+    #[test]
     fn rows_are_found_by_lsn() {
         let mut list = UnchangedList::new();
         assert_eq!(list.find(1), None);

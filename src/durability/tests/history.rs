@@ -26,6 +26,8 @@ fn the_first_snapshot_stays_as_the_base_of_the_whole_log() {
     let archived = opened.snapshots.list_archived().unwrap();
     assert_eq!((archived[0], archived.len()), (0, ARCHIVED_SNAPSHOTS_MAX));
     assert_eq!(opened.snapshots.list().unwrap(), [1_170, 1_200]);
+    let bytes_of = |lsn: u64| memory.content(&Path::new(ROOT).join(format!("snapshots/{lsn:020}.snap"))).unwrap().len() as u64;
+    assert_eq!(opened.snapshots.sizes().unwrap(), [1_170, 1_200].map(|lsn| (lsn, bytes_of(lsn))));
     let bases = opened.snapshots.bases().unwrap();
     assert_eq!(bases.len(), ARCHIVED_SNAPSHOTS_MAX + 2);
     assert!(bases.windows(2).all(|pair| pair[1] - pair[0] <= 360), "{bases:?}");
