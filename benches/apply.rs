@@ -6,6 +6,8 @@
 //!   here: what is measured must stay what it was.
 #![forbid(unsafe_code)]
 
+mod harness;
+
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
@@ -52,19 +54,8 @@ fn all_referrals(members: u32) -> Vec<Stamped> {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    if has("--bench") && !has("--test") {
-        let mut criterion = Criterion::default()
-            .sample_size(10)
-            .warm_up_time(Duration::from_secs(1))
-            .measurement_time(Duration::from_secs(3))
-            .configure_from_args();
-        measure(&mut criterion);
-        criterion.final_summary();
-    } else if !has("--list") {
-        check();
-    }
+    let criterion = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    harness::run(criterion, measure, check);
 }
 
 fn measure(criterion: &mut Criterion) {

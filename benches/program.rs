@@ -5,6 +5,8 @@
 //! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/bench.rs`.
 #![forbid(unsafe_code)]
 
+mod harness;
+
 use std::{process::Command, time::Duration};
 
 use criterion::{Criterion, SamplingMode, Throughput};
@@ -51,42 +53,37 @@ const PROGRAM: [Measured; 10] = [
 ];
 
 impl Measured {
-    /// Runs the bench once. For a rate the time of one, otherwise that of the whole network.
+    /// What one took for a rate, otherwise what the whole network did, from the lines of its bench.
     ///
     /// # Panics
-    /// When the bench fails, or does not say what it should.
-    fn once(&self, members: u32) -> Duration {
-        let (members, seconds) = (members.to_string(), SECONDS.to_string());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
-        let output = command
-            .args(["bench", self.bench, "--members", &members, "--seconds", &seconds, "--json"])
-            .output()
-            .expect("the program starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = String::from_utf8(output.stdout).expect("JSON is UTF-8");
-        let line: Value = serde_json::from_str(said.lines().nth(self.line).expect("a line for each target")).expect("each is an object");
-        let figure = line["figures"][self.figure].as_f64().unwrap_or_else(|| panic!("{} in {line}", self.figure));
-        match self.is {
-            Figure::Seconds => Duration::from_secs_f64(figure),
-            Figure::PerSecond => Duration::from_secs_f64(figure.recip()),
-        }
+    /// When the bench does not say it.
+    fn read(&self, lines: &[Value]) -> Duration {
+        let figures = &lines[self.line]["figures"];
+        let figure = figures[self.figure].as_f64().unwrap_or_else(|| panic!("{} in {figures}", self.figure));
+        Duration::from_secs_f64(match self.is {
+            Figure::Seconds => figure,
+            Figure::PerSecond => figure.recip(),
+        })
     }
 }
 
+/// Runs a bench of the program once: its lines.
+///
+/// # Panics
+/// When it fails, or says something else than JSON.
+fn ran(bench: &str, members: u32) -> Vec<Value> {
+    let (members, seconds) = (members.to_string(), SECONDS.to_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
+    let output =
+        command.args(["bench", bench, "--members", &members, "--seconds", &seconds, "--json"]).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    if has("--bench") && !has("--test") {
-        let mut criterion = Criterion::default()
-            .sample_size(10)
-            .warm_up_time(Duration::from_millis(1))
-            .measurement_time(Duration::from_secs(1))
-            .configure_from_args();
-        measure(&mut criterion);
-        criterion.final_summary();
-    } else if !has("--list") {
-        check();
-    }
+    let criterion = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+    harness::run(criterion, measure, check);
 }
 
 fn measure(criterion: &mut Criterion) {
@@ -99,16 +96,21 @@ fn measure(criterion: &mut Criterion) {
         // One run of the program is one sample, however little it measured: its start and its network are not part of it.
         group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(elements));
         group.bench_function(measured.name, |bencher| {
-            bencher.iter_custom(|times| measured.once(MEMBERS) * u32::try_from(times).expect("few"));
+            bencher.iter_custom(|times| measured.read(&ran(measured.bench, MEMBERS)) * u32::try_from(times).expect("few"));
         });
     }
     group.finish();
 }
 
-/// One of each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is left to `tests/bench_http.rs`.
+/// Each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is left to `tests/bench_http.rs`.
 fn check() {
-    for measured in PROGRAM.iter().filter(|measured| measured.bench != "http") {
-        assert!(Duration::ZERO < measured.once(MEMBERS_IN_TESTS), "{}", measured.name);
+    let mut benches: Vec<&str> = PROGRAM.iter().map(|measured| measured.bench).filter(|bench| *bench != "http").collect();
+    benches.dedup();
+    for bench in benches {
+        let lines = ran(bench, MEMBERS_IN_TESTS);
+        for measured in PROGRAM.iter().filter(|measured| measured.bench == bench) {
+            assert!(Duration::ZERO < measured.read(&lines), "{}", measured.name);
+        }
     }
     println!("program: all benches said what they measured");
 }

@@ -49,7 +49,7 @@ type Broken = (&'static str, fn(&mut State));
 
 #[test]
 fn whatever_is_broken_is_found() {
-    let broken: [Broken; 20] = [
+    let broken: [Broken; 21] = [
         ("is before its Placement parent", |state| state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0),
         ("names another Sponsor", |state| state.sponsors.link_mut(LAST).parent = MEMBERS - 2),
         ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
@@ -57,6 +57,10 @@ fn whatever_is_broken_is_found() {
         ("do not ascend in the Placement tree", |state| state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0),
         ("direct count of MemberIx(3) in the Sponsor tree", |state| state.sponsors.link_mut(SOMEBODY).children += 1),
         ("Placement tree lists", |state| state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE),
+        ("do not ascend in the Placement tree", |state| {
+            let circle = second_child(state, Tree::Placement);
+            state.placement.link_mut(circle).next_sibling = circle.0;
+        }),
         ("near Placement downline of MemberIx(3)", |state| state.placement.tally_mut(SOMEBODY)[0] -= 1),
         ("Sponsor levels of MemberIx(3)", |state| state.sponsors.tally_mut(SOMEBODY)[1] += 1),
         ("is outside its sponsor's placement subtree", |state| {

@@ -149,10 +149,10 @@ impl Damage {
         self.path.to_string_lossy().contains("/archive/") || is_snapshot(&self.path) && others.count() != 0
     }
 
-    /// Whether a directory that opens all the same may have lost some of its past: it is in the archive, which opening does not read, or in a snapshot,
-    /// which may move there unread, or a whole segment is gone, in whose place the newest snapshot stands.
+    /// Whether a directory may open without a word and have lost some of its past all the same: it is in the archive, which opening does not read, or in a
+    /// snapshot, which may move there unread.
     pub fn shows_later(&self) -> bool {
         let text = self.path.to_string_lossy();
-        text.contains("/archive/") || text.ends_with(".snap") || self.what == What::Missing
+        text.contains("/archive/") || text.ends_with(".snap")
     }
 }

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::{ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX};
 use crate::{
     core::{image::SECTIONS, types::Timestamp},
     durability::FORMAT_VERSION,
@@ -162,6 +163,14 @@ impl ChunkHeader {
     /// Bytes of archive and padding.
     pub(super) fn padded_bytes(&self) -> usize {
         (self.bytes as usize).next_multiple_of(ARCHIVE_ALIGNMENT)
+    }
+
+    /// Whether a chunk of this size is ever written, with `room` bytes for header, archive and padding. To be asked before memory is taken for it, whatever its
+    /// checksum says.
+    pub(super) fn is_possible(&self, room: u64) -> bool {
+        let bytes = self.bytes as usize;
+        let fits = (CHUNK_HEADER_BYTES + self.padded_bytes()) as u64 <= room;
+        (1..=ARCHIVE_BYTES_MAX).contains(&bytes) && self.rows as usize <= CHUNK_ROWS_MAX && fits
     }
 }
 

@@ -17,14 +17,15 @@ pub(crate) fn reseal_snapshot(content: &mut [u8]) {
     while let Some(header) = chunks.get(at..at + CHUNK_HEADER_BYTES).filter(|header| header.starts_with(&CHUNK_MAGIC)) {
         let bytes = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
         let begin = at + CHUNK_HEADER_BYTES;
-        let Some(archive) = chunks.get(begin..begin.saturating_add(bytes)) else { break };
-        let checksum = xxh3_64(archive);
-        checksums = chain(checksums, checksum);
+        let checksum = chunks.get(begin..begin.saturating_add(bytes)).map(xxh3_64);
         let header = &mut chunks[at..begin];
-        header[16..24].copy_from_slice(&checksum.to_le_bytes());
+        header[16..24].copy_from_slice(&checksum.unwrap_or(0).to_le_bytes());
         header[24..28].copy_from_slice(&number.to_le_bytes());
         let crc = crc32c::crc32c_append(file_crc, &header[..CHUNK_HEADER_BYTES - 4]);
         header[CHUNK_HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        // One that is longer than the file is the last.
+        let Some(checksum) = checksum else { break };
+        checksums = chain(checksums, checksum);
         at = begin + bytes.next_multiple_of(ARCHIVE_ALIGNMENT);
         number += 1;
     }

@@ -4,10 +4,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{
-    ARCHIVE_BYTES_MAX,
-    container::{CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain},
-};
+use super::container::{CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain};
 use crate::durability::{
     error::{Error, Result},
     storage::{Access, Storage, StorageFile},
@@ -99,9 +96,8 @@ fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, 
             seen.damage.push((offset, "a chunk's header does not verify; what follows it cannot be found".into()));
             return Ok(());
         };
-        let whole = (CHUNK_HEADER_BYTES + header.padded_bytes()) as u64;
-        if ARCHIVE_BYTES_MAX < header.bytes as usize || end - offset < whole {
-            seen.damage.push((offset, "a chunk is too large".into()));
+        if !header.is_possible(end - offset) {
+            seen.damage.push((offset, "a chunk has an impossible size".into()));
             return Ok(());
         }
         if header.number as usize != seen.chunks.len() {
@@ -115,7 +111,7 @@ fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, 
         }
         let section = name_of(header.section);
         seen.chunks.push(ChunkSeen { offset, bytes: header.bytes, section, rows: header.rows, checksum: header.checksum, verifies });
-        offset += whole;
+        offset += (CHUNK_HEADER_BYTES + header.padded_bytes()) as u64;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX, SnapshotStore,
+    SnapshotStore,
     container::{
         ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain,
     },
@@ -209,10 +209,8 @@ impl Chunks {
         if header.number != self.number {
             return Err(self.damaged("a chunk is not in its place"));
         }
-        // Limits before memory is taken for it, whatever the checksum says.
-        let size_good = header.bytes as usize <= ARCHIVE_BYTES_MAX && header.rows as usize <= CHUNK_ROWS_MAX;
-        if !size_good || left - (CHUNK_HEADER_BYTES as u64) < header.padded_bytes() as u64 {
-            return Err(self.damaged("a chunk is too large"));
+        if !header.is_possible(left) {
+            return Err(self.damaged("a chunk has an impossible size"));
         }
         let mut archive = Bytes::with_capacity(header.padded_bytes());
         archive.resize(header.padded_bytes(), 0);

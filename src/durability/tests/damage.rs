@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::durability::{Damage, log::frame};
+use crate::durability::{Damage, log::frame, snapshot::fuzzing::reseal_snapshot};
 
 fn segment(number: u64) -> PathBuf {
     Path::new(ROOT).join(format!("log/{number:020}.log"))
@@ -265,6 +265,36 @@ fn every_flipped_byte_of_a_snapshot_is_found() {
     longer.extend_from_slice(&[0; 16]);
     memory.set_content(&path, &longer);
     assert!(is_damaged(&open_at(&memory)));
+}
+
+/// What checksums do not show: a file as a program with a fault of its own would write it.
+#[test]
+fn a_snapshot_whose_parts_do_not_fit_is_refused_whatever_its_checksums_say() {
+    let memory = with_groups(3);
+    let path = Path::new(ROOT).join("snapshots/00000000000000000000.snap");
+    let content = memory.content(&path).unwrap();
+    let (header, manifest) = (64, content.len() - 256);
+    // Where, how many bytes, which value, and what is said of it. The one row of the first chunk is the header of the image.
+    let cases: [(usize, &[u8], &str); 6] = [
+        (header + 8, &0_u32.to_le_bytes(), "impossible size"),
+        (header + 8, &u32::MAX.to_le_bytes(), "impossible size"),
+        (header + 12, &(64 * 1_024 + 1_u32).to_le_bytes(), "impossible size"),
+        (header + 12, &2_u32.to_le_bytes(), "not those of its manifest"),
+        (manifest + 60, &4_u32.to_le_bytes(), "not those of its manifest"),
+        (header + 4, &99_u16.to_le_bytes(), "header does not verify"),
+    ];
+    for (at, value, reason) in cases {
+        let mut changed = content.clone();
+        changed[at..at + value.len()].copy_from_slice(value);
+        reseal_snapshot(&mut changed);
+        let memory = memory.copy();
+        memory.set_content(&path, &changed);
+        let found = damage(&memory);
+        assert!(found.reason.contains(reason), "{value:?} at {at}: {found}");
+    }
+    let mut sealed = content.clone();
+    reseal_snapshot(&mut sealed);
+    assert_eq!(sealed, content, "what was not changed is sealed already");
 }
 
 #[test]
