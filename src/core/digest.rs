@@ -96,10 +96,9 @@ fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
         for tree in [Tree::Sponsor, Tree::Placement] {
             let genealogy = state.tree(tree);
             let link = genealogy.link(member);
-            block.number(link.parent).number(link.slot).number(link.level).number(link.children);
+            block.numbers([link.parent, link.slot, link.level, link.children]);
             if let Some(levels) = genealogy.levels(member) {
-                levels.iter().for_each(|count| _ = block.number(*count));
-                block.number(genealogy.near_downline(member).unwrap_or(0));
+                block.numbers(levels).number(genealogy.near_downline(member).unwrap_or(0));
             }
         }
     }
@@ -173,15 +172,14 @@ struct Row {
 impl Row {
     fn new(domain: &str) -> Self {
         let fields = Fields::new(domain);
-        let domain = fields.gathered.len();
+        let domain = fields.len;
         Self { fields, domain }
     }
 
     fn of(&mut self, feed: impl FnOnce(&mut Fields)) -> [u64; 4] {
-        self.fields.gathered.truncate(self.domain);
+        self.fields.len = self.domain;
         feed(&mut self.fields);
-        debug_assert!(self.fields.gathered.len() < GATHERED_BYTES, "a row is some hundred bytes");
-        let bytes = *blake3::hash(&self.fields.gathered).as_bytes();
+        let bytes = *blake3::hash(self.fields.gathered()).as_bytes();
         std::array::from_fn(|lane| u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes")))
     }
 }
@@ -193,18 +191,21 @@ fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
 
 /// Fields fed to a hash, each so that no two different sequences look the same.
 ///
-/// They are gathered first: BLAKE3 hashes long input several blocks at a time, and short input block by block.
+/// They are gathered first, and hashed when there is no more room: BLAKE3 hashes many of its chunks of 1 KiB at a time where it is given them at once, from where
+/// a multiple of as many begins.
 struct Fields {
     hash: blake3::Hasher,
-    gathered: Vec<u8>,
+    gathered: Box<[u8]>,
+    /// Bytes gathered.
+    len: usize,
 }
 
-/// Bytes gathered before they are hashed: enough for the widest vectors, little enough to stay in the cache.
+/// Bytes gathered before they are hashed, a power of two: enough for the widest vectors, little enough to stay in the cache.
 const GATHERED_BYTES: usize = 32 * 1_024;
 
 impl Fields {
     fn new(domain: &str) -> Self {
-        let mut fields = Self { hash: blake3::Hasher::new(), gathered: Vec::with_capacity(GATHERED_BYTES) };
+        let mut fields = Self { hash: blake3::Hasher::new(), gathered: vec![0; GATHERED_BYTES].into_boxed_slice(), len: 0 };
         fields.text(domain);
         fields
     }
@@ -213,17 +214,39 @@ impl Fields {
         self.bytes(&value.into().to_le_bytes())
     }
 
+    /// As [`Fields::number`] for each.
+    fn numbers<const N: usize>(&mut self, values: [u32; N]) -> &mut Self {
+        self.bytes(values.map(|value| u64::from(value).to_le_bytes()).as_flattened())
+    }
+
     fn signed(&mut self, value: i64) -> &mut Self {
         self.bytes(&value.to_le_bytes())
     }
 
+    #[inline]
     fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        if GATHERED_BYTES < self.gathered.len() + value.len() {
-            self.hash.update(&self.gathered);
-            self.gathered.clear();
+        match self.gathered.get_mut(self.len..self.len + value.len()) {
+            Some(room) => room.copy_from_slice(value),
+            None => return self.bytes_beyond(value),
         }
-        self.gathered.extend_from_slice(value);
+        self.len += value.len();
         self
+    }
+
+    /// What there is no room for: the room is filled up to its end, and hashed as a whole.
+    #[cold]
+    fn bytes_beyond(&mut self, mut value: &[u8]) -> &mut Self {
+        while GATHERED_BYTES < self.len + value.len() {
+            let (now, later) = value.split_at(GATHERED_BYTES - self.len);
+            self.gathered[self.len..].copy_from_slice(now);
+            self.hash.update(&self.gathered);
+            (self.len, value) = (0, later);
+        }
+        self.bytes(value)
+    }
+
+    fn gathered(&self) -> &[u8] {
+        &self.gathered[..self.len]
     }
 
     fn text(&mut self, value: &str) -> &mut Self {
@@ -266,7 +289,7 @@ impl Fields {
     }
 
     fn finish(mut self) -> Digest {
-        self.hash.update(&self.gathered);
+        self.hash.update(&self.gathered[..self.len]);
         Digest(*self.hash.finalize().as_bytes())
     }
 }

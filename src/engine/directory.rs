@@ -13,7 +13,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use dashmap::DashMap;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use super::limits::DIRECTORY_SHARDS;
@@ -63,6 +63,20 @@ impl IdIndex {
         let hash = Self::hash(&self.hashing, id);
         let hashing = &self.hashing;
         self.shards[Self::shard_of(hash)].insert_unique(hash, member.0, |index| Self::hash(hashing, &id_of(MemberIx(*index))));
+    }
+
+    /// See [`Directory::add_new_member`]: one hash and one look, where finding and adding take two of each.
+    fn add_new(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
+        let hash = Self::hash(&self.hashing, id);
+        let hashing = &self.hashing;
+        let is_same = |other: &u32| MemberIx(*other) < member && id_of(MemberIx(*other)) == *id;
+        match self.shards[Self::shard_of(hash)].entry(hash, is_same, |index| Self::hash(hashing, &id_of(MemberIx(*index)))) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(member.0);
+                true
+            }
+        }
     }
 }
 
@@ -114,6 +128,10 @@ impl Directory for MemberDirectory {
 
     fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
         self.ids.get_mut().add(id, member, id_of);
+    }
+
+    fn add_new_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
+        self.ids.get_mut().add_new(id, member, id_of)
     }
 
     fn guess<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, guesses: &mut Vec<MemberIx>) {
@@ -188,6 +206,18 @@ mod tests {
         assert_eq!(find(&directory, 10_000), None);
         assert_eq!(directory.code("code-10000"), None);
         assert_eq!((directory.members(), directory.codes()), (10_000, 10_000));
+    }
+
+    #[test]
+    fn a_member_is_added_once() {
+        let mut directory = MemberDirectory::with_capacity(0, 0);
+        for number in 0..1_000 {
+            assert!(directory.add_new_member(&id(number), MemberIx(number), |member| id(member.0)));
+        }
+        // The next one has the id of the first.
+        let ids = |member: MemberIx| id(member.0 % 1_000);
+        assert!(!directory.add_new_member(&id(0), MemberIx(1_000), ids));
+        assert_eq!((directory.members(), find(&directory, 999)), (1_000, Some(MemberIx(999))));
     }
 
     #[test]
