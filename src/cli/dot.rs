@@ -110,7 +110,7 @@ where
 
 /// Code, rank and size of the downline as label; the id as tooltip.
 fn node_attributes(state: &State, tree: Tree, member: MemberIx, id: MemberId) -> String {
-    let mut label = state.code(member).as_str().to_string();
+    let mut label = state.code(member).into_string();
     if let Some(rank) = state.plan().ranks.name_of(state.rank(member).paid_as) {
         label += &format!("\n{rank}");
     }

@@ -128,8 +128,8 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
 /// and positions. Sums of hashes of rows, so it does not depend on their order: two machines that hold the same network agree.
 pub fn network_digest(state: &State) -> Digest {
     let members = in_blocks(state.members.len(), |range| {
-        let mut row = Row::new("member");
-        sum(range.map(|member| member_hash(state, index(member), &mut row)))
+        let (mut row, mut code) = (Row::new("member"), Vec::new());
+        sum(range.map(|member| member_hash(state, index(member), &mut row, &mut code)))
     });
     let entries = usize::try_from(state.entries()).expect("entries are in memory");
     let bonuses = in_blocks(entries, |range| {
@@ -144,13 +144,16 @@ pub fn network_digest(state: &State) -> Digest {
     whole.finish()
 }
 
-fn member_hash(state: &State, member: MemberIx, hash: &mut Row) -> [u64; 4] {
+/// `code` is memory for the member's.
+fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u8>) -> [u64; 4] {
+    code.clear();
+    state.fold_code(member, code);
     let row = state.member(member);
     let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
     hash.of(|fields| {
         fields.bytes(&row.id.0).number(u8::from(row.sponsor.is_some())).bytes(&id_of(row.sponsor)).bytes(&id_of(row.parent));
         fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
-        fields.text(&state.code(member).folded()).number(state.members.ranks(member).paid_as);
+        fields.number(code.len() as u64).bytes(code).number(state.members.ranks(member).paid_as);
     })
 }
 

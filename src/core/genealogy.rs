@@ -179,6 +179,13 @@ impl Genealogy {
         if last == NONE { 0 } else { self.links.get(last as usize).slot }
     }
 
+    /// As [`Genealogy::look_ahead`], for attaching uncounted. Who is not there yet, or nobody, is passed over.
+    pub fn look_ahead_uncounted(&self, parents: impl Iterator<Item = u32> + Clone) -> u32 {
+        let known = parents.filter(|parent| (*parent as usize) < self.links.len()).map(MemberIx);
+        let links = known.clone().fold(0, |seen, parent| seen ^ self.link(parent).last_child);
+        known.fold(links, |seen, parent| seen ^ self.peek_last_child(parent))
+    }
+
     /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts that reached a watched
     /// number are added to `reached`, nearest first. O(log n), plus the ancestors whose downline is below the highest watched one.
     pub fn attach(&mut self, place: Option<(MemberIx, u32)>, watch: &Watch, reached: &mut Vec<MemberIx>) {

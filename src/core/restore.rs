@@ -4,6 +4,8 @@
 //! that links, counts and slots come out as they were; ranks are taken from the rows (the best ever is history) and the
 //! digest stored beside the image tells whether all of it is again what it was.
 
+use std::hint::black_box;
+
 use super::{
     genealogy::Genealogy,
     image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
@@ -16,6 +18,7 @@ use super::{
     tour::Spans,
     types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
     unchanged::{UNCHANGED_MAX, Unchanged},
+    warm::TOGETHER,
 };
 
 impl State {
@@ -191,13 +194,15 @@ impl Restore {
             twice.next().map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
         };
         let in_trees = || {
-            for row in rows {
-                let sponsor = MemberIx::from_column(row.sponsor);
+            let mut members = (first..).map(MemberIx);
+            rows.chunks(TOGETHER).try_for_each(|rows| {
                 if !coincide {
-                    sponsors.attach_uncounted(sponsor.map(|sponsor| (sponsor, sponsors.link(sponsor).children)));
+                    black_box(sponsors.look_ahead_uncounted(rows.iter().map(|row| row.sponsor)));
+                    rows.iter().for_each(|row| recruit(sponsors, row));
                 }
-            }
-            numbered().try_for_each(|(member, row)| place(placement, width, member, row))
+                black_box(placement.look_ahead_uncounted(rows.iter().map(|row| row.parent)));
+                rows.iter().zip(&mut members).try_for_each(|(row, member)| place(placement, width, member, row))
+            })
         };
         let (added, placed) = both(in_directory, in_trees);
         added.and(placed)?;
@@ -293,6 +298,12 @@ fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), Str
     require(known, || wrong("unknown flags"))?;
     require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
     require(state.slots.has_turn(&state.plan().placement, row.turn), || wrong("a turn that the plan does not have"))
+}
+
+/// Attaches a member to the sponsor tree, behind the recruits before it.
+fn recruit(tree: &mut Genealogy, row: &MemberRow) {
+    let sponsor = MemberIx::from_column(row.sponsor);
+    tree.attach_uncounted(sponsor.map(|sponsor| (sponsor, tree.link(sponsor).children)));
 }
 
 /// Attaches a member to the placement tree, if its slot is free.

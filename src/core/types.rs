@@ -201,6 +201,10 @@ impl Code {
         &self.0
     }
 
+    pub fn into_string(self) -> String {
+        self.0.into()
+    }
+
     /// The form by which codes are compared and looked up.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()

@@ -4,12 +4,13 @@
 //! it needs no memory between two steps, so that a cursor can hold it, and pays for that with climbs. Both count their work in steps so that
 //! a lock is held for a bounded time, both show only members that were there when they began, and what joins meanwhile disturbs neither.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, hint::black_box};
 
 use super::{
     genealogy::Genealogy,
     state::State,
     types::{MemberIx, NONE, Tree},
+    warm::TOGETHER,
 };
 
 /// Members per block of a [`Queue`]: blocks of 16 KiB are small beside a long queue and large beside the table of them.
@@ -45,9 +46,20 @@ impl Queue {
         }
         Some(MemberIx(member))
     }
+
+    /// The next ones, when it is time to look ahead for them: whenever as many were taken. None at other times.
+    fn to_look_ahead_for(&self) -> &[u32] {
+        match self.blocks.front() {
+            Some(block) if self.taken.is_multiple_of(TOGETHER) => &block[self.taken..block.len().min(self.taken + TOGETHER)],
+            _ => &[],
+        }
+    }
 }
 
-/// A walk through a downline, level by level, that keeps the members it still has to look below.
+const _: () = assert!(BLOCK.is_multiple_of(TOGETHER));
+
+/// A walk through a downline, level by level, that keeps where it still has to look: the first child of each member that it found and that has any. Children that
+/// come before that one later belong to those that are left out.
 ///
 /// Linear: a step per member and per member with children. Memory: 4 bytes for each member *with children* of one level, which is half of
 /// a downline at most (20 MB at ten million members, where each of five million has one child; less in any other shape).
@@ -58,8 +70,9 @@ pub struct BreadthFirst {
     deepest: u32,
     /// Of the members found now; 1 for children of the top.
     depth: u32,
+    /// First children.
     queue: Queue,
-    /// Members of the queue that stand one level above `depth`.
+    /// First children in the queue that stand at `depth`.
     above: u32,
     /// The child to look at next; `NONE` when the next one in the queue is to be taken.
     candidate: u32,
@@ -143,7 +156,7 @@ impl Genealogy {
                 walk.candidate = link.next_sibling;
                 if member.0 < walk.before {
                     if link.first_child != NONE && walk.depth < walk.deepest {
-                        walk.queue.push(member);
+                        walk.queue.push(MemberIx(link.first_child));
                     }
                     return Some((member, walk.depth));
                 }
@@ -153,11 +166,18 @@ impl Genealogy {
                 walk.above = walk.queue.len;
                 walk.depth += 1;
             }
-            let parent = walk.queue.pop().expect("a walk that is not over has somebody to look below");
+            black_box(self.look_ahead_to_siblings(walk.queue.to_look_ahead_for()));
+            walk.candidate = walk.queue.pop().expect("a walk that is not over has somebody to look at").0;
             walk.above -= 1;
-            walk.candidate = self.link(parent).first_child;
         }
         None
+    }
+
+    /// Reads the links of `first_children` and of the siblings next to them, step by step for all. The result means nothing.
+    fn look_ahead_to_siblings(&self, first_children: &[u32]) -> u32 {
+        let next = |child: u32| if child == NONE { NONE } else { self.link(MemberIx(child)).next_sibling };
+        let second = first_children.iter().fold(0, |seen, child| seen ^ next(*child));
+        first_children.iter().fold(second, |seen, child| seen ^ next(next(*child)))
     }
 
     /// Levels `first..=deepest` below `top`.

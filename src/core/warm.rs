@@ -1,4 +1,4 @@
-//! Looking ahead: what a group of signups is about to touch is read first, for all of them together.
+//! Looking ahead: what a group of signups, or a slice of a list, is about to touch is read first, for all of them together.
 //!
 //! A signup in a large network touches some thirty lines of memory that are in no cache, one after the other, since each says where the next is: sponsor,
 //! place, family, tour, then the counts of fifteen ancestors. Waiting for memory is most of its time. But the signups of a group do not wait for each
@@ -10,12 +10,12 @@ use std::hint::black_box;
 use super::{
     command::{Command, PlacementRequest, Register, SponsorRef, Stamped},
     state::{Directory, State},
-    types::{MemberId, MemberIx},
+    types::{MemberId, MemberIx, NONE, Tree},
 };
 
-/// Commands looked ahead for together: enough to keep the memory busy, few enough that what was fetched is still in the nearest caches when it is used
-/// (some 3 KiB each).
-const TOGETHER: usize = 64;
+/// Commands, or members, looked ahead for together: enough to keep the memory busy, few enough that what was fetched is still in the nearest caches when it
+/// is used (some 3 KiB for a signup).
+pub(super) const TOGETHER: usize = 64;
 
 /// Networks smaller than this are in the caches anyway.
 const LOOK_AHEAD_FROM_MEMBERS: usize = 1 << 16;
@@ -24,6 +24,17 @@ const LOOK_AHEAD_FROM_MEMBERS: usize = 1 << 16;
 const STEPS_DOWN: usize = 4;
 
 impl State {
+    /// Fetches what a list shows of `members`, and the ids of who is above them in `tree`: in a walk through a downline each is somewhere else. Changes nothing.
+    /// O(members).
+    pub fn look_ahead_to_rows(&self, tree: Tree, members: &[MemberIx]) {
+        let seen = members.iter().fold(0, |seen, member| {
+            let above = self.tree(tree).link(*member).parent;
+            let above_id = if above == NONE { 0 } else { self.members.id(MemberIx(above)).0[0] };
+            seen ^ self.members.peek_all(*member) ^ u32::from(above_id)
+        });
+        black_box(seen);
+    }
+
     /// Fetches what applying `commands` will touch. Changes nothing. O(commands).
     pub fn look_ahead<D: Directory>(&self, directory: &D, commands: &[Stamped]) {
         if self.members.len() < LOOK_AHEAD_FROM_MEMBERS {

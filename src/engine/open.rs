@@ -11,7 +11,7 @@ use super::{
     EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
     history::History,
     lifecycle::Parts,
-    limits::{PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
+    limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     shared::Marks,
     snapshotter::{SnapshotSink, Written},
 };
@@ -320,11 +320,14 @@ fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupRe
     let mut group = Group::default();
     while tail.next_into(&mut group)? {
         check_outcomes(state, &group)?;
-        for stamped in &group.commands {
-            apply(state, directory, stamped)?;
-            replayed += 1;
-            if replayed % PROGRESS_EVERY_COMMANDS == 0 {
-                progress(OpenProgress::Replaying { commands: replayed });
+        for slice in group.commands.chunks(APPLY_SLICE_MAX) {
+            state.look_ahead(directory, slice);
+            for stamped in slice {
+                apply(state, directory, stamped)?;
+                replayed += 1;
+                if replayed % PROGRESS_EVERY_COMMANDS == 0 {
+                    progress(OpenProgress::Replaying { commands: replayed });
+                }
             }
         }
     }

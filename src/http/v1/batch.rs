@@ -98,7 +98,7 @@ impl Place {
         let seen = |other: Option<_>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
         Self {
             user_id: Uuid::from_bytes(row.id.0),
-            code: state.code(member).as_str().to_owned(),
+            code: state.code(member).into_string(),
             sponsor: seen(row.sponsor),
             parent: seen(row.parent),
             slot: row.slot,

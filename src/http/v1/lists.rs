@@ -64,7 +64,7 @@ impl MemberRow {
         let above = state.above(tree, member).filter(|above| sight.sees(state, *above));
         Self {
             user_id: Uuid::from_bytes(facts.id.0),
-            code: state.code(member).as_str().to_owned(),
+            code: state.code(member).into_string(),
             depth,
             above: above.map(|above| user_id(state, above)),
             slot: state.slot_in(tree, member),
@@ -361,10 +361,13 @@ impl Listing for Downline {
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         let mut steps = SLICE_STEPS;
-        for _ in 0..rows {
-            let Some(member) = self.next(state, &mut steps) else { break };
-            out.push(MemberRow::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level));
-        }
+        let members: Vec<MemberIx> = std::iter::from_fn(|| self.next(state, &mut steps)).take(rows).collect();
+        state.look_ahead_to_rows(self.tree, &members);
+        out.extend(
+            members
+                .into_iter()
+                .map(|member| MemberRow::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level)),
+        );
         match &mut self.walk {
             Walk::Streamed { walk, .. } => !walk.is_over(),
             Walk::Paged(walk) => goes_on(state, self.tree, walk, steps),

@@ -67,7 +67,7 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
     let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
     Member {
         user_id: Uuid::from_bytes(member.id.0),
-        code: state.code(index).as_str().to_owned(),
+        code: state.code(index).into_string(),
         sponsor: seen(member.sponsor),
         parent: seen(member.parent),
         slot: member.slot,

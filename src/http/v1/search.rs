@@ -79,7 +79,7 @@ fn found(state: &State, index: MemberIx, matches: SearchMatch) -> SearchResult {
     let member = state.member(index);
     SearchResult {
         user_id: Uuid::from_bytes(member.id.0),
-        code: state.code(index).as_str().to_owned(),
+        code: state.code(index).into_string(),
         matches,
         level: member.level,
         joined_at: Time(member.joined_at),

@@ -134,7 +134,7 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
     let is_bounded = tree == TreeName::Placement && state.plan().placement.width.is_some();
     TreeNode {
         user_id,
-        code: state.code(found.member).as_str().to_owned(),
+        code: state.code(found.member).into_string(),
         above,
         depth: found.depth,
         slot: state.slot_in(tree.into(), found.member),
