@@ -165,12 +165,15 @@ impl ChunkHeader {
         (self.bytes as usize).next_multiple_of(ARCHIVE_ALIGNMENT)
     }
 
+    /// Bytes of header, archive and padding.
+    pub(super) fn whole_bytes(&self) -> u64 {
+        (CHUNK_HEADER_BYTES + self.padded_bytes()) as u64
+    }
+
     /// Whether a chunk of this size is ever written, with `room` bytes for header, archive and padding. To be asked before memory is taken for it, whatever its
     /// checksum says.
     pub(super) fn is_possible(&self, room: u64) -> bool {
-        let bytes = self.bytes as usize;
-        let fits = (CHUNK_HEADER_BYTES + self.padded_bytes()) as u64 <= room;
-        (1..=ARCHIVE_BYTES_MAX).contains(&bytes) && self.rows as usize <= CHUNK_ROWS_MAX && fits
+        (1..=ARCHIVE_BYTES_MAX).contains(&(self.bytes as usize)) && self.rows as usize <= CHUNK_ROWS_MAX && self.whole_bytes() <= room
     }
 }
 

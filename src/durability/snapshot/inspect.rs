@@ -111,7 +111,7 @@ fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, 
         }
         let section = name_of(header.section);
         seen.chunks.push(ChunkSeen { offset, bytes: header.bytes, section, rows: header.rows, checksum: header.checksum, verifies });
-        offset += (CHUNK_HEADER_BYTES + header.padded_bytes()) as u64;
+        offset += header.whole_bytes();
     }
     Ok(())
 }

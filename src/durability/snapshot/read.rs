@@ -223,7 +223,7 @@ impl Chunks {
             return Err(self.damaged("a chunk does not verify"));
         }
         debug_assert!(archive.as_ptr().addr().is_multiple_of(ARCHIVE_ALIGNMENT));
-        self.offset += (CHUNK_HEADER_BYTES + header.padded_bytes()) as u64;
+        self.offset += header.whole_bytes();
         self.number += 1;
         Ok(Some((header, archive)))
     }
