@@ -81,7 +81,7 @@ pub fn routes() -> &'static [(&'static str, &'static str)] {
     &ROUTES
 }
 
-/// Position in [`routes`], set on each answer so that it can be counted.
+/// Position in [`routes`] of the route that answered, so that it can be counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RouteIndex(pub usize);
 

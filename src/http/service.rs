@@ -86,18 +86,22 @@ impl Shared {
 #[derive(Clone)]
 pub struct Service {
     shared: Arc<Shared>,
-    router: Router,
+    v1: v1::Routes,
+    /// Operations and documentation.
+    ops: Router,
 }
+
+/// An answer, and which route gave it.
+type Answered = (Reply, Option<RouteIndex>);
 
 impl Service {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let router = ops::router()
+        let ops = ops::router()
             .merge(docs::router())
             .method_not_allowed_fallback(ops::method_not_allowed)
-            .merge(v1::router())
             .fallback(elsewhere)
             .with_state(Arc::clone(&shared));
-        Self { shared, router }
+        Self { v1: v1::Routes::new(Arc::clone(&shared)), shared, ops }
     }
 
     pub fn shared(&self) -> &Arc<Shared> {
@@ -105,48 +109,52 @@ impl Service {
     }
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Reply, Infallible> {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answered {
         let (mut parts, body) = request.into_parts();
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
-            Err(reason) => return Ok(self.turn_away(&parts, body, reason).await),
+            Err(reason) => return (self.turn_away(&parts, body, reason).await, None),
         };
         parts.extensions.insert(principal.clone());
         if !gate.is_on() || gate.is_open(parts.uri.path()) {
             return self.route_admitted(parts, body).await;
         }
         let path = parts.uri.path().to_owned();
-        let reply = self.route_admitted(parts, body).await?;
+        let (reply, route) = self.route_admitted(parts, body).await;
         match principal.verdict() {
             Verdict::Unseen => self.shared.metrics.access.denied(true),
             Verdict::Forbidden => self.shared.metrics.access.denied(false),
             Verdict::NotAsked if reply.status().is_success() => {
                 tracing::error!(path, "a route answered without asking who may; its answer is withheld");
-                return Ok(auth::turned_away(&path, TurnedAway::Denied(Denied::Forbidden)));
+                return (auth::turned_away(&path, TurnedAway::Denied(Denied::Forbidden)), route);
             }
             Verdict::NotAsked | Verdict::Allowed => {}
         }
-        Ok(reply)
+        (reply, route)
     }
 
     /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread would end the connection, and its
     /// client, which was not told so, would lose its next request.
-    async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Result<Reply, Infallible> {
+    async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Answered {
         if v1::takes_stream(&parts) {
-            return self.router.clone().oneshot(Request::from_parts(parts, Body::new(body))).await;
+            return self.v1.answer(Request::from_parts(parts, Body::new(body))).await;
         }
         match content::read(Body::new(body), &self.shared.options.limits).await {
             Ok(bytes) => parts.extensions.insert(Content(bytes)),
-            Err(error) => return Ok(Edge::of(parts.uri.path()).unread(error)),
+            Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
         let path = parts.uri.path();
-        if Edge::of(path) == Edge::Dropin && RouteIndex::of_ops(path).is_none() {
-            // Where axum's router would send it too, after it had looked.
-            let shared = State(Arc::clone(&self.shared));
-            return Ok(dropin::answer(shared, Request::from_parts(parts, Body::empty())).await);
+        let (edge, of_ops) = (Edge::of(path), RouteIndex::of_ops(path));
+        let request = Request::from_parts(parts, Body::empty());
+        match edge {
+            Edge::V1 => self.v1.answer(request).await,
+            Edge::Dropin if of_ops.is_none() => dropin::answer(&self.shared, request).await,
+            Edge::Dropin => {
+                let Ok(reply) = self.ops.clone().oneshot(request).await;
+                (reply, of_ops)
+            }
         }
-        self.router.clone().oneshot(Request::from_parts(parts, Body::empty())).await
     }
 
     /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so that its client gets to see the
@@ -164,36 +172,33 @@ impl Service {
     pub async fn answer(self, request: Request<Incoming>, peer: IpAddr, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
-        let route = RouteIndex::of_ops(request.uri().path());
+        let of_ops = RouteIndex::of_ops(request.uri().path());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        let answered = tokio::time::timeout(limit, catch_panic(self.route(request, peer))).await;
-        let mut reply = match answered {
-            Ok(Some(Ok(reply))) => reply,
-            Ok(Some(Err(never))) => match never {},
-            Ok(None) => edge.panicked(),
-            Err(_) if is_read => edge.read_too_slow(),
-            Err(_) => edge.write_too_slow(),
+        let routed = std::pin::pin!(self.route(request, peer));
+        let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
+        let (mut reply, route) = match answered {
+            Ok(Some(answered)) => answered,
+            Ok(None) => (edge.panicked(), None),
+            Err(_) if is_read => (edge.read_too_slow(), None),
+            Err(_) => (edge.write_too_slow(), None),
         };
-        let route = route.or_else(|| reply.extensions_mut().remove()).unwrap_or(RouteIndex(UNMATCHED));
+        let route = route.or(of_ops).unwrap_or(RouteIndex(UNMATCHED));
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
         Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
     }
 }
 
-/// Answers what axum's router has no route for, in the words of the API that the path belongs to. The drop-in matches its routes itself.
-async fn elsewhere(state: State<Arc<Shared>>, request: Request<Body>) -> Reply {
-    match Edge::of(request.uri().path()) {
-        Edge::Dropin => dropin::answer(state, request).await,
-        Edge::V1 => Problem::from(Code::RouteUnknown).into(),
-    }
+/// Answers what looks like a path of operations and is none.
+async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Reply {
+    dropin::answer(&shared, request).await.0
 }
 
-/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it.
-async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
+/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it. Takes it by reference: by value there
+/// would be room for it twice in what holds this one, for each connection.
+async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),
@@ -226,15 +231,17 @@ impl HttpBody for AnswerBody {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_caught() {
-        assert_eq!(catch_panic(async { 1 }).await, Some(1));
-        let panicked = catch_panic(async {
+        assert_eq!(catch_panic(pin!(async { 1 })).await, Some(1));
+        let panics = pin!(async {
             tokio::task::yield_now().await;
             assert!(std::hint::black_box(false), "expected in this test");
         });
-        assert_eq!(panicked.await, None);
+        assert_eq!(catch_panic(panics).await, None);
     }
 }

@@ -21,11 +21,11 @@ mod uuid;
 mod weekly;
 mod writes;
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use axum::{
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderValue, StatusCode, header, request::Parts},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
@@ -33,30 +33,29 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decod
 use super::{
     content::Content,
     reply::{self, Refused, Reply},
-    routes::{self, Match, Operation},
+    routes::{self, Match, Operation, RouteIndex},
     service::Shared,
 };
 
-/// Answers what axum's router has no route for: all of the drop-in, and everything unknown.
-pub async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Reply {
+/// Answers what is neither under `/v1` nor of operations: all of the drop-in, and everything unknown. Tells which route answered.
+pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIndex>) {
     let (mut parts, _) = request.into_parts();
     let Content(body) = parts.extensions.remove().unwrap_or_default();
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
-            let mut reply = match rights::check(&shared, operation, parameter, &parts) {
-                Ok(()) => perform(&shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
+            let reply = match rights::check(shared, operation, parameter, &parts) {
+                Ok(()) => perform(shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
                 Err(refused) => refused.into(),
             };
-            reply.extensions_mut().insert(route);
-            reply
+            (reply, Some(route))
         }
         Match::WrongMethod { allow } => {
             let reply = reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-            reply::with_header(reply, header::ALLOW, HeaderValue::from_static(allow))
+            (reply::with_header(reply, header::ALLOW, HeaderValue::from_static(allow)), None)
         }
-        Match::Redirect { path } => redirect(&shared, &parts, &path),
-        Match::NotFound => not_found(),
+        Match::Redirect { path } => (redirect(shared, &parts, &path), None),
+        Match::NotFound => (not_found(), None),
     }
 }
 

@@ -129,7 +129,7 @@ problems!(
 /// after that line was looked at.
 #[utoipa::path(
     post,
-    path = "/members/batch",
+    path = "/v1/members/batch",
     tag = "members",
     request_body(content = Registration, content_type = "application/x-ndjson", description = "One JSON object a line"),
     responses(

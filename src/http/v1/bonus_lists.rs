@@ -83,7 +83,7 @@ impl Listing for BonusesOf {
 ///
 /// Newest command first, then level ascending. Those that come after the first page was read are in no later page of the same list.
 #[utoipa::path(
-    get, path = "/members/{id}/bonuses", tag = "bonuses",
+    get, path = "/v1/members/{id}/bonuses", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), BonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
@@ -146,7 +146,7 @@ impl Listing for Bonuses {
 /// Newest command first, then level ascending. With a status, those that have it when they are read: one that is paid while the list is read
 /// may be missing from both.
 #[utoipa::path(
-    get, path = "/bonuses", tag = "bonuses",
+    get, path = "/v1/bonuses", tag = "bonuses",
     params(BonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),

@@ -81,7 +81,7 @@ enum Form {
 /// events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
 /// LSN seen, by `from` or by `Last-Event-ID`.
 #[utoipa::path(
-    get, path = "/events", tag = "events",
+    get, path = "/v1/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
     responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
         content((String = "application/x-ndjson", example = "{\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n"), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)

@@ -130,7 +130,7 @@ problems!(
 ///
 /// A member sees of the path only itself and its own downline.
 #[utoipa::path(
-    get, path = "/bonuses/{id}/explain", tag = "bonuses",
+    get, path = "/v1/bonuses/{id}/explain", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The bonus's id")),
     responses((status = 200, description = "The explanation", body = Explained, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
 )]

@@ -6,11 +6,10 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde::{Serialize, de::DeserializeOwned};
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::{
-    extract, manage::Change, page::Cursors, pay::Trigger, plan_document::PlanDocument, register::Registration, router, strict_json,
+    Routes, extract, manage::Change, page::Cursors, pay::Trigger, plan_document::PlanDocument, register::Registration, strict_json,
 };
 use crate::{
     config::HttpConfig,
@@ -110,7 +109,7 @@ fn page(engine: &Engine, uri: &str) -> bool {
     request.extensions_mut().insert(Principal::anonymous());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime of one thread needs nothing");
     runtime.block_on(async {
-        let Ok(answer) = router().with_state(shared).oneshot(request).await;
+        let (answer, _) = Routes::new(shared).answer(request).await;
         let status = answer.status();
         assert!(matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST), "{status}: {uri}");
         let body = answer.into_body().collect().await.expect("a page is whole").to_bytes();

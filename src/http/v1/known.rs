@@ -3,28 +3,17 @@
 //! The check is made of the description itself and stands before every route, so no route can forget it, and the description cannot leave out a
 //! parameter that works.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use axum::{
-    extract::{MatchedPath, Request},
-    http::{HeaderValue, Method, header},
-    middleware::Next,
-};
+use axum::{extract::Request, http::Method};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::{
     OpenApi, RefOr,
     path::{Operation, ParameterIn, PathItem},
 };
 
-use super::{
-    STREAMED,
-    problem::{Code, Problem},
-};
-use crate::http::{
-    content::Content,
-    reply::{self, Reply},
-    routes::RouteIndex,
-};
+use super::problem::{Code, Problem};
+use crate::http::content::Content;
 
 /// One operation: what it is called, and what it takes.
 pub struct Known {
@@ -60,17 +49,32 @@ fn known(method: &'static str, path: &str, operation: &Operation) -> Known {
     Known { method, path: path.to_owned(), parameters: parameters.collect(), takes_body: operation.request_body.is_some() }
 }
 
-/// Position of the operation that a method and the template of a path name.
-fn find(method: &Method, path: &str) -> Option<usize> {
+/// Position of the operation of a request. Paths are matched by the same crate as in axum's router, so both find the same one.
+pub fn find(method: &Method, path: &str) -> Option<usize> {
+    static POSITIONS: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(by_path);
     // Axum answers HEAD by the route's GET.
     let method = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
-    operations().iter().position(|known| known.method == method && known.path == path)
+    let positions = POSITIONS.at(path).ok()?.value;
+    positions.iter().copied().find(|position| operations()[*position].method == method)
+}
+
+/// Positions of the operations of each path.
+fn by_path() -> matchit::Router<Vec<usize>> {
+    let mut positions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, known) in operations().iter().enumerate() {
+        positions.entry(&known.path).or_default().push(position);
+    }
+    let mut router = matchit::Router::new();
+    for (path, positions) in positions {
+        router.insert(path, positions).expect("axum's router takes the same paths");
+    }
+    router
 }
 
 impl Known {
     /// # Errors
     /// `parameter_unknown`; `field_unknown` for a body that is not asked for.
-    fn check(&self, request: &Request) -> Result<(), Problem> {
+    pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let query = request.uri().query().unwrap_or_default();
         if let Some(name) = names(query).find(|name| !self.parameters.contains(name)) {
             let known = if self.parameters.is_empty() { "none".to_owned() } else { format!("`{}`", self.parameters.join("`, `")) };
@@ -94,24 +98,6 @@ fn names(query: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Lets a request through to its route if it names nothing else than the description, and tells the service which route answered, so that it
-/// can be counted.
-pub async fn guard(request: Request, next: Next) -> Reply {
-    let template = request.extensions().get::<MatchedPath>();
-    let Some(position) = template.and_then(|template| find(request.method(), template.as_str())) else {
-        return next.run(request).await;
-    };
-    let known = &operations()[position];
-    let mut reply = match known.check(&request) {
-        Ok(()) => next.run(request).await,
-        // What a stream sends along is not read.
-        Err(problem) if known.path == STREAMED => reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close")),
-        Err(problem) => problem.into(),
-    };
-    reply.extensions_mut().insert(RouteIndex::of_v1(position));
-    reply
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,11 +115,13 @@ mod tests {
     #[test]
     fn each_operation_is_found() {
         for (position, known) in operations().iter().enumerate() {
-            assert_eq!(find(&known.method.parse().unwrap(), &known.path), Some(position), "{} {}", known.method, known.path);
+            let path = known.path.replace(['{', '}'], "");
+            assert_eq!(find(&known.method.parse().unwrap(), &path), Some(position), "{} {path}", known.method);
         }
         assert_eq!(find(&Method::HEAD, "/v1/plan"), find(&Method::GET, "/v1/plan"));
         assert_eq!(find(&Method::DELETE, "/v1/plan"), None);
-        let known = &operations()[find(&Method::GET, "/v1/members/{id}/downline").unwrap()];
+        assert_eq!(find(&Method::GET, "/v1/plan/"), None);
+        let known = &operations()[find(&Method::GET, "/v1/members/x/downline").unwrap()];
         assert_eq!((&known.parameters[..], known.takes_body), (&["tree", "depth", "limit", "cursor"].map(String::from)[..], false));
     }
 }

@@ -135,7 +135,7 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
 ///
 /// Counts are at hand. Commissions are added up over all bonuses of the member, some ten million a second.
 #[utoipa::path(
-    get, path = "/members/{id}/levels", tag = "levels",
+    get, path = "/v1/members/{id}/levels", tag = "levels",
     params(("id" = Uuid, Path, description = "The member's user_id"), LevelsQuery),
     responses((status = 200, description = "All levels", body = Levels, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
@@ -244,7 +244,7 @@ impl Listing for LevelList {
 /// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member that was asked about, and NDJSON does so
 /// once for some thirty thousand rows.
 #[utoipa::path(
-    get, path = "/members/{id}/levels/{level}", tag = "levels",
+    get, path = "/v1/members/{id}/levels/{level}", tag = "levels",
     params(
         ("id" = Uuid, Path, description = "The member's user_id"),
         ("level" = u32, Path, description = "Level below the member", minimum = 1),

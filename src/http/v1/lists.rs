@@ -212,7 +212,7 @@ impl Listing for Children {
 ///
 /// In slot order; in the sponsor tree in the order of joining.
 #[utoipa::path(
-    get, path = "/members/{id}/children", tag = "lists",
+    get, path = "/v1/members/{id}/children", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), ListQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
@@ -275,7 +275,7 @@ impl Listing for Upline {
 ///
 /// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below it ends with itself.
 #[utoipa::path(
-    get, path = "/members/{id}/upline", tag = "lists",
+    get, path = "/v1/members/{id}/upline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
@@ -426,7 +426,7 @@ pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
 /// Nearest first; inside a level in tree order. A page costs what stands between its members in the tree: usually little more than its rows; in
 /// the worst case (long legs far apart) it ends early, with fewer rows than `limit` and a cursor. NDJSON always costs one step per member.
 #[utoipa::path(
-    get, path = "/members/{id}/downline", tag = "lists",
+    get, path = "/v1/members/{id}/downline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), DownlineQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<MemberRow> = "application/json"), (MemberRow = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),

@@ -100,7 +100,7 @@ const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
 /// missing. A client that leaves does not stop it half-way.
 #[utoipa::path(
     patch,
-    path = "/members/{id}",
+    path = "/v1/members/{id}",
     tag = "members",
     request_body = Change,
     params(

@@ -83,7 +83,7 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
-#[utoipa::path(get, path = "/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+#[utoipa::path(get, path = "/v1/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -98,7 +98,7 @@ async fn member(
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+#[utoipa::path(get, path = "/v1/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -185,7 +185,7 @@ fn of_snapshot(error: &SnapshotError) -> Problem {
 /// is the answer (200).
 #[utoipa::path(
     post,
-    path = "/snapshots",
+    path = "/v1/snapshots",
     tag = "operations",
     responses(
         (status = 201, body = SnapshotMade, description = "Durable", headers(("Location" = String), ("x-lsn" = u64))),
@@ -206,7 +206,7 @@ async fn make_snapshot(Extract(shared): Extract<Arc<Shared>>, caller: Caller) ->
 /// The snapshots that are kept
 #[utoipa::path(
     get,
-    path = "/snapshots",
+    path = "/v1/snapshots",
     tag = "operations",
     responses((status = 200, body = Snapshots, description = "Newest first", headers(("x-lsn" = u64))), ReadProblems),
 )]
@@ -231,7 +231,7 @@ async fn snapshots(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Res
 /// Computed on a frozen view, at an LSN that is not before the request. Requests that wait share what is computed next.
 #[utoipa::path(
     get,
-    path = "/digest",
+    path = "/v1/digest",
     tag = "operations",
     responses((status = 200, body = DigestsAt, description = "At the LSN", headers(("x-lsn" = u64))), ReadProblems),
 )]
@@ -254,7 +254,7 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
 /// are right.
 #[utoipa::path(
     post,
-    path = "/ranks/recompute",
+    path = "/v1/ranks/recompute",
     tag = "operations",
     responses((status = 200, body = Recomputed, description = "Compared", headers(("x-lsn" = u64))), WorkProblems),
 )]

@@ -140,7 +140,7 @@ async fn submit(engine: &Engine, command: Command, key: Option<crate::engine::Re
 /// A referral pays once per source. Of other kinds a repeat pays again, without `once` and without an `Idempotency-Key`.
 #[utoipa::path(
     post,
-    path = "/bonuses",
+    path = "/v1/bonuses",
     tag = "bonuses",
     request_body = Trigger,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255)),
@@ -180,7 +180,7 @@ async fn trigger(
 /// Harmless when it is paid already.
 #[utoipa::path(
     post,
-    path = "/bonuses/{id}/pay",
+    path = "/v1/bonuses/{id}/pay",
     tag = "bonuses",
     params(
         ("id" = Uuid, Path, description = "Id of the bonus"),
@@ -207,7 +207,7 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
 /// Mark every pending bonus paid
 #[utoipa::path(
     post,
-    path = "/bonuses/pay-all",
+    path = "/v1/bonuses/pay-all",
     tag = "bonuses",
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1, max_length = 255)),
     responses((status = 200, body = AllPaid, description = "How many became paid", headers(("x-lsn" = u64)), example = json!({ "entries": 3 })), PayAllProblems),

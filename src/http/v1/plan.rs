@@ -111,7 +111,7 @@ fn etag(version: u32) -> HeaderValue {
 /// As JSON with its version, or with `Accept: application/toml` as a plan file. The version is also the `ETag`.
 #[utoipa::path(
     get,
-    path = "/plan",
+    path = "/v1/plan",
     tag = "plan",
     responses(
         (status = 200, description = "The plan in force", headers(("ETag" = String, description = "The version, in quotes"), ("x-lsn" = u64)), content(
@@ -143,7 +143,7 @@ async fn plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, headers: He
 /// exists (409). With `If-Match` the change is made only if that version is in force (412). The plan that is in force already is 200 and no change.
 #[utoipa::path(
     put,
-    path = "/plan",
+    path = "/v1/plan",
     tag = "plan",
     request_body = PlanDocument,
     params(
@@ -244,7 +244,7 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
 /// nothing. Works on a frozen view, one request at a time; others wait.
 #[utoipa::path(
     post,
-    path = "/plan/check",
+    path = "/v1/plan/check",
     tag = "plan",
     request_body = PlanDocument,
     responses((status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))), CheckProblems),

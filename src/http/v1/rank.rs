@@ -89,7 +89,7 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 
 /// A member's rank, and what is missing for the next
 #[utoipa::path(
-    get, path = "/members/{id}/rank", tag = "ranks",
+    get, path = "/v1/members/{id}/rank", tag = "ranks",
     params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
     responses((status = 200, description = "The rank", body = MemberRank, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems)
 )]
@@ -123,7 +123,7 @@ struct RankDistribution {
 
 /// Members by rank
 #[utoipa::path(
-    get, path = "/ranks", tag = "ranks",
+    get, path = "/v1/ranks", tag = "ranks",
     responses((status = 200, description = "All ranks", body = RankDistribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
 async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {

@@ -294,7 +294,7 @@ const SCOPE: &str = "POST /v1/members";
 /// are 409 `member_exists`. Of two equal requests at once both get the one member.
 #[utoipa::path(
     post,
-    path = "/members",
+    path = "/v1/members",
     tag = "members",
     request_body = Registration,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another body is 422", min_length = 1, max_length = 255)),

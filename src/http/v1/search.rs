@@ -92,7 +92,7 @@ fn found(state: &State, index: MemberIx, matches: SearchMatch) -> SearchResult {
 ///
 /// The first search after a start makes an index, about a second for a million members.
 #[utoipa::path(
-    get, path = "/search", tag = "members",
+    get, path = "/v1/search", tag = "members",
     params(SearchQuery),
     responses((status = 200, description = "Who was found", body = SearchResults, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]

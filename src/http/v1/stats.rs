@@ -155,7 +155,7 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 
 /// Figures of network, log, snapshots and memory
 #[utoipa::path(
-    get, path = "/stats", tag = "operations",
+    get, path = "/v1/stats", tag = "operations",
     responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
 async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {

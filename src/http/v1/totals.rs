@@ -128,7 +128,7 @@ fn now() -> Timestamp {
 ///
 /// Adds up over the member's bonuses back to the begin of the window, some ten million a second.
 #[utoipa::path(
-    get, path = "/members/{id}/report", tag = "bonuses",
+    get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
     responses((status = 200, description = "Sums", body = Report, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]

@@ -167,7 +167,7 @@ fn going_on(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<O
 /// The members nearest to one, level by level, for viewers: each with what is below it, with what is hidden and how to get there, and with its
 /// empty slots.
 #[utoipa::path(
-    get, path = "/members/{id}/tree", tag = "trees",
+    get, path = "/v1/members/{id}/tree", tag = "trees",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
     responses((status = 200, description = "The window", body = TreeWindow, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
 )]
@@ -208,7 +208,7 @@ struct Ancestry {
 ///
 /// No member is above itself.
 #[utoipa::path(
-    get, path = "/members/{id}/is-ancestor-of/{other}", tag = "trees",
+    get, path = "/v1/members/{id}/is-ancestor-of/{other}", tag = "trees",
     params(("id" = Uuid, Path, description = "The one that may be above"), ("other" = Uuid, Path, description = "The one that may be below"), TreeQuery),
     responses((status = 200, description = "Yes or no", body = Ancestry, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), MemberProblems)
 )]
@@ -263,7 +263,7 @@ problems!(
 ///
 /// Nothing is reserved: another signup may take the place first.
 #[utoipa::path(
-    get, path = "/placement/preview", tag = "trees",
+    get, path = "/v1/placement/preview", tag = "trees",
     params(PreviewQuery),
     responses((status = 200, description = "The place", body = NextPlace, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PreviewProblems)
 )]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Router,
     body::Body,
     http::{HeaderMap, Request},
 };
@@ -14,10 +13,9 @@ use rand_pcg::{
     rand_core::{RngCore, SeedableRng},
 };
 use serde_json::Value;
-use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::super::router;
+use super::super::Routes;
 use crate::{
     access::{Role as Access, Scopes},
     config::HttpConfig,
@@ -78,7 +76,7 @@ impl Answer {
 pub struct Network {
     pub engine: Engine,
     pub random: Pcg64Mcg,
-    router: Router,
+    routes: Routes,
     _dir: tempfile::TempDir,
 }
 
@@ -97,7 +95,7 @@ impl Network {
         let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
         let random = Pcg64Mcg::seed_from_u64(seed);
-        let mut network = Self { engine, random, router: router().with_state(shared), _dir: dir };
+        let mut network = Self { engine, random, routes: Routes::new(shared), _dir: dir };
         network.grow(members).await;
         network
     }
@@ -183,7 +181,7 @@ impl Network {
     pub async fn begin(&self, principal: Principal, path: &str, accept: &str) -> Reply {
         let mut request = Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
         request.extensions_mut().insert(principal);
-        self.router.clone().oneshot(request).await.unwrap()
+        self.routes.answer(request).await.0
     }
 
     /// Asks as a principal.
