@@ -47,11 +47,17 @@ impl Codes {
 
     /// The `index`-th stored code and its owner.
     pub fn stored(&self, index: usize) -> (MemberIx, Code) {
+        let mut bytes = Vec::new();
+        self.copy_bytes(index, &mut bytes);
+        let text = std::str::from_utf8(&bytes).expect("codes are ASCII");
+        (MemberIx(self.stored.get(index).member), Code::parse(text).expect("only codes are stored"))
+    }
+
+    /// Appends the bytes of the `index`-th stored code.
+    fn copy_bytes(&self, index: usize, out: &mut Vec<u8>) {
         let row = self.stored.get(index);
         let start = usize::try_from(row.offset).expect("offsets are positions in memory");
-        let bytes = (start..start + row.len as usize).map(|at| *self.bytes.get(at)).collect();
-        let text = String::from_utf8(bytes).expect("codes are ASCII");
-        (MemberIx(row.member), Code::parse(&text).expect("only codes are stored"))
+        self.bytes.copy_range(start..start + row.len as usize, out);
     }
 
     /// Stores the code of the newest member. Owners must ascend.
@@ -81,9 +87,9 @@ impl Codes {
             out.extend(letters.iter().map(u8::to_ascii_lowercase));
             return;
         };
-        let row = self.stored.get(index);
-        let start = usize::try_from(row.offset).expect("offsets are positions in memory");
-        out.extend((start..start + row.len as usize).map(|at| self.bytes.get(at).to_ascii_lowercase()));
+        let before = out.len();
+        self.copy_bytes(index, out);
+        out[before..].make_ascii_lowercase();
     }
 
     /// The owner of a code among the first `members` members.
@@ -103,12 +109,27 @@ impl Codes {
         (2..=u32::MAX).map(numbered).find(|code| directory.code(&code.folded()).is_none())
     }
 
+    /// Reads where a member's code most likely is. What it is means nothing.
+    pub fn peek(&self, member: MemberIx) -> u32 {
+        if self.stored.len() <= member.at() {
+            return 0;
+        }
+        let row = self.stored.get(member.at());
+        row.len ^ usize::try_from(row.offset).map_or(0, |start| u32::from(*self.bytes.get(start)))
+    }
+
     pub fn size_bytes(&self) -> usize {
         self.stored.bytes() + self.bytes.bytes()
     }
 
+    /// Where a member's code is stored. O(1) where everybody up to it has one, as after most imports, else O(log stored).
     fn find(&self, member: MemberIx) -> Option<usize> {
-        let (mut low, mut high) = (0, self.stored.len());
+        // Owners ascend: the code at `n` is that of member `n` or of a later one.
+        let at = member.at();
+        if at < self.stored.len() && self.stored.get(at).member == member.0 {
+            return Some(at);
+        }
+        let (mut low, mut high) = (0, self.stored.len().min(at));
         while low < high {
             let middle = usize::midpoint(low, high);
             if self.stored.get(middle).member < member.0 {

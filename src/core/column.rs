@@ -120,6 +120,19 @@ impl<T: Copy> Column<T> {
         self.chunks.iter().flatten().take(self.len)
     }
 
+    /// Appends the rows of `range`, which must be below `len`.
+    pub fn copy_range(&self, range: std::ops::Range<usize>, out: &mut Vec<T>) {
+        debug_assert!(range.end <= self.len);
+        let mut at = range.start;
+        while at < range.end {
+            let chunk = &self.chunks[at >> Self::CHUNK_SHIFT];
+            let start = at & (Self::CHUNK_ROWS - 1);
+            let rows = (range.end - at).min(Self::CHUNK_ROWS - start);
+            out.extend_from_slice(&chunk[start..start + rows]);
+            at += rows;
+        }
+    }
+
     /// Bytes held, without what a frozen view keeps.
     pub fn bytes(&self) -> usize {
         self.chunks.len() * Self::CHUNK_ROWS * size_of::<T>()
@@ -280,6 +293,17 @@ mod tests {
             }
         }
         assert!(copy.iter().copied().eq(0..40_000));
+    }
+
+    #[test]
+    fn ranges_are_copied_across_chunks() {
+        let mut column = Column::new(0_u64);
+        (0..20_000).for_each(|value| column.push(value));
+        for range in [0..0, 0..1, 8_191..8_193, 5..20_000, 8_192..16_384, 20_000..20_000] {
+            let mut out = vec![7];
+            column.copy_range(range.clone(), &mut out);
+            assert!(out.iter().copied().eq([7].into_iter().chain(range.start as u64..range.end as u64)), "{range:?}");
+        }
     }
 
     #[test]

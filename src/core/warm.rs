@@ -30,7 +30,8 @@ impl State {
         let seen = members.iter().fold(0, |seen, member| {
             let above = self.tree(tree).link(*member).parent;
             let above_id = if above == NONE { 0 } else { self.members.id(MemberIx(above)).0[0] };
-            seen ^ self.members.peek_all(*member) ^ u32::from(above_id)
+            let linked = [Tree::Placement, Tree::Sponsor].map(|tree| self.tree(tree).link(*member).parent);
+            seen ^ self.members.peek_all(*member) ^ linked[0] ^ linked[1] ^ u32::from(above_id) ^ self.codes.peek(*member)
         });
         black_box(seen);
     }

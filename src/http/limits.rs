@@ -80,6 +80,9 @@ pub const SLICE_STEPS: usize = 4_096;
 /// Whole downlines and levels that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
 pub const BULK_STREAMS_MAX: usize = 16;
 
+/// Slices that such a stream takes while those before are printed: enough that handing them from thread to thread does not show (with one it costs what it gains).
+pub const BULK_SLICES_AHEAD: usize = 4;
+
 /// Change feeds that are followed at once; a further one is 503. Each holds one batch, some megabytes at worst.
 pub const EVENT_STREAMS_MAX: usize = 64;
 

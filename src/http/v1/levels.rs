@@ -31,7 +31,7 @@ use crate::{
     engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
     http::{
         auth::{Action, Sight},
-        limits::SLICE_STEPS,
+        limits::{BULK_SLICES_AHEAD, SLICE_STEPS},
         reply::Reply,
         service::Shared,
     },
@@ -210,6 +210,7 @@ impl LevelList {
 
 impl Listing for LevelList {
     type Item = LevelRow;
+    const SLICES_AHEAD: usize = BULK_SLICES_AHEAD;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
         let state = reader.state;

@@ -25,7 +25,7 @@ use crate::{
     engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
     http::{
         auth::{Action, Sight},
-        limits::SLICE_STEPS,
+        limits::{BULK_SLICES_AHEAD, SLICE_STEPS},
         reply::Reply,
         service::Shared,
     },
@@ -258,11 +258,16 @@ impl Listing for Upline {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
-        for _ in 0..rows {
-            let Some(above) = self.next(state) else { return false };
+        let mut members = Vec::new();
+        while members.len() < rows
+            && let Some(above) = self.next(state)
+        {
             self.at = above;
-            out.push(MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above)));
+            members.push(above);
         }
+        state.look_ahead_to_rows(self.tree, &members);
+        let row = |above| MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above));
+        out.extend(members.into_iter().map(row));
         self.next(state).is_some()
     }
 
@@ -357,6 +362,7 @@ impl Downline {
 
 impl Listing for Downline {
     type Item = MemberRow;
+    const SLICES_AHEAD: usize = BULK_SLICES_AHEAD;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;

@@ -1,11 +1,11 @@
 //! Lists: a page with a cursor, or the whole as NDJSON, both from one walk in bounded slices.
 //!
 //! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it would go on. A page is one slice,
-//! and the first page's is taken where the list begins, so everything in it is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
-//! more. A stream is slice after slice while the client reads; between two slices the lock is free.
+//! and the first one is taken where the list begins, so everything in a page is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
+//! more. A stream is slice after slice while the client reads; between two slices the lock is free. They are taken on a thread for work that blocks while what was taken before is
+//! printed and sent: taking waits for memory, printing is work, so a long stream has two cores to run on.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,6 +17,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body::Frame;
 use serde::Serialize;
+use tokio::task::{JoinError, JoinHandle};
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -110,6 +111,10 @@ impl Reader<'_> {
 pub trait Listing: Send + Unpin + 'static {
     type Item: Serialize + Send + Unpin + 'static;
 
+    /// Slices that a stream takes while it prints and sends those before. More than one where only few streams can be under way: their rows are in memory, for each reader
+    /// that takes its time.
+    const SLICES_AHEAD: usize = 1;
+
     /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing is left.
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
 
@@ -161,20 +166,20 @@ impl Cursors {
 /// Media type of a list that is streamed, an item a line.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// A listing that was begun, for a page with its first slice: both of one state. Were they of two, the page would name the LSN of the second and lack who joined
-/// in between.
-pub struct Begun<L: Listing> {
+/// Rows that were taken, and what takes those after them.
+struct Slice<L: Listing> {
     listing: L,
-    /// LSN of that state.
-    lsn: u64,
-    /// For a page: its limit, and what the first slice found.
-    first: Option<First<L::Item>>,
+    items: Vec<L::Item>,
+    more: bool,
 }
 
-struct First<T> {
-    limit: usize,
-    items: Vec<T>,
-    more: bool,
+/// A listing that was begun, with its first slice: both of one state. Were they of two, a page would name the LSN of the second and lack who joined in between.
+pub struct Begun<L: Listing> {
+    first: Slice<L>,
+    /// LSN of that state.
+    lsn: u64,
+    /// Rows of the page, if it is to be one.
+    limit: Option<usize>,
 }
 
 /// Begins a listing, as a page or a stream, as the client asks.
@@ -191,18 +196,15 @@ pub fn begin<L: Listing>(
     engine.read(|state, directory| {
         let mut listing = begin(state, directory)?;
         let limit = limit(asked)?;
-        let first = (!is_stream).then(|| {
-            let mut items = Vec::new();
-            let more = listing.slice(&Reader { engine, state }, limit, &mut items);
-            First { limit, items, more }
-        });
-        Ok(Begun { listing, lsn: state.lsn(), first })
+        let mut items = Vec::new();
+        let more = listing.slice(&Reader { engine, state }, if is_stream { SLICE_ROWS } else { limit }, &mut items);
+        Ok(Begun { first: Slice { listing, items, more }, lsn: state.lsn(), limit: (!is_stream).then_some(limit) })
     })
 }
 
 /// Answers with one page of a listing.
-async fn page<L: Listing>(engine: &Engine, mut listing: L, mut lsn: u64, first: First<L::Item>, cursors: &Cursors) -> Reply {
-    let First { limit, mut items, mut more } = first;
+async fn page<L: Listing>(engine: &Engine, first: Slice<L>, mut lsn: u64, limit: usize, cursors: &Cursors) -> Reply {
+    let Slice { mut listing, mut items, mut more } = first;
     let mut slices = 1;
     while more && items.is_empty() && slices <= EMPTY_SLICES_MAX {
         tokio::task::yield_now().await;
@@ -229,8 +231,11 @@ pub fn past<L: Listing>(reader: &Reader<'_>, mut listing: L, asked: Option<u32>,
 
 /// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
 pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
-    let body = Lines { engine, listing, items: Vec::new(), is_done: false, is_rested: true };
-    let mut reply = Response::new(Body::new(body));
+    stream_from(engine, Slice { listing, items: Vec::new(), more: true }, lsn)
+}
+
+fn stream_from<L: Listing>(engine: Engine, first: Slice<L>, lsn: u64) -> Reply {
+    let mut reply = Response::new(Body::new(Lines { engine, next: Next::Taken(first), has_sent: false }));
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     headers.insert(X_LSN, HeaderValue::from(lsn));
@@ -239,63 +244,86 @@ pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
 
 /// Answers with a listing that was begun.
 pub async fn list<L: Listing>(engine: &Engine, begun: Begun<L>, cursors: &Cursors) -> Reply {
-    let Begun { listing, lsn, first } = begun;
-    match first {
-        None => stream(engine.clone(), listing, lsn),
-        Some(first) => page(engine, listing, lsn, first, cursors).await,
+    let Begun { first, lsn, limit } = begun;
+    match limit {
+        None => stream_from(engine.clone(), first, lsn),
+        Some(limit) => page(engine, first, lsn, limit, cursors).await,
     }
 }
 
+/// The body of a stream.
 struct Lines<L: Listing> {
     engine: Engine,
-    listing: L,
-    items: Vec<L::Item>,
-    is_done: bool,
-    /// Whether other tasks had their turn since the last slice.
-    is_rested: bool,
+    next: Next<L>,
+    /// Whether something was sent after which other tasks did not have their turn yet.
+    has_sent: bool,
 }
 
-impl<L: Listing> Lines<L> {
-    fn next_lines(&mut self) -> Vec<u8> {
-        let Self { engine, listing, items, is_done, .. } = self;
-        let more = engine.read(|state, _| listing.slice(&Reader { engine, state }, SLICE_ROWS, items));
-        *is_done = !more;
-        let mut lines = Vec::with_capacity(items.len() * 256);
-        for item in items.drain(..) {
-            serde_json::to_writer(&mut lines, &item).expect("items are plain data");
-            lines.push(b'\n');
-        }
-        lines
+/// What a stream sends next.
+enum Next<L: Listing> {
+    Taken(Slice<L>),
+    Awaited(JoinHandle<Slice<L>>),
+    Nothing,
+}
+
+impl<L: Listing> Next<L> {
+    /// Takes slices on a thread of their own, each under a lock of its own.
+    fn begin(engine: Engine, mut listing: L) -> Self {
+        Next::Awaited(tokio::task::spawn_blocking(move || {
+            let mut items = Vec::with_capacity(L::SLICES_AHEAD * SLICE_ROWS);
+            let mut take = || engine.read(|state, _| listing.slice(&Reader { engine: &engine, state }, SLICE_ROWS, &mut items));
+            let more = (0..L::SLICES_AHEAD).all(|_| take());
+            Slice { listing, items, more }
+        }))
     }
+}
+
+fn print<T: Serialize>(items: &[T]) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(items.len() * 256);
+    for item in items {
+        serde_json::to_writer(&mut lines, item).expect("items are plain data");
+        lines.push(b'\n');
+    }
+    lines
 }
 
 impl<L: Listing> HttpBody for Lines<L> {
     type Data = Bytes;
-    type Error = Infallible;
+    /// What takes a slice panicked, or the runtime is ending. The connection ends without a last chunk, so that nobody takes the list for whole.
+    type Error = JoinError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
         let this = &mut *self;
-        if this.is_done {
-            return Poll::Ready(None);
-        }
         // A fast reader would otherwise keep this worker busy for the whole list.
-        this.is_rested = !this.is_rested;
-        if !this.is_rested {
-            let lines = this.next_lines();
-            if !lines.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(lines.into()))));
-            }
-            if this.is_done {
-                return Poll::Ready(None);
-            }
-            this.is_rested = true;
+        if std::mem::take(&mut this.has_sent) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        loop {
+            let Slice { listing, items, more } = match std::mem::replace(&mut this.next, Next::Nothing) {
+                Next::Nothing => return Poll::Ready(None),
+                Next::Taken(slice) => slice,
+                Next::Awaited(mut taking) => match Pin::new(&mut taking).poll(cx) {
+                    Poll::Ready(Ok(slice)) => slice,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Poll::Pending => {
+                        this.next = Next::Awaited(taking);
+                        return Poll::Pending;
+                    }
+                },
+            };
+            if more {
+                this.next = Next::begin(this.engine.clone(), listing);
+            }
+            if !items.is_empty() {
+                this.has_sent = true;
+                return Poll::Ready(Some(Ok(Frame::data(print(&items).into()))));
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_done
+        matches!(self.next, Next::Nothing)
     }
 }
 
