@@ -1,4 +1,5 @@
 use super::{
+    LogOptions,
     frame::{self, End, Header, Kind},
     scan::{Position, Tail, scan},
 };
@@ -186,5 +187,14 @@ fn what_is_not_known_to_be_on_disk_is_known() {
         let scan = scan(&bytes, seed, start());
         assert_eq!(scan.first_unrecorded.offset, offsets[unrecorded] as u64, "{synced:?}");
         assert_eq!(scan.groups, 4);
+    }
+}
+
+#[test]
+fn segments_are_as_large_as_asked_for_within_bounds() {
+    // asked for, made
+    let table = [(0, 16_384), (16_385, 20_480), (67_108_864, 67_108_864), (u64::MAX, 268_435_456)];
+    for (asked, made) in table {
+        assert_eq!(LogOptions { segment_bytes: asked, ..LogOptions::default() }.segment_bytes_checked(), made, "{asked}");
     }
 }

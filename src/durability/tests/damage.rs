@@ -298,6 +298,20 @@ fn a_snapshot_whose_parts_do_not_fit_is_refused_whatever_its_checksums_say() {
 }
 
 #[test]
+fn a_snapshot_without_chunks_is_told_from_one_that_is_too_short() {
+    let memory = with_groups(3);
+    let path = Path::new(ROOT).join("snapshots/00000000000000000000.snap");
+    let content = memory.content(&path).unwrap();
+    let ends = [&content[..64], &content[content.len() - 256..]].concat();
+    for (bytes, reason) in [(&ends[1..], "only 319 bytes long"), (&ends[..], "does not fit the file")] {
+        let memory = memory.copy();
+        memory.set_content(&path, bytes);
+        let found = damage(&memory);
+        assert!(found.reason.contains(reason), "{found}");
+    }
+}
+
+#[test]
 fn chunks_swapped_or_taken_from_another_snapshot_are_found() {
     // Where the chunks of the two snapshots lie is the same, since they hold the same numbers of rows.
     let memory = with_groups(10);
