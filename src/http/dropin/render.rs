@@ -88,18 +88,7 @@ pub fn print_id(id: &[u8; 16], out: &mut String) {
 
 /// A number without a sign.
 pub fn print_integer(value: u64, out: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    let mut rest = value;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).expect("a digit fits a byte");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 /// An amount of minor units as Python prints the float of it: always with a point, no more decimals than it has.

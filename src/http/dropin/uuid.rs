@@ -1,7 +1,7 @@
 //! Member and row ids as the original accepts them, and its reasons for refusing others.
 //!
-//! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions word the reasons
-//! differently, so they are made here; `tests/fixtures/request_bodies.jsonl` pins them.
+//! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions read the same, but word the reasons
+//! differently, so those are made here; `tests/fixtures/request_bodies.jsonl` pins them.
 
 const URN_PREFIX: &str = "urn:uuid:";
 
@@ -14,50 +14,21 @@ const GROUP_STARTS: [usize; 5] = [0, 9, 14, 19, 24];
 /// The reason, as the original words it.
 pub fn parse(input: &str) -> Result<[u8; 16], String> {
     let bytes = input.as_bytes();
-    let (shape, digits) = match bytes {
-        _ if bytes.len() == 32 => (input, simple(bytes)),
-        _ if bytes.len() == 36 => (input, hyphenated(bytes)),
-        [b'{', inner @ .., b'}'] if inner.len() == 36 => (&input[1..37], hyphenated(inner)),
+    let (shape, id) = match bytes {
+        _ if matches!(bytes.len(), 32 | 36) => (input, read(bytes)),
+        [b'{', inner @ .., b'}'] if inner.len() == 36 => (&input[1..37], read(inner)),
         _ => match input.strip_prefix(URN_PREFIX) {
-            Some(inner) if inner.len() == 36 => (inner, hyphenated(inner.as_bytes())),
+            Some(inner) if inner.len() == 36 => (inner, read(inner.as_bytes())),
             _ => (input, None),
         },
     };
     // The original reports places inside the part that had the right length.
-    digits.ok_or_else(|| reason(shape))
+    id.ok_or_else(|| reason(shape))
 }
 
-fn simple(digits: &[u8]) -> Option<[u8; 16]> {
-    let mut id = [0; 16];
-    for (byte, pair) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
-        *byte = hex(pair[0])? << 4 | hex(pair[1])?;
-    }
-    Some(id)
-}
-
-fn hyphenated(text: &[u8]) -> Option<[u8; 16]> {
-    let mut digits = [0; 32];
-    let mut filled = 0;
-    for (at, byte) in text.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-        } else {
-            digits[filled] = *byte;
-            filled += 1;
-        }
-    }
-    simple(&digits)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+/// 32 digits, or 36 characters with hyphens in their places.
+fn read(text: &[u8]) -> Option<[u8; 16]> {
+    ::uuid::Uuid::try_parse_ascii(text).ok().map(::uuid::Uuid::into_bytes)
 }
 
 /// Why `input` is no UUID: first a character that has no place in one, then lengths.
@@ -102,14 +73,7 @@ fn reason(input: &str) -> String {
 
 /// Prints lower-case hyphenated.
 pub fn print(id: &[u8; 16], out: &mut String) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    for (at, byte) in id.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
-    }
+    out.push_str(::uuid::Uuid::from_bytes_ref(id).hyphenated().encode_lower(&mut ::uuid::Uuid::encode_buffer()));
 }
 
 #[cfg(test)]
@@ -130,6 +94,23 @@ mod tests {
             assert_eq!(printed, ID, "{form}");
         }
         assert_eq!(parse("00000000-0000-0000-0000-000000000000"), Ok([0; 16]));
+    }
+
+    #[test]
+    fn other_forms_of_the_right_length_are_none() {
+        let forms = [
+            "{00112233-4455-6677-8899-aabbccddee}",
+            "urn:uuid:00112233445566778899aabbccd",
+            "001122334455-6677-8899-aabb-ccddeeff",
+            "0011223344556677-8899-aabbccddee",
+            "00112233445566778899aabbccddeeff0011",
+            "+0112233445566778899aabbccddeeff",
+            "{00112233445566778899aabbccddeeff0011}",
+            "URN:UUID:00112233-4455-6677-8899-aabbccddeeff",
+        ];
+        for form in forms {
+            assert!(parse(form).is_err(), "{form}");
+        }
     }
 
     #[test]
