@@ -1,11 +1,18 @@
 //! Pages and streams are exactly the naive lists, whatever the limit and whoever joins meanwhile.
 
+use http_body_util::BodyExt;
 use uuid::Uuid;
 
-use super::network::{Network, TREES, texts};
+use super::{
+    super::page::{self, Listing, Reader},
+    network::{Network, TREES, texts},
+};
 use crate::{
     engine::{Entry, EntryStatus, RowKind},
-    http::{auth::Principal, limits::BULK_STREAMS_MAX},
+    http::{
+        auth::Principal,
+        limits::{BULK_SLICES_AHEAD, BULK_STREAMS_MAX, SLICE_ROWS},
+    },
 };
 
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -175,6 +182,53 @@ async fn cursors_open_for_their_own_list_only() {
         assert_eq!(answer.status, 400, "another network: {path}: {}", answer.text);
     }
     network.grow(1).await;
+}
+
+#[tokio::test]
+async fn streams_longer_than_what_is_taken_ahead_are_whole() {
+    let members = u32::try_from((2 * BULK_SLICES_AHEAD + 1) * SLICE_ROWS).unwrap() + 70;
+    let network = Network::new(21, members).await;
+    let model = network.model();
+    for (tree, name) in TREES {
+        for top in (0..members).filter(|member| model.above(tree, *member).is_none()) {
+            let path = format!("/v1/members/{}/downline?tree={name}", model.ids[top as usize]);
+            let streamed = network.stream(&path).await.lines();
+            assert_eq!(texts(&streamed, "/user_id"), model.ids_of(&model.levels(tree, top).concat()), "{path}");
+        }
+    }
+}
+
+/// Numbers without end, until it panics.
+struct Breaking(usize);
+
+impl Listing for Breaking {
+    type Item = usize;
+
+    fn slice(&mut self, _: &Reader<'_>, rows: usize, out: &mut Vec<usize>) -> bool {
+        assert!(self.0 < 3 * rows, "expected in this test");
+        out.extend(self.0..self.0 + rows);
+        self.0 += rows;
+        true
+    }
+
+    fn position(&self) -> Vec<u64> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_does_not_look_whole() {
+    let network = Network::new(22, 2).await;
+    let mut body = page::stream(network.engine.clone(), Breaking(0), 1).into_body();
+    let mut text = Vec::new();
+    let broke = loop {
+        match body.frame().await {
+            Some(Ok(frame)) => text.extend_from_slice(&frame.into_data().unwrap()),
+            Some(Err(_)) => break true,
+            None => break false,
+        }
+    };
+    assert_eq!((String::from_utf8(text).unwrap().lines().count(), broke), (3 * SLICE_ROWS, true));
 }
 
 #[tokio::test]
