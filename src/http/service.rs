@@ -91,7 +91,7 @@ pub struct Service {
     ops: Router,
 }
 
-/// An answer, and which route gave it.
+/// An answer, and which route gave it; none where that can be told from the path alone, or no route did.
 type Answered = (Reply, Option<RouteIndex>);
 
 impl Service {
@@ -145,14 +145,14 @@ impl Service {
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
         let path = parts.uri.path();
-        let (edge, of_ops) = (Edge::of(path), RouteIndex::of_ops(path));
+        let (edge, is_of_ops) = (Edge::of(path), RouteIndex::of_ops(path).is_some());
         let request = Request::from_parts(parts, Body::empty());
         match edge {
             Edge::V1 => self.v1.answer(request).await,
-            Edge::Dropin if of_ops.is_none() => dropin::answer(&self.shared, request).await,
+            Edge::Dropin if !is_of_ops => dropin::answer(&self.shared, request).await,
             Edge::Dropin => {
                 let Ok(reply) = self.ops.clone().oneshot(request).await;
-                (reply, of_ops)
+                (reply, None)
             }
         }
     }

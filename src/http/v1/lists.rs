@@ -77,6 +77,12 @@ impl MemberRow {
     }
 }
 
+/// Appends the rows of `members`, who stand anywhere above or below a member at `level`: each is somewhere else in memory, so it is looked ahead for all of them.
+fn push_rows(state: &State, sight: Sight, tree: Tree, level: u32, members: &[MemberIx], out: &mut Vec<MemberRow>) {
+    state.look_ahead_to_rows(tree, members);
+    out.extend(members.iter().map(|member| MemberRow::new(state, sight, tree, *member, state.level_in(tree, *member).abs_diff(level))));
+}
+
 list_query! {
     struct ListQuery {
         tree,
@@ -265,9 +271,7 @@ impl Listing for Upline {
             self.at = above;
             members.push(above);
         }
-        state.look_ahead_to_rows(self.tree, &members);
-        let row = |above| MemberRow::new(state, self.sight, self.tree, above, self.level - state.level_in(self.tree, above));
-        out.extend(members.into_iter().map(row));
+        push_rows(state, self.sight, self.tree, self.level, &members, out);
         self.next(state).is_some()
     }
 
@@ -368,12 +372,7 @@ impl Listing for Downline {
         let state = reader.state;
         let mut steps = SLICE_STEPS;
         let members: Vec<MemberIx> = std::iter::from_fn(|| self.next(state, &mut steps)).take(rows).collect();
-        state.look_ahead_to_rows(self.tree, &members);
-        out.extend(
-            members
-                .into_iter()
-                .map(|member| MemberRow::new(state, self.sight, self.tree, member, state.level_in(self.tree, member) - self.level)),
-        );
+        push_rows(state, self.sight, self.tree, self.level, &members, out);
         match &mut self.walk {
             Walk::Streamed { walk, .. } => !walk.is_over(),
             Walk::Paged(walk) => goes_on(state, self.tree, walk, steps),
