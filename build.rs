@@ -22,8 +22,9 @@ fn main() {
         Some(commit) => format!("{version} ({commit})"),
         None => version,
     };
-    println!("cargo::rustc-env=UPLINE_BUILD_COMMIT={}", commit.unwrap_or_default());
-    println!("cargo::rustc-env=UPLINE_BUILD_VERSION={shown}");
+    // Not `UPLINE_...`: `cargo run` hands them to the program, which takes what begins so for settings.
+    println!("cargo::rustc-env=BUILT_COMMIT={}", commit.unwrap_or_default());
+    println!("cargo::rustc-env=BUILT_VERSION={shown}");
 }
 
 /// What goes into banners and answers without a second thought.
