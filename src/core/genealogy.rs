@@ -9,6 +9,7 @@
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
+    siblings::Siblings,
     tour::{Spans, Tour},
     types::{LEVELS_MAX, MemberIx, NONE},
 };
@@ -75,8 +76,9 @@ impl Preorder {
 }
 
 pub(crate) struct Genealogy {
-    links: Column<Link>,
+    pub(super) links: Column<Link>,
     counts: Option<Counts>,
+    pub(super) siblings: Siblings,
 }
 
 /// What is counted along one tree.
@@ -90,7 +92,7 @@ struct Counts {
     owners: Column<u32>,
 }
 
-freeze_fields!(Genealogy { links, counts });
+freeze_fields!(Genealogy { links, counts, siblings });
 freeze_fields!(Counts { tour, chains, tallies, owners });
 
 impl Freeze for Option<Counts> {
@@ -107,12 +109,12 @@ impl Freeze for Option<Counts> {
 
 impl Genealogy {
     pub fn new(counted: bool) -> Self {
-        Self { links: Column::new(NO_LINK), counts: counted.then(|| Counts::with_tour(Tour::new())) }
+        Self { counts: counted.then(|| Counts::with_tour(Tour::new())), ..Self::empty_copy() }
     }
 
     /// What a frozen copy starts from.
     pub fn empty_copy() -> Self {
-        Self { links: Column::new(NO_LINK), counts: None }
+        Self { links: Column::new(NO_LINK), counts: None, siblings: Siblings::default() }
     }
 
     pub fn len(&self) -> usize {
@@ -212,38 +214,6 @@ impl Genealogy {
         self.links.push(Link { parent: parent.0, slot, level, ..NO_LINK });
         self.link_child(parent, member, slot);
         member
-    }
-
-    /// Enters `member` among the children of `parent`, which stand in slot order.
-    fn link_child(&mut self, parent: MemberIx, member: MemberIx, slot: u32) {
-        let above = self.links.get_mut(parent.at());
-        above.children += 1;
-        if above.first_child == NONE {
-            above.first_child = member.0;
-            above.last_child = member.0;
-            return;
-        }
-        let (first, last) = (above.first_child, above.last_child);
-        if self.links.get(last as usize).slot < slot {
-            self.links.get_mut(last as usize).next_sibling = member.0;
-            self.links.get_mut(parent.at()).last_child = member.0;
-        } else if slot < self.links.get(first as usize).slot {
-            self.links.get_mut(member.at()).next_sibling = first;
-            self.links.get_mut(parent.at()).first_child = member.0;
-        } else {
-            let before = self.children(parent).take_while(|child| self.link(*child).slot < slot).last();
-            let before = before.expect("the first child's slot is smaller").at();
-            let after = self.links.get(before).next_sibling;
-            debug_assert!(self.links.get(after as usize).slot != slot, "the slot was free");
-            self.links.get_mut(member.at()).next_sibling = after;
-            self.links.get_mut(before).next_sibling = member.0;
-        }
-    }
-
-    /// Children in slot order.
-    pub fn children(&self, member: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
-        let first = MemberIx::from_column(self.link(member).first_child);
-        std::iter::successors(first, |child| MemberIx::from_column(self.link(*child).next_sibling))
     }
 
     /// Parent first, up to the root.

@@ -5,7 +5,7 @@
 //! does not depend on the number of threads.
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
-//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
+//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `siblings`, `tour`, `placement`, `full`, `codes`, `ledger`, `keys`, `rank`), what
 //! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `recount`, `audit`, `digest`).
 
@@ -23,6 +23,7 @@ mod signup;
 
 mod codes;
 mod column;
+mod full;
 mod genealogy;
 mod keys;
 mod ledger;
@@ -30,6 +31,7 @@ mod members;
 mod placement;
 mod rank;
 mod row_ids;
+pub(crate) mod siblings;
 mod tour;
 mod unchanged;
 mod warm;

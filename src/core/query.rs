@@ -194,6 +194,11 @@ impl State {
         self.tree(tree).upline(index)
     }
 
+    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else O(children).
+    pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
+        self.placement.lowest_free(parent)
+    }
+
     /// In slot order; in the sponsor tree that is join order.
     pub fn children(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
         self.tree(tree).children(index)

@@ -11,7 +11,6 @@ use super::{
     image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
-    placement::child_in,
     recompute::{both, in_blocks, index},
     row_ids::RowKind,
     state::{Directory, State},
@@ -310,7 +309,7 @@ fn recruit(tree: &mut Genealogy, row: &MemberRow) {
 fn place(tree: &mut Genealogy, width: Option<u16>, member: MemberIx, row: &MemberRow) -> Result<(), String> {
     let parent = MemberIx::from_column(row.parent);
     let is_free = |parent: MemberIx| match width {
-        Some(width) => row.slot < u32::from(width) && child_in(tree, parent, row.slot).is_none(),
+        Some(width) => row.slot < u32::from(width) && !tree.is_taken(parent, row.slot),
         None => row.slot == tree.link(parent).children,
     };
     require(parent.is_none_or(is_free), || format!("member {}: its slot is taken or out of range", member.0))?;

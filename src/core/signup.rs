@@ -4,7 +4,7 @@ use super::{
     command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     image::RowIdRow,
     members::{Ranks, flags_of},
-    placement::{Spot, child_in},
+    placement::Spot,
     plan::{PlacementRule, RankBasis, RankRule},
     rank::{self, ADMIN_LEVELS_MAX, Standing},
     row_ids::RowKind,
@@ -114,7 +114,7 @@ impl State {
     fn judge_slot(&self, parent: MemberIx, slot: u32) -> Result<(), Rejection> {
         let children = self.placement.link(parent).children;
         let (out_of_range, taken) = match self.scalars.plan.placement.width {
-            Some(width) => (u32::from(width) <= slot, child_in(&self.placement, parent, slot).is_some()),
+            Some(width) => (u32::from(width) <= slot, self.placement.is_taken(parent, slot)),
             None => (children < slot, slot < children),
         };
         match (out_of_range, taken) {

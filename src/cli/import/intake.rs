@@ -198,16 +198,7 @@ impl<'n> Intake<'n> {
     /// place can be named, but the one that the rule would give anyway is asked for by it.
     fn seat(&self, row: &MemberRow, sponsor: Option<MemberIx>, parent: MemberIx) -> PlacementRequest {
         let state = &self.network.state;
-        let slot = row.slot.unwrap_or_else(|| {
-            let mut free = 0;
-            for child in state.children(Tree::Placement, parent) {
-                if state.member(child).slot != free {
-                    break;
-                }
-                free += 1;
-            }
-            free
-        });
+        let slot = row.slot.unwrap_or_else(|| state.lowest_free_slot(parent));
         let placement = &state.plan().placement;
         let by_rule = |sponsor| state.preview(sponsor, placement.default_rule) == Ok((parent, slot));
         if placement.trees_coincide() && sponsor.is_some_and(by_rule) {
