@@ -13,7 +13,7 @@
 //!
 //! | kind | fields |
 //! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing)`}` |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor came from there too, so that it was not asked whether it is active)`}` |
 //! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
 //! | `pay_all` | none |
@@ -106,7 +106,13 @@ fn register_json(register: &Register) -> Value {
 
 /// What an imported member brought along; 0 says nothing, as in the log.
 fn carried_json(carried: Carried) -> Value {
-    json!({"id": carried.row_id.map(Uuid::from_bytes), "lifetime_rank": carried.lifetime_rank, "turn": carried.turn})
+    json!({
+        "id": carried.row_id.map(Uuid::from_bytes),
+        "lifetime_rank": carried.lifetime_rank,
+        "turn": carried.turn,
+        "status": status_name(carried.status),
+        "sponsor_too": carried.sponsor_too,
+    })
 }
 
 fn import_json(entry: &ImportEntry) -> Value {
@@ -231,13 +237,13 @@ mod tests {
             code: Code::parse("bob"),
             role: Role::Admin,
             joined_at: Some(Timestamp(0)),
-            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, turn: 0 }),
+            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, status: Status::Inactive, ..Carried::default() }),
         };
         let first = "01010101-0101-0101-0101-010101010101";
         let expected = json!({
             "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
             "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
-            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0},
+            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0, "status": "inactive", "sponsor_too": false},
         });
         assert_eq!(shown(&Command::Register(register.clone())), expected);
         let plain = Register {

@@ -219,7 +219,7 @@ thread_local! {
 impl Base {
     fn new() -> Self {
         let disk = Memory::new();
-        let genesis = Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77, created: Timestamp(88) };
+        let genesis = Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) };
         let state = State::new(plan_file::default_plan(), genesis.code_key);
         create(&disk.shared(), Path::new(ROOT), &genesis, log_options(), &state, &mut |_| {}).expect("a directory in memory");
         let (mut engine, _) = SteppedEngine::open(options(&disk)).expect("it was just made");

@@ -148,6 +148,8 @@ impl Directory for Numbers {
     fn add_code(&mut self, folded: &str, _: MemberIx) {
         unreachable!("no workload gives codes: {folded}")
     }
+
+    fn codes_alike(&self, _: &str, _: &mut dyn FnMut(MemberIx)) {}
 }
 
 /// The signups of a shape, for an empty network, in batches.
@@ -222,7 +224,7 @@ pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
 
 /// A data directory in memory that is being made: what a snapshot can be written into without a disk.
 pub fn creation() -> Creation {
-    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1, created: Timestamp(0) };
+    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1.into(), created: Timestamp(0) };
     let options = LogOptions { prepare_in_background: false, ..LogOptions::default() };
     DataDir::create(&Memory::new().shared(), Path::new("/bench"), &genesis, options).expect("memory takes it")
 }

@@ -144,7 +144,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
             9 => Command::SetStatus { member: sponsor, status: Status::Active },
             10 => Command::SetStatus { member: member(lsn.saturating_sub(11)), status: Status::Inactive },
             12 => signup(&|signup| {
-                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1 };
+                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1, ..Carried::default() };
                 let carried = if version == 1 { Carried::default() } else { carried };
                 (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import(carried));
             }),
@@ -187,7 +187,7 @@ fn generate(path: &Path) -> String {
         id: InstanceId(*b"a golden version"),
         network_id: NETWORK_ID,
         row_key: ROW_KEY,
-        code_key: CODE_KEY,
+        code_key: CODE_KEY.into(),
         created: Timestamp(CREATED),
     };
     let creation = DataDir::create(&storage, path, &genesis, options()).unwrap();
@@ -225,7 +225,7 @@ fn describe(version: u32, path: &Path) -> String {
     line("instance", &opened.instance.id);
     line("network_id", &opened.instance.network_id);
     line("row_key", &opened.instance.row_key);
-    line("code_key", &opened.instance.code_key);
+    line("code_key", &opened.instance.code_key.key);
     line("created", &opened.instance.created.0);
     line("snapshots", &format_args!("{:?}", opened.snapshots.list().unwrap()));
     line("snapshot.lsn", &manifest.lsn);

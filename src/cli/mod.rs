@@ -32,6 +32,7 @@ mod keys;
 mod logging;
 mod manual;
 mod member;
+mod names;
 mod network;
 mod plan;
 mod remote;
@@ -46,7 +47,7 @@ mod target;
 mod tree;
 mod verify;
 
-pub use self::import::NAME_NAMESPACE;
+pub use self::names::NAME_NAMESPACE;
 
 /// A network engine for multi-level marketing: placement, counts, ranks and bonuses, exact and durable.
 ///

@@ -1,6 +1,9 @@
 //! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    names::FileNames,
+};
 use crate::{
     core::{
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
@@ -25,6 +28,8 @@ pub(super) struct Network {
     time: Timestamp,
     /// How the network itself makes row ids, once that is known: those may not be brought along.
     pub row_ids: Option<RowIds>,
+    /// What the imported file says of names.
+    pub names: FileNames,
     /// What was applied since the beginning, where it is to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -39,7 +44,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, row_ids: None, record: None }
+        Self { state, directory, time, row_ids: None, names: FileNames::default(), record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.

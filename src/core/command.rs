@@ -20,6 +20,13 @@ pub struct Stamped {
     pub command: Command,
 }
 
+impl Stamped {
+    /// By which rules codes in it are taken.
+    pub fn code_rules(&self) -> CodeRules {
+        CodeRules::Alike
+    }
+}
+
 /// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same whatever its length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestKey {
@@ -79,6 +86,15 @@ pub struct Register {
     pub origin: Origin,
 }
 
+/// By which rules the codes in a registration are taken. A log is replayed by those of the release that wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CodeRules {
+    /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody had exactly it.
+    Exact,
+    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code must not be like another, nor read as a UUID.
+    Alike,
+}
+
 /// How the sponsor was named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SponsorRef {
@@ -117,6 +133,20 @@ pub struct Carried {
     pub lifetime_rank: u16,
     /// Round robin: the slot its next spill goes to.
     pub turn: u16,
+    /// Its status there.
+    pub status: Status,
+    /// Its sponsor came from there too, with the status that it has now: it recruited while it was active, so it is not asked whether it is.
+    pub sponsor_too: bool,
+}
+
+impl Origin {
+    /// What came along.
+    pub fn carried(&self) -> Carried {
+        match self {
+            Origin::Import(carried) => *carried,
+            Origin::Signup => Carried::default(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -238,10 +268,14 @@ pub enum Rejection {
     RowIdTaken = 29,
     RankUnknown = 30,
     TurnUnknown = 31,
+    /// Several codes are like the one that was given, and none is it.
+    CodeAmbiguous = 40,
+    /// A chosen code that reads as a UUID would be taken for an id.
+    CodeReadsAsId = 41,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 30] = [
+    pub const ALL: [Rejection; 32] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -272,6 +306,8 @@ impl Rejection {
         Rejection::RowIdTaken,
         Rejection::RankUnknown,
         Rejection::TurnUnknown,
+        Rejection::CodeAmbiguous,
+        Rejection::CodeReadsAsId,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -307,6 +343,8 @@ impl Rejection {
             Rejection::RowIdTaken => "row_id_taken",
             Rejection::RankUnknown => "rank_unknown",
             Rejection::TurnUnknown => "turn_unknown",
+            Rejection::CodeAmbiguous => "code_ambiguous",
+            Rejection::CodeReadsAsId => "code_reads_as_id",
         }
     }
 

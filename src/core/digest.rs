@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    codes::CodeForm,
     plan::{BonusRule, LevelPay, Plan, RankRule},
     recompute::{in_blocks, index},
     state::State,
@@ -30,6 +31,9 @@ impl fmt::Debug for Digest {
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
     // What was added later is fed only where it says something that could not be said before.
+    if state.scalars.code_key.form != CodeForm::Any {
+        whole.text("code form").number(state.scalars.code_key.form as u8);
+    }
     if state.unchanged.len() != 0 || state.unchanged.complete_after() != 0 {
         whole.text("unchanged").number(state.unchanged.complete_after()).number(state.unchanged.len() as u64);
         for at in 0..state.unchanged.len() {
@@ -54,7 +58,7 @@ pub fn state_digest_of_format_1(state: &State) -> Digest {
 
 fn fields_of_format_1(state: &State) -> Fields {
     let mut whole = Fields::new("state");
-    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key);
+    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
     whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();

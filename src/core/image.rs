@@ -4,6 +4,7 @@
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
 use super::{
+    codes::CodeKey,
     command::{Applied, RequestKey},
     plan::Plan,
     row_ids::RowKind,
@@ -19,8 +20,8 @@ pub struct ImageHeader {
     pub time: Timestamp,
     /// Rolling hash over the outcomes of all commands so far.
     pub outcome_hash: u64,
-    /// Key from which generated referral codes are made; chosen when the network was made.
-    pub code_key: u64,
+    /// How generated referral codes are made; decided when the network was made.
+    pub code_key: CodeKey,
     pub plan: Plan,
     /// How often a plan was activated, the first included.
     pub plan_version: u32,

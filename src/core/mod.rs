@@ -53,6 +53,7 @@ mod restore;
 pub use self::{
     audit::audit,
     bonus::ShareFate,
+    codes::{CodeForm, CodeKey},
     digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
     explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
     genealogy::Preorder,

@@ -112,9 +112,17 @@ impl State {
         directory.member(id, |member| self.members.is(member, id))
     }
 
-    /// By referral code, generated ones included.
+    /// By referral code, generated ones included, and by nothing that is merely like it.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+    }
+
+    /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only one that is like it.
+    ///
+    /// # Errors
+    /// `CodeAmbiguous` when it is like several, none of which is it.
+    pub fn look_up_code<D: Directory>(&self, directory: &D, code: &Code) -> Result<Option<MemberIx>, Rejection> {
+        self.codes.look_up(self.scalars.code_key, directory, code, self.len()).map_err(|_| Rejection::CodeAmbiguous)
     }
 
     /// A member's outside id: one column of what [`State::member`] reads.

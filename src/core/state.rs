@@ -7,9 +7,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    codes::Codes,
+    codes::{CodeKey, Codes},
     column::{Freeze, Kept, Scalar, freeze_fields},
-    command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
+    command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
     genealogy::{Genealogy, Watch},
     image::{KeyRow, UnchangedRow},
     keys::Keys,
@@ -43,6 +43,8 @@ pub trait Directory {
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);
+    /// Calls `each` with all members whose code was added, is `alike` in the sense of `Code::alike`, and is not written so itself; maybe with others too.
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx));
 }
 
 /// A network at one LSN.
@@ -95,7 +97,7 @@ pub(super) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
-    pub code_key: u64,
+    pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
     /// Trigger names ever in a plan or imported, in order of first appearance.
@@ -121,24 +123,24 @@ pub enum Verdict {
 }
 
 impl State {
-    /// An empty network at LSN 0, which no command has touched. `code_key` shuffles generated referral codes.
+    /// An empty network at LSN 0, which no command has touched. `code_key` says how referral codes are generated.
     ///
     /// # Panics
     /// When the plan is not valid (`Plan::validate`).
-    pub fn new(plan: Plan, code_key: u64) -> Self {
+    pub fn new(plan: Plan, code_key: impl Into<CodeKey>) -> Self {
         assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
         let mut state = Self {
             placement: Genealogy::new(true),
             sponsors: Genealogy::new(plan.count_sponsor_tree),
             slots: SlotFinder::new(&plan.placement),
-            ..Self::empty(plan, code_key)
+            ..Self::empty(plan, code_key.into())
         };
         state.scalars.kinds = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
         state
     }
 
     /// Nothing at all: what a frozen copy starts from.
-    pub(super) fn empty(plan: Plan, code_key: u64) -> Self {
+    pub(super) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
         Self {
             slots: SlotFinder::new(&plan.placement),
@@ -266,7 +268,7 @@ impl State {
 
     fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
         match command {
-            Command::Register(register) => self.judge_register(directory, register).map(|_| ()),
+            Command::Register(register) => self.judge_register(directory, register, CodeRules::Alike).map(|_| ()),
             Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
             Command::PayEntry { entry } => self.judge_pay(*entry),
             Command::PayAll => Ok(()),
@@ -279,7 +281,7 @@ impl State {
 
     fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         let result = match &stamped.command {
-            Command::Register(register) => self.register(directory, register),
+            Command::Register(register) => self.register(directory, register, stamped.code_rules()),
             Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
             Command::PayEntry { entry } => self.pay_entry(*entry),
             Command::PayAll => Ok(Outcome::AllPaid { entries: self.ledger.pay_all() }),

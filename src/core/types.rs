@@ -103,9 +103,10 @@ pub enum Tree {
 }
 
 /// Account status. Codes are on disk: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Status {
+    #[default]
     Active = 0,
     /// Keeps slot and counts, cannot sponsor, earns nothing; may become active again.
     Inactive = 1,
@@ -209,6 +210,29 @@ impl Code {
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
+
+    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people take for each other have the same.
+    pub fn alike(&self) -> String {
+        alike(&self.folded())
+    }
+
+    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. The other forms of a UUID are not of a code's
+    /// alphabet.
+    pub fn reads_as_id(&self) -> bool {
+        let hyphens = self.0.len() == 36 && [8, 13, 18, 23].iter().all(|at| self.0.as_bytes()[*at] == b'-');
+        let digits = self.0.bytes().filter(u8::is_ascii_hexdigit).count();
+        digits == 32 && (self.0.len() == 32 || hyphens)
+    }
+}
+
+/// See [`Code::alike`]; `folded` is [`Code::folded`].
+pub fn alike(folded: &str) -> String {
+    let alike = |letter| match letter {
+        'o' => '0',
+        'i' | 'l' => '1',
+        other => other,
+    };
+    folded.chars().map(alike).collect()
 }
 
 const _: () = assert!(size_of::<MemberIx>() == 4);
@@ -245,6 +269,26 @@ mod tests {
             assert!(Code::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(Code::parse("AbC").unwrap().folded(), "abc");
+        assert_eq!(Code::parse("O0-Il1L_x").unwrap().alike(), "00-1111_x");
+    }
+
+    #[test]
+    fn codes_that_read_as_ids_are_told() {
+        // code, whether it reads as a UUID
+        let table = [
+            ("00010203-0405-0607-0809-0a0b0c0d0eff", true),
+            ("00010203-0405-0607-0809-0A0B0C0D0EFF", true),
+            ("000102030405060708090a0b0c0d0eff", true),
+            ("00010203-0405-0607-0809-0a0b0c0d0efg", false),
+            ("000102030-405-0607-0809-0a0b0c0d0eff", false),
+            ("000102030405060708090a0b0c0d0ef", false),
+            ("000102030405060708090a0b0c0d0eff0", false),
+            ("00010203_0405_0607_0809_0a0b0c0d0eff", false),
+            ("27964E70", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Code::parse(text).unwrap().reads_as_id(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     snapshot::{self, SnapshotStore, SnapshotWriter},
     storage::{Access, Storage, StorageFile, StorageLock},
 };
-use crate::core::{image::ImageHeader, types::Timestamp};
+use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
 
 /// A data directory that this process holds, until this is dropped.
 #[derive(Debug)]
@@ -30,15 +30,16 @@ pub struct Genesis {
     pub network_id: u32,
     /// Key from which row ids are made; random.
     pub row_key: u64,
-    /// Key from which generated referral codes are made; random, and the same as in the image.
-    pub code_key: u64,
+    /// How generated referral codes are made: by a random key, and the same as in the image.
+    pub code_key: CodeKey,
     pub created: Timestamp,
 }
 
 impl Genesis {
     /// A new identity and new keys.
     pub fn random(network_id: u32, created: Timestamp) -> Self {
-        Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key: random_key(), created }
+        let code_key = CodeKey { key: random_key(), form: CodeForm::LetterFirst };
+        Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key, created }
     }
 }
 

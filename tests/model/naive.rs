@@ -281,6 +281,19 @@ impl Naive {
         self.members.iter().position(|person| same_code(&person.code, code.as_str()))
     }
 
+    /// The one with this code, or else the only one with one like it.
+    fn look_up_code(&self, code: &Code) -> Result<Option<usize>, Rejection> {
+        if let Some(owner) = self.find_code(code) {
+            return Ok(Some(owner));
+        }
+        let like = |text: &str| text.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
+        let mut owners = (0..self.members.len()).filter(|member| like(&self.members[*member].code) == like(code.as_str()));
+        match (owners.next(), owners.next()) {
+            (_, Some(_)) => Err(Rejection::CodeAmbiguous),
+            (owner, None) => Ok(owner),
+        }
+    }
+
     fn admins(&self) -> usize {
         self.members.iter().filter(|person| person.role == Role::Admin).count()
     }

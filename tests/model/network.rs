@@ -8,7 +8,7 @@ use upline::core::{
     command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
-    types::{MemberId, MemberIx, Money, Tree},
+    types::{MemberId, MemberIx, Money, Tree, alike},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
@@ -21,6 +21,7 @@ pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
 pub struct MapDirectory {
     members: BTreeMap<MemberId, MemberIx>,
     codes: BTreeMap<String, MemberIx>,
+    alike: BTreeMap<String, Vec<MemberIx>>,
 }
 
 impl Directory for MapDirectory {
@@ -38,6 +39,14 @@ impl Directory for MapDirectory {
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
         self.codes.insert(folded.to_owned(), member);
+        let alike = alike(folded);
+        if alike != folded {
+            self.alike.entry(alike).or_default().push(member);
+        }
+    }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.alike.get(alike).into_iter().flatten().for_each(|member| each(*member));
     }
 }
 

@@ -341,7 +341,8 @@ impl StepMaker {
         }
         let lifetime_rank = self.chance.below(6) as u16;
         let turn = if self.chance.percent(70) { 0 } else { self.chance.below(4) as u16 };
-        Carried { row_id: self.row_id(), lifetime_rank, turn }
+        let status = if self.chance.percent(15) { Status::ALL[self.chance.below(3) as usize] } else { Status::Active };
+        Carried { row_id: self.row_id(), lifetime_rank, turn, status, sponsor_too: self.chance.percent(30) }
     }
 
     fn row_id(&mut self) -> Option<[u8; 16]> {
@@ -360,7 +361,7 @@ impl StepMaker {
     }
 
     fn code(&mut self) -> Code {
-        let letters = self.chance.of_slice(&["code", "CODE", "Code"]);
+        let letters = self.chance.of_slice(&["code", "CODE", "Code", "c0de", "1ode"]);
         Code::parse(&format!("{letters}-{}", self.chance.below(60))).expect("letters, a hyphen and digits")
     }
 

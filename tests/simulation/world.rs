@@ -98,7 +98,7 @@ impl World {
             id: InstanceId(setting.seed.to_le_bytes().repeat(2).try_into().expect("sixteen bytes")),
             network_id: 1,
             row_key: chance.next(),
-            code_key: chance.next(),
+            code_key: CodeKey { key: chance.next(), form: CodeForm::LetterFirst },
             created: Timestamp(0),
         };
         let retention =

@@ -2,12 +2,12 @@
 
 use super::{
     lines::Row,
-    member_row::{Name, optional, parse_row_id, parse_time},
+    member_row::{optional, parse_row_id, parse_time},
     refusal::Refusal,
 };
 use crate::{
     amount,
-    cli::network::Network,
+    cli::{names::Name, network::Network},
     core::{
         Entry, RowKind,
         command::ImportEntry,
@@ -44,9 +44,15 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
 }
 
 fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
-    let unknown = || Refusal::UnknownMember(text.into());
-    let found = Name::parse(text).and_then(|name| name.find(&network.state, &network.directory)).ok_or_else(unknown)?;
-    Ok(network.state.member(found).id)
+    let Network { state, directory, names, .. } = network;
+    let name = Name::parse(text).ok_or_else(|| Refusal::UnknownMember(text.into()))?;
+    let found = names.named(&name, state, directory).map(|found| found.member);
+    let member = match (found, names.refused.get(&name.key)) {
+        (Some(member), _) => Some(member),
+        (None, Some(line)) => return Err(Refusal::MemberRefused { name: name.shown(), line: *line }),
+        (None, None) => name.by_code(state, directory).map_err(|_| Refusal::AmbiguousCode(name.shown()))?,
+    };
+    member.map(|member| state.id(member)).ok_or_else(|| Refusal::UnknownMember(name.shown()))
 }
 
 /// Whether an entry of the ledger is the one that a row names.

@@ -4,10 +4,12 @@ use jiff::{Timestamp as Instant, civil, tz::TimeZone};
 use uuid::Uuid;
 
 use super::{lines::Row, refusal::Refusal};
-use crate::core::{
-    command::Carried,
-    state::{Directory, State},
-    types::{Code, MemberId, MemberIx, Role, Status, Timestamp},
+use crate::{
+    cli::names::Name,
+    core::{
+        command::Carried,
+        types::{Code, Role, Status, Timestamp},
+    },
 };
 
 /// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what `export` writes beside; they follow
@@ -30,48 +32,6 @@ pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("rank", false),
 ];
 
-/// Namespace of the ids made from names: a member called `alice` gets the version-5 UUID of `alice` in this namespace, which is itself the
-/// version-5 UUID of `members.upline` in the DNS namespace. Fixed for ever: other programs compute the same ids.
-pub const NAME_NAMESPACE: Uuid = Uuid::from_u128(0x3f52_db3b_3a74_5127_9253_5d80_519d_a53c);
-
-/// The longest name, in bytes.
-const NAME_BYTES_MAX: usize = 255;
-
-/// How a file names a member.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Name {
-    pub id: MemberId,
-    /// The text, if it is not a UUID.
-    pub text: Option<Box<str>>,
-}
-
-impl Name {
-    /// A UUID in any of its forms, or any other text of 1 to 255 bytes.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(id) = Uuid::try_parse(text) {
-            return Some(Self { id: MemberId(*id.as_bytes()), text: None });
-        }
-        let good = (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-        good.then(|| Self { id: MemberId(*Uuid::new_v5(&NAME_NAMESPACE, text.as_bytes()).as_bytes()), text: Some(text.into()) })
-    }
-
-    /// The name as a referral code, if it can be one.
-    pub fn code(&self) -> Option<Code> {
-        self.text.as_deref().and_then(Code::parse)
-    }
-
-    /// The member of this name in a network: by id, failing that by referral code.
-    pub fn find(&self, state: &State, directory: &impl Directory) -> Option<MemberIx> {
-        let by_code = || self.code().and_then(|code| state.member_by_code(directory, &code));
-        state.find(directory, &self.id).or_else(by_code)
-    }
-
-    /// As the file has it.
-    pub fn shown(&self) -> String {
-        self.text.as_deref().map_or_else(|| self.id.to_string(), str::to_string)
-    }
-}
-
 /// A row that can be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct MemberRow {
@@ -83,8 +43,8 @@ pub(super) struct MemberRow {
     pub joined_at: Option<Timestamp>,
     /// The code that the row names, other than its member's name.
     pub code: Option<Code>,
-    pub status: Status,
     pub role: Role,
+    /// The status is in it.
     pub carried: Carried,
 }
 
@@ -98,14 +58,15 @@ impl MemberRow {
         }
         let member = Name::parse(member).ok_or(Refusal::BadName("member"))?;
         let mut sponsor = optional(sponsor, Name::parse, Refusal::BadName("sponsor"))?;
-        if sponsor.as_ref() == Some(&member) {
+        let is_member = |name: &Option<Name>| name.as_ref().is_some_and(|name| name.key == member.key);
+        if is_member(&sponsor) {
             if !own_sponsor_is_root {
                 return Err(Refusal::OwnSponsor);
             }
             sponsor = None;
         }
         let parent = optional(parent, Name::parse, Refusal::BadName("parent"))?;
-        if parent.as_ref() == Some(&member) {
+        if is_member(&parent) {
             return Err(Refusal::OwnParent);
         }
         // `export` writes slot 0 for roots.
@@ -121,12 +82,13 @@ impl MemberRow {
             slot,
             joined_at: optional(joined_at, parse_time, Refusal::BadTime(joined_at.into()))?,
             code: optional(code, Code::parse, Refusal::BadCode)?,
-            status: optional(status, Status::from_name, Refusal::BadStatus)?.unwrap_or(Status::Active),
             role: optional(role, Role::from_name, Refusal::BadRole)?.unwrap_or(Role::Member),
             carried: Carried {
                 row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
                 lifetime_rank: optional(lifetime_rank, |text| text.parse().ok(), Refusal::BadNumber("lifetime_rank"))?.unwrap_or(0),
                 turn: optional(turn, |text| text.parse().ok(), Refusal::BadNumber("turn"))?.unwrap_or(0),
+                status: optional(status, Status::from_name, Refusal::BadStatus)?.unwrap_or(Status::Active),
+                sponsor_too: false,
             },
         })
     }
@@ -164,23 +126,6 @@ pub(in super::super) fn print_time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_ids_or_make_ids() {
-        let uuid = "00010203-0405-0607-0809-0a0b0c0d0eff";
-        for form in [uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), &format!("{{{uuid}}}"), &format!("urn:uuid:{uuid}")] {
-            let name = Name::parse(form).unwrap();
-            assert_eq!((name.id.to_string().as_str(), name.code()), (uuid, None), "{form}");
-        }
-        let alice = Name::parse("alice").unwrap();
-        assert_eq!(alice.id.to_string(), "2962ef90-c4ec-509d-9762-d392726c79e0");
-        assert_eq!(alice.code(), Code::parse("alice"));
-        assert_ne!(alice.id, Name::parse("Alice").unwrap().id);
-        assert_eq!(Name::parse("alice@example.com").unwrap().code(), None);
-        assert_eq!(Name::parse(""), None);
-        assert_eq!(Name::parse(&"x".repeat(256)), None);
-        assert_eq!(Name::parse("a\tb"), None);
-    }
 
     #[test]
     fn times_are_read_to_the_microsecond() {

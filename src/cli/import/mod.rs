@@ -8,19 +8,25 @@
 //! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
 //!
 //! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
-//!   ([`NAME_NAMESPACE`]), and is kept as the referral code if it can be one and is free.
+//!   (`names.rs`, which has the rule by which members are named), and is kept as the referral code if it can be one, nobody has it, and nobody has one
+//!   that is like it (O and 0; I, L and 1). Names that differ only in case are the same name.
+//! - A name that is the code of a member that was in the network before, and has no row of its own in the file, means that member: the row is one about it.
 //! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
 //!   no other row's, and none that this network makes itself.
-//! - A sponsor or parent is named the same way, or by referral code. An empty sponsor makes a root.
+//! - A sponsor or parent is named the same way, or by referral code. What is a name in the file is never taken for a code. An empty sponsor makes a root.
 //! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
-//! - A row may come before its sponsor or parent: it waits. Otherwise rows are placed in the order of the file, by the plan's default rule unless
+//! - A row may come before the row of its sponsor or parent: it waits. A code that nobody has, but which is like one, is taken when the file is at its end.
+//!   Otherwise rows are placed in the order of the file, by the plan's default rule unless
 //!   they name a parent (and slot; without one it is the lowest free one).
 //!
 //! # Nothing half-done
 //!
 //! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
 //! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
-//! that leaves the first of them, and importing the same files again adds the rest, since rows that are there already, unchanged, are no errors.
+//! that leaves the first of them, and importing the same files again adds the rest, in the same order and with the same result (but for join times that the
+//! file does not give), since rows that are there already, unchanged, are no errors, and rows wait for rows whether or not their members are there.
+//! A member comes with its status and role. It may have recruited before it became inactive, so recruits are taken in under members that are
+//! inactive by their own rows; those that only became so in the network since have no new recruits.
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
@@ -33,12 +39,11 @@ use std::{
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-pub use self::member_row::NAME_NAMESPACE;
 pub(super) use self::member_row::print_time;
 use self::{
     intake::{Intake, Taken},
     lines::{FileFault, Lines},
-    member_row::{MemberRow, Name},
+    member_row::MemberRow,
     refusal::{Refusal, Refused},
 };
 use super::{
@@ -46,14 +51,12 @@ use super::{
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options,
+    names::Name,
     network::Network,
     plan_choice, screen,
     target::Target,
 };
-use crate::{
-    core::{Digest, command::Command, network_digest, state::State, types::MemberIx},
-    engine::MemberDirectory,
-};
+use crate::core::{Digest, command::Command, network_digest, state::State};
 
 mod bonus_row;
 #[cfg(any(test, fuzzing))]
@@ -141,17 +144,41 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn take_members(args: &Args, network: &mut Network, interrupt: &Interrupt) -> Result<(Taken, String), Failure> {
+    let mut look = || stop_if_asked(interrupt);
+    let mut intake = Intake::new(network);
+    // What is no file, such as a pipe, can be read once.
+    let is_file = std::fs::metadata(&args.file).is_ok_and(|metadata| metadata.is_file());
+    if is_file {
+        let mut lines = Lines::open(&args.file, &member_row::COLUMNS, |source| source).map_err(file_failure)?;
+        declare(&mut lines, &mut intake, &mut look)?;
+    }
     let meter = Meter::new(&args.file, "members");
     let mut lines = meter.open(&member_row::COLUMNS)?;
     note_ignored(&args.file, &lines);
-    let taken = each_member(&mut lines, network, args.own_sponsor_is_root, &mut || stop_if_asked(interrupt))?;
+    let taken = each_member(&mut lines, intake, !is_file, args.own_sponsor_is_root, &mut look)?;
     Ok((taken, meter.finish()))
 }
 
-/// Takes every row of a member file. `look` is called now and then and may stop it.
+/// Tells the intake of all members of a file.
+fn declare(lines: &mut Lines, intake: &mut Intake<'_>, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        let Ok(row) = row else { continue };
+        if let Some(member) = Name::parse(row.cell(0)) {
+            intake.declare(&member);
+        }
+        if row.line.is_multiple_of(LOOK_EVERY_ROWS) {
+            look()?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory until they are. `look` is called
+/// now and then and may stop it.
 fn each_member(
     lines: &mut Lines,
-    network: &mut Network,
+    mut intake: Intake<'_>,
+    is_to_declare: bool,
     own_sponsor_is_root: bool,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
@@ -159,22 +186,42 @@ fn each_member(
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || read_ahead(lines, own_sponsor_is_root, &sender));
-        let mut intake = Intake::new(network);
+        let mut kept = Vec::new();
         while let Ok(batch) = batches.recv() {
-            for row in batch.map_err(file_failure)? {
-                match row {
-                    Ok(row) => intake.offer(row),
-                    Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
-                }
+            let batch = batch.map_err(file_failure)?;
+            if is_to_declare {
+                batch.iter().filter_map(member_of).for_each(|member| intake.declare(member));
+                kept.push(batch);
+            } else {
+                batch.into_iter().for_each(|row| take(&mut intake, row));
             }
+            look()?;
+        }
+        for batch in kept {
+            batch.into_iter().for_each(|row| take(&mut intake, row));
             look()?;
         }
         Ok(intake.finish())
     })
 }
 
-/// Rows that were read, each ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
-type Batch = Vec<Result<MemberRow, (u64, Option<Name>, Refusal)>>;
+fn member_of(row: &ReadRow) -> Option<&Name> {
+    match row {
+        Ok(row) => Some(&row.member),
+        Err((_, member, _)) => member.as_ref(),
+    }
+}
+
+fn take(intake: &mut Intake<'_>, row: ReadRow) {
+    match row {
+        Ok(row) => intake.offer(row),
+        Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
+    }
+}
+
+/// A row ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
+type ReadRow = Result<MemberRow, (u64, Option<Name>, Refusal)>;
+type Batch = Vec<ReadRow>;
 
 /// Reads a file to its end, or until nobody wants its rows any more.
 fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
@@ -247,11 +294,6 @@ fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -
     Ok(taken)
 }
 
-/// The member that a person or file names: by UUID, by the name it was imported under, or by referral code.
-pub(super) fn find_member(state: &State, directory: &MemberDirectory, text: &str) -> Option<MemberIx> {
-    Name::parse(text).and_then(|name| name.find(state, directory))
-}
-
 fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
     if interrupt.asked() { Err(Failure::interrupted("nothing was imported")) } else { Ok(()) }
 }
@@ -288,6 +330,7 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
         "members_refused": members.refused.len(),
         "members_waited": members.waited,
         "names_not_kept_as_codes": members.names_not_kept,
+        "names_in_another_case": members.respelled,
         "bonuses": bonuses.entries,
         "bonuses_already_there": bonuses.already_there,
         "bonuses_refused": bonuses.refused.len(),
@@ -318,6 +361,7 @@ fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, 
         (members.differing.len() as u64, "of those with another time or code, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
+        (members.respelled, "cells with a name in another case than where it came first"),
     ];
     for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {
         text += &format!(", {} {note}", screen::grouped(number));
@@ -372,6 +416,12 @@ impl Read for Metered {
 fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("a temporary file can be written");
-    let mut lines = Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
-    each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
+    let open = || Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
+    let mut intake = Intake::new(network);
+    // Files and pipes are read in two ways, and come to the same.
+    let is_file = bytes.len() % 2 == 0;
+    if is_file {
+        declare(&mut open(), &mut intake, &mut || Ok(())).expect("nobody interrupts");
+    }
+    each_member(&mut open(), intake, !is_file, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
 }

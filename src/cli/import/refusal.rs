@@ -44,6 +44,13 @@ pub(super) enum Refusal {
     Cycle,
     /// Receiver or source of a bonus.
     UnknownMember(String),
+    /// Receiver or source of a bonus, whose row in the member file was refused.
+    MemberRefused {
+        name: String,
+        line: u64,
+    },
+    /// Nobody's name or code, and several codes are like it.
+    AmbiguousCode(String),
     Rule(Rejection),
 }
 
@@ -74,6 +81,8 @@ impl Refusal {
             Refusal::ParentRefused { .. } => "parent_refused",
             Refusal::Cycle => "cycle",
             Refusal::UnknownMember(_) => "unknown_member",
+            Refusal::MemberRefused { .. } => "member_refused",
+            Refusal::AmbiguousCode(_) => "code_ambiguous",
             Refusal::Rule(rejection) => rejection.name(),
         }
     }
@@ -107,6 +116,9 @@ impl fmt::Display for Refusal {
             Refusal::ParentRefused { name, line } => write!(out, "parent {name} on line {line} was refused"),
             Refusal::Cycle => out.write_str("sponsors and parents lead back to the row itself"),
             Refusal::UnknownMember(name) => write!(out, "{name} is not known"),
+            Refusal::MemberRefused { name, line } => write!(out, "member {name} on line {line} was refused"),
+            Refusal::AmbiguousCode(name) => write!(out, "{name} is not known, and several referral codes are like it"),
+            Refusal::Rule(Rejection::CodeReadsAsId) => out.write_str("the code reads as a UUID, which would be taken for an id"),
             Refusal::Rule(Rejection::RowIdTaken) => out.write_str("another row has this id, or this network gives it to one itself"),
             Refusal::Rule(Rejection::RankUnknown) => out.write_str("the plan has no rank of the number in lifetime_rank"),
             Refusal::Rule(Rejection::TurnUnknown) => {

@@ -68,6 +68,7 @@ fn register() -> impl Strategy<Value = Register> {
         row_id,
         lifetime_rank,
         turn,
+        ..Carried::default()
     });
     let imported = prop_oneof![Just(Carried::default()), carried].prop_map(Origin::Import);
     let origin = prop_oneof![Just(Origin::Signup), imported];

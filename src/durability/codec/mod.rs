@@ -185,7 +185,7 @@ fn encode_register(register: &Register, out: &mut Vec<u8>) -> Result<(), EncodeE
 }
 
 fn put_carried(carried: Carried, out: &mut Vec<u8>) {
-    let Carried { row_id, lifetime_rank, turn } = carried;
+    let Carried { row_id, lifetime_rank, turn, .. } = carried;
     out.push(u8::from(row_id.is_some()));
     out.extend_from_slice(row_id.as_ref().map_or(&[], |id| &id[..]));
     out.extend_from_slice(&lifetime_rank.to_le_bytes());
@@ -290,7 +290,7 @@ fn decode_origin(body: &mut Reader<'_>, version: u16) -> Result<Origin, DecodeEr
         (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
         (1, RECORD_V2) => {
             let row_id = if body.flag()? { Some(body.array()?) } else { None };
-            let carried = Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()? };
+            let carried = Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()?, ..Carried::default() };
             if carried == Carried::default() {
                 Err(body.error("something carried along that is nothing"))
             } else {

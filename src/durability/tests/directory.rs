@@ -20,7 +20,7 @@ fn a_directory_on_the_real_disk_keeps_what_was_synced() {
     let background = LogOptions { prepare_in_background: true, ..options() };
     let mut opened = DataDir::open(&storage, &path, background).unwrap();
     assert_eq!(opened.instance.network_id, 1);
-    assert_eq!((opened.instance.row_key, opened.instance.code_key), (66, 77));
+    assert_eq!((opened.instance.row_key, opened.instance.code_key), (66, 77.into()));
     for number in 0..400 {
         assert_eq!(append(&mut *opened.journal, number * 3 + 1, 3).unwrap(), number * 3 + 3);
     }

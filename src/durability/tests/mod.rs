@@ -19,7 +19,7 @@ use crate::core::{command::Stamped, types::Timestamp};
 pub(super) const ROOT: &str = "/data/live";
 
 pub(super) fn genesis() -> Genesis {
-    Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77, created: Timestamp(88) }
+    Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) }
 }
 
 pub(super) fn options() -> LogOptions {

@@ -82,7 +82,7 @@ fn a_record_is_never_larger_than_its_bound() {
         code: Some(longest),
         role: Role::Admin,
         joined_at: Some(Timestamp(i64::MAX)),
-        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX }),
+        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX, ..Carried::default() }),
     };
     let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
     let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true };

@@ -212,7 +212,7 @@ pub(super) fn plan() -> Plan {
 /// The past of a directory in memory that nothing was written to: the tests here look at the present.
 pub(in crate::engine) fn empty_history() -> history::History {
     let (storage, path) = (Memory::new().shared(), Path::new("/d"));
-    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5, created: Timestamp(0) };
+    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5.into(), created: Timestamp(0) };
     let options = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
     create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
     let opened = DataDir::open_read_only(&storage, path).unwrap();

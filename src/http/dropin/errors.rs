@@ -47,6 +47,8 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         Rejection::RankUnknown => (StatusCode::CONFLICT, "The plan has no such rank"),
         Rejection::TurnUnknown => (StatusCode::CONFLICT, "The plan has no such turn"),
         Rejection::CodeTaken => (StatusCode::CONFLICT, "The referral code is taken"),
+        Rejection::CodeAmbiguous => (StatusCode::CONFLICT, "Several referral codes are like this one"),
+        Rejection::CodeReadsAsId => (StatusCode::UNPROCESSABLE_ENTITY, "A referral code cannot read as a UUID"),
         Rejection::AdminsFull => (StatusCode::CONFLICT, "There are as many admins as a network can have"),
         Rejection::StatusChangeNotAllowed => (StatusCode::CONFLICT, "This status cannot follow the present one"),
         Rejection::TriggerUnknown => (StatusCode::CONFLICT, "The plan has no bonus for this trigger"),

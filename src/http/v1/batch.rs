@@ -401,7 +401,7 @@ fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection
     let sponsor_is = |other: &Register| match &register.sponsor {
         SponsorRef::None => false,
         SponsorRef::Member(id) => *id == other.member,
-        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.folded() == code.folded()),
+        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.alike() == code.alike()),
     };
     let parent = match register.placement {
         PlacementRequest::Slot { parent, .. } => Some(parent),

@@ -111,7 +111,7 @@ list_query! {
 }
 
 /// What every reading route can fail with.
-const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
+pub const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
 
 problems!(
     /// What a list about one member can fail with.

@@ -187,6 +187,8 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::RowIdTaken => (409, "Another row has this id"),
         Rejection::RankUnknown => (409, "The plan has no such rank"),
         Rejection::TurnUnknown => (409, "The plan has no such turn"),
+        Rejection::CodeAmbiguous => (409, "Several referral codes are like this one"),
+        Rejection::CodeReadsAsId => (422, "A referral code cannot read as a UUID"),
     }
 }
 

@@ -39,13 +39,19 @@ impl Naive {
         let sponsor = match &register.sponsor {
             SponsorRef::None => None,
             SponsorRef::Member(id) => Some(self.find(id).map_err(|_| Rejection::SponsorUnknown)?),
-            SponsorRef::Code(code) => Some(self.find_code(code).ok_or(Rejection::SponsorUnknown)?),
+            SponsorRef::Code(code) => Some(self.look_up_code(code)?.ok_or(Rejection::SponsorUnknown)?),
         };
-        if sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active) {
+        let carried = register.origin.carried();
+        if !carried.sponsor_too && sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active) {
             return Err(Rejection::SponsorNotActive);
         }
-        if register.code.as_ref().is_some_and(|code| self.find_code(code).is_some()) {
-            return Err(Rejection::CodeTaken);
+        if let Some(code) = &register.code {
+            if code.reads_as_id() {
+                return Err(Rejection::CodeReadsAsId);
+            }
+            if self.look_up_code(code) != Ok(None) {
+                return Err(Rejection::CodeTaken);
+            }
         }
         if register.role == Role::Admin && ADMINS_MAX <= self.admins() {
             return Err(Rejection::AdminsFull);
@@ -54,10 +60,6 @@ impl Naive {
             None if register.placement != PlacementRequest::PlanDefault => return Err(Rejection::RootWithPlacement),
             None => None,
             Some(sponsor) => Some(self.requested_place(sponsor, register)?),
-        };
-        let carried = match register.origin {
-            Origin::Import(carried) => carried,
-            Origin::Signup => Carried::default(),
         };
         self.take_carried(&carried)?;
         if let (Some(sponsor), Some(Place { in_turn: true, .. })) = (sponsor, place) {
@@ -70,7 +72,7 @@ impl Naive {
             parent: place.map(|place| place.parent),
             slot: place.map_or(0, |place| place.slot),
             joined_at: register.joined_at.unwrap_or(self.time),
-            status: Status::Active,
+            status: carried.status,
             role: register.role,
             code: register.code.as_ref().map_or_else(|| format!("generated-{member}"), |code| code.as_str().to_owned()),
             paid_as: 0,
