@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     core::{
+        Actor, ActorKind,
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
@@ -19,13 +20,15 @@ use crate::{
 const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
 /// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
-const GROUP_COMMANDS: usize = 4_096;
+pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
 
 pub(super) struct Network {
     pub state: State,
     pub directory: MemberDirectory,
     /// The time all commands get; never before that of the state.
     time: Timestamp,
+    /// Who does it.
+    actor: Actor,
     /// How the network itself makes row ids, once that is known: those may not be brought along.
     pub row_ids: Option<RowIds>,
     /// What the imported file says of names.
@@ -44,7 +47,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, row_ids: None, names: FileNames::default(), record: None }
+        Self { state, directory, time, actor: Actor::new(ActorKind::Cli, ""), row_ids: None, names: FileNames::default(), record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -57,7 +60,7 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, actor: Some(self.actor.clone()), command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

@@ -39,7 +39,14 @@ impl Target {
     /// # Errors
     /// As opening a directory; also when the plan that was asked for is not that of the directory.
     pub fn open(path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
-        let storage = Disk::shared();
+        Self::open_in(Disk::shared(), path, log, choice)
+    }
+
+    /// As [`Target::open`], on any storage.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub fn open_in(storage: Arc<dyn Storage>, path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
         if DataDir::is_free(&storage, &path)? {
             return Ok(Self::new(storage, path, log, choice.plan));
         }

@@ -4,6 +4,7 @@
 //! closed enums of plain data. Numbers given here are on disk: they are never renumbered and never used again for something else.
 
 use super::{
+    actor::Actor,
     plan::{PlacementRule, Plan},
     types::{Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp},
 };
@@ -17,13 +18,21 @@ pub struct Stamped {
     pub time: Timestamp,
     /// The client's own key for this write, if it sent one.
     pub key: Option<RequestKey>,
+    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a command means as it did then
+    /// follows from this too ([`Stamped::is_of_format_3`]).
+    pub actor: Option<Actor>,
     pub command: Command,
 }
 
 impl Stamped {
+    /// Whether the command was logged in format 3 or a later one.
+    pub fn is_of_format_3(&self) -> bool {
+        self.actor.is_some()
+    }
+
     /// By which rules codes in it are taken.
     pub fn code_rules(&self) -> CodeRules {
-        CodeRules::Alike
+        if self.is_of_format_3() { CodeRules::Alike } else { CodeRules::Exact }
     }
 }
 
@@ -91,7 +100,8 @@ pub struct Register {
 pub enum CodeRules {
     /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody had exactly it.
     Exact,
-    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code must not be like another, nor read as a UUID.
+    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code must not be like another (an imported one only not be
+    /// another's), nor read as a UUID.
     Alike,
 }
 

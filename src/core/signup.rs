@@ -59,7 +59,7 @@ impl State {
             return Err(Rejection::SponsorNotActive);
         }
         if let Some(code) = &register.code {
-            self.judge_code(directory, code, rules)?;
+            self.judge_code(directory, code, register.origin, rules)?;
         }
         if register.role == Role::Admin && ADMINS_MAX <= self.admins.len() {
             return Err(Rejection::AdminsFull);
@@ -71,19 +71,19 @@ impl State {
         Ok(Admission { sponsor, seat })
     }
 
-    /// Whether a member may choose a code.
-    fn judge_code<D: Directory>(&self, directory: &D, code: &Code, rules: CodeRules) -> Result<(), Rejection> {
-        let is_free = match rules {
-            CodeRules::Exact => self.member_by_code(directory, code).is_none(),
-            CodeRules::Alike if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
-            CodeRules::Alike => self.look_up_code(directory, code) == Ok(None),
+    /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only one member can have exactly it.
+    fn judge_code<D: Directory>(&self, directory: &D, code: &Code, origin: Origin, rules: CodeRules) -> Result<(), Rejection> {
+        let is_free = match (rules, origin) {
+            (CodeRules::Alike, _) if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
+            (CodeRules::Alike, Origin::Signup) => self.look_up_code(directory, code) == Ok(None),
+            (CodeRules::Alike, Origin::Import(_)) | (CodeRules::Exact, _) => self.member_by_code(directory, code).is_none(),
         };
         if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
     }
 
     /// Whether a code could be chosen now: nobody has it or one that is like it, and it does not read as a UUID.
     pub fn may_choose<D: Directory>(&self, directory: &D, code: &Code) -> bool {
-        self.judge_code(directory, code, CodeRules::Alike).is_ok()
+        self.judge_code(directory, code, Origin::Signup, CodeRules::Alike).is_ok()
     }
 
     /// What a member brings along must be something that the plan has, and its row id nobody else's.

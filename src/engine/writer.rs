@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     core::{
-        Preparation,
+        Actor, ActorKind, Preparation,
         command::{Applied, Command, Outcome, RequestKey, Stamped},
         types::Timestamp,
     },
@@ -127,7 +127,13 @@ impl Writer {
         loop {
             let Job::Write(write) = next else { return Some(next) };
             bytes += record_bytes_bound(&write.command);
-            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            self.group.push(Stamped {
+                lsn: 0,
+                time: self.time,
+                key: write.key,
+                actor: Some(Actor::new(ActorKind::Anonymous, "")),
+                command: write.command,
+            });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.

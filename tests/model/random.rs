@@ -2,6 +2,7 @@
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
+    Actor, ActorKind,
     command::{Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
@@ -206,7 +207,8 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
         let step = maker.step();
         time += step.pause;
         let command = step.command(|id| model.code_of(id));
-        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command });
+        let applied =
+            model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::new(ActorKind::Cli, "")), command });
         if applied.lsn == lsn {
             maker.learn(&step.command, applied.outcome);
         }

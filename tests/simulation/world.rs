@@ -11,7 +11,7 @@ use std::{
 
 use upline::{
     core::{
-        Digest, audit,
+        CodeForm, CodeKey, Digest, audit,
         command::{Applied, Command, RequestKey},
         state::State,
         state_digest,

@@ -24,7 +24,7 @@ use crate::{
     core::{
         RowKind,
         command::{Carried, Command, Origin, PlacementRequest, Register, SponsorRef},
-        types::{Code, MemberId, MemberIx, Status},
+        types::{Code, MemberId, MemberIx, Role, Status},
     },
 };
 
@@ -201,7 +201,8 @@ impl<'n> Intake<'n> {
         }
         self.network.names.refused.remove(&name.key);
         // Where only the network says so, somebody decided it since, and that counts.
-        if member.0 < self.base && row.carried.status != Status::Active && state.member(member).status != Status::Active {
+        let is_inactive = row.status.is_some_and(|status| status != Status::Active);
+        if member.0 < self.base && is_inactive && state.member(member).status != Status::Active {
             self.inactive.insert(member);
         }
         self.waiting.release([name.key, name.id, id], ready);
@@ -264,9 +265,9 @@ impl<'n> Intake<'n> {
             sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(state.id(sponsor))),
             placement,
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
-            role: row.role,
+            role: row.role.unwrap_or(Role::Member),
             joined_at: row.joined_at,
-            origin: Origin::Import(Carried { sponsor_too, ..row.carried }),
+            origin: Origin::Import(Carried { status: row.status.unwrap_or(Status::Active), sponsor_too, ..row.carried }),
         };
         let has_own_code = register.code.is_some() || row.member.text.is_none();
         self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;

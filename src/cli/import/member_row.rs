@@ -43,8 +43,9 @@ pub(super) struct MemberRow {
     pub joined_at: Option<Timestamp>,
     /// The code that the row names, other than its member's name.
     pub code: Option<Code>,
-    pub role: Role,
-    /// The status is in it.
+    /// Where the row says it.
+    pub status: Option<Status>,
+    pub role: Option<Role>,
     pub carried: Carried,
 }
 
@@ -82,13 +83,13 @@ impl MemberRow {
             slot,
             joined_at: optional(joined_at, parse_time, Refusal::BadTime(joined_at.into()))?,
             code: optional(code, Code::parse, Refusal::BadCode)?,
-            role: optional(role, Role::from_name, Refusal::BadRole)?.unwrap_or(Role::Member),
+            status: optional(status, Status::from_name, Refusal::BadStatus)?,
+            role: optional(role, Role::from_name, Refusal::BadRole)?,
             carried: Carried {
                 row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
                 lifetime_rank: optional(lifetime_rank, |text| text.parse().ok(), Refusal::BadNumber("lifetime_rank"))?.unwrap_or(0),
                 turn: optional(turn, |text| text.parse().ok(), Refusal::BadNumber("turn"))?.unwrap_or(0),
-                status: optional(status, Status::from_name, Refusal::BadStatus)?.unwrap_or(Status::Active),
-                sponsor_too: false,
+                ..Carried::default()
             },
         })
     }

@@ -67,6 +67,10 @@ mod member_row;
 mod refusal;
 
 #[cfg(test)]
+mod resolve_test;
+#[cfg(test)]
+mod resume_test;
+#[cfg(test)]
 mod round_trip_test;
 
 /// Rows between two looks at progress and interruption.

@@ -3,6 +3,7 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::core::{
+    Actor, ActorKind,
     command::{
         Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
@@ -15,7 +16,18 @@ use crate::core::{
 
 pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }));
-    (any::<i64>(), key, command()).prop_map(move |(time, key, command)| Stamped { lsn, time: Timestamp(time), key, command })
+    (any::<i64>(), key, option::of(actor()), command()).prop_map(move |(time, key, actor, mut command)| {
+        let time = Timestamp(time);
+        if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) = (&actor, &mut command) {
+            // Before format 3 nothing else came along.
+            *carried = Carried { row_id: carried.row_id, lifetime_rank: carried.lifetime_rank, turn: carried.turn, ..Carried::default() };
+        }
+        Stamped { lsn, time, key, actor, command }
+    })
+}
+
+pub(crate) fn actor() -> impl Strategy<Value = Actor> {
+    (proptest::sample::select(&ActorKind::ALL[..]), "\\PC{0,40}").prop_map(|(kind, id)| Actor::new(kind, &id))
 }
 
 fn member() -> impl Strategy<Value = MemberId> {
@@ -64,12 +76,10 @@ fn register() -> impl Strategy<Value = Register> {
         rule().prop_map(PlacementRequest::Rule),
         (member(), any::<u32>()).prop_map(|(parent, slot)| PlacementRequest::Slot { parent, slot }),
     ];
-    let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>()).prop_map(|(row_id, lifetime_rank, turn)| Carried {
-        row_id,
-        lifetime_rank,
-        turn,
-        ..Carried::default()
-    });
+    let status = proptest::sample::select(&Status::ALL[..]);
+    let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>(), status, any::<bool>());
+    let carried =
+        carried.prop_map(|(row_id, lifetime_rank, turn, status, sponsor_too)| Carried { row_id, lifetime_rank, turn, status, sponsor_too });
     let imported = prop_oneof![Just(Carried::default()), carried].prop_map(Origin::Import);
     let origin = prop_oneof![Just(Origin::Signup), imported];
     (member(), sponsor, placement, option::of(code()), role(), option::of(time()), origin).prop_map(

@@ -49,7 +49,8 @@ impl Naive {
             if code.reads_as_id() {
                 return Err(Rejection::CodeReadsAsId);
             }
-            if self.look_up_code(code) != Ok(None) {
+            let is_signup = register.origin == Origin::Signup;
+            if if is_signup { self.look_up_code(code) != Ok(None) } else { self.find_code(code).is_some() } {
                 return Err(Rejection::CodeTaken);
             }
         }
