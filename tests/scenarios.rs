@@ -14,7 +14,7 @@ use model::{
     script::{self, HOUR, Words, Wrong, name_of, print_money},
 };
 use upline::core::{
-    Actor, ActorKind,
+    Actor,
     command::{Command, Outcome, Rejection, RequestKey, Stamped},
     types::{EntryStatus, MemberIx, Money, Timestamp, Tree},
 };
@@ -181,13 +181,8 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        let applied = self.network.apply(&Stamped {
-            lsn: self.lsn,
-            time: Timestamp(self.time),
-            key,
-            actor: Some(Actor::new(ActorKind::Cli, "")),
-            command,
-        });
+        let applied =
+            self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor: Some(Actor::unknown()), command });
         if applied.lsn != self.lsn {
             return "repeat".into();
         }

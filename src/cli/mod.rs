@@ -34,6 +34,7 @@ mod manual;
 mod member;
 mod names;
 mod network;
+mod os_user;
 mod plan;
 mod remote;
 mod repair;

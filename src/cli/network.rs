@@ -3,15 +3,16 @@
 use super::{
     exit::{Exit, Failure},
     names::FileNames,
+    os_user,
 };
 use crate::{
     core::{
-        Actor, ActorKind,
+        Actor,
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
     },
-    engine::{MemberDirectory, RowIds},
+    engine::{Actor, MemberDirectory, RowIds},
     shapes::{self, Shape},
     workload,
 };
@@ -27,12 +28,12 @@ pub(super) struct Network {
     pub directory: MemberDirectory,
     /// The time all commands get; never before that of the state.
     time: Timestamp,
-    /// Who does it.
-    actor: Actor,
     /// How the network itself makes row ids, once that is known: those may not be brought along.
     pub row_ids: Option<RowIds>,
     /// What the imported file says of names.
     pub names: FileNames,
+    /// Who the log says that applied it.
+    actor: Actor,
     /// What was applied since the beginning, where it is to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -47,7 +48,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, actor: Actor::new(ActorKind::Cli, ""), row_ids: None, names: FileNames::default(), record: None }
+        Self { state, directory, time, row_ids: None, names: FileNames::default(), actor: os_user::actor(), record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -60,7 +61,8 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, actor: Some(self.actor.clone()), command };
+        let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
+        let stamped = Stamped { lsn, time: self.time, key: None, actor, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

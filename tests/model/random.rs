@@ -2,7 +2,7 @@
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
-    Actor, ActorKind,
+    Actor,
     command::{Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
@@ -207,8 +207,7 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
         let step = maker.step();
         time += step.pause;
         let command = step.command(|id| model.code_of(id));
-        let applied =
-            model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::new(ActorKind::Cli, "")), command });
+        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::unknown()), command });
         if applied.lsn == lsn {
             maker.learn(&step.command, applied.outcome);
         }
@@ -244,7 +243,7 @@ impl StepMaker {
     pub fn step(&mut self) -> Step {
         let command = self.command();
         let key = self.key();
-        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 36 * 3_600_000_000]);
+        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 3_600_000_001, 36 * 3_600_000_000, 9_000 * 3_600_000_000]);
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
         Step { command, key, pause, by_code_of }

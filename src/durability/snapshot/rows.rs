@@ -73,6 +73,8 @@ pub(super) struct HeaderV3 {
     plan_version: u32,
     kind_length: Vec<u16>,
     kind_text: Vec<u8>,
+    /// In what was padding.
+    code_form: u8,
     breakage_levels: u64,
     breakage_amount: i64,
     members: u32,
@@ -83,7 +85,7 @@ pub(super) struct HeaderV3 {
     unchanged: u32,
     row_ids: u32,
     unchanged_after: u64,
-    code_form: u8,
+    key_lag: i64,
 }
 
 #[derive(Archive, Serialize)]
@@ -167,6 +169,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         plan_version: header.plan_version,
         kind_length: lengths(header.kinds.iter().map(|kind| kind.len()), "the name of a kind")?,
         kind_text: header.kinds.iter().flat_map(|kind| kind.bytes()).collect(),
+        code_form: header.code_key.form as u8,
         breakage_levels: header.breakage_levels,
         breakage_amount: header.breakage_amount,
         members: header.members,
@@ -177,7 +180,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         unchanged: header.unchanged,
         row_ids: header.row_ids,
         unchanged_after: header.unchanged_after,
-        code_form: header.code_key.form as u8,
+        key_lag: header.key_lag,
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
@@ -189,7 +192,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
 pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
     /// The fields that all versions have.
     macro_rules! common {
-        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr, $form:expr) => {{
+        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr, $key_lag:expr, $form:expr) => {{
             let archived = $archived;
             let mut plan = codec::Reader::new(&archived.plan);
             let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
@@ -211,23 +214,34 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 unchanged: $unchanged,
                 row_ids: $row_ids,
                 unchanged_after: $unchanged_after,
+                key_lag: $key_lag,
             }
         }};
     }
-    if version == 1 {
-        // Format 1 did not note which commands changed nothing: from here on they are.
-        let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        return Ok(common!(archived, 0, 0, archived.lsn.to_native(), CodeForm::Any));
+    /// Those that came with format 2 as well.
+    macro_rules! since_2 {
+        ($archived:expr, $key_lag:expr, $form:expr) => {{
+            let archived = $archived;
+            let (unchanged, row_ids) = (archived.unchanged.to_native(), archived.row_ids.to_native());
+            common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), $key_lag, $form)
+        }};
     }
-    if version == 2 {
-        let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        let (unchanged, row_ids) = (archived.unchanged.to_native(), archived.row_ids.to_native());
-        return Ok(common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), CodeForm::Any));
+    match version {
+        1 => {
+            // Format 1 did not note which commands changed nothing: from here on they are.
+            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(common!(archived, 0, 0, archived.lsn.to_native(), 0, CodeForm::Any))
+        }
+        2 => {
+            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(since_2!(archived, 0, CodeForm::Any))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            Ok(since_2!(archived, archived.key_lag.to_native(), form))
+        }
     }
-    let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    let (unchanged, row_ids) = (archived.unchanged.to_native(), archived.row_ids.to_native());
-    let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
-    Ok(common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), form))
 }
 
 /// A part of an image's rows, borrowed.

@@ -1,7 +1,7 @@
 //! Who may join, and where each rule puts them.
 
 use upline::core::{
-    command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     plan::PlacementRule,
     types::{Role, Status},
 };
@@ -46,11 +46,12 @@ impl Naive {
             return Err(Rejection::SponsorNotActive);
         }
         if let Some(code) = &register.code {
-            if code.reads_as_id() {
+            if code.reads_as_id() && self.code_rules == CodeRules::Alike {
                 return Err(Rejection::CodeReadsAsId);
             }
-            let is_signup = register.origin == Origin::Signup;
-            if if is_signup { self.look_up_code(code) != Ok(None) } else { self.find_code(code).is_some() } {
+            // What is imported was chosen elsewhere.
+            let owner = if register.origin == Origin::Signup { self.look_up_code(code) } else { Ok(self.find_code(code)) };
+            if owner != Ok(None) {
                 return Err(Rejection::CodeTaken);
             }
         }
