@@ -94,7 +94,9 @@ fn each_line_is_answered_in_its_place() {
         (format!("{{\"user_id\":\"{}\",\"extra\":1}}\n", uuid(10)), 422, "field_unknown"),
         (format!("{{\"user_id\":\"{}\",\"code\":\"Bob\"}}\n", uuid(10)), 201, ""),
         (format!("{{\"user_id\":\"{}\",\"code\":\"BOB\"}}\n", uuid(11)), 409, "code_taken"),
-        (format!("{{\"user_id\":\"{}\",\"sponsor\":{{\"code\":\"bob\"}}}}\n", uuid(11)), 201, ""),
+        (format!("{{\"user_id\":\"{}\",\"code\":\"b0b\"}}\n", uuid(11)), 409, "code_taken"),
+        (format!("{{\"user_id\":\"{}\",\"code\":\"{}\"}}\n", uuid(11), uuid(1)), 422, "code_reads_as_id"),
+        (format!("{{\"user_id\":\"{}\",\"sponsor\":{{\"code\":\"b0b\"}}}}\n", uuid(11)), 201, ""),
         (line(11, Some(10)), 200, ""),
         (line(11, Some(1)), 409, "member_exists"),
         (

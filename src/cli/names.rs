@@ -3,17 +3,20 @@
 //! A text names, in this order,
 //!
 //! 1. **by id**: a UUID in any of its forms is the id of a member.
-//! 2. **by name**: any other text is the name under which a member was imported. Its id is the version-5 UUID of the name in [`NAME_NAMESPACE`]. Names
-//!    that differ only in the case of ASCII letters are the same name; the id is that of the spelling that came first, and a member whose own name
-//!    it is, letter by letter, goes first.
-//! 3. **by referral code**: the exact one, but for case; failing that, with O as 0 and I and L as 1, the only one that is like it. A UUID that is nobody's
-//!    id is looked for among the codes too: such codes could be chosen before format 3.
+//! 2. **by name**: any other text is the name under which a member was imported. Its id is the version-5 UUID
+//!    of the name in [`NAME_NAMESPACE`]. Names that differ only in the case of ASCII letters are the same
+//!    name; the id is that of the spelling that came first, and a member whose own name it is, letter by
+//!    letter, goes first.
+//! 3. **by referral code**: the exact one, but for case; failing that, with O as 0 and I and L as 1, the only
+//!    one that is like it. A UUID that is nobody's id is looked for among the codes too: such codes could be
+//!    chosen before format 3.
 //!
-//! In an import a cell of `sponsor` or `parent` that is the name of a member anywhere in the file means that member, whether its row comes
-//! later or was refused; only what is no name is a code. A cell of `member` is never looked up as a code that is merely like it: such a name is new.
+//! In an import a cell of `sponsor` or `parent` that is the name of a member anywhere in the file means that
+//! member, whether its row comes later or was refused; only what is no name is a code. A cell of `member` is
+//! never looked up as a code that is merely like it: such a name is new.
 //!
-//! What is not found: another spelling of a name that cannot be a code (an e-mail address) in a network that was imported before, unless the text or the name
-//! is in lower case. Only ids are kept of such names.
+//! What is not found: another spelling of a name that cannot be a code (an e-mail address) in a network that
+//! was imported before, unless it was imported in lower case. Of such names only the ids are kept.
 
 use std::collections::HashMap;
 
@@ -25,8 +28,9 @@ use crate::core::{
     types::{Code, MemberId, MemberIx},
 };
 
-/// Namespace of the ids made from names: a member called `alice` gets the version-5 UUID of `alice` in this namespace, which is itself the
-/// version-5 UUID of `members.upline` in the DNS namespace. Fixed for ever: other programs compute the same ids.
+/// Namespace of the ids made from names: a member called `alice` gets the version-5 UUID of `alice` in this
+/// namespace, which is itself the version-5 UUID of `members.upline` in the DNS namespace. Fixed for ever:
+/// other programs compute the same ids.
 pub const NAME_NAMESPACE: Uuid = Uuid::from_u128(0x3f52_db3b_3a74_5127_9253_5d80_519d_a53c);
 
 /// The longest name, in bytes.
@@ -147,7 +151,8 @@ pub(super) fn unknown_member(text: &str) -> Failure {
     Failure::new(Exit::Unknown, format!("member {text} is not known"))
 }
 
-/// Where a server is to be asked for the member that a text names: its paths under `/v1/members/`, in the order of the rule.
+/// Where a server is to be asked for the member that a text names: its paths under `/v1/members/`, in the
+/// order of the rule.
 pub(super) fn server_paths(text: &str) -> Vec<String> {
     let Some(name) = Name::parse(text) else { return Vec::new() };
     let ids = if name.key == name.id { vec![name.id] } else { vec![name.id, name.key] };

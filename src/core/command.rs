@@ -95,13 +95,15 @@ pub struct Register {
     pub origin: Origin,
 }
 
-/// By which rules the codes in a registration are taken. A log is replayed by those of the release that wrote it.
+/// By which rules the codes in a registration are taken. A log is replayed by those of the release that wrote
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CodeRules {
-    /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody had exactly it.
+    /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody
+    /// had exactly it.
     Exact,
-    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code must not be like another (an imported one only not be
-    /// another's), nor read as a UUID.
+    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code
+    /// must not be like another (an imported one only not be another's), nor read as a UUID.
     Alike,
 }
 
@@ -145,7 +147,8 @@ pub struct Carried {
     pub turn: u16,
     /// Its status there.
     pub status: Status,
-    /// Its sponsor came from there too, with the status that it has now: it recruited while it was active, so it is not asked whether it is.
+    /// Its sponsor came from there too, with the status that it has now: it recruited while it was active, so
+    /// it is not asked whether it is.
     pub sponsor_too: bool,
 }
 

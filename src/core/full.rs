@@ -1,8 +1,8 @@
 //! Full families of many: which child leads to a free slot, without asking each.
 //!
-//! A full family never changes again, so its children are divided into blocks of [`BLOCK`] slots once, and each block knows the least key of its children.
-//! As the runs of `siblings.rs` this follows from the rest and is no part of the state; whoever changes a key makes what is missing. Memory: 8 bytes for
-//! 64 children.
+//! A full family never changes again, so its children are divided into blocks of [`BLOCK`] slots once, and
+//! each block knows the least key of its children. As the runs of `siblings.rs` this follows from the rest
+//! and is no part of the state; whoever changes a key makes what is missing. Memory: 8 bytes for 64 children.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,8 @@ impl FullFamilies {
         }
     }
 
-    /// The least key of the children of a full family. O(width / [`BLOCK`]), or O(width) in a copy in which no key below it was changed yet.
+    /// The least key of the children of a full family. O(width / [`BLOCK`]), or O(width) in a copy in which
+    /// no key below it was changed yet.
     pub fn least(&self, tree: &Genealogy, open: &Column<OpenKey>, parent: MemberIx) -> OpenKey {
         let least = match self.families.get(&parent.0) {
             Some(blocks) => blocks.iter().map(|block| block.least).min(),
@@ -74,7 +75,8 @@ impl FullFamilies {
         least.expect("a full member has children")
     }
 
-    /// The first child of a full family whose key is the least, as far as `is_least` compares it. As [`FullFamilies::least`].
+    /// The first child of a full family whose key is the least, as far as `is_least` compares it. As
+    /// [`FullFamilies::least`].
     pub fn first_with(
         &self,
         tree: &Genealogy,

@@ -5,7 +5,8 @@
 //! does not depend on the number of threads.
 //!
 //! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
-//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `siblings`, `tour`, `placement`, `full`, `codes`, `ledger`, `keys`, `rank`), what
+//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `siblings`, `tour`,
+//! `placement`, `full`, `codes`, `ledger`, `keys`, `rank`), what
 //! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `recount`, `audit`, `digest`).
 

@@ -117,10 +117,10 @@ impl State {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
     }
 
-    /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only one that is like it.
+    /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
+    /// one that is like it.
     ///
-    /// # Errors
-    /// `CodeAmbiguous` when it is like several, none of which is it.
+    /// # Errors `CodeAmbiguous` when it is like several, none of which is it.
     pub fn look_up_code<D: Directory>(&self, directory: &D, code: &Code) -> Result<Option<MemberIx>, Rejection> {
         self.codes.look_up(self.scalars.code_key, directory, code, self.len()).map_err(|_| Rejection::CodeAmbiguous)
     }
@@ -202,7 +202,8 @@ impl State {
         self.tree(tree).upline(index)
     }
 
-    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else O(children).
+    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else
+    /// O(children).
     pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
         self.placement.lowest_free(parent)
     }

@@ -1,12 +1,14 @@
 //! The children of one parent by slot, however many there are.
 //!
-//! Children are linked in slot order. A small family is gone through child by child, and in a family without a gap the number of
-//! children says which slots are taken. What is left is a wide family with gaps: it is divided into runs of neighbors, found by the slot of their
-//! first child, so that a search goes through one run alone.
+//! Children are linked in slot order. A small family is gone through child by child, and in a family without
+//! a gap the number of children says which slots are taken. What is left is a wide family with gaps: it is
+//! divided into runs of neighbors, found by the slot of their first child, so that a search goes through one
+//! run alone.
 //!
-//! The runs follow from the links. They are no part of the state: neither digests nor images nor frozen copies know of them. Whoever attaches a child to a
-//! wide family with gaps makes its runs if they are not there, in O(children) once, and keeps them up to date from then on. Memory: some
-//! 40 bytes for 64 children of such families.
+//! The runs follow from the links. They are no part of the state: neither digests nor images nor frozen
+//! copies know of them. Whoever attaches a child to a wide family with gaps makes its runs if they are not
+//! there, in O(children) once, and keeps them up to date from then on. Memory: some 40 bytes for 64 children
+//! of such families.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +101,8 @@ impl Genealogy {
         u32::try_from(taken_in_order.count()).expect("no more than there are slots")
     }
 
-    /// The lowest slots below `width` without a child, at most `most`. O(children / [`WIDE`] + most * [`RUN_CHILDREN_MAX`]).
+    /// The lowest slots below `width` without a child, at most `most`. O(children / [`WIDE`] + most *
+    /// [`RUN_CHILDREN_MAX`]).
     pub fn free_slots(&self, parent: MemberIx, width: u32, most: usize) -> Vec<u32> {
         let mut free = Vec::new();
         let (mut expected, mut next) = (0, self.link(parent).first_child);
@@ -128,7 +131,8 @@ impl Genealogy {
         link.last_child == NONE || self.links.get(link.last_child as usize).slot + 1 == link.children
     }
 
-    /// A child to begin with when looking for what stands in `slot` or before it, which is behind the first child; and its own slot.
+    /// A child to begin with when looking for what stands in `slot` or before it, which is behind the first
+    /// child; and its own slot.
     fn start(&self, parent: MemberIx, slot: u32) -> (u32, u32) {
         let family = self.siblings.families.get(&parent.0);
         let run = family.and_then(|family| family.runs.range(..=slot).next_back());

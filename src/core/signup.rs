@@ -71,7 +71,8 @@ impl State {
         Ok(Admission { sponsor, seat })
     }
 
-    /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only one member can have exactly it.
+    /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only
+    /// one member can have exactly it.
     fn judge_code<D: Directory>(&self, directory: &D, code: &Code, origin: Origin, rules: CodeRules) -> Result<(), Rejection> {
         let is_free = match (rules, origin) {
             (CodeRules::Alike, _) if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
@@ -81,7 +82,8 @@ impl State {
         if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
     }
 
-    /// Whether a code could be chosen now: nobody has it or one that is like it, and it does not read as a UUID.
+    /// Whether a code could be chosen now: nobody has it or one that is like it, and it does not read as a
+    /// UUID.
     pub fn may_choose<D: Directory>(&self, directory: &D, code: &Code) -> bool {
         self.judge_code(directory, code, Origin::Signup, CodeRules::Alike).is_ok()
     }

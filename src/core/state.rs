@@ -43,7 +43,8 @@ pub trait Directory {
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);
-    /// Calls `each` with all members whose code was added, is `alike` in the sense of `Code::alike`, and is not written so itself; maybe with others too.
+    /// Calls `each` with all members whose code was added, is `alike` in the sense of `Code::alike`, and is
+    /// not written so itself; maybe with others too.
     fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx));
 }
 
@@ -125,7 +126,8 @@ pub enum Verdict {
 }
 
 impl State {
-    /// An empty network at LSN 0, which no command has touched. `code_key` says how referral codes are generated.
+    /// An empty network at LSN 0, which no command has touched. `code_key` says how referral codes are
+    /// generated.
     ///
     /// # Panics
     /// When the plan is not valid (`Plan::validate`).

@@ -211,13 +211,14 @@ impl Code {
         self.0.to_ascii_lowercase()
     }
 
-    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people take for each other have the same.
+    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people take for each other have the
+    /// same.
     pub fn alike(&self) -> String {
         alike(&self.folded())
     }
 
-    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. The other forms of a UUID are not of a code's
-    /// alphabet.
+    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. The other
+    /// forms of a UUID are not of a code's alphabet.
     pub fn reads_as_id(&self) -> bool {
         let hyphens = self.0.len() == 36 && [8, 13, 18, 23].iter().all(|at| self.0.as_bytes()[*at] == b'-');
         let digits = self.0.bytes().filter(u8::is_ascii_hexdigit).count();

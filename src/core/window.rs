@@ -43,7 +43,8 @@ impl State {
     /// The members nearest to `top` in level order, parents before children, siblings in tree order. With `after`, a child of `top`, only later children of
     /// the top (and what is below them) are in it.
     ///
-    /// O(members of the window * (log n + the plan's width / 64)), plus the children of the top up to `after`, of which there are `skipped`.
+    /// O(members of the window * (log n + the plan's width / 64)), plus the children of the top up to
+    /// `after`, of which there are `skipped`.
     pub fn window(&self, tree: Tree, top: MemberIx, after: Option<(MemberIx, u32)>, size: WindowSize) -> Vec<WindowMember> {
         let mut found = vec![self.window_member(tree, top, 0)];
         if let Some((after, skipped)) = after {

@@ -34,8 +34,9 @@ pub struct MemberDirectory {
     alike: AlikeIndex,
 }
 
-/// Owners of given codes that are not written as their `alike` form is (those with O, I or L in them), found by that form. It keeps no texts: the state is
-/// asked whether a candidate's code is meant. 9 bytes for each such code.
+/// Owners of given codes that are not written as their `alike` form is (those with O, I or L in them), found
+/// by that form. It keeps no texts: the state is asked whether a candidate's code is meant. 9 bytes for each
+/// such code.
 struct AlikeIndex {
     /// Half a hash of the form, and the owner.
     shards: Vec<RwLock<HashTable<(u32, u32)>>>,

@@ -94,7 +94,9 @@ fn code(word: &str) -> Result<Code, Wrong> {
     Code::parse(word).ok_or_else(|| format!("`{word}` is no code"))
 }
 
-/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin] [imported] [row ID] [lifetime RANK] [turn SLOT]`; the last three are of imports
+/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin]
+/// [imported] [row ID] [lifetime RANK] [turn SLOT] [status STATUS] [sponsor-too]`; the last five are of
+/// imports
 pub fn register(words: &mut Words) -> Result<Register, Wrong> {
     let mut register = Register {
         member: id_of(words.next("name")?),
@@ -119,6 +121,11 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             "row" => carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0),
             "lifetime" => carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?,
             "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
+            "status" => {
+                let status = Status::from_name(words.next("status")?).ok_or("no such status")?;
+                carried.get_or_insert_with(Carried::default).status = status;
+            }
+            "sponsor-too" => carried.get_or_insert_with(Carried::default).sponsor_too = true,
             other => return Err(format!("`{other}` is nothing that a join can have")),
         }
     }

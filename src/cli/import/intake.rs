@@ -1,9 +1,10 @@
-//! Takes member rows into a network in the order of the file. A row whose sponsor or parent is not settled yet waits for it; rows that
-//! are set free by another go first, lowest line first.
+//! Takes member rows into a network in the order of the file. A row whose sponsor or parent is not settled
+//! yet waits for it; rows that are set free by another go first, lowest line first.
 //!
-//! A member is *settled* when its row was taken in, or was found to say what the network holds already. Rows wait for the rows of the file, not for the members: so
-//! rows are settled in an order that depends on the file alone, and a second import of a file whose first one died in the middle goes the
-//! same way and ends in the same network.
+//! A member is *settled* when its row was taken in, or was found to say what the network holds already. Rows
+//! wait for the rows of the file, not for the members: so rows are settled in an order that depends on the
+//! file alone, and a second import of a file whose first one died in the middle goes the same way and ends in
+//! the same network.
 //!
 //! Memory: waiting rows and refused ones are held, at most the file; and some 20 bytes for each row.
 
@@ -293,8 +294,9 @@ impl<'n> Intake<'n> {
         names.named(name, state, directory)
     }
 
-    /// The member that a row is about, if there is one: by id, by name, or by the code of a member that was there before and has no row of its own. A code that
-    /// came with the file itself does not make its owner of a row that has it as a name.
+    /// The member that a row is about, if there is one: by id, by name, or by the code of a member that was
+    /// there before and has no row of its own. A code that came with the file itself does not make its owner
+    /// of a row that has it as a name.
     fn member_of(&self, name: &Name) -> Option<Found> {
         let Network { state, directory, .. } = &*self.network;
         self.named(name).or_else(|| {
@@ -377,7 +379,8 @@ impl<'n> Intake<'n> {
         name.code().filter(|code| state.may_choose(directory, code))
     }
 
-    /// Ends the file: what is no name may be meant as a code that is like it; rows that wait even then are refused.
+    /// Ends the file: what is no name may be meant as a code that is like it; rows that wait even then are
+    /// refused.
     pub fn finish(mut self) -> Taken {
         for stage in [Stage::Over, Stage::LettingGo] {
             self.stage = stage;
@@ -437,7 +440,8 @@ impl<'n> Intake<'n> {
         reasons
     }
 
-    /// What a waiting row waits for: whether that is its sponsor, the name in that cell, and what it waits for.
+    /// What a waiting row waits for: whether that is its sponsor, the name in that cell, and what it waits
+    /// for.
     fn missing(&self, line: u64) -> (bool, &Name, Wanted) {
         let row = &self.waiting.rows[&line];
         let wanted = |name: Option<&Name>| match self.seek(name) {

@@ -8,25 +8,31 @@
 //! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
 //!
 //! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
-//!   (`names.rs`, which has the rule by which members are named), and is kept as the referral code if it can be one, nobody has it, and nobody has one
-//!   that is like it (O and 0; I, L and 1). Names that differ only in case are the same name.
-//! - A name that is the code of a member that was in the network before, and has no row of its own in the file, means that member: the row is one about it.
+//! (`names.rs`, which has the rule by which members are named), and is kept as the referral code if it can be
+//! one, nobody has it, and nobody has one that is like it (O and 0; I, L and 1). Names that differ only in
+//! case are the same name.
+//! - A name that is the code of a member that was in the network before, and has no row of its own in the
+//!   file, means that member: the row is one about it.
 //! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
 //!   no other row's, and none that this network makes itself.
-//! - A sponsor or parent is named the same way, or by referral code. What is a name in the file is never taken for a code. An empty sponsor makes a root.
+//! - A sponsor or parent is named the same way, or by referral code. What is a name in the file is never
+//!   taken for a code. An empty sponsor makes a root.
 //! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
-//! - A row may come before the row of its sponsor or parent: it waits. A code that nobody has, but which is like one, is taken when the file is at its end.
-//!   Otherwise rows are placed in the order of the file, by the plan's default rule unless
+//! - A row may come before the row of its sponsor or parent: it waits. A code that nobody has, but which is
+//!   like one, is taken when the file is at its end. Otherwise rows are placed in the order of the file, by
+//!   the plan's default rule unless
 //!   they name a parent (and slot; without one it is the lowest free one).
 //!
 //! # Nothing half-done
 //!
 //! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
 //! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
-//! that leaves the first of them, and importing the same files again adds the rest, in the same order and with the same result (but for join times that the
-//! file does not give), since rows that are there already, unchanged, are no errors, and rows wait for rows whether or not their members are there.
-//! A member comes with its status and role. It may have recruited before it became inactive, so recruits are taken in under members that are
-//! inactive by their own rows; those that only became so in the network since have no new recruits.
+//! that leaves the first of them, and importing the same files again adds the rest, in the same order and
+//! with the same result (but for join times that the file does not give), since rows that are there already,
+//! unchanged, are no errors, and rows wait for rows whether or not their members are there. A member comes
+//! with its status and role. It may have recruited before it became inactive, so recruits are taken in under
+//! members that are inactive by their own rows; those that only became so in the network since have no new
+//! recruits.
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
@@ -177,8 +183,8 @@ fn declare(lines: &mut Lines, intake: &mut Intake<'_>, look: &mut dyn FnMut() ->
     Ok(())
 }
 
-/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory until they are. `look` is called
-/// now and then and may stop it.
+/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory
+/// until they are. `look` is called now and then and may stop it.
 fn each_member(
     lines: &mut Lines,
     mut intake: Intake<'_>,

@@ -1,4 +1,5 @@
-//! Whom the cells of random files mean, compared with a resolver that is written from the rule in `names.rs` and knows nothing of waiting.
+//! Whom the cells of random files mean, compared with a resolver that is written from the rule in `names.rs`
+//! and knows nothing of waiting.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,8 @@ fn network(plan: &str) -> Network {
     Network::new(State::new(plan_file::parse(plan).unwrap(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(0))
 }
 
-/// The names of a file, each once, with the code of its row. What is in the name's own form a code is one that nobody else has.
+/// The names of a file, each once, with the code of its row. What is in the name's own form a code is one
+/// that nobody else has.
 fn random_rows(random: &mut Random) -> Vec<Written> {
     const NAMES: [&str; 14] =
         ["Anna", "bob", "B0B1", "42", "17", "Il1", "carl@x.org", "Dora@X.org", "e5", "0xAbC", "f", "G-1", "h_2", "x y"];
@@ -85,8 +87,8 @@ fn random_rows(random: &mut Random) -> Vec<Written> {
     rows
 }
 
-/// Whom a sponsor cell means: the row of that name, or else the row whose member has that code, or else the only one that has a code like it. By the position of the row;
-/// `None` for nobody, or several.
+/// Whom a sponsor cell means: the row of that name, or else the row whose member has that code, or else the
+/// only one that has a code like it. By the position of the row; `None` for nobody, or several.
 fn meant(cell: &str, rows: &[Written], code_of: &BTreeMap<usize, String>) -> Option<usize> {
     let like = |text: &str| text.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
     let row_of = |is: &dyn Fn(&Written) -> bool| rows.iter().position(is);
@@ -222,7 +224,8 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
         origin: crate::core::command::Origin::Signup,
     };
     let lsn = network.state.lsn() + 1;
-    let old = crate::core::command::Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: Command::Register(register) };
+    let time = network.state.time();
+    let old = crate::core::command::Stamped { lsn, time, key: None, actor: None, command: Command::Register(register) };
     network.state.apply_unless_rejected(&mut network.directory, &old).unwrap();
     for text in [code, &code.to_uppercase(), "00010203-0405-0607-0809-0a0b0c0d0eff"] {
         let found = crate::cli::names::find_member(&network.state, &network.directory, text);
@@ -244,25 +247,36 @@ fn steps(file: &str, plan: &str) -> u64 {
 
 #[test]
 fn twice_the_children_of_one_parent_are_twice_the_work() {
-    let plan = |width: &str| plan_file::DEFAULT_PLAN.replace("width = 3", &format!("width = {width}"));
-    assert!(plan("60_000").contains("60_000"), "the default plan says its width");
-    let wide = plan("60_000");
+    let wide = plan_file::DEFAULT_PLAN.replace("width = 3", "width = 1000");
     let unlimited = include_str!("../../../plans/levels.toml");
     let no_slot = |number: usize| format!("m{number},r,,r,\n");
-    // Slots from the last to the first, so that each comes before all others.
-    let backwards = |number: usize| format!("m{number},r,,r,{}\n", 59_999 - number);
-    // Each second slot, then those between, and no slot for the rest.
-    let scattered = |number: usize| format!("m{number},r,,r,{}\n", (number * 7_919) % 59_999);
-    let rows: [(&str, &str, &dyn Fn(usize) -> String); 4] = [
-        ("unlimited", unlimited, &no_slot),
-        ("no slot", &wide, &no_slot),
-        ("backwards", &wide, &backwards),
-        ("scattered", &wide, &scattered),
+    // Each comes before all others, or anywhere.
+    let backwards = |number: usize| format!("m{number},r,,r,{}\n", 999 - number);
+    let scattered = |number: usize| format!("m{number},r,,r,{}\n", number * 387 % 1_000);
+    let rows: [(&str, usize, &str, &dyn Fn(usize) -> String); 4] = [
+        ("unlimited", 8_000, unlimited, &no_slot),
+        ("no slot", 1_000, &wide, &no_slot),
+        ("backwards", 1_000, &wide, &backwards),
+        ("scattered", 1_000, &wide, &scattered),
     ];
-    for (name, plan, row) in rows {
+    for (name, count, plan, row) in rows {
         let file =
             |count: usize| (0..count).fold("member,sponsor,joined_at,parent,slot\nr,,,,\n".to_string(), |text, number| text + &row(number));
-        let (half, whole) = (steps(&file(4_000), plan), steps(&file(8_000), plan));
-        assert!(2 * whole <= 5 * half.max(4_000), "{name}: {half} steps for 4,000 rows, {whole} for 8,000");
+        let (half, whole) = (steps(&file(count / 2), plan), steps(&file(count), plan));
+        assert!(2 * whole <= 5 * half.max(count as u64 / 2), "{name}: {half} steps for {} rows, {whole} for twice as many", count / 2);
+    }
+}
+
+/// Signups by the default rule under a parent that is full: those find a child with room.
+#[test]
+fn full_parents_of_many_are_passed_in_a_bounded_time() {
+    for rule in ["breadth-first", "breadth-first-by-slot", "round-robin"] {
+        let plan =
+            plan_file::DEFAULT_PLAN.replace("width = 3", "width = 1000").replace("rule = \"breadth-first\"", &format!("rule = \"{rule}\""));
+        let file =
+            |count: usize| (0..count).fold("member,sponsor,joined_at\nr,,\n".to_string(), |text, number| text + &format!("m{number},r,\n"));
+        let (full, beyond) = (steps(&file(1_000), &plan), steps(&file(3_000), &plan));
+        let each = (beyond - full) / 2_000;
+        assert!(each <= 3 * 64, "{rule}: {each} steps for each member beyond the first thousand");
     }
 }

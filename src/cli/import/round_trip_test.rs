@@ -9,8 +9,9 @@ use crate::{
         RowKind,
         command::{Carried, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
         plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-        types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
+        types::{Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
     },
+    engine::MemberDirectory,
     plan_file, shapes,
 };
 

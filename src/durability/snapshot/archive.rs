@@ -34,7 +34,8 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on can be rebuilt.
+    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on
+    /// can be rebuilt.
     ///
     /// # Errors
     /// `Io`.

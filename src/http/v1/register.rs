@@ -57,8 +57,8 @@ pub struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<PlacementName>)]
     pub placement: Option<Placement>,
-    /// The member's own referral code; one is generated when absent or null. Unique without regard to case and to letters that are taken for digits (O
-    /// and 0; I, L and 1), and no UUID.
+    /// The member's own referral code; one is generated when absent or null. Unique without regard to case
+    /// and to letters that are taken for digits (O and 0; I, L and 1), and no UUID.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub code: Option<String>,
@@ -110,7 +110,8 @@ pub struct SponsorById {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SponsorByCode {
-    /// Referral code; case does not matter. A code that nobody has is read with O as 0 and I and L as 1, if that leads to one member.
+    /// Referral code; case does not matter. A code that nobody has is read with O as 0 and I and L as 1, if
+    /// that leads to one member.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     code: String,
 }

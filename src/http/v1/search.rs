@@ -34,8 +34,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct SearchQuery {
-    /// The beginning of a user_id (with its hyphens or with none) or of a referral code, generated ones included. Case does not matter. Where no code
-    /// begins so, O is read as 0 and I and L as 1.
+    /// The beginning of a user_id (with its hyphens or with none) or of a referral code, generated ones
+    /// included. Case does not matter. Where no code begins so, O is read as 0 and I and L as 1.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "2b22e1a6")]
     q: String,
     /// Members, at most.
