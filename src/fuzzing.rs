@@ -265,7 +265,7 @@ fn commands(number: u8) -> Vec<Command> {
     })];
     if number % 4 == 3 {
         let trigger = plan_file::default_plan().bonuses[0].trigger.clone();
-        commands.push(Command::TriggerBonus(TriggerBonus { source: id(number - 1), trigger, amount: None, once: false }));
+        commands.push(Command::TriggerBonus(TriggerBonus { source: id(number - 1), trigger, amount: None, once: false, reference: None }));
         commands.push(Command::PayEntry { entry: 0 });
         commands.push(Command::SetStatus { member: id(number - 1), status: Status::Inactive });
     }

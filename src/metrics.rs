@@ -131,8 +131,18 @@ pub enum Refusal {
 }
 
 /// Label values of `upline_commands_total`.
-const COMMAND_KINDS: [&str; 8] =
-    ["register", "trigger_bonus", "pay_entry", "pay_all", "set_status", "set_role", "put_plan", "import_entry"];
+const COMMAND_KINDS: [&str; 10] = [
+    "register",
+    "trigger_bonus",
+    "pay_entry",
+    "pay_all",
+    "set_status",
+    "set_role",
+    "put_plan",
+    "import_entry",
+    "reverse_entry",
+    "pay_matching",
+];
 
 fn command_position(command: &Command) -> usize {
     match command {
@@ -144,6 +154,8 @@ fn command_position(command: &Command) -> usize {
         Command::SetRole { .. } => 5,
         Command::PutPlan(_) => 6,
         Command::ImportEntry(_) => 7,
+        Command::ReverseEntry { .. } => 8,
+        Command::PayMatching(_) => 9,
     }
 }
 

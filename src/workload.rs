@@ -182,7 +182,7 @@ impl Signups {
 pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
     let trigger = |number: u64| {
         let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
-        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false };
+        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false, reference: None };
         stamped(lsn + number + 1, Command::TriggerBonus(trigger))
     };
     triggers.map(trigger).collect()
@@ -286,8 +286,7 @@ pub const QUERIES: [(&str, Query); 13] = [
     }),
     ("bonuses, 20", |engine, member, _, _| {
         black_box(engine.read(|state, _| {
-            let entries = std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry));
-            entries.take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
+            state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
         }));
     }),
 ];

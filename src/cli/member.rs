@@ -17,6 +17,7 @@ use super::{
 use crate::{
     amount,
     core::{
+        EntryFilter,
         state::State,
         types::{MemberIx, Money, Tree},
     },
@@ -102,7 +103,7 @@ fn rank(state: &State, index: MemberIx) -> Value {
 
 fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
     let currency = &state.plan().currency;
-    let entries = std::iter::successors(state.newest_entry_of(index), |entry| state.older_entry(*entry)).take(BONUSES);
+    let entries = state.listed_entries(EntryFilter { receiver: Some(index), ..EntryFilter::default() }).take(BONUSES);
     let line = |entry| {
         let entry = state.entry(entry);
         json!({

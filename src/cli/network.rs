@@ -82,7 +82,7 @@ impl Network {
             let sponsor = sponsor.map(|sponsor| shapes::member_id(seed, sponsor));
             self.apply(workload::register(member, sponsor)).map_err(refused)?;
             if let Some(trigger) = trigger {
-                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true };
+                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true, reference: None };
                 self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
             }
             if number.is_multiple_of(LOOK_EVERY_MEMBERS) {

@@ -5,7 +5,7 @@
 
 use super::{
     plan::{PlacementRule, Plan},
-    types::{Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp},
+    types::{Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp},
 };
 
 /// A command as admitted: everything that is not determined by the state was decided before it got here.
@@ -48,6 +48,10 @@ pub enum Command {
     PutPlan(Box<Plan>),
     /// 9: one ledger entry brought along from elsewhere, as it was there.
     ImportEntry(ImportEntry),
+    /// 10: take a ledger entry back, by another of the negative amount.
+    ReverseEntry { entry: u64 },
+    /// 11: mark those pending entries paid that a filter names, all of them if it names none.
+    PayMatching(PayFilter),
 }
 
 impl Command {
@@ -62,6 +66,8 @@ impl Command {
             Command::SetRole { .. } => 6,
             Command::PutPlan(_) => 7,
             Command::ImportEntry(_) => 9,
+            Command::ReverseEntry { .. } => 10,
+            Command::PayMatching(_) => 11,
         }
     }
 }
@@ -128,6 +134,22 @@ pub struct TriggerBonus {
     pub amount: Option<Money>,
     /// Refuse if this source's trigger of this name was already paid with `once`.
     pub once: bool,
+    /// What the outside calls that which it came from, e.g. an order.
+    pub reference: Option<Reference>,
+}
+
+/// Which pending entries to pay: those to which all of it applies.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PayFilter {
+    /// Only entries made by commands up to this LSN: those that were there when a list was read.
+    pub up_to_lsn: Option<u64>,
+    /// Kind as printed.
+    pub kind: Option<Box<str>>,
+    pub receiver: Option<MemberId>,
+    /// Entries of this time or later.
+    pub from: Option<Timestamp>,
+    /// Entries of before this time.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,6 +165,40 @@ pub struct ImportEntry {
     pub time: Timestamp,
     /// The id of its row there, by which other systems know it.
     pub row_id: Option<[u8; 16]>,
+    /// What the outside calls that which it came from.
+    pub reference: Option<Reference>,
+    /// The ledger entry that it takes back: one of the same receiver, source, level and kind, and of the opposite amount. Negative amounts need one.
+    pub reverses: Option<u64>,
+}
+
+/// A sum of many amounts, in minor units: 96 bits hold that of a whole ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct WideMoney {
+    high: i32,
+    low: u64,
+}
+
+impl WideMoney {
+    /// # Panics
+    /// When the sum is that of more entries than a ledger holds.
+    pub fn new(sum: i128) -> Self {
+        let low = u64::try_from(sum & i128::from(u64::MAX)).expect("masked");
+        Self { high: i32::try_from(sum >> 64).expect("2^32 amounts of 10^13"), low }
+    }
+
+    /// From [`WideMoney::parts`].
+    pub fn of_parts(high: i32, low: u64) -> Self {
+        Self { high, low }
+    }
+
+    /// The upper 32 bits, which have the sign, and the lower 64.
+    pub fn parts(self) -> (i32, u64) {
+        (self.high, self.low)
+    }
+
+    pub fn sum(self) -> i128 {
+        i128::from(self.high) << 64 | i128::from(self.low)
+    }
 }
 
 /// What a command came to. Small and `Copy`: idempotency keys remember it.
@@ -166,6 +222,10 @@ pub enum Outcome {
     PlanActivated { version: u32 },
     /// 9
     EntryImported { entry: u64 },
+    /// 10: `reversal` takes `entry` back.
+    Reversed { entry: u64, reversal: u64 },
+    /// 11: how many became paid, and what they come to.
+    MatchingPaid { entries: u32, amount: WideMoney },
 }
 
 impl Command {
@@ -192,6 +252,10 @@ impl Outcome {
             Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
             Outcome::PlanActivated { version } => [7, u64::from(version), 0],
             Outcome::EntryImported { entry } => [9, entry, 0],
+            Outcome::Reversed { entry, reversal } => [10, entry, reversal],
+            Outcome::MatchingPaid { entries, amount: WideMoney { high, low } } => {
+                [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]
+            }
         }
     }
 }
@@ -238,10 +302,13 @@ pub enum Rejection {
     RowIdTaken = 29,
     RankUnknown = 30,
     TurnUnknown = 31,
+    ReversedBefore = 32,
+    EntryIsReversal = 33,
+    ReversalUnmatched = 34,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 30] = [
+    pub const ALL: [Rejection; 33] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -272,6 +339,9 @@ impl Rejection {
         Rejection::RowIdTaken,
         Rejection::RankUnknown,
         Rejection::TurnUnknown,
+        Rejection::ReversedBefore,
+        Rejection::EntryIsReversal,
+        Rejection::ReversalUnmatched,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -307,6 +377,9 @@ impl Rejection {
             Rejection::RowIdTaken => "row_id_taken",
             Rejection::RankUnknown => "rank_unknown",
             Rejection::TurnUnknown => "turn_unknown",
+            Rejection::ReversedBefore => "reversed_before",
+            Rejection::EntryIsReversal => "entry_is_reversal",
+            Rejection::ReversalUnmatched => "reversal_unmatched",
         }
     }
 
@@ -322,6 +395,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn wide_sums_come_back() {
+        for sum in [0, 1, -1, i128::from(u64::MAX), -i128::from(u64::MAX) - 1, (1 << 32) * i128::from(Money::MAX.0), -(1 << 32) * i128::from(Money::MAX.0)] {
+            let wide = WideMoney::new(sum);
+            assert_eq!((wide.sum(), WideMoney::of_parts(wide.parts().0, wide.parts().1)), (sum, wide));
+        }
+    }
 
     #[test]
     fn rejections_have_one_number_and_one_name_each() {

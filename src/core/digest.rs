@@ -44,6 +44,20 @@ pub fn state_digest(state: &State) -> Digest {
             whole.bytes(&row.id).number(row.kind as u8).number(row.index);
         }
     }
+    if state.references.len() != 0 {
+        whole.text("references").number(state.references.len() as u64);
+        for at in 0..state.references.len() {
+            let (trigger, reference) = state.references.row(at);
+            whole.number(trigger).text(reference.as_str());
+        }
+    }
+    if state.reversals.len() != 0 {
+        whole.text("reversals").number(state.reversals.len() as u64);
+        for at in 0..state.reversals.len() {
+            let row = state.reversals.row(at);
+            whole.number(row.entry).number(row.reverses);
+        }
+    }
     whole.finish()
 }
 
@@ -162,6 +176,13 @@ fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     hash.of(|fields| {
         fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
         fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
+        // What came later, where it says something.
+        if let Some(reference) = state.reference_of(index) {
+            fields.text("reference").text(reference.as_str());
+        }
+        if let Some(reversed) = state.reverses(index).map(|reversed| state.entry(reversed)) {
+            fields.text("reverses").signed(reversed.time.0).number(reversed.status as u8);
+        }
     })
 }
 

@@ -5,8 +5,8 @@
 //! does not depend on the number of threads.
 //!
 //! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
-//! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
-//! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
+//! `bonus`, `payout`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `late`, `order`, `keys`, `rank`), what
+//! can be asked of it (`query`, `walk`, `window`, `listed`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `recount`, `audit`, `digest`).
 
 pub mod command;
@@ -18,6 +18,7 @@ pub mod state;
 
 mod bonus;
 mod change;
+mod payout;
 mod prepare;
 mod signup;
 
@@ -25,10 +26,14 @@ mod codes;
 mod column;
 mod genealogy;
 mod keys;
+mod late;
 mod ledger;
 mod members;
+mod order;
 mod placement;
 mod rank;
+mod references;
+mod reversals;
 mod row_ids;
 mod tour;
 mod unchanged;
@@ -36,6 +41,7 @@ mod warm;
 
 mod explain;
 pub mod graph;
+mod listed;
 mod query;
 mod received;
 mod registration;
@@ -56,10 +62,12 @@ pub use self::{
     genealogy::Preorder,
     keys::{KEY_TIME, KEYS_MAX},
     ledger::Entry,
+    listed::{EntryFilter, Listed, ReceivedWalk},
+    payout::Payout,
     prepare::{Need, Preparation},
     query::{Member, MemoryUse, RankView},
     rank::{ADMIN_LEVELS_MAX, NextRank},
-    received::{Brought, Received, ReceivedSums, SUM_LEVELS_MAX, Sum},
+    received::{Brought, ReceivedSums, SUM_LEVELS_MAX, Sum},
     recompute::{
         counts as recomputed_counts, on_threads, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
         ranks_under as recomputed_ranks_under,

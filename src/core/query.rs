@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP},
+    bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP, Kind, kind_from_name},
     command::Rejection,
     genealogy::Preorder,
     ledger::Entry,
@@ -12,7 +12,7 @@ use super::{
     rank::{self, NextRank},
     row_ids::RowKind,
     state::{Directory, State},
-    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{Code, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
     unchanged::Unchanged,
 };
 
@@ -250,9 +250,43 @@ impl State {
         self.ledger.entry(index)
     }
 
-    /// Whether entries are in time order, so that a report may stop at the first that is too old. Imported ones may not be.
+    /// Whether all entries came in the order of their times. Imported ones may not.
     pub fn entry_times_ascend(&self) -> bool {
         self.ledger.times_ascend()
+    }
+
+    /// What the outside calls that which an entry came from. O(log references).
+    pub fn reference_of(&self, entry: u64) -> Option<Reference> {
+        self.references.of(self.ledger.trigger_of(entry))
+    }
+
+    /// The entry that this one takes back. O(log reversals).
+    pub fn reverses(&self, entry: u64) -> Option<u64> {
+        self.reversals.reverses(entry)
+    }
+
+    /// The entry that takes this one back. O(1).
+    pub fn reversal_of(&self, entry: u64) -> Option<u64> {
+        self.reversals.reversal_of(entry)
+    }
+
+    /// Entries that take others back.
+    pub fn reversal_count(&self) -> usize {
+        self.reversals.len()
+    }
+
+    /// Triggers of entries that have a reference.
+    pub fn reference_count(&self) -> usize {
+        self.references.len()
+    }
+
+    /// The kind of entries that is printed so; `None` for what no plan and no entry ever had.
+    pub fn kind_named(&self, name: &str) -> Option<u16> {
+        match kind_from_name(name)? {
+            Kind::Signup => Some(KIND_SIGNUP),
+            Kind::Rank(rank) => Some(KIND_RANK + rank),
+            Kind::Trigger => self.kind_of(name).and_then(|kind| u16::try_from(kind).ok()),
+        }
     }
 
     /// The printed kind of an entry: the trigger's name, `registration`, or `rank:<ordinal>`.
@@ -262,22 +296,6 @@ impl State {
             KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
             _ => Cow::Borrowed(&self.scalars.kinds[usize::from(kind)]),
         }
-    }
-
-    /// The newest entry of a receiver.
-    pub fn newest_entry_of(&self, receiver: MemberIx) -> Option<u64> {
-        self.members.newest_entry(receiver).map(u64::from)
-    }
-
-    /// The next older entry of the same receiver.
-    pub fn older_entry(&self, entry: u64) -> Option<u64> {
-        self.ledger.older(entry)
-    }
-
-    /// All entries, newest command first, then level ascending: the one after `after`, or the first, among entries with an index below
-    /// `before` (a length seen earlier) and, if asked for, of a status. O(entries / 64) at worst.
-    pub fn next_entry(&self, after: Option<u64>, before: u64, status: Option<EntryStatus>) -> Option<u64> {
-        self.ledger.next(after, before, status)
     }
 
     /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known: see [`State::changed_nothing_after`].
@@ -322,7 +340,7 @@ impl State {
             counts: placement_counts + sponsor_counts,
             slots: self.slots.bytes(),
             codes: self.codes.size_bytes() + self.row_ids.size_bytes(),
-            ledger: self.ledger.bytes(),
+            ledger: self.ledger.bytes() + self.references.size_bytes() + self.reversals.size_bytes(),
         }
     }
 }

@@ -19,6 +19,8 @@ use super::{
     plan::Plan,
     prepare::{Beside, Preparation},
     rank,
+    references::References,
+    reversals::Reversals,
     row_ids::CarriedIds,
     types::{MemberId, MemberIx, Money, Timestamp, Tree},
     unchanged::{Unchanged, UnchangedList},
@@ -58,12 +60,14 @@ pub struct State {
     pub(super) keys: Keys,
     pub(super) unchanged: UnchangedList,
     pub(super) row_ids: CarriedIds,
+    pub(super) references: References,
+    pub(super) reversals: Reversals,
     pub(super) admins: Scalar<Admins>,
     pub(super) view: View,
     pub(super) beside: Beside,
 }
 
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, unchanged, row_ids, admins, view, beside });
+freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, unchanged, row_ids, references, reversals, admins, view, beside });
 
 /// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,6 +168,8 @@ impl State {
             keys: Keys::new(),
             unchanged: UnchangedList::new(),
             row_ids: CarriedIds::new(),
+            references: References::new(),
+            reversals: Reversals::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
             beside: Beside::default(),
@@ -274,6 +280,8 @@ impl State {
             Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
             Command::PutPlan(plan) => self.judge_plan(plan),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
+            Command::ReverseEntry { entry } => self.judge_reverse(*entry),
+            Command::PayMatching(filter) => self.payout(directory, filter).map(|_| ()),
         }
     }
 
@@ -287,6 +295,8 @@ impl State {
             Command::SetRole { member, role } => self.set_role(directory, member, *role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::ImportEntry(entry) => self.import_entry(directory, entry),
+            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
+            Command::PayMatching(filter) => self.pay_matching(directory, filter),
         };
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
@@ -423,6 +433,7 @@ impl FrozenCopy {
         let mut state = self.0.expect("a complete copy");
         state.keys.index_copy();
         state.row_ids.index_copy();
+        state.reversals.index_copy();
         state
     }
 }

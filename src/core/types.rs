@@ -92,6 +92,11 @@ impl Money {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BasisPoints(pub u32);
 
+impl BasisPoints {
+    /// All of an amount.
+    pub const WHOLE: BasisPoints = BasisPoints(10_000);
+}
+
 /// One of the two genealogies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -211,6 +216,32 @@ impl Code {
     }
 }
 
+/// The longest reference, in characters.
+pub const REFERENCE_CHARS_MAX: usize = 64;
+
+/// What the outside calls the order, invoice or payment that a bonus came from: 1 to 64 printable characters, neither blank at its ends.
+/// Compared as it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Reference(Box<str>);
+
+impl Reference {
+    /// Checks length and characters. What does not show (control characters, marks of direction and of zero width) is refused: two references that
+    /// look the same are the same.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hidden = |letter: char| {
+            let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+            letter.is_control() || is_format
+        };
+        let length_is_right = (1..=REFERENCE_CHARS_MAX).contains(&text.chars().take(REFERENCE_CHARS_MAX + 1).count());
+        (length_is_right && text.trim() == text && !text.contains(hidden)).then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 const _: () = assert!(size_of::<MemberIx>() == 4);
 const _: () = assert!(size_of::<Money>() == 8);
 
@@ -245,6 +276,17 @@ mod tests {
             assert!(Code::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(Code::parse("AbC").unwrap().folded(), "abc");
+    }
+
+    #[test]
+    fn references_are_short_and_show() {
+        let longest = "\u{fc}".repeat(REFERENCE_CHARS_MAX);
+        for good in ["7", "Order 7/2026", "\u{bd}\u{2116}", longest.as_str()] {
+            assert_eq!(Reference::parse(good).as_ref().map(Reference::as_str), Some(good));
+        }
+        for bad in ["", " ", "7 ", "\t7", "7\n", "a\u{200b}b", "\u{feff}7", "a\u{202e}b", &format!("{longest}x")] {
+            assert_eq!(Reference::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -95,17 +95,17 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
-    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member, NextRank, Payout, Preorder,
+    RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
-        TriggerBonus,
+        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
+        Stamped, TriggerBonus, WideMoney,
     },
     network_digest,
     plan::{BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule, RankStep},
     state::{Directory, State, Verdict},
     state_digest,
-    types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, REFERENCE_CHARS_MAX, Reference, Role, Status, Timestamp, Tree},
 };
 pub use crate::durability::{
     Error as DurabilityError, LogOptions, Retention,

@@ -16,7 +16,7 @@ use crate::{
     core::{
         Preparation,
         command::{Applied, Command, Outcome, RequestKey, Stamped},
-        types::Timestamp,
+        types::{REFERENCE_CHARS_MAX, Timestamp},
     },
     durability::{Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
@@ -324,10 +324,18 @@ impl Writer {
 pub(super) fn record_bytes_bound(command: &Command) -> usize {
     /// Header, time, key, ids, a code, and whatever else has a fixed size.
     const FIXED: usize = 256;
+    /// The longest text of a reference.
+    const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
     match command {
-        Command::Register(_) | Command::PayEntry { .. } | Command::PayAll | Command::SetStatus { .. } | Command::SetRole { .. } => FIXED,
-        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len(),
-        Command::ImportEntry(entry) => FIXED + entry.kind.len(),
+        Command::Register(_)
+        | Command::PayEntry { .. }
+        | Command::PayAll
+        | Command::SetStatus { .. }
+        | Command::SetRole { .. }
+        | Command::ReverseEntry { .. } => FIXED,
+        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len() + REFERENCE,
+        Command::ImportEntry(entry) => FIXED + entry.kind.len() + REFERENCE,
+        Command::PayMatching(filter) => FIXED + filter.kind.as_ref().map_or(0, |kind| kind.len()),
         Command::PutPlan(_) => RECORD_BYTES_MAX,
     }
 }
@@ -337,11 +345,13 @@ pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
     let text = match command {
         Command::TriggerBonus(trigger) => trigger.trigger.len(),
         Command::ImportEntry(entry) => entry.kind.len(),
+        Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
         Command::Register(_)
         | Command::PayEntry { .. }
         | Command::PayAll
         | Command::SetStatus { .. }
         | Command::SetRole { .. }
+        | Command::ReverseEntry { .. }
         | Command::PutPlan(_) => 0,
     };
     text <= TEXT_BYTES_MAX && record_bytes_bound(command) <= group_bytes_max

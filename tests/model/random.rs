@@ -386,7 +386,7 @@ impl StepMaker {
         let named: Vec<Box<str>> = self.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
         let any = named.is_empty() || self.chance.percent(5);
         let trigger = if any { self.chance.of_slice(&TRIGGERS).into() } else { self.chance.of_slice(&named) };
-        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50) }
+        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50), reference: None }
     }
 
     fn import_entry(&mut self) -> ImportEntry {
@@ -404,6 +404,8 @@ impl StepMaker {
             status: self.chance.of_slice(&[EntryStatus::Pending, EntryStatus::Paid]),
             time: Timestamp(self.chance.below(1_000_000) as i64),
             row_id: self.row_id(),
+            reference: None,
+            reverses: None,
         }
     }
 }

@@ -51,7 +51,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{Digest, command::Command, network_digest, state::State, types::MemberIx},
+    core::{Digest, command::{Command, ImportEntry}, network_digest, state::State, types::MemberIx},
     engine::MemberDirectory,
 };
 
@@ -222,20 +222,25 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
 fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<TakenBonuses, Failure> {
     let held = network.state.entries();
     let mut taken = TakenBonuses::default();
+    let mut numbers = bonus_row::Numbers::new();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let (line, receiver, entry) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
-            Ok(row) => (row.line, row.cell(0).to_string(), bonus_row::parse(&row, network)),
+            Ok(row) => {
+                let parsed = bonus_row::number(&row).and_then(|number| Ok((number, bonus_row::parse(&row, network, &numbers)?)));
+                (row.line, row.cell(0).to_string(), parsed)
+            }
         };
         let known = taken.already_there;
-        if let Ok(entry) = &entry
+        if let Ok((number, entry)) = &entry
             && known < held
         {
             if !bonus_row::is_same(network, &network.state.entry(known), entry) {
                 break;
             }
+            numbers.extend(number.map(|number| (number, known)));
             taken.already_there += 1;
-        } else if let Err(reason) = entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule)) {
+        } else if let Err(reason) = entry.and_then(|(number, entry)| take_bonus(network, &mut numbers, number, entry)) {
             taken.refused.push(Refused { line, member: receiver, reason });
         } else {
             taken.entries += 1;
@@ -245,6 +250,19 @@ fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -
         }
     }
     Ok(taken)
+}
+
+/// Takes one bonus, which its file may give a number.
+fn take_bonus(
+    network: &mut Network,
+    numbers: &mut bonus_row::Numbers,
+    number: Option<u64>,
+    mut entry: ImportEntry,
+) -> Result<(), Refusal> {
+    bonus_row::find_reversed(network, &mut entry)?;
+    network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
+    numbers.extend(number.map(|number| (number, network.state.entries() - 1)));
+    Ok(())
 }
 
 /// The member that a person or file names: by UUID, by the name it was imported under, or by referral code.

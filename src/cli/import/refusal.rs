@@ -23,6 +23,11 @@ pub(super) enum Refusal {
     BadAmount(String),
     BadLevel,
     BadRowId,
+    BadReference,
+    /// Which column.
+    BadReversed(&'static str),
+    /// Why the entry that a negative amount takes back was not found.
+    ReversalUnmatched(&'static str),
     /// Which column.
     BadNumber(&'static str),
     /// The member was named on an earlier line.
@@ -66,6 +71,9 @@ impl Refusal {
             Refusal::BadAmount(_) => "bad_amount",
             Refusal::BadLevel => "bad_level",
             Refusal::BadRowId => "bad_id",
+            Refusal::BadReference => "bad_reference",
+            Refusal::BadReversed(_) => "bad_reverses",
+            Refusal::ReversalUnmatched(_) => Rejection::ReversalUnmatched.name(),
             Refusal::BadNumber(_) => "bad_number",
             Refusal::DuplicateLine(_) | Refusal::DuplicateMember => "duplicate",
             Refusal::UnknownSponsor(_) => "unknown_sponsor",
@@ -98,6 +106,10 @@ impl fmt::Display for Refusal {
             Refusal::BadAmount(reason) => write!(out, "the amount {reason}"),
             Refusal::BadLevel => out.write_str("the level is not a number"),
             Refusal::BadRowId => out.write_str("the id is not a UUID"),
+            Refusal::BadReference => out.write_str("the reference is not 1 to 64 printable characters"),
+            Refusal::BadReversed("number") => out.write_str("the number is none"),
+            Refusal::BadReversed(column) => write!(out, "the {column} names no bonus of an earlier row"),
+            Refusal::ReversalUnmatched(reason) => write!(out, "the amount {reason}"),
             Refusal::BadNumber(column) => write!(out, "the {column} is not a number of at most 65535"),
             Refusal::DuplicateLine(line) => write!(out, "the member is on line {line} already"),
             Refusal::DuplicateMember => out.write_str("the member is in the network already, with another sponsor or place"),
@@ -111,6 +123,9 @@ impl fmt::Display for Refusal {
             Refusal::Rule(Rejection::RankUnknown) => out.write_str("the plan has no rank of the number in lifetime_rank"),
             Refusal::Rule(Rejection::TurnUnknown) => {
                 out.write_str("the plan does not place round robin, or has no slot of the number in turn")
+            }
+            Refusal::Rule(Rejection::ReversalUnmatched) => {
+                out.write_str("a reversal has receiver, source, level and kind of the bonus that it takes back, and the opposite amount")
             }
             Refusal::Rule(rejection) => write!(out, "refused by a rule: {}", rejection.name()),
         }

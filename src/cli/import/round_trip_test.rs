@@ -42,7 +42,7 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
         2 | 3 => {
             let trigger = ["referral", "purchase"][random.below(2) as usize].into();
             let amount = Some(Money(i64::from(random.below(100_000))));
-            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false })
+            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false, reference: None })
         }
         kind => {
             let allowed = &network.state.plan().placement;
@@ -182,6 +182,8 @@ fn row_ids_from_elsewhere_survive() {
         status: EntryStatus::Paid,
         time: Timestamp(5),
         row_id,
+        reference: None,
+        reverses: None,
     };
     network.apply(Command::ImportEntry(entry(None))).unwrap();
     let (members, bonuses) = export::files_of(&network.state);

@@ -4,13 +4,13 @@ use proptest::{collection::vec, option, prelude::*};
 
 use crate::core::{
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
-        TriggerBonus,
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
+        TriggerBonus, WideMoney,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis, RankRule, RankStep, THRESHOLD_MAX,
     },
-    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
 pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
@@ -45,16 +45,30 @@ fn time() -> impl Strategy<Value = Timestamp> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         register().prop_map(Command::Register),
-        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>()).prop_map(|(source, trigger, amount, once)| {
-            Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once })
-        }),
+        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>(), option::of(reference())).prop_map(
+            |(source, trigger, amount, once, reference)| {
+                Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once, reference })
+            }
+        ),
         any::<u64>().prop_map(|entry| Command::PayEntry { entry }),
         Just(Command::PayAll),
         (member(), proptest::sample::select(&Status::ALL[..])).prop_map(|(member, status)| Command::SetStatus { member, status }),
         (member(), role()).prop_map(|(member, role)| Command::SetRole { member, role }),
         plan().prop_map(|plan| Command::PutPlan(Box::new(plan))),
         entry().prop_map(Command::ImportEntry),
+        any::<u64>().prop_map(|entry| Command::ReverseEntry { entry }),
+        filter().prop_map(Command::PayMatching),
     ]
+}
+
+fn reference() -> impl Strategy<Value = Reference> {
+    "[!-~\u{e4}\u{2116}]{1,64}".prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
+}
+
+fn filter() -> impl Strategy<Value = PayFilter> {
+    let kind = option::of("\\PC{0,40}".prop_map(Into::into));
+    (option::of(any::<u64>()), kind, option::of(member()), option::of(time()), option::of(time()))
+        .prop_map(|(up_to_lsn, kind, receiver, from, until)| PayFilter { up_to_lsn, kind, receiver, from, until })
 }
 
 fn register() -> impl Strategy<Value = Register> {
@@ -86,8 +100,9 @@ fn register() -> impl Strategy<Value = Register> {
 
 fn entry() -> impl Strategy<Value = ImportEntry> {
     let status = prop_oneof![Just(EntryStatus::Pending), Just(EntryStatus::Paid)];
-    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), option::of(any::<[u8; 16]>())).prop_map(
-        |(receiver, source, kind, level, amount, status, time, row_id)| ImportEntry {
+    let links = (option::of(any::<[u8; 16]>()), option::of(reference()), option::of(any::<u64>()));
+    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), links).prop_map(
+        |(receiver, source, kind, level, amount, status, time, (row_id, reference, reverses))| ImportEntry {
             receiver,
             source,
             kind: kind.into(),
@@ -96,6 +111,8 @@ fn entry() -> impl Strategy<Value = ImportEntry> {
             status,
             time,
             row_id,
+            reference,
+            reverses,
         },
     )
 }
@@ -180,5 +197,8 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         (member, any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
+        (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
+        (any::<u32>(), any::<i32>(), any::<u64>())
+            .prop_map(|(entries, high, low)| Outcome::MatchingPaid { entries, amount: WideMoney::of_parts(high, low) }),
     ]
 }

@@ -22,9 +22,9 @@ pub use plan::{decode_plan, encode_plan};
 pub(crate) use self::bytes::Reader;
 use self::bytes::put_text;
 use crate::core::{
-    command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
     plan::PlacementRule,
-    types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp},
+    types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
 };
 
 /// Version of records whose form never changed.
@@ -32,6 +32,8 @@ const RECORD_V1: u16 = 1;
 /// Version of registrations and imported entries that carry something along: what version 1 has, and that behind it. Those that carry nothing are still
 /// written in version 1, so that each command has one form.
 const RECORD_V2: u16 = 2;
+/// Version of triggers and imported entries with a reference, of imported entries that take others back, and of the kinds that came with format 3.
+const RECORD_V3: u16 = 3;
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
 /// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small whatever is asked.
@@ -112,6 +114,9 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             put_text(&trigger.trigger, out)?;
             put_optional(trigger.amount.map(|amount| amount.0), out);
             out.push(u8::from(trigger.once));
+            if let Some(reference) = &trigger.reference {
+                put_text(reference.as_str(), out)?;
+            }
         }
         Command::PayEntry { entry } => out.extend_from_slice(&entry.to_le_bytes()),
         Command::PayAll => {}
@@ -132,8 +137,14 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             out.extend_from_slice(&entry.amount.0.to_le_bytes());
             out.push(entry.status as u8);
             out.extend_from_slice(&entry.time.0.to_le_bytes());
-            out.extend_from_slice(entry.row_id.as_ref().map_or(&[], |id| &id[..]));
+            if is_linked(entry) {
+                put_links(entry, out)?;
+            } else {
+                out.extend_from_slice(entry.row_id.as_ref().map_or(&[], |id| &id[..]));
+            }
         }
+        Command::ReverseEntry { entry } => out.extend_from_slice(&entry.to_le_bytes()),
+        Command::PayMatching(filter) => encode_filter(filter, out)?,
     }
     let length = out.len() - start - RECORD_HEADER_BYTES;
     let length = u32::try_from(length).expect("every part of a record is bounded, so its length fits 32 bits");
@@ -192,7 +203,65 @@ fn put_carried(carried: Carried, out: &mut Vec<u8>) {
     out.extend_from_slice(&turn.to_le_bytes());
 }
 
+/// Whether an imported entry says more than format 2 could.
+fn is_linked(entry: &ImportEntry) -> bool {
+    entry.reference.is_some() || entry.reverses.is_some()
+}
+
+/// Its row id, reference and the entry that it takes back, each with a flag before it.
+fn put_links(entry: &ImportEntry, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    put_flagged(entry.row_id.as_ref().map(|id| &id[..]), out);
+    out.push(u8::from(entry.reference.is_some()));
+    if let Some(reference) = &entry.reference {
+        put_text(reference.as_str(), out)?;
+    }
+    put_flagged(entry.reverses.map(u64::to_le_bytes).as_ref().map(|entry| &entry[..]), out);
+    Ok(())
+}
+
+fn encode_filter(filter: &PayFilter, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
+    put_flagged(up_to_lsn.map(u64::to_le_bytes).as_ref().map(|lsn| &lsn[..]), out);
+    out.push(u8::from(kind.is_some()));
+    if let Some(kind) = kind {
+        put_text(kind, out)?;
+    }
+    put_flagged(receiver.as_ref().map(|receiver| &receiver.0[..]), out);
+    put_optional(from.map(|time| time.0), out);
+    put_optional(until.map(|time| time.0), out);
+    Ok(())
+}
+
+fn decode_filter(body: &mut Reader<'_>) -> Result<PayFilter, DecodeError> {
+    Ok(PayFilter {
+        up_to_lsn: if body.flag()? { Some(body.u64()?) } else { None },
+        kind: if body.flag()? { Some(body.text()?.into()) } else { None },
+        receiver: if body.flag()? { Some(MemberId(body.array()?)) } else { None },
+        from: body.optional_i64()?.map(Timestamp),
+        until: body.optional_i64()?.map(Timestamp),
+    })
+}
+
+fn decode_reference(body: &mut Reader<'_>) -> Result<Reference, DecodeError> {
+    let error = body.error("no reference");
+    Reference::parse(body.text()?).ok_or(error)
+}
+
+fn put_flagged(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.push(u8::from(bytes.is_some()));
+    out.extend_from_slice(bytes.unwrap_or_default());
+}
+
 fn version_of(command: &Command) -> u16 {
+    let is_new = match command {
+        Command::TriggerBonus(trigger) => trigger.reference.is_some(),
+        Command::ImportEntry(entry) => is_linked(entry),
+        Command::ReverseEntry { .. } | Command::PayMatching(_) => true,
+        _ => false,
+    };
+    if is_new {
+        return RECORD_V3;
+    }
     let carries = match command {
         Command::Register(register) => !matches!(register.origin, Origin::Signup) && register.origin != Origin::Import(Carried::default()),
         Command::ImportEntry(entry) => entry.row_id.is_some(),
@@ -216,7 +285,13 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let kind = outer.u16()?;
     let version_error = outer.error("an unknown version of a record");
     let version = outer.u16()?;
-    if version != RECORD_V1 && !(version == RECORD_V2 && matches!(kind, 1 | 9)) {
+    let is_known = match version {
+        RECORD_V1 => !matches!(kind, 10 | 11),
+        RECORD_V2 => matches!(kind, 1 | 9),
+        RECORD_V3 => matches!(kind, 2 | 9 | 10 | 11),
+        _ => false,
+    };
+    if !is_known {
         return Err(version_error);
     }
     let length = outer.u32()? as usize;
@@ -230,26 +305,46 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
             trigger: body.text()?.into(),
             amount: body.optional_i64()?.map(Money),
             once: body.flag()?,
+            reference: if version == RECORD_V3 { Some(decode_reference(&mut body)?) } else { None },
         }),
         3 => Command::PayEntry { entry: body.u64()? },
         4 => Command::PayAll,
         5 => Command::SetStatus { member: MemberId(body.array()?), status: body.code(Status::from_code, "an unknown status")? },
         6 => Command::SetRole { member: MemberId(body.array()?), role: body.code(Role::from_code, "an unknown role")? },
         7 => Command::PutPlan(Box::new(decode_plan(&mut body)?)),
-        9 => Command::ImportEntry(ImportEntry {
-            receiver: MemberId(body.array()?),
-            source: MemberId(body.array()?),
-            kind: body.text()?.into(),
-            level: body.u32()?,
-            amount: Money(body.i64()?),
-            status: body.code(entry_status, "an unknown entry status")?,
-            time: Timestamp(body.i64()?),
-            row_id: if version == RECORD_V2 { Some(body.array()?) } else { None },
-        }),
+        9 => Command::ImportEntry(decode_import(&mut body, version)?),
+        10 => Command::ReverseEntry { entry: body.u64()? },
+        11 => Command::PayMatching(decode_filter(&mut body)?),
         _ => return Err(kind_error),
     };
     body.finish()?;
     Ok(Stamped { lsn, time, key, command })
+}
+
+fn decode_import(body: &mut Reader<'_>, version: u16) -> Result<ImportEntry, DecodeError> {
+    let mut entry = ImportEntry {
+        receiver: MemberId(body.array()?),
+        source: MemberId(body.array()?),
+        kind: body.text()?.into(),
+        level: body.u32()?,
+        amount: Money(body.i64()?),
+        status: body.code(entry_status, "an unknown entry status")?,
+        time: Timestamp(body.i64()?),
+        row_id: None,
+        reference: None,
+        reverses: None,
+    };
+    if version == RECORD_V2 || version == RECORD_V3 && body.flag()? {
+        entry.row_id = Some(body.array()?);
+    }
+    if version == RECORD_V3 {
+        entry.reference = if body.flag()? { Some(decode_reference(body)?) } else { None };
+        entry.reverses = if body.flag()? { Some(body.u64()?) } else { None };
+        if !is_linked(&entry) {
+            return Err(body.error("links to nothing"));
+        }
+    }
+    Ok(entry)
 }
 
 fn decode_register(body: &mut Reader<'_>, version: u16) -> Result<Register, DecodeError> {

@@ -63,10 +63,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..11_u8) {
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible beginning they get further.
-        let mut record = vec![kind, 0, 1, 0];
+        let mut record = vec![kind, 0, version, 0];
         record.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
         record.extend_from_slice(&bytes);
         if let Ok(decoded) = decode(&record, 1, 1) {

@@ -30,10 +30,12 @@ pub(super) enum Section {
     Keys = 6,
     Unchanged = 7,
     RowIds = 8,
+    References = 9,
+    Reversals = 10,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 8] = [
+    pub(super) const ALL: [Section; 10] = [
         Section::Header,
         Section::Members,
         Section::Codes,
@@ -42,11 +44,13 @@ impl Section {
         Section::Keys,
         Section::Unchanged,
         Section::RowIds,
+        Section::References,
+        Section::Reversals,
     ];
 
     /// The version that is written; it and all before it are read.
     fn version(self) -> u16 {
-        if self == Section::Header { 2 } else { 1 }
+        if self == Section::Header { 3 } else { 1 }
     }
 }
 
@@ -217,6 +221,8 @@ pub struct Manifest {
     pub keys: u32,
     pub unchanged: u32,
     pub row_ids: u32,
+    pub references: u32,
+    pub reversals: u32,
     pub state_digest: [u8; 32],
     pub network_digest: [u8; 32],
     pub checksums: u64,
@@ -227,7 +233,7 @@ pub struct Manifest {
 impl Manifest {
     /// Rows of each section, in the order of `ImageRows`.
     pub fn counts(&self) -> [u32; SECTIONS] {
-        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids]
+        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids, self.references, self.reversals]
     }
 
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
@@ -251,6 +257,8 @@ impl Manifest {
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
         out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
         out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
+        out[176..180].copy_from_slice(&self.references.to_le_bytes());
+        out[180..184].copy_from_slice(&self.reversals.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -276,6 +284,8 @@ impl Manifest {
             keys: u32_at(bytes, 76),
             unchanged: u32_at(bytes, 168),
             row_ids: u32_at(bytes, 172),
+            references: u32_at(bytes, 176),
+            reversals: u32_at(bytes, 180),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),

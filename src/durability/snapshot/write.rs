@@ -152,6 +152,8 @@ impl SnapshotWriter {
             keys: header.keys,
             unchanged: header.unchanged,
             row_ids: header.row_ids,
+            references: header.references,
+            reversals: header.reversals,
             state_digest,
             network_digest,
             checksums: self.checksums,

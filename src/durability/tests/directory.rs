@@ -333,6 +333,8 @@ fn rows_come_back_from_many_chunks() {
             (Some(Rows::Keys(all)), Rows::Keys(rows)) => all.extend(rows),
             (Some(Rows::Unchanged(all)), Rows::Unchanged(rows)) => all.extend(rows),
             (Some(Rows::RowIds(all)), Rows::RowIds(rows)) => all.extend(rows),
+            (Some(Rows::References(all)), Rows::References(rows)) => all.extend(rows),
+            (Some(Rows::Reversals(all)), Rows::Reversals(rows)) => all.extend(rows),
             (_, rows) => joined.push(rows),
         }
     }

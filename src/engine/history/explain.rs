@@ -6,13 +6,13 @@ use super::{HistoryError, Shared};
 use crate::{
     core::{
         Entry, EntryKind, RankReached, Walk,
-        command::{Command, Stamped},
+        command::{Command, PayFilter, Stamped},
         plan::Plan,
         state::State,
         types::{EntryStatus, MemberId, MemberIx, Timestamp},
     },
     durability::{Error as DurabilityError, Group},
-    engine::limits::EXPLAIN_SCAN_COMMANDS,
+    engine::{MemberDirectory, limits::EXPLAIN_SCAN_COMMANDS},
 };
 
 /// Everything about one ledger entry.
@@ -41,6 +41,8 @@ pub enum Cause {
     Trigger { command: Box<Stamped>, plan: Arc<Plan>, rule: usize, walk: Walk },
     /// What the plan then in force paid on a signup.
     Registration { command: Box<Stamped>, plan: Arc<Plan>, walk: Walk },
+    /// It takes another entry back, which is `reverses`.
+    Reversal { command: Box<Stamped>, reverses: u64 },
     /// The reward of a rank that the receiver reached by a signup.
     Rank { command: Box<Stamped>, plan: Arc<Plan>, reached: RankReached },
 }
@@ -96,6 +98,9 @@ fn cause_of(shared: &Shared, entry: &Entry) -> Result<Cause, HistoryError> {
     if matches!(command.command, Command::ImportEntry(_)) {
         return Ok(Cause::Imported { command: Some(command) });
     }
+    if let Command::ReverseEntry { entry: reverses } = command.command {
+        return Ok(Cause::Reversal { command, reverses });
+    }
     // Right after the command: see `core::explain`.
     let state = shared.state_at(entry.lsn)?;
     told(&state, entry, command).ok_or_else(|| {
@@ -146,8 +151,12 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
     let last = shared.marks.applied().min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
     let mut found = PaidBy::After { lsn: last };
     scan(shared, first, last, |stamped| {
-        let is_pay_all = matches!(stamped.command, Command::PayAll);
-        let names_it = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
+        let (is_pay_all, names_it) = match &stamped.command {
+            Command::PayAll => (true, true),
+            Command::PayMatching(filter) => (true, shared.read(|state, directory| is_meant(state, directory, filter, entry))),
+            Command::PayEntry { entry: paid } => (false, *paid == entry.index),
+            _ => (false, false),
+        };
         let marks = names_it && took_effect(shared, stamped.lsn);
         if marks {
             found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all };
@@ -155,6 +164,11 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
         !marks
     })?;
     Ok(found)
+}
+
+/// Whether a filter names an entry. What it names does not change, so the present tells.
+fn is_meant(state: &State, directory: &MemberDirectory, filter: &PayFilter, entry: &Entry) -> bool {
+    state.payout(directory, filter).is_ok_and(|payout| payout.takes(entry))
 }
 
 /// Whether a command did what it says, as far as that is known: a race that lost is in the log too.

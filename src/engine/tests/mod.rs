@@ -85,7 +85,7 @@ fn a_record_is_never_larger_than_its_bound() {
         origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX }),
     };
     let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
-    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true };
+    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true, reference: None };
     let import = ImportEntry {
         receiver: member(1),
         source: member(2),
@@ -95,6 +95,8 @@ fn a_record_is_never_larger_than_its_bound() {
         status: EntryStatus::Paid,
         time: Timestamp(i64::MIN),
         row_id: Some([2; 16]),
+        reference: None,
+        reverses: None,
     };
     for command in [
         Command::Register(register),

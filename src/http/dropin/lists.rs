@@ -2,7 +2,7 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
+    engine::{Entry, EntryFilter, EntryStatus, Listed, Member, MemberIx, Preorder, RowKind, State, Tree},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
@@ -169,59 +169,40 @@ impl Brackets {
     }
 }
 
-/// All entries of one receiver: newest command first, then level ascending.
-pub struct EntriesOf {
-    walk: Received,
+/// A list of entries: newest first, by time and then by LSN, and level ascending.
+pub struct Entries {
+    walk: Listed,
     brackets: Brackets,
 }
 
-impl EntriesOf {
-    pub fn new(state: &State, receiver: MemberIx) -> Self {
-        Self { walk: state.received(receiver), brackets: Brackets::default() }
+impl Entries {
+    /// All entries of one receiver.
+    pub fn of(state: &State, receiver: MemberIx) -> Self {
+        Self::listed(state, EntryFilter { receiver: Some(receiver), ..EntryFilter::default() })
+    }
+
+    /// All entries, or all of one status.
+    pub fn all(state: &State, status: Option<EntryStatus>) -> Self {
+        Self::listed(state, EntryFilter { status, ..EntryFilter::default() })
+    }
+
+    fn listed(state: &State, filter: EntryFilter) -> Self {
+        Self { walk: state.listed(filter), brackets: Brackets::default() }
     }
 }
 
-impl Rows for EntriesOf {
+impl Rows for Entries {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
+        let mut steps = SLICE_STEPS;
         for _ in 0..SLICE_ROWS {
-            let Some(index) = state.received_step(&mut self.walk) else {
-                self.brackets.end(out);
-                return false;
-            };
+            let Some(index) = state.listed_step(&mut self.walk, &mut steps) else { break };
             self.brackets.before_row(out);
             print_bonus(row_id, state, &state.entry(index), "Z", out);
         }
-        true
-    }
-}
-
-/// All entries, or all of one status: newest command first, then level ascending.
-pub struct AllEntries {
-    after: Option<u64>,
-    /// Entries that existed when the walk began.
-    before: u64,
-    status: Option<EntryStatus>,
-    brackets: Brackets,
-}
-
-impl AllEntries {
-    pub fn new(state: &State, status: Option<EntryStatus>) -> Self {
-        Self { after: None, before: state.entries(), status, brackets: Brackets::default() }
-    }
-}
-
-impl Rows for AllEntries {
-    fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
-        for _ in 0..SLICE_ROWS {
-            let Some(index) = state.next_entry(self.after, self.before, self.status) else {
-                self.brackets.end(out);
-                return false;
-            };
-            self.brackets.before_row(out);
-            print_bonus(row_id, state, &state.entry(index), "Z", out);
-            self.after = Some(index);
+        if self.walk.is_over() {
+            self.brackets.end(out);
         }
-        true
+        !self.walk.is_over()
     }
 }
 

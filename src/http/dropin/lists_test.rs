@@ -44,7 +44,7 @@ impl Network {
     fn refer(&mut self, time: i64, source: u32) {
         self.apply(
             time,
-            Command::TriggerBonus(TriggerBonus { source: id_of(source), trigger: "referral".into(), amount: None, once: false }),
+            Command::TriggerBonus(TriggerBonus { source: id_of(source), trigger: "referral".into(), amount: None, once: false, reference: None }),
         );
     }
 }
@@ -177,16 +177,16 @@ fn small_network() -> Network {
 #[test]
 fn bonuses_come_newest_command_first_then_by_level() {
     let mut network = small_network();
-    let all = AllEntries::new(&network.state, None);
+    let all = Entries::all(&network.state, None);
     assert_eq!(indexes(&print_between(&mut network, all, |_| {})), [10, 11, 12, 13, 6, 7, 8, 9, 3, 4, 5, 1, 2, 0]);
     network.apply(600, Command::PayEntry { entry: 7 });
-    let paid = AllEntries::new(&network.state, Some(EntryStatus::Paid));
+    let paid = Entries::all(&network.state, Some(EntryStatus::Paid));
     assert_eq!(indexes(&print_between(&mut network, paid, |_| {})), [7]);
-    let pending = AllEntries::new(&network.state, Some(EntryStatus::Pending));
+    let pending = Entries::all(&network.state, Some(EntryStatus::Pending));
     assert_eq!(indexes(&print_between(&mut network, pending, |_| {})), [10, 11, 12, 13, 6, 8, 9, 3, 4, 5, 1, 2, 0]);
-    let root = EntriesOf::new(&network.state, MemberIx(0));
+    let root = Entries::of(&network.state, MemberIx(0));
     assert_eq!(indexes(&print_between(&mut network, root, |_| {})), [13, 9, 5, 2, 0]);
-    let leaf = EntriesOf::new(&network.state, MemberIx(4));
+    let leaf = Entries::of(&network.state, MemberIx(4));
     assert_eq!(print_between(&mut network, leaf, |_| {}), "[]");
 }
 
@@ -202,8 +202,8 @@ fn what_one_command_pays_one_receiver_is_listed_by_level() {
     network.join(0, None);
     // The fourth recruit spills over: level 1 of the sponsor tree, level 2 of the placement tree.
     (1..=4).for_each(|member| network.join(member, Some(0)));
-    let newest = network.state.entry(network.state.newest_entry_of(MemberIx(0)).unwrap()).lsn;
-    let listed = EntriesOf::new(&network.state, MemberIx(0));
+    let newest = network.state.entry(network.state.received_entries(MemberIx(0)).next().unwrap()).lsn;
+    let listed = Entries::of(&network.state, MemberIx(0));
     let indexes = indexes(&print_between(&mut network, listed, |_| {}));
     let entries: Vec<Entry> = indexes.iter().map(|index| network.state.entry(*index)).collect();
     let first: Vec<u32> = entries.iter().filter(|entry| entry.lsn == newest).map(|entry| entry.level).collect();
@@ -255,7 +255,7 @@ fn entries_made_while_a_list_is_read_are_not_in_it() {
         network.refer(1_000 + time, 4);
     }
     let before = network.state.entries();
-    let rows = AllEntries::new(&network.state, None);
+    let rows = Entries::all(&network.state, None);
     let printed = print_between(&mut network, rows, |network| network.refer(5_000, 4));
     assert_eq!(indexes(&printed).len() as u64, before);
     assert!(before < network.state.entries());
@@ -299,6 +299,8 @@ fn entries_imported_out_of_order_are_all_found() {
             status: EntryStatus::Paid,
             time: Timestamp(time),
             row_id: None,
+            reference: None,
+            reverses: None,
         })
     };
     network.apply(600, import(-WEEK));

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::{
     body,
     errors::refused,
-    lists::{AllEntries, Downline, EntriesOf, Nothing},
+    lists::{Downline, Entries, Nothing},
     python_print::print_str,
     query_parameter,
     weekly::Weekly,
@@ -45,7 +45,7 @@ pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Refused
 /// `GET /bonus/user/{user_id}`
 pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
-    let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| EntriesOf::new(state, member)));
+    let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| Entries::of(state, member)));
     Ok(match rows {
         Some(rows) => stream::list(engine.clone(), rows).await,
         None => stream::list(engine.clone(), Nothing).await,
@@ -63,7 +63,7 @@ pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Refu
             None => return Ok(stream::list(engine.clone(), Nothing).await),
         },
     };
-    let rows = engine.read(|state, _| AllEntries::new(state, status));
+    let rows = engine.read(|state, _| Entries::all(state, status));
     Ok(stream::list(engine.clone(), rows).await)
 }
 

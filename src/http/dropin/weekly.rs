@@ -1,7 +1,7 @@
 //! The weekly report: totals first, then the entries, oldest first.
 //!
-//! Entries of a receiver are linked newest first, and the report wants them the other way round without holding them all. The first
-//! walk counts, adds up, and remembers every n-th entry; the second goes through the pieces between those from the oldest to the newest and
+//! Entries of a receiver are walked newest first, and the report wants them the other way round without holding them all. The first
+//! walk counts, adds up, and remembers where every n-th entry was; the second goes through the pieces between those from the oldest to the newest and
 //! turns each round. What is remembered stays below [`MARKS_MAX`], whatever the receiver earned.
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     render::{print_amount, print_id, print_integer},
 };
 use crate::{
-    engine::{MemberIx, State, Timestamp},
+    engine::{MemberIx, ReceivedWalk, State, Timestamp},
     http::{
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
@@ -19,7 +19,7 @@ use crate::{
 /// The window: seven days.
 pub const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 
-/// Entries remembered in the first walk. When there are more, every other one is forgotten and pieces become twice as long.
+/// Places remembered in the first walk. When there are more, every other one is forgotten and pieces become twice as long.
 const MARKS_MAX: usize = 4_096;
 
 /// Entries between two remembered ones, at first: a piece fits a slice.
@@ -32,10 +32,12 @@ pub struct Weekly {
     since: Timestamp,
     total: i128,
     count: u64,
-    /// Where the walk is: an entry to look at.
-    at: Option<u64>,
-    /// Every `piece`-th entry of the report, newest first.
-    marks: Vec<u64>,
+    /// Entries with an index below this existed when it began.
+    before: u64,
+    /// Where the walk is.
+    at: Option<ReceivedWalk>,
+    /// Where every `piece`-th entry of the report is next, newest first.
+    marks: Vec<ReceivedWalk>,
     piece: usize,
     stage: Stage,
     /// Entries of the piece in hand, newest first.
@@ -60,7 +62,8 @@ impl Weekly {
             since: Timestamp(now.0.saturating_sub(WINDOW_MICROSECONDS)),
             total: 0,
             count: 0,
-            at: receiver.and_then(|receiver| state.newest_entry_of(receiver)),
+            before: state.entries(),
+            at: receiver.map(|receiver| state.received(receiver)),
             marks: Vec::new(),
             piece: PIECE_BEGIN,
             stage: Stage::Count,
@@ -69,19 +72,20 @@ impl Weekly {
         }
     }
 
-    /// The next entry of the report from `self.at` on; `None` at the end, or when the steps are used up (then `self.at` is set).
-    fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<u64> {
-        while let Some(index) = self.at {
+    /// The next entry of the report from `self.at` on, and where that was; `None` at the end, or when the steps are used up (then `self.at` is set).
+    fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<(u64, ReceivedWalk)> {
+        while let Some(walk) = &mut self.at {
             if *steps == 0 {
                 return None;
             }
             *steps -= 1;
-            if self.since <= state.entry(index).time {
-                self.at = state.older_entry(index);
-                return Some(index);
+            let place = *walk;
+            let next = state.received_step(walk).filter(|index| self.since <= state.entry(*index).time);
+            match next {
+                Some(index) if index < self.before => return Some((index, place)),
+                Some(_) => {}
+                None => self.at = None,
             }
-            // Imported entries may stand out of order: only where none do is the first old entry the end.
-            self.at = if state.entry_times_ascend() { None } else { state.older_entry(index) };
         }
         None
     }
@@ -89,9 +93,9 @@ impl Weekly {
     /// The first walk. True when it is through.
     fn count(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
-        while let Some(index) = self.next_in_window(state, &mut steps) {
+        while let Some((index, place)) = self.next_in_window(state, &mut steps) {
             if self.count.is_multiple_of(self.piece as u64) {
-                self.marks.push(index);
+                self.marks.push(place);
             }
             self.count += 1;
             self.total += i128::from(state.entry(index).amount.0);
@@ -133,7 +137,7 @@ impl Weekly {
     fn collect(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
         while self.rows.len() < self.piece {
-            let Some(index) = self.next_in_window(state, &mut steps) else { break };
+            let Some((index, _)) = self.next_in_window(state, &mut steps) else { break };
             self.rows.push(index);
         }
         self.rows.len() == self.piece || self.at.is_none()

@@ -72,7 +72,7 @@ pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<R
 
 fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
     // Repeated triggers pay again, as in the original.
-    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false })
+    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false, reference: None })
 }
 
 /// `PATCH /bonus/{bonus_id}/mark-paid`

@@ -15,7 +15,7 @@ use super::{
     types::{Bonus, BonusStatus},
 };
 use crate::{
-    engine::{EntryStatus, Received},
+    engine::{EntryFilter, EntryStatus, Listed, State},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -49,39 +49,47 @@ fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
     Bonus { source: bonus.source.filter(|_| sight.sees(reader.state, entry.source)), ..bonus }
 }
 
-/// The bonuses of one member.
-struct BonusesOf {
+/// A list of bonuses.
+struct Bonuses {
     sight: Sight,
-    status: Option<EntryStatus>,
-    walk: Received,
+    walk: Listed,
 }
 
-impl Listing for BonusesOf {
+impl Bonuses {
+    /// One that begins, or that goes on where a cursor says.
+    fn new(state: &State, sight: Sight, filter: EntryFilter, after: Option<&[u64]>) -> Result<Self, Problem> {
+        let walk = match after {
+            None => state.listed(filter),
+            Some(words) => {
+                let position = words.try_into().map_err(|_| cursor_invalid())?;
+                state.listed_from(filter, position).ok_or_else(cursor_invalid)?
+            }
+        };
+        Ok(Self { sight, walk })
+    }
+}
+
+impl Listing for Bonuses {
     type Item = Bonus;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Bonus>) -> bool {
         let (state, most) = (reader.state, out.len() + rows);
-        for _ in 0..SLICE_STEPS {
-            if out.len() == most {
-                break;
-            }
-            let Some(index) = state.received_step(&mut self.walk) else { return false };
-            if self.status.is_none_or(|status| state.entry(index).status == status) {
-                out.push(seen(reader, self.sight, index));
-            }
+        let mut steps = SLICE_STEPS;
+        while out.len() < most {
+            let Some(index) = state.listed_step(&mut self.walk, &mut steps) else { return !self.walk.is_over() };
+            out.push(seen(reader, self.sight, index));
         }
-        !self.walk.is_over()
+        state.listed_goes_on(&mut self.walk, &mut steps) || !self.walk.is_over()
     }
 
     fn position(&self) -> Vec<u64> {
-        let (head, shown) = self.walk.position().expect("a list that goes on has a next entry");
-        vec![head, u64::from(shown)]
+        self.walk.position().to_vec()
     }
 }
 
 /// The bonuses of one member
 ///
-/// Newest command first, then level ascending. Those that come after the first page was read are in no later page of the same list.
+/// Newest first, by time and then by LSN; the bonuses of one command by level. Those that come after the first page was read are in no later page of the same list.
 #[utoipa::path(
     get, path = "/v1/members/{id}/bonuses", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), BonusQuery),
@@ -102,48 +110,16 @@ async fn bonuses_of(
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         let receiver = caller.member(Action::ReadBonuses, id, state, directory)?;
-        let walk = match after.as_deref() {
-            None => state.received(receiver),
-            Some([head, shown]) => {
-                let shown = u32::try_from(*shown).map_err(|_| cursor_invalid())?;
-                state.received_from(receiver, (*head, shown)).ok_or_else(cursor_invalid)?
-            }
-            Some(_) => return Err(cursor_invalid()),
-        };
         let sight = caller.0.sight(state, directory);
-        Ok(BonusesOf { sight, status: query.status.map(Into::into), walk })
+        let filter = EntryFilter { receiver: Some(receiver), status: query.status.map(Into::into), ..EntryFilter::default() };
+        Bonuses::new(state, sight, filter, after.as_deref())
     })?;
     Ok(page::list(engine, begun, &cursors).await)
 }
 
-/// All bonuses.
-struct Bonuses {
-    status: Option<EntryStatus>,
-    after: Option<u64>,
-    /// Entries that existed when the list was begun.
-    before: u64,
-}
-
-impl Listing for Bonuses {
-    type Item = Bonus;
-
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Bonus>) -> bool {
-        for _ in 0..rows {
-            let Some(index) = reader.state.next_entry(self.after, self.before, self.status) else { return false };
-            self.after = Some(index);
-            out.push(seen(reader, Sight::All, index));
-        }
-        reader.state.next_entry(self.after, self.before, self.status).is_some()
-    }
-
-    fn position(&self) -> Vec<u64> {
-        vec![self.after.expect("a list that goes on has shown something"), self.before]
-    }
-}
-
 /// All bonuses of the network
 ///
-/// Newest command first, then level ascending. With a status, those that have it when they are read: one that is paid while the list is read
+/// Newest first, by time and then by LSN; the bonuses of one command by level. With a status, those that have it when they are read: one that is paid while the list is read
 /// may be missing from both.
 #[utoipa::path(
     get, path = "/v1/bonuses", tag = "bonuses",
@@ -164,12 +140,8 @@ async fn bonuses(
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         caller.network(Action::ReadNetwork, state, directory)?;
-        let (after, before) = match after.as_deref() {
-            None => (None, state.entries()),
-            Some([after, before]) if after < before && *before <= state.entries() => (Some(*after), *before),
-            Some(_) => return Err(cursor_invalid()),
-        };
-        Ok(Bonuses { status: query.status.map(Into::into), after, before })
+        let filter = EntryFilter { status: query.status.map(Into::into), ..EntryFilter::default() };
+        Bonuses::new(state, Sight::All, filter, after.as_deref())
     })?;
     Ok(page::list(engine, begun, &cursors).await)
 }

@@ -36,12 +36,13 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[derive(Serialize, ToSchema)]
 struct Explained {
     bonus: Bonus,
-    /// What it came from: `trigger`, `registration`, `rank` (the reward of one) or `import` (brought along, computed elsewhere).
-    #[schema(pattern = "^(trigger|registration|rank|import)$", example = "trigger")]
+    /// What it came from: `trigger`, `registration`, `rank` (the reward of one), `reversal` (it takes another bonus back, `bonus.reverses`) or `import` (brought
+    /// along, computed elsewhere).
+    #[schema(pattern = "^(trigger|registration|rank|reversal|import)$", example = "trigger")]
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
     /// imported with it.
-    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false}}))]
+    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false, "reference": "order 4711"}}))]
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
@@ -195,6 +196,7 @@ type CauseParts<'a> = (&'static str, Option<&'a Stamped>, Option<&'a Plan>, Opti
 fn parts(cause: &Cause) -> CauseParts<'_> {
     match cause {
         Cause::Imported { command } => ("import", command.as_deref(), None, None, None),
+        Cause::Reversal { command, .. } => ("reversal", Some(command), None, None, None),
         Cause::Trigger { command, plan, walk, .. } => ("trigger", Some(command), Some(plan), Some(walk), None),
         Cause::Registration { command, plan, walk } => ("registration", Some(command), Some(plan), Some(walk), None),
         Cause::Rank { command, plan, reached } => ("rank", Some(command), Some(plan), None, Some(reached)),

@@ -164,7 +164,7 @@ async fn trigger(
     let amount = body.amount.as_ref().map(|amount| amount.money(&plan)).transpose()?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
     let once = body.once.unwrap_or(body.kind == PAID_ONCE);
-    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once };
+    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference: None };
     let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {

@@ -187,6 +187,9 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::RowIdTaken => (409, "Another row has this id"),
         Rejection::RankUnknown => (409, "The plan has no such rank"),
         Rejection::TurnUnknown => (409, "The plan has no such turn"),
+        Rejection::ReversedBefore => (409, "This bonus was reversed before"),
+        Rejection::EntryIsReversal => (409, "A reversal cannot be reversed"),
+        Rejection::ReversalUnmatched => (409, "The amount is negative and takes no bonus back"),
     }
 }
 

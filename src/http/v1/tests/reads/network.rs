@@ -168,12 +168,14 @@ impl Network {
                 status: if self.below(2) == 0 { EntryStatus::Paid } else { EntryStatus::Pending },
                 time: Timestamp(i64::from(self.below(1_000_000))),
                 row_id: None,
+                reference: None,
+                reverses: None,
             }),
             1 => {
                 let entries = self.engine.read(|state, _| state.entries());
                 Command::PayEntry { entry: u64::from(self.below(u32::try_from(entries).unwrap().max(1))) }
             }
-            _ => Command::TriggerBonus(TriggerBonus { source, trigger: "placed".into(), amount: None, once: false }),
+            _ => Command::TriggerBonus(TriggerBonus { source, trigger: "placed".into(), amount: None, once: false, reference: None }),
         }
     }
 
