@@ -180,7 +180,7 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, command });
+        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor: None, command });
         if applied.lsn != self.lsn {
             return "repeat".into();
         }
@@ -192,6 +192,11 @@ impl Case {
             Outcome::Registered { member } => vec![position(&picture, member)],
             Outcome::BonusPaid { .. } => Vec::new(),
             Outcome::AllPaid { entries } => vec![format!("{entries} entries")],
+            Outcome::MatchingPaid { entries, amount } => {
+                let sum = i64::try_from(amount.sum()).expect("scenarios are small");
+                vec![format!("{entries} entries of {}", print_money(Money(sum)))]
+            }
+            Outcome::Reversed { .. } => Vec::new(),
             Outcome::EntryPaid { changed: really, .. }
             | Outcome::StatusSet { changed: really, .. }
             | Outcome::RoleSet { changed: really, .. } => return changed(really),

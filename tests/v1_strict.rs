@@ -116,7 +116,7 @@ fn a_route_that_takes_no_body_refuses_one() {
     }
     assert!(20 < without, "{without}");
     assert_eq!(lsn(&server), before, "nothing was paid");
-    assert_eq!(send(&server, "POST", "/v1/bonuses/pay-all", "").json(), json!({ "entries": 1 }), "an empty body is none");
+    assert_eq!(send(&server, "POST", "/v1/bonuses/pay-all", "").json()["entries"], 1, "an empty body is none");
 }
 
 #[test]

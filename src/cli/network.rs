@@ -3,6 +3,7 @@
 use super::exit::{Exit, Failure};
 use crate::{
     core::{
+        Actor,
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
@@ -52,7 +53,8 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
+        let actor = command.needs_format_3().then(Actor::not_said);
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, actor, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

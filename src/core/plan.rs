@@ -267,6 +267,16 @@ pub struct PlanError {
 }
 
 impl Plan {
+    /// Triggers that pay more than the whole of their amount over all levels, with the sum of their rates in basis points. That is allowed, and
+    /// mostly a mistake: what shows a plan warns of it.
+    pub fn above_whole(&self) -> impl Iterator<Item = (&str, u64)> {
+        let rates = self.bonuses.iter().filter_map(|rule| match &rule.pay {
+            LevelPay::Share(rates) => Some((&*rule.trigger, rates.iter().map(|rate| u64::from(rate.0)).sum())),
+            LevelPay::Fixed(_) => None,
+        });
+        rates.filter(|(_, sum)| u64::from(BasisPoints::WHOLE.0) < *sum)
+    }
+
     /// The rule for a trigger, with its position in the plan.
     pub fn bonus(&self, trigger: &str) -> Option<&BonusRule> {
         self.bonuses.iter().find(|rule| &*rule.trigger == trigger)

@@ -38,6 +38,8 @@ pub struct ReceivedSums {
     until: Timestamp,
     pub total: Sum,
     pub pending: Sum,
+    /// Those of all that take others back.
+    pub reversed: Sum,
     /// By level at which it was paid, along the tree of the bonus; 0 for rank rewards.
     pub by_level: BTreeMap<u32, Sum>,
     /// For [`State::kind_name`].
@@ -103,7 +105,7 @@ impl State {
         let nothing = Sum::default();
         let (walk, before) = (self.received_until(receiver, until), self.entries());
         let (by_level, by_kind) = (BTreeMap::new(), BTreeMap::new());
-        ReceivedSums { walk, is_over: false, before, from, until, total: nothing, pending: nothing, by_level, by_kind }
+        ReceivedSums { walk, is_over: false, before, from, until, total: nothing, pending: nothing, reversed: nothing, by_level, by_kind }
     }
 
     /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the whole is O(entries of the receiver that
@@ -121,6 +123,9 @@ impl State {
             sums.total.add(entry.amount);
             if entry.status == EntryStatus::Pending {
                 sums.pending.add(entry.amount);
+            }
+            if self.reversal_count() != 0 && self.reverses(entry.index).is_some() {
+                sums.reversed.add(entry.amount);
             }
             sums.by_level.entry(entry.level.min(SUM_LEVELS_MAX)).or_default().add(entry.amount);
             sums.by_kind.entry(entry.kind).or_default().add(entry.amount);

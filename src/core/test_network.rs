@@ -73,7 +73,7 @@ pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirector
         };
         let lsn = state.lsn() + 1;
         let time = Timestamp(i64::try_from(lsn - 1).unwrap() * 3);
-        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, command });
+        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, actor: None, command });
     }
 }
 

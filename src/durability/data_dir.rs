@@ -3,10 +3,11 @@
 use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use super::{
+    FORMAT_VERSION,
     error::{Error, Result},
     instance::{Instance, InstanceId},
     log::{
-        LogOptions,
+        LogOptions, chain,
         segment::{self, SegmentHeader},
     },
     paths::{Paths, TEMPORARY},
@@ -85,7 +86,7 @@ impl DataDir {
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, retained: None };
+        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, log: None, retained: None };
         Ok(Creation { lock, file, instance, options, store })
     }
 
@@ -181,6 +182,7 @@ impl Creation {
         let bytes = self.options.segment_bytes_checked();
         let file = segment::create_empty(storage, paths, 1, bytes)?;
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.instance.id.0,
             network: self.instance.network_id,
             number: 1,
@@ -190,6 +192,7 @@ impl Creation {
             time,
             previous_end: 0,
             previous_crc: 0,
+            chain: Some(chain::first(&self.instance.id.0)),
         };
         let path = paths.segment(1);
         file.write_all_at(&header.encode().0, 0).map_err(Error::io("write", &path))?;

@@ -16,7 +16,7 @@ use super::{
         segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
     },
     paths::{Paths, TEMPORARY},
-    snapshot::{SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
+    snapshot::{Manifest, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
     storage::{Access, Storage},
 };
 
@@ -86,6 +86,7 @@ pub(crate) fn open(
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
     let newest = snapshots.newest()?;
@@ -116,6 +117,10 @@ pub(crate) fn open(
         history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
+    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
+    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index: index.clone() };
+    snapshots.log = Some(view.clone());
+    check_histories(&snapshots, &manifest)?;
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
     let (file, next) = if access == Access::ReadWrite {
         for path in &unfinished {
@@ -130,10 +135,8 @@ pub(crate) fn open(
     } else {
         (None, Next::Later)
     };
-    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
-    snapshots.retained = report.history_damage.is_none().then(|| index.clone());
-    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
+    snapshots.retained = report.history_damage.is_none().then_some(index);
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
         view,
@@ -141,6 +144,7 @@ pub(crate) fn open(
         options,
         number: log.number,
         segment_bytes: log.segment_bytes,
+        version: log.version,
         at: log.at,
         floor: manifest.durable_lsn,
         file,
@@ -163,9 +167,10 @@ fn finish_cut(storage: &dyn Storage, paths: &Paths, instance: &Instance, access:
 /// The live log, read to its end.
 struct Survey {
     segments: Vec<SegmentEntry>,
-    /// The last segment with a header: its number, size, content, and what was found at its end.
+    /// The last segment with a header: its number, size, version, content, and what was found at its end.
     number: u64,
     segment_bytes: u64,
+    version: u32,
     content: Vec<u8>,
     at: Position,
     first_unrecorded: Position,
@@ -258,12 +263,13 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         }
         (segments, bytes, groups) = (before.segments, before.bytes, before.groups);
     }
-    let scan = scan::scan(&content, frame::seed(&header.instance, header.number), header.start(crc));
+    let scan = scan::scan(&content, header.form(), header.start(crc));
     segments.push(header.entry(false));
     Ok(Survey {
         segments,
         number: header.number,
         segment_bytes: header.bytes,
+        version: header.version,
         content,
         at: scan.at,
         first_unrecorded: scan.first_unrecorded,
@@ -320,6 +326,21 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
         let reason = format!("the log ends before LSN {}, which was durable when the snapshot was published", log.at.next_lsn);
         let lost = format!("commands from LSN {} to at least {durable_lsn}", log.at.next_lsn);
         return Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(log.at.next_lsn), reason, lost));
+    }
+    Ok(())
+}
+
+/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back to, is looked at too: taken from another
+/// copy it is no reason to serve as if nothing were wrong. One that does not verify is found when it is needed.
+fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
+    snapshots.check_history(newest, &snapshots.paths.snapshot(newest.lsn))?;
+    for lsn in snapshots.list()?.into_iter().filter(|lsn| *lsn < newest.lsn) {
+        let path = snapshots.paths.snapshot(lsn);
+        match SnapshotReader::fixed_parts(snapshots, lsn, path.clone()) {
+            Ok(manifest) => snapshots.check_history(&manifest, &path)?,
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

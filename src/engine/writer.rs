@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     core::{
-        Preparation,
+        Actor, Preparation,
         command::{Applied, Command, Outcome, RequestKey, Stamped},
         types::{REFERENCE_CHARS_MAX, Timestamp},
     },
@@ -127,7 +127,8 @@ impl Writer {
         loop {
             let Job::Write(write) = next else { return Some(next) };
             bytes += record_bytes_bound(&write.command);
-            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            let actor = write.command.needs_format_3().then(Actor::not_said);
+            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, actor, command: write.command });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.

@@ -212,6 +212,8 @@ impl Naive {
             Command::SetRole { member, role } => self.set_role(member, *role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::ImportEntry(entry) => self.import_entry(entry),
+            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
+            Command::PayMatching(filter) => self.pay_matching(filter),
         }
     }
 }

@@ -73,7 +73,8 @@ impl Network for Real {
             Outcome::EntryPaid { changed: false, .. }
             | Outcome::StatusSet { changed: false, .. }
             | Outcome::RoleSet { changed: false, .. }
-            | Outcome::AllPaid { entries: 0 } => Some(Unchanged::Already),
+            | Outcome::AllPaid { entries: 0 }
+            | Outcome::MatchingPaid { entries: 0, .. } => Some(Unchanged::Already),
             outcome => {
                 let row = match outcome {
                     Outcome::Registered { member } => Some((RowKind::Member, u64::from(member.0))),
@@ -150,6 +151,10 @@ impl Real {
                     assert!(!reached.needs.is_empty() && reached.needs.iter().all(|need| need.minimum <= need.count), "{reached:?}");
                     assert!(reached.distance.is_some() || !state.plan().counts(reached.tree), "{reached:?}");
                 }
+            }
+            (_, Outcome::Reversed { entry, reversal }) => {
+                assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [reversal]);
+                assert_eq!((state.reverses(reversal), state.reversal_of(entry)), (Some(entry), Some(reversal)));
             }
             (_, Outcome::EntryImported { entry }) => assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]),
             _ => assert_eq!(entries, []),
@@ -237,5 +242,7 @@ fn entry_picture(state: &State, index: u64) -> EntryPicture {
         kind: state.kind_name(entry.kind).into_owned(),
         status: entry.status,
         plan_version: entry.plan_version,
+        reference: state.reference_of(index),
+        reverses: state.reverses(index),
     }
 }

@@ -127,7 +127,7 @@ impl World {
 
     /// Lets the model do what the engine did.
     pub(super) fn apply(&mut self, engine: &Engine, command: Command, key: Option<RequestKey>, time: Timestamp) -> Applied {
-        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, command };
+        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, actor: None, command };
         let applied = self.naive.apply(&stamped);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);

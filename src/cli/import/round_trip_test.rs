@@ -9,7 +9,7 @@ use crate::{
         RowKind,
         command::{Carried, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
         plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-        types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
+        types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
     },
     plan_file, shapes,
 };
@@ -36,13 +36,14 @@ fn empty(plan: &str, now: i64) -> Network {
 /// One random command; what the rules refuse is as good as any other.
 fn step(random: &mut Random, network: &mut Network, number: u32) {
     let new = shapes::member_id(0, number);
-    let command = match random.below(12) {
+    let command = match random.below(13) {
+        12 => Command::ReverseEntry { entry: u64::from(random.below(60)) },
         0 => Command::SetStatus { member: random.member(network), status: Status::ALL[random.below(3) as usize] },
         1 => Command::PayEntry { entry: u64::from(random.below(100)) },
         2 | 3 => {
             let trigger = ["referral", "purchase"][random.below(2) as usize].into();
             let amount = Some(Money(i64::from(random.below(100_000))));
-            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false, reference: None })
+            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false, reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize]).filter(|_| random.below(2) == 0) })
         }
         kind => {
             let allowed = &network.state.plan().placement;
@@ -216,4 +217,35 @@ fn row_ids_that_are_taken_are_refused_with_their_line() {
     let expected = [(3, "row_id_taken"), (4, "row_id_taken"), (5, "bad_id"), (8, "rank_unknown"), (9, "turn_unknown")];
     assert_eq!((refused, network.state.len(), network.state.carried_row_ids()), (expected.to_vec(), 4, 2));
     assert_eq!((network.state.rank(MemberIx(3)).lifetime, network.state.turn(MemberIx(3))), (2, 1));
+}
+
+/// A negative amount is a reversal: it names what it takes back, or there is only one that it can be.
+#[test]
+fn negative_rows_are_reversals_or_refused() {
+    let mut network = network_of(round_robin([2, 4]));
+    (0..3).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    let [a, b] = [0, 1].map(|number| shapes::member_id(0, number).to_string());
+    let rows = [
+        format!("{a},{b},1,10.00,referral,paid,2025-01-01,7,"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,7"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,7"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,"),
+        format!("{a},{b},2,5.00,referral,paid,2025-01-01,,"),
+        format!("{a},{b},2,-5.00,referral,paid,2025-01-03,,"),
+        format!("{b},{b},1,3.00,referral,paid,2025-01-01,,"),
+        format!("{b},{b},1,3.00,referral,paid,2025-01-01,8,"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,9"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,8"),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let header = "receiver,source,level,amount,kind,status,created_at,number,reverses\n";
+    std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
+    let taken = take_bonuses(file.path(), &mut network, &Interrupt::never()).ok().unwrap();
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected =
+        [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
+    assert_eq!(refused, expected, "{:?}", taken.refused);
+    let reversals: Vec<_> = (0..network.state.entries()).map(|entry| network.state.reverses(entry)).collect();
+    assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);
 }

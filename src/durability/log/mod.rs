@@ -5,12 +5,13 @@
 //! Every frame says how far the log was durable when it was written. That tells a torn tail (never acknowledged: cut) from damage
 //! (possibly acknowledged: refused).
 
+pub(crate) mod chain;
 pub(crate) mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod index;
 mod journal;
-mod reader;
+pub(crate) mod reader;
 pub(crate) mod rewrite;
 pub(crate) mod scan;
 pub(crate) mod segment;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     frame::frame_bytes,
     index::{LogIndex, SegmentEntry, SharedIndex},
     journal::{FileJournal, JournalStart},
+    reader::ChainAt,
     segment::fill_with_zeros,
 };
 pub use self::{

@@ -21,7 +21,7 @@ use super::{
     error::{Damage, Error, Result},
     instance::Instance,
     log::{
-        frame::{self, Kind},
+        frame::{self, Form, Kind},
         rewrite::read_whole,
         segment::HEADER_BYTES,
     },
@@ -145,7 +145,7 @@ impl Repair {
             return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
         }
         let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
-        beginnings.push((base.manifest.lsn + 1, base.manifest.time));
+        beginnings.push(beginning(&base.manifest));
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
         problems.append(&mut survey.problems);
         let next = base.manifest.lsn + 1;
@@ -235,8 +235,7 @@ impl Repair {
                 Err(Error::Damaged(_)) => continue,
                 content => content?,
             };
-            let seed = frame::seed(&self.instance.id.0, place.number);
-            frames(&content, seed, from, see)?;
+            frames(&content, Form::new(place.version, &self.instance.id.0, place.number), from, see)?;
         }
         Ok(())
     }
@@ -323,13 +322,18 @@ impl Repair {
     }
 }
 
+/// What a segment that goes on from a snapshot begins with.
+fn beginning(manifest: &Manifest) -> survey::Beginning {
+    survey::Beginning { first_lsn: manifest.lsn + 1, time: manifest.time, chain: manifest.chain }
+}
+
 /// Everything that was seen of the snapshots.
 struct Snapshots {
     /// The newest one that verifies.
     base: Base,
     /// Those that do not.
     damaged: Vec<PathBuf>,
-    beginnings: survey::Beginnings,
+    beginnings: Vec<survey::Beginning>,
     problems: Vec<Damage>,
     /// The highest LSN that any of them tells of.
     known: u64,
@@ -341,6 +345,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
     let (mut best, mut problems, mut damaged, mut beginnings, mut known) = (None, Vec::new(), Vec::new(), Vec::new(), 0);
@@ -352,7 +357,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Ok(reader) => {
                 let manifest = *reader.manifest();
                 known = known.max(manifest.durable_lsn).max(lsn);
-                beginnings.push((lsn + 1, manifest.time));
+                beginnings.push(beginning(&manifest));
                 if best.as_ref().is_none_or(|best: &Base| best.manifest.lsn <= lsn) {
                     best = Some(Base { manifest, path, is_archived });
                 }

@@ -200,7 +200,10 @@ impl ChunkHeader {
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
 /// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
-/// | 176 | 76 | 0 |
+/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); before 0 |
+/// | 184 | 4 | since version 3: 1 if there is one, 0 where the log at the LSN is older; before 0 |
+/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; before 0 |
+/// | 196 | 56 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -228,6 +231,8 @@ pub struct Manifest {
     pub checksums: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
+    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the LSN is older than format 3.
+    pub chain: Option<u64>,
 }
 
 impl Manifest {
@@ -257,8 +262,10 @@ impl Manifest {
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
         out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
         out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
-        out[176..180].copy_from_slice(&self.references.to_le_bytes());
-        out[180..184].copy_from_slice(&self.reversals.to_le_bytes());
+        out[176..184].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
+        out[184..188].copy_from_slice(&u32::from(self.chain.is_some()).to_le_bytes());
+        out[188..192].copy_from_slice(&self.references.to_le_bytes());
+        out[192..196].copy_from_slice(&self.reversals.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -284,13 +291,14 @@ impl Manifest {
             keys: u32_at(bytes, 76),
             unchanged: u32_at(bytes, 168),
             row_ids: u32_at(bytes, 172),
-            references: u32_at(bytes, 176),
-            reversals: u32_at(bytes, 180),
+            references: u32_at(bytes, 188),
+            reversals: u32_at(bytes, 192),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),
             time: Timestamp(u64_at(bytes, 152).cast_signed()),
             outcome_hash: u64_at(bytes, 160),
+            chain: (u32_at(bytes, 184) != 0).then(|| u64_at(bytes, 176)),
         })
     }
 }

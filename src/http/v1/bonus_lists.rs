@@ -9,13 +9,13 @@ use uuid::Uuid;
 use super::{
     caller::Caller,
     extract::{Path, Query},
-    lists::{NetworkListProblems, Problems, cursor_invalid, opened},
+    lists::{Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader, list_query},
-    problem::Problem,
-    types::{Bonus, BonusStatus},
+    problem::{Code, Problem, problems},
+    types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{EntryFilter, EntryStatus, Listed, State},
+    engine::{Directory, EntryFilter, EntryStatus, Listed, Reference, Rejection, State},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -41,6 +41,88 @@ impl BonusQuery {
         self.status.map_or("all", |status| EntryStatus::from(status).name())
     }
 }
+
+list_query! {
+    struct NetworkBonusQuery {
+        /// Only those that have this status when they are read.
+        #[param(inline)]
+        status: Option<BonusStatus>,
+        /// Only those of this time or later.
+        from: Option<Time>,
+        /// Only those of before this time.
+        to: Option<Time>,
+        /// Only those of this kind: a trigger's name, `registration`, or `rank:` and a number.
+        #[param(min_length = 1, max_length = 64, example = "purchase")]
+        kind: Option<String>,
+        /// Only those that this member gets.
+        receiver: Option<Uuid>,
+        /// Only those that come from this member's signups and triggers.
+        source: Option<Uuid>,
+        /// Only those of the trigger, or triggers, with exactly this reference, and what takes them back.
+        #[param(min_length = 1, max_length = 64, example = "order 4711")]
+        reference: Option<String>,
+    }
+}
+
+impl NetworkBonusQuery {
+    /// Everything that decides which list it is.
+    fn name(&self) -> String {
+        let Self { status, from, to, kind, receiver, source, reference, limit: _, cursor: _ } = self;
+        let time = |time: &Option<Time>| time.map(|time| time.0.0);
+        let list = (status.map(|status| EntryStatus::from(status).name()), time(from), time(to), kind, receiver, source, reference);
+        format!("bonuses/{list:?}")
+    }
+
+    /// What the list shows in a network.
+    ///
+    /// # Errors
+    /// `member_unknown`; `parameter_invalid` for what no reference is.
+    fn filter<D: Directory>(&self, state: &State, directory: &D) -> Result<EntryFilter, Problem> {
+        let member = |id: Option<Uuid>, field: &'static str| {
+            let find = |id| state.find(directory, &member_id(id)).ok_or_else(|| unknown(field, state.lsn()));
+            id.map(find).transpose()
+        };
+        let reference = |text: &String| Reference::parse(text).ok_or_else(|| no_reference("reference"));
+        let nothing = EntryFilter::default();
+        let filter = EntryFilter {
+            reference: self.reference.as_ref().map(reference).transpose()?,
+            receiver: member(self.receiver, "receiver")?,
+            source: member(self.source, "source")?,
+            status: self.status.map(Into::into),
+            from: self.from.map_or(nothing.from, |from| from.0),
+            until: self.to.map_or(nothing.until, |to| to.0),
+            kind: None,
+        };
+        Ok(match self.kind.as_deref() {
+            None => filter,
+            Some(name) => match state.kind_named(name) {
+                // No bonus was ever of this kind.
+                None => EntryFilter { until: nothing.from, ..filter },
+                kind => EntryFilter { kind, ..filter },
+            },
+        })
+    }
+}
+
+fn unknown(field: &'static str, lsn: u64) -> Problem {
+    Problem::from(Rejection::MemberUnknown).at(lsn).with("field", field)
+}
+
+fn no_reference(field: &'static str) -> Problem {
+    let detail = "a reference has 1 to 64 printable characters, neither blank at its ends";
+    Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
+}
+
+problems!(
+    ListProblems: [
+        Code::FieldUnknown,
+        Code::ParameterInvalid,
+        Code::Overloaded,
+        Code::AnswerTooSlow,
+        Code::CursorInvalid,
+        Code::Rejected(Rejection::MemberUnknown),
+    ]
+);
 
 /// A bonus as a caller sees it.
 fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
@@ -120,27 +202,28 @@ async fn bonuses_of(
 /// All bonuses of the network
 ///
 /// Newest first, by time and then by LSN; the bonuses of one command by level. With a status, those that have it when they are read: one that is paid while the list is read
-/// may be missing from both.
+/// may be missing from both. Of time, receiver and reference there is an index; other filters look through all that these leave, so that a page may be
+/// short, or empty with a cursor.
 #[utoipa::path(
     get, path = "/v1/bonuses", tag = "bonuses",
-    params(BonusQuery),
+    params(NetworkBonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        NetworkListProblems
+        ListProblems
     )
 )]
 async fn bonuses(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
-    Query(query): Query<BonusQuery>,
+    Query(query): Query<NetworkBonusQuery>,
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("bonuses/{}", query.name()));
+    let cursors = Cursors::new(engine, &query.name());
     let after = opened(&cursors, query.cursor.as_deref())?;
     let begun = page::begin(engine, &headers, query.limit, |state, directory| {
         caller.network(Action::ReadNetwork, state, directory)?;
-        let filter = EntryFilter { status: query.status.map(Into::into), ..EntryFilter::default() };
+        let filter = query.filter(state, directory)?;
         Bonuses::new(state, Sight::All, filter, after.as_deref())
     })?;
     Ok(page::list(engine, begun, &cursors).await)

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, RequestKey, Verdict},
+    plan_file::above_whole,
     http::{
         auth::Action,
         reply::{self, Reply},
@@ -69,7 +70,22 @@ struct PlanChecked {
     promoted: u64,
     /// Members whose rank would fall; the best they ever held stays.
     demoted: u64,
+    /// What is allowed and mostly a mistake. It does not keep the plan from being activated.
+    #[schema(max_items = 16)]
+    warnings: Vec<PlanWarning>,
     seconds: f64,
+}
+
+/// A trigger that pays more than the whole of its amount.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "trigger": "purchase", "basis_points": 10_500, "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
+struct PlanWarning {
+    #[schema(max_length = 64)]
+    trigger: String,
+    /// The sum of its rates over all levels, in hundredths of a percent: 10,000 is the whole.
+    basis_points: u64,
+    /// In words.
+    detail: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -240,7 +256,8 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
 
 /// Try a plan
 ///
-/// Validates it, says whether activating it would be refused for the network as it is, and for how many members which rank would change. Changes
+/// Validates it, says whether activating it would be refused for the network as it is, for how many members which rank would change, and warns
+/// where the rates of a trigger add up to more than 100%. Changes
 /// nothing. Works on a frozen view, one request at a time; others wait.
 #[utoipa::path(
     post,
@@ -255,6 +272,10 @@ async fn check_plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Json(
     let plan = body.plan()?;
     let (trial, plan) = desk::alone(&shared, move || (engine.try_plan(&plan), plan)).await?;
     Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
+}
+
+fn warning((trigger, basis_points): (&str, u64)) -> PlanWarning {
+    PlanWarning { trigger: trigger.into(), basis_points, detail: above_whole(trigger, basis_points) }
 }
 
 fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
@@ -275,6 +296,7 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
         ranks: if is_refused { Vec::new() } else { counts.map(change).collect() },
         promoted: if is_refused { 0 } else { trial.promoted },
         demoted: if is_refused { 0 } else { trial.demoted },
+        warnings: plan.above_whole().map(warning).collect(),
         seconds: trial.took.as_secs_f64(),
     }
 }

@@ -75,6 +75,8 @@ struct Report {
     /// The part that is not paid yet.
     pending: Total,
     paid: Total,
+    /// The part of `total` that takes other bonuses back: it counts each reversal, and comes to their negative amounts.
+    reversed: Total,
     /// Kinds that occur, in the order in which the network came to know them.
     by_kind: Vec<TotalOfKind>,
     /// Levels that occur; 0 for the rewards of ranks.
@@ -126,7 +128,8 @@ fn now() -> Timestamp {
 
 /// What a member received in a window of time
 ///
-/// Adds up over the member's bonuses back to the begin of the window, some ten million a second.
+/// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals are bonuses of a negative amount: they count
+/// in the window in which they were made, and so do the sums by kind and level.
 #[utoipa::path(
     get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
@@ -158,6 +161,7 @@ async fn report(
             total: total(sums.total),
             pending: total(sums.pending),
             paid: total(paid),
+            reversed: total(sums.reversed),
             by_kind: sums
                 .by_kind
                 .iter()
