@@ -126,7 +126,7 @@ fn only_admins_and_auditors_read_the_audit() {
 }
 
 #[test]
-fn whoever_needs_no_credentials_is_told_by_its_address_and_a_command_by_its_user() {
+fn a_sender_without_credentials_is_named_by_its_address_and_a_command_by_its_user() {
     let place = Place::new();
     let server = place.serve(&["--test-data"]);
     let none = Headers::new();

@@ -1,4 +1,4 @@
-//! Who sent a command: kept in the log beside it, and no part of the state.
+//! Who sent a command: kept in the log with it, and no part of the state.
 
 use std::{fmt, sync::Arc};
 

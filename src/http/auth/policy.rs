@@ -57,7 +57,7 @@ impl Principal {
         Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, "anonymous", Scopes::NONE) }
     }
 
-    /// The same, who sends from this address. In the log it stands for whoever did not say more.
+    /// The same principal, sending from this address. In the log the address stands for a sender without credentials.
     pub fn at(self, address: IpAddr) -> Self {
         let actor = match self.actor.kind() {
             ActorKind::Anonymous => Actor::new(ActorKind::Anonymous, &address.to_string()),

@@ -1,6 +1,6 @@
 //! What the log of the process says of requests that were refused: failed sign-ins (401), what a principal may not (403), and writes that came to nothing.
 //!
-//! A line each, with the address, but only so many: whoever is turned away again and again must not fill the disk. What was left out is told as a number.
+//! A line each, with the address, but only so many a second: an attacker must not fill the disk. What was left out is told as a number.
 
 use std::{
     net::IpAddr,
