@@ -38,7 +38,7 @@ pub(super) struct HeaderV1 {
     keys: u32,
 }
 
-/// What version 1 has, and what came with format 2 behind it. Only read today.
+/// What version 1 has, and what came with format 2 behind it. Written by format 2; only read today.
 #[derive(Archive)]
 #[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV2 {
@@ -83,6 +83,7 @@ pub(super) struct HeaderV3 {
     unchanged: u32,
     row_ids: u32,
     unchanged_after: u64,
+    key_lag: i64,
     references: u32,
     reversals: u32,
 }
@@ -192,6 +193,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         unchanged: header.unchanged,
         row_ids: header.row_ids,
         unchanged_after: header.unchanged_after,
+        key_lag: header.key_lag,
         references: header.references,
         reversals: header.reversals,
     };
@@ -203,9 +205,9 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
 /// # Errors
 /// The archive is none of this version.
 pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
-    /// The fields that all versions have, and those that came later.
+    /// The fields that all versions have.
     macro_rules! common {
-        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr, $references:expr, $reversals:expr) => {{
+        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr, $key_lag:expr, $references:expr, $reversals:expr) => {{
             let archived = $archived;
             let mut plan = codec::Reader::new(&archived.plan);
             let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
@@ -227,30 +229,36 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 unchanged: $unchanged,
                 row_ids: $row_ids,
                 unchanged_after: $unchanged_after,
+                key_lag: $key_lag,
                 references: $references,
                 reversals: $reversals,
             }
         }};
     }
-    if version == 1 {
-        // Format 1 did not note which commands changed nothing: from here on they are.
-        let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        return Ok(common!(archived, 0, 0, archived.lsn.to_native(), 0, 0));
-    }
-    /// Those that came with format 2.
+    /// Those that came with format 2 as well.
     macro_rules! since_2 {
-        ($archived:expr, $references:expr, $reversals:expr) => {{
+        ($archived:expr, $key_lag:expr, $references:expr, $reversals:expr) => {{
             let archived = $archived;
             let (unchanged, row_ids) = (archived.unchanged.to_native(), archived.row_ids.to_native());
-            common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), $references, $reversals)
+            common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), $key_lag, $references, $reversals)
         }};
     }
-    if version == 2 {
-        let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        return Ok(since_2!(archived, 0, 0));
+    match version {
+        1 => {
+            // Format 1 did not note which commands changed nothing: from here on they are.
+            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(common!(archived, 0, 0, archived.lsn.to_native(), 0, 0, 0))
+        }
+        2 => {
+            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(since_2!(archived, 0, 0, 0))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let (references, reversals) = (archived.references.to_native(), archived.reversals.to_native());
+            Ok(since_2!(archived, archived.key_lag.to_native(), references, reversals))
+        }
     }
-    let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    Ok(since_2!(archived, archived.references.to_native(), archived.reversals.to_native()))
 }
 
 /// A part of an image's rows, borrowed.

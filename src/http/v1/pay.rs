@@ -19,7 +19,7 @@ use super::{
     types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Entry, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, RowKind, Sum, TriggerBonus},
+    engine::{Command, Engine, Entry, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, RowKind, Sent, Sum, TriggerBonus},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -230,9 +230,9 @@ problems!(
 );
 
 /// Submits a command: what it came to, and when.
-async fn submit(engine: &Engine, command: Command, key: Option<RequestKey>) -> Result<(Outcome, u64), Problem> {
+async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
     let member = if matches!(command, Command::PayMatching(_)) { "receiver" } else { "source" };
-    let applied = engine.submit(command, key).await?.applied;
+    let applied = engine.submit(command, sent).await?.applied;
     let Outcome::Rejected(rejection) = applied.outcome else { return Ok((applied.outcome, applied.lsn)) };
     let problem = Problem::from(rejection).at(applied.lsn);
     Err(match rejection {
@@ -281,7 +281,7 @@ async fn trigger(
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
     let once = body.once.unwrap_or(body.kind == PAID_ONCE);
     let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference };
-    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
+    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
         let reader = Reader { engine, state };
@@ -319,7 +319,7 @@ async fn reverse(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id)
     };
     let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
-    let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, key).await?;
+    let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
     let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
         let reader = Reader { engine, state };
@@ -348,7 +348,7 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
     };
     let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
-    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, key).await?;
+    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
         let reader = Reader { engine, state };
@@ -380,7 +380,7 @@ async fn pay_all(
     let filter = query.filter(engine)?;
     let key = pay_all_key(&key, &caller.0.name, &filter);
     let up_to = filter.up_to_lsn.unwrap_or(u64::MAX);
-    let (outcome, lsn) = submit(engine, Command::PayMatching(filter), key).await?;
+    let (outcome, lsn) = submit(engine, Command::PayMatching(filter), caller.sends(key)).await?;
     let sum = match outcome {
         Outcome::MatchingPaid { entries, amount } => Sum { entries: entries.into(), amount: amount.sum() },
         // A repeat of a request that was done before there were sums.
