@@ -14,13 +14,13 @@ use std::{
 use upline::{
     core::{
         Actor, ActorKind, Digest, Restore, RowKind,
-        command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
         image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         state::State,
         state_digest, state_digest_of_format_1,
-        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
     },
     durability::{
         DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore,
@@ -143,7 +143,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 trigger: "purchase".into(),
                 amount: Some(Money(12_345)),
                 once: false,
-                reference: None,
+                reference: Reference::parse(&format!("order {}", lsn % 40)).filter(|_| 3 <= version && lsn % 40 == 7),
             }),
             8 => Command::PayEntry { entry: lsn / 9 },
             9 => Command::SetStatus { member: sponsor, status: Status::Active },
@@ -167,6 +167,14 @@ fn command(version: u32, lsn: u64) -> Stamped {
             }),
             14 => Command::SetRole { member: sponsor, role: Role::Member },
             15 => signup(&|signup| signup.placement = PlacementRequest::Rule(PlacementRule::RoundRobin)),
+            16 if 3 <= version && lsn % 60 == 16 => Command::ReverseEntry { entry: lsn / 10 },
+            17 if 3 <= version && lsn % 80 == 17 => Command::PayMatching(PayFilter {
+                up_to_lsn: Some(lsn - 3),
+                kind: (lsn < 100).then(|| "referral".into()),
+                receiver: (100 < lsn).then(|| member(1)),
+                from: None,
+                until: Some(Timestamp(CREATED + 400 * 3_600_000_000)),
+            }),
             _ => signup(&|_| {}),
         },
     };
@@ -631,15 +639,20 @@ fn what_version_3_added_is_where_the_specification_says() {
     }
     assert_eq!(records, COMMANDS);
     // Each snapshot names the chain at its LSN.
+    let mut linked = 0;
     for (name, snapshot) in files.iter().filter(|(name, _)| name.ends_with(".snap")) {
         let manifest = &snapshot[snapshot.len() - 256..];
         assert_eq!((u64_at(manifest, 176), u32_at(manifest, 184)), (chains[&u64_at(manifest, 32)], 1), "{name}");
         let chunk = &snapshot[64..];
         let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
         assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 3));
-        let lag = u64_at(archive, archive.len() - 8);
+        let lag = u64_at(archive, archive.len() - 16);
+        let counts = [u32_at(archive, archive.len() - 8), u32_at(archive, archive.len() - 4)];
+        assert_eq!(counts, [u32_at(manifest, 188), u32_at(manifest, 192)], "references and reversals");
+        linked = linked.max(counts.into_iter().min().unwrap_or(0));
         assert_eq!(lag != 0, 150 <= u64_at(manifest, 32), "{name}: {lag}");
     }
+    assert!(2 <= linked, "there are references and reversals");
 }
 
 /// A directory of an older version goes on in the newest. No segment whose header says an older version holds anything that a release of that time would

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     core::{
-        Actor,
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,

@@ -267,7 +267,7 @@ impl State {
         let reversed = self.entry(entry);
         let reference = self.reference_of(entry);
         self.begin_group(Cause { kind: reversed.kind, source: reversed.source, amount: Money(0), time: self.scalars.time });
-        let (receiver, level, amount) = (reversed.receiver, reversed.level, Money(-reversed.amount.0));
+        let (receiver, level, amount) = (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
         let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
         self.refer(reference.as_ref());
         self.keep_reversal(reversal, entry);

@@ -319,7 +319,7 @@ impl Restore {
         require(newest.is_none_or(|newest| newest < row.entry), || wrong("out of order"))?;
         let (reversal, reversed) = (state.entry(row.entry.into()), state.entry(row.reverses.into()));
         let same = |entry: &super::ledger::Entry| (entry.receiver, entry.source, entry.level, entry.kind);
-        require(same(&reversal) == same(&reversed) && reversal.amount.0 == -reversed.amount.0, || wrong("of another entry"))?;
+        require(same(&reversal) == same(&reversed) && reversal.amount.0 == reversed.amount.0.wrapping_neg(), || wrong("of another entry"))?;
         require(state.reversals.reversal_of(row.reverses.into()).is_none(), || wrong("of one that is reversed already"))?;
         require(state.reversals.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
         state.reversals.push(row);

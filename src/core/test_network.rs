@@ -8,7 +8,7 @@ use crate::{
         command::{Command, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
         plan::{BonusRule, LevelPay, Plan, RankBasis, RankRule, RankStep},
         state::State,
-        types::{EntryStatus, MemberId, Money, Role, Timestamp, Tree},
+        types::{EntryStatus, MemberId, Money, Reference, Role, Timestamp, Tree},
     },
     engine::MemberDirectory,
 };
@@ -45,9 +45,11 @@ pub fn network(random: &mut Pcg64Mcg, commands: u32) -> (State, MemberDirectory)
 pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirectory, commands: u32) {
     for _ in 0..commands {
         let pick = |random: &mut Pcg64Mcg| id_of(random.next_u32() % state.len().max(1));
-        let command = match random.next_u32() % 8 {
+        let reference = Reference::parse(&format!("order {}", random.next_u32() % 9)).filter(|_| random.next_u32().is_multiple_of(2));
+        let command = match random.next_u32() % 9 {
+            2 if state.entries() != 0 => Command::ReverseEntry { entry: u64::from(random.next_u32()) % state.entries() },
             0 if !state.is_empty() => {
-                Command::TriggerBonus(TriggerBonus { source: pick(random), trigger: "placed".into(), amount: None, once: false, reference: None })
+                Command::TriggerBonus(TriggerBonus { source: pick(random), trigger: "placed".into(), amount: None, once: false, reference })
             }
             1 if !state.is_empty() => Command::ImportEntry(ImportEntry {
                 receiver: pick(random),
@@ -58,7 +60,7 @@ pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirector
                 status: if random.next_u32().is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending },
                 time: Timestamp(i64::from(random.next_u32() % 2_000)),
                 row_id: None,
-                reference: None,
+                reference,
                 reverses: None,
             }),
             _ => Command::Register(Register {

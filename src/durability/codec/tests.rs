@@ -141,7 +141,7 @@ fn the_greatest_record_is_within_its_bound() {
     assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
     let trigger = |length: usize| {
         let trigger = "x".repeat(length).into();
-        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false }))
+        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false, reference: None }))
     };
     assert!(record_bytes(&trigger(TEXT_BYTES_MAX)).unwrap() <= RECORD_BYTES_MAX);
     assert_eq!(record_bytes(&trigger(TEXT_BYTES_MAX + 1)), Err(EncodeError::TextTooLong(TEXT_BYTES_MAX + 1)));

@@ -20,8 +20,8 @@ pub struct AuditFilter {
     pub actor_kind: Option<ActorKind>,
     /// Id of the actor.
     pub actor_id: Option<String>,
-    /// Kind of the command, as it stands in the log ([`Command::kind`]).
-    pub command_kind: Option<u16>,
+    /// Kind of the command, one of [`COMMAND_KINDS`].
+    pub command_kind: Option<&'static str>,
     /// Log time of the command, at least.
     pub from: Option<Timestamp>,
     /// Log time of the command, less than this.
@@ -34,7 +34,7 @@ impl AuditFilter {
         let kind = actor.map_or(ActorKind::Unknown, Actor::kind);
         self.actor_kind.is_none_or(|wanted| wanted == kind)
             && self.actor_id.as_ref().is_none_or(|wanted| actor.is_some_and(|actor| actor.id() == wanted))
-            && self.command_kind.is_none_or(|wanted| wanted == stamped.command.kind())
+            && self.command_kind.is_none_or(|wanted| wanted == kind_name(&stamped.command))
             && self.from.is_none_or(|from| from <= stamped.time)
             && self.to.is_none_or(|to| stamped.time < to)
     }
@@ -108,25 +108,21 @@ pub(in super::super) fn audit(shared: &Shared, filter: &AuditFilter, below: Opti
 }
 
 /// The kinds of commands by the names that `crate::command_json` prints.
-pub const COMMAND_KINDS: [(&str, u16); 8] = [
-    ("register", 1),
-    ("trigger_bonus", 2),
-    ("pay_bonus", 3),
-    ("pay_all", 4),
-    ("set_status", 5),
-    ("set_role", 6),
-    ("put_plan", 7),
-    ("import_bonus", 9),
-];
+pub const COMMAND_KINDS: [&str; 9] =
+    ["register", "trigger_bonus", "pay_bonus", "pay_all", "set_status", "set_role", "put_plan", "import_bonus", "reverse_bonus"];
 
-/// A command of each kind is named.
-const _: fn(&Command) -> u16 = |command| match command {
-    Command::Register(_) => COMMAND_KINDS[0].1,
-    Command::TriggerBonus(_) => COMMAND_KINDS[1].1,
-    Command::PayEntry { .. } => COMMAND_KINDS[2].1,
-    Command::PayAll => COMMAND_KINDS[3].1,
-    Command::SetStatus { .. } => COMMAND_KINDS[4].1,
-    Command::SetRole { .. } => COMMAND_KINDS[5].1,
-    Command::PutPlan(_) => COMMAND_KINDS[6].1,
-    Command::ImportEntry(_) => COMMAND_KINDS[7].1,
-};
+/// How the kind of a command is printed. Two in the log are one outside: all pending bonuses, and those that a filter names.
+fn kind_name(command: &Command) -> &'static str {
+    let position = match command {
+        Command::Register(_) => 0,
+        Command::TriggerBonus(_) => 1,
+        Command::PayEntry { .. } => 2,
+        Command::PayAll | Command::PayMatching(_) => 3,
+        Command::SetStatus { .. } => 4,
+        Command::SetRole { .. } => 5,
+        Command::PutPlan(_) => 6,
+        Command::ImportEntry(_) => 7,
+        Command::ReverseEntry { .. } => 8,
+    };
+    COMMAND_KINDS[position]
+}

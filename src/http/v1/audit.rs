@@ -37,7 +37,7 @@ list_query! {
         #[param(max_length = 128, example = "ulk_2b22e1a6")]
         actor_id: Option<String>,
         /// Kind of the command, as the change feed names it.
-        #[param(pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus)$", example = "pay_all")]
+        #[param(pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus)$", example = "pay_all")]
         kind: Option<String>,
         /// Log time of the command, at least.
         #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
@@ -55,7 +55,7 @@ struct AuditList {
     /// anything (null: it came too long ago to be known), if not why.
     #[schema(value_type = Vec<Object>, max_items = 1_000, example = json!([{
         "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
-        "command": {"kind": "pay_all"}, "changed": true, "unchanged": null,
+        "command": {"kind": "pay_all", "up_to_lsn": 7, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "changed": true, "unchanged": null,
     }]))]
     items: Vec<Value>,
     /// `cursor` of the next page; null when this is the last one. A page may have fewer items than asked for, and none at all, and not be the last.
@@ -101,8 +101,8 @@ fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
     let invalid = |field: &'static str| Problem::new(Code::ParameterInvalid).with("field", field).detail(format!("{field} names no kind"));
     let actor_kind = query.actor_kind.as_deref().map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
     let command_kind = query.kind.as_deref().map(|name| {
-        let found = COMMAND_KINDS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, kind)| *kind).ok_or_else(|| invalid("kind"))
+        let found = COMMAND_KINDS.into_iter().find(|known| *known == name);
+        found.ok_or_else(|| invalid("kind"))
     });
     Ok(AuditFilter {
         actor_kind: actor_kind.transpose()?,

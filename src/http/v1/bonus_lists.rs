@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     caller::Caller,
     extract::{Path, Query},
-    lists::{Problems, cursor_invalid, opened},
+    lists::{NetworkListProblems, Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader, list_query},
     problem::{Code, Problem, problems},
     types::{Bonus, BonusStatus, Time, member_id},
@@ -113,16 +113,7 @@ fn no_reference(field: &'static str) -> Problem {
     Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
 }
 
-problems!(
-    ListProblems: [
-        Code::FieldUnknown,
-        Code::ParameterInvalid,
-        Code::Overloaded,
-        Code::AnswerTooSlow,
-        Code::CursorInvalid,
-        Code::Rejected(Rejection::MemberUnknown),
-    ]
-);
+problems!(FilterProblems: [Code::Rejected(Rejection::MemberUnknown)]);
 
 /// A bonus as a caller sees it.
 fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
@@ -209,7 +200,7 @@ async fn bonuses_of(
     params(NetworkBonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        ListProblems
+        NetworkListProblems, FilterProblems
     )
 )]
 async fn bonuses(
