@@ -36,8 +36,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PayFilter, PlacementRequest, Plan,
-    RankBasis, RankRule, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PayFilter, PlacementRequest,
+    Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
 };
 
 /// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
@@ -276,7 +276,13 @@ mod tests {
         let plain = shown(&Command::Register(plain));
         assert_eq!(plain["placement"], json!({"by": "slot", "parent": first, "slot": 2}));
         assert_eq!((&plain["code"], &plain["joined_at"]), (&Value::Null, &Value::Null));
-        let trigger = TriggerBonus { source: id(1), trigger: "referral".into(), amount: Some(Money(1_050)), once: true, reference: Reference::parse("A 7") };
+        let trigger = TriggerBonus {
+            source: id(1),
+            trigger: "referral".into(),
+            amount: Some(Money(1_050)),
+            once: true,
+            reference: Reference::parse("A 7"),
+        };
         let any = json!({"kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null, "to": null});
         let some = PayFilter {
             up_to_lsn: Some(9),

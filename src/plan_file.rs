@@ -372,11 +372,6 @@ fn flat(plan: &Plan) -> BTreeMap<String, String> {
     flat
 }
 
-/// In words, that a trigger pays more than the whole of its amount ([`Plan::above_whole`]).
-pub fn above_whole(trigger: &str, basis_points: u64) -> String {
-    format!("`{trigger}` pays {}.{:02}% of its amount over all levels", basis_points / 100, basis_points % 100)
-}
-
 #[cfg(test)]
 #[path = "plan_file_test.rs"]
 mod tests;

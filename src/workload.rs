@@ -182,7 +182,8 @@ impl Signups {
 pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
     let trigger = |number: u64| {
         let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
-        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false, reference: None };
+        let trigger =
+            TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false, reference: None };
         stamped(lsn + number + 1, Command::TriggerBonus(trigger))
     };
     triggers.map(trigger).collect()
@@ -285,8 +286,6 @@ pub const QUERIES: [(&str, Query); 13] = [
         black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
     }),
     ("bonuses, 20", |engine, member, _, _| {
-        black_box(engine.read(|state, _| {
-            state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
-        }));
+        black_box(engine.read(|state, _| state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()));
     }),
 ];

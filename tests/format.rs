@@ -14,7 +14,9 @@ use std::{
 use upline::{
     core::{
         Actor, ActorKind, Digest, Restore, RowKind,
-        command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        command::{
+            Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        },
         image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
@@ -137,7 +139,13 @@ fn command(version: u32, lsn: u64) -> Stamped {
             2 => signup(&|signup| signup.code = Some(code(lsn))),
             3 => signup(&|signup| signup.sponsor = SponsorRef::Code(code(6))),
             4 => signup(&|signup| signup.placement = PlacementRequest::Slot { parent: sponsor, slot: 2 }),
-            5 => Command::TriggerBonus(TriggerBonus { source: sponsor, trigger: "referral".into(), amount: None, once: true, reference: None }),
+            5 => Command::TriggerBonus(TriggerBonus {
+                source: sponsor,
+                trigger: "referral".into(),
+                amount: None,
+                once: true,
+                reference: None,
+            }),
             7 => Command::TriggerBonus(TriggerBonus {
                 source: sponsor,
                 trigger: "purchase".into(),

@@ -419,9 +419,8 @@ fn what_was_listed_is_what_is_paid() {
     assert_eq!(first["bonuses"][0]["reference"], "order 1");
     let listed = server.get("/v1/bonuses?status=pending");
     refer(2, "order 2");
-    let pay = |query: &str, key: &str| {
-        send(&server, "POST", &format!("/v1/bonuses/pay-all{query}"), &[("idempotency-key", key)], &json!(null))
-    };
+    let pay =
+        |query: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/pay-all{query}"), &[("idempotency-key", key)], &json!(null));
     let query = format!("?up_to={}", lsn(&listed));
     let paid = pay(&query, "a").json();
     let expected = json!({ "bonuses": 2, "minor": 1_500, "currency": "EUR", "exponent": 2 });
@@ -468,9 +467,8 @@ fn bonuses_are_taken_back_once() {
     let paid = post(&server, "/v1/bonuses", &body).json();
     let bonus = paid["bonuses"][0].clone();
     let id = bonus["id"].as_str().unwrap();
-    let reverse = |id: &str, key: &str| {
-        send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[("idempotency-key", key)], &json!(null))
-    };
+    let reverse =
+        |id: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[("idempotency-key", key)], &json!(null));
     let reply = reverse(id, "r");
     let reversal = reply.json()["reversal"].clone();
     let reversal_id = reversal["id"].as_str().unwrap();
@@ -491,7 +489,12 @@ fn bonuses_are_taken_back_once() {
     expect(&reverse(&uuid(77), "s"), (404, "entry_unknown", ""), "no bonus");
     let ids = |query: &str| -> Vec<String> {
         let list = server.get(&format!("/v1/bonuses?{query}")).json();
-        list["items"].as_array().unwrap_or_else(|| panic!("{query}: {list}")).iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        list["items"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{query}: {list}"))
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
     };
     let other = paid["bonuses"][1]["id"].as_str().unwrap();
     let all = [reversal_id.to_owned(), id.to_owned(), other.to_owned()];
@@ -514,7 +517,10 @@ fn bonuses_are_taken_back_once() {
     let sums = ["total", "pending", "reversed"].map(|name| (report[name]["bonuses"].clone(), report[name]["minor"].clone()));
     assert_eq!(sums, [(json!(2), json!(0)), (json!(2), json!(0)), (json!(1), json!(-2_000))]);
     let told = server.get(&format!("/v1/bonuses/{reversal_id}/explain")).json();
-    assert_eq!((&told["cause"], &told["bonus"]["reverses"], &told["command"]["command"]["kind"]), (&json!("reversal"), &json!(id), &json!("reverse_bonus")));
+    assert_eq!(
+        (&told["cause"], &told["bonus"]["reverses"], &told["command"]["command"]["kind"]),
+        (&json!("reversal"), &json!(id), &json!("reverse_bonus"))
+    );
     let trigger = server.get(&format!("/v1/bonuses/{id}/explain")).json();
     assert_eq!(trigger["command"]["command"]["reference"], "order 7");
     let weekly = server.get(&format!("/reports/weekly/{}", uuid(2))).text();
@@ -524,7 +530,11 @@ fn bonuses_are_taken_back_once() {
     assert_eq!((&paid["entries"], &paid["total"]["minor"]), (&json!(3), &json!(1_000)));
     drop(server);
     let server = place.start_as_is();
-    expect(&send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[], &json!(null)), (409, "reversed_before", ""), "after a restart");
+    expect(
+        &send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[], &json!(null)),
+        (409, "reversed_before", ""),
+        "after a restart",
+    );
     assert_eq!(server.get("/v1/bonuses?reference=order%207").json()["items"][0]["id"], json!(reversal_id));
 }
 

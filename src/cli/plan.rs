@@ -37,9 +37,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
     let warned = parsed.iter().flat_map(Plan::above_whole);
-    let warnings: Vec<_> = warned.map(|(trigger, sum)| json!({"trigger": trigger, "basis_points": sum})).collect();
-    let object =
-        json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
+    let warnings: Vec<_> = warned
+        .map(|warning| json!({"trigger": warning.trigger, "basis_points": warning.basis_points, "detail": warning.to_string()}))
+        .collect();
+    let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
     match parsed {
         Ok(plan) => screen::say_result(*json, &object, || in_words(&plan)),
         Err(errors) => {
@@ -55,6 +56,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn in_words(plan: &Plan) -> String {
-    let warnings: String = plan.above_whole().map(|(trigger, sum)| format!("# note: {}\n", plan_file::above_whole(trigger, sum))).collect();
+    let warnings: String = plan.above_whole().map(|warning| format!("# note: {warning}\n")).collect();
     format!("# valid; with all defaults filled in:\n{warnings}{}", plan_file::to_text(plan).trim_end())
 }

@@ -152,8 +152,14 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
         findings.require(is_sorted, || format!("entries of {receiver:?} are not newest first"));
     }
     findings.require(listed == state.entries(), || format!("{listed} entries are listed by receiver, of {}", state.entries()));
-    let held: i128 = (0..state.entries()).map(|index| state.entry(index)).filter(|entry| entry.status == EntryStatus::Pending).map(|entry| i128::from(entry.amount.0)).sum();
-    findings.require(held == state.ledger.pending_amount(), || format!("pending entries come to {}, really to {held}", state.ledger.pending_amount()));
+    let held: i128 = (0..state.entries())
+        .map(|index| state.entry(index))
+        .filter(|entry| entry.status == EntryStatus::Pending)
+        .map(|entry| i128::from(entry.amount.0))
+        .sum();
+    findings.require(held == state.ledger.pending_amount(), || {
+        format!("pending entries come to {}, really to {held}", state.ledger.pending_amount())
+    });
     let pending = (0..state.entries()).filter(|index| state.entry(*index).status == EntryStatus::Pending).count() as u64;
     findings.require(pending == state.pending(), || format!("{} entries are pending, of them {pending} really", state.pending()));
 }

@@ -426,7 +426,15 @@ mod tests {
 
     #[test]
     fn wide_sums_come_back() {
-        for sum in [0, 1, -1, i128::from(u64::MAX), -i128::from(u64::MAX) - 1, (1 << 32) * i128::from(Money::MAX.0), -(1 << 32) * i128::from(Money::MAX.0)] {
+        for sum in [
+            0,
+            1,
+            -1,
+            i128::from(u64::MAX),
+            -i128::from(u64::MAX) - 1,
+            (1 << 32) * i128::from(Money::MAX.0),
+            -(1 << 32) * i128::from(Money::MAX.0),
+        ] {
             let wide = WideMoney::new(sum);
             assert_eq!((wide.sum(), WideMoney::of_parts(wide.parts().0, wide.parts().1)), (sum, wide));
         }

@@ -71,7 +71,10 @@ pub struct Listed {
 #[derive(Clone, Copy, Debug)]
 enum Along {
     /// Triggers: the next one in time and the next late one.
-    All { in_time: Option<u32>, late: Option<u32> },
+    All {
+        in_time: Option<u32>,
+        late: Option<u32>,
+    },
     Receiver(ReceivedWalk),
     /// The next trigger of the reference.
     Reference(Option<u32>),

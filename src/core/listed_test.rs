@@ -4,13 +4,12 @@ use rand_pcg::{
 };
 
 use super::*;
-use crate::core::{
-    received::network::{grow, network, reopened},
-};
+use crate::core::received::network::{grow, network, reopened};
 
 /// All entries as a list is to show them.
 fn naive(state: &State, filter: &EntryFilter) -> Vec<u64> {
-    let mut entries: Vec<Entry> = (0..state.entries()).map(|index| state.entry(index)).filter(|entry| is_shown(state, filter, entry)).collect();
+    let mut entries: Vec<Entry> =
+        (0..state.entries()).map(|index| state.entry(index)).filter(|entry| is_shown(state, filter, entry)).collect();
     entries.sort_by_key(|entry| (Reverse(entry.time), Reverse(entry.lsn), entry.level, entry.index));
     entries.iter().map(|entry| entry.index).collect()
 }
@@ -32,7 +31,8 @@ fn filter(random: &mut Pcg64Mcg, state: &State) -> EntryFilter {
         receiver: some(random, member),
         source: some(random, member),
         status: some(random, |random| [EntryStatus::Pending, EntryStatus::Paid][random.next_u32() as usize % 2]),
-        kind: some(random, |random| state.entry(u64::from(random.next_u32()) % state.entries().max(1)).kind).filter(|_| state.entries() != 0),
+        kind: some(random, |random| state.entry(u64::from(random.next_u32()) % state.entries().max(1)).kind)
+            .filter(|_| state.entries() != 0),
         from: some(random, time).unwrap_or(Timestamp(i64::MIN)),
         until: some(random, time).unwrap_or(Timestamp(i64::MAX)),
     }

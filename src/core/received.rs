@@ -172,7 +172,7 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "test_network.rs"]
+#[path = "network_test.rs"]
 pub(super) mod network;
 #[cfg(test)]
 #[path = "received_test.rs"]

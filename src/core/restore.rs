@@ -8,7 +8,10 @@ use std::hint::black_box;
 
 use super::{
     genealogy::Genealogy,
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
+    image::{
+        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, SECTIONS, TriggerRow,
+        UnchangedRow,
+    },
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
     placement::child_in,

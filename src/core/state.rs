@@ -67,7 +67,23 @@ pub struct State {
     pub(super) beside: Beside,
 }
 
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, unchanged, row_ids, references, reversals, admins, view, beside });
+freeze_fields!(State {
+    scalars,
+    members,
+    placement,
+    sponsors,
+    slots,
+    codes,
+    ledger,
+    keys,
+    unchanged,
+    row_ids,
+    references,
+    reversals,
+    admins,
+    view,
+    beside
+});
 
 /// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -95,9 +95,9 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS,
-    LevelOrder, Listed, Member, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk, SUM_LEVELS_MAX, ShareFate, Sum,
-    Unchanged, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare,
+    LEVEL_ORDER_WORDS, LevelOrder, Listed, Member, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
+    SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
         Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
         Stamped, TriggerBonus, WideMoney,
@@ -106,7 +106,10 @@ pub use crate::core::{
     plan::{BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule, RankStep},
     state::{Directory, State, Verdict},
     state_digest,
-    types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, REFERENCE_CHARS_MAX, Reference, Role, Status, Timestamp, Tree},
+    types::{
+        BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, REFERENCE_CHARS_MAX, Reference, Role,
+        Status, Timestamp, Tree,
+    },
 };
 pub use crate::durability::{
     Error as DurabilityError, LogOptions, Retention,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upline::engine::{Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree};
+use upline::engine::{
+    Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree,
+};
 
 use super::{
     clients::{Answered, Ask},

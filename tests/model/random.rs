@@ -2,7 +2,10 @@
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
-    command::{Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    command::{
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped,
+        TriggerBonus,
+    },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
@@ -313,7 +316,8 @@ impl StepMaker {
             filter.up_to_lsn = Some(self.chance.below(self.entries + 50));
         }
         if self.chance.percent(30) {
-            filter.kind = Some(self.chance.of_slice(&["referral", "registration", "rank:1", "purchase", "of-old-3", "rank:02", "never"]).into());
+            filter.kind =
+                Some(self.chance.of_slice(&["referral", "registration", "rank:1", "purchase", "of-old-3", "rank:02", "never"]).into());
         }
         if self.chance.percent(30) {
             filter.receiver = Some(self.somebody());

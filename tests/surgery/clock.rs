@@ -94,7 +94,8 @@ fn whatever_the_clock_says_log_time_goes_on() {
         last = joined;
         if number % 50 == 49 {
             // Repeats are known however the clock stands, for 72 hours of log time.
-            let trigger = TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
+            let trigger =
+                TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
             let (command, key) = (
                 Command::TriggerBonus(trigger),
                 RequestKey { key: number.to_le_bytes().repeat(2).try_into().expect("16 bytes"), fingerprint: 1 },

@@ -48,7 +48,8 @@ pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
 
 /// Reads a row against the members that are there.
 pub(super) fn parse(row: &Row<'_>, network: &Network, numbers: &Numbers) -> Result<ImportEntry, Refusal> {
-    let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] = std::array::from_fn(|column| row.cell(column));
+    let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
+        std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
     Ok(ImportEntry {
         receiver: member(network, receiver)?,

@@ -51,7 +51,13 @@ use super::{
     target::Target,
 };
 use crate::{
-    core::{Digest, command::{Command, ImportEntry}, network_digest, state::State, types::MemberIx},
+    core::{
+        Digest,
+        command::{Command, ImportEntry},
+        network_digest,
+        state::State,
+        types::MemberIx,
+    },
     engine::MemberDirectory,
 };
 
@@ -253,12 +259,7 @@ fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -
 }
 
 /// Takes one bonus, which its file may give a number.
-fn take_bonus(
-    network: &mut Network,
-    numbers: &mut bonus_row::Numbers,
-    number: Option<u64>,
-    mut entry: ImportEntry,
-) -> Result<(), Refusal> {
+fn take_bonus(network: &mut Network, numbers: &mut bonus_row::Numbers, number: Option<u64>, mut entry: ImportEntry) -> Result<(), Refusal> {
     bonus_row::find_reversed(network, &mut entry)?;
     network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
     numbers.extend(number.map(|number| (number, network.state.entries() - 1)));

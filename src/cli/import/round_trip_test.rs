@@ -43,7 +43,13 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
         2 | 3 => {
             let trigger = ["referral", "purchase"][random.below(2) as usize].into();
             let amount = Some(Money(i64::from(random.below(100_000))));
-            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false, reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize]).filter(|_| random.below(2) == 0) })
+            Command::TriggerBonus(TriggerBonus {
+                source: random.member(network),
+                trigger,
+                amount,
+                once: false,
+                reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize]).filter(|_| random.below(2) == 0),
+            })
         }
         kind => {
             let allowed = &network.state.plan().placement;
@@ -243,8 +249,7 @@ fn negative_rows_are_reversals_or_refused() {
     std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
     let taken = take_bonuses(file.path(), &mut network, &Interrupt::never()).ok().unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
-    let expected =
-        [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
+    let expected = [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
     assert_eq!(refused, expected, "{:?}", taken.refused);
     let reversals: Vec<_> = (0..network.state.entries()).map(|entry| network.state.reverses(entry)).collect();
     assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);

@@ -23,7 +23,9 @@ pub(crate) use self::bytes::Reader;
 use self::bytes::put_text;
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
-    command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    command::{
+        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+    },
     plan::PlacementRule,
     types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
 };

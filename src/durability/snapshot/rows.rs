@@ -9,7 +9,9 @@ use crate::{
     core::{
         RowKind,
         command::{Applied, RequestKey},
-        image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
+        image::{
+            CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow,
+        },
         types::Timestamp,
     },
     durability::codec::{self, OUTCOME_BYTES},

@@ -44,7 +44,13 @@ impl Network {
     fn refer(&mut self, time: i64, source: u32) {
         self.apply(
             time,
-            Command::TriggerBonus(TriggerBonus { source: id_of(source), trigger: "referral".into(), amount: None, once: false, reference: None }),
+            Command::TriggerBonus(TriggerBonus {
+                source: id_of(source),
+                trigger: "referral".into(),
+                amount: None,
+                once: false,
+                reference: None,
+            }),
         );
     }
 }

@@ -311,7 +311,12 @@ fn as_made(reader: &Reader<'_>, entry: &Entry) -> Bonus {
     ),
     responses((status = 201, body = Reversed, description = "Taken back; the same answer for a repeat with the same key", headers(("x-lsn" = u64))), ReverseProblems),
 )]
-async fn reverse(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>, key: IdempotencyKey) -> Result<Reply, Problem> {
+async fn reverse(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let named = match engine.row_of(id.into_bytes()) {
         Some((RowKind::Entry, entry)) => Some(entry),

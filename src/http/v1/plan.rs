@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, Sent, Verdict},
-    plan_file::above_whole,
     http::{
         auth::Action,
         reply::{self, Reply},
@@ -269,15 +268,16 @@ async fn check_plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Json(
     Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
 }
 
-fn warning((trigger, basis_points): (&str, u64)) -> PlanWarning {
-    PlanWarning { trigger: trigger.into(), basis_points, detail: above_whole(trigger, basis_points) }
-}
-
 fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
     let unchanged = trial.refusal == Some(Rejection::PlanUnchanged);
     let refused = trial.refusal.filter(|_| !unchanged).map(Rejection::name);
     let is_refused = refused.is_some();
     let counts = trial.before.iter().zip(&trial.after).enumerate();
+    let warnings = plan.above_whole().map(|warning| PlanWarning {
+        trigger: warning.trigger.into(),
+        basis_points: warning.basis_points,
+        detail: warning.to_string(),
+    });
     let change = |(rank, (before, after)): (usize, (&u64, &u64))| RankChange {
         rank,
         name: plan.ranks.name_of(u16::try_from(rank).expect("ranks are 16 bits")),
@@ -291,7 +291,7 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
         ranks: if is_refused { Vec::new() } else { counts.map(change).collect() },
         promoted: if is_refused { 0 } else { trial.promoted },
         demoted: if is_refused { 0 } else { trial.demoted },
-        warnings: plan.above_whole().map(warning).collect(),
+        warnings: warnings.collect(),
         seconds: trial.took.as_secs_f64(),
     }
 }
