@@ -413,7 +413,12 @@ fn what_was_listed_is_what_is_paid() {
         post(&server, "/v1/members", &body);
     }
     let refer = |source: u32, reference: &str| {
-        post(&server, "/v1/bonuses", &json!({ "source": uuid(source), "kind": "referral", "once": false, "reference": reference })).json()
+        post(
+            &server,
+            "/v1/bonuses",
+            &json!({ "source": uuid(u64::from(source)), "kind": "referral", "once": false, "reference": reference }),
+        )
+        .json()
     };
     let first = refer(3, "order 1");
     assert_eq!(first["bonuses"][0]["reference"], "order 1");
@@ -523,7 +528,8 @@ fn bonuses_are_taken_back_once() {
     );
     let trigger = server.get(&format!("/v1/bonuses/{id}/explain")).json();
     assert_eq!(trigger["command"]["command"]["reference"], "order 7");
-    let weekly = server.get(&format!("/reports/weekly/{}", uuid(2))).text();
+    let weekly = server.get(&format!("/reports/weekly/{}", uuid(2)));
+    let weekly = weekly.text();
     assert!(weekly.contains("\"total_bonus\":0.0") && weekly.contains("\"amount\":-20.0"), "{weekly}");
     // Feed and restart.
     let paid = send(&server, "POST", "/v1/bonuses/pay-all", &[], &json!(null)).json();

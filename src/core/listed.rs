@@ -61,6 +61,8 @@ pub struct Listed {
     /// Entries with an index below this existed when the walk began.
     before: u64,
     along: Along,
+    /// What came next before the command in hand was taken up, as long as none of its entries was looked at.
+    untouched: Option<Along>,
     /// Entries of the command in hand, the first to show last.
     run: Vec<u64>,
     /// The entry that was looked at last.
@@ -98,9 +100,14 @@ impl Listed {
         self.run.is_empty() && self.along.is_over()
     }
 
+    /// Passes the next entry of the command in hand.
+    fn look(&mut self) {
+        (self.last, self.untouched) = (self.run.pop(), None);
+    }
+
     /// Where it is, for [`State::listed_from`].
     pub fn position(&self) -> [u64; 3] {
-        let next = match &self.along {
+        let next = match self.untouched.as_ref().unwrap_or(&self.along) {
             Along::All { in_time, .. } => in_time.map(u64::from),
             Along::Receiver(walk) => walk.in_time,
             Along::Reference(_) => None,
@@ -182,7 +189,7 @@ impl State {
                 Along::All { in_time, late: self.ledger.late_before((filter.until, 0)) }
             }
         };
-        Listed { filter, before, along, run: Vec::new(), last: None }
+        Listed { filter, before, along, untouched: None, run: Vec::new(), last: None }
     }
 
     /// A walk that rested earlier, from [`Listed::position`]; `None` for a position that no walk with this filter can have. O(log entries).
@@ -228,7 +235,7 @@ impl State {
                 Along::All { in_time, late: self.ledger.late_before((entry.time, triggers.start)) }
             }
         };
-        Some(Listed { filter, before, along, run, last: Some(last) })
+        Some(Listed { filter, before, along, untouched: None, run, last: Some(last) })
     }
 
     /// The entries of a list, one after the other, however many steps are between them: not under a lock.
@@ -243,7 +250,7 @@ impl State {
         if !self.listed_goes_on(walk, steps) {
             return None;
         }
-        walk.last = walk.run.pop();
+        walk.look();
         walk.last
     }
 
@@ -252,7 +259,7 @@ impl State {
         while 0 < *steps {
             match walk.run.last() {
                 Some(index) if *index < walk.before && walk.filter.takes(&self.entry(*index)) => return true,
-                Some(_) => walk.last = walk.run.pop(),
+                Some(_) => walk.look(),
                 None if walk.along.is_over() => return false,
                 None => self.begin_run(walk),
             }
@@ -263,6 +270,7 @@ impl State {
 
     /// Collects the entries of the next command.
     fn begin_run(&self, walk: &mut Listed) {
+        walk.untouched = Some(walk.along);
         match &mut walk.along {
             Along::Receiver(received) => self.collect_received(received, &mut walk.run),
             Along::Reference(next) => {
@@ -287,7 +295,7 @@ impl State {
         if is_too_old {
             // And so is all that follows.
             walk.run.clear();
-            walk.along = Along::OVER;
+            (walk.along, walk.untouched) = (Along::OVER, None);
         }
         self.put_in_order(&mut walk.run);
     }

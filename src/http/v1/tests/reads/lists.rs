@@ -94,9 +94,9 @@ async fn lists_of_bonuses_are_the_naive_lists() {
             let lists = [
                 (
                     format!("/v1/members/{id}/bonuses?{status}"),
-                    model.entries_in_order(false, |entry| entry.receiver.0 == member && has_status(entry)),
+                    model.entries_in_order(|entry| entry.receiver.0 == member && has_status(entry)),
                 ),
-                (format!("/v1/bonuses?{status}"), model.entries_in_order(true, has_status)),
+                (format!("/v1/bonuses?{status}"), model.entries_in_order(has_status)),
             ];
             for (path, expected) in lists {
                 let streamed = network.stream(&path).await.lines();
@@ -120,7 +120,7 @@ async fn lists_of_bonuses_are_the_naive_lists() {
 async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     let mut network = Network::new(5, 80).await;
     let model = network.model();
-    let pending = model.entries_in_order(true, |entry| entry.status == EntryStatus::Pending);
+    let pending = model.entries_in_order(|entry| entry.status == EntryStatus::Pending);
     let pending: Vec<String> =
         pending.iter().map(|entry| Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string()).collect();
     let mut left = pending.iter();
@@ -130,7 +130,7 @@ async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     assert!(pending.len() < paged.len() + 40, "{} of {}", paged.len(), pending.len());
     let model = network.model();
     let member = model.ids[0];
-    let expected: Vec<u64> = model.entries_in_order(false, |entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
+    let expected: Vec<u64> = model.entries_in_order(|entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
     let paged = network.pages(&format!("/v1/members/{member}/bonuses?"), 1, true).await;
     let lsns: Vec<u64> = paged.iter().map(|bonus| bonus["lsn"].as_u64().unwrap()).collect();
     assert_eq!(lsns, expected);

@@ -297,12 +297,10 @@ impl Model {
         members.iter().map(|member| self.ids[*member as usize].to_string()).collect()
     }
 
-    /// Entries as lists show them: newest command first, then level ascending. Rewards of one command, all of level 0, stand newest first where all
-    /// receivers are listed.
-    pub fn entries_in_order(&self, of_all: bool, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    /// Entries as lists show them: newest first, by time and then by LSN; those of one command by level, then in the order in which they were made.
+    pub fn entries_in_order(&self, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| keep(entry)).collect();
-        let tie = |entry: &Entry| if of_all && entry.level == 0 { u64::MAX - entry.index } else { entry.index };
-        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level, tie(entry)));
+        entries.sort_by_key(|entry| (std::cmp::Reverse((entry.time, entry.lsn)), entry.level, entry.index));
         entries
     }
 }
