@@ -95,7 +95,7 @@ pub struct WriteMetrics {
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
-    refusals: [Counter; 5],
+    refusals: [Counter; 6],
     pub repeats: Counter,
     pub wait_seconds: Histogram,
     pub append_seconds: Histogram,
@@ -128,6 +128,7 @@ pub enum Refusal {
     OutcomeUnknown = 2,
     Stopping = 3,
     TooLarge = 4,
+    NoRoom = 5,
 }
 
 /// Label values of `upline_commands_total`.
@@ -155,7 +156,7 @@ impl WriteMetrics {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
             rejections: Rejection::ALL.map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage))).into(),
-            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large"].map(refusal),
+            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large", "no_room"].map(refusal),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),
@@ -270,6 +271,9 @@ pub struct LogMetrics {
     pub durable_lsn: Gauge,
     pub applied_lsn: Gauge,
     pub snapshot_lsn: Gauge,
+    pub segment_failures: Counter,
+    /// 1 while the next segment cannot be made, 2 while writes are refused for that.
+    pub next_segment_missing: Gauge,
 }
 
 impl LogMetrics {
@@ -282,6 +286,8 @@ impl LogMetrics {
             durable_lsn: gauge_of(recorder, &table::DURABLE_LSN, &[]),
             applied_lsn: gauge_of(recorder, &table::APPLIED_LSN, &[]),
             snapshot_lsn: gauge_of(recorder, &table::SNAPSHOT_LSN, &[]),
+            segment_failures: counter_of(recorder, &table::LOG_SEGMENT_FAILURES, &[]),
+            next_segment_missing: gauge_of(recorder, &table::LOG_NEXT_SEGMENT_MISSING, &[]),
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 mod auth_args;
 mod bench;
 mod demo;
+mod descriptors;
 mod dot;
 mod exit;
 mod export;

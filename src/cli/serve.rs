@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    DataDirArgs, PlanArgs, auth_args,
+    DataDirArgs, PlanArgs, auth_args, descriptors,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options, logging, plan_choice, screen,
@@ -112,6 +112,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// When the directory cannot be opened or the address not be listened on; when the last words could not be written.
 pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     logging::begin(config);
+    descriptors::ensure()?;
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(serve_in_runtime(config, interrupt));

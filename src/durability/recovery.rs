@@ -9,15 +9,20 @@ use super::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
+    leftovers::{self, Holdings},
     log::{
-        FileJournal, GroupReader, Journal, JournalStart, LogIndex, LogOptions, LogView, SegmentEntry, SharedIndex, frame,
+        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, SegmentEntry,
+        SharedIndex,
+        evidence::{self, Evidence},
+        frame,
         rewrite::{self, read_whole},
         scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
+        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
-    paths::{Paths, TEMPORARY},
+    paths::Paths,
     snapshot::{SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
     storage::{Access, Storage},
+    unfinished,
 };
 
 /// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with `journal`.
@@ -51,7 +56,7 @@ pub struct Report {
     pub log_groups: u64,
     /// A write that never completed, and so was never acknowledged, was dropped.
     pub torn: Option<TornTail>,
-    /// A cut of the log that had been interrupted was finished: it ends with this LSN.
+    /// A cut of the log that had been interrupted was finished (or would have been): it ends with this LSN.
     pub finished_cut: Option<u64>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
@@ -89,15 +94,25 @@ pub(crate) fn open(
         retained: None,
     };
     let newest = snapshots.newest()?;
-    let finished_cut = finish_cut(&**storage, paths, &instance, access)?;
-    let log = survey(&**storage, paths, &instance)?;
     let manifest = *newest.reader.manifest();
+    let cut = rewrite::interrupted_cut(&**storage, paths, &instance.id.0)?;
+    if let Some(after) = cut {
+        check_cut(paths, after, manifest.durable_lsn, &snapshots.list()?)?;
+    }
+    let mut log = survey(&**storage, paths, &instance, cut)?;
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
+    if cut.is_none() {
+        check_evidence(paths, &log, evidence::durable_lsn(&**storage, paths, &instance.id.0)?)?;
+    }
+    let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
+    if let Some(after) = cut.filter(|_| access == Access::ReadWrite) {
+        rewrite::carry_out_cut(&**storage, paths, &instance.id.0, after)?;
+        log = survey(&**storage, paths, &instance, None)?;
+    }
     let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
     let history_damage = archive_damage.or(shortened(paths, &segments, &snapshots.list()?));
-    let unfinished = unfinished_files(&**storage, paths)?;
     let torn = match log.tail {
         Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
         Tail::Clean | Tail::ShortTrailer | Tail::Damaged { .. } => None,
@@ -111,29 +126,35 @@ pub(crate) fn open(
         log_bytes: log.bytes,
         log_groups: log.groups,
         torn,
-        finished_cut,
+        finished_cut: cut,
         unfinished_files: unfinished.len() as u64,
         history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
+    let health = LogHealth::default();
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
-    let (file, next) = if access == Access::ReadWrite {
+    let (file, evidence, next) = if access == Access::ReadWrite {
         for path in &unfinished {
-            storage.remove(path).map_err(Error::io("remove", path))?;
+            // A cut that was finished took its own away.
+            if storage.is_file(path).map_err(Error::io("look at", path))? {
+                storage.remove(path).map_err(Error::io("remove", path))?;
+            }
         }
         for damage in &report.damaged_snapshots {
             snapshots.set_aside(&damage.file)?;
         }
         sync_names(&**storage, paths)?;
+        unfinished::end(&**storage, paths, &instance.id.0)?;
         let file = mend(storage, paths, &log)?;
-        (Some(file), prepare_next(storage, paths, &log, options)?)
+        let evidence = Evidence::open(&**storage, paths, instance.id.0, log.at.next_lsn - 1)?;
+        (Some(file), Some(evidence), prepare_next(storage, paths, &log, options, &health)?)
     } else {
-        (None, Next::Later)
+        (None, None, Next::Later)
     };
     let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
     snapshots.retained = report.history_damage.is_none().then(|| index.clone());
-    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
+    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index, readers: Readers::default() };
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
         view,
@@ -144,20 +165,25 @@ pub(crate) fn open(
         at: log.at,
         floor: manifest.durable_lsn,
         file,
+        evidence,
         next,
+        health,
     };
     let journal = Box::new(FileJournal::new(start));
     Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
 }
 
-fn finish_cut(storage: &dyn Storage, paths: &Paths, instance: &Instance, access: Access) -> Result<Option<u64>> {
-    let Some(after) = rewrite::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
-    if access == Access::Read {
-        let reason = "a cut of the log was interrupted; open the directory for writing to finish it";
-        return Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, "nothing"));
+/// A cut takes away commands that are durable, so it must be one that can have been asked for: never of what a snapshot holds.
+fn check_cut(paths: &Paths, after: u64, durable_lsn: u64, snapshots: &[u64]) -> Result<()> {
+    let floor = snapshots.iter().copied().fold(durable_lsn, u64::max);
+    if floor <= after {
+        return Ok(());
     }
-    rewrite::carry_out_cut(storage, paths, &instance.id.0, after)?;
-    Ok(Some(after))
+    let reason = format!(
+        "it says that the log is to be cut after LSN {after}, and a snapshot tells of commands up to {floor}: no cut goes below a snapshot. If it is not \
+         of this directory, move it away"
+    );
+    Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, format!("commands from LSN {} to at least {floor}", after + 1)))
 }
 
 /// The live log, read to its end.
@@ -174,6 +200,19 @@ struct Survey {
     next: NextFile,
     bytes: u64,
     groups: u64,
+    /// Where the last segment ended before what an interrupted cut was to take away was left out.
+    uncut_next_lsn: u64,
+}
+
+impl Holdings for Survey {
+    fn next_lsn_of(&self, number: u64) -> Option<u64> {
+        let at = self.segments.iter().position(|segment| segment.number == number)?;
+        Some(self.segments.get(at + 1).map_or(self.uncut_next_lsn, |next| next.first_lsn))
+    }
+
+    fn last_lsn(&self) -> u64 {
+        self.at.next_lsn - 1
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -184,7 +223,8 @@ enum NextFile {
     Spoilt,
 }
 
-fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Survey> {
+/// Reads the live log; with a cut that was interrupted, as far as that keeps it.
+fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option<u64>) -> Result<Survey> {
     let directory = paths.log();
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
@@ -200,6 +240,7 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<S
         // Only the last may be without its header: a segment comes to be when the one before it has one.
         let last = position + 1 == numbers.len();
         survey = Some(match parse_sector(&path, &content)? {
+            Some((header, _)) if survey.is_some() && cut.is_some_and(|after| after + 1 < header.first_lsn) => break,
             Some((header, crc)) => {
                 check_identity(&path, &header, instance, number, content.len() as u64)?;
                 scan_segment(&path, header, crc, content, survey)?
@@ -207,8 +248,27 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<S
             None => never_used(&path, &content, survey, last)?,
         });
     }
-    let survey = survey.ok_or_else(|| Error::damaged(&directory, 0, None, "there is no log segment", "all commands after the snapshot"))?;
-    check_end(paths, &survey)?;
+    let survey = survey.ok_or_else(|| {
+        let reason = format!("there is no log segment{}", leftovers::renamed(storage, &directory));
+        Error::damaged(&directory, 0, None, reason, "all commands after the snapshot")
+    })?;
+    match cut {
+        Some(after) => until_cut(paths, instance, survey, after),
+        None => check_end(paths, &survey).map(|()| survey),
+    }
+}
+
+/// The log without what an interrupted cut is to take away. Whatever state that is in does not matter.
+fn until_cut(paths: &Paths, instance: &Instance, mut survey: Survey, after: u64) -> Result<Survey> {
+    let path = paths.segment(survey.number);
+    let Some((header, crc)) = parse_sector(&path, &survey.content)? else { unreachable!("a segment that was surveyed has its header") };
+    debug_assert_eq!(header.instance, instance.id.0);
+    let (content, at) = rewrite::content_until(&path, &header, header.start(crc), &survey.content, after)?;
+    survey.content = content;
+    survey.at = at;
+    survey.first_unrecorded = at;
+    survey.tail = Tail::Clean;
+    survey.next = NextFile::Missing;
     Ok(survey)
 }
 
@@ -271,6 +331,7 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         next: NextFile::Missing,
         bytes: bytes + scan.at.offset,
         groups: groups + scan.groups,
+        uncut_next_lsn: scan.at.next_lsn,
     })
 }
 
@@ -283,6 +344,9 @@ fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, la
     let (sector, rest) = content.split_at(HEADER_BYTES);
     if survey.at.sealed && !frame::is_zero(rest) {
         return Err(lost_from(path, 0, &survey, "its header does not verify, and there is something behind it"));
+    }
+    if frame::holds_frame(rest) {
+        return Err(lost_from(path, 0, &survey, "its header does not verify, and there are frames behind it"));
     }
     let pristine = frame::is_zero(sector) && frame::is_zero(rest);
     survey.next = if pristine { NextFile::Pristine(content.len() as u64) } else { NextFile::Spoilt };
@@ -322,6 +386,19 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
         return Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(log.at.next_lsn), reason, lost));
     }
     Ok(())
+}
+
+/// Whether the log reaches as far as the second place says that it was durable.
+fn check_evidence(paths: &Paths, log: &Survey, durable_lsn: Option<u64>) -> Result<()> {
+    let next_lsn = log.at.next_lsn;
+    match durable_lsn {
+        Some(durable) if next_lsn <= durable => {
+            let reason = format!("the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`");
+            let lost = format!("commands from LSN {next_lsn} to at least {durable}");
+            Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Archived segments that go on without a gap to the live ones. They are not needed to serve, so damage there is only reported; what
@@ -385,15 +462,6 @@ fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Opt
     Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
 }
 
-fn unfinished_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for directory in [paths.log(), paths.snapshots()] {
-        let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-        found.extend(names.iter().filter(|name| name.ends_with(TEMPORARY)).map(|name| directory.join(name)));
-    }
-    Ok(found)
-}
-
 /// Makes the names that were found durable. A process that was killed between giving a name and syncing it left one that the next power loss
 /// takes back, and with it everything that was acknowledged into its file since. Where names moved to comes before where they moved from.
 fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
@@ -431,7 +499,7 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
     }
 }
 
-fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions) -> Result<Next> {
+fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions, health: &LogHealth) -> Result<Next> {
     let number = log.number + 1;
     let path = paths.segment(number);
     let bytes = options.segment_bytes_checked();
@@ -441,7 +509,7 @@ fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options
         }
         // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must never be missing.
         NextFile::Missing | NextFile::Pristine(_) | NextFile::Spoilt => {
-            Ok(Next::start(storage, paths, number, bytes, options.prepare_in_background))
+            Ok(Next::start(storage, paths, (number, bytes), options.prepare_in_background, health))
         }
     }
 }

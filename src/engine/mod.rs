@@ -108,7 +108,7 @@ pub use crate::core::{
     types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
 pub use crate::durability::{
-    Error as DurabilityError, LogOptions, Retention,
+    Error as DurabilityError, LOG_READERS_MAX, LogOptions, LogTrouble, Retention,
     storage::{Disk, Storage},
 };
 use crate::{core::Preparation, metrics::Metrics};
@@ -262,9 +262,15 @@ impl Engine {
         sync::wait_for_answer(answer).unwrap_or(Err(SnapshotError::Stopping))
     }
 
-    /// Whether writes are accepted: not stopping, not poisoned. O(1), takes no lock.
+    /// Whether writes are accepted: not stopping, not poisoned, room in the log. O(1), takes no lock of the state.
     pub fn ready(&self) -> bool {
-        !self.inner.shared.is_stopping() && !self.inner.shared.is_poisoned()
+        self.inner.shared.takes_writes()
+    }
+
+    /// What keeps the next segment of the log from being made, if anything does. Writes go on until the active one is full. O(1), takes no lock of the
+    /// state.
+    pub fn log_trouble(&self) -> Option<LogTrouble> {
+        self.inner.shared.log_health.trouble()
     }
 
     /// Figures of the network, the log, the snapshots. O(1).
@@ -278,6 +284,7 @@ impl Engine {
             ready: self.ready(),
             stopping: shared.is_stopping(),
             poisoned: shared.poison.get().cloned(),
+            log_trouble: self.log_trouble(),
             instance_id: shared.instance_id,
             network_id: shared.network_id,
             lsn: shared.marks.get(),

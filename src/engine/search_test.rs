@@ -11,6 +11,7 @@ use crate::{
         command::{Command, Origin, PlacementRequest, Register, SponsorRef, Stamped},
         types::{Code, MemberId, Role, Timestamp},
     },
+    durability::LogHealth,
     engine::{
         MemberDirectory, RowIds,
         shared::Marks,
@@ -37,6 +38,7 @@ fn empty() -> Shared {
         instance_id: [0; 16],
         network_id: 1,
         log: Mutex::default(),
+        log_health: LogHealth::default(),
         view: Mutex::default(),
     }
 }

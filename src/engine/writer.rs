@@ -18,7 +18,7 @@ use crate::{
         command::{Applied, Command, Outcome, RequestKey, Stamped},
         types::Timestamp,
     },
-    durability::{Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
+    durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
 };
 
@@ -146,9 +146,16 @@ impl Writer {
         let metrics = Arc::clone(&self.shared.metrics);
         let metrics = &metrics.writes;
         let taken = Instant::now();
+        let before = self.lsn;
         self.stamp();
 
         let result = self.journal.append(&self.group, self.outcome_hash);
+        if let Err(DurabilityError::NoNextSegment { .. }) = result {
+            // Nothing was written: the next group gets these LSNs.
+            self.lsn = before;
+            return self.refuse_group(SubmitError::NoRoom);
+        }
+        self.shared.marks.admit(self.lsn);
         let appended = Instant::now();
         let durable = match result.and_then(|_| self.journal.sync()) {
             Ok(durable) => durable,
@@ -191,7 +198,6 @@ impl Writer {
             stamped.lsn = self.lsn;
             stamped.time = self.time;
         }
-        self.shared.marks.admit(self.lsn);
     }
 
     /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next, whatever the group's size.
@@ -295,8 +301,10 @@ impl Writer {
         }
         let result = self.journal.append(&[], self.outcome_hash);
         let result = result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
-        if let Err(error) = result {
-            self.poison(&error.to_string());
+        match result {
+            // The mark is worth a try, and no more: the next group says as much.
+            Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
+            Err(error) => self.poison(&error.to_string()),
         }
         self.publish_figures();
     }
@@ -355,5 +363,6 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::OutcomeUnknown => Refusal::OutcomeUnknown,
         SubmitError::Stopping => Refusal::Stopping,
         SubmitError::TooLarge => Refusal::TooLarge,
+        SubmitError::NoRoom => Refusal::NoRoom,
     }
 }

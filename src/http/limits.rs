@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::HttpConfig;
+use crate::{config::HttpConfig, engine::LOG_READERS_MAX};
 
 /// Bounds of the HTTP edge. The defaults are for one process behind a gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,8 +59,22 @@ impl Limits {
     }
 }
 
-/// Descriptors that connections never get: log, snapshots, `/proc` for metrics, the listener, standard streams.
-pub const FILES_KEPT_BACK: usize = 128;
+/// Descriptors of the log: the active segment, the next one while it is made, the file `durable`, directories while they are synced, locks.
+pub const FILES_OF_THE_LOG: usize = 16;
+
+/// Descriptors of snapshots: one that is written, one that is read for a question about the past, and looks at their sizes.
+pub const FILES_OF_SNAPSHOTS: usize = 16;
+
+/// Descriptors of the rest: standard streams, the runtime, the listener, a connection that is being refused, key files and key sets,
+/// `/proc` for metrics.
+pub const FILES_OF_THE_PROCESS: usize = 24;
+
+/// Descriptors that connections never get. Readers of the log (change feeds, explanations, states of the past) are bounded where they open
+/// files (`LOG_READERS_MAX`); a further one is refused, and so none of them ever takes what the log needs.
+pub const FILES_KEPT_BACK: usize = FILES_OF_THE_LOG + FILES_OF_SNAPSHOTS + LOG_READERS_MAX + FILES_OF_THE_PROCESS;
+
+/// Fewer open files than this are no use: what is kept back, and as many connections.
+pub const FILES_MIN: usize = 2 * FILES_KEPT_BACK;
 
 /// Connections the kernel may hold for us until we accept them: a burst of signups, not a queue to wait in.
 pub const LISTEN_BACKLOG: i32 = 1_024;
@@ -127,6 +141,7 @@ pub const RETRY_SOON_SECONDS: u32 = 1;
 pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
 
 const _: () = assert!(SLICE_ROWS <= SLICE_STEPS);
+const _: () = assert!(EVENT_STREAMS_MAX + 8 <= LOG_READERS_MAX, "change feeds leave readers for explanations and the past");
 const _: () = assert!(2 * BATCHES_MAX * BATCH_WINDOW <= crate::engine::limits::QUEUE_MAX);
 
 impl Limits {
@@ -141,15 +156,11 @@ impl Limits {
     }
 }
 
-/// The soft limit of open files of this process; `None` where `/proc` does not tell or there is none.
+/// The soft limit of open files of this process; `None` where there is none.
 #[must_use]
 pub fn open_files_max() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    soft_limit_of_files(&limits)
-}
-
-fn soft_limit_of_files(limits: &str) -> Option<usize> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+    let soft = rlimit::Resource::NOFILE.get_soft().ok()?;
+    (soft != rlimit::INFINITY).then(|| usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -163,15 +174,5 @@ mod tests {
         for (files, connections) in table {
             assert_eq!(Limits::default().within_open_files(files).connections_max, connections, "{files:?}");
         }
-    }
-
-    #[test]
-    fn the_soft_limit_is_read() {
-        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
-                    Max processes             unlimited            unlimited            processes\n\
-                    Max open files            1024                 524288               files\n";
-        assert_eq!(soft_limit_of_files(text), Some(1_024));
-        assert_eq!(soft_limit_of_files("Max open files            unlimited            unlimited            files"), None);
-        assert_eq!(soft_limit_of_files(""), None);
     }
 }

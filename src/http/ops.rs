@@ -34,14 +34,25 @@ async fn livez() -> Reply {
     reply::json(StatusCode::OK, "{\"status\":\"live\"}")
 }
 
-/// 200 when writes are accepted; 503 while the network is being loaded, while draining, and for good after the log has failed (reads still
+/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while the log is full for that reason, while the network is being loaded, while draining, and for good after the log has failed (reads still
 /// work then, but traffic should go elsewhere).
 async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
     let status = match shared.engine.get() {
         _ if shared.draining.load(Ordering::Relaxed) => "draining",
         None => "starting",
-        Some(engine) if engine.ready() => return reply::json(StatusCode::OK, "{\"status\":\"ready\"}"),
-        Some(_) => "read_only",
+        Some(engine) => match (engine.ready(), engine.log_trouble()) {
+            (true, None) => return reply::json(StatusCode::OK, "{\"status\":\"ready\"}"),
+            (true, Some(trouble)) => {
+                let detail = format!("the log's next segment cannot be made, writes go on until this one is full: {}", trouble.cause);
+                return reply::json(StatusCode::OK, json!({ "status": "ready", "detail": detail }).to_string());
+            }
+            (false, Some(trouble)) if trouble.refuses_writes => {
+                let detail = format!("the log is full until its next segment can be made: {}", trouble.cause);
+                let body = json!({ "status": "no_room", "detail": detail });
+                return reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
+            }
+            (false, _) => "read_only",
+        },
     };
     reply::json(StatusCode::SERVICE_UNAVAILABLE, format!("{{\"status\":\"{status}\"}}"))
 }

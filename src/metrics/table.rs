@@ -110,6 +110,13 @@ pub const ADMITTED_LSN: Definition = gauge("upline_admitted_lsn", Unit::Count, "
 pub const DURABLE_LSN: Definition = gauge("upline_durable_lsn", Unit::Count, "LSN of the newest command that survived a sync.");
 pub const APPLIED_LSN: Definition = gauge("upline_applied_lsn", Unit::Count, "LSN of the newest command that readers see.");
 pub const SNAPSHOT_LSN: Definition = gauge("upline_snapshot_lsn", Unit::Count, "LSN of the newest snapshot.");
+pub const LOG_SEGMENT_FAILURES: Definition =
+    counter("upline_log_segment_failures_total", &[], "Failed tries to make the next segment of the log.");
+pub const LOG_NEXT_SEGMENT_MISSING: Definition = gauge(
+    "upline_log_next_segment_missing",
+    Unit::Count,
+    "1 while the next segment of the log cannot be made, 2 while writes are refused because the active one is full.",
+);
 
 pub const HTTP_REQUESTS: Definition =
     counter("upline_http_requests_total", &["method", "route", "status"], "Requests answered; rare statuses count as `other`.");
@@ -151,7 +158,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 51] = [
+pub const TABLE: [Definition; 53] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -188,6 +195,8 @@ pub const TABLE: [Definition; 51] = [
     DURABLE_LSN,
     APPLIED_LSN,
     SNAPSHOT_LSN,
+    LOG_SEGMENT_FAILURES,
+    LOG_NEXT_SEGMENT_MISSING,
     HTTP_REQUESTS,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,

@@ -21,6 +21,7 @@
 //! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
 //! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
 //! that leaves the first of them, and importing the same files again adds the rest, since rows that are there already, unchanged, are no errors.
+//! With `--strict` it leaves none of them: they stand only when all of them do.
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
@@ -87,7 +88,7 @@ pub(super) struct Args {
     /// Try everything and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Import nothing if any row is refused
+    /// All or nothing: import nothing if any row is refused, and leave nothing if it is cut short
     #[arg(long)]
     strict: bool,
     /// Take a member that is its own sponsor as a root
@@ -126,7 +127,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // A file of which nothing can be taken is the wrong file: no network is made of it.
     let spoilt = refused != 0 && (args.strict || taken == 0);
     let writes = !args.dry_run && !spoilt;
-    let written = if writes { target.commit()? } else { None };
+    let written = if writes { target.commit(args.strict)? } else { None };
     let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
     let mut object = summary(args, &members, &bonuses, &target.network.state, digest);
     object.insert("source_blake3".into(), hash.into());

@@ -258,6 +258,16 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
         && bytes[bytes.len() - bytes.len() % 64..].iter().all(|byte| *byte == 0)
 }
 
+/// Places at which a frame may begin: those that have its magic.
+pub(crate) fn places(segment: &[u8]) -> impl Iterator<Item = usize> {
+    segment.chunks(ALIGNMENT).enumerate().filter(|(_, chunk)| chunk.starts_with(&MAGIC)).map(|(at, _)| at * ALIGNMENT)
+}
+
+/// Whether there is anything behind the header that may be a frame, of whatever segment: such a file is no prepared one.
+pub(crate) fn holds_frame(segment: &[u8]) -> bool {
+    places(segment).next().is_some()
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }

@@ -4,7 +4,7 @@ use std::{io::ErrorKind, path::PathBuf};
 
 use super::{
     frame::{self, End, Kind},
-    index::LogView,
+    index::{LogView, ReaderPermit},
     scan::{Position, check_chain},
     segment::{HEADER_BYTES, Parsed, SegmentHeader},
 };
@@ -44,6 +44,7 @@ pub struct GroupReader {
     end: Option<Position>,
     body: Vec<u8>,
     failed: bool,
+    _permit: ReaderPermit,
 }
 
 #[derive(Debug)]
@@ -59,8 +60,8 @@ struct OpenSegment {
 }
 
 impl GroupReader {
-    pub(crate) fn new(log: LogView, segment: u64, from: u64, until: u64) -> Self {
-        Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false }
+    pub(crate) fn new(log: LogView, permit: ReaderPermit, segment: u64, (from, until): (u64, u64)) -> Self {
+        Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false, _permit: permit }
     }
 
     /// Puts the next group into `group`, whose memory is used again. False at the end.

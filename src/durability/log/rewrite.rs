@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    evidence,
     frame::{self, End, Header, Kind},
     index::LogView,
     scan::Position,
@@ -53,6 +54,12 @@ pub(crate) struct Cut {
 
 /// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished at the next opening.
 pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
+    intend_cut(view, after)?;
+    carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
+}
+
+/// Says durably that all commands after `after` are to be dropped: by the next opening, unless it is withdrawn.
+pub(crate) fn intend_cut(view: &LogView, after: u64) -> Result<()> {
     let (storage, paths) = (&*view.storage, &view.paths);
     let path = paths.cut();
     let temporary = Paths::temporary(&path);
@@ -65,8 +72,13 @@ pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
     file.write_all_at(&intent, 0).map_err(Error::io("write", &temporary))?;
     file.sync_all().map_err(Error::io("sync", &temporary))?;
     storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
-    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
-    carry_out_cut(storage, paths, &view.instance, after)
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
+}
+
+/// Lets stand what was to be dropped, or says that it is gone.
+pub(crate) fn withdraw_cut(storage: &dyn Storage, paths: &Paths) -> Result<()> {
+    storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
 }
 
 /// The LSN after which an interrupted cut was to cut.
@@ -116,13 +128,20 @@ pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8
     }
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     let file = replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
-    storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
-    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
+    // The log ends earlier now, and that is no loss.
+    evidence::reset(storage, paths, instance, after)?;
+    withdraw_cut(storage, paths)?;
     Ok(Cut { number: header.number, segment_bytes: header.bytes, at, file })
 }
 
 /// The segment's bytes up to the cut. A group that the cut goes through is written anew without its end.
-fn content_until(path: &Path, header: &SegmentHeader, mut at: Position, bytes: &[u8], after: u64) -> Result<(Vec<u8>, Position)> {
+pub(crate) fn content_until(
+    path: &Path,
+    header: &SegmentHeader,
+    mut at: Position,
+    bytes: &[u8],
+    after: u64,
+) -> Result<(Vec<u8>, Position)> {
     let seed = frame::seed(&header.instance, header.number);
     let mut content = bytes[..HEADER_BYTES].to_vec();
     loop {

@@ -1,12 +1,13 @@
 //! A segment file: its name, its header, and how an empty one comes to be.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::path::{Path, PathBuf};
 
-use super::{frame::SECTOR_BYTES, index::SegmentEntry, scan::Position};
+use super::{
+    frame::{self, SECTOR_BYTES},
+    index::SegmentEntry,
+    rewrite::read_whole,
+    scan::Position,
+};
 use crate::{
     core::types::Timestamp,
     durability::{
@@ -137,13 +138,32 @@ impl SegmentHeader {
 /// that a file of that name is always complete.
 pub(crate) fn create_empty(storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(number);
+    check_holds_no_frame(storage, &path)?;
     let temporary = Paths::temporary(&path);
-    let file = create_fresh(storage, &temporary)?;
-    fill_with_zeros(&*file, 0, bytes).map_err(Error::io("fill", &temporary))?;
-    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    let made = fill_fresh(storage, &temporary, bytes);
+    let file = made.inspect_err(|_| {
+        // On a full disk what was written of it is what others lack. If this fails too, the next opening removes it.
+        let _ = storage.remove(&temporary);
+    })?;
     storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     Ok(file)
+}
+
+fn fill_fresh(storage: &dyn Storage, path: &Path, bytes: u64) -> Result<Box<dyn StorageFile>> {
+    let file = create_fresh(storage, path)?;
+    fill_with_zeros(&*file, 0, bytes).map_err(Error::io("fill", path))?;
+    file.sync_all().map_err(Error::io("sync", path))?;
+    Ok(file)
+}
+
+/// Whatever has the name of a segment to be made must hold nothing: it is replaced.
+fn check_holds_no_frame(storage: &dyn Storage, path: &Path) -> Result<()> {
+    if storage.is_file(path).map_err(Error::io("look at", path))? && frame::holds_frame(&read_whole(storage, path)?) {
+        let reason = "it holds frames where an empty segment is to be made";
+        return Err(Error::damaged(path, 0, None, reason, "the commands in it"));
+    }
+    Ok(())
 }
 
 /// Creates a file in place of a leftover of the same name.
@@ -168,36 +188,6 @@ pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64)
         }
     }
     Ok(())
-}
-
-/// The segment after the active one: there already, being made, or to be made when needed.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Ready(Box<dyn StorageFile>),
-    Making(JoinHandle<Result<Box<dyn StorageFile>>>),
-    Later,
-}
-
-impl Next {
-    /// Starts making segment `number`, in a thread if `in_background`.
-    pub(crate) fn start(storage: &Arc<dyn Storage>, paths: &Paths, number: u64, bytes: u64, in_background: bool) -> Self {
-        if !in_background {
-            return Self::Later;
-        }
-        let (storage, paths) = (Arc::clone(storage), paths.clone());
-        let made = thread::Builder::new().name("log-segment".into()).spawn(move || create_empty(&*storage, &paths, number, bytes));
-        // Where there is no thread to be had the segment is made when it is needed, which is slower and no less right.
-        made.map_or(Self::Later, Self::Making)
-    }
-
-    /// The segment, as soon as it is there.
-    pub(crate) fn wait(self, storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
-        match self {
-            Self::Ready(file) => Ok(file),
-            Self::Making(thread) => thread.join().expect("making a segment does not panic"),
-            Self::Later => create_empty(storage, paths, number, bytes),
-        }
-    }
 }
 
 /// The number in a segment's file name.

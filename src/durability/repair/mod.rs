@@ -21,13 +21,14 @@ use super::{
     error::{Damage, Error, Result},
     instance::Instance,
     log::{
+        evidence,
         frame::{self, Kind},
         rewrite::read_whole,
         segment::HEADER_BYTES,
     },
     paths::Paths,
     snapshot::{Manifest, SnapshotStore, inspect_snapshot},
-    storage::Storage,
+    storage::{Access, Storage},
 };
 use crate::core::command::Stamped;
 
@@ -105,6 +106,8 @@ enum Step {
     Back { from: PathBuf, to: PathBuf },
     /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
     Relabel { path: PathBuf, durable_lsn: u64 },
+    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one put in its place.
+    Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
 }
 
 impl Step {
@@ -119,6 +122,9 @@ impl Step {
             }
             Self::Replace(path, _) => format!("write {} afresh with its full length, and keep the damaged one aside", path.display()),
             Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
+            Self::Evidence { path, durable_lsn, .. } => {
+                format!("write {} afresh so that it asks for no command after LSN {durable_lsn}", path.display())
+            }
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
                 format!(
@@ -137,7 +143,7 @@ impl Repair {
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be repaired from what is in the directory: its
     /// file `instance`, all of its snapshots, a cut of the log that was interrupted.
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
-        let (directory, instance) = DataDir::lock(storage, path)?;
+        let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
         let cut = paths.cut();
         if storage.is_file(&cut).map_err(Error::io("look at", &cut))? {
@@ -146,6 +152,15 @@ impl Repair {
         }
         let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
         beginnings.push((base.manifest.lsn + 1, base.manifest.time));
+        let (evidence, is_spoilt) = match evidence::durable_lsn(&**storage, &paths, &instance.id.0) {
+            Ok(durable_lsn) => (durable_lsn.unwrap_or(0), false),
+            Err(Error::Damaged(damage)) => {
+                problems.push(*damage);
+                (0, true)
+            }
+            Err(error) => return Err(error),
+        };
+        known = known.max(evidence);
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
         problems.append(&mut survey.problems);
         let next = base.manifest.lsn + 1;
@@ -170,7 +185,7 @@ impl Repair {
         repair.look_at_dropped()?;
         repair.look_at_coverage();
         let lossless = is_last && repair.look.known_lsn == last_good_lsn;
-        repair.plan(&damaged);
+        repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
             (true, false) => Verdict::WithoutLoss,
@@ -278,7 +293,7 @@ impl Repair {
     }
 
     /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.
-    fn plan(&mut self, damaged_snapshots: &[PathBuf]) {
+    fn plan(&mut self, damaged_snapshots: &[PathBuf], renews_evidence: bool) {
         let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
         let places = &self.survey.places;
         let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
@@ -314,6 +329,11 @@ impl Repair {
         }
         if self.look.last_good_lsn < base.manifest.durable_lsn {
             steps.push(Step::Relabel { path: base.path.clone(), durable_lsn: self.look.last_good_lsn });
+        }
+        if renews_evidence {
+            let path = paths.durable();
+            let is_there = self.storage.is_file(&path).unwrap_or(false);
+            steps.push(Step::Evidence { path, is_there, durable_lsn: self.look.last_good_lsn });
         }
         if base.is_archived {
             steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });

@@ -7,7 +7,10 @@
 use std::{io::ErrorKind, path::PathBuf};
 
 use super::{SnapshotReader, SnapshotStore, store::lsn_of};
-use crate::durability::error::{Damage, Error, Result};
+use crate::durability::{
+    error::{Damage, Error, Result},
+    paths::rename_to_free,
+};
 
 /// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
 /// them, spread evenly, leave at most some quarter of the retained log between two.
@@ -131,7 +134,7 @@ impl SnapshotStore {
             self.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
             for lsn in retired {
                 let from = self.paths.snapshot(*lsn);
-                self.storage.rename(&from, &self.paths.archived_snapshot(*lsn)).map_err(Error::io("rename", &from))?;
+                rename_to_free(&*self.storage, &from, &self.paths.archived_snapshot(*lsn))?;
             }
             // The new names first: a snapshot in both places is one too many, in neither one too few.
             for directory in [self.paths.root().to_path_buf(), archive.clone(), self.paths.snapshots()] {

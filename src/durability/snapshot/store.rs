@@ -10,8 +10,9 @@ use crate::{
     core::image::ImageHeader,
     durability::{
         error::{Damage, Error, Result},
+        leftovers,
         log::SharedIndex,
-        paths::Paths,
+        paths::{Paths, rename_to_free},
         storage::{Access, Storage},
     },
 };
@@ -110,7 +111,10 @@ impl SnapshotStore {
         let directory = self.paths.snapshots();
         let first = damaged.into_iter().next();
         Err(first.map_or_else(
-            || Error::damaged(&directory, 0, None, "there is no snapshot", "everything"),
+            || {
+                let renamed = leftovers::renamed(&*self.storage, &directory);
+                Error::damaged(&directory, 0, None, format!("there is no snapshot{renamed}"), "everything")
+            },
             |mut damage| {
                 damage.reason += ", and no older snapshot verifies";
                 Error::Damaged(Box::new(damage))
@@ -121,7 +125,7 @@ impl SnapshotStore {
     pub(super) fn publish(&self, temporary: &Path, lsn: u64, bytes: u64) -> Result<Published> {
         let directory = self.paths.snapshots();
         let path = self.paths.snapshot(lsn);
-        self.storage.rename(temporary, &path).map_err(Error::io("rename", temporary))?;
+        rename_to_free(&*self.storage, temporary, &path)?;
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         // Only now may anything older move.
         let lsns = self.list()?;
@@ -131,11 +135,18 @@ impl SnapshotStore {
         Ok(Published { lsn, bytes, oldest_kept_lsn })
     }
 
-    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept.
+    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept. One that was set aside before stays.
     pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
-        let mut name = damaged.as_os_str().to_os_string();
-        name.push(".damaged");
-        self.storage.rename(damaged, Path::new(&name)).map_err(Error::io("rename", damaged))?;
+        let named = |number: u32| {
+            let mut name = damaged.as_os_str().to_os_string();
+            name.push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") });
+            PathBuf::from(name)
+        };
+        let mut number = 1;
+        while self.storage.is_file(&named(number)).map_err(Error::io("look at", &named(number)))? {
+            number += 1;
+        }
+        self.storage.rename(damaged, &named(number)).map_err(Error::io("rename", damaged))?;
         let directory = self.paths.snapshots();
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))
     }

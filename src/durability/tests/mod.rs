@@ -1,10 +1,15 @@
 //! The layer as a whole, on the file system in memory and on the real one.
 
+mod batch;
 mod crash;
 mod damage;
 mod directory;
+mod evidence;
 mod history;
+mod leftovers;
+mod locking;
 mod repair;
+mod room;
 
 use std::{path::Path, sync::Arc};
 

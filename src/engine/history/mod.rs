@@ -181,6 +181,8 @@ impl History {
             OpenError::Data(DurabilityError::BelowRetained { oldest }) => {
                 HistoryError::BelowRetained { oldest: self.oldest().unwrap_or(oldest) }
             }
+            // They come to an end; ask again.
+            OpenError::Data(DurabilityError::TooManyReaders { .. }) => HistoryError::Busy,
             error => {
                 tracing::error!(%error, "a state of the past cannot be rebuilt; serving goes on");
                 HistoryError::Unreadable(error.to_string())

@@ -17,7 +17,8 @@ use super::super::{
     *,
 };
 use crate::durability::{
-    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogView, Purged, SEGMENT_BYTES_MIN, memory::Memory,
+    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged, SEGMENT_BYTES_MIN,
+    memory::Memory,
 };
 
 /// What the journal of a test shall do, and what was done to it.
@@ -119,6 +120,18 @@ impl Journal for ScriptedJournal {
 
     fn cut_suffix(&mut self, _after: u64) -> Result<(), Error> {
         unreachable!("the engine does not cut")
+    }
+
+    fn begin_batch(&mut self) -> Result<(), Error> {
+        unreachable!("the engine writes no batches")
+    }
+
+    fn commit_batch(&mut self) -> Result<(), Error> {
+        unreachable!("the engine writes no batches")
+    }
+
+    fn health(&self) -> LogHealth {
+        LogHealth::default()
     }
 
     fn purge_prefix(&mut self, up_to: u64) -> Result<Purged, Error> {

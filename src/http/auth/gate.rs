@@ -116,6 +116,10 @@ impl Gate {
             AuthMode::Off => false,
             AuthMode::Auto => has_file || config.jwt.is_some(),
         };
+        if has_file && let Err(error) = key_file.note_made() {
+            // On a medium that cannot be written nobody makes or loses keys either.
+            tracing::warn!(%error, "it cannot be noted that there are keys: should their file be lost, the next start would not miss it");
+        }
         // A lost file must not open a door that was shut.
         if !is_on && config.mode == AuthMode::Auto && key_file.was_made()? {
             return Err(GateError::Gone(key_file.path()));

@@ -75,6 +75,7 @@ pub fn not_submitted(error: SubmitError) -> Refused {
             "outcome: unknown. The log failed while it held this write; after a restart it is there or not",
             RETRY_AFTER_RESTART_SECONDS,
         ),
+        SubmitError::NoRoom => reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS),
         SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
     }
     .into()
@@ -112,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_write_without_outcome_says_when_to_come_back() {
-        for error in [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping] {
+        let all = [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping, SubmitError::NoRoom];
+        for error in all {
             let reply = Reply::from(not_submitted(error));
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(reply.headers().contains_key("retry-after"), "{error}");

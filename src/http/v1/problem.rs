@@ -57,13 +57,14 @@ pub enum Code {
     ReadOnly,
     OutcomeUnknown,
     AnswerTooSlow,
+    NoRoom,
     /// A rule said no. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 25] = [
+    pub const OURS: [Code; 26] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -89,6 +90,7 @@ impl Code {
         Code::ReadOnly,
         Code::OutcomeUnknown,
         Code::AnswerTooSlow,
+        Code::NoRoom,
     ];
 
     /// Every code there is, in the order of the documentation.
@@ -124,6 +126,7 @@ impl Code {
             Code::ReadOnly => ("read_only", 503, "An earlier write to the log failed; nothing was done"),
             Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
+            Code::NoRoom => ("no_room", 503, "The log has no room at present, on its disk or for want of descriptors; nothing was done"),
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -147,7 +150,9 @@ impl Code {
     /// Seconds for `Retry-After`, where coming back helps.
     fn retry_after(self) -> Option<u32> {
         match self {
-            Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow => Some(RETRY_SOON_SECONDS),
+            Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow | Code::NoRoom => {
+                Some(RETRY_SOON_SECONDS)
+            }
             Code::ReadOnly | Code::OutcomeUnknown => Some(RETRY_AFTER_RESTART_SECONDS),
             _ => None,
         }
@@ -298,6 +303,7 @@ impl From<SubmitError> for Problem {
             SubmitError::ReadOnly => Code::ReadOnly,
             SubmitError::OutcomeUnknown => Code::OutcomeUnknown,
             SubmitError::TooLarge => Code::BodyTooLarge,
+            SubmitError::NoRoom => Code::NoRoom,
         })
     }
 }

@@ -280,7 +280,7 @@ const PROBLEMS: [Code; 22] = [
 ];
 
 /// What every write can fail with when there is no outcome.
-pub const NOT_WRITTEN: [Code; 4] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown];
+pub const NOT_WRITTEN: [Code; 5] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown, Code::NoRoom];
 
 problems!(Problems: PROBLEMS, NOT_WRITTEN);
 
