@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn a_stamp_has_its_key_as_text() {
         let key = RequestKey { key: [0xab; 16], fingerprint: 0x1f };
-        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), command: Command::PayAll };
+        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), actor: None, command: Command::PayAll };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());
         let key = json!({"key": "ab".repeat(16), "fingerprint": "000000000000001f"});
         let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "command": {"kind": "pay_all"}});

@@ -282,7 +282,7 @@ fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
 /// A group of the base's history as an input of `frame`.
 fn group(number: u8) -> Vec<u8> {
     let commands = super::commands(number);
-    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, command };
+    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, actor: None, command };
     let group: Vec<Stamped> = commands.into_iter().enumerate().map(stamp).collect();
     let mut out = vec![u8::try_from(group.len()).unwrap(), 1];
     encode_group(&group, &mut out).unwrap();

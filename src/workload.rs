@@ -97,7 +97,7 @@ fn apply_slice(state: &mut State, directory: &mut impl Directory, slice: &[Stamp
 const BATCH: usize = 65_536;
 
 fn stamped(lsn: u64, command: Command) -> Stamped {
-    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, command }
+    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, actor: None, command }
 }
 
 /// The command that signs a member up at the plan's default place.

@@ -164,7 +164,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
         },
     };
     let key = (lsn % 6 == 3).then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
-    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000), key, command }
+    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000), key, actor: None, command }
 }
 
 fn options() -> LogOptions {

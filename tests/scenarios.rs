@@ -180,7 +180,7 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, command });
+        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor: None, command });
         if applied.lsn != self.lsn {
             return "repeat".into();
         }

@@ -52,7 +52,7 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, actor: None, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

@@ -4,6 +4,7 @@
 //! closed enums of plain data. Numbers given here are on disk: they are never renumbered and never used again for something else.
 
 use super::{
+    actor::Actor,
     plan::{PlacementRule, Plan},
     types::{Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp},
 };
@@ -17,7 +18,17 @@ pub struct Stamped {
     pub time: Timestamp,
     /// The client's own key for this write, if it sent one.
     pub key: Option<RequestKey>,
+    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a command means as it did then
+    /// follows from this too ([`Stamped::is_of_format_3`]).
+    pub actor: Option<Actor>,
     pub command: Command,
+}
+
+impl Stamped {
+    /// Whether the command was logged in format 3 or a later one.
+    pub fn is_of_format_3(&self) -> bool {
+        self.actor.is_some()
+    }
 }
 
 /// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same whatever its length.

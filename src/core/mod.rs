@@ -4,7 +4,7 @@
 //! else that is not determined come in with the command. Rayon is used in `recompute` and `recount` alone, for work whose result
 //! does not depend on the number of threads.
 //!
-//! In reading order: the words (`types`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
+//! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `tour`, `placement`, `codes`, `ledger`, `keys`, `rank`), what
 //! can be asked of it (`query`, `walk`, `window`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `recount`, `audit`, `digest`).
@@ -16,6 +16,7 @@ pub mod types;
 
 pub mod state;
 
+mod actor;
 mod bonus;
 mod change;
 mod prepare;
@@ -49,6 +50,7 @@ mod recount;
 mod restore;
 
 pub use self::{
+    actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
     audit::audit,
     bonus::ShareFate,
     digest::{Digest, network_digest, state_digest, state_digest_of_format_1},

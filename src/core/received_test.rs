@@ -72,7 +72,7 @@ fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirectory, c
         };
         let lsn = state.lsn() + 1;
         let time = Timestamp(i64::try_from(lsn - 1).unwrap() * 3);
-        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, command });
+        state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, actor: None, command });
     }
 }
 
@@ -163,7 +163,8 @@ fn sums_end_with_the_first_entry_from_before_the_window() {
         Command::Register(Register { member, sponsor, placement, code, role, joined_at, origin })
     };
     for number in 0..100 {
-        let stamped = Stamped { lsn: u64::from(number) + 1, time: Timestamp(number.into()), key: None, command: signup(number) };
+        let stamped =
+            Stamped { lsn: u64::from(number) + 1, time: Timestamp(number.into()), key: None, actor: None, command: signup(number) };
         state.apply(&mut directory.write(), &stamped);
     }
     let in_window = naive(&state, MemberIx(0)).iter().filter(|entry| 90 <= entry.time.0).count();

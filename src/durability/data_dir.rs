@@ -7,11 +7,12 @@ use std::{
 };
 
 use super::{
+    FORMAT_VERSION,
     error::{Error, Result},
     instance::{Instance, InstanceId},
     lock::Locks,
     log::{
-        LogOptions, evidence,
+        LogOptions, chain, evidence,
         segment::{self, SegmentHeader},
     },
     paths::Paths,
@@ -84,7 +85,7 @@ impl DataDir {
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, retained: None };
+        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, log: None, retained: None };
         Ok(Creation { locks, instance, options, store })
     }
 
@@ -181,6 +182,7 @@ impl Creation {
         let bytes = self.options.segment_bytes_checked();
         let file = segment::create_empty(storage, paths, 1, bytes)?;
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.instance.id.0,
             network: self.instance.network_id,
             number: 1,
@@ -190,6 +192,7 @@ impl Creation {
             time,
             previous_end: 0,
             previous_crc: 0,
+            chain: Some(chain::first(&self.instance.id.0)),
         };
         evidence::reset(storage, paths, &self.instance.id.0, lsn)?;
         let path = paths.segment(1);

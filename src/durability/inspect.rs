@@ -205,12 +205,12 @@ fn one_segment(
     if !see(LogItem::Segment(segment)) {
         return Ok((None, false));
     }
-    let whitening = frame::seed(&header.instance, header.number);
-    let scan = scan::scan(&content, whitening, header.start(crc));
+    let form = header.form();
+    let scan = scan::scan(&content, form, header.start(crc));
     let end = usize::try_from(scan.at.offset).expect("a segment is in memory");
     let (mut offset, mut frames) = (HEADER_BYTES, 0);
     while offset < end {
-        let Some(frame) = frame_at(&content[offset..end], offset as u64, whitening) else { break };
+        let Some(frame) = frame_at(&content[offset..end], offset as u64, form) else { break };
         offset += usize::try_from(frame.bytes).expect("a frame is in memory");
         frames += 1;
         if !see(LogItem::Frame(frame)) {
@@ -245,10 +245,10 @@ fn damage_of(header: &SegmentHeader, instance: Option<&Instance>, number: u64, b
 }
 
 /// A frame that the scan found to verify.
-fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
-    let header = frame::parse_header(rest, seed)?;
+fn frame_at(rest: &[u8], offset: u64, form: frame::Form) -> Option<FrameSeen> {
+    let header = frame::parse_header(rest, form)?;
     let whole = rest.get(..header.frame_bytes())?;
-    let body_crc = match frame::check_end(whole) {
+    let body_crc = match frame::check_end(form, whole) {
         frame::End::Whole(crc) | frame::End::ShortTrailer(crc) => crc,
         frame::End::BadTrailer | frame::End::BadBody => return None,
     };
@@ -260,7 +260,7 @@ fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
     } else {
         Ok(())
     };
-    let header_crc = whole[frame::HEADER_BYTES - 4..frame::HEADER_BYTES].try_into().expect("four bytes");
+    let header_crc = whole[form.header_bytes() - 4..form.header_bytes()].try_into().expect("four bytes");
     Some(FrameSeen {
         offset,
         bytes: whole.len() as u64,

@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    FORMAT_VERSION,
     error::{Error, Result},
     instance::Instance,
     log::{
-        frame,
+        frame::{self, Form},
         rewrite::read_whole,
         segment::{self, Parsed, SegmentHeader},
     },
@@ -76,8 +77,8 @@ fn check_segment(storage: &dyn Storage, path: &Path, number: u64, instance: &Ins
         return refuse(None, "it is a segment with another number, or of another directory".into());
     }
     // Of a file that was being written when the power went, any sector may be missing: what verifies of it counts.
-    let seed = frame::seed(&instance.id.0, number);
-    let frames = frame::places(&content).filter_map(|at| frame::parse_header(&content[at..], seed));
+    let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
+    let frames = frame::places(&content).filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
     let Some(next_lsn) = frames.map(|header| header.next_lsn()).max() else { return Ok(()) };
     match log.next_lsn_of(number) {
         Some(held) if next_lsn <= held => Ok(()),

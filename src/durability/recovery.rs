@@ -20,7 +20,7 @@ use super::{
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
     paths::Paths,
-    snapshot::{SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
+    snapshot::{Manifest, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
     storage::{Access, Storage},
     unfinished,
 };
@@ -91,6 +91,7 @@ pub(crate) fn open(
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
     let newest = snapshots.newest()?;
@@ -102,13 +103,9 @@ pub(crate) fn open(
     let mut log = survey(&**storage, paths, &instance, cut)?;
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
     if cut.is_none() {
-        check_evidence(paths, &log, evidence::durable_lsn(&**storage, paths, &instance.id.0)?)?;
+        check_evidence(&**storage, paths, &instance, &log)?;
     }
     let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
-    if let Some(after) = cut.filter(|_| access == Access::ReadWrite) {
-        rewrite::carry_out_cut(&**storage, paths, &instance.id.0, after)?;
-        log = survey(&**storage, paths, &instance, None)?;
-    }
     let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
@@ -132,8 +129,23 @@ pub(crate) fn open(
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
     let health = LogHealth::default();
+    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
+    let view = LogView {
+        storage: Arc::clone(storage),
+        paths: paths.clone(),
+        instance: instance.id.0,
+        index: index.clone(),
+        readers: Readers::default(),
+    };
+    snapshots.log = Some(view.clone());
+    check_histories(&snapshots, &manifest)?;
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
     let (file, evidence, next) = if access == Access::ReadWrite {
+        if let Some(after) = cut {
+            rewrite::carry_out_cut(&**storage, paths, &instance.id.0, after)?;
+            // The same log, as it is now.
+            log = survey(&**storage, paths, &instance, None)?;
+        }
         for path in &unfinished {
             // A cut that was finished took its own away.
             if storage.is_file(path).map_err(Error::io("look at", path))? {
@@ -151,10 +163,8 @@ pub(crate) fn open(
     } else {
         (None, None, Next::Later)
     };
-    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
-    snapshots.retained = report.history_damage.is_none().then(|| index.clone());
-    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index, readers: Readers::default() };
+    snapshots.retained = report.history_damage.is_none().then_some(index);
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
         view,
@@ -162,6 +172,7 @@ pub(crate) fn open(
         options,
         number: log.number,
         segment_bytes: log.segment_bytes,
+        version: log.version,
         at: log.at,
         floor: manifest.durable_lsn,
         file,
@@ -189,9 +200,10 @@ fn check_cut(paths: &Paths, after: u64, durable_lsn: u64, snapshots: &[u64]) -> 
 /// The live log, read to its end.
 struct Survey {
     segments: Vec<SegmentEntry>,
-    /// The last segment with a header: its number, size, content, and what was found at its end.
+    /// The last segment with a header: its number, size, version, content, and what was found at its end.
     number: u64,
     segment_bytes: u64,
+    version: u32,
     content: Vec<u8>,
     at: Position,
     first_unrecorded: Position,
@@ -232,6 +244,10 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
     let mut survey: Option<Survey> = None;
     for (position, number) in numbers.iter().copied().enumerate() {
         let path = paths.segment(number);
+        if cut.is_some() && survey.as_ref().is_some_and(|before| before.number + 1 != number) {
+            // What the cut takes away goes from the end, and need not have gone in that order when the power went.
+            break;
+        }
         if let Some(before) = survey.as_ref().filter(|before| before.number + 1 != number) {
             let missing = paths.segment(before.number + 1);
             return Err(lost_from(&missing, 0, before, "the segment is missing"));
@@ -245,6 +261,7 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
                 check_identity(&path, &header, instance, number, content.len() as u64)?;
                 scan_segment(&path, header, crc, content, survey)?
             }
+            None if survey.is_some() && cut.is_some() => break,
             None => never_used(&path, &content, survey, last)?,
         });
     }
@@ -318,12 +335,13 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         }
         (segments, bytes, groups) = (before.segments, before.bytes, before.groups);
     }
-    let scan = scan::scan(&content, frame::seed(&header.instance, header.number), header.start(crc));
+    let scan = scan::scan(&content, header.form(), header.start(crc));
     segments.push(header.entry(false));
     Ok(Survey {
         segments,
         number: header.number,
         segment_bytes: header.bytes,
+        version: header.version,
         content,
         at: scan.at,
         first_unrecorded: scan.first_unrecorded,
@@ -389,16 +407,29 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
 }
 
 /// Whether the log reaches as far as the second place says that it was durable.
-fn check_evidence(paths: &Paths, log: &Survey, durable_lsn: Option<u64>) -> Result<()> {
-    let next_lsn = log.at.next_lsn;
-    match durable_lsn {
-        Some(durable) if next_lsn <= durable => {
-            let reason = format!("the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`");
-            let lost = format!("commands from LSN {next_lsn} to at least {durable}");
-            Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
-        }
-        _ => Ok(()),
+fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &Survey) -> Result<()> {
+    let (next_lsn, durable) = (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
+    if durable < next_lsn {
+        return Ok(());
     }
+    let reason = format!("the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`");
+    let lost = format!("commands from LSN {next_lsn} to at least {durable}");
+    Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
+}
+
+/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back to, is looked at too: taken from another
+/// copy it is no reason to serve as if nothing were wrong. One that does not verify is found when it is needed.
+fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
+    snapshots.check_history(newest, &snapshots.paths.snapshot(newest.lsn))?;
+    for lsn in snapshots.list()?.into_iter().filter(|lsn| *lsn < newest.lsn) {
+        let path = snapshots.paths.snapshot(lsn);
+        match SnapshotReader::fixed_parts(snapshots, lsn, path.clone()) {
+            Ok(manifest) => snapshots.check_history(&manifest, &path)?,
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Archived segments that go on without a gap to the live ones. They are not needed to serve, so damage there is only reported; what

@@ -47,6 +47,7 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
         key: lsn.is_multiple_of(3).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
+        actor: None,
         command: Command::Register(Register {
             member: MemberId(id),
             sponsor: SponsorRef::None,

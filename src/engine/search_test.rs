@@ -65,7 +65,10 @@ fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
             origin: Origin::Signup,
         };
         let lsn = state.lsn() + 1;
-        state.apply(&mut shared.directory.write(), &Stamped { lsn, time: Timestamp(1), key: None, command: Command::Register(register) });
+        state.apply(
+            &mut shared.directory.write(),
+            &Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: Command::Register(register) },
+        );
     }
 }
 

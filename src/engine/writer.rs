@@ -127,7 +127,7 @@ impl Writer {
         loop {
             let Job::Write(write) = next else { return Some(next) };
             bytes += record_bytes_bound(&write.command);
-            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, actor: None, command: write.command });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.
@@ -146,13 +146,13 @@ impl Writer {
         let metrics = Arc::clone(&self.shared.metrics);
         let metrics = &metrics.writes;
         let taken = Instant::now();
-        let before = self.lsn;
+        let before = (self.lsn, self.time);
         self.stamp();
 
         let result = self.journal.append(&self.group, self.outcome_hash);
         if let Err(DurabilityError::NoNextSegment { .. }) = result {
             // Nothing was written: the next group gets these LSNs.
-            self.lsn = before;
+            (self.lsn, self.time) = before;
             return self.refuse_group(SubmitError::NoRoom);
         }
         self.shared.marks.admit(self.lsn);

@@ -74,7 +74,8 @@ impl Pair {
     /// Does one step on both sides. Panics where they differ.
     pub fn step(&mut self, step: &Step) -> Outcome {
         let time = Timestamp(self.real.state.time().0 + step.pause);
-        let stamped = Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, command: step.command(|id| self.code_of(id)) };
+        let stamped =
+            Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, actor: None, command: step.command(|id| self.code_of(id)) };
         let verdict = self.real.state.check(&self.real.directory, stamped.key, &stamped.command);
         let expected = self.naive.apply(&stamped);
         let applied = self.real.apply(&stamped);

@@ -77,7 +77,7 @@ fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
     let mut time = 0;
     for (step, lsn) in case.steps.iter().zip(1..) {
         time += step.pause;
-        real.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command: step.command(|_| None) });
+        real.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command: step.command(|_| None) });
     }
     (real.state.image_header(), real.state.image_rows(7).collect())
 }

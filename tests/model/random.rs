@@ -206,7 +206,7 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
         let step = maker.step();
         time += step.pause;
         let command = step.command(|id| model.code_of(id));
-        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command });
+        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command });
         if applied.lsn == lsn {
             maker.learn(&step.command, applied.outcome);
         }

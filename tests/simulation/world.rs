@@ -84,6 +84,11 @@ pub struct World {
     tally: Tally,
 }
 
+/// Whether the log failed for good; without room for another segment it only waits.
+fn is_poisoned(engine: &Engine) -> bool {
+    engine.status().poisoned.is_some()
+}
+
 struct Waiting {
     command: Command,
     key: Option<RequestKey>,
@@ -269,11 +274,11 @@ impl World {
                 92..=95 => self.check_past(engine.engine()),
                 _ => self.tell_again(engine.writing(), 1),
             }
-            if !engine.engine().ready() {
+            if is_poisoned(engine.engine()) {
                 left = left.min(3);
             }
         }
-        let poisoned = !engine.engine().ready();
+        let poisoned = is_poisoned(engine.engine());
         if poisoned {
             assert_ne!(self.trouble, Trouble::None, "poisoned, and nothing was wrong");
             self.tally.poisoned += 1;

@@ -3,6 +3,7 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::core::{
+    Actor, ActorKind,
     command::{
         Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
         TriggerBonus,
@@ -15,7 +16,14 @@ use crate::core::{
 
 pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }));
-    (any::<i64>(), key, command()).prop_map(move |(time, key, command)| Stamped { lsn, time: Timestamp(time), key, command })
+    (any::<i64>(), key, option::of(actor()), command()).prop_map(move |(time, key, actor, command)| {
+        let time = Timestamp(time);
+        Stamped { lsn, time, key, actor, command }
+    })
+}
+
+pub(crate) fn actor() -> impl Strategy<Value = Actor> {
+    (proptest::sample::select(&ActorKind::ALL[..]), "\\PC{0,40}").prop_map(|(kind, id)| Actor::new(kind, &id))
 }
 
 fn member() -> impl Strategy<Value = MemberId> {

@@ -95,6 +95,7 @@ fn a_record_has_the_documented_bytes() {
         lsn: 1,
         time: Timestamp(1_700_000_000_000_000),
         key: None,
+        actor: None,
         command: Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated },
     };
     let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00], &[0], b"0123456789abcdef", &[2]];
@@ -105,7 +106,7 @@ fn a_record_has_the_documented_bytes() {
 #[test]
 fn an_error_names_the_byte_that_is_wrong() {
     let command = || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
-    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, command: command() }).collect();
+    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: command() }).collect();
     let bytes = encode(&group);
     let record = bytes.len() / 3;
     for number in 0..3 {
@@ -130,7 +131,8 @@ fn the_greatest_record_is_within_its_bound() {
     plan.bonuses[0].trigger = long;
     plan.bonuses[0].pay = LevelPay::Fixed(vec![Money(1); LEVELS_MAX]);
     plan.bonuses = vec![plan.bonuses[0].clone(); crate::core::plan::TRIGGERS_MAX];
-    let stamped = |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), command };
+    let stamped =
+        |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), actor: None, command };
     let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();
     assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
     let trigger = |length: usize| {

@@ -20,6 +20,8 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
+/// What is lost with the file.
+const LOST: &str = "the proof that the log's end is all there";
 const MAGIC: [u8; 8] = *b"uplinDUR";
 /// What a disk writes whole or not at all.
 const SLOT_BYTES: usize = 512;
@@ -121,6 +123,17 @@ pub(crate) fn durable_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 
     Ok(slots.into_iter().flatten().map(|slot| slot.lsn).max())
 }
 
+/// As [`durable_lsn`], for a log that has the file if `is_chained`: one of format 3. Older ones get it when they are opened for writing.
+///
+/// # Errors
+/// `Damaged` where the file says nothing that verifies, or is missing; `Io`.
+pub(crate) fn needed_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16], is_chained: bool) -> Result<u64> {
+    match durable_lsn(storage, paths, instance)? {
+        None if is_chained => Err(Error::damaged(&paths.durable(), 0, None, "it is missing, and every log of this format has it", LOST)),
+        found => Ok(found.unwrap_or(0)),
+    }
+}
+
 /// Puts a fresh file in place of what is there: for a log that was cut, or a directory that has none.
 ///
 /// # Errors
@@ -150,10 +163,7 @@ fn encode(slot: Slot, instance: &[u8; 16]) -> [u8; SLOT_BYTES] {
 }
 
 fn read_slots(file: &dyn StorageFile, path: &std::path::Path, instance: &[u8; 16]) -> Result<[Option<Slot>; 2]> {
-    let damaged = |reason: String| {
-        let lost = "the proof that the log's end is all there";
-        Err(Error::damaged(path, 0, None, reason, lost))
-    };
+    let damaged = |reason: String| Err(Error::damaged(path, 0, None, reason, LOST));
     let length = file.len().map_err(Error::io("look at", path))?;
     if length != FILE_BYTES {
         return damaged(format!("it is {length} bytes long, not {FILE_BYTES}"));
@@ -164,6 +174,10 @@ fn read_slots(file: &dyn StorageFile, path: &std::path::Path, instance: &[u8; 16
         file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", path))?;
         if bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..USED_BYTES - 4]).to_le_bytes() != bytes[USED_BYTES - 4..USED_BYTES] {
             continue;
+        }
+        let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
+        if FORMAT_VERSION < version {
+            return Err(Error::NewerFormat { path: path.to_path_buf(), found: version, supported: FORMAT_VERSION });
         }
         if bytes[16..32] != *instance {
             return damaged("it belongs to another data directory".into());

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::reader::{Group, GroupReader};
+use super::reader::{self, ChainAt, Group, GroupReader};
 use crate::{
     core::types::Timestamp,
     durability::{
@@ -145,6 +145,18 @@ impl LogView {
             (segment.number, index.durable_lsn.min(last))
         };
         Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
+    }
+
+    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart. Reads a part of one segment.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
+    pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
+        let segment = {
+            let index = self.index.lock();
+            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
+        };
+        reader::chain_at(self, segment, lsn)
     }
 
     /// Whether the log is retained from the first command ever logged in this directory on.

@@ -3,9 +3,9 @@
 use std::{fmt::Debug, sync::Arc};
 
 use super::{
-    LogOptions,
+    LogOptions, chain,
     evidence::Evidence,
-    frame::{self, Header, Kind},
+    frame::{self, Form, Header, Kind},
     index::{LogIndex, LogView, Retention, SegmentEntry},
     next::{LogHealth, Next},
     reader::GroupReader,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     core::{command::Stamped, types::Timestamp},
     durability::{
-        codec,
+        FORMAT_VERSION, codec,
         error::{Error, Result},
         paths::rename_to_free,
         storage::StorageFile,
@@ -143,6 +143,8 @@ pub(crate) struct FileJournal {
     /// The segment being written.
     number: u64,
     segment_bytes: u64,
+    /// Its format version. One of an older release takes no commands any more: they go to a segment of the newest version.
+    version: u32,
     /// Its `durable_lsn` is what stands in the log; the one below is what is true.
     at: Position,
     durable_lsn: u64,
@@ -168,9 +170,10 @@ pub(crate) struct JournalStart {
     pub view: LogView,
     pub network: u32,
     pub options: LogOptions,
-    /// Segment to write to, and its size.
+    /// Segment to write to, its size, and its format version.
     pub number: u64,
     pub segment_bytes: u64,
+    pub version: u32,
     pub at: Position,
     pub floor: u64,
     /// `None` for a log opened for reading only.
@@ -194,6 +197,7 @@ impl FileJournal {
             health: start.health,
             number: start.number,
             segment_bytes: start.segment_bytes,
+            version: start.version,
             at: start.at,
             durable_lsn: start.at.next_lsn - 1,
             floor: start.floor,
@@ -219,13 +223,21 @@ impl FileJournal {
         self.file.as_deref().expect("every caller checked that the journal is open")
     }
 
-    fn seed(&self) -> u32 {
-        frame::seed(&self.view.instance, self.number)
+    /// The form of the segment's frames.
+    fn form(&self) -> Form {
+        Form::new(self.version, &self.view.instance, self.number)
     }
 
     /// Writes the frame whose plain body is in the buffer at the present position.
     fn write_frame(&mut self, kind: Kind, count: u32, outcome_hash: u64, time: Timestamp) -> Result<()> {
+        let form = self.form();
+        let body = &self.buffer[form.header_bytes()..];
+        let chain = match self.at.chain {
+            Some(before) => Some(chain::after(before, body, count.into()).expect("the records were just encoded")),
+            None => None,
+        };
         let header = Header {
+            form,
             kind,
             length: 0,
             count,
@@ -236,8 +248,9 @@ impl FileJournal {
             time,
             previous_crc: self.at.previous_crc,
             salt: 0,
+            chain: chain.unwrap_or(0),
         };
-        let crc = frame::finish(header, self.seed(), self.at.offset, &mut self.buffer);
+        let crc = frame::finish(header, self.at.offset, &mut self.buffer);
         let path = self.view.paths.segment(self.number);
         self.file().write_all_at(&self.buffer, self.at.offset).map_err(Error::io("write", &path))?;
         self.at = Position {
@@ -247,6 +260,7 @@ impl FileJournal {
             durable_lsn: self.durable_lsn,
             time,
             sealed: kind == Kind::Seal,
+            chain,
         };
         Ok(())
     }
@@ -285,7 +299,7 @@ impl FileJournal {
                 return Ok(Appended { bytes: 0, rotated });
             }
             let start = journal.at.offset;
-            for padding in [frame::mark_padding(start), 0] {
+            for padding in [journal.form().mark_padding(start), 0] {
                 journal.clear_buffer(padding);
                 journal.write_frame(Kind::Mark, 0, outcome_hash, journal.at.time)?;
             }
@@ -296,7 +310,7 @@ impl FileJournal {
     /// Room for a frame's header, and so many zeros.
     fn clear_buffer(&mut self, zeros: usize) {
         self.buffer.clear();
-        self.buffer.resize(frame::HEADER_BYTES + zeros, 0);
+        self.buffer.resize(self.form().header_bytes() + zeros, 0);
     }
 
     /// Waits for the next segment's file. No command is in it, so that a failure leaves everything as it was.
@@ -319,6 +333,7 @@ impl FileJournal {
         }
         let path = self.view.paths.segment(number);
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.view.instance,
             network: self.network,
             number,
@@ -328,13 +343,16 @@ impl FileJournal {
             time: self.at.time,
             previous_end: self.at.offset,
             previous_crc: self.at.previous_crc,
+            chain: None,
         };
+        let header = header.chained(self.at.chain);
         let (sector, crc) = header.encode();
         file.write_all_at(&sector, 0).map_err(Error::io("write", &path))?;
         file.sync_data().map_err(Error::io("sync", &path))?;
         self.view.index.lock().segments.push(header.entry(false));
         self.number = number;
         self.segment_bytes = header.bytes;
+        self.version = header.version;
         self.at = header.start(crc);
         let in_background = self.options.prepare_in_background;
         self.next = Next::start(&self.view.storage, &self.view.paths, (number + 1, segment_bytes), in_background, &self.health);
@@ -403,14 +421,16 @@ impl Journal for FileJournal {
         self.check_order(group)?;
         let limit = self.group_bytes_max();
         let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
-        self.clear_buffer(0);
+        // Commands go to segments of the newest version only, whatever the active one is.
+        self.buffer.clear();
+        self.buffer.resize(frame::HEADER_BYTES, 0);
         codec::encode_group(group, &mut self.buffer)?;
         let body_bytes = self.buffer.len() - frame::HEADER_BYTES;
         if limit < body_bytes {
             return Err(Error::GroupTooLarge { bytes: body_bytes, limit });
         }
         let time = group.last().map_or(self.at.time, |stamped| self.at.time.max(stamped.time));
-        let rotated = !self.has_room(frame::frame_bytes(body_bytes));
+        let rotated = self.version < FORMAT_VERSION || !self.has_room(frame::frame_bytes(body_bytes));
         if rotated {
             self.be_ready_to_rotate()?;
         }
@@ -464,6 +484,7 @@ impl Journal for FileJournal {
             }
             journal.number = cut.number;
             journal.segment_bytes = cut.segment_bytes;
+            journal.version = cut.version;
             journal.at = cut.at;
             journal.durable_lsn = after;
             journal.file = Some(cut.file);

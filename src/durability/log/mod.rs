@@ -5,6 +5,7 @@
 //! Every frame says how far the log was durable when it was written. That tells a torn tail (never acknowledged: cut) from damage
 //! (possibly acknowledged: refused).
 
+pub(crate) mod chain;
 pub(crate) mod evidence;
 pub(crate) mod frame;
 #[cfg(any(test, fuzzing))]
@@ -12,7 +13,7 @@ pub(crate) mod fuzzing;
 mod index;
 mod journal;
 mod next;
-mod reader;
+pub(crate) mod reader;
 pub(crate) mod rewrite;
 pub(crate) mod scan;
 pub(crate) mod segment;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     index::{LogIndex, Readers, SegmentEntry, SharedIndex},
     journal::{FileJournal, JournalStart},
     next::Next,
+    reader::ChainAt,
     segment::fill_with_zeros,
 };
 pub use self::{

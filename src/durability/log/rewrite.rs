@@ -3,20 +3,17 @@
 use std::path::Path;
 
 use super::{
-    evidence,
+    chain, evidence,
     frame::{self, End, Header, Kind},
     index::LogView,
     scan::Position,
     segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
 };
-use crate::{
-    core::types::Timestamp,
-    durability::{
-        codec,
-        error::{Error, Result},
-        paths::Paths,
-        storage::{Access, Storage, StorageFile},
-    },
+use crate::durability::{
+    codec,
+    error::{Error, Result},
+    paths::Paths,
+    storage::{Access, Storage, StorageFile},
 };
 
 /// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, CRC-32C u32}`.
@@ -48,6 +45,7 @@ pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], fro
 pub(crate) struct Cut {
     pub number: u64,
     pub segment_bytes: u64,
+    pub version: u32,
     pub at: Position,
     pub file: Box<dyn StorageFile>,
 }
@@ -131,7 +129,7 @@ pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8
     // The log ends earlier now, and that is no loss.
     evidence::reset(storage, paths, instance, after)?;
     withdraw_cut(storage, paths)?;
-    Ok(Cut { number: header.number, segment_bytes: header.bytes, at, file })
+    Ok(Cut { number: header.number, segment_bytes: header.bytes, version: header.version, at, file })
 }
 
 /// The segment's bytes up to the cut. A group that the cut goes through is written anew without its end.
@@ -142,20 +140,18 @@ pub(crate) fn content_until(
     bytes: &[u8],
     after: u64,
 ) -> Result<(Vec<u8>, Position)> {
-    let seed = frame::seed(&header.instance, header.number);
+    let form = header.form();
     let mut content = bytes[..HEADER_BYTES].to_vec();
     loop {
         let rest = &bytes[content.len()..];
-        let Some(frame_header) = frame::parse_header(rest, seed) else { break };
+        let Some(frame_header) = frame::parse_header(rest, form) else { break };
         let Some(whole) = rest.get(..frame_header.frame_bytes()) else { break };
-        let End::Whole(crc) = frame::check_end(whole) else { break };
+        let End::Whole(crc) = frame::check_end(form, whole) else { break };
         if frame_header.kind == Kind::Seal || after < frame_header.first_lsn {
             break;
         }
         if after + 1 < frame_header.next_lsn() {
-            let (previous_crc, time) = append_beginning(path, &frame_header, whole, seed, after, &mut content)?;
-            let durable_lsn = frame_header.durable_lsn;
-            at = Position { offset: content.len() as u64, next_lsn: after + 1, previous_crc, durable_lsn, time, sealed: false };
+            at = append_beginning(path, &frame_header, whole, at.chain, after, &mut content)?;
             break;
         }
         content.extend_from_slice(whole);
@@ -166,6 +162,7 @@ pub(crate) fn content_until(
             durable_lsn: frame_header.durable_lsn,
             time: frame_header.time,
             sealed: false,
+            chain: frame_header.chain(),
         };
     }
     if at.next_lsn != after + 1 {
@@ -175,21 +172,40 @@ pub(crate) fn content_until(
     Ok((content, at))
 }
 
-fn append_beginning(path: &Path, header: &Header, whole: &[u8], seed: u32, after: u64, content: &mut Vec<u8>) -> Result<(u32, Timestamp)> {
+/// Appends the frame's commands up to `after` as a frame of their own; where the log then stands. `before` is the chain before the frame.
+fn append_beginning(
+    path: &Path,
+    header: &Header,
+    whole: &[u8],
+    before: Option<u64>,
+    after: u64,
+    content: &mut Vec<u8>,
+) -> Result<Position> {
     let offset = content.len() as u64;
+    let record_error = |error| Error::record(path, offset, header.first_lsn, error);
     let mut body = Vec::new();
     frame::plain_body(header, whole, &mut body);
     let mut commands = Vec::new();
-    codec::decode_group(&body, header.first_lsn, header.count, &mut commands)
-        .map_err(|error| Error::record(path, offset, header.first_lsn, error))?;
+    codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(record_error)?;
     commands.retain(|stamped| stamped.lsn <= after);
-    let mut out = vec![0; frame::HEADER_BYTES];
-    codec::encode_group(&commands, &mut out)?;
     let count = u32::try_from(commands.len()).expect("less than the count of the whole group");
+    let chain = before.map_or(Ok(0), |before| chain::after(before, &body, count.into())).map_err(record_error)?;
     let time = commands.last().map_or(header.time, |stamped| stamped.time);
-    let crc = frame::finish(Header { count, time, ..*header }, seed, offset, &mut out);
+    let mut out = vec![0; header.form.header_bytes()];
+    codec::encode_group(&commands, &mut out)?;
+    let shorter = Header { count, time, chain, ..*header };
+    let previous_crc = frame::finish(shorter, offset, &mut out);
     content.extend_from_slice(&out);
-    Ok((crc, time))
+    let durable_lsn = header.durable_lsn;
+    Ok(Position {
+        offset: content.len() as u64,
+        next_lsn: after + 1,
+        previous_crc,
+        durable_lsn,
+        time,
+        sealed: false,
+        chain: shorter.chain(),
+    })
 }
 
 /// A whole file in memory.

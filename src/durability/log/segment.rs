@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    frame::{self, SECTOR_BYTES},
+    chain,
+    frame::{self, Form, SECTOR_BYTES},
     index::SegmentEntry,
     rewrite::read_whole,
     scan::Position,
@@ -41,10 +42,14 @@ const FILL_SYNC_EVERY: u64 = 4;
 /// | 64 | 8 | log time of the newest command before |
 /// | 72 | 8 | offset at which the segment before ends (after its seal), 0 for the first of a directory |
 /// | 80 | 4 | CRC of the last frame there, 0 for the first of a directory |
-/// | 84 | 424 | 0 |
+/// | 84 | 4 | 0 |
+/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); before 0 |
+/// | 96 | 412 | 0 |
 /// | 508 | 4 | CRC-32C of bytes 0..508 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
+    /// Format version of the segment: the form of its frames.
+    pub version: u32,
     pub instance: [u8; 16],
     pub network: u32,
     pub number: u64,
@@ -54,7 +59,12 @@ pub(crate) struct SegmentHeader {
     pub time: Timestamp,
     pub previous_end: u64,
     pub previous_crc: u32,
+    /// The chain before its first command; none before version 3.
+    pub chain: Option<u64>,
 }
+
+/// Bytes of a header that older versions have too.
+const FIELDS_BEFORE_3: usize = 84;
 
 /// What a first sector turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,12 +85,34 @@ impl SegmentHeader {
             durable_lsn: self.first_lsn.saturating_sub(1),
             time: self.time,
             sealed: false,
+            chain: self.chain,
         }
     }
 
     /// Whether this segment goes on where another ended.
     pub(crate) fn follows(&self, end: &Position) -> bool {
-        self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc
+        let is_next = self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc;
+        is_next && (self.chain == end.chain || end.chain.is_none() && self.begins_chain())
+    }
+
+    /// This header as one of the newest version, with the chain that is known to stand before its first command; where none is, it begins here.
+    pub(crate) fn chained(self, chain: Option<u64>) -> Self {
+        let header = Self { version: FORMAT_VERSION, chain: None, ..self };
+        Self { chain: Some(chain.unwrap_or_else(|| header.own_chain())), ..header }
+    }
+
+    /// Whether the chain begins with this segment, which then is the first of version 3 in a directory of an older one.
+    pub(crate) fn begins_chain(&self) -> bool {
+        self.chain.is_some_and(|chain| chain == self.own_chain())
+    }
+
+    fn own_chain(&self) -> u64 {
+        chain::begun_with(&self.fields()[..FIELDS_BEFORE_3])
+    }
+
+    /// The form of its frames.
+    pub(crate) fn form(&self) -> Form {
+        Form::new(self.version, &self.instance, self.number)
     }
 
     /// As the index has it.
@@ -90,9 +122,17 @@ impl SegmentHeader {
 
     /// The sector, and its CRC.
     pub(crate) fn encode(&self) -> ([u8; HEADER_BYTES], u32) {
+        let mut out = self.fields();
+        let crc = crc32c::crc32c(&out[..HEADER_BYTES - 4]);
+        out[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        (out, crc)
+    }
+
+    /// The sector without its CRC.
+    fn fields(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[0..8].copy_from_slice(&MAGIC);
-        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[8..12].copy_from_slice(&self.version.to_le_bytes());
         out[12..16].copy_from_slice(&self.network.to_le_bytes());
         out[16..32].copy_from_slice(&self.instance);
         out[32..40].copy_from_slice(&self.number.to_le_bytes());
@@ -102,9 +142,8 @@ impl SegmentHeader {
         out[64..72].copy_from_slice(&self.time.0.to_le_bytes());
         out[72..80].copy_from_slice(&self.previous_end.to_le_bytes());
         out[80..84].copy_from_slice(&self.previous_crc.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..HEADER_BYTES - 4]);
-        out[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
-        (out, crc)
+        out[88..96].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
+        out
     }
 
     /// Reads a first sector.
@@ -120,6 +159,7 @@ impl SegmentHeader {
             return Parsed::Newer(u32_at(8));
         }
         let header = Self {
+            version: u32_at(8),
             instance: sector[16..32].try_into().expect("sixteen bytes"),
             network: u32_at(12),
             number: u64_at(32),
@@ -129,6 +169,7 @@ impl SegmentHeader {
             time: Timestamp(u64_at(64).cast_signed()),
             previous_end: u64_at(72),
             previous_crc: u32_at(80),
+            chain: (3 <= u32_at(8)).then(|| u64_at(88)),
         };
         Parsed::Header(header, crc)
     }

@@ -14,7 +14,7 @@ use super::{Repair, Step, Survey, survey::Fresh};
 use crate::{
     core::command::Stamped,
     durability::{
-        SEGMENT_BYTES,
+        FORMAT_VERSION, SEGMENT_BYTES,
         error::{Error, Result},
         log::{
             evidence, frame,
@@ -139,6 +139,7 @@ impl Repair {
         let end = self.kept().map(|stretch| stretch.end);
         let base = &self.base.manifest;
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.instance.id.0,
             network: self.instance.network_id,
             number,
@@ -148,7 +149,9 @@ impl Repair {
             time: end.map_or(base.time, |end| end.time),
             previous_end: end.map_or(0, |end| end.offset),
             previous_crc: end.map_or(0, |end| end.previous_crc),
+            chain: None,
         };
+        let header = header.chained(end.map_or(base.chain, |end| end.chain));
         replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes).map(drop)
     }
 }

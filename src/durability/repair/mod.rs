@@ -22,7 +22,7 @@ use super::{
     instance::Instance,
     log::{
         evidence,
-        frame::{self, Kind},
+        frame::{self, Form, Kind},
         rewrite::read_whole,
         segment::HEADER_BYTES,
     },
@@ -151,9 +151,12 @@ impl Repair {
             return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
         }
         let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
-        beginnings.push((base.manifest.lsn + 1, base.manifest.time));
-        let (evidence, is_spoilt) = match evidence::durable_lsn(&**storage, &paths, &instance.id.0) {
-            Ok(durable_lsn) => (durable_lsn.unwrap_or(0), false),
+        beginnings.push(beginning(&base.manifest));
+        let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
+        problems.append(&mut survey.problems);
+        let is_chained = survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
+        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained) {
+            Ok(durable_lsn) => (durable_lsn, false),
             Err(Error::Damaged(damage)) => {
                 problems.push(*damage);
                 (0, true)
@@ -161,8 +164,6 @@ impl Repair {
             Err(error) => return Err(error),
         };
         known = known.max(evidence);
-        let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
-        problems.append(&mut survey.problems);
         let next = base.manifest.lsn + 1;
         let candidates =
             survey.stretches.iter().enumerate().filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
@@ -250,8 +251,7 @@ impl Repair {
                 Err(Error::Damaged(_)) => continue,
                 content => content?,
             };
-            let seed = frame::seed(&self.instance.id.0, place.number);
-            frames(&content, seed, from, see)?;
+            frames(&content, Form::new(place.version, &self.instance.id.0, place.number), from, see)?;
         }
         Ok(())
     }
@@ -343,13 +343,18 @@ impl Repair {
     }
 }
 
+/// What a segment that goes on from a snapshot begins with.
+fn beginning(manifest: &Manifest) -> survey::Beginning {
+    survey::Beginning { first_lsn: manifest.lsn + 1, time: manifest.time, chain: manifest.chain }
+}
+
 /// Everything that was seen of the snapshots.
 struct Snapshots {
     /// The newest one that verifies.
     base: Base,
     /// Those that do not.
     damaged: Vec<PathBuf>,
-    beginnings: survey::Beginnings,
+    beginnings: Vec<survey::Beginning>,
     problems: Vec<Damage>,
     /// The highest LSN that any of them tells of.
     known: u64,
@@ -361,6 +366,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
     let (mut best, mut problems, mut damaged, mut beginnings, mut known) = (None, Vec::new(), Vec::new(), Vec::new(), 0);
@@ -372,7 +378,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Ok(reader) => {
                 let manifest = *reader.manifest();
                 known = known.max(manifest.durable_lsn).max(lsn);
-                beginnings.push((lsn + 1, manifest.time));
+                beginnings.push(beginning(&manifest));
                 if best.as_ref().is_none_or(|best: &Base| best.manifest.lsn <= lsn) {
                     best = Some(Base { manifest, path, is_archived });
                 }

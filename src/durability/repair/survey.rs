@@ -3,18 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::durability::{
-    FORMAT_VERSION,
-    error::{Damage, Error, Result},
-    instance::Instance,
-    log::{
-        frame::{self, End, Header, SECTOR_BYTES},
-        rewrite::read_whole,
-        scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+use crate::{
+    core::types::Timestamp,
+    durability::{
+        FORMAT_VERSION,
+        error::{Damage, Error, Result},
+        instance::Instance,
+        log::{
+            frame::{self, End, Form, Header, SECTOR_BYTES},
+            rewrite::read_whole,
+            scan::{self, Position, Tail},
+            segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+        },
+        paths::Paths,
+        storage::Storage,
     },
-    paths::Paths,
-    storage::Storage,
 };
 
 /// A segment file.
@@ -23,6 +26,8 @@ pub(super) struct Place {
     pub number: u64,
     pub archived: bool,
     pub path: PathBuf,
+    /// Its format version, from its header; where that does not verify, from its first frame.
+    pub version: u32,
     /// First and last LSN, where its header says where it begins.
     pub lsns: Option<(u64, u64)>,
 }
@@ -75,10 +80,15 @@ pub(super) struct Survey {
     pub unused: Option<usize>,
 }
 
-/// Log times of the snapshots by the LSN that follows them: the first segment of a directory was made with one.
-pub(super) type Beginnings = Vec<(u64, crate::core::types::Timestamp)>;
+/// What the first segment behind a snapshot has in its header: the first segment of a directory was made with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    pub first_lsn: u64,
+    pub time: Timestamp,
+    pub chain: Option<u64>,
+}
 
-pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &Beginnings) -> Result<Survey> {
+pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &[Beginning]) -> Result<Survey> {
     let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
     let mut open: Option<Stretch> = None;
     for at in 0..survey.places.len() {
@@ -126,7 +136,7 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
         }
         let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
         let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
-        places.extend(numbered.map(|(number, path)| Place { number, archived, path, lsns: None }));
+        places.extend(numbered.map(|(number, path)| Place { number, archived, path, version: FORMAT_VERSION, lsns: None }));
     }
     places.sort_by_key(|place| (place.number, place.archived));
     places.dedup_by_key(|place| place.number);
@@ -155,10 +165,11 @@ impl Survey {
         instance: &Instance,
         content: &mut Vec<u8>,
         before: Option<&Stretch>,
-        beginnings: &Beginnings,
+        beginnings: &[Beginning],
     ) -> Result<Option<Headed>> {
         let (number, path) = (self.places[at].number, self.places[at].path.clone());
         let length = content.len() as u64;
+        self.places[at].version = version_of(content, instance, number);
         let (header, crc) = match content.first_chunk().map_or(Parsed::Bad, SegmentHeader::parse) {
             Parsed::Newer(found) => return Err(Error::NewerFormat { path, found, supported: FORMAT_VERSION }),
             Parsed::Header(header, crc) => (header, crc),
@@ -215,7 +226,7 @@ impl Survey {
             }
             self.close(open, false);
         }
-        let scan = scan::scan(content, frame::seed(&header.instance, header.number), header.start(crc));
+        let scan = scan::scan(content, header.form(), header.start(crc));
         let mut is_whole = true;
         if let Tail::Damaged { offset, reason, .. } = &scan.tail {
             self.problem(&path, *offset, Some(scan.at.next_lsn), reason);
@@ -236,16 +247,30 @@ impl Survey {
     }
 }
 
+/// The format version of a segment: of its header, or of the form in which its first frame verifies.
+fn version_of(content: &[u8], instance: &Instance, number: u64) -> u32 {
+    if let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse) {
+        return header.version;
+    }
+    let verifies = |version: &u32| {
+        let first = content.get(HEADER_BYTES..).and_then(|rest| frame::parse_header(rest, Form::new(*version, &instance.id.0, number)));
+        first.is_some()
+    };
+    (1..=FORMAT_VERSION).rev().find(verifies).unwrap_or(FORMAT_VERSION)
+}
+
 /// The header that a segment must have had. What follows it confirms it: the first frame names its checksum.
 fn rebuild(
     instance: &Instance,
     number: u64,
     content: &[u8],
     before: Option<&Stretch>,
-    beginnings: &Beginnings,
+    beginnings: &[Beginning],
 ) -> Option<(SegmentHeader, [u8; HEADER_BYTES], u32)> {
-    let first = frame::parse_header(content.get(HEADER_BYTES..)?, frame::seed(&instance.id.0, number))?;
+    let newest = version_of(content, instance, number);
+    let first = frame::parse_header(content.get(HEADER_BYTES..)?, Form::new(newest, &instance.id.0, number))?;
     let header = SegmentHeader {
+        version: newest,
         instance: instance.id.0,
         network: instance.network_id,
         number,
@@ -255,26 +280,31 @@ fn rebuild(
         time: first.time,
         previous_end: 0,
         previous_crc: 0,
+        chain: None,
     };
-    let follows = before.filter(|before| before.end.sealed).map(|before| SegmentHeader {
-        time: before.end.time,
-        previous_end: before.end.offset,
-        previous_crc: before.end.previous_crc,
-        ..header
+    let follows = before.filter(|before| before.end.sealed).map(|before| {
+        let (time, previous_end, previous_crc) = (before.end.time, before.end.offset, before.end.previous_crc);
+        (SegmentHeader { time, previous_end, previous_crc, ..header }, before.end.chain)
     });
-    let begins = beginnings.iter().filter(|(lsn, _)| *lsn == first.first_lsn).map(|(_, time)| SegmentHeader { time: *time, ..header });
-    follows.into_iter().chain(begins).find_map(|header| {
-        let (sector, crc) = header.encode();
-        (crc == first.previous_crc).then_some((header, sector, crc))
+    let begins = beginnings.iter().filter(|beginning| beginning.first_lsn == first.first_lsn);
+    let begins = begins.map(|beginning| (SegmentHeader { time: beginning.time, ..header }, beginning.chain));
+    follows.into_iter().chain(begins).find_map(|(header, chain)| {
+        let chained = |header: SegmentHeader| if first.form.is_chained() { header.chained(chain) } else { header };
+        // Versions before 3 differ in nothing but their number.
+        (1..=newest).rev().find_map(|version| {
+            let header = chained(SegmentHeader { version, ..header });
+            let (sector, crc) = header.encode();
+            (crc == first.previous_crc).then_some((header, sector, crc))
+        })
     })
 }
 
 /// Shows every frame from an offset on that verifies by itself, wherever it stands.
-pub(super) fn frames(content: &[u8], seed: u32, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn frames(content: &[u8], form: Form, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
     let mut offset = from.next_multiple_of(frame::ALIGNMENT);
     while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
-        let whole = frame::parse_header(rest, seed).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
-        match whole.filter(|(_, whole)| matches!(frame::check_end(whole), End::Whole(_) | End::ShortTrailer(_))) {
+        let whole = frame::parse_header(rest, form).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
+        match whole.filter(|(_, whole)| matches!(frame::check_end(form, whole), End::Whole(_) | End::ShortTrailer(_))) {
             Some((header, whole)) => {
                 see(&header, whole)?;
                 offset += whole.len();

@@ -106,7 +106,7 @@ impl SnapshotStore {
 
     /// Looks at the first and last bytes of all archived snapshots: cheap enough for every opening.
     pub(crate) fn survey_archived(&self) -> Result<Vec<Damage>> {
-        self.each_archived(|lsn, path| SnapshotReader::check_fixed_parts(self, lsn, path))
+        self.each_archived(|lsn, path| SnapshotReader::fixed_parts(self, lsn, path).map(|_| ()))
     }
 
     fn each_archived(&self, check: impl Fn(u64, PathBuf) -> Result<()>) -> Result<Vec<Damage>> {

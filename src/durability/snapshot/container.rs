@@ -196,7 +196,9 @@ impl ChunkHeader {
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
 /// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
-/// | 176 | 76 | 0 |
+/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); before 0 |
+/// | 184 | 4 | since version 3: 1 if there is one, 0 where the log at the LSN is older; before 0 |
+/// | 188 | 64 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -222,6 +224,8 @@ pub struct Manifest {
     pub checksums: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
+    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the LSN is older than format 3.
+    pub chain: Option<u64>,
 }
 
 impl Manifest {
@@ -251,6 +255,8 @@ impl Manifest {
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
         out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
         out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
+        out[176..184].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
+        out[184..188].copy_from_slice(&u32::from(self.chain.is_some()).to_le_bytes());
         seal(&mut out);
         out
     }
@@ -281,6 +287,7 @@ impl Manifest {
             checksums: u64_at(bytes, 144),
             time: Timestamp(u64_at(bytes, 152).cast_signed()),
             outcome_hash: u64_at(bytes, 160),
+            chain: (u32_at(bytes, 184) != 0).then(|| u64_at(bytes, 176)),
         })
     }
 }

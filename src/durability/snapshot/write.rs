@@ -18,7 +18,7 @@ use crate::{
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
-        log::segment::create_fresh,
+        log::{chain, segment::create_fresh},
         paths::Paths,
         storage::StorageFile,
     },
@@ -137,6 +137,10 @@ impl SnapshotWriter {
         if durable_lsn < header.lsn {
             return Err(Error::BadImage(format!("it is at LSN {}, the log is durable up to {durable_lsn}", header.lsn)));
         }
+        let chain = match &self.store.log {
+            Some(log) => log.chain_at(header.lsn)?.chain,
+            None => Some(chain::first(&self.store.instance)),
+        };
         let manifest = Manifest {
             version: FORMAT_VERSION,
             network: self.store.network,
@@ -157,6 +161,7 @@ impl SnapshotWriter {
             checksums: self.checksums,
             time: header.time,
             outcome_hash: header.outcome_hash,
+            chain,
         };
         let bytes = manifest.encode();
         self.file.write_all_at(&bytes, self.offset).map_err(Error::io("write", &self.path))?;

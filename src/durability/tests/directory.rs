@@ -121,9 +121,11 @@ fn the_name_of_a_directory_that_was_there_is_made_durable_too() {
 #[test]
 fn a_newer_format_is_refused_in_every_file() {
     let memory = with_groups(3);
-    for (path, mut content) in memory.all() {
+    for (path, mut content) in memory.all().into_iter().filter(|(_, content)| !content.is_empty()) {
         let crc_at = if path.ends_with("instance") {
             124
+        } else if path.ends_with("durable") {
+            48
         } else if path.extension().is_some_and(|extension| extension == "log") {
             508
         } else {
@@ -149,6 +151,7 @@ fn reading_only_changes_nothing() {
     let end = content.iter().rposition(|byte| *byte != 0).unwrap();
     content[end - 30..=end].fill(0);
     memory.set_content(&path, &content);
+    unsay(&memory);
     memory.set_content(&Path::new(ROOT).join("log/00000000000000000009.log.tmp"), b"x");
     let before = memory.all();
     let mut opened = DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap();

@@ -17,9 +17,9 @@ fn paths() -> Paths {
 
 /// Offset and length of each frame of a segment.
 fn frames(content: &[u8], number: u64) -> Vec<(usize, usize)> {
-    let seed = frame::seed(&[5; 16], number);
+    let form = frame::Form::new(crate::durability::FORMAT_VERSION, &[5; 16], number);
     let (mut at, mut found) = (HEADER_BYTES, Vec::new());
-    while let Some(header) = content.get(at..).and_then(|rest| frame::parse_header(rest, seed)) {
+    while let Some(header) = content.get(at..).and_then(|rest| frame::parse_header(rest, form)) {
         found.push((at, header.frame_bytes()));
         at += header.frame_bytes();
     }

@@ -57,6 +57,11 @@ pub(super) fn with_groups(groups: u64) -> Memory {
     memory
 }
 
+/// Takes back what was said of durable commands: whatever is torn off the log now counts as never acknowledged.
+pub(super) fn unsay(memory: &Memory) {
+    super::log::evidence::reset(memory, &super::paths::Paths::new(Path::new(ROOT)), &[5; 16], 0).unwrap();
+}
+
 /// Appends and syncs a group.
 pub(super) fn append(journal: &mut dyn Journal, first: u64, count: u64) -> Result<u64> {
     journal.append(&group(first, count), outcome_hash(first))?;

@@ -50,7 +50,7 @@ impl Network {
                 origin: Origin::Signup,
             };
             let lsn = self.state.lsn() + 1;
-            let stamped = Stamped { lsn, time: Timestamp(0), key: None, command: Command::Register(register) };
+            let stamped = Stamped { lsn, time: Timestamp(0), key: None, actor: None, command: Command::Register(register) };
             if let Outcome::Registered { member } = self.state.apply(&mut self.names, &stamped).outcome {
                 assert_eq!(member, MemberIx(number));
                 self.sponsors.push(sponsor);

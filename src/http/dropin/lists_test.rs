@@ -24,7 +24,7 @@ impl Network {
     }
 
     fn apply(&mut self, time: i64, command: Command) {
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, command };
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, actor: None, command };
         self.state.apply(&mut self.directory, &stamped);
     }
 

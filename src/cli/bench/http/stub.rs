@@ -246,7 +246,7 @@ fn signup_record_bytes() -> usize {
         joined_at: None,
         origin: Origin::Signup,
     };
-    let stamped = Stamped { lsn: 1, time: Timestamp(0), key: None, command: Command::Register(register) };
+    let stamped = Stamped { lsn: 1, time: Timestamp(0), key: None, actor: None, command: Command::Register(register) };
     record_bytes(&stamped).expect("a signup has no long texts")
 }
 
