@@ -7,6 +7,7 @@
 //! | `lsn` | log sequence number |
 //! | `time` | log time, RFC 3339 UTC with microseconds |
 //! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hashes of the client's key and of what it was sent for, hexadecimal |
+//! | `actor` | who sent it: `{"kind", "id"}`; `kind` is `member`, `service`, `auditor` or `admin` (the id is that of the key, or the subject of the token), `anonymous` (where no credentials are required; the peer's address), `cli` (the operating system's user who ran a command), `unknown` (logged before format 3; the id is `null`) |
 //! | `command` | below; `kind` says which |
 //!
 //! # Commands by `kind`
@@ -34,8 +35,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan, RankBasis, RankRule,
-    Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan,
+    RankBasis, RankRule, Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
 };
 
 /// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
@@ -48,8 +49,15 @@ pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
         "lsn": stamped.lsn,
         "time": time_text(stamped.time),
         "idempotency_key": key,
+        "actor": actor_json(stamped.actor.as_ref()),
         "command": command_json(&stamped.command, bonus_id),
     })
+}
+
+/// Who sent a command.
+pub fn actor_json(actor: Option<&Actor>) -> Value {
+    let id = actor.map(Actor::id).filter(|id| !id.is_empty());
+    json!({"kind": actor.map_or(ActorKind::Unknown, Actor::kind).name(), "id": id})
 }
 
 /// A command without its stamp.
@@ -286,8 +294,10 @@ mod tests {
         let key = RequestKey { key: [0xab; 16], fingerprint: 0x1f };
         let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), actor: None, command: Command::PayAll };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());
+        let by = Stamped { actor: Some(Actor::new(ActorKind::Service, "ulk_1")), ..stamped.clone() };
+        assert_eq!(stamped_json(&by, &|_| Uuid::nil())["actor"], json!({"kind": "service", "id": "ulk_1"}));
         let key = json!({"key": "ab".repeat(16), "fingerprint": "000000000000001f"});
-        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "command": {"kind": "pay_all"}});
+        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "actor": {"kind": "unknown", "id": null}, "command": {"kind": "pay_all"}});
         assert_eq!(shown, expected);
     }
 }

@@ -34,6 +34,7 @@ mod logging;
 mod manual;
 mod member;
 mod network;
+mod os_user;
 mod plan;
 mod remote;
 mod repair;

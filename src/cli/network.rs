@@ -1,13 +1,16 @@
 //! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    os_user,
+};
 use crate::{
     core::{
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
     },
-    engine::{MemberDirectory, RowIds},
+    engine::{Actor, MemberDirectory, RowIds},
     shapes::{self, Shape},
     workload,
 };
@@ -25,6 +28,8 @@ pub(super) struct Network {
     time: Timestamp,
     /// How the network itself makes row ids, once that is known: those may not be brought along.
     pub row_ids: Option<RowIds>,
+    /// Who the log says that applied it.
+    actor: Actor,
     /// What was applied since the beginning, where it is to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -39,7 +44,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, row_ids: None, record: None }
+        Self { state, directory, time, row_ids: None, actor: os_user::actor(), record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -52,7 +57,8 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, actor: None, command };
+        let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
+        let stamped = Stamped { lsn, time: self.time, key: None, actor, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {

@@ -1,14 +1,16 @@
-//! Who sent a command: kept in the log beside it, and no part of the state.
+//! Who sent a command: kept in the log with it, and no part of the state.
 
 use std::{fmt, sync::Arc};
 
 /// Bytes of an actor's id at most; what is longer is cut at a character.
 pub const ACTOR_ID_BYTES_MAX: usize = 128;
 
-/// What kind of sender it was. The numbers are on disk: never renumbered. 0 is left to records that do not say.
+/// What kind of sender it was. The numbers are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum ActorKind {
+    /// Nobody said; so it is with all commands that were logged before format 3.
+    Unknown = 0,
     /// A member with a token of its own; the id is the token's subject.
     Member = 1,
     /// A service; the id is that of its key, or the token's subject.
@@ -22,8 +24,15 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
-    pub const ALL: [ActorKind; 6] =
-        [ActorKind::Member, ActorKind::Service, ActorKind::Auditor, ActorKind::Admin, ActorKind::Cli, ActorKind::Anonymous];
+    pub const ALL: [ActorKind; 7] = [
+        ActorKind::Unknown,
+        ActorKind::Member,
+        ActorKind::Service,
+        ActorKind::Auditor,
+        ActorKind::Admin,
+        ActorKind::Cli,
+        ActorKind::Anonymous,
+    ];
 
     /// The kind with this number.
     pub fn from_code(code: u8) -> Option<Self> {
@@ -33,6 +42,7 @@ impl ActorKind {
     /// As printed.
     pub fn name(self) -> &'static str {
         match self {
+            ActorKind::Unknown => "unknown",
             ActorKind::Member => "member",
             ActorKind::Service => "service",
             ActorKind::Auditor => "auditor",
@@ -61,6 +71,16 @@ impl Actor {
         Self { kind, id: id[..id.floor_char_boundary(ACTOR_ID_BYTES_MAX)].into() }
     }
 
+    /// As [`Actor::new`], of an id that others hold too.
+    pub fn shared(kind: ActorKind, id: &Arc<str>) -> Self {
+        if ACTOR_ID_BYTES_MAX < id.len() { Self::new(kind, id) } else { Self { kind, id: Arc::clone(id) } }
+    }
+
+    /// For commands whose sender nobody named: those of tests, benches and simulations.
+    pub fn unknown() -> Self {
+        Self::new(ActorKind::Unknown, "")
+    }
+
     /// What kind of sender it was.
     pub fn kind(&self) -> ActorKind {
         self.kind
@@ -74,7 +94,8 @@ impl Actor {
 
 impl fmt::Display for Actor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {}", self.kind.name(), self.id)
+        out.write_str(self.kind.name())?;
+        if self.id.is_empty() { Ok(()) } else { write!(out, " {}", self.id) }
     }
 }
 
@@ -105,6 +126,6 @@ mod tests {
             assert_eq!(ActorKind::from_code(kind as u8), Some(kind));
             assert_eq!(ActorKind::from_name(kind.name()), Some(kind));
         }
-        assert_eq!((ActorKind::from_code(0), ActorKind::from_name("unknown")), (None, None), "records that do not say have none");
+        assert_eq!((ActorKind::from_code(7), ActorKind::from_name("nobody")), (None, None));
     }
 }

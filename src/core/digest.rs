@@ -37,6 +37,9 @@ pub fn state_digest(state: &State) -> Digest {
             whole.number(row.lsn).number(row.reason);
         }
     }
+    if state.scalars.key_lag != 0 {
+        whole.text("key lag").signed(state.scalars.key_lag);
+    }
     if state.row_ids.len() != 0 {
         whole.text("row ids").number(state.row_ids.len() as u64);
         for at in 0..state.row_ids.len() {

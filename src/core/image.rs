@@ -17,6 +17,8 @@ pub struct ImageHeader {
     pub lsn: u64,
     /// Log time of that command.
     pub time: Timestamp,
+    /// Microseconds of log time that did not count toward the expiry of idempotency keys, never negative.
+    pub key_lag: i64,
     /// Rolling hash over the outcomes of all commands so far.
     pub outcome_hash: u64,
     /// Key from which generated referral codes are made; chosen when the network was made.
@@ -140,7 +142,7 @@ pub struct EntryRow {
     pub status: EntryStatus,
 }
 
-/// A remembered idempotency key, oldest first.
+/// A remembered idempotency key, oldest first. Its time is log time less what of it did not count by then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyRow {
     pub key: RequestKey,

@@ -56,7 +56,7 @@ pub use self::{
     digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
     explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
     genealogy::Preorder,
-    keys::{KEY_TIME, KEYS_MAX},
+    keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
     ledger::Entry,
     prepare::{Need, Preparation},
     query::{Member, MemoryUse, RankView},

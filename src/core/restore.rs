@@ -28,6 +28,7 @@ impl State {
         ImageHeader {
             lsn: self.scalars.lsn,
             time: self.scalars.time,
+            key_lag: self.scalars.key_lag,
             outcome_hash: self.scalars.outcome_hash,
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
@@ -112,6 +113,7 @@ impl Restore {
         require(header.triggers <= header.entries, || "more triggers than entries".into())?;
         require(header.unchanged as usize <= UNCHANGED_MAX, || "too many commands that changed nothing".into())?;
         require(header.unchanged_after <= header.lsn, || "its list of commands that changed nothing begins later".into())?;
+        require(0 <= header.key_lag, || "more log time counts toward the expiry of keys than went by".into())?;
         require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
         let mut state = State::new(header.plan.clone(), header.code_key);
         let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
@@ -169,6 +171,7 @@ impl Restore {
         state.recount_admins();
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
+        state.scalars.key_lag = header.key_lag;
         state.scalars.outcome_hash = header.outcome_hash;
         state.scalars.plan_version = header.plan_version;
         state.scalars.breakage_levels = header.breakage_levels;

@@ -12,7 +12,7 @@ use super::{
     command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
     genealogy::{Genealogy, Watch},
     image::{KeyRow, UnchangedRow},
-    keys::Keys,
+    keys::{Clock, Keys},
     ledger::Ledger,
     members::{Members, ONCE_KINDS},
     placement::SlotFinder,
@@ -94,6 +94,8 @@ pub(super) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
 pub(super) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
+    /// Microseconds of log time that did not count toward the expiry of keys (`keys.rs`).
+    pub key_lag: i64,
     pub outcome_hash: u64,
     pub code_key: u64,
     pub plan: Arc<Plan>,
@@ -145,6 +147,7 @@ impl State {
             scalars: Scalar::new(Scalars {
                 lsn: 0,
                 time: Timestamp(0),
+                key_lag: 0,
                 outcome_hash: 0,
                 code_key,
                 plan: Arc::new(plan),
@@ -204,9 +207,8 @@ impl State {
     fn advance<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
-        self.scalars.lsn = stamped.lsn;
-        self.scalars.time = stamped.time;
-        self.keys.expire(stamped.time);
+        self.step(stamped);
+        self.keys.expire(self.key_clock().now());
         let applied = match self.check_key(stamped.key) {
             Verdict::Repeat(earlier) => earlier,
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
@@ -214,6 +216,20 @@ impl State {
         };
         self.note(&applied, stamped.lsn);
         applied
+    }
+
+    /// Moves LSN and clocks on to a command.
+    fn step(&mut self, stamped: &Stamped) {
+        // There is nothing before the first command that it could be a step from.
+        let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
+        self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
+        self.scalars.lsn = stamped.lsn;
+        self.scalars.time = stamped.time;
+    }
+
+    /// The clock by which keys expire.
+    pub(super) fn key_clock(&self) -> Clock {
+        Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
     /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed nothing.
@@ -234,18 +250,18 @@ impl State {
     /// As `apply`; for a command with a key.
     pub fn apply_unless_rejected<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
-        let before = (self.scalars.lsn, self.scalars.time);
+        let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
         assert!(before.1 <= stamped.time, "log time never goes backwards");
-        (self.scalars.lsn, self.scalars.time) = (stamped.lsn, stamped.time);
+        self.step(stamped);
         let applied = self.act(directory, stamped);
         self.beside.replaced.clear();
         if let Outcome::Rejected(rejection) = applied.outcome {
             // Whoever is refused was judged before anything was done.
-            (self.scalars.lsn, self.scalars.time) = before;
+            (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
             return Err(rejection);
         }
-        self.keys.expire(stamped.time);
+        self.keys.expire(self.key_clock().now());
         self.note(&applied, stamped.lsn);
         Ok(applied)
     }
@@ -260,7 +276,9 @@ impl State {
     }
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
-        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.scalars.time)?))) else { return Verdict::Admit };
+        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?))) else {
+            return Verdict::Admit;
+        };
         if row.key.fingerprint == key.fingerprint { Verdict::Repeat(row.applied) } else { Verdict::Reject(Rejection::KeyReused) }
     }
 
@@ -290,7 +308,7 @@ impl State {
         };
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
-            self.keys.push(KeyRow { key, time: stamped.time, applied });
+            self.keys.push(KeyRow { key, time: self.key_clock().now(), applied });
         }
         applied
     }

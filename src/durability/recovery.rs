@@ -14,14 +14,14 @@ use super::{
         FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, SegmentEntry,
         SharedIndex,
         evidence::{self, Evidence},
-        frame,
+        frame::{self, End, Kind},
         rewrite::{self, read_whole},
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
     paths::Paths,
     snapshot::{Manifest, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
-    storage::{Access, Storage},
+    storage::{Access, Storage, StorageFile},
     unfinished,
 };
 
@@ -106,7 +106,7 @@ pub(crate) fn open(
         check_evidence(&**storage, paths, &instance, &log)?;
     }
     let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
-    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
+    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, log.first)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
     let history_damage = archive_damage.or(shortened(paths, &segments, &snapshots.list()?));
@@ -200,6 +200,8 @@ fn check_cut(paths: &Paths, after: u64, durable_lsn: u64, snapshots: &[u64]) -> 
 /// The live log, read to its end.
 struct Survey {
     segments: Vec<SegmentEntry>,
+    /// Header of the first of them.
+    first: SegmentHeader,
     /// The last segment with a header: its number, size, version, content, and what was found at its end.
     number: u64,
     segment_bytes: u64,
@@ -320,7 +322,7 @@ fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Ins
 /// Scans a segment that has its header, and joins it to what came before.
 fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content: Vec<u8>, before: Option<Survey>) -> Result<Survey> {
     let mut segments = Vec::new();
-    let (mut bytes, mut groups) = (0, 0);
+    let (mut first, mut bytes, mut groups) = (header, 0, 0);
     if let Some(before) = before {
         // The segment before was sealed and synced before this one got its header, so it must be perfect.
         let before_path = path.with_file_name(segment::name_of(before.number));
@@ -333,12 +335,13 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         if !header.follows(&before.at) {
             return Err(lost_from(path, 0, &before, "the segment does not go on where the one before it ends"));
         }
-        (segments, bytes, groups) = (before.segments, before.bytes, before.groups);
+        (segments, first, bytes, groups) = (before.segments, before.first, before.bytes, before.groups);
     }
     let scan = scan::scan(&content, header.form(), header.start(crc));
     segments.push(header.entry(false));
     Ok(Survey {
         segments,
+        first,
         number: header.number,
         segment_bytes: header.bytes,
         version: header.version,
@@ -432,13 +435,13 @@ fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Archived segments that go on without a gap to the live ones. They are not needed to serve, so damage there is only reported; what
-/// is in them is verified when it is read.
+/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it does, so that none of another history is among
+/// them. They are not needed to serve, so damage there is only reported; what is in them is verified when it is read.
 fn survey_archive(
     storage: &dyn Storage,
     paths: &Paths,
     instance: &Instance,
-    live: &[SegmentEntry],
+    first_live: SegmentHeader,
 ) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
     let directory = paths.archive();
     // Tools that copy directories may leave empty ones out.
@@ -446,19 +449,19 @@ fn survey_archive(
         return Ok((Vec::new(), None));
     }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    let first_live = live.first().map_or(0, |segment| segment.number);
     // A segment that is here and there was about to be archived when the process ended: the live one counts.
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live).collect();
+    let mut numbers: Vec<u64> =
+        names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live.number).collect();
     numbers.sort_unstable();
     let mut found = Vec::new();
-    let mut expected = first_live;
+    let mut next = first_live;
     for number in numbers.into_iter().rev() {
         let path = paths.archived(number);
         let damage = |reason: &str| {
             let lost = format!("reading the log as far back as segment {number}");
             Some(Damage { file: path.clone(), offset: 0, lsn: None, reason: reason.into(), lost })
         };
-        if number + 1 != expected {
+        if number + 1 != next.number {
             found.reverse();
             return Ok((found, damage("the segment after it is missing from the archive")));
         }
@@ -470,16 +473,42 @@ fn survey_archive(
             file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
         }
         match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => found.push(header.entry(true)),
+            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => {
+                if !ends_before(&*file, &header, &next).map_err(Error::io("read", &path))? {
+                    found.reverse();
+                    return Ok((found, damage("it does not end where the segment after it goes on")));
+                }
+                found.push(header.entry(true));
+                next = header;
+            }
             _ => {
                 found.reverse();
                 return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
             }
         }
-        expected = number;
     }
     found.reverse();
     Ok((found, None))
+}
+
+/// Whether a segment ends, with its seal, where the next one says that it does.
+fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHeader) -> std::io::Result<bool> {
+    let form = header.form();
+    let mut seal = vec![0; form.frame_bytes(0)];
+    let Some(at) = next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes) else { return Ok(false) };
+    file.read_exact_at(&mut seal, at)?;
+    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else { return Ok(false) };
+    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else { return Ok(false) };
+    let end = Position {
+        offset: next.previous_end,
+        next_lsn: frame.next_lsn(),
+        previous_crc,
+        durable_lsn: frame.durable_lsn,
+        time: frame.time,
+        sealed: true,
+        chain: frame.chain(),
+    };
+    Ok(next.follows(&end))
 }
 
 /// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
@@ -506,7 +535,7 @@ fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
 }
 
 /// Makes the end of the log what it is taken for, durably.
-fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn super::storage::StorageFile>> {
+fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(log.number);
     let end = usize::try_from(log.at.offset).expect("a segment is in memory");
     let content = &log.content[..end];

@@ -75,6 +75,7 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
     let header = ImageHeader {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
+        key_lag: 6,
         outcome_hash: outcome_hash(lsn + 1),
         code_key: 77,
         plan: plan(),

@@ -80,6 +80,9 @@ pub const FEED_BATCH_COMMANDS: usize = 1_024;
 /// Events whose effects are looked up under one hold of the read lock.
 pub const FEED_EFFECTS_MAX: usize = 256;
 
+/// Commands that are read for one page of the audit, at most: some tens of milliseconds. A page may come to less than was asked for.
+pub const AUDIT_SCAN_COMMANDS: u64 = 1 << 16;
+
 /// Commands that are read to find the one that marked an entry paid, or a member's signup: at most a second of reading. Beyond, the answer
 /// says how far was looked.
 pub const EXPLAIN_SCAN_COMMANDS: u64 = 1 << 18;

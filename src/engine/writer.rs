@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    SubmitError,
+    Sent, SubmitError,
     limits::{APPLY_SLICE_MAX, GROUP_BYTES_MAX, GROUP_COMMANDS_MAX},
     prepare::is_long,
     shared::{AbortOnPanic, Shared},
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     core::{
-        Preparation,
-        command::{Applied, Command, Outcome, RequestKey, Stamped},
+        ACTOR_ID_BYTES_MAX, Preparation,
+        command::{Applied, Command, Outcome, Stamped},
         types::Timestamp,
     },
     durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
@@ -37,7 +37,7 @@ pub(super) enum Job {
 
 pub(super) struct Write {
     pub command: Command,
-    pub key: Option<RequestKey>,
+    pub sent: Sent,
     /// What was computed for the command ahead.
     pub preparation: Option<Preparation>,
     pub queued_at: Instant,
@@ -126,8 +126,9 @@ impl Writer {
         let mut next = first;
         loop {
             let Job::Write(write) = next else { return Some(next) };
-            bytes += record_bytes_bound(&write.command);
-            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, actor: None, command: write.command });
+            bytes += record_bytes_bound(&write.command) + ACTOR_BYTES_MAX;
+            let Sent { actor, key } = write.sent;
+            self.group.push(Stamped { lsn: 0, time: self.time, key, actor: Some(actor), command: write.command });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.
@@ -328,7 +329,10 @@ impl Writer {
     }
 }
 
-/// At least the bytes of a command's record in the log.
+/// At least the bytes of the actor in a record.
+const ACTOR_BYTES_MAX: usize = 4 + ACTOR_ID_BYTES_MAX;
+
+/// At least the bytes of a command's record in the log, without its actor.
 pub(super) fn record_bytes_bound(command: &Command) -> usize {
     /// Header, time, key, ids, a code, and whatever else has a fixed size.
     const FIXED: usize = 256;
@@ -352,7 +356,7 @@ pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
         | Command::SetRole { .. }
         | Command::PutPlan(_) => 0,
     };
-    text <= TEXT_BYTES_MAX && record_bytes_bound(command) <= group_bytes_max
+    text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
 }
 
 /// Names why a write was refused, for the metrics.

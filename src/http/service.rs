@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use super::{
     Options,
-    auth::{self, Denied, Gate, TurnedAway, Verdict},
+    auth::{self, Denied, Gate, Principal, Refusal, TurnedAway, Verdict, is_told},
     connection::Answering,
     content::{self, Content},
     docs, dropin,
@@ -110,12 +110,33 @@ impl Service {
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
     async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answered {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
-            Err(reason) => return (self.turn_away(&parts, body, reason).await, None),
+            Err(reason) => {
+                let reply = self.turn_away(&parts, body, reason).await;
+                self.tell_refusal(&parts.method, parts.uri.path(), reply.status().as_u16(), Some(gate.address_of(&parts, peer)), "");
+                return (reply, None);
+            }
         };
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let answered = self.route_principal(parts, body, &principal).await;
+        self.tell_refusal(&method, &path, answered.0.status().as_u16(), principal.address(), &principal.name);
+        answered
+    }
+
+    /// Tells of an answer that is a refusal.
+    fn tell_refusal(&self, method: &Method, path: &str, status: u16, address: Option<IpAddr>, principal: &str) {
+        let is_write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if is_told(status, is_write) {
+            self.shared.gate.refusals().tell(&Refusal { status, method: method.as_str(), path, address, principal });
+        }
+    }
+
+    /// Routes the request of a principal that was let in.
+    async fn route_principal(&self, mut parts: Parts, body: Incoming, principal: &Principal) -> Answered {
+        let gate = &self.shared.gate;
         parts.extensions.insert(principal.clone());
         if !gate.is_on() || gate.is_open(parts.uri.path()) {
             return self.route_admitted(parts, body).await;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use upline::core::{
-    Digest, audit,
+    Actor, Digest, audit,
     command::{Applied, Command, Outcome, Register, Rejection, Stamped},
     network_digest,
     plan::{PlacementRule, Plan},
@@ -45,6 +45,8 @@ pub struct Pair {
     /// What was done, and what came of it; repeats count as refused.
     log: Vec<(Stamped, Outcome)>,
     plan: Plan,
+    /// Commands after which the log is of format 3.
+    upgraded_at: usize,
     /// Decides when the slower comparisons are made.
     chance: Chance,
     pace: Pace,
@@ -58,8 +60,10 @@ struct Frozen {
 
 impl Pair {
     pub fn new(plan: Plan, seed: u64, pace: Pace) -> Self {
-        let chance = Chance::of(seed);
+        let mut chance = Chance::of(seed);
+        let upgraded_at = if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
         Self {
+            upgraded_at,
             real: Real::new(plan.clone()),
             naive: Naive::new(plan.clone()),
             twin: None,
@@ -74,8 +78,9 @@ impl Pair {
     /// Does one step on both sides. Panics where they differ.
     pub fn step(&mut self, step: &Step) -> Outcome {
         let time = Timestamp(self.real.state.time().0 + step.pause);
-        let stamped =
-            Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, actor: None, command: step.command(|id| self.code_of(id)) };
+        // A log that begins in an old format goes on in the newest.
+        let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
+        let stamped = Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, actor, command: step.command(|id| self.code_of(id)) };
         let verdict = self.real.state.check(&self.real.directory, stamped.key, &stamped.command);
         let expected = self.naive.apply(&stamped);
         let applied = self.real.apply(&stamped);

@@ -20,6 +20,8 @@ const ADMINS_MAX: usize = 64;
 /// Admins are ranked and paid this deep.
 const ADMIN_LEVELS_MAX: usize = 1_024;
 const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
+/// What one step of log time counts toward that, at most, since format 3.
+const KEY_STEP_MICROSECONDS: i64 = 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
 /// Trigger names that a network can meet in its life: those of all its plans, and those of imported entries.
 const KINDS_MAX: usize = 16;
@@ -36,6 +38,8 @@ pub struct Naive {
     /// Trigger names met so far.
     kinds: HashSet<String>,
     remembered: HashMap<[u8; 16], Remembered>,
+    /// Microseconds that counted toward the end of keys so far.
+    counted: i64,
     breakage: (u64, i64),
     /// Ids that rows brought along.
     row_ids: HashSet<[u8; 16]>,
@@ -58,7 +62,8 @@ struct Person {
 
 struct Remembered {
     fingerprint: u64,
-    time: Timestamp,
+    /// What had counted by then.
+    since: i64,
     applied: Applied,
 }
 
@@ -73,10 +78,13 @@ struct Payment {
 impl Network for Naive {
     fn apply(&mut self, stamped: &Stamped) -> Applied {
         assert_eq!(stamped.lsn, self.lsn + 1);
+        let step = stamped.time.0 - self.time.0;
+        let is_first = self.lsn == 0;
         self.lsn = stamped.lsn;
         self.time = stamped.time;
-        let now = stamped.time.0;
-        self.remembered.retain(|_, one| now - one.time.0 < KEY_LIFE_MICROSECONDS);
+        self.counted += if stamped.is_of_format_3() && !is_first { step.min(KEY_STEP_MICROSECONDS) } else { step };
+        let now = self.counted;
+        self.remembered.retain(|_, one| now - one.since < KEY_LIFE_MICROSECONDS);
         if let Some(key) = stamped.key
             && let Some(earlier) = self.remembered.get(&key.key)
         {
@@ -91,7 +99,7 @@ impl Network for Naive {
         if let Some(key) = stamped.key
             && !matches!(outcome, Outcome::Rejected(_))
         {
-            self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, time: stamped.time, applied });
+            self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, since: now, applied });
             if KEYS_MAX < self.remembered.len() {
                 let oldest = self.remembered.iter().min_by_key(|(_, one)| one.applied.lsn).map(|(key, _)| *key);
                 self.remembered.remove(&oldest.expect("there are many"));
@@ -153,6 +161,7 @@ impl Naive {
             entries: Vec::new(),
             once: HashSet::new(),
             remembered: HashMap::new(),
+            counted: 0,
             breakage: (0, 0),
             row_ids: HashSet::new(),
         }

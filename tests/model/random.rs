@@ -242,7 +242,7 @@ impl StepMaker {
     pub fn step(&mut self) -> Step {
         let command = self.command();
         let key = self.key();
-        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 36 * 3_600_000_000]);
+        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 3_600_000_001, 36 * 3_600_000_000, 9_000 * 3_600_000_000]);
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
         Step { command, key, pause, by_code_of }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use upline::{
     core::{
+        Actor,
         command::{Applied, Command, Outcome, Register, RequestKey, Stamped},
         types::Timestamp,
     },
@@ -133,7 +134,7 @@ impl World {
 
     /// Lets the model do what the engine did.
     pub(super) fn apply(&mut self, engine: &Engine, command: Command, key: Option<RequestKey>, time: Timestamp) -> Applied {
-        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, actor: None, command };
+        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
         let applied = self.naive.apply(&stamped);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);

@@ -150,9 +150,13 @@ impl Repair {
             let reason = "a cut of the log was interrupted, which opening the directory finishes";
             return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
         }
-        let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
-        beginnings.push(beginning(&base.manifest));
+        let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
+        let beginnings: Vec<survey::Beginning> = good.iter().map(|base| survey::Beginning::behind(&base.manifest)).collect();
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
+        let (base, foreign) = choose(&**storage, &survey, good)?;
+        damaged.extend(foreign.iter().map(|damage| damage.file.clone()));
+        let is_one_history = foreign.is_empty();
+        problems.extend(foreign);
         problems.append(&mut survey.problems);
         let is_chained = survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
         let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained) {
@@ -185,7 +189,8 @@ impl Repair {
             Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, _directory: directory };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
-        let lossless = is_last && repair.look.known_lsn == last_good_lsn;
+        // What a snapshot of another history holds is in no other file.
+        let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
         repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
@@ -343,18 +348,30 @@ impl Repair {
     }
 }
 
-/// What a segment that goes on from a snapshot begins with.
-fn beginning(manifest: &Manifest) -> survey::Beginning {
-    survey::Beginning { first_lsn: manifest.lsn + 1, time: manifest.time, chain: manifest.chain }
+/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is wrong with those that are not.
+fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Base, Vec<Damage>)> {
+    let (mut chosen, mut foreign) = (None, Vec::new());
+    for base in good {
+        match survey.of_another_history(storage, &base.manifest)? {
+            None => chosen = Some(base),
+            Some(reason) => {
+                let lsn = base.manifest.lsn;
+                foreign.push(Damage { file: base.path, offset: 0, lsn: Some(lsn), reason, lost: format!("this snapshot of LSN {lsn}") });
+            }
+        }
+    }
+    match (chosen, foreign.last()) {
+        (Some(base), _) => Ok((base, foreign)),
+        (None, last) => Err(Error::Damaged(Box::new(last.expect("there is a snapshot that verifies").clone()))),
+    }
 }
 
 /// Everything that was seen of the snapshots.
 struct Snapshots {
-    /// The newest one that verifies.
-    base: Base,
+    /// Those that verify, ascending; of one that is in both places the live one last.
+    good: Vec<Base>,
     /// Those that do not.
     damaged: Vec<PathBuf>,
-    beginnings: Vec<survey::Beginning>,
     problems: Vec<Damage>,
     /// The highest LSN that any of them tells of.
     known: u64,
@@ -369,7 +386,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
         log: None,
         retained: None,
     };
-    let (mut best, mut problems, mut damaged, mut beginnings, mut known) = (None, Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut good, mut problems, mut damaged, mut known) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut files: Vec<(u64, bool)> = store.list_archived()?.into_iter().map(|lsn| (lsn, true)).collect();
     files.extend(store.list()?.into_iter().map(|lsn| (lsn, false)));
     for (lsn, is_archived) in files {
@@ -378,10 +395,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Ok(reader) => {
                 let manifest = *reader.manifest();
                 known = known.max(manifest.durable_lsn).max(lsn);
-                beginnings.push(beginning(&manifest));
-                if best.as_ref().is_none_or(|best: &Base| best.manifest.lsn <= lsn) {
-                    best = Some(Base { manifest, path, is_archived });
-                }
+                good.push(Base { manifest, path, is_archived });
             }
             Err(Error::Damaged(damage)) => {
                 // Where its manifest verifies, it still tells how far the log went.
@@ -393,9 +407,10 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Err(error) => return Err(error),
         }
     }
-    match best {
-        Some(base) => Ok(Snapshots { base, damaged, beginnings, problems, known }),
-        None => Err(problems.into_iter().next_back().map_or_else(
+    good.sort_by_key(|base: &Base| (base.manifest.lsn, !base.is_archived));
+    match good.is_empty() {
+        false => Ok(Snapshots { good, damaged, problems, known }),
+        true => Err(problems.into_iter().next_back().map_or_else(
             || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
             |mut damage| {
                 damage.reason += ", and no other snapshot verifies, archived ones included";

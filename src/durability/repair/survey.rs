@@ -10,12 +10,15 @@ use crate::{
         error::{Damage, Error, Result},
         instance::Instance,
         log::{
+            ChainAt,
             frame::{self, End, Form, Header, SECTOR_BYTES},
+            reader::chain_in,
             rewrite::read_whole,
             scan::{self, Position, Tail},
             segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
         },
         paths::Paths,
+        snapshot::{Manifest, of_another_history},
         storage::Storage,
     },
 };
@@ -88,6 +91,12 @@ pub(super) struct Beginning {
     pub chain: Option<u64>,
 }
 
+impl Beginning {
+    pub(super) fn behind(manifest: &Manifest) -> Self {
+        Self { first_lsn: manifest.lsn + 1, time: manifest.time, chain: manifest.chain }
+    }
+}
+
 pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &[Beginning]) -> Result<Survey> {
     let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
     let mut open: Option<Stretch> = None;
@@ -144,6 +153,30 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
 }
 
 impl Survey {
+    /// Why a snapshot is of none of the histories that the segments have, where some of them reach to its LSN.
+    pub(super) fn of_another_history(&self, storage: &dyn Storage, manifest: &Manifest) -> Result<Option<String>> {
+        let mut why = None;
+        let reaching = |stretch: &&Stretch| (stretch.first_lsn..=stretch.end.next_lsn).contains(&(manifest.lsn + 1));
+        for stretch in self.stretches.iter().filter(reaching) {
+            let Some(found) = self.chain_at(storage, stretch, manifest.lsn)? else { continue };
+            why = of_another_history(manifest, Ok(found));
+            if why.is_none() {
+                break;
+            }
+        }
+        Ok(why)
+    }
+
+    fn chain_at(&self, storage: &dyn Storage, stretch: &Stretch, lsn: u64) -> Result<Option<ChainAt>> {
+        let Some(link) = stretch.links.iter().rfind(|link| link.first_lsn <= lsn + 1) else { return Ok(None) };
+        let content = read_whole(storage, &self.places[link.place].path)?;
+        let fresh = link.fresh.as_ref().and_then(|fresh| fresh.header.as_deref());
+        match fresh.or(content.first_chunk()).map(SegmentHeader::parse) {
+            Some(Parsed::Header(header, _)) => Ok(chain_in(&content, &header, lsn)),
+            _ => Ok(None),
+        }
+    }
+
     fn problem(&mut self, path: &Path, offset: u64, lsn: Option<u64>, reason: &str) {
         let lost = lsn.map_or_else(|| "nothing that can be told from it".into(), |lsn| format!("commands from LSN {lsn} on"));
         self.problems.push(Damage { file: path.to_path_buf(), offset, lsn, reason: reason.into(), lost });

@@ -46,7 +46,7 @@ impl Section {
 
     /// The version that is written; it and all before it are read.
     fn version(self) -> u16 {
-        if self == Section::Header { 2 } else { 1 }
+        if self == Section::Header { 3 } else { 1 }
     }
 }
 

@@ -38,8 +38,9 @@ pub(super) struct HeaderV1 {
     keys: u32,
 }
 
-/// What version 1 has, and what came with format 2 behind it.
-#[derive(Archive, Serialize)]
+/// What version 1 has, and what came with format 2 behind it. Written by format 2; only read today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV2 {
     lsn: u64,
     time: i64,
@@ -59,6 +60,30 @@ pub(super) struct HeaderV2 {
     unchanged: u32,
     row_ids: u32,
     unchanged_after: u64,
+}
+
+/// What version 2 has, and what came with format 3 behind it.
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV3 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
+    key_lag: i64,
 }
 
 #[derive(Archive, Serialize)]
@@ -133,7 +158,7 @@ pub(super) type Bytes = AlignedVec<16>;
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
-    let version = HeaderV2 {
+    let version = HeaderV3 {
         lsn: header.lsn,
         time: header.time.0,
         outcome_hash: header.outcome_hash,
@@ -152,6 +177,7 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
         unchanged: header.unchanged,
         row_ids: header.row_ids,
         unchanged_after: header.unchanged_after,
+        key_lag: header.key_lag,
     };
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
@@ -161,9 +187,9 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
 /// # Errors
 /// The archive is none of this version.
 pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
-    /// The fields that both versions have.
+    /// The fields that all versions have.
     macro_rules! common {
-        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr) => {{
+        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr, $key_lag:expr) => {{
             let archived = $archived;
             let mut plan = codec::Reader::new(&archived.plan);
             let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
@@ -185,16 +211,33 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 unchanged: $unchanged,
                 row_ids: $row_ids,
                 unchanged_after: $unchanged_after,
+                key_lag: $key_lag,
             }
         }};
     }
-    if version == 1 {
-        // Format 1 did not note which commands changed nothing: from here on they are.
-        let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        return Ok(common!(archived, 0, 0, archived.lsn.to_native()));
+    /// Those that came with format 2 as well.
+    macro_rules! since_2 {
+        ($archived:expr, $key_lag:expr) => {{
+            let archived = $archived;
+            let (unchanged, row_ids) = (archived.unchanged.to_native(), archived.row_ids.to_native());
+            common!(archived, unchanged, row_ids, archived.unchanged_after.to_native(), $key_lag)
+        }};
     }
-    let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    Ok(common!(archived, archived.unchanged.to_native(), archived.row_ids.to_native(), archived.unchanged_after.to_native()))
+    match version {
+        1 => {
+            // Format 1 did not note which commands changed nothing: from here on they are.
+            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(common!(archived, 0, 0, archived.lsn.to_native(), 0))
+        }
+        2 => {
+            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(since_2!(archived, 0))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(since_2!(archived, archived.key_lag.to_native()))
+        }
+    }
 }
 
 /// A part of an image's rows, borrowed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{HistoryError, Shared};
 use crate::{
     core::{
-        Entry, EntryKind, RankReached, Walk,
+        Actor, Entry, EntryKind, RankReached, Walk,
         command::{Command, Stamped},
         plan::Plan,
         state::State,
@@ -46,12 +46,12 @@ pub enum Cause {
 }
 
 /// How an entry came to be paid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PaidBy {
     /// It was brought along paid.
     Import,
     /// This command marked it.
-    Command { lsn: u64, time: Timestamp, is_pay_all: bool },
+    Command { lsn: u64, time: Timestamp, is_pay_all: bool, actor: Option<Actor> },
     /// The command is not among those up to this LSN, and later ones were not looked at.
     After { lsn: u64 },
     /// It was brought along, and whether it was paid then is not retained.
@@ -150,7 +150,7 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
         let names_it = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
         let marks = names_it && took_effect(shared, stamped.lsn);
         if marks {
-            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all };
+            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all, actor: stamped.actor.clone() };
         }
         !marks
     })?;
@@ -192,7 +192,7 @@ fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u6
 }
 
 /// Gives the commands `first..=last` to `look` until it has seen enough.
-fn scan(shared: &Shared, first: u64, last: u64, mut look: impl FnMut(&Stamped) -> bool) -> Result<(), HistoryError> {
+pub(super) fn scan(shared: &Shared, first: u64, last: u64, mut look: impl FnMut(&Stamped) -> bool) -> Result<(), HistoryError> {
     if last < first {
         return Ok(());
     }

@@ -6,13 +6,15 @@
 
 use std::{sync::Arc, time::Instant};
 
+mod audit;
 mod directory;
 mod explain;
 mod feed;
 
 use self::directory::PastDirectory;
-pub(super) use self::explain::explain;
+pub(super) use self::{audit::audit, explain::explain};
 pub use self::{
+    audit::{AuditFilter, AuditPage, COMMAND_KINDS},
     explain::{Cause, Explanation, PaidBy},
     feed::{Event, Fate, Feed},
 };

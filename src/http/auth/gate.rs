@@ -25,6 +25,7 @@ use super::{
     jwks,
     policy::Principal,
     rates::Rates,
+    refusals::Refusals,
     tokens::{KeySet, Rules},
 };
 use crate::{
@@ -77,6 +78,7 @@ pub struct Gate {
     trusted_proxies: Vec<(std::net::Ipv6Addr, u8)>,
     metrics: Arc<Metrics>,
     rates: Rates,
+    refusals: Refusals,
     /// Credentials are asked for. Goes from false to true, never back.
     is_on: AtomicBool,
     /// `None` only for tests and tools without a data directory.
@@ -155,6 +157,7 @@ impl Gate {
             trusted_proxies: config.trusted_proxies.clone(),
             metrics: Arc::clone(metrics),
             rates: Rates::new(&config.rates),
+            refusals: Refusals::new(),
             is_on: AtomicBool::new(is_on),
             key_file,
             keys: ArcSwap::from_pointee(ring),
@@ -185,14 +188,14 @@ impl Gate {
         if UNLIMITED.contains(&path) {
             return Ok(if self.is_on() { Principal::nobody() } else { Principal::anonymous() });
         }
-        let address = client_address(peer, &parts.headers, &self.trusted_proxies);
+        let address = self.address_of(parts, peer);
         self.rates.address(address).map_err(|wait| self.too_often(LimitedBy::Address, wait))?;
         if !self.is_on() {
             self.access().outcome(AuthOutcome::Anonymous);
-            return Ok(Principal::anonymous());
+            return Ok(Principal::anonymous().at(address));
         }
         if self.is_open(path) {
-            return Ok(Principal::nobody());
+            return Ok(Principal::nobody().at(address));
         }
         let principal = self.authenticate(parts).map_err(|turned| match turned {
             // Who fails too often learns less; who has the right credentials is never kept out by others of its address.
@@ -203,7 +206,17 @@ impl Gate {
             other => other,
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
-        Ok(principal)
+        Ok(principal.at(address))
+    }
+
+    /// The address that a request comes from, behind the proxies that are trusted.
+    pub fn address_of(&self, parts: &Parts, peer: IpAddr) -> IpAddr {
+        client_address(peer, &parts.headers, &self.trusted_proxies)
+    }
+
+    /// What is told of requests that were refused.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     fn access(&self) -> &AccessMetrics {
@@ -286,6 +299,7 @@ impl Gate {
                     cleaned = Instant::now();
                 }
                 beside(move || {
+                    gate.refusals.tell_left_out();
                     gate.look_at_keys();
                     if clean {
                         gate.rates.clean();

@@ -4,6 +4,7 @@
 //! - `credentials`, `tokens`, `jwks`, `rates`: what it is made of.
 //! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without having asked is a hole, which the
 //!   service closes.
+//! - `refusals`: what the log of the process says of those who did not get what they asked for.
 //! - `answers`: what those are told who do not come in.
 
 mod answers;
@@ -14,11 +15,13 @@ mod gate;
 mod jwks;
 mod policy;
 mod rates;
+mod refusals;
 mod tokens;
 
 pub(super) use self::{
     answers::{TurnedAway, turned_away},
     policy::Verdict,
+    refusals::{Refusal, is_told},
 };
 pub use self::{
     gate::{Gate, GateError},

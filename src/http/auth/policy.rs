@@ -8,14 +8,17 @@
 //! member is not there in one tree and missing in the other. What leads *up* is not closed: uplines, sponsors and parents must be cut
 //! with [`Sight::sees`], row by row.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use crate::{
     access::{Role, Scope, Scopes},
-    engine::{Directory, MemberId, MemberIx, State, Tree},
+    engine::{Actor, ActorKind, Directory, MemberId, MemberIx, RequestKey, Sent, State, Tree},
 };
 
 /// Who asks. In the extensions of every request that reaches a route.
@@ -28,18 +31,54 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
+    /// Who the log says it was.
+    actor: Actor,
+    /// Where the request comes from, as far as the gate knows.
+    address: Option<IpAddr>,
     /// What the table last said about this request. An answer without its word is a hole, which the service closes.
     verdict: Arc<AtomicU8>,
 }
 
 impl Principal {
     pub fn new(role: Role, subject: Option<MemberId>, name: impl Into<Arc<str>>, scopes: Scopes) -> Self {
-        Self { role, subject, name: name.into(), scopes, verdict: Arc::new(AtomicU8::new(Verdict::NotAsked as u8)) }
+        let name = name.into();
+        let kind = match role {
+            Role::Member => ActorKind::Member,
+            Role::Service => ActorKind::Service,
+            Role::Auditor => ActorKind::Auditor,
+            Role::Admin => ActorKind::Admin,
+        };
+        let verdict = Arc::new(AtomicU8::new(Verdict::NotAsked as u8));
+        Self { role, subject, actor: Actor::shared(kind, &name), name, scopes, address: None, verdict }
     }
 
     /// Everybody, where authorization is off.
     pub fn anonymous() -> Self {
-        Self::new(Role::Admin, None, "anonymous", Scopes::NONE)
+        Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, "anonymous", Scopes::NONE) }
+    }
+
+    /// The same principal, sending from this address. In the log the address stands for a sender without credentials.
+    pub fn at(self, address: IpAddr) -> Self {
+        let actor = match self.actor.kind() {
+            ActorKind::Anonymous => Actor::new(ActorKind::Anonymous, &address.to_string()),
+            _ => self.actor,
+        };
+        Self { actor, address: Some(address), ..self }
+    }
+
+    /// Who the log says that sent a command of this request.
+    pub fn actor(&self) -> Actor {
+        self.actor.clone()
+    }
+
+    /// Where the request comes from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// What goes with a command of this request.
+    pub fn sends(&self, key: Option<RequestKey>) -> Sent {
+        Sent { actor: self.actor(), key }
     }
 
     /// Who has not said who it is, on a route that is open to all: may do nothing else.
@@ -140,6 +179,8 @@ pub enum Action {
     Operate,
     ReadEvents,
     ReadMetrics,
+    /// Who sent which command.
+    ReadAudit,
 }
 
 /// One row of the table.
@@ -147,14 +188,14 @@ pub enum Action {
 pub struct Rule {
     /// A member may, for targets that it sees.
     pub member: bool,
-    /// A service may, with this scope.
-    pub scope: Scope,
+    /// A service may, with this scope; without one no service may.
+    pub scope: Option<Scope>,
     /// An auditor may.
     pub auditor: bool,
 }
 
 impl Action {
-    pub const ALL: [Action; 13] = [
+    pub const ALL: [Action; 14] = [
         Action::ReadMember,
         Action::ReadBonuses,
         Action::ReadNetwork,
@@ -168,11 +209,12 @@ impl Action {
         Action::Operate,
         Action::ReadEvents,
         Action::ReadMetrics,
+        Action::ReadAudit,
     ];
 
     /// The table. Admins may do everything, so they have no column.
     pub fn rule(self) -> Rule {
-        let rule = |member, scope, auditor| Rule { member, scope, auditor };
+        let rule = |member, scope: Scope, auditor| Rule { member, scope: Some(scope), auditor };
         match self {
             Action::ReadMember => rule(true, Scope::MembersRead, true),
             Action::ReadBonuses => rule(true, Scope::BonusesRead, true),
@@ -187,6 +229,7 @@ impl Action {
             Action::Operate => rule(false, Scope::Operate, false),
             Action::ReadEvents => rule(false, Scope::EventsRead, true),
             Action::ReadMetrics => rule(false, Scope::Metrics, true),
+            Action::ReadAudit => Rule { member: false, scope: None, auditor: true },
         }
     }
 }
@@ -250,7 +293,7 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
     let rule = action.rule();
     let may = match principal.role {
         Role::Member => rule.member && principal.subject.is_some(),
-        Role::Service => principal.scopes.has(rule.scope),
+        Role::Service => rule.scope.is_some_and(|scope| principal.scopes.has(scope)),
         Role::Auditor => rule.auditor,
         Role::Admin => true,
     };

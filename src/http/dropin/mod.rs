@@ -74,7 +74,7 @@ async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: 
         Operation::Trigger => writes::trigger(shared, parts, body).await,
         Operation::MarkPaid => writes::mark_paid(shared, parts, parameter).await,
         Operation::MarkAllPaid => writes::mark_all_paid(shared, parts).await,
-        Operation::AddTestData => writes::add_test_data(shared).await,
+        Operation::AddTestData => writes::add_test_data(shared, parts).await,
         Operation::Downline => reads::downline(shared, parameter).await,
         Operation::DownlineCount => reads::downline_count(shared, parameter),
         Operation::BonusesOf => reads::bonuses_of(shared, parameter).await,

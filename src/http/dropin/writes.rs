@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, SponsorRef,
-        TriggerBonus,
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, Sent,
+        SponsorRef, TriggerBonus,
     },
     http::{
+        auth::Principal,
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
         reply::{self, Refused, Reply},
         routes::Operation,
@@ -35,7 +36,7 @@ pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, cont
     let canonical = [&body.user_id[..], parent.as_ref().map_or(&[][..], |parent| parent)];
     let key = request_key(&parts.headers, operation, &canonical)?;
     let command = register_command(body.user_id, parent);
-    let outcome = submit(engine, operation, command, key).await?;
+    let outcome = submit(engine, operation, command, sends(parts, key)?).await?;
     let Outcome::Registered { member } = outcome else { return Err(reply::internal_error().into()) };
     Ok(member_reply(engine, member))
 }
@@ -66,7 +67,7 @@ pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<R
     let canonical = [&body.source_user_id[..], body.trigger_type.as_bytes()];
     let key = request_key(&parts.headers, Operation::Trigger, &canonical)?;
     let command = trigger_command(body.source_user_id, body.trigger_type);
-    submit(engine, Operation::Trigger, command, key).await?;
+    submit(engine, Operation::Trigger, command, sends(parts, key)?).await?;
     Ok(reply::json(StatusCode::OK, "{\"detail\":\"Bonuses distributed\"}"))
 }
 
@@ -81,7 +82,7 @@ pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Resul
     let engine = shared.engine()?;
     let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
     let key = request_key(&parts.headers, Operation::MarkPaid, &[&id])?;
-    let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, key).await?;
+    let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, sends(parts, key)?).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error().into()) };
     let mut body = String::with_capacity(320);
     engine.read(|state, _| print_bonus(&|kind, index| engine.row_id(kind, index), state, &state.entry(entry), "Z", &mut body));
@@ -96,7 +97,7 @@ pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refu
     if key.is_none() && engine.read(|state, _| state.pending()) == 0 {
         return Ok(all_paid(0));
     }
-    let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, key).await?;
+    let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, sends(parts, key)?).await?;
     let Outcome::AllPaid { entries } = outcome else { return Err(reply::internal_error().into()) };
     Ok(all_paid(entries))
 }
@@ -107,7 +108,7 @@ fn all_paid(entries: u64) -> Reply {
 }
 
 /// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it wants an empty network.
-pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
+pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     if !shared.options.test_data {
         return Err(not_found().into());
     }
@@ -118,10 +119,10 @@ pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
         return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty").into());
     }
     let root = ::uuid::Uuid::new_v4().into_bytes();
-    submit(engine, Operation::AddTestData, register_command(root, None), None).await?;
+    submit(engine, Operation::AddTestData, register_command(root, None), sends(parts, None)?).await?;
     let members: Vec<[u8; 16]> = (0..TEST_MEMBERS).map(|_| ::uuid::Uuid::new_v4().into_bytes()).collect();
-    submit_all(engine, members.iter().map(|member| register_command(*member, Some(root)))).await?;
-    submit_all(engine, members.iter().map(|member| trigger_command(*member, "referral"))).await?;
+    submit_all(engine, &sends(parts, None)?, members.iter().map(|member| register_command(*member, Some(root)))).await?;
+    submit_all(engine, &sends(parts, None)?, members.iter().map(|member| trigger_command(*member, "referral"))).await?;
     let mut body = String::from("{\"message\":\"Test data added successfully!\",\"root_user_id\":");
     print_id(&root, &mut body);
     body.push('}');
@@ -129,11 +130,11 @@ pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
 }
 
 /// Submits commands side by side, so that they share syncs. The first failure is the answer.
-async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
+async fn submit_all(engine: &Engine, sent: &Sent, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
     let mut running = tokio::task::JoinSet::new();
     for command in commands {
-        let engine = engine.clone();
-        running.spawn(async move { submit(&engine, Operation::AddTestData, command, None).await.map(|_| ()) });
+        let (engine, sent) = (engine.clone(), sent.clone());
+        running.spawn(async move { submit(&engine, Operation::AddTestData, command, sent).await.map(|_| ()) });
     }
     while let Some(submitted) = running.join_next().await {
         submitted.unwrap_or_else(|_| Err(reply::internal_error().into()))?;
@@ -142,12 +143,18 @@ async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) ->
 }
 
 /// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
-async fn submit(engine: &Engine, operation: Operation, command: Command, key: Option<RequestKey>) -> Result<Outcome, Refused> {
-    let answer = engine.submit(command, key).await.map_err(not_submitted)?;
+async fn submit(engine: &Engine, operation: Operation, command: Command, sent: Sent) -> Result<Outcome, Refused> {
+    let answer = engine.submit(command, sent).await.map_err(not_submitted)?;
     match answer.applied.outcome {
         Outcome::Rejected(rejection) => Err(rejected(operation, rejection)),
         outcome => Ok(outcome),
     }
+}
+
+/// What goes with a command of a request: who sent it, and under which key.
+fn sends(parts: &Parts, key: Option<RequestKey>) -> Result<Sent, Refused> {
+    let principal = parts.extensions.get::<Principal>().ok_or_else(reply::internal_error)?;
+    Ok(principal.sends(key))
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&[u8]> {

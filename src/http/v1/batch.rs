@@ -166,6 +166,7 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
         lines,
         sight,
         is_unlimited,
+        caller: caller.clone(),
         in_flight: VecDeque::new(),
         is_over: false,
         out: Vec::with_capacity(BATCH_PIECE_BYTES),
@@ -236,6 +237,8 @@ struct Batch {
     sight: Sight,
     /// Slots have no number, so only the next one is free.
     is_unlimited: bool,
+    /// Who sends it.
+    caller: Caller,
     in_flight: VecDeque<Taken>,
     /// No more lines are taken.
     is_over: bool,
@@ -330,7 +333,7 @@ impl Batch {
         });
         let asked = match judged {
             Ok(Some(answer)) => Ok(Asked::Answered(register, answer)),
-            Ok(None) => self.engine.queue(command, None).await.map(|pending| Asked::Waiting(register, pending)),
+            Ok(None) => self.engine.queue(command, self.caller.sends(None)).await.map(|pending| Asked::Waiting(register, pending)),
             Err(error) => Err(error),
         };
         let asked = asked.unwrap_or_else(|error| {
@@ -350,12 +353,13 @@ impl Batch {
                 // What is small waits for more rather than take a place.
                 return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES { Ok(()) } else { self.flush().await };
             }
-            let Self { engine, in_flight, out, sight, is_over, .. } = self;
+            let Self { engine, in_flight, out, sight, is_over, caller, shared, .. } = self;
             let mut answers = Vec::with_capacity(ready);
             engine.read(|state, directory| {
                 answers.extend(in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)));
             });
             for answer in &answers {
+                caller.tell_refused_line(shared, answer.status);
                 serde_json::to_writer(&mut *out, answer).expect("answers are plain data");
                 out.push(b'\n');
             }

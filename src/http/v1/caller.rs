@@ -8,8 +8,11 @@ use super::{
     types::member_id,
 };
 use crate::{
-    engine::{Directory, MemberIx, Rejection, State},
-    http::auth::{Action, Denied, Principal, Target, authorize, permit},
+    engine::{Directory, MemberIx, Rejection, RequestKey, Sent, State},
+    http::{
+        auth::{Action, Denied, Principal, Refusal, Target, authorize, is_told, permit},
+        service::Shared,
+    },
 };
 
 /// The principal of a request; authentication put it there.
@@ -25,6 +28,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// What goes with a command of this request: who sent it, and under which key.
+    pub fn sends(&self, key: Option<RequestKey>) -> Sent {
+        self.0.sends(key)
+    }
+
+    /// Tells in the log of the process of a line of a batch that was refused, as of a request.
+    pub fn tell_refused_line(&self, shared: &Shared, status: u16) {
+        if is_told(status, true) {
+            let refusal = Refusal { status, method: "POST", path: "/v1/members/batch", address: self.0.address(), principal: &self.0.name };
+            shared.gate.refusals().tell(&refusal);
+        }
+    }
+
     /// A member that may be acted on or read.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     command_json::stamped_json,
-    engine::{Engine, Event, Fate, Feed, HistoryError, RowKind},
+    engine::{Engine, Event, Feed, HistoryError, RowKind},
     http::{
         auth::Action,
         limits::{EVENT_HEARTBEAT, EVENT_LOOK},
@@ -75,7 +75,7 @@ enum Form {
 
 /// All commands from an LSN on
 ///
-/// Each is `{"lsn", "time", "idempotency_key", "command", "effect"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the
+/// Each is `{"lsn", "time", "idempotency_key", "actor", "command", "effect"}`; `actor` is who sent it, `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the
 /// command changed anything (`null`: it came too long ago to be known), if not the code of the rejection, `repeat` (of an idempotency key) or `already` (it was so),
 /// for a signup the new member's place, and the ids of the bonuses it made. Every 15 seconds without an event comes a heartbeat: a comment in server-sent
 /// events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
@@ -84,7 +84,7 @@ enum Form {
     get, path = "/v1/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
     responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
-        content((String = "application/x-ndjson", example = "{\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n"), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
+        content((String = "application/x-ndjson", example = "{\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"actor\":{\"kind\":\"admin\",\"id\":\"ulk_2b22e1a6\"},\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n"), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"actor\":{\"kind\":\"admin\",\"id\":\"ulk_2b22e1a6\"},\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
 )]
 async fn events(
     Extract(shared): Extract<Arc<Shared>>,
@@ -203,11 +203,7 @@ impl Follower {
         });
         let mut object = stamped_json(&event.stamped, &bonus_id);
         let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
-        let (changed, unchanged) = match event.fate {
-            Fate::Changed => (Some(true), None),
-            Fate::Unchanged(reason) => (Some(false), Some(reason.name())),
-            Fate::NotKnown => (None, None),
-        };
+        let (changed, unchanged) = event.fate.words();
         object["effect"] = json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
         object
     }

@@ -19,7 +19,7 @@ use super::{
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
-    command_json::{bonus_rule_json, stamped_json},
+    command_json::{actor_json, bonus_rule_json, stamped_json},
     engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, RowKind, ShareFate, Stamped, Tree, Walk},
     http::{
         auth::{Action, Sight},
@@ -41,7 +41,7 @@ struct Explained {
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
     /// imported with it.
-    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false}}))]
+    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"}, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false}}))]
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
@@ -114,6 +114,9 @@ struct PaidThrough {
     by: &'static str,
     lsn: Option<u64>,
     time: Option<Time>,
+    /// Who sent that command, as the change feed shows it. Null where the caller may not see all of it.
+    #[schema(value_type = Option<Object>, example = json!({"kind": "admin", "id": "ulk_2b22e1a6"}))]
+    actor: Option<Value>,
     /// The last LSN that was looked at, where it was not found.
     searched_to_lsn: Option<u64>,
 }
@@ -184,7 +187,7 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         walk: steps.collect(),
         beyond: walk.map_or(0, |walk| walk.beyond),
         rank: reached.map(reached_of),
-        paid: told.paid.map(paid_of),
+        paid: told.paid.as_ref().map(|paid| paid_of(paid, sight)),
         source_signup_lsn: told.source_signup,
         receiver_signup_lsn: told.receiver_signup,
     }
@@ -223,14 +226,15 @@ fn reached_of(reached: &RankReached) -> Reached {
     }
 }
 
-fn paid_of(paid: PaidBy) -> PaidThrough {
-    let nobody = PaidThrough { by: "unknown", lsn: None, time: None, searched_to_lsn: None };
-    match paid {
+fn paid_of(paid: &PaidBy, sight: Sight) -> PaidThrough {
+    let nobody = PaidThrough { by: "unknown", lsn: None, time: None, actor: None, searched_to_lsn: None };
+    match *paid {
         PaidBy::Import => PaidThrough { by: "import", ..nobody },
-        PaidBy::Command { lsn, time, is_pay_all } => PaidThrough {
+        PaidBy::Command { lsn, time, is_pay_all, ref actor } => PaidThrough {
             by: if is_pay_all { "pay_all" } else { "pay_bonus" },
             lsn: Some(lsn),
             time: Some(Time(time)),
+            actor: (sight == Sight::All).then(|| actor_json(actor.as_ref())),
             searched_to_lsn: None,
         },
         PaidBy::After { lsn } => PaidThrough { searched_to_lsn: Some(lsn), ..nobody },

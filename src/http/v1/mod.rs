@@ -7,6 +7,7 @@
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
 pub mod as_of;
+mod audit;
 mod batch;
 mod bonus_lists;
 mod desk;
@@ -105,6 +106,7 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
         stats::routes,
         explain::routes,
         events::routes,
+        audit::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }

@@ -18,7 +18,7 @@ use super::{
     types::{Bonus, BonusStatus, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Money, Outcome, Plan, Rejection, RowKind, TriggerBonus},
+    engine::{Command, Engine, Money, Outcome, Plan, Rejection, RowKind, Sent, TriggerBonus},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -122,8 +122,8 @@ problems!(PayProblems: [Code::Rejected(Rejection::EntryUnknown)], COMMON, NOT_WR
 problems!(PayAllProblems: COMMON, NOT_WRITTEN);
 
 /// Submits a command: what it came to, and when.
-async fn submit(engine: &Engine, command: Command, key: Option<crate::engine::RequestKey>) -> Result<(Outcome, u64), Problem> {
-    let applied = engine.submit(command, key).await?.applied;
+async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
+    let applied = engine.submit(command, sent).await?.applied;
     let Outcome::Rejected(rejection) = applied.outcome else { return Ok((applied.outcome, applied.lsn)) };
     let problem = Problem::from(rejection).at(applied.lsn);
     Err(match rejection {
@@ -165,7 +165,7 @@ async fn trigger(
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
     let once = body.once.unwrap_or(body.kind == PAID_ONCE);
     let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once };
-    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
+    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
         let reader = Reader { engine, state };
@@ -196,7 +196,7 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
     };
     let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
-    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, key).await?;
+    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
         let reader = Reader { engine, state };
@@ -216,7 +216,7 @@ async fn pay_all(Extract(shared): Extract<Arc<Shared>>, caller: Caller, key: Ide
     caller.may(Action::PayBonus)?;
     let engine = shared.v1_engine()?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/pay-all", &());
-    let (outcome, lsn) = submit(engine, Command::PayAll, key).await?;
+    let (outcome, lsn) = submit(engine, Command::PayAll, caller.sends(key)).await?;
     let Outcome::AllPaid { entries } = outcome else { return Err(Code::Internal.into()) };
     Ok(answer(StatusCode::OK, lsn, &AllPaid { entries }))
 }

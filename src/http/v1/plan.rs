@@ -21,7 +21,7 @@ use super::{
     register::NOT_WRITTEN,
 };
 use crate::{
-    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, RequestKey, Verdict},
+    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, Sent, Verdict},
     http::{
         auth::Action,
         reply::{self, Reply},
@@ -163,7 +163,7 @@ async fn put_plan(
     let engine = shared.v1_engine()?;
     let wanted = body.plan()?;
     // What is the same plan has the same fingerprint, however its defaults were written.
-    let key = key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted));
+    let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
@@ -171,7 +171,7 @@ async fn put_plan(
         // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change. It is held until
         // the change has its outcome, although the client may have left by then.
         let _alone = alone;
-        compare_and_change(&engine, &headers, command, key).await
+        compare_and_change(&engine, &headers, command, sent).await
     };
     let (applied, version) = desk::to_the_end(change).await?;
     let (changed, version) = match applied.outcome {
@@ -189,21 +189,16 @@ async fn put_plan(
 }
 
 /// Makes the change if the version in force is one that the request names; what it came to, and that version. The caller keeps other changes out.
-async fn compare_and_change(
-    engine: &Engine,
-    headers: &HeaderMap,
-    command: Command,
-    key: Option<RequestKey>,
-) -> Result<(Applied, u32), Problem> {
+async fn compare_and_change(engine: &Engine, headers: &HeaderMap, command: Command, sent: Sent) -> Result<(Applied, u32), Problem> {
     let (version, lsn, is_known_key) = engine.read(|state, directory| {
-        let verdict = state.check(directory, key, &command);
+        let verdict = state.check(directory, sent.key, &command);
         (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
     });
     // The version that a repeat names was replaced by the first try.
     if !is_known_key {
         match_version(headers, version).map_err(|problem| problem.at(lsn))?;
     }
-    Ok((engine.submit(command, key).await?.applied, version))
+    Ok((engine.submit(command, sent).await?.applied, version))
 }
 
 fn rejected(rejection: Rejection, lsn: u64) -> Problem {

@@ -314,7 +314,7 @@ async fn register(
     let engine = shared.v1_engine()?;
     let register = body.register()?;
     let key = key.for_request(&caller.0.name, SCOPE, &body);
-    let done = engine.submit(Command::Register(register.clone()), key).await?;
+    let done = engine.submit(Command::Register(register.clone()), caller.sends(key)).await?;
     engine.read(|state, directory| {
         let (member, when) = settle(&register, done.applied, done.by, state, directory)?;
         // A rejection that turned out to be a repeat was judged at some LSN; the member is there at this one.
