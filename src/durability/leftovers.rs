@@ -32,28 +32,65 @@ pub(super) trait Holdings {
 /// # Errors
 /// `Damaged` naming the first file that holds what is nowhere else; `Io`.
 pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &dyn Holdings) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let names = |directory: &Path| -> Result<Vec<String>> {
-        let mut names = storage.list(directory).map_err(Error::io("list", directory))?;
-        names.retain(|name| name.ends_with(TEMPORARY));
-        names.sort_unstable();
-        Ok(names)
-    };
-    for name in names(&paths.log())? {
-        let path = paths.log().join(&name);
-        let plain = name.strip_suffix(TEMPORARY).unwrap_or(&name);
-        if let Some(number) = segment::number_of(plain) {
-            check_segment(storage, &path, number, instance, log)?;
-        } else if path != Paths::temporary(&paths.cut()) {
-            continue;
+    let found = named(storage, paths)?;
+    for (path, kind) in &found {
+        match kind {
+            Kind::Segment(number) => check_segment(storage, path, *number, instance, log)?,
+            Kind::Snapshot => check_snapshot(storage, path, instance, log)?,
+            Kind::Cut => {}
         }
-        found.push(path);
     }
-    for name in names(&paths.snapshots())? {
-        let path = paths.snapshots().join(&name);
-        if name.strip_suffix(TEMPORARY).and_then(snapshot::lsn_of).is_some() {
-            check_snapshot(storage, &path, instance, log)?;
-            found.push(path);
+    Ok(found.into_iter().map(|(path, _)| path).collect())
+}
+
+/// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if any.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Vec<(PathBuf, Option<u64>)>> {
+    let mut all = Vec::new();
+    for (path, kind) in named(storage, paths)? {
+        let lsn = match kind {
+            Kind::Segment(number) => match read_whole(storage, &path) {
+                Ok(content) => next_lsn_in(&content, number, instance).map(|next| next - 1),
+                Err(Error::Damaged(_)) => None,
+                Err(error) => return Err(error),
+            },
+            Kind::Snapshot => {
+                let manifest = inspect_snapshot(storage, &path)?.manifest;
+                manifest.filter(|manifest| manifest.instance == instance.id.0).map(|manifest| manifest.durable_lsn)
+            }
+            Kind::Cut => None,
+        };
+        all.push((path, lsn));
+    }
+    Ok(all)
+}
+
+/// What a name claims of an unfinished file.
+enum Kind {
+    Segment(u64),
+    Snapshot,
+    Cut,
+}
+
+/// The unfinished files with names that processes of ours give.
+fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
+    let mut found = Vec::new();
+    for directory in [paths.log(), paths.snapshots()] {
+        let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+        names.sort_unstable();
+        for name in names {
+            let path = directory.join(&name);
+            let Some(plain) = name.strip_suffix(TEMPORARY) else { continue };
+            let kind = if directory == paths.snapshots() {
+                snapshot::lsn_of(plain).map(|_| Kind::Snapshot)
+            } else if path == Paths::temporary(&paths.cut()) {
+                Some(Kind::Cut)
+            } else {
+                segment::number_of(plain).map(Kind::Segment)
+            };
+            found.extend(kind.map(|kind| (path, kind)));
         }
     }
     Ok(found)
@@ -76,10 +113,7 @@ fn check_segment(storage: &dyn Storage, path: &Path, number: u64, instance: &Ins
     {
         return refuse(None, "it is a segment with another number, or of another directory".into());
     }
-    // Of a file that was being written when the power went, any sector may be missing: what verifies of it counts.
-    let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
-    let frames = frame::places(&content).filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
-    let Some(next_lsn) = frames.map(|header| header.next_lsn()).max() else { return Ok(()) };
+    let Some(next_lsn) = next_lsn_in(&content, number, instance) else { return Ok(()) };
     match log.next_lsn_of(number) {
         Some(held) if next_lsn <= held => Ok(()),
         Some(held) => {
@@ -87,6 +121,13 @@ fn check_segment(storage: &dyn Storage, path: &Path, number: u64, instance: &Ins
         }
         None => refuse(None, format!("it holds commands up to LSN {}, and the segment of its number is not there", next_lsn - 1)),
     }
+}
+
+/// The LSN after the last frame that verifies anywhere in a segment. Of a file that was being written when the power went, any sector may be missing.
+fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> {
+    let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
+    let frames = frame::places(content).filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
+    frames.map(|header| header.next_lsn()).max()
 }
 
 fn check_snapshot(storage: &dyn Storage, path: &Path, instance: &Instance, log: &dyn Holdings) -> Result<()> {

@@ -20,6 +20,7 @@ use super::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
+    leftovers,
     log::{
         evidence,
         frame::{self, Form, Kind},
@@ -168,6 +169,8 @@ impl Repair {
             Err(error) => return Err(error),
         };
         known = known.max(evidence);
+        let unfinished = leftovers::told(&**storage, &paths, &instance)?;
+        known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
         let candidates =
             survey.stretches.iter().enumerate().filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
@@ -192,6 +195,7 @@ impl Repair {
         // What a snapshot of another history holds is in no other file.
         let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
         repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
+        repair.set_unfinished_aside(&unfinished);
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
             (true, false) => Verdict::WithoutLoss,
@@ -295,6 +299,15 @@ impl Repair {
 
     fn kept(&self) -> Option<&Stretch> {
         self.stretch.map(|at| &self.survey.stretches[at])
+    }
+
+    /// What opening would remove is kept whole by a repair, and so is what it would refuse to remove.
+    fn set_unfinished_aside(&mut self, unfinished: &[(PathBuf, Option<u64>)]) {
+        let last = self.look.last_good_lsn;
+        let holds_more = unfinished.iter().any(|(_, lsn)| lsn.is_some_and(|lsn| last < lsn));
+        if holds_more || !self.steps.is_empty() {
+            self.steps.splice(0..0, unfinished.iter().map(|(path, _)| Step::Aside(path.clone())));
+        }
     }
 
     /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.

@@ -201,3 +201,35 @@ fn a_repair_that_drops_commands_says_so_there() {
     drop(opened);
     assert_eq!(Repair::look(&memory.shared(), root()).unwrap().found().verdict, Verdict::Healthy);
 }
+
+/// What a repair does keeps the files that opening refused to remove.
+#[test]
+fn a_repair_keeps_unfinished_files_that_hold_more() {
+    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
+    struct Nothing;
+    impl Papers for Nothing {
+        fn command(&mut self, _: &Stamped) -> String {
+            String::new()
+        }
+        fn report(&mut self, _: &[Moved], _: bool) -> String {
+            "{}".into()
+        }
+    }
+    let memory = with_groups(30);
+    let path = paths().segment(1);
+    let content = memory.content(&path).unwrap();
+    let mut shorter = content.clone();
+    let (last, _) = *frames(&content, 1).last().unwrap();
+    shorter[last..].fill(0);
+    memory.set_content(&path, &shorter);
+    memory.set_content(&Paths::temporary(&path), &content);
+    unsay(&memory);
+    assert_refused(&memory, "the copy with another name holds more");
+    let repair = Repair::look(&memory.shared(), root()).unwrap();
+    assert_eq!((repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn), (Verdict::WouldLose, 87, 90));
+    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    drop(repair);
+    let kept = root().join("damaged-1/log/00000000000000000001.log.tmp");
+    assert_eq!(memory.content(&kept).unwrap(), content);
+    assert_tail(&mut open(&memory.shared(), root()).unwrap(), 1, 87);
+}
