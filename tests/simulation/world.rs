@@ -331,8 +331,9 @@ impl World {
                 self.say(|| format!("refused: {error}"));
                 let is_refusal = matches!(
                     error,
-                    OpenError::Data(Error::Damaged(_) | Error::NotADataDirectory { .. } | Error::NewerFormat { .. })
-                        | OpenError::Image { .. }
+                    OpenError::Data(
+                        Error::Damaged(_) | Error::InstanceLost { .. } | Error::NotADataDirectory { .. } | Error::NewerFormat { .. }
+                    ) | OpenError::Image { .. }
                         | OpenError::Digest { .. }
                 );
                 assert!(is_refusal, "{error:?}");

@@ -69,7 +69,12 @@ impl Evidence {
         let newest = usize::from(slots[0].map(|slot| slot.generation) < slots[1].map(|slot| slot.generation));
         let last = slots[newest].unwrap_or(Slot { lsn: 0, generation: 0 });
         let mut evidence = Self { file, path, instance, last, slot: 1 - newest, unsynced: 0 };
-        evidence.write(lsn)?;
+        if lsn == last.lsn {
+            // What a killed process wrote need not be on disk. The other slot may then be written to: this one says the same as the log.
+            (evidence.slot, evidence.unsynced) = (newest, 1);
+        } else {
+            evidence.write(lsn)?;
+        }
         evidence.sync()?;
         Ok(evidence)
     }
