@@ -7,7 +7,10 @@
 use std::{io::ErrorKind, path::PathBuf};
 
 use super::{SnapshotReader, SnapshotStore, store::lsn_of};
-use crate::durability::error::{Damage, Error, Result};
+use crate::durability::{
+    error::{Damage, Error, Result},
+    log::LogView,
+};
 
 /// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
 /// them, spread evenly, leave at most some quarter of the retained log between two.
@@ -34,12 +37,13 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on can be rebuilt.
+    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on can be rebuilt. Of one from which it does not,
+    /// nobody could say whether it is of the history that the log has.
     ///
     /// # Errors
     /// `Io`.
     pub fn bases(&self) -> Result<Vec<u64>> {
-        let oldest = self.oldest_log_lsn();
+        let oldest = self.log.as_ref().map_or_else(|| self.oldest_log_lsn(), LogView::oldest_lsn);
         let mut lsns = self.list_archived()?;
         lsns.extend(self.list()?);
         lsns.sort_unstable();
