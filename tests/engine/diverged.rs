@@ -65,6 +65,7 @@ fn names(path: &Path) -> BTreeSet<String> {
 
 /// What may be said of a mix: it is refused as damaged, or it is at its end one of the copies, and so is every state of its past.
 fn judge(mix: &Path, copies: &[Copy; 2], what: &str) -> Option<String> {
+    println!("{what}");
     let known: Vec<(u64, Digest)> = copies.iter().flat_map(|copy| copy.states.iter().copied()).collect();
     let loaded = match load(&Disk::shared(), mix, &mut |_| {}) {
         Err(OpenError::Data(DurabilityError::Damaged(damage))) => return Some(damage.to_string()),

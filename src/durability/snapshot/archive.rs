@@ -9,6 +9,7 @@ use std::{io::ErrorKind, path::PathBuf};
 use super::{SnapshotReader, SnapshotStore, store::lsn_of};
 use crate::durability::{
     error::{Damage, Error, Result},
+    log::LogView,
     paths::rename_to_free,
 };
 
@@ -37,12 +38,13 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on can be rebuilt.
+    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on can be rebuilt. Of one from which it does not,
+    /// nobody could say whether it is of the history that the log has.
     ///
     /// # Errors
     /// `Io`.
     pub fn bases(&self) -> Result<Vec<u64>> {
-        let oldest = self.oldest_log_lsn();
+        let oldest = self.log.as_ref().map_or_else(|| self.oldest_log_lsn(), LogView::oldest_lsn);
         let mut lsns = self.list_archived()?;
         lsns.extend(self.list()?);
         lsns.sort_unstable();
