@@ -38,7 +38,7 @@ pub struct LogTrouble {
     pub why: Arc<str>,
     /// What the operating system said to that.
     pub cause: Arc<str>,
-    /// The active segment is full: writes are refused until the next one is there.
+    /// The active segment is full: writes are refused until the next one is there. (A small one may still fit where a larger one did not.)
     pub refuses_writes: bool,
 }
 
