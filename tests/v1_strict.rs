@@ -305,8 +305,10 @@ fn what_was_sent_does_not_come_back_whole() {
 fn send_and_leave(server: &Server, method: &str, path: &str, headers: &str, body: &Value, after: Duration) {
     let body = body.to_string();
     let mut client = server.connect();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
     client.send(format!("{head}{body}").as_bytes()).unwrap();
     std::thread::sleep(after);
 }

@@ -63,7 +63,7 @@ fn attack() {
     let memory = resident_bytes(server.pid());
     let begin = Instant::now();
     let idle = crowd(server.address, count, b"");
-    let half = crowd(server.address, count, b"POST /user/register HTTP/1.1\r\nhost: x\r\ncontent-le");
+    let half = crowd(server.address, count, b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-le");
     let grown = resident_bytes(server.pid()).saturating_sub(memory);
     // While they are there; heads get five seconds.
     let mut loaded = write_times(&mut client, 10_000, 500);

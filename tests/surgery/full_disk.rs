@@ -57,7 +57,7 @@ fn fill(server: &Server) -> (Vec<u64>, bool) {
         let mut client = server.connect();
         let mut sender = client.sender();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
             lines.len()
         );
         let sending = std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
