@@ -1,6 +1,9 @@
-//! Who comes in and who does not, on the running binary: keys, tokens, limits, and what each role may do.
+//! Who comes in and who does not, on the running binary: keys, tokens, limits, and what each role
+//! may do and is shown.
 
 mod common;
+#[path = "http_auth/entries.rs"]
+mod entries;
 #[path = "http_auth/issuer.rs"]
 mod issuer;
 #[path = "http_auth/keys.rs"]

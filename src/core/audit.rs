@@ -74,6 +74,9 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
 /// Downlines and levels are those of a recount.
 fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     let tree = state.tree(name);
+    for member in tree.wrong_jumps() {
+        findings.require(false, || format!("the way up from {member:?} in the {name:?} tree"));
+    }
     if !tree.is_counted() {
         return;
     }

@@ -30,6 +30,7 @@ mod members;
 mod placement;
 mod rank;
 mod row_ids;
+pub(crate) mod steps;
 mod tour;
 mod unchanged;
 mod warm;

@@ -1,6 +1,6 @@
 //! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n) unless it says otherwise.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use super::{
     bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP},
@@ -112,6 +112,27 @@ impl State {
         directory.member(id, |member| self.members.is(member, id))
     }
 
+    /// As [`State::find`]; without such a member, one to look at in its stead (none in an empty network), so
+    /// that an unknown id takes the steps of a known one. It follows from the id: what is asked about an id
+    /// twice takes as long twice.
+    ///
+    /// # Errors
+    /// The stand-in.
+    pub fn find_or_stand_in<D: Directory>(&self, directory: &D, id: &MemberId) -> Result<MemberIx, Option<MemberIx>> {
+        self.find(directory, id).ok_or_else(|| {
+            let stand_in = self.stand_in(u128::from_le_bytes(id.0));
+            stand_in.inspect(|stand_in| {
+                black_box(self.members.is(*stand_in, id));
+            })
+        })
+    }
+
+    /// Some member, chosen by a number; `None` in an empty network.
+    pub fn stand_in(&self, number: u128) -> Option<MemberIx> {
+        let chosen = number.checked_rem(u128::from(self.len()))?;
+        Some(MemberIx(u32::try_from(chosen).expect("below the number of members")))
+    }
+
     /// By referral code, generated ones included.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
@@ -203,6 +224,14 @@ impl State {
     pub fn distance(&self, tree: Tree, ancestor: MemberIx, member: MemberIx) -> Option<u32> {
         let tree = self.tree(tree);
         tree.is_ancestor(ancestor, member).then(|| tree.link(member).level - tree.link(ancestor).level)
+    }
+
+    /// Whether `member` is in the team of `top`: itself, or below it in the placement tree. Since a member's
+    /// parent is its sponsor or below its sponsor (a rule of every registration, of every image that is read,
+    /// and of the audit), that is also everybody below it in the sponsor tree. O(log n), and the same steps
+    /// for every pair of members.
+    pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
+        self.placement.contains(top, member).expect("the placement tree is always counted")
     }
 
     /// A walk through the downline of `top` (without `top` itself) as it is now, for [`State::preorder_step`].

@@ -4,10 +4,12 @@
 //! - `credentials`, `tokens`, `jwks`, `rates`: what it is made of.
 //! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without having asked is a hole, which the
 //!   service closes.
+//! - `entries`: what of a bonus is shown to whom, also asked by every route that shows one.
 //! - `answers`: what those are told who do not come in.
 
 mod answers;
 mod credentials;
+mod entries;
 #[cfg(any(test, fuzzing))]
 pub(in crate::http) mod fuzzing;
 mod gate;
@@ -21,6 +23,7 @@ pub(super) use self::{
     policy::Verdict,
 };
 pub use self::{
+    entries::{HIDDEN_SOURCE, SeenEntry},
     gate::{Gate, GateError},
     policy::{Action, Denied, Principal, Rule, Sight, Target, authorize, permit},
 };

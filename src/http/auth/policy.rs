@@ -2,11 +2,14 @@
 //!
 //! # What a member sees
 //!
-//! Itself, and whoever is below it in the sponsor tree or in the placement tree. A member's parent is its sponsor or below its sponsor, so
-//! the sponsor downline lies inside the placement downline; both are asked all the same, so that nothing rests on that. What is seen is closed: whoever
-//! is below a member that is seen, in either tree, is seen. A list of a downline therefore needs one question, for its top, and one
-//! member is not there in one tree and missing in the other. What leads *up* is not closed: uplines, sponsors and parents must be cut
-//! with [`Sight::sees`], row by row.
+//! Itself, and everybody below it in the placement tree. A member's parent is its sponsor or below its
+//! sponsor, so the sponsor downline lies inside the placement downline: everybody below it in either tree is
+//! seen. One question of the counted placement tree answers it ([`State::is_in_team`]), in the same steps for
+//! every pair of members and for a member that is not there: neither the answer nor the work behind it tells
+//! what is hidden. What is seen is closed: everybody below a member that is seen, in either tree, is
+//! seen. A list of a downline therefore needs one question, for its top. What leads *up* is not closed:
+//! uplines, sponsors and parents must be cut with [`Sight::sees`], row by row, and what a bonus names is what
+//! `entries` shows of it.
 
 use std::sync::{
     Arc,
@@ -15,7 +18,7 @@ use std::sync::{
 
 use crate::{
     access::{Role, Scope, Scopes},
-    engine::{Directory, MemberId, MemberIx, State, Tree},
+    engine::{Code, Directory, MemberId, MemberIx, State},
 };
 
 /// Who asks. In the extensions of every request that reaches a route.
@@ -97,21 +100,18 @@ impl Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sight {
     All,
-    /// This member and whoever is below it, in either tree.
+    /// The team of this member: itself and everybody below it, in either tree.
     Downline(MemberIx),
     Nothing,
 }
 
 impl Sight {
-    /// Whether a member is seen. O(log n) at any depth.
+    /// Whether a member is seen. O(log n) at any depth and under every plan; the same steps for every member.
     pub fn sees(self, state: &State, member: MemberIx) -> bool {
         match self {
             Sight::All => true,
             Sight::Nothing => false,
-            Sight::Downline(top) => {
-                let below = |tree| state.distance(tree, top, member).is_some();
-                top == member || below(Tree::Placement) || below(Tree::Sponsor)
-            }
+            Sight::Downline(top) => state.is_in_team(top, member),
         }
     }
 }
@@ -199,14 +199,42 @@ pub enum Target {
     Member(MemberIx),
     /// A bonus entry: it is its receiver's.
     Entry(u64),
-    /// What was named is not there. Ask all the same: to a member it looks like what is hidden from it.
-    Unknown,
+    /// What was named is not there. Ask all the same: to a member it looks like what is hidden from it. It is
+    /// asked about a member in its stead (none in an empty network), so that the answer takes as long.
+    Unknown {
+        stand_in: Option<MemberIx>,
+    },
 }
 
 impl Target {
-    /// A member that was looked up.
-    pub fn found(member: Option<MemberIx>) -> Self {
-        member.map_or(Target::Unknown, Target::Member)
+    /// The member of an id.
+    pub fn member<D: Directory>(state: &State, directory: &D, id: &MemberId) -> Self {
+        state.find_or_stand_in(directory, id).map_or_else(|stand_in| Target::Unknown { stand_in }, Target::Member)
+    }
+
+    /// The member of a referral code.
+    pub fn by_code<D: Directory>(state: &State, directory: &D, code: &Code) -> Self {
+        let number = || u128::from(xxhash_rust::xxh3::xxh3_64(code.folded().as_bytes()));
+        let unknown = || Target::Unknown { stand_in: state.stand_in(number()) };
+        state.member_by_code(directory, code).map_or_else(unknown, Target::Member)
+    }
+
+    /// What the id `uuid` of a bonus was read as: an index, which may be beyond those there are, or nothing.
+    pub fn entry(state: &State, uuid: [u8; 16], index: Option<u64>) -> Self {
+        if let Some(index) = index.filter(|index| *index < state.entries()) {
+            return Target::Entry(index);
+        }
+        let number = u128::from_le_bytes(uuid);
+        let entry = number.checked_rem(u128::from(state.entries())).map(|index| u64::try_from(index).expect("below the number of entries"));
+        Target::Unknown { stand_in: entry.map_or_else(|| state.stand_in(number), |entry| Some(state.entry(entry).receiver)) }
+    }
+
+    /// The member that was found.
+    pub fn found_member(self) -> Option<MemberIx> {
+        match self {
+            Target::Member(member) => Some(member),
+            Target::Network | Target::Entry(_) | Target::Unknown { .. } => None,
+        }
     }
 }
 
@@ -223,7 +251,7 @@ pub enum Denied {
 
 /// The one decision. `Ok` for [`Target::Unknown`] means that the principal may know that there is nothing.
 ///
-/// O(1) but for members, O(log n).
+/// O(1) but for members, O(log n), in the same steps whether the target is seen, hidden or not there.
 ///
 /// # Errors
 /// See [`Denied`].
@@ -258,15 +286,17 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
 }
 
 fn sees<D: Directory>(principal: &Principal, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
-    let member = match target {
-        Target::Member(member) => Some(member),
-        Target::Entry(entry) => (entry < state.entries()).then(|| state.entry(entry).receiver),
-        Target::Unknown => None,
+    let (member, is_there) = match target {
+        Target::Member(member) => (Some(member), true),
+        Target::Entry(entry) => ((entry < state.entries()).then(|| state.entry(entry).receiver), true),
+        Target::Unknown { stand_in } => (stand_in, false),
         // No rule of a member is about more than one member.
         Target::Network => return Err(Denied::Forbidden),
     };
     let sight = principal.sight(state, directory);
-    member.filter(|member| sight.sees(state, *member)).map(|_| ()).ok_or(Denied::Unseen)
+    // Asked before it is looked at whether the target is there at all: a stand-in costs what a member costs.
+    let is_seen = member.is_some_and(|member| sight.sees(state, member));
+    if is_seen & is_there { Ok(()) } else { Err(Denied::Unseen) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The table, row by row, and what members see of random trees against a naive model of them.
 
+use std::collections::BTreeSet;
+
 use rand_pcg::{Pcg64, rand_core::RngCore, rand_core::SeedableRng};
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::{
     core::{
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
         plan::{Placement, PlacementRule, Plan},
+        steps::steps_of,
         types::{Code, Role as NetworkRole, Timestamp},
     },
     engine::MemberDirectory,
@@ -108,7 +111,7 @@ fn the_table_is_this() {
         assert_eq!(asked(&member(id(top)), target), forbidden(for_member), "{action:?}");
         assert_eq!(asked(&member(id(top)), Target::Network), Err(Denied::Forbidden), "{action:?}");
         assert_eq!(asked(&member(id(99)), target), if for_member { Err(Denied::Unseen) } else { Err(Denied::Forbidden) }, "{action:?}");
-        for target in [target, Target::Network, Target::Unknown, Target::Entry(5)] {
+        for target in [target, Target::Network, Target::Unknown { stand_in: None }, Target::Entry(5)] {
             let service = |scopes| Principal::new(Role::Service, None, "key", scopes);
             assert_eq!(asked(&service([scope].into_iter().collect()), target), Ok(()), "{action:?}");
             let others: Scopes = every.iter().filter(|other| *other != scope).collect();
@@ -132,6 +135,51 @@ fn whether_it_was_asked_is_remembered_by_all_copies() {
     let nobody = Principal::nobody();
     assert_eq!(permit(&nobody, Action::Operate), Err(Denied::Forbidden));
     assert_eq!(nobody.verdict(), Verdict::Forbidden);
+}
+
+/// Time would say too little, so the steps of the question are counted: they are the same for every pair of
+/// members, and for ids that do not exist.
+#[test]
+fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
+    const CHAIN: u32 = 1_500;
+    for plan in plans().into_iter().chain([default_plan()]) {
+        let mut network = Network::new(plan);
+        // A chain of sponsors, and other roots with a few below them.
+        for number in 0..CHAIN {
+            network.add(number.checked_sub(1), None);
+        }
+        for number in CHAIN..2 * CHAIN {
+            network.add((number % 10 != 0).then(|| number - number % 10), None);
+        }
+        let (state, names) = (&network.state, &network.names);
+        let mut all = BTreeSet::new();
+        for asker in [0, 1, CHAIN / 2, CHAIN - 1, CHAIN, 2 * CHAIN - 1] {
+            let principal = member(id(asker));
+            let mut decided = [0; 2];
+            // The second half of the ids is nobody's.
+            for target in (0..4 * CHAIN).step_by(7) {
+                let (decision, steps) = steps_of(|| {
+                    let target = Target::member(state, names, &id(target));
+                    authorize(&principal, Action::ReadMember, target, state, names)
+                });
+                assert!(decision.is_err() || target < 2 * CHAIN);
+                decided[usize::from(decision.is_ok())] += 1;
+                all.insert(steps);
+            }
+            assert!(0 < decided[0] && (0 < decided[1] || asker % 7 != 0), "{asker}: {decided:?}");
+            // Codes and bonuses are asked about in the same way.
+            for code in [state.code(MemberIx(CHAIN)), state.code(MemberIx(3)), Code::parse("nobody-has-this").unwrap()] {
+                let asked = || authorize(&principal, Action::ReadMember, Target::by_code(state, names, &code), state, names);
+                all.insert(steps_of(asked).1);
+            }
+            let asked = || authorize(&principal, Action::ReadBonuses, Target::entry(state, id(asker).0, Some(7)), state, names);
+            let (decision, steps) = steps_of(asked);
+            assert_eq!(decision, Err(Denied::Unseen));
+            all.insert(steps);
+        }
+        assert_eq!(all.len(), 1, "steps differ: {all:?}");
+        assert!(all.iter().all(|steps| (1..2_000).contains(steps)), "{all:?}");
+    }
 }
 
 /// Trees of the property below, over all plans.

@@ -2,8 +2,9 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
+    engine::{EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
     http::{
+        auth::{HIDDEN_SOURCE, SeenEntry, Sight},
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
     },
@@ -23,11 +24,11 @@ pub fn print_member(row_id: RowIdOf<'_>, state: &State, member: &Member, out: &m
 }
 
 /// Prints a bonus object; `zone` is how its time ends.
-pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &Entry, zone: &str, out: &mut String) {
+pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &SeenEntry, zone: &str, out: &mut String) {
     let object = BonusObject {
         id: row_id(RowKind::Entry, entry.index),
         user_id: &state.member(entry.receiver).id.0,
-        source_user_id: &state.member(entry.source).id.0,
+        source_user_id: &entry.source.map_or(HIDDEN_SOURCE, |source| state.id(source)).0,
         level: entry.level,
         amount: entry.amount.0,
         exponent: state.plan().currency.exponent,
@@ -171,13 +172,14 @@ impl Brackets {
 
 /// All entries of one receiver: newest command first, then level ascending.
 pub struct EntriesOf {
+    sight: Sight,
     walk: Received,
     brackets: Brackets,
 }
 
 impl EntriesOf {
-    pub fn new(state: &State, receiver: MemberIx) -> Self {
-        Self { walk: state.received(receiver), brackets: Brackets::default() }
+    pub fn new(state: &State, sight: Sight, receiver: MemberIx) -> Self {
+        Self { sight, walk: state.received(receiver), brackets: Brackets::default() }
     }
 }
 
@@ -189,7 +191,7 @@ impl Rows for EntriesOf {
                 return false;
             };
             self.brackets.before_row(out);
-            print_bonus(row_id, state, &state.entry(index), "Z", out);
+            print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "Z", out);
         }
         true
     }
@@ -197,6 +199,7 @@ impl Rows for EntriesOf {
 
 /// All entries, or all of one status: newest command first, then level ascending.
 pub struct AllEntries {
+    sight: Sight,
     after: Option<u64>,
     /// Entries that existed when the walk began.
     before: u64,
@@ -205,8 +208,8 @@ pub struct AllEntries {
 }
 
 impl AllEntries {
-    pub fn new(state: &State, status: Option<EntryStatus>) -> Self {
-        Self { after: None, before: state.entries(), status, brackets: Brackets::default() }
+    pub fn new(state: &State, sight: Sight, status: Option<EntryStatus>) -> Self {
+        Self { sight, after: None, before: state.entries(), status, brackets: Brackets::default() }
     }
 }
 
@@ -218,7 +221,7 @@ impl Rows for AllEntries {
                 return false;
             };
             self.brackets.before_row(out);
-            print_bonus(row_id, state, &state.entry(index), "Z", out);
+            print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "Z", out);
             self.after = Some(index);
         }
         true

@@ -31,6 +31,7 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
 
 use super::{
+    auth::Principal,
     content::Content,
     reply::{self, Refused, Reply},
     routes::{self, Match, Operation, RouteIndex},
@@ -45,7 +46,7 @@ pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIn
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
             let reply = match rights::check(shared, operation, parameter, &parts) {
-                Ok(()) => perform(shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
+                Ok(principal) => perform(shared, operation, principal, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
                 Err(refused) => refused.into(),
             };
             (reply, Some(route))
@@ -64,7 +65,14 @@ fn not_found() -> Reply {
 }
 
 /// One operation. `Err` is an answer too: that of a step which ended it early.
-async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: &[u8]) -> Result<Reply, Refused> {
+async fn perform(
+    shared: &Shared,
+    operation: Operation,
+    principal: &Principal,
+    parameter: &str,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Reply, Refused> {
     let text = |text: &'static str| Ok(reply::json(StatusCode::OK, text));
     match operation {
         Operation::Welcome => text("{\"message\":\"Welcome to MLM API\"}"),
@@ -72,15 +80,15 @@ async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: 
         Operation::Status => text("{\"status\":\"running\"}"),
         Operation::Register | Operation::RootUser => writes::register(shared, operation, parts, body).await,
         Operation::Trigger => writes::trigger(shared, parts, body).await,
-        Operation::MarkPaid => writes::mark_paid(shared, parts, parameter).await,
+        Operation::MarkPaid => writes::mark_paid(shared, principal, parts, parameter).await,
         Operation::MarkAllPaid => writes::mark_all_paid(shared, parts).await,
         Operation::AddTestData => writes::add_test_data(shared).await,
         Operation::Downline => reads::downline(shared, parameter).await,
         Operation::DownlineCount => reads::downline_count(shared, parameter),
-        Operation::BonusesOf => reads::bonuses_of(shared, parameter).await,
-        Operation::Bonuses => reads::bonuses(shared, parts.uri.query()).await,
+        Operation::BonusesOf => reads::bonuses_of(shared, principal, parameter).await,
+        Operation::Bonuses => reads::bonuses(shared, principal, parts.uri.query()).await,
         Operation::EvaluateRank => reads::rank(shared, parameter),
-        Operation::Weekly => reads::weekly(shared, parameter).await,
+        Operation::Weekly => reads::weekly(shared, principal, parameter).await,
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{EntryStatus, MemberId, Timestamp, Tree},
     http::{
+        auth::Principal,
         reply::{self, Refused, Reply},
         service::Shared,
         stream,
@@ -43,9 +44,11 @@ pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Refused
 }
 
 /// `GET /bonus/user/{user_id}`
-pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
+pub async fn bonuses_of(shared: &Shared, principal: &Principal, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
-    let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| EntriesOf::new(state, member)));
+    let rows = engine.read(|state, directory| {
+        state.find(directory, &user).map(|member| EntriesOf::new(state, principal.sight(state, directory), member))
+    });
     Ok(match rows {
         Some(rows) => stream::list(engine.clone(), rows).await,
         None => stream::list(engine.clone(), Nothing).await,
@@ -53,7 +56,7 @@ pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Refus
 }
 
 /// `GET /bonus/`
-pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Refused> {
+pub async fn bonuses(shared: &Shared, principal: &Principal, query: Option<&str>) -> Result<Reply, Refused> {
     let engine = shared.engine()?;
     let status = match query_parameter(query, "status").as_deref() {
         None | Some("") => None,
@@ -63,7 +66,7 @@ pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Refu
             None => return Ok(stream::list(engine.clone(), Nothing).await),
         },
     };
-    let rows = engine.read(|state, _| AllEntries::new(state, status));
+    let rows = engine.read(|state, directory| AllEntries::new(state, principal.sight(state, directory), status));
     Ok(stream::list(engine.clone(), rows).await)
 }
 
@@ -81,10 +84,11 @@ pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
 }
 
 /// `GET /reports/weekly/{user_id}`
-pub async fn weekly(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
+pub async fn weekly(shared: &Shared, principal: &Principal, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
     let now = now();
-    let rows = engine.read(|state, directory| Weekly::new(state, user.0, state.find(directory, &user), now));
+    let rows =
+        engine.read(|state, directory| Weekly::new(state, principal.sight(state, directory), user.0, state.find(directory, &user), now));
     Ok(stream::list(engine.clone(), rows).await)
 }
 

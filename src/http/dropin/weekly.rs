@@ -11,6 +11,7 @@ use super::{
 use crate::{
     engine::{MemberIx, State, Timestamp},
     http::{
+        auth::Sight,
         limits::{SLICE_ROWS, SLICE_STEPS},
         stream::{RowIdOf, Rows},
     },
@@ -27,6 +28,7 @@ const PIECE_BEGIN: usize = SLICE_ROWS;
 
 /// A report being made.
 pub struct Weekly {
+    sight: Sight,
     user_id: [u8; 16],
     /// Entries before this are not in the report.
     since: Timestamp,
@@ -54,8 +56,9 @@ enum Stage {
 
 impl Weekly {
     /// `receiver` is `None` for users that are no members.
-    pub fn new(state: &State, user_id: [u8; 16], receiver: Option<MemberIx>, now: Timestamp) -> Self {
+    pub fn new(state: &State, sight: Sight, user_id: [u8; 16], receiver: Option<MemberIx>, now: Timestamp) -> Self {
         Self {
+            sight,
             user_id,
             since: Timestamp(now.0.saturating_sub(WINDOW_MICROSECONDS)),
             total: 0,
@@ -161,7 +164,7 @@ impl Rows for Weekly {
                         out.push(',');
                     }
                     self.has_rows = true;
-                    print_bonus(row_id, state, &state.entry(index), "+00:00", out);
+                    print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "+00:00", out);
                 }
             }
         }

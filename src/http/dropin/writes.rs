@@ -16,6 +16,7 @@ use crate::{
         TriggerBonus,
     },
     http::{
+        auth::Principal,
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
         reply::{self, Refused, Reply},
         routes::Operation,
@@ -76,7 +77,7 @@ fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
 }
 
 /// `PATCH /bonus/{bonus_id}/mark-paid`
-pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+pub async fn mark_paid(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
     let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
     let engine = shared.engine()?;
     let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
@@ -84,7 +85,10 @@ pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Resul
     let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, key).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error().into()) };
     let mut body = String::with_capacity(320);
-    engine.read(|state, _| print_bonus(&|kind, index| engine.row_id(kind, index), state, &state.entry(entry), "Z", &mut body));
+    engine.read(|state, directory| {
+        let seen = principal.sight(state, directory).of_entry(state, &state.entry(entry));
+        print_bonus(&|kind, index| engine.row_id(kind, index), state, &seen, "Z", &mut body);
+    });
     Ok(reply::json(StatusCode::OK, body))
 }
 

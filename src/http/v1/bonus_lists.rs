@@ -44,9 +44,7 @@ impl BonusQuery {
 
 /// A bonus as a caller sees it.
 fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
-    let entry = reader.state.entry(index);
-    let bonus = Bonus::new(reader, &entry);
-    Bonus { source: bonus.source.filter(|_| sight.sees(reader.state, entry.source)), ..bonus }
+    Bonus::new(reader, &sight.of_entry(reader.state, &reader.state.entry(index)))
 }
 
 /// The bonuses of one member.
@@ -118,6 +116,7 @@ async fn bonuses_of(
 
 /// All bonuses.
 struct Bonuses {
+    sight: Sight,
     status: Option<EntryStatus>,
     after: Option<u64>,
     /// Entries that existed when the list was begun.
@@ -131,7 +130,7 @@ impl Listing for Bonuses {
         for _ in 0..rows {
             let Some(index) = reader.state.next_entry(self.after, self.before, self.status) else { return false };
             self.after = Some(index);
-            out.push(seen(reader, Sight::All, index));
+            out.push(seen(reader, self.sight, index));
         }
         reader.state.next_entry(self.after, self.before, self.status).is_some()
     }
@@ -169,7 +168,8 @@ async fn bonuses(
             Some([after, before]) if after < before && *before <= state.entries() => (Some(*after), *before),
             Some(_) => return Err(cursor_invalid()),
         };
-        Ok(Bonuses { status: query.status.map(Into::into), after, before })
+        let sight = caller.0.sight(state, directory);
+        Ok(Bonuses { sight, status: query.status.map(Into::into), after, before })
     })?;
     Ok(page::list(engine, begun, &cursors).await)
 }

@@ -30,29 +30,31 @@ impl Caller {
     /// # Errors
     /// `member_unknown` when there is none that this principal may see, `forbidden`.
     pub fn member<D: Directory>(&self, action: Action, id: Uuid, state: &State, directory: &D) -> Result<MemberIx, Problem> {
-        self.found(action, state.find(directory, &member_id(id)), state, directory)
+        self.found(action, Target::member(state, directory, &member_id(id)), state, directory)
     }
 
     /// As [`Caller::member`], for one that was looked up in another way.
     ///
     /// # Errors
     /// As [`Caller::member`].
-    pub fn found<D: Directory>(&self, action: Action, found: Option<MemberIx>, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+    pub fn found<D: Directory>(&self, action: Action, target: Target, state: &State, directory: &D) -> Result<MemberIx, Problem> {
         let unknown = || Problem::from(Rejection::MemberUnknown).at(state.lsn());
-        authorize(&self.0, action, Target::found(found), state, directory).map_err(|denied| of_denied(denied, unknown))?;
-        found.ok_or_else(unknown)
+        authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
+        target.found_member().ok_or_else(unknown)
     }
 
-    /// A ledger entry that may be acted on or read; `None` is an id that names none.
+    /// A ledger entry that may be acted on or read, by its id and what that was read as.
     ///
     /// # Errors
     /// `entry_unknown`, `forbidden`.
-    pub fn entry<D: Directory>(&self, action: Action, entry: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
-        let entry = entry.filter(|entry| *entry < state.entries());
+    pub fn entry<D: Directory>(&self, action: Action, id: Uuid, index: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
         let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
-        let target = entry.map_or(Target::Unknown, Target::Entry);
+        let target = Target::entry(state, id.into_bytes(), index);
         authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
-        entry.ok_or_else(unknown)
+        match target {
+            Target::Entry(entry) => Ok(entry),
+            _ => Err(unknown()),
+        }
     }
 
     /// What is about the network as a whole.

@@ -58,7 +58,8 @@ struct Explained {
     rank: Option<Reached>,
     /// What marked it paid; null while it is pending.
     paid: Option<PaidThrough>,
-    /// LSN of the source's signup, where it was found in the retained log: near the time at which it joined, or among the 262,144 commands before the bonus.
+    /// LSN of the source's signup, where the source is shown and it was found in the retained log: near the
+    /// time at which it joined, or among the 262,144 commands before the bonus.
     source_signup_lsn: Option<u64>,
     /// The same of the receiver.
     receiver_signup_lsn: Option<u64>,
@@ -137,7 +138,7 @@ problems!(
 async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let row = engine.row_of(id.into_bytes()).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index));
-    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, row, state, directory))?;
+    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, row, state, directory))?;
     let told = blocking(engine, move |engine| engine.explain(entry)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     engine.read(|state, directory| {
@@ -174,8 +175,9 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         admin_beyond: share.is_beyond,
         rule: rules[share.rule].trigger.to_string(),
     });
+    let entry = sight.of_entry(reader.state, &told.entry);
     Explained {
-        bonus: Bonus::new(reader, &told.entry),
+        bonus: Bonus::new(reader, &entry),
         cause,
         command: command.filter(|_| sight == Sight::All).map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
@@ -185,7 +187,7 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         beyond: walk.map_or(0, |walk| walk.beyond),
         rank: reached.map(reached_of),
         paid: told.paid.map(paid_of),
-        source_signup_lsn: told.source_signup,
+        source_signup_lsn: told.source_signup.filter(|_| entry.source.is_some()),
         receiver_signup_lsn: told.receiver_signup,
     }
 }

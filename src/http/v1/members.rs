@@ -19,7 +19,11 @@ use super::{
 };
 use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Tree},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{
+        auth::{Action, Target},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -108,7 +112,7 @@ async fn member_by_code(
     let code = ReferralCode::parse(&code)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
     as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
-        let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
+        let index = caller.found(Action::ReadMember, Target::by_code(state, directory, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
     .await

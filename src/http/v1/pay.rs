@@ -167,9 +167,9 @@ async fn trigger(
     let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once };
     let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
-    engine.read(|state, _| {
-        let reader = Reader { engine, state };
-        let made = (first_entry..first_entry + u64::from(entries)).map(|entry| state.entry(entry));
+    engine.read(|state, directory| {
+        let (reader, sight) = (Reader { engine, state }, caller.0.sight(state, directory));
+        let made = (first_entry..first_entry + u64::from(entries)).map(|entry| sight.of_entry(state, &state.entry(entry)));
         let bonuses = made.map(|entry| Bonus { status: BonusStatus::Pending, ..Bonus::new(&reader, &entry) }).collect();
         Ok(answer(StatusCode::CREATED, lsn, &Paid { bonuses, withheld }))
     })
@@ -194,13 +194,13 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
         Some((RowKind::Entry, entry)) => Some(entry),
         _ => None,
     };
-    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, named, state, directory))?;
+    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, key).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
-    engine.read(|state, _| {
-        let reader = Reader { engine, state };
-        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &state.entry(entry))))
+    engine.read(|state, directory| {
+        let (reader, sight) = (Reader { engine, state }, caller.0.sight(state, directory));
+        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &sight.of_entry(state, &state.entry(entry)))))
     })
 }
 

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree};
+use crate::{
+    engine::{EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree},
+    http::auth::SeenEntry,
+};
 
 /// Which genealogy.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -239,12 +242,13 @@ pub struct Bonus {
 }
 
 impl Bonus {
-    pub fn new(reader: &super::page::Reader<'_>, entry: &Entry) -> Self {
+    /// As its reader sees it.
+    pub fn new(reader: &super::page::Reader<'_>, entry: &SeenEntry) -> Self {
         let state = reader.state;
         Self {
             id: reader.entry_id(entry.index),
             receiver: user_id(state, entry.receiver),
-            source: Some(user_id(state, entry.source)),
+            source: entry.source.map(|source| user_id(state, source)),
             kind: state.kind_name(entry.kind).into_owned(),
             level: entry.level,
             amount: Amount::new(entry.amount, state.plan()),
