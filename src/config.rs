@@ -49,7 +49,7 @@ pub const DRAIN_SECONDS_MAX: u64 = 600;
 
 mod access;
 
-pub use self::access::{AuthConfig, AuthMode, JwksSource, JwtAlgorithm, JwtConfig, RateConfig, is_loopback};
+pub use self::access::{ANY_HOST, AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtKeys, RateConfig, is_loopback};
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
 const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
@@ -70,7 +70,7 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 33] = [
+pub const SETTINGS: [Setting; 37] = [
     Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
     Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authorization" },
     Setting { key: "auth", default: "auto", help: "authorization: `on`, `off`, or `auto`: on with service keys or tokens" },
@@ -78,8 +78,23 @@ pub const SETTINGS: [Setting; 33] = [
     Setting { key: "jwt_issuer", default: "", help: "`iss` that bearer tokens must have; empty takes no tokens" },
     Setting { key: "jwt_audience", default: "", help: "`aud` that bearer tokens must name" },
     Setting { key: "jwt_jwks", default: "", help: "public keys of the issuer as a JWK set: a file, or an https:// address" },
+    Setting {
+        key: "jwt_hs256_secret_file",
+        default: "",
+        help: "file of the secrets shared with an issuer that signs with HS256; instead of jwt_jwks",
+    },
+    Setting {
+        key: "jwt_allow_missing",
+        default: "",
+        help: "claims that a token may lack: `iss`, `aud`; one that is there must be right all the same",
+    },
     Setting { key: "jwt_algorithms", default: "RS256,ES256,EdDSA", help: "signature algorithms that are taken" },
-    Setting { key: "jwt_role_claim", default: "role", help: "claim that names the role; without it the role is `member`" },
+    Setting { key: "jwt_member_claim", default: "sub", help: "claim with the user_id of a member" },
+    Setting {
+        key: "jwt_role_claim",
+        default: "role",
+        help: "claim that names the role, or a list of roles; without it the role is `member`",
+    },
     Setting {
         key: "jwt_roles",
         default: "member=member,service=service,auditor=auditor,admin=admin",
@@ -98,6 +113,11 @@ pub const SETTINGS: [Setting; 33] = [
     Setting { key: "rate_address_burst", default: "200", help: "requests from one address at once before that limit holds" },
     Setting { key: "rate_failures_per_minute", default: "60", help: "failed authentications from one address; 0 is no limit" },
     Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For is believed" },
+    Setting {
+        key: "allowed_hosts",
+        default: "",
+        help: "names of this server, in addition to loopback and its address, while nobody is asked for credentials; `*` is any",
+    },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },

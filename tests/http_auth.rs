@@ -1,4 +1,4 @@
-//! Who comes in and who does not, on the running binary: keys, tokens, limits, and what each role
+//! Who comes in and who does not, on the running binary: keys, tokens, limits, web pages, and what each role
 //! may do and is shown.
 
 mod common;
@@ -10,8 +10,12 @@ mod issuer;
 mod keys;
 #[path = "http_auth/limits.rs"]
 mod limits;
+#[path = "http_auth/pages.rs"]
+mod pages;
 #[path = "http_auth/roles.rs"]
 mod roles;
+#[path = "http_auth/shared_secret.rs"]
+mod shared_secret;
 #[path = "http_auth/support.rs"]
 mod support;
 #[path = "http_auth/tokens.rs"]

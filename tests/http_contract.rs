@@ -484,7 +484,7 @@ fn wrong_paths_and_methods() {
 
 #[test]
 fn slashes_are_redirected_both_ways() {
-    let server = fresh(&[]);
+    let server = fresh(&["--allowed-hosts", "mlm.example"]);
     let id = uuid(1);
     // method, path, location's path
     let table = [

@@ -19,10 +19,20 @@ pub(super) struct AuthArgs {
     /// Public keys of the issuer as a JWK set: a file, or an https:// address
     #[arg(long, value_name = "FILE or URL")]
     jwt_jwks: Option<String>,
+    /// Secrets shared with an issuer that signs with HS256, instead of --jwt-jwks: a line each, 32 bytes or
+    /// more, or hex:, base64:
+    #[arg(long, value_name = "FILE")]
+    jwt_hs256_secret_file: Option<String>,
+    /// Claims that a token may lack: iss, aud. One that is there must be right all the same
+    #[arg(long, value_name = "LIST")]
+    jwt_allow_missing: Option<String>,
     /// Signature algorithms that are taken [default: RS256,ES256,EdDSA]
     #[arg(long, value_name = "LIST")]
     jwt_algorithms: Option<String>,
-    /// Claim that names the role; without it the role is member [default: role]
+    /// Claim with the user_id of a member [default: sub]
+    #[arg(long, value_name = "CLAIM")]
+    jwt_member_claim: Option<String>,
+    /// Claim that names the role, or a list of roles; without it the role is member [default: role]
     #[arg(long, value_name = "CLAIM")]
     jwt_role_claim: Option<String>,
     /// What that claim may say and which role it means [default: each role by its own name]
@@ -55,6 +65,10 @@ pub(super) struct AuthArgs {
     /// Addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8
     #[arg(long, value_name = "LIST")]
     trusted_proxies: Option<String>,
+    /// Names of this server, in addition to loopback and its address, while nobody is asked for credentials;
+    /// `*` is any
+    #[arg(long, value_name = "LIST")]
+    allowed_hosts: Option<String>,
 }
 
 impl AuthArgs {
@@ -65,7 +79,10 @@ impl AuthArgs {
             ("jwt_issuer", &self.jwt_issuer),
             ("jwt_audience", &self.jwt_audience),
             ("jwt_jwks", &self.jwt_jwks),
+            ("jwt_hs256_secret_file", &self.jwt_hs256_secret_file),
+            ("jwt_allow_missing", &self.jwt_allow_missing),
             ("jwt_algorithms", &self.jwt_algorithms),
+            ("jwt_member_claim", &self.jwt_member_claim),
             ("jwt_role_claim", &self.jwt_role_claim),
             ("jwt_roles", &self.jwt_roles),
             ("jwt_leeway_seconds", &self.jwt_leeway_seconds),
@@ -77,6 +94,7 @@ impl AuthArgs {
             ("rate_address_burst", &self.rate_address_burst),
             ("rate_failures_per_minute", &self.rate_failures_per_minute),
             ("trusted_proxies", &self.trusted_proxies),
+            ("allowed_hosts", &self.allowed_hosts),
         ];
         let texts = texts.map(|(key, text)| Some((key, text.clone()?)));
         let open = self.metrics_open.then(|| ("metrics_open", "true".to_owned()));

@@ -154,7 +154,12 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
 fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failure> {
     let gate = Gate::open(&config.auth, &config.data_dir, config.addr, metrics)?;
     if !gate.is_on() && !config.addr.ip().is_loopback() {
-        tracing::warn!(addr = %config.addr, "everybody who reaches this address may do everything (--insecure)");
+        let hosts = config.auth.allowed_hosts.join(", ");
+        tracing::warn!(
+            addr = %config.addr,
+            allowed_hosts = hosts,
+            "everybody who reaches this address may do everything (--insecure); by name it answers to allowed_hosts alone"
+        );
     }
     Ok(gate)
 }

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use axum::http::Method;
+use percent_encoding::percent_decode_str;
 
 use super::v1;
 
@@ -28,6 +29,37 @@ pub enum Operation {
     MarkAllPaid,
     EvaluateRank,
     Weekly,
+}
+
+impl Operation {
+    /// Whether it may change something. Two do though their method is GET.
+    fn changes(self) -> bool {
+        match self {
+            Operation::Register
+            | Operation::RootUser
+            | Operation::AddTestData
+            | Operation::Trigger
+            | Operation::MarkPaid
+            | Operation::MarkAllPaid
+            | Operation::EvaluateRank => true,
+            Operation::Welcome
+            | Operation::Health
+            | Operation::Status
+            | Operation::Downline
+            | Operation::DownlineCount
+            | Operation::BonusesOf
+            | Operation::Bonuses
+            | Operation::Weekly => false,
+        }
+    }
+}
+
+/// Whether a request may change something: by its method, and by its route where that is a GET of the
+/// original's. A path as it was sent.
+pub fn may_change(method: &Method, path: &str) -> bool {
+    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    !is_read || matches!(find(method, &path), Match::Found { operation, .. } if operation.changes())
 }
 
 /// One route: method, path with at most one parameter, operation.

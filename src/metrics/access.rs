@@ -35,10 +35,16 @@ pub enum AuthOutcome {
     TokenClaim,
     /// The issuer's keys were never there.
     TokenKeysMissing,
+    /// A member's token names no member.
+    TokenSubject,
+    /// Nobody is asked for credentials, and `Host` is no name of this server.
+    HostUnknown,
+    /// Nobody is asked for credentials, and another web page wants to change something.
+    PageForeign,
 }
 
 /// Label values, in the order of [`AuthOutcome`].
-const OUTCOMES: [&str; 19] = [
+const OUTCOMES: [&str; 22] = [
     "key",
     "token",
     "anonymous",
@@ -58,9 +64,12 @@ const OUTCOMES: [&str; 19] = [
     "token_audience",
     "token_claim",
     "token_keys_missing",
+    "token_subject",
+    "host_unknown",
+    "page_foreign",
 ];
 
-const _: () = assert!(AuthOutcome::TokenKeysMissing as usize + 1 == OUTCOMES.len());
+const _: () = assert!(AuthOutcome::PageForeign as usize + 1 == OUTCOMES.len());
 
 /// Which limit held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -23,13 +23,14 @@ use super::{
     answers::TurnedAway,
     credentials::{self, Credentials, Unreadable, client_address},
     jwks,
+    pages::Names,
     policy::Principal,
     rates::Rates,
     tokens::{KeySet, Rules},
 };
 use crate::{
     access::{KeyFile, KeyFileError, KeyRefusal, KeyRing, Role, Scopes, Stamp},
-    config::{AuthConfig, AuthMode, JwksSource},
+    config::{AuthConfig, AuthMode, JwtKeys},
     metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
 };
 
@@ -52,11 +53,11 @@ const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
 pub enum GateError {
     #[error(transparent)]
     Keys(#[from] KeyFileError),
-    #[error("the public keys of the token issuer (jwt_jwks): {0}")]
+    #[error("the keys of the token issuer cannot be used: {0}")]
     Jwks(String),
     #[error(
         "{0} is reachable from other machines and there is no authorization: make a key with `upline keys create`, configure tokens \
-         (jwt_issuer, jwt_audience, jwt_jwks), or allow it with `--insecure`"
+         (jwt_jwks or jwt_hs256_secret_file), or allow it with `--insecure`"
     )]
     Exposed(SocketAddr),
     #[error(
@@ -75,6 +76,7 @@ pub struct Gate {
     mode: AuthMode,
     metrics_open: bool,
     trusted_proxies: Vec<(std::net::Ipv6Addr, u8)>,
+    names: Names,
     metrics: Arc<Metrics>,
     rates: Rates,
     /// Credentials are asked for. Goes from false to true, never back.
@@ -127,11 +129,9 @@ impl Gate {
         if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
             return Err(GateError::Nobody);
         }
-        let gate = Self::new(config, Some(key_file), ring, is_on, metrics);
+        let gate = Self::new(config, addr.ip(), Some(key_file), ring, is_on, metrics);
         gate.keys_seen.lock().stamp = stamp;
-        if let Some(Rules { .. }) = &gate.rules
-            && let Some(JwksSource::File(_)) = config.jwt.as_ref().map(|jwt| &jwt.jwks)
-        {
+        if let Some(JwtKeys::File(_) | JwtKeys::SharedSecrets(_)) = config.jwt.as_ref().map(|jwt| &jwt.keys) {
             gate.read_key_set().map_err(GateError::Jwks)?;
         }
         Ok(Arc::new(gate))
@@ -139,16 +139,17 @@ impl Gate {
 
     /// A gate that asks nobody for anything.
     pub fn off(metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self::new(&AuthConfig::default(), None, KeyRing::default(), false, metrics))
+        Arc::new(Self::new(&AuthConfig::default(), IpAddr::from([127, 0, 0, 1]), None, KeyRing::default(), false, metrics))
     }
 
-    fn new(config: &AuthConfig, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
+    fn new(config: &AuthConfig, bound: IpAddr, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
         metrics.access.keys_active.set(ring.active(now()) as f64);
         metrics.access.enabled.set(f64::from(u8::from(is_on)));
         Self {
             mode: config.mode,
             metrics_open: config.metrics_open,
             trusted_proxies: config.trusted_proxies.clone(),
+            names: Names::new(bound, &config.allowed_hosts),
             metrics: Arc::clone(metrics),
             rates: Rates::new(&config.rates),
             is_on: AtomicBool::new(is_on),
@@ -184,15 +185,14 @@ impl Gate {
         let address = client_address(peer, &parts.headers, &self.trusted_proxies);
         self.rates.address(address).map_err(|wait| self.too_often(LimitedBy::Address, wait))?;
         if !self.is_on() {
-            self.access().outcome(AuthOutcome::Anonymous);
-            return Ok(Principal::anonymous());
+            return self.admit_anybody(parts, address);
         }
         if self.is_open(path) {
             return Ok(Principal::nobody());
         }
         let principal = self.authenticate(parts).map_err(|turned| match turned {
             // Who fails too often learns less; who has the right credentials is never kept out by others of its address.
-            TurnedAway::Missing | TurnedAway::Invalid { .. } => match self.rates.failure(address) {
+            TurnedAway::Missing | TurnedAway::Invalid { .. } | TurnedAway::NotMember => match self.rates.failure(address) {
                 Ok(()) => turned,
                 Err(wait) => self.too_often(LimitedBy::Failures, wait),
             },
@@ -200,6 +200,19 @@ impl Gate {
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
         Ok(principal)
+    }
+
+    /// Everybody who reaches the address may do everything, but for web pages that are not ours.
+    fn admit_anybody(&self, parts: &Parts, address: IpAddr) -> Result<Principal, TurnedAway> {
+        let checked = self.names.check(parts);
+        self.access().outcome(match checked {
+            Ok(()) => AuthOutcome::Anonymous,
+            Err(TurnedAway::HostUnknown) => AuthOutcome::HostUnknown,
+            Err(_) => AuthOutcome::PageForeign,
+        });
+        checked.map(|()| Principal::anonymous()).inspect_err(|reason| {
+            tracing::debug!(?reason, %address, host = ?parts.headers.get("host"), path = parts.uri.path(), "a web page was not let in");
+        })
     }
 
     fn access(&self) -> &AccessMetrics {
@@ -229,6 +242,7 @@ impl Gate {
             match outcome {
                 AuthOutcome::Missing => TurnedAway::Missing,
                 AuthOutcome::TokenKeysMissing => TurnedAway::KeysMissing,
+                AuthOutcome::TokenSubject => TurnedAway::NotMember,
                 _ => TurnedAway::Invalid { was_token },
             }
         })

@@ -5,6 +5,7 @@
 //! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without having asked is a hole, which the
 //!   service closes.
 //! - `entries`: what of a bonus is shown to whom, also asked by every route that shows one.
+//! - `pages`: what keeps web pages out of a server that asks nobody for credentials.
 //! - `answers`: what those are told who do not come in.
 
 mod answers;
@@ -14,6 +15,7 @@ mod entries;
 pub(in crate::http) mod fuzzing;
 mod gate;
 mod jwks;
+mod pages;
 mod policy;
 mod rates;
 mod tokens;

@@ -109,6 +109,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("429", "Too many requests; see Retry-After", "Error"));
         errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
     }
+    errors.push(("421", "The host is no name of this server, which asks nobody for credentials", "Error"));
     if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {
         errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
     }
@@ -135,6 +136,8 @@ pub(super) fn is_keyed(operation: Operation) -> bool {
 pub fn schemas() -> Value {
     let uuid = || json!({ "type": "string", "format": "uuid" });
     let nullable_uuid = json!({ "anyOf": [uuid(), { "type": "null" }] });
+    let hidden = "The nil UUID where the token is a member's that may not see the source";
+    let source = json!({ "type": "string", "format": "uuid", "description": hidden });
     let time = || json!({ "type": "string", "format": "date-time" });
     let trigger_type = json!({ "type": "string", "enum": ["referral", "purchase"] });
     let location = json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "integer" }] } });
@@ -160,7 +163,7 @@ pub fn schemas() -> Value {
         "DropinBonus": {
             "type": "object",
             "properties": {
-                "id": uuid(), "user_id": uuid(), "source_user_id": uuid(), "level": { "type": "integer", "minimum": 0 },
+                "id": uuid(), "user_id": uuid(), "source_user_id": source, "level": { "type": "integer", "minimum": 0 },
                 "amount": { "type": "number" }, "type": { "type": "string" },
                 "status": { "type": "string", "enum": ["pending", "paid"] }, "created_at": time(),
             },

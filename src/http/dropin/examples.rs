@@ -125,8 +125,15 @@ pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> 
 pub fn shared(status: &str) -> Vec<Example> {
     let turned_away = |name, reason: TurnedAway| (name, detail(reason.words().1));
     match status {
-        "401" => vec![turned_away("missing", TurnedAway::Missing), turned_away("invalid", TurnedAway::Invalid { was_token: false })],
-        "403" => vec![turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden))],
+        "401" => vec![
+            turned_away("missing", TurnedAway::Missing),
+            turned_away("invalid", TurnedAway::Invalid { was_token: false }),
+            turned_away("not_member", TurnedAway::NotMember),
+        ],
+        "403" => {
+            vec![turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden)), turned_away("page_of_others", TurnedAway::PageForeign)]
+        }
+        "421" => vec![turned_away("host_unknown", TurnedAway::HostUnknown)],
         "408" => vec![("too_slow", detail("Request body took too long"))],
         "413" => vec![("too_large", detail("Request body is too large"))],
         "429" => vec![turned_away("too_often", TurnedAway::TooOften(Duration::ZERO))],

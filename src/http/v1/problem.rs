@@ -57,13 +57,16 @@ pub enum Code {
     ReadOnly,
     OutcomeUnknown,
     AnswerTooSlow,
+    SubjectNotMember,
+    OriginForeign,
+    HostUnknown,
     /// A rule said no. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 25] = [
+    pub const OURS: [Code; 28] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -89,6 +92,9 @@ impl Code {
         Code::ReadOnly,
         Code::OutcomeUnknown,
         Code::AnswerTooSlow,
+        Code::SubjectNotMember,
+        Code::OriginForeign,
+        Code::HostUnknown,
     ];
 
     /// Every code there is, in the order of the documentation.
@@ -124,6 +130,9 @@ impl Code {
             Code::ReadOnly => ("read_only", 503, "An earlier write to the log failed; nothing was done"),
             Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
+            Code::SubjectNotMember => ("subject_not_member", 401, "The token is a member's and names no member"),
+            Code::OriginForeign => ("origin_foreign", 403, "A web page of another origin may change nothing here"),
+            Code::HostUnknown => ("host_unknown", 421, "This host is no name of the server"),
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -334,8 +343,17 @@ impl IntoResponse for Problem {
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any operation may answer: the gate, the check of the query and the service stand before all of them.
-const EVERYWHERE: [Code; 6] =
-    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting];
+const EVERYWHERE: [Code; 9] = [
+    Code::Unauthenticated,
+    Code::SubjectNotMember,
+    Code::Forbidden,
+    Code::OriginForeign,
+    Code::HostUnknown,
+    Code::ParameterUnknown,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Starting,
+];
 
 /// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
 pub fn described(codes: &[Code]) -> Responses {
