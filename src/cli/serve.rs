@@ -157,7 +157,7 @@ fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failu
         let hosts = config.auth.allowed_hosts.join(", ");
         tracing::warn!(
             addr = %config.addr,
-            allowed_hosts = hosts,
+            allowed_hosts = %hosts,
             "everybody who reaches this address may do everything (--insecure); by name it answers to allowed_hosts alone"
         );
     }
