@@ -97,7 +97,7 @@ pub const SETTINGS: [Setting; 33] = [
     Setting { key: "rate_address_per_second", default: "0", help: "requests per second from one address; 0 is no limit" },
     Setting { key: "rate_address_burst", default: "200", help: "requests from one address at once before that limit holds" },
     Setting { key: "rate_failures_per_minute", default: "60", help: "failed authentications from one address; 0 is no limit" },
-    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For is believed" },
+    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For, -Proto and -Host are believed" },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },

@@ -17,7 +17,7 @@ use super::{BASE, TARGETS, Target, edited};
 use crate::{
     core::{command::Stamped, types::Timestamp},
     durability::encode_group,
-    http::fuzzing::signed,
+    http::{self, fuzzing::signed},
     plan_file,
 };
 
@@ -80,6 +80,19 @@ fn the_corpus_and_changes_of_it_hold() {
     }
     println!("fuzz: targets={} inputs={inputs} mutations={changed} accepted={accepted} failures={}", TARGETS.len(), failures.len());
     assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
+}
+
+/// Whoever knows the network's id can make cursors with any position and a right checksum. `UPLINE_FUZZ_MUTATIONS` of each list and member.
+#[test]
+fn forged_positions_hold() {
+    let (seed, mutations) = (number("UPLINE_SEED", 1), number("UPLINE_FUZZ_MUTATIONS", MUTATIONS));
+    println!("UPLINE_SEED={seed} UPLINE_FUZZ_MUTATIONS={mutations}");
+    let mut random = Pcg64::seed_from_u64(seed);
+    let mut below = |end: usize| usize::try_from(random.next_u64() % end as u64).unwrap();
+    let rounds = usize::try_from(mutations).unwrap();
+    let taken = BASE.with(|base| http::fuzzing::forged_cursors(base.engine.engine(), rounds, &mut below));
+    assert!(0 < taken, "none was taken");
+    println!("forged cursors: {taken} were taken");
 }
 
 /// 1 when the bytes were good for something. A panic of the target is a failure; the others still run.
@@ -247,8 +260,8 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         }
         "import_rows" => texts(&IMPORTS),
         "cursor" => {
-            let words: [&[u64]; 7] =
-                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1]];
+            let words: [&[u64]; 8] =
+                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1], &[1, 0xffff_ffff]];
             let words = words.into_iter().map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
             words
                 .enumerate()

@@ -52,7 +52,7 @@ pub(super) struct AuthArgs {
     /// Failed authentications from one address; 0 is no limit [default: 60]
     #[arg(long, value_name = "N")]
     rate_failures_per_minute: Option<String>,
-    /// Addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8
+    /// Addresses or networks whose X-Forwarded-For, -Proto and -Host are believed, e.g. 10.0.0.0/8
     #[arg(long, value_name = "LIST")]
     trusted_proxies: Option<String>,
 }

@@ -60,7 +60,8 @@ impl State {
             let children =
                 std::iter::successors(MemberIx::from_column(first), |child| MemberIx::from_column(links.link(*child).next_sibling));
             for child in children.take(size.siblings.min(size.members - found.len())) {
-                found[at].shown += 1;
+                // `skipped` is the caller's word.
+                found[at].shown = found[at].shown.saturating_add(1);
                 found[at].last_shown = Some(child);
                 found.push(self.window_member(tree, child, depth + 1));
             }

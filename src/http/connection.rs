@@ -14,8 +14,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep},
 };
 
@@ -28,6 +30,8 @@ pub struct Phase {
     requests: AtomicU64,
     /// From the head of a request until the end of its answer's body.
     answering: AtomicBool,
+    /// The peer sends no more, as last seen: it closed its sending half, or all of the connection.
+    finished: AtomicBool,
 }
 
 impl Phase {
@@ -42,6 +46,51 @@ impl Phase {
 /// Lives as long as a request is being answered.
 #[derive(Debug)]
 pub struct Answering(Arc<Phase>);
+
+impl Answering {
+    /// Who is being answered.
+    pub fn peer(&self) -> Peer {
+        Peer(Arc::clone(&self.0))
+    }
+}
+
+/// The other end of a connection. An extension of requests whose answer has no end of its own.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Phase>);
+
+impl Peer {
+    /// Whether the peer sends no more. It may be reading still, and it may be gone: a write tells, the second one at the latest.
+    pub fn has_finished(&self) -> bool {
+        self.0.finished.load(Ordering::Relaxed)
+    }
+}
+
+/// What can be known of the other end without reading from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Open,
+    /// It sends no more.
+    Finished,
+    /// It takes nothing more either.
+    Gone,
+}
+
+/// A stream that knows how its other end is.
+pub trait Ended {
+    fn end(&self) -> End;
+}
+
+impl Ended for TcpStream {
+    fn end(&self) -> End {
+        // What the system has told already: no call is made and nothing is waited for.
+        match self.ready(Interest::READABLE | Interest::WRITABLE).now_or_never() {
+            Some(Ok(ready)) if ready.is_write_closed() => End::Gone,
+            Some(Ok(ready)) if ready.is_read_closed() => End::Finished,
+            Some(Ok(_)) | None => End::Open,
+            Some(Err(_)) => End::Gone,
+        }
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -158,7 +207,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
         self.guard_write(written, cx)
@@ -174,6 +223,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // While it answers, hyper does not read, so this is where an end is noticed: it flushes whenever the body was asked for more.
+        match self.stream.end() {
+            End::Open => {}
+            End::Finished => self.phase.finished.store(true, Ordering::Relaxed),
+            End::Gone => return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer is gone"))),
+        }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.guard_write(flushed, cx)
     }
@@ -189,6 +244,12 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
+
+    impl Ended for DuplexStream {
+        fn end(&self) -> End {
+            End::Open
+        }
+    }
 
     fn limits() -> Limits {
         Limits {

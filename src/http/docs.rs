@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use utoipa_swagger_ui::{Config, SwaggerFile, serve};
 
 use super::{
+    auth,
     dropin::{describe, examples},
     reply::{self, Reply},
     service::Shared,
@@ -55,19 +56,54 @@ pub fn description() -> Value {
             assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
         }
     }
+    v1::event_schema::fill(&mut whole);
     v1::examples::fill(&mut whole);
-    untype_remarks(&mut whole);
+    mend_remarks(&mut whole);
+    add_frame(&mut whole);
     whole
 }
 
-/// Takes the type off what is only said about another schema. A default or a description beside a reference is written as a second schema that
-/// must hold too, and the generator calls it an object, which no text or number is.
-fn untype_remarks(description: &mut Value) {
+/// What stands above the paths, beside what the generator writes.
+fn add_frame(description: &mut Value) {
+    description["info"]["license"] = json!({ "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") });
+    // Wherever this description was read from.
+    description["servers"] = json!([{ "url": "/" }]);
+    let tags = TAGS.map(|(name, about)| json!({ "name": name, "description": about }));
+    description["tags"] = tags.into_iter().collect();
+}
+
+/// Groups of operations.
+const TAGS: [(&str, &str); 10] = [
+    ("members", "One member: registration, change, look-up"),
+    ("lists", "Members along a tree, in pages or streamed"),
+    ("levels", "Members and commissions by level"),
+    ("ranks", "Ranks of members"),
+    ("trees", "Windows of a tree, and places in it"),
+    ("bonuses", "What is paid, to whom, and why; sums and reports"),
+    ("plan", "The compensation plan"),
+    ("events", "The change feed"),
+    ("operations", "For those who run the process"),
+    ("drop-in", "The routes of the service that this one replaces"),
+];
+
+/// Mends what the generator writes where a schema has remarks (a default, a description): a second schema that must hold too, of the type object,
+/// which no text or number is. Beside a reference a remark loses its type; into a schema that stands there itself it is moved.
+fn mend_remarks(description: &mut Value) {
     let mut waiting = vec![description];
     while let Some(value) = waiting.pop() {
         if let Some(Value::Array(parts)) = value.get_mut("allOf") {
-            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| !part.contains_key("properties")) {
+            let is_remark = |part: &Map<String, Value>| !part.contains_key("properties") && !part.contains_key("$ref");
+            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| is_remark(part)) {
                 part.remove("type");
+            }
+            let are_remarks = parts.iter().skip(1).filter_map(Value::as_object).all(is_remark);
+            let is_inline = parts.first().is_some_and(|first| first.get("$ref").is_none() && first.get("type").is_some());
+            if is_inline
+                && are_remarks
+                && let Some(whole) = value.as_object_mut()
+            {
+                let Some(Value::Array(parts)) = whole.remove("allOf") else { unreachable!("it was there") };
+                whole.extend(parts.into_iter().filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None }).flatten());
             }
         }
         match value {
@@ -96,48 +132,78 @@ fn operations() -> Map<String, Value> {
     let failure = |description: &str, status: &str| {
         answer(description, describe::content(&json!({ "$ref": "#/components/schemas/DropinError" }), examples::shared(status)))
     };
-    // path, summary, whether it is open to all, answers
+    // path, summary, description, whether it is open to all, answers
     let table = [
-        ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", status(&["live"])) })),
+        (
+            "/livez",
+            "Whether the process answers",
+            "Live as long as it can answer, also while loading, stopping, or unable to write.",
+            true,
+            json!({ "200": answer("Live", status(&["live"])) }),
+        ),
         (
             "/readyz",
             "Whether writes are accepted",
+            "Not ready while the network is being loaded, while stopping, and for good once a write to the log has failed; reads are answered then.",
             true,
             json!({
                 "200": answer("Ready", status(&["ready"])),
                 "503": answer("Not now", status(&["starting", "draining", "read_only"])),
             }),
         ),
-        ("/version", "Name and version", true, json!({ "200": answer("Version", other("application/json", &version, this_version)) })),
+        (
+            "/version",
+            "Name and version",
+            "Of this build.",
+            true,
+            json!({ "200": answer("Version", other("application/json", &version, this_version)) }),
+        ),
         (
             "/metrics",
             "Metrics in the Prometheus text format",
+            "Of network, log, snapshots, requests and process.",
             false,
             json!({
                 "200": answer("Metrics", other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())),
                 "401": failure("No credentials", "401"),
                 "403": failure("Not allowed", "403"),
-                "429": failure("Too many requests", "429"),
                 "503": failure("Tokens cannot be checked yet", "503"),
             }),
         ),
         (
             "/openapi.json",
             "This description",
+            "All routes of this server, as OpenAPI 3.1.",
             true,
             json!({ "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())) }),
         ),
         (
             "/docs",
             "This description as a page to try it",
+            "Needs nothing from elsewhere.",
             true,
             json!({ "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())) }),
         ),
-        ("/redoc", "Redirects to /docs", true, json!({ "307": { "description": "To /docs" } })),
+        (
+            "/redoc",
+            "Redirects to /docs",
+            "For those who look where the replaced service had its pages.",
+            true,
+            json!({ "307": { "description": "To /docs" } }),
+        ),
     ];
-    let describe = |(path, summary, is_open, answers): (&str, &str, bool, Value)| {
+    let describe = |(path, summary, about, is_open, answers): (&str, &str, &str, bool, Value)| {
         let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
-        let mut operation = json!({ "summary": summary, "operationId": id, "tags": ["operations"], "responses": answers });
+        let mut operation = json!({
+            "summary": summary, "description": about, "operationId": id, "tags": ["operations"], "responses": answers,
+        });
+        for (status, about) in describe::EVERYWHERE {
+            operation["responses"][status] = failure(about, status);
+        }
+        // Probes are never turned away for coming too often.
+        if !auth::is_unlimited(path) {
+            operation["responses"]["429"] = failure("Too many requests", "429");
+        }
         if is_open {
             operation["security"] = json!([]);
         }
@@ -293,6 +359,45 @@ mod tests {
     }
 
     #[test]
+    fn digests_have_as_many_digits_as_they_have() {
+        let description = description();
+        let (mut waiting, mut fields, mut examples) = (vec![&description], 0, 0);
+        while let Some(value) = waiting.pop() {
+            if let Value::Object(members) = value {
+                for (name, value) in members.iter().filter(|(name, _)| name.ends_with("_digest")) {
+                    match value {
+                        Value::String(text) => {
+                            examples += 1;
+                            assert!(text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {text}");
+                        }
+                        schema => {
+                            fields += 1;
+                            assert_eq!((&schema["minLength"], &schema["maxLength"]), (&json!(64), &json!(64)), "{name}: {schema}");
+                        }
+                    }
+                }
+                waiting.extend(members.values());
+            } else if let Value::Array(items) = value {
+                waiting.extend(items);
+            }
+        }
+        assert!(6 <= fields && 6 <= examples, "{fields} fields, {examples} examples");
+    }
+
+    /// A body is read before it is known whether the route takes one.
+    #[test]
+    fn every_operation_says_what_comes_of_a_body_and_a_host() {
+        for (path, item) in description()["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                for status in ["400", "408", "413"] {
+                    assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
+                }
+                assert_eq!(operation["requestBody"].is_object(), operation["responses"]["415"].is_object(), "{method} {path} 415");
+            }
+        }
+    }
+
+    #[test]
     fn operations_have_ids_of_their_own() {
         let description = description();
         let mut ids = BTreeSet::new();
@@ -307,12 +412,32 @@ mod tests {
 
     #[test]
     fn remarks_on_a_schema_have_no_type() {
-        let mut schema = json!({ "a": [{ "allOf": [{ "type": "string" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] }] });
-        untype_remarks(&mut schema);
-        assert_eq!(
-            schema,
-            json!({ "a": [{ "allOf": [{ "type": "string" }, { "default": "x" }, { "type": "object", "properties": {} }] }] })
-        );
+        let mut schema = json!([
+            { "allOf": [{ "$ref": "#/x" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] },
+            { "allOf": [{ "type": "string", "enum": ["x"] }, { "type": "object", "default": "x" }] },
+            { "allOf": [{ "$ref": "#/x" }, { "$ref": "#/y" }] },
+        ]);
+        mend_remarks(&mut schema);
+        let mended = json!([
+            { "allOf": [{ "$ref": "#/x" }, { "default": "x" }, { "type": "object", "properties": {} }] },
+            { "type": "string", "enum": ["x"], "default": "x" },
+            { "allOf": [{ "$ref": "#/x" }, { "$ref": "#/y" }] },
+        ]);
+        assert_eq!(schema, mended);
+    }
+
+    #[test]
+    fn each_operation_is_described_and_in_a_group() {
+        let description = description();
+        let known: BTreeSet<&str> = TAGS.iter().map(|(name, _)| *name).collect();
+        let mut used = BTreeSet::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no description");
+                used.extend(operation["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()));
+            }
+        }
+        assert_eq!(used, known);
     }
 
     #[tokio::test]

@@ -36,6 +36,11 @@ impl Edge {
         reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// A request that does not say which host it is for, or says so twice.
+    pub fn host_invalid(self) -> Reply {
+        self.choose(Code::HostInvalid, || reply::detail(StatusCode::BAD_REQUEST, "The Host header is missing, there twice, or not a host"))
+    }
+
     pub fn panicked(self) -> Reply {
         self.choose(Code::Internal, reply::internal_error)
     }

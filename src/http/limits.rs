@@ -101,6 +101,12 @@ pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 /// Batches at once; a further one is 503. Together they fill half of the queue of writes at most (`BATCH_WINDOW`), so that single signups go on.
 pub const BATCHES_MAX: usize = 4;
 
+/// Batches at once of one principal, where credentials are asked for: half of them, so that no service can keep all others out.
+pub const BATCHES_OF_PRINCIPAL_MAX: usize = BATCHES_MAX / 2;
+
+/// A batch that has waited this long for its next line makes way when somebody else finds no place. Networks and busy clients pause for less.
+pub const BATCH_IDLE: Duration = Duration::from_secs(2);
+
 /// Lines of one batch that wait for their outcome: a group of the log for one sync.
 pub const BATCH_WINDOW: usize = 1_024;
 

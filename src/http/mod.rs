@@ -28,6 +28,7 @@ mod dropin;
 mod edge;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod host;
 pub mod limits;
 mod ops;
 mod reply;
@@ -40,6 +41,7 @@ mod v1;
 use std::net::SocketAddr;
 
 pub use self::{
+    docs::description,
     limits::Limits,
     routes::routes,
     server::{Drained, EngineSlot, ServeError, Server},

@@ -197,6 +197,9 @@ async fn serve_connection(
         .header_read_timeout(limits.idle_timeout + limits.head_timeout)
         .max_buf_size(limits.head_bytes_max)
         .max_headers(HEADERS_MAX)
+        // Who closes its sending half after the request still reads: it gets its answer in full. Who closed all of the connection is found
+        // by what is written, or by the limits of an answer's time.
+        .half_close(true)
         .serve_connection(io, answer);
     let mut connection = std::pin::pin!(connection);
     loop {

@@ -23,14 +23,15 @@ use tower::ServiceExt;
 use super::{
     Options,
     auth::{self, Denied, Gate, TurnedAway, Verdict},
-    connection::Answering,
+    connection::{Answering, Peer},
     content::{self, Content},
     docs, dropin,
     edge::Edge,
+    host::{self, Forwarded},
     limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
-    routes::{RouteIndex, UNMATCHED},
+    routes::{self, RouteIndex},
     v1::{
         self,
         problem::{Code, Problem},
@@ -109,14 +110,29 @@ impl Service {
     }
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answered {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>) -> Answered {
         let (mut parts, body) = request.into_parts();
+        if !host::is_named(&parts) {
+            let reply = Edge::of(parts.uri.path()).host_invalid();
+            return (self.turn_away(&parts, body, reply).await, None);
+        }
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
-            Err(reason) => return (self.turn_away(&parts, body, reason).await, None),
+            Err(reason) => {
+                let reply = auth::turned_away(parts.uri.path(), reason);
+                return (self.turn_away(&parts, body, reply).await, None);
+            }
         };
         parts.extensions.insert(principal.clone());
+        if gate.trusts(peer)
+            && let Some(forwarded) = Forwarded::read(&parts.headers)
+        {
+            parts.extensions.insert(forwarded);
+        }
+        if let Some(peer) = endless {
+            parts.extensions.insert(peer);
+        }
         if !gate.is_on() || gate.is_open(parts.uri.path()) {
             return self.route_admitted(parts, body).await;
         }
@@ -145,7 +161,7 @@ impl Service {
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
         let path = parts.uri.path();
-        let (edge, is_of_ops) = (Edge::of(path), RouteIndex::of_ops(path).is_some());
+        let (edge, is_of_ops) = (Edge::of(path), routes::is_of_ops(path));
         let request = Request::from_parts(parts, Body::empty());
         match edge {
             Edge::V1 => self.v1.answer(request).await,
@@ -159,8 +175,7 @@ impl Service {
 
     /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so that its client gets to see the
     /// answer; a stream, which has no end in sight, ends the connection.
-    async fn turn_away(&self, parts: &Parts, body: Incoming, reason: TurnedAway) -> Reply {
-        let reply = auth::turned_away(parts.uri.path(), reason);
+    async fn turn_away(&self, parts: &Parts, body: Incoming, reply: Reply) -> Reply {
         let is_read = !v1::takes_stream(parts) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
         if is_read { reply } else { reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close")) }
     }
@@ -172,11 +187,13 @@ impl Service {
     pub async fn answer(self, request: Request<Incoming>, peer: IpAddr, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
-        let of_ops = RouteIndex::of_ops(request.uri().path());
+        let unanswered = RouteIndex::unmatched(request.method());
+        let of_ops = RouteIndex::of_ops(request.uri().path(), request.method());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        let routed = std::pin::pin!(self.route(request, peer));
+        let endless = v1::is_endless(request.uri().path()).then(|| answering.peer());
+        let routed = std::pin::pin!(self.route(request, peer, endless));
         let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
         let (mut reply, route) = match answered {
             Ok(Some(answered)) => answered,
@@ -184,7 +201,7 @@ impl Service {
             Err(_) if is_read => (edge.read_too_slow(), None),
             Err(_) => (edge.write_too_slow(), None),
         };
-        let route = route.or(of_ops).unwrap_or(RouteIndex(UNMATCHED));
+        let route = route.or(of_ops).unwrap_or(unanswered);
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
         Ok(reply.map(|body| AnswerBody { body, _answering: answering }))

@@ -3,6 +3,8 @@
 //! The client is ours so that nothing between it and the server decodes, follows, retries or reorders anything.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod described;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -217,7 +219,9 @@ impl Client {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat())?;
-        self.read_reply(method == "HEAD")
+        let reply = self.read_reply(method == "HEAD")?;
+        described::check(method, path, &reply);
+        Ok(reply)
     }
 
     /// Whom it talks to.

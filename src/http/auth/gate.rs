@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use super::{
     answers::TurnedAway,
-    credentials::{self, Credentials, Unreadable, client_address},
+    credentials::{self, Credentials, Unreadable, client_address, is_trusted},
     jwks,
     policy::Principal,
     rates::Rates,
@@ -46,6 +46,11 @@ const OPEN: [&str; 9] = ["/", "/livez", "/readyz", "/version", "/openapi.json", 
 const OPEN_BELOW: &str = "/docs/";
 /// Probes, which must be answered whoever else is knocking.
 const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
+
+/// Whether a path is answered however often it is asked for.
+pub fn is_unlimited(path: &str) -> bool {
+    UNLIMITED.contains(&path)
+}
 
 /// Why the server may not start as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +183,7 @@ impl Gate {
     /// Why it goes no further.
     pub fn admit(&self, parts: &Parts, peer: IpAddr) -> Result<Principal, TurnedAway> {
         let path = parts.uri.path();
-        if UNLIMITED.contains(&path) {
+        if is_unlimited(path) {
             return Ok(if self.is_on() { Principal::nobody() } else { Principal::anonymous() });
         }
         let address = client_address(peer, &parts.headers, &self.trusted_proxies);
@@ -200,6 +205,11 @@ impl Gate {
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
         Ok(principal)
+    }
+
+    /// Whether what a peer says of its own client is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        is_trusted(peer, &self.trusted_proxies)
     }
 
     fn access(&self) -> &AccessMetrics {

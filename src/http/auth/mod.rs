@@ -18,6 +18,7 @@ mod tokens;
 
 pub(super) use self::{
     answers::{TurnedAway, turned_away},
+    gate::is_unlimited,
     policy::Verdict,
 };
 pub use self::{

@@ -42,6 +42,11 @@ impl Principal {
         Self::new(Role::Admin, None, "anonymous", Scopes::NONE)
     }
 
+    /// Whether this is everybody, where authorization is off.
+    pub fn is_anonymous(&self) -> bool {
+        self.role == Role::Admin && &*self.name == "anonymous" && self.subject.is_none()
+    }
+
     /// Who has not said who it is, on a route that is open to all: may do nothing else.
     pub fn nobody() -> Self {
         Self::new(Role::Service, None, "nobody", Scopes::NONE)

@@ -32,6 +32,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decod
 
 use super::{
     content::Content,
+    host::Forwarded,
     reply::{self, Refused, Reply},
     routes::{self, Match, Operation, RouteIndex},
     service::Shared,
@@ -110,14 +111,15 @@ const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b',')
     .remove(b';');
 
-/// 307 to the path with its last slash toggled, on the host that the request named.
+/// 307 to the path with its last slash toggled, on the host that the request named, or that its client named to a proxy that we trust.
 fn redirect(shared: &Shared, parts: &Parts, path: &str) -> Reply {
-    let host = match parts.headers.get(header::HOST) {
-        Some(host) => host.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
-        None => shared.options.address.to_string(),
-    };
+    let forwarded = parts.extensions.get::<Forwarded>();
+    let scheme = forwarded.and_then(|forwarded| forwarded.scheme).unwrap_or("http");
+    let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let host = forwarded.and_then(|forwarded| forwarded.host.clone()).or(named);
+    let host = host.unwrap_or_else(|| shared.options.address.to_string());
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = utf8_percent_encode(&format!("http://{host}{path}{query}"), LOCATION_SET).to_string();
+    let location = utf8_percent_encode(&format!("{scheme}://{host}{path}{query}"), LOCATION_SET).to_string();
     let location = HeaderValue::try_from(location).expect("what is not printable ASCII is encoded");
     let mut reply = Reply::new(Body::empty());
     *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::problem::{Code, Problem};
-use crate::{
-    engine::Digests,
-    http::{limits::BATCHES_MAX, service::Shared},
+use super::{
+    batch::Seats,
+    problem::{Code, Problem},
 };
+use crate::{engine::Digests, http::service::Shared};
 
 /// Turns.
 pub struct Desk {
     /// Batches that run at once.
-    pub batches: Arc<Semaphore>,
+    pub batches: Arc<Seats>,
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
     /// Held while a plan is changed.
@@ -24,12 +24,7 @@ pub struct Desk {
 
 impl Default for Desk {
     fn default() -> Self {
-        Self {
-            batches: Arc::new(Semaphore::new(BATCHES_MAX)),
-            heavy: Arc::new(Semaphore::new(1)),
-            plan: Arc::default(),
-            digests: Mutex::default(),
-        }
+        Self { batches: Arc::default(), heavy: Arc::new(Semaphore::new(1)), plan: Arc::default(), digests: Mutex::default() }
     }
 }
 

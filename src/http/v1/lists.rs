@@ -151,7 +151,7 @@ pub fn cursor_invalid() -> Problem {
 }
 
 /// A member index in a cursor: one of those there are.
-fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
+pub fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
     u32::try_from(word).ok().filter(|index| *index < state.len()).map(MemberIx).ok_or_else(cursor_invalid)
 }
 
@@ -175,7 +175,8 @@ impl Children {
                 if state.above(tree, last) != Some(parent) {
                     return Err(cursor_invalid());
                 }
-                (Some(last), u32::try_from(*before).map_err(|_| cursor_invalid())?)
+                let before = u32::try_from(*before).ok().filter(|before| *before <= state.len());
+                (Some(last), before.ok_or_else(cursor_invalid)?)
             }
             Some(_) => return Err(cursor_invalid()),
         };

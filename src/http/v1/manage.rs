@@ -81,6 +81,7 @@ problems!(
         Code::Rejected(Rejection::AdminsFull),
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
         Code::FieldUnknown,
         Code::FieldInvalid,
         Code::ParameterInvalid,

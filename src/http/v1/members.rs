@@ -83,6 +83,8 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
+///
+/// As it is now, or with `as_of` as it was.
 #[utoipa::path(get, path = "/v1/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member(
     State(shared): State<Arc<Shared>>,
@@ -98,6 +100,8 @@ async fn member(
 }
 
 /// One member, by referral code
+///
+/// A code that was given or one that was generated, without regard to case.
 #[utoipa::path(get, path = "/v1/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,

@@ -10,6 +10,7 @@ pub mod as_of;
 mod batch;
 mod bonus_lists;
 mod desk;
+pub mod event_schema;
 mod events;
 mod explain;
 mod levels;
@@ -91,6 +92,11 @@ pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == STREAMED
 }
 
+/// Whether a request asks for an answer that has no end of its own.
+pub fn is_endless(path: &str) -> bool {
+    path == "/v1/events"
+}
+
 /// What reads.
 fn reads() -> OpenApiRouter<Arc<Shared>> {
     let all = [
@@ -161,6 +167,7 @@ impl Routes {
     /// The check is no layer of the router: that costs each request a few boxes.
     pub async fn answer(&self, request: Request<Body>) -> (Reply, Option<RouteIndex>) {
         let Some(position) = known::find(request.method(), request.uri().path()) else { return (self.routed(request).await, None) };
+        let route = RouteIndex::of_v1(position, request.method());
         let reply = match known::operations()[position].check(&request) {
             Ok(()) => self.routed(request).await,
             // What a stream sends along is not read.
@@ -169,7 +176,7 @@ impl Routes {
             }
             Err(problem) => problem.into(),
         };
-        (reply, Some(RouteIndex::of_v1(position)))
+        (reply, Some(route))
     }
 
     async fn routed(&self, request: Request<Body>) -> Reply {

@@ -114,6 +114,7 @@ problems!(
         Code::Rejected(Rejection::TriggeredBefore),
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
         Code::FieldInvalid,
         Code::Rejected(Rejection::LedgerFull),
     ], COMMON, NOT_WRITTEN
@@ -205,6 +206,8 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
 }
 
 /// Mark every pending bonus paid
+///
+/// All that are pending when the command is applied, in one step.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/pay-all",

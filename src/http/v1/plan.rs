@@ -82,8 +82,15 @@ struct RankChange {
     after: u64,
 }
 
-const BODY: [Code; 6] =
-    [Code::BodyMalformed, Code::BodyTooSlow, Code::BodyTooLarge, Code::MediaTypeUnsupported, Code::FieldUnknown, Code::FieldInvalid];
+const BODY: [Code; 7] = [
+    Code::BodyMalformed,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::MediaTypeUnsupported,
+    Code::BodyEncoded,
+    Code::FieldUnknown,
+    Code::FieldInvalid,
+];
 
 problems!(GetProblems: [Code::FieldUnknown]);
 problems!(

@@ -15,7 +15,7 @@ use utoipa::openapi::{
     example::ExampleBuilder,
     header::HeaderBuilder,
     response::{Response, ResponseBuilder},
-    schema::{ObjectBuilder, Ref, Type},
+    schema::{ObjectBuilder, Ref, Schema, Type},
 };
 
 use crate::{
@@ -57,13 +57,15 @@ pub enum Code {
     ReadOnly,
     OutcomeUnknown,
     AnswerTooSlow,
+    HostInvalid,
+    BodyEncoded,
     /// A rule said no. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 25] = [
+    pub const OURS: [Code; 27] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -89,6 +91,8 @@ impl Code {
         Code::ReadOnly,
         Code::OutcomeUnknown,
         Code::AnswerTooSlow,
+        Code::HostInvalid,
+        Code::BodyEncoded,
     ];
 
     /// Every code there is, in the order of the documentation.
@@ -124,6 +128,8 @@ impl Code {
             Code::ReadOnly => ("read_only", 503, "An earlier write to the log failed; nothing was done"),
             Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
+            Code::HostInvalid => ("host_invalid", 400, "The Host header is missing, there twice, or not a host"),
+            Code::BodyEncoded => ("body_encoded", 415, "The body is compressed or encoded otherwise; only plain ones are read"),
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -316,6 +322,9 @@ impl From<Problem> for Reply {
         if code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if code == Code::BodyEncoded {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if matches!(code, Code::BodyTooLarge | Code::BodyTooSlow) {
             // What is left of the body is not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -333,9 +342,21 @@ impl IntoResponse for Problem {
 /// Answers of an operation, by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// What any operation may answer: the gate, the check of the query and the service stand before all of them.
-const EVERYWHERE: [Code; 6] =
-    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting];
+/// What any operation may answer: what reads the request, the gate, the check of the query and the service stand before all of them. A body is read
+/// before it is known whether the route takes one.
+const EVERYWHERE: [Code; 11] = [
+    Code::HostInvalid,
+    Code::BodyMalformed,
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::FieldUnknown,
+    Code::ParameterUnknown,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Starting,
+];
 
 /// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
 pub fn described(codes: &[Code]) -> Responses {
@@ -383,6 +404,11 @@ fn described_status(codes: &[Code]) -> Response {
         response = response.header("Retry-After", retry);
     }
     response.build()
+}
+
+/// A reference to [`schema`].
+pub fn reference() -> RefOr<Schema> {
+    Ref::from_schema_name("Problem").into()
 }
 
 /// Schema `Problem` of the description.

@@ -254,7 +254,7 @@ pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, m
 }
 
 /// What a registration can fail with; [`settle`]'s rejections and what every write can.
-const PROBLEMS: [Code; 22] = [
+const PROBLEMS: [Code; 23] = [
     Code::BodyMalformed,
     Code::Rejected(Rejection::SponsorUnknown),
     Code::Rejected(Rejection::ParentUnknown),
@@ -271,6 +271,7 @@ const PROBLEMS: [Code; 22] = [
     Code::Rejected(Rejection::RootWithPlacement),
     Code::BodyTooLarge,
     Code::MediaTypeUnsupported,
+    Code::BodyEncoded,
     Code::FieldUnknown,
     Code::FieldInvalid,
     Code::ParameterInvalid,

@@ -12,7 +12,7 @@ use super::{
     answer,
     caller::Caller,
     extract::{Path, Query},
-    lists::{MemberProblems, Problems, cursor_invalid, opened},
+    lists::{MemberProblems, Problems, cursor_invalid, known, opened},
     page::{Cursors, LIMIT_DEFAULT, LIMIT_MAX},
     problem::{Code, Problem, problems},
     rank::RankName,
@@ -155,10 +155,11 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
 fn going_on(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<Option<(MemberIx, u32)>, Problem> {
     let [last, shown] = words else { return Err(cursor_invalid()) };
     if *last == NOBODY {
-        return Ok(None);
+        return if *shown == 0 { Ok(None) } else { Err(cursor_invalid()) };
     }
-    let last = u32::try_from(*last).ok().filter(|last| *last < state.len()).map(MemberIx).ok_or_else(cursor_invalid)?;
-    let shown = u32::try_from(*shown).map_err(|_| cursor_invalid())?;
+    let last = known(state, *last)?;
+    // One was shown at least, and some were not: nobody leaves.
+    let shown = u32::try_from(*shown).ok().filter(|shown| (1..state.direct(tree, top)).contains(shown)).ok_or_else(cursor_invalid)?;
     if state.above(tree, last) == Some(top) { Ok(Some((last, shown))) } else { Err(cursor_invalid()) }
 }
 
