@@ -82,14 +82,15 @@ fn the_corpus_and_changes_of_it_hold() {
     assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
 }
 
-/// Whoever knows the network's id can make cursors with any position and a right checksum. `UPLINE_FUZZ_MUTATIONS` of each list and member.
+/// Whoever knows the network's id can make cursors with any position and a right checksum. Eight times
+/// `UPLINE_FUZZ_MUTATIONS` of each list and member.
 #[test]
 fn forged_positions_hold() {
     let (seed, mutations) = (number("UPLINE_SEED", 1), number("UPLINE_FUZZ_MUTATIONS", MUTATIONS));
     println!("UPLINE_SEED={seed} UPLINE_FUZZ_MUTATIONS={mutations}");
     let mut random = Pcg64::seed_from_u64(seed);
     let mut below = |end: usize| usize::try_from(random.next_u64() % end as u64).unwrap();
-    let rounds = usize::try_from(mutations).unwrap();
+    let rounds = 8 * usize::try_from(mutations).unwrap();
     let taken = BASE.with(|base| http::fuzzing::forged_cursors(base.engine.engine(), rounds, &mut below));
     assert!(0 < taken, "none was taken");
     println!("forged cursors: {taken} were taken");

@@ -212,7 +212,8 @@ mod tests {
             assert!(examples.iter().any(|(_, example)| *example == answer), "{status}: {answer}");
         }
         let unparsable = text(errors::refused(Refusal::Unparsable).into()).await;
-        assert_eq!(failures(Operation::Trigger, "/bonus/", "400"), [("not_text", unparsable)]);
+        let host_invalid = text(Edge::Dropin.host_invalid()).await;
+        assert_eq!(failures(Operation::Trigger, "/bonus/", "400"), [("host_invalid", host_invalid), ("not_text", unparsable)]);
     }
 
     #[test]

@@ -130,6 +130,11 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
     let member = state.member(found.member);
     let user_id = Uuid::from_bytes(member.id.0);
     let hidden = found.direct.saturating_sub(found.shown);
+    // Not by the numbers: how many were shown before is the cursor's word, and a wrong one must not lead in a circle.
+    let goes_on = match found.last_shown {
+        Some(last) => state.later_children(tree.into(), last).next().is_some(),
+        None => 0 < found.direct,
+    };
     let last = found.last_shown.map_or(NOBODY, |last| u64::from(last.0));
     let is_bounded = tree == TreeName::Placement && state.plan().placement.width.is_some();
     TreeNode {
@@ -145,7 +150,7 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
         direct: found.direct,
         downline: found.downline,
         hidden,
-        more: (0 < hidden).then(|| cursors_of(engine, tree, user_id).seal(&[last, u64::from(found.shown)])),
+        more: goes_on.then(|| cursors_of(engine, tree, user_id).seal(&[last, u64::from(found.shown)])),
         empty_slots: found.empty.clone(),
         empty: is_bounded.then_some(found.empty_count),
     }
