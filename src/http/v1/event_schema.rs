@@ -29,7 +29,9 @@ fn reference(name: &str) -> Value {
 /// An object all of whose fields are there.
 fn object(about: &str, fields: Value) -> Value {
     let required: Vec<String> = fields.as_object().into_iter().flat_map(Map::keys).cloned().collect();
-    json!({ "type": "object", "description": about, "properties": fields, "required": required })
+    let mut schema = json!({ "type": "object", "description": about, "required": required });
+    schema["properties"] = fields;
+    schema
 }
 
 /// One of several objects, told apart by a field.
@@ -93,7 +95,9 @@ fn nullable(mut schema: Value) -> Value {
 }
 
 fn list(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
+    let mut schema = json!({ "type": "array" });
+    schema["items"] = items;
+    schema
 }
 
 /// The lines themselves.
