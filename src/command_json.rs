@@ -180,7 +180,7 @@ pub fn bonus_rule_json(rule: &BonusRule) -> Value {
 
 /// A time as RFC 3339, UTC, with microseconds; as a number of microseconds where no calendar reaches.
 pub fn time_text(time: Timestamp) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| format!("{}us", time.0), |instant| format!("{instant:.6}"))
+    crate::time_text::print(time)
 }
 
 fn uuid(id: MemberId) -> Uuid {

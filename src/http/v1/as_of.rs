@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{Engine, HistoryError, MemberDirectory, State, Timestamp},
     http::limits::RETRY_HISTORY_SECONDS,
+    time_text::{TEXT_BYTES_MAX, TimeFault},
 };
 
 /// A moment of the past: the LSN of a command, right after it, or a time.
@@ -30,9 +31,6 @@ impl<'de> Deserialize<'de> for AsOf {
     }
 }
 
-/// Longer than any LSN or time.
-const TEXT_BYTES_MAX: usize = 64;
-
 impl std::str::FromStr for AsOf {
     type Err = &'static str;
 
@@ -43,8 +41,11 @@ impl std::str::FromStr for AsOf {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().map(AsOf::Lsn).map_err(|_| "an LSN beyond any that can be");
         }
-        let time: Time = text.parse().map_err(|_| "neither an LSN nor a time as RFC 3339 writes it")?;
-        Ok(AsOf::Time(time.0))
+        let time: Result<Time, TimeFault> = text.parse();
+        time.map(|time| AsOf::Time(time.0)).map_err(|fault| match fault {
+            TimeFault::NotATime | TimeFault::NoOffset => "neither an LSN nor a time as RFC 3339 writes it",
+            more => more.reason(),
+        })
     }
 }
 
@@ -61,7 +62,7 @@ impl utoipa::PartialSchema for AsOf {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the last command up to then";
-        ObjectBuilder::new().schema_type(Type::String).max_length(Some(64)).description(Some(description)).into()
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES_MAX)).description(Some(description)).into()
     }
 }
 
@@ -73,7 +74,7 @@ impl ToSchema for AsOf {}
 #[serde(deny_unknown_fields)]
 pub struct AsOfQuery {
     /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
-    #[param(value_type = Option<String>, max_length = 64)]
+    #[param(value_type = Option<String>, max_length = 96)]
     pub as_of: Option<AsOf>,
 }
 

@@ -83,7 +83,7 @@ struct LevelsQuery {
     #[param(inline, default = "placement")]
     tree: TreeName,
     /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
-    #[param(value_type = Option<String>, max_length = 64)]
+    #[param(value_type = Option<String>, max_length = 96)]
     as_of: Option<AsOf>,
 }
 

@@ -96,7 +96,7 @@ list_query! {
     struct UplineQuery {
         tree,
         /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
-        #[param(value_type = Option<String>, max_length = 64)]
+        #[param(value_type = Option<String>, max_length = 96)]
         as_of: Option<AsOf>,
     }
 }

@@ -1,11 +1,13 @@
 //! Words that several routes of `/v1` share, as they are on the wire.
 
-use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree};
+use crate::{
+    engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree},
+    time_text::{self, TimeFault},
+};
 
 /// Which genealogy.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -139,13 +141,9 @@ impl Amount {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Time(pub Timestamp);
 
-/// The earliest and latest time that can be given: years 1970 to 9999.
-pub const TIME_MAX: i64 = 253_402_300_799_999_999;
-
 impl Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Ok(instant) = Instant::from_microsecond(self.0.0) else { return Err(serde::ser::Error::custom("a time beyond the year 9999")) };
-        serializer.collect_str(&format_args!("{instant:.6}"))
+        serializer.serialize_str(&time_text::print(self.0))
     }
 }
 
@@ -157,16 +155,10 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 impl std::str::FromStr for Time {
-    type Err = &'static str;
+    type Err = TimeFault;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let instant: Instant = text.parse().map_err(|_| "not a time as RFC 3339 writes it")?;
-        let microseconds = instant.as_microsecond();
-        if (0..=TIME_MAX).contains(&microseconds) {
-            Ok(Self(Timestamp(microseconds)))
-        } else {
-            Err("a time outside of the years 1970 to 9999")
-        }
+    fn from_str(text: &str) -> Result<Self, TimeFault> {
+        time_text::exact(text).map(Self)
     }
 }
 
@@ -174,7 +166,9 @@ impl utoipa::PartialSchema for Time {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        let description = Some("RFC 3339; answers are in UTC with microseconds");
+        let description = Some(
+            "RFC 3339 of the years 1970 to 9999; in place of an offset, or with it, the name of a zone as RFC 9557 writes it. Answers are in UTC with microseconds",
+        );
         ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(description).into()
     }
 }
