@@ -2,7 +2,8 @@
 
 use super::{
     lines::Row,
-    member_row::{Name, optional, parse_row_id, parse_time},
+    member_row::{Name, optional, parse_row_id},
+    options::Reading,
     refusal::Refusal,
 };
 use crate::{
@@ -28,7 +29,7 @@ pub(super) const COLUMNS: [(&str, bool); 8] = [
 ];
 
 /// Reads a row against the members that are there.
-pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Refusal> {
+pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network) -> Result<ImportEntry, Refusal> {
     let [receiver, source, level, amount, kind, status, created_at, id] = std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
     Ok(ImportEntry {
@@ -38,7 +39,7 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
         level: level.parse().map_err(|_| Refusal::BadLevel)?,
         amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
         status: EntryStatus::from_name(status).ok_or(Refusal::BadStatus)?,
-        time: parse_time(created_at).ok_or_else(|| Refusal::BadTime(created_at.into()))?,
+        time: reading.time(created_at)?,
         row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
     })
 }

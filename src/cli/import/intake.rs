@@ -5,19 +5,20 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
 };
 
 use super::{
     member_row::{MemberRow, Name, print_time},
     refusal::{Refusal, Refused},
+    update::Updates,
 };
 use crate::{
     cli::network::Network,
     core::{
         RowKind,
         command::{Command, Origin, PlacementRequest, Register, SponsorRef},
-        types::{Code, MemberId, MemberIx, Status, Tree},
+        types::{Code, MemberId, MemberIx, Role, Status, Tree},
     },
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Intake<'n> {
     refused: Vec<Refused>,
     /// Statuses are set at the end: an inactive sponsor's recruits come from when it was active.
     statuses: Vec<(u64, Name, Status)>,
+    updates: Updates,
     already_there: u64,
     differing: Vec<(u64, String, String)>,
     waited: u64,
@@ -57,7 +59,10 @@ pub(super) struct Taken {
     pub members: u64,
     /// Rows that say what the network held before.
     pub already_there: u64,
-    /// Of those, the ones whose time or code is another: line, member, and what differs. The network keeps what it has.
+    /// Of those, the ones whose status or role was set.
+    pub updated: u64,
+    /// Of those, the ones whose time, code, status or role is another: line, member, and what differs. The
+    /// network keeps what it has.
     pub differing: Vec<(u64, String, String)>,
     /// Rows that came before their sponsor or parent, which then came.
     pub waited: u64,
@@ -73,7 +78,8 @@ enum Step {
 }
 
 impl<'n> Intake<'n> {
-    pub fn new(network: &'n mut Network) -> Self {
+    /// With `update`, status and role of members that are there are set to what their rows say.
+    pub fn new(network: &'n mut Network, update: bool) -> Self {
         let base = network.state.len();
         Self {
             network,
@@ -83,6 +89,7 @@ impl<'n> Intake<'n> {
             refused_ids: HashMap::new(),
             refused: Vec::new(),
             statuses: Vec::new(),
+            updates: Updates::new(update),
             already_there: 0,
             differing: Vec::new(),
             waited: 0,
@@ -132,6 +139,7 @@ impl<'n> Intake<'n> {
             return match there.0.checked_sub(self.base) {
                 Some(new) => Err(Refusal::DuplicateLine(self.lines[new as usize])),
                 None if self.is_same(there, row) => {
+                    self.updates.note(&self.network.state, there, row)?;
                     self.differing.extend(self.difference(there, row).map(|text| (row.line, row.member.shown(), text)));
                     Ok(Step::AlreadyThere)
                 }
@@ -149,14 +157,14 @@ impl<'n> Intake<'n> {
             sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(id_of(sponsor))),
             placement,
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
-            role: row.role,
+            role: row.role.unwrap_or(Role::Member),
             joined_at: row.joined_at,
             origin: Origin::Import(row.carried),
         };
         self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;
         self.lines.push(row.line);
-        if row.status != Status::Active {
-            self.statuses.push((row.line, row.member.clone(), row.status));
+        if let Some(status) = row.status.filter(|status| *status != Status::Active) {
+            self.statuses.push((row.line, row.member.clone(), status));
         }
         Ok(Step::Done)
     }
@@ -190,7 +198,8 @@ impl<'n> Intake<'n> {
         let rank = (rank < named).then(|| format!("its highest rank ever is {rank}, not {named}"));
         let named = row.carried.turn;
         let turn = (named != 0 && turn != named).then(|| format!("its turn is {turn}, not {named}"));
-        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().flatten().collect();
+        let updates = self.updates.difference(state, there, row);
+        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().chain(updates).flatten().collect();
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 
@@ -239,11 +248,19 @@ impl<'n> Intake<'n> {
                 self.refuse(line, Some(&member), Refusal::Rule(rejection));
             }
         }
+        let mut updated = HashSet::new();
+        for change in std::mem::take(&mut self.updates).into_changes() {
+            match self.network.apply(change.command) {
+                Ok(_) => _ = updated.insert(change.line),
+                Err(rejection) => self.refuse(change.line, Some(&change.member), Refusal::Rule(rejection)),
+            }
+        }
         self.refused.sort_by_key(|refused| refused.line);
         Taken {
             refused: self.refused,
             members: self.lines.len() as u64,
             already_there: self.already_there,
+            updated: updated.len() as u64,
             differing: self.differing,
             waited: self.waited,
             names_not_kept: self.names_not_kept,

@@ -1,20 +1,29 @@
-//! `upline import`: members, and the bonuses they were paid, from CSV files.
+//! `upline import`: members, and the bonuses they were paid, from files.
 //!
 //! # The files
 //!
-//! Members: a header line and at least the columns `member,sponsor,joined_at`, in any order; also `parent,slot,code,status,role`, and of what the network
+//! CSV with a header line, or NDJSON as `export` writes it; plain or gzip; UTF-8, or UTF-16 with a byte order
+//! mark. What separates cells is found out ([`layout`]), quoted cells may hold line breaks ([`records`]),
+//! rows whose cells are all empty are passed over and counted.
+//!
+//! Members: at least the columns `member,sponsor,joined_at`, in any order; also
+//! `parent,slot,code,status,role`, and of what the network
 //! was elsewhere `id` (of the member's row, a UUID), `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`,
 //! `direct`, `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other names are named in
-//! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
+//! a note and not read. Other names for the columns, and other ways to write cells, can be given
+//! ([`options`]).
 //!
 //! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
 //!   ([`NAME_NAMESPACE`]), and is kept as the referral code if it can be one and is free.
 //! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
 //!   no other row's, and none that this network makes itself.
 //! - A sponsor or parent is named the same way, or by referral code. An empty sponsor makes a root.
-//! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
-//! - A row may come before its sponsor or parent: it waits. Otherwise rows are placed in the order of the file, by the plan's default rule unless
-//!   they name a parent (and slot; without one it is the lowest free one).
+//! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another; [`crate::time_text`]
+//!   has what is a time.
+//! - A row may come before its sponsor or parent: it waits. Once that one is there, the waiting rows that
+//!   have everything go before the next line of the file, each time the one of the lowest line, and each may
+//!   free others. Otherwise rows are placed in the order of the file, by the plan's default rule unless they
+//!   name a parent (and slot; without one it is the lowest free one).
 //!
 //! # Nothing half-done
 //!
@@ -37,9 +46,12 @@ pub use self::member_row::NAME_NAMESPACE;
 pub(super) use self::member_row::print_time;
 use self::{
     intake::{Intake, Taken},
+    layout::Layout,
     lines::{FileFault, Lines},
     member_row::{MemberRow, Name},
+    options::{FileArgs, Reading},
     refusal::{Refusal, Refused},
+    visible::visible,
 };
 use super::{
     DataDirArgs, PlanArgs,
@@ -56,12 +68,20 @@ use crate::{
 };
 
 mod bonus_row;
+mod cells;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod intake;
+mod json_rows;
+mod layout;
 mod lines;
 mod member_row;
+mod options;
+mod records;
 mod refusal;
+mod source;
+mod update;
+mod visible;
 
 #[cfg(test)]
 mod round_trip_test;
@@ -72,12 +92,13 @@ const LOOK_EVERY_ROWS: u64 = 1_024;
 /// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the other, some two megabytes.
 const BATCHES_AHEAD: usize = 8;
 
-/// Takes members, and with `--bonuses` the ledger, from CSV files into a new or an existing data directory.
+/// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
+/// directory.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// CSV file of members, plain or gzip; `-` is standard input
+    /// File of members, CSV or NDJSON, plain or gzip; `-` is standard input
     file: PathBuf,
-    /// CSV file of bonuses, as `export --bonuses` writes it
+    /// File of bonuses, as `export --bonuses` writes it
     #[arg(long, value_name = "FILE")]
     bonuses: Option<PathBuf>,
     #[command(flatten)]
@@ -90,9 +111,8 @@ pub(super) struct Args {
     /// Import nothing if any row is refused
     #[arg(long)]
     strict: bool,
-    /// Take a member that is its own sponsor as a root
-    #[arg(long)]
-    own_sponsor_is_root: bool,
+    #[command(flatten)]
+    files: FileArgs,
     /// One JSON object on the last line of standard output
     #[arg(long)]
     json: bool,
@@ -104,35 +124,51 @@ struct TakenBonuses {
     refused: Vec<Refused>,
     entries: u64,
     already_there: u64,
+    /// Rows of empty cells.
+    empty: u64,
+}
+
+/// What came of the member file.
+struct TakenMembers {
+    rows: Taken,
+    /// Rows of empty cells.
+    empty: u64,
+    /// Of the members taken in, those without a sponsor.
+    roots: u64,
+    /// Of the file's bytes.
+    hash: String,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let config = args.data_dir.resolve(&args.plan, [].into())?;
+    let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
     let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
-    let (members, hash) = take_members(args, &mut target.network, &interrupt)?;
+    let reading = args.files.reading(target.network.state.plan());
+    let taken = take_members(&args.file, &member_layout, &reading, &mut target.network, &interrupt)?;
     let bonuses = match &args.bonuses {
-        Some(path) => take_bonuses(path, &mut target.network, &interrupt)?,
+        Some(path) => take_bonuses(path, &bonus_layout, &reading, &mut target.network, &interrupt)?,
         None => TakenBonuses::default(),
     };
+    let members = &taken.rows;
     report_refused(&args.file, &members.refused);
     for (line, member, difference) in &members.differing {
-        screen::tell(&format!("{}: line {line}: {member}: is there already, {difference}", args.file.display()));
+        screen::tell(&format!("{}: line {line}: {}: is there already, {difference}", args.file.display(), visible(member)));
     }
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
-    let taken = members.members + members.already_there + bonuses.entries + bonuses.already_there;
+    let good = members.members + members.already_there + bonuses.entries + bonuses.already_there;
     // A file of which nothing can be taken is the wrong file: no network is made of it.
-    let spoilt = refused != 0 && (args.strict || taken == 0);
+    let spoilt = refused != 0 && (args.strict || good == 0);
     let writes = !args.dry_run && !spoilt;
     let written = if writes { target.commit()? } else { None };
     let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
-    let mut object = summary(args, &members, &bonuses, &target.network.state, digest);
-    object.insert("source_blake3".into(), hash.into());
+    let mut object = summary(args, &taken, &bonuses, &target.network.state, digest);
+    object.insert("source_blake3".into(), taken.hash.as_str().into());
     object.insert("imported".into(), writes.into());
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
-    screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
+    screen::say_result(args.json, &Value::Object(object), || in_words(args, &taken, &bonuses, writes, started))?;
     if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
         return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported{why}")));
@@ -140,26 +176,35 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn take_members(args: &Args, network: &mut Network, interrupt: &Interrupt) -> Result<(Taken, String), Failure> {
-    let meter = Meter::new(&args.file, "members");
-    let mut lines = meter.open(&member_row::COLUMNS)?;
-    note_ignored(&args.file, &lines);
-    let taken = each_member(&mut lines, network, args.own_sponsor_is_root, &mut || stop_if_asked(interrupt))?;
-    Ok((taken, meter.finish()))
+fn take_members(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+    interrupt: &Interrupt,
+) -> Result<TakenMembers, Failure> {
+    let meter = Meter::new(path, "members");
+    let mut lines = meter.open(layout)?;
+    note_ignored(path, &lines);
+    let before = network.state.len();
+    let rows = each_member(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
+    let is_root = |member: &u32| network.state.member(MemberIx(*member)).sponsor.is_none();
+    let roots = (before..network.state.len()).filter(is_root).count() as u64;
+    Ok(TakenMembers { rows, empty: lines.empty, roots, hash: meter.finish() })
 }
 
 /// Takes every row of a member file. `look` is called now and then and may stop it.
 fn each_member(
     lines: &mut Lines,
     network: &mut Network,
-    own_sponsor_is_root: bool,
+    reading: &Reading,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
     // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order of the file.
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
-        scope.spawn(move || read_ahead(lines, own_sponsor_is_root, &sender));
-        let mut intake = Intake::new(network);
+        scope.spawn(move || read_ahead(lines, reading, &sender));
+        let mut intake = Intake::new(network, reading.update);
         while let Ok(batch) = batches.recv() {
             for row in batch.map_err(file_failure)? {
                 match row {
@@ -177,9 +222,9 @@ fn each_member(
 type Batch = Vec<Result<MemberRow, (u64, Option<Name>, Refusal)>>;
 
 /// Reads a file to its end, or until nobody wants its rows any more.
-fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
+fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
     loop {
-        let batch = read_batch(lines, own_sponsor_is_root);
+        let batch = read_batch(lines, reading);
         let is_last = batch.as_ref().map_or(true, Vec::is_empty);
         if to.send(batch).is_err() || is_last {
             return;
@@ -188,25 +233,31 @@ fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSende
 }
 
 /// The next rows; none at the end.
-fn read_batch(lines: &mut Lines, own_sponsor_is_root: bool) -> Result<Batch, FileFault> {
+fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
     let mut batch = Batch::new();
     while (batch.len() as u64) < LOOK_EVERY_ROWS
         && let Some(row) = lines.next_row()?
     {
         batch.push(match row {
             Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
-            Ok(row) => MemberRow::parse(&row, own_sponsor_is_root).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
+            Ok(row) => MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
         });
     }
     Ok(batch)
 }
 
-fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Result<TakenBonuses, Failure> {
+fn take_bonuses(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+    interrupt: &Interrupt,
+) -> Result<TakenBonuses, Failure> {
     let meter = Meter::new(path, "bonuses");
-    let mut lines = meter.open(&bonus_row::COLUMNS)?;
+    let mut lines = meter.open(layout)?;
     note_ignored(path, &lines);
     let held = network.state.entries();
-    let taken = each_bonus(&mut lines, network, &mut || stop_if_asked(interrupt))?;
+    let taken = each_bonus(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
     meter.finish();
     if taken.already_there < held {
         let message = format!(
@@ -219,13 +270,18 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
 }
 
 /// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place. `look` is called now and then and may stop it.
-fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<TakenBonuses, Failure> {
+fn each_bonus(
+    lines: &mut Lines,
+    network: &mut Network,
+    reading: &Reading,
+    look: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<TakenBonuses, Failure> {
     let held = network.state.entries();
     let mut taken = TakenBonuses::default();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let (line, receiver, entry) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
-            Ok(row) => (row.line, row.cell(0).to_string(), bonus_row::parse(&row, network)),
+            Ok(row) => (row.line, row.cell(0).to_string(), bonus_row::parse(&row, reading, network)),
         };
         let known = taken.already_there;
         if let Ok(entry) = &entry
@@ -244,6 +300,7 @@ fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -
             look()?;
         }
     }
+    taken.empty = lines.empty;
     Ok(taken)
 }
 
@@ -262,7 +319,7 @@ fn file_failure(fault: FileFault) -> Failure {
 
 fn note_ignored(path: &Path, lines: &Lines) {
     if !lines.ignored.is_empty() {
-        screen::tell(&format!("{}: columns not read: {}", path.display(), lines.ignored.join(", ")));
+        screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&lines.ignored.join(", "))));
     }
 }
 
@@ -273,7 +330,8 @@ fn report_refused(path: &Path, refused: &[Refused]) {
     }
 }
 
-fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
+fn summary(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
+    let members = &taken.rows;
     let mut reasons = Map::new();
     for refused in members.refused.iter().chain(&bonuses.refused) {
         let count = reasons.entry(refused.reason.name()).or_insert_with(|| 0.into());
@@ -283,7 +341,9 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
         "command": "import",
         "dry_run": args.dry_run,
         "members": members.members,
+        "roots": taken.roots,
         "members_already_there": members.already_there,
+        "members_updated": members.updated,
         "members_already_there_differing": members.differing.len(),
         "members_refused": members.refused.len(),
         "members_waited": members.waited,
@@ -291,6 +351,7 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
         "bonuses": bonuses.entries,
         "bonuses_already_there": bonuses.already_there,
         "bonuses_refused": bonuses.refused.len(),
+        "rows_empty": taken.empty + bonuses.empty,
         "refused_by_reason": reasons,
         "network_members": state.len(),
         "network_bonuses": state.entries(),
@@ -302,25 +363,34 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
     }
 }
 
-fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+fn in_words(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+    let members = &taken.rows;
     let verb = match (writes, args.dry_run) {
         (true, _) => "imported",
         (false, true) => "would import",
         (false, false) => "did not import",
     };
     let mut text = format!("{verb} {}", screen::counted(members.members, "member"));
+    if members.members != 0 {
+        text += &format!(" ({})", screen::counted(taken.roots, "root"));
+    }
     if args.bonuses.is_some() {
         text += &format!(" and {}", screen::counted(bonuses.entries, "bonus"));
     }
     text += &format!(", {} refused", screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row"));
     let notes = [
         (members.already_there + bonuses.already_there, "already there"),
-        (members.differing.len() as u64, "of those with another time or code, where what is there stays"),
+        (members.updated, "of those set to another status or role"),
+        (members.differing.len() as u64, "of those with something else, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
     ];
     for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {
         text += &format!(", {} {note}", screen::grouped(number));
+    }
+    let empty = taken.empty + bonuses.empty;
+    if empty != 0 {
+        text += &format!(", {} passed over", screen::counted(empty, "empty row"));
     }
     text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
 }
@@ -338,9 +408,9 @@ impl<'a> Meter<'a> {
         Self { path, bar: screen::progress(what, bytes, true), hash: Arc::default() }
     }
 
-    fn open(&self, columns: &[(&'static str, bool)]) -> Result<Lines, Failure> {
+    fn open(&self, layout: &Layout) -> Result<Lines, Failure> {
         let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
-        Lines::open(self.path, columns, |source| Box::new(Metered { source, bar, hash })).map_err(file_failure)
+        Lines::open(self.path, layout, |source| Box::new(Metered { source, bar, hash })).map_err(file_failure)
     }
 
     /// The hash of the file's bytes, as far as they were read.
@@ -370,8 +440,14 @@ impl Read for Metered {
 /// Takes a member file that is in memory.
 #[cfg(test)]
 fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), bytes).expect("a temporary file can be written");
-    let mut lines = Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
-    each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
+    let is_binary = network.state.plan().placement.width == Some(2);
+    read_members(network, bytes, &Reading { own_sponsor_is_root, is_binary, ..Reading::default() })
+}
+
+/// The same, with cells read in other ways.
+#[cfg(test)]
+fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
+    let file: Box<dyn Read + Send> = Box::new(io::Cursor::new(bytes.to_vec()));
+    let mut lines = Lines::read("the file".into(), file, &Layout::new(&member_row::COLUMNS)).expect("the header is right");
+    each_member(&mut lines, network, reading, &mut || Ok(())).expect("nobody interrupts")
 }
