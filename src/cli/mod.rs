@@ -64,7 +64,7 @@ struct Cli {
 enum Command {
     /// Serve the HTTP API (what a bare `upline` does)
     Serve(serve::Args),
-    /// Take members and bonuses from CSV files into a data directory
+    /// Take members and bonuses from CSV or NDJSON files into a data directory
     Import(import::Args),
     /// Write the members, and with --bonuses the ledger, as CSV or NDJSON
     Export(export::Args),

@@ -91,14 +91,18 @@ fn what_export_writes_in_either_format_is_read_back() {
 fn a_table_of_another_system_is_read_by_flags() {
     let place = Place::new();
     // As `SELECT ... INTO OUTFILE` writes it, with a header.
-    let mysql = "ID\tParentID\tCreated\tBox\tSide\n1\t\\N\t01/02/2025 9:30\t0\t\\N\n2\t1\t02/02/2025 10:00\t1\tLeft\n3\t0\t03/02/2025 10:00\t\\N\t\n4\t1\t04/02/2025 10:00\t1\tr\n";
-    let columns = ["--columns", "member=ID,sponsor=ParentID,joined_at=Created,parent=Box", "--columns", "slot=Side"];
+    let mysql = "ID\tParentID\tCreated\tBox\tSide\tState\n\
+        1\t\\N\t01/02/2025 9:30\t0\t0\t\\N\n\
+        2\t1\t02/02/2025 10:00\t1\tLeft\tinactive\n\
+        3\t0\t\\N\t\\N\t\\N\t\n\
+        4\t1\t04/02/2025 10:00\t1\tr\t-\n";
+    let columns = ["--columns", "member=ID,sponsor=ParentID,joined_at=Created,parent=Box", "--columns", "slot=Side,status=State"];
     let flags = [&columns[..], &["--time-format", "%d/%m/%Y %H:%M", "--root-marks", r"0,\N,-", "--max-children", "2"]].concat();
-    let (ran, tree) = import(&place, mysql.replacen("\t0\t\\N\n", "\t0\t0\n", 1), &[&flags[..], &["--strict"]].concat());
+    let (ran, tree) = import(&place, mysql, &[&flags[..], &["--strict"]].concat());
     assert_eq!(tree, ["1<-@-.", "2<1@1.0", "3<-@-.", "4<1@1.1"], "{}", ran.err);
     assert_eq!(ran.json()["roots"], 2);
     let rows = run(["export", "--data-dir", &place.text("data")]).ends_with(0).out;
-    assert!(rows.contains(",2025-02-01T09:30:00.000000Z,"), "{rows}");
+    assert!(rows.contains(",2025-02-01T09:30:00.000000Z,") && rows.contains(",2,inactive,member\n"), "{rows}");
 
     // The same with a sponsor for those who have none.
     let (ran, tree) = import(

@@ -237,7 +237,7 @@ mod tests {
             (r#"{"member":"a","ref":"b","member":"c"}"#, "1:`member` twice at column 32"),
             (r#"{"member":["a"],"ref":"b"}"#, "1:invalid type: sequence, expected a text, a number or null at column 11"),
             (r#"{"member":true,"ref":"b"}"#, "1:invalid type: boolean `true`, expected a text, a number or null at column 14"),
-            (r#"["a","b"]"#, "1:invalid type: sequence, expected an object at column 0"),
+            (r#"["a","b"]"#, "1:invalid type: sequence, expected an object"),
             (r#"{"member":"a","ref":"b"} {}"#, "1:trailing characters at column 26"),
             (r#"{"member":"a","#, "1:EOF while parsing a value at column 14"),
         ];

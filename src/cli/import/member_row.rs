@@ -93,13 +93,16 @@ pub(super) struct MemberRow {
 impl MemberRow {
     /// Reads a row.
     pub fn parse(row: &Row<'_>, reading: &Reading) -> Result<Self, Refusal> {
-        let [member, sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
-            std::array::from_fn(|column| row.cell(column));
+        let member = row.cell(0);
+        let [sponsor, joined_at, parent, slot, code, status, role, id, lifetime_rank, turn] =
+            std::array::from_fn(|column| match COLUMNS[column + 1].0 {
+                "slot" | "lifetime_rank" | "turn" => reading.unmarked_number(row.cell(column + 1)),
+                _ => reading.unmarked(row.cell(column + 1)),
+            });
         if member.is_empty() {
             return Err(Refusal::NoMember);
         }
         let member = Name::parse(member).ok_or(Refusal::BadName("member"))?;
-        let sponsor = reading.none_if_marked(sponsor);
         let mut sponsor = optional(sponsor, Name::parse, Refusal::BadName("sponsor"))?;
         if sponsor.as_ref() == Some(&member) {
             if !reading.own_sponsor_is_root {
@@ -107,7 +110,7 @@ impl MemberRow {
             }
             sponsor = None;
         }
-        let parent = optional(reading.none_if_marked(parent), Name::parse, Refusal::BadName("parent"))?;
+        let parent = optional(parent, Name::parse, Refusal::BadName("parent"))?;
         if parent.as_ref() == Some(&member) {
             return Err(Refusal::OwnParent);
         }

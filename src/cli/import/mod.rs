@@ -33,13 +33,11 @@
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
-    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc},
+    sync::mpsc,
     time::Instant,
 };
 
-use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 pub use self::member_row::NAME_NAMESPACE;
@@ -49,6 +47,7 @@ use self::{
     layout::Layout,
     lines::{FileFault, Lines},
     member_row::{MemberRow, Name},
+    meter::Meter,
     options::{FileArgs, Reading},
     refusal::{Refusal, Refused},
     visible::visible,
@@ -76,6 +75,7 @@ mod json_rows;
 mod layout;
 mod lines;
 mod member_row;
+mod meter;
 mod options;
 mod records;
 mod refusal;
@@ -184,7 +184,7 @@ fn take_members(
     interrupt: &Interrupt,
 ) -> Result<TakenMembers, Failure> {
     let meter = Meter::new(path, "members");
-    let mut lines = meter.open(layout)?;
+    let mut lines = meter.open(layout).map_err(file_failure)?;
     note_ignored(path, &lines);
     let before = network.state.len();
     let rows = each_member(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
@@ -254,7 +254,7 @@ fn take_bonuses(
     interrupt: &Interrupt,
 ) -> Result<TakenBonuses, Failure> {
     let meter = Meter::new(path, "bonuses");
-    let mut lines = meter.open(layout)?;
+    let mut lines = meter.open(layout).map_err(file_failure)?;
     note_ignored(path, &lines);
     let held = network.state.entries();
     let taken = each_bonus(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
@@ -395,48 +395,6 @@ fn in_words(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, writes: b
     text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
 }
 
-/// Watches a file being read: a progress bar over its bytes, and their hash for the report.
-struct Meter<'a> {
-    path: &'a Path,
-    bar: ProgressBar,
-    hash: Arc<Mutex<blake3::Hasher>>,
-}
-
-impl<'a> Meter<'a> {
-    fn new(path: &'a Path, what: &'static str) -> Self {
-        let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        Self { path, bar: screen::progress(what, bytes, true), hash: Arc::default() }
-    }
-
-    fn open(&self, layout: &Layout) -> Result<Lines, Failure> {
-        let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
-        Lines::open(self.path, layout, |source| Box::new(Metered { source, bar, hash })).map_err(file_failure)
-    }
-
-    /// The hash of the file's bytes, as far as they were read.
-    fn finish(self) -> String {
-        self.bar.finish_and_clear();
-        self.hash.lock().map(|hash| hash.finalize().to_hex().to_string()).unwrap_or_default()
-    }
-}
-
-struct Metered {
-    source: Box<dyn Read + Send>,
-    bar: ProgressBar,
-    hash: Arc<Mutex<blake3::Hasher>>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.bar.inc(count as u64);
-        if let Ok(mut hash) = self.hash.lock() {
-            hash.update(&buffer[..count]);
-        }
-        Ok(count)
-    }
-}
-
 /// Takes a member file that is in memory.
 #[cfg(test)]
 fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
@@ -447,7 +405,7 @@ fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) 
 /// The same, with cells read in other ways.
 #[cfg(test)]
 fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
-    let file: Box<dyn Read + Send> = Box::new(io::Cursor::new(bytes.to_vec()));
+    let file: Box<dyn std::io::Read + Send> = Box::new(std::io::Cursor::new(bytes.to_vec()));
     let mut lines = Lines::read("the file".into(), file, &Layout::new(&member_row::COLUMNS)).expect("the header is right");
     each_member(&mut lines, network, reading, &mut || Ok(())).expect("nobody interrupts")
 }

@@ -30,7 +30,7 @@ pub(super) struct FileArgs {
     /// The form of all times, as strftime has it, e.g. %d/%m/%Y; without %z or %Q they are in UTC
     #[arg(long, value_name = "FORM", value_parser = TimeForm::new)]
     time_format: Option<TimeForm>,
-    /// Sponsors and parents that stand for none, e.g. 0,NULL,\N,-
+    /// Sponsors and parents that stand for none, e.g. 0,NULL,\N,-; in other columns they are empty cells
     #[arg(long, value_name = "MARK", value_delimiter = ',', allow_hyphen_values = true)]
     root_marks: Vec<String>,
     /// The sponsor of every other member that names none
@@ -84,7 +84,7 @@ pub(super) struct Reading {
     pub own_sponsor_is_root: bool,
     /// Status and role of members that are there are set.
     pub update: bool,
-    /// Sponsors and parents that stand for none.
+    /// Cells that stand for none.
     pub root_marks: Vec<String>,
     /// Of rows that name no sponsor, but for its own.
     pub default_sponsor: Option<Name>,
@@ -94,9 +94,14 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// A cell that names a sponsor or parent; empty where it stands for none.
-    pub fn none_if_marked<'a>(&self, cell: &'a str) -> &'a str {
+    /// A cell, empty where it is a mark that stands for none.
+    pub fn unmarked<'a>(&self, cell: &'a str) -> &'a str {
         if self.root_marks.iter().any(|mark| mark == cell) { "" } else { cell }
+    }
+
+    /// The same of a cell that is a number: a mark that is one is that number.
+    pub fn unmarked_number<'a>(&self, cell: &'a str) -> &'a str {
+        if cell.parse::<u32>().is_ok() { cell } else { self.unmarked(cell) }
     }
 
     /// The sponsor of a row that names none.

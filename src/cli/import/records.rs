@@ -36,13 +36,14 @@ struct Position {
 
 impl Position {
     fn pass(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match byte {
-                b'\n' if self.after_return => {}
-                b'\n' | b'\r' => self.line += 1,
-                _ => {}
-            }
-            self.after_return = *byte == b'\r';
+        // CRLF is one line's end, also where it is passed in two steps.
+        let returns = bytes.iter().filter(|byte| **byte == b'\r').count();
+        let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let inside = if returns == 0 { 0 } else { bytes.windows(2).filter(|pair| *pair == b"\r\n").count() };
+        let pairs = inside + usize::from(self.after_return && bytes.first() == Some(&b'\n'));
+        self.line += (returns + feeds - pairs) as u64;
+        if let Some(last) = bytes.last() {
+            self.after_return = *last == b'\r';
         }
     }
 }
