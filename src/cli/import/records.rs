@@ -37,11 +37,11 @@ struct Position {
 impl Position {
     fn pass(&mut self, bytes: &[u8]) {
         // CRLF is one line's end, also where it is passed in two steps.
-        let returns = bytes.iter().filter(|byte| **byte == b'\r').count();
-        let feeds = bytes.iter().filter(|byte| **byte == b'\n').count();
-        let inside = if returns == 0 { 0 } else { bytes.windows(2).filter(|pair| *pair == b"\r\n").count() };
-        let pairs = inside + usize::from(self.after_return && bytes.first() == Some(&b'\n'));
-        self.line += (returns + feeds - pairs) as u64;
+        let count = |end: u8| bytes.iter().map(|byte| u64::from(*byte == end)).sum::<u64>();
+        let returns = count(b'\r');
+        let inside: u64 = if returns == 0 { 0 } else { bytes.windows(2).map(|pair| u64::from(pair == b"\r\n")).sum() };
+        let across = u64::from(self.after_return && bytes.first() == Some(&b'\n'));
+        self.line += returns + count(b'\n') - inside - across;
         if let Some(last) = bytes.last() {
             self.after_return = *last == b'\r';
         }
