@@ -292,7 +292,39 @@ pub struct HttpMetrics {
     routes: Vec<RouteMetrics>,
     pub connections: Gauge,
     pub connections_accepted: Counter,
-    pub connections_refused: Counter,
+    connections_refused: Counter,
+    turned_away: [Counter; 2],
+    cut: [Counter; 2],
+    pub answer_bytes_held: Gauge,
+    pub heavy_waiting: Gauge,
+    heavy_refused: [Counter; 3],
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionRefused {
+    /// All others are busy.
+    Busy = 0,
+    /// Its address has as many as it may.
+    Address = 1,
+}
+
+/// Why a connection was closed for others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionCut {
+    Idle = 0,
+    SlowReader = 1,
+}
+
+/// What heavy work waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// Work on the present, in short pieces.
+    Present = 0,
+    /// Work on the past, one request at a time.
+    Past = 1,
+    /// Searches, one at a time.
+    Search = 2,
 }
 
 /// Series of one route, resolved when first used: `/metrics` shows what happened, not the product of all routes and statuses.
@@ -318,7 +350,28 @@ impl HttpMetrics {
             connections: gauge_of(recorder, &table::HTTP_CONNECTIONS, &[]),
             connections_accepted: counter_of(recorder, &table::HTTP_ACCEPTED, &[]),
             connections_refused: counter_of(recorder, &table::HTTP_REFUSED, &[]),
+            turned_away: ["busy", "address"].map(|reason| counter_of(recorder, &table::HTTP_TURNED_AWAY, &[reason])),
+            cut: ["idle", "slow_reader"].map(|reason| counter_of(recorder, &table::HTTP_CUT, &[reason])),
+            answer_bytes_held: gauge_of(recorder, &table::HTTP_HELD, &[]),
+            heavy_waiting: gauge_of(recorder, &table::HEAVY_WAITING, &[]),
+            heavy_refused: ["present", "past", "search"].map(|lane| counter_of(recorder, &table::HEAVY_REFUSED, &[lane])),
         }
+    }
+
+    /// Counts a connection that was not taken.
+    pub fn refused(&self, reason: ConnectionRefused) {
+        self.connections_refused.increment(1);
+        self.turned_away[reason as usize].increment(1);
+    }
+
+    /// Counts a connection that was closed for others.
+    pub fn cut(&self, reason: ConnectionCut) {
+        self.cut[reason as usize].increment(1);
+    }
+
+    /// Counts a request that was refused since too much heavy work was waiting.
+    pub fn heavy_refused(&self, lane: Lane) {
+        self.heavy_refused[lane as usize].increment(1);
     }
 
     /// Counts one answered request. `route` is a position in the list that `Metrics::new` got.

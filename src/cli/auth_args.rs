@@ -10,6 +10,9 @@ pub(super) struct AuthArgs {
     /// Answer /metrics without credentials
     #[arg(long)]
     metrics_open: bool,
+    /// Answer /docs and /openapi.json without credentials
+    #[arg(long)]
+    docs_open: bool,
     /// `iss` that bearer tokens must have; without it no tokens are taken
     #[arg(long, value_name = "ISSUER")]
     jwt_issuer: Option<String>,
@@ -52,6 +55,18 @@ pub(super) struct AuthArgs {
     /// Failed authentications from one address; 0 is no limit [default: 60]
     #[arg(long, value_name = "N")]
     rate_failures_per_minute: Option<String>,
+    /// Units of work (a row of a list is 8) per second of one member; 0 is no limit [default: 50000]
+    #[arg(long, value_name = "N")]
+    cost_member_per_second: Option<String>,
+    /// Units of work of one member at once before that limit holds [default: 500000]
+    #[arg(long, value_name = "N")]
+    cost_member_burst: Option<String>,
+    /// Units of work per second of anybody else; 0 is no limit [default: 0]
+    #[arg(long, value_name = "N")]
+    cost_other_per_second: Option<String>,
+    /// Units of work of anybody else at once before that limit holds [default: 5000000]
+    #[arg(long, value_name = "N")]
+    cost_other_burst: Option<String>,
     /// Addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8
     #[arg(long, value_name = "LIST")]
     trusted_proxies: Option<String>,
@@ -76,10 +91,15 @@ impl AuthArgs {
             ("rate_address_per_second", &self.rate_address_per_second),
             ("rate_address_burst", &self.rate_address_burst),
             ("rate_failures_per_minute", &self.rate_failures_per_minute),
+            ("cost_member_per_second", &self.cost_member_per_second),
+            ("cost_member_burst", &self.cost_member_burst),
+            ("cost_other_per_second", &self.cost_other_per_second),
+            ("cost_other_burst", &self.cost_other_burst),
             ("trusted_proxies", &self.trusted_proxies),
         ];
         let texts = texts.map(|(key, text)| Some((key, text.clone()?)));
-        let open = self.metrics_open.then(|| ("metrics_open", "true".to_owned()));
+        let switches = [("metrics_open", self.metrics_open), ("docs_open", self.docs_open)];
+        let open = switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".to_owned()));
         texts.into_iter().flatten().chain(open)
     }
 }

@@ -37,6 +37,8 @@ pub struct AuthConfig {
     /// Other machines may reach a server that asks for nothing.
     pub insecure: bool,
     pub metrics_open: bool,
+    /// The documentation needs no credentials where other routes do.
+    pub docs_open: bool,
     /// `None` takes no tokens.
     pub jwt: Option<JwtConfig>,
     pub rates: RateConfig,
@@ -48,16 +50,20 @@ impl Default for AuthConfig {
     /// As configured by nothing at all.
     fn default() -> Self {
         let (mode, rates) = (AuthMode::Auto, RateConfig::default());
-        Self { mode, insecure: false, metrics_open: false, jwt: None, rates, trusted_proxies: Vec::new() }
+        Self { mode, insecure: false, metrics_open: false, docs_open: false, jwt: None, rates, trusted_proxies: Vec::new() }
     }
 }
 
-/// Limits on how often; `None` is none. Each pair is a rate and what may come at once.
+/// Limits on how often, and on how much work; `None` is none. Each pair is a rate and what may come at once.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RateConfig {
     pub principal_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub address_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub failures_per_minute: Option<NonZeroU32>,
+    /// Units of work of one member.
+    pub member_cost: Option<(NonZeroU32, NonZeroU32)>,
+    /// The same of any other principal; where no credentials are asked for, of one address.
+    pub other_cost: Option<(NonZeroU32, NonZeroU32)>,
 }
 
 /// Signature algorithms that can be configured: those with public keys. A shared secret would make every holder an issuer.
@@ -126,11 +132,14 @@ pub(super) fn read(values: &mut Values<'_>, insecure: bool) -> AuthConfig {
         mode,
         insecure,
         metrics_open: values.flag("metrics_open"),
+        docs_open: values.flag("docs_open"),
         jwt: read_jwt(values, insecure),
         rates: RateConfig {
             principal_per_second: rate(values, "rate_principal_per_second", "rate_principal_burst"),
             address_per_second: rate(values, "rate_address_per_second", "rate_address_burst"),
             failures_per_minute: NonZeroU32::new(failures),
+            member_cost: rate(values, "cost_member_per_second", "cost_member_burst"),
+            other_cost: rate(values, "cost_other_per_second", "cost_other_burst"),
         },
         trusted_proxies: list(values, "trusted_proxies", "is not a list of addresses or networks such as 10.0.0.0/8", network),
     }

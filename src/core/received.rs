@@ -60,6 +60,8 @@ pub struct ReceivedSums {
     at: Option<u64>,
     from: Timestamp,
     until: Timestamp,
+    /// Entries that were looked at.
+    pub looked: u64,
     pub total: Sum,
     pub pending: Sum,
     /// By level at which it was paid, along the tree of the bonus; 0 for rank rewards.
@@ -87,6 +89,8 @@ pub struct Brought {
     receiver: MemberIx,
     level: u32,
     sums: HashMap<u32, Sum>,
+    /// Entries that were looked at.
+    pub looked: u64,
     /// The newest entry that is or will have been looked at.
     newest: Option<u64>,
     /// The next to look at, and the one before which it ends, which was looked at earlier.
@@ -152,7 +156,8 @@ impl State {
     pub fn received_sums(&self, receiver: MemberIx, from: Timestamp, until: Timestamp) -> ReceivedSums {
         let nothing = Sum::default();
         let at = self.newest_entry_of(receiver);
-        ReceivedSums { at, from, until, total: nothing, pending: nothing, by_level: BTreeMap::new(), by_kind: BTreeMap::new() }
+        let (by_level, by_kind) = (BTreeMap::new(), BTreeMap::new());
+        ReceivedSums { at, from, until, looked: 0, total: nothing, pending: nothing, by_level, by_kind }
     }
 
     /// Adds up to `steps` entries. O(steps); the whole is O(entries of the receiver that are newer than the window's begin), or all of them where
@@ -161,6 +166,7 @@ impl State {
         for _ in 0..steps {
             let Some(index) = sums.at else { return };
             let entry = self.entry(index);
+            sums.looked += 1;
             if entry.time < sums.from && self.entry_times_ascend() {
                 sums.at = None;
                 return;
@@ -180,7 +186,7 @@ impl State {
 
     /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for [`State::brought_step`].
     pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
-        Brought { receiver, level, sums: HashMap::new(), newest: None, at: None, end: None }
+        Brought { receiver, level, sums: HashMap::new(), looked: 0, newest: None, at: None, end: None }
     }
 
     /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is O(entries of the receiver), for there is no
@@ -198,6 +204,7 @@ impl State {
                 (brought.end, brought.at, brought.newest) = (brought.newest, newest, newest);
             }
             let index = brought.at.expect("entries are linked down to the first");
+            brought.looked += 1;
             brought.at = self.older_entry(index);
             let entry = self.entry(index);
             if entry.level == brought.level

@@ -78,7 +78,7 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
-    history::{Cause, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
+    history::{Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -362,7 +362,15 @@ impl Engine {
     /// # Errors
     /// See [`HistoryError`].
     pub fn state_at(&self, lsn: u64) -> Result<Arc<State>, HistoryError> {
-        self.inner.shared.state_at(lsn)
+        self.state_at_counting(lsn, &mut Effort::default())
+    }
+
+    /// As [`Engine::state_at`]; adds what it took to `effort`.
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn state_at_counting(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
+        self.inner.shared.state_at(lsn, effort)
     }
 
     /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
@@ -399,7 +407,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::state_at`].
     pub fn explain(&self, entry: u64) -> Result<Option<Explanation>, HistoryError> {
-        history::explain(&self.inner.shared, entry)
+        self.explain_counting(entry, &mut Effort::default())
+    }
+
+    /// As [`Engine::explain`]; adds what it took to `effort`.
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn explain_counting(&self, entry: u64, effort: &mut Effort) -> Result<Option<Explanation>, HistoryError> {
+        history::explain(&self.inner.shared, entry, effort)
     }
 
     /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end

@@ -19,11 +19,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::limits::Limits;
+use super::{crowd::Seat, limits::Limits};
 
 /// Where the connection is in its conversation; told by the service, looked at by the stream.
-#[derive(Default, Debug)]
 pub struct Phase {
+    seat: Arc<Seat>,
     /// Requests whose head was read.
     requests: AtomicU64,
     /// From the head of a request until the end of its answer's body.
@@ -31,21 +31,36 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// A request has begun; it ends when the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> Answering {
+    /// Of a connection that was just accepted.
+    pub fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, requests: AtomicU64::new(0), answering: AtomicBool::new(false) }
+    }
+
+    /// A request has begun; it ends when the guard is dropped. `None` when the connection was told to end before.
+    pub fn begin(self: &Arc<Self>) -> Option<Answering> {
+        if !self.seat.begin() {
+            return None;
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
-        Answering(Arc::clone(self))
+        Some(Answering(Arc::clone(self)))
     }
 }
 
 /// Lives as long as a request is being answered.
-#[derive(Debug)]
 pub struct Answering(Arc<Phase>);
+
+impl Answering {
+    /// The connection's place.
+    pub fn seat(&self) -> &Arc<Seat> {
+        &self.0.seat
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.store(false, Ordering::Relaxed);
+        self.0.seat.end();
     }
 }
 
@@ -121,13 +136,16 @@ impl<S> Guarded<S> {
     /// What a write came to: progress disarms the deadline, waiting arms it.
     fn guard_write<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_waits = false;
+            if std::mem::take(&mut self.write_waits) {
+                self.phase.seat.flow();
+            }
             return written;
         }
         let timeout = self.write_timeout;
         let sleep = self.write_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         if !self.write_waits {
             self.write_waits = true;
+            self.phase.seat.stall();
             sleep.as_mut().reset(Instant::now() + timeout);
         }
         ready!(sleep.as_mut().poll(cx));
@@ -201,7 +219,7 @@ mod tests {
 
     fn guarded() -> (Guarded<DuplexStream>, DuplexStream, Arc<Phase>) {
         let (near, far) = duplex(64);
-        let phase = Arc::new(Phase::default());
+        let phase = Arc::new(Phase::new(crate::http::crowd::a_seat()));
         (Guarded::new(near, Arc::clone(&phase), &limits()), far, phase)
     }
 

@@ -1,21 +1,20 @@
 //! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is loaded from elsewhere.
 
-use std::{
-    io::Read,
-    sync::{Arc, LazyLock, OnceLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     routing::get,
 };
 use serde_json::{Map, Value, json};
-use utoipa_swagger_ui::{Config, SwaggerFile, serve};
+use utoipa_swagger_ui::{Config, serve};
 
 use super::{
+    auth::Principal,
     dropin::{describe, examples},
+    prepared::Prepared,
     reply::{self, Reply},
     service::Shared,
     v1,
@@ -30,12 +29,14 @@ pub fn router() -> Router<Arc<Shared>> {
         .route("/redoc", get(redoc))
 }
 
-async fn openapi() -> Reply {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    reply::json(StatusCode::OK, TEXT.get_or_init(|| description().to_string()).as_str())
+async fn openapi(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
+    static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("application/json", description().to_string()));
+    principal.answers_everybody();
+    TEXT.answer(&headers)
 }
 
-async fn redoc() -> Reply {
+async fn redoc(Extension(principal): Extension<Principal>) -> Reply {
+    principal.answers_everybody();
     let reply = reply::text(StatusCode::TEMPORARY_REDIRECT, "");
     reply::with_header(reply, header::LOCATION, HeaderValue::from_static("/docs"))
 }
@@ -96,6 +97,13 @@ fn operations() -> Map<String, Value> {
     let failure = |description: &str, status: &str| {
         answer(description, describe::content(&json!({ "$ref": "#/components/schemas/DropinError" }), examples::shared(status)))
     };
+    // Closed like the other routes where credentials are asked for, unless `docs_open` says otherwise.
+    let of_docs = |mut answers: Value| {
+        answers["401"] = failure("No credentials", "401");
+        answers["429"] = failure("Too many requests", "429");
+        answers["503"] = failure("Tokens cannot be checked yet", "503");
+        answers
+    };
     // path, summary, whether it is open to all, answers
     let table = [
         ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", status(&["live"])) })),
@@ -124,16 +132,22 @@ fn operations() -> Map<String, Value> {
         (
             "/openapi.json",
             "This description",
-            true,
-            json!({ "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())) }),
+            false,
+            of_docs(json!({
+                "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())),
+                "304": { "description": "The client has it already" },
+            })),
         ),
         (
             "/docs",
             "This description as a page to try it",
-            true,
-            json!({ "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())) }),
+            false,
+            of_docs(json!({
+                "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())),
+                "304": { "description": "The client has it already" },
+            })),
         ),
-        ("/redoc", "Redirects to /docs", true, json!({ "307": { "description": "To /docs" } })),
+        ("/redoc", "Redirects to /docs", false, of_docs(json!({ "307": { "description": "To /docs" } }))),
     ];
     let describe = |(path, summary, is_open, answers): (&str, &str, bool, Value)| {
         let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
@@ -186,52 +200,49 @@ const START: &str = r##"window.ui = SwaggerUIBundle({
 });
 "##;
 
-async fn page() -> Reply {
-    let reply = reply::with_type(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    reply::with_header(reply, header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+async fn page(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
+    static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("text/html; charset=utf-8", PAGE));
+    principal.answers_everybody();
+    reply::with_header(TEXT.answer(&headers), header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
 }
 
 /// The files of the page, of which all but one are Swagger UI's.
-async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
-    if name == "start.js" {
-        return reply::with_type(StatusCode::OK, "text/javascript; charset=utf-8", START);
-    }
-    match serve(&name, Arc::clone(&CONFIG)) {
-        Ok(Some(file)) if FILES.contains(&name.as_str()) => send(file, &headers),
-        _ => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+async fn file(Extension(principal): Extension<Principal>, Path(name): Path<String>, headers: HeaderMap) -> Reply {
+    principal.answers_everybody();
+    match files().iter().find(|(known, _)| *known == name) {
+        Some((_, file)) => file.answer(&headers),
+        None => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 
 /// What the page needs of Swagger UI's distribution; the rest of it is not shown.
 const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
-fn send(file: SwaggerFile<'static>, headers: &HeaderMap) -> Reply {
-    let accepts_gzip =
-        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
-    let kind = HeaderValue::from_str(&file.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let mut bytes = file.bytes.into_owned();
-    let stays_packed = file.gzpipped && accepts_gzip;
-    if file.gzpipped && !accepts_gzip {
-        let mut plain = Vec::new();
-        if flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).is_err() {
-            return reply::internal_error();
-        }
-        bytes = plain;
-    }
-    let mut reply = reply::with_type(StatusCode::OK, "application/octet-stream", bytes);
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if stays_packed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    reply
+/// All files, prepared when the first one is asked for: some 2 MB.
+fn files() -> &'static [(&'static str, Prepared)] {
+    static PREPARED: LazyLock<Vec<(&'static str, Prepared)>> = LazyLock::new(|| {
+        let config = Arc::new(Config::from("/openapi.json"));
+        let start = ("start.js", Prepared::of_plain("text/javascript; charset=utf-8", START));
+        let theirs = FILES.iter().filter_map(|name| {
+            let file = serve(name, Arc::clone(&config)).ok()??;
+            let bytes = file.bytes.into_owned();
+            let prepared = if file.gzpipped {
+                Prepared::of_gzip(&file.content_type, bytes)
+            } else {
+                Some(Prepared::of_plain(&file.content_type, bytes))
+            };
+            Some((*name, prepared?))
+        });
+        std::iter::once(start).chain(theirs).collect()
+    });
+    &PREPARED
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use http_body_util::BodyExt;
 
     use super::*;
     use crate::http::routes::{DROPIN, OPS};
@@ -318,14 +329,18 @@ mod tests {
     #[tokio::test]
     async fn the_page_needs_nothing_from_elsewhere() {
         assert!(!PAGE.contains("http://") && !PAGE.contains("https://") && !START.contains("http"));
+        let ask = |name: &str, headers| file(Extension(Principal::nobody()), Path(name.to_owned()), headers);
         for name in FILES {
-            for encoding in ["gzip", "identity"] {
+            let mut sent = Vec::new();
+            for encoding in ["gzip", "identity", "gzip", "identity"] {
                 let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))]);
-                let reply = file(Path(name.to_owned()), headers).await;
+                let reply = ask(name, headers).await;
                 assert_eq!(reply.status(), 200, "{name}");
                 assert!(PAGE.contains(&format!("/docs/{name}")));
+                sent.push(reply.into_body().collect().await.unwrap().to_bytes().as_ptr());
             }
+            assert!(sent[0] == sent[2] && sent[1] == sent[3], "{name}: everybody gets the same bytes, no copies of them");
         }
-        assert_eq!(file(Path("index.html".to_owned()), HeaderMap::new()).await.status(), 404);
+        assert_eq!(ask("index.html", HeaderMap::new()).await.status(), 404);
     }
 }

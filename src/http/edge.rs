@@ -49,6 +49,11 @@ impl Edge {
         self.choose(Code::OutcomeUnknown, || reply::unavailable(text, RETRY_AFTER_RESTART_SECONDS))
     }
 
+    /// All seats are taken by connections that are busy.
+    pub fn too_many_connections(self) -> Reply {
+        self.choose(Code::Overloaded, || reply::unavailable("Too many connections", RETRY_SOON_SECONDS))
+    }
+
     /// What the answer says has made it.
     pub fn server(self) -> &'static str {
         match self {

@@ -20,16 +20,20 @@
 //! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
 //! - Answers outside of `/v1` carry `server: uvicorn` as the original's do.
 
+mod answer_body;
 pub mod auth;
 mod connection;
 mod content;
+mod crowd;
 mod docs;
 mod dropin;
 mod edge;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod heavy;
 pub mod limits;
 mod ops;
+mod prepared;
 mod reply;
 mod routes;
 mod server;
@@ -51,6 +55,8 @@ use crate::config::HttpConfig;
 pub struct Options {
     /// Port 0 takes any free one: see [`Server::address`].
     pub address: SocketAddr,
+    /// A second listener whose connections are counted apart; port 0 as above, see [`Server::ops_address`].
+    pub ops_address: Option<SocketAddr>,
     pub limits: Limits,
     /// `GET /user/add_test_data` fills an empty network; off, the route does not exist.
     pub test_data: bool,
@@ -68,6 +74,7 @@ impl Options {
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let HttpConfig { test_data, none_parent_is_null, .. } = *config;
-        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
+        let ops_address = config.ops_address;
+        Self { address, ops_address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
     }
 }

@@ -67,6 +67,9 @@ pub const DROPIN: [Route; 19] = [
 /// Routes of operations, which axum's router matches. All answer GET and HEAD.
 pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/redoc"];
 
+/// What is answered on the connections that are kept free for operators when all others are busy.
+pub const SPARE: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// Position in [`routes`] of requests that no route answered (404, 405, 307).
 pub const UNMATCHED: usize = 0;
 

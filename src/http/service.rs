@@ -6,31 +6,33 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, OnceLock, atomic::AtomicBool},
-    task::{Context, Poll},
+    task::Poll,
     time::Instant,
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::Body,
     extract::State,
     http::{HeaderValue, Method, Request, Response, header, request::Parts},
 };
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{
     Options,
+    answer_body::AnswerBody,
     auth::{self, Denied, Gate, TurnedAway, Verdict},
     connection::Answering,
     content::{self, Content},
+    crowd::Room,
     docs, dropin,
     edge::Edge,
+    heavy::Heavy,
     limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
-    routes::{RouteIndex, UNMATCHED},
+    routes::{RouteIndex, SPARE, UNMATCHED},
     v1::{
         self,
         problem::{Code, Problem},
@@ -53,6 +55,10 @@ pub struct Shared {
     pub bulk: Arc<tokio::sync::Semaphore>,
     /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
     pub feeds: Arc<tokio::sync::Semaphore>,
+    /// Metrics on their way to whoever asked.
+    pub rendering: ops::Rendering,
+    /// Turns at heavy work.
+    pub heavy: Arc<Heavy>,
     /// Turns at what `/v1` does not do for everybody at once.
     pub desk: v1::Desk,
 }
@@ -62,7 +68,9 @@ impl Shared {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
         let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, desk: v1::Desk::default() })
+        let heavy = Heavy::new(Arc::clone(&metrics));
+        let (rendering, desk) = (ops::Rendering::default(), v1::Desk::default());
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, rendering, heavy, desk })
     }
 
     /// The engine, or the answer to give without one.
@@ -109,8 +117,11 @@ impl Service {
     }
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answered {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr, is_turned_away: bool) -> Answered {
         let (mut parts, body) = request.into_parts();
+        if is_turned_away {
+            return (Edge::of(parts.uri.path()).too_many_connections(), None);
+        }
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
@@ -176,7 +187,10 @@ impl Service {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        let routed = std::pin::pin!(self.route(request, peer));
+        // On a spare seat only what tells operators how the process is doing is answered.
+        let is_spare = answering.seat().room() == Room::Spare;
+        let is_turned_away = is_spare && !SPARE.contains(&request.uri().path());
+        let routed = std::pin::pin!(self.route(request, peer, is_turned_away));
         let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
         let (mut reply, route) = match answered {
             Ok(Some(answered)) => answered,
@@ -186,8 +200,12 @@ impl Service {
         };
         let route = route.or(of_ops).unwrap_or(RouteIndex(UNMATCHED));
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
+        if is_spare {
+            // The seat is free again afterwards.
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
-        Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
+        Ok(AnswerBody::of(reply, answering))
     }
 }
 
@@ -204,29 +222,6 @@ async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
         Err(_) => Poll::Ready(None),
     })
     .await
-}
-
-/// An answer's body. As long as it lives, the connection is busy.
-pub struct AnswerBody {
-    body: Body,
-    _answering: Answering,
-}
-
-impl HttpBody for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

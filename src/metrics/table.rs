@@ -125,6 +125,24 @@ pub const HTTP_ACCEPTED: Definition = counter("upline_http_connections_accepted_
 pub const HTTP_REFUSED: Definition =
     counter("upline_http_connections_refused_total", &[], "Connections closed at once since too many were open.");
 
+pub const HTTP_TURNED_AWAY: Definition = counter(
+    "upline_http_connections_turned_away_total",
+    &["reason"],
+    "Connections closed at once: all others were busy, or their address had as many as it may.",
+);
+pub const HTTP_CUT: Definition = counter(
+    "upline_http_connections_cut_total",
+    &["reason"],
+    "Connections closed for others: idle when room was wanted, or with a reader so slow that answers took too much memory.",
+);
+pub const HTTP_HELD: Definition =
+    gauge("upline_http_answer_held_bytes", Unit::Bytes, "Answers that wait for their readers, without what all of them share.");
+pub const HEAVY_WAITING: Definition = gauge("upline_heavy_waiting", Unit::Count, "Pieces of heavy work that wait for their turn.");
+pub const HEAVY_REFUSED: Definition =
+    counter("upline_heavy_refused_total", &["lane"], "Requests answered 503 since too much heavy work was waiting.");
+pub const COST_UNITS: Definition =
+    counter("upline_cost_units_total", &["of"], "Units of work (a row of a list is 8) that principals were charged for.");
+
 pub const AUTH_REQUESTS: Definition =
     counter("upline_auth_requests_total", &["outcome"], "Requests on routes that need credentials, by what the credentials came to.");
 pub const AUTH_DENIED: Definition = counter(
@@ -132,8 +150,11 @@ pub const AUTH_DENIED: Definition = counter(
     &["reason"],
     "Requests of known principals that were hidden from (404) or forbidden to (403) them.",
 );
-pub const RATE_LIMITED: Definition =
-    counter("upline_rate_limited_total", &["by"], "Requests answered 429, by the limit: of the principal, the address, or its failures.");
+pub const RATE_LIMITED: Definition = counter(
+    "upline_rate_limited_total",
+    &["by"],
+    "Requests answered 429, by the limit: of the principal, the address, its failures, or the cost of its work.",
+);
 pub const AUTH_ENABLED: Definition = gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");
 pub const KEYS_ACTIVE: Definition = gauge("upline_keys_active", Unit::Count, "Service keys that open something.");
 pub const JWKS_KEYS: Definition = gauge("upline_jwks_keys", Unit::Count, "Usable public keys of the token issuer.");
@@ -151,7 +172,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 51] = [
+pub const TABLE: [Definition; 57] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -193,6 +214,12 @@ pub const TABLE: [Definition; 51] = [
     HTTP_CONNECTIONS,
     HTTP_ACCEPTED,
     HTTP_REFUSED,
+    HTTP_TURNED_AWAY,
+    HTTP_CUT,
+    HTTP_HELD,
+    HEAVY_WAITING,
+    HEAVY_REFUSED,
+    COST_UNITS,
     AUTH_REQUESTS,
     AUTH_DENIED,
     RATE_LIMITED,

@@ -56,7 +56,8 @@ fn attack() {
     let count = proof::number("UPLINE_CONNECTIONS", 1_000);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let most = (3 * count + 100).to_string();
-    let server = Server::start(&directory.path().join("data"), &["--connections-max", &most, "--log", "warn"]);
+    let server =
+        Server::start(&directory.path().join("data"), &["--connections-max", &most, "--connections-per-address", "0", "--log", "warn"]);
     let mut client = server.connect();
     write_times(&mut client, 1_000_000, 50);
     let mut quiet = write_times(&mut client, 0, 500);

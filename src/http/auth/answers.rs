@@ -71,7 +71,7 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
 }
 
 /// Rounded up, so that who waits so long is not too early.
-fn whole_seconds(wait: Duration) -> u64 {
+pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
 }
 

@@ -87,7 +87,8 @@ fn hop_address(text: &str) -> Option<IpAddr> {
     address.or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse()).ok().map(|address| address.to_canonical())
 }
 
-fn is_in(address: IpAddr, networks: &[(Ipv6Addr, u8)]) -> bool {
+/// Whether an address, which is canonical, is in one of these networks.
+pub fn is_in(address: IpAddr, networks: &[(Ipv6Addr, u8)]) -> bool {
     let bits = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),

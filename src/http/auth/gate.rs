@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use super::{
     answers::TurnedAway,
+    costs::Costs,
     credentials::{self, Credentials, Unreadable, client_address},
     jwks,
     policy::Principal,
@@ -41,9 +42,9 @@ const JWKS_RETRY: Duration = Duration::from_secs(5);
 const RATES_CLEAN: Duration = Duration::from_secs(5);
 
 /// Paths that need no credentials, as they stand in the request: what is written another way is not among them.
-const OPEN: [&str; 9] = ["/", "/livez", "/readyz", "/version", "/openapi.json", "/docs", "/redoc", "/health", "/status"];
-/// What belongs to the interactive documentation.
-const OPEN_BELOW: &str = "/docs/";
+const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
+/// Paths of the documentation, and what is below the last one: open where `docs_open` says so.
+const DOCS: [&str; 3] = ["/openapi.json", "/redoc", "/docs"];
 /// Probes, which must be answered whoever else is knocking.
 const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
 
@@ -74,9 +75,11 @@ pub enum GateError {
 pub struct Gate {
     mode: AuthMode,
     metrics_open: bool,
+    docs_open: bool,
     trusted_proxies: Vec<(std::net::Ipv6Addr, u8)>,
     metrics: Arc<Metrics>,
     rates: Rates,
+    costs: Arc<Costs>,
     /// Credentials are asked for. Goes from false to true, never back.
     is_on: AtomicBool,
     /// `None` only for tests and tools without a data directory.
@@ -148,9 +151,11 @@ impl Gate {
         Self {
             mode: config.mode,
             metrics_open: config.metrics_open,
+            docs_open: config.docs_open,
             trusted_proxies: config.trusted_proxies.clone(),
             metrics: Arc::clone(metrics),
             rates: Rates::new(&config.rates),
+            costs: Costs::new(&config.rates, metrics),
             is_on: AtomicBool::new(is_on),
             key_file,
             keys: ArcSwap::from_pointee(ring),
@@ -169,7 +174,13 @@ impl Gate {
 
     /// Whether a path is answered without credentials.
     pub fn is_open(&self, path: &str) -> bool {
-        OPEN.contains(&path) || path.starts_with(OPEN_BELOW) || (self.metrics_open && path == "/metrics")
+        let is_of_docs = || DOCS.contains(&path) || path.starts_with("/docs/");
+        OPEN.contains(&path) || (self.docs_open && is_of_docs()) || (self.metrics_open && path == "/metrics")
+    }
+
+    /// Whether a peer is one of the trusted proxies, each of which stands for many clients.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        credentials::is_in(peer.to_canonical(), &self.trusted_proxies)
     }
 
     /// Who sends a request, counted against all limits.
@@ -185,7 +196,9 @@ impl Gate {
         self.rates.address(address).map_err(|wait| self.too_often(LimitedBy::Address, wait))?;
         if !self.is_on() {
             self.access().outcome(AuthOutcome::Anonymous);
-            return Ok(Principal::anonymous());
+            let anonymous = Principal::anonymous();
+            let payer = self.costs.payer(&anonymous, Some(address));
+            return Ok(anonymous.paid_by(payer));
         }
         if self.is_open(path) {
             return Ok(Principal::nobody());
@@ -199,7 +212,8 @@ impl Gate {
             other => other,
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
-        Ok(principal)
+        let payer = self.costs.payer(&principal, None);
+        Ok(principal.paid_by(payer))
     }
 
     fn access(&self) -> &AccessMetrics {
@@ -285,6 +299,7 @@ impl Gate {
                     gate.look_at_keys();
                     if clean {
                         gate.rates.clean();
+                        gate.costs.clean();
                     }
                 })
                 .await;

@@ -13,6 +13,7 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use super::costs::Payer;
 use crate::{
     access::{Role, Scope, Scopes},
     engine::{Directory, MemberId, MemberIx, State, Tree},
@@ -28,13 +29,22 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
+    /// Who pays for its work.
+    pub payer: Payer,
     /// What the table last said about this request. An answer without its word is a hole, which the service closes.
     verdict: Arc<AtomicU8>,
 }
 
 impl Principal {
     pub fn new(role: Role, subject: Option<MemberId>, name: impl Into<Arc<str>>, scopes: Scopes) -> Self {
-        Self { role, subject, name: name.into(), scopes, verdict: Arc::new(AtomicU8::new(Verdict::NotAsked as u8)) }
+        Self {
+            role,
+            subject,
+            name: name.into(),
+            scopes,
+            payer: Payer::default(),
+            verdict: Arc::new(AtomicU8::new(Verdict::NotAsked as u8)),
+        }
     }
 
     /// Everybody, where authorization is off.
@@ -45,6 +55,13 @@ impl Principal {
     /// Who has not said who it is, on a route that is open to all: may do nothing else.
     pub fn nobody() -> Self {
         Self::new(Role::Service, None, "nobody", Scopes::NONE)
+    }
+
+    /// The same, with somebody who pays for its work.
+    #[must_use]
+    pub fn paid_by(mut self, payer: Payer) -> Self {
+        self.payer = payer;
+        self
     }
 
     /// What the table last said about this request.

@@ -4,7 +4,7 @@ use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
     engine::{Entry, EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
     http::{
-        limits::{SLICE_ROWS, SLICE_STEPS},
+        limits::{SLICE_STEPS, STREAM_ROWS},
         stream::{RowIdOf, Rows},
     },
 };
@@ -130,7 +130,7 @@ impl Downline {
 impl Rows for Downline {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
         let mut steps = SLICE_STEPS;
-        for _ in 0..SLICE_ROWS {
+        for _ in 0..STREAM_ROWS {
             if !self.search(state, &mut steps) || !self.close(&mut steps, out) {
                 return true;
             }
@@ -183,7 +183,7 @@ impl EntriesOf {
 
 impl Rows for EntriesOf {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
-        for _ in 0..SLICE_ROWS {
+        for _ in 0..STREAM_ROWS {
             let Some(index) = state.received_step(&mut self.walk) else {
                 self.brackets.end(out);
                 return false;
@@ -212,7 +212,7 @@ impl AllEntries {
 
 impl Rows for AllEntries {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
-        for _ in 0..SLICE_ROWS {
+        for _ in 0..STREAM_ROWS {
             let Some(index) = state.next_entry(self.after, self.before, self.status) else {
                 self.brackets.end(out);
                 return false;

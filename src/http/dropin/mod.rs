@@ -75,12 +75,12 @@ async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: 
         Operation::MarkPaid => writes::mark_paid(shared, parts, parameter).await,
         Operation::MarkAllPaid => writes::mark_all_paid(shared, parts).await,
         Operation::AddTestData => writes::add_test_data(shared).await,
-        Operation::Downline => reads::downline(shared, parameter).await,
+        Operation::Downline => reads::downline(shared, parts, parameter).await,
         Operation::DownlineCount => reads::downline_count(shared, parameter),
-        Operation::BonusesOf => reads::bonuses_of(shared, parameter).await,
-        Operation::Bonuses => reads::bonuses(shared, parts.uri.query()).await,
+        Operation::BonusesOf => reads::bonuses_of(shared, parts, parameter).await,
+        Operation::Bonuses => reads::bonuses(shared, parts).await,
         Operation::EvaluateRank => reads::rank(shared, parameter),
-        Operation::Weekly => reads::weekly(shared, parameter).await,
+        Operation::Weekly => reads::weekly(shared, parts, parameter).await,
     }
 }
 

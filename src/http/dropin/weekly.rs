@@ -11,7 +11,7 @@ use super::{
 use crate::{
     engine::{MemberIx, State, Timestamp},
     http::{
-        limits::{SLICE_ROWS, SLICE_STEPS},
+        limits::{SLICE_STEPS, STREAM_ROWS},
         stream::{RowIdOf, Rows},
     },
 };
@@ -23,7 +23,7 @@ pub const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 const MARKS_MAX: usize = 4_096;
 
 /// Entries between two remembered ones, at first: a piece fits a slice.
-const PIECE_BEGIN: usize = SLICE_ROWS;
+const PIECE_BEGIN: usize = STREAM_ROWS;
 
 /// A report being made.
 pub struct Weekly {
@@ -155,7 +155,7 @@ impl Rows for Weekly {
                 }
             }
             Stage::Print => {
-                for _ in 0..SLICE_ROWS {
+                for _ in 0..STREAM_ROWS {
                     let Some(index) = self.rows.pop() else { return self.begin_piece() || end(out) };
                     if self.has_rows {
                         out.push(',');

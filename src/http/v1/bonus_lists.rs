@@ -15,7 +15,7 @@ use super::{
     types::{Bonus, BonusStatus},
 };
 use crate::{
-    engine::{EntryStatus, Received},
+    engine::{EntryStatus, MemberDirectory, Received, State},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -58,6 +58,7 @@ struct BonusesOf {
 
 impl Listing for BonusesOf {
     type Item = Bonus;
+    const WALKS: bool = true;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Bonus>) -> bool {
         let (state, most) = (reader.state, out.len() + rows);
@@ -65,6 +66,7 @@ impl Listing for BonusesOf {
             if out.len() == most {
                 break;
             }
+            reader.note(1);
             let Some(index) = state.received_step(&mut self.walk) else { return false };
             if self.status.is_none_or(|status| state.entry(index).status == status) {
                 out.push(seen(reader, self.sight, index));
@@ -100,7 +102,7 @@ async fn bonuses_of(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("bonuses-of/{id}/{}", query.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let receiver = caller.member(Action::ReadBonuses, id, state, directory)?;
         let walk = match after.as_deref() {
             None => state.received(receiver),
@@ -112,8 +114,8 @@ async fn bonuses_of(
         };
         let sight = caller.0.sight(state, directory);
         Ok(BonusesOf { sight, status: query.status.map(Into::into), walk })
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }
 
 /// All bonuses.
@@ -162,7 +164,7 @@ async fn bonuses(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("bonuses/{}", query.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         caller.network(Action::ReadNetwork, state, directory)?;
         let (after, before) = match after.as_deref() {
             None => (None, state.entries()),
@@ -170,6 +172,6 @@ async fn bonuses(
             Some(_) => return Err(cursor_invalid()),
         };
         Ok(Bonuses { status: query.status.map(Into::into), after, before })
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }

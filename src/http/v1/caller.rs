@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     engine::{Directory, MemberIx, Rejection, State},
-    http::auth::{Action, Denied, Principal, Target, authorize, permit},
+    http::{
+        auth::{Action, Denied, Principal, Target, authorize, permit, whole_seconds},
+        heavy::Full,
+    },
 };
 
 /// The principal of a request; authentication put it there.
@@ -70,6 +73,30 @@ impl Caller {
     /// `forbidden`.
     pub fn may(&self, action: Action) -> Result<(), Problem> {
         permit(&self.0, action).map_err(|denied| of_denied(denied, || Code::Forbidden.into()))
+    }
+}
+
+impl Caller {
+    /// Whether costly work may be begun for this principal: asked first of all by each route that does any.
+    ///
+    /// # Errors
+    /// `rate_limited` while what it used before is not paid for.
+    pub fn may_cost(&self) -> Result<(), Problem> {
+        self.0.payer.check().map_err(|wait| {
+            let seconds = u32::try_from(whole_seconds(wait)).unwrap_or(u32::MAX);
+            Problem::new(Code::RateLimited).detail("too much work was asked for").retry_after(seconds)
+        })
+    }
+
+    /// Charges for work that was done.
+    pub fn pays(&self, units: u64) {
+        self.0.payer.charge(units);
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        Problem::new(Code::Overloaded).detail("too much heavy work is waiting")
     }
 }
 

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::problem::{Code, Problem};
+use super::{
+    levels::LevelList,
+    problem::{Code, Problem},
+    unfinished::Unfinished,
+};
 use crate::{
     engine::Digests,
     http::{limits::BATCHES_MAX, service::Shared},
@@ -16,6 +20,8 @@ pub struct Desk {
     pub batches: Arc<Semaphore>,
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
+    /// Pages of levels whose work goes on.
+    pub unfinished: Unfinished<LevelList>,
     /// Held while a plan is changed.
     pub plan: Arc<Mutex<()>>,
     /// The last digests; held while they are computed.
@@ -27,6 +33,7 @@ impl Default for Desk {
         Self {
             batches: Arc::new(Semaphore::new(BATCHES_MAX)),
             heavy: Arc::new(Semaphore::new(1)),
+            unfinished: Unfinished::default(),
             plan: Arc::default(),
             digests: Mutex::default(),
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     answer,
-    as_of::{self, blocking},
+    as_of::{self, on_past},
     caller::Caller,
     extract::Path,
     page::Reader,
@@ -136,13 +136,14 @@ problems!(
 )]
 async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let row = engine.row_of(id.into_bytes()).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index));
     let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, row, state, directory))?;
-    let told = blocking(engine, move |engine| engine.explain(entry)).await?;
+    let told = on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     engine.read(|state, directory| {
         let sight = caller.0.sight(state, directory);
-        let reader = Reader { engine, state };
+        let reader = Reader::new(engine, state);
         Ok(answer(StatusCode::OK, state.lsn(), &explained(&reader, sight, &told)))
     })
 }

@@ -90,7 +90,7 @@ async fn member(
     Path(id): Path<Uuid>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let index = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
@@ -107,7 +107,7 @@ async fn member_by_code(
 ) -> Result<Reply, Problem> {
     let code = ReferralCode::parse(&code)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })

@@ -168,7 +168,7 @@ async fn trigger(
     let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
-        let reader = Reader { engine, state };
+        let reader = Reader::new(engine, state);
         let made = (first_entry..first_entry + u64::from(entries)).map(|entry| state.entry(entry));
         let bonuses = made.map(|entry| Bonus { status: BonusStatus::Pending, ..Bonus::new(&reader, &entry) }).collect();
         Ok(answer(StatusCode::CREATED, lsn, &Paid { bonuses, withheld }))
@@ -199,7 +199,7 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, key).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, _| {
-        let reader = Reader { engine, state };
+        let reader = Reader::new(engine, state);
         Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &state.entry(entry))))
     })
 }

@@ -334,8 +334,8 @@ impl IntoResponse for Problem {
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What any operation may answer: the gate, the check of the query and the service stand before all of them.
-const EVERYWHERE: [Code; 6] =
-    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting];
+const EVERYWHERE: [Code; 7] =
+    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting, Code::Overloaded];
 
 /// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
 pub fn described(codes: &[Code]) -> Responses {

@@ -99,7 +99,7 @@ async fn rank(
     Path(id): Path<Uuid>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })

@@ -108,12 +108,12 @@ async fn search(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(que
     engine.read(|state, directory| caller.network(Action::ReadNetwork, state, directory))?;
     let (searching, most) = (engine.clone(), most as usize);
     // Not on this thread: the first search takes its time, and all read the state many times over.
-    let searched = tokio::task::spawn_blocking(move || {
+    let searched = shared.heavy.run_search(move || {
         let of_kind = |prefix: Option<Prefix>| prefix.map_or(Ok(Vec::new()), |prefix| searching.search(&prefix, most + 1));
         Ok((of_kind(Some(code))?, of_kind(Prefix::of_id(&query.q))?))
     });
     let busy = |busy: SearchBusy| Problem::new(Code::Overloaded).detail(busy.to_string());
-    let (codes, ids) = searched.await.map_err(|_| Code::Internal)?.map_err(busy)?;
+    let (codes, ids) = searched.await?.map_err(|_| Code::Internal)?.map_err(busy)?;
     let ids: Vec<MemberIx> = ids.into_iter().filter(|id| !codes.contains(id)).collect();
     let more = most < codes.len() + ids.len();
     Ok(engine.read(|state, _| {

@@ -23,8 +23,13 @@ use super::{
     types::{Amount, CurrencyCode, Time},
 };
 use crate::{
-    engine::{Money, Plan, Sum, Timestamp},
-    http::{auth::Action, limits::SLICE_STEPS, reply::Reply, service::Shared},
+    engine::{Money, Plan, ReceivedSums, Sum, Timestamp},
+    http::{
+        auth::Action,
+        limits::{LIGHT_STEPS, SLICE_STEPS},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 /// The window of a report unless asked for otherwise: seven days.
@@ -118,6 +123,26 @@ impl WindowQuery {
     }
 }
 
+/// Adds up to the end. What a few hundred steps do not is heavy work.
+///
+/// # Errors
+/// `overloaded` when too much heavy work is waiting.
+pub async fn add_up(shared: &Shared, caller: &Caller, sums: &mut ReceivedSums) -> Result<(), Problem> {
+    let engine = shared.v1_engine()?;
+    engine.read(|state, _| state.received_sums_step(sums, LIGHT_STEPS));
+    caller.pays(sums.looked);
+    if sums.is_over() {
+        return Ok(());
+    }
+    shared.heavy.enter()?;
+    while !sums.is_over() {
+        let looked = sums.looked;
+        shared.heavy.run(|| engine.read(|state, _| state.received_sums_step(sums, SLICE_STEPS))).await;
+        caller.pays(sums.looked - looked);
+    }
+    Ok(())
+}
+
 /// The wall clock.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -139,15 +164,13 @@ async fn report(
     Query(query): Query<WindowQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let (from, to) = query.window(now())?;
     let (mut sums, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadBonuses, id, state, directory)?;
         Ok::<_, Problem>((state.received_sums(member, from, to), state.lsn()))
     })?;
-    while !sums.is_over() {
-        engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
-        tokio::task::yield_now().await;
-    }
+    add_up(&shared, &caller, &mut sums).await?;
     Ok(engine.read(|state, _| {
         let total = |sum: Sum| Total::new(sum, state.plan());
         let paid = Sum { entries: sums.total.entries - sums.pending.entries, amount: sums.total.amount - sums.pending.amount };

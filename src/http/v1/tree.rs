@@ -20,9 +20,16 @@ use super::{
 };
 use crate::{
     engine::{Engine, MemberIx, PlacementRule, Rejection, State, Tree, WindowMember, WindowSize},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{
+        auth::Action,
+        limits::{LIGHT_ROWS, ROW_UNITS},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
+/// What a member of a window costs: its children and empty slots are looked at as well.
+const NODE_UNITS: u64 = 2 * ROW_UNITS;
 /// Levels of a window at most: whoever wants more has left what a screen shows.
 const DEPTH_MAX: u32 = 32;
 /// Levels of a window unless asked for otherwise.
@@ -178,21 +185,31 @@ async fn window(
     Query(query): Query<WindowQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let size = query.size()?;
     let after = opened(&cursors_of(engine, query.tree, id), query.cursor.as_deref())?;
     let tree = query.tree.into();
-    let (nodes, lsn) = engine.read(|state, directory| {
-        let top = caller.member(Action::ReadMember, id, state, directory)?;
-        let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
-        let found = state.window(tree, top, after, size);
-        let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
-        let above =
-            |found: &WindowMember| state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied());
-        let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
-        Ok::<_, Problem>((nodes, state.lsn()))
-    })?;
-    // Written out when the lock is free.
-    Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
+    let work = || {
+        let (nodes, lsn) = engine.read(|state, directory| {
+            let top = caller.member(Action::ReadMember, id, state, directory)?;
+            let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
+            let found = state.window(tree, top, after, size);
+            let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
+            let above = |found: &WindowMember| {
+                state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied())
+            };
+            let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
+            Ok::<_, Problem>((nodes, state.lsn()))
+        })?;
+        caller.pays(NODE_UNITS * nodes.len() as u64);
+        // Written out when the lock is free.
+        Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
+    };
+    if size.members <= LIGHT_ROWS {
+        return work();
+    }
+    shared.heavy.enter()?;
+    shared.heavy.run(work).await
 }
 
 /// Whether one member stands above another.

@@ -4,15 +4,17 @@ use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::{
-    super::page::{self, Listing, Reader},
+    super::page::{self, Listing, Reader, Source},
     network::{Network, TREES, texts},
 };
 use crate::{
     engine::{Entry, EntryStatus, RowKind},
     http::{
-        auth::Principal,
-        limits::{BULK_SLICES_AHEAD, BULK_STREAMS_MAX, SLICE_ROWS},
+        auth::{Payer, Principal},
+        heavy::Heavy,
+        limits::{BULK_SLICES_AHEAD, BULK_STREAMS_MAX, SLICE_ROWS, STREAM_ROWS},
     },
+    metrics::Metrics,
 };
 
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -219,7 +221,9 @@ impl Listing for Breaking {
 #[tokio::test]
 async fn a_stream_that_breaks_does_not_look_whole() {
     let network = Network::new(22, 2).await;
-    let mut body = page::stream(network.engine.clone(), Breaking(0), 1).into_body();
+    let heavy = Heavy::new(Metrics::new(&[]));
+    let source = Source { engine: network.engine.clone(), heavy, payer: Payer::default() };
+    let mut body = page::stream(source, Breaking(0), 1).into_body();
     let mut text = Vec::new();
     let broke = loop {
         match body.frame().await {
@@ -228,7 +232,7 @@ async fn a_stream_that_breaks_does_not_look_whole() {
             None => break false,
         }
     };
-    assert_eq!((String::from_utf8(text).unwrap().lines().count(), broke), (3 * SLICE_ROWS, true));
+    assert_eq!((String::from_utf8(text).unwrap().lines().count(), broke), (3 * STREAM_ROWS, true));
 }
 
 #[tokio::test]

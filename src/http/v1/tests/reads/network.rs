@@ -109,7 +109,7 @@ impl Network {
     }
 
     /// Writes several commands at once; which of them were rejected does not matter.
-    async fn write(&self, commands: Vec<Command>) {
+    pub async fn write(&self, commands: Vec<Command>) {
         for answer in join_all(commands.into_iter().map(|command| self.engine.submit(command, None))).await {
             answer.unwrap();
         }
