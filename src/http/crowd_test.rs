@@ -151,7 +151,7 @@ fn what_answers_hold_is_counted_and_the_slowest_of_those_with_much_are_closed() 
     hold(3, half - 1);
     assert!(is_open(&guests[1]));
     release(0, HELD_BYTES_ALLOWED + half);
-    // Who has read everything meanwhile begins anew.
+    // A reader that has taken everything meanwhile starts from zero.
     release(1, half);
     hold(1, half);
     hold(2, 1_000);

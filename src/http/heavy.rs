@@ -2,7 +2,7 @@
 //!
 //! Lanes, all bounded. Work on the present goes on in short pieces, each of which waits for a turn; there are half as many turns as cores, at least
 //! one, and they are given in the order in which they were asked for. Work that cannot be cut into pieces, on the past and on the index of the search, has
-//! a lane for each of the two, in which one request is worked on at a time. Whoever comes when too many wait is told so (503) before anything is done.
+//! a lane for each of the two, in which one request is worked on at a time. A request that comes when too many wait is refused (503) before anything is done.
 
 use std::{
     sync::{

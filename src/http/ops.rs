@@ -67,7 +67,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, Extension(principal): Extens
     }
 }
 
-/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise whoever asks often, where nobody needs credentials, would
+/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise a client that asks often, where nobody needs credentials, would
 /// keep a core busy.
 #[derive(Default)]
 pub struct Rendering {

@@ -24,7 +24,7 @@ use crate::{
 
 /// Longest time for which an account is in debt, however much its last request cost: a client is not told to come back tomorrow.
 const DEBT_MAX: Duration = Duration::from_secs(60);
-/// Accounts of their own; whoever comes beyond them shares one of [`SHARED`].
+/// Accounts of their own; further principals share [`SHARED`] accounts.
 const ACCOUNTS_MAX: usize = 100_000;
 const SHARED: u64 = 1_024;
 

@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         Self { engine, state, steps: Cell::new(0) }
     }
 
-    /// Takes note of steps, for which whoever asks is charged as for rows.
+    /// Takes note of steps, for which the caller is charged as for rows.
     pub fn note(&self, steps: usize) {
         self.steps.set(self.steps.get() + steps);
     }

@@ -1,6 +1,6 @@
 //! Pages whose work was too much for one request: kept until their cursor comes back.
 //!
-//! A cursor names such work by a ticket, beside the place where it began. If the work was dropped, since others needed the room or the process was started
+//! A cursor names such work by a ticket, together with the place where it began. If the work was dropped, since others needed the room or the process was started
 //! again, it is begun there once more: nothing is lost but time.
 
 use std::collections::VecDeque;
