@@ -18,6 +18,10 @@ fix:
 fuzz examples="50":
     .ci/schemathesis/run {{examples}}
 
+# What others generate from the description, without a warning; needs python3, node and npm.
+generated:
+    .ci/generated/run
+
 # Types of the clients; the tests then run them.
 clients:
     .ci/clients

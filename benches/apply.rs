@@ -125,10 +125,7 @@ fn reads(criterion: &mut Criterion) {
         bencher.iter(|| state.distance(Tree::Placement, pick.member(), pick.member()));
     });
     group.bench_function("bonuses, 20", |bencher| {
-        bencher.iter(|| {
-            let newest = state.newest_entry_of(pick.member());
-            std::iter::successors(newest, |entry| state.older_entry(*entry)).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
-        });
+        bencher.iter(|| state.received_entries(pick.member()).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>());
     });
     group.finish();
 }

@@ -7,20 +7,22 @@
 //! | `lsn` | log sequence number |
 //! | `time` | log time, RFC 3339 UTC with microseconds |
 //! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hashes of the client's key and of what it was sent for, hexadecimal |
+//! | `actor` | who sent it: `{"kind", "id"}`; `kind` is `member`, `service`, `auditor` or `admin` (the id is that of the key, or the subject of the token), `anonymous` (where no credentials are required; the peer's address), `cli` (the operating system's user who ran a command), `unknown` (logged before format 3; the id is `null`) |
 //! | `command` | below; `kind` says which |
 //!
 //! # Commands by `kind`
 //!
 //! | kind | fields |
 //! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing)`}` |
-//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once` |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor came from there too, so that it was not asked whether it is active)`}` |
+//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: what the outside calls that which it came from, or `null` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
-//! | `pay_all` | none |
+//! | `pay_all` | which pending ones, each `null` where it does not matter: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
+//! | `reverse_bonus` | `bonus`: the row id of the one that is taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
 //! | `put_plan` | `plan`: below |
-//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null` |
+//! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null`, `reference`, `reverses`: the row id of the bonus that it takes back, or `null` |
 //!
 //! Members are named by their UUID. Amounts are minor units of the plan's currency.
 //!
@@ -34,8 +36,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PlacementRequest, Plan, RankBasis, RankRule,
-    Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PayFilter, PlacementRequest,
+    Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
 };
 
 /// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
@@ -48,8 +50,15 @@ pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
         "lsn": stamped.lsn,
         "time": time_text(stamped.time),
         "idempotency_key": key,
+        "actor": actor_json(stamped.actor.as_ref()),
         "command": command_json(&stamped.command, bonus_id),
     })
+}
+
+/// Who sent a command.
+pub fn actor_json(actor: Option<&Actor>) -> Value {
+    let id = actor.map(Actor::id).filter(|id| !id.is_empty());
+    json!({"kind": actor.map_or(ActorKind::Unknown, Actor::kind).name(), "id": id})
 }
 
 /// A command without its stamp.
@@ -62,16 +71,31 @@ pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
             "trigger": trigger.trigger,
             "amount_minor": trigger.amount.map(|amount| amount.0),
             "once": trigger.once,
+            "reference": trigger.reference.as_ref().map(Reference::as_str),
         }),
         Command::PayEntry { entry } => json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry}),
-        Command::PayAll => json!({"kind": "pay_all"}),
+        Command::PayAll => pay_all_json(&PayFilter::default()),
+        Command::PayMatching(filter) => pay_all_json(filter),
+        Command::ReverseEntry { entry } => json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry}),
         Command::SetStatus { member, status } => {
             json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
         }
         Command::SetRole { member, role } => json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)}),
         Command::PutPlan(plan) => json!({"kind": "put_plan", "plan": plan_json(plan)}),
-        Command::ImportEntry(entry) => import_json(entry),
+        Command::ImportEntry(entry) => import_json(entry, bonus_id),
     }
+}
+
+fn pay_all_json(filter: &PayFilter) -> Value {
+    let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
+    json!({
+        "kind": "pay_all",
+        "up_to_lsn": up_to_lsn,
+        "bonus_kind": kind,
+        "receiver": receiver.map(uuid),
+        "from": from.map(time_text),
+        "to": until.map(time_text),
+    })
 }
 
 fn register_json(register: &Register) -> Value {
@@ -106,10 +130,16 @@ fn register_json(register: &Register) -> Value {
 
 /// What an imported member brought along; 0 says nothing, as in the log.
 fn carried_json(carried: Carried) -> Value {
-    json!({"id": carried.row_id.map(Uuid::from_bytes), "lifetime_rank": carried.lifetime_rank, "turn": carried.turn})
+    json!({
+        "id": carried.row_id.map(Uuid::from_bytes),
+        "lifetime_rank": carried.lifetime_rank,
+        "turn": carried.turn,
+        "status": status_name(carried.status),
+        "sponsor_too": carried.sponsor_too,
+    })
 }
 
-fn import_json(entry: &ImportEntry) -> Value {
+fn import_json(entry: &ImportEntry, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     json!({
         "kind": "import_bonus",
         "receiver": uuid(entry.receiver),
@@ -123,6 +153,8 @@ fn import_json(entry: &ImportEntry) -> Value {
         },
         "time": time_text(entry.time),
         "id": entry.row_id.map(Uuid::from_bytes),
+        "reference": entry.reference.as_ref().map(Reference::as_str),
+        "reverses": entry.reverses.map(bonus_id),
     })
 }
 
@@ -180,7 +212,7 @@ pub fn bonus_rule_json(rule: &BonusRule) -> Value {
 
 /// A time as RFC 3339, UTC, with microseconds; as a number of microseconds where no calendar reaches.
 pub fn time_text(time: Timestamp) -> String {
-    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| format!("{}us", time.0), |instant| format!("{instant:.6}"))
+    crate::time_text::print(time)
 }
 
 fn uuid(id: MemberId) -> Uuid {
@@ -231,13 +263,13 @@ mod tests {
             code: Code::parse("bob"),
             role: Role::Admin,
             joined_at: Some(Timestamp(0)),
-            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, turn: 0 }),
+            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, status: Status::Inactive, ..Carried::default() }),
         };
         let first = "01010101-0101-0101-0101-010101010101";
         let expected = json!({
             "kind": "register", "user_id": first, "sponsor": {"code": "Ann"}, "placement": {"by": "rule", "rule": "power-leg"}, "code": "bob",
             "role": "admin", "joined_at": "1970-01-01T00:00:00.000000Z", "origin": "import",
-            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0},
+            "carried": {"id": "09090909-0909-0909-0909-090909090909", "lifetime_rank": 3, "turn": 0, "status": "inactive", "sponsor_too": false},
         });
         assert_eq!(shown(&Command::Register(register.clone())), expected);
         let plain = Register {
@@ -250,15 +282,41 @@ mod tests {
         let plain = shown(&Command::Register(plain));
         assert_eq!(plain["placement"], json!({"by": "slot", "parent": first, "slot": 2}));
         assert_eq!((&plain["code"], &plain["joined_at"]), (&Value::Null, &Value::Null));
-        let trigger = TriggerBonus { source: id(1), trigger: "referral".into(), amount: Some(Money(1_050)), once: true };
+        let trigger = TriggerBonus {
+            source: id(1),
+            trigger: "referral".into(),
+            amount: Some(Money(1_050)),
+            once: true,
+            reference: Reference::parse("A 7"),
+        };
+        let any = json!({"kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null, "to": null});
+        let some = PayFilter {
+            up_to_lsn: Some(9),
+            kind: Some("purchase".into()),
+            receiver: Some(id(1)),
+            from: Some(Timestamp(0)),
+            until: Some(Timestamp(1_000_000)),
+        };
         // command, as shown
         let table = [
             (
                 Command::TriggerBonus(trigger),
-                json!({"kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050, "once": true}),
+                json!({"kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050, "once": true, "reference": "A 7"}),
             ),
             (Command::PayEntry { entry: 7 }, json!({"kind": "pay_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7})),
-            (Command::PayAll, json!({"kind": "pay_all"})),
+            (Command::PayAll, any.clone()),
+            (Command::PayMatching(PayFilter::default()), any),
+            (
+                Command::PayMatching(some),
+                json!({
+                    "kind": "pay_all", "up_to_lsn": 9, "bonus_kind": "purchase", "receiver": first, "from": "1970-01-01T00:00:00.000000Z",
+                    "to": "1970-01-01T00:00:01.000000Z",
+                }),
+            ),
+            (
+                Command::ReverseEntry { entry: 7 },
+                json!({"kind": "reverse_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
+            ),
             (
                 Command::SetStatus { member: id(1), status: Status::Terminated },
                 json!({"kind": "set_status", "user_id": first, "status": "terminated"}),
@@ -284,10 +342,12 @@ mod tests {
     #[test]
     fn a_stamp_has_its_key_as_text() {
         let key = RequestKey { key: [0xab; 16], fingerprint: 0x1f };
-        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), command: Command::PayAll };
+        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), actor: None, command: Command::PayAll };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());
+        let by = Stamped { actor: Some(Actor::new(ActorKind::Service, "ulk_1")), ..stamped.clone() };
+        assert_eq!(stamped_json(&by, &|_| Uuid::nil())["actor"], json!({"kind": "service", "id": "ulk_1"}));
         let key = json!({"key": "ab".repeat(16), "fingerprint": "000000000000001f"});
-        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "command": {"kind": "pay_all"}});
+        let expected = json!({"lsn": 9, "time": "1970-01-01T00:00:01.500000Z", "idempotency_key": key, "actor": {"kind": "unknown", "id": null}, "command": command_json(&Command::PayAll, &|_| Uuid::nil())});
         assert_eq!(shown, expected);
     }
 }

@@ -43,13 +43,15 @@ pub const BODY_SECONDS: u64 = 10;
 /// Connections at once, unless configured: each costs some 20 KiB and a file descriptor.
 pub const CONNECTIONS_DEFAULT: usize = 10_000;
 pub const CONNECTIONS_MAX: usize = 1_000_000;
+/// Connections of one address, unless configured: ten addresses cannot fill the server, and no gateway needs more.
+pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 1_024;
 /// Seconds that running requests get when the server stops: leaves three of the ten that most supervisors wait before they kill.
 pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
 
 mod access;
 
-pub use self::access::{AuthConfig, AuthMode, JwksSource, JwtAlgorithm, JwtConfig, RateConfig, is_loopback};
+pub use self::access::{ANY_HOST, AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtKeys, RateConfig, is_loopback};
 
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
 const _: () = assert!(4 * BODY_BYTES_MAX as u64 <= SEGMENT_BYTES_MIN, "the smallest segment holds several of the largest requests");
@@ -70,16 +72,33 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 33] = [
+pub const SETTINGS: [Setting; 44] = [
     Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
+    Setting { key: "ops_addr", default: "", help: "a second address for probes, metrics and operators; empty is none" },
     Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authorization" },
     Setting { key: "auth", default: "auto", help: "authorization: `on`, `off`, or `auto`: on with service keys or tokens" },
     Setting { key: "metrics_open", default: "false", help: "answer /metrics without credentials" },
+    Setting { key: "docs_open", default: "false", help: "answer /docs and /openapi.json without credentials" },
     Setting { key: "jwt_issuer", default: "", help: "`iss` that bearer tokens must have; empty takes no tokens" },
     Setting { key: "jwt_audience", default: "", help: "`aud` that bearer tokens must name" },
     Setting { key: "jwt_jwks", default: "", help: "public keys of the issuer as a JWK set: a file, or an https:// address" },
+    Setting {
+        key: "jwt_hs256_secret_file",
+        default: "",
+        help: "file of the secrets shared with an issuer that signs with HS256; instead of jwt_jwks",
+    },
+    Setting {
+        key: "jwt_allow_missing",
+        default: "",
+        help: "claims that a token may lack: `iss`, `aud`; one that is there must be right all the same",
+    },
     Setting { key: "jwt_algorithms", default: "RS256,ES256,EdDSA", help: "signature algorithms that are taken" },
-    Setting { key: "jwt_role_claim", default: "role", help: "claim that names the role; without it the role is `member`" },
+    Setting { key: "jwt_member_claim", default: "sub", help: "claim with the user_id of a member" },
+    Setting {
+        key: "jwt_role_claim",
+        default: "role",
+        help: "claim that names the role, or a list of roles; without it the role is `member`",
+    },
     Setting {
         key: "jwt_roles",
         default: "member=member,service=service,auditor=auditor,admin=admin",
@@ -97,7 +116,16 @@ pub const SETTINGS: [Setting; 33] = [
     Setting { key: "rate_address_per_second", default: "0", help: "requests per second from one address; 0 is no limit" },
     Setting { key: "rate_address_burst", default: "200", help: "requests from one address at once before that limit holds" },
     Setting { key: "rate_failures_per_minute", default: "60", help: "failed authentications from one address; 0 is no limit" },
-    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For is believed" },
+    Setting { key: "cost_member_per_second", default: "50000", help: "units of work per second of one member; 0 is no limit" },
+    Setting { key: "cost_member_burst", default: "500000", help: "units of work of one member at once before that limit holds" },
+    Setting { key: "cost_other_per_second", default: "0", help: "units of work per second of anybody else; 0 is no limit" },
+    Setting { key: "cost_other_burst", default: "5000000", help: "units of work of anybody else at once before that limit holds" },
+    Setting { key: "trusted_proxies", default: "", help: "addresses or networks whose X-Forwarded-For, -Proto and -Host are believed" },
+    Setting {
+        key: "allowed_hosts",
+        default: "",
+        help: "names of this server, in addition to loopback and its address, while nobody is asked for credentials; `*` is any",
+    },
     Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },
@@ -107,6 +135,7 @@ pub const SETTINGS: [Setting; 33] = [
     Setting { key: "log_retention_bytes", default: "", help: "keep at most so many bytes of archived log; empty keeps all" },
     Setting { key: "log_retention_days", default: "", help: "keep archived log for so many days; empty keeps all" },
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
+    Setting { key: "connections_per_address", default: "1024", help: "connections at once of one address; 0 is no limit" },
     Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
     Setting { key: "test_data", default: "false", help: "switch GET /user/add_test_data on; it only ever fills an empty network" },
     Setting {
@@ -196,6 +225,10 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpConfig {
     pub connections_max: usize,
+    /// Of one address that is no trusted proxy; 0 is no limit.
+    pub connections_per_address: usize,
+    /// A second address to listen on, for operations.
+    pub ops_address: Option<SocketAddr>,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub body_bytes_max: usize,
@@ -211,6 +244,8 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_DEFAULT,
+            connections_per_address: CONNECTIONS_PER_ADDRESS_DEFAULT,
+            ops_address: None,
             header_timeout: Duration::from_secs(HEADER_SECONDS),
             body_timeout: Duration::from_secs(BODY_SECONDS),
             body_bytes_max: BODY_BYTES_MAX,
@@ -247,6 +282,12 @@ impl Sources {
 }
 
 impl Config {
+    /// An address that other machines can reach, if one of those that are listened on is; else the main one.
+    pub fn exposed_addr(&self) -> SocketAddr {
+        let ops = self.http.ops_address.filter(|ops| self.addr.ip().is_loopback() && !ops.ip().is_loopback());
+        ops.unwrap_or(self.addr)
+    }
+
     /// Collects and checks all values.
     ///
     /// # Errors
@@ -361,7 +402,7 @@ pub fn read_text(path: &Path) -> Result<String, String> {
 fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String>) -> Config {
     let mut values = Values { given: &given, errors };
     let insecure = values.flag("insecure");
-    let addr = values.address();
+    let addr = values.address("addr");
     let data_dir = PathBuf::from(values.text("data_dir"));
     if data_dir.as_os_str().is_empty() {
         values.wrong("data_dir", "must not be empty");
@@ -378,6 +419,8 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
         log_retention: values.log_retention(),
         http: HttpConfig {
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
+            connections_per_address: values.number("connections_per_address", 0, CONNECTIONS_MAX as u64),
+            ops_address: values.optional_address("ops_addr"),
             drain: Duration::from_secs(values.number("drain_seconds", 0, DRAIN_SECONDS_MAX)),
             test_data: values.flag("test_data"),
             none_parent_is_null: values.flag("none_parent_is_null"),
@@ -424,28 +467,33 @@ impl Values<'_> {
     ///
     /// A host name is looked up. Where it has several addresses the first IPv4 one is listened on, since that is what clients of
     /// `localhost` that know one family know.
-    fn address(&mut self) -> SocketAddr {
+    fn address(&mut self, key: &str) -> SocketAddr {
         let nothing = ([127, 0, 0, 1], 0).into();
-        let text = self.text("addr");
+        let text = self.text(key);
         if let Ok(address) = text.parse::<SocketAddr>() {
             return address;
         }
         if !text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
-            self.wrong("addr", "is not an address such as 127.0.0.1:8000 or localhost:8000");
+            self.wrong(key, "is not an address such as 127.0.0.1:8000 or localhost:8000");
             return nothing;
         }
         let found: Vec<SocketAddr> = match text.to_socket_addrs() {
             Ok(found) => found.collect(),
             Err(fault) => {
-                self.wrong("addr", &format!("cannot be looked up: {fault}"));
+                self.wrong(key, &format!("cannot be looked up: {fault}"));
                 return nothing;
             }
         };
         let Some(address) = found.iter().find(|address| address.is_ipv4()).or(found.first()) else {
-            self.wrong("addr", "is a name without an address");
+            self.wrong(key, "is a name without an address");
             return nothing;
         };
         *address
+    }
+
+    /// As [`Values::address`], with empty for none.
+    fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
+        (!self.given(key).text.is_empty()).then(|| self.address(key))
     }
 
     fn flag(&mut self, key: &str) -> bool {

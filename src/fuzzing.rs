@@ -146,7 +146,7 @@ pub fn plan_file(bytes: &[u8]) -> bool {
             let printed = plan_file::to_text(&plan);
             assert_eq!(plan_file::parse(&printed).as_ref(), Ok(&plan), "{printed}");
             let command = Command::PutPlan(Box::new(plan));
-            let group = [Stamped { lsn: 1, time: Timestamp(0), key: None, command }];
+            let group = [Stamped { lsn: 1, time: Timestamp(0), key: None, actor: None, command }];
             let (mut body, mut again) = (Vec::new(), Vec::new());
             encode_group(&group, &mut body).expect("a valid plan has a form on disk");
             decode_group(&body, 1, 1, &mut again).expect("what was written is read");
@@ -219,7 +219,7 @@ thread_local! {
 impl Base {
     fn new() -> Self {
         let disk = Memory::new();
-        let genesis = Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77, created: Timestamp(88) };
+        let genesis = Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) };
         let state = State::new(plan_file::default_plan(), genesis.code_key);
         create(&disk.shared(), Path::new(ROOT), &genesis, log_options(), &state, &mut |_| {}).expect("a directory in memory");
         let (mut engine, _) = SteppedEngine::open(options(&disk)).expect("it was just made");
@@ -265,7 +265,7 @@ fn commands(number: u8) -> Vec<Command> {
     })];
     if number % 4 == 3 {
         let trigger = plan_file::default_plan().bonuses[0].trigger.clone();
-        commands.push(Command::TriggerBonus(TriggerBonus { source: id(number - 1), trigger, amount: None, once: false }));
+        commands.push(Command::TriggerBonus(TriggerBonus { source: id(number - 1), trigger, amount: None, once: false, reference: None }));
         commands.push(Command::PayEntry { entry: 0 });
         commands.push(Command::SetStatus { member: id(number - 1), status: Status::Inactive });
     }

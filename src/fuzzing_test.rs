@@ -17,7 +17,7 @@ use super::{BASE, TARGETS, Target, edited};
 use crate::{
     core::{command::Stamped, types::Timestamp},
     durability::encode_group,
-    http::fuzzing::signed,
+    http::{self, fuzzing::signed},
     plan_file,
 };
 
@@ -80,6 +80,20 @@ fn the_corpus_and_changes_of_it_hold() {
     }
     println!("fuzz: targets={} inputs={inputs} mutations={changed} accepted={accepted} failures={}", TARGETS.len(), failures.len());
     assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
+}
+
+/// Whoever knows the network's id can make cursors with any position and a right checksum. Eight times
+/// `UPLINE_FUZZ_MUTATIONS` of each list and member.
+#[test]
+fn forged_positions_hold() {
+    let (seed, mutations) = (number("UPLINE_SEED", 1), number("UPLINE_FUZZ_MUTATIONS", MUTATIONS));
+    println!("UPLINE_SEED={seed} UPLINE_FUZZ_MUTATIONS={mutations}");
+    let mut random = Pcg64::seed_from_u64(seed);
+    let mut below = |end: usize| usize::try_from(random.next_u64() % end as u64).unwrap();
+    let rounds = 8 * usize::try_from(mutations).unwrap();
+    let taken = BASE.with(|base| http::fuzzing::forged_cursors(base.engine.engine(), rounds, &mut below));
+    assert!(0 < taken, "none was taken");
+    println!("forged cursors: {taken} were taken");
 }
 
 /// 1 when the bytes were good for something. A panic of the target is a failure; the others still run.
@@ -245,10 +259,14 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 .chain(broken.iter().enumerate().map(|(at, text)| named(&format!("broken-{at}"), text.as_bytes())))
                 .collect()
         }
-        "import_rows" => texts(&IMPORTS),
+        "import_rows" => {
+            let utf16: Vec<u8> = format!("\u{feff}{}", IMPORTS[1].replace(',', "\t")).encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let others: [(&str, &[u8]); 2] = [("utf-16", &utf16), ("zip", b"PK\x03\x04\x14\0\0\0")];
+            texts(&IMPORTS).into_iter().chain(others.map(|(name, bytes)| named(name, bytes))).collect()
+        }
         "cursor" => {
-            let words: [&[u64]; 7] =
-                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1]];
+            let words: [&[u64]; 8] =
+                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1], &[1, 0xffff_ffff]];
             let words = words.into_iter().map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
             words
                 .enumerate()
@@ -282,7 +300,7 @@ fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
 /// A group of the base's history as an input of `frame`.
 fn group(number: u8) -> Vec<u8> {
     let commands = super::commands(number);
-    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, command };
+    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, actor: None, command };
     let group: Vec<Stamped> = commands.into_iter().enumerate().map(stamp).collect();
     let mut out = vec![u8::try_from(group.len()).unwrap(), 1];
     encode_group(&group, &mut out).unwrap();
@@ -309,11 +327,16 @@ const BODIES: [&str; 17] = [
     "",
 ];
 
-const IMPORTS: [&str; 6] = [
+const IMPORTS: [&str; 11] = [
     "member,sponsor,joined_at\nanna,,2025-03-01\nbert,anna,2025-03-02T10:00:00.000001+02:00\ncarl,bert,\n",
     "member,sponsor,joined_at,parent,slot,code,status,role,id,lifetime_rank,turn\nbert,anna,,anna,1,B-1,inactive,member,00000000-0000-4000-8000-000000000009,1,0\nanna,,,,,A-1,active,admin,,0,0\n",
     "member,sponsor,joined_at\na,b,\nb,c,\nc,a,\nd,d,\ne,nobody,\ne,,\ne,,\n\"f,f\",e,\n\"open,e,\n",
     "member,sponsor,joined_at\nanna,,\nbert,anna,\n===\nreceiver,source,level,amount,kind,status,created_at,id\nanna,bert,1,10.00,referral,paid,2025-03-01,\nanna,bert,1,-3,referral,pending,2025-03-01,00000000-0000-4000-8000-000000000007\nnobody,bert,x,1e9,,,,\n",
     "sponsor,joined_at,MEMBER,level\r\n,1970-01-01,00010203-0405-0607-0809-0a0b0c0d0eff,3\r\n'=1+1,,b,1\r\n",
     "member,member\n",
+    "sep=;\r\nMember;Sponsor;Joined_At;Note\r\nanna;;2025-03-01 10:00:00 +0000;\"a\r\nb;c\"\r\n;;;\r\nbert;anna;2025/3/1 9:05;\"open\r\n",
+    "member\tsponsor\tjoined_at\rann\u{a0}a\t\t2025-03-01T10:00:00[America/New_York]\r\"x\"y\tann\u{200b}a\t01/02/2025\r",
+    "{\"member\":\"anna\",\"sponsor\":null,\"joined_at\":\"2025-03-09T02:30:00[America/New_York]\"}\n{\"sponsor\":\"anna\",\"member\":7,\"joined_at\":null,\"x\":[{}]}\n{\"member\":1e99}\n{\n",
+    "\u{feff}{\"member\":\"a\",\"sponsor\":\"\",\"joined_at\":\"\"}\n===\n{\"receiver\":\"a\",\"source\":\"a\",\"level\":1,\"amount\":\"10.00\",\"kind\":\"referral\",\"status\":\"paid\",\"created_at\":\"2025-03-01\"}\n",
+    "member|sponsor|joined_at|status|role|parent|slot\nanna||||admin||\nbert|anna||inactive||anna|Left\nbert|anna||active|admin||\n",
 ];

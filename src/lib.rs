@@ -15,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod plan_file;
 pub mod shapes;
+pub mod time_text;
 pub mod toml_reader;
 pub mod trust;
 pub mod version;

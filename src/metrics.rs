@@ -95,7 +95,7 @@ pub struct WriteMetrics {
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
-    refusals: [Counter; 5],
+    refusals: [Counter; 6],
     pub repeats: Counter,
     pub wait_seconds: Histogram,
     pub append_seconds: Histogram,
@@ -128,11 +128,22 @@ pub enum Refusal {
     OutcomeUnknown = 2,
     Stopping = 3,
     TooLarge = 4,
+    NoRoom = 5,
 }
 
 /// Label values of `upline_commands_total`.
-const COMMAND_KINDS: [&str; 8] =
-    ["register", "trigger_bonus", "pay_entry", "pay_all", "set_status", "set_role", "put_plan", "import_entry"];
+const COMMAND_KINDS: [&str; 10] = [
+    "register",
+    "trigger_bonus",
+    "pay_entry",
+    "pay_all",
+    "set_status",
+    "set_role",
+    "put_plan",
+    "import_entry",
+    "reverse_entry",
+    "pay_matching",
+];
 
 fn command_position(command: &Command) -> usize {
     match command {
@@ -144,6 +155,8 @@ fn command_position(command: &Command) -> usize {
         Command::SetRole { .. } => 5,
         Command::PutPlan(_) => 6,
         Command::ImportEntry(_) => 7,
+        Command::ReverseEntry { .. } => 8,
+        Command::PayMatching(_) => 9,
     }
 }
 
@@ -155,7 +168,7 @@ impl WriteMetrics {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
             rejections: Rejection::ALL.map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage))).into(),
-            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large"].map(refusal),
+            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large", "no_room"].map(refusal),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),
@@ -270,6 +283,9 @@ pub struct LogMetrics {
     pub durable_lsn: Gauge,
     pub applied_lsn: Gauge,
     pub snapshot_lsn: Gauge,
+    pub segment_failures: Counter,
+    /// 1 while the next segment cannot be made, 2 while writes are refused for that.
+    pub next_segment_missing: Gauge,
 }
 
 impl LogMetrics {
@@ -282,6 +298,8 @@ impl LogMetrics {
             durable_lsn: gauge_of(recorder, &table::DURABLE_LSN, &[]),
             applied_lsn: gauge_of(recorder, &table::APPLIED_LSN, &[]),
             snapshot_lsn: gauge_of(recorder, &table::SNAPSHOT_LSN, &[]),
+            segment_failures: counter_of(recorder, &table::LOG_SEGMENT_FAILURES, &[]),
+            next_segment_missing: gauge_of(recorder, &table::LOG_NEXT_SEGMENT_MISSING, &[]),
         }
     }
 }
@@ -292,7 +310,39 @@ pub struct HttpMetrics {
     routes: Vec<RouteMetrics>,
     pub connections: Gauge,
     pub connections_accepted: Counter,
-    pub connections_refused: Counter,
+    connections_refused: Counter,
+    turned_away: [Counter; 2],
+    cut: [Counter; 2],
+    pub answer_bytes_held: Gauge,
+    pub heavy_waiting: Gauge,
+    heavy_refused: [Counter; 3],
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionRefused {
+    /// All others are busy.
+    Busy = 0,
+    /// Its address has as many as it may.
+    Address = 1,
+}
+
+/// Why a connection was closed for others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionCut {
+    Idle = 0,
+    SlowReader = 1,
+}
+
+/// What heavy work waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// Work on the present, in short pieces.
+    Present = 0,
+    /// Work on the past, one request at a time.
+    Past = 1,
+    /// Searches, one at a time.
+    Search = 2,
 }
 
 /// Series of one route, resolved when first used: `/metrics` shows what happened, not the product of all routes and statuses.
@@ -318,7 +368,28 @@ impl HttpMetrics {
             connections: gauge_of(recorder, &table::HTTP_CONNECTIONS, &[]),
             connections_accepted: counter_of(recorder, &table::HTTP_ACCEPTED, &[]),
             connections_refused: counter_of(recorder, &table::HTTP_REFUSED, &[]),
+            turned_away: ["busy", "address"].map(|reason| counter_of(recorder, &table::HTTP_TURNED_AWAY, &[reason])),
+            cut: ["idle", "slow_reader"].map(|reason| counter_of(recorder, &table::HTTP_CUT, &[reason])),
+            answer_bytes_held: gauge_of(recorder, &table::HTTP_HELD, &[]),
+            heavy_waiting: gauge_of(recorder, &table::HEAVY_WAITING, &[]),
+            heavy_refused: ["present", "past", "search"].map(|lane| counter_of(recorder, &table::HEAVY_REFUSED, &[lane])),
         }
+    }
+
+    /// Counts a connection that was not taken.
+    pub fn refused(&self, reason: ConnectionRefused) {
+        self.connections_refused.increment(1);
+        self.turned_away[reason as usize].increment(1);
+    }
+
+    /// Counts a connection that was closed for others.
+    pub fn cut(&self, reason: ConnectionCut) {
+        self.cut[reason as usize].increment(1);
+    }
+
+    /// Counts a request that was refused since too much heavy work was waiting.
+    pub fn heavy_refused(&self, lane: Lane) {
+        self.heavy_refused[lane as usize].increment(1);
     }
 
     /// Counts one answered request. `route` is a position in the list that `Metrics::new` got.

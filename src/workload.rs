@@ -97,7 +97,7 @@ fn apply_slice(state: &mut State, directory: &mut impl Directory, slice: &[Stamp
 const BATCH: usize = 65_536;
 
 fn stamped(lsn: u64, command: Command) -> Stamped {
-    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, command }
+    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, actor: None, command }
 }
 
 /// The command that signs a member up at the plan's default place.
@@ -148,6 +148,8 @@ impl Directory for Numbers {
     fn add_code(&mut self, folded: &str, _: MemberIx) {
         unreachable!("no workload gives codes: {folded}")
     }
+
+    fn codes_alike(&self, _: &str, _: &mut dyn FnMut(MemberIx)) {}
 }
 
 /// The signups of a shape, for an empty network, in batches.
@@ -182,7 +184,8 @@ impl Signups {
 pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
     let trigger = |number: u64| {
         let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
-        let trigger = TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false };
+        let trigger =
+            TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false, reference: None };
         stamped(lsn + number + 1, Command::TriggerBonus(trigger))
     };
     triggers.map(trigger).collect()
@@ -222,7 +225,7 @@ pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
 
 /// A data directory in memory that is being made: what a snapshot can be written into without a disk.
 pub fn creation() -> Creation {
-    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1, created: Timestamp(0) };
+    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1.into(), created: Timestamp(0) };
     let options = LogOptions { prepare_in_background: false, ..LogOptions::default() };
     DataDir::create(&Memory::new().shared(), Path::new("/bench"), &genesis, options).expect("memory takes it")
 }
@@ -285,9 +288,6 @@ pub const QUERIES: [(&str, Query); 13] = [
         black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
     }),
     ("bonuses, 20", |engine, member, _, _| {
-        black_box(engine.read(|state, _| {
-            let entries = std::iter::successors(state.newest_entry_of(member), |entry| state.older_entry(*entry));
-            entries.take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
-        }));
+        black_box(engine.read(|state, _| state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()));
     }),
 ];

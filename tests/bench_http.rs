@@ -16,9 +16,13 @@ const MEMBERS: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn bench(dir: &Path, seconds: &str) -> Command {
+    named("http", dir, seconds)
+}
+
+fn named(name: &str, dir: &Path, seconds: &str) -> Command {
     let mut command = Command::new(binary());
     let members = MEMBERS.to_string();
-    command.args(["bench", "http", "--members", &members, "--seconds", seconds, "--json", "--dir"]).arg(dir).stdin(Stdio::null());
+    command.args(["bench", name, "--members", &members, "--seconds", seconds, "--json", "--dir"]).arg(dir).stdin(Stdio::null());
     command
 }
 
@@ -59,6 +63,28 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
         limits.iter().for_each(|name| assert!(0.0 < number(line, "limit", name), "{name}: {line}"));
     }
     assert!(1.0 <= number(&lines[0], "figures", "group_commands_mean"));
+    assert_eq!(files_in(dir.path()), 0, "nothing is left behind");
+}
+
+#[test]
+fn guard_asks_for_what_costs_much_while_members_sign_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = named("guard", dir.path(), "1").output().expect("the binary starts");
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("each line is an object")).collect();
+    let routes: Vec<&str> =
+        lines.iter().filter_map(|line| line["params"]["route"].as_str()?.split('?').next()?.rsplit('/').next()).collect();
+    assert_eq!(routes, ["downline", "tree", "20", "explain", "{id}"]);
+    for line in &lines {
+        assert_eq!((&line["bench"], &line["met"], &line["figures"]["verified"]), (&"guard".into(), &Value::Null, &true.into()), "{line}");
+        for part in ["figures", "limit"] {
+            assert!(line[part]["signup_p99_us"].as_f64().is_some_and(|figure| 0.0 < figure), "{part}: {line}");
+        }
+        // On a busy machine none may come in time, but all are answered or refused.
+        let [answers, refused] = ["heavy_answers", "heavy_refused"].map(|name| line["figures"][name].as_u64().expect("a number"));
+        assert!(0 < answers + refused, "{line}");
+    }
     assert_eq!(files_in(dir.path()), 0, "nothing is left behind");
 }
 

@@ -8,6 +8,8 @@ mod directory;
 mod export;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/import_files.rs"]
+mod import_files;
 #[path = "cli/inspect.rs"]
 mod inspect;
 #[path = "cli/look.rs"]
@@ -22,3 +24,5 @@ mod repair;
 mod serve;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/times.rs"]
+mod times;

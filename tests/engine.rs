@@ -4,6 +4,8 @@
 mod common;
 #[path = "engine/crash.rs"]
 mod crash;
+#[path = "engine/diverged.rs"]
+mod diverged;
 #[path = "engine/faults.rs"]
 mod faults;
 #[path = "engine/history.rs"]

@@ -13,16 +13,22 @@ use std::{
 
 use upline::{
     core::{
-        Digest, Restore, RowKind,
-        command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+        Actor, ActorKind, Digest, Restore, RowKind,
+        command::{
+            Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        },
         image::ImageRows,
         network_digest,
         plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
         state::State,
         state_digest, state_digest_of_format_1,
-        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
     },
-    durability::{DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore, storage::Disk},
+    durability::{
+        DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore,
+        inspect::{self, LogItem, SegmentHeaderSeen},
+        storage::Disk,
+    },
     engine::MemberDirectory,
 };
 
@@ -133,18 +139,25 @@ fn command(version: u32, lsn: u64) -> Stamped {
             2 => signup(&|signup| signup.code = Some(code(lsn))),
             3 => signup(&|signup| signup.sponsor = SponsorRef::Code(code(6))),
             4 => signup(&|signup| signup.placement = PlacementRequest::Slot { parent: sponsor, slot: 2 }),
-            5 => Command::TriggerBonus(TriggerBonus { source: sponsor, trigger: "referral".into(), amount: None, once: true }),
+            5 => Command::TriggerBonus(TriggerBonus {
+                source: sponsor,
+                trigger: "referral".into(),
+                amount: None,
+                once: true,
+                reference: None,
+            }),
             7 => Command::TriggerBonus(TriggerBonus {
                 source: sponsor,
                 trigger: "purchase".into(),
                 amount: Some(Money(12_345)),
                 once: false,
+                reference: Reference::parse(&format!("order {}", lsn % 40)).filter(|_| 3 <= version && lsn % 40 == 7),
             }),
             8 => Command::PayEntry { entry: lsn / 9 },
             9 => Command::SetStatus { member: sponsor, status: Status::Active },
             10 => Command::SetStatus { member: member(lsn.saturating_sub(11)), status: Status::Inactive },
             12 => signup(&|signup| {
-                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1 };
+                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1, ..Carried::default() };
                 let carried = if version == 1 { Carried::default() } else { carried };
                 (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import(carried));
             }),
@@ -157,14 +170,28 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 status: EntryStatus::Paid,
                 time: Timestamp(CREATED - 500),
                 row_id: (version != 1).then(|| row_id(lsn)),
+                reference: None,
+                reverses: None,
             }),
             14 => Command::SetRole { member: sponsor, role: Role::Member },
             15 => signup(&|signup| signup.placement = PlacementRequest::Rule(PlacementRule::RoundRobin)),
+            16 if 3 <= version && lsn % 60 == 16 => Command::ReverseEntry { entry: lsn / 10 },
+            17 if 3 <= version && lsn % 80 == 17 => Command::PayMatching(PayFilter {
+                up_to_lsn: Some(lsn - 3),
+                kind: (lsn < 100).then(|| "referral".into()),
+                receiver: (100 < lsn).then(|| member(1)),
+                from: None,
+                until: Some(Timestamp(CREATED + 400 * 3_600_000_000)),
+            }),
             _ => signup(&|_| {}),
         },
     };
     let key = (lsn % 6 == 3).then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
-    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000), key, command }
+    // Since version 3 a command says who sent it, and a clock that jumps expires no key.
+    let kinds = ActorKind::ALL;
+    let actor = (3 <= version).then(|| Actor::new(kinds[usize::try_from(lsn).unwrap() % kinds.len()], &format!("golden-{}", lsn % 5)));
+    let jump = if 3 <= version && 150 <= lsn { 300 * 3_600_000_000 } else { 0 };
+    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000 + jump), key, actor, command }
 }
 
 fn options() -> LogOptions {
@@ -187,7 +214,7 @@ fn generate(path: &Path) -> String {
         id: InstanceId(*b"a golden version"),
         network_id: NETWORK_ID,
         row_key: ROW_KEY,
-        code_key: CODE_KEY,
+        code_key: CODE_KEY.into(),
         created: Timestamp(CREATED),
     };
     let creation = DataDir::create(&storage, path, &genesis, options()).unwrap();
@@ -225,7 +252,7 @@ fn describe(version: u32, path: &Path) -> String {
     line("instance", &opened.instance.id);
     line("network_id", &opened.instance.network_id);
     line("row_key", &opened.instance.row_key);
-    line("code_key", &opened.instance.code_key);
+    line("code_key", &opened.instance.code_key.key);
     line("created", &opened.instance.created.0);
     line("snapshots", &format_args!("{:?}", opened.snapshots.list().unwrap()));
     line("snapshot.lsn", &manifest.lsn);
@@ -265,6 +292,11 @@ fn describe(version: u32, path: &Path) -> String {
         assert!(carried.iter().any(|(kind, _)| *kind == RowKind::Member) && carried.iter().any(|(kind, _)| *kind == RowKind::Entry));
         let turns = (0..state.len()).filter(|member| state.turn(MemberIx(*member)) != 0).count();
         line("members_with_turns", &turns);
+    }
+    if 3 <= version {
+        line("snapshot.chain", &format_args!("{:016x}", manifest.chain.unwrap()));
+        line("key_lag", &state.image_header().key_lag);
+        assert_ne!(state.image_header().key_lag, 0);
     }
     out
 }
@@ -559,6 +591,167 @@ fn what_version_2_added_is_where_the_specification_says() {
         }
     }
     assert!(header.unchanged != 0 && header.row_ids != 0);
+}
+
+/// What version 3 added, read by the specification alone.
+#[test]
+fn what_version_3_added_is_where_the_specification_says() {
+    regenerate_if_asked();
+    let files = files(&golden(3));
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let chained = xxhash_rust::xxh3::xxh3_64_with_seed;
+    // The chain, over every record of every segment.
+    let mut chain = chained(b"a golden version", 0);
+    let (mut records, mut chains) = (0, BTreeMap::from([(0, chain)]));
+    let mut names: Vec<&String> = files.keys().filter(|name| Path::new(name).extension().is_some_and(|end| end == "log")).collect();
+    names.sort_by_key(|name| name.rsplit('/').next().unwrap().to_owned());
+    for name in names {
+        let segment = &files[name];
+        if segment.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        assert_eq!((u32_at(segment, 8), u64_at(segment, 88)), (3, chain), "{name}");
+        let seed = crc32c::crc32c_append(crc32c::crc32c(b"a golden version"), &segment[32..40]);
+        let mut at = 512;
+        while segment[at..].starts_with(b"uFRM") {
+            let frame = &segment[at..];
+            let (length, count) = (u32_at(frame, 8) as usize, u32_at(frame, 12));
+            assert_eq!((u32_at(frame, 72), u32_at(frame, 76)), (0, crc32c::crc32c_append(seed, &frame[..76])));
+            let salt = u64::from(u32_at(frame, 60));
+            let mut body = frame[80..80 + length].to_vec();
+            for (position, word) in body.chunks_mut(8).enumerate() {
+                let mixed = (salt + position as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let stream = (mixed ^ (mixed >> 29)).to_le_bytes();
+                word.iter_mut().zip(stream).for_each(|(byte, stream)| *byte ^= stream);
+            }
+            let mut record = &body[..];
+            for _ in 0..count {
+                let (this, rest) = record.split_at(8 + u32_at(record, 4) as usize);
+                chain = chained(this, chain);
+                records += 1;
+                chains.insert(records, chain);
+                // Version 3; behind the time and the request key the actor.
+                assert_eq!(u16_at(this, 2), 3);
+                let actor = if this[16] == 1 { 17 + 24 } else { 17 };
+                let kind = usize::try_from(records).unwrap() % ActorKind::ALL.len();
+                assert_eq!(usize::from(this[actor]), kind, "record {records}");
+                let id = format!("golden-{}", records % 5);
+                assert_eq!((usize::from(u16_at(this, actor + 1)), &this[actor + 3..][..id.len()]), (id.len(), id.as_bytes()));
+                record = rest;
+            }
+            assert_eq!(u64_at(frame, 64), chain, "{name} at {at}");
+            at += (80 + length + 12).next_multiple_of(8);
+        }
+    }
+    assert_eq!(records, COMMANDS);
+    // Each snapshot names the chain at its LSN.
+    let mut linked = 0;
+    for (name, snapshot) in files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap")) {
+        let manifest = &snapshot[snapshot.len() - 256..];
+        assert_eq!((u64_at(manifest, 176), u32_at(manifest, 184)), (chains[&u64_at(manifest, 32)], 1), "{name}");
+        let chunk = &snapshot[64..];
+        let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
+        assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 3));
+        let lag = u64_at(archive, archive.len() - 16);
+        let counts = [u32_at(archive, archive.len() - 8), u32_at(archive, archive.len() - 4)];
+        assert_eq!(counts, [u32_at(manifest, 188), u32_at(manifest, 192)], "references and reversals");
+        linked = linked.max(counts.into_iter().min().unwrap_or(0));
+        assert_eq!(lag != 0, 150 <= u64_at(manifest, 32), "{name}: {lag}");
+    }
+    assert!(2 <= linked, "there are references and reversals");
+}
+
+/// A directory of an older version goes on in the newest. No segment whose header says an older version holds anything that a release of that time would
+/// not understand: what it sees behind its own segments is a newer format.
+#[test]
+fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
+    regenerate_if_asked();
+    for version in 1..3 {
+        let place = copy_of(version);
+        let before = files(place.path());
+        let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        let mut state = replay(version, &mut opened);
+        opened.journal.append(&[], state.outcome_hash()).unwrap();
+        opened.journal.sync().unwrap();
+        drop(opened);
+        // Older releases know nothing of `durable`, and leave it alone.
+        let is_changed = |(name, content): &(&String, &Vec<u8>)| before.get(*name) != Some(*content) && *name != "/durable";
+        for (name, content) in files(place.path()).iter().filter(is_changed) {
+            assert!(content.iter().all(|byte| *byte == 0), "version {version}: {name} was changed by opening alone");
+        }
+        let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        let next = Stamped { lsn: COMMANDS + 1, ..command(3, COMMANDS + 1) };
+        opened.journal.append(std::slice::from_ref(&next), state.outcome_hash()).unwrap();
+        opened.journal.sync().unwrap();
+        state.apply(&mut MemberDirectory::with_capacity(0, 0), &next);
+        drop(opened);
+        let mut seen = Vec::new();
+        let mut present = 0;
+        inspect::log(&Disk::shared(), place.path(), &mut |item| {
+            match item {
+                LogItem::Segment(segment) => {
+                    assert_eq!(segment.damage, None);
+                    if let SegmentHeaderSeen::Good { version, chain, .. } = segment.header {
+                        assert_eq!(chain.is_some(), version == 3);
+                        present = version;
+                    }
+                }
+                LogItem::Frame(frame) => {
+                    for stamped in frame.commands.unwrap() {
+                        assert_eq!(stamped.is_of_format_3(), present == 3, "LSN {}", stamped.lsn);
+                        seen.push(stamped.lsn);
+                    }
+                }
+                LogItem::End(_) => {}
+                LogItem::Missing { .. } => panic!("a segment is missing"),
+            }
+            true
+        })
+        .unwrap();
+        assert_eq!(seen, (1..=COMMANDS + 1).collect::<Vec<_>>(), "version {version}");
+        // And a cut back into the old part leaves what an older release reads.
+        let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        opened.journal.cut_suffix(COMMANDS - 2).unwrap();
+        drop(opened);
+        let opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
+        assert_eq!(opened.report.log_last_lsn, COMMANDS - 2);
+    }
+}
+
+/// A directory one version above the newest: every file of it is refused as newer, with the exit code of that.
+#[test]
+fn one_above_the_newest_is_refused_as_newer() {
+    regenerate_if_asked();
+    for (name, content) in files(&golden(FORMAT_VERSION)) {
+        let crc_at = match name.rsplit('.').next() {
+            Some("log") => 508,
+            Some("snap") => 60,
+            _ if name == "/instance" => 124,
+            _ if name == "/durable" => 48,
+            _ => continue,
+        };
+        // What is archived is not needed to open.
+        if content.iter().all(|byte| *byte == 0) || name.starts_with("archive") || name.ends_with("200.snap") {
+            continue;
+        }
+        let place = copy_of(FORMAT_VERSION);
+        let mut newer = content.clone();
+        newer[8..12].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
+        let crc = crc32c::crc32c(&newer[..crc_at]);
+        newer[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
+        fs::write(place.path().join(name.trim_start_matches('/')), newer).unwrap();
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_upline"))
+            .args(["verify", "--data-dir"])
+            .arg(place.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert_eq!(status.status.code(), Some(6), "{name}: {said}");
+        assert!(said.contains(&format!("format version {}", FORMAT_VERSION + 1)), "{name}: {said}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take nothing, JSON made to hurt, and more writes than can be
-//! done.
+//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take nothing, JSON made to hurt, questions that cost much, and
+//! more writes than can be done.
 //!
 //! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load) and `UPLINE_SLOW_READERS` (150)
 //! say how much. With `UPLINE_STRICT=1`, for a machine that does nothing else, the figures of the design are demanded; else bounds that a busy machine keeps too.
@@ -7,6 +7,8 @@
 mod common;
 mod proof;
 
+#[path = "http_attack/bounds.rs"]
+mod bounds;
 #[path = "http_attack/crowd.rs"]
 mod crowd;
 #[path = "http_attack/json.rs"]

@@ -42,7 +42,7 @@ struct Following {
 impl Following {
     fn start(server: &Server, path: &str, headers: &[(&str, &str)]) -> Self {
         let mut client = server.connect();
-        let mut head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n");
+        let mut head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             head = head + name + ": " + value + "\r\n";
         }

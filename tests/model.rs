@@ -126,7 +126,7 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
 #[test]
 fn random_steps_reach_everything() {
     const FAR_AWAY: [Rejection; 4] = [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
-    const OUTCOMES: [&str; 12] = [
+    const OUTCOMES: [&str; 15] = [
         "repeat",
         "registered",
         "paid",
@@ -139,6 +139,9 @@ fn random_steps_reach_everything() {
         "role set true",
         "role set false",
         "plan activated",
+        "reversed",
+        "matching paid none",
+        "matching paid some",
     ];
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let mut rewards = 0;
@@ -149,7 +152,7 @@ fn random_steps_reach_everything() {
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
-            let applied = naive.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command });
+            let applied = naive.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command });
             let outcome = match applied.outcome {
                 _ if applied.lsn != lsn => "repeat".to_owned(),
                 Outcome::Rejected(rejection) => rejection.name().to_owned(),
@@ -162,6 +165,9 @@ fn random_steps_reach_everything() {
                 Outcome::RoleSet { changed, .. } => format!("role set {changed}"),
                 Outcome::PlanActivated { .. } => "plan activated".to_owned(),
                 Outcome::EntryImported { .. } => "entry imported".to_owned(),
+                Outcome::Reversed { .. } => "reversed".to_owned(),
+                Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
+                Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
             };
             *seen.entry(outcome).or_default() += 1;
         }

@@ -234,7 +234,7 @@ impl Session<'_> {
         if let Some(address) = address {
             text = text.replace(&address, README_ADDRESS);
         }
-        (status.code().expect("it ends by itself"), text)
+        (status.code().expect("it ends by itself"), with_the_pages_user(&text))
     }
 
     /// `curl -s [-X METHOD] [-H HEADER]... [-d BODY] URL`, with curl's content type where none is given.
@@ -264,6 +264,19 @@ impl Session<'_> {
         let text = String::from_utf8(reply.body).expect("it answers UTF-8").replace(&server.address.to_string(), README_ADDRESS);
         if text.ends_with('\n') { text } else { text + "\n" }
     }
+}
+
+/// The operating system's user of the pages in place of the one that runs the test, where the log names it.
+fn with_the_pages_user(text: &str) -> String {
+    const END: &str = "\",\"kind\":\"cli\"}";
+    const BEGIN: &str = "{\"id\":\"";
+    let parts: Vec<&str> = text.split(END).collect();
+    let (last, named) = parts.split_last().expect("a text has a part");
+    let named = named.iter().map(|part| {
+        let before = part.rfind(BEGIN).map_or(*part, |at| &part[..at]);
+        format!("{before}{BEGIN}root{END}")
+    });
+    named.collect::<String>() + last
 }
 
 // --- comparing

@@ -45,7 +45,13 @@ fn grow(state: &mut State, maps: &mut MemberDirectory, from: u32, to: u32) {
             joined_at: None,
             origin: Origin::Signup,
         };
-        let stamped = Stamped { lsn: state.lsn() + 1, time: Timestamp(i64::from(member)), key: None, command: Command::Register(register) };
+        let stamped = Stamped {
+            lsn: state.lsn() + 1,
+            time: Timestamp(i64::from(member)),
+            key: None,
+            actor: None,
+            command: Command::Register(register),
+        };
         assert_eq!(state.apply(maps, &stamped).outcome, Outcome::Registered { member: MemberIx(member) });
     }
 }

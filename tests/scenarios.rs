@@ -14,6 +14,7 @@ use model::{
     script::{self, HOUR, Words, Wrong, name_of, print_money},
 };
 use upline::core::{
+    Actor,
     command::{Command, Outcome, Rejection, RequestKey, Stamped},
     types::{EntryStatus, MemberIx, Money, Timestamp, Tree},
 };
@@ -180,7 +181,9 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, command });
+        // Codes are taken by the rules of format 3; the scenarios of keys wait longer than one of its steps counts.
+        let actor = (key.is_none() && matches!(command, Command::Register(_))).then(Actor::unknown);
+        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor, command });
         if applied.lsn != self.lsn {
             return "repeat".into();
         }
@@ -190,8 +193,12 @@ impl Case {
         let mut parts = match applied.outcome {
             Outcome::Rejected(rejection) => vec![format!("rejected {}", rejection.name())],
             Outcome::Registered { member } => vec![position(&picture, member)],
-            Outcome::BonusPaid { .. } => Vec::new(),
+            Outcome::BonusPaid { .. } | Outcome::Reversed { .. } => Vec::new(),
             Outcome::AllPaid { entries } => vec![format!("{entries} entries")],
+            Outcome::MatchingPaid { entries, amount } => {
+                let sum = i64::try_from(amount.sum()).expect("scenarios are small");
+                vec![format!("{entries} entries of {}", print_money(Money(sum)))]
+            }
             Outcome::EntryPaid { changed: really, .. }
             | Outcome::StatusSet { changed: really, .. }
             | Outcome::RoleSet { changed: really, .. } => return changed(really),
@@ -272,7 +279,8 @@ fn position(picture: &Picture, member: MemberIx) -> String {
 /// An entry as its trigger shows it: the kind of rank rewards alone.
 fn new_entry(picture: &Picture, entry: &EntryPicture) -> String {
     let kind = if entry.kind.starts_with("rank:") { format!(" {}", entry.kind) } else { String::new() };
-    format!("{} +{}{kind}", name(picture, Some(entry.receiver)), print_money(entry.amount))
+    let sign = if entry.amount.0 < 0 { "" } else { "+" };
+    format!("{} {sign}{}{kind}", name(picture, Some(entry.receiver)), print_money(entry.amount))
 }
 
 fn full_entry(picture: &Picture, entry: &EntryPicture) -> String {

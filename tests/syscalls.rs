@@ -13,6 +13,8 @@
 mod common;
 mod proof;
 
+#[path = "syscalls/offline.rs"]
+mod offline;
 #[path = "syscalls/script.rs"]
 mod script;
 #[path = "syscalls/traced.rs"]

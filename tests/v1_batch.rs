@@ -34,7 +34,7 @@ fn tree(first: u64, members: u64) -> String {
 
 fn head(length: Option<usize>) -> String {
     let framing = length.map_or("transfer-encoding: chunked".into(), |length| format!("content-length: {length}"));
-    format!("POST /v1/members/batch HTTP/1.1\r\nhost: here\r\ncontent-type: application/x-ndjson\r\n{framing}\r\n\r\n")
+    format!("POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n{framing}\r\n\r\n")
 }
 
 fn send_chunk(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
@@ -94,7 +94,9 @@ fn each_line_is_answered_in_its_place() {
         (format!("{{\"user_id\":\"{}\",\"extra\":1}}\n", uuid(10)), 422, "field_unknown"),
         (format!("{{\"user_id\":\"{}\",\"code\":\"Bob\"}}\n", uuid(10)), 201, ""),
         (format!("{{\"user_id\":\"{}\",\"code\":\"BOB\"}}\n", uuid(11)), 409, "code_taken"),
-        (format!("{{\"user_id\":\"{}\",\"sponsor\":{{\"code\":\"bob\"}}}}\n", uuid(11)), 201, ""),
+        (format!("{{\"user_id\":\"{}\",\"code\":\"b0b\"}}\n", uuid(11)), 409, "code_taken"),
+        (format!("{{\"user_id\":\"{}\",\"code\":\"{}\"}}\n", uuid(11), uuid(1)), 422, "code_reads_as_id"),
+        (format!("{{\"user_id\":\"{}\",\"sponsor\":{{\"code\":\"b0b\"}}}}\n", uuid(11)), 201, ""),
         (line(11, Some(10)), 200, ""),
         (line(11, Some(1)), 409, "member_exists"),
         (
@@ -171,7 +173,7 @@ fn an_answer_comes_while_the_next_line_is_not_sent_yet() {
     // Who asks whether to go on is told so before anything else.
     let text = line(6, Some(1));
     let mut client = server.connect();
-    client.send(head(Some(text.len())).replace("host: here", "host: here\r\nexpect: 100-continue").as_bytes()).unwrap();
+    client.send(head(Some(text.len())).replace("host: localhost", "host: localhost\r\nexpect: 100-continue").as_bytes()).unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);
     client.send(text.as_bytes()).unwrap();
     assert_eq!(told(&answers(&client.read_reply(false).unwrap().body)[0]), (1, 201, ""));

@@ -203,7 +203,9 @@ fn only_so_many_bulk_streams_are_under_way() {
     let paths = [format!("/v1/members/{root}/levels/1?tree=sponsor"), format!("/v1/members/{root}/downline?tree=sponsor")];
     let ask = |path: &str| {
         let mut client = server.connect();
-        client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: application/x-ndjson\r\n\r\n").as_bytes()).expect("it is sent");
+        client
+            .send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n").as_bytes())
+            .expect("it is sent");
         let (status, _) = client.read_head().expect("an answer");
         (status, client)
     };
@@ -242,7 +244,7 @@ fn root(server: &Server) -> String {
 /// Reads a stream chunk by chunk, keeping nothing: lines, and the most memory that the server held beyond `before`.
 fn read_stream(server: &Server, path: &str, before: u64) -> (u64, u64) {
     let mut client = server.connect();
-    client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\naccept: application/x-ndjson\r\n\r\n").as_bytes()).expect("it is sent");
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n").as_bytes()).expect("it is sent");
     let (status, _) = client.read_head().expect("an answer");
     assert_eq!(status, 200, "{path}");
     let (mut lines, mut grown, mut chunks) = (0, 0, 0_u64);

@@ -116,7 +116,7 @@ fn a_route_that_takes_no_body_refuses_one() {
     }
     assert!(20 < without, "{without}");
     assert_eq!(lsn(&server), before, "nothing was paid");
-    assert_eq!(send(&server, "POST", "/v1/bonuses/pay-all", "").json(), json!({ "entries": 1 }), "an empty body is none");
+    assert_eq!(send(&server, "POST", "/v1/bonuses/pay-all", "").json()["entries"], 1, "an empty body is none");
 }
 
 #[test]
@@ -305,8 +305,10 @@ fn what_was_sent_does_not_come_back_whole() {
 fn send_and_leave(server: &Server, method: &str, path: &str, headers: &str, body: &Value, after: Duration) {
     let body = body.to_string();
     let mut client = server.connect();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
     client.send(format!("{head}{body}").as_bytes()).unwrap();
     std::thread::sleep(after);
 }

@@ -119,6 +119,9 @@ fn registrations_are_answered_by_the_rules() {
         (member_with(6, 1, &slot(2, 2)), 409, "slot_out_of_range", "placement.slot"),
         (member_with(6, 1, &json!({ "placement": { "rule": "balanced" } })), 409, "rule_not_allowed", "placement.rule"),
         (member_with(6, 1, &json!({ "code": "Bob" })), 409, "code_taken", "code"),
+        (member_with(6, 1, &json!({ "code": "B0B" })), 409, "code_taken", "code"),
+        (member_with(6, 1, &json!({ "code": uuid(2) })), 422, "code_reads_as_id", "code"),
+        (member_with(6, 1, &json!({ "code": uuid(8).replace('-', "").to_uppercase() })), 422, "code_reads_as_id", "code"),
         (json!({ "user_id": uuid(6), "placement": { "rule": "left" } }), 409, "root_with_placement", "placement"),
         (member(5, 2), 409, "member_exists", "user_id"),
         (json!({}), 422, "field_invalid", "user_id"),
@@ -395,8 +398,148 @@ fn bonuses_are_paid_by_the_rules() {
     }
     expect(&pay(&uuid(77)), (404, "entry_unknown", ""), "an id that names nothing");
     expect(&pay("x"), (422, "parameter_invalid", "id"), "no id");
-    let pay_all = || send(&server, "POST", "/v1/bonuses/pay-all", &[], &json!(null)).json();
-    assert_eq!([pay_all(), pay_all()], [json!({ "entries": 6 }), json!({ "entries": 0 })], "the two of each referral");
+    let pay_all = || {
+        let reply = send(&server, "POST", "/v1/bonuses/pay-all", &[], &json!(null));
+        let (paid, lsn) = (reply.json(), lsn(&reply));
+        assert_eq!(paid["up_to_lsn"], lsn - 1);
+        (paid["entries"].clone(), paid["total"]["minor"].clone())
+    };
+    assert_eq!([pay_all(), pay_all()], [(json!(6), json!(4_500)), (json!(0), json!(0))], "the two of each referral");
+}
+
+/// What was seen is paid, and nothing that came after; each answer says what it covered, again for a repeat.
+#[test]
+fn what_was_listed_is_what_is_paid() {
+    let place = Place::new();
+    let server = place.start();
+    for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 2)] {
+        post(&server, "/v1/members", &body);
+    }
+    let refer = |source: u64, reference: &str| {
+        post(&server, "/v1/bonuses", &json!({ "source": uuid(source), "kind": "referral", "once": false, "reference": reference })).json()
+    };
+    let first = refer(3, "order 1");
+    assert_eq!(first["bonuses"][0]["reference"], "order 1");
+    let listed = server.get("/v1/bonuses?status=pending");
+    refer(2, "order 2");
+    let pay =
+        |query: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/pay-all{query}"), &[("idempotency-key", key)], &json!(null));
+    let query = format!("?up_to={}", lsn(&listed));
+    let paid = pay(&query, "a").json();
+    let expected = json!({ "bonuses": 2, "minor": 1_500, "currency": "EUR", "exponent": 2 });
+    assert_eq!((&paid["entries"], &paid["total"], &paid["up_to_lsn"]), (&json!(2), &expected, &json!(lsn(&listed))));
+    assert_eq!(pay(&query, "a").json(), paid, "a repeat");
+    expect(&pay("", "a"), (422, "key_reused", "Idempotency-Key"), "another filter");
+    // table: query, how many of the four that are pending, what they come to
+    refer(3, "order 1");
+    let bonus = first["bonuses"][0]["id"].as_str().unwrap();
+    let table = [
+        (format!("?up_to={bonus}"), 0, 0),
+        ("?kind=purchase".to_owned(), 0, 0),
+        (format!("?receiver={}&to=2000-01-01T00:00:00Z", uuid(1)), 0, 0),
+        (format!("?receiver={}&kind=referral&from=2000-01-01T00:00:00Z", uuid(2)), 1, 1_000),
+        (format!("?receiver={}", uuid(1)), 2, 1_500),
+    ];
+    for (number, (query, entries, minor)) in table.into_iter().enumerate() {
+        let paid = pay(&query, &format!("b{number}")).json();
+        assert_eq!((&paid["entries"], &paid["total"]["minor"]), (&json!(entries), &json!(minor)), "{query}: {paid}");
+    }
+    let table = [
+        ("?up_to=x", 422, "parameter_invalid", "up_to"),
+        ("?kind=", 422, "parameter_invalid", "kind"),
+        ("?kind=never", 409, "trigger_unknown", "kind"),
+        ("?from=2001-01-01T00:00:00Z&to=2000-01-01T00:00:00Z", 422, "parameter_invalid", "from"),
+        ("?status=pending", 422, "parameter_unknown", "status"),
+    ];
+    for (query, status, code, field) in table {
+        expect(&pay(query, "c"), (status, code, field), query);
+    }
+    expect(&pay(&format!("?receiver={}", uuid(77)), "c"), (404, "member_unknown", "receiver"), "no member");
+    expect(&pay(&format!("?up_to={}", uuid(77)), "c"), (404, "entry_unknown", "up_to"), "no bonus");
+}
+
+/// A bonus is taken back once; sums and lists know of it, and so does what is found by the reference.
+#[test]
+fn bonuses_are_taken_back_once() {
+    let place = Place::new();
+    let server = place.start();
+    for body in [json!({ "user_id": uuid(1) }), member(2, 1), member(3, 2)] {
+        post(&server, "/v1/members", &body);
+    }
+    let body = json!({ "source": uuid(3), "kind": "purchase", "amount": { "minor": 20_000 }, "reference": "order 7" });
+    let paid = post(&server, "/v1/bonuses", &body).json();
+    let bonus = paid["bonuses"][0].clone();
+    let id = bonus["id"].as_str().unwrap();
+    let reverse =
+        |id: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[("idempotency-key", key)], &json!(null));
+    let reply = reverse(id, "r");
+    let reversal = reply.json()["reversal"].clone();
+    let reversal_id = reversal["id"].as_str().unwrap();
+    let mut expected = bonus.clone();
+    for (field, value) in [
+        ("id", json!(reversal_id)),
+        ("lsn", json!(lsn(&reply))),
+        ("time", reversal["time"].clone()),
+        ("amount", json!({ "minor": -2_000, "currency": "EUR", "exponent": 2 })),
+        ("reverses", json!(id)),
+    ] {
+        expected[field] = value;
+    }
+    assert_eq!((reply.status, &reversal), (201, &expected));
+    assert_eq!(reverse(id, "r").json()["reversal"], reversal, "a repeat");
+    expect(&reverse(id, "s"), (409, "reversed_before", ""), "again");
+    expect(&reverse(reversal_id, "s"), (409, "entry_is_reversal", ""), "the reversal");
+    expect(&reverse(&uuid(77), "s"), (404, "entry_unknown", ""), "no bonus");
+    let ids = |query: &str| -> Vec<String> {
+        let list = server.get(&format!("/v1/bonuses?{query}")).json();
+        list["items"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{query}: {list}"))
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let other = paid["bonuses"][1]["id"].as_str().unwrap();
+    let all = [reversal_id.to_owned(), id.to_owned(), other.to_owned()];
+    assert_eq!((ids("reference=order%207"), ids("reference=order%208")), (all.to_vec(), vec![]));
+    assert_eq!(ids(&format!("source={}&kind=purchase", uuid(3))), all);
+    assert_eq!(ids(&format!("reference=order%207&receiver={}", uuid(1))), [other]);
+    assert_eq!(ids(&format!("receiver={}&status=pending", uuid(2))), all[..2]);
+    assert_eq!((ids("kind=referral"), ids("kind=never"), ids("to=2000-01-01T00:00:00Z")), (vec![], vec![], vec![]));
+    assert_eq!(ids("from=2000-01-01T00:00:00Z"), all);
+    let bonuses = server.get("/v1/bonuses").json();
+    assert_eq!(bonuses["items"][1]["reversed_by"], json!(reversal_id));
+    for (query, status, code, field) in [
+        (format!("receiver={}", uuid(77)), 404, "member_unknown", "receiver"),
+        (format!("source={}", uuid(77)), 404, "member_unknown", "source"),
+        ("reference=%20x".to_owned(), 422, "parameter_invalid", "reference"),
+    ] {
+        expect(&server.get(&format!("/v1/bonuses?{query}")), (status, code, field), &query);
+    }
+    let report = server.get(&format!("/v1/members/{}/report", uuid(2))).json();
+    let sums = ["total", "pending", "reversed"].map(|name| (report[name]["bonuses"].clone(), report[name]["minor"].clone()));
+    assert_eq!(sums, [(json!(2), json!(0)), (json!(2), json!(0)), (json!(1), json!(-2_000))]);
+    let told = server.get(&format!("/v1/bonuses/{reversal_id}/explain")).json();
+    assert_eq!(
+        (&told["cause"], &told["bonus"]["reverses"], &told["command"]["command"]["kind"]),
+        (&json!("reversal"), &json!(id), &json!("reverse_bonus"))
+    );
+    let trigger = server.get(&format!("/v1/bonuses/{id}/explain")).json();
+    assert_eq!(trigger["command"]["command"]["reference"], "order 7");
+    let weekly = server.get(&format!("/reports/weekly/{}", uuid(2)));
+    let weekly = weekly.text();
+    assert!(weekly.contains("\"total_bonus\":0.0") && weekly.contains("\"amount\":-20.0"), "{weekly}");
+    // Feed and restart.
+    let paid = send(&server, "POST", "/v1/bonuses/pay-all", &[], &json!(null)).json();
+    assert_eq!((&paid["entries"], &paid["total"]["minor"]), (&json!(3), &json!(1_000)));
+    drop(server);
+    let server = place.start_as_is();
+    expect(
+        &send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[], &json!(null)),
+        (409, "reversed_before", ""),
+        "after a restart",
+    );
+    assert_eq!(server.get("/v1/bonuses?reference=order%207").json()["items"][0]["id"], json!(reversal_id));
 }
 
 #[test]

@@ -80,6 +80,9 @@ class Bonus(TypedDict):
     time: str
     lsn: int
     plan_version: int
+    reference: Optional[str]
+    reverses: Optional[str]
+    reversed_by: Optional[str]
 
 
 class Paid(TypedDict):
@@ -216,12 +219,15 @@ class Client:
     # --- bonuses
 
     def trigger(
-        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD", once: Optional[bool] = None, key: Optional[str] = None
+        self, source: Union[str, uuid.UUID], kind: str, *, minor: Optional[int] = None, currency: str = "USD", once: Optional[bool] = None, reference: Optional[str] = None,
+        key: Optional[str] = None
     ) -> Paid:
-        """Pays the bonus that the plan has for `kind` to the uplines of `source`; `minor` is what percentages are taken of."""
+        """Pays the bonus that the plan has for `kind` to the uplines of `source`; `minor` is what percentages are taken of, `reference` what you call the order."""
         body: Json = {"source": str(source), "kind": kind, "once": once}  # None: once for a referral, again for everything else
         if minor is not None:
             body["amount"] = {"minor": minor, "currency": currency}
+        if reference is not None:
+            body["reference"] = reference
         return cast(Paid, self._call("POST", "/v1/bonuses", body=body, key=key or new_key()))
 
     def bonuses(self, user_id: Union[str, uuid.UUID], status: Optional[str] = None) -> Iterator[Bonus]:
@@ -235,8 +241,24 @@ class Client:
     def pay(self, bonus_id: str, key: Optional[str] = None) -> Bonus:
         return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/pay", key=key or new_key()))
 
-    def pay_all(self, key: Optional[str] = None) -> Json:
-        return self._call("POST", "/v1/bonuses/pay-all", key=key or new_key())
+    def reverse(self, bonus_id: str, key: Optional[str] = None) -> Bonus:
+        """Takes a bonus back, once: a pending one of the negative amount."""
+        return cast(Bonus, self._call("POST", f"/v1/bonuses/{bonus_id}/reverse", key=key or new_key())["reversal"])
+
+    def pay_all(
+        self,
+        *,
+        up_to: Optional[Union[int, str]] = None,
+        kind: Optional[str] = None,
+        receiver: Optional[Union[str, uuid.UUID]] = None,
+        since: Optional[str] = None,
+        until: Optional[str] = None,
+        key: Optional[str] = None,
+    ) -> Json:
+        """Marks pending bonuses paid: all, or those that the arguments name. `up_to` is an LSN or the id of a bonus: nothing that came after it is paid."""
+        query = {"up_to": up_to, "kind": kind, "receiver": receiver, "from": since, "to": until}
+        named = {name: str(value) for name, value in query.items() if value is not None}
+        return self._call("POST", "/v1/bonuses/pay-all", named, key=key or new_key())
 
     # --- the feed
 

@@ -13,9 +13,16 @@
 //! {"keys":[{"id":..,"name":..,"role":..,"scopes":[..],"hash":..,"created":..,"expires":..,"revoked":..}]}
 //! ```
 //!
-//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside, synced, renamed, the directory
-//! synced. Whoever changes it holds `keys.lock`, so that two commands at once lose nothing; the server holds the lock of the data directory
-//! and never this one, and reads a file that is always whole.
+//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside (`keys.new`), synced, renamed, the
+//! directory synced. Each change holds the lock of `keys.writing`, so that two commands at once lose nothing; the server holds the lock of the
+//! data directory and never this one, and reads a file that is always whole.
+//!
+//! # Whether there were keys
+//!
+//! A server whose keys are gone must not open its door to everybody. That there were keys is said by `keys.lock`: it is made when the first file of
+//! keys has its name durably, before the first secret is shown, and never removed. A first command that is killed earlier leaves `keys.new` and
+//! `keys.writing` at most: nobody has a secret then, and there are no keys to miss. (In releases before format 3 `keys.lock` was what
+//! commands locked, made first. There it may stand for a command that failed; it is taken to mean keys all the same.)
 
 use std::{
     collections::HashMap,
@@ -39,7 +46,11 @@ const VERSION: u32 = 1;
 /// Names in the data directory. `durability` knows them too: a directory that holds nothing else is a new one.
 const FILE: &str = "keys";
 const FILE_NEW: &str = "keys.new";
-const FILE_LOCK: &str = "keys.lock";
+const FILE_LOCK: &str = "keys.writing";
+/// Says that there were keys once.
+const FILE_MADE: &str = "keys.lock";
+/// Tries to lock a file that is replaced while it is being locked.
+const LOCK_TRIES: usize = 8;
 /// Keys in the file, revoked and expired ones included: those that no longer open anything make room, oldest first.
 pub const KEYS_MAX: usize = 1_000;
 /// Bytes of the file: a thousand keys with every scope have some 600 KiB.
@@ -67,6 +78,11 @@ pub enum KeyFileError {
     Damaged { path: PathBuf, reason: String },
     #[error("{} is being changed by another process", .0.display())]
     Locked(PathBuf),
+    #[error(
+        "{} is gone, and {} is a whole file of keys: if it was renamed, rename it back; if those keys are of no use, move it away", path.display(),
+        new.display()
+    )]
+    Renamed { path: PathBuf, new: PathBuf },
     #[error("there are {KEYS_MAX} keys that still open something; revoke some first")]
     Full,
 }
@@ -350,12 +366,12 @@ impl KeyFile {
         }
     }
 
-    /// Whether there was a file of keys once, though it may be gone: what whoever changes it locks stays behind.
+    /// Whether there was a file of keys once, though it may be gone.
     ///
     /// # Errors
     /// `Io`.
     pub fn was_made(&self) -> Result<bool> {
-        let path = self.directory.join(FILE_LOCK);
+        let path = self.directory.join(FILE_MADE);
         match path.try_exists() {
             Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(false),
             result => result.map_err(io("look at", &path)),
@@ -414,34 +430,78 @@ impl KeyFile {
         })
     }
 
+    /// Says durably that there are keys, from which moment on a server without them does not start. Nothing to do where that was said.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn note_made(&self) -> Result<()> {
+        let path = self.directory.join(FILE_MADE);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+            made => drop(made.map_err(io("create", &path))?),
+        }
+        self.sync_directory()
+    }
+
     /// Reads, changes and replaces the file, alone.
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<ServiceKey>>) -> Result<T>) -> Result<T> {
         let _alone = self.lock()?;
-        let mut keys = self.load()?.unwrap_or_default().keys;
+        let present = self.load()?;
+        if present.is_none() && self.was_made()? {
+            self.check_not_renamed()?;
+        }
+        let mut keys = present.unwrap_or_default().keys;
         let changed = change(&mut keys)?;
         self.replace(&print(&keys))?;
+        self.note_made()?;
         Ok(changed)
+    }
+
+    /// Where keys are missed, a whole file of them under the name of an unfinished one is no leftover.
+    fn check_not_renamed(&self) -> Result<()> {
+        let new = self.directory.join(FILE_NEW);
+        let holds_keys = match fs::read_to_string(&new) {
+            Ok(text) => parse(&new, &text).is_ok_and(|ring| !ring.keys.is_empty()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => false,
+            Err(error) => return Err(io("read", &new)(error)),
+        };
+        if holds_keys { Err(KeyFileError::Renamed { path: self.path(), new }) } else { Ok(()) }
     }
 
     fn lock(&self) -> Result<File> {
         let path = self.directory.join(FILE_LOCK);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io("open", &path))?;
+        for _ in 0..LOCK_TRIES {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io("open", &path))?;
+            self.wait_for(&file, &path)?;
+            let locked = file.metadata().map_err(io("look at", &path))?;
+            // Another file may have been put in its place meanwhile: then somebody else has the lock of that.
+            match fs::metadata(&path) {
+                Ok(named) if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) => return Ok(file),
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("look at", &path)(error)),
+                _ => {}
+            }
+        }
+        Err(KeyFileError::Locked(self.path()))
+    }
+
+    fn wait_for(&self, file: &File, path: &Path) -> Result<()> {
         let begin = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) => return Ok(()),
                 Err(fs::TryLockError::WouldBlock) if begin.elapsed() < Duration::from_secs(LOCK_SECONDS) => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err(fs::TryLockError::WouldBlock) => return Err(KeyFileError::Locked(self.path())),
-                Err(fs::TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+                Err(fs::TryLockError::Error(error)) => return Err(io("lock", path)(error)),
             }
         }
     }
 
     fn replace(&self, text: &str) -> Result<()> {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
-        // One that is there was left by a command that was killed: whoever holds the lock may take its place. Removed first, so that the mode is ours.
+        // One that is there was left by a command that was killed: while `keys` is there, or never was, its secrets were shown to nobody. Removed
+        // first, so that the mode is ours.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("remove", &new)(error)),
             _ => {}
@@ -450,6 +510,10 @@ impl KeyFile {
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;
         file.sync_all().map_err(io("sync", &new))?;
         fs::rename(&new, &path).map_err(io("rename", &new))?;
+        self.sync_directory()
+    }
+
+    fn sync_directory(&self) -> Result<()> {
         let directory = File::open(&self.directory).map_err(io("open", &self.directory))?;
         directory.sync_all().map_err(io("sync", &self.directory))
     }

@@ -10,6 +10,9 @@ pub(super) struct AuthArgs {
     /// Answer /metrics without credentials
     #[arg(long)]
     metrics_open: bool,
+    /// Answer /docs and /openapi.json without credentials
+    #[arg(long)]
+    docs_open: bool,
     /// `iss` that bearer tokens must have; without it no tokens are taken
     #[arg(long, value_name = "ISSUER")]
     jwt_issuer: Option<String>,
@@ -19,10 +22,20 @@ pub(super) struct AuthArgs {
     /// Public keys of the issuer as a JWK set: a file, or an https:// address
     #[arg(long, value_name = "FILE or URL")]
     jwt_jwks: Option<String>,
+    /// Secrets shared with an issuer that signs with HS256, instead of --jwt-jwks: a line each, 32 bytes or
+    /// more, or hex:, base64:
+    #[arg(long, value_name = "FILE")]
+    jwt_hs256_secret_file: Option<String>,
+    /// Claims that a token may lack: iss, aud. One that is there must be right all the same
+    #[arg(long, value_name = "LIST")]
+    jwt_allow_missing: Option<String>,
     /// Signature algorithms that are taken [default: RS256,ES256,EdDSA]
     #[arg(long, value_name = "LIST")]
     jwt_algorithms: Option<String>,
-    /// Claim that names the role; without it the role is member [default: role]
+    /// Claim with the user_id of a member [default: sub]
+    #[arg(long, value_name = "CLAIM")]
+    jwt_member_claim: Option<String>,
+    /// Claim that names the role, or a list of roles; without it the role is member [default: role]
     #[arg(long, value_name = "CLAIM")]
     jwt_role_claim: Option<String>,
     /// What that claim may say and which role it means [default: each role by its own name]
@@ -52,9 +65,25 @@ pub(super) struct AuthArgs {
     /// Failed authentications from one address; 0 is no limit [default: 60]
     #[arg(long, value_name = "N")]
     rate_failures_per_minute: Option<String>,
-    /// Addresses or networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8
+    /// Units of work (a row of a list is 8) per second of one member; 0 is no limit [default: 50000]
+    #[arg(long, value_name = "N")]
+    cost_member_per_second: Option<String>,
+    /// Units of work of one member at once before that limit holds [default: 500000]
+    #[arg(long, value_name = "N")]
+    cost_member_burst: Option<String>,
+    /// Units of work per second of anybody else; 0 is no limit [default: 0]
+    #[arg(long, value_name = "N")]
+    cost_other_per_second: Option<String>,
+    /// Units of work of anybody else at once before that limit holds [default: 5000000]
+    #[arg(long, value_name = "N")]
+    cost_other_burst: Option<String>,
+    /// Addresses or networks whose X-Forwarded-For, -Proto and -Host are believed, e.g. 10.0.0.0/8
     #[arg(long, value_name = "LIST")]
     trusted_proxies: Option<String>,
+    /// Names of this server, in addition to loopback and its address, while nobody is asked for credentials;
+    /// `*` is any
+    #[arg(long, value_name = "LIST")]
+    allowed_hosts: Option<String>,
 }
 
 impl AuthArgs {
@@ -65,7 +94,10 @@ impl AuthArgs {
             ("jwt_issuer", &self.jwt_issuer),
             ("jwt_audience", &self.jwt_audience),
             ("jwt_jwks", &self.jwt_jwks),
+            ("jwt_hs256_secret_file", &self.jwt_hs256_secret_file),
+            ("jwt_allow_missing", &self.jwt_allow_missing),
             ("jwt_algorithms", &self.jwt_algorithms),
+            ("jwt_member_claim", &self.jwt_member_claim),
             ("jwt_role_claim", &self.jwt_role_claim),
             ("jwt_roles", &self.jwt_roles),
             ("jwt_leeway_seconds", &self.jwt_leeway_seconds),
@@ -76,10 +108,16 @@ impl AuthArgs {
             ("rate_address_per_second", &self.rate_address_per_second),
             ("rate_address_burst", &self.rate_address_burst),
             ("rate_failures_per_minute", &self.rate_failures_per_minute),
+            ("cost_member_per_second", &self.cost_member_per_second),
+            ("cost_member_burst", &self.cost_member_burst),
+            ("cost_other_per_second", &self.cost_other_per_second),
+            ("cost_other_burst", &self.cost_other_burst),
             ("trusted_proxies", &self.trusted_proxies),
+            ("allowed_hosts", &self.allowed_hosts),
         ];
         let texts = texts.map(|(key, text)| Some((key, text.clone()?)));
-        let open = self.metrics_open.then(|| ("metrics_open", "true".to_owned()));
+        let switches = [("metrics_open", self.metrics_open), ("docs_open", self.docs_open)];
+        let open = switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".to_owned()));
         texts.into_iter().flatten().chain(open)
     }
 }

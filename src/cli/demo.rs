@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut config = serve_args.config()?;
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
     fill(args, &mut target, &interrupt)?;
-    let written = target.commit()?;
+    let written = target.commit(false)?;
     let state = &target.network.state;
     let object = json!({
         "command": "demo",

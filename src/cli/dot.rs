@@ -11,7 +11,7 @@ use petgraph::{
 };
 use serde_json::json;
 
-use super::{DataDirArgs, PlanArgs, TreeName, exit::Failure, import::find_member, screen, source::unknown_member};
+use super::{DataDirArgs, PlanArgs, TreeName, exit::Failure, names::find_member, screen};
 use crate::{
     core::{
         state::State,
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let tree = args.tree.tree();
     let tops: Vec<MemberIx> = match &args.root {
         Some(text) => {
-            vec![find_member(state, &loaded.directory, text).ok_or_else(|| unknown_member(text))?]
+            vec![find_member(state, &loaded.directory, text)?]
         }
         None => (0..state.len()).map(MemberIx).filter(|member| state.member(*member).parent.is_none()).collect(),
     };

@@ -106,9 +106,12 @@ impl From<durability::Error> for Failure {
             Error::Locked { .. } => Exit::Locked,
             Error::NotADataDirectory { .. } | Error::Unfinished { .. } | Error::NotEmpty { .. } => Exit::Foreign,
             Error::NewerFormat { .. } => Exit::NewerFormat,
+            Error::InstanceLost { .. } => Exit::Damaged,
             Error::Damaged(damage) => return Self::new(Exit::Damaged, format!("{damage}{}", way_out(damage))),
             Error::Io { .. }
             | Error::PreviousIo { .. }
+            | Error::NoNextSegment { .. }
+            | Error::TooManyReaders { .. }
             | Error::ReadOnly
             | Error::GroupTooLarge { .. }
             | Error::Unstorable(_)
@@ -135,7 +138,7 @@ impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
         let exit = match &error {
             KeyFileError::Newer { .. } => Exit::NewerFormat,
-            KeyFileError::Damaged { .. } => Exit::Damaged,
+            KeyFileError::Damaged { .. } | KeyFileError::Renamed { .. } => Exit::Damaged,
             KeyFileError::Locked(_) => Exit::Locked,
             KeyFileError::Io { .. } | KeyFileError::Full => Exit::Failed,
         };

@@ -5,7 +5,8 @@
 //!
 //! Further columns are there only if somebody's value is not what an import without them would give: `id`, the UUID that the row brought along from elsewhere
 //! (of members and of bonuses); `lifetime_rank`, the number of the highest rank ever where that is above the one in force; `turn`, the slot that the
-//! next round-robin spill goes to where that is not the first.
+//! next round-robin spill goes to where that is not the first. Of bonuses also `reference`, what the outside calls that which it came from; `number`, on those
+//! that another takes back; and `reverses`, on that one, the `number` of the one that it takes back.
 //!
 //! # Spreadsheets
 //!
@@ -47,6 +48,37 @@ const LOOK_EVERY_ROWS: u64 = 1_024;
 
 const MEMBER_COLUMNS: [&str; 12] =
     ["member", "sponsor", "parent", "slot", "level", "joined_at", "direct", "downline", "rank", "code", "status", "role"];
+
+/// Columns of bonuses that are there only if somebody's value is not empty.
+struct Links {
+    ids: bool,
+    references: bool,
+    reversals: bool,
+}
+
+impl Links {
+    fn of(state: &State) -> Self {
+        Self {
+            ids: has_ids(state, RowKind::Entry, state.entries()),
+            references: state.reference_count() != 0,
+            reversals: state.reversal_count() != 0,
+        }
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &'static str> {
+        let columns = [(self.ids, "id"), (self.references, "reference"), (self.reversals, "number"), (self.reversals, "reverses")];
+        columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
+    }
+
+    fn cells(&self, state: &State, entry: u64) -> impl Iterator<Item = Cell> {
+        let id = self.ids.then(|| id_cell(state, RowKind::Entry, entry));
+        let reference = self.references.then(|| state.reference_of(entry).map_or(Cell::Empty, |text| Cell::Text(text.as_str().into())));
+        let numbered = |entry: Option<u64>| entry.map_or(Cell::Empty, Cell::Number);
+        let number = self.reversals.then(|| numbered(state.reversal_of(entry).map(|_| entry)));
+        let reverses = self.reversals.then(|| numbered(state.reverses(entry)));
+        [id, reference, number, reverses].into_iter().flatten()
+    }
+}
 
 const BONUS_COLUMNS: [&str; 7] = ["receiver", "source", "level", "amount", "kind", "status", "created_at"];
 
@@ -233,8 +265,8 @@ fn rank_name(state: &State, rank: u16) -> String {
 fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
     let bar = screen::progress("bonuses", Some(state.entries()), false);
     let exponent = state.plan().currency.exponent;
-    let ids = has_ids(state, RowKind::Entry, state.entries());
-    let columns: Vec<&'static str> = BONUS_COLUMNS.into_iter().chain(ids.then_some("id")).collect();
+    let links = Links::of(state);
+    let columns: Vec<&'static str> = BONUS_COLUMNS.into_iter().chain(links.columns()).collect();
     let mut rows = Rows::begin(format, &columns, out)?;
     for index in 0..state.entries() {
         let entry = state.entry(index);
@@ -247,7 +279,7 @@ fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: 
             Cell::Text(entry.status.name().into()),
             Cell::Text(print_time(entry.time)),
         ];
-        rows.write(cells.into_iter().chain(ids.then(|| id_cell(state, RowKind::Entry, index))))?;
+        rows.write(cells.into_iter().chain(links.cells(state, index)))?;
         look(index, &bar, interrupt)?;
     }
     bar.finish_and_clear();

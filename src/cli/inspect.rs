@@ -174,10 +174,15 @@ fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines)
     summary.segments += 1;
     summary.damage.extend(segment.damage.iter().map(|damage| format!("{}: {damage}", segment.file.display())));
     let (state, first_lsn, time, crc) = match segment.header {
-        SegmentHeaderSeen::Good { first_lsn, time, crc } => ("good", Some(first_lsn), Some(time), Some(crc)),
+        SegmentHeaderSeen::Good { first_lsn, time, crc, .. } => ("good", Some(first_lsn), Some(time), Some(crc)),
         SegmentHeaderSeen::NeverUsed => ("never used", None, None, None),
         SegmentHeaderSeen::Newer(_) => ("newer", None, None, None),
         SegmentHeaderSeen::Bad => ("bad", None, None, None),
+    };
+    let (version, chain) = match segment.header {
+        SegmentHeaderSeen::Good { version, chain, .. } => (Some(version), chain),
+        SegmentHeaderSeen::Newer(version) => (Some(version), None),
+        SegmentHeaderSeen::NeverUsed | SegmentHeaderSeen::Bad => (None, None),
     };
     summary.first_lsn = summary.first_lsn.or(first_lsn);
     lines.line(
@@ -189,6 +194,8 @@ fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines)
                 "archived": segment.is_archived,
                 "bytes": segment.bytes,
                 "header": state,
+                "format": version,
+                "chain_before": chain.map(hex64),
                 "first_lsn": first_lsn,
                 "time_before": time.map(time_text),
                 "crc": crc.map(|crc| format!("{crc:08x}")),
@@ -197,8 +204,8 @@ fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines)
         },
         || {
             let mut text = format!("segment {} {}: {} bytes, header {state}", segment.number, segment.file.display(), segment.bytes);
-            if let Some(lsn) = first_lsn {
-                _ = write!(text, ", from LSN {lsn}");
+            if let Some((lsn, version)) = first_lsn.zip(version) {
+                _ = write!(text, ", format {version}, from LSN {lsn}");
             }
             if let Some(damage) = &segment.damage {
                 _ = write!(text, "\n  DAMAGE at byte 0: {damage}");
@@ -236,7 +243,8 @@ fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: 
                 "commands": commands.len(),
                 "durable_lsn": frame.durable_lsn,
                 "time": time_text(frame.time),
-                "outcome_hash": format!("{:016x}", frame.outcome_hash),
+                "outcome_hash": hex64(frame.outcome_hash),
+                "chain": frame.chain.map(hex64),
                 "header_crc": format!("{:08x}", frame.header_crc),
                 "body_crc": format!("{:08x}", frame.body_crc),
                 "damage": frame.commands.as_ref().err(),
@@ -344,18 +352,23 @@ fn show_summary(summary: &Summary, lines: &mut Lines) -> Result<(), Failure> {
 
 fn inspect_snapshots(args: &SnapshotArgs) -> Result<(), Failure> {
     let storage = Disk::shared();
-    let files = match &args.file {
-        Some(file) => vec![file.clone()],
+    let (files, directory) = match &args.file {
+        Some(file) => (vec![file.clone()], None),
         None => {
             let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
             check_is_directory(&storage, &config.data_dir)?;
-            inspect::snapshot_files(&storage, &config.data_dir)?
+            (inspect::snapshot_files(&storage, &config.data_dir)?, Some(config.data_dir))
         }
     };
     let mut lines = Lines::new(args.json);
     let mut damaged = 0_u64;
     for file in &files {
-        let seen = durability::inspect_snapshot(&*storage, file)?;
+        let mut seen = durability::inspect_snapshot(&*storage, file)?;
+        if let Some((directory, manifest)) = directory.as_ref().zip(seen.manifest.as_ref()) {
+            // Of a segment that cannot be read `inspect log` tells.
+            let other = inspect::of_another_history(&storage, directory, manifest).unwrap_or(None);
+            seen.damage.extend(other.map(|reason| (0, reason)));
+        }
         damaged += seen.damage.len() as u64;
         show_snapshot(file, &seen, &mut lines)?;
         for (offset, reason) in &seen.damage {
@@ -439,7 +452,8 @@ fn manifest_json(manifest: &Manifest) -> Value {
         "keys": manifest.keys,
         "state_digest": hex(&manifest.state_digest),
         "network_digest": hex(&manifest.network_digest),
-        "outcome_hash": format!("{:016x}", manifest.outcome_hash),
+        "outcome_hash": hex64(manifest.outcome_hash),
+        "chain": manifest.chain.map(hex64),
         "checksums": format!("{:016x}", manifest.checksums),
     })
 }
@@ -457,6 +471,10 @@ fn manifest_text(manifest: &Manifest) -> String {
         hex(&manifest.state_digest),
         hex(&manifest.network_digest)
     )
+}
+
+fn hex64(number: u64) -> String {
+    format!("{number:016x}")
 }
 
 fn hex(bytes: &[u8]) -> String {

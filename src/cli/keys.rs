@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -10,7 +10,10 @@ use super::{
     exit::{Exit, Failure},
     screen,
 };
-use crate::access::{KeyFile, NAME_CHARS_MAX, NewKey, Role, Scope, Scopes, ServiceKey, is_name};
+use crate::{
+    access::{KeyFile, NAME_CHARS_MAX, NewKey, Role, Scope, Scopes, ServiceKey, is_name},
+    time_text,
+};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -50,7 +53,8 @@ struct Create {
     /// What a service may do; repeat for more [default: what the gateway of the original needs]
     #[arg(long, value_name = "SCOPE")]
     scope: Vec<String>,
-    /// When the key ends: a date (its beginning in UTC) or an RFC 3339 time [default: never]
+    /// When the key ends: a date (its beginning in UTC), or a time with its offset or the name of its zone in
+    /// brackets [default: never]
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
 }
@@ -171,12 +175,7 @@ fn time(seconds: i64) -> String {
 }
 
 fn seconds_of(text: &str) -> Result<i64, String> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time.as_second());
-    }
-    let date = text.parse::<Date>().ok().and_then(|date| date.to_zoned(TimeZone::UTC).ok());
-    let date = date.ok_or_else(|| format!("`{text}` is neither a date such as 2027-01-31 nor a time such as 2027-01-31T12:00:00Z"))?;
-    Ok(date.timestamp().as_second())
+    time_text::lenient(text).map(|time| time.0.div_euclid(1_000_000)).map_err(|fault| format!("`{text}` is {fault}"))
 }
 
 #[cfg(test)]

@@ -3,20 +3,21 @@
 //! The printed object has the words of `/v1`: `member` is what `GET /v1/members/{id}` answers, and so on.
 
 use comfy_table::{CellAlignment, Table, presets};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
     exit::{Exit, Failure},
-    import::{NAME_NAMESPACE, find_member, print_time},
+    import::print_time,
+    names::{find_member, server_paths, unknown_member},
     remote::Remote,
     screen,
-    source::{self, Source, unknown_member},
+    source::{self, Source},
 };
 use crate::{
     amount,
     core::{
+        EntryFilter,
         state::State,
         types::{MemberIx, Money, Tree},
     },
@@ -40,7 +41,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let object = match args.source.open()? {
         Source::Directory(loaded) => {
-            let member = find_member(&loaded.state, &loaded.directory, &args.member).ok_or_else(|| unknown_member(&args.member))?;
+            let member = find_member(&loaded.state, &loaded.directory, &args.member)?;
             of_state(&loaded.state, RowIds::new(loaded.instance.row_key), member)
         }
         Source::Server(remote) => of_server(&remote, &args.member)?,
@@ -102,7 +103,7 @@ fn rank(state: &State, index: MemberIx) -> Value {
 
 fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
     let currency = &state.plan().currency;
-    let entries = std::iter::successors(state.newest_entry_of(index), |entry| state.older_entry(*entry)).take(BONUSES);
+    let entries = state.listed_entries(EntryFilter { receiver: Some(index), ..EntryFilter::default() }).take(BONUSES);
     let line = |entry| {
         let entry = state.entry(entry);
         json!({
@@ -123,19 +124,10 @@ fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
 
 // --- from a server
 
-/// Where the member's resource is: by UUID, else by referral code, else by the UUID that an import made of the name.
+/// The member that a text names, as a server describes it, and the LSN of that.
 pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Option<u64>), Failure> {
-    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let paths = match Uuid::try_parse(text) {
-        Ok(id) => vec![format!("/v1/members/{id}")],
-        Err(_) => {
-            let code = crate::core::types::Code::parse(text).map(|_| format!("/v1/members/by-code/{encoded}"));
-            let named = format!("/v1/members/{}", Uuid::new_v5(&NAME_NAMESPACE, text.as_bytes()));
-            code.into_iter().chain([named]).collect()
-        }
-    };
-    for path in paths {
-        if let Some(answer) = remote.find(&path)? {
+    for path in server_paths(text) {
+        if let Some(answer) = remote.find(&format!("/v1/members/{path}"))? {
             return Ok((answer.body, answer.lsn));
         }
     }

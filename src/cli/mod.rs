@@ -20,6 +20,7 @@ use crate::{
 mod auth_args;
 mod bench;
 mod demo;
+mod descriptors;
 mod dot;
 mod exit;
 mod export;
@@ -32,7 +33,9 @@ mod keys;
 mod logging;
 mod manual;
 mod member;
+mod names;
 mod network;
+mod os_user;
 mod plan;
 mod remote;
 mod repair;
@@ -46,7 +49,7 @@ mod target;
 mod tree;
 mod verify;
 
-pub use self::import::NAME_NAMESPACE;
+pub use self::names::NAME_NAMESPACE;
 
 /// A network engine for multi-level marketing: placement, counts, ranks and bonuses, exact and durable.
 ///
@@ -64,7 +67,7 @@ struct Cli {
 enum Command {
     /// Serve the HTTP API (what a bare `upline` does)
     Serve(serve::Args),
-    /// Take members and bonuses from CSV files into a data directory
+    /// Take members and bonuses from CSV or NDJSON files into a data directory
     Import(import::Args),
     /// Write the members, and with --bonuses the ledger, as CSV or NDJSON
     Export(export::Args),

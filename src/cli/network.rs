@@ -1,8 +1,13 @@
 //! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
 
-use super::exit::{Exit, Failure};
+use super::{
+    exit::{Exit, Failure},
+    names::FileNames,
+    os_user,
+};
 use crate::{
     core::{
+        Actor,
         command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
@@ -16,7 +21,7 @@ use crate::{
 const LOOK_EVERY_MEMBERS: u32 = 1_024;
 
 /// Commands of one group of a record. The log takes larger ones; these bound what is encoded at once.
-const GROUP_COMMANDS: usize = 4_096;
+pub(super) const GROUP_COMMANDS: usize = if cfg!(test) { 32 } else { 4_096 };
 
 pub(super) struct Network {
     pub state: State,
@@ -25,6 +30,10 @@ pub(super) struct Network {
     time: Timestamp,
     /// How the network itself makes row ids, once that is known: those may not be brought along.
     pub row_ids: Option<RowIds>,
+    /// What the imported file says of names.
+    pub names: FileNames,
+    /// Who the log says that applied it.
+    actor: Actor,
     /// What was applied since the beginning, where it is to be logged.
     pub record: Option<Vec<Group>>,
 }
@@ -39,7 +48,7 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, row_ids: None, record: None }
+        Self { state, directory, time, row_ids: None, names: FileNames::default(), actor: os_user::actor(), record: None }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -52,7 +61,8 @@ impl Network {
             return Err(Rejection::RowIdTaken);
         }
         let outcome_hash_before = self.state.outcome_hash();
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: self.time, key: None, command };
+        let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
+        let stamped = Stamped { lsn, time: self.time, key: None, actor, command };
         let applied = self.state.apply_unless_rejected(&mut self.directory, &stamped)?;
         if let Some(groups) = &mut self.record {
             match groups.last_mut().filter(|group| group.commands.len() < GROUP_COMMANDS) {
@@ -82,7 +92,7 @@ impl Network {
             let sponsor = sponsor.map(|sponsor| shapes::member_id(seed, sponsor));
             self.apply(workload::register(member, sponsor)).map_err(refused)?;
             if let Some(trigger) = trigger {
-                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true };
+                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true, reference: None };
                 self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
             }
             if number.is_multiple_of(LOOK_EVERY_MEMBERS) {

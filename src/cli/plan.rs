@@ -36,7 +36,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Err(errors) => errors.iter().map(|error| json!({"line": error.line, "field": error.field, "reason": error.reason})).collect(),
     };
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
-    let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "canonical": canonical});
+    let warned = parsed.iter().flat_map(Plan::above_whole);
+    let warnings: Vec<_> = warned
+        .map(|warning| json!({"trigger": warning.trigger, "basis_points": warning.basis_points, "detail": warning.to_string()}))
+        .collect();
+    let object = json!({"command": "plan check", "valid": parsed.is_ok(), "errors": errors, "warnings": warnings, "canonical": canonical});
     match parsed {
         Ok(plan) => screen::say_result(*json, &object, || in_words(&plan)),
         Err(errors) => {
@@ -52,13 +56,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn in_words(plan: &Plan) -> String {
-    let rates = plan.bonuses.iter().filter_map(|rule| match &rule.pay {
-        crate::core::plan::LevelPay::Share(rates) => Some((&rule.trigger, rates.iter().map(|rate| u64::from(rate.0)).sum::<u64>())),
-        crate::core::plan::LevelPay::Fixed(_) => None,
-    });
     let mut warnings = String::new();
-    for (trigger, sum) in rates.filter(|(_, sum)| 10_000 < *sum) {
-        warnings += &format!("# note: `{trigger}` pays {}.{:02}% of its amount over all levels\n", sum / 100, sum % 100);
+    for warning in plan.above_whole() {
+        warnings += &format!("# note: {warning}\n");
     }
     format!("# valid; with all defaults filled in:\n{warnings}{}", plan_file::to_text(plan).trim_end())
 }

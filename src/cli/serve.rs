@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    DataDirArgs, PlanArgs, auth_args,
+    DataDirArgs, PlanArgs, auth_args, descriptors,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options, logging, plan_choice, screen,
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Address or host name, and port, to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
+    /// A second address for probes, metrics and operators, whose connections are counted apart [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    ops_addr: Option<String>,
     /// Allow an address that other machines can reach, without any authorization
     #[arg(long)]
     insecure: bool,
@@ -57,6 +60,9 @@ pub(super) struct Args {
     /// Connections at once [default: 10000]
     #[arg(long, value_name = "N")]
     connections_max: Option<String>,
+    /// Connections at once of one address that is no trusted proxy; 0 is no limit [default: 1024]
+    #[arg(long, value_name = "N")]
+    connections_per_address: Option<String>,
     /// Time that running requests get when the server stops [default: 7]
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<String>,
@@ -82,12 +88,14 @@ impl Args {
     pub fn config(&self) -> Result<Config, Failure> {
         let texts = [
             ("addr", &self.addr),
+            ("ops_addr", &self.ops_addr),
             ("snapshot_every_commands", &self.snapshot_every_commands),
             ("snapshot_every_seconds", &self.snapshot_every_seconds),
             ("segment_bytes", &self.segment_bytes),
             ("log_retention_bytes", &self.log_retention_bytes),
             ("log_retention_days", &self.log_retention_days),
             ("connections_max", &self.connections_max),
+            ("connections_per_address", &self.connections_per_address),
             ("drain_seconds", &self.drain_seconds),
             ("none_parent_is_null", &self.none_parent_is_null),
             ("log_format", &self.log_format),
@@ -112,6 +120,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// When the directory cannot be opened or the address not be listened on; when the last words could not be written.
 pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     logging::begin(config);
+    descriptors::ensure()?;
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(serve_in_runtime(config, interrupt));
@@ -127,7 +136,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
     let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
     let server = Server::bind(http_options, metrics, Arc::clone(&gate)).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let (address, slot) = (server.address(), server.engine_slot());
+    let (address, ops_address, slot) = (server.address(), server.ops_address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
     let opened = tokio::select! {
@@ -138,6 +147,9 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     slot.set(engine.clone());
     greet(config, address, &report, gate.is_on());
     screen::say(&format!("listening on http://{address}"))?;
+    if let Some(ops) = ops_address {
+        screen::say(&format!("operations on http://{ops}"))?;
+    }
     interrupt.wait().await;
     tracing::info!("stopping");
     let deadline = Instant::now() + config.http.drain + AFTER_DRAIN;
@@ -152,9 +164,15 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
 
 /// The gate, and a warning where it stands open for other machines.
 fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failure> {
-    let gate = Gate::open(&config.auth, &config.data_dir, config.addr, metrics)?;
-    if !gate.is_on() && !config.addr.ip().is_loopback() {
-        tracing::warn!(addr = %config.addr, "everybody who reaches this address may do everything (--insecure)");
+    let addr = config.exposed_addr();
+    let gate = Gate::open(&config.auth, &config.data_dir, addr, metrics)?;
+    if !gate.is_on() && !addr.ip().is_loopback() {
+        let hosts = config.auth.allowed_hosts.join(", ");
+        tracing::warn!(
+            %addr,
+            allowed_hosts = %hosts,
+            "everybody who reaches this address may do everything (--insecure); by name it answers to allowed_hosts alone"
+        );
     }
     Ok(gate)
 }

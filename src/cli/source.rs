@@ -52,8 +52,3 @@ pub(super) fn suggest_server(failure: Failure) -> Failure {
         _ => failure,
     }
 }
-
-/// Nobody has this id, name or code.
-pub(super) fn unknown_member(text: &str) -> Failure {
-    Failure::new(Exit::Unknown, format!("member {text} is not known"))
-}

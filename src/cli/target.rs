@@ -39,7 +39,14 @@ impl Target {
     /// # Errors
     /// As opening a directory; also when the plan that was asked for is not that of the directory.
     pub fn open(path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
-        let storage = Disk::shared();
+        Self::open_in(Disk::shared(), path, log, choice)
+    }
+
+    /// As [`Target::open`], on any storage.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub fn open_in(storage: Arc<dyn Storage>, path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
         if DataDir::is_free(&storage, &path)? {
             return Ok(Self::new(storage, path, log, choice.plan));
         }
@@ -75,17 +82,17 @@ impl Target {
         Self { network, storage, path, log, kind: Kind::New(genesis) }
     }
 
-    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups. The network digest,
-    /// where it had to be computed for that.
+    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups, and with
+    /// `all_or_nothing` all of them or, should this be cut short, none. The network digest, where it had to be computed for that.
     ///
     /// # Errors
     /// Of the disk; `Locked`, also when somebody wrote to the directory meanwhile.
-    pub fn commit(&mut self) -> Result<Option<Digest>, Failure> {
+    pub fn commit(&mut self, all_or_nothing: bool) -> Result<Option<Digest>, Failure> {
         match &self.kind {
             Kind::New(genesis) => self.write_first_snapshot(genesis).map(Some),
             Kind::Existing { lsn } => {
                 let groups = self.network.record.take().unwrap_or_default();
-                self.append(*lsn, &groups).map(|()| None)
+                self.append(*lsn, &groups, all_or_nothing).map(|()| None)
             }
         }
     }
@@ -98,7 +105,7 @@ impl Target {
         Ok(digest)
     }
 
-    fn append(&self, lsn: u64, groups: &[Group]) -> Result<(), Failure> {
+    fn append(&self, lsn: u64, groups: &[Group], all_or_nothing: bool) -> Result<(), Failure> {
         if groups.is_empty() {
             return Ok(());
         }
@@ -107,12 +114,18 @@ impl Target {
             let message = format!("{} was written to meanwhile; nothing was imported, try again", self.path.display());
             return Err(Failure::new(Exit::Locked, message));
         }
+        if all_or_nothing {
+            opened.journal.begin_batch()?;
+        }
         let bar = screen::progress("writing", Some(groups.len() as u64), false);
         for group in groups {
             opened.journal.append(&group.commands, group.outcome_hash_before)?;
             bar.inc(1);
         }
         opened.journal.sync()?;
+        if all_or_nothing {
+            opened.journal.commit_batch()?;
+        }
         bar.finish_and_clear();
         Ok(())
     }

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{
     TreeName,
     exit::{Exit, Failure},
-    import::find_member,
     member::{find_on_server, user_id},
+    names::find_member,
     remote::Remote,
     screen,
-    source::{self, Source, unknown_member},
+    source::{self, Source},
 };
 use crate::core::{
     state::State,
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Source::Directory(loaded) => {
             let state = &loaded.state;
             let top = match &args.member {
-                Some(text) => Some(find_member(state, &loaded.directory, text).ok_or_else(|| unknown_member(text))?),
+                Some(text) => Some(find_member(state, &loaded.directory, text)?),
                 None => None,
             };
             of_state(state, top, args)

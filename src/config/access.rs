@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::Values;
+use super::{Origin, Values};
 use crate::access::Role;
 
 /// Clocks further apart than this are broken; a longer leeway would only make expired tokens live.
@@ -37,30 +37,44 @@ pub struct AuthConfig {
     /// Other machines may reach a server that asks for nothing.
     pub insecure: bool,
     pub metrics_open: bool,
+    /// The documentation needs no credentials where other routes do.
+    pub docs_open: bool,
     /// `None` takes no tokens.
     pub jwt: Option<JwtConfig>,
     pub rates: RateConfig,
     /// Networks (address and length of the prefix) whose `X-Forwarded-For` is believed; IPv4 as mapped IPv6.
     pub trusted_proxies: Vec<(Ipv6Addr, u8)>,
+    /// What `Host` may name in addition to loopback and the bound address, while nobody is asked for
+    /// credentials: in small letters, without a port. The host name in `addr`, if it is one, is among them.
+    pub allowed_hosts: Vec<String>,
 }
+
+/// The entry of `allowed_hosts` that stands for all names.
+pub const ANY_HOST: &str = "*";
 
 impl Default for AuthConfig {
     /// As configured by nothing at all.
     fn default() -> Self {
         let (mode, rates) = (AuthMode::Auto, RateConfig::default());
-        Self { mode, insecure: false, metrics_open: false, jwt: None, rates, trusted_proxies: Vec::new() }
+        let (trusted_proxies, allowed_hosts) = (Vec::new(), Vec::new());
+        Self { mode, insecure: false, metrics_open: false, docs_open: false, jwt: None, rates, trusted_proxies, allowed_hosts }
     }
 }
 
-/// Limits on how often; `None` is none. Each pair is a rate and what may come at once.
+/// Limits on how often, and on how much work; `None` is none. Each pair is a rate and what may come at once.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RateConfig {
     pub principal_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub address_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub failures_per_minute: Option<NonZeroU32>,
+    /// Units of work of one member.
+    pub member_cost: Option<(NonZeroU32, NonZeroU32)>,
+    /// The same of any other principal; where no credentials are asked for, of one address.
+    pub other_cost: Option<(NonZeroU32, NonZeroU32)>,
 }
 
-/// Signature algorithms that can be configured: those with public keys. A shared secret would make every holder an issuer.
+/// Signature algorithms that can be configured: those with public keys. A shared secret, which makes every
+/// holder an issuer, is another kind of key and has one algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JwtAlgorithm {
     Rs256,
@@ -88,21 +102,33 @@ impl JwtAlgorithm {
     ];
 }
 
-/// Where the issuer's public keys are.
+/// Where the issuer's keys are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum JwksSource {
+pub enum JwtKeys {
+    /// A JWK set of public keys.
     File(PathBuf),
-    /// `https://`, or `http://` where that is allowed.
+    /// The same, at `https://`, or `http://` where that is allowed.
     Url(String),
+    /// Secrets that are shared with it (`access::shared_secrets`): HS256.
+    SharedSecrets(PathBuf),
 }
 
 /// Which bearer tokens are taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JwtConfig {
-    pub issuer: String,
-    pub audience: String,
+    /// `None` only where `may_lack_issuer`: then no token may have an `iss`.
+    pub issuer: Option<String>,
+    /// `None` only where `may_lack_audience`: then no token may have an `aud`.
+    pub audience: Option<String>,
+    /// Tokens without `iss` are taken. One that is there must be right.
+    pub may_lack_issuer: bool,
+    /// The same for `aud`.
+    pub may_lack_audience: bool,
+    /// Of public keys. Shared secrets sign with HS256, and nothing else does.
     pub algorithms: Vec<JwtAlgorithm>,
-    pub jwks: JwksSource,
+    pub keys: JwtKeys,
+    /// Claim with the `user_id` of a member.
+    pub member_claim: String,
     pub role_claim: String,
     /// What the role claim may say, and what it means.
     pub roles: Vec<(String, Role)>,
@@ -126,12 +152,16 @@ pub(super) fn read(values: &mut Values<'_>, insecure: bool) -> AuthConfig {
         mode,
         insecure,
         metrics_open: values.flag("metrics_open"),
+        docs_open: values.flag("docs_open"),
         jwt: read_jwt(values, insecure),
         rates: RateConfig {
             principal_per_second: rate(values, "rate_principal_per_second", "rate_principal_burst"),
             address_per_second: rate(values, "rate_address_per_second", "rate_address_burst"),
             failures_per_minute: NonZeroU32::new(failures),
+            member_cost: rate(values, "cost_member_per_second", "cost_member_burst"),
+            other_cost: rate(values, "cost_other_per_second", "cost_other_burst"),
         },
+        allowed_hosts: read_hosts(values),
         trusted_proxies: list(values, "trusted_proxies", "is not a list of addresses or networks such as 10.0.0.0/8", network),
     }
 }
@@ -141,14 +171,35 @@ fn rate(values: &mut Values<'_>, rate: &str, burst: &str) -> Option<(NonZeroU32,
     Some((NonZeroU32::new(rate)?, NonZeroU32::new(burst)?))
 }
 
+/// What `Host` may name. A port is none of a host's business; one that is written anyway would never match.
+fn read_hosts(values: &mut Values<'_>) -> Vec<String> {
+    let is_name = |text: &str| {
+        let is_allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+        text == ANY_HOST || text.chars().all(is_allowed) || text.parse::<Ipv6Addr>().is_ok()
+    };
+    let named = |text: &str| is_name(text).then(|| text.trim_end_matches('.').to_ascii_lowercase());
+    let mut hosts = list(values, "allowed_hosts", "is not a list of host names or addresses, without ports, or `*`", named);
+    let addr = values.text("addr");
+    if let (Err(_), Some((host, _))) = (addr.parse::<std::net::SocketAddr>(), addr.rsplit_once(':')) {
+        hosts.push(host.to_ascii_lowercase());
+    }
+    hosts
+}
+
 fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
-    let keys = ["jwt_issuer", "jwt_audience", "jwt_jwks"];
+    let keys = ["jwt_issuer", "jwt_audience", "jwt_jwks", "jwt_hs256_secret_file"];
     if keys.iter().all(|key| values.text(key).is_empty()) {
         return None;
     }
-    for key in keys {
-        if values.text(key).is_empty() {
-            values.wrong(key, "must not be empty: tokens need jwt_issuer, jwt_audience and jwt_jwks");
+    let claim = |text: &str| ["iss", "aud"].into_iter().find(|claim| *claim == text);
+    let may_lack = list(values, "jwt_allow_missing", "is not a list of `iss` and `aud`", claim);
+    let (may_lack_issuer, may_lack_audience) = (may_lack.contains(&"iss"), may_lack.contains(&"aud"));
+    for (key, claim, may_be_empty) in [("jwt_issuer", "iss", may_lack_issuer), ("jwt_audience", "aud", may_lack_audience)] {
+        if !may_be_empty && values.text(key).is_empty() {
+            values.wrong(
+                key,
+                &format!("must not be empty: tokens need jwt_issuer and jwt_audience (unless jwt_allow_missing names {claim})"),
+            );
         }
     }
     let named = |name: &str| JwtAlgorithm::NAMES.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm);
@@ -162,34 +213,54 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
         Some((said.trim().to_owned(), Role::from_name(role.trim())?))
     };
     let roles = list(values, "jwt_roles", "is not a list such as `user=member,staff=auditor`", meaning);
-    let role_claim = values.text("jwt_role_claim");
-    if role_claim.is_empty() {
-        values.wrong("jwt_role_claim", "must not be empty");
+    for key in ["jwt_role_claim", "jwt_member_claim"] {
+        if values.text(key).is_empty() {
+            values.wrong(key, "must not be empty");
+        }
     }
-    let ca_file = values.text("jwt_ca_file");
+    let filled = |text: String| (!text.is_empty()).then_some(text);
     Some(JwtConfig {
-        issuer: values.text("jwt_issuer"),
-        audience: values.text("jwt_audience"),
+        issuer: filled(values.text("jwt_issuer")),
+        audience: filled(values.text("jwt_audience")),
+        may_lack_issuer,
+        may_lack_audience,
         algorithms,
-        jwks: read_source(values, insecure),
-        role_claim,
+        keys: read_keys(values, insecure),
+        member_claim: values.text("jwt_member_claim"),
+        role_claim: values.text("jwt_role_claim"),
         roles,
         leeway: Duration::from_secs(values.number("jwt_leeway_seconds", 0, LEEWAY_SECONDS_MAX)),
         refresh: Duration::from_secs(values.number("jwt_refresh_seconds", REFRESH_SECONDS_MIN, REFRESH_SECONDS_MAX)),
-        ca_file: (!ca_file.is_empty()).then(|| PathBuf::from(ca_file)),
+        ca_file: filled(values.text("jwt_ca_file")).map(PathBuf::from),
     })
 }
 
-/// Whoever can change the answer to a plain `http://` request chooses the keys and is everybody.
-fn read_source(values: &mut Values<'_>, insecure: bool) -> JwksSource {
-    let text = values.text("jwt_jwks");
-    if let Some(rest) = text.strip_prefix("http://") {
+/// Public keys or shared secrets, never both: a server that takes both kinds could be shown the one for the
+/// other.
+fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
+    let (jwks, secrets) = (values.text("jwt_jwks"), values.text("jwt_hs256_secret_file"));
+    match (jwks.is_empty(), secrets.is_empty()) {
+        (true, true) => values.wrong("jwt_jwks", "must not be empty: tokens need jwt_jwks or jwt_hs256_secret_file"),
+        (false, false) => values.wrong("jwt_hs256_secret_file", "cannot be combined with jwt_jwks: an issuer has one kind of key"),
+        (true, false) => {
+            for key in ["jwt_algorithms", "jwt_ca_file"] {
+                if values.given(key).origin != Origin::Default {
+                    values.wrong(key, "belongs to jwt_jwks; with jwt_hs256_secret_file tokens are signed with HS256 and nothing else");
+                }
+            }
+            return JwtKeys::SharedSecrets(PathBuf::from(secrets));
+        }
+        (false, true) => {}
+    }
+    // A machine in between that can change the answer to a plain `http://` request chooses the keys and is
+    // everybody.
+    if let Some(rest) = jwks.strip_prefix("http://") {
         if !is_loopback(rest) && !insecure {
             values.wrong("jwt_jwks", "could be changed on its way; use https://, or http:// on this machine only");
         }
-        return JwksSource::Url(text);
+        return JwtKeys::Url(jwks);
     }
-    if text.starts_with("https://") { JwksSource::Url(text) } else { JwksSource::File(PathBuf::from(text)) }
+    if jwks.starts_with("https://") { JwtKeys::Url(jwks) } else { JwtKeys::File(PathBuf::from(jwks)) }
 }
 
 /// Whether the host of an address without its scheme is this machine.
@@ -251,7 +322,8 @@ mod tests {
         assert_eq!(resolve(&[]).unwrap().jwt, None);
         let jwt = resolve(&TOKENS).unwrap().jwt.unwrap();
         assert_eq!(jwt.algorithms, [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa]);
-        assert_eq!((jwt.jwks, jwt.role_claim.as_str()), (JwksSource::File("keys.json".into()), "role"));
+        assert_eq!((jwt.keys, jwt.role_claim.as_str(), jwt.member_claim.as_str()), (JwtKeys::File("keys.json".into()), "role", "sub"));
+        assert!(!jwt.may_lack_issuer && !jwt.may_lack_audience);
         assert_eq!(jwt.roles.len(), Role::ALL.len());
         assert_eq!((jwt.leeway, jwt.refresh), (Duration::from_secs(30), Duration::from_secs(300)));
         let errors = resolve(&TOKENS[..1]).unwrap_err();
@@ -268,6 +340,11 @@ mod tests {
             ("jwt_roles", "root=superuser", "jwt_roles: `root=superuser` is not a list such as"),
             ("jwt_jwks", "http://id.example/keys", "jwt_jwks: `http://id.example/keys` could be changed on its way"),
             ("jwt_jwks", "http://localhost@id.example/", "jwt_jwks: `http://localhost@id.example/` could be changed on its way"),
+            ("jwt_hs256_secret_file", "secret", "jwt_hs256_secret_file: `secret` cannot be combined with jwt_jwks"),
+            ("jwt_allow_missing", "iss,exp", "jwt_allow_missing: `iss,exp` is not a list of `iss` and `aud`"),
+            ("jwt_member_claim", "", "jwt_member_claim: `` must not be empty"),
+            ("allowed_hosts", "intranet:8000", "allowed_hosts: `intranet:8000` is not a list of host names"),
+            ("allowed_hosts", "http://intranet", "allowed_hosts: `http://intranet` is not a list of host names"),
             ("jwt_leeway_seconds", "301", "jwt_leeway_seconds: `301` must be between 0 and 300"),
             ("jwt_refresh_seconds", "1", "jwt_refresh_seconds: `1` must be between 5"),
             ("rate_principal_per_second", "-1", "rate_principal_per_second: `-1` is not a whole number"),
@@ -281,6 +358,35 @@ mod tests {
             let errors = resolve(&flags).unwrap_err();
             assert!(errors.iter().any(|error| error.starts_with(expected)), "{key} {text}: {errors:?}");
         }
+    }
+
+    #[test]
+    fn a_shared_secret_is_an_issuer_of_its_own_kind() {
+        let secret = ("jwt_hs256_secret_file", "secret");
+        let jwt = resolve(&[secret, ("jwt_allow_missing", "iss, aud")]).unwrap().jwt.unwrap();
+        assert_eq!((jwt.keys, jwt.issuer, jwt.audience), (JwtKeys::SharedSecrets("secret".into()), None, None));
+        assert!(jwt.may_lack_issuer && jwt.may_lack_audience);
+        // What else is given, how many errors
+        let table: [(&[(&str, &str)], usize); 6] = [
+            (&[("jwt_issuer", "i"), ("jwt_audience", "a")], 0),
+            (&[("jwt_issuer", "i"), ("jwt_allow_missing", "aud")], 0),
+            (&[("jwt_issuer", "i")], 1),
+            (&[], 2),
+            (&[("jwt_allow_missing", "iss,aud"), ("jwt_algorithms", "RS256")], 1),
+            (&[("jwt_allow_missing", "iss,aud"), ("jwt_jwks", "keys.json")], 1),
+        ];
+        for (more, errors) in table {
+            let found = resolve(&[&[secret], more].concat()).map_or_else(|errors| errors.len(), |_| 0);
+            assert_eq!(found, errors, "{more:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_without_ports() {
+        let hosts = |flags: &[(&'static str, &str)]| resolve(flags).unwrap().allowed_hosts;
+        assert_eq!(hosts(&[("allowed_hosts", "MLM, app.example.com., 10.0.0.7, ::1")]), ["mlm", "app.example.com", "10.0.0.7", "::1"]);
+        assert_eq!(hosts(&[("allowed_hosts", "*"), ("addr", "LocalHost:0")]), ["*", "localhost"]);
+        assert!(hosts(&[("addr", "127.0.0.1:0")]).is_empty() && hosts(&[("addr", "[::1]:0")]).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     recompute,
     state::State,
-    types::{EntryStatus, MemberIx, NONE, Role, Tree},
+    types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
 
 /// What does not hold, at most `most` findings, each naming member or entry. O(members * log members + entries).
@@ -74,6 +74,9 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
 /// Downlines and levels are those of a recount.
 fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     let tree = state.tree(name);
+    for member in tree.wrong_jumps() {
+        findings.require(false, || format!("the way up from {member:?} in the {name:?} tree"));
+    }
     if !tree.is_counted() {
         return;
     }
@@ -135,24 +138,44 @@ fn audit_admins(state: &State, findings: &mut Findings) {
     }
 }
 
-/// Lists by receiver hold each entry once, newest first; the number pending is right.
+/// Lists by receiver hold each entry once, newest first; the number pending is right. A copy has no lists of what came late: there it is counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
-    let mut listed = 0;
+    let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
     for receiver in members(state) {
-        let mut newer = u64::MAX;
-        let mut at = state.newest_entry_of(receiver);
-        while let Some(index) = at.filter(|index| *index < newer) {
+        let mut newer = (Timestamp(i64::MAX), u64::MAX);
+        let mut walk = state.received(receiver);
+        let mut is_sorted = true;
+        while is_sorted && let Some(index) = state.received_step(&mut walk) {
             let entry = state.entry(index);
             findings.require(entry.receiver == receiver, || format!("entry {index} is listed for {receiver:?}"));
             listed += 1;
-            newer = index;
-            at = state.older_entry(index);
+            is_sorted = (entry.time, index) < newer;
+            newer = (entry.time, index);
         }
-        findings.require(at.is_none(), || format!("entries of {receiver:?} are not newest first"));
+        findings.require(is_sorted, || format!("entries of {receiver:?} are not newest first"));
     }
     findings.require(listed == state.entries(), || format!("{listed} entries are listed by receiver, of {}", state.entries()));
+    let held: i128 = (0..state.entries())
+        .map(|index| state.entry(index))
+        .filter(|entry| entry.status == EntryStatus::Pending)
+        .map(|entry| i128::from(entry.amount.0))
+        .sum();
+    findings.require(held == state.ledger.pending_amount(), || {
+        format!("pending entries come to {}, really to {held}", state.ledger.pending_amount())
+    });
     let pending = (0..state.entries()).filter(|index| state.entry(*index).status == EntryStatus::Pending).count() as u64;
     findings.require(pending == state.pending(), || format!("{} entries are pending, of them {pending} really", state.pending()));
+}
+
+/// How many entries came late, told from their times.
+fn late_entries(state: &State) -> u64 {
+    let mut newest = Timestamp(i64::MIN);
+    let is_late = |index: &u64| {
+        let time = state.entry(*index).time;
+        newest = newest.max(time);
+        time < newest
+    };
+    (0..state.entries()).filter(is_late).count() as u64
 }
 
 #[cfg(test)]

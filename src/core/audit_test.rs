@@ -28,7 +28,7 @@ fn network() -> State {
     network.apply(&referrals(network.state.lsn(), MEMBERS, 1, 0..MEMBERS.into()));
     let lsn = network.state.lsn() + 1;
     let command = Command::SetRole { member: member_id(1, 0), role: Role::Admin };
-    network.apply(&[Stamped { lsn, time: Timestamp(i64::try_from(lsn).unwrap()), key: None, command }]);
+    network.apply(&[Stamped { lsn, time: Timestamp(i64::try_from(lsn).unwrap()), key: None, actor: None, command }]);
     network.state
 }
 

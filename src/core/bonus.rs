@@ -2,14 +2,14 @@
 
 use super::{
     command::{ImportEntry, Outcome, Rejection, TriggerBonus},
-    image::{EntryRow, TriggerRow},
+    image::{EntryRow, ReversalRow, TriggerRow},
     members::ONCE_KINDS,
     plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan},
     rank::ADMIN_LEVELS_MAX,
     row_ids::RowKind,
     signup::ADMINS_MAX,
     state::{Directory, State},
-    types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Status, Timestamp},
+    types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Reference, Status, Timestamp},
 };
 
 /// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK` on, rank rewards.
@@ -20,8 +20,10 @@ pub(super) const KIND_RANK: u16 = 0x8000;
 pub(super) const KIND_RANK_PREFIX: &str = "rank:";
 
 /// The most entries one trigger or signup rule makes: a level each, and each admin beyond them.
-const ENTRIES_PER_TRIGGER_MAX: u64 = (LEVELS_MAX + ADMINS_MAX) as u64;
+const ENTRIES_PER_TRIGGER_MAX: usize = LEVELS_MAX + ADMINS_MAX;
 const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
+/// The most entries of one command: a signup that every rule pays, and that lifts members to every rank.
+pub(super) const ENTRIES_PER_COMMAND_MAX: usize = (ONCE_KINDS + ADMIN_LEVELS_MAX) * ENTRIES_PER_TRIGGER_MAX;
 
 /// One receiver of a bonus, before it is looked at whether it may earn.
 #[derive(Clone, Copy)]
@@ -70,7 +72,7 @@ impl State {
         if trigger.once && self.members.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
-        if !self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX) {
+        if !self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64) {
             return Err(Rejection::LedgerFull);
         }
         Ok(source)
@@ -93,6 +95,9 @@ impl State {
         let first_entry = self.ledger.len();
         let withheld = self.pay(rule, trigger.amount, cause);
         let entries = u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+        if entries != 0 {
+            self.refer(trigger.reference.as_ref());
+        }
         Ok(Outcome::BonusPaid { first_entry, entries, withheld })
     }
 
@@ -101,7 +106,7 @@ impl State {
         let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
         // A signup can lift at most one member past each minimum of a count, and each of the levels and admins of a level rule.
         let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
-        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX + ranks)
+        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
 
     /// Pays what the plan pays on registration.
@@ -212,9 +217,25 @@ impl State {
     }
 
     fn post(&mut self, share: &Share, status: EntryStatus) -> u32 {
-        let row = EntryRow { amount: share.amount.0, receiver: share.receiver.0, level: share.level, status };
-        let entry = self.ledger.push(row, self.members.newest_entry(share.receiver));
-        self.members.set_newest_entry(share.receiver, entry);
+        self.append_entry(EntryRow { amount: share.amount.0, receiver: share.receiver.0, level: share.level, status })
+    }
+
+    /// Keeps the reference of the group begun last.
+    fn refer(&mut self, reference: Option<&Reference>) {
+        let Some(reference) = reference else { return };
+        let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
+        let ledger = &self.ledger;
+        self.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
+    }
+
+    /// Adds an entry to the group begun last; its index.
+    pub(super) fn append_entry(&mut self, row: EntryRow) -> u32 {
+        let receiver = MemberIx(row.receiver);
+        let mut newest = self.members.newest_entry(receiver);
+        let entry = self.ledger.push(row, &mut newest);
+        if newest == Some(entry) {
+            self.members.set_newest_entry(receiver, entry);
+        }
         entry
     }
 
@@ -227,6 +248,50 @@ impl State {
         Ok(Outcome::EntryPaid { entry, changed: self.ledger.pay(entry) })
     }
 
+    /// An entry is taken back once, and what takes one back never is.
+    pub(super) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
+        self.judge_pay(entry)?;
+        if self.reversals.reverses(entry).is_some() {
+            return Err(Rejection::EntryIsReversal);
+        }
+        if self.reversals.reversal_of(entry).is_some() {
+            return Err(Rejection::ReversedBefore);
+        }
+        if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
+    }
+
+    /// A pending entry of the negative amount to the same receiver, whatever became of the entry or of the receiver meanwhile: what was paid by mistake
+    /// is owed back. It has the reference of what it takes back, so that both are found by it.
+    pub(super) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        self.judge_reverse(entry)?;
+        let reversed = self.entry(entry);
+        let reference = self.reference_of(entry);
+        self.begin_group(Cause { kind: reversed.kind, source: reversed.source, amount: Money(0), time: self.scalars.time });
+        let (receiver, level, amount) = (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
+        let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
+        self.refer(reference.as_ref());
+        self.keep_reversal(reversal, entry);
+        Ok(Outcome::Reversed { entry, reversal: reversal.into() })
+    }
+
+    fn keep_reversal(&mut self, entry: u32, reverses: u64) {
+        let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
+        self.reversals.push(ReversalRow { entry, reverses });
+    }
+
+    /// Whether an entry from elsewhere may take back the one that it names.
+    fn judge_imported_reversal(&self, (receiver, source): (MemberIx, MemberIx), entry: &ImportEntry) -> Result<(), Rejection> {
+        let Some(named) = entry.reverses else {
+            return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
+        };
+        self.judge_reverse(named)?;
+        let reversed = self.entry(named);
+        let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
+            && *self.kind_name(reversed.kind) == *entry.kind
+            && reversed.amount.0 == -entry.amount.0;
+        if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
+    }
+
     /// Receiver and source of an entry from elsewhere.
     pub(super) fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
@@ -235,9 +300,9 @@ impl State {
         match kind_from_name(&entry.kind) {
             Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => Err(Rejection::PlanKindsFull),
             None => Err(Rejection::TriggerUnknown),
-            _ if entry.amount.0 < 0 || !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
+            _ if !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
             _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
-            _ => Ok((receiver, source)),
+            _ => self.judge_imported_reversal((receiver, source), entry).map(|()| (receiver, source)),
         }
     }
 
@@ -251,6 +316,10 @@ impl State {
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
         let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false }, entry.status);
         self.keep_row_id(RowKind::Entry, posted, entry.row_id);
+        self.refer(entry.reference.as_ref());
+        if let Some(reverses) = entry.reverses {
+            self.keep_reversal(posted, reverses);
+        }
         Ok(Outcome::EntryImported { entry: u64::from(posted) })
     }
 }
@@ -260,14 +329,15 @@ fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
     (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
 }
 
-enum Kind {
+/// What an entry is for, told from how it is printed.
+pub(super) enum Kind {
     Signup,
     Rank(u16),
     Trigger,
 }
 
 /// What a printed kind means; `None` for what no kind is printed as.
-fn kind_from_name(name: &str) -> Option<Kind> {
+pub(super) fn kind_from_name(name: &str) -> Option<Kind> {
     if name == KIND_REGISTRATION {
         return Some(Kind::Signup);
     }

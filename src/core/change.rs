@@ -98,8 +98,9 @@ impl State {
         Ok(())
     }
 
-    /// Activates a plan. Where its minima of ranks differ every rank is looked at again, and nobody is paid for it. O(members) then, O(members *
-    /// log members) where it starts to count the sponsor tree, both O(1) when they were prepared; O(1) otherwise.
+    /// Activates a plan. Where its minima of ranks differ every rank is looked at again, and nobody is paid
+    /// for it. O(members) then, O(members * log members) where it starts to count the sponsor tree or stops,
+    /// both O(1) when they were prepared; O(1) otherwise.
     pub(super) fn put_plan(&mut self, plan: &Plan) -> Result<Outcome, Rejection> {
         self.judge_plan(plan)?;
         if self.is_empty() {
@@ -127,11 +128,11 @@ impl State {
 
     /// Whether changing to `plan` is more than O(1).
     pub(super) fn touches_members(&self, plan: &Plan) -> bool {
-        let starts_counting = plan.count_sponsor_tree && !self.sponsors.is_counted() && !plan.placement.trees_coincide();
-        starts_counting || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
+        let counts_otherwise = plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
+        counts_otherwise || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
     }
 
-    /// Starts or stops counting the sponsor tree. O(members) to start, O(1) to stop.
+    /// Starts or stops counting the sponsor tree. O(members).
     fn count_sponsor_tree_as_planned(&mut self) {
         let planned = self.scalars.plan.count_sponsor_tree;
         if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {

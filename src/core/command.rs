@@ -4,8 +4,9 @@
 //! closed enums of plain data. Numbers given here are on disk: they are never renumbered and never used again for something else.
 
 use super::{
+    actor::Actor,
     plan::{PlacementRule, Plan},
-    types::{Code, EntryStatus, MemberId, MemberIx, Money, Role, Status, Timestamp},
+    types::{Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp},
 };
 
 /// A command as admitted: everything that is not determined by the state was decided before it got here.
@@ -17,7 +18,22 @@ pub struct Stamped {
     pub time: Timestamp,
     /// The client's own key for this write, if it sent one.
     pub key: Option<RequestKey>,
+    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a command means as it did then
+    /// follows from this too ([`Stamped::is_of_format_3`]).
+    pub actor: Option<Actor>,
     pub command: Command,
+}
+
+impl Stamped {
+    /// Whether the command was logged in format 3 or a later one.
+    pub fn is_of_format_3(&self) -> bool {
+        self.actor.is_some()
+    }
+
+    /// By which rules codes in it are taken.
+    pub fn code_rules(&self) -> CodeRules {
+        if self.is_of_format_3() { CodeRules::Alike } else { CodeRules::Exact }
+    }
 }
 
 /// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same whatever its length.
@@ -48,6 +64,10 @@ pub enum Command {
     PutPlan(Box<Plan>),
     /// 9: one ledger entry brought along from elsewhere, as it was there.
     ImportEntry(ImportEntry),
+    /// 10: take a ledger entry back, by another of the negative amount.
+    ReverseEntry { entry: u64 },
+    /// 11: mark those pending entries paid that a filter names, all of them if it names none.
+    PayMatching(PayFilter),
 }
 
 impl Command {
@@ -62,6 +82,8 @@ impl Command {
             Command::SetRole { .. } => 6,
             Command::PutPlan(_) => 7,
             Command::ImportEntry(_) => 9,
+            Command::ReverseEntry { .. } => 10,
+            Command::PayMatching(_) => 11,
         }
     }
 }
@@ -77,6 +99,18 @@ pub struct Register {
     /// When the member joined, if that is not now.
     pub joined_at: Option<Timestamp>,
     pub origin: Origin,
+}
+
+/// By which rules the codes in a registration are taken. A log is replayed by those of the release that wrote
+/// it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CodeRules {
+    /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody
+    /// had exactly it.
+    Exact,
+    /// Codes are looked up as people write them ([`super::state::State::look_up_code`]), and a chosen code
+    /// must not be like another (an imported one only not be another's), nor read as a UUID.
+    Alike,
 }
 
 /// How the sponsor was named.
@@ -117,6 +151,21 @@ pub struct Carried {
     pub lifetime_rank: u16,
     /// Round robin: the slot its next spill goes to.
     pub turn: u16,
+    /// Its status there.
+    pub status: Status,
+    /// Its sponsor came from there too, with the status that it has now: it recruited while it was active, so
+    /// it is not asked whether it is.
+    pub sponsor_too: bool,
+}
+
+impl Origin {
+    /// What came along.
+    pub fn carried(&self) -> Carried {
+        match self {
+            Origin::Import(carried) => *carried,
+            Origin::Signup => Carried::default(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,6 +177,22 @@ pub struct TriggerBonus {
     pub amount: Option<Money>,
     /// Refuse if this source's trigger of this name was already paid with `once`.
     pub once: bool,
+    /// What the outside calls that which it came from, e.g. an order.
+    pub reference: Option<Reference>,
+}
+
+/// Which pending entries to pay: those to which all of it applies.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PayFilter {
+    /// Only entries made by commands up to this LSN: those that were there when a list was read.
+    pub up_to_lsn: Option<u64>,
+    /// Kind as printed.
+    pub kind: Option<Box<str>>,
+    pub receiver: Option<MemberId>,
+    /// Entries of this time or later.
+    pub from: Option<Timestamp>,
+    /// Entries of before this time.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,6 +208,40 @@ pub struct ImportEntry {
     pub time: Timestamp,
     /// The id of its row there, by which other systems know it.
     pub row_id: Option<[u8; 16]>,
+    /// What the outside calls that which it came from.
+    pub reference: Option<Reference>,
+    /// The ledger entry that it takes back: one of the same receiver, source, level and kind, and of the opposite amount. Negative amounts need one.
+    pub reverses: Option<u64>,
+}
+
+/// A sum of many amounts, in minor units: 96 bits hold that of a whole ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct WideMoney {
+    high: i32,
+    low: u64,
+}
+
+impl WideMoney {
+    /// # Panics
+    /// When the sum is that of more entries than a ledger holds.
+    pub fn new(sum: i128) -> Self {
+        let low = u64::try_from(sum & i128::from(u64::MAX)).expect("masked");
+        Self { high: i32::try_from(sum >> 64).expect("2^32 amounts of 10^13"), low }
+    }
+
+    /// From [`WideMoney::parts`].
+    pub fn of_parts(high: i32, low: u64) -> Self {
+        Self { high, low }
+    }
+
+    /// The upper 32 bits, which have the sign, and the lower 64.
+    pub fn parts(self) -> (i32, u64) {
+        (self.high, self.low)
+    }
+
+    pub fn sum(self) -> i128 {
+        i128::from(self.high) << 64 | i128::from(self.low)
+    }
 }
 
 /// What a command came to. Small and `Copy`: idempotency keys remember it.
@@ -166,6 +265,10 @@ pub enum Outcome {
     PlanActivated { version: u32 },
     /// 9
     EntryImported { entry: u64 },
+    /// 10: `reversal` takes `entry` back.
+    Reversed { entry: u64, reversal: u64 },
+    /// 11: how many became paid, and what they come to.
+    MatchingPaid { entries: u32, amount: WideMoney },
 }
 
 impl Command {
@@ -175,6 +278,23 @@ impl Command {
             Command::Register(Register { origin: Origin::Import(carried), .. }) => carried.row_id,
             Command::ImportEntry(entry) => entry.row_id,
             _ => None,
+        }
+    }
+}
+
+impl Command {
+    /// Whether it says what logs of formats 1 and 2 have no form for: such a command needs an actor.
+    pub fn needs_format_3(&self) -> bool {
+        match self {
+            Command::TriggerBonus(trigger) => trigger.reference.is_some(),
+            Command::ImportEntry(entry) => entry.reference.is_some() || entry.reverses.is_some(),
+            Command::ReverseEntry { .. } | Command::PayMatching(_) => true,
+            Command::Register(_)
+            | Command::PayEntry { .. }
+            | Command::PayAll
+            | Command::SetStatus { .. }
+            | Command::SetRole { .. }
+            | Command::PutPlan(_) => false,
         }
     }
 }
@@ -192,6 +312,10 @@ impl Outcome {
             Outcome::RoleSet { member, changed } => [6, u64::from(member.0), u64::from(changed)],
             Outcome::PlanActivated { version } => [7, u64::from(version), 0],
             Outcome::EntryImported { entry } => [9, entry, 0],
+            Outcome::Reversed { entry, reversal } => [10, entry, reversal],
+            Outcome::MatchingPaid { entries, amount: WideMoney { high, low } } => {
+                [11, low, u64::from(high.cast_unsigned()) << 32 | u64::from(entries)]
+            }
         }
     }
 }
@@ -238,10 +362,17 @@ pub enum Rejection {
     RowIdTaken = 29,
     RankUnknown = 30,
     TurnUnknown = 31,
+    ReversedBefore = 32,
+    EntryIsReversal = 33,
+    ReversalUnmatched = 34,
+    /// Several codes are like the one that was given, and none is it.
+    CodeAmbiguous = 35,
+    /// A chosen code that reads as a UUID would be taken for an id.
+    CodeReadsAsId = 36,
 }
 
 impl Rejection {
-    pub const ALL: [Rejection; 30] = [
+    pub const ALL: [Rejection; 35] = [
         Rejection::MemberExists,
         Rejection::SponsorUnknown,
         Rejection::SponsorNotActive,
@@ -272,6 +403,11 @@ impl Rejection {
         Rejection::RowIdTaken,
         Rejection::RankUnknown,
         Rejection::TurnUnknown,
+        Rejection::CodeAmbiguous,
+        Rejection::CodeReadsAsId,
+        Rejection::ReversedBefore,
+        Rejection::EntryIsReversal,
+        Rejection::ReversalUnmatched,
     ];
 
     /// Stable code for metrics, scenarios and clients.
@@ -307,6 +443,11 @@ impl Rejection {
             Rejection::RowIdTaken => "row_id_taken",
             Rejection::RankUnknown => "rank_unknown",
             Rejection::TurnUnknown => "turn_unknown",
+            Rejection::CodeAmbiguous => "code_ambiguous",
+            Rejection::CodeReadsAsId => "code_reads_as_id",
+            Rejection::ReversedBefore => "reversed_before",
+            Rejection::EntryIsReversal => "entry_is_reversal",
+            Rejection::ReversalUnmatched => "reversal_unmatched",
         }
     }
 
@@ -322,6 +463,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn wide_sums_come_back() {
+        for sum in [
+            0,
+            1,
+            -1,
+            i128::from(u64::MAX),
+            -i128::from(u64::MAX) - 1,
+            (1 << 32) * i128::from(Money::MAX.0),
+            -(1 << 32) * i128::from(Money::MAX.0),
+        ] {
+            let wide = WideMoney::new(sum);
+            assert_eq!((wide.sum(), WideMoney::of_parts(wide.parts().0, wide.parts().1)), (sum, wide));
+        }
+    }
 
     #[test]
     fn rejections_have_one_number_and_one_name_each() {

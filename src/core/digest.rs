@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{
+    codes::CodeForm,
     plan::{BonusRule, LevelPay, Plan, RankRule},
     recompute::{in_blocks, index},
     state::State,
@@ -30,6 +31,9 @@ impl fmt::Debug for Digest {
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
     // What was added later is fed only where it says something that could not be said before.
+    if state.scalars.code_key.form != CodeForm::Any {
+        whole.text("code form").number(state.scalars.code_key.form as u8);
+    }
     if state.unchanged.len() != 0 || state.unchanged.complete_after() != 0 {
         whole.text("unchanged").number(state.unchanged.complete_after()).number(state.unchanged.len() as u64);
         for at in 0..state.unchanged.len() {
@@ -37,11 +41,28 @@ pub fn state_digest(state: &State) -> Digest {
             whole.number(row.lsn).number(row.reason);
         }
     }
+    if state.scalars.key_lag != 0 {
+        whole.text("key lag").signed(state.scalars.key_lag);
+    }
     if state.row_ids.len() != 0 {
         whole.text("row ids").number(state.row_ids.len() as u64);
         for at in 0..state.row_ids.len() {
             let row = state.row_ids.row(at);
             whole.bytes(&row.id).number(row.kind as u8).number(row.index);
+        }
+    }
+    if state.references.len() != 0 {
+        whole.text("references").number(state.references.len() as u64);
+        for at in 0..state.references.len() {
+            let (trigger, reference) = state.references.row(at);
+            whole.number(trigger).text(reference.as_str());
+        }
+    }
+    if state.reversals.len() != 0 {
+        whole.text("reversals").number(state.reversals.len() as u64);
+        for at in 0..state.reversals.len() {
+            let row = state.reversals.row(at);
+            whole.number(row.entry).number(row.reverses);
         }
     }
     whole.finish()
@@ -54,7 +75,7 @@ pub fn state_digest_of_format_1(state: &State) -> Digest {
 
 fn fields_of_format_1(state: &State) -> Fields {
     let mut whole = Fields::new("state");
-    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key);
+    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
     whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
@@ -162,6 +183,13 @@ fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     hash.of(|fields| {
         fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
         fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
+        // What came later, where it says something.
+        if let Some(reference) = state.reference_of(index) {
+            fields.text("reference").text(reference.as_str());
+        }
+        if let Some(reversed) = state.reverses(index).map(|reversed| state.entry(reversed)) {
+            fields.text("reverses").signed(reversed.time.0).number(reversed.status as u8);
+        }
     })
 }
 

@@ -9,6 +9,8 @@
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
+    siblings::Siblings,
+    steps,
     tour::{Spans, Tour},
     types::{LEVELS_MAX, MemberIx, NONE},
 };
@@ -31,7 +33,8 @@ pub(crate) struct Link {
     /// The sibling in the next taken slot.
     pub next_sibling: u32,
     pub children: u32,
-    /// The family of this member's children.
+    /// In a counted tree, the family of this member's children. In one that is not counted, where there are
+    /// no families, an ancestor some way up: see [`Genealogy::jump_below`].
     family: u32,
 }
 
@@ -75,8 +78,9 @@ impl Preorder {
 }
 
 pub(crate) struct Genealogy {
-    links: Column<Link>,
+    pub(super) links: Column<Link>,
     counts: Option<Counts>,
+    pub(super) siblings: Siblings,
 }
 
 /// What is counted along one tree.
@@ -90,7 +94,7 @@ struct Counts {
     owners: Column<u32>,
 }
 
-freeze_fields!(Genealogy { links, counts });
+freeze_fields!(Genealogy { links, counts, siblings });
 freeze_fields!(Counts { tour, chains, tallies, owners });
 
 impl Freeze for Option<Counts> {
@@ -107,12 +111,12 @@ impl Freeze for Option<Counts> {
 
 impl Genealogy {
     pub fn new(counted: bool) -> Self {
-        Self { links: Column::new(NO_LINK), counts: counted.then(|| Counts::with_tour(Tour::new())) }
+        Self { counts: counted.then(|| Counts::with_tour(Tour::new())), ..Self::empty_copy() }
     }
 
     /// What a frozen copy starts from.
     pub fn empty_copy() -> Self {
-        Self { links: Column::new(NO_LINK), counts: None }
+        Self { links: Column::new(NO_LINK), counts: None, siblings: Siblings::default() }
     }
 
     pub fn len(&self) -> usize {
@@ -204,46 +208,15 @@ impl Genealogy {
     /// As `attach`, but nothing is counted: for many at once, before `count_anew`. The member.
     pub fn attach_uncounted(&mut self, place: Option<(MemberIx, u32)>) -> MemberIx {
         let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
+        let family = if self.is_counted() { NONE } else { self.jump_below(place.map(|(parent, _)| parent), member) };
         let Some((parent, slot)) = place else {
-            self.links.push(NO_LINK);
+            self.links.push(Link { family, ..NO_LINK });
             return member;
         };
         let level = self.link(parent).level + 1;
-        self.links.push(Link { parent: parent.0, slot, level, ..NO_LINK });
+        self.links.push(Link { parent: parent.0, slot, level, family, ..NO_LINK });
         self.link_child(parent, member, slot);
         member
-    }
-
-    /// Enters `member` among the children of `parent`, which stand in slot order.
-    fn link_child(&mut self, parent: MemberIx, member: MemberIx, slot: u32) {
-        let above = self.links.get_mut(parent.at());
-        above.children += 1;
-        if above.first_child == NONE {
-            above.first_child = member.0;
-            above.last_child = member.0;
-            return;
-        }
-        let (first, last) = (above.first_child, above.last_child);
-        if self.links.get(last as usize).slot < slot {
-            self.links.get_mut(last as usize).next_sibling = member.0;
-            self.links.get_mut(parent.at()).last_child = member.0;
-        } else if slot < self.links.get(first as usize).slot {
-            self.links.get_mut(member.at()).next_sibling = first;
-            self.links.get_mut(parent.at()).first_child = member.0;
-        } else {
-            let before = self.children(parent).take_while(|child| self.link(*child).slot < slot).last();
-            let before = before.expect("the first child's slot is smaller").at();
-            let after = self.links.get(before).next_sibling;
-            debug_assert!(self.links.get(after as usize).slot != slot, "the slot was free");
-            self.links.get_mut(member.at()).next_sibling = after;
-            self.links.get_mut(before).next_sibling = member.0;
-        }
-    }
-
-    /// Children in slot order.
-    pub fn children(&self, member: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
-        let first = MemberIx::from_column(self.link(member).first_child);
-        std::iter::successors(first, |child| MemberIx::from_column(self.link(*child).next_sibling))
     }
 
     /// Parent first, up to the root.
@@ -290,18 +263,54 @@ impl Genealogy {
         if self.link(member).first_child == NONE { Some(0) } else { Some(counts.tour.downline(member)) }
     }
 
-    /// Whether `ancestor` is above `member`. O(log n), or O(distance) where the tree is not counted.
+    /// Whether `ancestor` is above `member`. O(log n).
     pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
         if self.link(member).level <= self.link(ancestor).level {
             return false;
         }
         match &self.counts {
             Some(counts) => counts.tour.is_ancestor(ancestor, member),
-            None => {
-                let distance = self.link(member).level - self.link(ancestor).level;
-                self.upline(member).nth(distance as usize - 1) == Some(ancestor)
-            }
+            None => self.above_at(self.link(ancestor).level, member) == ancestor,
         }
+    }
+
+    /// Whether `member` is `top` or below it, in the same steps for every pair. `None` where the tree is not
+    /// counted. O(log n).
+    pub fn contains(&self, top: MemberIx, member: MemberIx) -> Option<bool> {
+        Some(self.counts.as_ref()?.tour.contains(top, member))
+    }
+
+    /// Where a member below `parent` jumps to in a tree that is not counted: an ancestor such that from every
+    /// member each level above it is reached in O(log depth) jumps and steps up (Myers, "An applicative
+    /// random-access stack", 1983). It takes the word that is a family's where there are counts, so it costs
+    /// no memory. A root jumps to itself. O(1).
+    fn jump_below(&self, parent: Option<MemberIx>, member: MemberIx) -> u32 {
+        let Some(parent) = parent else { return member.0 };
+        let near = self.links.get(self.link(parent).family as usize);
+        let far = self.links.get(near.family as usize);
+        // Two jumps of one length in a row become one of twice that and one.
+        if self.link(parent).level - near.level == near.level - far.level { near.family } else { parent.0 }
+    }
+
+    /// The ancestor of `member` at a level, or `member` itself, in a tree that is not counted. O(log depth).
+    fn above_at(&self, level: u32, member: MemberIx) -> MemberIx {
+        let mut at = member;
+        while level < self.link(at).level {
+            steps::add(1);
+            let Link { parent, family: jump, .. } = *self.link(at);
+            at = MemberIx(if self.links.get(jump as usize).level < level { parent } else { jump });
+        }
+        at
+    }
+
+    /// Members, as in `links`, whose way up is not the one that follows from the parents: what an audit wants
+    /// to know. O(n).
+    pub fn wrong_jumps(&self) -> impl Iterator<Item = MemberIx> + '_ {
+        let members = if self.is_counted() { 0 } else { self.links.len() };
+        (0..members).map(super::recompute::index).filter(|member| {
+            let link = self.link(*member);
+            link.family != self.jump_below(MemberIx::from_column(link.parent), *member)
+        })
     }
 
     /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of them, or `top` for all).
@@ -348,10 +357,16 @@ impl Genealogy {
         deep
     }
 
-    /// Stops counting this tree. What was counted, if it was. O(1): families stay named in links, where nobody reads them until
-    /// counting starts and names all of them anew.
+    /// Stops counting this tree. What was counted, if it was. O(n): where families were named there are jumps
+    /// from now on.
     pub fn stop_counting(&mut self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
-        Some(Box::new(self.counts.take()?))
+        let counts = self.counts.take()?;
+        // Parents come first, so that what a jump follows from is there.
+        for member in (0..self.links.len()).map(super::recompute::index) {
+            let jump = self.jump_below(MemberIx::from_column(self.link(member).parent), member);
+            self.links.get_mut(member.at()).family = jump;
+        }
+        Some(Box::new(counts))
     }
 
     /// Counts this tree from its links, whatever was counted before: where the tokens of each member stand in its tour. O(n), with one or two lines of
@@ -516,7 +531,7 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::steps::steps_of, *};
 
     /// A leg of `depth` members under the first member, then a second child of it.
     fn deep_leg(depth: u32) -> Genealogy {
@@ -524,6 +539,53 @@ mod tests {
         let parents = std::iter::once(None).chain((0..depth).map(|above| Some((MemberIx(above), 0)))).chain([Some((MemberIx(0), 1))]);
         parents.for_each(|place| tree.attach(place, &Watch::default(), &mut Vec::new()));
         tree
+    }
+
+    /// Members by their parents, each at the next slot.
+    fn grown(parents: impl Iterator<Item = Option<u32>>) -> Genealogy {
+        let mut tree = Genealogy::new(false);
+        for parent in parents.map(|parent| parent.map(MemberIx)) {
+            let place = parent.map(|parent| (parent, tree.link(parent).children));
+            tree.attach(place, &Watch::default(), &mut Vec::new());
+        }
+        tree
+    }
+
+    #[test]
+    fn ancestors_are_found_in_few_steps_without_counts() {
+        const MEMBERS: u32 = 40_000;
+        let mut random = 42_u64;
+        let mut below = |bound: u32| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            u32::try_from((random >> 33) % u64::from(bound)).unwrap()
+        };
+        let any: Vec<u32> = (0..MEMBERS).map(|member| below(member.max(1))).collect();
+        let chain = (0..MEMBERS).map(|member| member.checked_sub(1));
+        let pair = (0..MEMBERS).map(|member| member.checked_sub(1).map(|before| before / 2));
+        let comb = (0..MEMBERS).map(|member| member.checked_sub(1 + member % 3));
+        let forest = (0..MEMBERS).map(|member| (member % 50 != 0).then(|| any[member as usize]));
+        let shapes: [Box<dyn Iterator<Item = Option<u32>>>; 4] = [Box::new(chain), Box::new(pair), Box::new(comb), Box::new(forest)];
+        for (shape, parents) in shapes.into_iter().enumerate() {
+            let mut tree = grown(parents);
+            let mut counted = Genealogy::new(false);
+            (0..MEMBERS).for_each(|member| {
+                let link = *tree.link(MemberIx(member));
+                counted.attach_uncounted(MemberIx::from_column(link.parent).map(|parent| (parent, link.slot)));
+            });
+            counted.count_anew(&Watch::default());
+            for stage in ["grown", "stopped"] {
+                assert_eq!(tree.wrong_jumps().next(), None, "shape {shape}, {stage}");
+                for _ in 0..3_000 {
+                    let (one, other) = (MemberIx(below(MEMBERS)), MemberIx(below(MEMBERS)));
+                    let (found, steps) = steps_of(|| tree.is_ancestor(one, other));
+                    assert_eq!(found, counted.is_ancestor(one, other), "shape {shape}, {stage}: {one:?} above {other:?}");
+                    assert!(steps <= 3 * 16, "shape {shape}, {stage}: {steps} steps from {other:?} to {one:?}");
+                }
+                // What was counted and is no more has to find the way up as well.
+                tree.count_anew(&Watch::default());
+                tree.stop_counting();
+            }
+        }
     }
 
     #[test]

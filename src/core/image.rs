@@ -4,6 +4,7 @@
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
 use super::{
+    codes::CodeKey,
     command::{Applied, RequestKey},
     plan::Plan,
     row_ids::RowKind,
@@ -17,10 +18,12 @@ pub struct ImageHeader {
     pub lsn: u64,
     /// Log time of that command.
     pub time: Timestamp,
+    /// Microseconds of log time that did not count toward the expiry of idempotency keys, never negative.
+    pub key_lag: i64,
     /// Rolling hash over the outcomes of all commands so far.
     pub outcome_hash: u64,
-    /// Key from which generated referral codes are made; chosen when the network was made.
-    pub code_key: u64,
+    /// How generated referral codes are made; decided when the network was made.
+    pub code_key: CodeKey,
     pub plan: Plan,
     /// How often a plan was activated, the first included.
     pub plan_version: u32,
@@ -36,6 +39,8 @@ pub struct ImageHeader {
     pub keys: u32,
     pub unchanged: u32,
     pub row_ids: u32,
+    pub references: u32,
+    pub reversals: u32,
     /// All commands after this LSN that changed nothing are among the rows.
     pub unchanged_after: u64,
 }
@@ -43,12 +48,12 @@ pub struct ImageHeader {
 impl ImageHeader {
     /// How many rows of each section follow, in the order of [`ImageRows`].
     pub fn counts(&self) -> [u32; SECTIONS] {
-        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids]
+        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids, self.references, self.reversals]
     }
 }
 
 /// Sections of rows.
-pub const SECTIONS: usize = 7;
+pub const SECTIONS: usize = 9;
 
 /// Rows of one section, in index order. Sections follow each other in the order of the variants; each may come in many chunks.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +65,8 @@ pub enum ImageRows {
     Keys(Vec<KeyRow>),
     Unchanged(Vec<UnchangedRow>),
     RowIds(Vec<RowIdRow>),
+    References(Vec<ReferenceRow>),
+    Reversals(Vec<ReversalRow>),
 }
 
 impl ImageRows {
@@ -73,6 +80,8 @@ impl ImageRows {
             ImageRows::Keys(rows) => rows.len(),
             ImageRows::Unchanged(rows) => rows.len(),
             ImageRows::RowIds(rows) => rows.len(),
+            ImageRows::References(rows) => rows.len(),
+            ImageRows::Reversals(rows) => rows.len(),
         }
     }
 
@@ -90,6 +99,8 @@ impl ImageRows {
             ImageRows::Keys(_) => 4,
             ImageRows::Unchanged(_) => 5,
             ImageRows::RowIds(_) => 6,
+            ImageRows::References(_) => 7,
+            ImageRows::Reversals(_) => 8,
         }
     }
 }
@@ -140,7 +151,7 @@ pub struct EntryRow {
     pub status: EntryStatus,
 }
 
-/// A remembered idempotency key, oldest first.
+/// A remembered idempotency key, oldest first. Its time is log time less what of it did not count by then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyRow {
     pub key: RequestKey,
@@ -162,4 +173,18 @@ pub struct RowIdRow {
     pub id: [u8; 16],
     pub kind: RowKind,
     pub index: u32,
+}
+
+/// The reference of a trigger that has one. Ascending by trigger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReferenceRow {
+    pub trigger: u32,
+    pub text: Box<str>,
+}
+
+/// An entry that takes another back. Ascending by entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReversalRow {
+    pub entry: u32,
+    pub reverses: u32,
 }

@@ -13,6 +13,9 @@ use super::{
 pub const KEYS_MAX: usize = 1_000_000;
 /// How long a key is kept: 72 hours of log time, in microseconds.
 pub const KEY_TIME: i64 = 72 * 3_600 * 1_000_000;
+/// How much of one step of log time counts toward that, in microseconds: an hour. However far the clock of a machine jumps for one write, and back, it brings
+/// no key closer to its end than that, so that a retry with the same key is still known. Commands of formats before 3 count whole.
+pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
 /// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than it comes, and no command pays
 /// for a million keys of a busy hour three days ago.
 const EXPIRED_PER_COMMAND: usize = 64;
@@ -27,10 +30,35 @@ const NO_KEY: KeyRow = KeyRow {
 ///
 /// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after its time can therefore have two
 /// rows: the index knows the newer one.
+///
+/// Times here are those of the keys' own clock ([`Clock`]), which is log time less what did not count.
 pub(crate) struct Keys {
     ring: Column<KeyRow>,
     ends: Scalar<Ends>,
     row_of: HashMap<[u8; 16], u32>,
+}
+
+/// The clock by which keys expire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Clock {
+    /// Log time.
+    pub time: Timestamp,
+    /// Microseconds of it that did not count, never negative.
+    pub lag: i64,
+}
+
+impl Clock {
+    /// The time by which keys are dated and expire.
+    pub fn now(self) -> Timestamp {
+        Timestamp(self.time.0.saturating_sub(self.lag))
+    }
+
+    /// One step of log time later. Of a step that is `bounded` no more than [`KEY_STEP_MAX`] counts.
+    pub fn step(self, time: Timestamp, bounded: bool) -> Self {
+        let beyond = time.0.saturating_sub(self.time.0).saturating_sub(KEY_STEP_MAX).max(0);
+        let lag = if bounded { self.lag.saturating_add(beyond) } else { self.lag };
+        Self { time, lag }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +152,7 @@ impl Keys {
 }
 
 fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
-    row.time.0 <= now.0 - KEY_TIME
+    row.time.0 <= now.0.saturating_sub(KEY_TIME)
 }
 
 #[cfg(test)]
@@ -146,6 +174,25 @@ mod tests {
         assert_eq!(keys.iter().map(|row| row.key.fingerprint).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
         assert!(keys.get(&row(4, 0).key.key, NOW).is_none());
         assert_eq!(keys.get(&row(5, 0).key.key, NOW), Some(&row(5, 5)));
+    }
+
+    #[test]
+    fn one_step_counts_an_hour_at_most() {
+        let hour = KEY_STEP_MAX;
+        // lag, step, bounded, lag after
+        let table = [
+            (0, 0, true, 0),
+            (0, hour, true, 0),
+            (0, hour + 1, true, 1),
+            (7, 100 * hour, true, 7 + 99 * hour),
+            (7, 100 * hour, false, 7),
+            (0, i64::MAX, true, i64::MAX - hour),
+            (i64::MAX, i64::MAX, true, i64::MAX),
+        ];
+        for (lag, step, bounded, after) in table {
+            let clock = Clock { time: Timestamp(0), lag }.step(Timestamp(step), bounded);
+            assert_eq!(clock, Clock { time: Timestamp(step), lag: after }, "{lag} {step} {bounded}");
+        }
     }
 
     #[test]

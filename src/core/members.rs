@@ -61,7 +61,7 @@ pub(crate) fn flags_of(register: &Register) -> u32 {
         PlacementRequest::Slot { .. } => REQUEST_STRATEGIC,
     };
     let given = if register.joined_at.is_some() { JOINED_AT_GIVEN } else { 0 };
-    Status::Active as u32 | (register.role as u32) << ROLE_SHIFT | request << REQUEST_SHIFT | given
+    register.origin.carried().status as u32 | (register.role as u32) << ROLE_SHIFT | request << REQUEST_SHIFT | given
 }
 
 impl Members {

@@ -6,6 +6,7 @@
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
+    full::FullFamilies,
     genealogy::Genealogy,
     plan::{Placement, PlacementRule},
     recompute::index,
@@ -15,13 +16,16 @@ use super::{
 /// A parent and a slot under it.
 pub(crate) type Spot = (MemberIx, u32);
 
+/// Children of a full member that are looked ahead for: as many as the usual widths have.
+const PEEKED_CHILDREN: usize = 16;
+
 /// Per member: levels down to the nearest member with a free slot, then (for breadth first by slot) the smallest number of a
 /// free slot there. Ordered as one number. A member's own free slot counts as level 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct OpenKey(u32);
+pub(super) struct OpenKey(u32);
 
 impl OpenKey {
-    fn here(slot: u32) -> Self {
+    pub fn here(slot: u32) -> Self {
         Self(slot)
     }
 
@@ -40,9 +44,10 @@ pub(crate) struct SlotFinder {
     left: Option<Spines>,
     right: Option<Spines>,
     turns: Option<Column<u16>>,
+    full: FullFamilies,
 }
 
-freeze_fields!(SlotFinder { open, power, left, right, turns });
+freeze_fields!(SlotFinder { open, power, left, right, turns, full });
 
 impl SlotFinder {
     /// What the rules of `placement` need.
@@ -65,6 +70,7 @@ impl SlotFinder {
             left: (uses(&[Rule::Left]) || uses(&outside)).then(Spines::new),
             right: (uses(&[Rule::Right]) || uses(&outside)).then(Spines::new),
             turns: uses(&[Rule::RoundRobin]).then(|| Column::new(0)),
+            full: FullFamilies::default(),
         }
     }
 
@@ -72,7 +78,7 @@ impl SlotFinder {
     pub fn find(&self, tree: &Genealogy, placement: &Placement, sponsor: MemberIx, rule: PlacementRule) -> Spot {
         use PlacementRule as Rule;
         let Some(width) = placement.width.map(u32::from) else { return (sponsor, tree.link(sponsor).children) };
-        let leg = |slot: u32, fill: Fill| match child_in(tree, sponsor, slot) {
+        let leg = |slot: u32, fill: Fill| match tree.child_in(sponsor, slot) {
             Some(child) => self.fill(tree, child, slot, fill),
             None => (sponsor, slot),
         };
@@ -83,7 +89,7 @@ impl SlotFinder {
             Rule::RoundRobin => self.round_robin(tree, width, sponsor),
             Rule::PowerLeg => {
                 let end = self.power.as_ref().expect("kept for power leg").end(sponsor);
-                (end, lowest_free(tree, end))
+                (end, tree.lowest_free(end))
             }
             Rule::Unilevel => unreachable!("a plan with a width does not allow unilevel"),
             Rule::Left => self.outside(sponsor, 0),
@@ -108,7 +114,7 @@ impl SlotFinder {
         if open.get(member.at()).distance() == 0 {
             return 0;
         }
-        tree.children(member).fold(0, |seen, child| seen ^ open.get(child.at()).0)
+        tree.children(member).take(PEEKED_CHILDREN).fold(0, |seen, child| seen ^ open.get(child.at()).0)
     }
 
     /// The next member on the way from `member` to the free slot, where breadth first would look for it; `member` itself at the end.
@@ -118,7 +124,7 @@ impl SlotFinder {
         if distance == 0 {
             return member;
         }
-        tree.children(member).find(|child| open.get(child.at()).distance() + 1 == distance).unwrap_or(member)
+        self.full.first_with(tree, open, member, |key| key.distance() + 1 == distance).unwrap_or(member)
     }
 
     /// Takes note of all members of `tree`, none of which was noted before: as `attached` for one after the other, in O(n). Turns are 0.
@@ -141,8 +147,13 @@ impl SlotFinder {
             if let Some(open) = &mut self.open
                 && link.first_child != NONE
             {
-                let key = open_key(open, tree, width, member, by_slot);
+                if link.children == width {
+                    self.full.note(tree, Some(open), member);
+                }
+                let key = open_key(open, &self.full, tree, width, member, by_slot);
                 *open.get_mut(member.at()) = key;
+            } else if link.children == width && self.turns.is_some() {
+                self.full.note(tree, None, member);
             }
             if let (true, Some(power)) = (link.children == width, &mut self.power) {
                 power.join(member, MemberIx(link.first_child));
@@ -166,6 +177,9 @@ impl SlotFinder {
         let link = tree.link(member);
         let (Some(parent), Some(width)) = (MemberIx::from_column(link.parent), placement.width) else { return };
         let full = tree.link(parent).children == u32::from(width);
+        if full && (self.open.is_some() || self.turns.is_some()) {
+            self.full.note(tree, self.open.as_ref(), parent);
+        }
         if let (true, Some(power)) = (full, &mut self.power) {
             power.join(parent, MemberIx(tree.link(parent).first_child));
         }
@@ -235,14 +249,14 @@ impl SlotFinder {
         let mut at = sponsor;
         let mut key = *open.get(at.at());
         while 0 < key.distance() {
-            let leads_there = |child: &MemberIx| {
-                let below = open.get(child.at()).one_level_down();
+            let leads_there = |below: OpenKey| {
+                let below = below.one_level_down();
                 if by_slot { below == key } else { below.distance() == key.distance() }
             };
-            at = tree.children(at).find(leads_there).expect("a full member's key is one of its children's");
+            at = self.full.first_with(tree, open, at, leads_there).expect("a full member's key is one of its children's");
             key = *open.get(at.at());
         }
-        (at, lowest_free(tree, at))
+        (at, tree.lowest_free(at))
     }
 
     fn round_robin(&self, tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
@@ -250,9 +264,9 @@ impl SlotFinder {
         let mut at = sponsor;
         while tree.link(at).children == width {
             let turn = u32::from(*turns.get(at.at()));
-            at = child_in(tree, at, turn).expect("a full member has a child in each slot");
+            at = self.full.child_in(tree, at, turn).expect("a full member has a child in each slot");
         }
-        (at, lowest_free(tree, at))
+        (at, tree.lowest_free(at))
     }
 
     /// Recomputes the keys of `member` and of those above it that change.
@@ -260,7 +274,7 @@ impl SlotFinder {
         let Some(open) = &mut self.open else { return };
         let mut at = member;
         loop {
-            let key = open_key(open, tree, width, at, by_slot);
+            let key = open_key(open, &self.full, tree, width, at, by_slot);
             if *open.get(at.at()) == key {
                 return;
             }
@@ -269,6 +283,7 @@ impl SlotFinder {
             if tree.link(parent).children < width {
                 return;
             }
+            self.full.changed(tree, open, parent, at);
             at = parent;
         }
     }
@@ -281,37 +296,16 @@ enum Fill {
 }
 
 /// The key of a member whose children have theirs.
-fn open_key(open: &Column<OpenKey>, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) -> OpenKey {
+fn open_key(open: &Column<OpenKey>, full: &FullFamilies, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) -> OpenKey {
     if tree.link(member).children < width {
-        return OpenKey::here(if by_slot { lowest_free(tree, member) } else { 0 });
+        return OpenKey::here(if by_slot { tree.lowest_free(member) } else { 0 });
     }
-    let below = tree.children(member).map(|child| *open.get(child.at())).min();
-    below.expect("a full member has children").one_level_down()
+    full.least(tree, open, member).one_level_down()
 }
 
 /// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound there.
 fn effective(placement: &Placement, rule: PlacementRule) -> PlacementRule {
     if placement.width == Some(1) { PlacementRule::PowerLeg } else { rule }
-}
-
-/// The child in a slot. O(width).
-pub(crate) fn child_in(tree: &Genealogy, parent: MemberIx, slot: u32) -> Option<MemberIx> {
-    let last = MemberIx::from_column(tree.link(parent).last_child)?;
-    if tree.link(last).slot <= slot {
-        return (tree.link(last).slot == slot).then_some(last);
-    }
-    tree.children(parent).find(|child| slot <= tree.link(*child).slot).filter(|child| tree.link(*child).slot == slot)
-}
-
-/// The lowest slot without a child. O(1) without gaps, else O(width).
-fn lowest_free(tree: &Genealogy, parent: MemberIx) -> u32 {
-    let link = tree.link(parent);
-    let Some(last) = MemberIx::from_column(link.last_child) else { return 0 };
-    if tree.link(last).slot + 1 == link.children {
-        return link.children;
-    }
-    let taken_in_order = tree.children(parent).zip(0..).take_while(|(child, slot)| tree.link(*child).slot == *slot);
-    u32::try_from(taken_in_order.count()).expect("at most the width")
 }
 
 fn balanced(tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
@@ -320,7 +314,7 @@ fn balanced(tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
         // `min_by_key` returns the first of equals: the lowest slot.
         at = tree.children(at).min_by_key(|child| downline(tree, *child)).expect("a full member has children");
     }
-    (at, lowest_free(tree, at))
+    (at, tree.lowest_free(at))
 }
 
 fn downline(tree: &Genealogy, member: MemberIx) -> u32 {
@@ -328,7 +322,7 @@ fn downline(tree: &Genealogy, member: MemberIx) -> u32 {
 }
 
 fn leg_sizes(tree: &Genealogy, sponsor: MemberIx) -> [u32; 2] {
-    [0, 1].map(|slot| child_in(tree, sponsor, slot).map_or(0, |child| 1 + downline(tree, child)))
+    [0, 1].map(|slot| tree.child_in(sponsor, slot).map_or(0, |child| 1 + downline(tree, child)))
 }
 
 fn weak_leg(tree: &Genealogy, sponsor: MemberIx) -> u32 {

@@ -3,6 +3,8 @@
 //! A `Plan` in hand has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log or a snapshot. What each choice
 //! means is stated at its field; the definitions follow the field's usual terms (README, "Words").
 
+use std::fmt;
+
 use super::types::{BasisPoints, LEVELS_MAX, Money, Tree};
 
 /// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per level.
@@ -266,7 +268,34 @@ pub struct PlanError {
     pub reason: String,
 }
 
+/// A trigger that pays more than the whole of its amount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AboveWhole<'plan> {
+    pub trigger: &'plan str,
+    /// The sum of its rates over all levels.
+    pub basis_points: u64,
+}
+
+impl fmt::Display for AboveWhole<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trigger, basis_points } = self;
+        write!(out, "`{trigger}` pays {}.{:02}% of its amount over all levels", basis_points / 100, basis_points % 100)
+    }
+}
+
 impl Plan {
+    /// Triggers that pay more than the whole of their amount over all levels. That is allowed, and mostly a mistake: what shows a plan warns of it.
+    pub fn above_whole(&self) -> impl Iterator<Item = AboveWhole<'_>> {
+        let rates = self.bonuses.iter().filter_map(|rule| match &rule.pay {
+            LevelPay::Share(rates) => {
+                let basis_points = rates.iter().map(|rate| u64::from(rate.0)).sum();
+                Some(AboveWhole { trigger: &rule.trigger, basis_points })
+            }
+            LevelPay::Fixed(_) => None,
+        });
+        rates.filter(|rates| u64::from(BasisPoints::WHOLE.0) < rates.basis_points)
+    }
+
     /// The rule for a trigger, with its position in the plan.
     pub fn bonus(&self, trigger: &str) -> Option<&BonusRule> {
         self.bonuses.iter().find(|rule| &*rule.trigger == trigger)
@@ -403,3 +432,23 @@ fn is_trigger_name(name: &str) -> bool {
 
 /// Kind of the entries that a rule with `on_registration` makes on a signup.
 pub const KIND_REGISTRATION: &str = "registration";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_above_the_whole_are_told() {
+        let mut plan = crate::plan_file::default_plan();
+        let rule = |trigger: &str, rates: &[u32]| BonusRule {
+            trigger: trigger.into(),
+            tree: Tree::Placement,
+            pay: LevelPay::Share(rates.iter().map(|rate| BasisPoints(*rate)).collect()),
+            on_registration: false,
+            admins_beyond: false,
+        };
+        plan.bonuses = vec![rule("whole", &[9_000, 1_000]), rule("more", &[9_000, 1_000, 505])];
+        let told: Vec<String> = plan.above_whole().map(|warning| warning.to_string()).collect();
+        assert_eq!(told, ["`more` pays 105.05% of its amount over all levels"]);
+    }
+}

@@ -1,9 +1,9 @@
 //! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n) unless it says otherwise.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use super::{
-    bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP},
+    bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP, Kind, kind_from_name},
     command::Rejection,
     genealogy::Preorder,
     ledger::Entry,
@@ -12,7 +12,7 @@ use super::{
     rank::{self, NextRank},
     row_ids::RowKind,
     state::{Directory, State},
-    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{Code, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
     unchanged::Unchanged,
 };
 
@@ -112,9 +112,38 @@ impl State {
         directory.member(id, |member| self.members.is(member, id))
     }
 
-    /// By referral code, generated ones included.
+    /// As [`State::find`]; without such a member, one to look at in its stead (none in an empty network), so
+    /// that an unknown id takes the steps of a known one. It follows from the id: what is asked about an id
+    /// twice takes as long twice.
+    ///
+    /// # Errors
+    /// The stand-in.
+    pub fn find_or_stand_in<D: Directory>(&self, directory: &D, id: &MemberId) -> Result<MemberIx, Option<MemberIx>> {
+        self.find(directory, id).ok_or_else(|| {
+            let stand_in = self.stand_in(u128::from_le_bytes(id.0));
+            stand_in.inspect(|stand_in| {
+                black_box(self.members.is(*stand_in, id));
+            })
+        })
+    }
+
+    /// Some member, chosen by a number; `None` in an empty network.
+    pub fn stand_in(&self, number: u128) -> Option<MemberIx> {
+        let chosen = number.checked_rem(u128::from(self.len()))?;
+        Some(MemberIx(u32::try_from(chosen).expect("below the number of members")))
+    }
+
+    /// By referral code, generated ones included, and by nothing that is merely like it.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+    }
+
+    /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
+    /// one that is like it.
+    ///
+    /// # Errors `CodeAmbiguous` when it is like several, none of which is it.
+    pub fn look_up_code<D: Directory>(&self, directory: &D, code: &Code) -> Result<Option<MemberIx>, Rejection> {
+        self.codes.look_up(self.scalars.code_key, directory, code, self.len()).map_err(|_| Rejection::CodeAmbiguous)
     }
 
     /// A member's outside id: one column of what [`State::member`] reads.
@@ -194,6 +223,12 @@ impl State {
         self.tree(tree).upline(index)
     }
 
+    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else
+    /// O(children).
+    pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
+        self.placement.lowest_free(parent)
+    }
+
     /// In slot order; in the sponsor tree that is join order.
     pub fn children(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
         self.tree(tree).children(index)
@@ -203,6 +238,14 @@ impl State {
     pub fn distance(&self, tree: Tree, ancestor: MemberIx, member: MemberIx) -> Option<u32> {
         let tree = self.tree(tree);
         tree.is_ancestor(ancestor, member).then(|| tree.link(member).level - tree.link(ancestor).level)
+    }
+
+    /// Whether `member` is in the team of `top`: itself, or below it in the placement tree. Since a member's
+    /// parent is its sponsor or below its sponsor (a rule of every registration, of every image that is read,
+    /// and of the audit), that is also everybody below it in the sponsor tree. O(log n), and the same steps
+    /// for every pair of members.
+    pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
+        self.placement.contains(top, member).expect("the placement tree is always counted")
     }
 
     /// A walk through the downline of `top` (without `top` itself) as it is now, for [`State::preorder_step`].
@@ -250,9 +293,43 @@ impl State {
         self.ledger.entry(index)
     }
 
-    /// Whether entries are in time order, so that a report may stop at the first that is too old. Imported ones may not be.
+    /// Whether all entries came in the order of their times. Imported ones may not.
     pub fn entry_times_ascend(&self) -> bool {
         self.ledger.times_ascend()
+    }
+
+    /// What the outside calls that which an entry came from. O(log references).
+    pub fn reference_of(&self, entry: u64) -> Option<Reference> {
+        self.references.of(self.ledger.trigger_of(entry))
+    }
+
+    /// The entry that this one takes back. O(log reversals).
+    pub fn reverses(&self, entry: u64) -> Option<u64> {
+        self.reversals.reverses(entry)
+    }
+
+    /// The entry that takes this one back. O(1).
+    pub fn reversal_of(&self, entry: u64) -> Option<u64> {
+        self.reversals.reversal_of(entry)
+    }
+
+    /// Entries that take others back.
+    pub fn reversal_count(&self) -> usize {
+        self.reversals.len()
+    }
+
+    /// Triggers of entries that have a reference.
+    pub fn reference_count(&self) -> usize {
+        self.references.len()
+    }
+
+    /// The kind of entries that is printed so; `None` for what no plan and no entry ever had.
+    pub fn kind_named(&self, name: &str) -> Option<u16> {
+        match kind_from_name(name)? {
+            Kind::Signup => Some(KIND_SIGNUP),
+            Kind::Rank(rank) => Some(KIND_RANK + rank),
+            Kind::Trigger => self.kind_of(name).and_then(|kind| u16::try_from(kind).ok()),
+        }
     }
 
     /// The printed kind of an entry: the trigger's name, `registration`, or `rank:<ordinal>`.
@@ -262,22 +339,6 @@ impl State {
             KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
             _ => Cow::Borrowed(&self.scalars.kinds[usize::from(kind)]),
         }
-    }
-
-    /// The newest entry of a receiver.
-    pub fn newest_entry_of(&self, receiver: MemberIx) -> Option<u64> {
-        self.members.newest_entry(receiver).map(u64::from)
-    }
-
-    /// The next older entry of the same receiver.
-    pub fn older_entry(&self, entry: u64) -> Option<u64> {
-        self.ledger.older(entry)
-    }
-
-    /// All entries, newest command first, then level ascending: the one after `after`, or the first, among entries with an index below
-    /// `before` (a length seen earlier) and, if asked for, of a status. O(entries / 64) at worst.
-    pub fn next_entry(&self, after: Option<u64>, before: u64, status: Option<EntryStatus>) -> Option<u64> {
-        self.ledger.next(after, before, status)
     }
 
     /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known: see [`State::changed_nothing_after`].
@@ -322,7 +383,7 @@ impl State {
             counts: placement_counts + sponsor_counts,
             slots: self.slots.bytes(),
             codes: self.codes.size_bytes() + self.row_ids.size_bytes(),
-            ledger: self.ledger.bytes(),
+            ledger: self.ledger.bytes() + self.references.size_bytes() + self.reversals.size_bytes(),
         }
     }
 }

@@ -84,6 +84,11 @@ pub(super) fn both<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl
     rayon::join(one, other)
 }
 
+/// Sorts in parallel. Equal values are the same, so their order does not show.
+pub(super) fn sort<T: Ord + Send>(items: &mut [T]) {
+    items.par_sort_unstable();
+}
+
 pub(super) fn index(member: usize) -> MemberIx {
     MemberIx(u32::try_from(member).expect("limited by MEMBERS_MAX"))
 }

@@ -48,7 +48,7 @@ impl State {
         match &register.sponsor {
             SponsorRef::None => present.is_none(),
             SponsorRef::Member(id) => present.is_some() && present == self.find(directory, id),
-            SponsorRef::Code(code) => present.is_some() && present == self.member_by_code(directory, code),
+            SponsorRef::Code(code) => present.is_some() && Ok(present) == self.look_up_code(directory, code),
         }
     }
 

@@ -8,15 +8,17 @@ use std::hint::black_box;
 
 use super::{
     genealogy::Genealogy,
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, SECTIONS, TriggerRow, UnchangedRow},
+    image::{
+        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, SECTIONS, TriggerRow,
+        UnchangedRow,
+    },
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
-    placement::child_in,
     recompute::{both, in_blocks, index},
     row_ids::RowKind,
     state::{Directory, State},
     tour::Spans,
-    types::{Code, MEMBERS_MAX, MemberId, MemberIx, Role, Timestamp},
+    types::{Code, MEMBERS_MAX, MemberId, MemberIx, Reference, Role, Timestamp},
     unchanged::{UNCHANGED_MAX, Unchanged},
     warm::TOGETHER,
 };
@@ -28,6 +30,7 @@ impl State {
         ImageHeader {
             lsn: self.scalars.lsn,
             time: self.scalars.time,
+            key_lag: self.scalars.key_lag,
             outcome_hash: self.scalars.outcome_hash,
             code_key: self.scalars.code_key,
             plan: (*self.scalars.plan).clone(),
@@ -42,6 +45,8 @@ impl State {
             keys: narrow(self.keys.len()),
             unchanged: narrow(self.unchanged.len()),
             row_ids: narrow(self.row_ids.len()),
+            references: narrow(self.references.len()),
+            reversals: narrow(self.reversals.len()),
             unchanged_after: self.unchanged.complete_after(),
         }
     }
@@ -61,6 +66,8 @@ impl State {
             }))
             .chain(chunk(self.unchanged.len(), |state, range| ImageRows::Unchanged(range.map(|at| state.unchanged.row(at)).collect())))
             .chain(chunk(self.row_ids.len(), |state, range| ImageRows::RowIds(range.map(|at| state.row_ids.row(at)).collect())))
+            .chain(chunk(self.references.len(), |state, range| ImageRows::References(range.map(|at| state.reference_row(at)).collect())))
+            .chain(chunk(self.reversals.len(), |state, range| ImageRows::Reversals(range.map(|at| state.reversals.row(at)).collect())))
     }
 
     fn member_row(&self, at: usize) -> MemberRow {
@@ -83,6 +90,11 @@ impl State {
     fn code_row(&self, at: usize) -> CodeRow {
         let (member, code) = self.codes.stored(at);
         CodeRow { member: member.0, code: code.as_str().into() }
+    }
+
+    fn reference_row(&self, at: usize) -> ReferenceRow {
+        let (trigger, reference) = self.references.row(at);
+        ReferenceRow { trigger, text: reference.as_str().into() }
     }
 
     fn entry_row(&self, at: usize) -> EntryRow {
@@ -112,12 +124,15 @@ impl Restore {
         require(header.triggers <= header.entries, || "more triggers than entries".into())?;
         require(header.unchanged as usize <= UNCHANGED_MAX, || "too many commands that changed nothing".into())?;
         require(header.unchanged_after <= header.lsn, || "its list of commands that changed nothing begins later".into())?;
+        require(0 <= header.key_lag, || "more log time counts toward the expiry of keys than went by".into())?;
         require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
         let mut state = State::new(header.plan.clone(), header.code_key);
         let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
         require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
         state.scalars.kinds.clone_from(&header.kinds);
         state.unchanged.set_complete_after(header.unchanged_after);
+        state.ledger.defer_order();
+        state.references.defer_order();
         Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; SECTIONS], turns: Vec::new() })
     }
 
@@ -144,6 +159,8 @@ impl Restore {
             ImageRows::Keys(rows) => rows.iter().try_for_each(|row| self.push_key(row)),
             ImageRows::Unchanged(rows) => rows.iter().try_for_each(|row| self.push_unchanged(*row)),
             ImageRows::RowIds(rows) => rows.iter().try_for_each(|row| self.push_row_id(*row)),
+            ImageRows::References(rows) => rows.iter().try_for_each(|row| self.push_reference(row)),
+            ImageRows::Reversals(rows) => rows.iter().try_for_each(|row| self.push_reversal(*row)),
         }
     }
 
@@ -167,8 +184,12 @@ impl Restore {
             require(slots.set_turn(plan, member, turn), || format!("member {}: a turn that the plan does not have", member.0))?;
         }
         state.recount_admins();
+        state.ledger.order_late();
+        let State { ledger, references, .. } = &mut state;
+        references.order(|trigger| ledger.trigger_key(trigger).0);
         state.scalars.lsn = header.lsn;
         state.scalars.time = header.time;
+        state.scalars.key_lag = header.key_lag;
         state.scalars.outcome_hash = header.outcome_hash;
         state.scalars.plan_version = header.plan_version;
         state.scalars.breakage_levels = header.breakage_levels;
@@ -244,9 +265,7 @@ impl Restore {
             self.next_trigger += 1;
         }
         require(self.next_trigger != 0, || wrong("no trigger"))?;
-        let receiver = MemberIx(row.receiver);
-        let entry = self.state.ledger.push(*row, self.state.members.newest_entry(receiver));
-        self.state.members.set_newest_entry(receiver, entry);
+        self.state.append_entry(*row);
         Ok(())
     }
 
@@ -282,6 +301,32 @@ impl Restore {
         state.row_ids.push(row);
         Ok(())
     }
+
+    fn push_reference(&mut self, row: &ReferenceRow) -> Result<(), String> {
+        let state = &mut self.state;
+        let wrong = |what: &str| format!("reference of trigger {}: {what}", row.trigger);
+        require((row.trigger as usize) < state.ledger.triggers(), || wrong("no such trigger"))?;
+        let newest = state.references.len().checked_sub(1).map(|newest| state.references.row(newest).0);
+        require(newest.is_none_or(|newest| newest < row.trigger), || wrong("out of order"))?;
+        let reference = Reference::parse(&row.text).ok_or_else(|| wrong("not a reference"))?;
+        state.references.push(row.trigger, &reference, |_| Timestamp(0));
+        Ok(())
+    }
+
+    fn push_reversal(&mut self, row: ReversalRow) -> Result<(), String> {
+        let state = &mut self.state;
+        let wrong = |what: &str| format!("reversal {}: {what}", row.entry);
+        require(row.reverses < row.entry && u64::from(row.entry) < state.entries(), || wrong("no such entries"))?;
+        let newest = state.reversals.len().checked_sub(1).map(|newest| state.reversals.row(newest).entry);
+        require(newest.is_none_or(|newest| newest < row.entry), || wrong("out of order"))?;
+        let (reversal, reversed) = (state.entry(row.entry.into()), state.entry(row.reverses.into()));
+        let same = |entry: &super::ledger::Entry| (entry.receiver, entry.source, entry.level, entry.kind);
+        require(same(&reversal) == same(&reversed) && reversal.amount.0 == reversed.amount.0.wrapping_neg(), || wrong("of another entry"))?;
+        require(state.reversals.reversal_of(row.reverses.into()).is_none(), || wrong("of one that is reversed already"))?;
+        require(state.reversals.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
+        state.reversals.push(row);
+        Ok(())
+    }
 }
 
 /// What can be told from a member's row without the others.
@@ -310,7 +355,7 @@ fn recruit(tree: &mut Genealogy, row: &MemberRow) {
 fn place(tree: &mut Genealogy, width: Option<u16>, member: MemberIx, row: &MemberRow) -> Result<(), String> {
     let parent = MemberIx::from_column(row.parent);
     let is_free = |parent: MemberIx| match width {
-        Some(width) => row.slot < u32::from(width) && child_in(tree, parent, row.slot).is_none(),
+        Some(width) => row.slot < u32::from(width) && !tree.is_taken(parent, row.slot),
         None => row.slot == tree.link(parent).children,
     };
     require(parent.is_none_or(is_free), || format!("member {}: its slot is taken or out of range", member.0))?;

@@ -1,15 +1,15 @@
 //! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a signup.
 
 use super::{
-    command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     image::RowIdRow,
     members::{Ranks, flags_of},
-    placement::{Spot, child_in},
+    placement::Spot,
     plan::{PlacementRule, RankBasis, RankRule},
     rank::{self, ADMIN_LEVELS_MAX, Standing},
     row_ids::RowKind,
     state::{Directory, State},
-    types::{LEVELS_MAX, MEMBERS_MAX, MemberId, MemberIx, Role, Status, Timestamp, Tree},
+    types::{Code, LEVELS_MAX, MEMBERS_MAX, MemberId, MemberIx, Role, Status, Timestamp, Tree},
 };
 
 /// Admins in one network.
@@ -29,7 +29,12 @@ enum Seat {
 
 impl State {
     /// The checks of a registration, in the order of precedence.
-    pub(super) fn judge_register<D: Directory>(&self, directory: &D, register: &Register) -> Result<Admission, Rejection> {
+    pub(super) fn judge_register<D: Directory>(
+        &self,
+        directory: &D,
+        register: &Register,
+        rules: CodeRules,
+    ) -> Result<Admission, Rejection> {
         if self.find(directory, &register.member).is_some() {
             return Err(Rejection::MemberExists);
         }
@@ -42,13 +47,19 @@ impl State {
         let sponsor = match &register.sponsor {
             SponsorRef::None => None,
             SponsorRef::Member(id) => Some(self.find(directory, id).ok_or(Rejection::SponsorUnknown)?),
-            SponsorRef::Code(code) => Some(self.member_by_code(directory, code).ok_or(Rejection::SponsorUnknown)?),
+            SponsorRef::Code(code) => {
+                let owner = match rules {
+                    CodeRules::Exact => self.member_by_code(directory, code),
+                    CodeRules::Alike => self.look_up_code(directory, code)?,
+                };
+                Some(owner.ok_or(Rejection::SponsorUnknown)?)
+            }
         };
-        if sponsor.is_some_and(|sponsor| self.members.status(sponsor) != Status::Active) {
+        if sponsor.is_some_and(|sponsor| self.members.status(sponsor) != Status::Active) && !register.origin.carried().sponsor_too {
             return Err(Rejection::SponsorNotActive);
         }
-        if register.code.as_ref().is_some_and(|code| self.member_by_code(directory, code).is_some()) {
-            return Err(Rejection::CodeTaken);
+        if let Some(code) = &register.code {
+            self.judge_code(directory, code, register.origin, rules)?;
         }
         if register.role == Role::Admin && ADMINS_MAX <= self.admins.len() {
             return Err(Rejection::AdminsFull);
@@ -58,6 +69,23 @@ impl State {
             self.judge_carried(carried)?;
         }
         Ok(Admission { sponsor, seat })
+    }
+
+    /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only
+    /// one member can have exactly it.
+    fn judge_code<D: Directory>(&self, directory: &D, code: &Code, origin: Origin, rules: CodeRules) -> Result<(), Rejection> {
+        let is_free = match (rules, origin) {
+            (CodeRules::Alike, _) if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
+            (CodeRules::Alike, Origin::Signup) => self.look_up_code(directory, code) == Ok(None),
+            (CodeRules::Alike, Origin::Import(_)) | (CodeRules::Exact, _) => self.member_by_code(directory, code).is_none(),
+        };
+        if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
+    }
+
+    /// Whether a code could be chosen now: nobody has it or one that is like it, and it does not read as a
+    /// UUID.
+    pub fn may_choose<D: Directory>(&self, directory: &D, code: &Code) -> bool {
+        self.judge_code(directory, code, Origin::Signup, CodeRules::Alike).is_ok()
     }
 
     /// What a member brings along must be something that the plan has, and its row id nobody else's.
@@ -114,7 +142,7 @@ impl State {
     fn judge_slot(&self, parent: MemberIx, slot: u32) -> Result<(), Rejection> {
         let children = self.placement.link(parent).children;
         let (out_of_range, taken) = match self.scalars.plan.placement.width {
-            Some(width) => (u32::from(width) <= slot, child_in(&self.placement, parent, slot).is_some()),
+            Some(width) => (u32::from(width) <= slot, self.placement.is_taken(parent, slot)),
             None => (children < slot, slot < children),
         };
         match (out_of_range, taken) {
@@ -124,16 +152,18 @@ impl State {
         }
     }
 
-    pub(super) fn register<D: Directory>(&mut self, directory: &mut D, register: &Register) -> Result<Outcome, Rejection> {
-        let admission = self.judge_register(directory, register)?;
+    pub(super) fn register<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        register: &Register,
+        rules: CodeRules,
+    ) -> Result<Outcome, Rejection> {
+        let admission = self.judge_register(directory, register, rules)?;
         let member = MemberIx(self.len());
         let spot = self.spot(&admission);
         let first = rank::first_rank(&self.scalars.plan.ranks);
         let joined_at = register.joined_at.unwrap_or(self.scalars.time);
-        let carried = match register.origin {
-            Origin::Import(carried) => carried,
-            Origin::Signup => Carried::default(),
-        };
+        let carried = register.origin.carried();
         let lifetime = first.max(carried.lifetime_rank);
         self.enter(flags_of(register), register.member, joined_at, Ranks { paid_as: first, lifetime });
         self.keep_row_id(RowKind::Member, member.0, carried.row_id);

@@ -7,18 +7,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    codes::Codes,
+    codes::{CodeKey, Codes},
     column::{Freeze, Kept, Scalar, freeze_fields},
-    command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
+    command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
     genealogy::{Genealogy, Watch},
     image::{KeyRow, UnchangedRow},
-    keys::Keys,
+    keys::{Clock, Keys},
     ledger::Ledger,
     members::{Members, ONCE_KINDS},
     placement::SlotFinder,
     plan::Plan,
     prepare::{Beside, Preparation},
     rank,
+    references::References,
+    reversals::Reversals,
     row_ids::CarriedIds,
     types::{MemberId, MemberIx, Money, Timestamp, Tree},
     unchanged::{Unchanged, UnchangedList},
@@ -43,6 +45,9 @@ pub trait Directory {
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);
+    /// Calls `each` with all members whose code was added, is `alike` in the sense of `Code::alike`, and is
+    /// not written so itself; maybe with others too.
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx));
 }
 
 /// A network at one LSN.
@@ -58,12 +63,30 @@ pub struct State {
     pub(super) keys: Keys,
     pub(super) unchanged: UnchangedList,
     pub(super) row_ids: CarriedIds,
+    pub(super) references: References,
+    pub(super) reversals: Reversals,
     pub(super) admins: Scalar<Admins>,
     pub(super) view: View,
     pub(super) beside: Beside,
 }
 
-freeze_fields!(State { scalars, members, placement, sponsors, slots, codes, ledger, keys, unchanged, row_ids, admins, view, beside });
+freeze_fields!(State {
+    scalars,
+    members,
+    placement,
+    sponsors,
+    slots,
+    codes,
+    ledger,
+    keys,
+    unchanged,
+    row_ids,
+    references,
+    reversals,
+    admins,
+    view,
+    beside
+});
 
 /// What became of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,8 +117,10 @@ pub(super) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
 pub(super) struct Scalars {
     pub lsn: u64,
     pub time: Timestamp,
+    /// Microseconds of log time that did not count toward the expiry of keys (`keys.rs`).
+    pub key_lag: i64,
     pub outcome_hash: u64,
-    pub code_key: u64,
+    pub code_key: CodeKey,
     pub plan: Arc<Plan>,
     pub plan_version: u32,
     /// Trigger names ever in a plan or imported, in order of first appearance.
@@ -121,30 +146,32 @@ pub enum Verdict {
 }
 
 impl State {
-    /// An empty network at LSN 0, which no command has touched. `code_key` shuffles generated referral codes.
+    /// An empty network at LSN 0, which no command has touched. `code_key` says how referral codes are
+    /// generated.
     ///
     /// # Panics
     /// When the plan is not valid (`Plan::validate`).
-    pub fn new(plan: Plan, code_key: u64) -> Self {
+    pub fn new(plan: Plan, code_key: impl Into<CodeKey>) -> Self {
         assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
         let mut state = Self {
             placement: Genealogy::new(true),
             sponsors: Genealogy::new(plan.count_sponsor_tree),
             slots: SlotFinder::new(&plan.placement),
-            ..Self::empty(plan, code_key)
+            ..Self::empty(plan, code_key.into())
         };
         state.scalars.kinds = state.scalars.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
         state
     }
 
     /// Nothing at all: what a frozen copy starts from.
-    pub(super) fn empty(plan: Plan, code_key: u64) -> Self {
+    pub(super) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
         Self {
             slots: SlotFinder::new(&plan.placement),
             scalars: Scalar::new(Scalars {
                 lsn: 0,
                 time: Timestamp(0),
+                key_lag: 0,
                 outcome_hash: 0,
                 code_key,
                 plan: Arc::new(plan),
@@ -164,6 +191,8 @@ impl State {
             keys: Keys::new(),
             unchanged: UnchangedList::new(),
             row_ids: CarriedIds::new(),
+            references: References::new(),
+            reversals: Reversals::new(),
             admins: Scalar::new(Admins::new()),
             view: View::None,
             beside: Beside::default(),
@@ -204,9 +233,8 @@ impl State {
     fn advance<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
         assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
-        self.scalars.lsn = stamped.lsn;
-        self.scalars.time = stamped.time;
-        self.keys.expire(stamped.time);
+        self.step(stamped);
+        self.keys.expire(self.key_clock().now());
         let applied = match self.check_key(stamped.key) {
             Verdict::Repeat(earlier) => earlier,
             Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
@@ -214,6 +242,20 @@ impl State {
         };
         self.note(&applied, stamped.lsn);
         applied
+    }
+
+    /// Moves LSN and clocks on to a command.
+    fn step(&mut self, stamped: &Stamped) {
+        // There is nothing before the first command that it could be a step from.
+        let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
+        self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
+        self.scalars.lsn = stamped.lsn;
+        self.scalars.time = stamped.time;
+    }
+
+    /// The clock by which keys expire.
+    pub(super) fn key_clock(&self) -> Clock {
+        Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
     /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed nothing.
@@ -234,18 +276,18 @@ impl State {
     /// As `apply`; for a command with a key.
     pub fn apply_unless_rejected<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
-        let before = (self.scalars.lsn, self.scalars.time);
+        let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
         assert!(before.1 <= stamped.time, "log time never goes backwards");
-        (self.scalars.lsn, self.scalars.time) = (stamped.lsn, stamped.time);
+        self.step(stamped);
         let applied = self.act(directory, stamped);
         self.beside.replaced.clear();
         if let Outcome::Rejected(rejection) = applied.outcome {
             // Whoever is refused was judged before anything was done.
-            (self.scalars.lsn, self.scalars.time) = before;
+            (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
             return Err(rejection);
         }
-        self.keys.expire(stamped.time);
+        self.keys.expire(self.key_clock().now());
         self.note(&applied, stamped.lsn);
         Ok(applied)
     }
@@ -260,13 +302,15 @@ impl State {
     }
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
-        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.scalars.time)?))) else { return Verdict::Admit };
+        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?))) else {
+            return Verdict::Admit;
+        };
         if row.key.fingerprint == key.fingerprint { Verdict::Repeat(row.applied) } else { Verdict::Reject(Rejection::KeyReused) }
     }
 
     fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
         match command {
-            Command::Register(register) => self.judge_register(directory, register).map(|_| ()),
+            Command::Register(register) => self.judge_register(directory, register, CodeRules::Alike).map(|_| ()),
             Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
             Command::PayEntry { entry } => self.judge_pay(*entry),
             Command::PayAll => Ok(()),
@@ -274,12 +318,14 @@ impl State {
             Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
             Command::PutPlan(plan) => self.judge_plan(plan),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
+            Command::ReverseEntry { entry } => self.judge_reverse(*entry),
+            Command::PayMatching(filter) => self.payout(directory, filter).map(|_| ()),
         }
     }
 
     fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         let result = match &stamped.command {
-            Command::Register(register) => self.register(directory, register),
+            Command::Register(register) => self.register(directory, register, stamped.code_rules()),
             Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
             Command::PayEntry { entry } => self.pay_entry(*entry),
             Command::PayAll => Ok(Outcome::AllPaid { entries: self.ledger.pay_all() }),
@@ -287,10 +333,12 @@ impl State {
             Command::SetRole { member, role } => self.set_role(directory, member, *role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::ImportEntry(entry) => self.import_entry(directory, entry),
+            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
+            Command::PayMatching(filter) => self.pay_matching(directory, filter),
         };
         let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
         if let (Some(key), Ok(_)) = (stamped.key, result) {
-            self.keys.push(KeyRow { key, time: stamped.time, applied });
+            self.keys.push(KeyRow { key, time: self.key_clock().now(), applied });
         }
         applied
     }
@@ -423,6 +471,7 @@ impl FrozenCopy {
         let mut state = self.0.expect("a complete copy");
         state.keys.index_copy();
         state.row_ids.index_copy();
+        state.reversals.index_copy();
         state
     }
 }

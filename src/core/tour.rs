@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::{
     column::{Column, Scalar, freeze_fields},
+    steps,
     types::{MemberIx, NONE},
 };
 
@@ -230,6 +231,15 @@ impl Tour {
         self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
     }
 
+    /// Whether `member` is `top` or below it. O(log n), and the same steps for every pair: it decides who sees
+    /// whom, and nobody may learn from the work where a member stands that is not seen. Other questions stop as
+    /// soon as they know.
+    pub fn contains(&self, top: MemberIx, member: MemberIx) -> bool {
+        let enter = self.position_evenly(Token::Enter(member));
+        let (begin, end) = (self.position_evenly(Token::Enter(top)), self.position_evenly(Token::Exit(top)));
+        (begin..end).contains(&enter)
+    }
+
     pub fn bytes(&self) -> usize {
         self.leaves.bytes() + self.inners.bytes() + self.leaf_of.bytes()
     }
@@ -245,6 +255,24 @@ impl Tour {
             let inner = self.inners.get(parent as usize);
             let place = place_in(inner, child);
             position += inner.counts[..place].iter().sum::<u32>();
+            child = parent;
+            parent = inner.parent;
+        }
+        position
+    }
+
+    /// As `position`. All leaves are equally deep, and every word of a node is looked at, so all tokens take the
+    /// same steps.
+    fn position_evenly(&self, token: Token) -> u32 {
+        let word = token.to_word();
+        let leaf = *self.leaf_of.get(word as usize);
+        let row = self.leaves.get(leaf as usize);
+        let mut position = place_among(&row.tokens, row.len, word);
+        let mut child = leaf;
+        let mut parent = row.parent;
+        while parent != NONE {
+            let inner = self.inners.get(parent as usize);
+            position += sum_before(&inner.counts, place_among(&inner.children, inner.len, child));
             child = parent;
             parent = inner.parent;
         }
@@ -359,6 +387,30 @@ impl Tour {
     }
 }
 
+/// Where `word` stands among the first `len`, once. Looks at all words, wherever it is found; without branches,
+/// so that several are looked at with one instruction.
+fn place_among<const N: usize>(words: &[u32; N], len: u32, word: u32) -> u32 {
+    let (mut nth, mut looked) = (0, 0);
+    for (at, known) in (1..).zip(words) {
+        nth |= if at <= len && *known == word { at } else { 0 };
+        looked += 1;
+    }
+    steps::add(looked);
+    assert!(nth != 0, "a token is in the leaf, and a node below the parent, that it names");
+    nth - 1
+}
+
+/// The sum of the first `place` counts, which fits. Looks at all of them.
+fn sum_before(counts: &[u32; FAN_OUT], place: u32) -> u32 {
+    let (mut sum, mut looked) = (0_u32, 0);
+    for (at, count) in (0..).zip(counts) {
+        sum = sum.wrapping_add(if at < place { *count } else { 0 });
+        looked += 1;
+    }
+    steps::add(looked);
+    sum
+}
+
 fn place_in(inner: &Inner, child: u32) -> usize {
     inner.children[..inner.len as usize].iter().position(|entry| *entry == child).expect("a node is among its parent's children")
 }
@@ -386,7 +438,7 @@ fn narrow(number: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::steps::steps_of, *};
 
     /// Parents of a forest by shape; `parents[i] < i`.
     fn forest(shape: &str, members: u32) -> Vec<Option<MemberIx>> {
@@ -473,6 +525,27 @@ mod tests {
             for other in (0..3_000).step_by(7) {
                 let expected = path.contains(&MemberIx(other));
                 assert_eq!(tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))), expected, "{other} above {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_contains_whom_takes_the_same_steps_for_every_pair() {
+        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
+            let parents = forest(shape, 20_000);
+            let mut tour = Tour::new();
+            for (member, parent) in parents.iter().enumerate() {
+                tour.push(MemberIx(narrow(member)), *parent);
+            }
+            let (_, expected) = steps_of(|| tour.contains(MemberIx(0), MemberIx(0)));
+            // Three tokens, each with a leaf and no more nodes above it than the height.
+            assert!((375..3 * 1_000).contains(&expected), "{shape}: {expected}");
+            for (top, member) in
+                (0..20_000).step_by(37).flat_map(|member| [(member / 2, member), (member, member), (19_999 - member, member)])
+            {
+                let (contains, steps) = steps_of(|| tour.contains(MemberIx(top), MemberIx(member)));
+                assert_eq!(steps, expected, "{shape}: {top} and {member}");
+                assert_eq!(contains, top == member || tour.is_ancestor(MemberIx(top), MemberIx(member)), "{shape}: {top} and {member}");
             }
         }
     }

@@ -92,6 +92,11 @@ impl Money {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BasisPoints(pub u32);
 
+impl BasisPoints {
+    /// All of an amount.
+    pub const WHOLE: BasisPoints = BasisPoints(10_000);
+}
+
 /// One of the two genealogies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -103,9 +108,10 @@ pub enum Tree {
 }
 
 /// Account status. Codes are on disk: never renumbered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Status {
+    #[default]
     Active = 0,
     /// Keeps slot and counts, cannot sponsor, earns nothing; may become active again.
     Inactive = 1,
@@ -209,6 +215,56 @@ impl Code {
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
+
+    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people take for each other have the
+    /// same.
+    pub fn alike(&self) -> String {
+        alike(&self.folded())
+    }
+
+    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. The other
+    /// forms of a UUID are not of a code's alphabet.
+    pub fn reads_as_id(&self) -> bool {
+        let hyphens = self.0.len() == 36 && [8, 13, 18, 23].iter().all(|at| self.0.as_bytes()[*at] == b'-');
+        let digits = self.0.bytes().filter(u8::is_ascii_hexdigit).count();
+        digits == 32 && (self.0.len() == 32 || hyphens)
+    }
+}
+
+/// See [`Code::alike`]; `folded` is [`Code::folded`].
+pub fn alike(folded: &str) -> String {
+    let alike = |letter| match letter {
+        'o' => '0',
+        'i' | 'l' => '1',
+        other => other,
+    };
+    folded.chars().map(alike).collect()
+}
+
+/// The longest reference, in characters.
+pub const REFERENCE_CHARS_MAX: usize = 64;
+
+/// What the outside calls the order, invoice or payment that a bonus came from: 1 to 64 printable characters, neither blank at its ends.
+/// Compared as it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Reference(Box<str>);
+
+impl Reference {
+    /// Checks length and characters. What does not show (control characters, marks of direction and of zero width) is refused: two references that
+    /// look the same are the same.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hidden = |letter: char| {
+            let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+            letter.is_control() || is_format
+        };
+        let length_is_right = (1..=REFERENCE_CHARS_MAX).contains(&text.chars().take(REFERENCE_CHARS_MAX + 1).count());
+        (length_is_right && text.trim() == text && !text.contains(hidden)).then(|| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 const _: () = assert!(size_of::<MemberIx>() == 4);
@@ -245,6 +301,37 @@ mod tests {
             assert!(Code::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(Code::parse("AbC").unwrap().folded(), "abc");
+        assert_eq!(Code::parse("O0-Il1L_x").unwrap().alike(), "00-1111_x");
+    }
+
+    #[test]
+    fn codes_that_read_as_ids_are_told() {
+        // code, whether it reads as a UUID
+        let table = [
+            ("00010203-0405-0607-0809-0a0b0c0d0eff", true),
+            ("00010203-0405-0607-0809-0A0B0C0D0EFF", true),
+            ("000102030405060708090a0b0c0d0eff", true),
+            ("00010203-0405-0607-0809-0a0b0c0d0efg", false),
+            ("000102030-405-0607-0809-0a0b0c0d0eff", false),
+            ("000102030405060708090a0b0c0d0ef", false),
+            ("000102030405060708090a0b0c0d0eff0", false),
+            ("00010203_0405_0607_0809_0a0b0c0d0eff", false),
+            ("27964E70", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Code::parse(text).unwrap().reads_as_id(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn references_are_short_and_show() {
+        let longest = "\u{fc}".repeat(REFERENCE_CHARS_MAX);
+        for good in ["7", "Order 7/2026", "\u{bd}\u{2116}", longest.as_str()] {
+            assert_eq!(Reference::parse(good).as_ref().map(Reference::as_str), Some(good));
+        }
+        for bad in ["", " ", "7 ", "\t7", "7\n", "a\u{200b}b", "\u{feff}7", "a\u{202e}b", &format!("{longest}x")] {
+            assert_eq!(Reference::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

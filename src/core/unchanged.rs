@@ -36,6 +36,7 @@ impl Unchanged {
             Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
             Outcome::EntryPaid { changed: false, .. }
             | Outcome::AllPaid { entries: 0 }
+            | Outcome::MatchingPaid { entries: 0, .. }
             | Outcome::StatusSet { changed: false, .. }
             | Outcome::RoleSet { changed: false, .. } => Some(Unchanged::Already),
             _ => None,

@@ -322,7 +322,7 @@ impl State {
     }
 
     /// A walk through the downline of `top` that rested earlier, from its words; `None` for words that no such walk can have. What it shows is
-    /// below `top` whatever the words are. O(log n), or O(depth) in a tree that the plan does not count.
+    /// below `top` whatever the words are. O(log n).
     pub fn level_order_from(&self, tree: Tree, top: MemberIx, words: [u32; LEVEL_ORDER_WORDS]) -> Option<LevelOrder> {
         self.tree(tree).level_order_from(top, words)
     }

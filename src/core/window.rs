@@ -43,7 +43,8 @@ impl State {
     /// The members nearest to `top` in level order, parents before children, siblings in tree order. With `after`, a child of `top`, only later children of
     /// the top (and what is below them) are in it.
     ///
-    /// O(members of the window * (log n + the plan's width)), plus the children of the top up to `after`, of which there are `skipped`.
+    /// O(members of the window * (log n + the plan's width / 64)), plus the children of the top up to
+    /// `after`, of which there are `skipped`.
     pub fn window(&self, tree: Tree, top: MemberIx, after: Option<(MemberIx, u32)>, size: WindowSize) -> Vec<WindowMember> {
         let mut found = vec![self.window_member(tree, top, 0)];
         if let Some((after, skipped)) = after {
@@ -60,7 +61,8 @@ impl State {
             let children =
                 std::iter::successors(MemberIx::from_column(first), |child| MemberIx::from_column(links.link(*child).next_sibling));
             for child in children.take(size.siblings.min(size.members - found.len())) {
-                found[at].shown += 1;
+                // `skipped` is the caller's word.
+                found[at].shown = found[at].shown.saturating_add(1);
                 found[at].last_shown = Some(child);
                 found.push(self.window_member(tree, child, depth + 1));
             }
@@ -80,25 +82,9 @@ impl State {
             downline: self.downline(tree, member),
             shown: 0,
             last_shown: None,
-            empty: if empty_count == 0 { Vec::new() } else { self.empty_slots(member, width.unwrap_or(0)) },
+            empty: if empty_count == 0 { Vec::new() } else { self.placement.free_slots(member, width.unwrap_or(0), EMPTY_SLOTS_NAMED_MAX) },
             empty_count,
         }
-    }
-
-    /// The lowest slots under `parent` without a child.
-    fn empty_slots(&self, parent: MemberIx, width: u32) -> Vec<u32> {
-        let mut empty = Vec::new();
-        let mut expected = 0;
-        let taken = self.children(Tree::Placement, parent).map(|child| self.member(child).slot);
-        for slot in taken.chain([width]) {
-            let room = EMPTY_SLOTS_NAMED_MAX - empty.len();
-            empty.extend((expected..slot).take(room));
-            expected = slot + 1;
-            if empty.len() == EMPTY_SLOTS_NAMED_MAX {
-                break;
-            }
-        }
-        empty
     }
 
     /// Children of `parent` behind `after`, which must be one of them.

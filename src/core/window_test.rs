@@ -43,7 +43,10 @@ fn network(random: &mut Pcg64Mcg, members: u32, width: u16) -> State {
         for placement in [slot, PlacementRequest::PlanDefault] {
             if state.len() == number && !(number == 0 && placement == slot) {
                 let lsn = state.lsn() + 1;
-                state.apply(&mut directory.write(), &Stamped { lsn, time: Timestamp(1), key: None, command: register(placement) });
+                state.apply(
+                    &mut directory.write(),
+                    &Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: register(placement) },
+                );
             }
         }
     }

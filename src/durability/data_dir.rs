@@ -1,26 +1,32 @@
 //! Making and opening data directories.
 
-use std::{io::ErrorKind, path::Path, sync::Arc};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
+    FORMAT_VERSION,
     error::{Error, Result},
     instance::{Instance, InstanceId},
+    lock::Locks,
     log::{
-        LogOptions,
+        LogOptions, chain, evidence,
         segment::{self, SegmentHeader},
     },
-    paths::{Paths, TEMPORARY},
+    paths::Paths,
     recovery::{self, Opened},
-    snapshot::{self, SnapshotStore, SnapshotWriter},
-    storage::{Access, Storage, StorageFile, StorageLock},
+    snapshot::{SnapshotStore, SnapshotWriter},
+    storage::{Access, Storage},
+    unfinished,
 };
-use crate::core::{image::ImageHeader, types::Timestamp};
+use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
 
 /// A data directory that this process holds, until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
-    #[allow(dead_code, reason = "held for its drop")]
-    lock: Box<dyn StorageLock>,
+    _locks: Locks,
 }
 
 /// What is decided when a directory is made. [`Genesis::random`], but for tests.
@@ -30,15 +36,16 @@ pub struct Genesis {
     pub network_id: u32,
     /// Key from which row ids are made; random.
     pub row_key: u64,
-    /// Key from which generated referral codes are made; random, and the same as in the image.
-    pub code_key: u64,
+    /// How generated referral codes are made: by a random key, and the same as in the image.
+    pub code_key: CodeKey,
     pub created: Timestamp,
 }
 
 impl Genesis {
     /// A new identity and new keys.
     pub fn random(network_id: u32, created: Timestamp) -> Self {
-        Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key: random_key(), created }
+        let code_key = CodeKey { key: random_key(), form: CodeForm::LetterFirst };
+        Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key, created }
     }
 }
 
@@ -51,8 +58,7 @@ fn random_key() -> u64 {
 /// A directory being made. It becomes one with [`Creation::finish`]; dropped before, it is no data directory, and `create` starts anew.
 #[derive(Debug)]
 pub struct Creation {
-    lock: Box<dyn StorageLock>,
-    file: Box<dyn StorageFile>,
+    locks: Locks,
     instance: Instance,
     options: LogOptions,
     store: SnapshotStore,
@@ -62,38 +68,33 @@ impl DataDir {
     /// Begins to make a data directory in a path that does not exist, is empty, or holds a creation that never finished.
     ///
     /// # Errors
-    /// `NotEmpty`, also for a path that is a data directory already; `Locked` when another process is making it; `Io`.
+    /// `NotEmpty`, also for a path that is a data directory already; `InstanceLost` for one that was; `Locked` when another process is making
+    /// it; `Io`.
     pub fn create(storage: &Arc<dyn Storage>, path: &Path, genesis: &Genesis, options: LogOptions) -> Result<Creation> {
         let paths = Paths::new(path);
         make_root(&**storage, path)?;
-        let pending = Paths::temporary(&paths.instance());
-        check_is_free(&**storage, &paths, &pending)?;
-        let file = match storage.create(&pending) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => storage.open(&pending, Access::ReadWrite),
-            result => result,
-        };
-        let file = file.map_err(Error::io("create", &pending))?;
-        let lock = take_lock(&**storage, &pending, path)?;
-        // Whoever had the lock until now may just have finished: what was locked is then the instance file of a directory in use.
-        check_is_free(&**storage, &paths, &pending)?;
+        leftovers_if_free(&**storage, &paths)?;
+        let locks = Locks::take(&**storage, &paths, Access::ReadWrite)?;
+        // Whoever had the locks until now may just have finished.
+        let leftovers = leftovers_if_free(&**storage, &paths)?;
+        unfinished::remove(&**storage, &paths, &leftovers)?;
         // The mark of an unfinished creation is there before anything that only such a mark explains.
-        storage.sync_dir(path).map_err(Error::io("sync", path))?;
-        remove_leftovers(&**storage, &paths)?;
+        unfinished::begin(&**storage, &paths, &genesis.id.0)?;
         for directory in [paths.log(), paths.archive(), paths.snapshots()] {
             storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
         }
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, retained: None };
-        Ok(Creation { lock, file, instance, options, store })
+        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, log: None, retained: None };
+        Ok(Creation { locks, instance, options, store })
     }
 
     /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans the live log, and mends what
     /// a crash may have left. It can crash at any point and be repeated. Nothing is changed before everything was found to be good.
     ///
     /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Damaged`, `Io`.
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged`, `Io`.
     pub fn open(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions) -> Result<Opened> {
         Self::open_with(storage, path, options, Access::ReadWrite)
     }
@@ -115,23 +116,23 @@ impl DataDir {
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
             return Ok(!storage.is_file(path).map_err(Error::io("look at", path))?);
         }
-        match check_is_free(&**storage, &paths, &Paths::temporary(&paths.instance())) {
-            Ok(()) => Ok(true),
-            Err(Error::NotEmpty { .. }) => Ok(false),
+        match leftovers_if_free(&**storage, &paths) {
+            Ok(_) => Ok(true),
+            Err(Error::NotEmpty { .. } | Error::InstanceLost { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
     fn open_with(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions, access: Access) -> Result<Opened> {
-        let (directory, instance) = Self::lock(storage, path)?;
+        let (directory, instance) = Self::lock(storage, path, access)?;
         recovery::open(storage, &Paths::new(path), instance, options, access, directory)
     }
 
-    /// Makes sure that it is a data directory, and takes its lock. Looks at nothing else.
+    /// Makes sure that it is a data directory, and takes its locks. Looks at nothing else.
     ///
     /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Damaged` (of the file `instance`), `Io`.
-    pub(super) fn lock(storage: &Arc<dyn Storage>, path: &Path) -> Result<(Self, Instance)> {
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged` (of the file `instance`), `Io`.
+    pub(super) fn lock(storage: &Arc<dyn Storage>, path: &Path, access: Access) -> Result<(Self, Instance)> {
         let paths = Paths::new(path);
         let not_one = |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
@@ -146,14 +147,15 @@ impl DataDir {
         }
         let file = paths.instance();
         if !storage.is_file(&file).map_err(Error::io("look at", &file))? {
-            let pending = storage.is_file(&Paths::temporary(&file)).map_err(Error::io("look at", &file))?;
-            return Err(if pending { Error::Unfinished { path: path.to_path_buf() } } else { not_one("it has no file `instance`") });
+            unfinished::leftovers(&**storage, &paths)?;
+            let is_begun = unfinished::is_begun(&**storage, &paths)?;
+            return Err(if is_begun { Error::Unfinished { path: path.to_path_buf() } } else { not_one("it has no file `instance`") });
         }
         // Who it is comes before the lock: a stranger's file is not ours to lock.
         Instance::read(&**storage, &file, path)?;
-        let lock = take_lock(&**storage, &file, path)?;
+        let locks = Locks::take(&**storage, &paths, access)?;
         let instance = Instance::read(&**storage, &file, path)?;
-        Ok((Self { lock }, instance))
+        Ok((Self { _locks: locks }, instance))
     }
 }
 
@@ -181,6 +183,7 @@ impl Creation {
         let bytes = self.options.segment_bytes_checked();
         let file = segment::create_empty(storage, paths, 1, bytes)?;
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.instance.id.0,
             network: self.instance.network_id,
             number: 1,
@@ -190,17 +193,21 @@ impl Creation {
             time,
             previous_end: 0,
             previous_crc: 0,
+            chain: Some(chain::first(&self.instance.id.0)),
         };
+        evidence::reset(storage, paths, &self.instance.id.0, lsn)?;
         let path = paths.segment(1);
         file.write_all_at(&header.encode().0, 0).map_err(Error::io("write", &path))?;
         file.sync_all().map_err(Error::io("sync", &path))?;
         let (pending, path) = (Paths::temporary(&paths.instance()), paths.instance());
-        self.file.write_all_at(&self.instance.encode(), 0).map_err(Error::io("write", &pending))?;
-        self.file.sync_all().map_err(Error::io("sync", &pending))?;
+        let file = segment::create_fresh(storage, &pending)?;
+        file.write_all_at(&self.instance.encode(), 0).map_err(Error::io("write", &pending))?;
+        file.sync_all().map_err(Error::io("sync", &pending))?;
         // Only this makes it one.
         storage.rename(&pending, &path).map_err(Error::io("rename", &pending))?;
         storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))?;
-        drop(self.lock);
+        unfinished::end(storage, paths, &self.instance.id.0)?;
+        drop(self.locks);
         Ok(())
     }
 }
@@ -232,45 +239,32 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
 }
 
 /// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the door to make its key.
-const KEY_FILES: [&str; 3] = ["keys", "keys.lock", "keys.new"];
+const KEY_FILES: [&str; 4] = ["keys", "keys.lock", "keys.new", "keys.writing"];
+/// Of ours, what is there while a directory is being made.
+const OWN_FILES: [&str; 5] = ["lock", "creating", "instance.tmp", "durable", "durable.tmp"];
+const OWN_FOLDERS: [&str; 3] = ["log", "archive", "snapshots"];
 
-/// Nothing there but what an unfinished creation leaves, service keys, hidden files and a file system's own `lost+found`.
-fn check_is_free(storage: &dyn Storage, paths: &Paths, pending: &Path) -> Result<()> {
+/// Nothing there but what an unfinished creation leaves (those files), service keys, hidden files and a file system's own `lost+found`.
+fn leftovers_if_free(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let root = paths.root();
     let refuse = |reason: String| Err(Error::NotEmpty { path: root.to_path_buf(), reason });
-    let is_pending = storage.is_file(pending).map_err(Error::io("look at", pending))?;
-    let own = |name: &str| is_pending && ["instance.tmp", "log", "archive", "snapshots"].contains(&name);
-    for name in storage.list(root).map_err(Error::io("list", root))? {
-        if name == "instance" {
-            return refuse("it is a data directory already".into());
-        }
-        if !own(&name) && !KEY_FILES.contains(&name.as_str()) && !name.starts_with('.') && name != "lost+found" {
+    let names = storage.list(root).map_err(Error::io("list", root))?;
+    if names.iter().any(|name| name == "instance") {
+        return refuse("it is a data directory already".into());
+    }
+    let leftovers = unfinished::leftovers(storage, paths)?;
+    let is_begun = unfinished::is_begun(storage, paths)?;
+    for name in names {
+        let is_own_folder = OWN_FOLDERS.contains(&name.as_str()) && (is_begun || is_empty(storage, &root.join(&name))?);
+        let is_known = is_own_folder || OWN_FILES.contains(&name.as_str()) || KEY_FILES.contains(&name.as_str());
+        if !is_known && !name.starts_with('.') && name != "lost+found" {
             return refuse(format!("it is not empty: it holds `{name}`"));
         }
     }
-    Ok(())
+    Ok(leftovers)
 }
 
-/// Files of an unfinished creation: those of our names only, so that nothing of anybody else's is ever removed.
-fn remove_leftovers(storage: &dyn Storage, paths: &Paths) -> Result<()> {
-    for directory in [paths.log(), paths.archive(), paths.snapshots()] {
-        if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-            continue;
-        }
-        for name in storage.list(&directory).map_err(Error::io("list", &directory))? {
-            let plain = name.strip_suffix(TEMPORARY).unwrap_or(&name);
-            if segment::number_of(plain).is_some() || snapshot::lsn_of(plain).is_some() {
-                let path = directory.join(&name);
-                storage.remove(&path).map_err(Error::io("remove", &path))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn take_lock(storage: &dyn Storage, file: &Path, directory: &Path) -> Result<Box<dyn StorageLock>> {
-    storage.lock(file).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock => Error::Locked { path: directory.to_path_buf() },
-        _ => Error::io("lock", file)(error),
-    })
+fn is_empty(storage: &dyn Storage, directory: &Path) -> Result<bool> {
+    let is_directory = storage.is_dir(directory).map_err(Error::io("look at", directory))?;
+    Ok(is_directory && storage.list(directory).map_err(Error::io("list", directory))?.is_empty())
 }

@@ -23,6 +23,9 @@ pub enum Error {
     /// A creation stopped half-way; nothing was ever served from here, and `create` starts afresh.
     #[error("{} holds a creation that was never finished; create it again", path.display())]
     Unfinished { path: PathBuf },
+    /// A directory with a log or snapshots that has no file `instance`. Nothing was changed.
+    #[error("{} has no file `instance`, and holds {holds}. Nothing was changed: {advice}", path.display())]
+    InstanceLost { path: PathBuf, holds: String, advice: String },
     /// `create` was asked for a directory that holds something already.
     #[error("{} cannot be created: {reason}", path.display())]
     NotEmpty { path: PathBuf, reason: String },
@@ -38,6 +41,9 @@ pub enum Error {
     /// An earlier write or sync of this log failed, and nobody knows what is on disk. Only a restart, which looks, helps.
     #[error("the log is closed for writing since an earlier failure: {first}")]
     PreviousIo { first: Arc<str> },
+    /// The active segment is full, and the next one cannot be made at present. Nothing was written; it is being tried again.
+    #[error("the log is full until segment {number} can be made: {why}")]
+    NoNextSegment { number: u64, why: Arc<str> },
     /// The opened log takes no writes.
     #[error("the data directory was opened for reading only")]
     ReadOnly,
@@ -53,6 +59,9 @@ pub enum Error {
     /// The log does not reach back that far.
     #[error("the log is kept from LSN {oldest} on")]
     BelowRetained { oldest: u64 },
+    /// As many read the log already as may.
+    #[error("{most} readers of the log are busy, and there may be no more")]
+    TooManyReaders { most: usize },
     /// The log must not be cut below what a snapshot holds.
     #[error("the log cannot be cut after LSN {after}: a snapshot holds commands up to {floor}")]
     BelowSnapshot { after: u64, floor: u64 },

@@ -13,14 +13,16 @@ use super::{
     error::{Error, Result},
     instance::Instance,
     log::{
+        chain,
         frame::{self, Kind},
+        reader::chain_in,
         rewrite::read_whole,
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
     paths::Paths,
     snapshot,
-    storage::Storage,
+    storage::{Access, Storage},
 };
 use crate::core::{command::Stamped, types::Timestamp};
 
@@ -48,6 +50,10 @@ pub enum SegmentHeaderSeen {
         /// Log time of the newest command before.
         time: Timestamp,
         crc: u32,
+        /// Format version.
+        version: u32,
+        /// The chain before its first command; none before format 3.
+        chain: Option<u64>,
     },
     /// All zeros, and so is the rest: made in advance, never used.
     NeverUsed,
@@ -71,9 +77,11 @@ pub struct FrameSeen {
     pub time: Timestamp,
     /// Rolling hash over the outcomes of all commands before.
     pub outcome_hash: u64,
+    /// The chain after its commands; none before format 3.
+    pub chain: Option<u64>,
     pub header_crc: u32,
     pub body_crc: u32,
-    /// Its commands; or why they do not decode, although the checksum is right.
+    /// Its commands; or why they do not decode, or are not those that the chain names, although the checksum is right.
     pub commands: std::result::Result<Vec<Stamped>, String>,
 }
 
@@ -200,17 +208,19 @@ fn one_segment(
             return Ok((None, see(LogItem::Segment(segment))));
         }
     };
-    segment.header = SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc };
+    segment.header =
+        SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc, version: header.version, chain: header.chain };
     segment.damage = damage_of(&header, instance, number, bytes, before);
     if !see(LogItem::Segment(segment)) {
         return Ok((None, false));
     }
-    let whitening = frame::seed(&header.instance, header.number);
-    let scan = scan::scan(&content, whitening, header.start(crc));
+    let form = header.form();
+    let scan = scan::scan(&content, form, header.start(crc));
     let end = usize::try_from(scan.at.offset).expect("a segment is in memory");
-    let (mut offset, mut frames) = (HEADER_BYTES, 0);
+    let (mut offset, mut frames, mut chain) = (HEADER_BYTES, 0, header.chain);
     while offset < end {
-        let Some(frame) = frame_at(&content[offset..end], offset as u64, whitening) else { break };
+        let Some(frame) = frame_at(&content[offset..end], offset as u64, form, chain) else { break };
+        chain = frame.chain;
         offset += usize::try_from(frame.bytes).expect("a frame is in memory");
         frames += 1;
         if !see(LogItem::Frame(frame)) {
@@ -245,10 +255,10 @@ fn damage_of(header: &SegmentHeader, instance: Option<&Instance>, number: u64, b
 }
 
 /// A frame that the scan found to verify.
-fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
-    let header = frame::parse_header(rest, seed)?;
+fn frame_at(rest: &[u8], offset: u64, form: frame::Form, before: Option<u64>) -> Option<FrameSeen> {
+    let header = frame::parse_header(rest, form)?;
     let whole = rest.get(..header.frame_bytes())?;
-    let body_crc = match frame::check_end(whole) {
+    let body_crc = match frame::check_end(form, whole) {
         frame::End::Whole(crc) | frame::End::ShortTrailer(crc) => crc,
         frame::End::BadTrailer | frame::End::BadBody => return None,
     };
@@ -256,11 +266,13 @@ fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
     let decoded = if header.kind == Kind::Group {
         let mut body = Vec::new();
         frame::plain_body(&header, whole, &mut body);
-        codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(|error| error.to_string())
+        let is_named = before.is_none_or(|before| chain::after(before, &body, header.count.into()) == Ok(header.chain));
+        let decoded = codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(|error| error.to_string());
+        decoded.and_then(|()| if is_named { Ok(()) } else { Err("they are not the commands that the chain names".into()) })
     } else {
         Ok(())
     };
-    let header_crc = whole[frame::HEADER_BYTES - 4..frame::HEADER_BYTES].try_into().expect("four bytes");
+    let header_crc = whole[form.header_bytes() - 4..form.header_bytes()].try_into().expect("four bytes");
     Some(FrameSeen {
         offset,
         bytes: whole.len() as u64,
@@ -273,10 +285,37 @@ fn frame_at(rest: &[u8], offset: u64, seed: u32) -> Option<FrameSeen> {
         durable_lsn: header.durable_lsn,
         time: header.time,
         outcome_hash: header.outcome_hash,
+        chain: header.chain(),
         header_crc: u32::from_le_bytes(header_crc),
         body_crc,
         commands: decoded.map(|()| commands),
     })
+}
+
+/// Why a snapshot of a directory is of another history than its log; `None` where it is not, and where no segment that can be read says. Reads one segment.
+///
+/// # Errors
+/// `Io`.
+pub fn of_another_history(storage: &Arc<dyn Storage>, path: &Path, manifest: &snapshot::Manifest) -> Result<Option<String>> {
+    let paths = Paths::new(path);
+    let mut segments = segments_in(&**storage, &paths.archive(), true)?;
+    segments.extend(segments_in(&**storage, &paths.log(), false)?);
+    segments.sort_by_key(|(number, is_archived, _)| (*number, *is_archived));
+    segments.dedup_by_key(|(number, _, _)| *number);
+    for (_, _, file) in segments.into_iter().rev() {
+        let mut sector = [0; HEADER_BYTES];
+        let opened = storage.open(&file, Access::Read).map_err(Error::io("open", &file))?;
+        if opened.len().map_err(Error::io("look at", &file))? < HEADER_BYTES as u64 {
+            continue;
+        }
+        opened.read_exact_at(&mut sector, 0).map_err(Error::io("read", &file))?;
+        let Parsed::Header(header, _) = SegmentHeader::parse(&sector) else { continue };
+        if header.first_lsn <= manifest.lsn + 1 {
+            let found = chain_in(&read_whole(&**storage, &file)?, &header, manifest.lsn);
+            return Ok(found.and_then(|found| snapshot::of_another_history(manifest, Ok(found))));
+        }
+    }
+    Ok(None)
 }
 
 /// The snapshot files of a directory, archived ones first.

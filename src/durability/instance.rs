@@ -3,7 +3,7 @@
 use std::{fmt, path::Path};
 
 use crate::{
-    core::types::Timestamp,
+    core::{CodeForm, CodeKey, types::Timestamp},
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
@@ -48,7 +48,8 @@ impl fmt::Debug for InstanceId {
 /// | 32 | 8 | row key |
 /// | 40 | 8 | code key |
 /// | 48 | 8 | time of creation, microseconds UTC |
-/// | 56 | 68 | 0 |
+/// | 56 | 1 | form of generated codes (`CodeForm`); 0 before format 3 |
+/// | 57 | 67 | 0 |
 /// | 124 | 4 | CRC-32C of bytes 0..124 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Instance {
@@ -56,8 +57,8 @@ pub struct Instance {
     pub network_id: u32,
     /// Key from which the ids of rows are made.
     pub row_key: u64,
-    /// Key from which generated referral codes are made; images hold it too.
-    pub code_key: u64,
+    /// How generated referral codes are made; images hold it too.
+    pub code_key: CodeKey,
     pub created: Timestamp,
 }
 
@@ -69,8 +70,9 @@ impl Instance {
         out[12..16].copy_from_slice(&self.network_id.to_le_bytes());
         out[16..32].copy_from_slice(&self.id.0);
         out[32..40].copy_from_slice(&self.row_key.to_le_bytes());
-        out[40..48].copy_from_slice(&self.code_key.to_le_bytes());
+        out[40..48].copy_from_slice(&self.code_key.key.to_le_bytes());
         out[48..56].copy_from_slice(&self.created.0.to_le_bytes());
+        out[56] = self.code_key.form as u8;
         let crc = crc32c::crc32c(&out[..INSTANCE_BYTES - 4]);
         out[INSTANCE_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -104,11 +106,12 @@ impl Instance {
         if FORMAT_VERSION < u32_at(8) {
             return Err(Error::NewerFormat { path: path.to_path_buf(), found: u32_at(8), supported: FORMAT_VERSION });
         }
+        let form = CodeForm::from_code(bytes[56]).ok_or_else(|| damaged("its generated codes have an unknown form"))?;
         Ok(Self {
             id: InstanceId(bytes[16..32].try_into().expect("sixteen bytes")),
             network_id: u32_at(12),
             row_key: u64_at(32),
-            code_key: u64_at(40),
+            code_key: CodeKey { key: u64_at(40), form },
             created: Timestamp(u64_at(48).cast_signed()),
         })
     }

@@ -62,7 +62,7 @@ struct Image {
     files: Vec<FileImage>,
     live: Names,
     durable: Names,
-    locked: BTreeSet<usize>,
+    locked: BTreeSet<Lockable>,
     calls: u64,
     looks: u64,
     fault: Option<Fault>,
@@ -70,6 +70,13 @@ struct Image {
     capacity: Option<u64>,
     fail_next_write: Option<ErrorKind>,
     interrupted: bool,
+}
+
+/// What can be locked: a file, whatever its name, or a directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Lockable {
+    File(usize),
+    Directory(PathBuf),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -274,6 +281,11 @@ impl Image {
         if fits == 0 && length != 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(fits) }
     }
 
+    fn lockable(&self, path: &Path) -> Option<Lockable> {
+        let file = self.live.files.get(path).map(|number| Lockable::File(*number));
+        file.or_else(|| self.live.directories.contains(path).then(|| Lockable::Directory(path.to_path_buf())))
+    }
+
     fn parent_exists(&self, path: &Path) -> io::Result<()> {
         let parent = path.parent().unwrap_or(Path::new("/"));
         if self.live.directories.contains(parent) { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
@@ -372,11 +384,11 @@ impl Storage for Memory {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
         let mut image = self.lock_image();
-        let number = *image.live.files.get(path).ok_or(ErrorKind::NotFound)?;
-        if !image.locked.insert(number) {
+        let locked = image.lockable(path).ok_or(ErrorKind::NotFound)?;
+        if !image.locked.insert(locked.clone()) {
             return Err(ErrorKind::WouldBlock.into());
         }
-        Ok(Box::new(MemoryLock { memory: self.clone(), number }))
+        Ok(Box::new(MemoryLock { memory: self.clone(), locked }))
     }
 }
 
@@ -440,13 +452,17 @@ impl StorageFile for MemoryFile {
 #[derive(Debug)]
 struct MemoryLock {
     memory: Memory,
-    number: usize,
+    locked: Lockable,
 }
 
-impl StorageLock for MemoryLock {}
+impl StorageLock for MemoryLock {
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.memory.lock_image().lockable(path).as_ref() == Some(&self.locked))
+    }
+}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.memory.lock_image().locked.remove(&self.number);
+        self.memory.lock_image().locked.remove(&self.locked);
     }
 }

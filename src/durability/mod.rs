@@ -7,12 +7,14 @@
 //! # The files of a data directory
 //!
 //! ```text
-//! instance                      who this directory is; locked as long as somebody has it open
+//! instance                      who this directory is
+//! lock                          locked, with `instance` and the directory itself, as long as somebody has it open
+//! creating                      only until the directory is made
 //! log/00000000000000000001.log  segments, consecutively numbered; the last one or two are in use
 //! archive/<number>.log          segments that no kept snapshot needs any more
 //! archive/<lsn>.snap            older snapshots, from which states of the past are rebuilt: the base of the retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
-//! *.tmp                         unfinished, removed at the next opening
+//! *.tmp                         unfinished, removed at the next opening if it holds nothing that is not elsewhere
 //! damaged-<time>/               what a repair took away, with its report
 //! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
 //! ```
@@ -39,13 +41,16 @@
 //! - D3: a damaged byte in the live log or in the snapshot in use is found when the directory is opened, before anything is served: the
 //!   error names file, offset, LSN and what would be lost, and nothing was changed. (A damaged newer snapshot is no loss while the older
 //!   one and the log behind it are whole: that is used, and reported.)
-//! - D4: after the first failed write or sync the log takes no more: [`Error::PreviousIo`], never a retry.
+//! - D4: after the first failed write or sync of a segment with commands the log takes no more: [`Error::PreviousIo`], never a retry. Making the next
+//!   segment, which holds none, is tried again until it succeeds: [`LogHealth`] tells, and when the active one is full, [`Error::NoNextSegment`].
 
 mod codec;
 mod data_dir;
 mod error;
 pub mod inspect;
 mod instance;
+mod leftovers;
+mod lock;
 mod log;
 pub mod memory;
 mod paths;
@@ -54,6 +59,7 @@ pub mod repair;
 mod snapshot;
 pub mod storage;
 pub mod surrounded;
+mod unfinished;
 
 #[cfg(test)]
 mod test_data;
@@ -66,8 +72,8 @@ pub use self::{
     error::{Damage, Error, Result},
     instance::{Instance, InstanceId},
     log::{
-        Appended, Figures, Group, GroupReader, Journal, LogOptions, LogView, Purged, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
-        SEGMENT_BYTES_MIN,
+        Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble, LogView, Purged, Retention,
+        SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     },
     recovery::{Opened, Report, TornTail},
     snapshot::{
@@ -83,5 +89,6 @@ pub(crate) use self::{
     snapshot::fuzzing::reseal_snapshot,
 };
 
-/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that changed nothing, and what imports carry along.
-pub const FORMAT_VERSION: u32 = 2;
+/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that changed nothing, and what imports carry along. 3: who sent a
+/// command, the chain over all records, and idempotency keys that no jump of the clock expires.
+pub const FORMAT_VERSION: u32 = 3;

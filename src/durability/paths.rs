@@ -1,8 +1,15 @@
 //! The names of the files in a data directory.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use super::{log, snapshot};
+use super::{
+    error::{Error, Result},
+    log, snapshot,
+    storage::{Access, Storage},
+};
 
 /// Where everything in one data directory is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +28,21 @@ impl Paths {
 
     pub(crate) fn instance(&self) -> PathBuf {
         self.root.join("instance")
+    }
+
+    /// Locked as long as somebody has the directory open.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Says how far the log is durable.
+    pub(crate) fn durable(&self) -> PathBuf {
+        self.root.join("durable")
+    }
+
+    /// Says that the directory is being made; there only until it is.
+    pub(crate) fn creating(&self) -> PathBuf {
+        self.root.join("creating")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -64,5 +86,40 @@ impl Paths {
     }
 }
 
-/// Suffix of files that are not finished. They are removed when the directory is opened.
+/// Suffix of files that are not finished. They are removed when the directory is opened, once they are seen to be what they claim.
 pub(crate) const TEMPORARY: &str = ".tmp";
+
+/// Renames a file to a name that nothing else has. A file that is there already with the same content, as a crash between two renames may
+/// leave it, is replaced.
+///
+/// # Errors
+/// `Io`, with `AlreadyExists` when the name belongs to a file with other content: nothing was changed then.
+pub(crate) fn rename_to_free(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
+    if storage.is_file(to).map_err(Error::io("look at", to))? && !are_equal(storage, from, to)? {
+        return Err(Error::io("rename another file to", to)(ErrorKind::AlreadyExists.into()));
+    }
+    storage.rename(from, to).map_err(Error::io("rename", from))
+}
+
+/// Whether two files hold the same bytes. Reads them in pieces.
+fn are_equal(storage: &dyn Storage, left: &Path, right: &Path) -> Result<bool> {
+    /// Of both files at a time.
+    const PIECE_BYTES: usize = 256 * 1_024;
+    let open = |path: &Path| storage.open(path, Access::Read).map_err(Error::io("open", path));
+    let (one, other) = (open(left)?, open(right)?);
+    let bytes = one.len().map_err(Error::io("look at", left))?;
+    if bytes != other.len().map_err(Error::io("look at", right))? {
+        return Ok(false);
+    }
+    let (mut offset, mut first, mut second) = (0, vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+    while offset < bytes {
+        let length = usize::try_from(bytes - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        one.read_exact_at(&mut first[..length], offset).map_err(Error::io("read", left))?;
+        other.read_exact_at(&mut second[..length], offset).map_err(Error::io("read", right))?;
+        if first[..length] != second[..length] {
+            return Ok(false);
+        }
+        offset += length as u64;
+    }
+    Ok(true)
+}

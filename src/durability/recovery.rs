@@ -9,15 +9,20 @@ use super::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
+    leftovers::{self, Holdings},
     log::{
-        FileJournal, GroupReader, Journal, JournalStart, LogIndex, LogOptions, LogView, SegmentEntry, SharedIndex, frame,
+        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, SegmentEntry,
+        SharedIndex,
+        evidence::{self, Evidence},
+        frame::{self, End, Kind},
         rewrite::{self, read_whole},
         scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Next, Parsed, SegmentHeader},
+        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
-    paths::{Paths, TEMPORARY},
-    snapshot::{SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
-    storage::{Access, Storage},
+    paths::Paths,
+    snapshot::{Manifest, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
+    storage::{Access, Storage, StorageFile},
+    unfinished,
 };
 
 /// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with `journal`.
@@ -51,7 +56,7 @@ pub struct Report {
     pub log_groups: u64,
     /// A write that never completed, and so was never acknowledged, was dropped.
     pub torn: Option<TornTail>,
-    /// A cut of the log that had been interrupted was finished: it ends with this LSN.
+    /// A cut of the log that had been interrupted was finished (or would have been): it ends with this LSN.
     pub finished_cut: Option<u64>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
@@ -86,18 +91,25 @@ pub(crate) fn open(
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
     let newest = snapshots.newest()?;
-    let finished_cut = finish_cut(&**storage, paths, &instance, access)?;
-    let log = survey(&**storage, paths, &instance)?;
     let manifest = *newest.reader.manifest();
+    let cut = rewrite::interrupted_cut(&**storage, paths, &instance.id.0)?;
+    if let Some(after) = cut {
+        check_cut(paths, after, manifest.durable_lsn, &snapshots.list()?)?;
+    }
+    let mut log = survey(&**storage, paths, &instance, cut)?;
     check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
-    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, &log.segments)?;
+    if cut.is_none() {
+        check_evidence(&**storage, paths, &instance, &log)?;
+    }
+    let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
+    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, log.first)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
     let history_damage = archive_damage.or(shortened(paths, &segments, &snapshots.list()?));
-    let unfinished = unfinished_files(&**storage, paths)?;
     let torn = match log.tail {
         Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
         Tail::Clean | Tail::ShortTrailer | Tail::Damaged { .. } => None,
@@ -111,29 +123,48 @@ pub(crate) fn open(
         log_bytes: log.bytes,
         log_groups: log.groups,
         torn,
-        finished_cut,
+        finished_cut: cut,
         unfinished_files: unfinished.len() as u64,
         history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
     };
+    let health = LogHealth::default();
+    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
+    let view = LogView {
+        storage: Arc::clone(storage),
+        paths: paths.clone(),
+        instance: instance.id.0,
+        index: index.clone(),
+        readers: Readers::default(),
+    };
+    snapshots.log = Some(view.clone());
+    check_histories(&snapshots, &manifest)?;
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
-    let (file, next) = if access == Access::ReadWrite {
+    let (file, evidence, next) = if access == Access::ReadWrite {
+        if let Some(after) = cut {
+            rewrite::carry_out_cut(&**storage, paths, &instance.id.0, after)?;
+            // The same log, as it is now.
+            log = survey(&**storage, paths, &instance, None)?;
+        }
         for path in &unfinished {
-            storage.remove(path).map_err(Error::io("remove", path))?;
+            // A cut that was finished took its own away.
+            if storage.is_file(path).map_err(Error::io("look at", path))? {
+                storage.remove(path).map_err(Error::io("remove", path))?;
+            }
         }
         for damage in &report.damaged_snapshots {
             snapshots.set_aside(&damage.file)?;
         }
         sync_names(&**storage, paths)?;
+        unfinished::end(&**storage, paths, &instance.id.0)?;
         let file = mend(storage, paths, &log)?;
-        (Some(file), prepare_next(storage, paths, &log, options)?)
+        let evidence = Evidence::open(&**storage, paths, instance.id.0, log.at.next_lsn - 1)?;
+        (Some(file), Some(evidence), prepare_next(storage, paths, &log, options, &health)?)
     } else {
-        (None, Next::Later)
+        (None, None, Next::Later)
     };
-    let index = SharedIndex::new(LogIndex { segments, durable_lsn: log.at.next_lsn - 1 });
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
-    snapshots.retained = report.history_damage.is_none().then(|| index.clone());
-    let view = LogView { storage: Arc::clone(storage), paths: paths.clone(), instance: instance.id.0, index };
+    snapshots.retained = report.history_damage.is_none().then_some(index);
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
         view,
@@ -141,31 +172,40 @@ pub(crate) fn open(
         options,
         number: log.number,
         segment_bytes: log.segment_bytes,
+        version: log.version,
         at: log.at,
         floor: manifest.durable_lsn,
         file,
+        evidence,
         next,
+        health,
     };
     let journal = Box::new(FileJournal::new(start));
     Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
 }
 
-fn finish_cut(storage: &dyn Storage, paths: &Paths, instance: &Instance, access: Access) -> Result<Option<u64>> {
-    let Some(after) = rewrite::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
-    if access == Access::Read {
-        let reason = "a cut of the log was interrupted; open the directory for writing to finish it";
-        return Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, "nothing"));
+/// A cut takes away commands that are durable, so it must be one that can have been asked for: never of what a snapshot holds.
+fn check_cut(paths: &Paths, after: u64, durable_lsn: u64, snapshots: &[u64]) -> Result<()> {
+    let floor = snapshots.iter().copied().fold(durable_lsn, u64::max);
+    if floor <= after {
+        return Ok(());
     }
-    rewrite::carry_out_cut(storage, paths, &instance.id.0, after)?;
-    Ok(Some(after))
+    let reason = format!(
+        "it says that the log is to be cut after LSN {after}, and a snapshot tells of commands up to {floor}: no cut goes below a snapshot. If it is not \
+         of this directory, move it away"
+    );
+    Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, format!("commands from LSN {} to at least {floor}", after + 1)))
 }
 
 /// The live log, read to its end.
 struct Survey {
     segments: Vec<SegmentEntry>,
-    /// The last segment with a header: its number, size, content, and what was found at its end.
+    /// Header of the first of them.
+    first: SegmentHeader,
+    /// The last segment with a header: its number, size, version, content, and what was found at its end.
     number: u64,
     segment_bytes: u64,
+    version: u32,
     content: Vec<u8>,
     at: Position,
     first_unrecorded: Position,
@@ -174,6 +214,19 @@ struct Survey {
     next: NextFile,
     bytes: u64,
     groups: u64,
+    /// Where the last segment ended before what an interrupted cut was to take away was left out.
+    uncut_next_lsn: u64,
+}
+
+impl Holdings for Survey {
+    fn next_lsn_of(&self, number: u64) -> Option<u64> {
+        let at = self.segments.iter().position(|segment| segment.number == number)?;
+        Some(self.segments.get(at + 1).map_or(self.uncut_next_lsn, |next| next.first_lsn))
+    }
+
+    fn last_lsn(&self) -> u64 {
+        self.at.next_lsn - 1
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -184,7 +237,8 @@ enum NextFile {
     Spoilt,
 }
 
-fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Survey> {
+/// Reads the live log; with a cut that was interrupted, as far as that keeps it.
+fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option<u64>) -> Result<Survey> {
     let directory = paths.log();
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
@@ -192,6 +246,10 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<S
     let mut survey: Option<Survey> = None;
     for (position, number) in numbers.iter().copied().enumerate() {
         let path = paths.segment(number);
+        if cut.is_some() && survey.as_ref().is_some_and(|before| before.number + 1 != number) {
+            // What the cut takes away goes from the end, and need not have gone in that order when the power went.
+            break;
+        }
         if let Some(before) = survey.as_ref().filter(|before| before.number + 1 != number) {
             let missing = paths.segment(before.number + 1);
             return Err(lost_from(&missing, 0, before, "the segment is missing"));
@@ -200,15 +258,36 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<S
         // Only the last may be without its header: a segment comes to be when the one before it has one.
         let last = position + 1 == numbers.len();
         survey = Some(match parse_sector(&path, &content)? {
+            Some((header, _)) if survey.is_some() && cut.is_some_and(|after| after + 1 < header.first_lsn) => break,
             Some((header, crc)) => {
                 check_identity(&path, &header, instance, number, content.len() as u64)?;
                 scan_segment(&path, header, crc, content, survey)?
             }
+            None if survey.is_some() && cut.is_some() => break,
             None => never_used(&path, &content, survey, last)?,
         });
     }
-    let survey = survey.ok_or_else(|| Error::damaged(&directory, 0, None, "there is no log segment", "all commands after the snapshot"))?;
-    check_end(paths, &survey)?;
+    let survey = survey.ok_or_else(|| {
+        let reason = format!("there is no log segment{}", leftovers::renamed(storage, &directory));
+        Error::damaged(&directory, 0, None, reason, "all commands after the snapshot")
+    })?;
+    match cut {
+        Some(after) => until_cut(paths, instance, survey, after),
+        None => check_end(paths, &survey).map(|()| survey),
+    }
+}
+
+/// The log without what an interrupted cut is to take away. Whatever state that is in does not matter.
+fn until_cut(paths: &Paths, instance: &Instance, mut survey: Survey, after: u64) -> Result<Survey> {
+    let path = paths.segment(survey.number);
+    let Some((header, crc)) = parse_sector(&path, &survey.content)? else { unreachable!("a segment that was surveyed has its header") };
+    debug_assert_eq!(header.instance, instance.id.0);
+    let (content, at) = rewrite::content_until(&path, &header, header.start(crc), &survey.content, after)?;
+    survey.content = content;
+    survey.at = at;
+    survey.first_unrecorded = at;
+    survey.tail = Tail::Clean;
+    survey.next = NextFile::Missing;
     Ok(survey)
 }
 
@@ -243,7 +322,7 @@ fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Ins
 /// Scans a segment that has its header, and joins it to what came before.
 fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content: Vec<u8>, before: Option<Survey>) -> Result<Survey> {
     let mut segments = Vec::new();
-    let (mut bytes, mut groups) = (0, 0);
+    let (mut first, mut bytes, mut groups) = (header, 0, 0);
     if let Some(before) = before {
         // The segment before was sealed and synced before this one got its header, so it must be perfect.
         let before_path = path.with_file_name(segment::name_of(before.number));
@@ -256,14 +335,16 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         if !header.follows(&before.at) {
             return Err(lost_from(path, 0, &before, "the segment does not go on where the one before it ends"));
         }
-        (segments, bytes, groups) = (before.segments, before.bytes, before.groups);
+        (segments, first, bytes, groups) = (before.segments, before.first, before.bytes, before.groups);
     }
-    let scan = scan::scan(&content, frame::seed(&header.instance, header.number), header.start(crc));
+    let scan = scan::scan(&content, header.form(), header.start(crc));
     segments.push(header.entry(false));
     Ok(Survey {
         segments,
+        first,
         number: header.number,
         segment_bytes: header.bytes,
+        version: header.version,
         content,
         at: scan.at,
         first_unrecorded: scan.first_unrecorded,
@@ -271,6 +352,7 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
         next: NextFile::Missing,
         bytes: bytes + scan.at.offset,
         groups: groups + scan.groups,
+        uncut_next_lsn: scan.at.next_lsn,
     })
 }
 
@@ -283,6 +365,9 @@ fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, la
     let (sector, rest) = content.split_at(HEADER_BYTES);
     if survey.at.sealed && !frame::is_zero(rest) {
         return Err(lost_from(path, 0, &survey, "its header does not verify, and there is something behind it"));
+    }
+    if frame::holds_frame(rest) {
+        return Err(lost_from(path, 0, &survey, "its header does not verify, and there are frames behind it"));
     }
     let pristine = frame::is_zero(sector) && frame::is_zero(rest);
     survey.next = if pristine { NextFile::Pristine(content.len() as u64) } else { NextFile::Spoilt };
@@ -324,13 +409,39 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
     Ok(())
 }
 
-/// Archived segments that go on without a gap to the live ones. They are not needed to serve, so damage there is only reported; what
-/// is in them is verified when it is read.
+/// Whether the log reaches as far as the second place says that it was durable.
+fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &Survey) -> Result<()> {
+    let (next_lsn, durable) = (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
+    if durable < next_lsn {
+        return Ok(());
+    }
+    let reason = format!("the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`");
+    let lost = format!("commands from LSN {next_lsn} to at least {durable}");
+    Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
+}
+
+/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back to, is looked at too: taken from another
+/// copy it is no reason to serve as if nothing were wrong. One that does not verify is found when it is needed.
+fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
+    snapshots.check_history(newest, &snapshots.paths.snapshot(newest.lsn))?;
+    for lsn in snapshots.list()?.into_iter().filter(|lsn| *lsn < newest.lsn) {
+        let path = snapshots.paths.snapshot(lsn);
+        match SnapshotReader::fixed_parts(snapshots, lsn, path.clone()) {
+            Ok(manifest) => snapshots.check_history(&manifest, &path)?,
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it does, so that none of another history is among
+/// them. They are not needed to serve, so damage there is only reported; what is in them is verified when it is read.
 fn survey_archive(
     storage: &dyn Storage,
     paths: &Paths,
     instance: &Instance,
-    live: &[SegmentEntry],
+    first_live: SegmentHeader,
 ) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
     let directory = paths.archive();
     // Tools that copy directories may leave empty ones out.
@@ -338,19 +449,19 @@ fn survey_archive(
         return Ok((Vec::new(), None));
     }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    let first_live = live.first().map_or(0, |segment| segment.number);
     // A segment that is here and there was about to be archived when the process ended: the live one counts.
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live).collect();
+    let mut numbers: Vec<u64> =
+        names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live.number).collect();
     numbers.sort_unstable();
     let mut found = Vec::new();
-    let mut expected = first_live;
+    let mut next = first_live;
     for number in numbers.into_iter().rev() {
         let path = paths.archived(number);
         let damage = |reason: &str| {
             let lost = format!("reading the log as far back as segment {number}");
             Some(Damage { file: path.clone(), offset: 0, lsn: None, reason: reason.into(), lost })
         };
-        if number + 1 != expected {
+        if number + 1 != next.number {
             found.reverse();
             return Ok((found, damage("the segment after it is missing from the archive")));
         }
@@ -362,16 +473,42 @@ fn survey_archive(
             file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
         }
         match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => found.push(header.entry(true)),
+            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => {
+                if !ends_before(&*file, &header, &next).map_err(Error::io("read", &path))? {
+                    found.reverse();
+                    return Ok((found, damage("it does not end where the segment after it goes on")));
+                }
+                found.push(header.entry(true));
+                next = header;
+            }
             _ => {
                 found.reverse();
                 return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
             }
         }
-        expected = number;
     }
     found.reverse();
     Ok((found, None))
+}
+
+/// Whether a segment ends, with its seal, where the next one says that it does.
+fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHeader) -> std::io::Result<bool> {
+    let form = header.form();
+    let mut seal = vec![0; form.frame_bytes(0)];
+    let Some(at) = next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes) else { return Ok(false) };
+    file.read_exact_at(&mut seal, at)?;
+    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else { return Ok(false) };
+    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else { return Ok(false) };
+    let end = Position {
+        offset: next.previous_end,
+        next_lsn: frame.next_lsn(),
+        previous_crc,
+        durable_lsn: frame.durable_lsn,
+        time: frame.time,
+        sealed: true,
+        chain: frame.chain(),
+    };
+    Ok(next.follows(&end))
 }
 
 /// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
@@ -383,15 +520,6 @@ fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Opt
     let reason = format!("the log begins with LSN {}, the older snapshot that is kept ends with {oldest}", first.first_lsn);
     let lost = format!("falling back to that snapshot, and states from LSN {oldest} to the next snapshot");
     Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
-}
-
-fn unfinished_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for directory in [paths.log(), paths.snapshots()] {
-        let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-        found.extend(names.iter().filter(|name| name.ends_with(TEMPORARY)).map(|name| directory.join(name)));
-    }
-    Ok(found)
 }
 
 /// Makes the names that were found durable. A process that was killed between giving a name and syncing it left one that the next power loss
@@ -407,7 +535,7 @@ fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
 }
 
 /// Makes the end of the log what it is taken for, durably.
-fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn super::storage::StorageFile>> {
+fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(log.number);
     let end = usize::try_from(log.at.offset).expect("a segment is in memory");
     let content = &log.content[..end];
@@ -431,7 +559,7 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
     }
 }
 
-fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions) -> Result<Next> {
+fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions, health: &LogHealth) -> Result<Next> {
     let number = log.number + 1;
     let path = paths.segment(number);
     let bytes = options.segment_bytes_checked();
@@ -441,7 +569,7 @@ fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options
         }
         // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must never be missing.
         NextFile::Missing | NextFile::Pristine(_) | NextFile::Spoilt => {
-            Ok(Next::start(storage, paths, number, bytes, options.prepare_in_background))
+            Ok(Next::start(storage, paths, (number, bytes), options.prepare_in_background, health))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     fmt::Debug,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -32,7 +32,7 @@ pub trait Storage: Send + Sync + Debug {
     fn is_file(&self, path: &Path) -> io::Result<bool>;
     /// Whether the path names a directory.
     fn is_dir(&self, path: &Path) -> io::Result<bool>;
-    /// Locks an existing file against everybody else until the lock is dropped. `WouldBlock` if somebody has it.
+    /// Locks an existing file or directory against everybody else until the lock is dropped. `WouldBlock` if somebody has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>>;
 }
 
@@ -95,7 +95,11 @@ pub trait StorageFile: Send + Sync + Debug {
 }
 
 /// A lock held; dropping it unlocks.
-pub trait StorageLock: Send + Sync + Debug {}
+#[allow(clippy::missing_errors_doc, reason = "it fails as the operating system's call does")]
+pub trait StorageLock: Send + Sync + Debug {
+    /// Whether what is locked still has this name: another file may have been put in its place.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+}
 
 /// The real file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,7 +164,9 @@ impl Storage for Disk {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
         // Some network file systems lock only what is open for writing; a read-only medium cannot be opened so, and needs no more.
         let file = match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => File::open(path)?,
+            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied | ErrorKind::IsADirectory) => {
+                File::open(path)?
+            }
             result => result?,
         };
         match file.try_lock() {
@@ -208,7 +214,16 @@ impl StorageFile for DiskFile {
 #[derive(Debug)]
 struct DiskLock(File);
 
-impl StorageLock for DiskLock {}
+impl StorageLock for DiskLock {
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let locked = self.0.metadata()?;
+        match fs::metadata(path) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (locked.dev(), locked.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 impl Drop for DiskLock {
     fn drop(&mut self) {

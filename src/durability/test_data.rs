@@ -4,7 +4,7 @@ use crate::core::{
     RowKind,
     command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
     command::{Origin, PlacementRequest},
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
+    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };
@@ -47,6 +47,7 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
         key: lsn.is_multiple_of(3).then_some(RequestKey { key: [7; 16], fingerprint: lsn }),
+        actor: None,
         command: Command::Register(Register {
             member: MemberId(id),
             sponsor: SponsorRef::None,
@@ -74,8 +75,9 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
     let header = ImageHeader {
         lsn,
         time: Timestamp(1_700_000_000_000_000 + lsn.cast_signed() * 1_000),
+        key_lag: 6,
         outcome_hash: outcome_hash(lsn + 1),
-        code_key: 77,
+        code_key: 77.into(),
         plan: plan(),
         plan_version: 1,
         kinds: vec!["referral".into(), "rank:1".into()],
@@ -88,6 +90,8 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         keys: members.min(7),
         unchanged: members / 4,
         row_ids: members / 5,
+        references: members / 6,
+        reversals: members / 7,
         unchanged_after: lsn / 2,
     };
     let time = |at: u32| Timestamp(i64::from(at) * 13);
@@ -130,6 +134,9 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
     let row_id = |at: u32| RowIdRow { id: [at.to_le_bytes()[0]; 16], kind: RowKind::ALL[at as usize % 2], index: at };
     rows.push(ImageRows::Unchanged((0..header.unchanged).map(unchanged).collect()));
     rows.push(ImageRows::RowIds((0..header.row_ids).map(row_id).collect()));
+    let reference = |at: u32| ReferenceRow { trigger: at, text: format!("order {at}").into() };
+    rows.push(ImageRows::References((0..header.references).map(reference).collect()));
+    rows.push(ImageRows::Reversals((0..header.reversals).map(|at| ReversalRow { entry: at + 1, reverses: at }).collect()));
     rows.retain(|rows| !rows.is_empty());
     (header, rows)
 }

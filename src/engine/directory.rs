@@ -19,7 +19,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use super::limits::DIRECTORY_SHARDS;
 use crate::core::{
     state::Directory,
-    types::{MemberId, MemberIx},
+    types::{MemberId, MemberIx, alike},
 };
 
 /// From ids and referral codes to indexes. Some 8 bytes per member, and the code's own bytes plus some 28 per code that was given
@@ -31,6 +31,53 @@ use crate::core::{
 pub struct MemberDirectory {
     ids: RwLock<IdIndex>,
     codes: DashMap<Box<str>, u32, RandomState>,
+    alike: AlikeIndex,
+}
+
+/// Owners of given codes that are not written as their `alike` form is (those with O, I or L in them), found
+/// by that form. It keeps no texts: the state is asked whether a candidate's code is meant. 9 bytes for each
+/// such code.
+struct AlikeIndex {
+    /// Half a hash of the form, and the owner.
+    shards: Vec<RwLock<HashTable<(u32, u32)>>>,
+    hashing: RandomState,
+}
+
+impl AlikeIndex {
+    fn new() -> Self {
+        Self { shards: std::iter::repeat_with(RwLock::default).take(DIRECTORY_SHARDS).collect(), hashing: RandomState::new() }
+    }
+
+    fn hash(&self, alike: &str) -> u32 {
+        u32::try_from(self.hashing.hash_one(alike) >> 32).expect("32 bits")
+    }
+
+    /// A table places by the lowest bits and tells apart by the highest.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+
+    fn shard(&self, hash: u32) -> &RwLock<HashTable<(u32, u32)>> {
+        &self.shards[hash as usize % DIRECTORY_SHARDS]
+    }
+
+    fn add(&self, alike: &str, member: MemberIx) {
+        let hash = self.hash(alike);
+        self.shard(hash).write().insert_unique(Self::spread(hash), (hash, member.0), |(hash, _)| Self::spread(*hash));
+    }
+
+    fn each(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        let hash = self.hash(alike);
+        let candidates: Vec<u32> = {
+            let table = self.shard(hash).read();
+            table.iter_hash(Self::spread(hash)).filter(|(theirs, _)| *theirs == hash).map(|(_, member)| *member).collect()
+        };
+        candidates.into_iter().map(MemberIx).for_each(each);
+    }
+
+    fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().allocation_size()).sum()
+    }
 }
 
 /// Tables of member indexes, found by the hash of the member's id. Many small ones: one grows in less time than a person notices.
@@ -86,6 +133,7 @@ impl MemberDirectory {
         Self {
             ids: RwLock::new(IdIndex::with_capacity(members)),
             codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, RandomState::new(), DIRECTORY_SHARDS),
+            alike: AlikeIndex::new(),
         }
     }
 
@@ -112,12 +160,16 @@ impl MemberDirectory {
     /// Bytes held by the tables: room for entries, used or not, without the texts of codes. O(shards).
     pub fn bytes(&self) -> usize {
         let ids: usize = self.ids.read().shards.iter().map(HashTable::allocation_size).sum();
-        ids + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1)
+        ids + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1) + self.alike.bytes()
     }
 
     fn insert_code(&self, folded: &str, member: MemberIx) {
         let before = self.codes.insert(folded.into(), member.0);
         assert!(before.is_none(), "a code is given once");
+        let alike = alike(folded);
+        if alike != folded {
+            self.alike.add(&alike, member);
+        }
     }
 }
 
@@ -146,6 +198,10 @@ impl Directory for MemberDirectory {
     fn add_code(&mut self, folded: &str, member: MemberIx) {
         self.insert_code(folded, member);
     }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.alike.each(alike, each);
+    }
 }
 
 /// The directory in the hands of who changes it: without a lock for each question, which would make the processor wait, each time, until all
@@ -170,6 +226,10 @@ impl Directory for DirectoryWriter<'_> {
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
         self.shared.insert_code(folded, member);
+    }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.shared.codes_alike(alike, each);
     }
 }
 

@@ -24,6 +24,10 @@ pub enum SubmitError {
     /// The engine is shutting down. Nothing was logged.
     #[error("the engine is stopping")]
     Stopping,
+    /// The log is full and the next segment of it cannot be made at present: no space, no descriptors. Nothing was logged; it is tried again, and
+    /// writes go on as soon as it succeeds.
+    #[error("the log has no room at present")]
+    NoRoom,
     /// A name in the command is longer than any that can be valid, or the command is larger than a segment of the log. Nothing was logged.
     #[error("the command is larger than the log can take")]
     TooLarge,

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, AnsweredBy, Engine, SubmitError,
+    Answer, AnsweredBy, Engine, Sent, SubmitError,
     writer::{self, Job, Write},
 };
 use crate::{
@@ -111,9 +111,9 @@ impl Engine {
     ///
     /// # Errors
     /// `Stopping`.
-    pub async fn queue(&self, command: Command, key: Option<RequestKey>) -> Result<PendingWrite, SubmitError> {
+    pub async fn queue(&self, command: Command, sent: impl Into<Sent>) -> Result<PendingWrite, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, key, preparation: None, queued_at: Instant::now(), reply };
+        let write = Write { command, sent: sent.into(), preparation: None, queued_at: Instant::now(), reply };
         // A sender of our own, for as long as it takes the writer to make room: stopping waits for it.
         let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
         queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;

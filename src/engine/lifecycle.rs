@@ -164,6 +164,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         instance_id: parts.instance_id,
         network_id: parts.network_id,
         log: Mutex::default(),
+        log_health: parts.journal.health(),
         view: Mutex::default(),
         history: parts.history,
     });

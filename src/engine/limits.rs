@@ -73,12 +73,21 @@ pub const HISTORY_WAITERS_MAX: usize = 16;
 /// How often a waiting question looks whether the state of the past is free.
 pub const HISTORY_RETRY: Duration = Duration::from_millis(5);
 
+/// How long an answer about the past is worked on before it gives way: it rests as long as it worked, while writes come in.
+pub const HISTORY_STRETCH: Duration = Duration::from_millis(2);
+
+/// How long it rests at most.
+pub const HISTORY_REST_MAX: Duration = Duration::from_millis(50);
+
 /// Commands that a change feed reads before it hands them out (and the rest of the group that the last one is in): some milliseconds of reading, and
 /// half a megabyte of signups.
 pub const FEED_BATCH_COMMANDS: usize = 1_024;
 
 /// Events whose effects are looked up under one hold of the read lock.
 pub const FEED_EFFECTS_MAX: usize = 256;
+
+/// Commands that are read for one page of the audit, at most: some tens of milliseconds. A page may come to less than was asked for.
+pub const AUDIT_SCAN_COMMANDS: u64 = 1 << 16;
 
 /// Commands that are read to find the one that marked an entry paid, or a member's signup: at most a second of reading. Beyond, the answer
 /// says how far was looked.

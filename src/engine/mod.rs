@@ -78,7 +78,7 @@ mod status;
 pub use self::{
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
-    history::{Cause, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
+    history::{AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -95,23 +95,49 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Member, NextRank, Preorder,
-    RankNeed, RankReached, RankView, Received, ReceivedSums, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare,
+    LEVEL_ORDER_WORDS, LevelOrder, Listed, Member, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
+    SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
-        TriggerBonus,
+        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
+        Stamped, TriggerBonus, WideMoney,
     },
     network_digest,
     plan::{BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule, RankStep},
     state::{Directory, State, Verdict},
     state_digest,
-    types::{BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{
+        BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, REFERENCE_CHARS_MAX, Reference, Role,
+        Status, Timestamp, Tree,
+    },
 };
 pub use crate::durability::{
-    Error as DurabilityError, LogOptions, Retention,
+    Error as DurabilityError, LOG_READERS_MAX, LogOptions, LogTrouble, Retention,
     storage::{Disk, Storage},
 };
 use crate::{core::Preparation, metrics::Metrics};
+
+/// Who sends a command, and under which key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    pub actor: Actor,
+    /// The client's idempotency key, if it sent one.
+    pub key: Option<RequestKey>,
+}
+
+impl From<(Actor, Option<RequestKey>)> for Sent {
+    fn from((actor, key): (Actor, Option<RequestKey>)) -> Self {
+        Self { actor, key }
+    }
+}
+
+/// For tests, benches and simulations: the log then says that nobody said who it was. What serves others names them; `tests/audit.rs` sends a write to
+/// every route and looks.
+impl From<Option<RequestKey>> for Sent {
+    fn from(key: Option<RequestKey>) -> Self {
+        Self { actor: Actor::unknown(), key }
+    }
+}
 
 /// What a write came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,13 +190,14 @@ impl Engine {
     ///
     /// # Panics
     /// When a plan in the command was not validated: our bug.
-    pub async fn submit(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
-        let (preparation, _alone) = match self.prepared(&command, key).await {
+    pub async fn submit(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
+        let sent = sent.into();
+        let (preparation, _alone) = match self.prepared(&command, sent.key).await {
             Ok(Ready::Answered(answer)) => return Ok(answer),
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
             Err(error) => return self.conclude(Err(error)),
         };
-        let result = match self.admit(command, key, preparation, |_| false) {
+        let result = match self.admit(command, sent, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             // A writer that is gone without an answer took the write with it.
             Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
@@ -183,13 +210,14 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::submit`].
-    pub fn submit_blocking(&self, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
-        let (preparation, _alone) = match self.prepared_blocking(&command, key) {
+    pub fn submit_blocking(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
+        let sent = sent.into();
+        let (preparation, _alone) = match self.prepared_blocking(&command, sent.key) {
             Ok(Ready::Answered(answer)) => return Ok(answer),
             Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
             Err(error) => return self.conclude(Err(error)),
         };
-        let result = match self.admit(command, key, preparation, |_| false) {
+        let result = match self.admit(command, sent, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
             Ok(Admitted::Queued(reply)) => sync::wait_for_answer(reply).unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
@@ -201,15 +229,15 @@ impl Engine {
     fn admit(
         &self,
         command: Command,
-        key: Option<RequestKey>,
+        sent: Sent,
         preparation: Option<Preparation>,
         may_pass: impl FnOnce(Rejection) -> bool,
     ) -> Result<Admitted, SubmitError> {
-        if let Some(answer) = self.judge(&command, key, may_pass)? {
+        if let Some(answer) = self.judge(&command, sent.key, may_pass)? {
             return Ok(Admitted::Answered(answer));
         }
         let (reply, answer) = oneshot::channel();
-        let write = Write { command, key, preparation, queued_at: Instant::now(), reply };
+        let write = Write { command, sent, preparation, queued_at: Instant::now(), reply };
         let queue = self.inner.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::Stopping)?;
         queue.try_send(Job::Write(write)).map_err(|error| match error {
@@ -262,9 +290,15 @@ impl Engine {
         sync::wait_for_answer(answer).unwrap_or(Err(SnapshotError::Stopping))
     }
 
-    /// Whether writes are accepted: not stopping, not poisoned. O(1), takes no lock.
+    /// Whether writes are accepted: not stopping, not poisoned, room in the log. O(1), takes no lock of the state.
     pub fn ready(&self) -> bool {
-        !self.inner.shared.is_stopping() && !self.inner.shared.is_poisoned()
+        self.inner.shared.takes_writes()
+    }
+
+    /// What keeps the next segment of the log from being made, if anything does. Writes go on until the active one is full. O(1), takes no lock of the
+    /// state.
+    pub fn log_trouble(&self) -> Option<LogTrouble> {
+        self.inner.shared.log_health.trouble()
     }
 
     /// Figures of the network, the log, the snapshots. O(1).
@@ -278,6 +312,7 @@ impl Engine {
             ready: self.ready(),
             stopping: shared.is_stopping(),
             poisoned: shared.poison.get().cloned(),
+            log_trouble: self.log_trouble(),
             instance_id: shared.instance_id,
             network_id: shared.network_id,
             lsn: shared.marks.get(),
@@ -362,7 +397,15 @@ impl Engine {
     /// # Errors
     /// See [`HistoryError`].
     pub fn state_at(&self, lsn: u64) -> Result<Arc<State>, HistoryError> {
-        self.inner.shared.state_at(lsn)
+        self.state_at_counting(lsn, &mut Effort::default())
+    }
+
+    /// As [`Engine::state_at`]; adds what it took to `effort`.
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn state_at_counting(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
+        self.inner.shared.state_at(lsn, effort)
     }
 
     /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
@@ -394,12 +437,43 @@ impl Engine {
         Feed::new(Arc::clone(&self.inner.shared), lsn)
     }
 
+    /// Commands by who sent them, newest first, at most `most` of them below the LSN `below`, or from the newest on. Reads a bounded part of the log: there may
+    /// be fewer, and others further back. Blocks for that: call it from a thread that may.
+    ///
+    /// # Errors
+    /// `BelowRetained` where the log does not reach back so far; `Unreadable`.
+    pub fn audit(&self, filter: &AuditFilter, below: Option<u64>, most: usize) -> Result<AuditPage, HistoryError> {
+        self.audit_counting(filter, below, most, &mut Effort::default())
+    }
+
+    /// As [`Engine::audit`]; adds what it took to `effort`.
+    ///
+    /// # Errors
+    /// As [`Engine::audit`].
+    pub fn audit_counting(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        most: usize,
+        effort: &mut Effort,
+    ) -> Result<AuditPage, HistoryError> {
+        history::audit(&self.inner.shared, filter, below, most, effort)
+    }
+
     /// Why a ledger entry is what it is. `None` when there is no such entry. Blocks as [`Engine::state_at`].
     ///
     /// # Errors
     /// As [`Engine::state_at`].
     pub fn explain(&self, entry: u64) -> Result<Option<Explanation>, HistoryError> {
-        history::explain(&self.inner.shared, entry)
+        self.explain_counting(entry, &mut Effort::default())
+    }
+
+    /// As [`Engine::explain`]; adds what it took to `effort`.
+    ///
+    /// # Errors
+    /// As [`Engine::state_at`].
+    pub fn explain_counting(&self, entry: u64, effort: &mut Effort) -> Result<Option<Explanation>, HistoryError> {
+        history::explain(&self.inner.shared, entry, effort)
     }
 
     /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end

@@ -10,7 +10,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use super::{shared::Shared, sync::Mutex};
 use crate::core::{
     state::State,
-    types::{CODE_BYTES_MAX, MemberIx},
+    types::{CODE_BYTES_MAX, MemberIx, alike},
 };
 
 /// Members that are looked through one by one at most. Codes are computed for that, some 150 ns each: a millisecond for a full tail.
@@ -34,6 +34,8 @@ pub enum Prefix {
     Id { value: u128, digits: u32 },
     /// The beginning of a referral code, in the form in which codes are compared.
     Code(Box<str>),
+    /// The beginning of a referral code with O as 0 and I and L as 1 (`Code::alike`).
+    CodeAlike(Box<str>),
 }
 
 /// Hexadecimal digits of an id.
@@ -69,10 +71,20 @@ impl Prefix {
         (text.len() <= CODE_BYTES_MAX && text.bytes().all(allowed)).then(|| Self::Code(text.to_ascii_lowercase().into()))
     }
 
+    /// The beginning of codes that are taken for this one's; `None` where that is no code's.
+    #[must_use]
+    pub fn alike(&self) -> Option<Self> {
+        match self {
+            Prefix::Code(text) => Some(Self::CodeAlike(alike(text).into())),
+            Prefix::Id { .. } | Prefix::CodeAlike(_) => None,
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Prefix::Id { .. } => Kind::Id,
             Prefix::Code(_) => Kind::Code,
+            Prefix::CodeAlike(_) => Kind::CodeAlike,
         }
     }
 
@@ -80,7 +92,7 @@ impl Prefix {
     fn least(&self) -> Key {
         match self {
             Prefix::Id { value, .. } => Key { head: *value, rest: Box::default() },
-            Prefix::Code(text) => Key::of_text(text.as_bytes()),
+            Prefix::Code(text) | Prefix::CodeAlike(text) => Key::of_text(text.as_bytes()),
         }
     }
 
@@ -88,7 +100,7 @@ impl Prefix {
         match self {
             Prefix::Id { digits: 0, .. } => true,
             Prefix::Id { value, digits } => (key.head ^ value) >> (4 * (ID_DIGITS - digits)) == 0,
-            Prefix::Code(text) => {
+            Prefix::Code(text) | Prefix::CodeAlike(text) => {
                 let head = key.head.to_be_bytes();
                 let (in_head, in_rest) = text.as_bytes().split_at(text.len().min(head.len()));
                 head.starts_with(in_head) && key.rest.starts_with(in_rest)
@@ -101,6 +113,7 @@ impl Prefix {
 enum Kind {
     Id,
     Code,
+    CodeAlike,
 }
 
 /// An id or a code, ordered as its text: sixteen bytes as a number, then the rest. Codes have no zero bytes, so the padding of a short
@@ -120,6 +133,7 @@ impl Key {
                 state.fold_code(member, &mut folded);
                 Self::of_text(&folded)
             }
+            Kind::CodeAlike => Self::of_text(state.code(member).alike().as_bytes()),
         }
     }
 
@@ -147,12 +161,14 @@ struct Runs {
 pub(super) struct SearchIndex {
     ids: Mutex<Runs>,
     codes: Mutex<Runs>,
+    /// Made when a search by code finds nothing.
+    codes_alike: Mutex<Runs>,
 }
 
 impl SearchIndex {
     pub fn new() -> Self {
         let empty = |kind| Mutex::new(Runs { kind, sorted: Vec::new(), covered: 0 });
-        Self { ids: empty(Kind::Id), codes: empty(Kind::Code) }
+        Self { ids: empty(Kind::Id), codes: empty(Kind::Code), codes_alike: empty(Kind::CodeAlike) }
     }
 
     /// See `Engine::search`.
@@ -160,6 +176,7 @@ impl SearchIndex {
         let index = match prefix.kind() {
             Kind::Id => &self.ids,
             Kind::Code => &self.codes,
+            Kind::CodeAlike => &self.codes_alike,
         };
         let (runs, covered) = {
             let mut index = index.try_lock_for(WAIT).ok_or(SearchBusy)?;
@@ -179,7 +196,7 @@ impl SearchIndex {
     /// Bytes held, but for an index that is being made just now.
     pub fn bytes(&self) -> usize {
         let covered = |index: &Mutex<Runs>| index.try_lock().map_or(0, |index| index.covered as usize);
-        (covered(&self.ids) + covered(&self.codes)) * size_of::<u32>()
+        (covered(&self.ids) + covered(&self.codes) + covered(&self.codes_alike)) * size_of::<u32>()
     }
 }
 

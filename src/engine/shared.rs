@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     core::state::{CopyProgress, FrozenCopy, State},
+    durability::LogHealth,
     metrics::Metrics,
 };
 
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub network_id: u32,
     /// Written by the writer after each group, read by `status`.
     pub log: Mutex<LogFigures>,
+    /// How making the next segment of the log fares.
+    pub log_health: LogHealth,
     /// One view is made at a time; the last one is kept as long as somebody else does.
     pub view: Mutex<Weak<State>>,
     /// States of the past.
@@ -165,6 +168,11 @@ impl Shared {
         std::ptr::from_ref(self).addr()
     }
 
+    /// Not stopping, not poisoned, and with room in the log.
+    pub fn takes_writes(&self) -> bool {
+        !self.is_poisoned() && !self.is_stopping() && !self.log_health.trouble().is_some_and(|trouble| trouble.refuses_writes)
+    }
+
     pub fn is_poisoned(&self) -> bool {
         self.poison.get().is_some()
     }
@@ -263,9 +271,12 @@ impl Shared {
         let figures = *self.log.lock();
         log.bytes.set(figures.bytes as f64);
         log.segments.set(figures.segments as f64);
+        log.segment_failures.absolute(self.log_health.failures());
+        let blocked = self.log_health.trouble().map_or(0.0, |trouble| if trouble.refuses_writes { 2.0 } else { 1.0 });
+        log.next_segment_missing.set(blocked);
         let writes = &self.metrics.writes;
         writes.poisoned.set(f64::from(u8::from(self.is_poisoned())));
-        writes.ready.set(f64::from(u8::from(!self.is_poisoned() && !self.is_stopping())));
+        writes.ready.set(f64::from(u8::from(self.takes_writes())));
     }
 }
 

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use crate::core::{Digest, types::Timestamp};
+use crate::{
+    core::{Digest, types::Timestamp},
+    durability::LogTrouble,
+};
 
 /// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group apart.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EngineStatus {
-    /// Writes are accepted: not stopping, not poisoned.
+    /// Writes are accepted: not stopping, not poisoned, room in the log.
     pub ready: bool,
     pub stopping: bool,
     /// Why the writer is poisoned, if it is: reads go on, writes need a restart.
     pub poisoned: Option<String>,
+    /// What keeps the next segment of the log from being made, if anything does.
+    pub log_trouble: Option<LogTrouble>,
     pub instance_id: [u8; 16],
     pub network_id: u32,
     pub lsn: Watermarks,

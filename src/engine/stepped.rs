@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::{
-    Admitted, Answer, Command, Engine, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, RequestKey, SnapshotError,
-    SnapshotInfo, SubmitError,
+    Admitted, Answer, Command, Engine, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent, SnapshotError, SnapshotInfo,
+    SubmitError,
     lifecycle::{Assembled, assemble},
     open,
     snapshotter::{SnapshotStep, Snapshotter},
@@ -74,8 +74,8 @@ impl SteppedWriter {
     ///
     /// # Panics
     /// When a plan in the command was not validated.
-    pub fn submit(&self, command: Command, key: Option<RequestKey>, may_pass: impl FnOnce(Rejection) -> bool) -> Submitted {
-        match self.engine.admit(command, key, None, may_pass) {
+    pub fn submit(&self, command: Command, sent: impl Into<Sent>, may_pass: impl FnOnce(Rejection) -> bool) -> Submitted {
+        match self.engine.admit(command, sent.into(), None, may_pass) {
             Ok(Admitted::Answered(answer)) => Submitted::Answered(Ok(answer)),
             Ok(Admitted::Queued(reply)) => Submitted::Queued(PendingWrite::new(reply, Arc::clone(self.engine.metrics()))),
             Err(error) => Submitted::Answered(Err(error)),

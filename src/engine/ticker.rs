@@ -16,6 +16,7 @@ use super::{
     sync::{Condvar, Mutex},
     writer::Job,
 };
+use crate::durability::LogTrouble;
 
 /// Tells the ticker to end.
 #[derive(Default)]
@@ -44,6 +45,7 @@ impl TickerStop {
 pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &TickerStop) {
     let mut idle = Idle::new(shared.marks.applied(), Instant::now());
     let mut upkeep_at = Instant::now() + METRICS_UPKEEP_EVERY;
+    let mut trouble = None;
     while !stop.wait(TICK) {
         let now = Instant::now();
         if idle.mark_is_due(shared.marks.applied(), now) {
@@ -54,12 +56,28 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
             }
         }
         shared.history.release_idle();
+        let was = std::mem::replace(&mut trouble, shared.log_health.trouble());
+        report_change(was.as_ref(), trouble.as_ref());
         if upkeep_at <= now {
             shared.metrics.upkeep();
             upkeep_at = now + METRICS_UPKEEP_EVERY;
         }
     }
     shared.metrics.upkeep();
+}
+
+/// Says once that the next segment cannot be made, once that writes are refused for it, and once that all is well again.
+fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
+    match (was, is) {
+        (Some(_), None) => tracing::info!("the next segment of the log is there: writes are safe to go on"),
+        (was, Some(is)) if is.refuses_writes && !was.is_some_and(|was| was.refuses_writes) => {
+            tracing::error!(error = %is.why, "the log is full, and its next segment cannot be made: writes are refused until it can");
+        }
+        (None, Some(is)) => {
+            tracing::warn!(error = %is.why, "the next segment of the log cannot be made; it is tried again, and writes go on until this one is full");
+        }
+        _ => {}
+    }
 }
 
 /// Since when nothing was written, and whether that was marked.

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    SubmitError,
+    Sent, SubmitError,
     limits::{APPLY_SLICE_MAX, GROUP_BYTES_MAX, GROUP_COMMANDS_MAX},
     prepare::is_long,
     shared::{AbortOnPanic, Shared},
@@ -14,15 +14,16 @@ use super::{
 };
 use crate::{
     core::{
-        Preparation,
-        command::{Applied, Command, Outcome, RequestKey, Stamped},
-        types::Timestamp,
+        ACTOR_ID_BYTES_MAX, Preparation,
+        command::{Applied, Command, Outcome, Stamped},
+        types::{REFERENCE_CHARS_MAX, Timestamp},
     },
-    durability::{Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
+    durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
 };
 
 /// What waits for the writer.
+#[expect(clippy::large_enum_variant, reason = "nearly all are writes; boxed, each would cost an allocation")]
 pub(super) enum Job {
     Write(Write),
     /// The log has been silent for a while: say in it how far it is durable.
@@ -37,7 +38,7 @@ pub(super) enum Job {
 
 pub(super) struct Write {
     pub command: Command,
-    pub key: Option<RequestKey>,
+    pub sent: Sent,
     /// What was computed for the command ahead.
     pub preparation: Option<Preparation>,
     pub queued_at: Instant,
@@ -126,8 +127,9 @@ impl Writer {
         let mut next = first;
         loop {
             let Job::Write(write) = next else { return Some(next) };
-            bytes += record_bytes_bound(&write.command);
-            self.group.push(Stamped { lsn: 0, time: self.time, key: write.key, command: write.command });
+            bytes += record_bytes_bound(&write.command) + ACTOR_BYTES_MAX;
+            let Sent { actor, key } = write.sent;
+            self.group.push(Stamped { lsn: 0, time: self.time, key, actor: Some(actor), command: write.command });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.
@@ -146,9 +148,16 @@ impl Writer {
         let metrics = Arc::clone(&self.shared.metrics);
         let metrics = &metrics.writes;
         let taken = Instant::now();
+        let before = (self.lsn, self.time);
         self.stamp();
 
         let result = self.journal.append(&self.group, self.outcome_hash);
+        if let Err(DurabilityError::NoNextSegment { .. }) = result {
+            // Nothing was written: the next group gets these LSNs.
+            (self.lsn, self.time) = before;
+            return self.refuse_group(SubmitError::NoRoom);
+        }
+        self.shared.marks.admit(self.lsn);
         let appended = Instant::now();
         let durable = match result.and_then(|_| self.journal.sync()) {
             Ok(durable) => durable,
@@ -191,7 +200,6 @@ impl Writer {
             stamped.lsn = self.lsn;
             stamped.time = self.time;
         }
-        self.shared.marks.admit(self.lsn);
     }
 
     /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next, whatever the group's size.
@@ -295,8 +303,10 @@ impl Writer {
         }
         let result = self.journal.append(&[], self.outcome_hash);
         let result = result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
-        if let Err(error) = result {
-            self.poison(&error.to_string());
+        match result {
+            // The mark is worth a try, and no more: the next group says as much.
+            Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
+            Err(error) => self.poison(&error.to_string()),
         }
         self.publish_figures();
     }
@@ -320,14 +330,25 @@ impl Writer {
     }
 }
 
-/// At least the bytes of a command's record in the log.
+/// At least the bytes of the actor in a record.
+const ACTOR_BYTES_MAX: usize = 4 + ACTOR_ID_BYTES_MAX;
+
+/// At least the bytes of a command's record in the log, without its actor.
 pub(super) fn record_bytes_bound(command: &Command) -> usize {
     /// Header, time, key, ids, a code, and whatever else has a fixed size.
     const FIXED: usize = 256;
+    /// The longest text of a reference.
+    const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
     match command {
-        Command::Register(_) | Command::PayEntry { .. } | Command::PayAll | Command::SetStatus { .. } | Command::SetRole { .. } => FIXED,
-        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len(),
-        Command::ImportEntry(entry) => FIXED + entry.kind.len(),
+        Command::Register(_)
+        | Command::PayEntry { .. }
+        | Command::PayAll
+        | Command::SetStatus { .. }
+        | Command::SetRole { .. }
+        | Command::ReverseEntry { .. } => FIXED,
+        Command::TriggerBonus(trigger) => FIXED + trigger.trigger.len() + REFERENCE,
+        Command::ImportEntry(entry) => FIXED + entry.kind.len() + REFERENCE,
+        Command::PayMatching(filter) => FIXED + filter.kind.as_ref().map_or(0, |kind| kind.len()),
         Command::PutPlan(_) => RECORD_BYTES_MAX,
     }
 }
@@ -337,14 +358,16 @@ pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
     let text = match command {
         Command::TriggerBonus(trigger) => trigger.trigger.len(),
         Command::ImportEntry(entry) => entry.kind.len(),
+        Command::PayMatching(filter) => filter.kind.as_ref().map_or(0, |kind| kind.len()),
         Command::Register(_)
         | Command::PayEntry { .. }
         | Command::PayAll
         | Command::SetStatus { .. }
         | Command::SetRole { .. }
+        | Command::ReverseEntry { .. }
         | Command::PutPlan(_) => 0,
     };
-    text <= TEXT_BYTES_MAX && record_bytes_bound(command) <= group_bytes_max
+    text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
 }
 
 /// Names why a write was refused, for the metrics.
@@ -355,5 +378,6 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::OutcomeUnknown => Refusal::OutcomeUnknown,
         SubmitError::Stopping => Refusal::Stopping,
         SubmitError::TooLarge => Refusal::TooLarge,
+        SubmitError::NoRoom => Refusal::NoRoom,
     }
 }

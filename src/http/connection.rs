@@ -14,38 +14,100 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep},
 };
 
-use super::limits::Limits;
+use super::{crowd::Seat, limits::Limits};
 
 /// Where the connection is in its conversation; told by the service, looked at by the stream.
-#[derive(Default, Debug)]
 pub struct Phase {
+    seat: Arc<Seat>,
     /// Requests whose head was read.
     requests: AtomicU64,
     /// From the head of a request until the end of its answer's body.
     answering: AtomicBool,
+    /// The peer sends no more, as last seen: it closed its sending half, or all of the connection.
+    finished: AtomicBool,
 }
 
 impl Phase {
-    /// A request has begun; it ends when the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> Answering {
+    /// Of a connection that was just accepted.
+    pub fn new(seat: Arc<Seat>) -> Self {
+        Self { seat, requests: AtomicU64::new(0), answering: AtomicBool::new(false), finished: AtomicBool::new(false) }
+    }
+
+    /// A request has begun; it ends when the guard is dropped. `None` when the connection was told to end before.
+    pub fn begin(self: &Arc<Self>) -> Option<Answering> {
+        if !self.seat.begin() {
+            return None;
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
-        Answering(Arc::clone(self))
+        Some(Answering(Arc::clone(self)))
     }
 }
 
 /// Lives as long as a request is being answered.
-#[derive(Debug)]
 pub struct Answering(Arc<Phase>);
+
+impl Answering {
+    /// Who is being answered.
+    pub fn peer(&self) -> Peer {
+        Peer(Arc::clone(&self.0))
+    }
+
+    /// The connection's place.
+    pub fn seat(&self) -> &Arc<Seat> {
+        &self.0.seat
+    }
+}
+
+/// The other end of a connection. An extension of requests whose answer has no end of its own.
+#[derive(Clone)]
+pub struct Peer(Arc<Phase>);
+
+impl Peer {
+    /// Whether the peer sends no more. It may be reading still, and it may be gone: a write tells, the second one at the latest.
+    pub fn has_finished(&self) -> bool {
+        self.0.finished.load(Ordering::Relaxed)
+    }
+}
+
+/// What can be known of the other end without reading from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Open,
+    /// It sends no more.
+    Finished,
+    /// It takes nothing more either.
+    Gone,
+}
+
+/// A stream that knows how its other end is.
+pub trait Ended {
+    fn end(&self) -> End;
+}
+
+impl Ended for TcpStream {
+    fn end(&self) -> End {
+        // What the system has told already: no call is made and nothing is waited for.
+        match self.ready(Interest::READABLE | Interest::WRITABLE).now_or_never() {
+            Some(Ok(ready)) if ready.is_write_closed() => End::Gone,
+            Some(Ok(ready)) if ready.is_read_closed() => End::Finished,
+            Some(Ok(_)) | None => End::Open,
+            Some(Err(_)) => End::Gone,
+        }
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.store(false, Ordering::Relaxed);
+        self.0.seat.end();
     }
 }
 
@@ -121,13 +183,16 @@ impl<S> Guarded<S> {
     /// What a write came to: progress disarms the deadline, waiting arms it.
     fn guard_write<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_waits = false;
+            if std::mem::take(&mut self.write_waits) {
+                self.phase.seat.flow();
+            }
             return written;
         }
         let timeout = self.write_timeout;
         let sleep = self.write_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         if !self.write_waits {
             self.write_waits = true;
+            self.phase.seat.stall();
             sleep.as_mut().reset(Instant::now() + timeout);
         }
         ready!(sleep.as_mut().poll(cx));
@@ -158,7 +223,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
         self.guard_write(written, cx)
@@ -174,6 +239,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // While it answers, hyper does not read, so this is where an end is noticed: it flushes whenever the body was asked for more.
+        match self.stream.end() {
+            End::Open => {}
+            End::Finished => self.phase.finished.store(true, Ordering::Relaxed),
+            End::Gone => return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer is gone"))),
+        }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.guard_write(flushed, cx)
     }
@@ -190,6 +261,12 @@ mod tests {
 
     use super::*;
 
+    impl Ended for DuplexStream {
+        fn end(&self) -> End {
+            End::Open
+        }
+    }
+
     fn limits() -> Limits {
         Limits {
             head_timeout: Duration::from_millis(50),
@@ -201,7 +278,7 @@ mod tests {
 
     fn guarded() -> (Guarded<DuplexStream>, DuplexStream, Arc<Phase>) {
         let (near, far) = duplex(64);
-        let phase = Arc::new(Phase::default());
+        let phase = Arc::new(Phase::new(crate::http::crowd::a_seat()));
         (Guarded::new(near, Arc::clone(&phase), &limits()), far, phase)
     }
 

@@ -1,6 +1,9 @@
 //! Reading request bodies within their limits.
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderMap, HeaderName, header},
+};
 use http_body_util::BodyExt;
 
 use super::limits::Limits;
@@ -16,6 +19,14 @@ pub enum ReadError {
     /// It broke off or was not framed properly.
     Broken,
     TooSlow,
+}
+
+/// Whether a body is sent compressed, or encoded in another way than in chunks. None such is read: a few bytes could stand for very many.
+pub fn is_encoded(headers: &HeaderMap) -> bool {
+    let parts = |name: HeaderName| headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let is_plain = |part: &[u8], plain: &[&[u8]]| plain.iter().any(|plain| part.trim_ascii().eq_ignore_ascii_case(plain));
+    !parts(header::CONTENT_ENCODING).all(|part| is_plain(part, &[b"", b"identity"]))
+        || !parts(header::TRANSFER_ENCODING).all(|part| is_plain(part, &[b"", b"identity", b"chunked"]))
 }
 
 /// Reads a body.
@@ -101,6 +112,29 @@ mod tests {
         let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
         read(body, &limits).await
+    }
+
+    #[test]
+    fn encodings_are_noticed() {
+        // headers, whether the body is encoded
+        let table: [(&[(&str, &str)], bool); 9] = [
+            (&[], false),
+            (&[("content-encoding", "identity")], false),
+            (&[("content-encoding", "Identity, ")], false),
+            (&[("content-encoding", "gzip")], true),
+            (&[("content-encoding", "identity, br")], true),
+            (&[("content-encoding", "identity"), ("content-encoding", "zstd")], true),
+            (&[("content-encoding", "chunked")], true),
+            (&[("transfer-encoding", "chunked")], false),
+            (&[("transfer-encoding", "gzip, chunked")], true),
+        ];
+        for (pairs, expected) in table {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            }
+            assert_eq!(is_encoded(&headers), expected, "{pairs:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,21 +1,20 @@
 //! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is loaded from elsewhere.
 
-use std::{
-    io::Read,
-    sync::{Arc, LazyLock, OnceLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     routing::get,
 };
 use serde_json::{Map, Value, json};
-use utoipa_swagger_ui::{Config, SwaggerFile, serve};
+use utoipa_swagger_ui::{Config, serve};
 
 use super::{
+    auth::{self, Principal},
     dropin::{describe, examples},
+    prepared::Prepared,
     reply::{self, Reply},
     service::Shared,
     v1,
@@ -30,12 +29,14 @@ pub fn router() -> Router<Arc<Shared>> {
         .route("/redoc", get(redoc))
 }
 
-async fn openapi() -> Reply {
-    static TEXT: OnceLock<String> = OnceLock::new();
-    reply::json(StatusCode::OK, TEXT.get_or_init(|| description().to_string()).as_str())
+async fn openapi(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
+    static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("application/json", description().to_string()));
+    principal.answers_everybody();
+    TEXT.answer(&headers)
 }
 
-async fn redoc() -> Reply {
+async fn redoc(Extension(principal): Extension<Principal>) -> Reply {
+    principal.answers_everybody();
     let reply = reply::text(StatusCode::TEMPORARY_REDIRECT, "");
     reply::with_header(reply, header::LOCATION, HeaderValue::from_static("/docs"))
 }
@@ -55,19 +56,54 @@ pub fn description() -> Value {
             assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
         }
     }
+    v1::event_schema::fill(&mut whole);
     v1::examples::fill(&mut whole);
-    untype_remarks(&mut whole);
+    mend_remarks(&mut whole);
+    add_frame(&mut whole);
     whole
 }
 
-/// Takes the type off what is only said about another schema. A default or a description beside a reference is written as a second schema that
-/// must hold too, and the generator calls it an object, which no text or number is.
-fn untype_remarks(description: &mut Value) {
+/// What stands above the paths, beside what the generator writes.
+fn add_frame(description: &mut Value) {
+    description["info"]["license"] = json!({ "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") });
+    // Wherever this description was read from.
+    description["servers"] = json!([{ "url": "/" }]);
+    let tags = TAGS.map(|(name, about)| json!({ "name": name, "description": about }));
+    description["tags"] = tags.into_iter().collect();
+}
+
+/// Groups of operations.
+const TAGS: [(&str, &str); 10] = [
+    ("members", "One member: registration, change, look-up"),
+    ("lists", "Members along a tree, in pages or streamed"),
+    ("levels", "Members and commissions by level"),
+    ("ranks", "Ranks of members"),
+    ("trees", "Windows of a tree, and places in it"),
+    ("bonuses", "What is paid, to whom, and why; sums and reports"),
+    ("plan", "The compensation plan"),
+    ("events", "The change feed"),
+    ("operations", "For those who run the process"),
+    ("drop-in", "The routes of the service that this one replaces"),
+];
+
+/// Mends what the generator writes where a schema has remarks (a default, a description): a second schema that must hold too, of the type object,
+/// which no text or number is. Beside a reference a remark loses its type; into a schema that stands there itself it is moved.
+fn mend_remarks(description: &mut Value) {
     let mut waiting = vec![description];
     while let Some(value) = waiting.pop() {
         if let Some(Value::Array(parts)) = value.get_mut("allOf") {
-            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| !part.contains_key("properties")) {
+            let is_remark = |part: &Map<String, Value>| !part.contains_key("properties") && !part.contains_key("$ref");
+            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| is_remark(part)) {
                 part.remove("type");
+            }
+            let are_remarks = parts.iter().skip(1).filter_map(Value::as_object).all(is_remark);
+            let is_inline = parts.first().is_some_and(|first| first.get("$ref").is_none() && first.get("type").is_some());
+            if is_inline
+                && are_remarks
+                && let Some(whole) = value.as_object_mut()
+            {
+                let Some(Value::Array(parts)) = whole.remove("allOf") else { unreachable!("it was there") };
+                whole.extend(parts.into_iter().filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None }).flatten());
             }
         }
         match value {
@@ -87,63 +123,109 @@ fn operations() -> Map<String, Value> {
     let answer = |description: &str, content: Value| json!({ "description": description, "content": content });
     let other = |kind: &str, schema: &Value, example: Value| json!({ kind: { "schema": schema, "example": example } });
     let text = json!({ "type": "string" });
-    let version = json!({
-        "type": "object",
-        "properties": { "name": { "type": "string" }, "version": { "type": "string" }, "commit": { "type": ["string", "null"] } },
-        "required": ["name", "version"],
-    });
     let this_version = json!({ "name": "upline", "version": env!("CARGO_PKG_VERSION"), "commit": "3cfc229f0a1b" });
     let failure = |description: &str, status: &str| {
         answer(description, describe::content(&json!({ "$ref": "#/components/schemas/DropinError" }), examples::shared(status)))
     };
-    // path, summary, whether it is open to all, answers
+    // Closed like the other routes where credentials are asked for, unless `docs_open` says otherwise.
+    let of_docs = |mut answers: Value| {
+        answers["401"] = failure("No credentials", "401");
+        answers["503"] = failure("Tokens cannot be checked yet", "503");
+        answers
+    };
+    // path, summary, description, whether it is open to all, answers
     let table = [
-        ("/livez", "Whether the process answers", true, json!({ "200": answer("Live", status(&["live"])) })),
+        (
+            "/livez",
+            "Whether the process answers",
+            "Live as long as it can answer, also while loading, stopping, or unable to write.",
+            true,
+            json!({ "200": answer("Live", status(&["live"])) }),
+        ),
         (
             "/readyz",
             "Whether writes are accepted",
+            "Not ready while the network is being loaded, while stopping, and for good once a write to the log has failed; reads are answered then.",
             true,
             json!({
                 "200": answer("Ready", status(&["ready"])),
                 "503": answer("Not now", status(&["starting", "draining", "read_only"])),
             }),
         ),
-        ("/version", "Name and version", true, json!({ "200": answer("Version", other("application/json", &version, this_version)) })),
+        (
+            "/version",
+            "Name and version",
+            "Of this build.",
+            true,
+            json!({ "200": answer("Version", other("application/json", &version_schema(), this_version)) }),
+        ),
         (
             "/metrics",
             "Metrics in the Prometheus text format",
+            "Of network, log, snapshots, requests and process.",
             false,
             json!({
                 "200": answer("Metrics", other("text/plain; version=0.0.4; charset=utf-8", &text, METRICS_EXAMPLE.into())),
                 "401": failure("No credentials", "401"),
                 "403": failure("Not allowed", "403"),
-                "429": failure("Too many requests", "429"),
                 "503": failure("Tokens cannot be checked yet", "503"),
             }),
         ),
         (
             "/openapi.json",
             "This description",
-            true,
-            json!({ "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())) }),
+            "All routes of this server, as OpenAPI 3.1.",
+            false,
+            of_docs(json!({
+                "200": answer("OpenAPI 3.1", other("application/json", &json!({ "type": "object" }), description_example())),
+                "304": { "description": "The client has it already" },
+            })),
         ),
         (
             "/docs",
             "This description as a page to try it",
-            true,
-            json!({ "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())) }),
+            "Needs nothing from elsewhere.",
+            false,
+            of_docs(json!({
+                "200": answer("A page", other("text/html; charset=utf-8", &text, PAGE.into())),
+                "304": { "description": "The client has it already" },
+            })),
         ),
-        ("/redoc", "Redirects to /docs", true, json!({ "307": { "description": "To /docs" } })),
+        (
+            "/redoc",
+            "Redirects to /docs",
+            "For those who look where the replaced service had its pages.",
+            false,
+            of_docs(json!({ "307": { "description": "To /docs" } })),
+        ),
     ];
-    let describe = |(path, summary, is_open, answers): (&str, &str, bool, Value)| {
+    let describe = |(path, summary, about, is_open, answers): (&str, &str, &str, bool, Value)| {
         let id = format!("ops_{}", path.trim_start_matches('/').replace('.', "_"));
-        let mut operation = json!({ "summary": summary, "operationId": id, "tags": ["operations"], "responses": answers });
+        let mut operation = json!({
+            "summary": summary, "description": about, "operationId": id, "tags": ["operations"], "responses": answers,
+        });
+        for (status, about) in describe::EVERYWHERE {
+            operation["responses"][status] = failure(about, status);
+        }
+        // Probes are never turned away for coming too often.
+        if !auth::is_unlimited(path) {
+            operation["responses"]["429"] = failure("Too many requests", "429");
+        }
         if is_open {
             operation["security"] = json!([]);
         }
         (path.to_owned(), json!({ "get": operation }))
     };
     table.into_iter().map(describe).collect()
+}
+
+/// What `/version` answers.
+fn version_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "name": { "type": "string" }, "version": { "type": "string" }, "commit": { "type": ["string", "null"] } },
+        "required": ["name", "version"],
+    })
 }
 
 /// The beginning of what `/metrics` answers.
@@ -186,52 +268,49 @@ const START: &str = r##"window.ui = SwaggerUIBundle({
 });
 "##;
 
-async fn page() -> Reply {
-    let reply = reply::with_type(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    reply::with_header(reply, header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+async fn page(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
+    static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("text/html; charset=utf-8", PAGE));
+    principal.answers_everybody();
+    reply::with_header(TEXT.answer(&headers), header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
 }
 
 /// The files of the page, of which all but one are Swagger UI's.
-async fn file(Path(name): Path<String>, headers: HeaderMap) -> Reply {
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
-    if name == "start.js" {
-        return reply::with_type(StatusCode::OK, "text/javascript; charset=utf-8", START);
-    }
-    match serve(&name, Arc::clone(&CONFIG)) {
-        Ok(Some(file)) if FILES.contains(&name.as_str()) => send(file, &headers),
-        _ => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
+async fn file(Extension(principal): Extension<Principal>, Path(name): Path<String>, headers: HeaderMap) -> Reply {
+    principal.answers_everybody();
+    match files().iter().find(|(known, _)| *known == name) {
+        Some((_, file)) => file.answer(&headers),
+        None => reply::detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 
 /// What the page needs of Swagger UI's distribution; the rest of it is not shown.
 const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
-fn send(file: SwaggerFile<'static>, headers: &HeaderMap) -> Reply {
-    let accepts_gzip =
-        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
-    let kind = HeaderValue::from_str(&file.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let mut bytes = file.bytes.into_owned();
-    let stays_packed = file.gzpipped && accepts_gzip;
-    if file.gzpipped && !accepts_gzip {
-        let mut plain = Vec::new();
-        if flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).is_err() {
-            return reply::internal_error();
-        }
-        bytes = plain;
-    }
-    let mut reply = reply::with_type(StatusCode::OK, "application/octet-stream", bytes);
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if stays_packed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    reply
+/// All files, prepared when the first one is asked for: some 2 MB.
+fn files() -> &'static [(&'static str, Prepared)] {
+    static PREPARED: LazyLock<Vec<(&'static str, Prepared)>> = LazyLock::new(|| {
+        let config = Arc::new(Config::from("/openapi.json"));
+        let start = ("start.js", Prepared::of_plain("text/javascript; charset=utf-8", START));
+        let theirs = FILES.iter().filter_map(|name| {
+            let file = serve(name, Arc::clone(&config)).ok()??;
+            let bytes = file.bytes.into_owned();
+            let prepared = if file.gzpipped {
+                Prepared::of_gzip(&file.content_type, bytes)
+            } else {
+                Some(Prepared::of_plain(&file.content_type, bytes))
+            };
+            Some((*name, prepared?))
+        });
+        std::iter::once(start).chain(theirs).collect()
+    });
+    &PREPARED
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use http_body_util::BodyExt;
 
     use super::*;
     use crate::http::routes::{DROPIN, OPS};
@@ -293,6 +372,45 @@ mod tests {
     }
 
     #[test]
+    fn digests_have_as_many_digits_as_they_have() {
+        let description = description();
+        let (mut waiting, mut fields, mut examples) = (vec![&description], 0, 0);
+        while let Some(value) = waiting.pop() {
+            if let Value::Object(members) = value {
+                for (name, value) in members.iter().filter(|(name, _)| name.ends_with("_digest")) {
+                    match value {
+                        Value::String(text) => {
+                            examples += 1;
+                            assert!(text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {text}");
+                        }
+                        schema => {
+                            fields += 1;
+                            assert_eq!((&schema["minLength"], &schema["maxLength"]), (&json!(64), &json!(64)), "{name}: {schema}");
+                        }
+                    }
+                }
+                waiting.extend(members.values());
+            } else if let Value::Array(items) = value {
+                waiting.extend(items);
+            }
+        }
+        assert!(6 <= fields && 6 <= examples, "{fields} fields, {examples} examples");
+    }
+
+    /// A body is read before it is known whether the route takes one.
+    #[test]
+    fn every_operation_says_what_comes_of_a_body_and_a_host() {
+        for (path, item) in description()["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                for status in ["400", "408", "413"] {
+                    assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
+                }
+                assert_eq!(operation["requestBody"].is_object(), operation["responses"]["415"].is_object(), "{method} {path} 415");
+            }
+        }
+    }
+
+    #[test]
     fn operations_have_ids_of_their_own() {
         let description = description();
         let mut ids = BTreeSet::new();
@@ -307,25 +425,49 @@ mod tests {
 
     #[test]
     fn remarks_on_a_schema_have_no_type() {
-        let mut schema = json!({ "a": [{ "allOf": [{ "type": "string" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] }] });
-        untype_remarks(&mut schema);
-        assert_eq!(
-            schema,
-            json!({ "a": [{ "allOf": [{ "type": "string" }, { "default": "x" }, { "type": "object", "properties": {} }] }] })
-        );
+        let mut schema = json!([
+            { "allOf": [{ "$ref": "#/x" }, { "type": "object", "default": "x" }, { "type": "object", "properties": {} }] },
+            { "allOf": [{ "type": "string", "enum": ["x"] }, { "type": "object", "default": "x" }] },
+            { "allOf": [{ "$ref": "#/x" }, { "$ref": "#/y" }] },
+        ]);
+        mend_remarks(&mut schema);
+        let mended = json!([
+            { "allOf": [{ "$ref": "#/x" }, { "default": "x" }, { "type": "object", "properties": {} }] },
+            { "type": "string", "enum": ["x"], "default": "x" },
+            { "allOf": [{ "$ref": "#/x" }, { "$ref": "#/y" }] },
+        ]);
+        assert_eq!(schema, mended);
+    }
+
+    #[test]
+    fn each_operation_is_described_and_in_a_group() {
+        let description = description();
+        let known: BTreeSet<&str> = TAGS.iter().map(|(name, _)| *name).collect();
+        let mut used = BTreeSet::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no description");
+                used.extend(operation["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()));
+            }
+        }
+        assert_eq!(used, known);
     }
 
     #[tokio::test]
     async fn the_page_needs_nothing_from_elsewhere() {
         assert!(!PAGE.contains("http://") && !PAGE.contains("https://") && !START.contains("http"));
+        let ask = |name: &str, headers| file(Extension(Principal::nobody()), Path(name.to_owned()), headers);
         for name in FILES {
-            for encoding in ["gzip", "identity"] {
+            let mut sent = Vec::new();
+            for encoding in ["gzip", "identity", "gzip", "identity"] {
                 let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))]);
-                let reply = file(Path(name.to_owned()), headers).await;
+                let reply = ask(name, headers).await;
                 assert_eq!(reply.status(), 200, "{name}");
                 assert!(PAGE.contains(&format!("/docs/{name}")));
+                sent.push(reply.into_body().collect().await.unwrap().to_bytes().as_ptr());
             }
+            assert!(sent[0] == sent[2] && sent[1] == sent[3], "{name}: everybody gets the same bytes, no copies of them");
         }
-        assert_eq!(file(Path("index.html".to_owned()), HeaderMap::new()).await.status(), 404);
+        assert_eq!(ask("index.html", HeaderMap::new()).await.status(), 404);
     }
 }

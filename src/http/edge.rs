@@ -36,6 +36,11 @@ impl Edge {
         reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// A request that does not say which host it is for, or says so twice.
+    pub fn host_invalid(self) -> Reply {
+        self.choose(Code::HostInvalid, || reply::detail(StatusCode::BAD_REQUEST, "The Host header is missing, there twice, or not a host"))
+    }
+
     pub fn panicked(self) -> Reply {
         self.choose(Code::Internal, reply::internal_error)
     }
@@ -47,6 +52,11 @@ impl Edge {
     pub fn write_too_slow(self) -> Reply {
         let text = "outcome: unknown. The write took too long; it is done or not";
         self.choose(Code::OutcomeUnknown, || reply::unavailable(text, RETRY_AFTER_RESTART_SECONDS))
+    }
+
+    /// All seats are taken by connections that are busy.
+    pub fn too_many_connections(self) -> Reply {
+        self.choose(Code::Overloaded, || reply::unavailable("Too many connections", RETRY_SOON_SECONDS))
     }
 
     /// What the answer says has made it.

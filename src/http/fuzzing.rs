@@ -17,6 +17,12 @@ pub(crate) fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     v1::fuzzing::cursor(engine, bytes)
 }
 
+/// Positions at the ends of their ranges, sealed as cursors.
+#[cfg(test)]
+pub(crate) fn forged_cursors(engine: &Engine, rounds: usize, below: &mut dyn FnMut(usize) -> usize) -> usize {
+    v1::fuzzing::forged(engine, rounds, below)
+}
+
 /// A token as sent, claims signed with a known key, a key set.
 pub(crate) fn token(bytes: &[u8]) -> bool {
     auth::fuzzing::token(bytes)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::HttpConfig;
+use crate::{config::HttpConfig, engine::LOG_READERS_MAX};
 
 /// Bounds of the HTTP edge. The defaults are for one process behind a gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,6 +10,8 @@ pub struct Limits {
     /// Open connections. One idle connection costs some 20 KiB and a file descriptor; further ones are answered 503 and closed.
     /// Lowered at start to what the process may open (see [`FILES_KEPT_BACK`]).
     pub connections_max: usize,
+    /// Those of one address (IPv4 address, or IPv6 network of 64 bits) that is no trusted proxy; further ones are answered 503. 0 is no limit.
+    pub connections_per_address: usize,
     /// From a connection, or from the first byte of a later request, to the end of its head. Who needs longer for a few hundred
     /// bytes is holding the connection on purpose.
     pub head_timeout: Duration,
@@ -46,6 +48,7 @@ impl Limits {
     pub fn configured(config: &HttpConfig) -> Self {
         Self {
             connections_max: config.connections_max,
+            connections_per_address: config.connections_per_address,
             head_timeout: config.header_timeout,
             head_bytes_max: 32 * 1024,
             body_timeout: config.body_timeout,
@@ -59,8 +62,48 @@ impl Limits {
     }
 }
 
-/// Descriptors that connections never get: log, snapshots, `/proc` for metrics, the listener, standard streams.
-pub const FILES_KEPT_BACK: usize = 128;
+/// Descriptors of the log: the active segment, the next one while it is made, the file `durable`, directories while they are synced, locks.
+pub const FILES_OF_THE_LOG: usize = 16;
+
+/// Descriptors of snapshots: one that is written, one that is read for a question about the past, and looks at their sizes.
+pub const FILES_OF_SNAPSHOTS: usize = 16;
+
+/// Descriptors of the rest: standard streams, the runtime, the listeners, a connection that is being refused, key files and key sets,
+/// `/proc` for metrics.
+pub const FILES_OF_THE_PROCESS: usize = 24;
+
+/// Connections on which probes and metrics are answered when all others are busy.
+pub const SPARE_CONNECTIONS_MAX: usize = 16;
+
+/// Connections of the listener for operations: some people, a scraper, a few probes.
+pub const OPS_CONNECTIONS_MAX: usize = 64;
+
+/// Connections that were told to end and have not yet. They end at once; more than this waits for that.
+pub const CLOSING_MAX: usize = 64;
+
+/// Descriptors of connections that are none of the main room.
+pub const FILES_OF_OTHER_CONNECTIONS: usize = SPARE_CONNECTIONS_MAX + OPS_CONNECTIONS_MAX + CLOSING_MAX;
+
+/// Descriptors that connections of the main room never get. Readers of the log (change feeds, explanations, states of the past) are bounded
+/// where they open files (`LOG_READERS_MAX`); a further one is refused, and so none of them ever takes what the log needs.
+pub const FILES_KEPT_BACK: usize =
+    FILES_OF_THE_LOG + FILES_OF_SNAPSHOTS + LOG_READERS_MAX + FILES_OF_THE_PROCESS + FILES_OF_OTHER_CONNECTIONS;
+
+/// Fewer open files than this are no use: what is kept back, and as many connections.
+pub const FILES_MIN: usize = 2 * FILES_KEPT_BACK;
+
+/// Bytes of answers that one connection may hold while its reader takes nothing. With what the connection itself costs (some 10 KiB) 64 KiB.
+pub const HELD_BYTES_ALLOWED: usize = 48 * 1_024;
+
+/// What all connections together may hold beyond that: some hundred of the largest answers on their way. When it is used up, those are closed that
+/// have held more than their own for longest.
+pub const HELD_BYTES_BEYOND_MAX: usize = 64 << 20;
+
+/// Bytes that the kernel may hold for one connection and has not sent. It would hold megabytes for a reader that takes nothing.
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1_024;
+
+/// Rows of a list that a stream takes at once, where any number of streams may be under way: some 16 KiB of text.
+pub const STREAM_ROWS: usize = 64;
 
 /// Connections the kernel may hold for us until we accept them: a burst of signups, not a queue to wait in.
 pub const LISTEN_BACKLOG: i32 = 1_024;
@@ -76,6 +119,34 @@ pub const SLICE_ROWS: usize = 256;
 
 /// What a slice of cheap steps (entries looked at, brackets closed) may do under one hold of the lock.
 pub const SLICE_STEPS: usize = 4_096;
+
+/// Rows of a list up to which a page is taken on the thread that serves the request: some 50 us. Larger ones are heavy work.
+pub const LIGHT_ROWS: usize = 128;
+
+/// The same in cheap steps.
+pub const LIGHT_STEPS: usize = 512;
+
+/// Pieces of heavy work that wait for a turn: at a millisecond each, half a second. A request that comes then is 503.
+pub const HEAVY_WAITING_MAX: usize = 512;
+
+/// Questions about the past, and searches, that wait for the one before, and for how long. Small networks are rebuilt in less; for large ones waiting is
+/// the client's. Who waits holds no thread, and does not ask again meanwhile.
+pub const SINGLE_WAITING_MAX: usize = 512;
+pub const SINGLE_WAIT: Duration = Duration::from_secs(2);
+
+/// What work costs, in units of a step of a walk, some tenth of a microsecond: a row that is shown; a command that is read from the log; a command or
+/// row of a snapshot that a state of the past is made of.
+pub const ROW_UNITS: u64 = 8;
+pub const READ_UNITS: u64 = 8;
+pub const REBUILD_UNITS: u64 = 16;
+
+/// Slices that one page may take before it is answered as far as it came, with a cursor: a million steps, some tens of milliseconds of work.
+pub const PAGE_SLICES_MAX: usize = if cfg!(test) { 2 } else { 256 };
+
+/// Pages whose work goes on when their cursor comes back: of everybody, and of one principal. Each holds sums for one page of members, some 100 KiB at
+/// worst. One that was dropped is begun again.
+pub const UNFINISHED_PAGES_MAX: usize = 64;
+pub const UNFINISHED_PAGES_OF_ONE_MAX: usize = 4;
 
 /// Whole downlines and levels that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a network of ten million.
 pub const BULK_STREAMS_MAX: usize = 16;
@@ -100,6 +171,12 @@ pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
 /// Batches at once; a further one is 503. Together they fill half of the queue of writes at most (`BATCH_WINDOW`), so that single signups go on.
 pub const BATCHES_MAX: usize = 4;
+
+/// Batches at once of one principal, where credentials are asked for: half of them, so that no service can keep all others out.
+pub const BATCHES_OF_PRINCIPAL_MAX: usize = BATCHES_MAX / 2;
+
+/// A batch that has waited this long for its next line makes way when somebody else finds no place. Networks and busy clients pause for less.
+pub const BATCH_IDLE: Duration = Duration::from_secs(2);
 
 /// Lines of one batch that wait for their outcome: a group of the log for one sync.
 pub const BATCH_WINDOW: usize = 1_024;
@@ -126,7 +203,8 @@ pub const RETRY_SOON_SECONDS: u32 = 1;
 /// What `Retry-After` says when a restart is needed.
 pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
 
-const _: () = assert!(SLICE_ROWS <= SLICE_STEPS);
+const _: () = assert!(SLICE_ROWS <= SLICE_STEPS && STREAM_ROWS <= SLICE_ROWS);
+const _: () = assert!(EVENT_STREAMS_MAX + 8 <= LOG_READERS_MAX, "change feeds leave readers for explanations and the past");
 const _: () = assert!(2 * BATCHES_MAX * BATCH_WINDOW <= crate::engine::limits::QUEUE_MAX);
 
 impl Limits {
@@ -141,15 +219,11 @@ impl Limits {
     }
 }
 
-/// The soft limit of open files of this process; `None` where `/proc` does not tell or there is none.
+/// The soft limit of open files of this process; `None` where there is none.
 #[must_use]
 pub fn open_files_max() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    soft_limit_of_files(&limits)
-}
-
-fn soft_limit_of_files(limits: &str) -> Option<usize> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+    let soft = rlimit::Resource::NOFILE.get_soft().ok()?;
+    (soft != rlimit::INFINITY).then(|| usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]
@@ -159,19 +233,9 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_the_rest() {
         // open files, connections
-        let table = [(None, 10_000), (Some(1_024), 896), (Some(100), 50), (Some(0), 1), (Some(1 << 20), 10_000)];
+        let table = [(None, 10_000), (Some(1_024), 752), (Some(100), 50), (Some(0), 1), (Some(1 << 20), 10_000)];
         for (files, connections) in table {
             assert_eq!(Limits::default().within_open_files(files).connections_max, connections, "{files:?}");
         }
-    }
-
-    #[test]
-    fn the_soft_limit_is_read() {
-        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
-                    Max processes             unlimited            unlimited            processes\n\
-                    Max open files            1024                 524288               files\n";
-        assert_eq!(soft_limit_of_files(text), Some(1_024));
-        assert_eq!(soft_limit_of_files("Max open files            unlimited            unlimited            files"), None);
-        assert_eq!(soft_limit_of_files(""), None);
     }
 }

@@ -20,16 +20,21 @@
 //! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
 //! - Answers outside of `/v1` carry `server: uvicorn` as the original's do.
 
+mod answer_body;
 pub mod auth;
 mod connection;
 mod content;
+mod crowd;
 mod docs;
 mod dropin;
 mod edge;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod heavy;
+mod host;
 pub mod limits;
 mod ops;
+mod prepared;
 mod reply;
 mod routes;
 mod server;
@@ -40,6 +45,7 @@ mod v1;
 use std::net::SocketAddr;
 
 pub use self::{
+    docs::description,
     limits::Limits,
     routes::routes,
     server::{Drained, EngineSlot, ServeError, Server},
@@ -51,6 +57,8 @@ use crate::config::HttpConfig;
 pub struct Options {
     /// Port 0 takes any free one: see [`Server::address`].
     pub address: SocketAddr,
+    /// A second listener whose connections are counted apart; port 0 as above, see [`Server::ops_address`].
+    pub ops_address: Option<SocketAddr>,
     pub limits: Limits,
     /// `GET /user/add_test_data` fills an empty network; off, the route does not exist.
     pub test_data: bool,
@@ -68,6 +76,7 @@ impl Options {
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let HttpConfig { test_data, none_parent_is_null, .. } = *config;
-        Self { address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
+        let ops_address = config.ops_address;
+        Self { address, ops_address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
     }
 }

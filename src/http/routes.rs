@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use axum::http::Method;
+use percent_encoding::percent_decode_str;
 
 use super::v1;
 
@@ -28,6 +29,37 @@ pub enum Operation {
     MarkAllPaid,
     EvaluateRank,
     Weekly,
+}
+
+impl Operation {
+    /// Whether it may change something. Two do though their method is GET.
+    fn changes(self) -> bool {
+        match self {
+            Operation::Register
+            | Operation::RootUser
+            | Operation::AddTestData
+            | Operation::Trigger
+            | Operation::MarkPaid
+            | Operation::MarkAllPaid
+            | Operation::EvaluateRank => true,
+            Operation::Welcome
+            | Operation::Health
+            | Operation::Status
+            | Operation::Downline
+            | Operation::DownlineCount
+            | Operation::BonusesOf
+            | Operation::Bonuses
+            | Operation::Weekly => false,
+        }
+    }
+}
+
+/// Whether a request may change something: by its method, and by its route where that is a GET of the
+/// original's. A path as it was sent.
+pub fn may_change(method: &Method, path: &str) -> bool {
+    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    !is_read || matches!(find(method, &path), Match::Found { operation, .. } if operation.changes())
 }
 
 /// One route: method, path with at most one parameter, operation.
@@ -67,16 +99,25 @@ pub const DROPIN: [Route; 19] = [
 /// Routes of operations, which axum's router matches. All answer GET and HEAD.
 pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/redoc"];
 
-/// Position in [`routes`] of requests that no route answered (404, 405, 307).
-pub const UNMATCHED: usize = 0;
+/// What is answered on the connections that are kept free for operators when all others are busy.
+pub const SPARE: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
+/// Methods with series of their own. Clients may call a method anything: what is not among these is counted as the last one.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+
+/// Path of the series of requests that no route answered (404, 405, 307).
+const UNMATCHED: &str = "unmatched";
 
 /// Method and path of every series of requests, for `Metrics::new`.
+///
+/// First the paths that are counted whatever the method is, each with all of [`METHODS`]; then the routes of the drop-in; then those of `/v1`,
+/// each followed by its HEAD, which only those with GET have.
 pub fn routes() -> &'static [(&'static str, &'static str)] {
     static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
-        let ops = OPS.iter().map(|path| ("GET", *path));
+        let with_any = std::iter::once(UNMATCHED).chain(OPS).flat_map(|path| METHODS.map(|method| (method, path)));
         let dropin = DROPIN.iter().map(|route| (route.method, route.path));
-        let v1 = v1::operations().iter().map(|known| (known.method, known.path.as_str()));
-        std::iter::once(("*", "unmatched")).chain(ops).chain(dropin).chain(v1).collect()
+        let v1 = v1::operations().iter().flat_map(|known| [known.method, "HEAD"].map(|method| (method, known.path.as_str())));
+        with_any.chain(dropin).chain(v1).collect()
     });
     &ROUTES
 }
@@ -87,20 +128,35 @@ pub struct RouteIndex(pub usize);
 
 impl RouteIndex {
     fn of_dropin(position: usize) -> Self {
-        Self(1 + OPS.len() + position)
+        Self((1 + OPS.len()) * METHODS.len() + position)
     }
 
     /// Of a route of `/v1`, by its position in [`v1::operations`].
-    pub fn of_v1(position: usize) -> Self {
-        Self(1 + OPS.len() + DROPIN.len() + position)
+    pub fn of_v1(position: usize, method: &Method) -> Self {
+        Self((1 + OPS.len()) * METHODS.len() + DROPIN.len() + 2 * position + usize::from(method == Method::HEAD))
     }
 
-    /// Of a path that axum's router matches.
-    pub fn of_ops(path: &str) -> Option<Self> {
+    /// Of a path that axum's router matches, whether or not it has the method.
+    pub fn of_ops(path: &str, method: &Method) -> Option<Self> {
         // The files of the page count as the page.
         let path = if path.starts_with("/docs/") { "/docs" } else { path };
-        OPS.iter().position(|known| *known == path).map(|position| Self(1 + position))
+        OPS.iter().position(|known| *known == path).map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
     }
+
+    /// Of a request that no route answered.
+    pub fn unmatched(method: &Method) -> Self {
+        Self(of_method(method))
+    }
+}
+
+/// Position in [`METHODS`].
+fn of_method(method: &Method) -> usize {
+    METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1)
+}
+
+/// Whether a path is one of operations.
+pub fn is_of_ops(path: &str) -> bool {
+    RouteIndex::of_ops(path, &Method::GET).is_some()
 }
 
 /// What the table says to a request.
@@ -213,12 +269,19 @@ mod tests {
         for (position, route) in DROPIN.iter().enumerate() {
             assert_eq!(routes()[RouteIndex::of_dropin(position).0], (route.method, route.path));
         }
-        for path in OPS {
-            assert_eq!(routes()[RouteIndex::of_ops(path).unwrap().0], ("GET", path));
+        for text in METHODS.into_iter().chain(["TRACE", "BREW", "get", "other"]) {
+            let method: Method = text.parse().unwrap();
+            let label = if METHODS.contains(&text) { text } else { "other" };
+            for path in OPS {
+                assert_eq!(routes()[RouteIndex::of_ops(path, &method).unwrap().0], (label, path));
+            }
+            assert_eq!(routes()[RouteIndex::unmatched(&method).0], (label, "unmatched"));
         }
         for (position, known) in v1::operations().iter().enumerate() {
-            assert_eq!(routes()[RouteIndex::of_v1(position).0], (known.method, known.path.as_str()));
+            let method: Method = known.method.parse().unwrap();
+            assert_eq!(routes()[RouteIndex::of_v1(position, &method).0], (known.method, known.path.as_str()));
+            assert_eq!(routes()[RouteIndex::of_v1(position, &Method::HEAD).0], ("HEAD", known.path.as_str()));
         }
-        assert_eq!(RouteIndex::of_ops("/"), None);
+        assert_eq!(RouteIndex::of_ops("/", &Method::GET), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::timeout,
 };
 
@@ -20,7 +20,8 @@ use super::{
     Options,
     auth::Gate,
     connection::{Guarded, Phase},
-    limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, open_files_max},
+    crowd::{Crowd, Guest, Refusal},
+    limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, RETRY_SOON_SECONDS, UNSENT_BYTES_MAX, open_files_max},
     service::{Service, Shared},
 };
 use crate::{engine::Engine, metrics::Metrics};
@@ -44,6 +45,8 @@ fn hint(error: &io::Error) -> &'static str {
 /// A server that listens already and answers once it runs.
 pub struct Server {
     listener: TcpListener,
+    /// For operations, if there is one.
+    ops: Option<TcpListener>,
     service: Service,
 }
 
@@ -81,11 +84,10 @@ impl Server {
     /// Listens. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When an address cannot be listened on.
     pub fn bind(mut options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Result<Self, ServeError> {
-        let address = options.address;
-        let listener = listen(address).map_err(|source| ServeError::Bind { address, source })?;
-        let address = listener.local_addr().map_err(|source| ServeError::Bind { address, source })?;
+        let (listener, address) = bound(options.address)?;
+        let ops = options.ops_address.map(bound).transpose()?;
         let wanted = options.limits.connections_max;
         options.limits = options.limits.within_open_files(open_files_max());
         let allowed = options.limits.connections_max;
@@ -93,12 +95,19 @@ impl Server {
             tracing::warn!(wanted, allowed, "the limit of open files allows fewer connections than configured (see `ulimit -n`)");
         }
         options.address = address;
-        Ok(Self { listener, service: Service::new(Shared::new(options, metrics, gate)) })
+        options.ops_address = ops.as_ref().map(|(_, address)| *address);
+        let ops = ops.map(|(listener, _)| listener);
+        Ok(Self { listener, ops, service: Service::new(Shared::new(options, metrics, gate)) })
     }
 
     /// The address with the port that is really listened on.
     pub fn address(&self) -> SocketAddr {
         self.service.shared().options.address
+    }
+
+    /// The same of the listener for operations, if there is one.
+    pub fn ops_address(&self) -> Option<SocketAddr> {
+        self.service.shared().options.ops_address
     }
 
     /// Where to put the engine.
@@ -108,26 +117,27 @@ impl Server {
 
     /// Serves until `shutdown` comes, then lets running requests end for at most `Limits::drain_timeout`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { listener, service } = self;
+        let Self { listener, ops, service } = self;
         let shared = Arc::clone(service.shared());
-        let connections_max = shared.options.limits.connections_max;
-        let permits = Arc::new(Semaphore::new(connections_max));
+        let crowd = Crowd::new(&shared.options.limits, Arc::clone(&shared.metrics));
         let (orders, order) = watch::channel(Order::Serve);
         let mut shutdown = std::pin::pin!(shutdown);
         let watch = tokio::spawn(Arc::clone(&shared.gate).watch());
         loop {
-            let accepted = tokio::select! {
+            let (accepted, is_ops) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = listener.accept() => accepted,
+                // First, so that a storm on the other one cannot keep operators waiting.
+                accepted = accept(ops.as_ref()) => (accepted, true),
+                accepted = listener.accept() => (accepted, false),
             };
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&permits).try_acquire_owned() {
-                    Ok(permit) => {
+                Ok((stream, peer)) => match crowd.seat(peer.ip(), shared.gate.trusts(peer.ip()), is_ops) {
+                    Ok(guest) => {
                         shared.metrics.http.connections_accepted.increment(1);
-                        tokio::spawn(serve_connection(stream, peer.ip(), service.clone(), order.clone(), permit));
+                        tokio::spawn(serve_connection(stream, peer, service.clone(), order.clone(), guest));
                     }
-                    Err(_) => refuse(&shared, &stream),
+                    Err(refusal) => refuse(&shared, &stream, refusal),
                 },
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
@@ -137,11 +147,27 @@ impl Server {
             }
         }
         shared.draining.store(true, Ordering::Relaxed);
-        drop(listener);
+        drop((listener, ops));
         // Until the last request is answered the keys stay as they are.
         watch.abort();
-        drain(&orders, &permits, connections_max, shared.options.limits.drain_timeout).await
+        drain(&orders, &crowd, shared.options.limits.drain_timeout).await
     }
+}
+
+/// The next connection of a listener that may not be there.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A listener, and the address with the port that it got.
+fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Bind { address, source };
+    let listener = listen(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -149,6 +175,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A restarted server must not wait for the old one's connections to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Connections inherit it. What a reader does not take would otherwise pile up in the kernel, megabytes for each.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -163,20 +192,22 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// Tells one connection too many so. Whoever does not take these few bytes at once does not get them: nothing may pile up here.
-fn refuse(shared: &Shared, stream: &TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nserver: uvicorn\r\ncontent-type: application/json\r\n\
-        content-length: 33\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"detail\":\"Too many connections\"}";
-    shared.metrics.http.connections_refused.increment(1);
-    let _ = stream.try_write(ANSWER);
+fn refuse(shared: &Shared, stream: &TcpStream, refusal: Refusal) {
+    let words = match refusal {
+        Refusal::Busy => "Too many connections",
+        Refusal::Address => "Too many connections from this address",
+    };
+    let body = format!("{{\"detail\":\"{words}\"}}");
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nserver: uvicorn\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nretry-after: {RETRY_SOON_SECONDS}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    shared.metrics.http.refused(refusal);
+    let _ = stream.try_write(answer.as_bytes());
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    peer: IpAddr,
-    service: Service,
-    mut order: watch::Receiver<Order>,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, service: Service, mut order: watch::Receiver<Order>, guest: Guest) {
     let shared = Arc::clone(service.shared());
     let limits = &shared.options.limits;
     if let Err(error) = stream.set_nodelay(true) {
@@ -184,12 +215,18 @@ async fn serve_connection(
         return;
     }
     shared.metrics.http.connections.increment(1.0);
-    let phase = Arc::new(Phase::default());
+    let (seat, peer) = (Arc::clone(guest.seat()), peer.ip());
+    let phase = Arc::new(Phase::new(Arc::clone(&seat)));
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), limits));
     let answer = hyper::service::service_fn(move |request| {
         let answering = phase.begin();
         let service = service.clone();
-        async move { service.answer(request, peer, answering).await }
+        async move {
+            // The connection was given away just before: as if it had been closed before the request came.
+            let Some(answering) = answering else { return Err(io::Error::from(io::ErrorKind::ConnectionAborted)) };
+            let Ok(answer) = service.answer(request, peer, answering).await;
+            Ok(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -197,6 +234,9 @@ async fn serve_connection(
         .header_read_timeout(limits.idle_timeout + limits.head_timeout)
         .max_buf_size(limits.head_bytes_max)
         .max_headers(HEADERS_MAX)
+        // Who closes its sending half after the request still reads: it gets its answer in full. Who closed all of the connection is found
+        // by what is written, or by the limits of an answer's time.
+        .half_close(true)
         .serve_connection(io, answer);
     let mut connection = std::pin::pin!(connection);
     loop {
@@ -211,25 +251,25 @@ async fn serve_connection(
                 Order::Serve if changed.is_ok() => {}
                 Order::Drain => connection.as_mut().graceful_shutdown(),
                 Order::Serve | Order::Cut => break,
-            }
+            },
+            () = seat.is_cut() => break,
         }
     }
     shared.metrics.http.connections.decrement(1.0);
 }
 
 /// Lets connections end, then cuts those that do not.
-async fn drain(orders: &watch::Sender<Order>, permits: &Semaphore, connections_max: usize, drain_timeout: Duration) -> Drained {
+async fn drain(orders: &watch::Sender<Order>, crowd: &Crowd, drain_timeout: Duration) -> Drained {
     /// How long tasks get to notice that they are cut.
     const CUT_GRACE: Duration = Duration::from_millis(500);
-    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
     orders.send_replace(Order::Drain);
-    if timeout(drain_timeout, permits.acquire_many(all)).await.is_ok() {
+    if timeout(drain_timeout, crowd.wait_until_empty()).await.is_ok() {
         return Drained { cut: 0 };
     }
-    let cut = connections_max - permits.available_permits();
+    let cut = crowd.open();
     tracing::warn!(cut, "connections were still busy and are cut");
     orders.send_replace(Order::Cut);
-    let _ = timeout(CUT_GRACE, permits.acquire_many(all)).await;
+    let _ = timeout(CUT_GRACE, crowd.wait_until_empty()).await;
     Drained { cut }
 }
 
@@ -252,16 +292,16 @@ mod tests {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let options = Options {
-            address: listener.local_addr().unwrap(),
-            limits: super::super::Limits::default(),
-            test_data: false,
-            none_parent_is_null: true,
-            plan_text: None,
-        };
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(),
+            UNSENT_BYTES_MAX,
+            "connections have what their listener was told"
+        );
+        let options = Options::new(listener.local_addr().unwrap(), &crate::config::HttpConfig::default());
         let metrics = Metrics::new(super::super::routes());
         let gate = Gate::off(&metrics);
-        refuse(&Shared::new(options, metrics, gate), &stream);
+        refuse(&Shared::new(options, metrics, gate), &stream, Refusal::Address);
         drop(stream);
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

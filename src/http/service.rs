@@ -6,31 +6,34 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, OnceLock, atomic::AtomicBool},
-    task::{Context, Poll},
+    task::Poll,
     time::Instant,
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::Body,
     extract::State,
     http::{HeaderValue, Method, Request, Response, header, request::Parts},
 };
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{
     Options,
-    auth::{self, Denied, Gate, TurnedAway, Verdict},
-    connection::Answering,
+    answer_body::AnswerBody,
+    auth::{self, Denied, Gate, Principal, Refusal, TurnedAway, Verdict, is_told},
+    connection::{Answering, Peer},
     content::{self, Content},
+    crowd::Room,
     docs, dropin,
     edge::Edge,
+    heavy::Heavy,
+    host::{self, Forwarded},
     limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
-    routes::{RouteIndex, UNMATCHED},
+    routes::{self, RouteIndex, SPARE},
     v1::{
         self,
         problem::{Code, Problem},
@@ -53,6 +56,10 @@ pub struct Shared {
     pub bulk: Arc<tokio::sync::Semaphore>,
     /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
     pub feeds: Arc<tokio::sync::Semaphore>,
+    /// Metrics on their way to whoever asked.
+    pub rendering: ops::Rendering,
+    /// Turns at heavy work.
+    pub heavy: Arc<Heavy>,
     /// Turns at what `/v1` does not do for everybody at once.
     pub desk: v1::Desk,
 }
@@ -62,7 +69,9 @@ impl Shared {
         let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
         let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, desk: v1::Desk::default() })
+        let heavy = Heavy::new(Arc::clone(&metrics));
+        let (rendering, desk) = (ops::Rendering::default(), v1::Desk::default());
+        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, rendering, heavy, desk })
     }
 
     /// The engine, or the answer to give without one.
@@ -109,13 +118,50 @@ impl Service {
     }
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answered {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>, is_turned_away: bool) -> Answered {
         let (mut parts, body) = request.into_parts();
+        if is_turned_away {
+            return (Edge::of(parts.uri.path()).too_many_connections(), None);
+        }
+        if !host::is_named(&parts) {
+            let reply = Edge::of(parts.uri.path()).host_invalid();
+            return (self.turn_away(&parts, body, reply).await, None);
+        }
         let gate = &self.shared.gate;
         let principal = match gate.admit(&parts, peer) {
             Ok(principal) => principal,
-            Err(reason) => return (self.turn_away(&parts, body, reason).await, None),
+            Err(reason) => {
+                let reply = auth::turned_away(parts.uri.path(), reason);
+                let reply = self.turn_away(&parts, body, reply).await;
+                self.tell_refusal(&parts.method, parts.uri.path(), reply.status().as_u16(), Some(gate.address_of(&parts, peer)), "");
+                return (reply, None);
+            }
         };
+        if gate.trusts(peer)
+            && let Some(forwarded) = Forwarded::read(&parts.headers)
+        {
+            parts.extensions.insert(forwarded);
+        }
+        if let Some(peer) = endless {
+            parts.extensions.insert(peer);
+        }
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let answered = self.route_principal(parts, body, &principal).await;
+        self.tell_refusal(&method, &path, answered.0.status().as_u16(), principal.address(), &principal.name);
+        answered
+    }
+
+    /// Tells of an answer that is a refusal.
+    fn tell_refusal(&self, method: &Method, path: &str, status: u16, address: Option<IpAddr>, principal: &str) {
+        let is_write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if is_told(status, is_write) {
+            self.shared.gate.refusals().tell(&Refusal { status, method: method.as_str(), path, address, principal });
+        }
+    }
+
+    /// Routes the request of a principal that was let in.
+    async fn route_principal(&self, mut parts: Parts, body: Incoming, principal: &Principal) -> Answered {
+        let gate = &self.shared.gate;
         parts.extensions.insert(principal.clone());
         if !gate.is_on() || gate.is_open(parts.uri.path()) {
             return self.route_admitted(parts, body).await;
@@ -145,7 +191,7 @@ impl Service {
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
         let path = parts.uri.path();
-        let (edge, is_of_ops) = (Edge::of(path), RouteIndex::of_ops(path).is_some());
+        let (edge, is_of_ops) = (Edge::of(path), routes::is_of_ops(path));
         let request = Request::from_parts(parts, Body::empty());
         match edge {
             Edge::V1 => self.v1.answer(request).await,
@@ -159,8 +205,7 @@ impl Service {
 
     /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so that its client gets to see the
     /// answer; a stream, which has no end in sight, ends the connection.
-    async fn turn_away(&self, parts: &Parts, body: Incoming, reason: TurnedAway) -> Reply {
-        let reply = auth::turned_away(parts.uri.path(), reason);
+    async fn turn_away(&self, parts: &Parts, body: Incoming, reply: Reply) -> Reply {
         let is_read = !v1::takes_stream(parts) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
         if is_read { reply } else { reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close")) }
     }
@@ -172,11 +217,16 @@ impl Service {
     pub async fn answer(self, request: Request<Incoming>, peer: IpAddr, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
-        let of_ops = RouteIndex::of_ops(request.uri().path());
+        let unanswered = RouteIndex::unmatched(request.method());
+        let of_ops = RouteIndex::of_ops(request.uri().path(), request.method());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        let routed = std::pin::pin!(self.route(request, peer));
+        // On a spare seat only what tells operators how the process is doing is answered.
+        let is_spare = answering.seat().room() == Room::Spare;
+        let is_turned_away = is_spare && !SPARE.contains(&request.uri().path());
+        let endless = v1::is_endless(request.uri().path()).then(|| answering.peer());
+        let routed = std::pin::pin!(self.route(request, peer, endless, is_turned_away));
         let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
         let (mut reply, route) = match answered {
             Ok(Some(answered)) => answered,
@@ -184,10 +234,14 @@ impl Service {
             Err(_) if is_read => (edge.read_too_slow(), None),
             Err(_) => (edge.write_too_slow(), None),
         };
-        let route = route.or(of_ops).unwrap_or(RouteIndex(UNMATCHED));
+        let route = route.or(of_ops).unwrap_or(unanswered);
         reply.headers_mut().insert(header::SERVER, HeaderValue::from_static(edge.server()));
+        if is_spare {
+            // The seat is free again afterwards.
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.shared.metrics.http.request(route.0, reply.status().as_u16(), begin.elapsed().as_secs_f64());
-        Ok(reply.map(|body| AnswerBody { body, _answering: answering }))
+        Ok(AnswerBody::of(reply, answering))
     }
 }
 
@@ -204,29 +258,6 @@ async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
         Err(_) => Poll::Ready(None),
     })
     .await
-}
-
-/// An answer's body. As long as it lives, the connection is busy.
-pub struct AnswerBody {
-    body: Body,
-    _answering: Answering,
-}
-
-impl HttpBody for AnswerBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

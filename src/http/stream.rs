@@ -4,8 +4,8 @@
 //! out by the lengths that were seen then. Only a status may be newer, where an entry was paid while the list was being read.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,9 +14,12 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 use http_body::Frame;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::{
-    limits::WHOLE_BYTES_MAX,
+    auth::Payer,
+    heavy::Heavy,
+    limits::{ROW_UNITS, SLICE_STEPS, WHOLE_BYTES_MAX},
     reply::{self, Reply},
 };
 use crate::engine::{Engine, RowKind, State};
@@ -28,67 +31,112 @@ pub type RowIdOf<'a> = &'a dyn Fn(RowKind, u64) -> [u8; 16];
 pub trait Rows: Send + Unpin + 'static {
     /// Does a bounded piece of the work and prints what came of it, which may be nothing yet. False when nothing is left.
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool;
-}
 
-fn print_slice(engine: &Engine, rows: &mut impl Rows, out: &mut String) -> bool {
-    engine.read(|state, _| rows.print_slice(&|kind, index| engine.row_id(kind, index), state, out))
-}
-
-/// Answers with a list: whole with its length if it is short, in chunks otherwise.
-pub async fn list(engine: Engine, mut rows: impl Rows) -> Reply {
-    let mut begin = String::new();
-    while begin.len() < WHOLE_BYTES_MAX {
-        if !print_slice(&engine, &mut rows, &mut begin) {
-            return reply::json(StatusCode::OK, begin);
-        }
-        tokio::task::yield_now().await;
+    /// Steps of the last slice, where one that prints little may take many.
+    fn looked(&self) -> usize {
+        0
     }
-    let body = RowsBody { engine, rows, begin: Some(begin.into()), is_done: false, is_rested: true };
+}
+
+/// What a list is printed from, whose turn it is, and who pays.
+#[derive(Clone)]
+pub struct Source {
+    pub engine: Engine,
+    pub heavy: Arc<Heavy>,
+    pub payer: Payer,
+}
+
+impl Source {
+    /// Prints a slice. False when nothing is left.
+    fn print(&self, rows: &mut impl Rows, out: &mut String) -> bool {
+        let before = out.len();
+        let engine = &self.engine;
+        let goes_on = engine.read(|state, _| rows.print_slice(&|kind, index| engine.row_id(kind, index), state, out));
+        let printed = out.len() - before;
+        // What was printed is what was looked at, unless nothing was, or the list says otherwise.
+        let units = if printed == 0 { SLICE_STEPS as u64 } else { ROW_UNITS * (1 + printed / ROW_BYTES) as u64 };
+        self.payer.charge(units.max(rows.looked() as u64));
+        goes_on
+    }
+}
+
+/// Bytes of a row, about.
+const ROW_BYTES: usize = 230;
+
+/// Answers with a list: whole with its length if it is short, in chunks otherwise. All but the first slice is heavy work.
+pub async fn list(source: Source, mut rows: impl Rows) -> Reply {
+    let mut begin = String::new();
+    let mut goes_on = source.print(&mut rows, &mut begin);
+    while goes_on && begin.len() < WHOLE_BYTES_MAX {
+        goes_on = source.heavy.run(|| source.print(&mut rows, &mut begin)).await;
+    }
+    if !goes_on {
+        return reply::json(StatusCode::OK, begin);
+    }
+    let body = RowsBody { source, begin: Some(begin.into_boxed_str().into_boxed_bytes().into()), next: Next::Resting(rows) };
     let mut reply = Response::new(Body::new(body));
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
 }
 
 struct RowsBody<R> {
-    engine: Engine,
-    rows: R,
+    source: Source,
     /// Printed before it was known that the list is long.
     begin: Option<Bytes>,
-    is_done: bool,
-    /// Whether other tasks had their turn since the last slice.
-    is_rested: bool,
+    next: Next<R>,
+}
+
+/// What is sent next.
+enum Next<R> {
+    /// Not printed before it is asked for, so that a slow reader holds no more than what is on its way.
+    Resting(R),
+    /// The rows, what was printed of them, and whether there are more.
+    Awaited(JoinHandle<(R, String, bool)>),
+    Nothing,
 }
 
 impl<R: Rows> HttpBody for RowsBody<R> {
     type Data = Bytes;
-    type Error = Infallible;
+    /// Printing panicked, or the runtime is ending.
+    type Error = JoinError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
         let this = &mut *self;
         if let Some(begin) = this.begin.take() {
             return Poll::Ready(Some(Ok(Frame::data(begin))));
         }
-        if this.is_done {
-            return Poll::Ready(None);
-        }
-        // A fast reader would otherwise keep this worker busy for the whole list.
-        this.is_rested = !this.is_rested;
-        if !this.is_rested {
-            let mut slice = String::new();
-            this.is_done = !print_slice(&this.engine, &mut this.rows, &mut slice);
-            if !slice.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(slice.into()))));
+        loop {
+            match std::mem::replace(&mut this.next, Next::Nothing) {
+                Next::Nothing => return Poll::Ready(None),
+                Next::Resting(mut rows) => {
+                    let source = this.source.clone();
+                    this.next = Next::Awaited(tokio::spawn(async move {
+                        let heavy = Arc::clone(&source.heavy);
+                        let mut slice = String::new();
+                        let goes_on = heavy.run(|| source.print(&mut rows, &mut slice)).await;
+                        (rows, slice, goes_on)
+                    }));
+                }
+                Next::Awaited(mut printing) => match Pin::new(&mut printing).poll(cx) {
+                    Poll::Pending => {
+                        this.next = Next::Awaited(printing);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Ok((rows, slice, goes_on))) => {
+                        if goes_on {
+                            this.next = Next::Resting(rows);
+                        }
+                        if !slice.is_empty() {
+                            return Poll::Ready(Some(Ok(Frame::data(slice.into_boxed_str().into_boxed_bytes().into()))));
+                        }
+                    }
+                },
             }
-            if this.is_done {
-                return Poll::Ready(None);
-            }
-            this.is_rested = true;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.begin.is_none() && self.is_done
+        self.begin.is_none() && matches!(self.next, Next::Nothing)
     }
 }

@@ -35,10 +35,16 @@ pub enum AuthOutcome {
     TokenClaim,
     /// The issuer's keys were never there.
     TokenKeysMissing,
+    /// A member's token names no member.
+    TokenSubject,
+    /// Nobody is asked for credentials, and `Host` is no name of this server.
+    HostUnknown,
+    /// Nobody is asked for credentials, and another web page wants to change something.
+    PageForeign,
 }
 
 /// Label values, in the order of [`AuthOutcome`].
-const OUTCOMES: [&str; 19] = [
+const OUTCOMES: [&str; 22] = [
     "key",
     "token",
     "anonymous",
@@ -58,9 +64,12 @@ const OUTCOMES: [&str; 19] = [
     "token_audience",
     "token_claim",
     "token_keys_missing",
+    "token_subject",
+    "host_unknown",
+    "page_foreign",
 ];
 
-const _: () = assert!(AuthOutcome::TokenKeysMissing as usize + 1 == OUTCOMES.len());
+const _: () = assert!(AuthOutcome::PageForeign as usize + 1 == OUTCOMES.len());
 
 /// Which limit held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +77,7 @@ pub enum LimitedBy {
     Principal = 0,
     Address = 1,
     Failures = 2,
+    Cost = 3,
 }
 
 /// What was read while running.
@@ -81,7 +91,9 @@ pub enum Loaded {
 pub struct AccessMetrics {
     outcomes: [Counter; OUTCOMES.len()],
     denied: [Counter; 2],
-    limited: [Counter; 3],
+    limited: [Counter; 4],
+    /// Units of work of members, and of others.
+    costs: [Counter; 2],
     pub enabled: Gauge,
     pub keys_active: Gauge,
     pub jwks_keys: Gauge,
@@ -95,7 +107,8 @@ impl AccessMetrics {
         Self {
             outcomes: OUTCOMES.map(|outcome| counter_of(recorder, &table::AUTH_REQUESTS, &[outcome])),
             denied: ["unseen", "forbidden"].map(|reason| counter_of(recorder, &table::AUTH_DENIED, &[reason])),
-            limited: ["principal", "address", "failures"].map(|by| counter_of(recorder, &table::RATE_LIMITED, &[by])),
+            limited: ["principal", "address", "failures", "cost"].map(|by| counter_of(recorder, &table::RATE_LIMITED, &[by])),
+            costs: ["member", "other"].map(|of| counter_of(recorder, &table::COST_UNITS, &[of])),
             enabled: gauge_of(recorder, &table::AUTH_ENABLED, &[]),
             keys_active: gauge_of(recorder, &table::KEYS_ACTIVE, &[]),
             jwks_keys: gauge_of(recorder, &table::JWKS_KEYS, &[]),
@@ -115,6 +128,11 @@ impl AccessMetrics {
 
     pub fn limited(&self, by: LimitedBy) {
         self.limited[by as usize].increment(1);
+    }
+
+    /// Units of work that a principal was charged for.
+    pub fn charged(&self, is_member: bool, units: u64) {
+        self.costs[usize::from(!is_member)].increment(units);
     }
 
     pub fn set_age(&self, source: Loaded, seconds: f64) {

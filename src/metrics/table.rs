@@ -110,6 +110,13 @@ pub const ADMITTED_LSN: Definition = gauge("upline_admitted_lsn", Unit::Count, "
 pub const DURABLE_LSN: Definition = gauge("upline_durable_lsn", Unit::Count, "LSN of the newest command that survived a sync.");
 pub const APPLIED_LSN: Definition = gauge("upline_applied_lsn", Unit::Count, "LSN of the newest command that readers see.");
 pub const SNAPSHOT_LSN: Definition = gauge("upline_snapshot_lsn", Unit::Count, "LSN of the newest snapshot.");
+pub const LOG_SEGMENT_FAILURES: Definition =
+    counter("upline_log_segment_failures_total", &[], "Failed tries to make the next segment of the log.");
+pub const LOG_NEXT_SEGMENT_MISSING: Definition = gauge(
+    "upline_log_next_segment_missing",
+    Unit::Count,
+    "1 while the next segment of the log cannot be made, 2 while writes are refused because the active one is full.",
+);
 
 pub const HTTP_REQUESTS: Definition =
     counter("upline_http_requests_total", &["method", "route", "status"], "Requests answered; rare statuses count as `other`.");
@@ -125,6 +132,24 @@ pub const HTTP_ACCEPTED: Definition = counter("upline_http_connections_accepted_
 pub const HTTP_REFUSED: Definition =
     counter("upline_http_connections_refused_total", &[], "Connections closed at once since too many were open.");
 
+pub const HTTP_TURNED_AWAY: Definition = counter(
+    "upline_http_connections_turned_away_total",
+    &["reason"],
+    "Connections closed at once: all others were busy, or their address had as many as it may.",
+);
+pub const HTTP_CUT: Definition = counter(
+    "upline_http_connections_cut_total",
+    &["reason"],
+    "Connections closed for others: idle when room was wanted, or with a reader so slow that answers took too much memory.",
+);
+pub const HTTP_HELD: Definition =
+    gauge("upline_http_answer_held_bytes", Unit::Bytes, "Answers that wait for their readers, without what all of them share.");
+pub const HEAVY_WAITING: Definition = gauge("upline_heavy_waiting", Unit::Count, "Pieces of heavy work that wait for their turn.");
+pub const HEAVY_REFUSED: Definition =
+    counter("upline_heavy_refused_total", &["lane"], "Requests answered 503 since too much heavy work was waiting.");
+pub const COST_UNITS: Definition =
+    counter("upline_cost_units_total", &["of"], "Units of work (a row of a list is 8) that principals were charged for.");
+
 pub const AUTH_REQUESTS: Definition =
     counter("upline_auth_requests_total", &["outcome"], "Requests on routes that need credentials, by what the credentials came to.");
 pub const AUTH_DENIED: Definition = counter(
@@ -132,8 +157,11 @@ pub const AUTH_DENIED: Definition = counter(
     &["reason"],
     "Requests of known principals that were hidden from (404) or forbidden to (403) them.",
 );
-pub const RATE_LIMITED: Definition =
-    counter("upline_rate_limited_total", &["by"], "Requests answered 429, by the limit: of the principal, the address, or its failures.");
+pub const RATE_LIMITED: Definition = counter(
+    "upline_rate_limited_total",
+    &["by"],
+    "Requests answered 429, by the limit: of the principal, the address, its failures, or the cost of its work.",
+);
 pub const AUTH_ENABLED: Definition = gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");
 pub const KEYS_ACTIVE: Definition = gauge("upline_keys_active", Unit::Count, "Service keys that open something.");
 pub const JWKS_KEYS: Definition = gauge("upline_jwks_keys", Unit::Count, "Usable public keys of the token issuer.");
@@ -151,7 +179,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 51] = [
+pub const TABLE: [Definition; 59] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -188,11 +216,19 @@ pub const TABLE: [Definition; 51] = [
     DURABLE_LSN,
     APPLIED_LSN,
     SNAPSHOT_LSN,
+    LOG_SEGMENT_FAILURES,
+    LOG_NEXT_SEGMENT_MISSING,
     HTTP_REQUESTS,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,
     HTTP_ACCEPTED,
     HTTP_REFUSED,
+    HTTP_TURNED_AWAY,
+    HTTP_CUT,
+    HTTP_HELD,
+    HEAVY_WAITING,
+    HEAVY_REFUSED,
+    COST_UNITS,
     AUTH_REQUESTS,
     AUTH_DENIED,
     RATE_LIMITED,

@@ -135,13 +135,13 @@ fn dirty_bonuses_are_reported_by_line() {
         root,anna,1,10.001,referral,pending,2025-01-02T10:00:00Z\n\
         root,anna,1,10.00,referral,maybe,2025-01-02T10:00:00Z\n\
         root,anna,1,10.00,referral,paid,someday\n\
-        root,anna,1,-10.00,referral,paid,2025-01-02T10:00:00Z\n\
+        root,anna,1,-9.00,referral,paid,2025-01-02T10:00:00Z\n\
         root,anna,1,10.00,No Such Kind!,paid,2025-01-02T10:00:00Z\n\
         root,anna\n";
     let bonuses = place.file("bonuses.csv", rows);
     let ran = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &place.text("data"), "--json"]).ends_with(0);
     let reasons =
-        ["unknown_member", "bad_level", "bad_amount", "bad_status", "bad_time", "amount_out_of_range", "trigger_unknown", "cut_off"];
+        ["unknown_member", "bad_level", "bad_amount", "bad_status", "bad_time", "reversal_unmatched", "trigger_unknown", "cut_off"];
     let object = ran.json();
     for reason in reasons {
         assert_eq!(object["refused_by_reason"][reason], 1, "{reason}: {object}");

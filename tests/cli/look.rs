@@ -188,6 +188,46 @@ fn a_directory_gets_a_snapshot() {
     assert!(!place.path("nowhere").exists(), "it makes no directory");
 }
 
+/// Ids, names and codes are looked for in one order, wherever they are asked for.
+#[test]
+fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
+    let place = Place::new();
+    let data = place.text("data");
+    let (one, two) = ("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002");
+    let rows = format!(
+        "member,sponsor,joined_at,code\n17,,2025-01-01,42\n5,42,2025-01-01,5\n42,17,2025-01-01,7\nAnna,42,2025-01-01,\n\
+         {one},17,2025-01-01,A-I1\n{two},17,2025-01-01,A-1I\nbert,ANNA,2025-01-01,B0B\n"
+    );
+    run(["import", &place.file("rows.csv", &rows), "--data-dir", &data]).ends_with(0);
+    let id = |name: &str, from: [&str; 2]| {
+        let member = run(["member", name, "--json", from[0], from[1]]).ends_with(0).json();
+        member["member"]["user_id"].as_str().unwrap().to_owned()
+    };
+    // texts for one member
+    let table: [&[&str]; 6] =
+        [&["42", "7"], &["17"], &["Anna", "ANNA", "anna"], &[one, "a-i1"], &[two, "A-1i"], &["bert", "BERT", "B0B", "bob"]];
+    let of_directory: Vec<Vec<String>> =
+        table.iter().map(|texts| texts.iter().map(|text| id(text, ["--data-dir", &data])).collect()).collect();
+    for (texts, ids) in table.iter().zip(&of_directory) {
+        assert!(ids.iter().all(|id| *id == ids[0]), "{texts:?}: {ids:?}");
+    }
+    let distinct: std::collections::BTreeSet<&String> = of_directory.iter().flatten().collect();
+    assert_eq!(distinct.len(), table.len(), "each text means one of six");
+    run(["member", "A-11", "--data-dir", &data]).ends_with(11).says("several referral codes are like it");
+    let sponsor = run(["member", "5", "--json", "--data-dir", &data]).ends_with(0).json()["member"]["sponsor"].clone();
+    assert_eq!(sponsor, of_directory[0][0].as_str(), "5 is under 42, not under whose code is 42");
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let url = format!("http://{}", server.address);
+    for (texts, ids) in table.iter().zip(&of_directory) {
+        for (text, expected) in texts.iter().zip(ids) {
+            assert_eq!(&id(text, ["--url", &url]), expected, "{text}");
+        }
+    }
+    run(["member", "A-11", "--url", &url]).ends_with(13).says("code_ambiguous");
+    server.signal("TERM");
+    server.end().ends_with(0);
+}
+
 /// What a running server is asked for comes back as from its directory, word for word.
 #[test]
 fn a_server_says_what_its_directory_says() {

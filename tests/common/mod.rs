@@ -3,6 +3,8 @@
 //! The client is ours so that nothing between it and the server decodes, follows, retries or reorders anything.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod described;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -19,6 +21,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// What it says after the line that names its address.
+    said: std::sync::Mutex<mpsc::Receiver<String>>,
 }
 
 impl Server {
@@ -90,7 +94,24 @@ impl Server {
                 break address[..end].parse().expect("an address");
             }
         };
-        Some(Self { child, address })
+        Some(Self { child, address, said: receiver.into() })
+    }
+
+    /// Where it listens for operations; to be asked once, of a server that was told to.
+    pub fn ops_address(&self) -> SocketAddr {
+        loop {
+            let line = self.said.lock().expect("nobody panicked").recv_timeout(PATIENCE).expect("it says where it listens for operations");
+            if let Some(address) = line.strip_prefix("operations on http://") {
+                break address.parse().expect("an address");
+            }
+        }
+    }
+
+    /// The value of a series that `/metrics` shows, asked for where nobody needs credentials.
+    pub fn metric(&self, series: &str) -> u64 {
+        let text = self.get("/metrics");
+        let line = text.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{series} is not in {}", text.text())).parse().expect("a whole number")
     }
 
     pub fn connect(&self) -> Client {
@@ -195,6 +216,20 @@ impl Client {
         Self { stream: BufReader::new(stream), host: address.to_string() }
     }
 
+    /// From one of this machine's own addresses (127.0.0.0/8 are all its own), with a small buffer for what comes in if one is given.
+    pub fn connect_from(source: [u8; 4], address: SocketAddr, receive_bytes: Option<usize>) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("its own address");
+        if let Some(bytes) = receive_bytes {
+            socket.set_recv_buffer_size(bytes).expect("a socket");
+        }
+        socket.connect(&address.into()).expect("the server accepts");
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Self { stream: BufReader::new(stream), host: address.to_string() }
+    }
+
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.try_request(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
@@ -217,7 +252,9 @@ impl Client {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat())?;
-        self.read_reply(method == "HEAD")
+        let reply = self.read_reply(method == "HEAD")?;
+        described::check(method, path, &reply);
+        Ok(reply)
     }
 
     /// Whom it talks to.

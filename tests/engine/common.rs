@@ -73,7 +73,7 @@ pub fn signup(number: u64, sponsor: Option<u64>) -> Command {
 }
 
 pub fn trigger(number: u64) -> Command {
-    Command::TriggerBonus(TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false })
+    Command::TriggerBonus(TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false, reference: None })
 }
 
 pub fn submit(engine: &Engine, command: Command) -> Answer {

@@ -206,6 +206,8 @@ fn random_command(random: &mut Pcg64, step: u64) -> Command {
             status: EntryStatus::Paid,
             time: upline::engine::Timestamp(1_000),
             row_id: None,
+            reference: None,
+            reverses: None,
         }),
         _ => signup(step + 1, Some(known)),
     }

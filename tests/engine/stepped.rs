@@ -41,13 +41,13 @@ fn a_step_is_a_group_and_nothing_happens_between_steps() {
     assert_eq!(members(&engine), 0);
     memory.set_fault(None);
     assert!(engine.writing().step());
-    assert_eq!(memory.calls(), 2, "three signups, one write and one sync");
+    assert_eq!(memory.calls(), 3, "three signups, one write and one sync, and where it stands once more a write");
     let lsns: Vec<u64> = pending.iter_mut().map(|pending| pending.try_answer().unwrap().unwrap().applied.lsn).collect();
     assert_eq!((lsns, members(&engine)), (vec![1, 2, 3], 3));
     assert!(!engine.writing().step());
     engine.writing().ask_for_mark();
     assert!(engine.writing().step());
-    assert_eq!(memory.calls(), 5, "two marks and a sync");
+    assert_eq!(memory.calls(), 7, "what stands once more is synced; two marks and a sync");
     // What is queued when it ends was never begun.
     let _unanswered = queue(engine.writing(), 3);
     drop(engine);
@@ -96,4 +96,35 @@ fn a_failed_step_poisons_as_it_does_with_threads() {
     assert_eq!(pending.try_answer(), Some(Err(SubmitError::OutcomeUnknown)));
     assert!(matches!(engine.writing().submit(signup(1, None), None, |_| false), Submitted::Answered(Err(SubmitError::ReadOnly))));
     assert_eq!((members(&engine), engine.engine().ready()), (0, false));
+}
+
+/// Nothing is in the next segment yet, so that it cannot be made is no failure of the log: writes are refused, and go on when it can.
+#[test]
+fn a_log_without_room_refuses_and_goes_on() {
+    let memory = Memory::new();
+    let mut options = stepped(&memory);
+    options.log.segment_bytes = 16 << 10;
+    let mut engine = SteppedEngine::open(options).unwrap().0;
+    memory.set_capacity(Some(memory.used()));
+    let write = |engine: &mut SteppedEngine, number| {
+        let mut pending = queue(engine.writing(), number);
+        assert!(engine.writing().step());
+        pending.try_answer().expect("it is answered")
+    };
+    let mut done = 0;
+    while write(&mut engine, done).is_ok() {
+        done += 1;
+    }
+    for _ in 0..3 {
+        assert_eq!(write(&mut engine, done), Err(SubmitError::NoRoom));
+        let status = engine.engine().status();
+        assert!(!status.ready && status.poisoned.is_none());
+        assert!(status.log_trouble.is_some_and(|trouble| trouble.refuses_writes));
+        assert_eq!((status.lsn.admitted, status.lsn.applied), (done, done));
+    }
+    memory.set_capacity(None);
+    let answer = write(&mut engine, done).unwrap();
+    assert_eq!((answer.applied.lsn, engine.engine().ready(), engine.engine().log_trouble()), (done + 1, true, None));
+    drop(engine);
+    assert_eq!(u64::from(members(&open(&memory))), done + 1);
 }

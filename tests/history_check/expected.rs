@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upline::engine::{Applied, Entry, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree};
+use upline::engine::{
+    Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree,
+};
 
 use super::{
     clients::{Answered, Ask},
@@ -162,12 +164,8 @@ impl Moment<'_> {
 
     fn check_bonuses(&self, member: u64, body: &Value) -> Result<(), Value> {
         let receiver = self.member(member).ok_or("a member")?;
-        let (mut expected, mut walk) = (Vec::new(), self.state.received(receiver));
-        while !walk.is_over() && expected.len() < BONUSES {
-            if let Some(entry) = self.state.received_step(&mut walk) {
-                expected.push(self.bonus(entry));
-            }
-        }
+        let entries = self.state.listed_entries(EntryFilter { receiver: Some(receiver), ..EntryFilter::default() });
+        let expected: Vec<Value> = entries.take(BONUSES).map(|entry| self.bonus(entry)).collect();
         let told: Vec<Value> = body["items"].as_array().expect("a list").iter().map(short).collect();
         same(&json!(told), &json!(expected))
     }

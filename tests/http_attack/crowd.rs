@@ -56,14 +56,15 @@ fn attack() {
     let count = proof::number("UPLINE_CONNECTIONS", 1_000);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let most = (3 * count + 100).to_string();
-    let server = Server::start(&directory.path().join("data"), &["--connections-max", &most, "--log", "warn"]);
+    let server =
+        Server::start(&directory.path().join("data"), &["--connections-max", &most, "--connections-per-address", "0", "--log", "warn"]);
     let mut client = server.connect();
     write_times(&mut client, 1_000_000, 50);
     let mut quiet = write_times(&mut client, 0, 500);
     let memory = resident_bytes(server.pid());
     let begin = Instant::now();
     let idle = crowd(server.address, count, b"");
-    let half = crowd(server.address, count, b"POST /user/register HTTP/1.1\r\nhost: x\r\ncontent-le");
+    let half = crowd(server.address, count, b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-le");
     let grown = resident_bytes(server.pid()).saturating_sub(memory);
     // While they are there; heads get five seconds.
     let mut loaded = write_times(&mut client, 10_000, 500);

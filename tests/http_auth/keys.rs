@@ -9,11 +9,11 @@ use crate::{
 
 /// What a client without credentials gets, in the shape of the API it asked; and what is open to all.
 #[test]
-fn without_credentials_only_probes_and_descriptions_answer() {
+fn without_credentials_only_probes_answer() {
     let place = Place::new();
     let key = place.key(&["--role", "admin"]);
     let server = place.serve(&[]);
-    for path in ["/livez", "/readyz", "/version", "/openapi.json", "/health", "/status", "/"] {
+    for path in ["/livez", "/readyz", "/version", "/health", "/status", "/"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     for (method, path) in [
@@ -22,6 +22,10 @@ fn without_credentials_only_probes_and_descriptions_answer() {
         ("POST", "/user/register"),
         ("GET", "/user/add_test_data"),
         ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/docs"),
+        ("GET", "/docs/swagger-ui-bundle.js"),
+        ("GET", "/redoc"),
         ("GET", "/nowhere"),
         ("GET", "/%68ealth"),
         ("GET", "/livez/"),
@@ -257,4 +261,26 @@ fn the_gateway_s_key_does_what_the_gateway_does() {
     drop(server);
     let server = place.serve(&["--metrics-open"]);
     assert_eq!((get(&server, &[], "/metrics"), get(&server, &[], "/bonus/")), (200, 401));
+}
+
+/// The documentation follows the authorization, unless it is told not to.
+#[test]
+fn documents_are_for_whoever_has_credentials_or_for_all() {
+    let documents = ["/openapi.json", "/docs", "/docs/swagger-ui.css"];
+    let place = Place::new();
+    let (server, nobody) = (place.serve(&[]), []);
+    assert!(documents.iter().all(|path| get(&server, &nobody, path) == 200), "nobody is asked for anything");
+    drop(server);
+    let keys = [&["--scope", "members:read"][..], &["--role", "auditor"]].map(|arguments| place.key(arguments).headers());
+    let server = place.serve(&[]);
+    for path in documents {
+        assert_eq!(get(&server, &nobody, path), 401, "{path}");
+        assert!(keys.iter().all(|key| get(&server, key, path) == 200), "{path}");
+    }
+    drop(server);
+    let server = place.serve(&["--docs-open"]);
+    assert!(documents.iter().all(|path| get(&server, &nobody, path) == 200));
+    assert_eq!(get(&server, &nobody, "/metrics"), 401, "only the documentation was opened");
+    let tag = server.get("/openapi.json").header("etag").expect("a tag").to_owned();
+    assert_eq!(server.request("GET", "/openapi.json", &[("if-none-match", &tag)], b"").status, 304);
 }

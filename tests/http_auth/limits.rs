@@ -1,8 +1,11 @@
 //! How often: principals, addresses, failures.
 
+use std::fs;
+
 use crate::{
-    common::Reply,
-    support::{Place, ask, get, metric},
+    common::{Reply, registration, uuid},
+    issuer::{FLAGS, first, key_set},
+    support::{Place, ask, bearer, get, metric},
 };
 
 fn too_many(reply: &Reply) -> bool {
@@ -62,4 +65,26 @@ fn failures_are_limited_and_keep_nobody_else_out() {
     assert!(too_many(&ask(&server, &[], "GET", "/bonus/", "")));
     assert_eq!(get(&server, &key, "/bonus/"), 200, "the right credentials from the same address");
     assert!(4 <= metric(&server, &key, "upline_rate_limited_total{by=\"failures\"}"));
+}
+
+/// Members are charged for their work without any setting; services are not, whose key stands for a whole application.
+#[test]
+fn a_member_pays_for_its_work_and_a_service_does_not() {
+    let place = Place::new();
+    let keys = place.file("keys.json");
+    fs::write(&keys, key_set(&[first()])).unwrap();
+    let admin = place.key(&["--role", "admin"]).headers();
+    let server = place.serve(&[&FLAGS[..], &["--jwt-jwks", keys.to_str().unwrap(), "--cost-member-burst", "3000"]].concat());
+    for member in 1..200 {
+        let body = registration(&uuid(member), (member != 1).then(|| uuid(1)).as_deref());
+        assert_eq!(ask(&server, &admin, "POST", "/user/register", &body).status, 200);
+    }
+    let page = format!("/v1/members/{}/downline?limit=1000", uuid(1));
+    let [one, other] = [1, 2].map(|member| bearer(&first().member(&uuid(member))));
+    let refused = (0..100).map(|_| ask(&server, &one, "GET", &page, "")).find(|reply| reply.status != 200).expect("too much some time");
+    assert!(too_many(&refused) && refused.json()["code"] == "rate_limited");
+    assert_eq!(get(&server, &one, &format!("/v1/members/{}", uuid(1))), 200, "what costs nothing goes on");
+    assert_eq!(get(&server, &other, &format!("/v1/members/{}/downline", uuid(2))), 200, "another member pays for itself");
+    assert!((0..20).all(|_| get(&server, &admin, &page) == 200));
+    assert_eq!(metric(&server, &admin, "upline_rate_limited_total{by=\"cost\"}"), 1);
 }

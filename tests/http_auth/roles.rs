@@ -96,7 +96,8 @@ fn the_documented_table_is_the_one_in_force() {
     let expected = Action::ALL.map(|action| {
         let rule = action.rule();
         let member = if rule.member { "own downline" } else { "no" };
-        format!("| {action:?} | {member} | `{}` | {} | yes |", rule.scope.name(), yes(rule.auditor))
+        let scope = rule.scope.map_or_else(|| "no".to_owned(), |scope| format!("`{}`", scope.name()));
+        format!("| {action:?} | {member} | {scope} | {} | yes |", yes(rule.auditor))
     });
     assert_eq!(rows, expected);
     let defaults: Vec<String> = Scopes::GATEWAY.iter().map(|scope| format!("`{}`", scope.name())).collect();

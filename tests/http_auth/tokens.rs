@@ -59,7 +59,7 @@ fn tokens_that_are_not_right_open_nothing() {
         ("no iss", without("iss"), "token_claim"),
         ("no aud", without("aud"), "token_claim"),
         ("no sub", without("sub"), "token_claim"),
-        ("no member", changed("sub", json!("root")), "token_claim"),
+        ("no member", changed("sub", json!("root")), "token_subject"),
         ("unknown role", changed("role", json!("superuser")), "token_claim"),
         ("unsigned", unsigned, "token_algorithm"),
         ("public key as secret", confused, "token_algorithm"),
@@ -71,7 +71,12 @@ fn tokens_that_are_not_right_open_nothing() {
         let series = format!("upline_auth_requests_total{{outcome=\"{counted}\"}}");
         let before = metric(&server, &admin, &series);
         let reply = ask(&server, &bearer(&token), "GET", &path(), "");
-        assert_eq!((reply.status, reply.text()), (401, "{\"detail\":\"Invalid credentials\"}"), "{what}");
+        // Of a token that is good otherwise it is said what its issuer has to add.
+        let said = match counted {
+            "token_subject" => "The claim that names the member of this token is no UUID",
+            _ => "Invalid credentials",
+        };
+        assert_eq!((reply.status, reply.json()["detail"].as_str()), (401, Some(said)), "{what}");
         assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"upline\", error=\"invalid_token\""), "{what}");
         assert_eq!(metric(&server, &admin, &series), before + 1, "{what}");
     }

@@ -149,7 +149,7 @@ fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) 
         let requests: Vec<Request> = (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
         let lines: String = requests.iter().map(|request| request.body.clone() + "\n").collect();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{lines}",
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{lines}",
             lines.len()
         );
         let mut answers = Vec::new();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use upline::core::{
-    Digest, audit,
+    Actor, Digest, EntryFilter, audit,
     command::{Applied, Command, Outcome, Register, Rejection, Stamped},
     network_digest,
     plan::{PlacementRule, Plan},
@@ -17,7 +17,7 @@ use crate::{
     model::{
         naive::Naive,
         network::Real,
-        picture::{Network, Picture, TREES},
+        picture::{EntryPicture, Network, Picture, TREES},
     },
     random::{Chance, Step},
 };
@@ -45,6 +45,8 @@ pub struct Pair {
     /// What was done, and what came of it; repeats count as refused.
     log: Vec<(Stamped, Outcome)>,
     plan: Plan,
+    /// Commands after which the log is of format 3.
+    upgraded_at: usize,
     /// Decides when the slower comparisons are made.
     chance: Chance,
     pace: Pace,
@@ -58,8 +60,10 @@ struct Frozen {
 
 impl Pair {
     pub fn new(plan: Plan, seed: u64, pace: Pace) -> Self {
-        let chance = Chance::of(seed);
+        let mut chance = Chance::of(seed);
+        let upgraded_at = if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
         Self {
+            upgraded_at,
             real: Real::new(plan.clone()),
             naive: Naive::new(plan.clone()),
             twin: None,
@@ -74,12 +78,15 @@ impl Pair {
     /// Does one step on both sides. Panics where they differ.
     pub fn step(&mut self, step: &Step) -> Outcome {
         let time = Timestamp(self.real.state.time().0 + step.pause);
-        let stamped = Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, command: step.command(|id| self.code_of(id)) };
+        // A log that begins in an old format goes on in the newest.
+        let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
+        let stamped = Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, actor, command: step.command(|id| self.code_of(id)) };
         let verdict = self.real.state.check(&self.real.directory, stamped.key, &stamped.command);
         let expected = self.naive.apply(&stamped);
         let applied = self.real.apply(&stamped);
         assert_eq!(applied, expected, "outcome of the core, and of the model");
-        if step.pause == 0 || stamped.key.is_none() {
+        // What is admitted now is judged by the rules of now.
+        if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_3() {
             check_verdict(verdict, &stamped, applied);
         }
         self.learn_code(&stamped, applied);
@@ -239,32 +246,36 @@ impl Pair {
         }
     }
 
-    fn check_entries(&mut self, picture: &Picture) {
-        let state = &self.real.state;
+    fn check_entries(&self, picture: &Picture) {
         let entries = &picture.entries;
         for receiver in (0..picture.members.len() as u32).map(MemberIx) {
-            let chain: Vec<u64> = std::iter::successors(state.newest_entry_of(receiver), |entry| state.older_entry(*entry)).collect();
-            let all = (0..entries.len() as u64).rev();
-            assert_eq!(
-                chain,
-                all.filter(|entry| entries[*entry as usize].receiver == receiver).collect::<Vec<_>>(),
-                "entries of {receiver:?}"
-            );
+            let filter = EntryFilter { receiver: Some(receiver), ..EntryFilter::default() };
+            self.check_listed(entries, &filter);
+            let mut expected: Vec<usize> = (0..entries.len()).filter(|entry| entries[*entry].receiver == receiver).collect();
+            expected.sort_by_key(|entry| Reverse((entries[*entry].time, *entry)));
+            let received = self.real.state.received_entries(receiver).map(|entry| entry as usize);
+            assert_eq!(received.collect::<Vec<_>>(), expected, "entries of {receiver:?}");
         }
-        let all = entries.len() as u64;
-        for before in [all, self.chance.below(all + 1)] {
-            for status in [None, Some(EntryStatus::Pending), Some(EntryStatus::Paid)] {
-                let steps = |after: Option<u64>| state.next_entry(after, before, status);
-                let listed: Vec<u64> = std::iter::successors(steps(None), |entry| steps(Some(*entry))).collect();
-                let fits = |entry: &u64| status.is_none_or(|status| entries[*entry as usize].status == status);
-                let expected: Vec<u64> = (0..before).filter(fits).collect();
-                let place = |entry: &u64| (Reverse(entries[*entry as usize].lsn), entries[*entry as usize].level);
-                let mut sorted = listed.clone();
-                sorted.sort_unstable();
-                assert_eq!(sorted, expected, "which entries with status {status:?} before {before}");
-                assert!(listed.is_sorted_by_key(place), "newest command first, then by level: {listed:?} of {entries:#?}");
-            }
+        for status in [None, Some(EntryStatus::Pending), Some(EntryStatus::Paid)] {
+            self.check_listed(entries, &EntryFilter { status, ..EntryFilter::default() });
         }
+    }
+
+    /// A list, read in pieces, is all entries that the filter takes, sorted.
+    fn check_listed(&self, entries: &[EntryPicture], filter: &EntryFilter) {
+        let state = &self.real.state;
+        let mut expected: Vec<usize> = (0..entries.len()).filter(|entry| filter.takes(&state.entry(*entry as u64))).collect();
+        expected.sort_by_key(|entry| {
+            let EntryPicture { time, lsn, level, .. } = entries[*entry];
+            (Reverse((time, lsn)), level, *entry)
+        });
+        let (mut walk, mut listed) = (state.listed(filter.clone()), Vec::new());
+        while !walk.is_over() {
+            let mut steps = 3;
+            listed.extend(state.listed_step(&mut walk, &mut steps).map(|entry| entry as usize));
+            walk = state.listed_from(filter.clone(), walk.position()).expect("a position of this walk");
+        }
+        assert_eq!(listed, expected, "the list by {filter:?}");
     }
 
     fn check_codes(&self, picture: &Picture) {

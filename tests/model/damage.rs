@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use upline::core::{
     Restore, RowKind, audit,
     command::Stamped,
-    image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
+    image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
     state::State,
     types::{MemberIx, Money, Timestamp, Tree},
 };
@@ -77,7 +77,7 @@ fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
     let mut time = 0;
     for (step, lsn) in case.steps.iter().zip(1..) {
         time += step.pause;
-        real.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command: step.command(|_| None) });
+        real.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command: step.command(|_| None) });
     }
     (real.state.image_header(), real.state.image_rows(7).collect())
 }
@@ -131,6 +131,14 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
             1 => row.index = value as u32,
             _ => row.kind = RowKind::Member,
         }),
+        ImageRows::References(rows) => change(chance, rows, |chance, row: &mut ReferenceRow| match chance.below(2) {
+            0 => row.trigger = value as u32,
+            _ => row.text = chance.of_slice(&["", " ", "order 1", "a\u{200b}"]).into(),
+        }),
+        ImageRows::Reversals(rows) => change(chance, rows, |chance, row: &mut ReversalRow| match chance.below(2) {
+            0 => row.entry = value as u32,
+            _ => row.reverses = value as u32,
+        }),
     }
 }
 
@@ -142,7 +150,9 @@ fn change<Row: std::fmt::Debug>(chance: &mut Chance, rows: &mut [Row], damage: i
 }
 
 fn damage_header(chance: &mut Chance, header: &mut ImageHeader, value: u64) {
-    match chance.below(12) {
+    match chance.below(14) {
+        12 => header.references = value as u32,
+        13 => header.reversals = value as u32,
         9 => header.unchanged = value as u32,
         10 => header.row_ids = value as u32,
         11 => header.unchanged_after = value,

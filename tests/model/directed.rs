@@ -42,7 +42,7 @@ impl Numbered {
 
     fn apply(&mut self, command: Command, key: Option<RequestKey>) -> Applied {
         let state = &self.real.state;
-        let stamped = Stamped { lsn: state.lsn() + 1, time: Timestamp(1), key, command };
+        let stamped = Stamped { lsn: state.lsn() + 1, time: Timestamp(1), key, actor: None, command };
         self.real.apply(&stamped)
     }
 

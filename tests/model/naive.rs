@@ -8,7 +8,7 @@ mod signup;
 use std::collections::{HashMap, HashSet};
 
 use upline::core::{
-    command::{Applied, Command, Outcome, Rejection, RequestKey, Stamped},
+    command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
     plan::{KIND_REGISTRATION, PlacementRule, Plan, RankRule},
     types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
 };
@@ -20,6 +20,8 @@ const ADMINS_MAX: usize = 64;
 /// Admins are ranked and paid this deep.
 const ADMIN_LEVELS_MAX: usize = 1_024;
 const KEY_LIFE_MICROSECONDS: i64 = 72 * 3_600 * 1_000_000;
+/// What one step of log time counts toward that, at most, since format 3.
+const KEY_STEP_MICROSECONDS: i64 = 3_600 * 1_000_000;
 const KEYS_MAX: usize = 1_000_000;
 /// Trigger names that a network can meet in its life: those of all its plans, and those of imported entries.
 const KINDS_MAX: usize = 16;
@@ -36,6 +38,10 @@ pub struct Naive {
     /// Trigger names met so far.
     kinds: HashSet<String>,
     remembered: HashMap<[u8; 16], Remembered>,
+    /// Microseconds that counted toward the end of keys so far.
+    counted: i64,
+    /// Those of the command that is being applied.
+    code_rules: CodeRules,
     breakage: (u64, i64),
     /// Ids that rows brought along.
     row_ids: HashSet<[u8; 16]>,
@@ -58,7 +64,8 @@ struct Person {
 
 struct Remembered {
     fingerprint: u64,
-    time: Timestamp,
+    /// What had counted by then.
+    since: i64,
     applied: Applied,
 }
 
@@ -73,16 +80,20 @@ struct Payment {
 impl Network for Naive {
     fn apply(&mut self, stamped: &Stamped) -> Applied {
         assert_eq!(stamped.lsn, self.lsn + 1);
+        let step = stamped.time.0 - self.time.0;
+        let is_first = self.lsn == 0;
         self.lsn = stamped.lsn;
         self.time = stamped.time;
-        let now = stamped.time.0;
-        self.remembered.retain(|_, one| now - one.time.0 < KEY_LIFE_MICROSECONDS);
+        self.counted += if stamped.is_of_format_3() && !is_first { step.min(KEY_STEP_MICROSECONDS) } else { step };
+        let now = self.counted;
+        self.remembered.retain(|_, one| now - one.since < KEY_LIFE_MICROSECONDS);
         if let Some(key) = stamped.key
             && let Some(earlier) = self.remembered.get(&key.key)
         {
             let reused = Applied { outcome: Outcome::Rejected(Rejection::KeyReused), lsn: stamped.lsn };
             return if earlier.fingerprint == key.fingerprint { earlier.applied } else { reused };
         }
+        self.code_rules = stamped.code_rules();
         let outcome = match self.execute(&stamped.command) {
             Ok(outcome) => outcome,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -91,7 +102,7 @@ impl Network for Naive {
         if let Some(key) = stamped.key
             && !matches!(outcome, Outcome::Rejected(_))
         {
-            self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, time: stamped.time, applied });
+            self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, since: now, applied });
             if KEYS_MAX < self.remembered.len() {
                 let oldest = self.remembered.iter().min_by_key(|(_, one)| one.applied.lsn).map(|(key, _)| *key);
                 self.remembered.remove(&oldest.expect("there are many"));
@@ -153,6 +164,8 @@ impl Naive {
             entries: Vec::new(),
             once: HashSet::new(),
             remembered: HashMap::new(),
+            counted: 0,
+            code_rules: CodeRules::Alike,
             breakage: (0, 0),
             row_ids: HashSet::new(),
         }
@@ -212,6 +225,8 @@ impl Naive {
             Command::SetRole { member, role } => self.set_role(member, *role),
             Command::PutPlan(plan) => self.put_plan(plan),
             Command::ImportEntry(entry) => self.import_entry(entry),
+            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
+            Command::PayMatching(filter) => self.pay_matching(filter),
         }
     }
 }
@@ -279,6 +294,20 @@ impl Naive {
 
     fn find_code(&self, code: &Code) -> Option<usize> {
         self.members.iter().position(|person| same_code(&person.code, code.as_str()))
+    }
+
+    /// The one with this code, or else the only one with one like it.
+    fn look_up_code(&self, code: &Code) -> Result<Option<usize>, Rejection> {
+        let exact = self.find_code(code);
+        if exact.is_some() || self.code_rules == CodeRules::Exact {
+            return Ok(exact);
+        }
+        let like = |text: &str| text.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
+        let mut owners = (0..self.members.len()).filter(|member| like(&self.members[*member].code) == like(code.as_str()));
+        match (owners.next(), owners.next()) {
+            (_, Some(_)) => Err(Rejection::CodeAmbiguous),
+            (owner, None) => Ok(owner),
+        }
     }
 
     fn admins(&self) -> usize {

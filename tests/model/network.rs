@@ -8,7 +8,7 @@ use upline::core::{
     command::{Applied, Command, Origin, Outcome, Rejection, Stamped},
     plan::{PlacementRule, Plan},
     state::{Directory, State},
-    types::{MemberId, MemberIx, Money, Tree},
+    types::{MemberId, MemberIx, Money, Tree, alike},
 };
 
 use super::picture::{EntryPicture, MemberPicture, Network, Picture, TREES};
@@ -21,6 +21,7 @@ pub const CODE_KEY: u64 = 0x5EED_00F0_C0DE;
 pub struct MapDirectory {
     members: BTreeMap<MemberId, MemberIx>,
     codes: BTreeMap<String, MemberIx>,
+    alike: BTreeMap<String, Vec<MemberIx>>,
 }
 
 impl Directory for MapDirectory {
@@ -38,6 +39,14 @@ impl Directory for MapDirectory {
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
         self.codes.insert(folded.to_owned(), member);
+        let alike = alike(folded);
+        if alike != folded {
+            self.alike.entry(alike).or_default().push(member);
+        }
+    }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.alike.get(alike).into_iter().flatten().for_each(|member| each(*member));
     }
 }
 
@@ -73,7 +82,8 @@ impl Network for Real {
             Outcome::EntryPaid { changed: false, .. }
             | Outcome::StatusSet { changed: false, .. }
             | Outcome::RoleSet { changed: false, .. }
-            | Outcome::AllPaid { entries: 0 } => Some(Unchanged::Already),
+            | Outcome::AllPaid { entries: 0 }
+            | Outcome::MatchingPaid { entries: 0, .. } => Some(Unchanged::Already),
             outcome => {
                 let row = match outcome {
                     Outcome::Registered { member } => Some((RowKind::Member, u64::from(member.0))),
@@ -150,6 +160,10 @@ impl Real {
                     assert!(!reached.needs.is_empty() && reached.needs.iter().all(|need| need.minimum <= need.count), "{reached:?}");
                     assert!(reached.distance.is_some() || !state.plan().counts(reached.tree), "{reached:?}");
                 }
+            }
+            (_, Outcome::Reversed { entry, reversal }) => {
+                assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [reversal]);
+                assert_eq!((state.reverses(reversal), state.reversal_of(entry)), (Some(entry), Some(reversal)));
             }
             (_, Outcome::EntryImported { entry }) => assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]),
             _ => assert_eq!(entries, []),
@@ -237,5 +251,7 @@ fn entry_picture(state: &State, index: u64) -> EntryPicture {
         kind: state.kind_name(entry.kind).into_owned(),
         status: entry.status,
         plan_version: entry.plan_version,
+        reference: state.reference_of(index),
+        reverses: state.reverses(index),
     }
 }

@@ -4,7 +4,7 @@ use upline::core::{
     NextRank,
     command::{Applied, Rejection, Stamped},
     plan::{PlacementRule, Plan},
-    types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
 /// Both trees, in the order in which pairs of per-tree facts are kept.
@@ -69,6 +69,9 @@ pub struct EntryPicture {
     pub kind: String,
     pub status: EntryStatus,
     pub plan_version: u32,
+    pub reference: Option<Reference>,
+    /// The entry that it takes back.
+    pub reverses: Option<u64>,
 }
 
 impl Picture {

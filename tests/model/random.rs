@@ -2,9 +2,13 @@
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
-    command::{Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus},
+    Actor,
+    command::{
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped,
+        TriggerBonus,
+    },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
+    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
 /// Splitmix64: enough chance for a test, and nothing that a new version of a package could change.
@@ -206,7 +210,7 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
         let step = maker.step();
         time += step.pause;
         let command = step.command(|id| model.code_of(id));
-        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, command });
+        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::unknown()), command });
         if applied.lsn == lsn {
             maker.learn(&step.command, applied.outcome);
         }
@@ -242,7 +246,7 @@ impl StepMaker {
     pub fn step(&mut self) -> Step {
         let command = self.command();
         let key = self.key();
-        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 36 * 3_600_000_000]);
+        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 3_600_000_001, 36 * 3_600_000_000, 9_000 * 3_600_000_000]);
         let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
         Step { command, key, pause, by_code_of }
@@ -274,9 +278,11 @@ impl StepMaker {
         match self.chance.below(100) {
             0..=51 => Command::Register(self.register()),
             52..=72 => Command::TriggerBonus(self.trigger()),
-            73..=77 => Command::PayEntry { entry: self.chance.below(self.entries + 2) },
+            73..=77 => Command::PayEntry { entry: self.entry() },
             78 => Command::PayAll,
-            79..=86 => {
+            79..=80 => Command::ReverseEntry { entry: self.entry() },
+            81..=82 => Command::PayMatching(self.pay_filter()),
+            83..=86 => {
                 let status = self.chance.of_slice(&[
                     Status::Active,
                     Status::Active,
@@ -294,6 +300,36 @@ impl StepMaker {
             }
             _ => Command::ImportEntry(self.import_entry()),
         }
+    }
+
+    fn entry(&mut self) -> u64 {
+        self.chance.below(self.entries + 2)
+    }
+
+    fn reference(&mut self) -> Option<Reference> {
+        if self.chance.percent(70) { None } else { Reference::parse(&format!("order {}", self.chance.below(12))) }
+    }
+
+    fn pay_filter(&mut self) -> PayFilter {
+        let time = |chance: &mut Chance| Timestamp(chance.below(1_000_000) as i64);
+        let mut filter = PayFilter::default();
+        if self.chance.percent(50) {
+            filter.up_to_lsn = Some(self.chance.below(self.entries + 50));
+        }
+        if self.chance.percent(30) {
+            filter.kind =
+                Some(self.chance.of_slice(&["referral", "registration", "rank:1", "purchase", "of-old-3", "rank:02", "never"]).into());
+        }
+        if self.chance.percent(30) {
+            filter.receiver = Some(self.somebody());
+        }
+        if self.chance.percent(20) {
+            filter.from = Some(time(&mut self.chance));
+        }
+        if self.chance.percent(20) {
+            filter.until = Some(time(&mut self.chance));
+        }
+        filter
     }
 
     /// Mostly somebody who joined, now and then a stranger.
@@ -341,7 +377,8 @@ impl StepMaker {
         }
         let lifetime_rank = self.chance.below(6) as u16;
         let turn = if self.chance.percent(70) { 0 } else { self.chance.below(4) as u16 };
-        Carried { row_id: self.row_id(), lifetime_rank, turn }
+        let status = if self.chance.percent(15) { Status::ALL[self.chance.below(3) as usize] } else { Status::Active };
+        Carried { row_id: self.row_id(), lifetime_rank, turn, status, sponsor_too: self.chance.percent(30) }
     }
 
     fn row_id(&mut self) -> Option<[u8; 16]> {
@@ -360,7 +397,7 @@ impl StepMaker {
     }
 
     fn code(&mut self) -> Code {
-        let letters = self.chance.of_slice(&["code", "CODE", "Code"]);
+        let letters = self.chance.of_slice(&["code", "CODE", "Code", "c0de", "1ode"]);
         Code::parse(&format!("{letters}-{}", self.chance.below(60))).expect("letters, a hyphen and digits")
     }
 
@@ -386,7 +423,7 @@ impl StepMaker {
         let named: Vec<Box<str>> = self.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
         let any = named.is_empty() || self.chance.percent(5);
         let trigger = if any { self.chance.of_slice(&TRIGGERS).into() } else { self.chance.of_slice(&named) };
-        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50) }
+        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50), reference: self.reference() }
     }
 
     fn import_entry(&mut self) -> ImportEntry {
@@ -404,6 +441,8 @@ impl StepMaker {
             status: self.chance.of_slice(&[EntryStatus::Pending, EntryStatus::Paid]),
             time: Timestamp(self.chance.below(1_000_000) as i64),
             row_id: self.row_id(),
+            reference: self.reference(),
+            reverses: if self.chance.percent(10) { Some(self.entry()) } else { None },
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The line language of the scenarios: words in, commands and plans out. The language is explained in `tests/scenarios/README.md`.
 
 use upline::core::{
-    command::{Carried, Command, ImportEntry, Origin, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
+    command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
+    types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
 pub const HOUR: i64 = 3_600_000_000;
@@ -94,7 +94,9 @@ fn code(word: &str) -> Result<Code, Wrong> {
     Code::parse(word).ok_or_else(|| format!("`{word}` is no code"))
 }
 
-/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin] [imported] [row ID] [lifetime RANK] [turn SLOT]`; the last three are of imports
+/// `join NAME [by NAME | by-code CODE] [rule RULE | at NAME:SLOT] [code CODE] [joined HOUR] [admin]
+/// [imported] [row ID] [lifetime RANK] [turn SLOT] [status STATUS] [sponsor-too]`; the last five are of
+/// imports
 pub fn register(words: &mut Words) -> Result<Register, Wrong> {
     let mut register = Register {
         member: id_of(words.next("name")?),
@@ -119,6 +121,11 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             "row" => carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0),
             "lifetime" => carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?,
             "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
+            "status" => {
+                let status = Status::from_name(words.next("status")?).ok_or("no such status")?;
+                carried.get_or_insert_with(Carried::default).status = status;
+            }
+            "sponsor-too" => carried.get_or_insert_with(Carried::default).sponsor_too = true,
             other => return Err(format!("`{other}` is nothing that a join can have")),
         }
     }
@@ -133,6 +140,8 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "trigger" => Command::TriggerBonus(trigger(words)?),
         "pay-entry" => Command::PayEntry { entry: words.number("entry")? },
         "pay-all" => Command::PayAll,
+        "pay-matching" => Command::PayMatching(pay_filter(words)?),
+        "reverse" => Command::ReverseEntry { entry: words.number("entry")? },
         "status" => {
             let member = id_of(words.next("member")?);
             let word = words.next("status")?;
@@ -150,7 +159,32 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
     Ok(Some(command))
 }
 
-/// `trigger NAME by MEMBER [amount AMOUNT] [once]`
+/// A word as a reference: `_` stands for a blank.
+fn reference(words: &mut Words) -> Result<Option<Reference>, Wrong> {
+    if !words.take("reference") {
+        return Ok(None);
+    }
+    let word = words.next("reference")?.replace('_', " ");
+    Reference::parse(&word).map(Some).ok_or_else(|| format!("`{word}` is no reference"))
+}
+
+/// `pay-matching [up-to LSN] [kind KIND] [receiver MEMBER] [from HOUR] [until HOUR]`
+fn pay_filter(words: &mut Words) -> Result<PayFilter, Wrong> {
+    let mut filter = PayFilter::default();
+    while let Ok(word) = words.next("") {
+        match word {
+            "up-to" => filter.up_to_lsn = Some(words.number("LSN")?),
+            "kind" => filter.kind = Some(words.next("kind")?.into()),
+            "receiver" => filter.receiver = Some(id_of(words.next("receiver")?)),
+            "from" => filter.from = Some(Timestamp(words.number::<i64>("hour")? * HOUR)),
+            "until" => filter.until = Some(Timestamp(words.number::<i64>("hour")? * HOUR)),
+            other => return Err(format!("`{other}` is nothing that a filter can have")),
+        }
+    }
+    Ok(filter)
+}
+
+/// `trigger NAME by MEMBER [amount AMOUNT] [once] [reference TEXT]`
 fn trigger(words: &mut Words) -> Result<TriggerBonus, Wrong> {
     let trigger = words.next("trigger")?.into();
     if !words.take("by") {
@@ -158,10 +192,11 @@ fn trigger(words: &mut Words) -> Result<TriggerBonus, Wrong> {
     }
     let source = id_of(words.next("source")?);
     let amount = if words.take("amount") { Some(money(words.next("amount")?)?) } else { None };
-    Ok(TriggerBonus { source, trigger, amount, once: words.take("once") })
+    let once = words.take("once");
+    Ok(TriggerBonus { source, trigger, amount, once, reference: reference(words)? })
 }
 
-/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID]`
+/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID] [reference TEXT] [reverses ENTRY]`
 fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let receiver = id_of(words.next("receiver")?);
     let source = if words.take("from") { id_of(words.next("source")?) } else { receiver };
@@ -172,7 +207,9 @@ fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let status = EntryStatus::from_name(word).ok_or_else(|| format!("`{word}` is no status of an entry"))?;
     let hour: i64 = if words.take("at") { words.number("hour")? } else { 0 };
     let row_id = if words.take("row") { Some(id_of(words.next("row id")?).0) } else { None };
-    Ok(ImportEntry { receiver, source, kind, level, amount, status, time: Timestamp(hour * HOUR), row_id })
+    let reference = reference(words)?;
+    let reverses = if words.take("reverses") { Some(words.number("entry")?) } else { None };
+    Ok(ImportEntry { receiver, source, kind, level, amount, status, time: Timestamp(hour * HOUR), row_id, reference, reverses })
 }
 
 /// A client's key, from words that stand for the hashes of key and content.

@@ -11,7 +11,7 @@ use upline::{
     engine::{AnsweredBy, Engine, HistoryError, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, Submitted},
 };
 
-use super::{ROOT, Waiting, World};
+use super::{ROOT, Waiting, World, is_poisoned};
 use crate::{
     faults::Trouble,
     model::{
@@ -40,7 +40,7 @@ impl World {
     }
 
     pub(super) fn snapshot(&mut self, engine: &mut SteppedEngine) {
-        let was_ready = engine.engine().ready();
+        let was_ready = !is_poisoned(engine.engine());
         let gives_up = self.chance.percent(5);
         let mut queued = VecDeque::new();
         // One that gives up does so while the view is copied as often as while it is written.
@@ -111,7 +111,7 @@ impl World {
         expected: Option<Applied>,
         queued: &mut VecDeque<Waiting>,
     ) {
-        if !writing.engine().ready() {
+        if is_poisoned(writing.engine()) {
             return self.submit(writing, command, key, queued);
         }
         let Submitted::Answered(Ok(answer)) = writing.submit(command.clone(), key, |_| false) else {

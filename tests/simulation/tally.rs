@@ -40,6 +40,8 @@ pub struct Tally {
     /// Segments begun after the first.
     pub rotations: u64,
     pub full_disks: u64,
+    /// Groups refused because the next segment could not be made, and nothing else.
+    pub no_room: u64,
 }
 
 impl Tally {
@@ -50,7 +52,7 @@ impl Tally {
         }
     }
 
-    fn fields(&mut self) -> [(&'static str, &mut u64); 25] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 26] {
         [
             ("seeds", &mut self.seeds),
             ("twice", &mut self.twice),
@@ -77,6 +79,7 @@ impl Tally {
             ("past", &mut self.past),
             ("rotations", &mut self.rotations),
             ("full_disks", &mut self.full_disks),
+            ("no_room", &mut self.no_room),
         ]
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use upline::{
     core::{
-        Digest, audit,
+        CodeForm, CodeKey, Digest, audit,
         command::{Applied, Command, RequestKey},
         state::State,
         state_digest,
@@ -84,6 +84,11 @@ pub struct World {
     tally: Tally,
 }
 
+/// Whether the log failed for good; without room for another segment it only waits.
+fn is_poisoned(engine: &Engine) -> bool {
+    engine.status().poisoned.is_some()
+}
+
 struct Waiting {
     command: Command,
     key: Option<RequestKey>,
@@ -98,7 +103,7 @@ impl World {
             id: InstanceId(setting.seed.to_le_bytes().repeat(2).try_into().expect("sixteen bytes")),
             network_id: 1,
             row_key: chance.next(),
-            code_key: chance.next(),
+            code_key: CodeKey { key: chance.next(), form: CodeForm::LetterFirst },
             created: Timestamp(0),
         };
         let retention =
@@ -269,11 +274,11 @@ impl World {
                 92..=95 => self.check_past(engine.engine()),
                 _ => self.tell_again(engine.writing(), 1),
             }
-            if !engine.engine().ready() {
+            if is_poisoned(engine.engine()) {
                 left = left.min(3);
             }
         }
-        let poisoned = !engine.engine().ready();
+        let poisoned = is_poisoned(engine.engine());
         if poisoned {
             assert_ne!(self.trouble, Trouble::None, "poisoned, and nothing was wrong");
             self.tally.poisoned += 1;
@@ -326,8 +331,9 @@ impl World {
                 self.say(|| format!("refused: {error}"));
                 let is_refusal = matches!(
                     error,
-                    OpenError::Data(Error::Damaged(_) | Error::NotADataDirectory { .. } | Error::NewerFormat { .. })
-                        | OpenError::Image { .. }
+                    OpenError::Data(
+                        Error::Damaged(_) | Error::InstanceLost { .. } | Error::NotADataDirectory { .. } | Error::NewerFormat { .. }
+                    ) | OpenError::Image { .. }
                         | OpenError::Digest { .. }
                 );
                 assert!(is_refusal, "{error:?}");

@@ -4,14 +4,15 @@ use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use upline::{
     core::{
+        Actor,
         command::{Applied, Command, Outcome, Register, RequestKey, Stamped},
         types::Timestamp,
     },
     engine::{Answer, AnsweredBy, Engine, SteppedWriter, SubmitError, Submitted},
 };
 
-use super::{HOUR, Waiting, World};
-use crate::model::picture::Network;
+use super::{HOUR, Waiting, World, is_poisoned};
+use crate::{faults::Trouble, model::picture::Network};
 
 impl World {
     /// Some commands that wait together.
@@ -39,7 +40,7 @@ impl World {
 
     pub(super) fn submit(&mut self, writing: &SteppedWriter, command: Command, key: Option<RequestKey>, queued: &mut VecDeque<Waiting>) {
         self.tally.operations += 1;
-        let was_ready = writing.engine().ready();
+        let was_ready = !is_poisoned(writing.engine());
         // As the lines of an import are, which may rest on lines before them.
         let unjudged = self.chance.percent(15);
         match writing.submit(command.clone(), key, |_| unjudged) {
@@ -75,7 +76,7 @@ impl World {
     /// The writer's turns, until nothing waits; what is answered is compared after each.
     pub(super) fn turn(&mut self, writing: &mut SteppedWriter, queued: &mut VecDeque<Waiting>) {
         loop {
-            let was_ready = writing.engine().ready();
+            let was_ready = !is_poisoned(writing.engine());
             if !writing.step() {
                 break;
             }
@@ -100,7 +101,8 @@ impl World {
         let time = self.naive.position().1.max(Timestamp(self.clock.load(Ordering::Relaxed)));
         match *first {
             Ok(_) => {
-                assert!(was_ready && engine.ready(), "a poisoned writer acknowledges nothing");
+                // A small group may still fit where a larger one, or a mark, did not.
+                assert!(was_ready && !is_poisoned(engine), "a poisoned writer acknowledges nothing");
                 assert_eq!(engine.read(|state, _| state.time()), time);
                 self.tally.groups += 1;
                 for (command, key, answer) in group {
@@ -110,6 +112,12 @@ impl World {
                     assert_eq!(answer.applied, expected, "outcome of the engine, and of the model");
                     self.tally.acknowledged += 1;
                 }
+            }
+            Err(SubmitError::NoRoom) => {
+                assert!(was_ready && !is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");
+                assert!(group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::NoRoom)), "a group is refused as a whole");
+                assert_ne!(self.trouble, Trouble::None, "no room, and nothing was wrong");
+                self.tally.no_room += 1;
             }
             Err(error) => {
                 assert!(group.iter().all(|(_, _, answer)| *answer == Err(error)), "a group fails as a whole");
@@ -127,7 +135,7 @@ impl World {
 
     /// Lets the model do what the engine did.
     pub(super) fn apply(&mut self, engine: &Engine, command: Command, key: Option<RequestKey>, time: Timestamp) -> Applied {
-        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, command };
+        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
         let applied = self.naive.apply(&stamped);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);

@@ -30,6 +30,44 @@ fn jump(chance: &mut proof::Chance, now: i64) -> i64 {
     }
 }
 
+/// A machine whose clock jumps ahead for one write, and back: a retry with the same key is the same payment.
+#[test]
+fn no_jump_of_the_clock_expires_a_key() {
+    for jump in [73 * 3_600 * SECOND, YEAR, 100 * YEAR] {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let clock = Arc::new(AtomicI64::new(START));
+        let open = || {
+            let mut options = directory::options(&place.path().join("data"));
+            let now = Arc::clone(&clock);
+            options.clock = Arc::new(move || Timestamp(now.load(Ordering::Relaxed)));
+            Engine::open(options).expect("it opens").0
+        };
+        let engine = open();
+        for number in 0..2 {
+            engine.submit_blocking(directory::signup(number), None).expect("it is written");
+        }
+        let trigger = TriggerBonus { source: directory::member(1), trigger: "referral".into(), amount: None, once: false, reference: None };
+        let (command, key) = (Command::TriggerBonus(trigger), RequestKey { key: [9; 16], fingerprint: 1 });
+        let first = engine.submit_blocking(command.clone(), Some(key)).expect("it is written").applied;
+        let entries = engine.read(|state, _| state.entries());
+        clock.store(START + jump, Ordering::Relaxed);
+        engine.submit_blocking(directory::signup(2), None).expect("it is written");
+        clock.store(START, Ordering::Relaxed);
+        let again = |engine: &Engine| {
+            assert_eq!(engine.submit_blocking(command.clone(), Some(key)).expect("an answer").applied, first, "{jump}");
+            assert_eq!(engine.read(|state, _| state.entries()), entries, "{jump}: it was not paid twice");
+        };
+        again(&engine);
+        // So it stays, through a snapshot and through a replay.
+        drop(engine);
+        let engine = open();
+        again(&engine);
+        engine.snapshot_now_blocking().expect("a snapshot");
+        drop(engine);
+        again(&open());
+    }
+}
+
 #[test]
 fn whatever_the_clock_says_log_time_goes_on() {
     let (jumps, seed) = (proof::number("UPLINE_CLOCK_JUMPS", 400), proof::number("UPLINE_SEED", 1));
@@ -56,7 +94,8 @@ fn whatever_the_clock_says_log_time_goes_on() {
         last = joined;
         if number % 50 == 49 {
             // Repeats are known however the clock stands, for 72 hours of log time.
-            let trigger = TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false };
+            let trigger =
+                TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
             let (command, key) = (
                 Command::TriggerBonus(trigger),
                 RequestKey { key: number.to_le_bytes().repeat(2).try_into().expect("16 bytes"), fingerprint: 1 },

@@ -52,7 +52,7 @@ pub fn make(data: &Path) {
     for number in 0..900 {
         engine.submit_blocking(signup(number), None).expect("it is written");
         if number % 9 == 8 {
-            let trigger = TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false };
+            let trigger = TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
             let key = RequestKey { key: [u8::try_from(number / 9).expect("few"); 16], fingerprint: 1 };
             engine.submit_blocking(Write::TriggerBonus(trigger), Some(key)).expect("it is written");
         }

@@ -70,6 +70,31 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
     add("the instance file is another directory's", Refused, &|files| {
         _ = files.insert("instance".into(), other[Path::new("instance")].clone());
     });
+    add("the instance file is missing", Refused, &|files| _ = files.remove(Path::new("instance")));
+    add("the instance file is renamed", Refused, &|files| {
+        let instance = files.remove(Path::new("instance")).expect("it is there");
+        files.insert("instance.tmp".into(), instance);
+    });
+    add("the active segment is a prepared one", Refused, &|files| files.get_mut(last).expect("it is there").fill(0));
+    add("the active segment holds nothing", Refused, &|files| files.get_mut(last).expect("it is there")[512..].fill(0));
+    add("the last sector of the active segment is zero", Refused, &|files| {
+        let content = files.get_mut(last).expect("it is there");
+        let end = content.iter().rposition(|byte| *byte != 0).expect("it holds something");
+        content[end / 512 * 512..].fill(0);
+    });
+    add("what says how far the log is durable is missing", Refused, &|files| _ = files.remove(Path::new("durable")));
+    add("what says how far the log is durable is another directory's", Refused, &|files| {
+        _ = files.insert("durable".into(), other[Path::new("durable")].clone());
+    });
+    add("a cut below the snapshots", Refused, &|files| {
+        let mut cut = [b"uplinCUT".as_slice(), &1_u64.to_le_bytes(), &files[Path::new("instance")][16..32]].concat();
+        cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
+        files.insert("log/cut".into(), cut);
+    });
+    add("the active segment has the name of an unfinished one", Refused, &|files| {
+        let content = files.remove(last).expect("it is there");
+        files.insert(last.with_extension("log.tmp"), content);
+    });
     add("an unfinished snapshot lies about", Served, &|files| {
         _ = files.insert("snapshots/00000000000000009999.snap.tmp".into(), vec![1; 99]);
     });

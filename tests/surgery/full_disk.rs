@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ use super::{
 /// The smallest disk has no room for a segment; the largest nearly takes everything.
 const SMALLEST: u64 = 300 << 10;
 const LARGEST: u64 = 4 << 20;
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 const BATCHES: u64 = 7;
 const BATCH_LINES: u64 = 3_000;
 
@@ -48,8 +51,17 @@ fn body(member: u64) -> Value {
     if member == 0 { json!({ "user_id": uuid(0) }) } else { json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } }) }
 }
 
-/// Fills the disk. Members acknowledged, in order, and whether the log failed.
-fn fill(server: &Server) -> (Vec<u64>, bool) {
+/// Why a server takes no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// A write to a segment with commands failed.
+    ReadOnly,
+    /// The next segment cannot be made: it goes on as soon as it can.
+    NoRoom,
+}
+
+/// Fills the disk. Members acknowledged, in order, and why it ended, if it did.
+fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
     let mut acknowledged = Vec::new();
     for batch in 0..BATCHES {
         let members = batch * BATCH_LINES..(batch + 1) * BATCH_LINES;
@@ -57,7 +69,7 @@ fn fill(server: &Server) -> (Vec<u64>, bool) {
         let mut client = server.connect();
         let mut sender = client.sender();
         let head = format!(
-            "POST /v1/members/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
             lines.len()
         );
         let sending = std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
@@ -82,8 +94,7 @@ fn fill(server: &Server) -> (Vec<u64>, bool) {
             acknowledged.push(member);
         }
         if has_failed {
-            assert_read_only(server);
-            return (acknowledged, true);
+            return (acknowledged, Some(end_of(server)));
         }
         // A snapshot may not fit; signups go on.
         if batch % 3 != 1 {
@@ -92,16 +103,45 @@ fn fill(server: &Server) -> (Vec<u64>, bool) {
         let snapshot = server.post("/v1/snapshots", "");
         assert!(matches!(snapshot.status, 200 | 201 | 500 | 503), "{}", snapshot.text());
     }
-    (acknowledged, false)
+    (acknowledged, None)
 }
 
-/// D4.
-fn assert_read_only(server: &Server) {
+/// D4: writes are refused, reads go on, and the two ends are told apart.
+fn end_of(server: &Server) -> End {
     let mut client: Client = server.connect();
-    let reply = client.post("/v1/members", &json!({ "user_id": uuid(999_999) }).to_string());
-    assert_eq!((reply.status, reply.json()["code"].as_str()), (503, Some("read_only")));
-    assert_eq!(client.request("GET", "/readyz", &[], b"").status, 503);
-    assert_eq!(client.request("GET", "/v1/ranks", &[], b"").status, 200);
+    // Small writes may still fit a segment that a large group does not.
+    let begin = Instant::now();
+    let mut member = 900_000;
+    loop {
+        member += 1;
+        let reply = client.post("/v1/members", &json!({ "user_id": uuid(member) }).to_string());
+        if reply.status == 201 {
+            assert!(begin.elapsed() < PATIENCE, "a full disk is full at some time");
+            continue;
+        }
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        let ready = client.request("GET", "/readyz", &[], b"");
+        assert_eq!((ready.status, client.request("GET", "/v1/ranks", &[], b"").status), (503, 200));
+        let code = reply.json()["code"].as_str().expect("a code").to_owned();
+        assert_eq!(ready.json()["status"], code);
+        return match code.as_str() {
+            "read_only" => End::ReadOnly,
+            "no_room" => End::NoRoom,
+            other => panic!("{other}"),
+        };
+    }
+}
+
+/// With room again the same process takes writes again.
+fn assert_heals(server: &Server) {
+    let begin = Instant::now();
+    while server.get("/readyz").status != 200 {
+        assert!(begin.elapsed() < PATIENCE, "{}", server.get("/readyz").text());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let reply = server.post("/v1/members", &json!({ "user_id": uuid(777_777) }).to_string());
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    assert_eq!(server.get("/readyz").text(), "{\"status\":\"ready\"}");
 }
 
 /// Whether the server starts there at all.
@@ -114,7 +154,7 @@ fn starts(data: &Path) -> bool {
 fn a_full_disk_stops_writes_and_loses_nothing() {
     let disks = proof::number("UPLINE_FULL_DISKS", 20);
     let place = tempfile::tempdir().expect("a temporary directory");
-    let (mut failed, mut too_small, mut members) = (0_u64, 0_u64, 0_u64);
+    let (mut failed, mut healed, mut too_small, mut members) = (0_u64, 0_u64, 0_u64, 0_u64);
     for disk in 0..disks {
         // Not in whole pages only, and not in steps that go with the segments.
         let bytes = SMALLEST + (LARGEST - SMALLEST) * disk / disks + disk * 1_237;
@@ -128,8 +168,13 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
         let data = at.join("data");
         let acknowledged = match start(&data) {
             Some(server) => {
-                let (acknowledged, has_failed) = fill(&server);
-                failed += u64::from(has_failed);
+                let (acknowledged, end) = fill(&server);
+                failed += u64::from(end == Some(End::ReadOnly));
+                if end == Some(End::NoRoom) {
+                    mounted.grow();
+                    assert_heals(&server);
+                    healed += 1;
+                }
                 server.terminate();
                 server.wait();
                 acknowledged
@@ -161,8 +206,10 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
         assert!(starts(&data), "disk {disk}: it does not verify");
         members += acknowledged.len() as u64;
     }
-    proof::summary(&format!("full_disk: disks={disks} too_small={too_small} failed={failed} acknowledged={members} lost=0"));
-    assert!(disks < 4 || 0 < failed && 0 < disks - too_small, "the sizes go from too small to large enough");
+    proof::summary(&format!(
+        "full_disk: disks={disks} too_small={too_small} failed={failed} healed={healed} acknowledged={members} lost=0"
+    ));
+    assert!(disks < 4 || 0 < failed + healed && 0 < disks - too_small, "the sizes go from too small to large enough");
 }
 
 /// A server, unless the disk is too small for it to start.

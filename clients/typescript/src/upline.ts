@@ -66,6 +66,19 @@ export interface Bonus {
   time: string;
   lsn: number;
   plan_version: number;
+  reference: string | null;
+  reverses: string | null;
+  reversed_by: string | null;
+}
+
+/** Which pending bonuses to pay: those to which all of it applies. */
+export interface PayFilter {
+  /** An LSN, or the id of a bonus: nothing that came after it is paid. */
+  up_to?: string;
+  kind?: string;
+  receiver?: string;
+  from?: string;
+  to?: string;
 }
 
 export interface Paid {
@@ -231,7 +244,7 @@ export class Client {
   // --- bonuses
 
   /** Pays the bonus that the plan has for `kind` to the uplines of `source`; the amount is what percentages are taken of. */
-  trigger(source: string, kind: string, more: { amount?: { minor: number; currency: string }; once?: boolean } = {}, key = newKey()): Promise<Paid> {
+  trigger(source: string, kind: string, more: { amount?: { minor: number; currency: string }; once?: boolean; reference?: string } = {}, key = newKey()): Promise<Paid> {
     return this.call("POST", "/v1/bonuses", { body: { source, kind, ...more }, key });
   }
 
@@ -249,8 +262,15 @@ export class Client {
     return this.call("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/pay`, { key });
   }
 
-  payAll(key = newKey()): Promise<unknown> {
-    return this.call("POST", "/v1/bonuses/pay-all", { key });
+  /** Takes a bonus back, once: a pending one of the negative amount. */
+  async reverse(bonusId: string, key = newKey()): Promise<Bonus> {
+    const { reversal } = await this.call<{ reversal: Bonus }>("POST", `/v1/bonuses/${encodeURIComponent(bonusId)}/reverse`, { key });
+    return reversal;
+  }
+
+  /** Marks pending bonuses paid: all, or those that the filter names. */
+  payAll(filter: PayFilter = {}, key = newKey()): Promise<{ entries: number; up_to_lsn: number; [field: string]: unknown }> {
+    return this.call("POST", "/v1/bonuses/pay-all", { query: { ...filter }, key });
   }
 
   // --- the feed

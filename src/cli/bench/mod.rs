@@ -89,6 +89,8 @@ enum Name {
     Mem,
     /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4, P5)
     Http,
+    /// Durable signups over HTTP while others ask for what costs much
+    Guard,
 }
 
 impl Args {
@@ -145,6 +147,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Name::Reads => reads::run(args, &interrupt)?,
         Name::Mem => mem::run(args, &interrupt)?,
         Name::Http => http::run(args, &interrupt)?,
+        Name::Guard => http::guard::run(args, &interrupt)?,
     };
     for report in reports {
         let object = serde_json::to_value(&report).map_err(|error| Failure::new(Exit::Failed, error))?;

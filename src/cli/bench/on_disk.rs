@@ -5,7 +5,7 @@ use std::path::Path;
 use super::stop_if_asked;
 use crate::{
     cli::{exit::Failure, interrupt::Interrupt},
-    core::{Digest, plan::Plan, types::Timestamp},
+    core::{CodeForm, CodeKey, Digest, plan::Plan, types::Timestamp},
     durability::{DataDir, Genesis, InstanceId, LogOptions, storage::Disk},
     engine::{self, NETWORK_ID},
     shapes::Shape,
@@ -14,7 +14,8 @@ use crate::{
 
 /// What is random elsewhere. The code key is that of the workload's networks.
 pub(super) const GENESIS: Genesis =
-    Genesis { id: InstanceId(*b"upline benchmark"), network_id: NETWORK_ID, row_key: 1, code_key: 1, created: Timestamp(0) };
+    Genesis { id: InstanceId(*b"upline benchmark"), network_id: NETWORK_ID, row_key: 1, code_key: CODE_KEY, created: Timestamp(0) };
+const CODE_KEY: CodeKey = CodeKey { key: 1, form: CodeForm::Any };
 
 /// A network of a shape, in memory.
 ///

@@ -1,22 +1,25 @@
 //! One row of a bonus file, as `export --bonuses` writes it.
 
+use std::collections::HashMap;
+
 use super::{
     lines::Row,
-    member_row::{Name, optional, parse_row_id, parse_time},
+    member_row::{optional, parse_row_id},
+    options::Reading,
     refusal::Refusal,
 };
 use crate::{
     amount,
-    cli::network::Network,
+    cli::{names::Name, network::Network},
     core::{
         Entry, RowKind,
         command::ImportEntry,
-        types::{EntryStatus, MemberId},
+        types::{EntryStatus, MemberId, Reference},
     },
 };
 
 /// Columns of a bonus file, and whether they are needed.
-pub(super) const COLUMNS: [(&str, bool); 8] = [
+pub(super) const COLUMNS: [(&str, bool); 11] = [
     ("receiver", true),
     ("source", true),
     ("level", true),
@@ -25,11 +28,29 @@ pub(super) const COLUMNS: [(&str, bool); 8] = [
     ("status", true),
     ("created_at", true),
     ("id", false),
+    ("reference", false),
+    ("number", false),
+    ("reverses", false),
 ];
 
+/// The most entries of a receiver that are looked at for the one that a row takes back without naming it.
+const SEARCHED_MAX: usize = 4_096;
+
+/// Entries by the numbers that the rows of a file give them.
+pub(super) type Numbers = HashMap<u64, u64>;
+
+/// The number of a row.
+///
+/// # Errors
+/// It is none.
+pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
+    optional(row.cell(9), |text| text.parse().ok(), Refusal::BadReversed("number"))
+}
+
 /// Reads a row against the members that are there.
-pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Refusal> {
-    let [receiver, source, level, amount, kind, status, created_at, id] = std::array::from_fn(|column| row.cell(column));
+pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, numbers: &Numbers) -> Result<ImportEntry, Refusal> {
+    let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
+        std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
     Ok(ImportEntry {
         receiver: member(network, receiver)?,
@@ -38,15 +59,64 @@ pub(super) fn parse(row: &Row<'_>, network: &Network) -> Result<ImportEntry, Ref
         level: level.parse().map_err(|_| Refusal::BadLevel)?,
         amount: amount::parse(amount, exponent).map_err(Refusal::BadAmount)?,
         status: EntryStatus::from_name(status).ok_or(Refusal::BadStatus)?,
-        time: parse_time(created_at).ok_or_else(|| Refusal::BadTime(created_at.into()))?,
+        time: reading.time(created_at)?,
         row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
+        reference: optional(reference, Reference::parse, Refusal::BadReference)?,
+        reverses: optional(reverses, |text| reversed(text, network, numbers), Refusal::BadReversed("reverses"))?,
     })
 }
 
+/// The entry that a row takes back, by the number of an earlier row or by row id.
+fn reversed(text: &str, network: &Network, numbers: &Numbers) -> Option<u64> {
+    if let Ok(number) = text.parse() {
+        return numbers.get(&number).copied();
+    }
+    let (kind, entry) = network.state.row_that_carried(&parse_row_id(text)?)?;
+    (kind == RowKind::Entry).then_some(entry)
+}
+
+/// Finds the entry that a row of a negative amount takes back where it names none: the only one of its receiver, source, level and kind with
+/// the opposite amount that no other takes back, among the newest [`SEARCHED_MAX`] of the receiver.
+///
+/// # Errors
+/// There is none, or more than one, or there are more entries than are looked at.
+pub(super) fn find_reversed(network: &Network, entry: &mut ImportEntry) -> Result<(), Refusal> {
+    if entry.reverses.is_some() || 0 <= entry.amount.0 {
+        return Ok(());
+    }
+    let state = &network.state;
+    let found = |id: &MemberId| state.find(&network.directory, id);
+    let (Some(receiver), Some(source)) = (found(&entry.receiver), found(&entry.source)) else { return Ok(()) };
+    let is_meant = |index: &u64| {
+        let other = state.entry(*index);
+        (other.source, other.level, other.amount.0) == (source, entry.level, -entry.amount.0)
+            && *state.kind_name(other.kind) == *entry.kind
+            && state.reversal_of(*index).is_none()
+    };
+    let mut entries = state.received_entries(receiver);
+    let mut meant = entries.by_ref().take(SEARCHED_MAX).filter(is_meant);
+    let (first, second) = (meant.next(), meant.next());
+    let reason = match (first, second) {
+        (Some(reversed), None) if entries.next().is_none() => {
+            entry.reverses = Some(reversed);
+            return Ok(());
+        }
+        (None, _) => "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and is not taken back yet",
+        _ => "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the one that it takes back",
+    };
+    Err(Refusal::ReversalUnmatched(reason))
+}
+
 fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
-    let unknown = || Refusal::UnknownMember(text.into());
-    let found = Name::parse(text).and_then(|name| name.find(&network.state, &network.directory)).ok_or_else(unknown)?;
-    Ok(network.state.member(found).id)
+    let Network { state, directory, names, .. } = network;
+    let name = Name::parse(text).ok_or_else(|| Refusal::UnknownMember(text.into()))?;
+    let found = names.named(&name, state, directory).map(|found| found.member);
+    let member = match (found, names.refused.get(&name.key)) {
+        (Some(member), _) => Some(member),
+        (None, Some(line)) => return Err(Refusal::MemberRefused { name: name.shown(), line: *line }),
+        (None, None) => name.by_code(state, directory).map_err(|_| Refusal::AmbiguousCode(name.shown()))?,
+    };
+    member.map(|member| state.id(member)).ok_or_else(|| Refusal::UnknownMember(name.shown()))
 }
 
 /// Whether an entry of the ledger is the one that a row names.
@@ -60,8 +130,10 @@ pub(super) fn is_same(network: &Network, entry: &Entry, named: &ImportEntry) -> 
         amount: entry.amount,
         status: entry.status,
         time: entry.time,
-        // A file without row ids says nothing of them.
+        // A file without them says nothing of row ids, references, and what is taken back.
         row_id: named.row_id.and(state.carried_row_id(RowKind::Entry, entry.index)),
+        reference: named.reference.as_ref().and_then(|_| state.reference_of(entry.index)),
+        reverses: named.reverses.and_then(|_| state.reverses(entry.index)),
     };
     held == *named
 }

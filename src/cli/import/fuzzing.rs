@@ -2,7 +2,14 @@
 
 use std::io::Cursor;
 
-use super::{bonus_row, each_bonus, each_member, lines::Lines, member_row};
+use super::{
+    bonus_row, declare, each_bonus, each_member,
+    intake::{Intake, Taken},
+    layout::{Column, Layout},
+    lines::Lines,
+    member_row,
+    options::Reading,
+};
 use crate::{
     cli::network::Network,
     core::{audit, network_digest, state::State, types::Timestamp},
@@ -25,23 +32,23 @@ pub(crate) fn import_rows(bytes: &[u8]) -> bool {
         None => (bytes, &[][..]),
     };
     let mut network = Network::new(State::new(plan_file::default_plan(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(1_000_000));
-    let own_sponsor_is_root = bytes.len() % 2 == 1;
-    let taken = take_members(&mut network, members, own_sponsor_is_root);
+    let reading = Reading { own_sponsor_is_root: bytes.len() % 2 == 1, update: bytes.len() % 3 == 1, ..Reading::default() };
+    let taken = take_members(&mut network, members, &reading);
     take_bonuses(&mut network, bonuses);
     let findings = audit(&network.state, 3);
     assert!(findings.is_empty(), "{findings:?}");
     if taken {
-        again(&mut network, members, own_sponsor_is_root);
+        again(&mut network, members, &reading);
     }
     taken
 }
 
-fn lines(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<Lines> {
-    Lines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), columns).ok()
+fn lines(bytes: &[u8], columns: &'static [Column]) -> Option<Lines> {
+    Lines::read("the file".into(), Box::new(Cursor::new(bytes.to_vec())), &Layout::new(columns)).ok()
 }
 
 /// How many rows a file has; `None` where it cannot be read to its end.
-fn rows(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<u64> {
+fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
     let mut lines = lines(bytes, columns)?;
     let mut rows = 0;
     while lines.next_row().ok()?.is_some() {
@@ -50,15 +57,19 @@ fn rows(bytes: &[u8], columns: &[(&'static str, bool)]) -> Option<u64> {
     Some(rows)
 }
 
-fn take_members(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> bool {
-    let Some(mut lines) = lines(bytes, &member_row::COLUMNS) else { return false };
-    let Ok(taken) = each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())) else { return false };
+/// As a file that can be read twice.
+fn taken(network: &mut Network, bytes: &[u8], reading: &Reading) -> Option<Taken> {
+    let mut intake = Intake::new(network, reading.update);
+    declare(&mut lines(bytes, &member_row::COLUMNS)?, &mut intake, &mut || Ok(())).ok()?;
+    each_member(&mut lines(bytes, &member_row::COLUMNS)?, intake, false, reading, &mut || Ok(())).ok()
+}
+
+fn take_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> bool {
+    let Some(taken) = taken(network, bytes, reading) else { return false };
     let rows = rows(bytes, &member_row::COLUMNS).expect("it was just read");
     assert_eq!(taken.members, u64::from(network.state.len()), "members taken are members there");
-    // A status may be refused after its member was taken.
     let told = taken.members + taken.already_there + taken.refused.len() as u64;
-    let by_status = taken.refused.len() as u64;
-    assert!(rows <= told && told <= rows + by_status, "{rows} rows, of which {told} were taken or refused");
+    assert_eq!(rows, told, "a row is taken or refused");
     for refused in &taken.refused {
         assert!(!refused.to_string().is_empty() && !refused.reason.name().is_empty());
     }
@@ -68,7 +79,7 @@ fn take_members(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) 
 fn take_bonuses(network: &mut Network, bytes: &[u8]) {
     let Some(mut lines) = lines(bytes, &bonus_row::COLUMNS) else { return };
     let before = network.state.entries();
-    let Ok(taken) = each_bonus(&mut lines, network, &mut || Ok(())) else { return };
+    let Ok(taken) = each_bonus(&mut lines, network, &Reading::default(), &mut || Ok(())) else { return };
     assert_eq!(taken.entries, network.state.entries() - before, "entries taken are entries there");
     if before == 0 {
         let rows = rows(bytes, &bonus_row::COLUMNS).expect("it was just read");
@@ -77,11 +88,10 @@ fn take_bonuses(network: &mut Network, bytes: &[u8]) {
 }
 
 /// The same file twice more: after the second time nothing new can come of it.
-fn again(network: &mut Network, members: &[u8], own_sponsor_is_root: bool) {
+fn again(network: &mut Network, members: &[u8], reading: &Reading) {
     let mut take = || {
-        let mut lines = lines(members, &member_row::COLUMNS).expect("it was read before");
-        let taken = each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).ok();
-        (taken.expect("it was read before").members, network_digest(&network.state))
+        let taken = taken(network, members, reading).expect("it was read before");
+        (taken.members, network_digest(&network.state))
     };
     let first = take();
     let second = take();

@@ -1,23 +1,32 @@
-//! Takes member rows into a network in the order of the file. A row whose sponsor or parent is not there yet waits for it; rows that
-//! are set free by another go first, lowest line first. So the result depends on the file alone.
+//! Takes member rows into a network in the order of the file. A row whose sponsor or parent is not settled
+//! yet waits for it; rows that are set free by another go first, lowest line first.
 //!
-//! Memory: waiting rows and refused ones are held, at most the file.
+//! A member is *settled* when its row was taken in, or was found to say what the network holds already. Rows
+//! wait for the rows of the file, not for the members: so rows are settled in an order that depends on the
+//! file alone, and a second import of a file whose first one died in the middle goes the same way and ends in
+//! the same network.
+//!
+//! Memory: waiting rows and refused ones are held, at most the file; and some 20 bytes for each row.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
 };
 
 use super::{
-    member_row::{MemberRow, Name, print_time},
+    member_row::{MemberRow, print_time},
     refusal::{Refusal, Refused},
+    update::Updates,
 };
 use crate::{
-    cli::network::Network,
+    cli::{
+        names::{Ambiguous, Found, Name},
+        network::Network,
+    },
     core::{
         RowKind,
-        command::{Command, Origin, PlacementRequest, Register, SponsorRef},
-        types::{Code, MemberId, MemberIx, Status, Tree},
+        command::{Carried, Command, Origin, PlacementRequest, Register, SponsorRef},
+        types::{Code, MemberId, MemberIx, Role, Status},
     },
 };
 
@@ -27,25 +36,50 @@ pub(super) struct Intake<'n> {
     base: u32,
     /// Line of each member taken in, from index `base` on.
     lines: Vec<u64>,
+    /// How far the rows of each member are: by the key of its name, and by the id that this makes.
+    rows: HashMap<MemberId, Progress>,
+    /// Members that were there before and are not active, as their rows say too.
+    inactive: HashSet<MemberIx>,
     waiting: Waiting,
-    /// Members of refused rows, to say why others could not follow them.
-    refused_ids: HashMap<MemberId, u64>,
+    stage: Stage,
     refused: Vec<Refused>,
-    /// Statuses are set at the end: an inactive sponsor's recruits come from when it was active.
-    statuses: Vec<(u64, Name, Status)>,
+    updates: Updates,
     already_there: u64,
     differing: Vec<(u64, String, String)>,
     waited: u64,
+    respelled: u64,
     names_not_kept: u64,
+}
+
+/// What may still come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stage {
+    Reading,
+    /// The file was read to its end: what is no name may be meant as a code that is like it.
+    Over,
+    /// Rows that still wait are not waited for where the network has their member.
+    LettingGo,
+}
+
+/// How far the rows of one member are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    /// None was settled yet.
+    Open,
+    Settled,
+    /// The first one was refused, and none was settled since.
+    Refused,
 }
 
 /// Rows that wait, by line, and what for.
 #[derive(Default)]
 struct Waiting {
     rows: BTreeMap<u64, MemberRow>,
+    /// By the key of the member's name, and by its id.
     lines: HashMap<MemberId, u64>,
-    for_id: HashMap<MemberId, Vec<u64>>,
-    /// By folded code, for names that may turn out to be codes.
+    /// By key or id of the member waited for.
+    for_member: HashMap<MemberId, Vec<u64>>,
+    /// By code, for names that may turn out to be codes: [`Code::alike`].
     for_code: HashMap<String, Vec<u64>>,
 }
 
@@ -57,122 +91,262 @@ pub(super) struct Taken {
     pub members: u64,
     /// Rows that say what the network held before.
     pub already_there: u64,
-    /// Of those, the ones whose time or code is another: line, member, and what differs. The network keeps what it has.
+    /// Of those, the ones whose status or role was set.
+    pub updated: u64,
+    /// Of those, the ones whose time, code, status or role is another: line, member, and what differs. The
+    /// network keeps what it has.
     pub differing: Vec<(u64, String, String)>,
     /// Rows that came before their sponsor or parent, which then came.
     pub waited: u64,
-    /// Names that could not be kept as codes: not of a code's alphabet, or taken.
+    /// Cells that spell a member's name in another case than where it came first.
+    pub respelled: u64,
+    /// Names that could not be kept as codes: not of a code's alphabet, or taken, or like another's code.
     pub names_not_kept: u64,
 }
 
 enum Step {
-    Done,
-    AlreadyThere,
-    /// Until this name is known.
-    Wait(Name),
+    /// The member, and whether the row brought it.
+    Settled(MemberIx, bool),
+    Wait(Wanted),
 }
 
+/// What a row waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Wanted {
+    /// A member of this name or code.
+    Name(Name),
+    /// The row of this member, which the network knows.
+    Row(MemberId),
+}
+
+/// Why a cell leads to no member now.
+enum NotNow {
+    Wait(Wanted),
+    Refuse(Refusal),
+}
+
+type Ready = BinaryHeap<Reverse<u64>>;
+
 impl<'n> Intake<'n> {
-    pub fn new(network: &'n mut Network) -> Self {
+    /// With `update`, status and role of members that are there are set to what their rows say.
+    pub fn new(network: &'n mut Network, update: bool) -> Self {
         let base = network.state.len();
         Self {
             network,
             base,
             lines: Vec::new(),
+            rows: HashMap::new(),
+            inactive: HashSet::new(),
             waiting: Waiting::default(),
-            refused_ids: HashMap::new(),
+            stage: Stage::Reading,
             refused: Vec::new(),
-            statuses: Vec::new(),
+            updates: Updates::new(update),
             already_there: 0,
             differing: Vec::new(),
             waited: 0,
+            respelled: 0,
             names_not_kept: 0,
         }
     }
 
+    /// Takes note of a member that has a row in the file, before the first row is offered.
+    pub fn declare(&mut self, member: &Name) {
+        self.rows.insert(member.key, Progress::Open);
+        self.rows.insert(member.id, Progress::Open);
+    }
+
     /// Takes the next row of the file, and the rows that waited for it.
     pub fn offer(&mut self, row: MemberRow) {
-        if let Some(line) = self.waiting.lines.get(&row.member.id) {
+        if let Some(line) = self.waiting.lines.get(&row.member.key) {
             let reason = Refusal::DuplicateLine(*line);
-            return self.refuse(row.line, Some(&row.member), reason);
+            return self.push_refused(row.line, Some(&row.member), reason);
         }
-        let mut ready = BinaryHeap::new();
+        let mut ready = Ready::new();
         let waiting = self.waiting.rows.len();
         self.step(row, &mut ready);
         self.waited += u64::from(waiting < self.waiting.rows.len());
+        self.run(ready);
+    }
+
+    /// Notes a row that could not be read.
+    pub fn refuse(&mut self, line: u64, member: Option<&Name>, reason: Refusal) {
+        let mut ready = Ready::new();
+        self.refuse_row(line, member, reason, &mut ready);
+        self.run(ready);
+    }
+
+    fn run(&mut self, mut ready: Ready) {
         while let Some(Reverse(line)) = ready.pop() {
             if let Some(row) = self.waiting.rows.remove(&line) {
+                self.waiting.lines.remove(&row.member.key);
                 self.waiting.lines.remove(&row.member.id);
                 self.step(row, &mut ready);
             }
         }
     }
 
-    fn step(&mut self, row: MemberRow, ready: &mut BinaryHeap<Reverse<u64>>) {
+    fn step(&mut self, row: MemberRow, ready: &mut Ready) {
         match self.try_row(&row) {
-            Ok(Step::Done) => self.waiting.release(&row, ready),
-            Ok(Step::AlreadyThere) => self.already_there += 1,
-            Ok(Step::Wait(name)) => {
-                self.waiting.add(row, &name);
+            Ok(Step::Settled(member, is_new)) => {
+                self.already_there += u64::from(!is_new);
+                self.settle(&row, member, ready);
             }
-            Err(reason) => self.refuse(row.line, Some(&row.member), reason),
+            Ok(Step::Wait(wanted)) => self.waiting.add(row, &wanted),
+            Err(reason) => self.refuse_row(row.line, Some(&row.member), reason, ready),
         }
     }
 
-    /// Notes a refused row; also one that could not be read.
-    pub fn refuse(&mut self, line: u64, member: Option<&Name>, reason: Refusal) {
-        if let Some(member) = member {
-            self.refused_ids.entry(member.id).or_insert(line);
+    fn settle(&mut self, row: &MemberRow, member: MemberIx, ready: &mut Ready) {
+        let (state, name) = (&self.network.state, &row.member);
+        let id = state.id(member);
+        self.rows.insert(name.key, Progress::Settled);
+        if name.key != id || name.key != name.id {
+            self.rows.insert(name.id, Progress::Settled);
+            self.rows.insert(id, Progress::Settled);
         }
+        if name.key != id {
+            self.network.names.spelled.insert(name.key, id);
+        }
+        self.network.names.refused.remove(&name.key);
+        // Where only the network says so, somebody decided it since, and that counts.
+        let is_inactive = row.status.is_some_and(|status| status != Status::Active);
+        if member.0 < self.base && is_inactive && state.member(member).status != Status::Active {
+            self.inactive.insert(member);
+        }
+        self.waiting.release([name.key, name.id, id], ready);
+        if !self.waiting.for_code.is_empty() {
+            let code = state.code(member).alike();
+            ready.extend(self.waiting.for_code.remove(&code).unwrap_or_default().into_iter().map(Reverse));
+        }
+    }
+
+    /// Rows that wait for a member whose row was refused go on without it if the network has that member.
+    fn refuse_row(&mut self, line: u64, member: Option<&Name>, reason: Refusal, ready: &mut Ready) {
+        self.push_refused(line, member, reason);
+        let Some(name) = member else { return };
+        if self.rows.get(&name.key) == Some(&Progress::Settled) {
+            return;
+        }
+        self.rows.insert(name.key, Progress::Refused);
+        self.rows.insert(name.id, Progress::Refused);
+        self.network.names.refused.entry(name.key).or_insert(line);
+        if let Some(known) = self.named(name) {
+            let id = self.network.state.id(known.member);
+            self.rows.insert(id, Progress::Refused);
+            self.waiting.release([name.key, name.id, id], ready);
+        }
+    }
+
+    fn push_refused(&mut self, line: u64, member: Option<&Name>, reason: Refusal) {
         self.refused.push(Refused { line, member: member.map(Name::shown).unwrap_or_default(), reason });
     }
 
     fn try_row(&mut self, row: &MemberRow) -> Result<Step, Refusal> {
-        if let Some(there) = self.network.state.find(&self.network.directory, &row.member.id) {
-            return match there.0.checked_sub(self.base) {
-                Some(new) => Err(Refusal::DuplicateLine(self.lines[new as usize])),
-                None if self.is_same(there, row) => {
-                    self.differing.extend(self.difference(there, row).map(|text| (row.line, row.member.shown(), text)));
-                    Ok(Step::AlreadyThere)
-                }
-                None => Err(Refusal::DuplicateMember),
-            };
+        let there = self.member_of(&row.member);
+        if let Some(new) = there.and_then(|there| there.member.0.checked_sub(self.base)) {
+            return Err(Refusal::DuplicateLine(self.lines[new as usize]));
         }
-        let (sponsor, parent) = match (self.find(row.sponsor.as_ref()), self.find(row.parent.as_ref())) {
-            (Err(name), _) | (Ok(_), Err(name)) => return Ok(Step::Wait(name.clone())),
+        let (sponsor, parent) = match (self.seek(row.sponsor.as_ref()), self.seek(row.parent.as_ref())) {
+            (Err(NotNow::Refuse(reason)), _) | (Ok(_), Err(NotNow::Refuse(reason))) => return Err(reason),
+            (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => return Ok(Step::Wait(wanted)),
             (Ok(sponsor), Ok(parent)) => (sponsor, parent),
         };
+        let respelled = [there, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
+        let (sponsor, parent) = (sponsor.map(|found| found.member), parent.map(|found| found.member));
+        let settled = match there {
+            Some(Found { member, .. }) => self.compare(member, sponsor, parent, row)?,
+            None => self.register(sponsor, parent, row)?,
+        };
+        self.respelled += respelled;
+        Ok(settled)
+    }
+
+    /// Takes in a member that is not there yet.
+    fn register(&mut self, sponsor: Option<MemberIx>, parent: Option<MemberIx>, row: &MemberRow) -> Result<Step, Refusal> {
+        let state = &self.network.state;
         let placement = parent.map_or(PlacementRequest::PlanDefault, |parent| self.seat(row, sponsor, parent));
-        let id_of = |member: MemberIx| self.network.state.member(member).id;
+        let sponsor_too = sponsor.is_some_and(|sponsor| {
+            state.member(sponsor).status != Status::Active && (self.base <= sponsor.0 || self.inactive.contains(&sponsor))
+        });
         let register = Register {
             member: row.member.id,
-            sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(id_of(sponsor))),
+            sponsor: sponsor.map_or(SponsorRef::None, |sponsor| SponsorRef::Member(state.id(sponsor))),
             placement,
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
-            role: row.role,
+            role: row.role.unwrap_or(Role::Member),
             joined_at: row.joined_at,
-            origin: Origin::Import(row.carried),
+            origin: Origin::Import(Carried { status: row.status.unwrap_or(Status::Active), sponsor_too, ..row.carried }),
         };
+        let has_own_code = register.code.is_some() || row.member.text.is_none();
         self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;
+        self.names_not_kept += u64::from(!has_own_code);
         self.lines.push(row.line);
-        if row.status != Status::Active {
-            self.statuses.push((row.line, row.member.clone(), row.status));
-        }
-        Ok(Step::Done)
+        Ok(Step::Settled(MemberIx(self.network.state.len() - 1), true))
     }
 
-    /// A member by its name: the id or, failing that, the referral code. The name itself when nobody has it.
-    fn find<'a>(&self, name: Option<&'a Name>) -> Result<Option<MemberIx>, &'a Name> {
-        let Some(name) = name else { return Ok(None) };
-        name.find(&self.network.state, &self.network.directory).map(Some).ok_or(name)
-    }
-
-    /// Whether a row says what the network holds already.
-    fn is_same(&self, there: MemberIx, row: &MemberRow) -> bool {
+    /// Compares a row with a member that was there before.
+    fn compare(&mut self, there: MemberIx, sponsor: Option<MemberIx>, parent: Option<MemberIx>, row: &MemberRow) -> Result<Step, Refusal> {
         let held = self.network.state.member(there);
-        let same_sponsor = self.find(row.sponsor.as_ref()) == Ok(held.sponsor);
-        let same_parent = row.parent.is_none() || self.find(row.parent.as_ref()) == Ok(held.parent);
-        same_sponsor && same_parent && row.slot.is_none_or(|slot| slot == held.slot)
+        let same_parent = row.parent.is_none() || parent == held.parent;
+        if sponsor != held.sponsor || !same_parent || row.slot.is_some_and(|slot| slot != held.slot) {
+            return Err(Refusal::DuplicateMember);
+        }
+        self.updates.note(&self.network.state, there, row)?;
+        self.differing.extend(self.difference(there, row).map(|text| (row.line, row.member.shown(), text)));
+        Ok(Step::Settled(there, false))
+    }
+
+    /// By id or by name.
+    fn named(&self, name: &Name) -> Option<Found> {
+        let Network { state, directory, names, .. } = &*self.network;
+        names.named(name, state, directory)
+    }
+
+    /// The member that a row is about, if there is one: by id, by name, or by the code of a member that was
+    /// there before and has no row of its own. A code that came with the file itself does not make its owner
+    /// of a row that has it as a name.
+    fn member_of(&self, name: &Name) -> Option<Found> {
+        let Network { state, directory, .. } = &*self.network;
+        self.named(name).or_else(|| {
+            let owner = name.by_exact_code(state, directory)?;
+            let is_meant = owner.0 < self.base && !self.rows.contains_key(&state.id(owner));
+            is_meant.then_some(Found { member: owner, respelled: false })
+        })
+    }
+
+    /// The member that a cell of sponsor or parent means; `None` for an empty cell.
+    fn seek(&self, name: Option<&Name>) -> Result<Option<Found>, NotNow> {
+        let Some(name) = name else { return Ok(None) };
+        let Network { state, directory, .. } = &*self.network;
+        let wait = || Err(NotNow::Wait(Wanted::Name(name.clone())));
+        let progress = self.rows.get(&name.key);
+        if progress == Some(&Progress::Open) && self.stage < Stage::LettingGo {
+            return wait();
+        }
+        if let Some(found) = self.named(name) {
+            return self.when_settled(found);
+        }
+        // A name of the file is no code, whatever became of its row.
+        if progress.is_some() {
+            return wait();
+        }
+        if let Some(member) = name.by_exact_code(state, directory) {
+            return self.when_settled(Found { member, respelled: false });
+        }
+        if self.stage < Stage::Over {
+            return wait();
+        }
+        match name.by_code(state, directory) {
+            Ok(Some(member)) => self.when_settled(Found { member, respelled: false }),
+            Ok(None) => wait(),
+            Err(Ambiguous) => Err(NotNow::Refuse(Refusal::AmbiguousCode(name.shown()))),
+        }
+    }
+
+    fn when_settled(&self, found: Found) -> Result<Option<Found>, NotNow> {
+        let id = self.network.state.id(found.member);
+        let is_open = self.rows.get(&id) == Some(&Progress::Open);
+        if is_open && self.stage < Stage::LettingGo { Err(NotNow::Wait(Wanted::Row(id))) } else { Ok(Some(found)) }
     }
 
     /// What a row says otherwise than the network about a member that is there, in its place.
@@ -190,7 +364,8 @@ impl<'n> Intake<'n> {
         let rank = (rank < named).then(|| format!("its highest rank ever is {rank}, not {named}"));
         let named = row.carried.turn;
         let turn = (named != 0 && turn != named).then(|| format!("its turn is {turn}, not {named}"));
-        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().flatten().collect();
+        let updates = self.updates.difference(state, there, row);
+        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().chain(updates).flatten().collect();
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 
@@ -198,16 +373,7 @@ impl<'n> Intake<'n> {
     /// place can be named, but the one that the rule would give anyway is asked for by it.
     fn seat(&self, row: &MemberRow, sponsor: Option<MemberIx>, parent: MemberIx) -> PlacementRequest {
         let state = &self.network.state;
-        let slot = row.slot.unwrap_or_else(|| {
-            let mut free = 0;
-            for child in state.children(Tree::Placement, parent) {
-                if state.member(child).slot != free {
-                    break;
-                }
-                free += 1;
-            }
-            free
-        });
+        let slot = row.slot.unwrap_or_else(|| state.lowest_free_slot(parent));
         let placement = &state.plan().placement;
         let by_rule = |sponsor| state.preview(sponsor, placement.default_rule) == Ok((parent, slot));
         if placement.trees_coincide() && sponsor.is_some_and(by_rule) {
@@ -216,27 +382,32 @@ impl<'n> Intake<'n> {
         PlacementRequest::Slot { parent: state.member(parent).id, slot }
     }
 
-    /// A name is kept as the referral code if it can be one and is free.
-    fn code_from_name(&mut self, name: &Name) -> Option<Code> {
-        name.text.as_ref()?;
+    /// A name is kept as the referral code if it can be one, and none is it or like it.
+    fn code_from_name(&self, name: &Name) -> Option<Code> {
         let Network { state, directory, .. } = &*self.network;
-        let code = name.code().filter(|code| state.member_by_code(directory, code).is_none());
-        self.names_not_kept += u64::from(code.is_none());
-        code
+        name.code().filter(|code| state.may_choose(directory, code))
     }
 
-    /// Ends the file: rows that still wait are refused, statuses are set.
+    /// Ends the file: what is no name may be meant as a code that is like it; rows that wait even then are
+    /// refused.
     pub fn finish(mut self) -> Taken {
+        for stage in [Stage::Over, Stage::LettingGo] {
+            self.stage = stage;
+            let ready = self.waiting.rows.keys().copied().map(Reverse).collect();
+            self.run(ready);
+        }
         let unanswered = self.explain_waiting();
         self.waited -= unanswered.len() as u64;
         for (line, reason) in unanswered {
             let row = self.waiting.rows.remove(&line).expect("the row waits");
-            self.refuse(line, Some(&row.member), reason);
+            self.network.names.refused.entry(row.member.key).or_insert(line);
+            self.push_refused(line, Some(&row.member), reason);
         }
-        for (line, member, status) in std::mem::take(&mut self.statuses) {
-            let command = Command::SetStatus { member: member.id, status };
-            if let Err(rejection) = self.network.apply(command) {
-                self.refuse(line, Some(&member), Refusal::Rule(rejection));
+        let mut updated = HashSet::new();
+        for change in std::mem::take(&mut self.updates).into_changes() {
+            match self.network.apply(change.command) {
+                Ok(_) => _ = updated.insert(change.line),
+                Err(rejection) => self.push_refused(change.line, Some(&change.member), Refusal::Rule(rejection)),
             }
         }
         self.refused.sort_by_key(|refused| refused.line);
@@ -244,8 +415,10 @@ impl<'n> Intake<'n> {
             refused: self.refused,
             members: self.lines.len() as u64,
             already_there: self.already_there,
+            updated: updated.len() as u64,
             differing: self.differing,
             waited: self.waited,
+            respelled: self.respelled,
             names_not_kept: self.names_not_kept,
         }
     }
@@ -258,9 +431,11 @@ impl<'n> Intake<'n> {
                 codes.entry(code.folded()).or_insert(row.line);
             }
         }
-        let line_of = |name: &Name| {
-            let by_code = || name.code().and_then(|code| codes.get(&code.folded()));
-            self.waiting.lines.get(&name.id).or_else(by_code).copied()
+        let by_code = |name: &Name| name.codes().find_map(|code| codes.get(&code.folded()));
+        let line_of = |wanted: &Wanted| match wanted {
+            Wanted::Row(id) => self.waiting.lines.get(id).copied(),
+            Wanted::Name(name) if self.rows.contains_key(&name.key) => self.waiting.lines.get(&name.key).copied(),
+            Wanted::Name(name) => by_code(name).copied(),
         };
         let mut reasons = BTreeMap::new();
         for start in self.waiting.rows.keys() {
@@ -270,31 +445,37 @@ impl<'n> Intake<'n> {
             while let Some(line) = at.filter(|line| !reasons.contains_key(line) && !positions.contains_key(line)) {
                 positions.insert(line, path.len());
                 path.push(line);
-                at = line_of(self.missing(line).1);
+                at = line_of(&self.missing(line).2);
             }
             // Where the path bit itself, everything from there on is the cycle.
             let cycle = at.and_then(|line| positions.get(&line).copied()).unwrap_or(path.len());
             for (position, line) in path.into_iter().enumerate() {
-                let reason = if cycle <= position { Refusal::Cycle } else { self.explain(line, line_of(self.missing(line).1)) };
+                let reason = if cycle <= position { Refusal::Cycle } else { self.explain(line, line_of(&self.missing(line).2)) };
                 reasons.insert(line, reason);
             }
         }
         reasons
     }
 
-    /// What a waiting row waits for: whether that is its sponsor, and the name.
-    fn missing(&self, line: u64) -> (bool, &Name) {
+    /// What a waiting row waits for: whether that is its sponsor, the name in that cell, and what it waits
+    /// for.
+    fn missing(&self, line: u64) -> (bool, &Name, Wanted) {
         let row = &self.waiting.rows[&line];
-        match (self.find(row.sponsor.as_ref()), self.find(row.parent.as_ref())) {
-            (Err(name), _) => (true, name),
-            (_, Err(name)) => (false, name),
+        let wanted = |name: Option<&Name>| match self.seek(name) {
+            Err(NotNow::Wait(wanted)) => Some(wanted),
+            Ok(_) | Err(NotNow::Refuse(_)) => None,
+        };
+        let of = |name: &Option<Name>| name.as_ref().and_then(|name| Some((name.clone(), wanted(Some(name))?)));
+        match (of(&row.sponsor), of(&row.parent)) {
+            (Some((_, wanted)), _) => (true, row.sponsor.as_ref().expect("it was looked for"), wanted),
+            (_, Some((_, wanted))) => (false, row.parent.as_ref().expect("it was looked for"), wanted),
             _ => unreachable!("a row whose sponsor and parent are known was set free"),
         }
     }
 
     fn explain(&self, line: u64, waits_for: Option<u64>) -> Refusal {
-        let (is_sponsor, name) = self.missing(line);
-        let refused = waits_for.or_else(|| self.refused_ids.get(&name.id).copied());
+        let (is_sponsor, name, _) = self.missing(line);
+        let refused = waits_for.or_else(|| self.network.names.refused.get(&name.key).copied());
         let name = name.shown();
         match (refused, is_sponsor) {
             (Some(line), true) => Refusal::SponsorRefused { name, line },
@@ -306,24 +487,25 @@ impl<'n> Intake<'n> {
 }
 
 impl Waiting {
-    fn add(&mut self, row: MemberRow, missing: &Name) {
-        self.for_id.entry(missing.id).or_default().push(row.line);
-        if let Some(code) = missing.code() {
-            self.for_code.entry(code.folded()).or_default().push(row.line);
+    fn add(&mut self, row: MemberRow, wanted: &Wanted) {
+        match wanted {
+            Wanted::Row(id) => self.for_member.entry(*id).or_default().push(row.line),
+            Wanted::Name(name) => {
+                self.for_member.entry(name.key).or_default().push(row.line);
+                for code in name.codes() {
+                    self.for_code.entry(code.alike()).or_default().push(row.line);
+                }
+            }
         }
+        self.lines.insert(row.member.key, row.line);
         self.lines.insert(row.member.id, row.line);
         self.rows.insert(row.line, row);
     }
 
-    /// Sets the rows free that waited for this one's member. A line may be named twice, or no longer wait.
-    fn release(&mut self, row: &MemberRow, ready: &mut BinaryHeap<Reverse<u64>>) {
-        let mut free = self.for_id.remove(&row.member.id).unwrap_or_default();
-        if !self.for_code.is_empty()
-            && let Some(code) = row.code.clone().or_else(|| row.member.code())
-        {
-            free.extend(self.for_code.remove(&code.folded()).unwrap_or_default());
-        }
-        ready.extend(free.into_iter().map(Reverse));
+    /// Sets the rows free that waited for a member. A line may be named twice, or no longer wait.
+    fn release(&mut self, ids: [MemberId; 3], ready: &mut Ready) {
+        let free = ids.iter().filter_map(|id| self.for_member.remove(id)).flatten();
+        ready.extend(free.map(Reverse));
     }
 }
 

@@ -1,68 +1,107 @@
-//! `upline import`: members, and the bonuses they were paid, from CSV files.
+//! `upline import`: members, and the bonuses they were paid, from files.
 //!
 //! # The files
 //!
-//! Members: a header line and at least the columns `member,sponsor,joined_at`, in any order; also `parent,slot,code,status,role`, and of what the network
+//! CSV with a header line, or NDJSON as `export` writes it; plain or gzip; UTF-8, or UTF-16 with a byte order
+//! mark. What separates cells is found out ([`layout`]), quoted cells may hold line breaks ([`records`]),
+//! rows whose cells are all empty are passed over and counted.
+//!
+//! Members: at least the columns `member,sponsor,joined_at`, in any order; also
+//! `parent,slot,code,status,role`, and of what the network
 //! was elsewhere `id` (of the member's row, a UUID), `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`,
 //! `direct`, `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other names are named in
-//! a note and not read. Plain or gzip, with or without a byte order mark, LF or CRLF.
+//! a note and not read. Other names for the columns, and other ways to write cells, can be given
+//! ([`options`]).
 //!
 //! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
-//!   ([`NAME_NAMESPACE`]), and is kept as the referral code if it can be one and is free.
+//!   (`names.rs`, which has the rule by which members are named), and is kept as the referral code if it can be
+//!   one, nobody has it, and nobody has one that is like it (O and 0; I, L and 1). Names that differ only in
+//!   case are the same name.
+//! - A name that is the code of a member that was in the network before, and has no row of its own in the
+//!   file, means that member: the row is one about it.
 //! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
 //!   no other row's, and none that this network makes itself.
-//! - A sponsor or parent is named the same way, or by referral code. An empty sponsor makes a root.
-//! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another.
-//! - A row may come before its sponsor or parent: it waits. Otherwise rows are placed in the order of the file, by the plan's default rule unless
-//!   they name a parent (and slot; without one it is the lowest free one).
+//! - A sponsor or parent is named the same way, or by referral code. What is a name in the file is never
+//!   taken for a code. An empty sponsor makes a root.
+//! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another; [`crate::time_text`]
+//!   has what is a time.
+//! - A row may come before the row of its sponsor or parent: it waits. Once that one is there, the waiting rows
+//!   that have everything go before the next line of the file, each time the one of the lowest line, and each may
+//!   free others. A code that nobody has, but which is like one, is taken when the file is at its end. Otherwise
+//!   rows are placed in the order of the file, by the plan's default rule unless they name a parent (and slot;
+//!   without one it is the lowest free one).
 //!
 //! # Nothing half-done
 //!
 //! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
 //! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
-//! that leaves the first of them, and importing the same files again adds the rest, since rows that are there already, unchanged, are no errors.
+//! that leaves the first of them, and importing the same files again adds the rest, in the same order and
+//! with the same result (but for join times that the file does not give), since rows that are there already,
+//! unchanged, are no errors, and rows wait for rows whether or not their members are there. With `--strict` a crash
+//! leaves none of them: they stand only when all of them do.
+//!
+//! A member comes with its status and role. It may have recruited before it became inactive, so recruits are taken in
+//! under members that are inactive by their own rows; those that only became so in the network since have no new recruits.
 //! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
 
 use std::{
-    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc},
+    sync::mpsc,
     time::Instant,
 };
 
-use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-pub use self::member_row::NAME_NAMESPACE;
 pub(super) use self::member_row::print_time;
 use self::{
     intake::{Intake, Taken},
+    layout::Layout,
     lines::{FileFault, Lines},
-    member_row::{MemberRow, Name},
+    member_row::MemberRow,
+    meter::Meter,
+    options::{FileArgs, Reading},
     refusal::{Refusal, Refused},
+    visible::visible,
 };
 use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options,
+    names::Name,
     network::Network,
     plan_choice, screen,
     target::Target,
 };
-use crate::{
-    core::{Digest, command::Command, network_digest, state::State, types::MemberIx},
-    engine::MemberDirectory,
+use crate::core::{
+    Digest,
+    command::{Command, ImportEntry},
+    network_digest,
+    state::State,
+    types::MemberIx,
 };
 
 mod bonus_row;
+mod cells;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod intake;
+mod json_rows;
+mod layout;
 mod lines;
 mod member_row;
+mod meter;
+mod options;
+mod records;
 mod refusal;
+mod source;
+mod update;
+mod visible;
 
+#[cfg(test)]
+mod resolve_test;
+#[cfg(test)]
+mod resume_test;
 #[cfg(test)]
 mod round_trip_test;
 
@@ -72,12 +111,13 @@ const LOOK_EVERY_ROWS: u64 = 1_024;
 /// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the other, some two megabytes.
 const BATCHES_AHEAD: usize = 8;
 
-/// Takes members, and with `--bonuses` the ledger, from CSV files into a new or an existing data directory.
+/// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
+/// directory.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// CSV file of members, plain or gzip; `-` is standard input
+    /// File of members, CSV or NDJSON, plain or gzip; `-` is standard input
     file: PathBuf,
-    /// CSV file of bonuses, as `export --bonuses` writes it
+    /// File of bonuses, as `export --bonuses` writes it
     #[arg(long, value_name = "FILE")]
     bonuses: Option<PathBuf>,
     #[command(flatten)]
@@ -87,12 +127,11 @@ pub(super) struct Args {
     /// Try everything and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Import nothing if any row is refused
+    /// All or nothing: import nothing if any row is refused, and leave nothing if it is cut short
     #[arg(long)]
     strict: bool,
-    /// Take a member that is its own sponsor as a root
-    #[arg(long)]
-    own_sponsor_is_root: bool,
+    #[command(flatten)]
+    files: FileArgs,
     /// One JSON object on the last line of standard output
     #[arg(long)]
     json: bool,
@@ -104,35 +143,51 @@ struct TakenBonuses {
     refused: Vec<Refused>,
     entries: u64,
     already_there: u64,
+    /// Rows of empty cells.
+    empty: u64,
+}
+
+/// What came of the member file.
+struct TakenMembers {
+    rows: Taken,
+    /// Rows of empty cells.
+    empty: u64,
+    /// Of the members taken in, those without a sponsor.
+    roots: u64,
+    /// Of the file's bytes.
+    hash: String,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let config = args.data_dir.resolve(&args.plan, [].into())?;
+    let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
     let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
-    let (members, hash) = take_members(args, &mut target.network, &interrupt)?;
+    let reading = args.files.reading(target.network.state.plan());
+    let taken = take_members(&args.file, &member_layout, &reading, &mut target.network, &interrupt)?;
     let bonuses = match &args.bonuses {
-        Some(path) => take_bonuses(path, &mut target.network, &interrupt)?,
+        Some(path) => take_bonuses(path, &bonus_layout, &reading, &mut target.network, &interrupt)?,
         None => TakenBonuses::default(),
     };
+    let members = &taken.rows;
     report_refused(&args.file, &members.refused);
     for (line, member, difference) in &members.differing {
-        screen::tell(&format!("{}: line {line}: {member}: is there already, {difference}", args.file.display()));
+        screen::tell(&format!("{}: line {line}: {}: is there already, {difference}", args.file.display(), visible(member)));
     }
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
-    let taken = members.members + members.already_there + bonuses.entries + bonuses.already_there;
+    let good = members.members + members.already_there + bonuses.entries + bonuses.already_there;
     // A file of which nothing can be taken is the wrong file: no network is made of it.
-    let spoilt = refused != 0 && (args.strict || taken == 0);
+    let spoilt = refused != 0 && (args.strict || good == 0);
     let writes = !args.dry_run && !spoilt;
-    let written = if writes { target.commit()? } else { None };
+    let written = if writes { target.commit(args.strict)? } else { None };
     let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
-    let mut object = summary(args, &members, &bonuses, &target.network.state, digest);
-    object.insert("source_blake3".into(), hash.into());
+    let mut object = summary(args, &taken, &bonuses, &target.network.state, digest);
+    object.insert("source_blake3".into(), taken.hash.as_str().into());
     object.insert("imported".into(), writes.into());
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
-    screen::say_result(args.json, &Value::Object(object), || in_words(args, &members, &bonuses, writes, started))?;
+    screen::say_result(args.json, &Value::Object(object), || in_words(args, &taken, &bonuses, writes, started))?;
     if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
         return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported{why}")));
@@ -140,46 +195,99 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn take_members(args: &Args, network: &mut Network, interrupt: &Interrupt) -> Result<(Taken, String), Failure> {
-    let meter = Meter::new(&args.file, "members");
-    let mut lines = meter.open(&member_row::COLUMNS)?;
-    note_ignored(&args.file, &lines);
-    let taken = each_member(&mut lines, network, args.own_sponsor_is_root, &mut || stop_if_asked(interrupt))?;
-    Ok((taken, meter.finish()))
+fn take_members(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+    interrupt: &Interrupt,
+) -> Result<TakenMembers, Failure> {
+    let mut look = || stop_if_asked(interrupt);
+    let before = network.state.len();
+    let mut intake = Intake::new(network, reading.update);
+    // What is no file, such as a pipe, can be read once.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if is_file {
+        let mut lines = Lines::open(path, layout, |source| source).map_err(file_failure)?;
+        declare(&mut lines, &mut intake, &mut look)?;
+    }
+    let meter = Meter::new(path, "members");
+    let mut lines = meter.open(layout).map_err(file_failure)?;
+    note_ignored(path, &lines);
+    let rows = each_member(&mut lines, intake, !is_file, reading, &mut look)?;
+    let is_root = |member: &u32| network.state.member(MemberIx(*member)).sponsor.is_none();
+    let roots = (before..network.state.len()).filter(is_root).count() as u64;
+    Ok(TakenMembers { rows, empty: lines.empty, roots, hash: meter.finish() })
 }
 
-/// Takes every row of a member file. `look` is called now and then and may stop it.
+/// Tells the intake of all members of a file.
+fn declare(lines: &mut Lines, intake: &mut Intake<'_>, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        let Ok(row) = row else { continue };
+        if let Some(member) = Name::parse(row.cell(0)) {
+            intake.declare(&member);
+        }
+        if row.line.is_multiple_of(LOOK_EVERY_ROWS) {
+            look()?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory
+/// until they are. `look` is called now and then and may stop it.
 fn each_member(
     lines: &mut Lines,
-    network: &mut Network,
-    own_sponsor_is_root: bool,
+    mut intake: Intake<'_>,
+    is_to_declare: bool,
+    reading: &Reading,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
     // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order of the file.
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
-        scope.spawn(move || read_ahead(lines, own_sponsor_is_root, &sender));
-        let mut intake = Intake::new(network);
+        scope.spawn(move || read_ahead(lines, reading, &sender));
+        let mut kept = Vec::new();
         while let Ok(batch) = batches.recv() {
-            for row in batch.map_err(file_failure)? {
-                match row {
-                    Ok(row) => intake.offer(row),
-                    Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
-                }
+            let batch = batch.map_err(file_failure)?;
+            if is_to_declare {
+                batch.iter().filter_map(member_of).for_each(|member| intake.declare(member));
+                kept.push(batch);
+            } else {
+                batch.into_iter().for_each(|row| take(&mut intake, row));
             }
+            look()?;
+        }
+        for batch in kept {
+            batch.into_iter().for_each(|row| take(&mut intake, row));
             look()?;
         }
         Ok(intake.finish())
     })
 }
 
-/// Rows that were read, each ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
-type Batch = Vec<Result<MemberRow, (u64, Option<Name>, Refusal)>>;
+fn member_of(row: &ReadRow) -> Option<&Name> {
+    match row {
+        Ok(row) => Some(&row.member),
+        Err((_, member, _)) => member.as_ref(),
+    }
+}
+
+fn take(intake: &mut Intake<'_>, row: ReadRow) {
+    match row {
+        Ok(row) => intake.offer(row),
+        Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
+    }
+}
+
+/// A row ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
+type ReadRow = Result<MemberRow, (u64, Option<Name>, Refusal)>;
+type Batch = Vec<ReadRow>;
 
 /// Reads a file to its end, or until nobody wants its rows any more.
-fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
+fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
     loop {
-        let batch = read_batch(lines, own_sponsor_is_root);
+        let batch = read_batch(lines, reading);
         let is_last = batch.as_ref().map_or(true, Vec::is_empty);
         if to.send(batch).is_err() || is_last {
             return;
@@ -188,25 +296,31 @@ fn read_ahead(lines: &mut Lines, own_sponsor_is_root: bool, to: &mpsc::SyncSende
 }
 
 /// The next rows; none at the end.
-fn read_batch(lines: &mut Lines, own_sponsor_is_root: bool) -> Result<Batch, FileFault> {
+fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
     let mut batch = Batch::new();
     while (batch.len() as u64) < LOOK_EVERY_ROWS
         && let Some(row) = lines.next_row()?
     {
         batch.push(match row {
             Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
-            Ok(row) => MemberRow::parse(&row, own_sponsor_is_root).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
+            Ok(row) => MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
         });
     }
     Ok(batch)
 }
 
-fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Result<TakenBonuses, Failure> {
+fn take_bonuses(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+    interrupt: &Interrupt,
+) -> Result<TakenBonuses, Failure> {
     let meter = Meter::new(path, "bonuses");
-    let mut lines = meter.open(&bonus_row::COLUMNS)?;
+    let mut lines = meter.open(layout).map_err(file_failure)?;
     note_ignored(path, &lines);
     let held = network.state.entries();
-    let taken = each_bonus(&mut lines, network, &mut || stop_if_asked(interrupt))?;
+    let taken = each_bonus(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
     meter.finish();
     if taken.already_there < held {
         let message = format!(
@@ -219,23 +333,33 @@ fn take_bonuses(path: &Path, network: &mut Network, interrupt: &Interrupt) -> Re
 }
 
 /// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place. `look` is called now and then and may stop it.
-fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<TakenBonuses, Failure> {
+fn each_bonus(
+    lines: &mut Lines,
+    network: &mut Network,
+    reading: &Reading,
+    look: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<TakenBonuses, Failure> {
     let held = network.state.entries();
     let mut taken = TakenBonuses::default();
+    let mut numbers = bonus_row::Numbers::new();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let (line, receiver, entry) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
-            Ok(row) => (row.line, row.cell(0).to_string(), bonus_row::parse(&row, network)),
+            Ok(row) => {
+                let parsed = bonus_row::number(&row).and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &numbers)?)));
+                (row.line, row.cell(0).to_string(), parsed)
+            }
         };
         let known = taken.already_there;
-        if let Ok(entry) = &entry
+        if let Ok((number, entry)) = &entry
             && known < held
         {
             if !bonus_row::is_same(network, &network.state.entry(known), entry) {
                 break;
             }
+            numbers.extend(number.map(|number| (number, known)));
             taken.already_there += 1;
-        } else if let Err(reason) = entry.and_then(|entry| network.apply(Command::ImportEntry(entry)).map(|_| ()).map_err(Refusal::Rule)) {
+        } else if let Err(reason) = entry.and_then(|(number, entry)| take_bonus(network, &mut numbers, number, entry)) {
             taken.refused.push(Refused { line, member: receiver, reason });
         } else {
             taken.entries += 1;
@@ -244,12 +368,16 @@ fn each_bonus(lines: &mut Lines, network: &mut Network, look: &mut dyn FnMut() -
             look()?;
         }
     }
+    taken.empty = lines.empty;
     Ok(taken)
 }
 
-/// The member that a person or file names: by UUID, by the name it was imported under, or by referral code.
-pub(super) fn find_member(state: &State, directory: &MemberDirectory, text: &str) -> Option<MemberIx> {
-    Name::parse(text).and_then(|name| name.find(state, directory))
+/// Takes one bonus, which its file may give a number.
+fn take_bonus(network: &mut Network, numbers: &mut bonus_row::Numbers, number: Option<u64>, mut entry: ImportEntry) -> Result<(), Refusal> {
+    bonus_row::find_reversed(network, &mut entry)?;
+    network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
+    numbers.extend(number.map(|number| (number, network.state.entries() - 1)));
+    Ok(())
 }
 
 fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
@@ -262,7 +390,7 @@ fn file_failure(fault: FileFault) -> Failure {
 
 fn note_ignored(path: &Path, lines: &Lines) {
     if !lines.ignored.is_empty() {
-        screen::tell(&format!("{}: columns not read: {}", path.display(), lines.ignored.join(", ")));
+        screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&lines.ignored.join(", "))));
     }
 }
 
@@ -273,7 +401,8 @@ fn report_refused(path: &Path, refused: &[Refused]) {
     }
 }
 
-fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
+fn summary(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
+    let members = &taken.rows;
     let mut reasons = Map::new();
     for refused in members.refused.iter().chain(&bonuses.refused) {
         let count = reasons.entry(refused.reason.name()).or_insert_with(|| 0.into());
@@ -283,14 +412,18 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
         "command": "import",
         "dry_run": args.dry_run,
         "members": members.members,
+        "roots": taken.roots,
         "members_already_there": members.already_there,
+        "members_updated": members.updated,
         "members_already_there_differing": members.differing.len(),
         "members_refused": members.refused.len(),
         "members_waited": members.waited,
         "names_not_kept_as_codes": members.names_not_kept,
+        "names_in_another_case": members.respelled,
         "bonuses": bonuses.entries,
         "bonuses_already_there": bonuses.already_there,
         "bonuses_refused": bonuses.refused.len(),
+        "rows_empty": taken.empty + bonuses.empty,
         "refused_by_reason": reasons,
         "network_members": state.len(),
         "network_bonuses": state.entries(),
@@ -302,76 +435,58 @@ fn summary(args: &Args, members: &Taken, bonuses: &TakenBonuses, state: &State, 
     }
 }
 
-fn in_words(args: &Args, members: &Taken, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+fn in_words(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+    let members = &taken.rows;
     let verb = match (writes, args.dry_run) {
         (true, _) => "imported",
         (false, true) => "would import",
         (false, false) => "did not import",
     };
     let mut text = format!("{verb} {}", screen::counted(members.members, "member"));
+    if members.members != 0 {
+        text += &format!(" ({})", screen::counted(taken.roots, "root"));
+    }
     if args.bonuses.is_some() {
         text += &format!(" and {}", screen::counted(bonuses.entries, "bonus"));
     }
     text += &format!(", {} refused", screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row"));
     let notes = [
         (members.already_there + bonuses.already_there, "already there"),
-        (members.differing.len() as u64, "of those with another time or code, where what is there stays"),
+        (members.updated, "of those set to another status or role"),
+        (members.differing.len() as u64, "of those with something else, where what is there stays"),
         (members.waited, "came before their sponsor or parent"),
         (members.names_not_kept, "names could not be kept as referral codes"),
+        (members.respelled, "cells with a name in another case than where it came first"),
     ];
     for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {
         text += &format!(", {} {note}", screen::grouped(number));
     }
+    let empty = taken.empty + bonuses.empty;
+    if empty != 0 {
+        text += &format!(", {} passed over", screen::counted(empty, "empty row"));
+    }
     text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
-}
-
-/// Watches a file being read: a progress bar over its bytes, and their hash for the report.
-struct Meter<'a> {
-    path: &'a Path,
-    bar: ProgressBar,
-    hash: Arc<Mutex<blake3::Hasher>>,
-}
-
-impl<'a> Meter<'a> {
-    fn new(path: &'a Path, what: &'static str) -> Self {
-        let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        Self { path, bar: screen::progress(what, bytes, true), hash: Arc::default() }
-    }
-
-    fn open(&self, columns: &[(&'static str, bool)]) -> Result<Lines, Failure> {
-        let (bar, hash) = (self.bar.clone(), Arc::clone(&self.hash));
-        Lines::open(self.path, columns, |source| Box::new(Metered { source, bar, hash })).map_err(file_failure)
-    }
-
-    /// The hash of the file's bytes, as far as they were read.
-    fn finish(self) -> String {
-        self.bar.finish_and_clear();
-        self.hash.lock().map(|hash| hash.finalize().to_hex().to_string()).unwrap_or_default()
-    }
-}
-
-struct Metered {
-    source: Box<dyn Read + Send>,
-    bar: ProgressBar,
-    hash: Arc<Mutex<blake3::Hasher>>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.bar.inc(count as u64);
-        if let Ok(mut hash) = self.hash.lock() {
-            hash.update(&buffer[..count]);
-        }
-        Ok(count)
-    }
 }
 
 /// Takes a member file that is in memory.
 #[cfg(test)]
 fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), bytes).expect("a temporary file can be written");
-    let mut lines = Lines::open(file.path(), &member_row::COLUMNS, |source| source).expect("the header is right");
-    each_member(&mut lines, network, own_sponsor_is_root, &mut || Ok(())).expect("nobody interrupts")
+    let is_binary = network.state.plan().placement.width == Some(2);
+    read_members(network, bytes, &Reading { own_sponsor_is_root, is_binary, ..Reading::default() })
+}
+
+/// The same, with cells read in other ways.
+#[cfg(test)]
+fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
+    let open = || {
+        let file: Box<dyn std::io::Read + Send> = Box::new(std::io::Cursor::new(bytes.to_vec()));
+        Lines::read("the file".into(), file, &Layout::new(&member_row::COLUMNS)).expect("the header is right")
+    };
+    let mut intake = Intake::new(network, reading.update);
+    // Files and pipes are read in two ways, and come to the same.
+    let is_file = bytes.len().is_multiple_of(2);
+    if is_file {
+        declare(&mut open(), &mut intake, &mut || Ok(())).expect("nobody interrupts");
+    }
+    each_member(&mut open(), intake, !is_file, reading, &mut || Ok(())).expect("nobody interrupts")
 }

@@ -9,8 +9,9 @@ use crate::{
         RowKind,
         command::{Carried, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, TriggerBonus},
         plan::{Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
-        types::{Code, EntryStatus, MemberId, Money, Role, Status, Timestamp, Tree},
+        types::{Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
     },
+    engine::MemberDirectory,
     plan_file, shapes,
 };
 
@@ -28,6 +29,10 @@ impl Random {
     }
 }
 
+fn bonuses_from(path: &Path, network: &mut Network) -> Result<TakenBonuses, Failure> {
+    take_bonuses(path, &Layout::new(&bonus_row::COLUMNS), &Reading::default(), network, &Interrupt::never())
+}
+
 fn empty(plan: &str, now: i64) -> Network {
     let state = State::new(plan_file::parse(plan).expect("shipped plans are valid"), 1);
     Network::new(state, MemberDirectory::with_capacity(0, 0), Timestamp(now))
@@ -36,13 +41,20 @@ fn empty(plan: &str, now: i64) -> Network {
 /// One random command; what the rules refuse is as good as any other.
 fn step(random: &mut Random, network: &mut Network, number: u32) {
     let new = shapes::member_id(0, number);
-    let command = match random.below(12) {
+    let command = match random.below(13) {
+        12 => Command::ReverseEntry { entry: u64::from(random.below(60)) },
         0 => Command::SetStatus { member: random.member(network), status: Status::ALL[random.below(3) as usize] },
         1 => Command::PayEntry { entry: u64::from(random.below(100)) },
         2 | 3 => {
             let trigger = ["referral", "purchase"][random.below(2) as usize].into();
             let amount = Some(Money(i64::from(random.below(100_000))));
-            Command::TriggerBonus(TriggerBonus { source: random.member(network), trigger, amount, once: false })
+            Command::TriggerBonus(TriggerBonus {
+                source: random.member(network),
+                trigger,
+                amount,
+                once: false,
+                reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize]).filter(|_| random.below(2) == 0),
+            })
         }
         kind => {
             let allowed = &network.state.plan().placement;
@@ -59,7 +71,7 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
                 placement: if kind == 4 { PlacementRequest::PlanDefault } else { placement },
                 code: Code::parse(&format!("{code}{number}")).filter(|_| random.below(2) == 0),
                 role: if random.below(20) == 0 { Role::Admin } else { Role::Member },
-                joined_at: (random.below(2) == 0).then(|| Timestamp(i64::from(random.0.next_u32()) * 1_000_003 - 1_000_000_000)),
+                joined_at: (random.below(2) == 0).then(|| Timestamp(i64::from(random.0.next_u32()) * 1_000_003)),
                 origin: Origin::Signup,
             })
         }
@@ -91,7 +103,7 @@ fn every_network_survives() {
         assert_eq!(taken.refused, [], "seed {seed}");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &bonuses).unwrap();
-        let taken = take_bonuses(file.path(), &mut copy, &Interrupt::never()).ok().unwrap();
+        let taken = bonuses_from(file.path(), &mut copy).ok().unwrap();
         assert_eq!(taken.refused, [], "seed {seed}");
         assert_eq!(copy.state.entries(), network.state.entries(), "seed {seed}");
         assert_eq!(network_digest(&copy.state), network_digest(&network.state), "seed {seed}");
@@ -133,7 +145,7 @@ fn imported(plan: Plan, (members, bonuses): &(Vec<u8>, Vec<u8>)) -> Network {
     assert_eq!(members_from(&mut copy, members, false).refused, []);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bonuses).unwrap();
-    assert_eq!(take_bonuses(file.path(), &mut copy, &Interrupt::never()).ok().unwrap().refused, []);
+    assert_eq!(bonuses_from(file.path(), &mut copy).ok().unwrap().refused, []);
     copy
 }
 
@@ -182,6 +194,8 @@ fn row_ids_from_elsewhere_survive() {
         status: EntryStatus::Paid,
         time: Timestamp(5),
         row_id,
+        reference: None,
+        reverses: None,
     };
     network.apply(Command::ImportEntry(entry(None))).unwrap();
     let (members, bonuses) = export::files_of(&network.state);
@@ -214,4 +228,35 @@ fn row_ids_that_are_taken_are_refused_with_their_line() {
     let expected = [(3, "row_id_taken"), (4, "row_id_taken"), (5, "bad_id"), (8, "rank_unknown"), (9, "turn_unknown")];
     assert_eq!((refused, network.state.len(), network.state.carried_row_ids()), (expected.to_vec(), 4, 2));
     assert_eq!((network.state.rank(MemberIx(3)).lifetime, network.state.turn(MemberIx(3))), (2, 1));
+}
+
+/// A negative amount is a reversal: it names what it takes back, or there is only one that it can be.
+#[test]
+fn negative_rows_are_reversals_or_refused() {
+    let mut network = network_of(round_robin([2, 4]));
+    (0..3).for_each(|number| join(&mut network, number, Origin::Import(Carried::default())));
+    let [a, b] = [0, 1].map(|number| shapes::member_id(0, number).to_string());
+    let rows = [
+        format!("{a},{b},1,10.00,referral,paid,2025-01-01,7,"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,7"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,7"),
+        format!("{a},{b},1,-10.00,referral,pending,2025-01-02,,"),
+        format!("{a},{b},2,5.00,referral,paid,2025-01-01,,"),
+        format!("{a},{b},2,-5.00,referral,paid,2025-01-03,,"),
+        format!("{b},{b},1,3.00,referral,paid,2025-01-01,,"),
+        format!("{b},{b},1,3.00,referral,paid,2025-01-01,8,"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,9"),
+        format!("{b},{b},1,-3.00,referral,paid,2025-01-03,,8"),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let header = "receiver,source,level,amount,kind,status,created_at,number,reverses\n";
+    std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
+    let (layout, reading) = (Layout::new(&bonus_row::COLUMNS), Reading::default());
+    let taken = take_bonuses(file.path(), &layout, &reading, &mut network, &Interrupt::never()).ok().unwrap();
+    let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
+    let expected = [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
+    assert_eq!(refused, expected, "{:?}", taken.refused);
+    let reversals: Vec<_> = (0..network.state.entries()).map(|entry| network.state.reverses(entry)).collect();
+    assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);
 }

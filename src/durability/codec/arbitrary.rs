@@ -3,19 +3,32 @@
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::core::{
+    Actor, ActorKind,
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
-        TriggerBonus,
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
+        TriggerBonus, WideMoney,
     },
     plan::{
         BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis, RankRule, RankStep, THRESHOLD_MAX,
     },
-    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Role, Status, Timestamp, Tree},
+    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
 };
 
 pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
     let key = option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }));
-    (any::<i64>(), key, command()).prop_map(move |(time, key, command)| Stamped { lsn, time: Timestamp(time), key, command })
+    (any::<i64>(), key, option::of(actor()), command()).prop_map(move |(time, key, actor, mut command)| {
+        let time = Timestamp(time);
+        if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) = (&actor, &mut command) {
+            // Before format 3 nothing else came along.
+            *carried = Carried { row_id: carried.row_id, lifetime_rank: carried.lifetime_rank, turn: carried.turn, ..Carried::default() };
+        }
+        let actor = actor.or_else(|| command.needs_format_3().then(|| Actor::new(ActorKind::Service, "orders")));
+        Stamped { lsn, time, key, actor, command }
+    })
+}
+
+pub(crate) fn actor() -> impl Strategy<Value = Actor> {
+    (proptest::sample::select(&ActorKind::ALL[..]), "\\PC{0,40}").prop_map(|(kind, id)| Actor::new(kind, &id))
 }
 
 fn member() -> impl Strategy<Value = MemberId> {
@@ -45,16 +58,30 @@ fn time() -> impl Strategy<Value = Timestamp> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         register().prop_map(Command::Register),
-        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>()).prop_map(|(source, trigger, amount, once)| {
-            Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once })
-        }),
+        (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>(), option::of(reference())).prop_map(
+            |(source, trigger, amount, once, reference)| {
+                Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once, reference })
+            }
+        ),
         any::<u64>().prop_map(|entry| Command::PayEntry { entry }),
         Just(Command::PayAll),
         (member(), proptest::sample::select(&Status::ALL[..])).prop_map(|(member, status)| Command::SetStatus { member, status }),
         (member(), role()).prop_map(|(member, role)| Command::SetRole { member, role }),
         plan().prop_map(|plan| Command::PutPlan(Box::new(plan))),
         entry().prop_map(Command::ImportEntry),
+        any::<u64>().prop_map(|entry| Command::ReverseEntry { entry }),
+        filter().prop_map(Command::PayMatching),
     ]
+}
+
+fn reference() -> impl Strategy<Value = Reference> {
+    "[!-~\u{e4}\u{2116}]{1,64}".prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
+}
+
+fn filter() -> impl Strategy<Value = PayFilter> {
+    let kind = option::of("\\PC{0,40}".prop_map(Into::into));
+    (option::of(any::<u64>()), kind, option::of(member()), option::of(time()), option::of(time()))
+        .prop_map(|(up_to_lsn, kind, receiver, from, until)| PayFilter { up_to_lsn, kind, receiver, from, until })
 }
 
 fn register() -> impl Strategy<Value = Register> {
@@ -64,11 +91,10 @@ fn register() -> impl Strategy<Value = Register> {
         rule().prop_map(PlacementRequest::Rule),
         (member(), any::<u32>()).prop_map(|(parent, slot)| PlacementRequest::Slot { parent, slot }),
     ];
-    let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>()).prop_map(|(row_id, lifetime_rank, turn)| Carried {
-        row_id,
-        lifetime_rank,
-        turn,
-    });
+    let status = proptest::sample::select(&Status::ALL[..]);
+    let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>(), status, any::<bool>());
+    let carried =
+        carried.prop_map(|(row_id, lifetime_rank, turn, status, sponsor_too)| Carried { row_id, lifetime_rank, turn, status, sponsor_too });
     let imported = prop_oneof![Just(Carried::default()), carried].prop_map(Origin::Import);
     let origin = prop_oneof![Just(Origin::Signup), imported];
     (member(), sponsor, placement, option::of(code()), role(), option::of(time()), origin).prop_map(
@@ -86,8 +112,9 @@ fn register() -> impl Strategy<Value = Register> {
 
 fn entry() -> impl Strategy<Value = ImportEntry> {
     let status = prop_oneof![Just(EntryStatus::Pending), Just(EntryStatus::Paid)];
-    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), option::of(any::<[u8; 16]>())).prop_map(
-        |(receiver, source, kind, level, amount, status, time, row_id)| ImportEntry {
+    let links = (option::of(any::<[u8; 16]>()), option::of(reference()), option::of(any::<u64>()));
+    (member(), member(), "\\PC{0,40}", any::<u32>(), any::<i64>(), status, time(), links).prop_map(
+        |(receiver, source, kind, level, amount, status, time, (row_id, reference, reverses))| ImportEntry {
             receiver,
             source,
             kind: kind.into(),
@@ -96,6 +123,8 @@ fn entry() -> impl Strategy<Value = ImportEntry> {
             status,
             time,
             row_id,
+            reference,
+            reverses,
         },
     )
 }
@@ -180,5 +209,8 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         (member, any::<bool>()).prop_map(|(member, changed)| Outcome::RoleSet { member, changed }),
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
+        (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
+        (any::<u32>(), any::<i32>(), any::<u64>())
+            .prop_map(|(entries, high, low)| Outcome::MatchingPaid { entries, amount: WideMoney::of_parts(high, low) }),
     ]
 }

@@ -39,13 +39,18 @@ impl<'a> Reader<'a> {
         DecodeError { offset: self.offset.saturating_sub(1), reason }
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
             return Err(self.error("the bytes end too early"));
         };
         self.rest = rest;
         self.offset += length;
         Ok(taken)
+    }
+
+    /// The next `length` bytes, without taking them.
+    pub(super) fn peek(&self, length: usize) -> Result<&'a [u8], DecodeError> {
+        self.rest.get(..length).ok_or_else(|| self.error("the bytes end too early"))
     }
 
     /// A reader for the next `length` bytes alone.

@@ -4,7 +4,7 @@
 
 use super::{DecodeError, bytes::Reader};
 use crate::core::{
-    command::{Outcome, Rejection},
+    command::{Outcome, Rejection, WideMoney},
     types::MemberIx,
 };
 
@@ -23,6 +23,11 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
         Outcome::RoleSet { member, changed } => (6, u16::from(changed), member.0, 0, 0),
         Outcome::PlanActivated { version } => (7, 0, version, 0, 0),
         Outcome::EntryImported { entry } => (9, 0, 0, entry, 0),
+        Outcome::Reversed { entry, reversal } => (10, 0, 0, entry, reversal),
+        Outcome::MatchingPaid { entries, amount } => {
+            let (high, low) = amount.parts();
+            (11, 0, entries, low, high.cast_unsigned().into())
+        }
     };
     let mut out = [0; OUTCOME_BYTES];
     out[0..2].copy_from_slice(&kind.to_le_bytes());
@@ -57,6 +62,11 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
         6 => Outcome::RoleSet { member, changed },
         7 => Outcome::PlanActivated { version: middle },
         9 => Outcome::EntryImported { entry: first },
+        10 => Outcome::Reversed { entry: first, reversal: second },
+        11 => {
+            let high = u32::try_from(second).map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
+            Outcome::MatchingPaid { entries: middle, amount: WideMoney::of_parts(high.cast_signed(), first) }
+        }
         _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
     };
     // Each outcome has one form: whatever is not what we would have written was not written by us.

@@ -63,10 +63,10 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..11_u8) {
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8) {
         let _ = decode(&bytes, u64::MAX, count);
         // With a plausible beginning they get further.
-        let mut record = vec![kind, 0, 1, 0];
+        let mut record = vec![kind, 0, version, 0];
         record.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
         record.extend_from_slice(&bytes);
         if let Ok(decoded) = decode(&record, 1, 1) {
@@ -95,17 +95,22 @@ fn a_record_has_the_documented_bytes() {
         lsn: 1,
         time: Timestamp(1_700_000_000_000_000),
         key: None,
+        actor: Some(Actor::new(ActorKind::Service, "ulk_1")),
         command: Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated },
     };
-    let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00], &[0], b"0123456789abcdef", &[2]];
-    assert_eq!(encode(&[stamped]), expected.concat());
+    let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
+    let expected = [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+    assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
+    // As formats 1 and 2 had it.
+    let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], time, &[0], b"0123456789abcdef", &[2]];
+    assert_eq!(encode(&[Stamped { actor: None, ..stamped }]), expected.concat());
 }
 
 /// The place that a refusal to start names.
 #[test]
 fn an_error_names_the_byte_that_is_wrong() {
     let command = || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
-    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, command: command() }).collect();
+    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: command() }).collect();
     let bytes = encode(&group);
     let record = bytes.len() / 3;
     for number in 0..3 {
@@ -130,12 +135,13 @@ fn the_greatest_record_is_within_its_bound() {
     plan.bonuses[0].trigger = long;
     plan.bonuses[0].pay = LevelPay::Fixed(vec![Money(1); LEVELS_MAX]);
     plan.bonuses = vec![plan.bonuses[0].clone(); crate::core::plan::TRIGGERS_MAX];
-    let stamped = |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), command };
+    let stamped =
+        |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), actor: None, command };
     let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();
     assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
     let trigger = |length: usize| {
         let trigger = "x".repeat(length).into();
-        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false }))
+        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false, reference: None }))
     };
     assert!(record_bytes(&trigger(TEXT_BYTES_MAX)).unwrap() <= RECORD_BYTES_MAX);
     assert_eq!(record_bytes(&trigger(TEXT_BYTES_MAX + 1)), Err(EncodeError::TextTooLong(TEXT_BYTES_MAX + 1)));

@@ -16,26 +16,29 @@
 //! | 48 | 8 | log time of the newest command, this frame's included |
 //! | 56 | 4 | CRC of the frame before (its body CRC); of the segment header for the first |
 //! | 60 | 4 | salt of the whitening |
-//! | 64 | 4 | 0 |
-//! | 68 | 4 | CRC of bytes 0..68 |
-//! | 72 | length | body, whitened; then padding of `0xA5` |
+//! | 64 | 8 | since version 3: the chain after this frame's commands (`chain.rs`) |
+//! | H-8 | 4 | 0 |
+//! | H-4 | 4 | CRC of bytes 0..H-4 |
+//! | H | length | body, whitened; then padding of `0xA5` |
 //! | | 4 | CRC of body and padding, continuing the header's |
 //! | | 8 | trailer |
 //!
-//! Frames begin at multiples of 8. All CRCs are CRC-32C that start from the instance id and the segment number, so that a frame from another
-//! directory or segment never verifies.
+//! The header has H = 80 bytes, in segments of versions before 3 72. Frames begin at multiples of 8. All CRCs are CRC-32C that start from the
+//! instance id and the segment number, so that a frame from another directory or segment never verifies.
 
 use crate::core::types::Timestamp;
 
-/// Bytes before the body.
-pub(crate) const HEADER_BYTES: usize = 72;
+/// Bytes before the body, in a segment of the newest version.
+pub(crate) const HEADER_BYTES: usize = 80;
+/// The same before version 3.
+const HEADER_BYTES_BEFORE_3: usize = 72;
 /// Body CRC and trailer.
 pub(super) const FOOTER_BYTES: usize = 12;
 /// What a frame is aligned to.
 pub(crate) const ALIGNMENT: usize = 8;
 /// What a disk writes whole or not at all.
 pub(crate) const SECTOR_BYTES: usize = 512;
-/// A frame without commands.
+/// A frame without commands, of the newest version: the largest there is.
 pub(crate) const EMPTY_FRAME_BYTES: usize = frame_bytes(0);
 
 pub(super) const MAGIC: [u8; 4] = *b"uFRM";
@@ -45,15 +48,55 @@ pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
 
 const _: () = assert!(EMPTY_FRAME_BYTES.is_multiple_of(ALIGNMENT));
 
-/// Body length of a mark at `offset` that ends where a sector does.
-pub(crate) fn mark_padding(offset: u64) -> usize {
-    let end = (offset + EMPTY_FRAME_BYTES as u64).next_multiple_of(SECTOR_BYTES as u64);
-    usize::try_from(end - offset).expect("less than two sectors") - EMPTY_FRAME_BYTES
+/// Bytes of a frame with a body of `length` bytes, in a segment of the newest version.
+pub(crate) const fn frame_bytes(length: usize) -> usize {
+    framed(HEADER_BYTES, length)
 }
 
-/// Bytes of a frame with a body of `length` bytes.
-pub(crate) const fn frame_bytes(length: usize) -> usize {
-    (HEADER_BYTES + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
+const fn framed(header_bytes: usize, length: usize) -> usize {
+    (header_bytes + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
+}
+
+/// What all frames of one segment have in common: how long their headers are, and what their checksums start from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Form {
+    version: u32,
+    seed: u32,
+}
+
+impl Form {
+    /// The form of the frames of a segment whose header says this version.
+    pub(crate) fn new(version: u32, instance: &[u8; 16], segment: u64) -> Self {
+        Self { version, seed: crc32c::crc32c_append(crc32c::crc32c(instance), &segment.to_le_bytes()) }
+    }
+
+    /// What the checksums of headers start from.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn seed(self) -> u32 {
+        self.seed
+    }
+
+    /// Whether the frames say the chain after them.
+    pub(crate) fn is_chained(self) -> bool {
+        3 <= self.version
+    }
+
+    /// Bytes before the body.
+    pub(crate) fn header_bytes(self) -> usize {
+        if self.is_chained() { HEADER_BYTES } else { HEADER_BYTES_BEFORE_3 }
+    }
+
+    /// Bytes of a frame with a body of `length` bytes.
+    pub(crate) fn frame_bytes(self, length: usize) -> usize {
+        framed(self.header_bytes(), length)
+    }
+
+    /// Body length of a mark at `offset` that ends where a sector does.
+    pub(crate) fn mark_padding(self, offset: u64) -> usize {
+        let empty = self.frame_bytes(0);
+        let end = (offset + empty as u64).next_multiple_of(SECTOR_BYTES as u64);
+        usize::try_from(end - offset).expect("less than two sectors") - empty
+    }
 }
 
 /// What a frame is there for.
@@ -71,6 +114,7 @@ pub(crate) enum Kind {
 /// A frame's header without what is computed (magic, CRCs, salt).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
+    pub form: Form,
     pub kind: Kind,
     pub length: u32,
     pub count: u32,
@@ -81,11 +125,18 @@ pub(crate) struct Header {
     pub time: Timestamp,
     pub previous_crc: u32,
     pub salt: u32,
+    /// The chain after the frame's commands; 0 where the form has none.
+    pub chain: u64,
 }
 
 impl Header {
     pub(crate) fn frame_bytes(&self) -> usize {
-        frame_bytes(self.length as usize)
+        self.form.frame_bytes(self.length as usize)
+    }
+
+    /// The chain after the frame's commands, where the form has one.
+    pub(crate) fn chain(&self) -> Option<u64> {
+        self.form.is_chained().then_some(self.chain)
     }
 
     /// LSN of the first command after this frame.
@@ -107,36 +158,31 @@ impl Header {
     }
 }
 
-/// What the CRCs of a segment's frames start from.
-pub(crate) fn seed(instance: &[u8; 16], segment: u64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(instance), &segment.to_le_bytes())
-}
-
-/// Completes the frame in `out`, which holds `HEADER_BYTES` of anything and then the plain body. The frame is to stand at `offset`
+/// Completes the frame in `out`, which holds the header's bytes, whatever they are, and then the plain body. The frame is to stand at `offset`
 /// of its file. Returns the CRC that the next frame must name. `header.length` and `header.salt` are set here.
-pub(crate) fn finish(mut header: Header, seed: u32, offset: u64, out: &mut Vec<u8>) -> u32 {
-    let length = out.len() - HEADER_BYTES;
+pub(crate) fn finish(mut header: Header, offset: u64, out: &mut Vec<u8>) -> u32 {
+    let begin = header.form.header_bytes();
+    let length = out.len() - begin;
     header.length = u32::try_from(length).expect("groups are limited to far less than 4 GiB");
-    let total = frame_bytes(length);
-    out.resize(total - FOOTER_BYTES, PADDING);
+    out.resize(header.frame_bytes() - FOOTER_BYTES, PADDING);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&TRAILER);
     header.salt = 0;
     loop {
-        whiten(header.salt, &mut out[HEADER_BYTES..HEADER_BYTES + length]);
-        let crc = put_checksums(&header, seed, out);
+        whiten(header.salt, &mut out[begin..begin + length]);
+        let crc = put_checksums(&header, out);
         // Practically always true at once. Where a sector would come out all zero, another salt makes it another sector.
         if !has_zero_sector(out, offset) {
             return crc;
         }
-        whiten(header.salt, &mut out[HEADER_BYTES..HEADER_BYTES + length]);
+        whiten(header.salt, &mut out[begin..begin + length]);
         header.salt = header.salt.checked_add(1).expect("some salt in 2^32 leaves no sector of zeros");
     }
 }
 
-fn put_checksums(header: &Header, seed: u32, out: &mut [u8]) -> u32 {
-    let body_end = out.len() - FOOTER_BYTES;
-    let fields = &mut out[..HEADER_BYTES];
+fn put_checksums(header: &Header, out: &mut [u8]) -> u32 {
+    let (begin, body_end) = (header.form.header_bytes(), out.len() - FOOTER_BYTES);
+    let fields = &mut out[..begin];
     fields[0..4].copy_from_slice(&MAGIC);
     fields[4..6].copy_from_slice(&(header.kind as u16).to_le_bytes());
     fields[6..8].copy_from_slice(&[0; 2]);
@@ -149,19 +195,23 @@ fn put_checksums(header: &Header, seed: u32, out: &mut [u8]) -> u32 {
     fields[48..56].copy_from_slice(&header.time.0.to_le_bytes());
     fields[56..60].copy_from_slice(&header.previous_crc.to_le_bytes());
     fields[60..64].copy_from_slice(&header.salt.to_le_bytes());
-    fields[64..68].copy_from_slice(&[0; 4]);
-    let header_crc = crc32c::crc32c_append(seed, &fields[..HEADER_BYTES - 4]);
-    fields[68..72].copy_from_slice(&header_crc.to_le_bytes());
-    let body_crc = crc32c::crc32c_append(header_crc, &out[HEADER_BYTES..body_end]);
+    if header.form.is_chained() {
+        fields[64..72].copy_from_slice(&header.chain.to_le_bytes());
+    }
+    fields[begin - 8..begin - 4].copy_from_slice(&[0; 4]);
+    let header_crc = crc32c::crc32c_append(header.form.seed, &fields[..begin - 4]);
+    fields[begin - 4..].copy_from_slice(&header_crc.to_le_bytes());
+    let body_crc = crc32c::crc32c_append(header_crc, &out[begin..body_end]);
     out[body_end..body_end + 4].copy_from_slice(&body_crc.to_le_bytes());
     body_crc
 }
 
 /// Reads a header off the front of `bytes`. `None` where it does not verify.
-pub(crate) fn parse_header(bytes: &[u8], seed: u32) -> Option<Header> {
-    let fields: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+pub(crate) fn parse_header(bytes: &[u8], form: Form) -> Option<Header> {
+    let fields = bytes.get(..form.header_bytes())?;
+    let crc_at = fields.len() - 4;
     // The magic first: it is what makes a search for frames fast.
-    if fields[0..4] != MAGIC || crc32c::crc32c_append(seed, &fields[..HEADER_BYTES - 4]) != u32_at(fields, 68) {
+    if fields[0..4] != MAGIC || crc32c::crc32c_append(form.seed, &fields[..crc_at]) != u32_at(fields, crc_at) {
         return None;
     }
     let kind = match u16::from_le_bytes([fields[4], fields[5]]) {
@@ -171,6 +221,7 @@ pub(crate) fn parse_header(bytes: &[u8], seed: u32) -> Option<Header> {
         _ => return None,
     };
     let header = Header {
+        form,
         kind,
         length: u32_at(fields, 8),
         count: u32_at(fields, 12),
@@ -181,6 +232,7 @@ pub(crate) fn parse_header(bytes: &[u8], seed: u32) -> Option<Header> {
         time: Timestamp(u64_at(fields, 48).cast_signed()),
         previous_crc: u32_at(fields, 56),
         salt: u32_at(fields, 60),
+        chain: if form.is_chained() { u64_at(fields, 64) } else { 0 },
     };
     header.is_plausible().then_some(header)
 }
@@ -199,10 +251,10 @@ pub(crate) enum End {
 }
 
 /// Checks the rest of a frame, all of whose bytes are `frame`.
-pub(crate) fn check_end(frame: &[u8]) -> End {
-    let body_end = frame.len() - FOOTER_BYTES;
-    let header_crc = u32_at(frame, HEADER_BYTES - 4);
-    let crc = crc32c::crc32c_append(header_crc, &frame[HEADER_BYTES..body_end]);
+pub(crate) fn check_end(form: Form, frame: &[u8]) -> End {
+    let (begin, body_end) = (form.header_bytes(), frame.len() - FOOTER_BYTES);
+    let header_crc = u32_at(frame, begin - 4);
+    let crc = crc32c::crc32c_append(header_crc, &frame[begin..body_end]);
     if crc != u32_at(frame, body_end) {
         return End::BadBody;
     }
@@ -216,9 +268,18 @@ pub(crate) fn check_end(frame: &[u8]) -> End {
 
 /// Makes the plain body of a frame that verified.
 pub(crate) fn plain_body(header: &Header, frame: &[u8], out: &mut Vec<u8>) {
+    let begin = header.form.header_bytes();
     out.clear();
-    out.extend_from_slice(&frame[HEADER_BYTES..HEADER_BYTES + header.length as usize]);
+    out.extend_from_slice(&frame[begin..begin + header.length as usize]);
     whiten(header.salt, out);
+}
+
+/// The plain form of a body.
+#[cfg(any(test, fuzzing))]
+pub(super) fn unwhitened(salt: u32, body: &[u8]) -> Vec<u8> {
+    let mut plain = body.to_vec();
+    whiten(salt, &mut plain);
+    plain
 }
 
 /// Combines bytes with a stream made of the salt; the same again gives them back. The stream's `i`-th eight bytes are, little-endian,
@@ -256,6 +317,16 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let mut chunks = bytes.chunks_exact(64);
     chunks.all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
         && bytes[bytes.len() - bytes.len() % 64..].iter().all(|byte| *byte == 0)
+}
+
+/// Places at which a frame may begin: those that have its magic.
+pub(crate) fn places(segment: &[u8]) -> impl Iterator<Item = usize> {
+    segment.chunks(ALIGNMENT).enumerate().filter(|(_, chunk)| chunk.starts_with(&MAGIC)).map(|(at, _)| at * ALIGNMENT)
+}
+
+/// Whether there is anything behind the header that may be a frame, of whatever segment: such a file is no prepared one.
+pub(crate) fn holds_frame(segment: &[u8]) -> bool {
+    places(segment).next().is_some()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

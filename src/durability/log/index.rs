@@ -1,8 +1,11 @@
 //! Which segment holds which LSN, shared by the writer and all readers of the log.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use super::reader::{Group, GroupReader};
+use super::reader::{self, ChainAt, Group, GroupReader};
 use crate::{
     core::types::Timestamp,
     durability::{
@@ -73,6 +76,34 @@ impl SharedIndex {
     }
 }
 
+/// Readers of the log at once, each with a file open: all change feeds, and some for questions about the past. A further one is refused.
+pub const LOG_READERS_MAX: usize = 72;
+
+/// How many readers there are. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readers(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct ReaderPermit(Readers);
+
+impl Readers {
+    fn permit(&self) -> Result<ReaderPermit> {
+        let permit = ReaderPermit(self.clone());
+        if self.0.fetch_add(1, Ordering::AcqRel) < LOG_READERS_MAX {
+            Ok(permit)
+        } else {
+            Err(Error::TooManyReaders { most: LOG_READERS_MAX })
+        }
+    }
+}
+
+impl Drop for ReaderPermit {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Reads the log beside the writer: cheap to clone, for any thread.
 #[derive(Clone, Debug)]
 pub struct LogView {
@@ -80,6 +111,7 @@ pub struct LogView {
     pub(crate) paths: Paths,
     pub(crate) instance: [u8; 16],
     pub(crate) index: SharedIndex,
+    pub(crate) readers: Readers,
 }
 
 impl LogView {
@@ -105,14 +137,26 @@ impl LogView {
     /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends behind `last` comes without its end.
     ///
     /// # Errors
-    /// `BelowRetained` when the log does not reach back to `first`.
+    /// `BelowRetained` when the log does not reach back to `first`; `TooManyReaders`.
     pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
         let (segment, until) = {
             let index = self.index.lock();
             let segment = index.holding(first).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
             (segment.number, index.durable_lsn.min(last))
         };
-        Ok(GroupReader::new(self.clone(), segment, first, until))
+        Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
+    }
+
+    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart. Reads a part of one segment.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
+    pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
+        let segment = {
+            let index = self.index.lock();
+            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
+        };
+        reader::chain_at(self, segment, lsn)
     }
 
     /// Whether the log is retained from the first command ever logged in this directory on.

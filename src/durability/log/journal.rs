@@ -3,19 +3,22 @@
 use std::{fmt::Debug, sync::Arc};
 
 use super::{
-    LogOptions,
-    frame::{self, Header, Kind},
+    LogOptions, chain,
+    evidence::Evidence,
+    frame::{self, Form, Header, Kind},
     index::{LogIndex, LogView, Retention, SegmentEntry},
+    next::{LogHealth, Next},
     reader::GroupReader,
     rewrite,
     scan::Position,
-    segment::{self, Next, SegmentHeader},
+    segment::{self, SegmentHeader},
 };
 use crate::{
     core::{command::Stamped, types::Timestamp},
     durability::{
-        codec,
+        FORMAT_VERSION, codec,
         error::{Error, Result},
+        paths::rename_to_free,
         storage::StorageFile,
     },
 };
@@ -34,7 +37,7 @@ pub trait Journal: Send + Debug {
     /// cannot otherwise know that its last group was acknowledged. It writes nothing if that stands in the log already.
     ///
     /// # Errors
-    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`: nothing was written. `Io`: nobody knows what was written, and every later call but
+    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written, and the last one may be tried again. `Io`: nobody knows what was written, and every later call but
     /// `read_from` fails with `PreviousIo`. `ReadOnly`.
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended>;
 
@@ -59,6 +62,19 @@ pub trait Journal: Send + Debug {
     /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log; nothing was changed. `Io`, `PreviousIo`, `ReadOnly`.
     fn cut_suffix(&mut self, after: u64) -> Result<()>;
 
+    /// What is appended from here on stands as a whole or not at all: until [`Journal::commit_batch`] has returned, an opening drops it.
+    ///
+    /// # Errors
+    /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
+    fn begin_batch(&mut self) -> Result<()>;
+
+    /// Makes everything since [`Journal::begin_batch`] durable, and then lets it stand. After an error nobody knows which it is, before the next
+    /// opening has looked.
+    ///
+    /// # Errors
+    /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
+    fn commit_batch(&mut self) -> Result<()>;
+
     /// Retires segments that hold nothing after `up_to`: to the archive, and from there as the retention says.
     ///
     /// # Errors
@@ -67,6 +83,9 @@ pub trait Journal: Send + Debug {
 
     /// Sizes, for status and metrics.
     fn figures(&self) -> Figures;
+
+    /// How making the next segment fares, to be looked at from any thread.
+    fn health(&self) -> LogHealth;
 
     /// Bytes of a group's records (`codec::record_bytes`) that `append` takes.
     fn group_bytes_max(&self) -> usize;
@@ -120,12 +139,17 @@ pub(crate) struct FileJournal {
     /// `None` for a log opened for reading only.
     file: Option<Box<dyn StorageFile>>,
     next: Next,
+    health: LogHealth,
     /// The segment being written.
     number: u64,
     segment_bytes: u64,
+    /// Its format version. One of an older release takes no commands any more: they go to a segment of the newest version.
+    version: u32,
     /// Its `durable_lsn` is what stands in the log; the one below is what is true.
     at: Position,
     durable_lsn: u64,
+    /// Where it stands once more how far the log is durable; `None` for a log opened for reading only.
+    evidence: Option<Evidence>,
     /// LSN up to which a snapshot holds everything.
     floor: u64,
     buffer: Vec<u8>,
@@ -146,14 +170,17 @@ pub(crate) struct JournalStart {
     pub view: LogView,
     pub network: u32,
     pub options: LogOptions,
-    /// Segment to write to, and its size.
+    /// Segment to write to, its size, and its format version.
     pub number: u64,
     pub segment_bytes: u64,
+    pub version: u32,
     pub at: Position,
     pub floor: u64,
     /// `None` for a log opened for reading only.
     pub file: Option<Box<dyn StorageFile>>,
+    pub evidence: Option<Evidence>,
     pub next: Next,
+    pub health: LogHealth,
 }
 
 impl FileJournal {
@@ -165,9 +192,12 @@ impl FileJournal {
             options: start.options,
             access: if start.file.is_some() { Writer::Open } else { Writer::ReadOnly },
             file: start.file,
+            evidence: start.evidence,
             next: start.next,
+            health: start.health,
             number: start.number,
             segment_bytes: start.segment_bytes,
+            version: start.version,
             at: start.at,
             durable_lsn: start.at.next_lsn - 1,
             floor: start.floor,
@@ -193,13 +223,19 @@ impl FileJournal {
         self.file.as_deref().expect("every caller checked that the journal is open")
     }
 
-    fn seed(&self) -> u32 {
-        frame::seed(&self.view.instance, self.number)
+    /// The form of the segment's frames.
+    fn form(&self) -> Form {
+        Form::new(self.version, &self.view.instance, self.number)
     }
 
     /// Writes the frame whose plain body is in the buffer at the present position.
     fn write_frame(&mut self, kind: Kind, count: u32, outcome_hash: u64, time: Timestamp) -> Result<()> {
+        let form = self.form();
+        let body = &self.buffer[form.header_bytes()..];
+        let after = |before| chain::after(before, body, count.into()).expect("the records were just encoded");
+        let chain = self.at.chain.map(after);
         let header = Header {
+            form,
             kind,
             length: 0,
             count,
@@ -210,8 +246,9 @@ impl FileJournal {
             time,
             previous_crc: self.at.previous_crc,
             salt: 0,
+            chain: chain.unwrap_or(0),
         };
-        let crc = frame::finish(header, self.seed(), self.at.offset, &mut self.buffer);
+        let crc = frame::finish(header, self.at.offset, &mut self.buffer);
         let path = self.view.paths.segment(self.number);
         self.file().write_all_at(&self.buffer, self.at.offset).map_err(Error::io("write", &path))?;
         self.at = Position {
@@ -221,6 +258,7 @@ impl FileJournal {
             durable_lsn: self.durable_lsn,
             time,
             sealed: kind == Kind::Seal,
+            chain,
         };
         Ok(())
     }
@@ -229,17 +267,29 @@ impl FileJournal {
         let path = self.view.paths.segment(self.number);
         self.file().sync_data().map_err(Error::io("sync", &path))?;
         self.durable_lsn = self.at.next_lsn - 1;
+        if let Some(evidence) = &mut self.evidence {
+            // Before anything is answered, and never before it is true.
+            evidence.advance(self.durable_lsn)?;
+        }
         self.view.index.lock().durable_lsn = self.durable_lsn;
         Ok(self.durable_lsn)
+    }
+
+    fn sync_evidence(&mut self) -> Result<()> {
+        self.evidence.as_mut().map_or(Ok(()), Evidence::sync)
     }
 
     /// Two marks, so that no sector holds both the end of the last group and the only mark that tells of it: the first ends with its
     /// sector, the second begins the next one.
     fn append_mark(&mut self, outcome_hash: u64) -> Result<Appended> {
+        self.guarded(Self::sync_evidence)?;
         if self.at.durable_lsn == self.durable_lsn {
             return Ok(Appended { bytes: 0, rotated: false });
         }
         let rotated = !self.has_room(frame::SECTOR_BYTES + 2 * frame::EMPTY_FRAME_BYTES);
+        if rotated {
+            self.be_ready_to_rotate()?;
+        }
         self.guarded(|journal| {
             if rotated {
                 // The header of a new segment says the same.
@@ -247,7 +297,7 @@ impl FileJournal {
                 return Ok(Appended { bytes: 0, rotated });
             }
             let start = journal.at.offset;
-            for padding in [frame::mark_padding(start), 0] {
+            for padding in [journal.form().mark_padding(start), 0] {
                 journal.clear_buffer(padding);
                 journal.write_frame(Kind::Mark, 0, outcome_hash, journal.at.time)?;
             }
@@ -258,16 +308,22 @@ impl FileJournal {
     /// Room for a frame's header, and so many zeros.
     fn clear_buffer(&mut self, zeros: usize) {
         self.buffer.clear();
-        self.buffer.resize(frame::HEADER_BYTES + zeros, 0);
+        self.buffer.resize(self.form().header_bytes() + zeros, 0);
     }
 
-    /// Seals the segment and goes on in the next one. The order is what lets recovery tell a missing segment from one that was never
+    /// Waits for the next segment's file. No command is in it, so that a failure leaves everything as it was.
+    fn be_ready_to_rotate(&mut self) -> Result<()> {
+        self.check_open()?;
+        let wanted = (self.number + 1, self.options.segment_bytes_checked());
+        self.next.be_ready(&*self.view.storage, &self.view.paths, wanted, &self.health)
+    }
+
+    /// Seals the segment and goes on in the next one, whose file is ready. The order is what lets recovery tell a missing segment from one that was never
     /// used: next file there, seal synced, then its header synced, then frames.
     fn rotate(&mut self, outcome_hash: u64) -> Result<()> {
         let number = self.number + 1;
         let segment_bytes = self.options.segment_bytes_checked();
-        let next = std::mem::replace(&mut self.next, Next::Later);
-        let file = next.wait(&*self.view.storage, &self.view.paths, number, segment_bytes)?;
+        let Next::Ready(file) = std::mem::replace(&mut self.next, Next::Later) else { unreachable!("every caller waited for it") };
         if !self.at.sealed {
             self.clear_buffer(0);
             self.write_frame(Kind::Seal, 0, outcome_hash, self.at.time)?;
@@ -275,6 +331,7 @@ impl FileJournal {
         }
         let path = self.view.paths.segment(number);
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.view.instance,
             network: self.network,
             number,
@@ -284,15 +341,19 @@ impl FileJournal {
             time: self.at.time,
             previous_end: self.at.offset,
             previous_crc: self.at.previous_crc,
+            chain: None,
         };
+        let header = header.chained(self.at.chain);
         let (sector, crc) = header.encode();
         file.write_all_at(&sector, 0).map_err(Error::io("write", &path))?;
         file.sync_data().map_err(Error::io("sync", &path))?;
         self.view.index.lock().segments.push(header.entry(false));
         self.number = number;
         self.segment_bytes = header.bytes;
+        self.version = header.version;
         self.at = header.start(crc);
-        self.next = Next::start(&self.view.storage, &self.view.paths, number + 1, segment_bytes, self.options.prepare_in_background);
+        let in_background = self.options.prepare_in_background;
+        self.next = Next::start(&self.view.storage, &self.view.paths, (number + 1, segment_bytes), in_background, &self.health);
         self.file = Some(file);
         Ok(())
     }
@@ -320,7 +381,7 @@ impl FileJournal {
         let (from, to) = (self.view.paths.segment(segment.number), self.view.paths.archived(segment.number));
         let archive = self.view.paths.archive();
         self.view.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
-        self.view.storage.rename(&from, &to).map_err(Error::io("rename", &from))?;
+        rename_to_free(&*self.view.storage, &from, &to)?;
         // The new name first: a segment in both places is one too many, in neither one too few.
         for directory in [archive, self.view.paths.log()] {
             self.view.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
@@ -358,14 +419,19 @@ impl Journal for FileJournal {
         self.check_order(group)?;
         let limit = self.group_bytes_max();
         let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
-        self.clear_buffer(0);
+        // Commands go to segments of the newest version only, whatever the active one is.
+        self.buffer.clear();
+        self.buffer.resize(frame::HEADER_BYTES, 0);
         codec::encode_group(group, &mut self.buffer)?;
         let body_bytes = self.buffer.len() - frame::HEADER_BYTES;
         if limit < body_bytes {
             return Err(Error::GroupTooLarge { bytes: body_bytes, limit });
         }
         let time = group.last().map_or(self.at.time, |stamped| self.at.time.max(stamped.time));
-        let rotated = !self.has_room(frame::frame_bytes(body_bytes));
+        let rotated = self.version < FORMAT_VERSION || !self.has_room(frame::frame_bytes(body_bytes));
+        if rotated {
+            self.be_ready_to_rotate()?;
+        }
         self.guarded(|journal| {
             if rotated {
                 // The seal needs the buffer; the frame is for another place only now.
@@ -406,10 +472,9 @@ impl Journal for FileJournal {
         self.guarded(|journal| {
             journal.sync_file()?;
             // Whatever is being made is for a place behind the cut.
-            if let Next::Making(thread) = std::mem::replace(&mut journal.next, Next::Later) {
-                thread.join().expect("making a segment does not panic")?;
-            }
+            journal.next = Next::Later;
             let cut = rewrite::cut(&journal.view, after)?;
+            journal.evidence = Some(Evidence::open(&*journal.view.storage, &journal.view.paths, journal.view.instance, after)?);
             {
                 let mut index = journal.view.index.lock();
                 index.segments.retain(|segment| segment.number <= cut.number);
@@ -417,10 +482,26 @@ impl Journal for FileJournal {
             }
             journal.number = cut.number;
             journal.segment_bytes = cut.segment_bytes;
+            journal.version = cut.version;
             journal.at = cut.at;
             journal.durable_lsn = after;
             journal.file = Some(cut.file);
             Ok(())
+        })
+    }
+
+    fn begin_batch(&mut self) -> Result<()> {
+        self.guarded(|journal| {
+            let durable = journal.sync_file()?;
+            rewrite::intend_cut(&journal.view, durable)
+        })
+    }
+
+    fn commit_batch(&mut self) -> Result<()> {
+        self.guarded(|journal| {
+            journal.sync_file()?;
+            journal.sync_evidence()?;
+            rewrite::withdraw_cut(&*journal.view.storage, &journal.view.paths)
         })
     }
 
@@ -474,19 +555,13 @@ impl Journal for FileJournal {
         }
     }
 
+    fn health(&self) -> LogHealth {
+        self.health.clone()
+    }
+
     fn group_bytes_max(&self) -> usize {
         let segment = self.options.segment_bytes_checked().min(self.segment_bytes);
         let room = usize::try_from(segment).expect("segments are at most 256 MiB") - segment::HEADER_BYTES;
         room - frame::frame_bytes(frame::ALIGNMENT) - frame::EMPTY_FRAME_BYTES
-    }
-}
-
-impl Drop for FileJournal {
-    /// Waits for the segment being made: the directory's lock must not go while something still writes there.
-    fn drop(&mut self) {
-        if let Next::Making(thread) = std::mem::replace(&mut self.next, Next::Later) {
-            // What comes of it does not matter any more: an unfinished segment has a temporary name, and is removed at the next opening.
-            drop(thread.join());
-        }
     }
 }

@@ -5,12 +5,15 @@
 //! Every frame says how far the log was durable when it was written. That tells a torn tail (never acknowledged: cut) from damage
 //! (possibly acknowledged: refused).
 
+pub(crate) mod chain;
+pub(crate) mod evidence;
 pub(crate) mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod index;
 mod journal;
-mod reader;
+mod next;
+pub(crate) mod reader;
 pub(crate) mod rewrite;
 pub(crate) mod scan;
 pub(crate) mod segment;
@@ -20,13 +23,16 @@ mod tests;
 
 pub(crate) use self::{
     frame::frame_bytes,
-    index::{LogIndex, SegmentEntry, SharedIndex},
+    index::{LogIndex, Readers, SegmentEntry, SharedIndex},
     journal::{FileJournal, JournalStart},
+    next::Next,
+    reader::ChainAt,
     segment::fill_with_zeros,
 };
 pub use self::{
-    index::{LogView, Retention},
+    index::{LOG_READERS_MAX, LogView, Retention},
     journal::{Appended, Figures, Journal, Purged},
+    next::{LogHealth, LogTrouble},
     reader::{Group, GroupReader},
 };
 

@@ -3,8 +3,9 @@
 use std::{io::ErrorKind, path::PathBuf};
 
 use super::{
-    frame::{self, End, Kind},
-    index::LogView,
+    chain,
+    frame::{self, End, Form, Kind},
+    index::{LogView, ReaderPermit},
     scan::{Position, check_chain},
     segment::{HEADER_BYTES, Parsed, SegmentHeader},
 };
@@ -44,6 +45,7 @@ pub struct GroupReader {
     end: Option<Position>,
     body: Vec<u8>,
     failed: bool,
+    _permit: ReaderPermit,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ struct OpenSegment {
     path: PathBuf,
     file: Box<dyn StorageFile>,
     bytes: u64,
-    seed: u32,
+    form: Form,
     at: Position,
     /// A part of the file, and where it begins.
     window: Vec<u8>,
@@ -59,8 +61,8 @@ struct OpenSegment {
 }
 
 impl GroupReader {
-    pub(crate) fn new(log: LogView, segment: u64, from: u64, until: u64) -> Self {
-        Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false }
+    pub(crate) fn new(log: LogView, permit: ReaderPermit, segment: u64, (from, until): (u64, u64)) -> Self {
+        Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false, _permit: permit }
     }
 
     /// Puts the next group into `group`, whose memory is used again. False at the end.
@@ -109,7 +111,7 @@ impl GroupReader {
                     self.end = Some(segment.at);
                 }
                 Kind::Group if self.from < header.next_lsn() => {
-                    frame::plain_body(&header, &segment.window[frame_at..frame_at + header.frame_bytes()], &mut self.body);
+                    segment.take_body(&header, frame_at, &before, &mut self.body)?;
                     codec::decode_group(&self.body, header.first_lsn, header.count, &mut group.commands)
                         .map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
                     self.open = Some(segment);
@@ -124,17 +126,80 @@ impl GroupReader {
     }
 
     fn open_segment(&self) -> Result<OpenSegment> {
+        OpenSegment::open(&self.log, self.segment, self.end.as_ref()).map(|(segment, _)| segment)
+    }
+}
+
+/// The chain after a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ChainAt {
+    /// None where the log is older than format 3.
+    pub chain: Option<u64>,
+    /// Whether it begins right here: what was written about this place by an older release says none.
+    pub begins: bool,
+}
+
+/// The chain after the command `lsn` in a segment that is in memory, whose frames begin at `start` and verify up to there. `None` where it does not hold
+/// that command, nor begins behind it.
+pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Option<ChainAt> {
+    let form = header.form();
+    let (mut next_lsn, mut chain, mut offset) = (header.first_lsn, header.chain, HEADER_BYTES);
+    if next_lsn == lsn + 1 {
+        return Some(ChainAt { chain, begins: header.begins_chain() });
+    }
+    while next_lsn <= lsn {
+        let frame = frame::parse_header(content.get(offset..)?, form)?;
+        let whole = content.get(offset..offset + frame.frame_bytes())?;
+        if lsn + 1 < frame.next_lsn()
+            && let Some(before) = chain
+        {
+            let mut body = Vec::new();
+            frame::plain_body(&frame, whole, &mut body);
+            let chain = chain::after(before, &body, lsn + 1 - frame.first_lsn).ok()?;
+            return Some(ChainAt { chain: Some(chain), begins: false });
+        }
+        (next_lsn, chain, offset) = (frame.next_lsn(), frame.chain(), offset + whole.len());
+    }
+    Some(ChainAt { chain, begins: false })
+}
+
+/// See `LogView::chain_at`. `segment` is the number of the one that holds the command behind `lsn`, or would.
+pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt> {
+    let (mut segment, header) = OpenSegment::open(log, segment, None)?;
+    if segment.at.next_lsn == lsn + 1 {
+        return Ok(ChainAt { chain: segment.at.chain, begins: header.begins_chain() });
+    }
+    while segment.at.next_lsn <= lsn {
+        let before = segment.at;
+        let (header, frame_at) = segment.read_frame()?;
+        if lsn + 1 < header.next_lsn()
+            && let Some(chain) = before.chain
+        {
+            let mut body = Vec::new();
+            segment.take_body(&header, frame_at, &before, &mut body)?;
+            let count = lsn + 1 - header.first_lsn;
+            let chain = chain::after(chain, &body, count);
+            let chain = chain.map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
+            return Ok(ChainAt { chain: Some(chain), begins: false });
+        }
+    }
+    Ok(ChainAt { chain: segment.at.chain, begins: false })
+}
+
+impl OpenSegment {
+    /// Opens a segment of the index, and returns its header too. `end` is where the segment before ended, if that was read.
+    fn open(log: &LogView, number: u64, end: Option<&Position>) -> Result<(Self, SegmentHeader)> {
         let (entry, oldest) = {
-            let index = self.log.index.lock();
-            (index.numbered(self.segment), index.oldest_lsn())
+            let index = log.index.lock();
+            (index.numbered(number), index.oldest_lsn())
         };
         let entry = entry.ok_or(Error::BelowRetained { oldest })?;
         // A segment may go to the archive between the look at the index and this.
-        let (mut path, archived) = (self.log.paths.segment(entry.number), self.log.paths.archived(entry.number));
-        let file = match self.log.storage.open(&path, Access::Read) {
+        let (mut path, archived) = (log.paths.segment(entry.number), log.paths.archived(entry.number));
+        let file = match log.storage.open(&path, Access::Read) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 path = archived;
-                self.log.storage.open(&path, Access::Read)
+                log.storage.open(&path, Access::Read)
             }
             result => result,
         };
@@ -142,10 +207,9 @@ impl GroupReader {
         let mut sector = [0; HEADER_BYTES];
         file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
         match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, crc) if header.entry(entry.archived) == entry && self.end.is_none_or(|end| header.follows(&end)) => {
-                let at = header.start(crc);
-                let seed = frame::seed(&self.log.instance, entry.number);
-                Ok(OpenSegment { path, file, bytes: header.bytes, seed, at, window: Vec::new(), window_offset: 0 })
+            Parsed::Header(header, crc) if header.entry(entry.archived) == entry && end.is_none_or(|end| header.follows(end)) => {
+                let (at, form) = (header.start(crc), header.form());
+                Ok((Self { path, file, bytes: header.bytes, form, at, window: Vec::new(), window_offset: 0 }, header))
             }
             _ => {
                 let lost = format!("commands from LSN {} on", entry.first_lsn);
@@ -153,17 +217,27 @@ impl GroupReader {
             }
         }
     }
-}
 
-impl OpenSegment {
+    /// Puts the plain body of the frame that was just read into `body`: the records that the chain names. `before` is where the frame began.
+    fn take_body(&self, header: &frame::Header, frame_at: usize, before: &Position, body: &mut Vec<u8>) -> Result<()> {
+        frame::plain_body(header, &self.window[frame_at..frame_at + header.frame_bytes()], body);
+        let Some(chain) = before.chain else { return Ok(()) };
+        if chain::after(chain, body, header.count.into()) == Ok(header.chain) {
+            return Ok(());
+        }
+        let lost = format!("commands from LSN {} on", header.first_lsn);
+        let reason = "the commands of a frame are not those that its chain names";
+        Err(Error::damaged(&self.path, before.offset, Some(header.first_lsn), reason, lost))
+    }
+
     /// The next frame's header and its place in the window. It verified, and follows the one before.
     fn read_frame(&mut self) -> Result<(frame::Header, usize)> {
-        let start = self.load(frame::HEADER_BYTES)?;
-        let header = frame::parse_header(&self.window[start..], self.seed);
+        let start = self.load(self.form.header_bytes())?;
+        let header = frame::parse_header(&self.window[start..], self.form);
         let header = header.ok_or_else(|| self.damaged("a frame's header does not verify"))?;
         let start = self.load(header.frame_bytes())?;
         let frame = &self.window[start..start + header.frame_bytes()];
-        let (End::Whole(crc) | End::ShortTrailer(crc)) = frame::check_end(frame) else {
+        let (End::Whole(crc) | End::ShortTrailer(crc)) = frame::check_end(self.form, frame) else {
             return Err(self.damaged("a frame does not verify"));
         };
         check_chain(&header, &self.at).map_err(|reason| self.damaged(&reason))?;
@@ -171,6 +245,7 @@ impl OpenSegment {
         self.at.next_lsn = header.next_lsn();
         self.at.previous_crc = crc;
         self.at.durable_lsn = header.durable_lsn;
+        self.at.chain = header.chain();
         Ok((header, start))
     }
 

@@ -3,19 +3,17 @@
 use std::path::Path;
 
 use super::{
+    chain, evidence,
     frame::{self, End, Header, Kind},
     index::LogView,
     scan::Position,
     segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
 };
-use crate::{
-    core::types::Timestamp,
-    durability::{
-        codec,
-        error::{Error, Result},
-        paths::Paths,
-        storage::{Access, Storage, StorageFile},
-    },
+use crate::durability::{
+    codec,
+    error::{Error, Result},
+    paths::Paths,
+    storage::{Access, Storage, StorageFile},
 };
 
 /// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, CRC-32C u32}`.
@@ -47,12 +45,19 @@ pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], fro
 pub(crate) struct Cut {
     pub number: u64,
     pub segment_bytes: u64,
+    pub version: u32,
     pub at: Position,
     pub file: Box<dyn StorageFile>,
 }
 
 /// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished at the next opening.
 pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
+    intend_cut(view, after)?;
+    carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
+}
+
+/// Says durably that all commands after `after` are to be dropped: by the next opening, unless it is withdrawn.
+pub(crate) fn intend_cut(view: &LogView, after: u64) -> Result<()> {
     let (storage, paths) = (&*view.storage, &view.paths);
     let path = paths.cut();
     let temporary = Paths::temporary(&path);
@@ -65,8 +70,13 @@ pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
     file.write_all_at(&intent, 0).map_err(Error::io("write", &temporary))?;
     file.sync_all().map_err(Error::io("sync", &temporary))?;
     storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
-    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
-    carry_out_cut(storage, paths, &view.instance, after)
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
+}
+
+/// Lets stand what was to be dropped, or says that it is gone.
+pub(crate) fn withdraw_cut(storage: &dyn Storage, paths: &Paths) -> Result<()> {
+    storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
+    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
 }
 
 /// The LSN after which an interrupted cut was to cut.
@@ -116,27 +126,32 @@ pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8
     }
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     let file = replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
-    storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
-    storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
-    Ok(Cut { number: header.number, segment_bytes: header.bytes, at, file })
+    // The log ends earlier now, and that is no loss.
+    evidence::reset(storage, paths, instance, after)?;
+    withdraw_cut(storage, paths)?;
+    Ok(Cut { number: header.number, segment_bytes: header.bytes, version: header.version, at, file })
 }
 
 /// The segment's bytes up to the cut. A group that the cut goes through is written anew without its end.
-fn content_until(path: &Path, header: &SegmentHeader, mut at: Position, bytes: &[u8], after: u64) -> Result<(Vec<u8>, Position)> {
-    let seed = frame::seed(&header.instance, header.number);
+pub(crate) fn content_until(
+    path: &Path,
+    header: &SegmentHeader,
+    mut at: Position,
+    bytes: &[u8],
+    after: u64,
+) -> Result<(Vec<u8>, Position)> {
+    let form = header.form();
     let mut content = bytes[..HEADER_BYTES].to_vec();
     loop {
         let rest = &bytes[content.len()..];
-        let Some(frame_header) = frame::parse_header(rest, seed) else { break };
+        let Some(frame_header) = frame::parse_header(rest, form) else { break };
         let Some(whole) = rest.get(..frame_header.frame_bytes()) else { break };
-        let End::Whole(crc) = frame::check_end(whole) else { break };
+        let End::Whole(crc) = frame::check_end(form, whole) else { break };
         if frame_header.kind == Kind::Seal || after < frame_header.first_lsn {
             break;
         }
         if after + 1 < frame_header.next_lsn() {
-            let (previous_crc, time) = append_beginning(path, &frame_header, whole, seed, after, &mut content)?;
-            let durable_lsn = frame_header.durable_lsn;
-            at = Position { offset: content.len() as u64, next_lsn: after + 1, previous_crc, durable_lsn, time, sealed: false };
+            at = append_beginning(path, &frame_header, whole, at.chain, after, &mut content)?;
             break;
         }
         content.extend_from_slice(whole);
@@ -147,6 +162,7 @@ fn content_until(path: &Path, header: &SegmentHeader, mut at: Position, bytes: &
             durable_lsn: frame_header.durable_lsn,
             time: frame_header.time,
             sealed: false,
+            chain: frame_header.chain(),
         };
     }
     if at.next_lsn != after + 1 {
@@ -156,21 +172,40 @@ fn content_until(path: &Path, header: &SegmentHeader, mut at: Position, bytes: &
     Ok((content, at))
 }
 
-fn append_beginning(path: &Path, header: &Header, whole: &[u8], seed: u32, after: u64, content: &mut Vec<u8>) -> Result<(u32, Timestamp)> {
+/// Appends the frame's commands up to `after` as a frame of their own; where the log then stands. `before` is the chain before the frame.
+fn append_beginning(
+    path: &Path,
+    header: &Header,
+    whole: &[u8],
+    before: Option<u64>,
+    after: u64,
+    content: &mut Vec<u8>,
+) -> Result<Position> {
     let offset = content.len() as u64;
+    let record_error = |error| Error::record(path, offset, header.first_lsn, error);
     let mut body = Vec::new();
     frame::plain_body(header, whole, &mut body);
     let mut commands = Vec::new();
-    codec::decode_group(&body, header.first_lsn, header.count, &mut commands)
-        .map_err(|error| Error::record(path, offset, header.first_lsn, error))?;
+    codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(record_error)?;
     commands.retain(|stamped| stamped.lsn <= after);
-    let mut out = vec![0; frame::HEADER_BYTES];
-    codec::encode_group(&commands, &mut out)?;
     let count = u32::try_from(commands.len()).expect("less than the count of the whole group");
+    let chain = before.map_or(Ok(0), |before| chain::after(before, &body, count.into())).map_err(record_error)?;
     let time = commands.last().map_or(header.time, |stamped| stamped.time);
-    let crc = frame::finish(Header { count, time, ..*header }, seed, offset, &mut out);
+    let mut out = vec![0; header.form.header_bytes()];
+    codec::encode_group(&commands, &mut out)?;
+    let shorter = Header { count, time, chain, ..*header };
+    let previous_crc = frame::finish(shorter, offset, &mut out);
     content.extend_from_slice(&out);
-    Ok((crc, time))
+    let durable_lsn = header.durable_lsn;
+    Ok(Position {
+        offset: content.len() as u64,
+        next_lsn: after + 1,
+        previous_crc,
+        durable_lsn,
+        time,
+        sealed: false,
+        chain: shorter.chain(),
+    })
 }
 
 /// A whole file in memory.

@@ -7,7 +7,7 @@
 //! d. otherwise the write never completed, so it was never acknowledged: a torn tail, to be cut.
 
 use super::{
-    frame::{self, End, Header, Kind},
+    frame::{self, End, Form, Header, Kind},
     segment::HEADER_BYTES,
 };
 use crate::core::types::Timestamp;
@@ -25,6 +25,8 @@ pub(crate) struct Position {
     /// Log time of the newest command.
     pub time: Timestamp,
     pub sealed: bool,
+    /// The chain after the last command; none in a segment before version 3.
+    pub chain: Option<u64>,
 }
 
 /// A segment read to the end of what verifies.
@@ -69,7 +71,7 @@ pub enum DamageRule {
 }
 
 /// Scans a whole segment. `start` is the position of the first frame, from the segment's header.
-pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
+pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
     debug_assert_eq!(start.offset, HEADER_BYTES as u64);
     let mut scan = Scan { at: start, groups: 0, first_unrecorded: start, tail: Tail::Clean };
     // Positions before such frames, with the durable LSN that would show them to be on disk; few, since a writer has few groups in flight.
@@ -77,7 +79,7 @@ pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
     let mut short_trailer = false;
     loop {
         let offset = usize::try_from(scan.at.offset).expect("a segment is in memory");
-        let found = read_frame(bytes, seed, &scan.at, offset);
+        let found = read_frame(bytes, form, &scan.at, offset);
         let (header, crc, short) = match found {
             Found::Frame { header, crc, short } => (header, crc, short),
             Found::Damaged(reason) => {
@@ -89,7 +91,7 @@ pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
                 break;
             }
             Found::Nothing => {
-                scan.tail = classify(bytes, seed, offset, scan.at.next_lsn);
+                scan.tail = classify(bytes, form, offset, scan.at.next_lsn);
                 break;
             }
         };
@@ -112,6 +114,7 @@ pub(crate) fn scan(bytes: &[u8], seed: u32, start: Position) -> Scan {
             durable_lsn: scan.at.durable_lsn.max(header.durable_lsn),
             time: scan.at.time.max(header.time),
             sealed: header.kind == Kind::Seal,
+            chain: header.chain(),
         };
         if scan.at.sealed {
             // Nothing is ever written behind a seal. Whatever is there is no part of the log.
@@ -137,13 +140,13 @@ enum Found {
     Damaged(String),
 }
 
-fn read_frame(bytes: &[u8], seed: u32, at: &Position, offset: usize) -> Found {
+fn read_frame(bytes: &[u8], form: Form, at: &Position, offset: usize) -> Found {
     let rest = bytes.get(offset..).unwrap_or_default();
-    let Some(header) = frame::parse_header(rest, seed) else { return Found::Nothing };
+    let Some(header) = frame::parse_header(rest, form) else { return Found::Nothing };
     let Some(whole) = rest.get(..header.frame_bytes()) else {
         return Found::Damaged("a frame reaches beyond the end of its segment".into());
     };
-    let (crc, short) = match frame::check_end(whole) {
+    let (crc, short) = match frame::check_end(form, whole) {
         End::Whole(crc) => (crc, false),
         End::ShortTrailer(crc) => (crc, true),
         End::BadTrailer => return Found::Damaged("the trailer of a complete frame was altered".into()),
@@ -166,16 +169,19 @@ pub(crate) fn check_chain(header: &Header, at: &Position) -> Result<(), String> 
     if header.durable_lsn < at.durable_lsn {
         return Err("a frame says that less is durable than an earlier one did".into());
     }
+    if header.kind != Kind::Group && header.chain() != at.chain {
+        return Err("a frame without commands says another chain than the one before it".into());
+    }
     Ok(())
 }
 
-fn classify(bytes: &[u8], seed: u32, bad: usize, bad_lsn: u64) -> Tail {
+fn classify(bytes: &[u8], form: Form, bad: usize, bad_lsn: u64) -> Tail {
     let rest = &bytes[bad.min(bytes.len())..];
     let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Tail::Clean };
     let written = &rest[..=last];
     let offset = bad as u64;
     for (later, _) in written.chunks(frame::ALIGNMENT).enumerate() {
-        let Some(header) = frame::parse_header(&rest[later * frame::ALIGNMENT..], seed) else { continue };
+        let Some(header) = frame::parse_header(&rest[later * frame::ALIGNMENT..], form) else { continue };
         if bad_lsn <= header.durable_lsn {
             let reason = format!("a frame does not verify, and a later one says that LSN {} was durable", header.durable_lsn);
             return Tail::Damaged { rule: DamageRule::LaterDurable, offset, reason };

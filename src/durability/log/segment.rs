@@ -1,12 +1,14 @@
 //! A segment file: its name, its header, and how an empty one comes to be.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::path::{Path, PathBuf};
 
-use super::{frame::SECTOR_BYTES, index::SegmentEntry, scan::Position};
+use super::{
+    chain,
+    frame::{self, Form, SECTOR_BYTES},
+    index::SegmentEntry,
+    rewrite::read_whole,
+    scan::Position,
+};
 use crate::{
     core::types::Timestamp,
     durability::{
@@ -40,10 +42,14 @@ const FILL_SYNC_EVERY: u64 = 4;
 /// | 64 | 8 | log time of the newest command before |
 /// | 72 | 8 | offset at which the segment before ends (after its seal), 0 for the first of a directory |
 /// | 80 | 4 | CRC of the last frame there, 0 for the first of a directory |
-/// | 84 | 424 | 0 |
+/// | 84 | 4 | 0 |
+/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); before 0 |
+/// | 96 | 412 | 0 |
 /// | 508 | 4 | CRC-32C of bytes 0..508 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
+    /// Format version of the segment: the form of its frames.
+    pub version: u32,
     pub instance: [u8; 16],
     pub network: u32,
     pub number: u64,
@@ -53,7 +59,12 @@ pub(crate) struct SegmentHeader {
     pub time: Timestamp,
     pub previous_end: u64,
     pub previous_crc: u32,
+    /// The chain before its first command; none before version 3.
+    pub chain: Option<u64>,
 }
+
+/// Bytes of a header that older versions have too.
+const FIELDS_BEFORE_3: usize = 84;
 
 /// What a first sector turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,12 +85,34 @@ impl SegmentHeader {
             durable_lsn: self.first_lsn.saturating_sub(1),
             time: self.time,
             sealed: false,
+            chain: self.chain,
         }
     }
 
     /// Whether this segment goes on where another ended.
     pub(crate) fn follows(&self, end: &Position) -> bool {
-        self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc
+        let is_next = self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc;
+        is_next && (self.chain == end.chain || end.chain.is_none() && self.begins_chain())
+    }
+
+    /// This header as one of the newest version, with the chain that is known to stand before its first command; where none is, it begins here.
+    pub(crate) fn chained(self, chain: Option<u64>) -> Self {
+        let header = Self { version: FORMAT_VERSION, chain: None, ..self };
+        Self { chain: Some(chain.unwrap_or_else(|| header.own_chain())), ..header }
+    }
+
+    /// Whether the chain begins with this segment, which then is the first of version 3 in a directory of an older one.
+    pub(crate) fn begins_chain(&self) -> bool {
+        self.chain.is_some_and(|chain| chain == self.own_chain())
+    }
+
+    fn own_chain(&self) -> u64 {
+        chain::begun_with(&self.fields()[..FIELDS_BEFORE_3])
+    }
+
+    /// The form of its frames.
+    pub(crate) fn form(&self) -> Form {
+        Form::new(self.version, &self.instance, self.number)
     }
 
     /// As the index has it.
@@ -89,9 +122,17 @@ impl SegmentHeader {
 
     /// The sector, and its CRC.
     pub(crate) fn encode(&self) -> ([u8; HEADER_BYTES], u32) {
+        let mut out = self.fields();
+        let crc = crc32c::crc32c(&out[..HEADER_BYTES - 4]);
+        out[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        (out, crc)
+    }
+
+    /// The sector without its CRC.
+    fn fields(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[0..8].copy_from_slice(&MAGIC);
-        out[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out[8..12].copy_from_slice(&self.version.to_le_bytes());
         out[12..16].copy_from_slice(&self.network.to_le_bytes());
         out[16..32].copy_from_slice(&self.instance);
         out[32..40].copy_from_slice(&self.number.to_le_bytes());
@@ -101,9 +142,8 @@ impl SegmentHeader {
         out[64..72].copy_from_slice(&self.time.0.to_le_bytes());
         out[72..80].copy_from_slice(&self.previous_end.to_le_bytes());
         out[80..84].copy_from_slice(&self.previous_crc.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..HEADER_BYTES - 4]);
-        out[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
-        (out, crc)
+        out[88..96].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
+        out
     }
 
     /// Reads a first sector.
@@ -119,6 +159,7 @@ impl SegmentHeader {
             return Parsed::Newer(u32_at(8));
         }
         let header = Self {
+            version: u32_at(8),
             instance: sector[16..32].try_into().expect("sixteen bytes"),
             network: u32_at(12),
             number: u64_at(32),
@@ -128,6 +169,7 @@ impl SegmentHeader {
             time: Timestamp(u64_at(64).cast_signed()),
             previous_end: u64_at(72),
             previous_crc: u32_at(80),
+            chain: (3 <= u32_at(8)).then(|| u64_at(88)),
         };
         Parsed::Header(header, crc)
     }
@@ -137,13 +179,32 @@ impl SegmentHeader {
 /// that a file of that name is always complete.
 pub(crate) fn create_empty(storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(number);
+    check_holds_no_frame(storage, &path)?;
     let temporary = Paths::temporary(&path);
-    let file = create_fresh(storage, &temporary)?;
-    fill_with_zeros(&*file, 0, bytes).map_err(Error::io("fill", &temporary))?;
-    file.sync_all().map_err(Error::io("sync", &temporary))?;
+    let made = fill_fresh(storage, &temporary, bytes);
+    let file = made.inspect_err(|_| {
+        // On a full disk what was written of it is what others lack. If this fails too, the next opening removes it.
+        let _ = storage.remove(&temporary);
+    })?;
     storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     Ok(file)
+}
+
+fn fill_fresh(storage: &dyn Storage, path: &Path, bytes: u64) -> Result<Box<dyn StorageFile>> {
+    let file = create_fresh(storage, path)?;
+    fill_with_zeros(&*file, 0, bytes).map_err(Error::io("fill", path))?;
+    file.sync_all().map_err(Error::io("sync", path))?;
+    Ok(file)
+}
+
+/// Whatever has the name of a segment to be made must hold nothing: it is replaced.
+fn check_holds_no_frame(storage: &dyn Storage, path: &Path) -> Result<()> {
+    if storage.is_file(path).map_err(Error::io("look at", path))? && frame::holds_frame(&read_whole(storage, path)?) {
+        let reason = "it holds frames where an empty segment is to be made";
+        return Err(Error::damaged(path, 0, None, reason, "the commands in it"));
+    }
+    Ok(())
 }
 
 /// Creates a file in place of a leftover of the same name.
@@ -168,36 +229,6 @@ pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64)
         }
     }
     Ok(())
-}
-
-/// The segment after the active one: there already, being made, or to be made when needed.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Ready(Box<dyn StorageFile>),
-    Making(JoinHandle<Result<Box<dyn StorageFile>>>),
-    Later,
-}
-
-impl Next {
-    /// Starts making segment `number`, in a thread if `in_background`.
-    pub(crate) fn start(storage: &Arc<dyn Storage>, paths: &Paths, number: u64, bytes: u64, in_background: bool) -> Self {
-        if !in_background {
-            return Self::Later;
-        }
-        let (storage, paths) = (Arc::clone(storage), paths.clone());
-        let made = thread::Builder::new().name("log-segment".into()).spawn(move || create_empty(&*storage, &paths, number, bytes));
-        // Where there is no thread to be had the segment is made when it is needed, which is slower and no less right.
-        made.map_or(Self::Later, Self::Making)
-    }
-
-    /// The segment, as soon as it is there.
-    pub(crate) fn wait(self, storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
-        match self {
-            Self::Ready(file) => Ok(file),
-            Self::Making(thread) => thread.join().expect("making a segment does not panic"),
-            Self::Later => create_empty(storage, paths, number, bytes),
-        }
-    }
 }
 
 /// The number in a segment's file name.

@@ -1,14 +1,15 @@
 use super::{
     LogOptions,
-    frame::{self, End, Header, Kind},
+    frame::{self, End, Form, Header, Kind},
     scan::{Position, Tail, scan},
 };
 use crate::core::types::Timestamp;
 
 const INSTANCE: [u8; 16] = [3; 16];
 
-fn header(first_lsn: u64, count: u32, durable_lsn: u64, previous_crc: u32) -> Header {
+fn header(form: Form, first_lsn: u64, count: u32, durable_lsn: u64, previous_crc: u32) -> Header {
     Header {
+        form,
         kind: Kind::Group,
         length: 0,
         count,
@@ -19,16 +20,17 @@ fn header(first_lsn: u64, count: u32, durable_lsn: u64, previous_crc: u32) -> He
         time: Timestamp(6),
         previous_crc,
         salt: 0,
+        chain: if form.is_chained() { 11 } else { 0 },
     }
 }
 
 fn start() -> Position {
-    Position { offset: 512, next_lsn: 1, previous_crc: 9, durable_lsn: 0, time: Timestamp(0), sealed: false }
+    Position { offset: 512, next_lsn: 1, previous_crc: 9, durable_lsn: 0, time: Timestamp(0), sealed: false, chain: Some(11) }
 }
 
 /// A segment of frames with these bodies; each frame says that all before it was durable if `synced` says so.
 fn segment(bodies: &[Vec<u8>], synced: &[bool]) -> (Vec<u8>, Vec<usize>) {
-    let seed = frame::seed(&INSTANCE, 1);
+    let form = Form::new(3, &INSTANCE, 1);
     let mut bytes = vec![0; 64 * 1_024];
     let (mut offset, mut crc, mut durable) = (512, 9, 0);
     let mut offsets = Vec::new();
@@ -37,7 +39,7 @@ fn segment(bodies: &[Vec<u8>], synced: &[bool]) -> (Vec<u8>, Vec<usize>) {
         durable = if *synced { lsn - 1 } else { durable };
         let mut out = vec![0; frame::HEADER_BYTES];
         out.extend_from_slice(body);
-        crc = frame::finish(header(lsn, 1, durable, crc), seed, offset as u64, &mut out);
+        crc = frame::finish(header(form, lsn, 1, durable, crc), offset as u64, &mut out);
         bytes[offset..offset + out.len()].copy_from_slice(&out);
         offsets.push(offset);
         offset += out.len();
@@ -47,21 +49,23 @@ fn segment(bodies: &[Vec<u8>], synced: &[bool]) -> (Vec<u8>, Vec<usize>) {
 }
 
 #[test]
-fn frames_come_back_whatever_their_length() {
-    let seed = frame::seed(&INSTANCE, 7);
-    for length in (1..200).chain([511, 512, 513, 5_000]) {
+fn frames_come_back_whatever_their_length_and_version() {
+    for (version, length) in
+        [2, 3].into_iter().flat_map(|version| (1..200).chain([511, 512, 513, 5_000]).map(move |length| (version, length)))
+    {
+        let form = Form::new(version, &INSTANCE, 7);
         let body: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
-        let mut out = vec![0; frame::HEADER_BYTES];
+        let mut out = vec![0; form.header_bytes()];
         out.extend_from_slice(&body);
-        let crc = frame::finish(header(4, 1, 3, 8), seed, 512, &mut out);
+        let crc = frame::finish(header(form, 4, 1, 3, 8), 512, &mut out);
         assert!(out.len().is_multiple_of(frame::ALIGNMENT));
-        let parsed = frame::parse_header(&out, seed).unwrap();
-        assert_eq!(parsed.frame_bytes(), out.len());
-        assert_eq!(frame::check_end(&out), End::Whole(crc));
+        let parsed = frame::parse_header(&out, form).unwrap();
+        assert_eq!((parsed.frame_bytes(), parsed.chain()), (out.len(), (version == 3).then_some(11)));
+        assert_eq!(frame::check_end(form, &out), End::Whole(crc));
         let mut plain = Vec::new();
         frame::plain_body(&parsed, &out, &mut plain);
         assert_eq!(plain, body);
-        for other in [frame::seed(&INSTANCE, 8), frame::seed(&[4; 16], 7)] {
+        for other in [Form::new(version, &INSTANCE, 8), Form::new(version, &[4; 16], 7), Form::new(5 - version, &INSTANCE, 7)] {
             assert_eq!(frame::parse_header(&out, other), None);
         }
     }
@@ -69,16 +73,16 @@ fn frames_come_back_whatever_their_length() {
 
 #[test]
 fn no_sector_of_a_frame_is_zero_even_where_the_body_is_made_for_it() {
-    let seed = frame::seed(&INSTANCE, 1);
+    let form = Form::new(3, &INSTANCE, 1);
     for offset in [512, 520, 1_016] {
         // The body that the first salt turns into zeros, learnt from what it makes of zeros.
         let mut zeros = vec![0; frame::HEADER_BYTES + 4_096];
-        frame::finish(header(1, 1, 0, 9), seed, offset, &mut zeros);
+        frame::finish(header(form, 1, 1, 0, 9), offset, &mut zeros);
         let body = &zeros[frame::HEADER_BYTES..frame::HEADER_BYTES + 4_096];
         let mut out = vec![0; frame::HEADER_BYTES];
         out.extend_from_slice(body);
-        frame::finish(header(1, 1, 0, 9), seed, offset, &mut out);
-        let parsed = frame::parse_header(&out, seed).unwrap();
+        frame::finish(header(form, 1, 1, 0, 9), offset, &mut out);
+        let parsed = frame::parse_header(&out, form).unwrap();
         assert_ne!(parsed.salt, 0);
         assert!(!frame::has_zero_sector(&out, offset));
         let mut plain = Vec::new();
@@ -114,11 +118,11 @@ fn the_first_frame_that_does_not_verify_is_classified() {
     let bodies = vec![vec![1; 700], vec![2; 700], vec![3; 700]];
     let all = [true, true, true];
     let in_flight = [true, false, false];
-    let seed = frame::seed(&INSTANCE, 1);
+    let form = Form::new(3, &INSTANCE, 1);
     let run = |synced: &[bool], change: &dyn Fn(&mut [u8], &[usize])| {
         let (mut bytes, offsets) = segment(&bodies, synced);
         change(&mut bytes, &offsets);
-        let scan = scan(&bytes, seed, start());
+        let scan = scan(&bytes, form, start());
         (scan.at.next_lsn - 1, scan.tail)
     };
     // (a) nothing after the last one.
@@ -154,7 +158,7 @@ fn the_first_frame_that_does_not_verify_is_classified() {
 fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
     let bodies = vec![vec![1; 700], vec![2; 3_000]];
     let (bytes, offsets) = segment(&bodies, &[true, true]);
-    let seed = frame::seed(&INSTANCE, 1);
+    let form = Form::new(3, &INSTANCE, 1);
     let (from, end) = (offsets[1], offsets[2]);
     let sectors: Vec<(usize, usize)> =
         (from / 512..=(end - 1) / 512).map(|sector| ((sector * 512).max(from), ((sector + 1) * 512).min(end))).collect();
@@ -165,7 +169,7 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
                 bytes[*start..*end].fill(0);
             }
         }
-        let scan = scan(&bytes, seed, start());
+        let scan = scan(&bytes, form, start());
         match scan.tail {
             // The last sector may hold no more than bytes of the trailer.
             Tail::Clean | Tail::ShortTrailer => assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}"),
@@ -178,13 +182,13 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
 #[test]
 fn what_is_not_known_to_be_on_disk_is_known() {
     let bodies = vec![vec![1; 50]; 4];
-    let seed = frame::seed(&INSTANCE, 1);
+    let form = Form::new(3, &INSTANCE, 1);
     // which frames followed a sync, and from which on nothing says that it is on disk
     for (synced, unrecorded) in
         [([true; 4], 3), ([true, false, false, false], 0), ([true, true, false, false], 1), ([true, true, true, false], 2)]
     {
         let (bytes, offsets) = segment(&bodies, &synced);
-        let scan = scan(&bytes, seed, start());
+        let scan = scan(&bytes, form, start());
         assert_eq!(scan.first_unrecorded.offset, offsets[unrecorded] as u64, "{synced:?}");
         assert_eq!(scan.groups, 4);
     }

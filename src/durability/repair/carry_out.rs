@@ -14,10 +14,10 @@ use super::{Repair, Step, Survey, survey::Fresh};
 use crate::{
     core::command::Stamped,
     durability::{
-        SEGMENT_BYTES,
+        FORMAT_VERSION, SEGMENT_BYTES,
         error::{Error, Result},
         log::{
-            frame,
+            evidence, frame,
             rewrite::{read_whole, replace_segment},
             segment::{self, HEADER_BYTES, SegmentHeader},
         },
@@ -66,7 +66,12 @@ impl Repair {
         storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
         let mut moved = Vec::new();
         for step in &self.steps {
-            if let Step::Aside(path) | Step::Replace(path, _) | Step::Relabel { path, .. } = step {
+            let taken = match step {
+                Step::Aside(path) | Step::Replace(path, _) | Step::Relabel { path, .. } => Some(path),
+                Step::Evidence { path, is_there, .. } => is_there.then_some(path),
+                Step::Begin(_) | Step::Back { .. } => None,
+            };
+            if let Some(path) = taken {
                 moved.push(look_at(storage, path, kept_as(&directory, path), &self.survey)?);
             }
         }
@@ -119,6 +124,12 @@ impl Repair {
                 relabel(&*file, &temporary, *durable_lsn)?;
                 rename(storage, &temporary, path)
             }
+            Step::Evidence { path, is_there, durable_lsn } => {
+                if *is_there {
+                    copy(storage, path, &kept_as(directory, path))?;
+                }
+                evidence::reset(storage, &self.paths, &self.instance.id.0, *durable_lsn)
+            }
             Step::Begin(number) => self.begin(*number),
         }
     }
@@ -128,6 +139,7 @@ impl Repair {
         let end = self.kept().map(|stretch| stretch.end);
         let base = &self.base.manifest;
         let header = SegmentHeader {
+            version: FORMAT_VERSION,
             instance: self.instance.id.0,
             network: self.instance.network_id,
             number,
@@ -137,7 +149,9 @@ impl Repair {
             time: end.map_or(base.time, |end| end.time),
             previous_end: end.map_or(0, |end| end.offset),
             previous_crc: end.map_or(0, |end| end.previous_crc),
+            chain: None,
         };
+        let header = header.chained(end.map_or(base.chain, |end| end.chain));
         replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes).map(drop)
     }
 }
@@ -160,8 +174,11 @@ fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
     content
 }
 
-/// Where a file is kept: under its own name, in a directory named as the one that it was in.
+/// Where a file is kept: under its own name, in a directory named as the one that it was in, or right there if it was in none.
 fn kept_as(directory: &Path, path: &Path) -> PathBuf {
+    if path.parent() == directory.parent() {
+        return directory.join(path.file_name().unwrap_or_default());
+    }
     let part = path.parent().and_then(Path::file_name).unwrap_or_default();
     directory.join(part).join(path.file_name().unwrap_or_default())
 }

@@ -20,14 +20,16 @@ use super::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
+    leftovers,
     log::{
-        frame::{self, Kind},
+        evidence,
+        frame::{self, Form, Kind},
         rewrite::read_whole,
         segment::HEADER_BYTES,
     },
     paths::Paths,
     snapshot::{Manifest, SnapshotStore, inspect_snapshot},
-    storage::Storage,
+    storage::{Access, Storage},
 };
 use crate::core::command::Stamped;
 
@@ -105,6 +107,8 @@ enum Step {
     Back { from: PathBuf, to: PathBuf },
     /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
     Relabel { path: PathBuf, durable_lsn: u64 },
+    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one put in its place.
+    Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
 }
 
 impl Step {
@@ -119,6 +123,9 @@ impl Step {
             }
             Self::Replace(path, _) => format!("write {} afresh with its full length, and keep the damaged one aside", path.display()),
             Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
+            Self::Evidence { path, durable_lsn, .. } => {
+                format!("write {} afresh so that it asks for no command after LSN {durable_lsn}", path.display())
+            }
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
                 format!(
@@ -137,17 +144,33 @@ impl Repair {
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be repaired from what is in the directory: its
     /// file `instance`, all of its snapshots, a cut of the log that was interrupted.
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
-        let (directory, instance) = DataDir::lock(storage, path)?;
+        let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
         let cut = paths.cut();
         if storage.is_file(&cut).map_err(Error::io("look at", &cut))? {
             let reason = "a cut of the log was interrupted, which opening the directory finishes";
             return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
         }
-        let Snapshots { base, damaged, mut beginnings, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
-        beginnings.push((base.manifest.lsn + 1, base.manifest.time));
+        let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
+        let beginnings: Vec<survey::Beginning> = good.iter().map(|base| survey::Beginning::behind(&base.manifest)).collect();
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
+        let (base, foreign) = choose(&**storage, &survey, good)?;
+        damaged.extend(foreign.iter().map(|damage| damage.file.clone()));
+        let is_one_history = foreign.is_empty();
+        problems.extend(foreign);
         problems.append(&mut survey.problems);
+        let is_chained = survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
+        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained) {
+            Ok(durable_lsn) => (durable_lsn, false),
+            Err(Error::Damaged(damage)) => {
+                problems.push(*damage);
+                (0, true)
+            }
+            Err(error) => return Err(error),
+        };
+        known = known.max(evidence);
+        let unfinished = leftovers::told(&**storage, &paths, &instance)?;
+        known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
         let candidates =
             survey.stretches.iter().enumerate().filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
@@ -169,8 +192,10 @@ impl Repair {
             Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, _directory: directory };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
-        let lossless = is_last && repair.look.known_lsn == last_good_lsn;
-        repair.plan(&damaged);
+        // What a snapshot of another history holds is in no other file.
+        let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
+        repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
+        repair.set_unfinished_aside(&unfinished);
         repair.look.verdict = match (lossless, repair.steps.is_empty()) {
             (true, true) => Verdict::Healthy,
             (true, false) => Verdict::WithoutLoss,
@@ -235,8 +260,7 @@ impl Repair {
                 Err(Error::Damaged(_)) => continue,
                 content => content?,
             };
-            let seed = frame::seed(&self.instance.id.0, place.number);
-            frames(&content, seed, from, see)?;
+            frames(&content, Form::new(place.version, &self.instance.id.0, place.number), from, see)?;
         }
         Ok(())
     }
@@ -277,8 +301,17 @@ impl Repair {
         self.stretch.map(|at| &self.survey.stretches[at])
     }
 
+    /// What opening would remove is kept whole by a repair, and so is what it would refuse to remove.
+    fn set_unfinished_aside(&mut self, unfinished: &[(PathBuf, Option<u64>)]) {
+        let last = self.look.last_good_lsn;
+        let holds_more = unfinished.iter().any(|(_, lsn)| lsn.is_some_and(|lsn| last < lsn));
+        if holds_more || !self.steps.is_empty() {
+            self.steps.splice(0..0, unfinished.iter().map(|(path, _)| Step::Aside(path.clone())));
+        }
+    }
+
     /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.
-    fn plan(&mut self, damaged_snapshots: &[PathBuf]) {
+    fn plan(&mut self, damaged_snapshots: &[PathBuf], renews_evidence: bool) {
         let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
         let places = &self.survey.places;
         let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
@@ -315,6 +348,11 @@ impl Repair {
         if self.look.last_good_lsn < base.manifest.durable_lsn {
             steps.push(Step::Relabel { path: base.path.clone(), durable_lsn: self.look.last_good_lsn });
         }
+        if renews_evidence {
+            let path = paths.durable();
+            let is_there = self.storage.is_file(&path).unwrap_or(false);
+            steps.push(Step::Evidence { path, is_there, durable_lsn: self.look.last_good_lsn });
+        }
         if base.is_archived {
             steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });
         }
@@ -323,13 +361,30 @@ impl Repair {
     }
 }
 
+/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is wrong with those that are not.
+fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Base, Vec<Damage>)> {
+    let (mut chosen, mut foreign) = (None, Vec::new());
+    for base in good {
+        match survey.of_another_history(storage, &base.manifest)? {
+            None => chosen = Some(base),
+            Some(reason) => {
+                let lsn = base.manifest.lsn;
+                foreign.push(Damage { file: base.path, offset: 0, lsn: Some(lsn), reason, lost: format!("this snapshot of LSN {lsn}") });
+            }
+        }
+    }
+    match (chosen, foreign.last()) {
+        (Some(base), _) => Ok((base, foreign)),
+        (None, last) => Err(Error::Damaged(Box::new(last.expect("there is a snapshot that verifies").clone()))),
+    }
+}
+
 /// Everything that was seen of the snapshots.
 struct Snapshots {
-    /// The newest one that verifies.
-    base: Base,
+    /// Those that verify, ascending; of one that is in both places the live one last.
+    good: Vec<Base>,
     /// Those that do not.
     damaged: Vec<PathBuf>,
-    beginnings: survey::Beginnings,
     problems: Vec<Damage>,
     /// The highest LSN that any of them tells of.
     known: u64,
@@ -341,9 +396,10 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
         paths: paths.clone(),
         network: instance.network_id,
         instance: instance.id.0,
+        log: None,
         retained: None,
     };
-    let (mut best, mut problems, mut damaged, mut beginnings, mut known) = (None, Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut good, mut problems, mut damaged, mut known) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut files: Vec<(u64, bool)> = store.list_archived()?.into_iter().map(|lsn| (lsn, true)).collect();
     files.extend(store.list()?.into_iter().map(|lsn| (lsn, false)));
     for (lsn, is_archived) in files {
@@ -352,10 +408,7 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Ok(reader) => {
                 let manifest = *reader.manifest();
                 known = known.max(manifest.durable_lsn).max(lsn);
-                beginnings.push((lsn + 1, manifest.time));
-                if best.as_ref().is_none_or(|best: &Base| best.manifest.lsn <= lsn) {
-                    best = Some(Base { manifest, path, is_archived });
-                }
+                good.push(Base { manifest, path, is_archived });
             }
             Err(Error::Damaged(damage)) => {
                 // Where its manifest verifies, it still tells how far the log went.
@@ -367,14 +420,15 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             Err(error) => return Err(error),
         }
     }
-    match best {
-        Some(base) => Ok(Snapshots { base, damaged, beginnings, problems, known }),
-        None => Err(problems.into_iter().next_back().map_or_else(
-            || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
-            |mut damage| {
-                damage.reason += ", and no other snapshot verifies, archived ones included";
-                Error::Damaged(Box::new(damage))
-            },
-        )),
+    good.sort_by_key(|base: &Base| (base.manifest.lsn, !base.is_archived));
+    if !good.is_empty() {
+        return Ok(Snapshots { good, damaged, problems, known });
     }
+    Err(problems.into_iter().next_back().map_or_else(
+        || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
+        |mut damage| {
+            damage.reason += ", and no other snapshot verifies, archived ones included";
+            Error::Damaged(Box::new(damage))
+        },
+    ))
 }

@@ -3,18 +3,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::durability::{
-    FORMAT_VERSION,
-    error::{Damage, Error, Result},
-    instance::Instance,
-    log::{
-        frame::{self, End, Header, SECTOR_BYTES},
-        rewrite::read_whole,
-        scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+use crate::{
+    core::types::Timestamp,
+    durability::{
+        FORMAT_VERSION,
+        error::{Damage, Error, Result},
+        instance::Instance,
+        log::{
+            ChainAt,
+            frame::{self, End, Form, Header, SECTOR_BYTES},
+            reader::chain_in,
+            rewrite::read_whole,
+            scan::{self, Position, Tail},
+            segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+        },
+        paths::Paths,
+        snapshot::{Manifest, of_another_history},
+        storage::Storage,
     },
-    paths::Paths,
-    storage::Storage,
 };
 
 /// A segment file.
@@ -23,6 +29,8 @@ pub(super) struct Place {
     pub number: u64,
     pub archived: bool,
     pub path: PathBuf,
+    /// Its format version, from its header; where that does not verify, from its first frame.
+    pub version: u32,
     /// First and last LSN, where its header says where it begins.
     pub lsns: Option<(u64, u64)>,
 }
@@ -75,10 +83,21 @@ pub(super) struct Survey {
     pub unused: Option<usize>,
 }
 
-/// Log times of the snapshots by the LSN that follows them: the first segment of a directory was made with one.
-pub(super) type Beginnings = Vec<(u64, crate::core::types::Timestamp)>;
+/// What the first segment behind a snapshot has in its header: the first segment of a directory was made with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    pub first_lsn: u64,
+    pub time: Timestamp,
+    pub chain: Option<u64>,
+}
 
-pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &Beginnings) -> Result<Survey> {
+impl Beginning {
+    pub(super) fn behind(manifest: &Manifest) -> Self {
+        Self { first_lsn: manifest.lsn + 1, time: manifest.time, chain: manifest.chain }
+    }
+}
+
+pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &[Beginning]) -> Result<Survey> {
     let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
     let mut open: Option<Stretch> = None;
     for at in 0..survey.places.len() {
@@ -126,7 +145,7 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
         }
         let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
         let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
-        places.extend(numbered.map(|(number, path)| Place { number, archived, path, lsns: None }));
+        places.extend(numbered.map(|(number, path)| Place { number, archived, path, version: FORMAT_VERSION, lsns: None }));
     }
     places.sort_by_key(|place| (place.number, place.archived));
     places.dedup_by_key(|place| place.number);
@@ -134,6 +153,30 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
 }
 
 impl Survey {
+    /// Why a snapshot is of none of the histories that the segments have, where some of them reach to its LSN.
+    pub(super) fn of_another_history(&self, storage: &dyn Storage, manifest: &Manifest) -> Result<Option<String>> {
+        let mut why = None;
+        let reaching = |stretch: &&Stretch| (stretch.first_lsn..=stretch.end.next_lsn).contains(&(manifest.lsn + 1));
+        for stretch in self.stretches.iter().filter(reaching) {
+            let Some(found) = self.chain_at(storage, stretch, manifest.lsn)? else { continue };
+            why = of_another_history(manifest, Ok(found));
+            if why.is_none() {
+                break;
+            }
+        }
+        Ok(why)
+    }
+
+    fn chain_at(&self, storage: &dyn Storage, stretch: &Stretch, lsn: u64) -> Result<Option<ChainAt>> {
+        let Some(link) = stretch.links.iter().rfind(|link| link.first_lsn <= lsn + 1) else { return Ok(None) };
+        let content = read_whole(storage, &self.places[link.place].path)?;
+        let fresh = link.fresh.as_ref().and_then(|fresh| fresh.header.as_deref());
+        match fresh.or(content.first_chunk()).map(SegmentHeader::parse) {
+            Some(Parsed::Header(header, _)) => Ok(chain_in(&content, &header, lsn)),
+            _ => Ok(None),
+        }
+    }
+
     fn problem(&mut self, path: &Path, offset: u64, lsn: Option<u64>, reason: &str) {
         let lost = lsn.map_or_else(|| "nothing that can be told from it".into(), |lsn| format!("commands from LSN {lsn} on"));
         self.problems.push(Damage { file: path.to_path_buf(), offset, lsn, reason: reason.into(), lost });
@@ -155,10 +198,11 @@ impl Survey {
         instance: &Instance,
         content: &mut Vec<u8>,
         before: Option<&Stretch>,
-        beginnings: &Beginnings,
+        beginnings: &[Beginning],
     ) -> Result<Option<Headed>> {
         let (number, path) = (self.places[at].number, self.places[at].path.clone());
         let length = content.len() as u64;
+        self.places[at].version = version_of(content, instance, number);
         let (header, crc) = match content.first_chunk().map_or(Parsed::Bad, SegmentHeader::parse) {
             Parsed::Newer(found) => return Err(Error::NewerFormat { path, found, supported: FORMAT_VERSION }),
             Parsed::Header(header, crc) => (header, crc),
@@ -215,7 +259,7 @@ impl Survey {
             }
             self.close(open, false);
         }
-        let scan = scan::scan(content, frame::seed(&header.instance, header.number), header.start(crc));
+        let scan = scan::scan(content, header.form(), header.start(crc));
         let mut is_whole = true;
         if let Tail::Damaged { offset, reason, .. } = &scan.tail {
             self.problem(&path, *offset, Some(scan.at.next_lsn), reason);
@@ -236,16 +280,30 @@ impl Survey {
     }
 }
 
+/// The format version of a segment: of its header, or of the form in which its first frame verifies.
+fn version_of(content: &[u8], instance: &Instance, number: u64) -> u32 {
+    if let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse) {
+        return header.version;
+    }
+    let verifies = |version: &u32| {
+        let first = content.get(HEADER_BYTES..).and_then(|rest| frame::parse_header(rest, Form::new(*version, &instance.id.0, number)));
+        first.is_some()
+    };
+    (1..=FORMAT_VERSION).rev().find(verifies).unwrap_or(FORMAT_VERSION)
+}
+
 /// The header that a segment must have had. What follows it confirms it: the first frame names its checksum.
 fn rebuild(
     instance: &Instance,
     number: u64,
     content: &[u8],
     before: Option<&Stretch>,
-    beginnings: &Beginnings,
+    beginnings: &[Beginning],
 ) -> Option<(SegmentHeader, [u8; HEADER_BYTES], u32)> {
-    let first = frame::parse_header(content.get(HEADER_BYTES..)?, frame::seed(&instance.id.0, number))?;
+    let newest = version_of(content, instance, number);
+    let first = frame::parse_header(content.get(HEADER_BYTES..)?, Form::new(newest, &instance.id.0, number))?;
     let header = SegmentHeader {
+        version: newest,
         instance: instance.id.0,
         network: instance.network_id,
         number,
@@ -255,26 +313,31 @@ fn rebuild(
         time: first.time,
         previous_end: 0,
         previous_crc: 0,
+        chain: None,
     };
-    let follows = before.filter(|before| before.end.sealed).map(|before| SegmentHeader {
-        time: before.end.time,
-        previous_end: before.end.offset,
-        previous_crc: before.end.previous_crc,
-        ..header
+    let follows = before.filter(|before| before.end.sealed).map(|before| {
+        let (time, previous_end, previous_crc) = (before.end.time, before.end.offset, before.end.previous_crc);
+        (SegmentHeader { time, previous_end, previous_crc, ..header }, before.end.chain)
     });
-    let begins = beginnings.iter().filter(|(lsn, _)| *lsn == first.first_lsn).map(|(_, time)| SegmentHeader { time: *time, ..header });
-    follows.into_iter().chain(begins).find_map(|header| {
-        let (sector, crc) = header.encode();
-        (crc == first.previous_crc).then_some((header, sector, crc))
+    let begins = beginnings.iter().filter(|beginning| beginning.first_lsn == first.first_lsn);
+    let begins = begins.map(|beginning| (SegmentHeader { time: beginning.time, ..header }, beginning.chain));
+    follows.into_iter().chain(begins).find_map(|(header, chain)| {
+        let chained = |header: SegmentHeader| if first.form.is_chained() { header.chained(chain) } else { header };
+        // Versions before 3 differ in nothing but their number.
+        (1..=newest).rev().find_map(|version| {
+            let header = chained(SegmentHeader { version, ..header });
+            let (sector, crc) = header.encode();
+            (crc == first.previous_crc).then_some((header, sector, crc))
+        })
     })
 }
 
 /// Shows every frame from an offset on that verifies by itself, wherever it stands.
-pub(super) fn frames(content: &[u8], seed: u32, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn frames(content: &[u8], form: Form, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
     let mut offset = from.next_multiple_of(frame::ALIGNMENT);
     while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
-        let whole = frame::parse_header(rest, seed).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
-        match whole.filter(|(_, whole)| matches!(frame::check_end(whole), End::Whole(_) | End::ShortTrailer(_))) {
+        let whole = frame::parse_header(rest, form).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
+        match whole.filter(|(_, whole)| matches!(frame::check_end(form, whole), End::Whole(_) | End::ShortTrailer(_))) {
             Some((header, whole)) => {
                 see(&header, whole)?;
                 offset += whole.len();

@@ -7,7 +7,11 @@
 use std::{io::ErrorKind, path::PathBuf};
 
 use super::{SnapshotReader, SnapshotStore, store::lsn_of};
-use crate::durability::error::{Damage, Error, Result};
+use crate::durability::{
+    error::{Damage, Error, Result},
+    log::LogView,
+    paths::rename_to_free,
+};
 
 /// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
 /// them, spread evenly, leave at most some quarter of the retained log between two.
@@ -34,12 +38,13 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the retained log goes on, ascending: states from the first of them on can be rebuilt.
+    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on can be rebuilt. Of one from which it does not,
+    /// nobody could say whether it is of the history that the log has.
     ///
     /// # Errors
     /// `Io`.
     pub fn bases(&self) -> Result<Vec<u64>> {
-        let oldest = self.oldest_log_lsn();
+        let oldest = self.log.as_ref().map_or_else(|| self.oldest_log_lsn(), LogView::oldest_lsn);
         let mut lsns = self.list_archived()?;
         lsns.extend(self.list()?);
         lsns.sort_unstable();
@@ -103,7 +108,7 @@ impl SnapshotStore {
 
     /// Looks at the first and last bytes of all archived snapshots: cheap enough for every opening.
     pub(crate) fn survey_archived(&self) -> Result<Vec<Damage>> {
-        self.each_archived(|lsn, path| SnapshotReader::check_fixed_parts(self, lsn, path))
+        self.each_archived(|lsn, path| SnapshotReader::fixed_parts(self, lsn, path).map(|_| ()))
     }
 
     fn each_archived(&self, check: impl Fn(u64, PathBuf) -> Result<()>) -> Result<Vec<Damage>> {
@@ -131,7 +136,7 @@ impl SnapshotStore {
             self.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
             for lsn in retired {
                 let from = self.paths.snapshot(*lsn);
-                self.storage.rename(&from, &self.paths.archived_snapshot(*lsn)).map_err(Error::io("rename", &from))?;
+                rename_to_free(&*self.storage, &from, &self.paths.archived_snapshot(*lsn))?;
             }
             // The new names first: a snapshot in both places is one too many, in neither one too few.
             for directory in [self.paths.root().to_path_buf(), archive.clone(), self.paths.snapshots()] {

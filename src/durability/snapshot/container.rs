@@ -30,10 +30,12 @@ pub(super) enum Section {
     Keys = 6,
     Unchanged = 7,
     RowIds = 8,
+    References = 9,
+    Reversals = 10,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 8] = [
+    pub(super) const ALL: [Section; 10] = [
         Section::Header,
         Section::Members,
         Section::Codes,
@@ -42,11 +44,13 @@ impl Section {
         Section::Keys,
         Section::Unchanged,
         Section::RowIds,
+        Section::References,
+        Section::Reversals,
     ];
 
     /// The version that is written; it and all before it are read.
     fn version(self) -> u16 {
-        if self == Section::Header { 2 } else { 1 }
+        if self == Section::Header { 3 } else { 1 }
     }
 }
 
@@ -196,7 +200,10 @@ impl ChunkHeader {
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
 /// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
-/// | 176 | 76 | 0 |
+/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); before 0 |
+/// | 184 | 4 | since version 3: 1 if there is one, 0 where the log at the LSN is older; before 0 |
+/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; before 0 |
+/// | 196 | 56 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Manifest {
@@ -217,17 +224,21 @@ pub struct Manifest {
     pub keys: u32,
     pub unchanged: u32,
     pub row_ids: u32,
+    pub references: u32,
+    pub reversals: u32,
     pub state_digest: [u8; 32],
     pub network_digest: [u8; 32],
     pub checksums: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
+    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the LSN is older than format 3.
+    pub chain: Option<u64>,
 }
 
 impl Manifest {
     /// Rows of each section, in the order of `ImageRows`.
     pub fn counts(&self) -> [u32; SECTIONS] {
-        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids]
+        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids, self.references, self.reversals]
     }
 
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {
@@ -251,6 +262,10 @@ impl Manifest {
         out[160..168].copy_from_slice(&self.outcome_hash.to_le_bytes());
         out[168..172].copy_from_slice(&self.unchanged.to_le_bytes());
         out[172..176].copy_from_slice(&self.row_ids.to_le_bytes());
+        out[176..184].copy_from_slice(&self.chain.unwrap_or(0).to_le_bytes());
+        out[184..188].copy_from_slice(&u32::from(self.chain.is_some()).to_le_bytes());
+        out[188..192].copy_from_slice(&self.references.to_le_bytes());
+        out[192..196].copy_from_slice(&self.reversals.to_le_bytes());
         seal(&mut out);
         out
     }
@@ -276,11 +291,14 @@ impl Manifest {
             keys: u32_at(bytes, 76),
             unchanged: u32_at(bytes, 168),
             row_ids: u32_at(bytes, 172),
+            references: u32_at(bytes, 188),
+            reversals: u32_at(bytes, 192),
             state_digest: bytes[80..112].try_into().expect("32 bytes"),
             network_digest: bytes[112..144].try_into().expect("32 bytes"),
             checksums: u64_at(bytes, 144),
             time: Timestamp(u64_at(bytes, 152).cast_signed()),
             outcome_hash: u64_at(bytes, 160),
+            chain: (u32_at(bytes, 184) != 0).then(|| u64_at(bytes, 176)),
         })
     }
 }

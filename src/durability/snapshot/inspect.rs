@@ -140,5 +140,7 @@ fn name_of(section: Section) -> &'static str {
         Section::Keys => "keys",
         Section::Unchanged => "unchanged",
         Section::RowIds => "row_ids",
+        Section::References => "references",
+        Section::Reversals => "reversals",
     }
 }

@@ -12,6 +12,7 @@ mod archive;
 mod container;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod header;
 mod inspect;
 mod read;
 mod relabel;
@@ -29,7 +30,7 @@ pub use self::{
 };
 pub(crate) use self::{
     relabel::relabel,
-    store::{lsn_of, name_of},
+    store::{lsn_of, name_of, of_another_history},
 };
 
 /// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk busy.

@@ -10,6 +10,7 @@ use super::{
     container::{
         ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain,
     },
+    header,
     rows::{self, Bytes},
 };
 use crate::{
@@ -39,11 +40,12 @@ impl SnapshotReader {
     pub(super) fn open(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<Self> {
         let (mut chunks, manifest) = Chunks::open(store, lsn, path)?;
         chunks.verify(&manifest)?;
+        store.check_history(&manifest, &chunks.path)?;
         let (first, archive) = chunks.next()?.ok_or_else(|| chunks.damaged("it holds nothing"))?;
         if first.section != Section::Header {
             return Err(chunks.damaged("it does not begin with a header"));
         }
-        let header = rows::header_of(first.version, &archive).map_err(|reason| chunks.damaged(&reason))?;
+        let header = header::header_of(first.version, &archive).map_err(|reason| chunks.damaged(&reason))?;
         let same = header.lsn == manifest.lsn
             && header.outcome_hash == manifest.outcome_hash
             && header.time == manifest.time
@@ -54,9 +56,9 @@ impl SnapshotReader {
         Ok(Self { manifest, header, chunks, ready: VecDeque::new(), failed: false })
     }
 
-    /// Verifies header and manifest alone, and that the file is as long as they say.
-    pub(super) fn check_fixed_parts(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<()> {
-        Chunks::open(store, lsn, path).map(|_| ())
+    /// Verifies header and manifest alone, and that the file is as long as they say. The manifest.
+    pub(crate) fn fixed_parts(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<Manifest> {
+        Chunks::open(store, lsn, path).map(|(_, manifest)| manifest)
     }
 
     /// What the snapshot says of itself.

@@ -9,57 +9,11 @@ use crate::{
     core::{
         RowKind,
         command::{Applied, RequestKey},
-        image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, RowIdRow, TriggerRow, UnchangedRow},
+        image::{CodeRow, EntryRow, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
         types::Timestamp,
     },
     durability::codec::{self, OUTCOME_BYTES},
 };
-
-/// Written by format 1; only read today.
-#[derive(Archive)]
-#[expect(dead_code, reason = "only its archived form is used")]
-pub(super) struct HeaderV1 {
-    lsn: u64,
-    time: i64,
-    outcome_hash: u64,
-    code_key: u64,
-    /// As in a `PutPlan` record.
-    plan: Vec<u8>,
-    plan_version: u32,
-    /// Bytes of each kind's name; the names follow each other in `kind_text`.
-    kind_length: Vec<u16>,
-    kind_text: Vec<u8>,
-    breakage_levels: u64,
-    breakage_amount: i64,
-    members: u32,
-    codes: u32,
-    triggers: u32,
-    entries: u32,
-    keys: u32,
-}
-
-/// What version 1 has, and what came with format 2 behind it.
-#[derive(Archive, Serialize)]
-pub(super) struct HeaderV2 {
-    lsn: u64,
-    time: i64,
-    outcome_hash: u64,
-    code_key: u64,
-    plan: Vec<u8>,
-    plan_version: u32,
-    kind_length: Vec<u16>,
-    kind_text: Vec<u8>,
-    breakage_levels: u64,
-    breakage_amount: i64,
-    members: u32,
-    codes: u32,
-    triggers: u32,
-    entries: u32,
-    keys: u32,
-    unchanged: u32,
-    row_ids: u32,
-    unchanged_after: u64,
-}
 
 #[derive(Archive, Serialize)]
 pub(super) struct MembersV1 {
@@ -123,79 +77,22 @@ pub(super) struct RowIdsV1 {
     kind: Vec<u8>,
 }
 
+#[derive(Archive, Serialize)]
+pub(super) struct ReferencesV1 {
+    trigger: Vec<u32>,
+    /// Bytes of each reference; the references follow each other in `text`.
+    length: Vec<u16>,
+    text: Vec<u8>,
+}
+
+#[derive(Archive, Serialize)]
+pub(super) struct ReversalsV1 {
+    entry: Vec<u32>,
+    reverses: Vec<u32>,
+}
+
 /// Archives are written to and read from memory of this alignment.
 pub(super) type Bytes = AlignedVec<16>;
-
-/// The archive of an image's header.
-///
-/// # Errors
-/// A plan without a form on disk.
-pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
-    let mut plan = Vec::new();
-    codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
-    let version = HeaderV2 {
-        lsn: header.lsn,
-        time: header.time.0,
-        outcome_hash: header.outcome_hash,
-        code_key: header.code_key,
-        plan,
-        plan_version: header.plan_version,
-        kind_length: lengths(header.kinds.iter().map(|kind| kind.len()), "the name of a kind")?,
-        kind_text: header.kinds.iter().flat_map(|kind| kind.bytes()).collect(),
-        breakage_levels: header.breakage_levels,
-        breakage_amount: header.breakage_amount,
-        members: header.members,
-        codes: header.codes,
-        triggers: header.triggers,
-        entries: header.entries,
-        keys: header.keys,
-        unchanged: header.unchanged,
-        row_ids: header.row_ids,
-        unchanged_after: header.unchanged_after,
-    };
-    high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
-}
-
-/// The header of an archive of this version whose checksum was right.
-///
-/// # Errors
-/// The archive is none of this version.
-pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
-    /// The fields that both versions have.
-    macro_rules! common {
-        ($archived:expr, $unchanged:expr, $row_ids:expr, $unchanged_after:expr) => {{
-            let archived = $archived;
-            let mut plan = codec::Reader::new(&archived.plan);
-            let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
-            ImageHeader {
-                lsn: archived.lsn.to_native(),
-                time: Timestamp(archived.time.to_native()),
-                outcome_hash: archived.outcome_hash.to_native(),
-                code_key: archived.code_key.to_native(),
-                plan: decoded.map_err(|error| error.to_string())?,
-                plan_version: archived.plan_version.to_native(),
-                kinds: texts(archived.kind_length.iter().map(|length| usize::from(length.to_native())), &archived.kind_text)?,
-                breakage_levels: archived.breakage_levels.to_native(),
-                breakage_amount: archived.breakage_amount.to_native(),
-                members: archived.members.to_native(),
-                codes: archived.codes.to_native(),
-                triggers: archived.triggers.to_native(),
-                entries: archived.entries.to_native(),
-                keys: archived.keys.to_native(),
-                unchanged: $unchanged,
-                row_ids: $row_ids,
-                unchanged_after: $unchanged_after,
-            }
-        }};
-    }
-    if version == 1 {
-        // Format 1 did not note which commands changed nothing: from here on they are.
-        let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-        return Ok(common!(archived, 0, 0, archived.lsn.to_native()));
-    }
-    let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    Ok(common!(archived, archived.unchanged.to_native(), archived.row_ids.to_native(), archived.unchanged_after.to_native()))
-}
 
 /// A part of an image's rows, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +104,8 @@ pub(super) enum RowsRef<'a> {
     Keys(&'a [KeyRow]),
     Unchanged(&'a [UnchangedRow]),
     RowIds(&'a [RowIdRow]),
+    References(&'a [ReferenceRow]),
+    Reversals(&'a [ReversalRow]),
 }
 
 impl<'a> RowsRef<'a> {
@@ -219,6 +118,8 @@ impl<'a> RowsRef<'a> {
             ImageRows::Keys(rows) => Self::Keys(rows),
             ImageRows::Unchanged(rows) => Self::Unchanged(rows),
             ImageRows::RowIds(rows) => Self::RowIds(rows),
+            ImageRows::References(rows) => Self::References(rows),
+            ImageRows::Reversals(rows) => Self::Reversals(rows),
         }
     }
 
@@ -231,6 +132,8 @@ impl<'a> RowsRef<'a> {
             Self::Keys(_) => Section::Keys,
             Self::Unchanged(_) => Section::Unchanged,
             Self::RowIds(_) => Section::RowIds,
+            Self::References(_) => Section::References,
+            Self::Reversals(_) => Section::Reversals,
         }
     }
 
@@ -243,6 +146,8 @@ impl<'a> RowsRef<'a> {
             Self::Keys(rows) => rows.len(),
             Self::Unchanged(rows) => rows.len(),
             Self::RowIds(rows) => rows.len(),
+            Self::References(rows) => rows.len(),
+            Self::Reversals(rows) => rows.len(),
         }
     }
 
@@ -259,6 +164,8 @@ impl<'a> RowsRef<'a> {
             Self::Keys(rows) => (Self::Keys(cut(rows, most).0), Self::Keys(cut(rows, most).1)),
             Self::Unchanged(rows) => (Self::Unchanged(cut(rows, most).0), Self::Unchanged(cut(rows, most).1)),
             Self::RowIds(rows) => (Self::RowIds(cut(rows, most).0), Self::RowIds(cut(rows, most).1)),
+            Self::References(rows) => (Self::References(cut(rows, most).0), Self::References(cut(rows, most).1)),
+            Self::Reversals(rows) => (Self::Reversals(cut(rows, most).0), Self::Reversals(cut(rows, most).1)),
         }
     }
 
@@ -276,18 +183,20 @@ impl<'a> RowsRef<'a> {
             Self::Keys(rows) => high::to_bytes_in::<_, rancor::Error>(&KeysV1::new(rows), into),
             Self::Unchanged(rows) => high::to_bytes_in::<_, rancor::Error>(&UnchangedV1::new(rows), into),
             Self::RowIds(rows) => high::to_bytes_in::<_, rancor::Error>(&RowIdsV1::new(rows), into),
+            Self::References(rows) => high::to_bytes_in::<_, rancor::Error>(&ReferencesV1::new(rows)?, into),
+            Self::Reversals(rows) => high::to_bytes_in::<_, rancor::Error>(&ReversalsV1::new(rows), into),
         };
         archived.map_err(|error| error.to_string())
     }
 }
 
 /// The lengths of some texts, as narrow as the format has them.
-fn lengths<T: TryFrom<usize>>(lengths: impl Iterator<Item = usize>, what: &str) -> Result<Vec<T>, String> {
+pub(super) fn lengths<T: TryFrom<usize>>(lengths: impl Iterator<Item = usize>, what: &str) -> Result<Vec<T>, String> {
     lengths.map(|length| T::try_from(length).map_err(|_| format!("{what} of {length} bytes"))).collect()
 }
 
 /// Texts that follow each other in `text`.
-fn texts(lengths: impl Iterator<Item = usize>, text: &[u8]) -> Result<Vec<Box<str>>, String> {
+pub(super) fn texts(lengths: impl Iterator<Item = usize>, text: &[u8]) -> Result<Vec<Box<str>>, String> {
     let mut rest = text;
     let mut take = |length: usize| -> Result<Box<str>, String> {
         let (taken, after) = rest.split_at_checked(length).ok_or("a column of texts is too short")?;
@@ -378,6 +287,22 @@ impl RowIdsV1 {
     }
 }
 
+impl ReferencesV1 {
+    fn new(rows: &[ReferenceRow]) -> Result<Self, String> {
+        Ok(Self {
+            trigger: column(rows, |row| row.trigger),
+            length: lengths(rows.iter().map(|row| row.text.len()), "a reference")?,
+            text: rows.iter().flat_map(|row| row.text.bytes()).collect(),
+        })
+    }
+}
+
+impl ReversalsV1 {
+    fn new(rows: &[ReversalRow]) -> Self {
+        Self { entry: column(rows, |row| row.entry), reverses: column(rows, |row| row.reverses) }
+    }
+}
+
 /// The rows of an archive whose checksum was right.
 ///
 /// # Errors
@@ -393,6 +318,8 @@ pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<I
         Section::Keys => keys_of(count, archive).map(ImageRows::Keys),
         Section::Unchanged => unchanged_of(count, archive).map(ImageRows::Unchanged),
         Section::RowIds => row_ids_of(count, archive).map(ImageRows::RowIds),
+        Section::References => references_of(count, archive).map(ImageRows::References),
+        Section::Reversals => reversals_of(count, archive).map(ImageRows::Reversals),
     }
 }
 
@@ -484,4 +411,17 @@ fn row_ids_of(count: usize, archive: &Bytes) -> Result<Vec<RowIdRow>, String> {
         Ok(RowIdRow { id: rows.id[at], kind, index: rows.index[at].to_native() })
     };
     (0..count).map(row).collect()
+}
+
+fn references_of(count: usize, archive: &Bytes) -> Result<Vec<ReferenceRow>, String> {
+    let rows = high::access::<ArchivedReferencesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.trigger.len(), rows.length.len()])?;
+    let all = texts(rows.length.iter().map(|length| usize::from(length.to_native())), &rows.text)?;
+    Ok(rows.trigger.iter().zip(all).map(|(trigger, text)| ReferenceRow { trigger: trigger.to_native(), text }).collect())
+}
+
+fn reversals_of(count: usize, archive: &Bytes) -> Result<Vec<ReversalRow>, String> {
+    let rows = high::access::<ArchivedReversalsV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    check_lengths(count, &[rows.entry.len(), rows.reverses.len()])?;
+    Ok((0..count).map(|at| ReversalRow { entry: rows.entry[at].to_native(), reverses: rows.reverses[at].to_native() }).collect())
 }

@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{read::SnapshotReader, write::SnapshotWriter};
+use super::{container::Manifest, read::SnapshotReader, write::SnapshotWriter};
 use crate::{
     core::image::ImageHeader,
     durability::{
         error::{Damage, Error, Result},
-        log::SharedIndex,
-        paths::Paths,
+        leftovers,
+        log::{ChainAt, LogView, SharedIndex},
+        paths::{Paths, rename_to_free},
         storage::{Access, Storage},
     },
 };
@@ -26,6 +27,8 @@ pub struct SnapshotStore {
     pub(crate) paths: Paths,
     pub(crate) network: u32,
     pub(crate) instance: [u8; 16],
+    /// The log, to name in a snapshot which history it is of; `None` for the first snapshot of a directory, whose log begins behind it, and where none is written.
+    pub(crate) log: Option<LogView>,
     /// The log, to know which archived snapshots it goes on from; `None` where that is not known, and none is taken for useless.
     pub(crate) retained: Option<SharedIndex>,
 }
@@ -94,6 +97,27 @@ impl SnapshotStore {
         SnapshotReader::open(self, lsn, self.paths.snapshot(lsn))
     }
 
+    /// Makes sure that a snapshot is of the history that the log has: what both say of the snapshot's LSN is the same. Says nothing where
+    /// the log is not known, or does not reach back so far. Reads a part of one segment.
+    ///
+    /// # Errors
+    /// `Damaged` for a snapshot of another history of the same directory, such as a copy's that went another way; as [`LogView::chain_at`].
+    pub(crate) fn check_history(&self, manifest: &Manifest, path: &Path) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let lsn = manifest.lsn;
+        let found = match log.durable_lsn() {
+            last if last < lsn => Err(last),
+            _ => match log.chain_at(lsn) {
+                Err(Error::BelowRetained { .. }) => return Ok(()),
+                found => Ok(found?),
+            },
+        };
+        of_another_history(manifest, found).map_or(Ok(()), |reason| {
+            let lost = format!("this snapshot of LSN {lsn}, or the log that it is not of");
+            Err(Error::damaged(path, 0, Some(lsn), reason, lost))
+        })
+    }
+
     /// The newest snapshot that verifies.
     ///
     /// # Errors
@@ -110,7 +134,10 @@ impl SnapshotStore {
         let directory = self.paths.snapshots();
         let first = damaged.into_iter().next();
         Err(first.map_or_else(
-            || Error::damaged(&directory, 0, None, "there is no snapshot", "everything"),
+            || {
+                let renamed = leftovers::renamed(&*self.storage, &directory);
+                Error::damaged(&directory, 0, None, format!("there is no snapshot{renamed}"), "everything")
+            },
             |mut damage| {
                 damage.reason += ", and no older snapshot verifies";
                 Error::Damaged(Box::new(damage))
@@ -121,7 +148,7 @@ impl SnapshotStore {
     pub(super) fn publish(&self, temporary: &Path, lsn: u64, bytes: u64) -> Result<Published> {
         let directory = self.paths.snapshots();
         let path = self.paths.snapshot(lsn);
-        self.storage.rename(temporary, &path).map_err(Error::io("rename", temporary))?;
+        rename_to_free(&*self.storage, temporary, &path)?;
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         // Only now may anything older move.
         let lsns = self.list()?;
@@ -131,14 +158,36 @@ impl SnapshotStore {
         Ok(Published { lsn, bytes, oldest_kept_lsn })
     }
 
-    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept.
+    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept. One that was set aside before stays.
     pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
-        let mut name = damaged.as_os_str().to_os_string();
-        name.push(".damaged");
-        self.storage.rename(damaged, Path::new(&name)).map_err(Error::io("rename", damaged))?;
+        let named = |number: u32| {
+            let mut name = damaged.as_os_str().to_os_string();
+            name.push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") });
+            PathBuf::from(name)
+        };
+        let mut number = 1;
+        while self.storage.is_file(&named(number)).map_err(Error::io("look at", &named(number)))? {
+            number += 1;
+        }
+        self.storage.rename(damaged, &named(number)).map_err(Error::io("rename", damaged))?;
         let directory = self.paths.snapshots();
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))
     }
+}
+
+/// Why a snapshot is not of the history of a log that says this of its LSN, or ends before it with the LSN given.
+pub(crate) fn of_another_history(manifest: &Manifest, log: std::result::Result<ChainAt, u64>) -> Option<String> {
+    let said = |chain: Option<u64>| chain.map_or_else(|| "none".into(), |chain| format!("{chain:016x}"));
+    let differs = match log {
+        Err(last) => format!("the log ends with LSN {last}"),
+        Ok(ChainAt { chain, begins }) => {
+            if chain == manifest.chain || begins && manifest.chain.is_none() {
+                return None;
+            }
+            format!("after LSN {} the log has the chain {}, the snapshot {}", manifest.lsn, said(chain), said(manifest.chain))
+        }
+    };
+    Some(format!("it is a snapshot of another history of this directory, such as a copy has that went another way: {differs}"))
 }
 
 /// The LSN in a snapshot's file name.

@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX,
     container::{ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, Manifest, Section, chain},
-    rows::{self, Bytes, RowsRef},
+    header,
+    rows::{Bytes, RowsRef},
     store::{Published, SnapshotStore},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
-        log::segment::create_fresh,
+        log::{chain, segment::create_fresh},
         paths::Paths,
         storage::StorageFile,
     },
@@ -66,7 +67,7 @@ impl SnapshotWriter {
             checksums: 0,
             buffer: Bytes::new(),
         };
-        writer.buffer = rows::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
+        writer.buffer = header::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
         writer.write_chunk(Section::Header, 1)?;
         Ok(writer)
     }
@@ -137,6 +138,10 @@ impl SnapshotWriter {
         if durable_lsn < header.lsn {
             return Err(Error::BadImage(format!("it is at LSN {}, the log is durable up to {durable_lsn}", header.lsn)));
         }
+        let chain = match &self.store.log {
+            Some(log) => log.chain_at(header.lsn)?.chain,
+            None => Some(chain::first(&self.store.instance)),
+        };
         let manifest = Manifest {
             version: FORMAT_VERSION,
             network: self.store.network,
@@ -152,11 +157,14 @@ impl SnapshotWriter {
             keys: header.keys,
             unchanged: header.unchanged,
             row_ids: header.row_ids,
+            references: header.references,
+            reversals: header.reversals,
             state_digest,
             network_digest,
             checksums: self.checksums,
             time: header.time,
             outcome_hash: header.outcome_hash,
+            chain,
         };
         let bytes = manifest.encode();
         self.file.write_all_at(&bytes, self.offset).map_err(Error::io("write", &self.path))?;

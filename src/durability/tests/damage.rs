@@ -46,6 +46,7 @@ fn damage(memory: &Memory) -> Damage {
 #[test]
 fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
     let memory = with_groups(24);
+    unsay(&memory);
     let content = memory.content(&segment(1)).unwrap();
     let end = used(&content);
     let frame_bytes = (end - 512) / 24;

@@ -20,7 +20,7 @@ fn a_directory_on_the_real_disk_keeps_what_was_synced() {
     let background = LogOptions { prepare_in_background: true, ..options() };
     let mut opened = DataDir::open(&storage, &path, background).unwrap();
     assert_eq!(opened.instance.network_id, 1);
-    assert_eq!((opened.instance.row_key, opened.instance.code_key), (66, 77));
+    assert_eq!((opened.instance.row_key, opened.instance.code_key), (66, 77.into()));
     for number in 0..400 {
         assert_eq!(append(&mut *opened.journal, number * 3 + 1, 3).unwrap(), number * 3 + 3);
     }
@@ -121,9 +121,11 @@ fn the_name_of_a_directory_that_was_there_is_made_durable_too() {
 #[test]
 fn a_newer_format_is_refused_in_every_file() {
     let memory = with_groups(3);
-    for (path, mut content) in memory.all() {
+    for (path, mut content) in memory.all().into_iter().filter(|(_, content)| !content.is_empty()) {
         let crc_at = if path.ends_with("instance") {
             124
+        } else if path.ends_with("durable") {
+            48
         } else if path.extension().is_some_and(|extension| extension == "log") {
             508
         } else {
@@ -149,6 +151,7 @@ fn reading_only_changes_nothing() {
     let end = content.iter().rposition(|byte| *byte != 0).unwrap();
     content[end - 30..=end].fill(0);
     memory.set_content(&path, &content);
+    unsay(&memory);
     memory.set_content(&Path::new(ROOT).join("log/00000000000000000009.log.tmp"), b"x");
     let before = memory.all();
     let mut opened = DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap();
@@ -333,6 +336,8 @@ fn rows_come_back_from_many_chunks() {
             (Some(Rows::Keys(all)), Rows::Keys(rows)) => all.extend(rows),
             (Some(Rows::Unchanged(all)), Rows::Unchanged(rows)) => all.extend(rows),
             (Some(Rows::RowIds(all)), Rows::RowIds(rows)) => all.extend(rows),
+            (Some(Rows::References(all)), Rows::References(rows)) => all.extend(rows),
+            (Some(Rows::Reversals(all)), Rows::Reversals(rows)) => all.extend(rows),
             (_, rows) => joined.push(rows),
         }
     }

@@ -1,10 +1,15 @@
 //! The layer as a whole, on the file system in memory and on the real one.
 
+mod batch;
 mod crash;
 mod damage;
 mod directory;
+mod evidence;
 mod history;
+mod leftovers;
+mod locking;
 mod repair;
+mod room;
 
 use std::{path::Path, sync::Arc};
 
@@ -19,7 +24,7 @@ use crate::core::{command::Stamped, types::Timestamp};
 pub(super) const ROOT: &str = "/data/live";
 
 pub(super) fn genesis() -> Genesis {
-    Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77, created: Timestamp(88) }
+    Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) }
 }
 
 pub(super) fn options() -> LogOptions {
@@ -50,6 +55,11 @@ pub(super) fn with_groups(groups: u64) -> Memory {
     }
     drop(opened);
     memory
+}
+
+/// Takes back what was said of durable commands: whatever is torn off the log now counts as never acknowledged.
+pub(super) fn unsay(memory: &Memory) {
+    super::log::evidence::reset(memory, &super::paths::Paths::new(Path::new(ROOT)), &[5; 16], 0).unwrap();
 }
 
 /// Appends and syncs a group.

@@ -119,6 +119,8 @@ fn a_healthy_directory_is_healthy() {
     let end = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     content[end - 100..].fill(0);
     memory.set_content(&segment(1), &content);
+    assert_eq!(verdict(&memory), (Verdict::WouldLose, 69), "it was acknowledged");
+    unsay(&memory);
     assert_eq!(verdict(&memory), (Verdict::Healthy, 69));
 }
 

@@ -42,4 +42,8 @@ impl Directory for PastDirectory<'_> {
         debug_assert_eq!(self.live.code(folded), Some(member), "the past has no code that the present has not");
         self.codes = member.0 + 1;
     }
+
+    fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
+        self.live.codes_alike(alike, each);
+    }
 }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{HistoryError, Shared};
+use super::{Effort, HistoryError, Shared};
 use crate::{
     core::{
-        Entry, EntryKind, RankReached, Walk,
-        command::{Command, Stamped},
+        Actor, Entry, EntryKind, RankReached, Walk,
+        command::{Command, PayFilter, Stamped},
         plan::Plan,
         state::State,
         types::{EntryStatus, MemberId, MemberIx, Timestamp},
     },
     durability::{Error as DurabilityError, Group},
-    engine::limits::EXPLAIN_SCAN_COMMANDS,
+    engine::{MemberDirectory, limits::EXPLAIN_SCAN_COMMANDS},
 };
 
 /// Everything about one ledger entry.
@@ -41,17 +41,19 @@ pub enum Cause {
     Trigger { command: Box<Stamped>, plan: Arc<Plan>, rule: usize, walk: Walk },
     /// What the plan then in force paid on a signup.
     Registration { command: Box<Stamped>, plan: Arc<Plan>, walk: Walk },
+    /// It takes another entry back, which is `reverses`.
+    Reversal { command: Box<Stamped>, reverses: u64 },
     /// The reward of a rank that the receiver reached by a signup.
     Rank { command: Box<Stamped>, plan: Arc<Plan>, reached: RankReached },
 }
 
 /// How an entry came to be paid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PaidBy {
     /// It was brought along paid.
     Import,
     /// This command marked it.
-    Command { lsn: u64, time: Timestamp, is_pay_all: bool },
+    Command { lsn: u64, time: Timestamp, is_pay_all: bool, actor: Option<Actor> },
     /// The command is not among those up to this LSN, and later ones were not looked at.
     After { lsn: u64 },
     /// It was brought along, and whether it was paid then is not retained.
@@ -59,7 +61,7 @@ pub enum PaidBy {
 }
 
 /// See `Engine::explain`.
-pub(in super::super) fn explain(shared: &Shared, index: u64) -> Result<Option<Explanation>, HistoryError> {
+pub(in super::super) fn explain(shared: &Shared, index: u64, effort: &mut Effort) -> Result<Option<Explanation>, HistoryError> {
     let found = shared.read(|state, _| {
         (index < state.entries()).then(|| {
             let entry = state.entry(index);
@@ -71,24 +73,24 @@ pub(in super::super) fn explain(shared: &Shared, index: u64) -> Result<Option<Ex
         })
     });
     let Some((entry, kind, source, receiver)) = found else { return Ok(None) };
-    let cause = cause_of(shared, &entry)?;
+    let cause = cause_of(shared, &entry, effort)?;
     let paid = match entry.status {
         EntryStatus::Pending => None,
-        EntryStatus::Paid => Some(paid_by(shared, &entry, &cause)?),
+        EntryStatus::Paid => Some(paid_by(shared, &entry, &cause, effort)?),
     };
-    let source_signup = signup_of(shared, source, entry.lsn)?;
-    let receiver_signup = signup_of(shared, receiver, entry.lsn)?;
+    let source_signup = signup_of(shared, source, entry.lsn, effort)?;
+    let receiver_signup = signup_of(shared, receiver, entry.lsn, effort)?;
     Ok(Some(Explanation { entry, kind, cause, paid, source_signup, receiver_signup }))
 }
 
-fn cause_of(shared: &Shared, entry: &Entry) -> Result<Cause, HistoryError> {
+fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause, HistoryError> {
     let log = &shared.history.log;
     if entry.lsn < log.oldest_lsn() && log.is_whole() {
         // The network came with it: an import makes the first snapshot, and the log begins behind it.
         return Ok(Cause::Imported { command: None });
     }
     let mut command = None;
-    scan(shared, entry.lsn, entry.lsn, |stamped| {
+    scan(shared, entry.lsn, entry.lsn, effort, |stamped| {
         command = Some(Box::new(stamped.clone()));
         false
     })?;
@@ -96,8 +98,11 @@ fn cause_of(shared: &Shared, entry: &Entry) -> Result<Cause, HistoryError> {
     if matches!(command.command, Command::ImportEntry(_)) {
         return Ok(Cause::Imported { command: Some(command) });
     }
+    if let Command::ReverseEntry { entry: reverses } = command.command {
+        return Ok(Cause::Reversal { command, reverses });
+    }
     // Right after the command: see `core::explain`.
-    let state = shared.state_at(entry.lsn)?;
+    let state = shared.state_at(entry.lsn, effort)?;
     told(&state, entry, command).ok_or_else(|| {
         let reason = format!("the command at LSN {} does not make entries like number {}", entry.lsn, entry.index);
         HistoryError::Unreadable(reason)
@@ -126,13 +131,13 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
 }
 
 /// The first command after the entry that marks it or all paid. Those that mark again what is paid come later.
-fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, HistoryError> {
+fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause, effort: &mut Effort) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
             Some(Command::ImportEntry(imported)) => imported.status,
             // The first image tells.
-            _ => match shared.state_at(oldest - 1) {
+            _ => match shared.state_at(oldest - 1, effort) {
                 Ok(state) => state.entry(entry.index).status,
                 Err(HistoryError::BelowRetained { .. }) => return Ok(PaidBy::Unknown),
                 Err(error) => return Err(error),
@@ -145,16 +150,25 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause) -> Result<PaidBy, Hist
     let first = oldest.max(entry.lsn + 1);
     let last = shared.marks.applied().min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
     let mut found = PaidBy::After { lsn: last };
-    scan(shared, first, last, |stamped| {
-        let is_pay_all = matches!(stamped.command, Command::PayAll);
-        let names_it = is_pay_all || matches!(stamped.command, Command::PayEntry { entry: paid } if paid == entry.index);
+    scan(shared, first, last, effort, |stamped| {
+        let (is_pay_all, names_it) = match &stamped.command {
+            Command::PayAll => (true, true),
+            Command::PayMatching(filter) => (true, shared.read(|state, directory| is_meant(state, directory, filter, entry))),
+            Command::PayEntry { entry: paid } => (false, *paid == entry.index),
+            _ => (false, false),
+        };
         let marks = names_it && took_effect(shared, stamped.lsn);
         if marks {
-            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all };
+            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all, actor: stamped.actor.clone() };
         }
         !marks
     })?;
     Ok(found)
+}
+
+/// Whether a filter names an entry. What it names does not change, so the present tells.
+fn is_meant(state: &State, directory: &MemberDirectory, filter: &PayFilter, entry: &Entry) -> bool {
+    state.payout(directory, filter).is_ok_and(|payout| payout.takes(entry))
 }
 
 /// Whether a command did what it says, as far as that is known: a race that lost is in the log too.
@@ -164,7 +178,12 @@ fn took_effect(shared: &Shared, lsn: u64) -> bool {
 
 /// The command by which a member joined. It stands in the log at the time of joining, unless that was given; then it is looked for in what came
 /// before the entry. `None` where the log does not reach back so far, or it is further away than is looked.
-fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u64) -> Result<Option<u64>, HistoryError> {
+fn signup_of(
+    shared: &Shared,
+    (id, joined_at): (MemberId, Timestamp),
+    before: u64,
+    effort: &mut Effort,
+) -> Result<Option<u64>, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier))) {
         Some(Ok(lsn)) => lsn + 1,
@@ -172,9 +191,9 @@ fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u6
         None | Some(Err(DurabilityError::BelowRetained { .. })) => oldest,
         Some(Err(error)) => return Err(shared.history.unreadable(error.into())),
     };
-    let find = |first: u64, last: u64, until: Timestamp| {
+    let mut find = |first: u64, last: u64, until: Timestamp| {
         let mut found = None;
-        scan(shared, first, last, |stamped| {
+        scan(shared, first, last, effort, |stamped| {
             let is_of = matches!(&stamped.command, Command::Register(register) if register.member == id);
             if is_of && took_effect(shared, stamped.lsn) {
                 found = Some(stamped.lsn);
@@ -192,7 +211,13 @@ fn signup_of(shared: &Shared, (id, joined_at): (MemberId, Timestamp), before: u6
 }
 
 /// Gives the commands `first..=last` to `look` until it has seen enough.
-fn scan(shared: &Shared, first: u64, last: u64, mut look: impl FnMut(&Stamped) -> bool) -> Result<(), HistoryError> {
+pub(super) fn scan(
+    shared: &Shared,
+    first: u64,
+    last: u64,
+    effort: &mut Effort,
+    mut look: impl FnMut(&Stamped) -> bool,
+) -> Result<(), HistoryError> {
     if last < first {
         return Ok(());
     }
@@ -200,6 +225,8 @@ fn scan(shared: &Shared, first: u64, last: u64, mut look: impl FnMut(&Stamped) -
     let mut reader = shared.history.log.read_range(first, last).map_err(failed)?;
     let mut group = Group::default();
     while reader.next_into(&mut group).map_err(failed)? {
+        effort.read += group.commands.len() as u64;
+        effort.give_way(shared);
         for stamped in &group.commands {
             if !look(stamped) {
                 return Ok(());

@@ -42,6 +42,26 @@ pub enum Fate {
     NotKnown,
 }
 
+impl Fate {
+    /// What became of the command `lsn`, which was applied.
+    pub(super) fn of(state: &State, lsn: u64) -> Self {
+        match state.changed_nothing(lsn) {
+            Some(reason) => Fate::Unchanged(reason),
+            None if lsn <= state.changed_nothing_after() => Fate::NotKnown,
+            None => Fate::Changed,
+        }
+    }
+
+    /// Whether it changed anything, and why not; nothing where that is not known.
+    pub fn words(self) -> (Option<bool>, Option<&'static str>) {
+        match self {
+            Fate::Changed => (Some(true), None),
+            Fate::Unchanged(reason) => (Some(false), Some(reason.name())),
+            Fate::NotKnown => (None, None),
+        }
+    }
+}
+
 /// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is buffered for it but the one batch it
 /// was handed. Dropping it ends it.
 pub struct Feed {
@@ -142,11 +162,7 @@ fn read_batch(shared: &Shared, reader: Option<GroupReader>, next: u64) -> Result
 
 /// What a command did, told from the present state: members stay where they were placed, and entries stay.
 fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event {
-    let fate = match state.changed_nothing(stamped.lsn) {
-        Some(reason) => Fate::Unchanged(reason),
-        None if stamped.lsn <= state.changed_nothing_after() => Fate::NotKnown,
-        None => Fate::Changed,
-    };
+    let fate = Fate::of(state, stamped.lsn);
     let placed = match &stamped.command {
         Command::Register(register) if fate == Fate::Changed => state.find(directory, &register.member),
         _ => None,

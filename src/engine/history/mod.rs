@@ -6,18 +6,22 @@
 
 use std::{sync::Arc, time::Instant};
 
+mod audit;
 mod directory;
+mod effort;
 mod explain;
 mod feed;
 
 use self::directory::PastDirectory;
-pub(super) use self::explain::explain;
+pub(super) use self::{audit::audit, explain::explain};
 pub use self::{
+    audit::{AuditFilter, AuditPage, COMMAND_KINDS},
+    effort::Effort,
     explain::{Cause, Explanation, PaidBy},
     feed::{Event, Fate, Feed},
 };
 use super::{
-    MemberDirectory, OpenError, limits,
+    OpenError, limits,
     open::{apply, check_outcomes, restore_into},
     shared::Shared,
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, sleep},
@@ -87,7 +91,7 @@ impl History {
     }
 
     /// The state at `lsn`, which is applied.
-    fn state_at(&self, directory: &MemberDirectory, lsn: u64, is_stopping: &dyn Fn() -> bool) -> Result<Arc<State>, HistoryError> {
+    fn state_at(&self, shared: &Shared, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
         let mut last = self.wait_for_turn(lsn)?;
         if let Some(past) = &mut *last
             && past.state.lsn() == lsn
@@ -97,7 +101,7 @@ impl History {
         }
         // From here on nobody else holds it.
         let earlier = last.take().and_then(|past| Arc::try_unwrap(past.state).ok());
-        let state = Arc::new(self.rebuild(directory, earlier, lsn, is_stopping)?);
+        let state = Arc::new(self.rebuild(shared, earlier, lsn, effort)?);
         *last = Some(Past { state: Arc::clone(&state), used: Instant::now() });
         Ok(state)
     }
@@ -122,13 +126,8 @@ impl History {
     }
 
     /// From an earlier state, if no snapshot is nearer, or else from a snapshot.
-    fn rebuild(
-        &self,
-        directory: &MemberDirectory,
-        earlier: Option<State>,
-        lsn: u64,
-        is_stopping: &dyn Fn() -> bool,
-    ) -> Result<State, HistoryError> {
+    fn rebuild(&self, shared: &Shared, earlier: Option<State>, lsn: u64, effort: &mut Effort) -> Result<State, HistoryError> {
+        let directory = &shared.directory;
         let bases = self.snapshots.bases().map_err(|error| self.unreadable(error.into()))?;
         let nearest = bases.into_iter().rfind(|base| *base <= lsn);
         let (mut state, mut past) = match earlier {
@@ -140,20 +139,23 @@ impl History {
                 drop(earlier);
                 let snapshot = self.snapshots.base_of(lsn).map_err(|error| self.unreadable(error.into()))?;
                 let mut past = PastDirectory::of(directory, 0);
-                let state = restore_into(snapshot, &mut past, &mut |_| {}).map_err(|error| self.unreadable(error))?;
+                let mut rest = |_| effort.give_way(shared);
+                let state = restore_into(snapshot, &mut past, &mut rest).map_err(|error| self.unreadable(error))?;
+                effort.rebuilt += u64::from(state.len()) + state.entries();
                 (state, past)
             }
         };
-        self.replay(&mut state, &mut past, lsn, is_stopping)?;
+        self.replay(shared, &mut state, &mut past, lsn, effort)?;
         Ok(state)
     }
 
     fn replay(
         &self,
+        shared: &Shared,
         state: &mut State,
         past: &mut PastDirectory<'_>,
         lsn: u64,
-        is_stopping: &dyn Fn() -> bool,
+        effort: &mut Effort,
     ) -> Result<(), HistoryError> {
         if state.lsn() == lsn {
             return Ok(());
@@ -161,9 +163,11 @@ impl History {
         let mut reader = self.log.read_range(state.lsn() + 1, lsn).map_err(|error| self.unreadable(error.into()))?;
         let mut group = Group::default();
         while reader.next_into(&mut group).map_err(|error| self.unreadable(error.into()))? {
-            if is_stopping() {
+            if shared.is_stopping() {
                 return Err(HistoryError::Stopping);
             }
+            effort.give_way(shared);
+            effort.rebuilt += group.commands.len() as u64;
             check_outcomes(state, &group).map_err(|error| self.unreadable(error))?;
             for stamped in &group.commands {
                 apply(state, past, stamped).map_err(|error| self.unreadable(error))?;
@@ -181,6 +185,8 @@ impl History {
             OpenError::Data(DurabilityError::BelowRetained { oldest }) => {
                 HistoryError::BelowRetained { oldest: self.oldest().unwrap_or(oldest) }
             }
+            // They come to an end; ask again.
+            OpenError::Data(DurabilityError::TooManyReaders { .. }) => HistoryError::Busy,
             error => {
                 tracing::error!(%error, "a state of the past cannot be rebuilt; serving goes on");
                 HistoryError::Unreadable(error.to_string())
@@ -207,12 +213,12 @@ impl Drop for Waiting<'_> {
 
 impl Shared {
     /// See `Engine::state_at`.
-    pub fn state_at(&self, lsn: u64) -> Result<Arc<State>, HistoryError> {
+    pub fn state_at(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
         let applied = self.marks.applied();
         if applied < lsn {
             return Err(HistoryError::Ahead { applied });
         }
-        self.history.state_at(&self.directory, lsn, &|| self.is_stopping())
+        self.history.state_at(self, lsn, effort)
     }
 
     /// See `Engine::lsn_at`.

@@ -82,10 +82,10 @@ fn a_record_is_never_larger_than_its_bound() {
         code: Some(longest),
         role: Role::Admin,
         joined_at: Some(Timestamp(i64::MAX)),
-        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX }),
+        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX, ..Carried::default() }),
     };
     let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
-    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true };
+    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true, reference: None };
     let import = ImportEntry {
         receiver: member(1),
         source: member(2),
@@ -95,6 +95,8 @@ fn a_record_is_never_larger_than_its_bound() {
         status: EntryStatus::Paid,
         time: Timestamp(i64::MIN),
         row_id: Some([2; 16]),
+        reference: None,
+        reverses: None,
     };
     for command in [
         Command::Register(register),
@@ -107,7 +109,7 @@ fn a_record_is_never_larger_than_its_bound() {
         Command::ImportEntry(import),
     ] {
         let bound = writer::record_bytes_bound(&command);
-        let stamped = Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, command };
+        let stamped = Stamped { lsn: u64::MAX, time: Timestamp(i64::MAX), key, actor: None, command };
         let bytes = crate::durability::record_bytes(&stamped).unwrap();
         assert!(bytes <= bound, "{bytes} bytes, bound {bound}: {stamped:?}");
     }

@@ -290,7 +290,7 @@ fn an_id_that_was_brought_along_is_there_with_its_row() {
             }
         });
         let Command::Register(mut register) = signup(1, Some(0)) else { unreachable!("it is one") };
-        register.origin = Origin::Import(Carried { row_id: Some(ID), lifetime_rank: 0, turn: 0 });
+        register.origin = Origin::Import(Carried { row_id: Some(ID), ..Carried::default() });
         let outcome = rig.engine.submit_blocking(Command::Register(register), None).unwrap().applied.outcome;
         assert_eq!(outcome, Outcome::Registered { member: MemberIx(1) });
         reader.join().unwrap();

@@ -17,7 +17,8 @@ use super::super::{
     *,
 };
 use crate::durability::{
-    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogView, Purged, SEGMENT_BYTES_MIN, memory::Memory,
+    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged, SEGMENT_BYTES_MIN,
+    memory::Memory,
 };
 
 /// What the journal of a test shall do, and what was done to it.
@@ -121,6 +122,18 @@ impl Journal for ScriptedJournal {
         unreachable!("the engine does not cut")
     }
 
+    fn begin_batch(&mut self) -> Result<(), Error> {
+        unreachable!("the engine writes no batches")
+    }
+
+    fn commit_batch(&mut self) -> Result<(), Error> {
+        unreachable!("the engine writes no batches")
+    }
+
+    fn health(&self) -> LogHealth {
+        LogHealth::default()
+    }
+
     fn purge_prefix(&mut self, up_to: u64) -> Result<Purged, Error> {
         self.0.set(|script| script.purged.push(up_to));
         Ok(Purged::default())
@@ -212,7 +225,7 @@ pub(super) fn plan() -> Plan {
 /// The past of a directory in memory that nothing was written to: the tests here look at the present.
 pub(in crate::engine) fn empty_history() -> history::History {
     let (storage, path) = (Memory::new().shared(), Path::new("/d"));
-    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5, created: Timestamp(0) };
+    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5.into(), created: Timestamp(0) };
     let options = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
     create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
     let opened = DataDir::open_read_only(&storage, path).unwrap();

@@ -21,6 +21,12 @@ pub enum TurnedAway {
     Invalid {
         was_token: bool,
     },
+    /// A good token of a member that names no member.
+    NotMember,
+    /// `Host` is no name of this server, which asks nobody for credentials.
+    HostUnknown,
+    /// A web page of somebody else wants to change something in a server that asks nobody for credentials.
+    PageForeign,
     /// Too often; come back after this time.
     TooOften(Duration),
     /// The issuer's keys are not there yet.
@@ -34,6 +40,12 @@ impl TurnedAway {
         match self {
             TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
             TurnedAway::Invalid { .. } => (Code::Unauthenticated, "Invalid credentials"),
+            TurnedAway::NotMember => (Code::SubjectNotMember, "The claim that names the member of this token is no UUID"),
+            TurnedAway::HostUnknown => (
+                Code::HostUnknown,
+                "Host is no name of this server, which asks nobody for credentials: configure it (allowed_hosts), or make a key",
+            ),
+            TurnedAway::PageForeign => (Code::OriginForeign, "Other web pages change nothing here while nobody is asked for credentials"),
             TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
             TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
             TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
@@ -52,7 +64,7 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
     let headers = answer.headers_mut();
     match reason {
         // RFC 6750: the error is named only to those who sent a token.
-        TurnedAway::Invalid { was_token: true } => {
+        TurnedAway::Invalid { was_token: true } | TurnedAway::NotMember => {
             let challenge = HeaderValue::from_static("Bearer realm=\"upline\", error=\"invalid_token\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
@@ -65,13 +77,13 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
         TurnedAway::KeysMissing => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SOON_SECONDS));
         }
-        TurnedAway::Denied(_) => {}
+        TurnedAway::Denied(_) | TurnedAway::HostUnknown | TurnedAway::PageForeign => {}
     }
     answer
 }
 
 /// Rounded up, so that who waits so long is not too early.
-fn whole_seconds(wait: Duration) -> u64 {
+pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
 }
 

@@ -87,6 +87,12 @@ fn hop_address(text: &str) -> Option<IpAddr> {
     address.or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse()).ok().map(|address| address.to_canonical())
 }
 
+/// Whether an address is one of the proxies that we trust.
+pub fn is_trusted(address: IpAddr, trusted: &[(Ipv6Addr, u8)]) -> bool {
+    !trusted.is_empty() && is_in(address.to_canonical(), trusted)
+}
+
+/// Whether an address, which is canonical, is in one of these networks.
 fn is_in(address: IpAddr, networks: &[(Ipv6Addr, u8)]) -> bool {
     let bits = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::Role,
-    config::{JwksSource, JwtAlgorithm, JwtConfig},
+    config::{JwtAlgorithm, JwtConfig, JwtKeys},
 };
 
 const ISSUER: &str = "https://id.example";
@@ -35,10 +35,13 @@ impl Issuer {
         let jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).expect("a key that signs has a public one");
         let keys = KeySet::parse(&json!({ "keys": [jwk] }).to_string(), &ALGORITHMS).expect("a set of one good key");
         let rules = Rules::new(JwtConfig {
-            issuer: ISSUER.into(),
-            audience: AUDIENCE.into(),
+            issuer: Some(ISSUER.into()),
+            audience: Some(AUDIENCE.into()),
+            may_lack_issuer: false,
+            may_lack_audience: false,
             algorithms: ALGORITHMS.into(),
-            jwks: JwksSource::File("unused".into()),
+            keys: JwtKeys::File("unused".into()),
+            member_claim: "sub".into(),
             role_claim: "role".into(),
             roles: Role::ALL.map(|role| (format!("u-{}", role.name()), role)).into(),
             leeway: Duration::from_secs(LEEWAY_SECONDS),

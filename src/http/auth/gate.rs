@@ -21,15 +21,18 @@ use tokio::sync::Notify;
 
 use super::{
     answers::TurnedAway,
-    credentials::{self, Credentials, Unreadable, client_address},
+    costs::Costs,
+    credentials::{self, Credentials, Unreadable, client_address, is_trusted},
     jwks,
+    pages::Names,
     policy::Principal,
     rates::Rates,
+    refusals::Refusals,
     tokens::{KeySet, Rules},
 };
 use crate::{
     access::{KeyFile, KeyFileError, KeyRefusal, KeyRing, Role, Scopes, Stamp},
-    config::{AuthConfig, AuthMode, JwksSource},
+    config::{AuthConfig, AuthMode, JwtKeys},
     metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
 };
 
@@ -41,22 +44,27 @@ const JWKS_RETRY: Duration = Duration::from_secs(5);
 const RATES_CLEAN: Duration = Duration::from_secs(5);
 
 /// Paths that need no credentials, as they stand in the request: what is written another way is not among them.
-const OPEN: [&str; 9] = ["/", "/livez", "/readyz", "/version", "/openapi.json", "/docs", "/redoc", "/health", "/status"];
-/// What belongs to the interactive documentation.
-const OPEN_BELOW: &str = "/docs/";
+const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
+/// Paths of the documentation, and what is below the last one: open where `docs_open` says so.
+const DOCS: [&str; 3] = ["/openapi.json", "/redoc", "/docs"];
 /// Probes, which must be answered whoever else is knocking.
 const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
+
+/// Whether a path is answered however often it is asked for.
+pub fn is_unlimited(path: &str) -> bool {
+    UNLIMITED.contains(&path)
+}
 
 /// Why the server may not start as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     #[error(transparent)]
     Keys(#[from] KeyFileError),
-    #[error("the public keys of the token issuer (jwt_jwks): {0}")]
+    #[error("the keys of the token issuer cannot be used: {0}")]
     Jwks(String),
     #[error(
         "{0} is reachable from other machines and there is no authorization: make a key with `upline keys create`, configure tokens \
-         (jwt_issuer, jwt_audience, jwt_jwks), or allow it with `--insecure`"
+         (jwt_jwks or jwt_hs256_secret_file), or allow it with `--insecure`"
     )]
     Exposed(SocketAddr),
     #[error(
@@ -74,9 +82,13 @@ pub enum GateError {
 pub struct Gate {
     mode: AuthMode,
     metrics_open: bool,
+    docs_open: bool,
     trusted_proxies: Vec<(std::net::Ipv6Addr, u8)>,
+    names: Names,
     metrics: Arc<Metrics>,
     rates: Rates,
+    refusals: Refusals,
+    costs: Arc<Costs>,
     /// Credentials are asked for. Goes from false to true, never back.
     is_on: AtomicBool,
     /// `None` only for tests and tools without a data directory.
@@ -116,6 +128,10 @@ impl Gate {
             AuthMode::Off => false,
             AuthMode::Auto => has_file || config.jwt.is_some(),
         };
+        if has_file && let Err(error) = key_file.note_made() {
+            // On a medium that cannot be written nobody makes or loses keys either.
+            tracing::warn!(%error, "it cannot be noted that there are keys: should their file be lost, the next start would not miss it");
+        }
         // A lost file must not open a door that was shut.
         if !is_on && config.mode == AuthMode::Auto && key_file.was_made()? {
             return Err(GateError::Gone(key_file.path()));
@@ -127,11 +143,9 @@ impl Gate {
         if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
             return Err(GateError::Nobody);
         }
-        let gate = Self::new(config, Some(key_file), ring, is_on, metrics);
+        let gate = Self::new(config, addr.ip(), Some(key_file), ring, is_on, metrics);
         gate.keys_seen.lock().stamp = stamp;
-        if let Some(Rules { .. }) = &gate.rules
-            && let Some(JwksSource::File(_)) = config.jwt.as_ref().map(|jwt| &jwt.jwks)
-        {
+        if let Some(JwtKeys::File(_) | JwtKeys::SharedSecrets(_)) = config.jwt.as_ref().map(|jwt| &jwt.keys) {
             gate.read_key_set().map_err(GateError::Jwks)?;
         }
         Ok(Arc::new(gate))
@@ -139,18 +153,22 @@ impl Gate {
 
     /// A gate that asks nobody for anything.
     pub fn off(metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self::new(&AuthConfig::default(), None, KeyRing::default(), false, metrics))
+        Arc::new(Self::new(&AuthConfig::default(), IpAddr::from([127, 0, 0, 1]), None, KeyRing::default(), false, metrics))
     }
 
-    fn new(config: &AuthConfig, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
+    fn new(config: &AuthConfig, bound: IpAddr, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
         metrics.access.keys_active.set(ring.active(now()) as f64);
         metrics.access.enabled.set(f64::from(u8::from(is_on)));
         Self {
             mode: config.mode,
             metrics_open: config.metrics_open,
+            docs_open: config.docs_open,
             trusted_proxies: config.trusted_proxies.clone(),
+            names: Names::new(bound, &config.allowed_hosts),
             metrics: Arc::clone(metrics),
             rates: Rates::new(&config.rates),
+            refusals: Refusals::new(),
+            costs: Costs::new(&config.rates, metrics),
             is_on: AtomicBool::new(is_on),
             key_file,
             keys: ArcSwap::from_pointee(ring),
@@ -169,7 +187,8 @@ impl Gate {
 
     /// Whether a path is answered without credentials.
     pub fn is_open(&self, path: &str) -> bool {
-        OPEN.contains(&path) || path.starts_with(OPEN_BELOW) || (self.metrics_open && path == "/metrics")
+        let is_of_docs = || DOCS.contains(&path) || path.starts_with("/docs/");
+        OPEN.contains(&path) || (self.docs_open && is_of_docs()) || (self.metrics_open && path == "/metrics")
     }
 
     /// Who sends a request, counted against all limits.
@@ -178,28 +197,59 @@ impl Gate {
     /// Why it goes no further.
     pub fn admit(&self, parts: &Parts, peer: IpAddr) -> Result<Principal, TurnedAway> {
         let path = parts.uri.path();
-        if UNLIMITED.contains(&path) {
+        if is_unlimited(path) {
             return Ok(if self.is_on() { Principal::nobody() } else { Principal::anonymous() });
         }
-        let address = client_address(peer, &parts.headers, &self.trusted_proxies);
+        let address = self.address_of(parts, peer);
         self.rates.address(address).map_err(|wait| self.too_often(LimitedBy::Address, wait))?;
         if !self.is_on() {
-            self.access().outcome(AuthOutcome::Anonymous);
-            return Ok(Principal::anonymous());
+            return self.admit_anybody(parts, address);
         }
         if self.is_open(path) {
-            return Ok(Principal::nobody());
+            return Ok(Principal::nobody().at(address));
         }
         let principal = self.authenticate(parts).map_err(|turned| match turned {
             // Who fails too often learns less; who has the right credentials is never kept out by others of its address.
-            TurnedAway::Missing | TurnedAway::Invalid { .. } => match self.rates.failure(address) {
+            TurnedAway::Missing | TurnedAway::Invalid { .. } | TurnedAway::NotMember => match self.rates.failure(address) {
                 Ok(()) => turned,
                 Err(wait) => self.too_often(LimitedBy::Failures, wait),
             },
             other => other,
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
-        Ok(principal)
+        let payer = self.costs.payer(&principal, None);
+        Ok(principal.at(address).paid_by(payer))
+    }
+
+    /// The address that a request comes from, behind the proxies that are trusted.
+    pub fn address_of(&self, parts: &Parts, peer: IpAddr) -> IpAddr {
+        client_address(peer, &parts.headers, &self.trusted_proxies)
+    }
+
+    /// What is told of requests that were refused.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Everybody who reaches the address may do everything, but for web pages that are not ours.
+    fn admit_anybody(&self, parts: &Parts, address: IpAddr) -> Result<Principal, TurnedAway> {
+        let checked = self.names.check(parts);
+        self.access().outcome(match checked {
+            Ok(()) => AuthOutcome::Anonymous,
+            Err(TurnedAway::HostUnknown) => AuthOutcome::HostUnknown,
+            Err(_) => AuthOutcome::PageForeign,
+        });
+        checked.inspect_err(|reason| {
+            tracing::debug!(?reason, %address, host = ?parts.headers.get("host"), path = parts.uri.path(), "a web page was not let in");
+        })?;
+        let anonymous = Principal::anonymous().at(address);
+        let payer = self.costs.payer(&anonymous, Some(address));
+        Ok(anonymous.paid_by(payer))
+    }
+
+    /// Whether a peer is one of the trusted proxies: each stands for many clients, and what it says of them is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        is_trusted(peer, &self.trusted_proxies)
     }
 
     fn access(&self) -> &AccessMetrics {
@@ -229,6 +279,7 @@ impl Gate {
             match outcome {
                 AuthOutcome::Missing => TurnedAway::Missing,
                 AuthOutcome::TokenKeysMissing => TurnedAway::KeysMissing,
+                AuthOutcome::TokenSubject => TurnedAway::NotMember,
                 _ => TurnedAway::Invalid { was_token },
             }
         })
@@ -282,9 +333,11 @@ impl Gate {
                     cleaned = Instant::now();
                 }
                 beside(move || {
+                    gate.refusals.tell_left_out();
                     gate.look_at_keys();
                     if clean {
                         gate.rates.clean();
+                        gate.costs.clean();
                     }
                 })
                 .await;

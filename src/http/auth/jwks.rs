@@ -1,4 +1,4 @@
-//! Getting the issuer's key set: from a file, or from an address. Everything here blocks.
+//! Getting the issuer's keys: from a file, or from an address. Everything here blocks.
 
 use std::{path::Path, time::Duration};
 
@@ -6,23 +6,28 @@ use ureq::Agent;
 
 use super::tokens::{FETCH_TIME_MAX, KeySet};
 use crate::{
-    config::{JwksSource, JwtConfig, is_loopback},
+    access::shared_secrets,
+    config::{JwtConfig, JwtKeys, is_loopback},
     trust::{self, read_bounded},
 };
 
 /// Bytes of a key set: 64 RSA keys with their certificates have less.
 const BYTES_MAX: u64 = 512 * 1024;
 
-/// Gets the key set as it is now.
+/// Gets the keys as they are now.
 ///
 /// # Errors
 /// A sentence.
 pub fn fetch(config: &JwtConfig) -> Result<KeySet, String> {
-    let text = match &config.jwks {
-        JwksSource::File(path) => read_bounded(path, BYTES_MAX)?,
-        JwksSource::Url(url) => get(url, config.ca_file.as_deref())?,
-    };
-    KeySet::parse(&text, &config.algorithms)
+    let of_set = |text: String| KeySet::parse(&text, &config.algorithms);
+    match &config.keys {
+        JwtKeys::File(path) => read_bounded(path, BYTES_MAX).and_then(of_set).map_err(|reason| format!("jwt_jwks: {reason}")),
+        JwtKeys::Url(url) => get(url, config.ca_file.as_deref()).and_then(of_set).map_err(|reason| format!("jwt_jwks: {reason}")),
+        JwtKeys::SharedSecrets(path) => {
+            let secrets = shared_secrets(path).map_err(|reason| format!("jwt_hs256_secret_file: {reason}"))?;
+            Ok(KeySet::shared(&secrets))
+        }
+    }
 }
 
 fn get(url: &str, ca_file: Option<&Path>) -> Result<String, String> {

@@ -2,20 +2,27 @@
 //!
 //! # What a member sees
 //!
-//! Itself, and whoever is below it in the sponsor tree or in the placement tree. A member's parent is its sponsor or below its sponsor, so
-//! the sponsor downline lies inside the placement downline; both are asked all the same, so that nothing rests on that. What is seen is closed: whoever
-//! is below a member that is seen, in either tree, is seen. A list of a downline therefore needs one question, for its top, and one
-//! member is not there in one tree and missing in the other. What leads *up* is not closed: uplines, sponsors and parents must be cut
-//! with [`Sight::sees`], row by row.
+//! Itself, and everybody below it in the placement tree. A member's parent is its sponsor or below its
+//! sponsor, so the sponsor downline lies inside the placement downline: everybody below it in either tree is
+//! seen. One question of the counted placement tree answers it ([`State::is_in_team`]), in the same steps for
+//! every pair of members and for a member that is not there: neither the answer nor the work behind it tells
+//! what is hidden. What is seen is closed: everybody below a member that is seen, in either tree, is
+//! seen. A list of a downline therefore needs one question, for its top. What leads *up* is not closed:
+//! uplines, sponsors and parents must be cut with [`Sight::sees`], row by row, and what a bonus names is what
+//! `entries` shows of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
+use super::costs::Payer;
 use crate::{
     access::{Role, Scope, Scopes},
-    engine::{Directory, MemberId, MemberIx, State, Tree},
+    engine::{Actor, ActorKind, Code, Directory, MemberId, MemberIx, RequestKey, Sent, State},
 };
 
 /// Who asks. In the extensions of every request that reaches a route.
@@ -28,23 +35,75 @@ pub struct Principal {
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
+    /// Who the log says it was.
+    actor: Actor,
+    /// Where the request comes from, as far as the gate knows.
+    address: Option<IpAddr>,
+    /// Who pays for its work.
+    pub payer: Payer,
     /// What the table last said about this request. An answer without its word is a hole, which the service closes.
     verdict: Arc<AtomicU8>,
 }
 
 impl Principal {
     pub fn new(role: Role, subject: Option<MemberId>, name: impl Into<Arc<str>>, scopes: Scopes) -> Self {
-        Self { role, subject, name: name.into(), scopes, verdict: Arc::new(AtomicU8::new(Verdict::NotAsked as u8)) }
+        let name = name.into();
+        let kind = match role {
+            Role::Member => ActorKind::Member,
+            Role::Service => ActorKind::Service,
+            Role::Auditor => ActorKind::Auditor,
+            Role::Admin => ActorKind::Admin,
+        };
+        let (actor, payer) = (Actor::shared(kind, &name), Payer::default());
+        let verdict = Arc::new(AtomicU8::new(Verdict::NotAsked as u8));
+        Self { role, subject, actor, name, scopes, address: None, payer, verdict }
     }
 
     /// Everybody, where authorization is off.
     pub fn anonymous() -> Self {
-        Self::new(Role::Admin, None, "anonymous", Scopes::NONE)
+        Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, "anonymous", Scopes::NONE) }
+    }
+
+    /// The same principal, sending from this address. In the log the address stands for a sender without credentials.
+    #[must_use]
+    pub fn at(self, address: IpAddr) -> Self {
+        let actor = match self.actor.kind() {
+            ActorKind::Anonymous => Actor::new(ActorKind::Anonymous, &address.to_string()),
+            _ => self.actor,
+        };
+        Self { actor, address: Some(address), ..self }
+    }
+
+    /// Who the log says that sent a command of this request.
+    pub fn actor(&self) -> Actor {
+        self.actor.clone()
+    }
+
+    /// Where the request comes from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// What goes with a command of this request.
+    pub fn sends(&self, key: Option<RequestKey>) -> Sent {
+        Sent { actor: self.actor(), key }
+    }
+
+    /// Whether this is everybody, where authorization is off.
+    pub fn is_anonymous(&self) -> bool {
+        self.role == Role::Admin && &*self.name == "anonymous" && self.subject.is_none()
     }
 
     /// Who has not said who it is, on a route that is open to all: may do nothing else.
     pub fn nobody() -> Self {
         Self::new(Role::Service, None, "nobody", Scopes::NONE)
+    }
+
+    /// The same, with somebody who pays for its work.
+    #[must_use]
+    pub fn paid_by(mut self, payer: Payer) -> Self {
+        self.payer = payer;
+        self
     }
 
     /// What the table last said about this request.
@@ -97,21 +156,18 @@ impl Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sight {
     All,
-    /// This member and whoever is below it, in either tree.
+    /// The team of this member: itself and everybody below it, in either tree.
     Downline(MemberIx),
     Nothing,
 }
 
 impl Sight {
-    /// Whether a member is seen. O(log n) at any depth.
+    /// Whether a member is seen. O(log n) at any depth and under every plan; the same steps for every member.
     pub fn sees(self, state: &State, member: MemberIx) -> bool {
         match self {
             Sight::All => true,
             Sight::Nothing => false,
-            Sight::Downline(top) => {
-                let below = |tree| state.distance(tree, top, member).is_some();
-                top == member || below(Tree::Placement) || below(Tree::Sponsor)
-            }
+            Sight::Downline(top) => state.is_in_team(top, member),
         }
     }
 }
@@ -140,6 +196,8 @@ pub enum Action {
     Operate,
     ReadEvents,
     ReadMetrics,
+    /// Who sent which command.
+    ReadAudit,
 }
 
 /// One row of the table.
@@ -147,14 +205,14 @@ pub enum Action {
 pub struct Rule {
     /// A member may, for targets that it sees.
     pub member: bool,
-    /// A service may, with this scope.
-    pub scope: Scope,
+    /// A service may, with this scope; without one no service may.
+    pub scope: Option<Scope>,
     /// An auditor may.
     pub auditor: bool,
 }
 
 impl Action {
-    pub const ALL: [Action; 13] = [
+    pub const ALL: [Action; 14] = [
         Action::ReadMember,
         Action::ReadBonuses,
         Action::ReadNetwork,
@@ -168,11 +226,12 @@ impl Action {
         Action::Operate,
         Action::ReadEvents,
         Action::ReadMetrics,
+        Action::ReadAudit,
     ];
 
     /// The table. Admins may do everything, so they have no column.
     pub fn rule(self) -> Rule {
-        let rule = |member, scope, auditor| Rule { member, scope, auditor };
+        let rule = |member, scope: Scope, auditor| Rule { member, scope: Some(scope), auditor };
         match self {
             Action::ReadMember => rule(true, Scope::MembersRead, true),
             Action::ReadBonuses => rule(true, Scope::BonusesRead, true),
@@ -187,6 +246,7 @@ impl Action {
             Action::Operate => rule(false, Scope::Operate, false),
             Action::ReadEvents => rule(false, Scope::EventsRead, true),
             Action::ReadMetrics => rule(false, Scope::Metrics, true),
+            Action::ReadAudit => Rule { member: false, scope: None, auditor: true },
         }
     }
 }
@@ -199,14 +259,42 @@ pub enum Target {
     Member(MemberIx),
     /// A bonus entry: it is its receiver's.
     Entry(u64),
-    /// What was named is not there. Ask all the same: to a member it looks like what is hidden from it.
-    Unknown,
+    /// What was named is not there. Ask all the same: to a member it looks like what is hidden from it. It is
+    /// asked about a member in its stead (none in an empty network), so that the answer takes as long.
+    Unknown {
+        stand_in: Option<MemberIx>,
+    },
 }
 
 impl Target {
-    /// A member that was looked up.
-    pub fn found(member: Option<MemberIx>) -> Self {
-        member.map_or(Target::Unknown, Target::Member)
+    /// The member of an id.
+    pub fn member<D: Directory>(state: &State, directory: &D, id: &MemberId) -> Self {
+        state.find_or_stand_in(directory, id).map_or_else(|stand_in| Target::Unknown { stand_in }, Target::Member)
+    }
+
+    /// The member that a referral code led to, if it led to one.
+    pub fn by_code(state: &State, found: Option<MemberIx>, code: &Code) -> Self {
+        let number = || u128::from(xxhash_rust::xxh3::xxh3_64(code.folded().as_bytes()));
+        let unknown = || Target::Unknown { stand_in: state.stand_in(number()) };
+        found.map_or_else(unknown, Target::Member)
+    }
+
+    /// What the id `uuid` of a bonus was read as: an index, which may be beyond those there are, or nothing.
+    pub fn entry(state: &State, uuid: [u8; 16], index: Option<u64>) -> Self {
+        if let Some(index) = index.filter(|index| *index < state.entries()) {
+            return Target::Entry(index);
+        }
+        let number = u128::from_le_bytes(uuid);
+        let entry = number.checked_rem(u128::from(state.entries())).map(|index| u64::try_from(index).expect("below the number of entries"));
+        Target::Unknown { stand_in: entry.map_or_else(|| state.stand_in(number), |entry| Some(state.entry(entry).receiver)) }
+    }
+
+    /// The member that was found.
+    pub fn found_member(self) -> Option<MemberIx> {
+        match self {
+            Target::Member(member) => Some(member),
+            Target::Network | Target::Entry(_) | Target::Unknown { .. } => None,
+        }
     }
 }
 
@@ -223,7 +311,7 @@ pub enum Denied {
 
 /// The one decision. `Ok` for [`Target::Unknown`] means that the principal may know that there is nothing.
 ///
-/// O(1) but for members, O(log n).
+/// O(1) but for members, O(log n), in the same steps whether the target is seen, hidden or not there.
 ///
 /// # Errors
 /// See [`Denied`].
@@ -250,7 +338,7 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
     let rule = action.rule();
     let may = match principal.role {
         Role::Member => rule.member && principal.subject.is_some(),
-        Role::Service => principal.scopes.has(rule.scope),
+        Role::Service => rule.scope.is_some_and(|scope| principal.scopes.has(scope)),
         Role::Auditor => rule.auditor,
         Role::Admin => true,
     };
@@ -258,15 +346,17 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
 }
 
 fn sees<D: Directory>(principal: &Principal, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
-    let member = match target {
-        Target::Member(member) => Some(member),
-        Target::Entry(entry) => (entry < state.entries()).then(|| state.entry(entry).receiver),
-        Target::Unknown => None,
+    let (member, is_there) = match target {
+        Target::Member(member) => (Some(member), true),
+        Target::Entry(entry) => ((entry < state.entries()).then(|| state.entry(entry).receiver), true),
+        Target::Unknown { stand_in } => (stand_in, false),
         // No rule of a member is about more than one member.
         Target::Network => return Err(Denied::Forbidden),
     };
     let sight = principal.sight(state, directory);
-    member.filter(|member| sight.sees(state, *member)).map(|_| ()).ok_or(Denied::Unseen)
+    // Asked before it is looked at whether the target is there at all: a stand-in costs what a member costs.
+    let is_seen = member.is_some_and(|member| sight.sees(state, member));
+    if is_seen & is_there { Ok(()) } else { Err(Denied::Unseen) }
 }
 
 #[cfg(test)]

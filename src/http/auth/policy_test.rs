@@ -1,5 +1,7 @@
 //! The table, row by row, and what members see of random trees against a naive model of them.
 
+use std::collections::BTreeSet;
+
 use rand_pcg::{Pcg64, rand_core::RngCore, rand_core::SeedableRng};
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::{
     core::{
         command::{Command, Origin, Outcome, PlacementRequest, Register, SponsorRef, Stamped},
         plan::{Placement, PlacementRule, Plan},
+        steps::steps_of,
         types::{Code, Role as NetworkRole, Timestamp},
     },
     engine::MemberDirectory,
@@ -50,7 +53,7 @@ impl Network {
                 origin: Origin::Signup,
             };
             let lsn = self.state.lsn() + 1;
-            let stamped = Stamped { lsn, time: Timestamp(0), key: None, command: Command::Register(register) };
+            let stamped = Stamped { lsn, time: Timestamp(0), key: None, actor: None, command: Command::Register(register) };
             if let Outcome::Registered { member } = self.state.apply(&mut self.names, &stamped).outcome {
                 assert_eq!(member, MemberIx(number));
                 self.sponsors.push(sponsor);
@@ -94,6 +97,8 @@ fn the_table_is_this() {
         (Action::Operate, false, "operate", false),
         (Action::ReadEvents, false, "events:read", true),
         (Action::ReadMetrics, false, "metrics", true),
+        // No scope opens it to a service.
+        (Action::ReadAudit, false, "", true),
     ];
     assert_eq!(table.map(|row| row.0), Action::ALL);
     let mut network = Network::new(default_plan());
@@ -101,17 +106,20 @@ fn the_table_is_this() {
     let (state, names) = (&network.state, &network.names);
     let every: Scopes = Scope::ALL.into_iter().collect();
     for (action, for_member, scope, for_auditor) in table {
-        let scope = Scope::from_name(scope).unwrap();
+        let scope = Scope::from_name(scope);
+        assert_eq!(scope, action.rule().scope, "{action:?}");
         let asked = |principal: &Principal, target| authorize(principal, action, target, state, names);
         let forbidden = |allowed: bool| if allowed { Ok(()) } else { Err(Denied::Forbidden) };
         let target = Target::Member(MemberIx(top));
         assert_eq!(asked(&member(id(top)), target), forbidden(for_member), "{action:?}");
         assert_eq!(asked(&member(id(top)), Target::Network), Err(Denied::Forbidden), "{action:?}");
         assert_eq!(asked(&member(id(99)), target), if for_member { Err(Denied::Unseen) } else { Err(Denied::Forbidden) }, "{action:?}");
-        for target in [target, Target::Network, Target::Unknown, Target::Entry(5)] {
+        for target in [target, Target::Network, Target::Unknown { stand_in: None }, Target::Entry(5)] {
             let service = |scopes| Principal::new(Role::Service, None, "key", scopes);
-            assert_eq!(asked(&service([scope].into_iter().collect()), target), Ok(()), "{action:?}");
-            let others: Scopes = every.iter().filter(|other| *other != scope).collect();
+            if let Some(scope) = scope {
+                assert_eq!(asked(&service([scope].into_iter().collect()), target), Ok(()), "{action:?}");
+            }
+            let others: Scopes = every.iter().filter(|other| Some(*other) != scope).collect();
             assert_eq!(asked(&service(others), target), Err(Denied::Forbidden), "{action:?}");
             assert_eq!(asked(&Principal::nobody(), target), Err(Denied::Forbidden), "{action:?}");
             assert_eq!(asked(&Principal::new(Role::Auditor, None, "key", every), target), forbidden(for_auditor), "{action:?}");
@@ -132,6 +140,59 @@ fn whether_it_was_asked_is_remembered_by_all_copies() {
     let nobody = Principal::nobody();
     assert_eq!(permit(&nobody, Action::Operate), Err(Denied::Forbidden));
     assert_eq!(nobody.verdict(), Verdict::Forbidden);
+}
+
+/// Time would say too little, so the steps of the question are counted: they are the same for every pair of
+/// members, and for ids that do not exist.
+#[test]
+fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
+    const CHAIN: u32 = 1_500;
+    for plan in plans().into_iter().chain([default_plan()]) {
+        let mut network = Network::new(plan);
+        // A chain of sponsors, and other roots with a few below them.
+        for number in 0..CHAIN {
+            network.add(number.checked_sub(1), None);
+        }
+        for number in CHAIN..2 * CHAIN {
+            network.add((number % 10 != 0).then(|| number - number % 10), None);
+        }
+        let (state, names) = (&network.state, &network.names);
+        let mut all = BTreeSet::new();
+        for asker in [0, 1, CHAIN / 2, CHAIN - 1, CHAIN, 2 * CHAIN - 1] {
+            let principal = member(id(asker));
+            let mut decided = [0; 2];
+            // The second half of the ids is nobody's.
+            for target in (0..4 * CHAIN).step_by(7) {
+                let (decision, steps) = steps_of(|| {
+                    let target = Target::member(state, names, &id(target));
+                    authorize(&principal, Action::ReadMember, target, state, names)
+                });
+                assert!(decision.is_err() || target < 2 * CHAIN);
+                decided[usize::from(decision.is_ok())] += 1;
+                all.insert(steps);
+            }
+            assert!(0 < decided[0] && (0 < decided[1] || asker % 7 != 0), "{asker}: {decided:?}");
+            // Codes and bonuses are asked about in the same way.
+            for code in [state.code(MemberIx(CHAIN)), state.code(MemberIx(3)), Code::parse("nobody-has-this").unwrap()] {
+                let asked = || {
+                    authorize(
+                        &principal,
+                        Action::ReadMember,
+                        Target::by_code(state, state.member_by_code(names, &code), &code),
+                        state,
+                        names,
+                    )
+                };
+                all.insert(steps_of(asked).1);
+            }
+            let asked = || authorize(&principal, Action::ReadBonuses, Target::entry(state, id(asker).0, Some(7)), state, names);
+            let (decision, steps) = steps_of(asked);
+            assert_eq!(decision, Err(Denied::Unseen));
+            all.insert(steps);
+        }
+        assert_eq!(all.len(), 1, "steps differ: {all:?}");
+        assert!(all.iter().all(|steps| (1..2_000).contains(steps)), "{all:?}");
+    }
 }
 
 /// Trees of the property below, over all plans.

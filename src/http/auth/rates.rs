@@ -112,7 +112,7 @@ impl Rates {
 }
 
 /// Who an address belongs to, as far as anybody can say: an IPv4 address, or the 64 bits of a network that one IPv6 client has to itself.
-fn client_of(address: IpAddr) -> u64 {
+pub fn client_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Outside of what IPv6 gives to anybody (2000::/3 and fc00::/7), so the two never meet.
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -130,7 +130,9 @@ mod tests {
 
     fn limited() -> Rates {
         let pair = Some((number(1), number(3)));
-        Rates::new(&RateConfig { principal_per_second: pair, address_per_second: pair, failures_per_minute: Some(number(2)) })
+        let failures_per_minute = Some(number(2));
+        let config = RateConfig { principal_per_second: pair, address_per_second: pair, failures_per_minute, ..RateConfig::default() };
+        Rates::new(&config)
     }
 
     #[test]

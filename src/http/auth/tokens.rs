@@ -1,13 +1,14 @@
-//! Bearer tokens: the issuer's public keys, and what a signed token says.
+//! Bearer tokens: the issuer's keys, and what a signed token says.
 //!
-//! A token's header chooses nothing but which key it claims: each key has its own list of algorithms, made of the configuration and of what
-//! the key is, and a token of another algorithm is refused before anything is computed. Only algorithms with public keys can be
-//! configured, so that a public key can never be taken for a shared secret.
+//! A token's header chooses nothing but which key it claims: each key has its own list of algorithms, made of
+//! the configuration and of what the key is, and a token of another algorithm is refused before anything is
+//! computed. An issuer has public keys or shared secrets and never both, and nothing that is read as the one
+//! kind is ever tried as the other.
 
 use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation, decode_header,
+    Algorithm, DecodingKey, Header, Validation, decode_header,
     errors::ErrorKind,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
@@ -23,6 +24,8 @@ use crate::{
 
 /// Keys of one issuer: it has the present one, the next one and the last one.
 const KEYS_MAX: usize = 64;
+/// Entries of a list of roles.
+const ROLES_MAX: usize = 64;
 /// Characters of a subject that is not a member, which stands in logs.
 const SUBJECT_CHARS_MAX: usize = 128;
 
@@ -33,11 +36,21 @@ struct PublicKey {
     algorithms: Vec<Algorithm>,
 }
 
-/// The keys of an issuer.
-pub struct KeySet(Vec<PublicKey>);
+/// The keys of an issuer: of one kind, which decides the algorithms. A public key verifies with what its kind
+/// and the configuration allow, a shared secret with HS256; neither can ever be tried as the other, whatever
+/// a token says.
+pub enum KeySet {
+    Public(PublicKeys),
+    /// Any of them may have signed: what a token's `kid` says of them is not looked at.
+    Shared(Vec<DecodingKey>),
+}
+
+/// The public keys of a JWK set.
+pub struct PublicKeys(Vec<PublicKey>);
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517). Keys that are not for signatures, or of a kind that is not configured, are left out.
+    /// Reads a JWK set (RFC 7517). Keys that are not for signatures, or of a kind that is not configured, are
+    /// left out: shared secrets above all.
     ///
     /// # Errors
     /// A sentence, when it is no JWK set or no key of it can be used.
@@ -51,13 +64,38 @@ impl KeySet {
         if usable.is_empty() {
             return Err(format!("none of its {} keys is for signatures of a configured algorithm", keys.len()));
         }
-        Ok(Self(usable))
+        Ok(KeySet::Public(PublicKeys(usable)))
+    }
+
+    /// Of secrets that are shared with the issuer.
+    pub fn shared(secrets: &[Vec<u8>]) -> Self {
+        KeySet::Shared(secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect())
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        match self {
+            KeySet::Public(keys) => keys.0.len(),
+            KeySet::Shared(secrets) => secrets.len(),
+        }
     }
 
+    /// The keys that may have signed a token with this header, and the algorithms that those verify with.
+    fn candidates(&self, header: &Header) -> Result<(Vec<&DecodingKey>, Vec<Algorithm>), AuthOutcome> {
+        match self {
+            KeySet::Public(keys) => {
+                let found = keys.find(header.kid.as_deref(), header.alg)?;
+                Ok((vec![&found.key], found.algorithms.clone()))
+            }
+            KeySet::Shared(secrets) if header.alg == SHARED_ALGORITHM => Ok((secrets.iter().collect(), vec![SHARED_ALGORITHM])),
+            KeySet::Shared(_) => Err(AuthOutcome::TokenAlgorithm),
+        }
+    }
+}
+
+/// What shared secrets sign with.
+const SHARED_ALGORITHM: Algorithm = Algorithm::HS256;
+
+impl PublicKeys {
     /// The key that a header names. Without a name it must be the only one that comes into question.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&PublicKey, AuthOutcome> {
         let mut named = self.0.iter().filter(|key| id.is_none() || key.id.as_deref() == id).peekable();
@@ -125,10 +163,14 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(config: JwtConfig) -> Self {
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&config.issuer]);
-        validation.set_audience(&[&config.audience]);
+        // Algorithms are set for each token, by the key.
+        let mut validation = Validation::new(SHARED_ALGORITHM);
+        validation.algorithms = Vec::new();
+        let optional = [("iss", config.may_lack_issuer), ("aud", config.may_lack_audience)];
+        let required = optional.iter().filter(|(_, may_lack)| !may_lack).map(|(claim, _)| *claim);
+        validation.set_required_spec_claims(&required.chain(["exp", "sub"]).collect::<Vec<_>>());
+        config.issuer.iter().for_each(|issuer| validation.set_issuer(&[issuer]));
+        config.audience.iter().for_each(|audience| validation.set_audience(&[audience]));
         validation.leeway = config.leeway.as_secs();
         validation.validate_exp = true;
         validation.validate_nbf = true;
@@ -140,7 +182,8 @@ impl Rules {
         &self.config
     }
 
-    /// Who a token is. One signature check: some 30 to 100 us, which is why it is done where the request is.
+    /// Who a token is. One signature check (of shared secrets, up to one for each): some 30 to 100 us, which
+    /// is why it is done where the request is.
     ///
     /// # Errors
     /// Why it is nobody.
@@ -154,31 +197,29 @@ impl Rules {
         if header.crit.is_some() {
             return Err(AuthOutcome::TokenMalformed);
         }
-        let key = keys.find(header.kid.as_deref(), header.alg)?;
-        let mut validation = self.validation.clone();
-        validation.algorithms.clone_from(&key.algorithms);
-        let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation);
-        let claims = decoded.map_err(|error| outcome_of(error.kind()))?.claims;
-        self.principal(&claims)
+        let (candidates, algorithms) = keys.candidates(&header)?;
+        let validation = Validation { algorithms, ..self.validation.clone() };
+        let mut refused = AuthOutcome::TokenSignature;
+        for key in candidates {
+            match jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation) {
+                Ok(decoded) => return self.principal(&decoded.claims),
+                Err(error) => refused = outcome_of(error.kind()),
+            }
+            // Signatures come first: what else is wrong is wrong under every secret.
+            if refused != AuthOutcome::TokenSignature {
+                break;
+            }
+        }
+        Err(refused)
     }
 
     fn principal(&self, claims: &Map<String, Value>) -> Result<Principal, AuthOutcome> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        // The library also takes a list that has the right one among others.
-        if text("iss") != Some(&self.config.issuer) {
-            return Err(AuthOutcome::TokenIssuer);
-        }
+        self.check_issuer_and_audience(claims)?;
         let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(AuthOutcome::TokenClaim)?;
-        let role = match claims.get(&self.config.role_claim) {
-            None => Role::Member,
-            Some(Value::String(said)) => {
-                let meant = self.config.roles.iter().find(|(known, _)| known == said).map(|(_, role)| *role);
-                meant.ok_or(AuthOutcome::TokenClaim)?
-            }
-            Some(_) => return Err(AuthOutcome::TokenClaim),
-        };
+        let role = self.role(claims)?;
         if role == Role::Member {
-            let id = uuid::Uuid::parse_str(subject).map_err(|_| AuthOutcome::TokenClaim)?;
+            let id = text(&self.config.member_claim).and_then(|id| uuid::Uuid::parse_str(id).ok()).ok_or(AuthOutcome::TokenSubject)?;
             let id = MemberId(id.into_bytes());
             return Ok(Principal::new(role, Some(id), id.to_string(), Scopes::NONE));
         }
@@ -186,6 +227,37 @@ impl Rules {
         let scopes = text("scope").unwrap_or_default().split(' ').filter_map(Scope::from_name).collect();
         let name: Arc<str> = subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>().into();
         Ok(Principal::new(role, None, name, scopes))
+    }
+
+    /// What may be missing is missing or right. The library passes over a claim that is of another type, and
+    /// takes a list that has the right issuer among others.
+    fn check_issuer_and_audience(&self, claims: &Map<String, Value>) -> Result<(), AuthOutcome> {
+        let JwtConfig { issuer, audience, may_lack_issuer, may_lack_audience, .. } = &self.config;
+        let is_issuer = |said: &Value| said.as_str().is_some() && said.as_str() == issuer.as_deref();
+        if !claims.get("iss").map_or(*may_lack_issuer, is_issuer) {
+            return Err(AuthOutcome::TokenIssuer);
+        }
+        let names_us = |said: &Value| said.as_str().is_some() && said.as_str() == audience.as_deref();
+        let is_audience = |said: &Value| said.as_array().map_or_else(|| names_us(said), |all| all.iter().any(names_us));
+        if claims.get("aud").map_or(*may_lack_audience, is_audience) { Ok(()) } else { Err(AuthOutcome::TokenAudience) }
+    }
+
+    /// One role, or the most that a list gives: what means nothing here gives nothing, but a claim that gives
+    /// nothing at all is a mistake. Without the claim, or with an empty list, it is a member.
+    fn role(&self, claims: &Map<String, Value>) -> Result<Role, AuthOutcome> {
+        /// From the one that may do most.
+        const ORDER: [Role; 4] = [Role::Admin, Role::Auditor, Role::Service, Role::Member];
+        let said: Vec<&str> = match claims.get(&self.config.role_claim) {
+            None => return Ok(Role::Member),
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(all)) if all.is_empty() => return Ok(Role::Member),
+            Some(Value::Array(all)) if all.len() <= ROLES_MAX => {
+                all.iter().map(Value::as_str).collect::<Option<_>>().ok_or(AuthOutcome::TokenClaim)?
+            }
+            Some(_) => return Err(AuthOutcome::TokenClaim),
+        };
+        let means = |role: &Role| self.config.roles.iter().any(|(known, meant)| meant == role && said.contains(&known.as_str()));
+        ORDER.into_iter().find(means).ok_or(AuthOutcome::TokenClaim)
     }
 }
 

@@ -5,7 +5,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
 use super::*;
-use crate::config::JwksSource;
+use crate::config::JwtKeys;
 
 const MEMBER: &str = "00000000-0000-4000-8000-000000000001";
 const FAR: u64 = 4_000_000_000;
@@ -40,10 +40,13 @@ const ALL: [JwtAlgorithm; 4] = [JwtAlgorithm::Rs256, JwtAlgorithm::Ps256, JwtAlg
 
 fn rules() -> Rules {
     Rules::new(JwtConfig {
-        issuer: "https://id.example".into(),
-        audience: "upline".into(),
+        issuer: Some("https://id.example".into()),
+        audience: Some("upline".into()),
+        may_lack_issuer: false,
+        may_lack_audience: false,
         algorithms: ALL.into(),
-        jwks: JwksSource::File("unused".into()),
+        keys: JwtKeys::File("unused".into()),
+        member_claim: "sub".into(),
         role_claim: "role".into(),
         roles: Role::ALL.map(|role| (format!("u-{}", role.name()), role)).into(),
         leeway: Duration::from_secs(30),
@@ -112,9 +115,18 @@ fn roles_come_from_a_closed_list() {
         (claims(), Ok((Role::Member, vec![]))),
         (with("role", json!("admin")), Err(AuthOutcome::TokenClaim)),
         (with("role", json!("")), Err(AuthOutcome::TokenClaim)),
-        (with("role", json!(["u-admin"])), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!(["u-admin"])), Ok((Role::Admin, vec![]))),
+        (with("role", json!(["u-member", "u-auditor", "anything"])), Ok((Role::Auditor, vec![]))),
+        (with("role", json!(["u-service", "u-admin", "u-auditor"])), Ok((Role::Admin, vec![]))),
+        (with("role", json!(["u-member"])), Ok((Role::Member, vec![]))),
+        (with("role", json!([])), Ok((Role::Member, vec![]))),
+        (with("role", json!(["admin"])), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!(["u-admin", 7])), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!([["u-admin"]])), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!({"u-admin": true})), Err(AuthOutcome::TokenClaim)),
+        (with("role", json!(vec!["u-admin"; ROLES_MAX + 1])), Err(AuthOutcome::TokenClaim)),
         (with("role", json!(null)), Err(AuthOutcome::TokenClaim)),
-        (with("sub", json!("not a member")), Err(AuthOutcome::TokenClaim)),
+        (with("sub", json!("not a member")), Err(AuthOutcome::TokenSubject)),
         (with("sub", json!("")), Err(AuthOutcome::TokenClaim)),
         (with("sub", json!(7)), Err(AuthOutcome::TokenClaim)),
     ];
@@ -249,10 +261,129 @@ fn an_issuer_is_asked_by_https_if_its_certificate_is_trusted() {
     let (_, other) = crate::trust::tests::serve(String::new(), 0);
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("ca.pem");
-    let jwks = JwksSource::Url(format!("https://localhost:{port}/keys"));
-    let config = JwtConfig { jwks, ca_file: Some(file.clone()), ..rules().config().clone() };
+    let keys = JwtKeys::Url(format!("https://localhost:{port}/keys"));
+    let config = JwtConfig { keys, ca_file: Some(file.clone()), ..rules().config().clone() };
     std::fs::write(&file, other).unwrap();
     assert!(crate::http::auth::jwks::fetch(&config).is_err_and(|reason| reason.contains("cannot get")));
     std::fs::write(&file, certificate).unwrap();
     assert_eq!(crate::http::auth::jwks::fetch(&config).map(|keys| keys.len()), Ok(1));
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
+
+fn shared(secrets: &[&str]) -> KeySet {
+    KeySet::shared(&secrets.iter().map(|secret| secret.as_bytes().to_vec()).collect::<Vec<_>>())
+}
+
+fn signed(secret: &str, claims: &Value) -> String {
+    token(Algorithm::HS256, None, &EncodingKey::from_secret(secret.as_bytes()), claims)
+}
+
+#[test]
+fn shared_secrets_sign_with_one_algorithm_and_rotate() {
+    let both = shared(&[OTHER_SECRET, SECRET]);
+    for secret in [SECRET, OTHER_SECRET] {
+        assert_eq!(rules().check(&both, &signed(secret, &claims())).unwrap().role, Role::Member);
+    }
+    // A name of a key, which shared secrets do not have, changes nothing.
+    let named = token(Algorithm::HS256, Some("any"), &EncodingKey::from_secret(SECRET.as_bytes()), &claims());
+    assert!(rules().check(&both, &named).is_ok());
+    let only_one = shared(&[OTHER_SECRET]);
+    assert_eq!(rules().check(&only_one, &signed(SECRET, &claims())).err(), Some(AuthOutcome::TokenSignature));
+    // Any other fault is named, by whichever secret the token was signed.
+    for secret in [SECRET, OTHER_SECRET] {
+        assert_eq!(rules().check(&both, &signed(secret, &with("exp", json!(1_000)))).err(), Some(AuthOutcome::TokenExpired));
+    }
+    // Other algorithms, with the same secret or with a key that everybody knows.
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    for algorithm in [Algorithm::HS384, Algorithm::HS512] {
+        let other = token(algorithm, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims());
+        assert_eq!(rules().check(&both, &other).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm:?}");
+    }
+    for (algorithm, key) in [(Algorithm::ES256, ec(1)), (Algorithm::RS256, rsa()), (Algorithm::PS256, rsa()), (Algorithm::EdDSA, ed())] {
+        let other = token(algorithm, None, &key, &claims());
+        assert_eq!(rules().check(&both, &other).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm:?}");
+    }
+    for algorithm in ["none", "None", "NONE", "", "hs256"] {
+        let head = part(&json!({ "alg": algorithm }));
+        for signature in ["", "AAAA"] {
+            let unsigned = format!("{head}.{}.{signature}", part(&claims()));
+            assert_eq!(rules().check(&both, &unsigned).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm}");
+        }
+    }
+    // A secret is no public key and a public key no secret, whichever of them a token takes for the other.
+    let public_text = public(&rsa(), Algorithm::RS256, None).to_string();
+    let forged = signed(&public_text, &claims());
+    assert_eq!(rules().check(&both, &forged).err(), Some(AuthOutcome::TokenSignature));
+    assert_eq!(rules().check(&two_keys(), &signed(SECRET, &claims())).err(), Some(AuthOutcome::TokenAlgorithm));
+}
+
+/// What the original's authentication service issues: an e-mail as `sub`, a list of roles, neither `iss` nor
+/// `aud`.
+#[test]
+fn what_may_be_missing_is_named_by_the_configuration() {
+    let keys = shared(&[SECRET]);
+    let rules = |issuer: Option<&str>, audience: Option<&str>, may_lack: [bool; 2], member_claim: &str| {
+        let config = JwtConfig {
+            issuer: issuer.map(String::from),
+            audience: audience.map(String::from),
+            may_lack_issuer: may_lack[0],
+            may_lack_audience: may_lack[1],
+            member_claim: member_claim.into(),
+            role_claim: "roles".into(),
+            ..super::tests::rules().config().clone()
+        };
+        Rules::new(config)
+    };
+    let original = |more: Value| {
+        let mut claims = json!({ "sub": "ann@example.com", "exp": FAR });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claims
+    };
+    let (us, id) = (Some("upline"), Some("https://id.example"));
+    let issued = json!({ "iss": "https://id.example", "aud": "upline" });
+    let of = |claims: &Value, more: Value| {
+        let mut all = claims.clone();
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        original(all)
+    };
+    let admin = json!({ "roles": ["u-admin"] });
+    // issuer, audience, which of them a token may lack, claims, what becomes of it
+    let table = [
+        (None, None, [true, true], original(admin.clone()), Ok(Role::Admin)),
+        (id, us, [false, false], original(admin.clone()), Err(AuthOutcome::TokenClaim)),
+        (id, us, [true, false], original(admin.clone()), Err(AuthOutcome::TokenClaim)),
+        (id, us, [false, true], original(admin.clone()), Err(AuthOutcome::TokenClaim)),
+        (id, us, [true, true], original(admin.clone()), Ok(Role::Admin)),
+        (id, us, [true, true], of(&issued, admin.clone()), Ok(Role::Admin)),
+        // One that is there must be right, and where none is known none may be there.
+        (id, us, [true, true], of(&json!({ "iss": "other" }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
+        (id, us, [true, true], of(&json!({ "aud": "other" }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (id, us, [true, true], of(&json!({ "aud": 7 }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (id, us, [true, true], of(&json!({ "aud": null }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (id, us, [true, true], of(&json!({ "aud": [] }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (id, us, [true, true], of(&json!({ "iss": null }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
+        (None, None, [true, true], of(&json!({ "iss": "https://id.example" }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
+        (None, None, [true, true], of(&json!({ "aud": "upline" }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (None, None, [true, true], of(&json!({ "aud": ["upline"] }), admin), Err(AuthOutcome::TokenAudience)),
+        // An e-mail may be a service, an auditor or an admin, and never a member.
+        (None, None, [true, true], original(json!({ "roles": ["u-service"] })), Ok(Role::Service)),
+        (None, None, [true, true], original(json!({ "roles": "u-auditor" })), Ok(Role::Auditor)),
+        (None, None, [true, true], original(json!({ "roles": ["u-member"] })), Err(AuthOutcome::TokenSubject)),
+        (None, None, [true, true], original(json!({ "roles": [] })), Err(AuthOutcome::TokenSubject)),
+        (None, None, [true, true], original(json!({})), Err(AuthOutcome::TokenSubject)),
+    ];
+    for (issuer, audience, may_lack, claims, expected) in table {
+        let got = rules(issuer, audience, may_lack, "sub").check(&keys, &signed(SECRET, &claims));
+        assert_eq!(got.map(|principal| principal.role), expected, "{issuer:?} {audience:?} {may_lack:?} {claims}");
+    }
+    // The claim that names the member is the configured one and no other.
+    let named = rules(None, None, [true, true], "user_id");
+    let member = named.check(&keys, &signed(SECRET, &original(json!({ "user_id": MEMBER })))).unwrap();
+    assert_eq!((member.role, member.subject.unwrap().to_string().as_str(), &*member.name), (Role::Member, MEMBER, MEMBER));
+    let by_sub = json!({ "sub": MEMBER, "exp": FAR });
+    for wrong in [by_sub, original(json!({ "user_id": 7 })), original(json!({ "user_id": "ann" })), original(json!({ "user_id": null }))] {
+        assert_eq!(named.check(&keys, &signed(SECRET, &wrong)).err(), Some(AuthOutcome::TokenSubject), "{wrong}");
+    }
 }

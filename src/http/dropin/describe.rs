@@ -53,6 +53,11 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     };
     let mut described = json!({
         "summary": summary(operation),
+        "description": if is_alias(path) {
+            "The same under a path that the replaced service's README names."
+        } else {
+            "Answered as the service that this one replaces answers it."
+        },
         "operationId": operation_id(operation, path),
         "tags": ["drop-in"],
         "deprecated": is_alias(path),
@@ -60,13 +65,13 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     });
     let mut errors: Vec<(&str, &str, &str)> = match operation {
         Operation::Register => vec![
-            ("400", "Member exists, or the body is not text", "Error"),
+            ("400", "Member exists, the body is not text, or the Host is wrong", "Error"),
             ("404", "Parent unknown", "Error"),
             ("409", "Parent not active", "Error"),
         ],
-        Operation::RootUser => vec![("400", "Member exists, or the body is not text", "Error")],
+        Operation::RootUser => vec![("400", "Member exists, the body is not text, or the Host is wrong", "Error")],
         Operation::Trigger => {
-            vec![("400", "The body is not text", "Error"), ("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
+            vec![("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
         }
         Operation::MarkPaid => vec![("404", "Bonus unknown", "Error")],
         Operation::AddTestData => vec![("404", "Off", "Error"), ("409", "The network is not empty", "Error")],
@@ -97,9 +102,13 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     }
     if let Some(schema) = body {
         described["requestBody"] = json!({ "required": true, "content": content(&reference(schema), examples::bodies(operation)) });
-        errors.push(("408", "The body came too slowly", "Error"));
-        errors.push(("413", "The body is too large", "Error"));
+        errors.push(("415", "The body is compressed", "Error"));
     }
+    // A body is read, and the Host looked at, before it is known which route is meant.
+    errors.extend(EVERYWHERE.map(|(status, about)| (status, about, "Error")).into_iter().filter(|(status, ..)| {
+        let is_known = |status: &str| matches!(operation, Operation::Register | Operation::RootUser) && status == "400";
+        !is_known(status)
+    }));
     let is_open = matches!(operation, Operation::Welcome | Operation::Health | Operation::Status);
     if is_open {
         described["security"] = json!([]);
@@ -109,6 +118,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("429", "Too many requests; see Retry-After", "Error"));
         errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
     }
+    errors.push(("421", "The host is no name of this server, which asks nobody for credentials", "Error"));
     if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {
         errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
     }
@@ -120,6 +130,13 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     }
     described
 }
+
+/// What is answered before it is known which route is meant: status and description. On every route outside of `/v1`.
+pub const EVERYWHERE: [(&str, &str); 3] = [
+    ("400", "The body broke off, or the Host header is missing, there twice, or not a host"),
+    ("408", "The body came too slowly"),
+    ("413", "The body is too large"),
+];
 
 /// Unique, and a name that generated clients can use.
 fn operation_id(operation: Operation, path: &str) -> String {
@@ -135,6 +152,8 @@ pub(super) fn is_keyed(operation: Operation) -> bool {
 pub fn schemas() -> Value {
     let uuid = || json!({ "type": "string", "format": "uuid" });
     let nullable_uuid = json!({ "anyOf": [uuid(), { "type": "null" }] });
+    let hidden = "The nil UUID where the token is a member's that may not see the source";
+    let source = json!({ "type": "string", "format": "uuid", "description": hidden });
     let time = || json!({ "type": "string", "format": "date-time" });
     let trigger_type = json!({ "type": "string", "enum": ["referral", "purchase"] });
     let location = json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "integer" }] } });
@@ -160,7 +179,7 @@ pub fn schemas() -> Value {
         "DropinBonus": {
             "type": "object",
             "properties": {
-                "id": uuid(), "user_id": uuid(), "source_user_id": uuid(), "level": { "type": "integer", "minimum": 0 },
+                "id": uuid(), "user_id": uuid(), "source_user_id": source, "level": { "type": "integer", "minimum": 0 },
                 "amount": { "type": "number" }, "type": { "type": "string" },
                 "status": { "type": "string", "enum": ["pending", "paid"] }, "created_at": time(),
             },

@@ -47,6 +47,11 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         Rejection::RankUnknown => (StatusCode::CONFLICT, "The plan has no such rank"),
         Rejection::TurnUnknown => (StatusCode::CONFLICT, "The plan has no such turn"),
         Rejection::CodeTaken => (StatusCode::CONFLICT, "The referral code is taken"),
+        Rejection::CodeAmbiguous => (StatusCode::CONFLICT, "Several referral codes are like this one"),
+        Rejection::CodeReadsAsId => (StatusCode::UNPROCESSABLE_ENTITY, "A referral code cannot read as a UUID"),
+        Rejection::ReversedBefore => (StatusCode::CONFLICT, "This bonus was reversed before"),
+        Rejection::EntryIsReversal => (StatusCode::CONFLICT, "A reversal cannot be reversed"),
+        Rejection::ReversalUnmatched => (StatusCode::CONFLICT, "The amount is negative and takes no bonus back"),
         Rejection::AdminsFull => (StatusCode::CONFLICT, "There are as many admins as a network can have"),
         Rejection::StatusChangeNotAllowed => (StatusCode::CONFLICT, "This status cannot follow the present one"),
         Rejection::TriggerUnknown => (StatusCode::CONFLICT, "The plan has no bonus for this trigger"),
@@ -75,6 +80,7 @@ pub fn not_submitted(error: SubmitError) -> Refused {
             "outcome: unknown. The log failed while it held this write; after a restart it is there or not",
             RETRY_AFTER_RESTART_SECONDS,
         ),
+        SubmitError::NoRoom => reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS),
         SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
     }
     .into()
@@ -112,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_write_without_outcome_says_when_to_come_back() {
-        for error in [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping] {
+        let all = [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping, SubmitError::NoRoom];
+        for error in all {
             let reply = Reply::from(not_submitted(error));
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(reply.headers().contains_key("retry-after"), "{error}");

@@ -100,11 +100,11 @@ pub fn bodies(operation: Operation) -> Vec<Example> {
 
 /// What an operation answers with a status that is no success. `path` names its parameter.
 pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> {
-    let unparsable = ("not_text", detail("There was an error parsing the body"));
     let rule = |name, rejection| (name, detail(status_and_detail(operation, rejection).1));
     match (operation, status) {
-        (Operation::Register | Operation::RootUser, "400") => vec![rule("member_exists", Rejection::MemberExists), unparsable],
-        (Operation::Trigger, "400") => vec![unparsable],
+        (Operation::Register | Operation::RootUser, "400") => {
+            shared(status).into_iter().chain([rule("member_exists", Rejection::MemberExists)]).collect()
+        }
         (Operation::Register, "404") => vec![rule("parent_unknown", Rejection::SponsorUnknown)],
         (Operation::Trigger, "404") => vec![rule("source_unknown", Rejection::MemberUnknown)],
         (Operation::MarkPaid, "404") => vec![rule("bonus_unknown", Rejection::EntryUnknown)],
@@ -125,10 +125,22 @@ pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> 
 pub fn shared(status: &str) -> Vec<Example> {
     let turned_away = |name, reason: TurnedAway| (name, detail(reason.words().1));
     match status {
-        "401" => vec![turned_away("missing", TurnedAway::Missing), turned_away("invalid", TurnedAway::Invalid { was_token: false })],
-        "403" => vec![turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden))],
+        "400" => vec![
+            ("host_invalid", detail("The Host header is missing, there twice, or not a host")),
+            ("not_text", detail("There was an error parsing the body")),
+        ],
+        "401" => vec![
+            turned_away("missing", TurnedAway::Missing),
+            turned_away("invalid", TurnedAway::Invalid { was_token: false }),
+            turned_away("not_member", TurnedAway::NotMember),
+        ],
+        "403" => {
+            vec![turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden)), turned_away("page_of_others", TurnedAway::PageForeign)]
+        }
+        "421" => vec![turned_away("host_unknown", TurnedAway::HostUnknown)],
         "408" => vec![("too_slow", detail("Request body took too long"))],
         "413" => vec![("too_large", detail("Request body is too large"))],
+        "415" => vec![("encoded", detail("Content-Encoding is not supported: send the body as it is"))],
         "429" => vec![turned_away("too_often", TurnedAway::TooOften(Duration::ZERO))],
         "503" => vec![
             ("overloaded", detail("Overloaded: too many writes are waiting, nothing was done")),
@@ -207,7 +219,8 @@ mod tests {
             assert!(examples.iter().any(|(_, example)| *example == answer), "{status}: {answer}");
         }
         let unparsable = text(errors::refused(Refusal::Unparsable).into()).await;
-        assert_eq!(failures(Operation::Trigger, "/bonus/", "400"), [("not_text", unparsable)]);
+        let host_invalid = text(Edge::Dropin.host_invalid()).await;
+        assert_eq!(failures(Operation::Trigger, "/bonus/", "400"), [("host_invalid", host_invalid), ("not_text", unparsable)]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
-    engine::{Entry, EntryStatus, Member, MemberIx, Preorder, Received, RowKind, State, Tree},
+    engine::{EntryFilter, EntryStatus, Listed, Member, MemberIx, Preorder, RowKind, State, Tree},
     http::{
-        limits::{SLICE_ROWS, SLICE_STEPS},
+        auth::{HIDDEN_SOURCE, SeenEntry, Sight},
+        limits::{SLICE_STEPS, STREAM_ROWS},
         stream::{RowIdOf, Rows},
     },
 };
@@ -23,11 +24,11 @@ pub fn print_member(row_id: RowIdOf<'_>, state: &State, member: &Member, out: &m
 }
 
 /// Prints a bonus object; `zone` is how its time ends.
-pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &Entry, zone: &str, out: &mut String) {
+pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &SeenEntry, zone: &str, out: &mut String) {
     let object = BonusObject {
         id: row_id(RowKind::Entry, entry.index),
         user_id: &state.member(entry.receiver).id.0,
-        source_user_id: &state.member(entry.source).id.0,
+        source_user_id: &entry.source.map_or(HIDDEN_SOURCE, |source| state.id(source)).0,
         level: entry.level,
         amount: entry.amount.0,
         exponent: state.plan().currency.exponent,
@@ -130,7 +131,7 @@ impl Downline {
 impl Rows for Downline {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
         let mut steps = SLICE_STEPS;
-        for _ in 0..SLICE_ROWS {
+        for _ in 0..STREAM_ROWS {
             if !self.search(state, &mut steps) || !self.close(&mut steps, out) {
                 return true;
             }
@@ -169,59 +170,48 @@ impl Brackets {
     }
 }
 
-/// All entries of one receiver: newest command first, then level ascending.
-pub struct EntriesOf {
-    walk: Received,
+/// A list of entries: newest first, by time and then by LSN, and level ascending.
+pub struct Entries {
+    sight: Sight,
+    walk: Listed,
+    /// Steps of the last slice.
+    looked: usize,
     brackets: Brackets,
 }
 
-impl EntriesOf {
-    pub fn new(state: &State, receiver: MemberIx) -> Self {
-        Self { walk: state.received(receiver), brackets: Brackets::default() }
+impl Entries {
+    /// All entries of one receiver.
+    pub fn of(state: &State, sight: Sight, receiver: MemberIx) -> Self {
+        Self::listed(state, sight, EntryFilter { receiver: Some(receiver), ..EntryFilter::default() })
+    }
+
+    /// All entries, or all of one status.
+    pub fn all(state: &State, sight: Sight, status: Option<EntryStatus>) -> Self {
+        Self::listed(state, sight, EntryFilter { status, ..EntryFilter::default() })
+    }
+
+    fn listed(state: &State, sight: Sight, filter: EntryFilter) -> Self {
+        Self { sight, walk: state.listed(filter), looked: 0, brackets: Brackets::default() }
     }
 }
 
-impl Rows for EntriesOf {
+impl Rows for Entries {
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
-        for _ in 0..SLICE_ROWS {
-            let Some(index) = state.received_step(&mut self.walk) else {
-                self.brackets.end(out);
-                return false;
-            };
+        let mut steps = SLICE_STEPS;
+        for _ in 0..STREAM_ROWS {
+            let Some(index) = state.listed_step(&mut self.walk, &mut steps) else { break };
             self.brackets.before_row(out);
-            print_bonus(row_id, state, &state.entry(index), "Z", out);
+            print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "Z", out);
         }
-        true
-    }
-}
-
-/// All entries, or all of one status: newest command first, then level ascending.
-pub struct AllEntries {
-    after: Option<u64>,
-    /// Entries that existed when the walk began.
-    before: u64,
-    status: Option<EntryStatus>,
-    brackets: Brackets,
-}
-
-impl AllEntries {
-    pub fn new(state: &State, status: Option<EntryStatus>) -> Self {
-        Self { after: None, before: state.entries(), status, brackets: Brackets::default() }
-    }
-}
-
-impl Rows for AllEntries {
-    fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool {
-        for _ in 0..SLICE_ROWS {
-            let Some(index) = state.next_entry(self.after, self.before, self.status) else {
-                self.brackets.end(out);
-                return false;
-            };
-            self.brackets.before_row(out);
-            print_bonus(row_id, state, &state.entry(index), "Z", out);
-            self.after = Some(index);
+        self.looked = SLICE_STEPS - steps;
+        if self.walk.is_over() {
+            self.brackets.end(out);
         }
-        true
+        !self.walk.is_over()
+    }
+
+    fn looked(&self) -> usize {
+        self.looked
     }
 }
 

@@ -2,8 +2,8 @@ use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use super::{super::weekly::Weekly, *};
 use crate::engine::{
-    Carried, Command, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan, Register, Role, SponsorRef, Stamped,
-    Timestamp, TriggerBonus,
+    Carried, Command, Entry, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan, Register, Role, SponsorRef,
+    Stamped, Timestamp, TriggerBonus,
 };
 
 /// A network made by commands, one microsecond apart.
@@ -24,7 +24,7 @@ impl Network {
     }
 
     fn apply(&mut self, time: i64, command: Command) {
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, command };
+        let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, actor: None, command };
         self.state.apply(&mut self.directory, &stamped);
     }
 
@@ -44,7 +44,13 @@ impl Network {
     fn refer(&mut self, time: i64, source: u32) {
         self.apply(
             time,
-            Command::TriggerBonus(TriggerBonus { source: id_of(source), trigger: "referral".into(), amount: None, once: false }),
+            Command::TriggerBonus(TriggerBonus {
+                source: id_of(source),
+                trigger: "referral".into(),
+                amount: None,
+                once: false,
+                reference: None,
+            }),
         );
     }
 }
@@ -177,16 +183,16 @@ fn small_network() -> Network {
 #[test]
 fn bonuses_come_newest_command_first_then_by_level() {
     let mut network = small_network();
-    let all = AllEntries::new(&network.state, None);
+    let all = Entries::all(&network.state, Sight::All, None);
     assert_eq!(indexes(&print_between(&mut network, all, |_| {})), [10, 11, 12, 13, 6, 7, 8, 9, 3, 4, 5, 1, 2, 0]);
     network.apply(600, Command::PayEntry { entry: 7 });
-    let paid = AllEntries::new(&network.state, Some(EntryStatus::Paid));
+    let paid = Entries::all(&network.state, Sight::All, Some(EntryStatus::Paid));
     assert_eq!(indexes(&print_between(&mut network, paid, |_| {})), [7]);
-    let pending = AllEntries::new(&network.state, Some(EntryStatus::Pending));
+    let pending = Entries::all(&network.state, Sight::All, Some(EntryStatus::Pending));
     assert_eq!(indexes(&print_between(&mut network, pending, |_| {})), [10, 11, 12, 13, 6, 8, 9, 3, 4, 5, 1, 2, 0]);
-    let root = EntriesOf::new(&network.state, MemberIx(0));
+    let root = Entries::of(&network.state, Sight::All, MemberIx(0));
     assert_eq!(indexes(&print_between(&mut network, root, |_| {})), [13, 9, 5, 2, 0]);
-    let leaf = EntriesOf::new(&network.state, MemberIx(4));
+    let leaf = Entries::of(&network.state, Sight::All, MemberIx(4));
     assert_eq!(print_between(&mut network, leaf, |_| {}), "[]");
 }
 
@@ -202,8 +208,8 @@ fn what_one_command_pays_one_receiver_is_listed_by_level() {
     network.join(0, None);
     // The fourth recruit spills over: level 1 of the sponsor tree, level 2 of the placement tree.
     (1..=4).for_each(|member| network.join(member, Some(0)));
-    let newest = network.state.entry(network.state.newest_entry_of(MemberIx(0)).unwrap()).lsn;
-    let listed = EntriesOf::new(&network.state, MemberIx(0));
+    let newest = network.state.entry(network.state.received_entries(MemberIx(0)).next().unwrap()).lsn;
+    let listed = Entries::of(&network.state, Sight::All, MemberIx(0));
     let indexes = indexes(&print_between(&mut network, listed, |_| {}));
     let entries: Vec<Entry> = indexes.iter().map(|index| network.state.entry(*index)).collect();
     let first: Vec<u32> = entries.iter().filter(|entry| entry.lsn == newest).map(|entry| entry.level).collect();
@@ -255,7 +261,7 @@ fn entries_made_while_a_list_is_read_are_not_in_it() {
         network.refer(1_000 + time, 4);
     }
     let before = network.state.entries();
-    let rows = AllEntries::new(&network.state, None);
+    let rows = Entries::all(&network.state, Sight::All, None);
     let printed = print_between(&mut network, rows, |network| network.refer(5_000, 4));
     assert_eq!(indexes(&printed).len() as u64, before);
     assert!(before < network.state.entries());
@@ -263,7 +269,7 @@ fn entries_made_while_a_list_is_read_are_not_in_it() {
 
 /// The report as a value, and its entries as indexes.
 fn report(network: &mut Network, receiver: u32, now: i64) -> (serde_json::Value, Vec<u64>) {
-    let rows = Weekly::new(&network.state, id_of(receiver).0, Some(MemberIx(receiver)), Timestamp(now));
+    let rows = Weekly::new(&network.state, Sight::All, id_of(receiver).0, Some(MemberIx(receiver)), Timestamp(now));
     let printed = print_between(network, rows, |_| {});
     let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let indexes = report["bonuses"].as_array().unwrap().iter().map(index_of).collect();
@@ -281,7 +287,7 @@ fn the_week_is_counted_back_from_now() {
     // What is exactly a week old is in.
     assert_eq!(report(&mut network, 0, 300 + WEEK).1, [5, 9, 13]);
     assert_eq!(report(&mut network, 0, 301 + WEEK).1, [9, 13]);
-    let rows = Weekly::new(&network.state, id_of(0).0, Some(MemberIx(0)), Timestamp(501 + WEEK));
+    let rows = Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(501 + WEEK));
     let nothing = "{\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"total_bonus\":0,\"count\":0,\"bonuses\":[]}";
     assert_eq!(print_between(&mut network, rows, |_| {}), nothing);
 }
@@ -299,13 +305,15 @@ fn entries_imported_out_of_order_are_all_found() {
             status: EntryStatus::Paid,
             time: Timestamp(time),
             row_id: None,
+            reference: None,
+            reverses: None,
         })
     };
     network.apply(600, import(-WEEK));
     network.apply(700, import(650));
     network.apply(800, import(-2 * WEEK));
     assert_eq!(report(&mut network, 0, 500).1, [0, 2, 5, 9, 13, 15]);
-    assert_eq!(report(&mut network, 0, 0).1, [0, 2, 5, 9, 13, 14, 15]);
+    assert_eq!(report(&mut network, 0, 0).1, [14, 0, 2, 5, 9, 13, 15], "oldest first, by time");
 }
 
 #[test]
@@ -317,7 +325,7 @@ fn long_reports_stay_in_order_while_others_are_paid() {
     for time in 0..more {
         network.refer(1_000 + time, 1);
     }
-    let rows = Weekly::new(&network.state, id_of(0).0, Some(MemberIx(0)), Timestamp(1_000 + more));
+    let rows = Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(1_000 + more));
     let mut slices = 0;
     let printed = print_between(&mut network, rows, |network| {
         slices += 1;

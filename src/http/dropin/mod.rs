@@ -31,7 +31,9 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
 
 use super::{
+    auth::Principal,
     content::Content,
+    host::Forwarded,
     reply::{self, Refused, Reply},
     routes::{self, Match, Operation, RouteIndex},
     service::Shared,
@@ -45,7 +47,7 @@ pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIn
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
             let reply = match rights::check(shared, operation, parameter, &parts) {
-                Ok(()) => perform(shared, operation, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
+                Ok(principal) => perform(shared, operation, principal, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
                 Err(refused) => refused.into(),
             };
             (reply, Some(route))
@@ -64,7 +66,14 @@ fn not_found() -> Reply {
 }
 
 /// One operation. `Err` is an answer too: that of a step which ended it early.
-async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts, body: &[u8]) -> Result<Reply, Refused> {
+async fn perform(
+    shared: &Shared,
+    operation: Operation,
+    principal: &Principal,
+    parameter: &str,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Reply, Refused> {
     let text = |text: &'static str| Ok(reply::json(StatusCode::OK, text));
     match operation {
         Operation::Welcome => text("{\"message\":\"Welcome to MLM API\"}"),
@@ -72,15 +81,15 @@ async fn perform(shared: &Shared, operation: Operation, parameter: &str, parts: 
         Operation::Status => text("{\"status\":\"running\"}"),
         Operation::Register | Operation::RootUser => writes::register(shared, operation, parts, body).await,
         Operation::Trigger => writes::trigger(shared, parts, body).await,
-        Operation::MarkPaid => writes::mark_paid(shared, parts, parameter).await,
+        Operation::MarkPaid => writes::mark_paid(shared, principal, parts, parameter).await,
         Operation::MarkAllPaid => writes::mark_all_paid(shared, parts).await,
-        Operation::AddTestData => writes::add_test_data(shared).await,
-        Operation::Downline => reads::downline(shared, parameter).await,
+        Operation::AddTestData => writes::add_test_data(shared, parts).await,
+        Operation::Downline => reads::downline(shared, parts, parameter).await,
         Operation::DownlineCount => reads::downline_count(shared, parameter),
-        Operation::BonusesOf => reads::bonuses_of(shared, parameter).await,
-        Operation::Bonuses => reads::bonuses(shared, parts.uri.query()).await,
+        Operation::BonusesOf => reads::bonuses_of(shared, principal, parts, parameter).await,
+        Operation::Bonuses => reads::bonuses(shared, principal, parts).await,
         Operation::EvaluateRank => reads::rank(shared, parameter),
-        Operation::Weekly => reads::weekly(shared, parameter).await,
+        Operation::Weekly => reads::weekly(shared, principal, parts, parameter).await,
     }
 }
 
@@ -110,14 +119,15 @@ const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b',')
     .remove(b';');
 
-/// 307 to the path with its last slash toggled, on the host that the request named.
+/// 307 to the path with its last slash toggled, on the host that the request named, or that its client named to a proxy that we trust.
 fn redirect(shared: &Shared, parts: &Parts, path: &str) -> Reply {
-    let host = match parts.headers.get(header::HOST) {
-        Some(host) => host.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
-        None => shared.options.address.to_string(),
-    };
+    let forwarded = parts.extensions.get::<Forwarded>();
+    let scheme = forwarded.and_then(|forwarded| forwarded.scheme).unwrap_or("http");
+    let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let host = forwarded.and_then(|forwarded| forwarded.host.clone()).or(named);
+    let host = host.unwrap_or_else(|| shared.options.address.to_string());
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = utf8_percent_encode(&format!("http://{host}{path}{query}"), LOCATION_SET).to_string();
+    let location = utf8_percent_encode(&format!("{scheme}://{host}{path}{query}"), LOCATION_SET).to_string();
     let location = HeaderValue::try_from(location).expect("what is not printable ASCII is encoded");
     let mut reply = Reply::new(Body::empty());
     *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;

@@ -1,13 +1,16 @@
 //! Operations that change nothing. Members that do not exist have empty downlines, no bonuses and no rank, as in the original.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, request::Parts};
 
 use super::{
     body,
     errors::refused,
-    lists::{AllEntries, Downline, EntriesOf, Nothing},
+    lists::{Downline, Entries, Nothing},
     python_print::print_str,
     query_parameter,
     weekly::Weekly,
@@ -15,23 +18,35 @@ use super::{
 use crate::{
     engine::{EntryStatus, MemberId, Timestamp, Tree},
     http::{
+        auth::{self, Principal, TurnedAway},
+        limits::RETRY_SOON_SECONDS,
         reply::{self, Refused, Reply},
         service::Shared,
-        stream,
+        stream::{self, Source},
     },
 };
+
+/// Where a list is printed from, if its reader may ask for one.
+fn source(shared: &Shared, parts: &Parts) -> Result<Source, Refused> {
+    let principal = parts.extensions.get::<Principal>().ok_or_else(reply::internal_error)?;
+    let payer = principal.payer.clone();
+    payer.check().map_err(|wait| auth::turned_away(parts.uri.path(), TurnedAway::TooOften(wait)))?;
+    let too_much = |_| reply::unavailable("Too much heavy work is waiting", RETRY_SOON_SECONDS);
+    shared.heavy.enter().map_err(too_much)?;
+    Ok(Source { engine: shared.engine()?.clone(), heavy: Arc::clone(&shared.heavy), payer })
+}
 
 fn user_id(parameter: &str) -> Result<MemberId, Refused> {
     body::path_uuid("user_id", parameter).map(MemberId).map_err(refused)
 }
 
 /// `GET /user/downline/{user_id}`
-pub async fn downline(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
-    let (user, engine) = (user_id(parameter)?, shared.engine()?);
-    let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| Downline::new(state, member)));
+pub async fn downline(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+    let (user, source) = (user_id(parameter)?, source(shared, parts)?);
+    let rows = source.engine.read(|state, directory| state.find(directory, &user).map(|member| Downline::new(state, member)));
     Ok(match rows {
-        Some(rows) => stream::list(engine.clone(), rows).await,
-        None => stream::list(engine.clone(), Nothing).await,
+        Some(rows) => stream::list(source, rows).await,
+        None => stream::list(source, Nothing).await,
     })
 }
 
@@ -43,28 +58,30 @@ pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Refused
 }
 
 /// `GET /bonus/user/{user_id}`
-pub async fn bonuses_of(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
-    let (user, engine) = (user_id(parameter)?, shared.engine()?);
-    let rows = engine.read(|state, directory| state.find(directory, &user).map(|member| EntriesOf::new(state, member)));
+pub async fn bonuses_of(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+    let (user, source) = (user_id(parameter)?, source(shared, parts)?);
+    let rows = source
+        .engine
+        .read(|state, directory| state.find(directory, &user).map(|member| Entries::of(state, principal.sight(state, directory), member)));
     Ok(match rows {
-        Some(rows) => stream::list(engine.clone(), rows).await,
-        None => stream::list(engine.clone(), Nothing).await,
+        Some(rows) => stream::list(source, rows).await,
+        None => stream::list(source, Nothing).await,
     })
 }
 
 /// `GET /bonus/`
-pub async fn bonuses(shared: &Shared, query: Option<&str>) -> Result<Reply, Refused> {
-    let engine = shared.engine()?;
-    let status = match query_parameter(query, "status").as_deref() {
+pub async fn bonuses(shared: &Shared, principal: &Principal, parts: &Parts) -> Result<Reply, Refused> {
+    let source = source(shared, parts)?;
+    let status = match query_parameter(parts.uri.query(), "status").as_deref() {
         None | Some("") => None,
         Some(name) => match EntryStatus::from_name(name) {
             Some(status) => Some(status),
             // Compared exactly: no entry has another status.
-            None => return Ok(stream::list(engine.clone(), Nothing).await),
+            None => return Ok(stream::list(source, Nothing).await),
         },
     };
-    let rows = engine.read(|state, _| AllEntries::new(state, status));
-    Ok(stream::list(engine.clone(), rows).await)
+    let rows = source.engine.read(|state, directory| Entries::all(state, principal.sight(state, directory), status));
+    Ok(stream::list(source, rows).await)
 }
 
 /// `POST /ranks/evaluate/{user_id}`. Ranks are always up to date, so nothing is evaluated.
@@ -81,11 +98,13 @@ pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
 }
 
 /// `GET /reports/weekly/{user_id}`
-pub async fn weekly(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
-    let (user, engine) = (user_id(parameter)?, shared.engine()?);
+pub async fn weekly(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+    let (user, source) = (user_id(parameter)?, source(shared, parts)?);
     let now = now();
-    let rows = engine.read(|state, directory| Weekly::new(state, user.0, state.find(directory, &user), now));
-    Ok(stream::list(engine.clone(), rows).await)
+    let rows = source
+        .engine
+        .read(|state, directory| Weekly::new(state, principal.sight(state, directory), user.0, state.find(directory, &user), now));
+    Ok(stream::list(source, rows).await)
 }
 
 /// The wall clock, from which the weekly window is counted back.

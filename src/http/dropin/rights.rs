@@ -29,28 +29,30 @@ fn action_of(operation: Operation) -> Option<(Action, bool)> {
     }
 }
 
-/// Whether the principal of a request may do this.
+/// The principal of a request, if it may do this.
 ///
 /// # Errors
 /// The answer to give instead: 404 or 403, or 503 while there is no network to look at.
-pub fn check(shared: &Shared, operation: Operation, parameter: &str, parts: &Parts) -> Result<(), Refused> {
+pub fn check<'p>(shared: &Shared, operation: Operation, parameter: &str, parts: &'p Parts) -> Result<&'p Principal, Refused> {
     // Without a principal nothing would be allowed; the gate puts one into every request.
     let principal = parts.extensions.get::<Principal>().ok_or_else(reply::internal_error)?;
     let Some((action, is_about_member)) = action_of(operation) else {
         principal.answers_everybody();
-        return Ok(());
+        return Ok(principal);
     };
     let denied = |denied| auth::turned_away(parts.uri.path(), TurnedAway::Denied(denied));
     // Whoever is no member sees all members: nothing to look up for the gateway, whose requests these mostly are.
     if !is_about_member || principal.role != Role::Member {
-        return Ok(auth::permit(principal, action).map_err(denied)?);
+        auth::permit(principal, action).map_err(denied)?;
+        return Ok(principal);
     }
     let engine = shared.engine()?;
     // What is no id names nobody; who may know that is told so by the operation itself.
     let member = body::path_uuid("user_id", parameter).ok().map(MemberId);
     let decision = engine.read(|state, directory| {
-        let found = member.and_then(|member| state.find(directory, &member));
-        authorize(principal, action, Target::found(found), state, directory)
+        let target = member.map_or(Target::Unknown { stand_in: None }, |member| Target::member(state, directory, &member));
+        authorize(principal, action, target, state, directory)
     });
-    Ok(decision.map_err(denied)?)
+    decision.map_err(denied)?;
+    Ok(principal)
 }

@@ -1,7 +1,7 @@
 //! The weekly report: totals first, then the entries, oldest first.
 //!
-//! Entries of a receiver are linked newest first, and the report wants them the other way round without holding them all. The first
-//! walk counts, adds up, and remembers every n-th entry; the second goes through the pieces between those from the oldest to the newest and
+//! Entries of a receiver are walked newest first, and the report wants them the other way round without holding them all. The first
+//! walk counts, adds up, and remembers where every n-th entry was; the second goes through the pieces between those from the oldest to the newest and
 //! turns each round. What is remembered stays below [`MARKS_MAX`], whatever the receiver earned.
 
 use super::{
@@ -9,9 +9,10 @@ use super::{
     render::{print_amount, print_id, print_integer},
 };
 use crate::{
-    engine::{MemberIx, State, Timestamp},
+    engine::{MemberIx, ReceivedWalk, State, Timestamp},
     http::{
-        limits::{SLICE_ROWS, SLICE_STEPS},
+        auth::Sight,
+        limits::{SLICE_STEPS, STREAM_ROWS},
         stream::{RowIdOf, Rows},
     },
 };
@@ -19,23 +20,26 @@ use crate::{
 /// The window: seven days.
 pub const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 
-/// Entries remembered in the first walk. When there are more, every other one is forgotten and pieces become twice as long.
+/// Places remembered in the first walk. When there are more, every other one is forgotten and pieces become twice as long.
 const MARKS_MAX: usize = 4_096;
 
 /// Entries between two remembered ones, at first: a piece fits a slice.
-const PIECE_BEGIN: usize = SLICE_ROWS;
+const PIECE_BEGIN: usize = STREAM_ROWS;
 
 /// A report being made.
 pub struct Weekly {
+    sight: Sight,
     user_id: [u8; 16],
     /// Entries before this are not in the report.
     since: Timestamp,
     total: i128,
     count: u64,
-    /// Where the walk is: an entry to look at.
-    at: Option<u64>,
-    /// Every `piece`-th entry of the report, newest first.
-    marks: Vec<u64>,
+    /// Entries with an index below this existed when it began.
+    before: u64,
+    /// Where the walk is.
+    at: Option<ReceivedWalk>,
+    /// Where every `piece`-th entry of the report is next, newest first.
+    marks: Vec<ReceivedWalk>,
     piece: usize,
     stage: Stage,
     /// Entries of the piece in hand, newest first.
@@ -54,13 +58,15 @@ enum Stage {
 
 impl Weekly {
     /// `receiver` is `None` for users that are no members.
-    pub fn new(state: &State, user_id: [u8; 16], receiver: Option<MemberIx>, now: Timestamp) -> Self {
+    pub fn new(state: &State, sight: Sight, user_id: [u8; 16], receiver: Option<MemberIx>, now: Timestamp) -> Self {
         Self {
+            sight,
             user_id,
             since: Timestamp(now.0.saturating_sub(WINDOW_MICROSECONDS)),
             total: 0,
             count: 0,
-            at: receiver.and_then(|receiver| state.newest_entry_of(receiver)),
+            before: state.entries(),
+            at: receiver.map(|receiver| state.received(receiver)),
             marks: Vec::new(),
             piece: PIECE_BEGIN,
             stage: Stage::Count,
@@ -69,19 +75,20 @@ impl Weekly {
         }
     }
 
-    /// The next entry of the report from `self.at` on; `None` at the end, or when the steps are used up (then `self.at` is set).
-    fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<u64> {
-        while let Some(index) = self.at {
+    /// The next entry of the report from `self.at` on, and where that was; `None` at the end, or when the steps are used up (then `self.at` is set).
+    fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<(u64, ReceivedWalk)> {
+        while let Some(walk) = &mut self.at {
             if *steps == 0 {
                 return None;
             }
             *steps -= 1;
-            if self.since <= state.entry(index).time {
-                self.at = state.older_entry(index);
-                return Some(index);
+            let place = *walk;
+            let next = state.received_step(walk).filter(|index| self.since <= state.entry(*index).time);
+            match next {
+                Some(index) if index < self.before => return Some((index, place)),
+                Some(_) => {}
+                None => self.at = None,
             }
-            // Imported entries may stand out of order: only where none do is the first old entry the end.
-            self.at = if state.entry_times_ascend() { None } else { state.older_entry(index) };
         }
         None
     }
@@ -89,9 +96,9 @@ impl Weekly {
     /// The first walk. True when it is through.
     fn count(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
-        while let Some(index) = self.next_in_window(state, &mut steps) {
+        while let Some((index, place)) = self.next_in_window(state, &mut steps) {
             if self.count.is_multiple_of(self.piece as u64) {
-                self.marks.push(index);
+                self.marks.push(place);
             }
             self.count += 1;
             self.total += i128::from(state.entry(index).amount.0);
@@ -133,7 +140,7 @@ impl Weekly {
     fn collect(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
         while self.rows.len() < self.piece {
-            let Some(index) = self.next_in_window(state, &mut steps) else { break };
+            let Some((index, _)) = self.next_in_window(state, &mut steps) else { break };
             self.rows.push(index);
         }
         self.rows.len() == self.piece || self.at.is_none()
@@ -155,13 +162,13 @@ impl Rows for Weekly {
                 }
             }
             Stage::Print => {
-                for _ in 0..SLICE_ROWS {
+                for _ in 0..STREAM_ROWS {
                     let Some(index) = self.rows.pop() else { return self.begin_piece() || end(out) };
                     if self.has_rows {
                         out.push(',');
                     }
                     self.has_rows = true;
-                    print_bonus(row_id, state, &state.entry(index), "+00:00", out);
+                    print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "+00:00", out);
                 }
             }
         }

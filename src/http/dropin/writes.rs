@@ -1,6 +1,6 @@
 //! Operations that write: body to command, outcome to answer.
 
-use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
@@ -12,10 +12,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, SponsorRef,
-        TriggerBonus,
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, Sent,
+        SponsorRef, TriggerBonus, Verdict,
     },
     http::{
+        auth::Principal,
+        content::is_encoded,
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
         reply::{self, Refused, Reply},
         routes::Operation,
@@ -28,14 +30,16 @@ const TEST_MEMBERS: usize = 250;
 
 /// `POST /user/register` and `POST /user/root_user`
 pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
+    check_plain(&parts.headers)?;
     let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null).map_err(refused)?;
     let engine = shared.engine()?;
     // A root's parent is checked and then not looked at.
     let parent = body.parent_id.filter(|_| operation == Operation::Register);
     let canonical = [&body.user_id[..], parent.as_ref().map_or(&[][..], |parent| parent)];
-    let key = request_key(&parts.headers, operation, &canonical)?;
+    let key = RequestKeys::read(parts, operation, &canonical)?;
     let command = register_command(body.user_id, parent);
-    let outcome = submit(engine, operation, command, key).await?;
+    let sent = sends(parts, engine, &command, key)?;
+    let outcome = submit(engine, operation, command, sent).await?;
     let Outcome::Registered { member } = outcome else { return Err(reply::internal_error().into()) };
     Ok(member_reply(engine, member))
 }
@@ -61,42 +65,50 @@ fn member_reply(engine: &Engine, member: MemberIx) -> Reply {
 
 /// `POST /bonus/`
 pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
+    check_plain(&parts.headers)?;
     let body = TriggerBody::read(content_type(&parts.headers), content).map_err(refused)?;
     let engine = shared.engine()?;
     let canonical = [&body.source_user_id[..], body.trigger_type.as_bytes()];
-    let key = request_key(&parts.headers, Operation::Trigger, &canonical)?;
+    let key = RequestKeys::read(parts, Operation::Trigger, &canonical)?;
     let command = trigger_command(body.source_user_id, body.trigger_type);
-    submit(engine, Operation::Trigger, command, key).await?;
+    let sent = sends(parts, engine, &command, key)?;
+    submit(engine, Operation::Trigger, command, sent).await?;
     Ok(reply::json(StatusCode::OK, "{\"detail\":\"Bonuses distributed\"}"))
 }
 
 fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
     // Repeated triggers pay again, as in the original.
-    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false })
+    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false, reference: None })
 }
 
 /// `PATCH /bonus/{bonus_id}/mark-paid`
-pub async fn mark_paid(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+pub async fn mark_paid(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
     let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
     let engine = shared.engine()?;
     let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
-    let key = request_key(&parts.headers, Operation::MarkPaid, &[&id])?;
-    let outcome = submit(engine, Operation::MarkPaid, Command::PayEntry { entry }, key).await?;
+    let key = RequestKeys::read(parts, Operation::MarkPaid, &[&id])?;
+    let command = Command::PayEntry { entry };
+    let sent = sends(parts, engine, &command, key)?;
+    let outcome = submit(engine, Operation::MarkPaid, command, sent).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(reply::internal_error().into()) };
     let mut body = String::with_capacity(320);
-    engine.read(|state, _| print_bonus(&|kind, index| engine.row_id(kind, index), state, &state.entry(entry), "Z", &mut body));
+    engine.read(|state, directory| {
+        let seen = principal.sight(state, directory).of_entry(state, &state.entry(entry));
+        print_bonus(&|kind, index| engine.row_id(kind, index), state, &seen, "Z", &mut body);
+    });
     Ok(reply::json(StatusCode::OK, body))
 }
 
 /// `GET /bonus/mark-paid/all`
 pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     let engine = shared.engine()?;
-    let key = request_key(&parts.headers, Operation::MarkAllPaid, &[])?;
+    let key = RequestKeys::read(parts, Operation::MarkAllPaid, &[])?;
     // Whoever follows links must not be able to fill the log with commands that do nothing.
     if key.is_none() && engine.read(|state, _| state.pending()) == 0 {
         return Ok(all_paid(0));
     }
-    let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, key).await?;
+    let sent = sends(parts, engine, &Command::PayAll, key)?;
+    let outcome = submit(engine, Operation::MarkAllPaid, Command::PayAll, sent).await?;
     let Outcome::AllPaid { entries } = outcome else { return Err(reply::internal_error().into()) };
     Ok(all_paid(entries))
 }
@@ -107,7 +119,7 @@ fn all_paid(entries: u64) -> Reply {
 }
 
 /// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it wants an empty network.
-pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
+pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     if !shared.options.test_data {
         return Err(not_found().into());
     }
@@ -118,10 +130,11 @@ pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
         return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty").into());
     }
     let root = ::uuid::Uuid::new_v4().into_bytes();
-    submit(engine, Operation::AddTestData, register_command(root, None), None).await?;
+    let sent = sender(parts)?.sends(None);
+    submit(engine, Operation::AddTestData, register_command(root, None), sent.clone()).await?;
     let members: Vec<[u8; 16]> = (0..TEST_MEMBERS).map(|_| ::uuid::Uuid::new_v4().into_bytes()).collect();
-    submit_all(engine, members.iter().map(|member| register_command(*member, Some(root)))).await?;
-    submit_all(engine, members.iter().map(|member| trigger_command(*member, "referral"))).await?;
+    submit_all(engine, &sent, members.iter().map(|member| register_command(*member, Some(root)))).await?;
+    submit_all(engine, &sent, members.iter().map(|member| trigger_command(*member, "referral"))).await?;
     let mut body = String::from("{\"message\":\"Test data added successfully!\",\"root_user_id\":");
     print_id(&root, &mut body);
     body.push('}');
@@ -129,11 +142,11 @@ pub async fn add_test_data(shared: &Shared) -> Result<Reply, Refused> {
 }
 
 /// Submits commands side by side, so that they share syncs. The first failure is the answer.
-async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
+async fn submit_all(engine: &Engine, sent: &Sent, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
     let mut running = tokio::task::JoinSet::new();
     for command in commands {
-        let engine = engine.clone();
-        running.spawn(async move { submit(&engine, Operation::AddTestData, command, None).await.map(|_| ()) });
+        let (engine, sent) = (engine.clone(), sent.clone());
+        running.spawn(async move { submit(&engine, Operation::AddTestData, command, sent).await.map(|_| ()) });
     }
     while let Some(submitted) = running.join_next().await {
         submitted.unwrap_or_else(|_| Err(reply::internal_error().into()))?;
@@ -142,33 +155,95 @@ async fn submit_all(engine: &Engine, commands: impl Iterator<Item = Command>) ->
 }
 
 /// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
-async fn submit(engine: &Engine, operation: Operation, command: Command, key: Option<RequestKey>) -> Result<Outcome, Refused> {
-    let answer = engine.submit(command, key).await.map_err(not_submitted)?;
+async fn submit(engine: &Engine, operation: Operation, command: Command, sent: Sent) -> Result<Outcome, Refused> {
+    let answer = engine.submit(command, sent).await.map_err(not_submitted)?;
     match answer.applied.outcome {
         Outcome::Rejected(rejection) => Err(rejected(operation, rejection)),
         outcome => Ok(outcome),
     }
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(header::CONTENT_TYPE).map(axum::http::HeaderValue::as_bytes)
+/// What goes with a command of a request: who sent it, and under which key.
+fn sends(parts: &Parts, engine: &Engine, command: &Command, keys: Option<RequestKeys>) -> Result<Sent, Refused> {
+    Ok(sender(parts)?.sends(keys.map(|keys| keys.choose(engine, command))))
 }
 
-/// The client's idempotency key, hashed with the operation it is for, and the hash of what it is sent with.
+/// Who sent the request: the gate put it there.
+fn sender(parts: &Parts) -> Result<&Principal, Refused> {
+    parts.extensions.get::<Principal>().ok_or_else(|| reply::internal_error().into())
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)
+}
+
+/// # Errors
+/// 415 for a body that is compressed.
+fn check_plain(headers: &HeaderMap) -> Result<(), Refused> {
+    if !is_encoded(headers) {
+        return Ok(());
+    }
+    let reply = reply::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported: send the body as it is");
+    Err(reply::with_header(reply, header::ACCEPT_ENCODING, HeaderValue::from_static("identity")).into())
+}
+
+/// The client's idempotency key, hashed with the operation it is for and with who sent it, and the hash of what it is sent with.
 ///
 /// Both hashes are in the log: neither the names of `scope` nor the order of `content` may ever change.
-fn request_key(headers: &HeaderMap, operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, Refused> {
-    let Some(key) = headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) else { return Ok(None) };
-    if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
-        let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
-        return Err(reply::detail(StatusCode::UNPROCESSABLE_ENTITY, &detail).into());
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct RequestKeys {
+    key: RequestKey,
+    /// The same without who sent it: how keys were kept before they were told apart by principal. `None` for those whose keys are so still, where
+    /// nobody is asked for credentials.
+    shared: Option<RequestKey>,
+}
+
+impl RequestKeys {
+    /// The key of a request, if it has one.
+    ///
+    /// # Errors
+    /// 422 for a key that is too long or there twice.
+    fn read(parts: &Parts, operation: Operation, content: &[&[u8]]) -> Result<Option<Self>, Refused> {
+        let principal = sender(parts)?;
+        let principal = (!principal.is_anonymous()).then_some(&*principal.name);
+        Ok(client_key(&parts.headers)?.map(|key| Self::new(key, principal, operation, content)))
     }
-    let mut scoped = scope(operation).as_bytes().to_vec();
-    scoped.push(0);
-    scoped.extend_from_slice(key);
-    // The parts have fixed lengths, but for the last.
-    let fingerprint = xxh3_64(&content.concat());
-    Ok(Some(RequestKey { key: xxh3_128(&scoped).to_le_bytes(), fingerprint }))
+
+    fn new(key: &[u8], principal: Option<&str>, operation: Operation, content: &[&[u8]]) -> Self {
+        // The parts have fixed lengths, but for the last.
+        let fingerprint = xxh3_64(&content.concat());
+        let hashed = |parts: &[&[u8]]| RequestKey { key: xxh3_128(&parts.join(&0)).to_le_bytes(), fingerprint };
+        let scope = scope(operation).as_bytes();
+        let shared = hashed(&[scope, key]);
+        match principal {
+            None => Self { key: shared, shared: None },
+            Some(principal) => Self { key: hashed(&[scope, principal.as_bytes(), key]), shared: Some(shared) },
+        }
+    }
+
+    /// The key to submit a command with: that of the principal, or the one under which the very same request was kept before, so that a
+    /// retry that meets a newer version is still known. Such keys expire as all do.
+    fn choose(self, engine: &Engine, command: &Command) -> RequestKey {
+        let was_kept =
+            |key: &RequestKey| engine.read(|state, directory| matches!(state.check(directory, Some(*key), command), Verdict::Repeat(_)));
+        self.shared.filter(was_kept).unwrap_or(self.key)
+    }
+}
+
+/// # Errors
+/// 422.
+fn client_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refused> {
+    let invalid = |detail: &str| Err(reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail).into());
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next().map(HeaderValue::as_bytes) else { return Ok(None) };
+    if keys.next().is_some() {
+        // Whichever was taken, a repeat that comes with the other one alone would be done again.
+        return invalid("Idempotency-Key is there twice");
+    }
+    if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+        return invalid(&format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes"));
+    }
+    Ok(Some(key))
 }
 
 /// What keys of an operation are told apart by; the README's aliases are the same operation.
@@ -194,38 +269,50 @@ fn scope(operation: Operation) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
-    fn key_of(key: &[u8], operation: Operation, content: &[&[u8]]) -> Result<Option<RequestKey>, u16> {
-        let mut headers = HeaderMap::new();
-        headers.insert("idempotency-key", HeaderValue::from_bytes(key).unwrap());
-        request_key(&headers, operation, content).map_err(|refused| Reply::from(refused).status().as_u16())
+    fn key_of(key: &[u8], principal: Option<&str>, operation: Operation, content: &[&[u8]]) -> RequestKeys {
+        RequestKeys::new(key, principal, operation, content)
     }
 
     #[test]
-    fn keys_are_told_apart_by_operation_and_content() {
-        let first = key_of(b"a", Operation::Trigger, &[b"x"]).unwrap().unwrap();
-        assert_eq!(key_of(b"a", Operation::Trigger, &[b"x"]), Ok(Some(first)));
-        let other_content = key_of(b"a", Operation::Trigger, &[b"y"]).unwrap().unwrap();
-        assert_eq!((other_content.key, other_content.fingerprint != first.fingerprint), (first.key, true));
-        assert_ne!(key_of(b"a", Operation::Register, &[b"x"]).unwrap().unwrap().key, first.key);
-        assert_ne!(key_of(b"b", Operation::Trigger, &[b"x"]).unwrap().unwrap().key, first.key);
-        assert_eq!(request_key(&HeaderMap::new(), Operation::Trigger, &[]).map_err(|refused| Reply::from(refused).status()), Ok(None));
+    fn keys_are_told_apart_by_operation_principal_and_content() {
+        let first = key_of(b"a", None, Operation::Trigger, &[b"x"]);
+        assert_eq!(key_of(b"a", None, Operation::Trigger, &[b"x"]), first);
+        let other_content = key_of(b"a", None, Operation::Trigger, &[b"y"]).key;
+        assert_eq!((other_content.key, other_content.fingerprint != first.key.fingerprint), (first.key.key, true));
+        assert_ne!(key_of(b"a", None, Operation::Register, &[b"x"]).key.key, first.key.key);
+        assert_ne!(key_of(b"b", None, Operation::Trigger, &[b"x"]).key.key, first.key.key);
+        let (anna, bert) =
+            (key_of(b"a", Some("anna"), Operation::Trigger, &[b"x"]), key_of(b"a", Some("bert"), Operation::Trigger, &[b"x"]));
+        assert_ne!(anna.key.key, bert.key.key);
+        assert_ne!(anna.key.key, first.key.key);
+        assert_eq!((anna.shared, bert.shared), (Some(first.key), Some(first.key)));
     }
 
     #[test]
     fn keys_on_disk_stay_what_they_are() {
-        let key = key_of(b"order-1", Operation::Trigger, &[&[7; 16], b"referral"]).unwrap().unwrap();
+        let content: [&[u8]; 2] = [&[7; 16], b"referral"];
+        let key = key_of(b"order-1", None, Operation::Trigger, &content).key;
         assert_eq!(u128::from_le_bytes(key.key), xxh3_128(b"POST /bonus/\0order-1"));
         assert_eq!(key.fingerprint, xxh3_64(b"\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07referral"));
+        let key = key_of(b"order-1", Some("gateway"), Operation::Trigger, &content).key;
+        assert_eq!(u128::from_le_bytes(key.key), xxh3_128(b"POST /bonus/\0gateway\0order-1"));
     }
 
     #[test]
-    fn keys_have_a_length() {
-        assert_eq!(key_of(b"", Operation::Trigger, &[]), Err(422));
-        assert!(key_of(&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX], Operation::Trigger, &[]).is_ok());
-        assert_eq!(key_of(&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX + 1], Operation::Trigger, &[]), Err(422));
+    fn keys_have_a_length_and_are_there_once() {
+        let read = |keys: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for key in keys {
+                headers.append("idempotency-key", HeaderValue::from_bytes(key).unwrap());
+            }
+            client_key(&headers).map(|key| key.map(<[u8]>::len)).map_err(|refused| Reply::from(refused).status().as_u16())
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b""]), Err(422));
+        assert_eq!(read(&[&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX]]), Ok(Some(IDEMPOTENCY_KEY_BYTES_MAX)));
+        assert_eq!(read(&[&[b'k'; IDEMPOTENCY_KEY_BYTES_MAX + 1]]), Err(422));
+        assert_eq!(read(&[b"a", b"a"]), Err(422));
     }
 }

@@ -9,12 +9,17 @@ use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    caller::Caller,
     problem::{Code, Problem},
     types::Time,
 };
 use crate::{
-    engine::{Engine, HistoryError, MemberDirectory, State, Timestamp},
-    http::limits::RETRY_HISTORY_SECONDS,
+    engine::{Effort, Engine, HistoryError, MemberDirectory, State, Timestamp},
+    http::{
+        limits::{READ_UNITS, REBUILD_UNITS, RETRY_HISTORY_SECONDS},
+        service::Shared,
+    },
+    time_text::{TEXT_BYTES_MAX, TimeFault},
 };
 
 /// A moment of the past: the LSN of a command, right after it, or a time.
@@ -30,9 +35,6 @@ impl<'de> Deserialize<'de> for AsOf {
     }
 }
 
-/// Longer than any LSN or time.
-const TEXT_BYTES_MAX: usize = 64;
-
 impl std::str::FromStr for AsOf {
     type Err = &'static str;
 
@@ -43,8 +45,11 @@ impl std::str::FromStr for AsOf {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().map(AsOf::Lsn).map_err(|_| "an LSN beyond any that can be");
         }
-        let time: Time = text.parse().map_err(|_| "neither an LSN nor a time as RFC 3339 writes it")?;
-        Ok(AsOf::Time(time.0))
+        let time: Result<Time, TimeFault> = text.parse();
+        time.map(|time| AsOf::Time(time.0)).map_err(|fault| match fault {
+            TimeFault::NotATime | TimeFault::NoOffset => "neither an LSN nor a time as RFC 3339 writes it",
+            more => more.reason(),
+        })
     }
 }
 
@@ -61,7 +66,7 @@ impl utoipa::PartialSchema for AsOf {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the last command up to then";
-        ObjectBuilder::new().schema_type(Type::String).max_length(Some(64)).description(Some(description)).into()
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES_MAX)).description(Some(description)).into()
     }
 }
 
@@ -73,7 +78,7 @@ impl ToSchema for AsOf {}
 #[serde(deny_unknown_fields)]
 pub struct AsOfQuery {
     /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
-    #[param(value_type = Option<String>, max_length = 64)]
+    #[param(value_type = Option<String>, max_length = 96)]
     pub as_of: Option<AsOf>,
 }
 
@@ -99,30 +104,38 @@ impl From<HistoryError> for Problem {
     }
 }
 
-/// Work that may block, on a thread that may.
+/// Work on the past: one request's at a time, on a thread that may block. The caller is charged for what it took, also when nothing came of it.
 ///
 /// # Errors
-/// The work's own.
-pub async fn blocking<R: Send + 'static>(
-    engine: &Engine,
-    work: impl FnOnce(&Engine) -> Result<R, HistoryError> + Send + 'static,
+/// The work's own; `overloaded` when too much waits.
+pub async fn on_past<R: Send + 'static>(
+    shared: &Shared,
+    caller: &Caller,
+    work: impl FnOnce(&Engine, &mut Effort) -> Result<R, HistoryError> + Send + 'static,
 ) -> Result<R, Problem> {
-    let engine = engine.clone();
-    let done = tokio::task::spawn_blocking(move || work(&engine)).await.map_err(|_| Problem::from(Code::Internal))?;
-    Ok(done?)
+    let (engine, payer) = (shared.v1_engine()?.clone(), caller.0.payer.clone());
+    let counted = move || {
+        let mut effort = Effort::default();
+        let done = work(&engine, &mut effort);
+        payer.charge(READ_UNITS * effort.read + REBUILD_UNITS * effort.rebuilt);
+        done
+    };
+    let done = shared.heavy.run_on_past(counted).await.map_err(|_| HistoryError::Busy)?;
+    Ok(done.map_err(|_| Problem::from(Code::Internal))??)
 }
 
 /// The state at a moment. Others who ask about the past wait for it to be dropped.
 ///
 /// # Errors
-/// Those of [`PROBLEMS`].
-pub async fn past(engine: &Engine, as_of: AsOf) -> Result<Arc<State>, Problem> {
-    blocking(engine, move |engine| {
+/// Those of [`PROBLEMS`], `rate_limited`.
+pub async fn past(shared: &Shared, caller: &Caller, as_of: AsOf) -> Result<Arc<State>, Problem> {
+    caller.may_cost()?;
+    on_past(shared, caller, move |engine, effort| {
         let lsn = match as_of {
             AsOf::Lsn(lsn) => lsn,
             AsOf::Time(time) => engine.lsn_at(time)?,
         };
-        engine.state_at(lsn)
+        engine.state_at_counting(lsn, effort)
     })
     .await
 }
@@ -133,13 +146,15 @@ pub async fn past(engine: &Engine, as_of: AsOf) -> Result<Arc<State>, Problem> {
 /// # Errors
 /// Those of `view` and of [`PROBLEMS`].
 pub async fn read<R>(
-    engine: &Engine,
+    shared: &Shared,
+    caller: &Caller,
     as_of: Option<AsOf>,
     view: impl Fn(&State, &MemberDirectory) -> Result<R, Problem>,
 ) -> Result<R, Problem> {
+    let engine = shared.v1_engine()?;
     let now = engine.read(&view)?;
     let Some(as_of) = as_of else { return Ok(now) };
-    let state = past(engine, as_of).await?;
+    let state = past(shared, caller, as_of).await?;
     engine.read(|_, directory| view(&state, directory))
 }
 

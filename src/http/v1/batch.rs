@@ -18,22 +18,25 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State as Extract},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    http::{HeaderValue, Response, StatusCode, header},
 };
 use http_body::Frame;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use self::lines::{Line, Lines};
+use self::{
+    lines::{Line, Lines},
+    seats::Seat,
+};
 use super::{
     X_LSN,
     caller::Caller,
     extract, media,
-    problem::{Code, Problem, problems},
+    problem::{self, Code, Problem, problems},
     register::{Registration, settle},
     strict_json,
     types::user_id,
@@ -45,43 +48,44 @@ use crate::{
     },
     http::{
         auth::{Action, Sight},
-        limits::{BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, SLICE_ROWS},
+        limits::{BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, BATCHES_MAX, BATCHES_OF_PRINCIPAL_MAX, SLICE_ROWS},
         reply::{self, Reply},
         service::Shared,
     },
 };
 
 mod lines;
+mod seats;
+
+pub use self::seats::Seats;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(batch))
 }
 
-/// The answer to one line.
+/// The answer to one line: one that was accepted has a place, one that was rejected a problem.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum LineAnswer {
+    Accepted(AcceptedLine),
+    Rejected(RejectedLine),
+}
+
+/// A line whose member is registered, and what was decided then.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "line": 2, "status": 201, "lsn": 1801, "user_id": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "code": "BERT_1",
     "sponsor": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "parent": "0c7f6a52-6a5e-4a7e-8d5f-1f2e3d4c5b6a", "slot": 1,
 }))]
-struct LineAnswer {
+struct AcceptedLine {
     /// Number of the line, from 1; empty lines are counted and not answered.
+    #[schema(minimum = 1)]
     line: u64,
-    /// As a single registration would be answered: 201, 200 for a repeat, or the problem's status.
+    /// As a single registration would be answered: 201, or 200 for a repeat.
+    #[schema(minimum = 200, maximum = 201)]
     status: u16,
-    /// LSN of the registration; for a repeat, of the state it was found in; for a rejection, of the state it was judged by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lsn: Option<u64>,
-    #[serde(flatten)]
-    member: Option<Place>,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    problem: Option<Value>,
-}
-
-/// What was decided when a member was registered.
-#[derive(Serialize, ToSchema)]
-struct Place {
+    /// LSN of the registration; for a repeat, of the state it was found in.
+    lsn: u64,
     user_id: Uuid,
     #[schema(max_length = 64)]
     code: String,
@@ -92,11 +96,31 @@ struct Place {
     slot: u32,
 }
 
-impl Place {
-    fn new(state: &State, sight: Sight, member: crate::engine::MemberIx) -> Self {
+/// A line that was refused or not understood.
+#[derive(Serialize, ToSchema)]
+struct RejectedLine {
+    /// Number of the line, from 1; empty lines are counted and not answered.
+    #[schema(minimum = 1)]
+    line: u64,
+    /// Status of the problem.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// LSN of the state it was judged by; absent where it came to no judgment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    lsn: Option<u64>,
+    #[schema(schema_with = problem::reference)]
+    problem: Value,
+}
+
+impl AcceptedLine {
+    fn new(line: u64, status: StatusCode, lsn: u64, state: &State, sight: Sight, member: crate::engine::MemberIx) -> Self {
         let row = state.member(member);
         let seen = |other: Option<_>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
         Self {
+            line,
+            status: status.as_u16(),
+            lsn,
             user_id: Uuid::from_bytes(row.id.0),
             code: state.code(member).into_string(),
             sponsor: seen(row.sponsor),
@@ -108,9 +132,8 @@ impl Place {
 
 problems!(
     Problems: [
-        Code::BodyTooSlow,
-        Code::BodyMalformed,
         Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
         Code::Overloaded,
         Code::Stopping,
     ]
@@ -124,9 +147,10 @@ problems!(
 /// again: what was registered before is 200.
 ///
 /// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait, and its connection ends after
-/// 30 seconds without progress. A line must be complete 10 seconds after the one before, or after the server has taken that. When no line can be
-/// taken any more (the body broke off or was too slow; the server stops; the log failed) the last answer is the problem with status 400, 408, 500 or 503, and nothing
-/// after that line was looked at.
+/// 30 seconds without progress. A line must be complete 10 seconds after the one before, or after the server has taken that; empty lines do not count. Four
+/// batches run at once, two of one principal; one that has waited 2 seconds for its next line makes way for another that finds no place. When no line can be
+/// taken any more (the body broke off or was too slow; another batch took the place; the server stops; the log failed) the last answer is the problem with status
+/// 400, 408, 500 or 503, and nothing after that line was looked at.
 #[utoipa::path(
     post,
     path = "/v1/members/batch",
@@ -147,9 +171,11 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     caller.may(Action::RegisterMember)?;
     let engine = shared.v1_engine()?.clone();
     let (parts, body) = request.into_parts();
-    check_media_type(&parts.headers)?;
-    let permit = Arc::clone(&shared.desk.batches).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
+    media::check_body(&parts.headers, is_lines, "application/x-ndjson")?;
+    // Where nobody is asked for credentials all are one principal.
+    let share = if caller.0.is_anonymous() { BATCHES_MAX } else { BATCHES_OF_PRINCIPAL_MAX };
+    let seat = shared.desk.batches.take(&caller.0.name, share);
+    let seat = seat.ok_or_else(|| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
     let mut lines = Lines::new(body, shared.options.limits.body_timeout);
     // Only asking for the body makes the server say "continue"; everybody else may be waiting for the answer's head before they send.
     if parts.headers.contains_key(header::EXPECT) {
@@ -166,11 +192,12 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
         lines,
         sight,
         is_unlimited,
+        caller: caller.clone(),
         in_flight: VecDeque::new(),
         is_over: false,
         out: Vec::with_capacity(BATCH_PIECE_BYTES),
         pieces,
-        _permit: permit,
+        seat,
     };
     tokio::spawn(work.run());
     let mut reply = Response::new(Body::new(Pieces { queue, is_done: false }));
@@ -179,13 +206,8 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     Ok(reply)
 }
 
-/// # Errors
-/// 415 unless the body is said to be NDJSON.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    if matches!(media::essence(headers).as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
-        return Ok(());
-    }
-    Err(Problem::new(Code::MediaTypeUnsupported).detail("this route takes application/x-ndjson"))
+fn is_lines(essence: &str) -> bool {
+    matches!(essence, "application/x-ndjson" | "application/ndjson" | "application/jsonl")
 }
 
 /// A line that was taken and not answered yet.
@@ -236,13 +258,15 @@ struct Batch {
     sight: Sight,
     /// Slots have no number, so only the next one is free.
     is_unlimited: bool,
+    /// Who sends it.
+    caller: Caller,
     in_flight: VecDeque<Taken>,
     /// No more lines are taken.
     is_over: bool,
     /// Answers that are not handed over yet.
     out: Vec<u8>,
     pieces: mpsc::Sender<Piece>,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 /// The client is gone.
@@ -255,10 +279,15 @@ impl Batch {
             if self.is_over && self.in_flight.is_empty() {
                 break;
             }
+            let mut has_seat = true;
             let can_take = !self.is_over && self.in_flight.len() < BATCH_WINDOW;
             if can_take {
+                // Not while answers are left: that client may only be slow to read.
+                let is_idle = self.in_flight.is_empty() && self.out.is_empty() && self.pieces.capacity() == BATCH_PIECES_MAX;
+                self.seat.note(is_idle);
                 tokio::select! {
                     () = self.lines.fill() => continue,
+                    () = self.seat.lost() => has_seat = false,
                     () = wait_for(self.in_flight.front_mut()) => {}
                     // Kept back while there was no room for it.
                     room = self.pieces.reserve(), if !self.out.is_empty() => match room {
@@ -270,6 +299,10 @@ impl Batch {
                 wait_for(self.in_flight.front_mut()).await;
                 // The clock of the next line runs while it could have been taken.
                 self.lines.restart_clock();
+            }
+            if !has_seat {
+                self.end(Problem::new(Code::Overloaded).detail("no line came, and another batch needed the place"));
+                continue;
             }
             if self.hand_over().await.is_err() {
                 // What is queued is written nevertheless; whoever sends the whole again is told.
@@ -292,6 +325,7 @@ impl Batch {
             Line::None => return false,
             Line::Text(line, text) => (line, text),
             Line::TooLong(line) => {
+                self.seat.note(false);
                 self.refuse(line, Problem::new(Code::BodyTooLarge).detail("the line is too long"));
                 return true;
             }
@@ -304,6 +338,7 @@ impl Batch {
                 return false;
             }
         };
+        self.seat.note(false);
         match read_line(&text) {
             Ok(register) => self.submit(line, register).await,
             Err(problem) => self.refuse(line, problem),
@@ -330,7 +365,7 @@ impl Batch {
         });
         let asked = match judged {
             Ok(Some(answer)) => Ok(Asked::Answered(register, answer)),
-            Ok(None) => self.engine.queue(command, None).await.map(|pending| Asked::Waiting(register, pending)),
+            Ok(None) => self.engine.queue(command, self.caller.sends(None)).await.map(|pending| Asked::Waiting(register, pending)),
             Err(error) => Err(error),
         };
         let asked = asked.unwrap_or_else(|error| {
@@ -350,12 +385,15 @@ impl Batch {
                 // What is small waits for more rather than take a place.
                 return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES { Ok(()) } else { self.flush().await };
             }
-            let Self { engine, in_flight, out, sight, is_over, .. } = self;
+            let Self { engine, in_flight, out, sight, is_over, caller, shared, .. } = self;
             let mut answers = Vec::with_capacity(ready);
             engine.read(|state, directory| {
                 answers.extend(in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)));
             });
             for answer in &answers {
+                if let LineAnswer::Rejected(line) = answer {
+                    caller.tell_refused_line(shared, line.status);
+                }
                 serde_json::to_writer(&mut *out, answer).expect("answers are plain data");
                 out.push(b'\n');
             }
@@ -401,7 +439,7 @@ fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection
     let sponsor_is = |other: &Register| match &register.sponsor {
         SponsorRef::None => false,
         SponsorRef::Member(id) => *id == other.member,
-        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.folded() == code.folded()),
+        SponsorRef::Code(code) => other.code.as_ref().is_some_and(|theirs| theirs.alike() == code.alike()),
     };
     let parent = match register.placement {
         PlacementRequest::Slot { parent, .. } => Some(parent),
@@ -431,15 +469,12 @@ fn answer_of(taken: Taken, sight: Sight, state: &State, directory: &MemberDirect
         Asked::Waiting(..) => Err(Code::Internal.into()),
     };
     match settled {
-        Ok((member, done, lsn)) => {
-            let member = Some(Place::new(state, sight, member));
-            LineAnswer { line, status: done.status().as_u16(), lsn: Some(lsn), member, problem: None }
-        }
+        Ok((member, done, lsn)) => LineAnswer::Accepted(AcceptedLine::new(line, done.status(), lsn, state, sight, member)),
         Err(problem) => {
             let status = problem.code().status();
             *is_over |= ends_a_batch(problem.code());
             let json = problem.to_json();
-            LineAnswer { line, status: status.as_u16(), lsn: json["lsn"].as_u64(), member: None, problem: Some(json) }
+            LineAnswer::Rejected(RejectedLine { line, status: status.as_u16(), lsn: json["lsn"].as_u64(), problem: json })
         }
     }
 }

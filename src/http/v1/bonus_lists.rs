@@ -11,11 +11,11 @@ use super::{
     extract::{Path, Query},
     lists::{NetworkListProblems, Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader, list_query},
-    problem::Problem,
-    types::{Bonus, BonusStatus},
+    problem::{Code, Problem, problems},
+    types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{EntryStatus, Received},
+    engine::{Directory, EntryFilter, EntryStatus, Listed, MemberDirectory, Reference, Rejection, State},
     http::{
         auth::{Action, Sight},
         limits::SLICE_STEPS,
@@ -42,46 +42,131 @@ impl BonusQuery {
     }
 }
 
+list_query! {
+    struct NetworkBonusQuery {
+        /// Only those that have this status when they are read.
+        #[param(inline)]
+        status: Option<BonusStatus>,
+        /// Only those of this time or later.
+        from: Option<Time>,
+        /// Only those of before this time.
+        to: Option<Time>,
+        /// Only those of this kind: a trigger's name, `registration`, or `rank:` and a number.
+        #[param(min_length = 1, max_length = 64, example = "purchase")]
+        kind: Option<String>,
+        /// Only those that this member gets.
+        receiver: Option<Uuid>,
+        /// Only those that come from this member's signups and triggers.
+        source: Option<Uuid>,
+        /// Only those of the trigger, or triggers, with exactly this reference, and what takes them back.
+        #[param(min_length = 1, max_length = 64, example = "order 4711")]
+        reference: Option<String>,
+    }
+}
+
+impl NetworkBonusQuery {
+    /// Everything that decides which list it is.
+    fn name(&self) -> String {
+        let Self { status, from, to, kind, receiver, source, reference, limit: _, cursor: _ } = self;
+        let time = |time: &Option<Time>| time.map(|time| time.0.0);
+        let list = (status.map(|status| EntryStatus::from(status).name()), time(from), time(to), kind, receiver, source, reference);
+        format!("bonuses/{list:?}")
+    }
+
+    /// What the list shows in a network.
+    ///
+    /// # Errors
+    /// `member_unknown`; `parameter_invalid` for what no reference is.
+    fn filter<D: Directory>(&self, state: &State, directory: &D) -> Result<EntryFilter, Problem> {
+        let member = |id: Option<Uuid>, field: &'static str| {
+            let find = |id| state.find(directory, &member_id(id)).ok_or_else(|| unknown(field, state.lsn()));
+            id.map(find).transpose()
+        };
+        let reference = |text: &String| Reference::parse(text).ok_or_else(|| no_reference("reference"));
+        let nothing = EntryFilter::default();
+        let filter = EntryFilter {
+            reference: self.reference.as_ref().map(reference).transpose()?,
+            receiver: member(self.receiver, "receiver")?,
+            source: member(self.source, "source")?,
+            status: self.status.map(Into::into),
+            from: self.from.map_or(nothing.from, |from| from.0),
+            until: self.to.map_or(nothing.until, |to| to.0),
+            kind: None,
+        };
+        Ok(match self.kind.as_deref() {
+            None => filter,
+            Some(name) => match state.kind_named(name) {
+                // No bonus was ever of this kind.
+                None => EntryFilter { until: nothing.from, ..filter },
+                kind => EntryFilter { kind, ..filter },
+            },
+        })
+    }
+}
+
+fn unknown(field: &'static str, lsn: u64) -> Problem {
+    Problem::from(Rejection::MemberUnknown).at(lsn).with("field", field)
+}
+
+fn no_reference(field: &'static str) -> Problem {
+    let detail = "a reference has 1 to 64 printable characters, neither blank at its ends";
+    Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
+}
+
+problems!(FilterProblems: [Code::Rejected(Rejection::MemberUnknown)]);
+
 /// A bonus as a caller sees it.
 fn seen(reader: &Reader<'_>, sight: Sight, index: u64) -> Bonus {
-    let entry = reader.state.entry(index);
-    let bonus = Bonus::new(reader, &entry);
-    Bonus { source: bonus.source.filter(|_| sight.sees(reader.state, entry.source)), ..bonus }
+    Bonus::new(reader, &sight.of_entry(reader.state, &reader.state.entry(index)))
 }
 
-/// The bonuses of one member.
-struct BonusesOf {
+/// A list of bonuses.
+struct Bonuses {
     sight: Sight,
-    status: Option<EntryStatus>,
-    walk: Received,
+    walk: Listed,
 }
 
-impl Listing for BonusesOf {
+impl Bonuses {
+    /// One that begins, or that goes on where a cursor says.
+    fn new(state: &State, sight: Sight, filter: EntryFilter, after: Option<&[u64]>) -> Result<Self, Problem> {
+        let walk = match after {
+            None => state.listed(filter),
+            Some(words) => {
+                let position = words.try_into().map_err(|_| cursor_invalid())?;
+                state.listed_from(filter, position).ok_or_else(cursor_invalid)?
+            }
+        };
+        Ok(Self { sight, walk })
+    }
+}
+
+impl Listing for Bonuses {
     type Item = Bonus;
+    const WALKS: bool = true;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Bonus>) -> bool {
         let (state, most) = (reader.state, out.len() + rows);
-        for _ in 0..SLICE_STEPS {
-            if out.len() == most {
-                break;
-            }
-            let Some(index) = state.received_step(&mut self.walk) else { return false };
-            if self.status.is_none_or(|status| state.entry(index).status == status) {
-                out.push(seen(reader, self.sight, index));
+        let mut steps = SLICE_STEPS;
+        let mut is_through = false;
+        while out.len() < most && !is_through {
+            match state.listed_step(&mut self.walk, &mut steps) {
+                Some(index) => out.push(seen(reader, self.sight, index)),
+                None => is_through = true,
             }
         }
-        !self.walk.is_over()
+        let goes_on = state.listed_goes_on(&mut self.walk, &mut steps) || !self.walk.is_over();
+        reader.note(SLICE_STEPS - steps);
+        goes_on
     }
 
     fn position(&self) -> Vec<u64> {
-        let (head, shown) = self.walk.position().expect("a list that goes on has a next entry");
-        vec![head, u64::from(shown)]
+        self.walk.position().to_vec()
     }
 }
 
 /// The bonuses of one member
 ///
-/// Newest command first, then level ascending. Those that come after the first page was read are in no later page of the same list.
+/// Newest first, by time and then by LSN; the bonuses of one command by level. Those that come after the first page was read are in no later page of the same list.
 #[utoipa::path(
     get, path = "/v1/members/{id}/bonuses", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), BonusQuery),
@@ -100,76 +185,41 @@ async fn bonuses_of(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("bonuses-of/{id}/{}", query.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let receiver = caller.member(Action::ReadBonuses, id, state, directory)?;
-        let walk = match after.as_deref() {
-            None => state.received(receiver),
-            Some([head, shown]) => {
-                let shown = u32::try_from(*shown).map_err(|_| cursor_invalid())?;
-                state.received_from(receiver, (*head, shown)).ok_or_else(cursor_invalid)?
-            }
-            Some(_) => return Err(cursor_invalid()),
-        };
         let sight = caller.0.sight(state, directory);
-        Ok(BonusesOf { sight, status: query.status.map(Into::into), walk })
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
-}
-
-/// All bonuses.
-struct Bonuses {
-    status: Option<EntryStatus>,
-    after: Option<u64>,
-    /// Entries that existed when the list was begun.
-    before: u64,
-}
-
-impl Listing for Bonuses {
-    type Item = Bonus;
-
-    fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Bonus>) -> bool {
-        for _ in 0..rows {
-            let Some(index) = reader.state.next_entry(self.after, self.before, self.status) else { return false };
-            self.after = Some(index);
-            out.push(seen(reader, Sight::All, index));
-        }
-        reader.state.next_entry(self.after, self.before, self.status).is_some()
-    }
-
-    fn position(&self) -> Vec<u64> {
-        vec![self.after.expect("a list that goes on has shown something"), self.before]
-    }
+        let filter = EntryFilter { receiver: Some(receiver), status: query.status.map(Into::into), ..EntryFilter::default() };
+        Bonuses::new(state, sight, filter, after.as_deref())
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }
 
 /// All bonuses of the network
 ///
-/// Newest command first, then level ascending. With a status, those that have it when they are read: one that is paid while the list is read
-/// may be missing from both.
+/// Newest first, by time and then by LSN; the bonuses of one command by level. With a status, those that have it when they are read: one that is paid while the list is read
+/// may be missing from both. Of time, receiver and reference there is an index; other filters look through all that these leave, so that a page may be
+/// short, or empty with a cursor.
 #[utoipa::path(
     get, path = "/v1/bonuses", tag = "bonuses",
-    params(BonusQuery),
+    params(NetworkBonusQuery),
     responses(
         (status = 200, description = "A page, or all as NDJSON", content((Page<Bonus> = "application/json"), (Bonus = "application/x-ndjson")), headers(("x-lsn" = u64, description = "LSN of the state that was read"))),
-        NetworkListProblems
+        NetworkListProblems, FilterProblems
     )
 )]
 async fn bonuses(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
-    Query(query): Query<BonusQuery>,
+    Query(query): Query<NetworkBonusQuery>,
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("bonuses/{}", query.name()));
+    let cursors = Cursors::new(engine, &query.name());
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         caller.network(Action::ReadNetwork, state, directory)?;
-        let (after, before) = match after.as_deref() {
-            None => (None, state.entries()),
-            Some([after, before]) if after < before && *before <= state.entries() => (Some(*after), *before),
-            Some(_) => return Err(cursor_invalid()),
-        };
-        Ok(Bonuses { status: query.status.map(Into::into), after, before })
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
+        let filter = query.filter(state, directory)?;
+        Bonuses::new(state, caller.0.sight(state, directory), filter, after.as_deref())
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }

@@ -8,8 +8,12 @@ use super::{
     types::member_id,
 };
 use crate::{
-    engine::{Directory, MemberIx, Rejection, State},
-    http::auth::{Action, Denied, Principal, Target, authorize, permit},
+    engine::{Directory, MemberIx, Rejection, RequestKey, Sent, State},
+    http::{
+        auth::{Action, Denied, Principal, Refusal, Target, authorize, is_told, permit, whole_seconds},
+        heavy::Full,
+        service::Shared,
+    },
 };
 
 /// The principal of a request; authentication put it there.
@@ -25,34 +29,49 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
+    /// What goes with a command of this request: who sent it, and under which key.
+    pub fn sends(&self, key: Option<RequestKey>) -> Sent {
+        self.0.sends(key)
+    }
+
+    /// Tells in the log of the process of a line of a batch that was refused, as of a request.
+    pub fn tell_refused_line(&self, shared: &Shared, status: u16) {
+        if is_told(status, true) {
+            let refusal = Refusal { status, method: "POST", path: "/v1/members/batch", address: self.0.address(), principal: &self.0.name };
+            shared.gate.refusals().tell(&refusal);
+        }
+    }
+
     /// A member that may be acted on or read.
     ///
     /// # Errors
     /// `member_unknown` when there is none that this principal may see, `forbidden`.
     pub fn member<D: Directory>(&self, action: Action, id: Uuid, state: &State, directory: &D) -> Result<MemberIx, Problem> {
-        self.found(action, state.find(directory, &member_id(id)), state, directory)
+        self.found(action, Target::member(state, directory, &member_id(id)), state, directory)
     }
 
     /// As [`Caller::member`], for one that was looked up in another way.
     ///
     /// # Errors
     /// As [`Caller::member`].
-    pub fn found<D: Directory>(&self, action: Action, found: Option<MemberIx>, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+    pub fn found<D: Directory>(&self, action: Action, target: Target, state: &State, directory: &D) -> Result<MemberIx, Problem> {
         let unknown = || Problem::from(Rejection::MemberUnknown).at(state.lsn());
-        authorize(&self.0, action, Target::found(found), state, directory).map_err(|denied| of_denied(denied, unknown))?;
-        found.ok_or_else(unknown)
+        authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
+        target.found_member().ok_or_else(unknown)
     }
 
-    /// A ledger entry that may be acted on or read; `None` is an id that names none.
+    /// A ledger entry that may be acted on or read, by its id and what that was read as.
     ///
     /// # Errors
     /// `entry_unknown`, `forbidden`.
-    pub fn entry<D: Directory>(&self, action: Action, entry: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
-        let entry = entry.filter(|entry| *entry < state.entries());
+    pub fn entry<D: Directory>(&self, action: Action, id: Uuid, index: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
         let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
-        let target = entry.map_or(Target::Unknown, Target::Entry);
+        let target = Target::entry(state, id.into_bytes(), index);
         authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
-        entry.ok_or_else(unknown)
+        match target {
+            Target::Entry(entry) => Ok(entry),
+            _ => Err(unknown()),
+        }
     }
 
     /// What is about the network as a whole.
@@ -70,6 +89,30 @@ impl Caller {
     /// `forbidden`.
     pub fn may(&self, action: Action) -> Result<(), Problem> {
         permit(&self.0, action).map_err(|denied| of_denied(denied, || Code::Forbidden.into()))
+    }
+}
+
+impl Caller {
+    /// Whether costly work may be begun for this principal: asked first of all by each route that does any.
+    ///
+    /// # Errors
+    /// `rate_limited` while what it used before is not paid for.
+    pub fn may_cost(&self) -> Result<(), Problem> {
+        self.0.payer.check().map_err(|wait| {
+            let seconds = u32::try_from(whole_seconds(wait)).unwrap_or(u32::MAX);
+            Problem::new(Code::RateLimited).detail("too much work was asked for").retry_after(seconds)
+        })
+    }
+
+    /// Charges for work that was done.
+    pub fn pays(&self, units: u64) {
+        self.0.payer.charge(units);
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        Problem::new(Code::Overloaded).detail("too much heavy work is waiting")
     }
 }
 

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 
-use super::problem::{Code, Problem};
-use crate::{
-    engine::Digests,
-    http::{limits::BATCHES_MAX, service::Shared},
+use super::{
+    batch::Seats,
+    levels::LevelList,
+    problem::{Code, Problem},
+    unfinished::Unfinished,
 };
+use crate::{engine::Digests, http::service::Shared};
 
 /// Turns.
 pub struct Desk {
     /// Batches that run at once.
-    pub batches: Arc<Semaphore>,
+    pub batches: Arc<Seats>,
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
+    /// Pages of levels whose work goes on.
+    pub unfinished: Unfinished<LevelList>,
     /// Held while a plan is changed.
     pub plan: Arc<Mutex<()>>,
     /// The last digests; held while they are computed.
@@ -25,8 +29,9 @@ pub struct Desk {
 impl Default for Desk {
     fn default() -> Self {
         Self {
-            batches: Arc::new(Semaphore::new(BATCHES_MAX)),
+            batches: Arc::default(),
             heavy: Arc::new(Semaphore::new(1)),
+            unfinished: Unfinished::default(),
             plan: Arc::default(),
             digests: Mutex::default(),
         }

@@ -6,6 +6,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::State as Extract,
     http::{HeaderMap, HeaderValue, Response, header},
@@ -29,9 +30,10 @@ use super::{
 };
 use crate::{
     command_json::stamped_json,
-    engine::{Engine, Event, Fate, Feed, HistoryError, RowKind},
+    engine::{Engine, Event, Feed, HistoryError, RowKind},
     http::{
         auth::Action,
+        connection::Peer,
         limits::{EVENT_HEARTBEAT, EVENT_LOOK},
         reply::Reply,
         service::Shared,
@@ -75,21 +77,22 @@ enum Form {
 
 /// All commands from an LSN on
 ///
-/// Each is `{"lsn", "time", "idempotency_key", "command", "effect"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the
+/// Each is `{"lsn", "time", "idempotency_key", "actor", "command", "effect"}`; `actor` is who sent it, `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the
 /// command changed anything (`null`: it came too long ago to be known), if not the code of the rejection, `repeat` (of an idempotency key) or `already` (it was so),
-/// for a signup the new member's place, and the ids of the bonuses it made. Every 15 seconds without an event comes a heartbeat: a comment in server-sent
-/// events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
+/// for a signup the new member's place, and the ids of the bonuses it made. Every 15 seconds without an event, each second to a
+/// client that has closed its sending half, comes a heartbeat: a comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
 /// LSN seen, by `from` or by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
     responses((status = 200, description = "A stream that does not end by itself", headers(("x-lsn" = u64, description = "LSN of the first command to come")),
-        content((String = "application/x-ndjson", example = "{\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n"), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"command\":{\"kind\":\"pay_all\"},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
+        content((String = "application/x-ndjson", example = json!({"lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "admin", "id": "ulk_2b22e1a6"}, "command": {"kind": "pay_all", "up_to_lsn": null, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "effect": {"changed": true, "unchanged": null, "member": null, "bonuses": []}})), (String = "text/event-stream", example = "id: 8\nevent: command\ndata: {\"lsn\":8,\"time\":\"2026-11-20T01:02:03.000000Z\",\"idempotency_key\":null,\"actor\":{\"kind\":\"admin\",\"id\":\"ulk_2b22e1a6\"},\"command\":{\"kind\":\"pay_all\",\"up_to_lsn\":null,\"bonus_kind\":null,\"receiver\":null,\"from\":null,\"to\":null},\"effect\":{\"changed\":true,\"unchanged\":null,\"member\":null,\"bonuses\":[]}}\n\n"))), Problems)
 )]
 async fn events(
     Extract(shared): Extract<Arc<Shared>>,
     caller: Caller,
     Query(query): Query<EventsQuery>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
@@ -101,7 +104,8 @@ async fn events(
     let feed = engine.feed(from)?;
     let form = if !accepts(&headers, NDJSON) && accepts(&headers, SSE) { Form::Sse } else { Form::Lines };
     let lsn = feed.next_lsn();
-    let follower = Follower { engine: engine.clone(), shared, feed, form, last_sent: Instant::now(), _permit: permit };
+    let peer = peer.map(|Extension(peer)| peer);
+    let follower = Follower { engine: engine.clone(), shared, feed, form, peer, last_sent: Instant::now(), _permit: permit };
     let body = stream::unfold(follower, |mut follower| async move {
         let chunk = follower.next_chunk().await?;
         Some((Ok::<Bytes, Infallible>(chunk), follower))
@@ -131,6 +135,8 @@ struct Follower {
     shared: Arc<Shared>,
     feed: Feed,
     form: Form,
+    /// `None` where there is no connection.
+    peer: Option<Peer>,
     last_sent: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -142,7 +148,9 @@ impl Follower {
             if self.shared.draining.load(std::sync::atomic::Ordering::Relaxed) {
                 return None;
             }
-            let until = EVENT_LOOK.min(EVENT_HEARTBEAT.saturating_sub(self.last_sent.elapsed())).max(Duration::from_millis(1));
+            // A client that sends no more may be gone; only writing tells, and its place is needed.
+            let heartbeat = if self.peer.as_ref().is_some_and(Peer::has_finished) { EVENT_LOOK } else { EVENT_HEARTBEAT };
+            let until = EVENT_LOOK.min(heartbeat.saturating_sub(self.last_sent.elapsed())).max(Duration::from_millis(1));
             // Giving up waiting loses nothing.
             let next = tokio::time::timeout(until, self.feed.next_batch()).await;
             let chunk = match next {
@@ -155,7 +163,7 @@ impl Follower {
                     }
                     return None;
                 }
-                Err(_) if EVENT_HEARTBEAT <= self.last_sent.elapsed() => self.heartbeat(),
+                Err(_) if heartbeat <= self.last_sent.elapsed() => self.heartbeat(),
                 Err(_) => continue,
             };
             self.last_sent = Instant::now();
@@ -203,11 +211,7 @@ impl Follower {
         });
         let mut object = stamped_json(&event.stamped, &bonus_id);
         let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
-        let (changed, unchanged) = match event.fate {
-            Fate::Changed => (Some(true), None),
-            Fate::Unchanged(reason) => (Some(false), Some(reason.name())),
-            Fate::NotKnown => (None, None),
-        };
+        let (changed, unchanged) = event.fate.words();
         object["effect"] = json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
         object
     }

@@ -35,6 +35,9 @@ fn fill_content(content: &mut Value, schemas: &Value) {
 /// A value that fits a schema; `None` for a schema that says too little.
 fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
+    if let Some(value) = schema.get("const") {
+        return Some(value.clone());
+    }
     if let Some(example) = schema.get("example").or_else(|| schema.pointer("/examples/0")).or_else(|| schema.get("default")) {
         return Some(example.clone());
     }
@@ -75,6 +78,8 @@ fn text_of(schema: &Value) -> &'static str {
         (Some("date-time"), ..) => "2026-11-20T01:02:03.000000Z",
         // A currency.
         (_, Some(3), Some(3)) => "USD",
+        // A digest.
+        (_, Some(64), Some(64)) => "4d1f6b0c9a7e3852d0c4b6f1a29e7d3385f0c1b2a4968e7d5c3b1a0f9e8d7c6b",
         _ => "K7M2XQ4A",
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     answer,
-    as_of::{self, blocking},
+    as_of::{self, on_past},
     caller::Caller,
     extract::Path,
     page::Reader,
@@ -19,7 +19,7 @@ use super::{
     types::{Amount, Bonus, Status, Time, TreeName, user_id},
 };
 use crate::{
-    command_json::{bonus_rule_json, stamped_json},
+    command_json::{actor_json, bonus_rule_json, stamped_json},
     engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, RowKind, ShareFate, Stamped, Tree, Walk},
     http::{
         auth::{Action, Sight},
@@ -36,12 +36,13 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[derive(Serialize, ToSchema)]
 struct Explained {
     bonus: Bonus,
-    /// What it came from: `trigger`, `registration`, `rank` (the reward of one) or `import` (brought along, computed elsewhere).
-    #[schema(pattern = "^(trigger|registration|rank|import)$", example = "trigger")]
+    /// What it came from: `trigger`, `registration`, `rank` (the reward of one), `reversal` (it takes another bonus back, `bonus.reverses`) or `import` (brought
+    /// along, computed elsewhere).
+    #[schema(pattern = "^(trigger|registration|rank|reversal|import)$", example = "trigger")]
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
     /// imported with it.
-    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false}}))]
+    #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"}, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false, "reference": "order 4711"}}))]
     command: Option<Value>,
     /// Name of the plan that was in force.
     plan: Option<String>,
@@ -58,7 +59,8 @@ struct Explained {
     rank: Option<Reached>,
     /// What marked it paid; null while it is pending.
     paid: Option<PaidThrough>,
-    /// LSN of the source's signup, where it was found in the retained log: near the time at which it joined, or among the 262,144 commands before the bonus.
+    /// LSN of the source's signup, where the source is shown and it was found in the retained log: near the
+    /// time at which it joined, or among the 262,144 commands before the bonus.
     source_signup_lsn: Option<u64>,
     /// The same of the receiver.
     receiver_signup_lsn: Option<u64>,
@@ -114,6 +116,9 @@ struct PaidThrough {
     by: &'static str,
     lsn: Option<u64>,
     time: Option<Time>,
+    /// Who sent that command, as the change feed shows it. Null where the caller may not see all of it.
+    #[schema(value_type = Option<Object>, example = json!({"kind": "admin", "id": "ulk_2b22e1a6"}))]
+    actor: Option<Value>,
     /// The last LSN that was looked at, where it was not found.
     searched_to_lsn: Option<u64>,
 }
@@ -136,13 +141,14 @@ problems!(
 )]
 async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let row = engine.row_of(id.into_bytes()).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index));
-    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, row, state, directory))?;
-    let told = blocking(engine, move |engine| engine.explain(entry)).await?;
+    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, row, state, directory))?;
+    let told = on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     engine.read(|state, directory| {
         let sight = caller.0.sight(state, directory);
-        let reader = Reader { engine, state };
+        let reader = Reader::new(engine, state);
         Ok(answer(StatusCode::OK, state.lsn(), &explained(&reader, sight, &told)))
     })
 }
@@ -174,8 +180,9 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         admin_beyond: share.is_beyond,
         rule: rules[share.rule].trigger.to_string(),
     });
+    let entry = sight.of_entry(reader.state, &told.entry);
     Explained {
-        bonus: Bonus::new(reader, &told.entry),
+        bonus: Bonus::new(reader, &entry),
         cause,
         command: command.filter(|_| sight == Sight::All).map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
@@ -184,8 +191,8 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
         walk: steps.collect(),
         beyond: walk.map_or(0, |walk| walk.beyond),
         rank: reached.map(reached_of),
-        paid: told.paid.map(paid_of),
-        source_signup_lsn: told.source_signup,
+        paid: told.paid.as_ref().map(|paid| paid_of(paid, sight)),
+        source_signup_lsn: told.source_signup.filter(|_| entry.source.is_some()),
         receiver_signup_lsn: told.receiver_signup,
     }
 }
@@ -195,6 +202,7 @@ type CauseParts<'a> = (&'static str, Option<&'a Stamped>, Option<&'a Plan>, Opti
 fn parts(cause: &Cause) -> CauseParts<'_> {
     match cause {
         Cause::Imported { command } => ("import", command.as_deref(), None, None, None),
+        Cause::Reversal { command, .. } => ("reversal", Some(command), None, None, None),
         Cause::Trigger { command, plan, walk, .. } => ("trigger", Some(command), Some(plan), Some(walk), None),
         Cause::Registration { command, plan, walk } => ("registration", Some(command), Some(plan), Some(walk), None),
         Cause::Rank { command, plan, reached } => ("rank", Some(command), Some(plan), None, Some(reached)),
@@ -223,14 +231,15 @@ fn reached_of(reached: &RankReached) -> Reached {
     }
 }
 
-fn paid_of(paid: PaidBy) -> PaidThrough {
-    let nobody = PaidThrough { by: "unknown", lsn: None, time: None, searched_to_lsn: None };
-    match paid {
+fn paid_of(paid: &PaidBy, sight: Sight) -> PaidThrough {
+    let nobody = PaidThrough { by: "unknown", lsn: None, time: None, actor: None, searched_to_lsn: None };
+    match *paid {
         PaidBy::Import => PaidThrough { by: "import", ..nobody },
-        PaidBy::Command { lsn, time, is_pay_all } => PaidThrough {
+        PaidBy::Command { lsn, time, is_pay_all, ref actor } => PaidThrough {
             by: if is_pay_all { "pay_all" } else { "pay_bonus" },
             lsn: Some(lsn),
             time: Some(Time(time)),
+            actor: (sight == Sight::All).then(|| actor_json(actor.as_ref())),
             searched_to_lsn: None,
         },
         PaidBy::After { lsn } => PaidThrough { searched_to_lsn: Some(lsn), ..nobody },

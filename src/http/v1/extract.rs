@@ -5,7 +5,7 @@ use axum::{
         FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, Request, path::ErrorKind as PathError,
         rejection::PathRejection,
     },
-    http::{HeaderMap, request::Parts},
+    http::request::Parts,
 };
 use serde::{
     Serialize,
@@ -32,19 +32,13 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (mut parts, _) = request.into_parts();
         let Content(bytes) = parts.extensions.remove().unwrap_or_default();
-        check_media_type(&parts.headers)?;
+        media::check_body(&parts.headers, is_json_type, "application/json")?;
         parse(&bytes).map(Json)
     }
 }
 
-/// # Errors
-/// 415 unless the body is said to be JSON.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let essence = media::essence(headers);
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::MediaTypeUnsupported).detail("this route takes application/json"))
+fn is_json_type(essence: &str) -> bool {
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Reads JSON, strictly.

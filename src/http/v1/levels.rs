@@ -22,16 +22,16 @@ use super::{
     extract::{Path, Query},
     lists::{self, MemberRow, PastMemberProblems, Problems},
     media::accepts,
-    page::{self, Cursors, Listing, Page, Reader, list_query},
+    page::{self, Cursors, Listing, Page, Reader, Source, list_query},
     problem::{Code, Problem},
-    totals::Total,
+    totals::{self, Total},
     types::TreeName,
 };
 use crate::{
     engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
     http::{
         auth::{Action, Sight},
-        limits::{BULK_SLICES_AHEAD, SLICE_STEPS},
+        limits::{BULK_SLICES_AHEAD, PAGE_SLICES_MAX, SLICE_ROWS, SLICE_STEPS},
         reply::Reply,
         service::Shared,
     },
@@ -83,7 +83,7 @@ struct LevelsQuery {
     #[param(inline, default = "placement")]
     tree: TreeName,
     /// Read the past: an LSN, or a time that is over. As far back as the log is kept.
-    #[param(value_type = Option<String>, max_length = 64)]
+    #[param(value_type = Option<String>, max_length = 96)]
     as_of: Option<AsOf>,
 }
 
@@ -146,6 +146,7 @@ async fn levels(
     Query(query): Query<LevelsQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     // Everything that can change is read now; the entries there are do not.
     let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
@@ -155,18 +156,17 @@ async fn levels(
     };
     let (member, head_counts, mut sums, lsn) = engine.read(begin)?;
     if let Some(as_of) = query.as_of {
-        let past = as_of::past(engine, as_of).await?;
+        let past = as_of::past(&shared, &caller, as_of).await?;
         let (member, counts, mut sums, lsn) = engine.read(|_, directory| begin(&past, directory))?;
+        shared.heavy.enter()?;
         while !sums.is_over() {
-            past.received_sums_step(&mut sums, SLICE_STEPS);
-            tokio::task::yield_now().await;
+            let looked = sums.looked;
+            shared.heavy.run(|| past.received_sums_step(&mut sums, SLICE_STEPS)).await;
+            caller.pays(sums.looked - looked);
         }
         return Ok(answer(StatusCode::OK, lsn, &levels_of(&past, query.tree, member, &counts, &sums)));
     }
-    while !sums.is_over() {
-        engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
-        tokio::task::yield_now().await;
-    }
+    totals::add_up(&shared, &caller, &mut sums).await?;
     Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
 }
 
@@ -177,7 +177,7 @@ list_query! {
 }
 
 /// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then shown.
-struct LevelList {
+pub struct LevelList {
     _permit: Option<OwnedSemaphorePermit>,
     sight: Sight,
     tree: Tree,
@@ -186,6 +186,8 @@ struct LevelList {
     /// Members of a batch.
     batch: usize,
     walk: LevelOrder,
+    /// The walk before the batch in hand.
+    begun: LevelOrder,
     found: VecDeque<MemberIx>,
     is_collected: bool,
     brought: Brought,
@@ -193,35 +195,54 @@ struct LevelList {
 
 impl LevelList {
     /// Collects members. True when the batch is complete.
-    fn collect(&mut self, state: &State) -> bool {
+    fn collect(&mut self, reader: &Reader<'_>) -> bool {
         let mut steps = SLICE_STEPS;
-        while self.found.len() < self.batch {
-            match state.level_order_step(self.tree, &mut self.walk, &mut steps) {
+        let is_complete = loop {
+            if self.batch <= self.found.len() {
+                break true;
+            }
+            match reader.state.level_order_step(self.tree, &mut self.walk, &mut steps) {
                 Some(member) => {
                     self.found.push_back(member);
                     self.brought.ask(member);
                 }
-                None => return self.walk.is_over(),
+                None => break self.walk.is_over(),
             }
-        }
-        true
+        };
+        reader.note(SLICE_STEPS - steps);
+        is_complete
+    }
+
+    /// Whether there is a batch whose sums are not there yet: work that a position cannot tell of.
+    fn is_adding_up(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// Shows those that were found so far and no more, once their sums are there: the rest is for another page.
+    fn close_batch(&mut self) {
+        self.is_collected = self.is_adding_up();
     }
 }
 
 impl Listing for LevelList {
     type Item = LevelRow;
     const SLICES_AHEAD: usize = BULK_SLICES_AHEAD;
+    const STREAM_ROWS: usize = SLICE_ROWS;
+    const WALKS: bool = true;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
         let state = reader.state;
         // What can be done under this one lock is: the page is of one state then.
         if !self.is_collected {
-            self.is_collected = self.collect(state);
+            self.is_collected = self.collect(reader);
             if !self.is_collected {
                 return true;
             }
         }
-        if !state.brought_step(&mut self.brought, SLICE_STEPS) {
+        let looked = self.brought.looked;
+        let has_all = state.brought_step(&mut self.brought, SLICE_STEPS);
+        reader.note(usize::try_from(self.brought.looked - looked).expect("no more than its steps"));
+        if !has_all {
             return true;
         }
         for member in self.found.drain(..rows.min(self.found.len())) {
@@ -232,18 +253,22 @@ impl Listing for LevelList {
             return true;
         }
         (self.is_collected, self.brought) = (false, state.brought(self.receiver, self.level));
-        lists::goes_on(state, self.tree, &mut self.walk, SLICE_STEPS)
+        let goes_on = lists::goes_on(state, self.tree, &mut self.walk, SLICE_STEPS);
+        self.begun = self.walk;
+        goes_on
     }
 
+    /// Where the batch in hand begins, if it was not shown yet.
     fn position(&self) -> Vec<u64> {
-        lists::packed(&self.walk)
+        lists::packed(if self.is_adding_up() { &self.begun } else { &self.walk })
     }
 }
 
 /// The members of one level, each with the commission it brought
 ///
 /// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member that was asked about, and NDJSON does so
-/// once for some thirty thousand rows.
+/// once for some thirty thousand rows. A page whose work is too much for one request is empty and has `next`, which goes on with that work: ask
+/// until `next` is null.
 #[utoipa::path(
     get, path = "/v1/members/{id}/levels/{level}", tag = "levels",
     params(
@@ -267,40 +292,68 @@ async fn level(
         return Err(Problem::new(Code::ParameterInvalid).with("field", "level").detail("levels count from 1"));
     }
     let engine = shared.v1_engine()?;
-    let cursors = Cursors::new(engine, &format!("level/{id}/{level}/{}", query.tree.name()));
+    caller.may_cost()?;
+    let query_name = format!("level/{id}/{level}/{}", query.tree.name());
+    let cursors = Cursors::new(engine, &query_name);
     let after = lists::opened(&cursors, query.cursor.as_deref())?;
     let limit = page::limit(query.limit)?;
     let permit = if accepts(&headers, page::NDJSON) { Some(lists::bulk_permit(&shared)?) } else { None };
     let is_stream = permit.is_some();
     let tree = query.tree.into();
-    let (mut listing, lsn) = engine.read(|state, directory| {
+    let (position, ticket) = match after.as_deref() {
+        // The last word is the ticket of work that goes on.
+        Some([position @ .., ticket]) if position.len() == lists::PACKED_WORDS => (Some(position), Some(*ticket)),
+        other => (other, None),
+    };
+    let (new, lsn) = engine.read(|state, directory| {
         let receiver = caller.member(Action::ReadMember, id, state, directory)?;
         caller.member(Action::ReadBonuses, id, state, directory)?;
-        let walk = match after.as_deref() {
+        let walk = match position {
             None => state.level_order(tree, receiver, level, level),
             Some(words) => lists::unpacked(state, tree, receiver, words)?,
         };
         let sight = caller.0.sight(state, directory);
         let batch = if is_stream { STREAM_BATCH } else { limit };
         let brought = state.brought(receiver, level);
+        let found = VecDeque::new();
         let list =
-            LevelList { _permit: permit, sight, tree, receiver, level, batch, walk, found: VecDeque::new(), is_collected: false, brought };
+            LevelList { _permit: permit, sight, tree, receiver, level, batch, walk, begun: walk, found, is_collected: false, brought };
         Ok::<_, Problem>((list, state.lsn()))
     })?;
+    let source = Source::new(&shared, &caller)?;
     if is_stream {
-        return Ok(page::stream(engine.clone(), listing, lsn));
+        return Ok(page::stream(source, new, lsn));
     }
-    // However many entries there are to look through, the page is whole: its time is bounded by that of the request.
+    shared.heavy.enter()?;
+    let owner = format!("{}/{query_name}", caller.0.name);
+    let unfinished = ticket.and_then(|ticket| shared.desk.unfinished.take(ticket, &owner));
+    Ok(level_page(&shared, &source, unfinished.unwrap_or(new), limit, &cursors, &owner).await)
+}
+
+/// A page of a level: whole, or as far as it came, with a cursor that goes on.
+async fn level_page(shared: &Shared, source: &Source, mut listing: LevelList, limit: usize, cursors: &Cursors, owner: &str) -> Reply {
     let mut items = Vec::new();
-    loop {
-        let (more, lsn) = engine.read(|state, _| {
-            let reader = Reader { engine, state };
-            (listing.slice(&reader, limit, &mut items), state.lsn())
-        });
-        if !more || !items.is_empty() {
-            let next = more.then(|| cursors.seal(&listing.position()));
-            return Ok(answer(StatusCode::OK, lsn, &Page { items, next }));
+    let mut lsn = 0;
+    for number in 1..=PAGE_SLICES_MAX {
+        let work = || {
+            let (more, lsn) = source.take(&mut listing, limit, &mut items);
+            let is_page = !items.is_empty() || !more;
+            let next = is_page.then(|| more.then(|| cursors.seal(&listing.position())));
+            (next.map(|next| answer(StatusCode::OK, lsn, &Page { items: std::mem::take(&mut items), next })), lsn)
+        };
+        let (page, seen) = shared.heavy.run(work).await;
+        if let Some(page) = page {
+            return page;
         }
-        tokio::task::yield_now().await;
+        lsn = seen;
+        // Half of the work for finding members, so that some is left for what they brought.
+        if number == PAGE_SLICES_MAX / 2 {
+            listing.close_batch();
+        }
     }
+    let mut position = listing.position();
+    if listing.is_adding_up() {
+        position.push(shared.desk.unfinished.keep(owner, listing));
+    }
+    answer(StatusCode::OK, lsn, &Page::<LevelRow> { items: Vec::new(), next: Some(cursors.seal(&position)) })
 }

@@ -25,7 +25,7 @@ use crate::{
     engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
     http::{
         auth::{Action, Sight},
-        limits::{BULK_SLICES_AHEAD, SLICE_STEPS},
+        limits::{BULK_SLICES_AHEAD, SLICE_ROWS, SLICE_STEPS},
         reply::Reply,
         service::Shared,
     },
@@ -96,7 +96,7 @@ list_query! {
     struct UplineQuery {
         tree,
         /// Read the past: an LSN, or a time that is over. As far back as the log is kept; always in pages.
-        #[param(value_type = Option<String>, max_length = 64)]
+        #[param(value_type = Option<String>, max_length = 96)]
         as_of: Option<AsOf>,
     }
 }
@@ -111,7 +111,7 @@ list_query! {
 }
 
 /// What every reading route can fail with.
-const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
+pub const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
 
 problems!(
     /// What a list about one member can fail with.
@@ -151,7 +151,7 @@ pub fn cursor_invalid() -> Problem {
 }
 
 /// A member index in a cursor: one of those there are.
-fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
+pub fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
     u32::try_from(word).ok().filter(|index| *index < state.len()).map(MemberIx).ok_or_else(cursor_invalid)
 }
 
@@ -175,7 +175,8 @@ impl Children {
                 if state.above(tree, last) != Some(parent) {
                     return Err(cursor_invalid());
                 }
-                (Some(last), u32::try_from(*before).map_err(|_| cursor_invalid())?)
+                let before = u32::try_from(*before).ok().filter(|before| *before <= state.len());
+                (Some(last), before.ok_or_else(cursor_invalid)?)
             }
             Some(_) => return Err(cursor_invalid()),
         };
@@ -235,12 +236,12 @@ async fn children(
     let engine = shared.v1_engine()?;
     let cursors = Cursors::new(engine, &format!("children/{id}/{}", query.tree.name()));
     let after = opened(&cursors, query.cursor.as_deref())?;
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let parent = caller.member(Action::ReadMember, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
         Children::new(state, sight, query.tree.into(), parent, after.as_deref())
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }
 
 /// Who stands above one member, as far as the caller sees.
@@ -319,15 +320,14 @@ async fn upline(
         Ok::<_, Problem>(Upline { sight, tree, level: state.level_in(tree, member), at })
     };
     let Some(as_of) = query.as_of else {
-        let listed = page::begin(engine, &headers, query.limit, begin)?;
-        return Ok(page::list(engine, listed, &cursors).await);
+        return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;
     };
     // Who may not see the present may not see the past.
     engine.read(begin)?;
-    let past = as_of::past(engine, as_of).await?;
+    let past = as_of::past(&shared, &caller, as_of).await?;
     engine.read(|_, directory| {
         let listing = begin(&past, directory)?;
-        page::past(&Reader { engine, state: &past }, listing, query.limit, &cursors)
+        page::past(&Reader::new(engine, &past), listing, query.limit, &cursors)
     })
 }
 
@@ -367,11 +367,14 @@ impl Downline {
 impl Listing for Downline {
     type Item = MemberRow;
     const SLICES_AHEAD: usize = BULK_SLICES_AHEAD;
+    const STREAM_ROWS: usize = SLICE_ROWS;
+    const WALKS: bool = true;
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<MemberRow>) -> bool {
         let state = reader.state;
         let mut steps = SLICE_STEPS;
         let members: Vec<MemberIx> = std::iter::from_fn(|| self.next(state, &mut steps)).take(rows).collect();
+        reader.note(SLICE_STEPS - steps);
         push_rows(state, self.sight, self.tree, self.level, &members, out);
         match &mut self.walk {
             Walk::Streamed { walk, .. } => !walk.is_over(),
@@ -397,6 +400,9 @@ pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usiz
     !walk.is_over()
 }
 
+/// Words of a packed walk.
+pub const PACKED_WORDS: usize = LEVEL_ORDER_WORDS.div_ceil(2);
+
 /// The words of a walk, two in one of a cursor's.
 pub fn packed(walk: &LevelOrder) -> Vec<u64> {
     let words = walk.to_words();
@@ -408,7 +414,7 @@ pub fn packed(walk: &LevelOrder) -> Vec<u64> {
 /// # Errors
 /// `cursor_invalid` when it has none such.
 pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<LevelOrder, Problem> {
-    if words.len() != LEVEL_ORDER_WORDS.div_ceil(2) {
+    if words.len() != PACKED_WORDS {
         return Err(cursor_invalid());
     }
     let mut unpacked = [0; LEVEL_ORDER_WORDS];
@@ -458,7 +464,7 @@ async fn downline(
         (None, true) => Some(bulk_permit(&shared)?),
         _ => None,
     };
-    let begun = page::begin(engine, &headers, query.limit, |state, directory| {
+    let begin = |state: &State, directory: &MemberDirectory| {
         let top = caller.member(Action::ReadMember, id, state, directory)?;
         let walk = match (after.as_deref(), permit) {
             (None, Some(permit)) => Walk::Streamed { walk: state.breadth_first(tree, top, deepest), _permit: permit },
@@ -467,6 +473,6 @@ async fn downline(
         };
         let sight = caller.0.sight(state, directory);
         Ok(Downline { sight, tree, level: state.level_in(tree, top), walk })
-    })?;
-    Ok(page::list(engine, begun, &cursors).await)
+    };
+    page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }

@@ -18,7 +18,7 @@ use super::{
     types::{Role, Status, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Outcome, Rejection, RequestKey, Verdict},
+    engine::{Command, Engine, Outcome, Rejection, RequestKey, Sent, Verdict},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -81,6 +81,7 @@ problems!(
         Code::Rejected(Rejection::AdminsFull),
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
         Code::FieldUnknown,
         Code::FieldInvalid,
         Code::ParameterInvalid,
@@ -123,30 +124,31 @@ async fn manage(
     }
     let member = member_id(id);
     let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));
-    let status = change.status.map(|status| (status, Command::SetStatus { member, status: status.into() }, key(STATUS_SCOPE)));
-    let role = change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, key(ROLE_SCOPE)));
+    let sends = |scope| caller.sends(key(scope));
+    let status = change.status.map(|status| (status, Command::SetStatus { member, status: status.into() }, sends(STATUS_SCOPE)));
+    let role = change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, sends(ROLE_SCOPE)));
     let engine = engine.clone();
     // The client may leave between the two commands; the second is made all the same.
     let (done, lsn) = desk::to_the_end(async move { carry_out(&engine, id, status, role).await }).await?;
     Ok(answer(StatusCode::OK, lsn, &done))
 }
 
-/// A change with its command and that command's key.
-type Step<T> = Option<(T, Command, Option<RequestKey>)>;
+/// A change with its command, and who sends that under which key.
+type Step<T> = Option<(T, Command, Sent)>;
 
 /// What was changed, and when. Judges both before it does either.
 async fn carry_out(engine: &Engine, id: Uuid, status: Step<Status>, role: Step<Role>) -> Result<(Changed, u64), Problem> {
-    let of_status = status.as_ref().map(|(_, command, key)| (command, *key, "status"));
-    let of_role = role.as_ref().map(|(_, command, key)| (command, *key, "role"));
+    let of_status = status.as_ref().map(|(_, command, sent)| (command, sent.key, "status"));
+    let of_role = role.as_ref().map(|(_, command, sent)| (command, sent.key, "role"));
     judge(engine, [of_status, of_role])?;
     let mut done = Changed { user_id: id, status: None, role: None };
     let mut lsn = 0;
-    if let Some((now, command, key)) = status {
-        let (changed, at) = submit(engine, command, key, "status").await?;
+    if let Some((now, command, sent)) = status {
+        let (changed, at) = submit(engine, command, sent, "status").await?;
         (done.status, lsn) = (Some(StatusChanged { now, changed }), at);
     }
-    if let Some((now, command, key)) = role {
-        let result = submit(engine, command, key, "role").await;
+    if let Some((now, command, sent)) = role {
+        let result = submit(engine, command, sent, "role").await;
         let (changed, at) = result.map_err(|problem| match done.status {
             Some(_) => problem.detail("the status was set, the role was not"),
             None => problem,
@@ -169,8 +171,8 @@ fn judge(engine: &Engine, commands: [Option<(&Command, Option<RequestKey>, &'sta
 }
 
 /// Whether it changed anything, and when.
-async fn submit(engine: &Engine, command: Command, key: Option<RequestKey>, field: &'static str) -> Result<(bool, u64), Problem> {
-    let applied = engine.submit(command, key).await?.applied;
+async fn submit(engine: &Engine, command: Command, sent: Sent, field: &'static str) -> Result<(bool, u64), Problem> {
+    let applied = engine.submit(command, sent).await?.applied;
     match applied.outcome {
         Outcome::StatusSet { changed, .. } | Outcome::RoleSet { changed, .. } => Ok((changed, applied.lsn)),
         Outcome::Rejected(rejection) => Err(rejected(rejection, applied.lsn, field)),

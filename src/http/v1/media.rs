@@ -2,6 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 
+use super::problem::{Code, Problem};
+use crate::http::content;
+
 /// Whether a client asks for a media type by its name. Ranges (`*/*`) ask for nothing in particular, and `q=0` asks not to get it.
 pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -16,8 +19,22 @@ fn is_zero_weight(parameter: &str) -> bool {
     name.trim().eq_ignore_ascii_case("q") && !weight.is_empty() && weight.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
+/// Whether a body may be read: it is of a type that the route takes, and not compressed.
+///
+/// # Errors
+/// `body_encoded`; `media_type_unsupported`, which names `expected`.
+pub fn check_body(headers: &HeaderMap, takes: impl FnOnce(&str) -> bool, expected: &'static str) -> Result<(), Problem> {
+    if content::is_encoded(headers) {
+        return Err(Code::BodyEncoded.into());
+    }
+    if takes(&essence(headers)) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::MediaTypeUnsupported).detail(format!("this route takes {expected}")))
+}
+
 /// Media type of a body without its parameters, in small letters; empty where none is named.
-pub fn essence(headers: &HeaderMap) -> String {
+fn essence(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     essence_of(given).to_ascii_lowercase()
 }

@@ -13,18 +13,27 @@ use super::{
     as_of::{self, AsOfQuery},
     caller::Caller,
     extract::{Path, Query},
-    lists::PastMemberProblems,
-    problem::{Code, Problem},
+    lists::{COMMON, PastMemberProblems},
+    problem::{Code, Problem, problems},
     types::{Role, Status, Time, user_id},
 };
 use crate::{
-    engine::{self, Code as ReferralCode, MemberIx, Tree},
-    http::{auth::Action, reply::Reply, service::Shared},
+    engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
+    http::{
+        auth::{Action, Target},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(member)).routes(routes!(member_by_code))
 }
+
+problems!(
+    /// What looking a member up by its code can fail with.
+    ByCodeProblems: COMMON, as_of::PROBLEMS, [Code::Rejected(Rejection::MemberUnknown), Code::Rejected(Rejection::CodeAmbiguous)]
+);
 
 /// A member as it stands at the answer's LSN.
 #[derive(Serialize, ToSchema)]
@@ -83,6 +92,8 @@ pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDi
 }
 
 /// One member
+///
+/// As it is now, or with `as_of` as it was.
 #[utoipa::path(get, path = "/v1/members/{id}", tag = "members", params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
 async fn member(
     State(shared): State<Arc<Shared>>,
@@ -90,7 +101,7 @@ async fn member(
     Path(id): Path<Uuid>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let index = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
@@ -98,7 +109,9 @@ async fn member(
 }
 
 /// One member, by referral code
-#[utoipa::path(get, path = "/v1/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PastMemberProblems))]
+///
+/// A code that was given or one that was generated, without regard to case.
+#[utoipa::path(get, path = "/v1/members/by-code/{code}", tag = "members", params(("code" = String, Path, description = "Referral code; case does not matter. A code that nobody has is read with O as 0 and I and L as 1, if that leads to one member", max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$"), AsOfQuery), responses((status = 200, description = "The member", body = Member, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), ByCodeProblems))]
 async fn member_by_code(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -107,8 +120,12 @@ async fn member_by_code(
 ) -> Result<Reply, Problem> {
     let code = ReferralCode::parse(&code)
         .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
-        let index = caller.found(Action::ReadMember, state.member_by_code(directory, &code), state, directory)?;
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
+        let owner = state.look_up_code(directory, &code).or_else(|rejection| {
+            // That there are such codes is not for those who may not see whose they are.
+            caller.network(Action::ReadNetwork, state, directory).map_or(Ok(None), |()| Err(Problem::from(rejection).at(state.lsn())))
+        })?;
+        let index = caller.found(Action::ReadMember, Target::by_code(state, owner, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
     .await

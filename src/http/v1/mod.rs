@@ -7,9 +7,11 @@
 //! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
 
 pub mod as_of;
+mod audit;
 mod batch;
 mod bonus_lists;
 mod desk;
+pub mod event_schema;
 mod events;
 mod explain;
 mod levels;
@@ -25,6 +27,7 @@ mod search;
 mod stats;
 mod totals;
 mod tree;
+mod unfinished;
 
 pub mod examples;
 pub mod page;
@@ -91,6 +94,11 @@ pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == STREAMED
 }
 
+/// Whether a request asks for an answer that has no end of its own.
+pub fn is_endless(path: &str) -> bool {
+    path == "/v1/events"
+}
+
 /// What reads.
 fn reads() -> OpenApiRouter<Arc<Shared>> {
     let all = [
@@ -105,6 +113,7 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
         stats::routes,
         explain::routes,
         events::routes,
+        audit::routes,
     ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }
@@ -161,6 +170,7 @@ impl Routes {
     /// The check is no layer of the router: that costs each request a few boxes.
     pub async fn answer(&self, request: Request<Body>) -> (Reply, Option<RouteIndex>) {
         let Some(position) = known::find(request.method(), request.uri().path()) else { return (self.routed(request).await, None) };
+        let route = RouteIndex::of_v1(position, request.method());
         let reply = match known::operations()[position].check(&request) {
             Ok(()) => self.routed(request).await,
             // What a stream sends along is not read.
@@ -169,7 +179,7 @@ impl Routes {
             }
             Err(problem) => problem.into(),
         };
-        (reply, Some(RouteIndex::of_v1(position)))
+        (reply, Some(route))
     }
 
     async fn routed(&self, request: Request<Body>) -> Reply {
@@ -193,7 +203,8 @@ async fn route_unknown() -> Problem {
 
 /// A JSON answer that names its LSN.
 pub fn answer(status: StatusCode, lsn: u64, body: &impl Serialize) -> Reply {
-    let text = serde_json::to_vec(body).expect("answers are plain data");
+    // Without the room that was left for more: it would be held as long as the answer is.
+    let text = serde_json::to_vec(body).expect("answers are plain data").into_boxed_slice();
     let mut reply = reply::json(status, text);
     reply.headers_mut().insert(X_LSN, HeaderValue::from(lsn));
     reply

@@ -41,9 +41,9 @@ struct SnapshotMade {
     /// Seconds that making it took; 0 when it was found at the start.
     seconds: f64,
     made_at: Time,
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     state_digest: String,
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     network_digest: String,
 }
 
@@ -78,7 +78,9 @@ struct SnapshotKept {
     /// Null for those older than the newest: they are not read for this.
     members: Option<u32>,
     made_at: Option<Time>,
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     state_digest: Option<String>,
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     network_digest: Option<String>,
 }
 
@@ -103,10 +105,10 @@ struct DigestsAt {
     members: u32,
     bonuses: u64,
     /// BLAKE3 of the network: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses, whatever log led to it.
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     network_digest: String,
     /// BLAKE3 of everything, LSN and order included: the same log gives the same.
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     state_digest: String,
     seconds: f64,
 }
@@ -204,6 +206,8 @@ async fn make_snapshot(Extract(shared): Extract<Arc<Shared>>, caller: Caller) ->
 }
 
 /// The snapshots that are kept
+///
+/// Those from which the server would start, and whether one is being made.
 #[utoipa::path(
     get,
     path = "/v1/snapshots",

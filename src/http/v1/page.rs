@@ -2,11 +2,16 @@
 //!
 //! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it would go on. A page is one slice,
 //! and the first one is taken where the list begins, so everything in a page is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
-//! more. A stream is slice after slice while the client reads; between two slices the lock is free. They are taken on a thread for work that blocks while what was taken before is
-//! printed and sent: taking waits for memory, printing is work, so a long stream has two cores to run on.
+//! more. A stream is slice after slice while the client reads; between two slices the lock is free.
+//!
+//! What takes long is heavy work, which waits for its turn (`http/heavy.rs`): a page of many rows or of a walk, and the slices of a stream. Of the few streams of whole
+//! downlines slices are taken while those before are printed and sent: taking waits for memory, printing is work, so they have two cores to run on. Any other stream takes a
+//! slice when the one before is on its way, so that a slow reader holds no more than that one.
 
 use std::{
+    cell::Cell,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -23,14 +28,18 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     X_LSN,
+    caller::Caller,
     media::accepts,
     problem::{Code, Problem},
 };
 use crate::{
     engine::{Engine, MemberDirectory, RowKind, State},
     http::{
-        limits::{SLICE_ROWS, SLICE_STEPS},
+        auth::Payer,
+        heavy::Heavy,
+        limits::{LIGHT_ROWS, PAGE_SLICES_MAX, ROW_UNITS, SLICE_ROWS, SLICE_STEPS, STREAM_ROWS},
         reply::Reply,
+        service::Shared,
     },
 };
 
@@ -38,8 +47,6 @@ use crate::{
 pub const LIMIT_DEFAULT: u32 = 100;
 /// Rows of a page at most: they are collected under one hold of the read lock, some 200 us.
 pub const LIMIT_MAX: u32 = 1_000;
-/// Slices without a row that one page may take before it is answered empty with a cursor: bounds the time of one request.
-const EMPTY_SLICES_MAX: usize = 256;
 /// Words of a cursor at most; no list needs more to know where it was.
 const CURSOR_WORDS_MAX: usize = 6;
 
@@ -98,6 +105,24 @@ pub struct Page<T> {
 pub struct Reader<'a> {
     pub engine: &'a Engine,
     pub state: &'a State,
+    /// Steps that led to no row, as listings noted them.
+    steps: Cell<usize>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(engine: &'a Engine, state: &'a State) -> Self {
+        Self { engine, state, steps: Cell::new(0) }
+    }
+
+    /// Takes note of steps, for which the caller is charged as for rows.
+    pub fn note(&self, steps: usize) {
+        self.steps.set(self.steps.get() + steps);
+    }
+
+    /// What was done, in units of work, with so many rows that came of it.
+    pub fn units(&self, rows: usize) -> u64 {
+        ROW_UNITS * rows as u64 + self.steps.get() as u64
+    }
 }
 
 impl Reader<'_> {
@@ -111,9 +136,13 @@ impl Reader<'_> {
 pub trait Listing: Send + Unpin + 'static {
     type Item: Serialize + Send + Unpin + 'static;
 
-    /// Slices that a stream takes while it prints and sends those before. More than one where only few streams can be under way: their rows are in memory, for each reader
-    /// that takes its time.
-    const SLICES_AHEAD: usize = 1;
+    /// Slices that a stream takes while it prints and sends those before. None, but where only few streams can be under way: they are in memory for
+    /// each reader, however slow it is.
+    const SLICES_AHEAD: usize = 0;
+    /// Rows of a stream's slice.
+    const STREAM_ROWS: usize = STREAM_ROWS;
+    /// Whether a page may take many steps for each row, so that it is heavy work however short it is.
+    const WALKS: bool = false;
 
     /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing is left.
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
@@ -166,6 +195,34 @@ impl Cursors {
 /// Media type of a list that is streamed, an item a line.
 pub const NDJSON: &str = "application/x-ndjson";
 
+/// What slices are taken from, whose turn it is, and who pays.
+#[derive(Clone)]
+pub struct Source {
+    pub engine: Engine,
+    pub heavy: Arc<Heavy>,
+    pub payer: Payer,
+}
+
+impl Source {
+    /// # Errors
+    /// `starting` while there is nothing to take from.
+    pub fn new(shared: &Shared, caller: &Caller) -> Result<Self, Problem> {
+        Ok(Self { engine: shared.v1_engine()?.clone(), heavy: Arc::clone(&shared.heavy), payer: caller.0.payer.clone() })
+    }
+
+    /// Takes a slice under one lock, and charges for it. Whether there is more, and the LSN.
+    pub fn take<L: Listing>(&self, listing: &mut L, rows: usize, items: &mut Vec<L::Item>) -> (bool, u64) {
+        let before = items.len();
+        let (more, lsn, units) = self.engine.read(|state, _| {
+            let reader = Reader::new(&self.engine, state);
+            let more = listing.slice(&reader, rows, items);
+            (more, state.lsn(), reader.units(items.len() - before))
+        });
+        self.payer.charge(units);
+        (more, lsn)
+    }
+}
+
 /// Rows that were taken, and what takes those after them.
 struct Slice<L: Listing> {
     listing: L,
@@ -173,49 +230,83 @@ struct Slice<L: Listing> {
     more: bool,
 }
 
-/// A listing that was begun, with its first slice: both of one state. Were they of two, a page would name the LSN of the second and lack who joined in between.
-pub struct Begun<L: Listing> {
-    first: Slice<L>,
-    /// LSN of that state.
-    lsn: u64,
-    /// Rows of the page, if it is to be one.
-    limit: Option<usize>,
+impl<L: Listing> Slice<L> {
+    /// Whether it makes a page: one without a row would only send the client on.
+    fn is_page(&self) -> bool {
+        !self.items.is_empty() || !self.more
+    }
+
+    fn print(self, lsn: u64, cursors: &Cursors) -> Reply {
+        let next = self.more.then(|| cursors.seal(&self.listing.position()));
+        super::answer(StatusCode::OK, lsn, &Page { items: self.items, next })
+    }
 }
 
-/// Begins a listing, as a page or a stream, as the client asks.
+/// What became of the first slice. It is taken where the listing is begun: were a page of two states, it would name the LSN of the second and lack who joined
+/// in between.
+enum First<L: Listing> {
+    Page(Reply),
+    /// A stream, or a page that has no row yet.
+    Slice(Slice<L>, u64),
+}
+
+/// Answers with a listing, as a page or a stream, as the client asks.
 ///
 /// # Errors
-/// When the limit is out of range; those of `begin`.
-pub fn begin<L: Listing>(
-    engine: &Engine,
+/// When the limit is out of range; those of `begin`; `rate_limited` where the caller used too much; `overloaded` when too much heavy work is waiting.
+pub async fn list<L: Listing>(
+    shared: &Shared,
+    caller: &Caller,
     headers: &HeaderMap,
     asked: Option<u32>,
+    cursors: &Cursors,
     begin: impl FnOnce(&State, &MemberDirectory) -> Result<L, Problem>,
-) -> Result<Begun<L>, Problem> {
+) -> Result<Reply, Problem> {
+    let source = Source::new(shared, caller)?;
+    caller.may_cost()?;
     let is_stream = accepts(headers, NDJSON);
-    engine.read(|state, directory| {
-        let mut listing = begin(state, directory)?;
-        let limit = limit(asked)?;
-        let mut items = Vec::new();
-        let more = listing.slice(&Reader { engine, state }, if is_stream { SLICE_ROWS } else { limit }, &mut items);
-        Ok(Begun { first: Slice { listing, items, more }, lsn: state.lsn(), limit: (!is_stream).then_some(limit) })
+    let first = || {
+        let (slice, lsn, rows) = source.engine.read(|state, directory| {
+            let mut listing = begin(state, directory)?;
+            let limit = limit(asked)?;
+            let mut items = Vec::new();
+            let reader = Reader::new(&source.engine, state);
+            let more = listing.slice(&reader, if is_stream { L::STREAM_ROWS } else { limit }, &mut items);
+            source.payer.charge(reader.units(items.len()));
+            Ok::<_, Problem>((Slice { listing, items, more }, state.lsn(), limit))
+        })?;
+        let is_page = !is_stream && slice.is_page();
+        Ok::<_, Problem>((if is_page { First::Page(slice.print(lsn, cursors)) } else { First::Slice(slice, lsn) }, rows))
+    };
+    let is_light = is_stream || asked.unwrap_or(LIMIT_DEFAULT) as usize <= LIGHT_ROWS;
+    let (first, rows) = if is_light && !L::WALKS {
+        first()?
+    } else {
+        source.heavy.enter()?;
+        source.heavy.run(first).await?
+    };
+    Ok(match first {
+        First::Page(reply) => reply,
+        First::Slice(slice, lsn) if is_stream => stream_from(source, slice, lsn),
+        First::Slice(slice, _) => later_page(&source, slice, rows, cursors).await,
     })
 }
 
-/// Answers with one page of a listing.
-async fn page<L: Listing>(engine: &Engine, first: Slice<L>, mut lsn: u64, limit: usize, cursors: &Cursors) -> Reply {
-    let Slice { mut listing, mut items, mut more } = first;
-    let mut slices = 1;
-    while more && items.is_empty() && slices <= EMPTY_SLICES_MAX {
-        tokio::task::yield_now().await;
-        (more, lsn) = engine.read(|state, _| {
-            let reader = Reader { engine, state };
-            (listing.slice(&reader, limit, &mut items), state.lsn())
-        });
-        slices += 1;
+/// Answers with a page whose first row was not found at once. However long it takes, after so many slices it is answered without one, with a cursor.
+async fn later_page<L: Listing>(source: &Source, mut slice: Slice<L>, rows: usize, cursors: &Cursors) -> Reply {
+    for number in 1.. {
+        let is_last = number == PAGE_SLICES_MAX;
+        let work = || {
+            let (more, lsn) = source.take(&mut slice.listing, rows, &mut slice.items);
+            slice.more = more;
+            if slice.is_page() || is_last { Ok(slice.print(lsn, cursors)) } else { Err(slice) }
+        };
+        match source.heavy.run(work).await {
+            Ok(reply) => return reply,
+            Err(unfinished) => slice = unfinished,
+        }
     }
-    let next = more.then(|| cursors.seal(&listing.position()));
-    super::answer(StatusCode::OK, lsn, &Page { items, next })
+    unreachable!("it ends with the last slice")
 }
 
 /// Answers with one page of a listing of the past, from the one state that the reader has.
@@ -225,35 +316,25 @@ async fn page<L: Listing>(engine: &Engine, first: Slice<L>, mut lsn: u64, limit:
 pub fn past<L: Listing>(reader: &Reader<'_>, mut listing: L, asked: Option<u32>, cursors: &Cursors) -> Result<Reply, Problem> {
     let mut items = Vec::new();
     let more = listing.slice(reader, limit(asked)?, &mut items);
-    let next = more.then(|| cursors.seal(&listing.position()));
-    Ok(super::answer(StatusCode::OK, reader.state.lsn(), &Page { items, next }))
+    Ok(Slice { listing, items, more }.print(reader.state.lsn(), cursors))
 }
 
 /// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
-pub fn stream<L: Listing>(engine: Engine, listing: L, lsn: u64) -> Reply {
-    stream_from(engine, Slice { listing, items: Vec::new(), more: true }, lsn)
+pub fn stream<L: Listing>(source: Source, listing: L, lsn: u64) -> Reply {
+    stream_from(source, Slice { listing, items: Vec::new(), more: true }, lsn)
 }
 
-fn stream_from<L: Listing>(engine: Engine, first: Slice<L>, lsn: u64) -> Reply {
-    let mut reply = Response::new(Body::new(Lines { engine, next: Next::Taken(first), has_sent: false }));
+fn stream_from<L: Listing>(source: Source, first: Slice<L>, lsn: u64) -> Reply {
+    let mut reply = Response::new(Body::new(Lines { source, next: Next::Taken(first), has_sent: false }));
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     headers.insert(X_LSN, HeaderValue::from(lsn));
     reply
 }
 
-/// Answers with a listing that was begun.
-pub async fn list<L: Listing>(engine: &Engine, begun: Begun<L>, cursors: &Cursors) -> Reply {
-    let Begun { first, lsn, limit } = begun;
-    match limit {
-        None => stream_from(engine.clone(), first, lsn),
-        Some(limit) => page(engine, first, lsn, limit, cursors).await,
-    }
-}
-
 /// The body of a stream.
 struct Lines<L: Listing> {
-    engine: Engine,
+    source: Source,
     next: Next<L>,
     /// Whether something was sent after which other tasks did not have their turn yet.
     has_sent: bool,
@@ -262,18 +343,24 @@ struct Lines<L: Listing> {
 /// What a stream sends next.
 enum Next<L: Listing> {
     Taken(Slice<L>),
+    /// Not taken before it is asked for.
+    Resting(L),
     Awaited(JoinHandle<Slice<L>>),
     Nothing,
 }
 
 impl<L: Listing> Next<L> {
-    /// Takes slices on a thread of their own, each under a lock of its own.
-    fn begin(engine: Engine, mut listing: L) -> Self {
-        Next::Awaited(tokio::task::spawn_blocking(move || {
-            let mut items = Vec::with_capacity(L::SLICES_AHEAD * SLICE_ROWS);
-            let mut take = || engine.read(|state, _| listing.slice(&Reader { engine: &engine, state }, SLICE_ROWS, &mut items));
-            let more = (0..L::SLICES_AHEAD).all(|_| take());
-            Slice { listing, items, more }
+    /// Takes slices when their turn comes, each under a lock of its own.
+    fn begin(source: Source, mut listing: L) -> Self {
+        Next::Awaited(tokio::spawn(async move {
+            let heavy = Arc::clone(&source.heavy);
+            let work = || {
+                let slices = L::SLICES_AHEAD.max(1);
+                let mut items = Vec::with_capacity(slices * L::STREAM_ROWS);
+                let more = (0..slices).all(|_| source.take(&mut listing, L::STREAM_ROWS, &mut items).0);
+                Slice { listing, items, more }
+            };
+            heavy.run(work).await
         }))
     }
 }
@@ -302,6 +389,10 @@ impl<L: Listing> HttpBody for Lines<L> {
         loop {
             let Slice { listing, items, more } = match std::mem::replace(&mut this.next, Next::Nothing) {
                 Next::Nothing => return Poll::Ready(None),
+                Next::Resting(listing) => {
+                    this.next = Next::begin(this.source.clone(), listing);
+                    continue;
+                }
                 Next::Taken(slice) => slice,
                 Next::Awaited(mut taking) => match Pin::new(&mut taking).poll(cx) {
                     Poll::Ready(Ok(slice)) => slice,
@@ -313,7 +404,8 @@ impl<L: Listing> HttpBody for Lines<L> {
                 },
             };
             if more {
-                this.next = Next::begin(this.engine.clone(), listing);
+                let is_ahead = L::SLICES_AHEAD != 0;
+                this.next = if is_ahead { Next::begin(this.source.clone(), listing) } else { Next::Resting(listing) };
             }
             if !items.is_empty() {
                 this.has_sent = true;

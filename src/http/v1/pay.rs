@@ -1,25 +1,30 @@
-//! Writing bonuses: triggers, and marking paid.
+//! Writing bonuses: triggers, reversals, and marking paid.
 
 use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
     answer,
     caller::Caller,
-    extract::{IdempotencyKey, Json, Path},
+    extract::{IdempotencyKey, Json, Path, Query},
     page::Reader,
     problem::{Code, Problem, problems},
     register::{NOT_WRITTEN, field_invalid},
-    types::{Bonus, BonusStatus, member_id},
+    totals::Total,
+    types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Money, Outcome, Plan, Rejection, RowKind, TriggerBonus},
-    http::{auth::Action, reply::Reply, service::Shared},
+    engine::{Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, RowKind, Sent, Sum, TriggerBonus},
+    http::{
+        auth::{Action, SeenEntry},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 /// Bytes of the name of a bonus; those of plans are no longer.
@@ -28,14 +33,14 @@ const KIND_BYTES_MAX: usize = 64;
 const PAID_ONCE: &str = "referral";
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(trigger)).routes(routes!(pay)).routes(routes!(pay_all))
+    OpenApiRouter::new().routes(routes!(trigger)).routes(routes!(pay)).routes(routes!(reverse)).routes(routes!(pay_all))
 }
 
 // Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
 /// A trigger.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase", "amount": { "minor": 12500, "currency": "USD" } }))]
+#[schema(example = json!({ "source": "6f2b4b0e-5d0c-4b1e-9d6a-0c5b8d1f2a3c", "kind": "purchase", "amount": { "minor": 12500, "currency": "USD" }, "reference": "order 4711" }))]
 pub(super) struct Trigger {
     /// Whose referral, purchase or the like it is; the uplines of this member are paid.
     source: Uuid,
@@ -49,6 +54,11 @@ pub(super) struct Trigger {
     /// said otherwise true for a `referral`, which a member is once, and false for everything else.
     #[serde(default)]
     once: Option<bool>,
+    /// What the outside calls that which it came from, e.g. an order: printable, not blank at its ends. Kept with the bonuses, which are found by it. It says
+    /// nothing about repeats: for those there is the `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, example = "order 4711")]
+    reference: Option<String>,
 }
 
 /// An amount as it is sent: an integer of minor units.
@@ -94,10 +104,98 @@ struct Paid {
     withheld: u32,
 }
 
-/// How many entries became paid; the same for a repeat.
+/// What became paid; the same for a repeat.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "entries": 3, "total": { "bonuses": 3, "minor": 1_700, "currency": "USD", "exponent": 2 }, "up_to_lsn": 41
+}))]
 struct AllPaid {
     entries: u64,
+    /// What they come to. Null for a repeat of a request that an older release did.
+    total: Option<Total>,
+    /// Bonuses of later commands are not among them.
+    up_to_lsn: u64,
+}
+
+/// What a reversal came to; the same for a repeat.
+#[derive(Serialize, ToSchema)]
+struct Reversed {
+    /// The reversal, as made: pending, with the negative amount.
+    reversal: Bonus,
+}
+
+/// The newest bonuses to pay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum UpTo {
+    Lsn(u64),
+    Bonus(Uuid),
+}
+
+impl<'de> Deserialize<'de> for UpTo {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let lsn = text.parse().map(Self::Lsn);
+        let up_to = lsn.or_else(|_| text.parse().map(Self::Bonus));
+        up_to.map_err(|_| serde::de::Error::custom("must be an LSN or the id of a bonus"))
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct PayQuery {
+    /// Only bonuses that were there: an LSN (that of the list which was looked at, its `x-lsn`), or the id of a bonus, which means the LSN of the
+    /// command that made it.
+    #[param(value_type = Option<String>, max_length = 64, example = "41")]
+    up_to: Option<UpTo>,
+    /// Only those of this kind: a trigger's name, `registration`, or `rank:` and a number.
+    #[param(min_length = 1, max_length = 64, example = "purchase")]
+    kind: Option<String>,
+    /// Only those that this member gets.
+    receiver: Option<Uuid>,
+    /// Only those of this time or later.
+    from: Option<Time>,
+    /// Only those of before this time.
+    to: Option<Time>,
+}
+
+impl PayQuery {
+    /// What the command says.
+    ///
+    /// # Errors
+    /// `entry_unknown`; `parameter_invalid` for a kind that is too long, or a window that ends before it begins.
+    fn filter(self, engine: &Engine) -> Result<PayFilter, Problem> {
+        let Self { up_to, kind, receiver, from, to } = self;
+        let invalid = |field: &'static str, detail: &'static str| Problem::new(Code::ParameterInvalid).with("field", field).detail(detail);
+        if kind.as_ref().is_some_and(|kind| !(1..=KIND_BYTES_MAX).contains(&kind.len())) {
+            return Err(invalid("kind", "must have 1 to 64 bytes"));
+        }
+        if let (Some(from), Some(to)) = (from, to)
+            && to < from
+        {
+            return Err(invalid("from", "the window ends before it begins"));
+        }
+        let up_to_lsn = match up_to {
+            None => None,
+            Some(UpTo::Lsn(lsn)) => Some(lsn),
+            Some(UpTo::Bonus(id)) => Some(lsn_of(engine, id)?),
+        };
+        let (kind, receiver) = (kind.map(Into::into), receiver.map(member_id));
+        Ok(PayFilter { up_to_lsn, kind, receiver, from: from.map(|from| from.0), until: to.map(|to| to.0) })
+    }
+}
+
+/// The LSN of the command that made a bonus.
+fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
+    let entry = match engine.row_of(id.into_bytes()) {
+        Some((RowKind::Entry, entry)) => Some(entry),
+        _ => None,
+    };
+    engine.read(|state, _| {
+        let entry = entry.filter(|entry| *entry < state.entries());
+        let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn()).with("field", "up_to");
+        Ok(state.entry(entry.ok_or_else(unknown)?).lsn)
+    })
 }
 
 /// What all writes here can fail with, beside their own.
@@ -114,20 +212,36 @@ problems!(
         Code::Rejected(Rejection::TriggeredBefore),
         Code::BodyTooLarge,
         Code::MediaTypeUnsupported,
+        Code::BodyEncoded,
         Code::FieldInvalid,
         Code::Rejected(Rejection::LedgerFull),
     ], COMMON, NOT_WRITTEN
 );
 problems!(PayProblems: [Code::Rejected(Rejection::EntryUnknown)], COMMON, NOT_WRITTEN);
-problems!(PayAllProblems: COMMON, NOT_WRITTEN);
+problems!(
+    ReverseProblems: [
+        Code::Rejected(Rejection::EntryUnknown),
+        Code::Rejected(Rejection::ReversedBefore),
+        Code::Rejected(Rejection::EntryIsReversal),
+        Code::Rejected(Rejection::LedgerFull),
+    ], COMMON, NOT_WRITTEN
+);
+problems!(
+    PayAllProblems: [
+        Code::Rejected(Rejection::MemberUnknown),
+        Code::Rejected(Rejection::TriggerUnknown),
+        Code::Rejected(Rejection::EntryUnknown),
+    ], COMMON, NOT_WRITTEN
+);
 
 /// Submits a command: what it came to, and when.
-async fn submit(engine: &Engine, command: Command, key: Option<crate::engine::RequestKey>) -> Result<(Outcome, u64), Problem> {
-    let applied = engine.submit(command, key).await?.applied;
+async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
+    let member = if matches!(command, Command::PayMatching(_)) { "receiver" } else { "source" };
+    let applied = engine.submit(command, sent).await?.applied;
     let Outcome::Rejected(rejection) = applied.outcome else { return Ok((applied.outcome, applied.lsn)) };
     let problem = Problem::from(rejection).at(applied.lsn);
     Err(match rejection {
-        Rejection::MemberUnknown => problem.with("field", "source"),
+        Rejection::MemberUnknown => problem.with("field", member),
         Rejection::TriggerUnknown => problem.with("field", "kind"),
         Rejection::AmountMissing | Rejection::AmountOutOfRange => problem.with("field", "amount"),
         Rejection::KeyReused => problem.with("field", "Idempotency-Key"),
@@ -157,6 +271,13 @@ async fn trigger(
     if !(1..=KIND_BYTES_MAX).contains(&body.kind.len()) {
         return Err(field_invalid("kind", "must have 1 to 64 bytes"));
     }
+    let reference = match &body.reference {
+        None => None,
+        Some(text) => {
+            let detail = "must have 1 to 64 printable characters, neither blank at its ends";
+            Some(Reference::parse(text).ok_or_else(|| field_invalid("reference", detail))?)
+        }
+    };
     let plan = engine.read(|state, directory| {
         caller.member(Action::TriggerBonus, body.source, state, directory).map_err(|problem| problem.with("field", "source"))?;
         Ok::<_, Problem>(Arc::clone(state.plan()))
@@ -164,14 +285,56 @@ async fn trigger(
     let amount = body.amount.as_ref().map(|amount| amount.money(&plan)).transpose()?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
     let once = body.once.unwrap_or(body.kind == PAID_ONCE);
-    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once };
-    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), key).await?;
+    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference };
+    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?;
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
-    engine.read(|state, _| {
-        let reader = Reader { engine, state };
-        let made = (first_entry..first_entry + u64::from(entries)).map(|entry| state.entry(entry));
-        let bonuses = made.map(|entry| Bonus { status: BonusStatus::Pending, ..Bonus::new(&reader, &entry) }).collect();
+    engine.read(|state, directory| {
+        let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
+        let made = (first_entry..first_entry + u64::from(entries)).map(|entry| sight.of_entry(state, &state.entry(entry)));
+        let bonuses = made.map(|entry| as_made(&reader, &entry)).collect();
         Ok(answer(StatusCode::CREATED, lsn, &Paid { bonuses, withheld }))
+    })
+}
+
+/// A bonus as it was when it was made.
+fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
+    Bonus { status: BonusStatus::Pending, reversed_by: None, ..Bonus::new(reader, entry) }
+}
+
+/// Take one bonus back
+///
+/// Makes a pending bonus of the negative amount, to the same receiver and with the same source, level, kind and reference, that names the one it takes
+/// back. Whether that was paid does not matter: what was paid by mistake is owed back, what is pending cancels out. A bonus is taken back
+/// once, and what takes one back never is. A `referral` that was taken back still counts as triggered.
+#[utoipa::path(
+    post,
+    path = "/v1/bonuses/{id}/reverse",
+    tag = "bonuses",
+    params(
+        ("id" = Uuid, Path, description = "Id of the bonus"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1, max_length = 255),
+    ),
+    responses((status = 201, body = Reversed, description = "Taken back; the same answer for a repeat with the same key", headers(("x-lsn" = u64))), ReverseProblems),
+)]
+async fn reverse(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    let named = match engine.row_of(id.into_bytes()) {
+        Some((RowKind::Entry, entry)) => Some(entry),
+        _ => None,
+    };
+    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
+    let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
+    let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
+    engine.read(|state, directory| {
+        let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
+        let reversal = as_made(&reader, &sight.of_entry(state, &state.entry(reversal)));
+        Ok(answer(StatusCode::CREATED, lsn, &Reversed { reversal }))
     })
 }
 
@@ -194,29 +357,58 @@ async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Pa
         Some((RowKind::Entry, entry)) => Some(entry),
         _ => None,
     };
-    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, named, state, directory))?;
+    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
-    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, key).await?;
+    let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
-    engine.read(|state, _| {
-        let reader = Reader { engine, state };
-        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &state.entry(entry))))
+    engine.read(|state, directory| {
+        let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
+        Ok(answer(StatusCode::OK, lsn, &Bonus::new(&reader, &sight.of_entry(state, &state.entry(entry)))))
     })
 }
 
-/// Mark every pending bonus paid
+/// Mark pending bonuses paid: all, or those that a filter names
+///
+/// Without `up_to` also what was made since the list was looked at that led to this.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/pay-all",
     tag = "bonuses",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours", min_length = 1, max_length = 255)),
-    responses((status = 200, body = AllPaid, description = "How many became paid", headers(("x-lsn" = u64)), example = json!({ "entries": 3 })), PayAllProblems),
+    params(
+        PayQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 72 hours; the same key with another filter is 422", min_length = 1, max_length = 255)
+    ),
+    responses((status = 200, body = AllPaid, description = "What became paid", headers(("x-lsn" = u64))), PayAllProblems),
 )]
-async fn pay_all(Extract(shared): Extract<Arc<Shared>>, caller: Caller, key: IdempotencyKey) -> Result<Reply, Problem> {
+async fn pay_all(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<PayQuery>,
+    key: IdempotencyKey,
+) -> Result<Reply, Problem> {
     caller.may(Action::PayBonus)?;
     let engine = shared.v1_engine()?;
-    let key = key.for_request(&caller.0.name, "POST /v1/bonuses/pay-all", &());
-    let (outcome, lsn) = submit(engine, Command::PayAll, key).await?;
-    let Outcome::AllPaid { entries } = outcome else { return Err(Code::Internal.into()) };
-    Ok(answer(StatusCode::OK, lsn, &AllPaid { entries }))
+    let filter = query.filter(engine)?;
+    let key = pay_all_key(&key, &caller.0.name, &filter);
+    let up_to = filter.up_to_lsn.unwrap_or(u64::MAX);
+    let (outcome, lsn) = submit(engine, Command::PayMatching(filter), caller.sends(key)).await?;
+    let sum = match outcome {
+        Outcome::MatchingPaid { entries, amount } => Sum { entries: entries.into(), amount: amount.sum() },
+        // A repeat of a request that was done before there were sums.
+        Outcome::AllPaid { entries } => return Ok(answer(StatusCode::OK, lsn, &AllPaid { entries, total: None, up_to_lsn: lsn - 1 })),
+        _ => return Err(Code::Internal.into()),
+    };
+    let total = engine.read(|state, _| Total::new(sum, state.plan()));
+    Ok(answer(StatusCode::OK, lsn, &AllPaid { entries: sum.entries, total: Some(total), up_to_lsn: up_to.min(lsn - 1) }))
+}
+
+/// The fingerprint of a request that names nothing is what it was before there were filters.
+fn pay_all_key(key: &IdempotencyKey, principal: &str, filter: &PayFilter) -> Option<RequestKey> {
+    const SCOPE: &str = "POST /v1/bonuses/pay-all";
+    let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
+    if *filter == PayFilter::default() {
+        return key.for_request(principal, SCOPE, &());
+    }
+    let receiver = receiver.map(|receiver| Uuid::from_bytes(receiver.0));
+    key.for_request(principal, SCOPE, &(up_to_lsn, kind, receiver, from.map(|from| from.0), until.map(|until| until.0)))
 }

@@ -21,7 +21,7 @@ use super::{
     register::NOT_WRITTEN,
 };
 use crate::{
-    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, RequestKey, Verdict},
+    engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, Sent, Verdict},
     http::{
         auth::Action,
         reply::{self, Reply},
@@ -69,7 +69,22 @@ struct PlanChecked {
     promoted: u64,
     /// Members whose rank would fall; the best they ever held stays.
     demoted: u64,
+    /// What is allowed and mostly a mistake. It does not keep the plan from being activated.
+    #[schema(max_items = 16)]
+    warnings: Vec<PlanWarning>,
     seconds: f64,
+}
+
+/// A trigger that pays more than the whole of its amount.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "trigger": "purchase", "basis_points": 10_500, "detail": "`purchase` pays 105.00% of its amount over all levels" }))]
+struct PlanWarning {
+    #[schema(max_length = 64)]
+    trigger: String,
+    /// The sum of its rates over all levels, in hundredths of a percent: 10,000 is the whole.
+    basis_points: u64,
+    /// In words.
+    detail: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -82,8 +97,15 @@ struct RankChange {
     after: u64,
 }
 
-const BODY: [Code; 6] =
-    [Code::BodyMalformed, Code::BodyTooSlow, Code::BodyTooLarge, Code::MediaTypeUnsupported, Code::FieldUnknown, Code::FieldInvalid];
+const BODY: [Code; 7] = [
+    Code::BodyMalformed,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::MediaTypeUnsupported,
+    Code::BodyEncoded,
+    Code::FieldUnknown,
+    Code::FieldInvalid,
+];
 
 problems!(GetProblems: [Code::FieldUnknown]);
 problems!(
@@ -163,7 +185,7 @@ async fn put_plan(
     let engine = shared.v1_engine()?;
     let wanted = body.plan()?;
     // What is the same plan has the same fingerprint, however its defaults were written.
-    let key = key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted));
+    let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
@@ -171,7 +193,7 @@ async fn put_plan(
         // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change. It is held until
         // the change has its outcome, although the client may have left by then.
         let _alone = alone;
-        compare_and_change(&engine, &headers, command, key).await
+        compare_and_change(&engine, &headers, command, sent).await
     };
     let (applied, version) = desk::to_the_end(change).await?;
     let (changed, version) = match applied.outcome {
@@ -189,21 +211,16 @@ async fn put_plan(
 }
 
 /// Makes the change if the version in force is one that the request names; what it came to, and that version. The caller keeps other changes out.
-async fn compare_and_change(
-    engine: &Engine,
-    headers: &HeaderMap,
-    command: Command,
-    key: Option<RequestKey>,
-) -> Result<(Applied, u32), Problem> {
+async fn compare_and_change(engine: &Engine, headers: &HeaderMap, command: Command, sent: Sent) -> Result<(Applied, u32), Problem> {
     let (version, lsn, is_known_key) = engine.read(|state, directory| {
-        let verdict = state.check(directory, key, &command);
+        let verdict = state.check(directory, sent.key, &command);
         (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
     });
     // The version that a repeat names was replaced by the first try.
     if !is_known_key {
         match_version(headers, version).map_err(|problem| problem.at(lsn))?;
     }
-    Ok((engine.submit(command, key).await?.applied, version))
+    Ok((engine.submit(command, sent).await?.applied, version))
 }
 
 fn rejected(rejection: Rejection, lsn: u64) -> Problem {
@@ -240,7 +257,8 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
 
 /// Try a plan
 ///
-/// Validates it, says whether activating it would be refused for the network as it is, and for how many members which rank would change. Changes
+/// Validates it, says whether activating it would be refused for the network as it is, for how many members which rank would change, and warns
+/// where the rates of a trigger add up to more than 100%. Changes
 /// nothing. Works on a frozen view, one request at a time; others wait.
 #[utoipa::path(
     post,
@@ -262,6 +280,11 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
     let refused = trial.refusal.filter(|_| !unchanged).map(Rejection::name);
     let is_refused = refused.is_some();
     let counts = trial.before.iter().zip(&trial.after).enumerate();
+    let warnings = plan.above_whole().map(|warning| PlanWarning {
+        trigger: warning.trigger.into(),
+        basis_points: warning.basis_points,
+        detail: warning.to_string(),
+    });
     let change = |(rank, (before, after)): (usize, (&u64, &u64))| RankChange {
         rank,
         name: plan.ranks.name_of(u16::try_from(rank).expect("ranks are 16 bits")),
@@ -275,6 +298,7 @@ fn checked(trial: &PlanTrial, plan: &Plan) -> PlanChecked {
         ranks: if is_refused { Vec::new() } else { counts.map(change).collect() },
         promoted: if is_refused { 0 } else { trial.promoted },
         demoted: if is_refused { 0 } else { trial.demoted },
+        warnings: warnings.collect(),
         seconds: trial.took.as_secs_f64(),
     }
 }

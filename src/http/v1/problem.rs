@@ -15,7 +15,7 @@ use utoipa::openapi::{
     example::ExampleBuilder,
     header::HeaderBuilder,
     response::{Response, ResponseBuilder},
-    schema::{ObjectBuilder, Ref, Type},
+    schema::{ObjectBuilder, Ref, Schema, Type},
 };
 
 use crate::{
@@ -57,13 +57,19 @@ pub enum Code {
     ReadOnly,
     OutcomeUnknown,
     AnswerTooSlow,
+    NoRoom,
+    SubjectNotMember,
+    OriginForeign,
+    HostUnknown,
+    HostInvalid,
+    BodyEncoded,
     /// A rule said no. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 25] = [
+    pub const OURS: [Code; 31] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -89,6 +95,12 @@ impl Code {
         Code::ReadOnly,
         Code::OutcomeUnknown,
         Code::AnswerTooSlow,
+        Code::NoRoom,
+        Code::SubjectNotMember,
+        Code::OriginForeign,
+        Code::HostUnknown,
+        Code::HostInvalid,
+        Code::BodyEncoded,
     ];
 
     /// Every code there is, in the order of the documentation.
@@ -124,6 +136,12 @@ impl Code {
             Code::ReadOnly => ("read_only", 503, "An earlier write to the log failed; nothing was done"),
             Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
+            Code::NoRoom => ("no_room", 503, "The log has no room at present, on its disk or for want of descriptors; nothing was done"),
+            Code::SubjectNotMember => ("subject_not_member", 401, "The token is a member's and names no member"),
+            Code::OriginForeign => ("origin_foreign", 403, "A web page of another origin may change nothing here"),
+            Code::HostUnknown => ("host_unknown", 421, "This host is no name of the server"),
+            Code::HostInvalid => ("host_invalid", 400, "The Host header is missing, there twice, or not a host"),
+            Code::BodyEncoded => ("body_encoded", 415, "The body is compressed or encoded otherwise; only plain ones are read"),
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -147,7 +165,9 @@ impl Code {
     /// Seconds for `Retry-After`, where coming back helps.
     fn retry_after(self) -> Option<u32> {
         match self {
-            Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow => Some(RETRY_SOON_SECONDS),
+            Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow | Code::NoRoom => {
+                Some(RETRY_SOON_SECONDS)
+            }
             Code::ReadOnly | Code::OutcomeUnknown => Some(RETRY_AFTER_RESTART_SECONDS),
             _ => None,
         }
@@ -187,6 +207,11 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
         Rejection::RowIdTaken => (409, "Another row has this id"),
         Rejection::RankUnknown => (409, "The plan has no such rank"),
         Rejection::TurnUnknown => (409, "The plan has no such turn"),
+        Rejection::CodeAmbiguous => (409, "Several referral codes are like this one"),
+        Rejection::CodeReadsAsId => (422, "A referral code cannot read as a UUID"),
+        Rejection::ReversedBefore => (409, "This bonus was reversed before"),
+        Rejection::EntryIsReversal => (409, "A reversal cannot be reversed"),
+        Rejection::ReversalUnmatched => (409, "The amount is negative and takes no bonus back"),
     }
 }
 
@@ -298,6 +323,7 @@ impl From<SubmitError> for Problem {
             SubmitError::ReadOnly => Code::ReadOnly,
             SubmitError::OutcomeUnknown => Code::OutcomeUnknown,
             SubmitError::TooLarge => Code::BodyTooLarge,
+            SubmitError::NoRoom => Code::NoRoom,
         })
     }
 }
@@ -316,6 +342,9 @@ impl From<Problem> for Reply {
         if code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if code == Code::BodyEncoded {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if matches!(code, Code::BodyTooLarge | Code::BodyTooSlow) {
             // What is left of the body is not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -333,9 +362,25 @@ impl IntoResponse for Problem {
 /// Answers of an operation, by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// What any operation may answer: the gate, the check of the query and the service stand before all of them.
-const EVERYWHERE: [Code; 6] =
-    [Code::Unauthenticated, Code::Forbidden, Code::ParameterUnknown, Code::RateLimited, Code::Internal, Code::Starting];
+/// What any operation may answer: what reads the request, the gate, the check of the query and the service stand before all of them. A body is read
+/// before it is known whether the route takes one.
+const EVERYWHERE: [Code; 15] = [
+    Code::HostInvalid,
+    Code::BodyMalformed,
+    Code::Unauthenticated,
+    Code::SubjectNotMember,
+    Code::Forbidden,
+    Code::OriginForeign,
+    Code::HostUnknown,
+    Code::BodyTooSlow,
+    Code::BodyTooLarge,
+    Code::FieldUnknown,
+    Code::ParameterUnknown,
+    Code::RateLimited,
+    Code::Internal,
+    Code::Starting,
+    Code::Overloaded,
+];
 
 /// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
 pub fn described(codes: &[Code]) -> Responses {
@@ -383,6 +428,11 @@ fn described_status(codes: &[Code]) -> Response {
         response = response.header("Retry-After", retry);
     }
     response.build()
+}
+
+/// A reference to [`schema`].
+pub fn reference() -> RefOr<Schema> {
+    Ref::from_schema_name("Problem").into()
 }
 
 /// Schema `Problem` of the description.

@@ -88,6 +88,8 @@ fn rank_of(state: &State, member: MemberIx) -> MemberRank {
 }
 
 /// A member's rank, and what is missing for the next
+///
+/// The rank in force, the best one ever, and how far it is to the next one by the plan's rule.
 #[utoipa::path(
     get, path = "/v1/members/{id}/rank", tag = "ranks",
     params(("id" = Uuid, Path, description = "The member's user_id"), AsOfQuery),
@@ -99,7 +101,7 @@ async fn rank(
     Path(id): Path<Uuid>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    as_of::read(shared.v1_engine()?, query.as_of, |state, directory| {
+    as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &rank_of(state, member)))
     })
@@ -122,6 +124,8 @@ struct RankDistribution {
 }
 
 /// Members by rank
+///
+/// How many hold each rank now.
 #[utoipa::path(
     get, path = "/v1/ranks", tag = "ranks",
     responses((status = 200, description = "All ranks", body = RankDistribution, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)

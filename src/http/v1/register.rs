@@ -57,7 +57,8 @@ pub struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<PlacementName>)]
     pub placement: Option<Placement>,
-    /// The member's own referral code, unique without regard to case; one is generated when absent or null.
+    /// The member's own referral code; one is generated when absent or null. Unique without regard to case
+    /// and to letters that are taken for digits (O and 0; I, L and 1), and no UUID.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub code: Option<String>,
@@ -109,7 +110,8 @@ pub struct SponsorById {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SponsorByCode {
-    /// Referral code; case does not matter.
+    /// Referral code; case does not matter. A code that nobody has is read with O as 0 and I and L as 1, if
+    /// that leads to one member.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     code: String,
 }
@@ -232,7 +234,8 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
         Rejection::SlotTaken | Rejection::SlotOutOfRange => "placement.slot",
         Rejection::RuleNotAllowed => "placement.rule",
         Rejection::StrategicNotAllowed | Rejection::RootWithPlacement => "placement",
-        Rejection::CodeTaken => "code",
+        Rejection::CodeTaken | Rejection::CodeReadsAsId => "code",
+        Rejection::CodeAmbiguous => "sponsor.code",
         Rejection::AdminsFull => "role",
         Rejection::KeyReused => "Idempotency-Key",
         _ => return problem,
@@ -254,7 +257,7 @@ pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, m
 }
 
 /// What a registration can fail with; [`settle`]'s rejections and what every write can.
-const PROBLEMS: [Code; 22] = [
+const PROBLEMS: [Code; 25] = [
     Code::BodyMalformed,
     Code::Rejected(Rejection::SponsorUnknown),
     Code::Rejected(Rejection::ParentUnknown),
@@ -271,16 +274,19 @@ const PROBLEMS: [Code; 22] = [
     Code::Rejected(Rejection::RootWithPlacement),
     Code::BodyTooLarge,
     Code::MediaTypeUnsupported,
+    Code::BodyEncoded,
     Code::FieldUnknown,
     Code::FieldInvalid,
     Code::ParameterInvalid,
     Code::Rejected(Rejection::KeyReused),
     Code::Rejected(Rejection::NetworkFull),
     Code::Rejected(Rejection::LedgerFull),
+    Code::Rejected(Rejection::CodeAmbiguous),
+    Code::Rejected(Rejection::CodeReadsAsId),
 ];
 
 /// What every write can fail with when there is no outcome.
-pub const NOT_WRITTEN: [Code; 4] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown];
+pub const NOT_WRITTEN: [Code; 5] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown, Code::NoRoom];
 
 problems!(Problems: PROBLEMS, NOT_WRITTEN);
 
@@ -314,7 +320,7 @@ async fn register(
     let engine = shared.v1_engine()?;
     let register = body.register()?;
     let key = key.for_request(&caller.0.name, SCOPE, &body);
-    let done = engine.submit(Command::Register(register.clone()), key).await?;
+    let done = engine.submit(Command::Register(register.clone()), caller.sends(key)).await?;
     engine.read(|state, directory| {
         let (member, when) = settle(&register, done.applied, done.by, state, directory)?;
         // A rejection that turned out to be a repeat was judged at some LSN; the member is there at this one.

@@ -34,7 +34,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct SearchQuery {
-    /// The beginning of a user_id (with its hyphens or with none) or of a referral code, generated ones included. Case does not matter.
+    /// The beginning of a user_id (with its hyphens or with none) or of a referral code, generated ones
+    /// included. Case does not matter. Where no code begins so, O is read as 0 and I and L as 1.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "2b22e1a6")]
     q: String,
     /// Members, at most.
@@ -108,12 +109,16 @@ async fn search(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(que
     engine.read(|state, directory| caller.network(Action::ReadNetwork, state, directory))?;
     let (searching, most) = (engine.clone(), most as usize);
     // Not on this thread: the first search takes its time, and all read the state many times over.
-    let searched = tokio::task::spawn_blocking(move || {
+    let searched = shared.heavy.run_search(move || {
         let of_kind = |prefix: Option<Prefix>| prefix.map_or(Ok(Vec::new()), |prefix| searching.search(&prefix, most + 1));
-        Ok((of_kind(Some(code))?, of_kind(Prefix::of_id(&query.q))?))
+        let (alike, mut codes) = (code.alike(), of_kind(Some(code))?);
+        if codes.is_empty() {
+            codes = of_kind(alike)?;
+        }
+        Ok((codes, of_kind(Prefix::of_id(&query.q))?))
     });
     let busy = |busy: SearchBusy| Problem::new(Code::Overloaded).detail(busy.to_string());
-    let (codes, ids) = searched.await.map_err(|_| Code::Internal)?.map_err(busy)?;
+    let (codes, ids) = searched.await?.map_err(|_| Code::Internal)?.map_err(busy)?;
     let ids: Vec<MemberIx> = ids.into_iter().filter(|id| !codes.contains(id)).collect();
     let more = most < codes.len() + ids.len();
     Ok(engine.read(|state, _| {

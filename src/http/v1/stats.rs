@@ -154,6 +154,8 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 }
 
 /// Figures of network, log, snapshots and memory
+///
+/// As they are now; `/metrics` has them over time.
 #[utoipa::path(
     get, path = "/v1/stats", tag = "operations",
     responses((status = 200, description = "All figures", body = Stats, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)

@@ -23,8 +23,13 @@ use super::{
     types::{Amount, CurrencyCode, Time},
 };
 use crate::{
-    engine::{Money, Plan, Sum, Timestamp},
-    http::{auth::Action, limits::SLICE_STEPS, reply::Reply, service::Shared},
+    engine::{Money, Plan, ReceivedSums, Sum, Timestamp},
+    http::{
+        auth::Action,
+        limits::{LIGHT_STEPS, SLICE_STEPS},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
 /// The window of a report unless asked for otherwise: seven days.
@@ -75,6 +80,8 @@ struct Report {
     /// The part that is not paid yet.
     pending: Total,
     paid: Total,
+    /// The part of `total` that takes other bonuses back: it counts each reversal, and comes to their negative amounts.
+    reversed: Total,
     /// Kinds that occur, in the order in which the network came to know them.
     by_kind: Vec<TotalOfKind>,
     /// Levels that occur; 0 for the rewards of ranks.
@@ -118,6 +125,26 @@ impl WindowQuery {
     }
 }
 
+/// Adds up to the end. What a few hundred steps do not is heavy work.
+///
+/// # Errors
+/// `overloaded` when too much heavy work is waiting.
+pub async fn add_up(shared: &Shared, caller: &Caller, sums: &mut ReceivedSums) -> Result<(), Problem> {
+    let engine = shared.v1_engine()?;
+    engine.read(|state, _| state.received_sums_step(sums, LIGHT_STEPS));
+    caller.pays(sums.looked);
+    if sums.is_over() {
+        return Ok(());
+    }
+    shared.heavy.enter()?;
+    while !sums.is_over() {
+        let looked = sums.looked;
+        shared.heavy.run(|| engine.read(|state, _| state.received_sums_step(sums, SLICE_STEPS))).await;
+        caller.pays(sums.looked - looked);
+    }
+    Ok(())
+}
+
 /// The wall clock.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -126,7 +153,8 @@ fn now() -> Timestamp {
 
 /// What a member received in a window of time
 ///
-/// Adds up over the member's bonuses back to the begin of the window, some ten million a second.
+/// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals are bonuses of a negative amount: they count
+/// in the window in which they were made, and so do the sums by kind and level.
 #[utoipa::path(
     get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
@@ -139,15 +167,13 @@ async fn report(
     Query(query): Query<WindowQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let (from, to) = query.window(now())?;
     let (mut sums, lsn) = engine.read(|state, directory| {
         let member = caller.member(Action::ReadBonuses, id, state, directory)?;
         Ok::<_, Problem>((state.received_sums(member, from, to), state.lsn()))
     })?;
-    while !sums.is_over() {
-        engine.read(|state, _| state.received_sums_step(&mut sums, SLICE_STEPS));
-        tokio::task::yield_now().await;
-    }
+    add_up(&shared, &caller, &mut sums).await?;
     Ok(engine.read(|state, _| {
         let total = |sum: Sum| Total::new(sum, state.plan());
         let paid = Sum { entries: sums.total.entries - sums.pending.entries, amount: sums.total.amount - sums.pending.amount };
@@ -158,6 +184,7 @@ async fn report(
             total: total(sums.total),
             pending: total(sums.pending),
             paid: total(paid),
+            reversed: total(sums.reversed),
             by_kind: sums
                 .by_kind
                 .iter()

@@ -12,7 +12,7 @@ use super::{
     answer,
     caller::Caller,
     extract::{Path, Query},
-    lists::{MemberProblems, Problems, cursor_invalid, opened},
+    lists::{MemberProblems, Problems, cursor_invalid, known, opened},
     page::{Cursors, LIMIT_DEFAULT, LIMIT_MAX},
     problem::{Code, Problem, problems},
     rank::RankName,
@@ -20,9 +20,16 @@ use super::{
 };
 use crate::{
     engine::{Engine, MemberIx, PlacementRule, Rejection, State, Tree, WindowMember, WindowSize},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{
+        auth::Action,
+        limits::{LIGHT_ROWS, ROW_UNITS},
+        reply::Reply,
+        service::Shared,
+    },
 };
 
+/// What a member of a window costs: its children and empty slots are looked at as well.
+const NODE_UNITS: u64 = 2 * ROW_UNITS;
 /// Levels of a window at most: whoever wants more has left what a screen shows.
 const DEPTH_MAX: u32 = 32;
 /// Levels of a window unless asked for otherwise.
@@ -130,6 +137,11 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
     let member = state.member(found.member);
     let user_id = Uuid::from_bytes(member.id.0);
     let hidden = found.direct.saturating_sub(found.shown);
+    // Not by the numbers: how many were shown before is the cursor's word, and a wrong one must not lead in a circle.
+    let goes_on = match found.last_shown {
+        Some(last) => state.later_children(tree.into(), last).next().is_some(),
+        None => 0 < found.direct,
+    };
     let last = found.last_shown.map_or(NOBODY, |last| u64::from(last.0));
     let is_bounded = tree == TreeName::Placement && state.plan().placement.width.is_some();
     TreeNode {
@@ -145,7 +157,7 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
         direct: found.direct,
         downline: found.downline,
         hidden,
-        more: (0 < hidden).then(|| cursors_of(engine, tree, user_id).seal(&[last, u64::from(found.shown)])),
+        more: goes_on.then(|| cursors_of(engine, tree, user_id).seal(&[last, u64::from(found.shown)])),
         empty_slots: found.empty.clone(),
         empty: is_bounded.then_some(found.empty_count),
     }
@@ -155,10 +167,11 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
 fn going_on(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<Option<(MemberIx, u32)>, Problem> {
     let [last, shown] = words else { return Err(cursor_invalid()) };
     if *last == NOBODY {
-        return Ok(None);
+        return if *shown == 0 { Ok(None) } else { Err(cursor_invalid()) };
     }
-    let last = u32::try_from(*last).ok().filter(|last| *last < state.len()).map(MemberIx).ok_or_else(cursor_invalid)?;
-    let shown = u32::try_from(*shown).map_err(|_| cursor_invalid())?;
+    let last = known(state, *last)?;
+    // One was shown at least, and some were not: nobody leaves.
+    let shown = u32::try_from(*shown).ok().filter(|shown| (1..state.direct(tree, top)).contains(shown)).ok_or_else(cursor_invalid)?;
     if state.above(tree, last) == Some(top) { Ok(Some((last, shown))) } else { Err(cursor_invalid()) }
 }
 
@@ -178,21 +191,31 @@ async fn window(
     Query(query): Query<WindowQuery>,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
+    caller.may_cost()?;
     let size = query.size()?;
     let after = opened(&cursors_of(engine, query.tree, id), query.cursor.as_deref())?;
     let tree = query.tree.into();
-    let (nodes, lsn) = engine.read(|state, directory| {
-        let top = caller.member(Action::ReadMember, id, state, directory)?;
-        let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
-        let found = state.window(tree, top, after, size);
-        let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
-        let above =
-            |found: &WindowMember| state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied());
-        let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
-        Ok::<_, Problem>((nodes, state.lsn()))
-    })?;
-    // Written out when the lock is free.
-    Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
+    let work = || {
+        let (nodes, lsn) = engine.read(|state, directory| {
+            let top = caller.member(Action::ReadMember, id, state, directory)?;
+            let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
+            let found = state.window(tree, top, after, size);
+            let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
+            let above = |found: &WindowMember| {
+                state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied())
+            };
+            let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
+            Ok::<_, Problem>((nodes, state.lsn()))
+        })?;
+        caller.pays(NODE_UNITS * nodes.len() as u64);
+        // Written out when the lock is free.
+        Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
+    };
+    if size.members <= LIGHT_ROWS {
+        return work();
+    }
+    shared.heavy.enter()?;
+    shared.heavy.run(work).await
 }
 
 /// Whether one member stands above another.

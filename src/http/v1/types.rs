@@ -1,11 +1,14 @@
 //! Words that several routes of `/v1` share, as they are on the wire.
 
-use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree};
+use crate::{
+    engine::{EntryStatus, MemberId, MemberIx, Money, Plan, State, Timestamp, Tree},
+    http::auth::SeenEntry,
+    time_text::{self, TimeFault},
+};
 
 /// Which genealogy.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -139,13 +142,9 @@ impl Amount {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Time(pub Timestamp);
 
-/// The earliest and latest time that can be given: years 1970 to 9999.
-pub const TIME_MAX: i64 = 253_402_300_799_999_999;
-
 impl Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Ok(instant) = Instant::from_microsecond(self.0.0) else { return Err(serde::ser::Error::custom("a time beyond the year 9999")) };
-        serializer.collect_str(&format_args!("{instant:.6}"))
+        serializer.serialize_str(&time_text::print(self.0))
     }
 }
 
@@ -157,16 +156,10 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 impl std::str::FromStr for Time {
-    type Err = &'static str;
+    type Err = TimeFault;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let instant: Instant = text.parse().map_err(|_| "not a time as RFC 3339 writes it")?;
-        let microseconds = instant.as_microsecond();
-        if (0..=TIME_MAX).contains(&microseconds) {
-            Ok(Self(Timestamp(microseconds)))
-        } else {
-            Err("a time outside of the years 1970 to 9999")
-        }
+    fn from_str(text: &str) -> Result<Self, TimeFault> {
+        time_text::exact(text).map(Self)
     }
 }
 
@@ -174,7 +167,9 @@ impl utoipa::PartialSchema for Time {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        let description = Some("RFC 3339; answers are in UTC with microseconds");
+        let description = Some(
+            "RFC 3339 of the years 1970 to 9999; in place of an offset, or with it, the name of a zone as RFC 9557 writes it. Answers are in UTC with microseconds",
+        );
         ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(description).into()
     }
 }
@@ -229,6 +224,7 @@ pub struct Bonus {
     pub kind: String,
     /// Levels between source and receiver; 0 for the reward of a rank.
     pub level: u32,
+    /// Negative for a reversal.
     pub amount: Amount,
     pub status: BonusStatus,
     pub time: Time,
@@ -236,15 +232,23 @@ pub struct Bonus {
     pub lsn: u64,
     /// Version of the plan that it was paid by.
     pub plan_version: u32,
+    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that it takes back.
+    #[schema(max_length = 64, example = "order 4711")]
+    pub reference: Option<String>,
+    /// The bonus that this one takes back: it has the opposite amount.
+    pub reverses: Option<Uuid>,
+    /// The bonus that takes this one back.
+    pub reversed_by: Option<Uuid>,
 }
 
 impl Bonus {
-    pub fn new(reader: &super::page::Reader<'_>, entry: &Entry) -> Self {
+    /// As its reader sees it.
+    pub fn new(reader: &super::page::Reader<'_>, entry: &SeenEntry) -> Self {
         let state = reader.state;
         Self {
             id: reader.entry_id(entry.index),
             receiver: user_id(state, entry.receiver),
-            source: Some(user_id(state, entry.source)),
+            source: entry.source.map(|source| user_id(state, source)),
             kind: state.kind_name(entry.kind).into_owned(),
             level: entry.level,
             amount: Amount::new(entry.amount, state.plan()),
@@ -252,6 +256,9 @@ impl Bonus {
             time: Time(entry.time),
             lsn: entry.lsn,
             plan_version: entry.plan_version,
+            reference: state.reference_of(entry.index).map(|reference| reference.as_str().to_owned()),
+            reverses: state.reverses(entry.index).map(|reversed| reader.entry_id(reversed)),
+            reversed_by: state.reversal_of(entry.index).map(|reversal| reader.entry_id(reversal)),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Who is paid what, and the ledger.
 
 use upline::core::{
-    command::{ImportEntry, Outcome, Rejection, TriggerBonus},
+    command::{ImportEntry, Outcome, PayFilter, Rejection, TriggerBonus, WideMoney},
     plan::{BonusRule, LevelPay},
-    types::{EntryStatus, Money, Role, Status},
+    types::{EntryStatus, Money, Reference, Role, Status},
 };
 
 use super::{ADMIN_LEVELS_MAX, KINDS_MAX, Naive, Payment, index, kind_is_trigger};
@@ -29,7 +29,7 @@ impl Naive {
     }
 
     /// Books payments; how many entries that made and how many were withheld from members who may not earn.
-    pub(super) fn pay(&mut self, source: usize, payments: Vec<Payment>) -> (u32, u32) {
+    pub(super) fn pay(&mut self, source: usize, payments: Vec<Payment>, reference: Option<&Reference>) -> (u32, u32) {
         let (mut paid, mut withheld) = (0, 0);
         for payment in payments {
             if self.members[payment.receiver].status == Status::Active {
@@ -43,6 +43,8 @@ impl Naive {
                     kind: payment.kind,
                     status: EntryStatus::Pending,
                     plan_version: self.plan_version,
+                    reference: reference.cloned(),
+                    reverses: None,
                 });
                 paid += 1;
             } else {
@@ -75,7 +77,7 @@ impl Naive {
             self.once.insert(mark);
         }
         let first_entry = self.entries.len() as u64;
-        let (entries, withheld) = self.pay(source, payments);
+        let (entries, withheld) = self.pay(source, payments, trigger.reference.as_ref());
         Ok(Outcome::BonusPaid { first_entry, entries, withheld })
     }
 
@@ -95,6 +97,56 @@ impl Naive {
         Outcome::AllPaid { entries }
     }
 
+    /// An entry that may be taken back.
+    fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
+        let found = usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
+        if found.reverses.is_some() {
+            return Err(Rejection::EntryIsReversal);
+        }
+        let is_reversed = self.entries.iter().any(|other| other.reverses == Some(entry));
+        if is_reversed { Err(Rejection::ReversedBefore) } else { Ok(found) }
+    }
+
+    pub(super) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        let reversed = self.reversible(entry)?.clone();
+        self.entries.push(EntryPicture {
+            lsn: self.lsn,
+            time: self.time,
+            amount: Money(-reversed.amount.0),
+            status: EntryStatus::Pending,
+            plan_version: self.plan_version,
+            reverses: Some(entry),
+            ..reversed
+        });
+        Ok(Outcome::Reversed { entry, reversal: self.entries.len() as u64 - 1 })
+    }
+
+    pub(super) fn pay_matching(&mut self, filter: &PayFilter) -> Result<Outcome, Rejection> {
+        let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
+        let receiver = receiver.as_ref().map(|receiver| self.find(receiver)).transpose()?.map(index);
+        if let Some(kind) = kind {
+            let is_known = kind_is_trigger(kind).is_some_and(|trigger| !trigger || self.kinds.contains(&**kind));
+            if !is_known {
+                return Err(Rejection::TriggerUnknown);
+            }
+        }
+        let is_meant = |entry: &EntryPicture| {
+            entry.status == EntryStatus::Pending
+                && up_to_lsn.is_none_or(|lsn| entry.lsn <= lsn)
+                && kind.as_ref().is_none_or(|kind| **kind == *entry.kind)
+                && receiver.is_none_or(|receiver| receiver == entry.receiver)
+                && from.is_none_or(|from| from <= entry.time)
+                && until.is_none_or(|until| entry.time < until)
+        };
+        let (mut entries, mut amount) = (0, 0);
+        for entry in self.entries.iter_mut().filter(|entry| is_meant(entry)) {
+            entry.status = EntryStatus::Paid;
+            entries += 1;
+            amount += i128::from(entry.amount.0);
+        }
+        Ok(Outcome::MatchingPaid { entries, amount: WideMoney::new(amount) })
+    }
+
     pub(super) fn import_entry(&mut self, entry: &ImportEntry) -> Result<Outcome, Rejection> {
         let receiver = self.find(&entry.receiver)?;
         let source = self.find(&entry.source)?;
@@ -106,8 +158,17 @@ impl Naive {
         if new && self.kinds.len() == KINDS_MAX {
             return Err(Rejection::PlanKindsFull);
         }
-        if entry.amount.0 < 0 || !entry.amount.in_range() {
+        if !entry.amount.in_range() {
             return Err(Rejection::AmountOutOfRange);
+        }
+        if let Some(reverses) = entry.reverses {
+            let reversed = self.reversible(reverses)?;
+            let same = (index(receiver), index(source), entry.level, &*entry.kind, -entry.amount.0);
+            if same != (reversed.receiver, reversed.source, reversed.level, reversed.kind.as_str(), reversed.amount.0) {
+                return Err(Rejection::ReversalUnmatched);
+            }
+        } else if entry.amount.0 < 0 {
+            return Err(Rejection::ReversalUnmatched);
         }
         self.row_ids.extend(entry.row_id);
         if new {
@@ -123,6 +184,8 @@ impl Naive {
             kind: entry.kind.to_string(),
             status: entry.status,
             plan_version: self.plan_version,
+            reference: entry.reference.clone(),
+            reverses: entry.reverses,
         });
         Ok(Outcome::EntryImported { entry: self.entries.len() as u64 - 1 })
     }

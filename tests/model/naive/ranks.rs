@@ -140,6 +140,6 @@ impl Naive {
                 }
             }
         }
-        self.pay(member, payments);
+        self.pay(member, payments, None);
     }
 }

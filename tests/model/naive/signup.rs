@@ -1,7 +1,7 @@
 //! Who may join, and where each rule puts them.
 
 use upline::core::{
-    command::{Carried, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
+    command::{Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
     plan::PlacementRule,
     types::{Role, Status},
 };
@@ -39,13 +39,21 @@ impl Naive {
         let sponsor = match &register.sponsor {
             SponsorRef::None => None,
             SponsorRef::Member(id) => Some(self.find(id).map_err(|_| Rejection::SponsorUnknown)?),
-            SponsorRef::Code(code) => Some(self.find_code(code).ok_or(Rejection::SponsorUnknown)?),
+            SponsorRef::Code(code) => Some(self.look_up_code(code)?.ok_or(Rejection::SponsorUnknown)?),
         };
-        if sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active) {
+        let carried = register.origin.carried();
+        if !carried.sponsor_too && sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active) {
             return Err(Rejection::SponsorNotActive);
         }
-        if register.code.as_ref().is_some_and(|code| self.find_code(code).is_some()) {
-            return Err(Rejection::CodeTaken);
+        if let Some(code) = &register.code {
+            if code.reads_as_id() && self.code_rules == CodeRules::Alike {
+                return Err(Rejection::CodeReadsAsId);
+            }
+            // What is imported was chosen elsewhere.
+            let owner = if register.origin == Origin::Signup { self.look_up_code(code) } else { Ok(self.find_code(code)) };
+            if owner != Ok(None) {
+                return Err(Rejection::CodeTaken);
+            }
         }
         if register.role == Role::Admin && ADMINS_MAX <= self.admins() {
             return Err(Rejection::AdminsFull);
@@ -54,10 +62,6 @@ impl Naive {
             None if register.placement != PlacementRequest::PlanDefault => return Err(Rejection::RootWithPlacement),
             None => None,
             Some(sponsor) => Some(self.requested_place(sponsor, register)?),
-        };
-        let carried = match register.origin {
-            Origin::Import(carried) => carried,
-            Origin::Signup => Carried::default(),
         };
         self.take_carried(&carried)?;
         if let (Some(sponsor), Some(Place { in_turn: true, .. })) = (sponsor, place) {
@@ -70,7 +74,7 @@ impl Naive {
             parent: place.map(|place| place.parent),
             slot: place.map_or(0, |place| place.slot),
             joined_at: register.joined_at.unwrap_or(self.time),
-            status: Status::Active,
+            status: carried.status,
             role: register.role,
             code: register.code.as_ref().map_or_else(|| format!("generated-{member}"), |code| code.as_str().to_owned()),
             paid_as: 0,

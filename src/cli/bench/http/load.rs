@@ -60,6 +60,8 @@ pub(super) struct Outcome {
     pub per_second: f64,
     /// Answered with 2xx, those after the end included.
     pub good: u64,
+    /// Answered that there is too much of this kind, where that is an answer.
+    pub refused: u64,
     /// Answered otherwise.
     pub bad: u64,
     /// Not sent or not answered: what waited when the grace was over, or when too many waited.
@@ -75,12 +77,13 @@ pub(super) struct Outcome {
 impl Outcome {
     fn new() -> Self {
         let empty = || Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS).expect("the bounds are in order");
-        Self { per_second: 0.0, good: 0, bad: 0, given_up: 0, complaint: None, latency: empty(), late: empty() }
+        Self { per_second: 0.0, good: 0, refused: 0, bad: 0, given_up: 0, complaint: None, latency: empty(), late: empty() }
     }
 
     fn add(&mut self, other: &Self) {
         self.per_second += other.per_second;
         self.good += other.good;
+        self.refused += other.refused;
         self.bad += other.bad;
         self.given_up += other.given_up;
         if self.complaint.is_none() {
@@ -265,6 +268,8 @@ impl Shared {
             }
             if (200..300).contains(&answer.status) {
                 outcome.good += 1;
+            } else if self.requests.borrow().may_be_refused(answer.status) {
+                outcome.refused += 1;
             } else {
                 outcome.bad += 1;
                 outcome.complaint.get_or_insert_with(|| {
@@ -386,7 +391,7 @@ mod tests {
 
     fn run(pace: Pace, lasting: Duration, pause: Duration) -> Outcome {
         let address = server(Duration::from_millis(300), pause);
-        let mut generator = Generator::new(Members { seed: 1, count: 10 }, 2, Interrupt::never());
+        let mut generator = Generator::new(Members::new(1, 10), 2, Interrupt::never());
         generator.run(&[Stream { address, kind: Kind::Reads, connections: 8, pace }], lasting).unwrap().remove(0)
     }
 

@@ -44,6 +44,7 @@ use crate::{
 
 mod child;
 mod disk;
+pub(super) mod guard;
 mod ideal;
 mod load;
 mod requests;
@@ -122,6 +123,7 @@ struct Side {
     latency: Option<Histogram<u64>>,
     late: Option<Histogram<u64>>,
     answers: u64,
+    refused: u64,
     cpu_seconds: f64,
     generator_seconds: f64,
     seconds: f64,
@@ -146,6 +148,7 @@ impl Side {
     fn add(&mut self, outcome: Outcome) {
         self.per_second.push(outcome.per_second);
         self.answers += outcome.good;
+        self.refused += outcome.refused;
         let sum = |sum: &mut Option<Histogram<u64>>, part: Histogram<u64>| match sum {
             Some(sum) => sum.add(part).expect("all have the same bounds"),
             None => *sum = Some(part),
@@ -176,7 +179,7 @@ impl<'a> Bench<'a> {
         args.plan()?;
         let scratch = args.scratch()?;
         let file = |name: &str| scratch.folder().join(name);
-        let members = Members { seed: args.seed, count: args.members(MEMBERS) };
+        let members = Members::new(args.seed, args.members(MEMBERS));
         let data_dir = text(scratch.data_dir())?;
         let cores = Cores::split();
         screen::tell(&format!("making {} in {}", screen::counted(members.count.into(), "member"), scratch.folder().display()));

@@ -1,6 +1,6 @@
 //! What is asked for: signups on the route that the replaced service's clients use, and the four questions about one member.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, ops::Range, sync::Arc};
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::{Builder, Uuid};
@@ -45,14 +45,71 @@ impl Question {
     }
 }
 
+/// A question whose answer takes much work, about the first member: everybody is below it, or most are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heavy {
+    /// A page of a thousand of its downline.
+    Downline,
+    /// A window of a thousand of its tree.
+    Tree,
+    /// A page of a thousand of a deep level.
+    Level,
+    /// Why one of its bonuses is what it is.
+    Explain,
+    /// The member at an earlier LSN, another one each time.
+    AsOf,
+}
+
+impl Heavy {
+    pub const ALL: [Self; 5] = [Self::Downline, Self::Tree, Self::Level, Self::Explain, Self::AsOf];
+
+    /// What the report calls it.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Downline => "/v1/members/{id}/downline?limit=1000",
+            Self::Tree => "/v1/members/{id}/tree?depth=32&limit=1000&siblings=1000",
+            Self::Level => "/v1/members/{id}/levels/20?limit=1000",
+            Self::Explain => "/v1/bonuses/{id}/explain",
+            Self::AsOf => "/v1/members/{id}?as_of={lsn}",
+        }
+    }
+
+    fn path(self, members: &Members, random: &mut Pcg64) -> String {
+        let mut below = |bound: u64| random.next_u64() % bound.max(1);
+        let facts = &members.facts;
+        let id = match self {
+            Self::Explain if !facts.bonuses.is_empty() => facts.bonuses[usize::try_from(below(facts.bonuses.len() as u64)).unwrap_or(0)],
+            _ => members.first(),
+        };
+        let lsn = facts.lsns.start + below(facts.lsns.end.saturating_sub(facts.lsns.start));
+        self.shown().replace("{id}", &id.to_string()).replace("{lsn}", &lsn.to_string())
+    }
+}
+
+/// What heavy questions name.
+#[derive(Clone, Default)]
+pub(super) struct Facts {
+    pub bonuses: Vec<Uuid>,
+    pub lsns: Range<u64>,
+}
+
 /// The members that the network began with, drawn at random.
 #[derive(Clone)]
 pub(super) struct Members {
     pub seed: u64,
     pub count: u32,
+    pub facts: Arc<Facts>,
 }
 
 impl Members {
+    pub fn new(seed: u64, count: u32) -> Self {
+        Self { seed, count, facts: Arc::default() }
+    }
+
+    pub fn first(&self) -> Uuid {
+        Uuid::from_bytes(shapes::member_id(self.seed, 0).0)
+    }
+
     pub fn pick(&self, random: &mut Pcg64) -> Uuid {
         let number = random.next_u64() % u64::from(self.count);
         let number = u32::try_from(number).expect("below the number of members");
@@ -75,6 +132,8 @@ pub(super) enum Kind {
     Signups,
     /// Each of [`Question::ALL`] in turn, about members drawn at random.
     Reads,
+    /// Of which the server may refuse some.
+    Heavy(Heavy),
 }
 
 impl Requests {
@@ -83,12 +142,21 @@ impl Requests {
         Self { kind, members, random, host: host.to_string(), turn: 0 }
     }
 
+    /// Whether an answer with this status says no more than that there is too much of this kind.
+    pub fn may_be_refused(&self, status: u16) -> bool {
+        matches!(self.kind, Kind::Heavy(_)) && matches!(status, 429 | 503)
+    }
+
     /// Writes the next request in place of what is in `out`.
     pub fn next(&mut self, out: &mut Vec<u8>) {
         out.clear();
         match self.kind {
             Kind::Signups => self.signup(out),
             Kind::Reads => self.read(out),
+            Kind::Heavy(question) => {
+                let path = question.path(&self.members, &mut self.random);
+                write!(out, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host).expect("memory takes everything");
+            }
         }
     }
 
@@ -129,7 +197,7 @@ mod tests {
     use super::*;
 
     fn requests(kind: Kind, stream: u64) -> Requests {
-        Requests::new(kind, Members { seed: 3, count: 10 }, "127.0.0.1:80".parse().unwrap(), stream)
+        Requests::new(kind, Members::new(3, 10), "127.0.0.1:80".parse().unwrap(), stream)
     }
 
     fn texts(kind: Kind, stream: u64) -> Vec<String> {

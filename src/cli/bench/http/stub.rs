@@ -40,6 +40,7 @@ use crate::{
         screen,
     },
     core::{
+        Actor, ActorKind,
         command::{Command, Origin, PlacementRequest, Register, SponsorRef, Stamped},
         types::{MemberId, Role, Timestamp},
     },
@@ -246,7 +247,9 @@ fn signup_record_bytes() -> usize {
         joined_at: None,
         origin: Origin::Signup,
     };
-    let stamped = Stamped { lsn: 1, time: Timestamp(0), key: None, command: Command::Register(register) };
+    // The bench asks without credentials, from this machine.
+    let actor = Some(Actor::new(ActorKind::Anonymous, "127.0.0.1"));
+    let stamped = Stamped { lsn: 1, time: Timestamp(0), key: None, actor, command: Command::Register(register) };
     record_bytes(&stamped).expect("a signup has no long texts")
 }
 

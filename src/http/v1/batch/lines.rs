@@ -94,13 +94,18 @@ impl Lines {
     /// The line that ends with `rest`; `None` when it is empty.
     fn finish(&mut self, rest: Bytes) -> Line {
         self.number += 1;
-        self.waits_since = None;
         let begun = std::mem::take(&mut self.begun);
         if std::mem::take(&mut self.is_too_long) || BATCH_LINE_BYTES_MAX < begun.len() + rest.len() {
+            self.waits_since = None;
             return Line::TooLong(self.number);
         }
         let text = if begun.is_empty() { rest } else { [&begun[..], &rest].concat().into() };
-        if text.iter().all(u8::is_ascii_whitespace) { Line::None } else { Line::Text(self.number, text) }
+        if text.iter().all(u8::is_ascii_whitespace) {
+            // The clock runs on: whoever sends nothing but empty lines sends nothing.
+            return Line::None;
+        }
+        self.waits_since = None;
+        Line::Text(self.number, text)
     }
 
     /// Waits for more of the body. May be dropped and called again.
@@ -185,6 +190,33 @@ mod tests {
         }
         assert_eq!(lines_of(b"", 1, "").await, [Line::End]);
         assert_eq!(lines_of(b"\n\n", 1, "").await, [Line::End]);
+    }
+
+    /// An empty line every so often, for ever.
+    struct Trickle(Pin<Box<tokio::time::Sleep>>);
+
+    impl HttpBody for Trickle {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            std::task::ready!(self.0.as_mut().poll(cx));
+            self.0.set(tokio::time::sleep(Duration::from_secs(5)));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" \n")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn empty_lines_buy_no_time() {
+        let begin = Instant::now();
+        let mut lines = Lines::new(Body::new(Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))), Duration::from_secs(12));
+        let ended = loop {
+            match lines.next() {
+                Line::None => lines.fill().await,
+                line => break line,
+            }
+        };
+        assert_eq!((ended, begin.elapsed().as_secs()), (Line::Failed(Code::BodyTooSlow), 12));
     }
 
     #[tokio::test]

@@ -4,15 +4,17 @@ use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::{
-    super::page::{self, Listing, Reader},
+    super::page::{self, Listing, Reader, Source},
     network::{Network, TREES, texts},
 };
 use crate::{
     engine::{Entry, EntryStatus, RowKind},
     http::{
-        auth::Principal,
-        limits::{BULK_SLICES_AHEAD, BULK_STREAMS_MAX, SLICE_ROWS},
+        auth::{Payer, Principal},
+        heavy::Heavy,
+        limits::{BULK_SLICES_AHEAD, BULK_STREAMS_MAX, SLICE_ROWS, STREAM_ROWS},
     },
+    metrics::Metrics,
 };
 
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -94,9 +96,9 @@ async fn lists_of_bonuses_are_the_naive_lists() {
             let lists = [
                 (
                     format!("/v1/members/{id}/bonuses?{status}"),
-                    model.entries_in_order(false, |entry| entry.receiver.0 == member && has_status(entry)),
+                    model.entries_in_order(|entry| entry.receiver.0 == member && has_status(entry)),
                 ),
-                (format!("/v1/bonuses?{status}"), model.entries_in_order(true, has_status)),
+                (format!("/v1/bonuses?{status}"), model.entries_in_order(has_status)),
             ];
             for (path, expected) in lists {
                 let streamed = network.stream(&path).await.lines();
@@ -120,7 +122,7 @@ async fn lists_of_bonuses_are_the_naive_lists() {
 async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     let mut network = Network::new(5, 80).await;
     let model = network.model();
-    let pending = model.entries_in_order(true, |entry| entry.status == EntryStatus::Pending);
+    let pending = model.entries_in_order(|entry| entry.status == EntryStatus::Pending);
     let pending: Vec<String> =
         pending.iter().map(|entry| Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string()).collect();
     let mut left = pending.iter();
@@ -130,7 +132,7 @@ async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     assert!(pending.len() < paged.len() + 40, "{} of {}", paged.len(), pending.len());
     let model = network.model();
     let member = model.ids[0];
-    let expected: Vec<u64> = model.entries_in_order(false, |entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
+    let expected: Vec<u64> = model.entries_in_order(|entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
     let paged = network.pages(&format!("/v1/members/{member}/bonuses?"), 1, true).await;
     let lsns: Vec<u64> = paged.iter().map(|bonus| bonus["lsn"].as_u64().unwrap()).collect();
     assert_eq!(lsns, expected);
@@ -219,7 +221,9 @@ impl Listing for Breaking {
 #[tokio::test]
 async fn a_stream_that_breaks_does_not_look_whole() {
     let network = Network::new(22, 2).await;
-    let mut body = page::stream(network.engine.clone(), Breaking(0), 1).into_body();
+    let heavy = Heavy::new(Metrics::new(&[]));
+    let source = Source { engine: network.engine.clone(), heavy, payer: Payer::default() };
+    let mut body = page::stream(source, Breaking(0), 1).into_body();
     let mut text = Vec::new();
     let broke = loop {
         match body.frame().await {
@@ -228,7 +232,7 @@ async fn a_stream_that_breaks_does_not_look_whole() {
             None => break false,
         }
     };
-    assert_eq!((String::from_utf8(text).unwrap().lines().count(), broke), (3 * SLICE_ROWS, true));
+    assert_eq!((String::from_utf8(text).unwrap().lines().count(), broke), (3 * STREAM_ROWS, true));
 }
 
 #[tokio::test]

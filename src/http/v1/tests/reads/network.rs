@@ -109,7 +109,7 @@ impl Network {
     }
 
     /// Writes several commands at once; which of them were rejected does not matter.
-    async fn write(&self, commands: Vec<Command>) {
+    pub async fn write(&self, commands: Vec<Command>) {
         for answer in join_all(commands.into_iter().map(|command| self.engine.submit(command, None))).await {
             answer.unwrap();
         }
@@ -168,12 +168,14 @@ impl Network {
                 status: if self.below(2) == 0 { EntryStatus::Paid } else { EntryStatus::Pending },
                 time: Timestamp(i64::from(self.below(1_000_000))),
                 row_id: None,
+                reference: None,
+                reverses: None,
             }),
             1 => {
                 let entries = self.engine.read(|state, _| state.entries());
                 Command::PayEntry { entry: u64::from(self.below(u32::try_from(entries).unwrap().max(1))) }
             }
-            _ => Command::TriggerBonus(TriggerBonus { source, trigger: "placed".into(), amount: None, once: false }),
+            _ => Command::TriggerBonus(TriggerBonus { source, trigger: "placed".into(), amount: None, once: false, reference: None }),
         }
     }
 
@@ -295,12 +297,10 @@ impl Model {
         members.iter().map(|member| self.ids[*member as usize].to_string()).collect()
     }
 
-    /// Entries as lists show them: newest command first, then level ascending. Rewards of one command, all of level 0, stand newest first where all
-    /// receivers are listed.
-    pub fn entries_in_order(&self, of_all: bool, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    /// Entries as lists show them: newest first, by time and then by LSN; those of one command by level, then in the order in which they were made.
+    pub fn entries_in_order(&self, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| keep(entry)).collect();
-        let tie = |entry: &Entry| if of_all && entry.level == 0 { u64::MAX - entry.index } else { entry.index };
-        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level, tie(entry)));
+        entries.sort_by_key(|entry| (std::cmp::Reverse((entry.time, entry.lsn)), entry.level, entry.index));
         entries
     }
 }

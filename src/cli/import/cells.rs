@@ -1,0 +1,88 @@
+//! The cells of one row, whatever the file's format.
+
+/// The most bytes of a row, its line breaks included: several times the longest possible row (two codes, four
+/// ids, names of 255 bytes).
+pub(super) const ROW_BYTES_MAX: usize = 16 << 10;
+
+/// What is wrong with a row before any cell is looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LineFault {
+    NotUtf8,
+    TooLong,
+    /// Fewer or more cells than the header.
+    CutOff,
+    /// A quote that opens on this line is not closed before the row is too long, or before the end of the
+    /// file.
+    OpenQuote {
+        line: u64,
+        at_end: bool,
+    },
+    /// Text follows the quote on line `closed` that closes the one on line `opened`.
+    TextAfterQuote {
+        opened: u64,
+        closed: u64,
+    },
+    /// Not an object of plain values: why.
+    BadJson(String),
+    /// An object that does not name a column which is needed.
+    KeyMissing(&'static str),
+}
+
+/// One row as it was read: its cells in one text, or what is wrong with it. Taken again for the next one.
+#[derive(Default)]
+pub(super) struct Cells {
+    /// The number of its first line.
+    pub line: u64,
+    text: String,
+    /// Where each cell ends. The first begins at 0, each other where the one before ends.
+    ends: Vec<usize>,
+    pub fault: Option<LineFault>,
+}
+
+impl Cells {
+    pub fn begin(&mut self, line: u64) {
+        self.line = line;
+        self.text.clear();
+        self.ends.clear();
+        self.fault = None;
+    }
+
+    /// Takes a whole row: its text and where its cells end. `None` where one would begin inside a character.
+    pub fn take(&mut self, text: &str, ends: &[usize]) -> Option<()> {
+        ends.iter().all(|end| text.is_char_boundary(*end)).then(|| {
+            self.text.push_str(text);
+            self.ends.extend_from_slice(ends);
+        })
+    }
+
+    /// Takes the next cell.
+    pub fn push(&mut self, cell: &str) {
+        self.text.push_str(cell);
+        self.ends.push(self.text.len());
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[index]]
+    }
+
+    pub fn are_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+/// `line:cell|cell`, or `line:` and the fault.
+#[cfg(test)]
+impl std::fmt::Display for Cells {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.fault {
+            Some(LineFault::BadJson(reason)) => write!(out, "{}:{reason}", self.line),
+            Some(fault) => write!(out, "{}:{fault:?}", self.line),
+            None => write!(out, "{}:{}", self.line, (0..self.len()).map(|at| self.get(at)).collect::<Vec<_>>().join("|")),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Where a file has its columns: what separates its cells, and what its header calls them.
+
+use std::collections::BTreeMap;
+
+use csv_core::{ReadRecordResult, ReaderBuilder};
+
+/// A column that is read: our name of it, and whether a file must have it.
+pub(super) type Column = (&'static str, bool);
+
+/// What files separate cells with, the most common first.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// How the caller says the columns of a file are found.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    columns: &'static [Column],
+    /// Our names, lower case, and those of the header.
+    names: BTreeMap<&'static str, String>,
+    delimiter: Option<u8>,
+}
+
+/// What is wrong with a header.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    /// Not text.
+    Unreadable,
+    Twice(String),
+    /// Our name, the name looked for, and what is there instead.
+    Missing {
+        column: &'static str,
+        name: String,
+        present: String,
+    },
+}
+
+/// A header that has the columns.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Position in a row of each column asked for.
+    pub positions: Vec<Option<usize>>,
+    /// Columns of the file that are not read.
+    pub ignored: Vec<String>,
+    /// Columns of the file.
+    pub count: usize,
+}
+
+/// A header of delimited text, and how the text goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub header: Header,
+    pub delimiter: u8,
+    /// Bytes and lines before the header: what Excel reads as `sep=;`.
+    pub skip: usize,
+    pub first_line: u64,
+}
+
+impl Layout {
+    /// Columns by the names that we have for them.
+    pub fn new(columns: &'static [Column]) -> Self {
+        Self { columns, names: BTreeMap::new(), delimiter: None }
+    }
+
+    /// With what separates cells, and with pairs such as `member=ID`.
+    ///
+    /// # Errors
+    /// What is wrong with a pair.
+    pub fn given(mut self, delimiter: Option<u8>, pairs: &[String]) -> Result<Self, String> {
+        self.delimiter = delimiter;
+        for pair in pairs {
+            let (ours, theirs) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form member=ID"))?;
+            let known = self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(ours.trim()));
+            let known = known.ok_or_else(|| {
+                let all: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
+                format!("there is no column `{}` (there are {})", ours.trim(), all.join(", "))
+            })?;
+            let name = normal(theirs);
+            if name.is_empty() || self.names.values().any(|other| *other == name) || self.names.insert(known.0, name).is_some() {
+                return Err(format!("`{pair}` names nothing, or what was named before"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The columns asked for, with the names that the file has for them and whether it must have them.
+    pub fn wanted(&self) -> impl Iterator<Item = (&'static str, &str, bool)> {
+        self.columns.iter().map(|(column, needed)| match self.names.get(column) {
+            // Somebody who names a column means it to be there.
+            Some(name) => (*column, name.as_str(), true),
+            None => (*column, *column, *needed),
+        })
+    }
+
+    /// Finds the columns among the names of a header.
+    ///
+    /// # Errors
+    /// See [`HeaderFault`].
+    pub fn find(&self, present: &[String]) -> Result<Header, HeaderFault> {
+        let present: Vec<String> = present.iter().map(|name| normal(name)).collect();
+        let mut header = Header { positions: Vec::new(), ignored: Vec::new(), count: present.len() };
+        for (column, name, needed) in self.wanted() {
+            let mut at = present.iter().enumerate().filter(|(_, other)| *other == name).map(|(at, _)| at);
+            // A column by its own name is not read where that name was given to another one.
+            let taken = column == name && self.names.values().any(|other| other == name) && !self.names.contains_key(column);
+            let first = at.next().filter(|_| !taken);
+            if first.is_some() && at.next().is_some() {
+                return Err(HeaderFault::Twice(name.into()));
+            }
+            if needed && first.is_none() {
+                let present = present.join(", ");
+                return Err(HeaderFault::Missing { column, name: name.into(), present });
+            }
+            header.positions.push(first);
+        }
+        let is_read = |at: &usize| header.positions.contains(&Some(*at));
+        header.ignored =
+            present.iter().enumerate().filter(|(at, name)| !name.is_empty() && !is_read(at)).map(|(_, name)| name.clone()).collect();
+        Ok(header)
+    }
+
+    /// Finds the header in the beginning of a text: its delimiter is the one that was given, or the one with
+    /// which it has the columns.
+    ///
+    /// # Errors
+    /// What is wrong with it by the delimiter that gives the most cells.
+    pub fn detect(&self, head: &[u8]) -> Result<Found, HeaderFault> {
+        let (said, skip) = separator_line(head);
+        let first_line = if skip == 0 { 1 } else { 2 };
+        let candidates: Vec<u8> = match self.delimiter.or(said) {
+            Some(delimiter) => vec![delimiter],
+            None => DELIMITERS.to_vec(),
+        };
+        let mut worst: Option<(usize, HeaderFault)> = None;
+        for delimiter in candidates {
+            let names = first_record(&head[skip..], delimiter);
+            let (count, found) = match &names {
+                Some(names) => (names.len(), self.find(names)),
+                None => (0, Err(HeaderFault::Unreadable)),
+            };
+            match found {
+                Ok(header) => return Ok(Found { header, delimiter, skip, first_line }),
+                Err(fault) if worst.as_ref().is_none_or(|(most, _)| *most < count) => worst = Some((count, fault)),
+                Err(_) => {}
+            }
+        }
+        Err(worst.map_or(HeaderFault::Unreadable, |(_, fault)| fault))
+    }
+}
+
+/// As names of columns are compared.
+fn normal(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// What Excel takes the delimiter from: a first line `sep=;`, perhaps in quotes. With its length.
+fn separator_line(head: &[u8]) -> (Option<u8>, usize) {
+    let end = head.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(head.len());
+    let line = head[..end].strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(&head[..end]);
+    match line {
+        [s, e, p, b'=', delimiter] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") && is_delimiter(*delimiter) => {
+            let line_end = if head[end..].starts_with(b"\r\n") { 2 } else { 1 };
+            (Some(*delimiter), (end + line_end).min(head.len()))
+        }
+        _ => (None, 0),
+    }
+}
+
+/// Whether a byte can separate cells: any of ASCII that stands in no name, number, time or quote.
+fn is_delimiter(byte: u8) -> bool {
+    byte == b'\t' || (byte.is_ascii_punctuation() && !b"\"'-+._:@".contains(&byte))
+}
+
+/// A delimiter as the command line names it.
+///
+/// # Errors
+/// When it cannot be one.
+pub(super) fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match (text, text.as_bytes()) {
+        ("tab" | "\\t", _) => Ok(b'\t'),
+        ("comma", _) => Ok(b','),
+        ("semicolon", _) => Ok(b';'),
+        ("pipe", _) => Ok(b'|'),
+        (_, [byte]) if is_delimiter(*byte) => Ok(*byte),
+        _ => Err("not a delimiter such as `,`, `;`, `tab` or `|`".into()),
+    }
+}
+
+/// The cells of the first record that is not an empty line. `None` where it is not text, or does not end
+/// within the head.
+fn first_record(head: &[u8], delimiter: u8) -> Option<Vec<String>> {
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+    let (mut text, mut ends) = (vec![0; head.len() + 1], vec![0; head.len() + 2]);
+    let (mut result, read, written, mut ended) = reader.read_record(head, &mut text, &mut ends);
+    if result == ReadRecordResult::InputEmpty && read == head.len() {
+        let more;
+        (result, _, _, more) = reader.read_record(&[], &mut text[written..], &mut ends[ended..]);
+        ended += more;
+    }
+    let text = std::str::from_utf8(&text[..written]).ok()?;
+    let mut begin = 0;
+    let mut names = Vec::new();
+    for end in &ends[..ended] {
+        names.push(text.get(begin..*end)?.to_string());
+        begin = *end;
+    }
+    let is_text = !text.contains(['\0', char::REPLACEMENT_CHARACTER]);
+    (result == ReadRecordResult::Record && is_text && !names.is_empty()).then_some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [("member", true), ("sponsor", true), ("code", false), ("id", false)];
+
+    fn detect(layout: &Layout, head: &str) -> Result<(char, Vec<Option<usize>>, usize), HeaderFault> {
+        layout.detect(head.as_bytes()).map(|found| (char::from(found.delimiter), found.header.positions, found.skip))
+    }
+
+    fn given(delimiter: Option<u8>, pairs: &[&str]) -> Result<Layout, String> {
+        Layout::new(&COLUMNS).given(delimiter, &pairs.iter().map(|pair| (*pair).to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_delimiter_is_the_one_that_gives_the_columns() {
+        let layout = Layout::new(&COLUMNS);
+        // head, delimiter, positions of member, sponsor and code, what is passed over
+        let table: [(&str, char, [Option<usize>; 3], usize); 10] = [
+            ("member,sponsor\na;b", ',', [Some(0), Some(1), None], 0),
+            ("Sponsor ;CODE; member\r\n", ';', [Some(2), Some(0), Some(1)], 0),
+            ("member\tsponsor", '\t', [Some(0), Some(1), None], 0),
+            ("\n\nmember|note|sponsor\n", '|', [Some(0), Some(2), None], 0),
+            ("\"member\";\"sponsor\"\n", ';', [Some(0), Some(1), None], 0),
+            ("\"full,\nname\";member;sponsor\n", ';', [Some(1), Some(2), None], 0),
+            ("sep=;\r\nmember;sponsor\n", ';', [Some(0), Some(1), None], 7),
+            ("SEP=\t\nmember\tsponsor\n", '\t', [Some(0), Some(1), None], 6),
+            ("\"sep=^\"\nmember^sponsor\n", '^', [Some(0), Some(1), None], 8),
+            ("member;;sponsor;;;\n", ';', [Some(0), Some(2), None], 0),
+        ];
+        for (head, delimiter, positions, skip) in table {
+            let found = detect(&layout, head);
+            let [member, sponsor, code] = positions;
+            assert_eq!(found, Ok((delimiter, vec![member, sponsor, code, None], skip)), "{head:?}");
+        }
+        assert_eq!(detect(&given(Some(b':'), &[]).unwrap(), "member:sponsor\n"), Ok((':', vec![Some(0), Some(1), None, None], 0)));
+        let missing = detect(&given(Some(b';'), &[]).unwrap(), "member,sponsor\n");
+        assert!(matches!(missing, Err(HeaderFault::Missing { column: "member", .. })), "{missing:?}");
+    }
+
+    #[test]
+    fn headers_without_the_columns_are_told_by_the_best_delimiter() {
+        let missing = |present: &str| HeaderFault::Missing { column: "sponsor", name: "sponsor".into(), present: present.into() };
+        let layout = Layout::new(&COLUMNS);
+        assert_eq!(detect(&layout, "member;parent,x;note\n"), Err(missing("member, parent,x, note")));
+        assert_eq!(detect(&layout, "member,sponsor,member\n"), Err(HeaderFault::Twice("member".into())));
+        assert_eq!(layout.detect(b"\xe9,member,sponsor\n"), Err(HeaderFault::Unreadable));
+        assert_eq!(detect(&layout, ""), Err(HeaderFault::Unreadable));
+        // What is not read may be there twice.
+        assert_eq!(layout.detect(b"member,note,note,sponsor\n").unwrap().header.ignored, ["note", "note"]);
+    }
+
+    #[test]
+    fn columns_have_the_names_that_are_given() {
+        let layout = given(None, &["member=ID", " Sponsor = Parent ID "]).unwrap();
+        assert_eq!(detect(&layout, "id,parent id,sponsor\n"), Ok((',', vec![Some(0), Some(1), None, None], 0)));
+        let fault = detect(&layout, "id,parent\n");
+        assert_eq!(fault, Err(HeaderFault::Missing { column: "sponsor", name: "parent id".into(), present: "id, parent".into() }));
+        // A column that was named must be there, even one that is otherwise not needed.
+        assert!(detect(&given(None, &["code=Ref"]).unwrap(), "member,sponsor\n").is_err());
+        for (pairs, said) in [
+            (&["member"][..], "not of the form"),
+            (&["place=x"][..], "there is no column `place`"),
+            (&["code="][..], "names nothing"),
+            (&["code=x", "id=X"][..], "named before"),
+            (&["code=x", "code=y"][..], "named before"),
+        ] {
+            assert!(given(None, pairs).unwrap_err().contains(said), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn delimiters_are_named() {
+        for (text, byte) in [(",", b','), ("tab", b'\t'), ("\\t", b'\t'), ("\t", b'\t'), ("pipe", b'|'), ("^", b'^')] {
+            assert_eq!(parse_delimiter(text), Ok(byte), "{text}");
+        }
+        for bad in ["", "x", "1", "\"", "-", ",,", " ", "\n", "\u{e9}"] {
+            assert!(parse_delimiter(bad).is_err(), "{bad:?}");
+        }
+    }
+}

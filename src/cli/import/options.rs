@@ -1,0 +1,138 @@
+//! What the caller says of the files: how their columns are found, and how their cells are read.
+
+use super::{
+    bonus_row,
+    layout::{Layout, parse_delimiter},
+    member_row::{self, MemberRow},
+    refusal::Refusal,
+};
+use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        names::Name,
+    },
+    core::{
+        plan::Plan,
+        types::{Code, Timestamp},
+    },
+    time_text::{self, TimeForm},
+};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct FileArgs {
+    /// What separates cells: one character, or comma, semicolon, tab, pipe [default: the one with which the
+    /// header has its columns]
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
+    /// What the header calls columns, e.g. member=ID,sponsor=ParentID
+    #[arg(long, value_name = "COLUMN=NAME", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// The same of the file of bonuses
+    #[arg(long, value_name = "COLUMN=NAME", value_delimiter = ',', requires = "bonuses")]
+    bonus_columns: Vec<String>,
+    /// The form of all times, as strftime has it, e.g. %d/%m/%Y; without %z or %Q they are in UTC
+    #[arg(long, value_name = "FORM", value_parser = TimeForm::new)]
+    time_format: Option<TimeForm>,
+    /// Sponsors and parents that stand for none, e.g. 0,NULL,\N,-; in other columns they are empty cells
+    #[arg(long, value_name = "MARK", value_delimiter = ',', allow_hyphen_values = true)]
+    root_marks: Vec<String>,
+    /// The sponsor of every other member that names none
+    #[arg(long, value_name = "MEMBER", value_parser = parse_name)]
+    default_sponsor: Option<Name>,
+    /// Take a member that is its own sponsor as a root
+    #[arg(long)]
+    own_sponsor_is_root: bool,
+    /// Set status and role of members that are there already to what the file says
+    #[arg(long)]
+    update: bool,
+}
+
+fn parse_name(text: &str) -> Result<Name, String> {
+    Name::parse(text).ok_or_else(|| "not a name of 1 to 255 bytes".into())
+}
+
+impl FileArgs {
+    /// Where the columns of a member file are.
+    pub fn member_layout(&self) -> Result<Layout, Failure> {
+        self.layout(&member_row::COLUMNS, &self.columns, "--columns")
+    }
+
+    /// Where the columns of a bonus file are.
+    pub fn bonus_layout(&self) -> Result<Layout, Failure> {
+        self.layout(&bonus_row::COLUMNS, &self.bonus_columns, "--bonus-columns")
+    }
+
+    fn layout(&self, columns: &'static [(&'static str, bool)], pairs: &[String], flag: &str) -> Result<Layout, Failure> {
+        let layout = Layout::new(columns).given(self.delimiter, pairs);
+        layout.map_err(|reason| Failure::new(Exit::Usage, format!("{flag}: {reason}")))
+    }
+
+    /// How cells are read for a network of this plan.
+    pub fn reading(&self, plan: &Plan) -> Reading {
+        Reading {
+            own_sponsor_is_root: self.own_sponsor_is_root,
+            update: self.update,
+            root_marks: self.root_marks.clone(),
+            default_sponsor: self.default_sponsor.clone(),
+            time_form: self.time_format.clone(),
+            is_binary: plan.placement.width == Some(2),
+        }
+    }
+}
+
+/// How the cells of a file are read.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Reading {
+    /// A member that is its own sponsor counts as a root.
+    pub own_sponsor_is_root: bool,
+    /// Status and role of members that are there are set.
+    pub update: bool,
+    /// Cells that stand for none.
+    pub root_marks: Vec<String>,
+    /// Of rows that name no sponsor, but for its own.
+    pub default_sponsor: Option<Name>,
+    pub time_form: Option<TimeForm>,
+    /// The placement tree has two slots, which have names.
+    pub is_binary: bool,
+}
+
+impl Reading {
+    /// A cell, empty where it is a mark that stands for none.
+    pub fn unmarked<'a>(&self, cell: &'a str) -> &'a str {
+        if self.root_marks.iter().any(|mark| mark == cell) { "" } else { cell }
+    }
+
+    /// The same of a cell that is a number: a mark that is one is that number.
+    pub fn unmarked_number<'a>(&self, cell: &'a str) -> &'a str {
+        if cell.parse::<u32>().is_ok() { cell } else { self.unmarked(cell) }
+    }
+
+    /// The sponsor of a row that names none.
+    pub fn sponsor_of_none(&self, row: &MemberRow) -> Option<Name> {
+        let folded = |code: Option<&Code>| code.map(Code::folded);
+        let has_code = |sponsor: &Name| row.code.is_some() && folded(sponsor.code().as_ref()) == folded(row.code.as_ref());
+        let is_own = |sponsor: &Name| *sponsor == row.member || has_code(sponsor);
+        self.default_sponsor.clone().filter(|sponsor| !is_own(sponsor))
+    }
+
+    /// A cell that is a time.
+    pub fn time(&self, cell: &str) -> Result<Timestamp, Refusal> {
+        let read = match &self.time_form {
+            Some(form) => form.read(cell),
+            None => time_text::lenient(cell),
+        };
+        read.map_err(|fault| Refusal::BadTime(cell.into(), fault))
+    }
+
+    /// A cell that is a slot: its number or, where there are two, its side.
+    pub fn slot(&self, cell: &str) -> Result<u32, Refusal> {
+        let side = ["left", "right"].iter().position(|side| side.eq_ignore_ascii_case(cell) || side[..1].eq_ignore_ascii_case(cell));
+        match (cell.parse().ok(), side) {
+            (Some(slot), _) => Ok(slot),
+            (None, Some(_)) if !self.is_binary => Err(Refusal::SideWithoutSides),
+            (None, Some(0)) => Ok(0),
+            (None, Some(_)) => Ok(1),
+            (None, None) => Err(Refusal::BadSlot),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Status and role of members that were there before: what a file says otherwise, and with `--update` how it
+//! becomes so.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::{member_row::MemberRow, refusal::Refusal};
+use crate::{
+    cli::names::Name,
+    core::{
+        command::Command,
+        state::State,
+        types::{MemberIx, Role, Status},
+    },
+};
+
+/// What rows say of members that were there before.
+#[derive(Default)]
+pub(super) struct Updates {
+    sets: bool,
+    /// By member: the line that first said something, and what has been said since.
+    said: HashMap<MemberIx, (u64, Option<Status>, Option<Role>)>,
+    changes: Vec<Change>,
+}
+
+/// One thing to set, from one line.
+pub(super) struct Change {
+    pub line: u64,
+    pub member: Name,
+    pub command: Command,
+}
+
+impl Updates {
+    /// With `sets`, what differs is set; else it is told.
+    pub fn new(sets: bool) -> Self {
+        Self { sets, ..Self::default() }
+    }
+
+    /// What differs and stays, in its place in a sentence.
+    pub fn difference(&self, state: &State, there: MemberIx, row: &MemberRow) -> [Option<String>; 2] {
+        if self.sets {
+            return [None, None];
+        }
+        let held = state.member(there);
+        let status = row.status.filter(|named| *named != held.status);
+        let role = row.role.filter(|named| *named != held.role);
+        [
+            status.map(|named| format!("its status is {}, not {}", held.status.name(), named.name())),
+            role.map(|named| format!("its role is {}, not {}", held.role.name(), named.name())),
+        ]
+    }
+
+    /// Notes what a row changes.
+    ///
+    /// # Errors
+    /// When an earlier line says otherwise: which of them is meant cannot be known, and importing the file
+    /// again would set the other.
+    pub fn note(&mut self, state: &State, there: MemberIx, row: &MemberRow) -> Result<(), Refusal> {
+        if !self.sets || (row.status.is_none() && row.role.is_none()) {
+            return Ok(());
+        }
+        let (known_status, known_role) = match self.said.entry(there) {
+            Entry::Vacant(entry) => {
+                entry.insert((row.line, row.status, row.role));
+                (None, None)
+            }
+            Entry::Occupied(mut entry) => {
+                let (line, status, role) = entry.get_mut();
+                let known = (*status, *role);
+                if differs(*status, row.status) || differs(*role, row.role) {
+                    return Err(Refusal::DuplicateLine(*line));
+                }
+                (*status, *role) = (status.or(row.status), role.or(row.role));
+                known
+            }
+        };
+        let held = state.member(there);
+        let mut change = |command| self.changes.push(Change { line: row.line, member: row.member.clone(), command });
+        if let Some(status) = row.status.filter(|status| known_status.is_none() && *status != held.status) {
+            change(Command::SetStatus { member: held.id, status });
+        }
+        if let Some(role) = row.role.filter(|role| known_role.is_none() && *role != held.role) {
+            change(Command::SetRole { member: held.id, role });
+        }
+        Ok(())
+    }
+
+    /// What is to be set, in the order of the file.
+    pub fn into_changes(self) -> Vec<Change> {
+        self.changes
+    }
+}
+
+fn differs<T: PartialEq + Copy>(known: Option<T>, named: Option<T>) -> bool {
+    known.is_some() && named.is_some() && known != named
+}

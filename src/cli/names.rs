@@ -1,0 +1,217 @@
+//! How a person or a file names a member: the one rule, for imports and for every command.
+//!
+//! A text names, in this order,
+//!
+//! 1. **by id**: a UUID in any of its forms is the id of a member.
+//! 2. **by name**: any other text is the name under which a member was imported. Its id is the version-5 UUID
+//!    of the name in [`NAME_NAMESPACE`]. Names that differ only in the case of ASCII letters are the same
+//!    name; the id is that of the spelling that came first, and a member whose own name it is, letter by
+//!    letter, goes first.
+//! 3. **by referral code**: the exact one, but for case; failing that, with O as 0 and I and L as 1, the only
+//!    one that is like it. A UUID that is nobody's id is looked for among the codes too: such codes could be
+//!    chosen before format 3.
+//!
+//! In an import a cell of `sponsor` or `parent` that is the name of a member anywhere in the file means that
+//! member, whether its row comes later or was refused; only what is no name is a code. A cell of `member` is
+//! never looked up as a code that is merely like it: such a name is new.
+//!
+//! What is not found: another spelling of a name that cannot be a code (an e-mail address) in a network that
+//! was imported before, unless it was imported in lower case. Of such names only the ids are kept.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::exit::{Exit, Failure};
+use crate::core::{
+    state::{Directory, State},
+    types::{Code, MemberId, MemberIx},
+};
+
+/// Namespace of the ids made from names: a member called `alice` gets the version-5 UUID of `alice` in this
+/// namespace, which is itself the version-5 UUID of `members.upline` in the DNS namespace. Fixed for ever:
+/// other programs compute the same ids.
+pub const NAME_NAMESPACE: Uuid = Uuid::from_u128(0x3f52_db3b_3a74_5127_9253_5d80_519d_a53c);
+
+/// The longest name, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// How a text names a member.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Name {
+    /// The id that it is, or that is made of it.
+    pub id: MemberId,
+    /// The id that is made of it in lower case: the same for all spellings.
+    pub key: MemberId,
+    /// The text, if it is not a UUID.
+    pub text: Option<Box<str>>,
+}
+
+/// A member that was found, and whether its name is spelled in another way than the text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    pub member: MemberIx,
+    pub respelled: bool,
+}
+
+/// Several members have codes that are like the text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ambiguous;
+
+fn id_of_name(text: &str) -> MemberId {
+    MemberId(*Uuid::new_v5(&NAME_NAMESPACE, text.as_bytes()).as_bytes())
+}
+
+impl Name {
+    /// A UUID in any of its forms, or any other text of 1 to 255 bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(id) = Uuid::try_parse(text) {
+            let id = MemberId(*id.as_bytes());
+            return Some(Self { id, key: id, text: None });
+        }
+        let good = (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        good.then(|| {
+            let id = id_of_name(text);
+            let has_upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
+            let key = if has_upper { id_of_name(&text.to_ascii_lowercase()) } else { id };
+            Self { id, key, text: Some(text.into()) }
+        })
+    }
+
+    /// The name as the referral code of its member, if it can be one.
+    pub fn code(&self) -> Option<Code> {
+        self.text.as_deref().and_then(Code::parse)
+    }
+
+    /// The codes that it may be meant as: the text; of a UUID the two forms that are of a code's alphabet.
+    pub fn codes(&self) -> impl Iterator<Item = Code> {
+        let id = Uuid::from_bytes(self.id.0);
+        let forms = match self.text {
+            Some(_) => [self.code(), None],
+            None => [Code::parse(&id.hyphenated().to_string()), Code::parse(&id.simple().to_string())],
+        };
+        forms.into_iter().flatten()
+    }
+
+    /// By id or by name (1 and 2).
+    pub fn named(&self, state: &State, directory: &impl Directory) -> Option<Found> {
+        let exact = state.find(directory, &self.id).map(|member| Found { member, respelled: false });
+        let respelled = || {
+            let text = self.text.as_deref()?;
+            let in_lower_case = || (self.key != self.id).then(|| state.find(directory, &self.key))?;
+            // Of a name that was kept as the code the spelling is still known.
+            let kept = || {
+                let owner = state.member_by_code(directory, &Code::parse(text)?)?;
+                (id_of_name(state.code(owner).as_str()) == state.id(owner)).then_some(owner)
+            };
+            in_lower_case().or_else(kept).map(|member| Found { member, respelled: true })
+        };
+        exact.or_else(respelled)
+    }
+
+    /// By a code that is exactly this, but for case.
+    pub fn by_exact_code(&self, state: &State, directory: &impl Directory) -> Option<MemberIx> {
+        self.codes().find_map(|code| state.member_by_code(directory, &code))
+    }
+
+    /// By a code that is this or like it (3).
+    pub fn by_code(&self, state: &State, directory: &impl Directory) -> Result<Option<MemberIx>, Ambiguous> {
+        for code in self.codes() {
+            if let Some(owner) = state.look_up_code(directory, &code).map_err(|_| Ambiguous)? {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As it was written.
+    pub fn shown(&self) -> String {
+        self.text.as_deref().map_or_else(|| self.id.to_string(), str::to_string)
+    }
+}
+
+/// The member of a network that a text names.
+///
+/// # Errors
+/// `Unknown` when nobody is meant, or one of several.
+pub(super) fn find_member(state: &State, directory: &impl Directory, text: &str) -> Result<MemberIx, Failure> {
+    let Some(name) = Name::parse(text) else { return Err(unknown_member(text)) };
+    if let Some(found) = name.named(state, directory) {
+        return Ok(found.member);
+    }
+    match name.by_code(state, directory) {
+        Ok(Some(member)) => Ok(member),
+        Ok(None) => Err(unknown_member(text)),
+        Err(Ambiguous) => Err(Failure::new(Exit::Unknown, format!("member {text} is not known, and several referral codes are like it"))),
+    }
+}
+
+/// Nobody has this id, name or code.
+pub(super) fn unknown_member(text: &str) -> Failure {
+    Failure::new(Exit::Unknown, format!("member {text} is not known"))
+}
+
+/// Where a server is to be asked for the member that a text names: its paths under `/v1/members/`, in the
+/// order of the rule.
+pub(super) fn server_paths(text: &str) -> Vec<String> {
+    let Some(name) = Name::parse(text) else { return Vec::new() };
+    let ids = if name.key == name.id { vec![name.id] } else { vec![name.id, name.key] };
+    let codes = name.codes().map(|code| format!("by-code/{}", code.as_str()));
+    ids.iter().map(MemberId::to_string).chain(codes).collect()
+}
+
+/// What a member file said of names, for what is read behind it.
+#[derive(Default)]
+pub(super) struct FileNames {
+    /// Ids of the file's members by the key of their names, where that is another.
+    pub spelled: HashMap<MemberId, MemberId>,
+    /// Lines of members that were refused, by the key of their names.
+    pub refused: HashMap<MemberId, u64>,
+}
+
+impl FileNames {
+    /// By id or by name, as [`Name::named`], and as the file spells it.
+    pub fn named(&self, name: &Name, state: &State, directory: &impl Directory) -> Option<Found> {
+        name.named(state, directory).or_else(|| {
+            let id = self.spelled.get(&name.key)?;
+            state.find(directory, id).map(|member| Found { member, respelled: true })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ids_or_make_ids() {
+        let uuid = "00010203-0405-0607-0809-0a0b0c0d0eff";
+        for form in [uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), &format!("{{{uuid}}}"), &format!("urn:uuid:{uuid}")] {
+            let name = Name::parse(form).unwrap();
+            assert_eq!((name.id.to_string().as_str(), name.code(), name.key), (uuid, None, name.id), "{form}");
+            let codes: Vec<String> = name.codes().map(Code::into_string).collect();
+            assert_eq!(codes, [uuid.to_string(), uuid.replace('-', "")], "{form}");
+        }
+        let alice = Name::parse("alice").unwrap();
+        assert_eq!(alice.id.to_string(), "2962ef90-c4ec-509d-9762-d392726c79e0");
+        assert_eq!(alice.code(), Code::parse("alice"));
+        let capital = Name::parse("Alice").unwrap();
+        assert_ne!(alice.id, capital.id);
+        assert_eq!((alice.key, capital.key), (alice.id, alice.id));
+        assert_eq!(Name::parse("alice@example.com").unwrap().code(), None);
+        assert_eq!(Name::parse(""), None);
+        assert_eq!(Name::parse(&"x".repeat(256)), None);
+        assert_eq!(Name::parse("a\tb"), None);
+    }
+
+    #[test]
+    fn a_server_is_asked_in_the_order_of_the_rule() {
+        let id = |text: &str| Name::parse(text).unwrap().id.to_string();
+        assert_eq!(server_paths("Bob-1"), [id("Bob-1"), id("bob-1"), "by-code/Bob-1".into()]);
+        assert_eq!(server_paths("a@b"), [id("a@b")]);
+        let uuid = "00010203-0405-0607-0809-0a0b0c0d0eff";
+        let simple = uuid.replace('-', "");
+        assert_eq!(server_paths(uuid), [uuid.to_string(), format!("by-code/{uuid}"), format!("by-code/{simple}")]);
+        assert_eq!(server_paths(""), Vec::<String>::new());
+    }
+}

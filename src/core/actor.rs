@@ -1,0 +1,131 @@
+//! Who sent a command: kept in the log with it, and no part of the state.
+
+use std::{fmt, sync::Arc};
+
+/// Bytes of an actor's id at most; what is longer is cut at a character.
+pub const ACTOR_ID_BYTES_MAX: usize = 128;
+
+/// What kind of sender it was. The numbers are on disk: never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum ActorKind {
+    /// Nobody said; so it is with all commands that were logged before format 3.
+    Unknown = 0,
+    /// A member with a token of its own; the id is the token's subject.
+    Member = 1,
+    /// A service; the id is that of its key, or the token's subject.
+    Service = 2,
+    Auditor = 3,
+    Admin = 4,
+    /// A command of this program that wrote to the directory itself; the id is the operating system's user.
+    Cli = 5,
+    /// Nobody had to show who it was; the id is the peer's address.
+    Anonymous = 6,
+}
+
+impl ActorKind {
+    pub const ALL: [ActorKind; 7] = [
+        ActorKind::Unknown,
+        ActorKind::Member,
+        ActorKind::Service,
+        ActorKind::Auditor,
+        ActorKind::Admin,
+        ActorKind::Cli,
+        ActorKind::Anonymous,
+    ];
+
+    /// The kind with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+
+    /// As printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            ActorKind::Unknown => "unknown",
+            ActorKind::Member => "member",
+            ActorKind::Service => "service",
+            ActorKind::Auditor => "auditor",
+            ActorKind::Admin => "admin",
+            ActorKind::Cli => "cli",
+            ActorKind::Anonymous => "anonymous",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Who sent a command. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Actor {
+    kind: ActorKind,
+    id: Arc<str>,
+}
+
+impl Actor {
+    /// An actor. Of a longer id only the first [`ACTOR_ID_BYTES_MAX`] bytes are kept, or fewer so that no character is cut in two.
+    pub fn new(kind: ActorKind, id: &str) -> Self {
+        Self { kind, id: id[..id.floor_char_boundary(ACTOR_ID_BYTES_MAX)].into() }
+    }
+
+    /// As [`Actor::new`], of an id that others hold too.
+    pub fn shared(kind: ActorKind, id: &Arc<str>) -> Self {
+        if ACTOR_ID_BYTES_MAX < id.len() { Self::new(kind, id) } else { Self { kind, id: Arc::clone(id) } }
+    }
+
+    /// For commands whose sender nobody named: those of tests, benches and simulations.
+    pub fn unknown() -> Self {
+        Self::new(ActorKind::Unknown, "")
+    }
+
+    /// What kind of sender it was.
+    pub fn kind(&self) -> ActorKind {
+        self.kind
+    }
+
+    /// Its id: what that is depends on the kind. At most [`ACTOR_ID_BYTES_MAX`] bytes.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.kind.name())?;
+        if self.id.is_empty() { Ok(()) } else { write!(out, " {}", self.id) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_id_is_cut_between_characters() {
+        // id, bytes kept
+        let table = [
+            (String::new(), 0),
+            ("a".repeat(128), 128),
+            ("a".repeat(129), 128),
+            ("ä".repeat(80), 128),
+            (format!("a{}", "ä".repeat(80)), 127),
+        ];
+        for (id, kept) in table {
+            let actor = Actor::new(ActorKind::Service, &id);
+            assert_eq!(actor.id().len(), kept, "{id}");
+            assert!(id.starts_with(actor.id()));
+        }
+    }
+
+    #[test]
+    fn kinds_have_one_number_and_one_name_each() {
+        for kind in ActorKind::ALL {
+            assert_eq!(ActorKind::from_code(kind as u8), Some(kind));
+            assert_eq!(ActorKind::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!((ActorKind::from_code(7), ActorKind::from_name("nobody")), (None, None));
+    }
+}

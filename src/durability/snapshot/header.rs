@@ -1,0 +1,190 @@
+//! The frozen form of an image's header, by version.
+//!
+//! As in `rows.rs`: none of these types ever changes.
+
+use rkyv::{Archive, Serialize, api::high, rancor};
+
+use super::rows::{Bytes, lengths, texts};
+use crate::{
+    core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp},
+    durability::codec,
+};
+
+/// Written by format 1; only read today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
+pub(super) struct HeaderV1 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    /// As in a `PutPlan` record.
+    plan: Vec<u8>,
+    plan_version: u32,
+    /// Bytes of each kind's name; the names follow each other in `kind_text`.
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+}
+
+/// What version 1 has, and what came with format 2 behind it. Written by format 2; only read today.
+#[derive(Archive)]
+#[expect(dead_code, reason = "only its archived form is used")]
+pub(super) struct HeaderV2 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
+}
+
+/// What version 2 has, and what came with format 3 behind it.
+#[derive(Archive, Serialize)]
+pub(super) struct HeaderV3 {
+    lsn: u64,
+    time: i64,
+    outcome_hash: u64,
+    code_key: u64,
+    plan: Vec<u8>,
+    plan_version: u32,
+    kind_length: Vec<u16>,
+    kind_text: Vec<u8>,
+    /// In what was padding.
+    code_form: u8,
+    breakage_levels: u64,
+    breakage_amount: i64,
+    members: u32,
+    codes: u32,
+    triggers: u32,
+    entries: u32,
+    keys: u32,
+    unchanged: u32,
+    row_ids: u32,
+    unchanged_after: u64,
+    key_lag: i64,
+    references: u32,
+    reversals: u32,
+}
+
+/// The archive of an image's header.
+///
+/// # Errors
+/// A plan without a form on disk.
+pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
+    let mut plan = Vec::new();
+    codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
+    let version = HeaderV3 {
+        lsn: header.lsn,
+        time: header.time.0,
+        outcome_hash: header.outcome_hash,
+        code_key: header.code_key.key,
+        plan,
+        plan_version: header.plan_version,
+        kind_length: lengths(header.kinds.iter().map(|kind| kind.len()), "the name of a kind")?,
+        kind_text: header.kinds.iter().flat_map(|kind| kind.bytes()).collect(),
+        code_form: header.code_key.form as u8,
+        breakage_levels: header.breakage_levels,
+        breakage_amount: header.breakage_amount,
+        members: header.members,
+        codes: header.codes,
+        triggers: header.triggers,
+        entries: header.entries,
+        keys: header.keys,
+        unchanged: header.unchanged,
+        row_ids: header.row_ids,
+        unchanged_after: header.unchanged_after,
+        key_lag: header.key_lag,
+        references: header.references,
+        reversals: header.reversals,
+    };
+    high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
+}
+
+/// The header of an archive of this version whose checksum was right.
+///
+/// # Errors
+/// The archive is none of this version.
+pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
+    /// The fields that all versions have. Format 1 did not note which commands changed nothing: from its LSN on they are.
+    macro_rules! common {
+        ($archived:expr) => {{
+            let archived = $archived;
+            let mut plan = codec::Reader::new(&archived.plan);
+            let decoded = codec::decode_plan(&mut plan).and_then(|decoded| plan.finish().map(|()| decoded));
+            ImageHeader {
+                lsn: archived.lsn.to_native(),
+                time: Timestamp(archived.time.to_native()),
+                outcome_hash: archived.outcome_hash.to_native(),
+                code_key: CodeKey { key: archived.code_key.to_native(), form: CodeForm::Any },
+                plan: decoded.map_err(|error| error.to_string())?,
+                plan_version: archived.plan_version.to_native(),
+                kinds: texts(archived.kind_length.iter().map(|length| usize::from(length.to_native())), &archived.kind_text)?,
+                breakage_levels: archived.breakage_levels.to_native(),
+                breakage_amount: archived.breakage_amount.to_native(),
+                members: archived.members.to_native(),
+                codes: archived.codes.to_native(),
+                triggers: archived.triggers.to_native(),
+                entries: archived.entries.to_native(),
+                keys: archived.keys.to_native(),
+                unchanged: 0,
+                row_ids: 0,
+                unchanged_after: archived.lsn.to_native(),
+                key_lag: 0,
+                references: 0,
+                reversals: 0,
+            }
+        }};
+    }
+    /// Those that came with format 2 as well.
+    macro_rules! since_2 {
+        ($archived:expr) => {{
+            let archived = $archived;
+            ImageHeader {
+                unchanged: archived.unchanged.to_native(),
+                row_ids: archived.row_ids.to_native(),
+                unchanged_after: archived.unchanged_after.to_native(),
+                ..common!(archived)
+            }
+        }};
+    }
+    match version {
+        1 => {
+            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(common!(archived))
+        }
+        2 => {
+            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            Ok(since_2!(archived))
+        }
+        _ => {
+            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
+            Ok(ImageHeader {
+                code_key: CodeKey { key: archived.code_key.to_native(), form },
+                key_lag: archived.key_lag.to_native(),
+                references: archived.references.to_native(),
+                reversals: archived.reversals.to_native(),
+                ..since_2!(archived)
+            })
+        }
+    }
+}

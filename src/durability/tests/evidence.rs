@@ -1,0 +1,235 @@
+//! A log whose end is gone: what stands in the second place refuses it, and never one whose end was not acknowledged.
+
+use super::*;
+use crate::durability::{
+    log::{evidence, frame, segment::HEADER_BYTES},
+    memory::{Fault, Survival},
+    paths::Paths,
+};
+
+fn root() -> &'static Path {
+    Path::new(ROOT)
+}
+
+fn paths() -> Paths {
+    Paths::new(root())
+}
+
+/// Offset and length of each frame of a segment.
+fn frames(content: &[u8], number: u64) -> Vec<(usize, usize)> {
+    let form = frame::Form::new(crate::durability::FORMAT_VERSION, &[5; 16], number);
+    let (mut at, mut found) = (HEADER_BYTES, Vec::new());
+    while let Some(header) = content.get(at..).and_then(|rest| frame::parse_header(rest, form)) {
+        found.push((at, header.frame_bytes()));
+        at += header.frame_bytes();
+    }
+    found
+}
+
+fn assert_refused(memory: &Memory, what: &str) {
+    let before = memory.all();
+    for result in [open(&memory.shared(), root()), DataDir::open_read_only(&memory.shared(), root())] {
+        assert!(is_damaged(&result), "{what}: {:?}", result.map(|opened| opened.report.log_last_lsn));
+    }
+    assert!(memory.all() == before, "{what}: refused, and changed");
+}
+
+#[test]
+fn every_frame_that_is_zeroed_is_missed_also_the_last_and_all_of_them() {
+    let whole = with_groups(30);
+    let path = paths().segment(1);
+    let content = whole.content(&path).unwrap();
+    let all = frames(&content, 1);
+    assert_eq!(all.len(), 30);
+    let zeroed = |range: std::ops::Range<usize>| {
+        let memory = whole.copy();
+        let mut changed = content.clone();
+        changed[range].fill(0);
+        memory.set_content(&path, &changed);
+        memory
+    };
+    for (number, (at, length)) in all.iter().copied().enumerate() {
+        assert_refused(&zeroed(at..at + length), &format!("frame {number}"));
+        assert_refused(&zeroed(at..content.len()), &format!("frame {number} and all behind it"));
+        // The sectors that the frame touches, one at a time.
+        for sector in at / 512..(at + length).div_ceil(512) {
+            let range = (sector * 512).max(HEADER_BYTES)..sector * 512 + 512;
+            assert_refused(&zeroed(range), &format!("sector {sector} below frame {number}"));
+        }
+    }
+    assert_refused(&zeroed(HEADER_BYTES..content.len()), "all frames");
+    assert_refused(&zeroed(0..content.len()), "the whole segment");
+}
+
+#[test]
+fn a_prepared_file_in_place_of_the_active_segment_is_missed() {
+    let whole = with_groups(200);
+    let newest = whole.all().keys().filter(|path| path.starts_with(paths().log())).max().unwrap().clone();
+    let number = crate::durability::log::segment::number_of(newest.file_name().unwrap().to_str().unwrap()).unwrap();
+    assert!(2 < number);
+    for active in [newest.clone(), paths().segment(number)] {
+        let memory = whole.copy();
+        memory.set_content(&active, &vec![0; 16 * 1_024]);
+        assert_refused(&memory, "a prepared file");
+        // An older copy of it: with its header, and without the newest groups.
+        let memory = whole.copy();
+        let mut content = memory.content(&active).unwrap();
+        let (last, _) = *frames(&content, number).last().unwrap();
+        content[last..].fill(0);
+        memory.set_content(&active, &content);
+        assert_refused(&memory, "an older copy");
+    }
+}
+
+#[test]
+fn the_file_itself_is_missed_and_one_of_its_slots_is_not() {
+    let whole = with_groups(30);
+    let content = whole.content(&paths().durable()).unwrap();
+    let with = |content: &[u8]| {
+        let memory = whole.copy();
+        memory.set_content(&paths().durable(), content);
+        memory
+    };
+    assert_refused(&with(&[]), "an empty file");
+    assert_refused(&with(&vec![0; content.len()]), "zeros");
+    assert_refused(&with(&content[..content.len() - 1]), "a byte less");
+    let mut foreign = content.clone();
+    for slot in [0, 4_096] {
+        foreign[slot + 16..slot + 32].fill(9);
+        let crc = crc32c::crc32c(&foreign[slot..slot + 48]);
+        foreign[slot + 48..slot + 52].copy_from_slice(&crc.to_le_bytes());
+    }
+    assert_refused(&with(&foreign), "another directory's");
+    // Both slots say something after a mark: either alone is enough to open.
+    let mut opened = open(&whole.shared(), root()).unwrap();
+    append(&mut *opened.journal, 91, 1).unwrap();
+    opened.journal.append(&[], 0).unwrap();
+    opened.journal.sync().unwrap();
+    append(&mut *opened.journal, 92, 1).unwrap();
+    drop(opened);
+    let content = whole.content(&paths().durable()).unwrap();
+    for slot in [0, 4_096] {
+        let mut spoilt = content.clone();
+        spoilt[slot + 33] ^= 1;
+        assert_eq!(open(&with(&spoilt).shared(), root()).unwrap().report.log_last_lsn, 92);
+    }
+    // Gone, from a directory whose log says that there was one.
+    whole.forget(&paths().durable());
+    assert_refused(&whole, "no file");
+}
+
+/// Whatever survives a power loss at whatever call, what stands there is true: the directory opens (`crash.rs` asserts what is in it), and
+/// says no more than what its log holds.
+#[test]
+fn it_never_says_more_than_was_synced() {
+    let original = with_groups(2);
+    let script = |memory: &Memory| -> Result<u64> {
+        let mut opened = open(&memory.shared(), root())?;
+        for number in 2..40 {
+            append(&mut *opened.journal, number * 3 + 1, 3)?;
+            if number % 7 == 0 {
+                opened.journal.append(&[], 0)?;
+                opened.journal.sync()?;
+            }
+        }
+        Ok(120)
+    };
+    let whole = original.copy();
+    whole.set_fault(None);
+    script(&whole).unwrap();
+    for at in 1..=whole.calls() {
+        for fault in [Fault::PowerLoss { at }, Fault::LostSync { at, seed: at }] {
+            let memory = original.copy();
+            memory.set_fault(Some(fault));
+            script(&memory).unwrap_err();
+            memory.set_fault(None);
+            for survival in
+                [Survival::Synced, Survival::Everything, Survival::Chance(at), Survival::Chance(at + 7), Survival::Chance(at + 13)]
+            {
+                let after = memory.crash(survival);
+                let said = evidence::durable_lsn(&after, &paths(), &[5; 16]).unwrap().unwrap();
+                let opened = open(&after.shared(), root()).unwrap_or_else(|error| panic!("{fault:?} {survival:?}: {error}"));
+                assert!(said <= opened.report.log_last_lsn, "{fault:?} {survival:?}");
+            }
+        }
+    }
+}
+
+/// After a kill nothing depends on luck; after a power loss at most so many groups are unsaid.
+#[test]
+fn what_a_power_loss_leaves_unsaid_is_bounded() {
+    let memory = with_groups(0);
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    for number in 0..u64::from(evidence::SYNC_EVERY) * 2 + 40 {
+        let durable = append(&mut *opened.journal, number + 1, 1).unwrap();
+        let said = |memory: &Memory| evidence::durable_lsn(memory, &paths(), &[5; 16]).unwrap().unwrap();
+        assert_eq!(said(&memory), durable, "after a kill");
+        assert!(durable - said(&memory.crash(Survival::Synced)) < u64::from(evidence::SYNC_EVERY), "after a power loss");
+        if number % 100 == 99 {
+            opened.journal.append(&[], 0).unwrap();
+            assert_eq!(said(&memory.crash(Survival::Synced)), durable, "after an idle moment");
+        }
+    }
+}
+
+#[test]
+fn a_repair_that_drops_commands_says_so_there() {
+    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
+    struct Nothing;
+    impl Papers for Nothing {
+        fn command(&mut self, _: &Stamped) -> String {
+            String::new()
+        }
+        fn report(&mut self, _: &[Moved], _: bool) -> String {
+            "{}".into()
+        }
+    }
+    let memory = with_groups(30);
+    let mut content = memory.content(&paths().segment(1)).unwrap();
+    let (last, _) = *frames(&content, 1).last().unwrap();
+    content[last..].fill(0);
+    memory.set_content(&paths().segment(1), &content);
+    assert_refused(&memory, "the last frame is gone");
+    let repair = Repair::look(&memory.shared(), root()).unwrap();
+    assert_eq!((repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn), (Verdict::WouldLose, 87, 90));
+    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    drop(repair);
+    assert!(memory.content(&root().join("damaged-1/durable")).is_some(), "the old one is kept");
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    assert_tail(&mut opened, 1, 87);
+    append(&mut *opened.journal, 88, 2).unwrap();
+    drop(opened);
+    assert_eq!(Repair::look(&memory.shared(), root()).unwrap().found().verdict, Verdict::Healthy);
+}
+
+/// What a repair does keeps the files that opening refused to remove.
+#[test]
+fn a_repair_keeps_unfinished_files_that_hold_more() {
+    use crate::durability::repair::{Moved, Papers, Repair, Verdict};
+    struct Nothing;
+    impl Papers for Nothing {
+        fn command(&mut self, _: &Stamped) -> String {
+            String::new()
+        }
+        fn report(&mut self, _: &[Moved], _: bool) -> String {
+            "{}".into()
+        }
+    }
+    let memory = with_groups(30);
+    let path = paths().segment(1);
+    let content = memory.content(&path).unwrap();
+    let mut shorter = content.clone();
+    let (last, _) = *frames(&content, 1).last().unwrap();
+    shorter[last..].fill(0);
+    memory.set_content(&path, &shorter);
+    memory.set_content(&Paths::temporary(&path), &content);
+    unsay(&memory);
+    assert_refused(&memory, "the copy with another name holds more");
+    let repair = Repair::look(&memory.shared(), root()).unwrap();
+    assert_eq!((repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn), (Verdict::WouldLose, 87, 90));
+    repair.carry_out("damaged-1", &mut Nothing).unwrap();
+    drop(repair);
+    let kept = root().join("damaged-1/log/00000000000000000001.log.tmp");
+    assert_eq!(memory.content(&kept).unwrap(), content);
+    assert_tail(&mut open(&memory.shared(), root()).unwrap(), 1, 87);
+}

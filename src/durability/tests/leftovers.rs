@@ -1,0 +1,330 @@
+//! Names that opening and creating remove, rename or carry out: what has one of them must be what it claims, else nothing is changed.
+
+use super::*;
+use crate::durability::{log::segment, memory::Survival, paths::Paths};
+
+fn root() -> &'static Path {
+    Path::new(ROOT)
+}
+
+fn paths() -> Paths {
+    Paths::new(root())
+}
+
+/// A directory with several segments, two snapshots and an archive.
+fn whole() -> Memory {
+    let memory = with_groups(0);
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    for number in 0..300 {
+        append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
+        if [99, 199].contains(&number) {
+            snapshot(&opened, number * 3 + 3, number * 3 + 3).unwrap();
+        }
+    }
+    opened.journal.purge_prefix(300).unwrap();
+    drop(opened);
+    memory
+}
+
+fn move_to(memory: &Memory, from: &Path, to: &Path) {
+    let content = memory.content(from).unwrap();
+    memory.forget(from);
+    memory.set_content(to, &content);
+}
+
+fn cut_file(after: u64, instance: [u8; 16]) -> Vec<u8> {
+    let mut cut = b"uplinCUT".to_vec();
+    cut.extend_from_slice(&after.to_le_bytes());
+    cut.extend_from_slice(&instance);
+    cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
+    cut
+}
+
+/// Everything that an opening, for reading and for writing, and a creation do with it: refuse it in words that name the file, and change nothing.
+fn assert_refused(memory: &Memory, names: &str, what: &str) {
+    let before = memory.all();
+    let storage = memory.shared();
+    let results = [
+        open(&storage, root()).map(drop),
+        DataDir::open_read_only(&storage, root()).map(drop),
+        create(&storage, root(), 0, 1),
+        crate::durability::repair::Repair::look(&storage, root()).map(drop).or_else(|error| match error {
+            Error::InstanceLost { .. } | Error::Damaged(_) => Ok(()),
+            error => Err(error),
+        }),
+    ];
+    let [writing, reading, creating, looking] = results;
+    for (result, by) in [(writing, "opening"), (reading, "reading")] {
+        match result {
+            Err(error @ (Error::Damaged(_) | Error::InstanceLost { .. })) => {
+                assert!(error.to_string().contains(names), "{what}, {by}: {names} is not named: {error}");
+            }
+            other => panic!("{what}, {by}: {other:?}"),
+        }
+    }
+    assert!(matches!(creating, Err(Error::NotEmpty { .. } | Error::InstanceLost { .. })), "{what}: {creating:?}");
+    looking.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(!DataDir::is_free(&storage, root()).unwrap(), "{what}: taken for a free place");
+    let mut after = memory.all();
+    // The locks hold nothing.
+    after.retain(|path, content| before.contains_key(path) || !content.is_empty());
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{what}: names were changed");
+    assert!(after == before, "{what}: contents were changed");
+}
+
+#[test]
+fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
+    type Change<'a> = &'a dyn Fn(&Memory);
+    let table: [(&str, &str, Change<'_>); 8] = [
+        ("renamed to instance.tmp", "instance.tmp", &|memory| move_to(memory, &paths().instance(), &root().join("instance.tmp"))),
+        ("removed", "log/", &|memory| memory.forget(&paths().instance())),
+        ("renamed, and empty", "log/", &|memory| {
+            memory.forget(&paths().instance());
+            memory.set_content(&root().join("instance.tmp"), b"");
+        }),
+        ("removed, with a mark of something else", "log/", &|memory| {
+            memory.forget(&paths().instance());
+            memory.set_content(&paths().creating(), &[b"uplinNEW".as_slice(), &[7; 24]].concat());
+        }),
+        ("removed, and the log with it", "snapshots/", &|memory| {
+            memory.all().keys().filter(|path| path.starts_with(paths().log())).for_each(|path| memory.forget(path));
+            memory.forget(&paths().instance());
+        }),
+        ("removed, and all but the archive", "archive/", &|memory| {
+            let gone = |path: &&std::path::PathBuf| !path.starts_with(paths().archive());
+            memory.all().keys().filter(gone).for_each(|path| memory.forget(path));
+        }),
+        ("removed, and every other file renamed", "log/", &|memory| {
+            memory.forget(&paths().instance());
+            for path in memory.all().keys().filter(|path| path.extension().is_some_and(|end| end == "log" || end == "snap")) {
+                move_to(memory, path, &Paths::temporary(path));
+            }
+        }),
+        ("removed, and all but what says how far the log was durable", "durable", &|memory| {
+            memory.all().keys().filter(|path| **path != paths().durable()).for_each(|path| memory.forget(path));
+        }),
+    ];
+    for (what, names, change) in table {
+        let memory = whole();
+        change(&memory);
+        assert_refused(&memory, names, what);
+    }
+}
+
+#[test]
+fn a_renamed_instance_is_renamed_back() {
+    let memory = whole();
+    move_to(&memory, &paths().instance(), &root().join("instance.tmp"));
+    let error = open(&memory.shared(), root()).unwrap_err().to_string();
+    assert!(error.contains("rename it back"), "{error}");
+    move_to(&memory, &root().join("instance.tmp"), &paths().instance());
+    assert_eq!(open(&memory.shared(), root()).unwrap().report.log_last_lsn, 900);
+}
+
+#[test]
+fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
+    let whole = whole();
+    let live: Vec<u64> = whole
+        .all()
+        .keys()
+        .filter(|path| path.starts_with(paths().log()))
+        .filter_map(|path| segment::number_of(path.file_name()?.to_str()?))
+        .collect();
+    let last =
+        *live.iter().filter(|number| whole.content(&paths().segment(**number)).unwrap().iter().any(|byte| *byte != 0)).max().unwrap();
+    let content = whole.content(&paths().segment(last)).unwrap();
+    let newest = whole.content(&paths().snapshot(600)).unwrap();
+    let temporary = |path: std::path::PathBuf| Paths::temporary(&path);
+    let foreign = |lsn| {
+        let memory = Memory::new();
+        let genesis = Genesis { id: InstanceId([9; 16]), ..genesis() };
+        let creation = DataDir::create(&memory.shared(), root(), &genesis, options()).unwrap();
+        let (header, rows) = image(lsn, 5);
+        let mut snapshot = creation.begin_snapshot(&header).unwrap();
+        rows.iter().for_each(|part| snapshot.push(part).unwrap());
+        creation.finish(snapshot, [1; 32], [2; 32]).unwrap();
+        memory.content(&paths().snapshot(lsn)).unwrap()
+    };
+    // What a process leaves.
+    let goes: [(std::path::PathBuf, Vec<u8>); 8] = [
+        (temporary(paths().segment(last + 1)), vec![0; 9_000]),
+        (temporary(paths().segment(last)), content.clone()),
+        (temporary(paths().segment(last)), [vec![0; 512], content[512..].to_vec()].concat()),
+        (temporary(paths().segment(99)), b"half".to_vec()),
+        (temporary(paths().cut()), b"uplin".to_vec()),
+        (temporary(paths().snapshot(700)), newest[..newest.len() - 100].to_vec()),
+        (temporary(paths().snapshot(600)), newest.clone()),
+        (temporary(paths().snapshot(999)), Vec::new()),
+    ];
+    for (path, content) in goes {
+        let memory = whole.copy();
+        memory.set_content(&path, &content);
+        let opened = open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!((opened.report.unfinished_files, opened.report.log_last_lsn), (1, 900), "{}", path.display());
+        assert!(memory.content(&path).is_none(), "{} is still there", path.display());
+    }
+    // What got its name in another way.
+    let longer = {
+        let memory = whole.copy();
+        let mut opened = open(&memory.shared(), root()).unwrap();
+        append(&mut *opened.journal, 901, 3).unwrap();
+        drop(opened);
+        memory.content(&paths().segment(last)).unwrap()
+    };
+    let beyond = {
+        let memory = whole.copy();
+        let mut opened = open(&memory.shared(), root()).unwrap();
+        append(&mut *opened.journal, 901, 3).unwrap();
+        snapshot(&opened, 903, 903).unwrap();
+        memory.content(&paths().snapshot(903)).unwrap()
+    };
+    let stays: [(std::path::PathBuf, Vec<u8>); 5] = [
+        (temporary(paths().segment(last)), longer.clone()),
+        (temporary(paths().segment(last + 7)), whole.content(&paths().segment(live[0])).unwrap()),
+        (temporary(paths().segment(last)), [vec![0; 512], longer[512..].to_vec()].concat()),
+        (temporary(paths().snapshot(903)), beyond),
+        (temporary(paths().snapshot(50)), foreign(50)),
+    ];
+    for (path, content) in stays {
+        let memory = whole.copy();
+        memory.set_content(&path, &content);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_refused(&memory, name, name);
+    }
+    // Nobody's.
+    for path in [paths().log().join("notes.tmp"), paths().snapshots().join("mine.snap.tmp"), root().join("x.tmp")] {
+        let memory = whole.copy();
+        memory.set_content(&path, b"mine");
+        assert_eq!(open(&memory.shared(), root()).unwrap().report.unfinished_files, 0);
+        assert_eq!(memory.content(&path).as_deref(), Some(&b"mine"[..]), "{}", path.display());
+    }
+}
+
+#[test]
+fn files_that_were_renamed_are_missed_and_named() {
+    for folder in ["log", "snapshots"] {
+        let memory = whole();
+        for path in memory.all().keys().filter(|path| path.starts_with(root().join(folder))) {
+            move_to(&memory, path, &Paths::temporary(path));
+        }
+        assert_refused(&memory, ".tmp", folder);
+    }
+}
+
+#[test]
+fn a_cut_is_one_of_this_log_above_its_snapshots() {
+    let table = [
+        ("below the newest snapshot", cut_file(599, [5; 16])),
+        ("below everything", cut_file(0, [5; 16])),
+        ("of another directory", cut_file(700, [6; 16])),
+        ("beyond the end", cut_file(901, [5; 16])),
+        ("cut short", cut_file(700, [5; 16])[..30].to_vec()),
+    ];
+    for (what, content) in table {
+        let memory = whole();
+        memory.set_content(&paths().cut(), &content);
+        assert_refused(&memory, if what == "beyond the end" { "log" } else { "cut" }, what);
+    }
+    let memory = whole();
+    memory.set_content(&paths().cut(), &cut_file(700, [5; 16]));
+    let before = memory.all();
+    let mut reading = DataDir::open_read_only(&memory.shared(), root()).unwrap();
+    assert_eq!((reading.report.finished_cut, reading.report.log_last_lsn), (Some(700), 700));
+    assert_tail(&mut reading, 601, 700);
+    drop(reading);
+    assert!(memory.all() == before, "reading changes nothing");
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    assert_eq!((opened.report.finished_cut, opened.report.log_last_lsn), (Some(700), 700));
+    assert_tail(&mut opened, 601, 700);
+}
+
+#[test]
+fn nothing_is_renamed_over_something_else() {
+    let memory = whole();
+    let mut opened = open(&memory.shared(), root()).unwrap();
+    let first = opened.report.log_first_lsn;
+    let number = memory
+        .all()
+        .keys()
+        .filter(|path| path.starts_with(paths().log()))
+        .filter_map(|path| segment::number_of(path.file_name()?.to_str()?))
+        .min()
+        .unwrap();
+    memory.set_content(&paths().archived(number), b"an operator's");
+    assert!(opened.journal.purge_prefix(900).is_err());
+    assert_eq!(memory.content(&paths().archived(number)).as_deref(), Some(&b"an operator's"[..]));
+    assert_eq!(opened.journal.read_from(first).unwrap().next().unwrap().unwrap().commands[0].lsn, first);
+    memory.set_content(&paths().snapshot(700), b"an operator's");
+    assert!(snapshot(&opened, 700, 900).is_err());
+    assert_eq!(memory.content(&paths().snapshot(700)).as_deref(), Some(&b"an operator's"[..]));
+    drop(opened);
+    // A snapshot that is set aside twice.
+    let spoil = |memory: &Memory| {
+        let mut content = memory.content(&paths().snapshot(600)).unwrap();
+        content[700] ^= 1;
+        memory.set_content(&paths().snapshot(600), &content);
+    };
+    let memory = whole();
+    memory.set_content(&paths().snapshots().join("00000000000000000600.snap.damaged"), b"first");
+    spoil(&memory);
+    open(&memory.shared(), root()).unwrap();
+    let all = memory.all();
+    assert_eq!(all[&paths().snapshots().join("00000000000000000600.snap.damaged")], b"first");
+    assert!(all.contains_key(&paths().snapshots().join("00000000000000000600.snap.damaged-2")));
+}
+
+#[test]
+fn frames_under_the_name_of_a_prepared_segment_are_never_swept_away() {
+    let memory = with_groups(3);
+    let mut content = memory.content(&paths().segment(1)).unwrap();
+    content[..512].fill(0);
+    for header in [0, 7] {
+        content[100] = header;
+        let memory = memory.copy();
+        memory.set_content(&paths().segment(2), &content);
+        let before = memory.all();
+        assert!(is_damaged(&open(&memory.shared(), root())));
+        assert!(memory.all() == before);
+    }
+}
+
+/// A creation that ends anywhere leaves what the next one may take away, and nothing that the next one takes for somebody's data.
+#[test]
+fn a_creation_begins_anew_whatever_ended_the_last_one() {
+    let (first, second) = (genesis(), Genesis { id: InstanceId([8; 16]), ..genesis() });
+    let make = |memory: &Memory, genesis: &Genesis| -> Result<()> {
+        let creation = DataDir::create(&memory.shared(), root(), genesis, options())?;
+        let (header, rows) = image(40, 5);
+        let mut snapshot = creation.begin_snapshot(&header)?;
+        rows.iter().try_for_each(|part| snapshot.push(part))?;
+        creation.finish(snapshot, [1; 32], [2; 32])
+    };
+    let whole = Memory::new();
+    make(&whole, &first).unwrap();
+    let calls = whole.calls();
+    for at in 1..=calls {
+        for survival in
+            [None, Some(Survival::Synced), Some(Survival::Everything), Some(Survival::Chance(at)), Some(Survival::Chance(at + 99))]
+        {
+            let memory = Memory::new();
+            memory.set_fault(Some(crate::durability::memory::Fault::PowerLoss { at }));
+            make(&memory, &first).unwrap_err();
+            memory.set_fault(None);
+            let mut memory = survival.map_or(memory.clone(), |survival| memory.crash(survival));
+            if !DataDir::is_free(&memory.shared(), root()).unwrap() {
+                open(&memory.shared(), root()).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
+                continue;
+            }
+            // The next one ends early, too, in each of its first calls.
+            for again in 1..=14 {
+                memory.set_fault(Some(crate::durability::memory::Fault::PowerLoss { at: again }));
+                make(&memory, &second).unwrap_err();
+                memory.set_fault(None);
+                memory = memory.crash(Survival::Chance(again * 31 + at));
+                assert!(DataDir::is_free(&memory.shared(), root()).unwrap(), "call {at}, {survival:?}, then {again}");
+            }
+            make(&memory, &second).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
+            assert_eq!(open(&memory.shared(), root()).unwrap().instance.id, second.id);
+        }
+    }
+}

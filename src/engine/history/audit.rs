@@ -1,0 +1,134 @@
+//! Who sent which command: the log read backwards, a bounded piece at a time.
+
+use std::collections::VecDeque;
+
+use super::{Effort, HistoryError, Shared, explain::scan};
+use crate::{
+    core::{
+        Actor, ActorKind,
+        command::{Command, Stamped},
+        types::Timestamp,
+    },
+    durability::Error as DurabilityError,
+    engine::{Fate, limits::AUDIT_SCAN_COMMANDS},
+};
+
+/// Which commands are asked for; what is `None` asks for all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditFilter {
+    /// Kind of the actor.
+    pub actor_kind: Option<ActorKind>,
+    /// Id of the actor.
+    pub actor_id: Option<String>,
+    /// Kind of the command, one of [`COMMAND_KINDS`].
+    pub command_kind: Option<&'static str>,
+    /// Log time of the command, at least.
+    pub from: Option<Timestamp>,
+    /// Log time of the command, less than this.
+    pub to: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    fn takes(&self, stamped: &Stamped) -> bool {
+        let actor = stamped.actor.as_ref();
+        let kind = actor.map_or(ActorKind::Unknown, Actor::kind);
+        self.actor_kind.is_none_or(|wanted| wanted == kind)
+            && self.actor_id.as_ref().is_none_or(|wanted| actor.is_some_and(|actor| actor.id() == wanted))
+            && self.command_kind.is_none_or(|wanted| wanted == kind_name(&stamped.command))
+            && self.from.is_none_or(|from| from <= stamped.time)
+            && self.to.is_none_or(|to| stamped.time < to)
+    }
+}
+
+/// A part of the answer.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AuditPage {
+    /// Newest first, each with what became of it.
+    pub commands: Vec<(Stamped, Fate)>,
+    /// Where the next page begins: at the newest command below this LSN. `None` at the end.
+    pub below: Option<u64>,
+}
+
+/// See `Engine::audit`.
+pub(in super::super) fn audit(
+    shared: &Shared,
+    filter: &AuditFilter,
+    below: Option<u64>,
+    most: usize,
+    effort: &mut Effort,
+) -> Result<AuditPage, HistoryError> {
+    let log = &shared.history.log;
+    let oldest = log.oldest_lsn();
+    // What comes before the first command that is asked for is not looked at.
+    let first_wanted = match filter.from.and_then(|from| from.0.checked_sub(1)) {
+        None => 1,
+        Some(before) => match log.lsn_at(Timestamp(before)) {
+            Ok(lsn) => lsn + 1,
+            Err(DurabilityError::BelowRetained { .. }) => 1,
+            Err(error) => return Err(shared.history.unreadable(error.into())),
+        },
+    };
+    let mut last = shared.marks.applied();
+    if let Some(below) = below {
+        last = last.min(below.saturating_sub(1));
+    } else if let Some(to) = filter.to.and_then(|to| to.0.checked_sub(1)) {
+        last = match log.lsn_at(Timestamp(to)) {
+            Ok(lsn) => last.min(lsn),
+            Err(DurabilityError::BelowRetained { .. }) => 0,
+            Err(error) => return Err(shared.history.unreadable(error.into())),
+        };
+        if last < oldest && !log.is_whole() {
+            return Err(HistoryError::BelowRetained { oldest });
+        }
+    }
+    if last < first_wanted {
+        return Ok(AuditPage::default());
+    }
+    if last < oldest {
+        // The first log of a directory begins with its first command: there was nothing before.
+        return if log.is_whole() { Ok(AuditPage::default()) } else { Err(HistoryError::BelowRetained { oldest }) };
+    }
+    let first = oldest.max(first_wanted).max((last + 1).saturating_sub(AUDIT_SCAN_COMMANDS));
+    let mut kept = VecDeque::with_capacity(most.min(1_024));
+    let mut is_full = false;
+    scan(shared, first, last, effort, |stamped| {
+        if filter.takes(stamped) {
+            if kept.len() == most {
+                is_full = true;
+                kept.pop_front();
+            }
+            kept.push_back(stamped.clone());
+        }
+        true
+    })?;
+    let next = if is_full { kept.front().map_or(first, |stamped| stamped.lsn) } else { first };
+    let is_end = !is_full && (next <= first_wanted || next == oldest && log.is_whole());
+    let commands = shared.read(|state, _| {
+        let fated = kept.into_iter().rev().map(|stamped| {
+            let fate = Fate::of(state, stamped.lsn);
+            (stamped, fate)
+        });
+        fated.collect()
+    });
+    Ok(AuditPage { commands, below: (!is_end).then_some(next) })
+}
+
+/// The kinds of commands by the names that `crate::command_json` prints.
+pub const COMMAND_KINDS: [&str; 9] =
+    ["register", "trigger_bonus", "pay_bonus", "pay_all", "set_status", "set_role", "put_plan", "import_bonus", "reverse_bonus"];
+
+/// How the kind of a command is printed. Two in the log are one outside: all pending bonuses, and those that a filter names.
+fn kind_name(command: &Command) -> &'static str {
+    let position = match command {
+        Command::Register(_) => 0,
+        Command::TriggerBonus(_) => 1,
+        Command::PayEntry { .. } => 2,
+        Command::PayAll | Command::PayMatching(_) => 3,
+        Command::SetStatus { .. } => 4,
+        Command::SetRole { .. } => 5,
+        Command::PutPlan(_) => 6,
+        Command::ImportEntry(_) => 7,
+        Command::ReverseEntry { .. } => 8,
+    };
+    COMMAND_KINDS[position]
+}

@@ -1,0 +1,239 @@
+//! Heavy work: reads that would keep the processor from those who sign up.
+//!
+//! Lanes, all bounded. Work on the present goes on in short pieces, each of which waits for a turn; there are half as many turns as cores, at least
+//! one, and they are given in the order in which they were asked for. Work that cannot be cut into pieces, on the past and on the index of the search, has
+//! a lane for each of the two, in which one request is worked on at a time. A request that comes when too many wait is refused (503) before anything is done.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::available_parallelism,
+    time::Instant,
+};
+
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Semaphore,
+    task::JoinError,
+};
+
+use super::limits::{HEAVY_WAITING_MAX, SINGLE_WAIT, SINGLE_WAITING_MAX};
+use crate::metrics::{Lane, Metrics};
+
+/// Too much is waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
+/// A lane in which one request is worked on at a time.
+struct Single {
+    lane: Lane,
+    turn: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Single {
+    fn new(lane: Lane) -> Self {
+        Self { lane, turn: Arc::new(Semaphore::new(1)), waiting: AtomicUsize::new(0) }
+    }
+}
+
+/// Turns at heavy work.
+pub struct Heavy {
+    turns: Semaphore,
+    /// Pieces that wait for a turn.
+    waiting: AtomicUsize,
+    past: Single,
+    search: Single,
+    /// There is one core: what a piece took is left to others after it.
+    rests: bool,
+    metrics: Arc<Metrics>,
+}
+
+impl Heavy {
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+        Arc::new(Self {
+            turns: Semaphore::new((cores / 2).max(1)),
+            waiting: AtomicUsize::new(0),
+            past: Single::new(Lane::Past),
+            search: Single::new(Lane::Search),
+            rests: cores == 1,
+            metrics,
+        })
+    }
+
+    /// Whether another request may begin heavy work. Asked once for each; its further pieces only wait.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn enter(&self) -> Result<(), Full> {
+        if self.waiting.load(Ordering::Relaxed) < HEAVY_WAITING_MAX {
+            return Ok(());
+        }
+        self.metrics.http.heavy_refused(Lane::Present);
+        Err(Full)
+    }
+
+    /// Does a piece of work when its turn comes, off the threads that serve requests. A piece takes about a millisecond at most.
+    pub async fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        let waiting = Waiting::begin(&self.waiting, &self.metrics);
+        let _turn = self.turns.acquire().await.expect("it is never closed");
+        drop(waiting);
+        let begin = Instant::now();
+        let done = off_the_workers(work);
+        if self.rests {
+            tokio::time::sleep(begin.elapsed()).await;
+        }
+        done
+    }
+
+    /// Does work on the past, alone. It goes on to its end even if nobody waits for it any more, and keeps its turn until then.
+    ///
+    /// # Errors
+    /// [`Full`] when too many wait, or the work before took too long. What the thread says when the work panicked.
+    pub async fn run_on_past<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<Result<R, JoinError>, Full> {
+        self.run_alone(&self.past, work).await
+    }
+
+    /// The same for searches, of which the first makes an index of all members.
+    ///
+    /// # Errors
+    /// As [`Heavy::run_on_past`].
+    pub async fn run_search<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<Result<R, JoinError>, Full> {
+        self.run_alone(&self.search, work).await
+    }
+
+    async fn run_alone<R: Send + 'static>(
+        &self,
+        single: &Single,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<Result<R, JoinError>, Full> {
+        let refused = || {
+            self.metrics.http.heavy_refused(single.lane);
+            Full
+        };
+        let waiting = Waiting::begin(&single.waiting, &self.metrics);
+        if SINGLE_WAITING_MAX < single.waiting.load(Ordering::Relaxed) {
+            return Err(refused());
+        }
+        let turn = tokio::time::timeout(SINGLE_WAIT, Arc::clone(&single.turn).acquire_owned()).await.map_err(|_| refused())?;
+        drop(waiting);
+        let turn = turn.expect("it is never closed");
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        Ok(done.await)
+    }
+}
+
+/// Runs work that keeps a thread busy: the runtime serves others on another thread meanwhile.
+fn off_the_workers<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // A runtime of one thread, as tests have, has no other.
+        _ => work(),
+    }
+}
+
+/// One that waits, until it is dropped.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    metrics: &'a Metrics,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize, metrics: &'a Metrics) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        metrics.http.heavy_waiting.increment(1.0);
+        Self { count, metrics }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.http.heavy_waiting.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn heavy(turns: usize) -> Arc<Heavy> {
+        let heavy = Heavy::new(Metrics::new(&[]));
+        Arc::new(Heavy { turns: Semaphore::new(turns), rests: false, ..Arc::into_inner(heavy).expect("nobody else has it") })
+    }
+
+    /// However many ask, no more work at once than there are turns, and everybody gets one.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_more_work_at_once_than_there_are_turns() {
+        let heavy = heavy(2);
+        let (at_work, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let pieces: Vec<_> = (0..64)
+            .map(|_| {
+                let (heavy, at_work, most) = (Arc::clone(&heavy), Arc::clone(&at_work), Arc::clone(&most));
+                let work = move || {
+                    most.fetch_max(at_work.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+                    std::thread::yield_now();
+                    at_work.fetch_sub(1, Ordering::AcqRel);
+                };
+                tokio::spawn(async move { heavy.run(work).await })
+            })
+            .collect();
+        for piece in pieces {
+            piece.await.unwrap();
+        }
+        assert!((1..=2).contains(&most.load(Ordering::Acquire)));
+        assert_eq!(heavy.waiting.load(Ordering::Acquire), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_too_many_wait_is_told_so() {
+        let heavy = heavy(1);
+        let turn = heavy.turns.acquire().await.unwrap();
+        let mut waiting: Vec<_> = (0..HEAVY_WAITING_MAX).map(|_| Box::pin(heavy.run(|| ()))).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for piece in &mut waiting {
+            assert!(piece.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(heavy.enter(), Err(Full));
+        waiting.pop();
+        assert_eq!(heavy.enter(), Ok(()), "one that left makes room");
+        drop(turn);
+        for piece in waiting {
+            piece.await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_past_is_worked_on_by_one_and_work_that_nobody_waits_for_keeps_its_turn() {
+        let heavy = heavy(1);
+        let go = Arc::new(AtomicBool::new(false));
+        let begun = Arc::new(AtomicBool::new(false));
+        let work = {
+            let (go, begun) = (Arc::clone(&go), Arc::clone(&begun));
+            move || {
+                begun.store(true, Ordering::Release);
+                while !go.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let lane = Arc::clone(&heavy);
+        let client = tokio::spawn(async move { lane.run_on_past(work).await.is_ok() });
+        while !begun.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        client.abort();
+        assert!(client.await.is_err());
+        assert_eq!(heavy.past.turn.available_permits(), 0, "it is still at work");
+        go.store(true, Ordering::Release);
+        assert_eq!(heavy.run_on_past(|| 7).await.unwrap().unwrap(), 7);
+    }
+}

@@ -1,0 +1,123 @@
+//! `GET /v1/audit`: who sent which command.
+
+use std::sync::Arc;
+
+use axum::{extract::State as Extract, http::StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    as_of::{self, on_past},
+    caller::Caller,
+    extract::Query,
+    page::{self, Cursors, list_query},
+    problem::{Code, Problem, problems},
+    types::Time,
+};
+use crate::{
+    command_json::stamped_json,
+    engine::{ActorKind, AuditFilter, COMMAND_KINDS, Engine, Fate, RowKind, Stamped},
+    http::{auth::Action, reply::Reply, service::Shared},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new().routes(routes!(audit))
+}
+
+list_query! {
+    struct AuditQuery {
+        /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what was logged before format 3.
+        #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous)$", example = "service")]
+        actor_kind: Option<String>,
+        /// Id of the actor: of the key, the subject of the token, the peer's address, or the operating system's user.
+        #[param(max_length = 128, example = "ulk_2b22e1a6")]
+        actor_id: Option<String>,
+        /// Kind of the command, as the change feed names it.
+        #[param(pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus)$", example = "pay_all")]
+        kind: Option<String>,
+        /// Log time of the command, at least.
+        #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
+        from: Option<Time>,
+        /// Log time of the command, less than this.
+        #[param(value_type = Option<String>, example = "2026-12-01T00:00:00Z")]
+        to: Option<Time>,
+    }
+}
+
+/// A page of commands, newest first.
+#[derive(Serialize, ToSchema)]
+struct AuditList {
+    /// `{"lsn", "time", "idempotency_key", "actor", "command", "changed", "unchanged"}`: the command as the change feed shows it, and whether it changed
+    /// anything (null: it came too long ago to be known), if not why.
+    #[schema(value_type = Vec<Object>, max_items = 1_000, example = json!([{
+        "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
+        "command": {"kind": "pay_all", "up_to_lsn": 7, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "changed": true, "unchanged": null,
+    }]))]
+    items: Vec<Value>,
+    /// `cursor` of the next page; null when this is the last one. A page may have fewer items than asked for, and none at all, and not be the last.
+    next: Option<String>,
+}
+
+problems!(
+    Problems: [
+        Code::CursorInvalid,
+        Code::FieldUnknown,
+        Code::ParameterInvalid,
+    ], as_of::PROBLEMS
+);
+
+/// Who wrote what: logged commands by actor, kind and time
+///
+/// Newest first, as far back as the log is retained: a page beyond that is 410 `history_not_retained` with the oldest LSN. Each page looks at a bounded part of
+/// the log, so one with few items or none may have a `next`. What a rule refused before the log is not in it; such refusals are in the log of the process.
+#[utoipa::path(
+    get, path = "/v1/audit", tag = "events",
+    params(AuditQuery),
+    responses((status = 200, description = "Commands, newest first", body = AuditList, headers(("x-lsn" = u64, description = "LSN of the newest command"))), Problems)
+)]
+async fn audit(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<AuditQuery>) -> Result<Reply, Problem> {
+    let engine = shared.v1_engine()?;
+    caller.may(Action::ReadAudit)?;
+    caller.may_cost()?;
+    let limit = page::limit(query.limit)?;
+    let filter = filter_of(&query)?;
+    let cursors = Cursors::new(engine, &format!("audit {filter:?}"));
+    let below = match query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?.as_deref() {
+        None => None,
+        Some([below]) => Some(*below),
+        Some(_) => return Err(Code::CursorInvalid.into()),
+    };
+    let lsn = engine.read(|state, _| state.lsn());
+    let found = on_past(&shared, &caller, move |engine, effort| engine.audit_counting(&filter, below, limit, effort)).await?;
+    let items = found.commands.iter().map(|(stamped, fate)| item(engine, stamped, *fate)).collect();
+    let next = found.below.map(|below| cursors.seal(&[below]));
+    Ok(answer(StatusCode::OK, lsn, &AuditList { items, next }))
+}
+
+fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
+    let invalid = |field: &'static str| Problem::new(Code::ParameterInvalid).with("field", field).detail(format!("{field} names no kind"));
+    let actor_kind = query.actor_kind.as_deref().map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
+    let command_kind = query.kind.as_deref().map(|name| {
+        let found = COMMAND_KINDS.into_iter().find(|known| *known == name);
+        found.ok_or_else(|| invalid("kind"))
+    });
+    Ok(AuditFilter {
+        actor_kind: actor_kind.transpose()?,
+        actor_id: query.actor_id.clone(),
+        command_kind: command_kind.transpose()?,
+        from: query.from.map(|time| time.0),
+        to: query.to.map(|time| time.0),
+    })
+}
+
+fn item(engine: &Engine, stamped: &Stamped, fate: Fate) -> Value {
+    let mut item = stamped_json(stamped, &|entry| Uuid::from_bytes(engine.row_id(RowKind::Entry, entry)));
+    let (changed, unchanged) = fate.words();
+    item["changed"] = changed.into();
+    item["unchanged"] = unchanged.into();
+    item
+}

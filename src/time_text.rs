@@ -1,0 +1,238 @@
+//! Times as text: the one place where they are read and printed.
+//!
+//! Two readers share one set of rules. [`exact`] is what the API takes: a date, a time and what makes them
+//! one moment, i.e. an offset from UTC, a zone by name in brackets (RFC 9557,
+//! `2025-03-01T10:00:00[America/New_York]`), or both. [`lenient`] is what files and command lines may hold
+//! besides: a date alone is its midnight, a time without offset and zone is in UTC, and a few ways of other
+//! programs to write the same. Where the form of a file is something else, [`TimeForm`] reads it.
+//!
+//! - Zones are those of the IANA database, which is built in: the same text is the same moment on every
+//!   machine. A zone that is not in it is refused.
+//! - A local time that its zone skipped or had twice is refused unless an offset says which is meant. An
+//!   offset that the zone does not have at that time is refused.
+//! - Times are of the years 1970 to 9999, to the microsecond; finer digits are cut off.
+
+use std::sync::LazyLock;
+
+use jiff::{
+    Timestamp as Instant,
+    civil::DateTime,
+    fmt::{
+        strtime::{self, BrokenDownTime},
+        temporal::{Pieces, PiecesOffset},
+    },
+    tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase},
+};
+
+use crate::core::types::Timestamp;
+
+/// The latest time that can be given: the end of the year 9999, in microseconds since 1970. The earliest is
+/// 0.
+pub const TIME_MAX: i64 = 253_402_300_799_999_999;
+
+/// The longest text of a time, in bytes: nine digits of a second, an offset and the longest name of a zone
+/// fit.
+pub const TEXT_BYTES_MAX: usize = 96;
+
+/// The longest form of times, in bytes.
+const FORM_BYTES_MAX: usize = 128;
+
+/// The time zone database that is part of this program.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// Why a text is no time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}", self.reason())]
+pub enum TimeFault {
+    NotATime,
+    NoOffset,
+    DayOrMonthFirst,
+    Abbreviated,
+    UnknownZone,
+    Skipped,
+    Twice,
+    OtherOffset,
+    OtherForm,
+    OutOfRange,
+}
+
+impl TimeFault {
+    /// For people. Reads on from "`text` is".
+    pub fn reason(self) -> &'static str {
+        match self {
+            TimeFault::NotATime => "not a time such as 2025-03-01T10:00:00Z",
+            TimeFault::NoOffset => "a time without an offset from UTC or a zone: write 2025-03-01T10:00:00Z",
+            TimeFault::DayOrMonthFirst => "a date that can begin with its day or its month: write 2025-03-01",
+            TimeFault::Abbreviated => {
+                "a time whose zone is abbreviated, which can mean several: write an offset, or a name as in [America/New_York]"
+            }
+            TimeFault::UnknownZone => "a time in a zone that is not known",
+            TimeFault::Skipped => "a time that its zone skipped when clocks went forward: write its offset from UTC too",
+            TimeFault::Twice => "a time that its zone had twice when clocks went back: write its offset from UTC too",
+            TimeFault::OtherOffset => "a time with an offset that its zone did not have then",
+            TimeFault::OtherForm => "not a time of the form that was given",
+            TimeFault::OutOfRange => "a time outside of the years 1970 to 9999",
+        }
+    }
+}
+
+/// Reads a time that names its moment by itself.
+///
+/// # Errors
+/// See [`TimeFault`].
+pub fn exact(text: &str) -> Result<Timestamp, TimeFault> {
+    moment(text, None)
+}
+
+/// Reads a time as [`exact`] does; also dates, local times (which are in UTC), ` UTC`, `GMT` or a blank
+/// before an offset, hours of one digit and `2025/3/1`.
+///
+/// # Errors
+/// See [`TimeFault`].
+pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
+    let read = moment(text, Some(TimeZone::UTC));
+    if read != Err(TimeFault::NotATime) || TEXT_BYTES_MAX < text.len() {
+        return read;
+    }
+    moment(&tidied(text), Some(TimeZone::UTC)).map_err(|fault| better(fault, text))
+}
+
+/// ISO 8601 in UTC with six digits of microseconds: what [`exact`] reads back.
+pub fn print(time: Timestamp) -> String {
+    match Instant::from_microsecond(time.0) {
+        Ok(instant) => format!("{instant:.6}"),
+        // No way in leads here: files, clients and clocks are bounded by the calendar.
+        Err(_) => format!("{}us", time.0),
+    }
+}
+
+/// The form in which a file writes its times, in the conversion specifiers of strftime.
+#[derive(Clone, Debug)]
+pub struct TimeForm(Box<str>);
+
+impl TimeForm {
+    /// Takes a form with which a date can be written and read back.
+    ///
+    /// # Errors
+    /// What is wrong with the form.
+    pub fn new(form: &str) -> Result<Self, String> {
+        let sample: Instant = "2001-02-03T04:05:06Z".parse().map_err(|error| format!("no sample: {error}"))?;
+        if FORM_BYTES_MAX < form.len() {
+            return Err(format!("it is longer than {FORM_BYTES_MAX} bytes"));
+        }
+        let printed = strtime::format(form, &sample.to_zoned(TimeZone::UTC)).map_err(|error| error.to_string())?;
+        let made = Self(form.into());
+        let broken = BrokenDownTime::parse(form, &printed).map_err(|error| format!("times cannot be read by it: {error}"))?;
+        let date = broken.to_timestamp().map(|instant| TimeZone::UTC.to_datetime(instant).date()).or_else(|_| broken.to_date());
+        match date {
+            Ok(date) if date == TimeZone::UTC.to_datetime(sample).date() => Ok(made),
+            _ => Err(format!("it does not say year, month and day: it writes 2001-02-03 as `{printed}`")),
+        }
+    }
+
+    /// Reads a time. Without an offset (`%z`) or a zone (`%Q`) it is in UTC, without an hour it is midnight.
+    ///
+    /// # Errors
+    /// See [`TimeFault`].
+    pub fn read(&self, text: &str) -> Result<Timestamp, TimeFault> {
+        let broken = BrokenDownTime::parse(&*self.0, text).map_err(|_| TimeFault::OtherForm)?;
+        if let Some(instant) = broken.timestamp() {
+            return in_range(instant);
+        }
+        let local = broken.to_datetime().map_err(|_| TimeFault::OtherForm)?;
+        let zone = broken.iana_time_zone().map(|name| ZONES.get(name)).transpose().map_err(|_| TimeFault::UnknownZone)?;
+        resolve(local, broken.offset(), zone, Some(TimeZone::UTC))
+    }
+}
+
+/// Reads a text in the grammar of RFC 9557. `otherwise` is the zone of local times without offset and zone,
+/// if they may be.
+fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
+    if TEXT_BYTES_MAX < text.len() {
+        return Err(TimeFault::NotATime);
+    }
+    let pieces = Pieces::parse(text).map_err(|_| TimeFault::NotATime)?;
+    if pieces.time().is_none() && otherwise.is_none() {
+        return Err(TimeFault::NotATime);
+    }
+    let annotation = pieces.time_zone_annotation().map(|annotation| annotation.to_time_zone_with(&ZONES));
+    let zone = annotation.transpose().map_err(|_| TimeFault::UnknownZone)?;
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or_default());
+    match pieces.offset() {
+        None => resolve(local, None, zone, otherwise),
+        Some(PiecesOffset::Numeric(offset)) if !offset.is_negative() || !offset.offset().is_zero() => {
+            resolve(local, Some(offset.offset()), zone, None)
+        }
+        // `Z` and `-00:00` say that the moment is known and the local offset is not, so they agree with every
+        // zone.
+        Some(_) => resolve(local, Some(Offset::UTC), None, None),
+    }
+}
+
+/// The moment of a local time. `otherwise` is its zone where neither an offset nor a zone is given.
+fn resolve(local: DateTime, offset: Option<Offset>, zone: Option<TimeZone>, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
+    let Some(offset) = offset else {
+        let ambiguous = zone.or(otherwise).ok_or(TimeFault::NoOffset)?.to_ambiguous_timestamp(local);
+        return match ambiguous.offset() {
+            AmbiguousOffset::Gap { .. } => Err(TimeFault::Skipped),
+            AmbiguousOffset::Fold { .. } => Err(TimeFault::Twice),
+            AmbiguousOffset::Unambiguous { .. } => in_range(ambiguous.unambiguous().map_err(|_| TimeFault::OutOfRange)?),
+        };
+    };
+    let instant = offset.to_timestamp(local).map_err(|_| TimeFault::OutOfRange)?;
+    // Offsets are written to the minute, but one zone's had seconds until 1972.
+    let differs = |zone: &TimeZone| 60 <= (zone.to_offset(instant).seconds() - offset.seconds()).abs();
+    if zone.as_ref().is_some_and(differs) { Err(TimeFault::OtherOffset) } else { in_range(instant) }
+}
+
+fn in_range(instant: Instant) -> Result<Timestamp, TimeFault> {
+    let microseconds = instant.as_microsecond();
+    let is_in_range = Instant::UNIX_EPOCH <= instant && microseconds <= TIME_MAX;
+    if is_in_range { Ok(Timestamp(microseconds)) } else { Err(TimeFault::OutOfRange) }
+}
+
+/// What other programs write, as ISO 8601 writes it.
+fn tidied(text: &str) -> String {
+    let split = text.find([' ', 'T', 't']).unwrap_or(text.len());
+    let (date, rest) = (text[..split].trim(), text[split..].trim_start_matches([' ', 'T', 't']));
+    let mut parts = date.split('/');
+    let date = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(year), Some(month), Some(day), None) if year.len() == 4 => format!("{year}-{month:0>2}-{day:0>2}"),
+        _ => date.to_string(),
+    };
+    let (local, zulu) = match rest.strip_suffix("UTC").or_else(|| rest.strip_suffix("GMT")).or_else(|| rest.strip_suffix('Z')) {
+        Some(local) => (local.trim_end(), "Z"),
+        None => (rest, ""),
+    };
+    if local.is_empty() {
+        return date;
+    }
+    let (time, offset) = local.split_at(local.find([' ', '+', '-', '[']).unwrap_or(local.len()));
+    let hour_digit = if time.as_bytes().get(1) == Some(&b':') { "0" } else { "" };
+    let offset = offset.trim_start();
+    // `+0000 UTC` names its offset twice.
+    let zulu = if offset.starts_with(['+', '-']) { "" } else { zulu };
+    format!("{date}T{hour_digit}{time}{offset}{zulu}")
+}
+
+/// Why a text is no time, where more can be said than that.
+fn better(fault: TimeFault, text: &str) -> TimeFault {
+    if fault != TimeFault::NotATime {
+        return fault;
+    }
+    let date = text.split([' ', 'T']).next().unwrap_or_default();
+    let parts: Vec<&str> = date.split(['/', '.', '-']).collect();
+    let are_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let has_short_number_first = parts.len() == 3 && parts[0].len() <= 2 && are_digits;
+    let last = text.rsplit(' ').next().unwrap_or_default();
+    let is_abbreviation = (2..=5).contains(&last.len()) && last.bytes().all(|byte| byte.is_ascii_uppercase());
+    match (has_short_number_first, is_abbreviation && !matches!(last, "AM" | "PM")) {
+        (true, _) => TimeFault::DayOrMonthFirst,
+        (_, true) if text.starts_with(|first: char| first.is_ascii_digit()) => TimeFault::Abbreviated,
+        _ => TimeFault::NotATime,
+    }
+}
+
+#[cfg(test)]
+#[path = "time_text_test.rs"]
+mod tests;

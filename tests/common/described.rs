@@ -1,0 +1,122 @@
+//! Holds every answer of `/v1` that a test sees against `/openapi.json`: the status must be described there for the route, and the body must fit its schema.
+//!
+//! Stricter than what is published: an object may have no field that is not described, so that nothing is answered without a word about it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::Reply;
+
+/// What this build says of itself.
+static DESCRIPTION: LazyLock<Value> = LazyLock::new(upline::http::description);
+
+/// Schemas that were asked for, by a pointer to them.
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// Checks an answer.
+///
+/// # Panics
+/// When it is not as described.
+pub fn check(method: &str, path: &str, reply: &Reply) {
+    let path = path.split('?').next().unwrap_or_default();
+    // What hyper itself refuses has no name of ours.
+    if !path.starts_with("/v1/") || reply.header("server") != Some("upline") || method == "HEAD" {
+        return;
+    }
+    let about = format!("{method} {path} {}", reply.status);
+    let kind = reply.header("content-type").map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let Some(operation) = operation(method, path) else {
+        assert!(matches!(reply.status, 400 | 401 | 404 | 405 | 408 | 413 | 429), "{about}: {}", reply.text());
+        validate("/components/schemas/Problem", &reply.json(), &about);
+        return;
+    };
+    let answer = format!("{operation}/responses/{}", reply.status);
+    assert!(DESCRIPTION.pointer(&answer).is_some(), "{about} is not described: {}", String::from_utf8_lossy(&reply.body));
+    let Some(kind) = kind.filter(|_| !reply.body.is_empty()) else { return };
+    let media = format!("{answer}/content/{}", escaped(kind));
+    assert!(DESCRIPTION.pointer(&media).is_some(), "{about} is not described as {kind}");
+    let schema = format!("{media}/schema");
+    match kind {
+        "application/x-ndjson" => {
+            for line in reply.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                validate(&schema, &serde_json::from_slice(line).expect("a line is JSON"), &about);
+            }
+        }
+        kind if kind.ends_with("json") => validate(&schema, &reply.json(), &about),
+        _ => {}
+    }
+}
+
+/// Checks a value against a schema of the description.
+///
+/// # Panics
+/// When it does not fit.
+pub fn validate(pointer: &str, value: &Value, about: &str) {
+    let validator = {
+        let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(validators.entry(pointer.to_owned()).or_insert_with(|| Arc::new(validator(pointer))))
+    };
+    let errors: Vec<String> = validator.iter_errors(value).take(5).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+    assert!(errors.is_empty(), "{about} is not as described at {pointer}: {errors:#?}\n{value:#}");
+}
+
+/// Whether a value fits a schema of the description.
+pub fn fits(pointer: &str, value: &Value) -> bool {
+    validator(pointer).is_valid(value)
+}
+
+fn validator(pointer: &str) -> Validator {
+    let schema = DESCRIPTION.pointer(pointer).unwrap_or_else(|| panic!("nothing is described at {pointer}"));
+    let mut whole = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "components": DESCRIPTION["components"],
+        "allOf": [schema],
+    });
+    close(&mut whole["components"]["schemas"]);
+    whole["allOf"].as_array_mut().expect("just made").iter_mut().for_each(close);
+    jsonschema::options().should_validate_formats(true).build(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
+}
+
+/// Allows no field but those described. The parts of an `allOf` describe one object together, so each may have the others' fields.
+fn close(schema: &mut Value) {
+    let mut waiting = vec![schema];
+    while let Some(value) = waiting.pop() {
+        match value {
+            Value::Object(members) => {
+                let is_whole = members
+                    .get("type")
+                    .is_some_and(|kind| kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&"object".into())));
+                if is_whole && members.get("properties").is_some_and(Value::is_object) && !members.contains_key("additionalProperties") {
+                    members.insert("additionalProperties".into(), false.into());
+                }
+                waiting.extend(members.iter_mut().filter(|(name, _)| *name != "allOf").map(|(_, value)| value));
+            }
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+}
+
+/// Pointer to the operation of a request: of the templates that fit, the one with the fewest parameters.
+fn operation(method: &str, path: &str) -> Option<String> {
+    let paths = DESCRIPTION["paths"].as_object().expect("paths are described");
+    let fits = |template: &str| {
+        let (mut theirs, mut ours) = (template.split('/'), path.split('/'));
+        let are_equal =
+            theirs.by_ref().zip(ours.by_ref()).all(|(theirs, ours)| theirs == ours || theirs.starts_with('{') && !ours.is_empty());
+        are_equal && template.split('/').count() == path.split('/').count()
+    };
+    let template = paths.keys().filter(|template| fits(template)).min_by_key(|template| template.matches('{').count())?;
+    let method = method.to_ascii_lowercase();
+    paths[template].get(&method).map(|_| format!("/paths/{}/{method}", escaped(template)))
+}
+
+/// A name inside a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
