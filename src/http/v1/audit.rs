@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     command_json::stamped_json,
-    engine::{ActorKind, AuditFilter, COMMAND_KINDS, Engine, Fate, RowKind, Stamped},
+    engine::{ACTOR_ID_BYTES_MAX, ActorKind, AuditFilter, COMMAND_KINDS, Engine, Fate, RowKind, Stamped},
     http::{auth::Action, reply::Reply, service::Shared},
 };
 
@@ -105,6 +105,10 @@ fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
         let found = COMMAND_KINDS.into_iter().find(|known| *known == name);
         found.ok_or_else(|| invalid("kind"))
     });
+    if query.actor_id.as_ref().is_some_and(|id| ACTOR_ID_BYTES_MAX < id.chars().count()) {
+        let detail = format!("actor_id has at most {ACTOR_ID_BYTES_MAX} characters");
+        return Err(Problem::new(Code::ParameterInvalid).with("field", "actor_id").detail(detail));
+    }
     Ok(AuditFilter {
         actor_kind: actor_kind.transpose()?,
         actor_id: query.actor_id.clone(),

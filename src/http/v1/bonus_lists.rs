@@ -11,6 +11,7 @@ use super::{
     extract::{Path, Query},
     lists::{NetworkListProblems, Problems, cursor_invalid, opened},
     page::{self, Cursors, Listing, Page, Reader, list_query},
+    pay::KIND_BYTES_MAX,
     problem::{Code, Problem, problems},
     types::{Bonus, BonusStatus, Time, member_id},
 };
@@ -82,6 +83,10 @@ impl NetworkBonusQuery {
             let find = |id| state.find(directory, &member_id(id)).ok_or_else(|| unknown(field, state.lsn()));
             id.map(find).transpose()
         };
+        if self.kind.as_ref().is_some_and(|kind| !(1..=KIND_BYTES_MAX).contains(&kind.chars().count())) {
+            let detail = format!("a kind has 1 to {KIND_BYTES_MAX} characters");
+            return Err(Problem::new(Code::ParameterInvalid).with("field", "kind").detail(detail));
+        }
         let reference = |text: &String| Reference::parse(text).ok_or_else(|| no_reference("reference"));
         let nothing = EntryFilter::default();
         let filter = EntryFilter {

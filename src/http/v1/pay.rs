@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Bytes of the name of a bonus; those of plans are no longer.
-const KIND_BYTES_MAX: usize = 64;
+pub(super) const KIND_BYTES_MAX: usize = 64;
 /// What happens to a member once, so that a repeat is a mistake unless it is asked for.
 const PAID_ONCE: &str = "referral";
 
