@@ -39,7 +39,7 @@ fn hosts_are_loopback_the_bound_address_or_allowed() {
         ("127.0.0.1", &[], "127.0.0.1.evil.example", false),
         ("127.0.0.1", &[], "127.0.0.1@evil.example", false),
         ("127.0.0.1", &[], "evil.example@127.0.0.1", false),
-        ("127.0.0.1", &[], "", false),
+        ("127.0.0.1", &[], "", true),
         ("127.0.0.1", &[], "a b", false),
         ("127.0.0.1", &[], "localhost:port", false),
         ("127.0.0.1", &["mlm"], "mlm:11000", true),
