@@ -53,6 +53,8 @@ def main(url: str) -> None:
     events = list(itertools.islice(client.events(1), 20))
     lsns = [event["lsn"] for event in events]
     assert lsns == sorted(set(lsns)), lsns
+    written = list(itertools.islice(client.audit(kind="trigger_bonus"), 1))
+    assert written and written[0]["command"]["source"] == str(bert), written
     print(f"registered {len(team) + 2} members, paid {bonus['amount']['minor']} minor units, read {len(events)} events")
 
 

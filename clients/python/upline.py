@@ -282,6 +282,19 @@ class Client:
                 raise Unreachable("the feed cannot be reached")
             self._wait(failures, None)
 
+    def audit(
+        self,
+        *,
+        actor_kind: Optional[str] = None,
+        actor_id: Optional[str] = None,
+        kind: Optional[str] = None,
+        since: Optional[str] = None,
+        until: Optional[str] = None,
+    ) -> Iterator[Json]:
+        """Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the status 410."""
+        query = {"actor_kind": actor_kind, "actor_id": actor_id, "kind": kind, "from": since, "to": until}
+        return self._pages("/v1/audit", query)
+
     # --- how it is done
 
     def _call(self, method: str, path: str, query: Optional[Json] = None, *, body: Optional[Json] = None, key: Optional[str] = None) -> Json:

@@ -355,8 +355,13 @@ impl Engine {
 
     /// What a row's UUID names, or `None` if this instance neither made nor was brought it. The index may be beyond the rows that exist. O(1). May be
     /// called inside a read.
-    pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
+    fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         self.inner.shared.row_of(uuid)
+    }
+
+    /// The ledger entry that a row's UUID names. As [`Engine::row_of`].
+    pub fn entry_of(&self, uuid: [u8; 16]) -> Option<u64> {
+        self.row_of(uuid).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index))
     }
 
     /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a

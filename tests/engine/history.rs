@@ -10,8 +10,8 @@ use std::{
 
 use tempfile::tempdir;
 use upline::engine::{
-    Cause, Command, Digest, Engine, EngineOptions, Event, Feed, HistoryError, LogOptions, MemberIx, PaidBy, Retention, ShareFate, Status,
-    Timestamp, state_digest,
+    AuditFilter, Cause, Command, Digest, Engine, EngineOptions, Event, Feed, HistoryError, LogOptions, MemberIx, PaidBy, Retention,
+    ShareFate, Status, Timestamp, state_digest,
 };
 
 use super::common::{digest, grow, member, open, options, signup, submit, trigger};
@@ -151,6 +151,22 @@ fn what_is_not_retained_is_told_with_the_oldest_that_is() {
     assert_eq!(engine.explain(0).err(), Some(HistoryError::BelowRetained { oldest }));
     assert_eq!(engine.feed(log - 1).err(), Some(HistoryError::BelowRetained { oldest: log }));
     assert!(engine.feed(log).is_ok());
+    // The audit goes back to the oldest command, then says so; a window before it is told at once.
+    let (mut below, mut listed, mut pages) = (None, Vec::new(), 0);
+    let ended = loop {
+        let page = match engine.audit(&AuditFilter::default(), below, 100) {
+            Ok(page) => page,
+            Err(error) => break error,
+        };
+        pages += 1;
+        listed.extend(page.commands.iter().map(|(stamped, _)| stamped.lsn));
+        below = Some(page.below.expect("the first command is not retained"));
+    };
+    assert_eq!(ended, HistoryError::BelowRetained { oldest: log });
+    let newest = engine.read(|state, _| state.lsn());
+    assert!((log..=newest).rev().eq(listed) && 1 < pages);
+    let before = AuditFilter { to: Some(Timestamp(1)), ..AuditFilter::default() };
+    assert_eq!(engine.audit(&before, None, 100).err(), Some(HistoryError::BelowRetained { oldest: log }));
 }
 
 #[test]

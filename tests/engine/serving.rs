@@ -119,14 +119,14 @@ fn row_ids_stay_the_same_and_are_this_directory_s_own() {
     let directory = tempdir().unwrap();
     let engine = open(directory.path());
     let id = engine.row_id(RowKind::Entry, 12);
-    assert_eq!(engine.row_of(id), Some((RowKind::Entry, 12)));
+    assert_eq!(engine.entry_of(id), Some(12));
     let instance = engine.instance_id();
     drop(engine);
     let engine = open(directory.path());
     assert_eq!((engine.row_id(RowKind::Entry, 12), engine.instance_id()), (id, instance));
     let other = tempdir().unwrap();
     let stranger = open(other.path());
-    assert_eq!(stranger.row_of(id), None);
+    assert_eq!(stranger.entry_of(id), None);
     assert_ne!(stranger.instance_id(), instance);
 }
 

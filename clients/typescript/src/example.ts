@@ -60,6 +60,8 @@ async function main(url: string): Promise<void> {
 
   const events = await collect(client.events(1), 20);
   assert.ok(events.every((event, at) => at === 0 || (events[at - 1]?.lsn ?? 0) < event.lsn));
+  const [written] = await collect(client.audit({ kind: "trigger_bonus" }), 1);
+  assert.equal(written?.command["source"], bert);
   console.log(`registered ${team.length + 2} members, paid ${bonus.amount.minor} minor units, read ${events.length} events`);
 }
 

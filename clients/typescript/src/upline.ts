@@ -115,6 +115,21 @@ export interface Event {
   [field: string]: unknown;
 }
 
+/** A command of the audit: as in the feed, with its sender. */
+export interface Written extends Event {
+  actor: { kind: string; id: string | null };
+  command: { kind: string; [field: string]: unknown };
+}
+
+/** Which commands the audit lists: those to which all of it applies. */
+export interface AuditFilter {
+  actor_kind?: string;
+  actor_id?: string;
+  kind?: string;
+  from?: string;
+  to?: string;
+}
+
 interface Page<T> {
   items: T[];
   next: string | null;
@@ -296,6 +311,11 @@ export class Client {
       await this.wait(failures, null);
     }
     throw new Unreachable("the feed cannot be reached");
+  }
+
+  /** Who wrote what, newest first, as far back as the log is retained; the `Problem` behind that has the status 410. */
+  audit(filter: AuditFilter = {}): AsyncGenerator<Written> {
+    return this.pages("/v1/audit", { ...filter });
   }
 
   // --- how it is done

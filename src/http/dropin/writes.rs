@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, RowKind, Sent,
-        SponsorRef, TriggerBonus, Verdict,
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, Sent, SponsorRef,
+        TriggerBonus, Verdict,
     },
     http::{
         auth::Principal,
@@ -85,7 +85,7 @@ fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
 pub async fn mark_paid(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
     let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
     let engine = shared.engine()?;
-    let Some((RowKind::Entry, entry)) = engine.row_of(id) else { return Err(rejected(Operation::MarkPaid, Rejection::EntryUnknown)) };
+    let entry = engine.entry_of(id).ok_or_else(|| rejected(Operation::MarkPaid, Rejection::EntryUnknown))?;
     let key = RequestKeys::read(parts, Operation::MarkPaid, &[&id])?;
     let command = Command::PayEntry { entry };
     let sent = sends(parts, engine, &command, key)?;

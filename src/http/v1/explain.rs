@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     command_json::{actor_json, bonus_rule_json, stamped_json},
-    engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, RowKind, ShareFate, Stamped, Tree, Walk},
+    engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Tree, Walk},
     http::{
         auth::{Action, Sight},
         reply::Reply,
@@ -142,8 +142,8 @@ problems!(
 async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    let row = engine.row_of(id.into_bytes()).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index));
-    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, row, state, directory))?;
+    let named = engine.entry_of(id.into_bytes());
+    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, named, state, directory))?;
     let told = on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     engine.read(|state, directory| {

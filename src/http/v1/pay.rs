@@ -19,7 +19,7 @@ use super::{
     types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, RowKind, Sent, Sum, TriggerBonus},
+    engine::{Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, Sent, Sum, TriggerBonus},
     http::{
         auth::{Action, SeenEntry},
         reply::Reply,
@@ -187,10 +187,7 @@ impl PayQuery {
 
 /// The LSN of the command that made a bonus.
 fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
-    let entry = match engine.row_of(id.into_bytes()) {
-        Some((RowKind::Entry, entry)) => Some(entry),
-        _ => None,
-    };
+    let entry = engine.entry_of(id.into_bytes());
     engine.read(|state, _| {
         let entry = entry.filter(|entry| *entry < state.entries());
         let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn()).with("field", "up_to");
@@ -323,10 +320,7 @@ async fn reverse(
     key: IdempotencyKey,
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let named = match engine.row_of(id.into_bytes()) {
-        Some((RowKind::Entry, entry)) => Some(entry),
-        _ => None,
-    };
+    let named = engine.entry_of(id.into_bytes());
     let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
     let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
@@ -353,10 +347,7 @@ async fn reverse(
 )]
 async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>, key: IdempotencyKey) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    let named = match engine.row_of(id.into_bytes()) {
-        Some((RowKind::Entry, entry)) => Some(entry),
-        _ => None,
-    };
+    let named = engine.entry_of(id.into_bytes());
     let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
