@@ -7,8 +7,8 @@ use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
-use jsonschema::Validator;
 use serde_json::{Value, json};
+use upline_judge::Judge;
 
 use super::Reply;
 
@@ -16,7 +16,7 @@ use super::Reply;
 static DESCRIPTION: LazyLock<Value> = LazyLock::new(upline::http::description);
 
 /// Schemas that were asked for, by a pointer to them.
-static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+static JUDGES: LazyLock<Mutex<HashMap<String, Arc<Judge>>>> = LazyLock::new(Mutex::default);
 
 /// Checks an answer.
 ///
@@ -57,20 +57,20 @@ pub fn check(method: &str, path: &str, reply: &Reply) {
 /// # Panics
 /// When it does not fit.
 pub fn validate(pointer: &str, value: &Value, about: &str) {
-    let validator = {
-        let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(validators.entry(pointer.to_owned()).or_insert_with(|| Arc::new(validator(pointer))))
+    let judge = {
+        let mut judges = JUDGES.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(judges.entry(pointer.to_owned()).or_insert_with(|| Arc::new(judge(pointer))))
     };
-    let errors: Vec<String> = validator.iter_errors(value).take(5).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+    let errors = judge.errors(value, 5);
     assert!(errors.is_empty(), "{about} is not as described at {pointer}: {errors:#?}\n{value:#}");
 }
 
 /// Whether a value fits a schema of the description.
 pub fn fits(pointer: &str, value: &Value) -> bool {
-    validator(pointer).is_valid(value)
+    judge(pointer).fits(value)
 }
 
-fn validator(pointer: &str) -> Validator {
+fn judge(pointer: &str) -> Judge {
     let schema = DESCRIPTION.pointer(pointer).unwrap_or_else(|| panic!("nothing is described at {pointer}"));
     let mut whole = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -79,7 +79,7 @@ fn validator(pointer: &str) -> Validator {
     });
     close(&mut whole["components"]["schemas"]);
     whole["allOf"].as_array_mut().expect("just made").iter_mut().for_each(close);
-    jsonschema::options().should_validate_formats(true).build(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
+    Judge::new(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
 }
 
 /// Allows no field but those described. The parts of an `allOf` describe one object together, so each may have the others' fields.
