@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn rows_larger_than_a_page_work() {
         let mut column = Column::new();
-        (0..20).for_each(|value| column.push([value; 8_192]));
+        (0_u8..20).for_each(|value| column.push([value; 8_192]));
         column.freeze();
         column.get_mut(3)[0] = 99;
         let mut copy = Column::new();
