@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod metrics;
 pub mod plan_file;
+pub mod private_file;
 pub mod shapes;
 pub mod time_text;
 pub mod toml_reader;

@@ -16,6 +16,8 @@ mod inspect;
 mod look;
 #[path = "cli/plan.rs"]
 mod plan;
+#[path = "cli/private_files.rs"]
+mod private_files;
 #[path = "cli/real_data.rs"]
 mod real_data;
 #[path = "cli/repair.rs"]

@@ -26,9 +26,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::rights::{Role, Scope, Scopes};
+use crate::private_file;
 
 /// What the first line of the file begins with; the number is the format's version.
 const MAGIC: &str = "upline-keys";
@@ -436,7 +437,7 @@ impl KeyFile {
     /// `Io`.
     pub fn note_made(&self) -> Result<()> {
         let path = self.directory.join(FILE_MADE);
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        match private_file::create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
             made => drop(made.map_err(io("create", &path))?),
         }
@@ -471,7 +472,7 @@ impl KeyFile {
     fn lock(&self) -> Result<File> {
         let path = self.directory.join(FILE_LOCK);
         for _ in 0..LOCK_TRIES {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io("open", &path))?;
+            let file = private_file::open_or_create(&path).map_err(io("open", &path))?;
             self.wait_for(&file, &path)?;
             let locked = file.metadata().map_err(io("look at", &path))?;
             // Another file may have been put in its place meanwhile: then somebody else has the lock of that.
@@ -500,13 +501,8 @@ impl KeyFile {
 
     fn replace(&self, text: &str) -> Result<()> {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
-        // One that is there was left by a command that was killed: while `keys` is there, or never was, its secrets were shown to nobody. Removed
-        // first, so that the mode is ours.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("remove", &new)(error)),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io("create", &new))?;
+        // One that is there was left by a command that was killed: while `keys` is there, or never was, its secrets were shown to nobody.
+        let mut file = private_file::create_anew(&new).map_err(io("create", &new))?;
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;
         file.sync_all().map_err(io("sync", &new))?;
         fs::rename(&new, &path).map_err(io("rename", &new))?;

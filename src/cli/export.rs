@@ -14,7 +14,6 @@
 //! such a cell gets an apostrophe in front, which `import` takes off again (no code can begin with one). NDJSON is exact.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -37,7 +36,7 @@ use crate::{
         types::{MemberIx, Tree},
     },
     durability::storage::Disk,
-    engine,
+    engine, private_file,
 };
 
 /// Characters that make a spreadsheet evaluate a cell which begins with one.
@@ -155,13 +154,13 @@ impl Stop {
     }
 }
 
-/// Writes a file beside its place and moves it there when it is complete.
+/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our mode, whatever that of an older one was.
 fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>) -> Result<(), Failure> {
     let name = path.display().to_string();
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let written = File::create(&partial).map_err(Stop::Io).and_then(|file| {
+    let written = private_file::create_anew(&partial).map_err(Stop::Io).and_then(|file| {
         let mut out = BufWriter::with_capacity(1 << 20, file);
         write(&mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -4,12 +4,13 @@
 //! whose `owner` can be locked has no process any more.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io,
     path::{Path, PathBuf},
 };
 
 use super::exit::{Exit, Failure};
+use crate::private_file;
 
 const OWNER: &str = "owner";
 
@@ -57,7 +58,7 @@ impl Scratch {
         builder.create(&folder)?;
         // Locked under another name first, so that nobody ever sees an `owner` without its lock.
         let unnamed = folder.join("owner.tmp");
-        let owner = OpenOptions::new().write(true).create_new(true).open(&unnamed)?;
+        let owner = private_file::create_new(&unnamed)?;
         owner.try_lock()?;
         fs::rename(&unnamed, folder.join(OWNER))?;
         Ok(Self { folder, owner })

@@ -6,7 +6,8 @@
 //! When the code that would be generated was already given to somebody else, the member gets it with a number behind it, stored.
 
 use super::{
-    column::{Column, Scalar, freeze_fields},
+    column::{Scalar, freeze_fields},
+    settled::Settled,
     state::Directory,
     types::{Code, MemberIx},
 };
@@ -80,8 +81,8 @@ struct StoredCode {
 
 /// Codes that were given, ascending by member since a code comes with the signup.
 pub(crate) struct Codes {
-    stored: Column<StoredCode>,
-    bytes: Column<u8>,
+    stored: Settled<StoredCode>,
+    bytes: Settled<u8>,
     /// Stored codes that look like generated ones. As long as there are none, no generated code can be taken.
     lookalikes: Scalar<u32>,
 }
@@ -90,7 +91,7 @@ freeze_fields!(Codes { stored, bytes, lookalikes });
 
 impl Codes {
     pub fn new() -> Self {
-        Self { stored: Column::new(StoredCode { member: 0, len: 0, offset: 0 }), bytes: Column::new(0), lookalikes: Scalar::new(0) }
+        Self { stored: Settled::new(), bytes: Settled::new(), lookalikes: Scalar::new(0) }
     }
 
     /// How many are stored.

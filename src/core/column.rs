@@ -1,18 +1,26 @@
-//! Columns: long arrays in chunks, with a frozen view that costs the writer only the pages it touches.
+//! Columns: long arrays that grow without moving, with a frozen view that costs the writer only the pages it touches.
 //!
-//! A `Vec` of ten million rows stops the world for as long as it takes to copy it when it grows; a column adds a chunk instead. And
+//! A `Vec` of ten million rows stops the world for as long as it takes to copy it when it grows; a column adds a region instead. And
 //! long work (snapshots, recounts, exports) must see one moment while signups go on: `freeze` marks that moment in O(1), from then on
-//! the writer keeps a copy of each 4 KiB page before it first changes it, and `copy_step` puts together, a chunk at a time, the column as
+//! the writer keeps a copy of each 4 KiB page before it first changes it, and `copy_step` puts together, 64 KiB at a time, the column as
 //! it was. Compared with columns of shared pages (`Arc`), reads and writes stay plain array accesses, without a
-//! reference count on the way.
+//! reference count on the way. (Rows that never change are another matter: `settled.rs`.)
+//!
+//! # What a frozen view costs
+//!
+//! A page is kept only until it is copied: what was copied is not kept any more, and what was kept for it goes back region by region
+//! (`release`) while the copy goes on. So pages and copy together come to one copy of the columns and a region at most, however
+//! much is written meanwhile. All of it stands in mappings of its own (`region.rs`) and goes back to the system when it is dropped.
 
-use std::any::Any;
+use std::{
+    any::Any,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use super::types::NONE;
+use super::{region, types::NONE};
 
-/// Bytes of a chunk: small enough that allocating one does not show in a signup's time, large enough that the table of chunks
-/// of ten million rows stays in cache.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a part of a copy: what one hold of the lock copies.
+const STEP_BYTES: usize = 64 * 1024;
 /// Bytes of a page, the unit that is kept for a frozen view.
 const PAGE_BYTES: usize = 4 * 1024;
 
@@ -26,6 +34,8 @@ pub(crate) trait Freeze {
     /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. True when `copy` is complete; further
     /// calls then change nothing.
     fn copy_step(&self, copy: &mut Self) -> bool;
+    /// Moves to `kept` what the view holds for parts that were copied. It does so for one copy alone: a view is copied once.
+    fn release(&mut self, kept: &mut Kept);
 }
 
 /// What a frozen view kept, to be dropped.
@@ -47,41 +57,68 @@ macro_rules! freeze_fields {
                 let Self { $($field),+ } = self;
                 $($field.copy_step(&mut copy.$field) &&)+ true
             }
+            fn release(&mut self, kept: &mut $crate::core::column::Kept) {
+                let Self { $($field),+ } = self;
+                $($field.release(kept);)+
+            }
         }
     };
 }
 pub(crate) use freeze_fields;
 
-/// An array that grows without moving.
+/// An array that grows without moving, of rows that change.
 pub(crate) struct Column<T> {
-    chunks: Vec<Box<[T]>>,
+    /// Each but the last is full. The first begins small.
+    regions: Vec<Vec<T>>,
     len: usize,
-    fill: T,
     frozen: Option<Box<Frozen<T>>>,
 }
 
 struct Frozen<T> {
     len: usize,
-    /// By page, its place in `pages`; `NONE` as long as it was not changed.
+    /// Rows that were copied: they need no page any more. Written beside other readers, read by the writer under its lock.
+    copied: AtomicUsize,
+    /// What was kept of each region.
+    regions: Vec<KeptRegion<T>>,
+}
+
+/// Pages kept of a region.
+struct KeptRegion<T> {
+    /// By page, its place in `pages`; `NONE` as long as it was not changed. Empty until the first is kept.
     place_of: Vec<u32>,
-    pages: Vec<Box<[T]>>,
+    pages: Vec<T>,
+}
+
+impl<T> KeptRegion<T> {
+    const NONE: Self = Self { place_of: Vec::new(), pages: Vec::new() };
 }
 
 impl<T: Copy> Column<T> {
-    const CHUNK_SHIFT: u32 = (CHUNK_BYTES / size_of::<T>()).ilog2();
-    const PAGE_SHIFT: u32 = if size_of::<T>() < PAGE_BYTES { (PAGE_BYTES / size_of::<T>()).ilog2() } else { 0 };
-    const CHUNK_ROWS: usize = 1 << Self::CHUNK_SHIFT;
+    const REGION_SHIFT: u32 = region::rows_within::<T>(region::REGION_BYTES).ilog2();
+    const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
+    const STEP_ROWS: usize = region::rows_within::<T>(STEP_BYTES);
+    const PAGE_SHIFT: u32 = region::rows_within::<T>(PAGE_BYTES).ilog2();
     const PAGE_ROWS: usize = 1 << Self::PAGE_SHIFT;
 
-    /// An empty column. `fill` is what unused room of a chunk holds; it is never seen.
-    pub fn new(fill: T) -> Self {
-        Self { chunks: Vec::new(), len: 0, fill, frozen: None }
+    pub fn new() -> Self {
+        Self { regions: Vec::new(), len: 0, frozen: None }
     }
 
     /// A column of `len` rows that all hold `fill`.
     pub fn filled(fill: T, len: usize) -> Self {
-        let chunks = (0..len.div_ceil(Self::CHUNK_ROWS)).map(|_| vec![fill; Self::CHUNK_ROWS].into_boxed_slice());
-        Self { chunks: chunks.collect(), len, fill, frozen: None }
+        let mut column = Self::new();
+        for first in (0..len).step_by(Self::REGION_ROWS) {
+            let mut region = Self::next_region(first, len);
+            region.resize(Self::REGION_ROWS.min(len - first), fill);
+            column.regions.push(region);
+        }
+        column.len = len;
+        column
+    }
+
+    /// The region that begins with row `first` of `len` that are known to come: none of it has to move to grow further, but for a small column.
+    fn next_region(first: usize, len: usize) -> Vec<T> {
+        region::with_room(if first == 0 && region::is_small::<T>(len) { len } else { Self::REGION_ROWS })
     }
 
     pub fn len(&self) -> usize {
@@ -92,7 +129,7 @@ impl<T: Copy> Column<T> {
     #[inline]
     pub fn get(&self, index: usize) -> &T {
         debug_assert!(index < self.len);
-        &self.chunks[index >> Self::CHUNK_SHIFT][index & (Self::CHUNK_ROWS - 1)]
+        &self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
     }
 
     /// The row at `index`, to be changed.
@@ -102,65 +139,67 @@ impl<T: Copy> Column<T> {
         if self.frozen.is_some() {
             self.keep_page(index);
         }
-        &mut self.chunks[index >> Self::CHUNK_SHIFT][index & (Self::CHUNK_ROWS - 1)]
+        &mut self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
     }
 
     #[inline]
     pub fn push(&mut self, value: T) {
-        let chunk = self.len >> Self::CHUNK_SHIFT;
-        if chunk == self.chunks.len() {
-            self.chunks.push(vec![self.fill; Self::CHUNK_ROWS].into_boxed_slice());
-        }
         // No page is kept for rows beyond the frozen length: the view does not have them.
-        self.chunks[chunk][self.len & (Self::CHUNK_ROWS - 1)] = value;
+        match self.regions.last_mut() {
+            Some(last) if last.len() < Self::REGION_ROWS => region::push(last, value, Self::REGION_ROWS),
+            _ => self.push_beyond(value),
+        }
         self.len += 1;
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &T> + '_ {
-        self.chunks.iter().flatten().take(self.len)
+    /// The first row of a region.
+    #[cold]
+    fn push_beyond(&mut self, value: T) {
+        let mut region = region::with_room(if self.regions.is_empty() { 0 } else { Self::REGION_ROWS });
+        region::push(&mut region, value, Self::REGION_ROWS);
+        self.regions.push(region);
     }
 
-    /// Appends the rows of `range`, which must be below `len`.
-    pub fn copy_range(&self, range: std::ops::Range<usize>, out: &mut Vec<T>) {
-        debug_assert!(range.end <= self.len);
-        let mut at = range.start;
-        while at < range.end {
-            let chunk = &self.chunks[at >> Self::CHUNK_SHIFT];
-            let start = at & (Self::CHUNK_ROWS - 1);
-            let rows = (range.end - at).min(Self::CHUNK_ROWS - start);
-            out.extend_from_slice(&chunk[start..start + rows]);
-            at += rows;
-        }
+    pub fn iter(&self) -> impl Iterator<Item = &T> + '_ {
+        self.regions.iter().flatten()
     }
 
     /// Bytes held, without what a frozen view keeps.
     pub fn bytes(&self) -> usize {
-        self.chunks.len() * Self::CHUNK_ROWS * size_of::<T>()
+        self.len * size_of::<T>()
     }
 
     #[cold]
     fn keep_page(&mut self, index: usize) {
         let Some(frozen) = &mut self.frozen else { return };
-        let page = index >> Self::PAGE_SHIFT;
-        let first = page << Self::PAGE_SHIFT;
-        if frozen.len <= first {
+        let first = index >> Self::PAGE_SHIFT << Self::PAGE_SHIFT;
+        // Copies end with a whole page, or with the view.
+        if frozen.len <= first || first < frozen.copied.load(Ordering::Relaxed) {
             return;
         }
-        if frozen.place_of[page] != NONE {
+        let (region, start) = (first >> Self::REGION_SHIFT, first & (Self::REGION_ROWS - 1));
+        let (rows, kept) = (&self.regions[region], &mut frozen.regions[region]);
+        if kept.place_of.is_empty() {
+            let rows = Self::REGION_ROWS.min(frozen.len - (first - start));
+            kept.place_of = vec![NONE; rows.div_ceil(Self::PAGE_ROWS)];
+            kept.pages = region::with_room(rows);
+        }
+        let place = &mut kept.place_of[start >> Self::PAGE_SHIFT];
+        if *place != NONE {
             return;
         }
-        frozen.place_of[page] = u32::try_from(frozen.pages.len()).expect("fewer pages than rows");
-        let chunk = &self.chunks[first >> Self::CHUNK_SHIFT];
-        let start = first & (Self::CHUNK_ROWS - 1);
-        frozen.pages.push(chunk[start..start + Self::PAGE_ROWS].into());
+        *place = u32::try_from(kept.pages.len()).expect("fewer rows than a region has bytes");
+        // The last page of the view may be cut short by it; what comes after is not the view's.
+        let rows_kept = Self::PAGE_ROWS.min(frozen.len - first);
+        kept.pages.extend_from_slice(&rows[start..start + rows_kept]);
     }
 }
 
 impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
     fn freeze(&mut self) {
         assert!(self.frozen.is_none(), "one frozen view at a time");
-        let pages = self.len.div_ceil(Self::PAGE_ROWS);
-        self.frozen = Some(Box::new(Frozen { len: self.len, place_of: vec![NONE; pages], pages: Vec::new() }));
+        let regions = self.regions.iter().map(|_| KeptRegion::NONE).collect();
+        self.frozen = Some(Box::new(Frozen { len: self.len, copied: AtomicUsize::new(0), regions }));
     }
 
     fn thaw(&mut self, kept: &mut Kept) {
@@ -169,25 +208,43 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         }
     }
 
-    /// Copies one chunk.
+    /// Copies 64 KiB.
     fn copy_step(&self, copy: &mut Self) -> bool {
         let frozen = self.frozen.as_ref().expect("copy_step follows freeze");
         if copy.len == frozen.len {
             return true;
         }
         let first = copy.len;
-        let mut chunk = self.chunks[first >> Self::CHUNK_SHIFT].clone();
-        for page in first >> Self::PAGE_SHIFT..(first + Self::CHUNK_ROWS) >> Self::PAGE_SHIFT {
-            let place = frozen.place_of.get(page).copied().unwrap_or(NONE);
+        if first & (Self::REGION_ROWS - 1) == 0 {
+            copy.regions.push(Self::next_region(first, frozen.len));
+        }
+        let end = frozen.len.min(first + Self::STEP_ROWS);
+        let target = &mut copy.regions[first >> Self::REGION_SHIFT];
+        let begin = target.len();
+        target.extend_from_slice(&self.regions[first >> Self::REGION_SHIFT][begin..begin + (end - first)]);
+        let kept = &frozen.regions[first >> Self::REGION_SHIFT];
+        for start in (begin..target.len()).step_by(Self::PAGE_ROWS) {
+            let place = kept.place_of.get(start >> Self::PAGE_SHIFT).copied().unwrap_or(NONE);
             if place != NONE {
-                let start = (page << Self::PAGE_SHIFT) - first;
-                chunk[start..start + Self::PAGE_ROWS].copy_from_slice(&frozen.pages[place as usize]);
+                let rows = Self::PAGE_ROWS.min(target.len() - start);
+                target[start..start + rows].copy_from_slice(&kept.pages[place as usize..place as usize + rows]);
             }
         }
-        copy.chunks.push(chunk);
-        copy.len = frozen.len.min(first + Self::CHUNK_ROWS);
+        copy.len = end;
+        frozen.copied.store(end, Ordering::Relaxed);
         // Even if that was all: what comes next is copied under another hold of the lock.
         false
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        let Some(frozen) = &mut self.frozen else { return };
+        let copied = *frozen.copied.get_mut();
+        let whole = if copied == frozen.len { frozen.regions.len() } else { copied >> Self::REGION_SHIFT };
+        for region in &mut frozen.regions[..whole] {
+            if !region.place_of.is_empty() {
+                kept.push(Box::new(std::mem::replace(region, KeptRegion::NONE)));
+            }
+        }
     }
 }
 
@@ -202,7 +259,11 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Option<Column<T>> {
     }
 
     fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|column| column.copy_step(copy.get_or_insert_with(|| Column::new(column.fill))))
+        self.as_ref().is_none_or(|column| column.copy_step(copy.get_or_insert_with(Column::new)))
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|column| column.release(kept));
     }
 }
 
@@ -241,6 +302,8 @@ impl<T: Clone> Freeze for Scalar<T> {
         self.frozen = None;
     }
 
+    fn release(&mut self, _kept: &mut Kept) {}
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         copy.now.clone_from(self.frozen.as_ref().expect("copy_step follows freeze"));
         true
@@ -252,7 +315,7 @@ mod tests {
     use super::*;
 
     fn copied(column: &Column<u64>) -> Vec<u64> {
-        let mut copy = Column::new(0);
+        let mut copy = Column::new();
         while !column.copy_step(&mut copy) {}
         assert!(column.copy_step(&mut copy));
         copy.iter().copied().collect()
@@ -261,7 +324,7 @@ mod tests {
     #[test]
     fn a_frozen_view_is_the_column_as_it_was() {
         for len in [0_u64, 1, 511, 512, 8_191, 8_192, 8_193, 30_000] {
-            let mut column = Column::new(0);
+            let mut column = Column::new();
             (0..len).for_each(|value| column.push(value));
             column.freeze();
             for index in (0..len).step_by(97) {
@@ -276,43 +339,50 @@ mod tests {
         }
     }
 
+    /// Bytes that are kept for the view.
+    fn kept_bytes<T>(column: &Column<T>) -> usize {
+        let frozen = column.frozen.as_ref().expect("it is frozen");
+        frozen.regions.iter().map(|region| region.pages.len() * size_of::<T>()).sum()
+    }
+
     #[test]
-    fn writes_between_the_steps_of_a_copy_do_not_show() {
-        let mut column = Column::new(0);
-        (0..40_000).for_each(|value| column.push(value));
+    fn writes_between_the_steps_of_a_copy_do_not_show_and_what_was_copied_is_not_kept() {
+        // Three regions, the last one not full, of rows of half a kilobyte.
+        const LEN: usize = 150_000;
+        const ROW_BYTES: usize = 512;
+        let rows = || (0_u64..).map(|value| [value; ROW_BYTES / 8]).take(LEN);
+        let mut column = Column::new();
+        rows().for_each(|row| column.push(row));
         column.freeze();
-        let mut copy = Column::new(0);
-        let mut round = 0;
+        let (mut copy, mut round, mut most) = (Column::new(), 0, 0);
         loop {
-            for index in (round..40_000).step_by(1_000) {
-                *column.get_mut(index) = 7;
+            // All pages: the worst that a writer can do.
+            for index in (round % 8..LEN).step_by(8).take(if round < 8 { LEN } else { 100 }) {
+                column.get_mut(index)[0] = u64::MAX;
             }
             round += 1;
             if column.copy_step(&mut copy) {
                 break;
             }
+            column.release(&mut Kept::new());
+            most = most.max(kept_bytes(&column) + copy.len() * ROW_BYTES);
         }
-        assert!(copy.iter().copied().eq(0..40_000));
-    }
-
-    #[test]
-    fn ranges_are_copied_across_chunks() {
-        let mut column = Column::new(0_u64);
-        (0..20_000).for_each(|value| column.push(value));
-        for range in [0..0, 0..1, 8_191..8_193, 5..20_000, 8_192..16_384, 20_000..20_000] {
-            let mut out = vec![7];
-            column.copy_range(range.clone(), &mut out);
-            assert!(out.iter().copied().eq([7].into_iter().chain(range.start as u64..range.end as u64)), "{range:?}");
-        }
+        assert!(copy.iter().copied().eq(rows()));
+        assert!(LEN * ROW_BYTES < most, "{most}: all pages were kept before they were copied");
+        assert!(most <= LEN * ROW_BYTES + region::REGION_BYTES, "{most}");
+        column.release(&mut Kept::new());
+        assert_eq!(kept_bytes(&column), 0);
+        column.get_mut(0)[0] = 8;
+        assert_eq!(kept_bytes(&column), 0, "nobody asks for it any more");
     }
 
     #[test]
     fn rows_larger_than_a_page_work() {
-        let mut column = Column::new([0_u8; 8_192]);
-        (0..20).for_each(|value| column.push([value; 8_192]));
+        let mut column = Column::new();
+        (0_u8..20).for_each(|value| column.push([value; 8_192]));
         column.freeze();
         column.get_mut(3)[0] = 99;
-        let mut copy = Column::new([0; 8_192]);
+        let mut copy = Column::new();
         while !column.copy_step(&mut copy) {}
         assert_eq!(copy.get(3)[0], 3);
     }

@@ -30,6 +30,7 @@ struct Block {
 impl Freeze for FullFamilies {
     fn freeze(&mut self) {}
     fn thaw(&mut self, _kept: &mut Kept) {}
+    fn release(&mut self, _kept: &mut Kept) {}
     fn copy_step(&self, _copy: &mut Self) -> bool {
         true
     }

@@ -9,6 +9,8 @@
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
+    region,
+    settled::Settled,
     siblings::Siblings,
     steps,
     tour::{Spans, Tour},
@@ -87,11 +89,11 @@ pub(crate) struct Genealogy {
 struct Counts {
     tour: Tour,
     /// Of each family, the families of its parent's ancestors: its own first, nearest next.
-    chains: Column<[u32; CHAIN]>,
+    chains: Settled<[u32; CHAIN]>,
     /// Of each family, what its parent has below: the near downline, then levels 1 to 15.
     tallies: Column<[u32; CHAIN]>,
     /// The parent.
-    owners: Column<u32>,
+    owners: Settled<u32>,
 }
 
 freeze_fields!(Genealogy { links, counts, siblings });
@@ -107,6 +109,9 @@ impl Freeze for Option<Counts> {
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.as_ref().is_none_or(|counts| counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy()))))
     }
+    fn release(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|counts| counts.release(kept));
+    }
 }
 
 impl Genealogy {
@@ -116,7 +121,7 @@ impl Genealogy {
 
     /// What a frozen copy starts from.
     pub fn empty_copy() -> Self {
-        Self { links: Column::new(NO_LINK), counts: None, siblings: Siblings::default() }
+        Self { links: Column::new(), counts: None, siblings: Siblings::default() }
     }
 
     pub fn len(&self) -> usize {
@@ -374,7 +379,7 @@ impl Genealogy {
     pub fn count_anew(&mut self, watch: &Watch) -> Spans {
         let mut counts = Counts::with_tour(Tour::empty_copy());
         counts.found_families(&mut self.links);
-        let mut sizes = vec![0_u32; self.links.len()];
+        let mut sizes = region::filled(0_u32, self.links.len());
         for member in (0..sizes.len()).rev() {
             let link = *self.links.get(member);
             if link.parent == NONE {
@@ -435,7 +440,7 @@ impl NearUpline {
 
 impl Counts {
     fn with_tour(tour: Tour) -> Self {
-        Self { tour, chains: Column::new([NONE; CHAIN]), tallies: Column::new([0; CHAIN]), owners: Column::new(NONE) }
+        Self { tour, chains: Settled::new(), tallies: Column::new(), owners: Settled::new() }
     }
 
     fn tally(&self, link: &Link) -> Option<&[u32; CHAIN]> {

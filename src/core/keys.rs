@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::{
     column::{Column, Freeze, Kept, Scalar},
-    command::{Applied, Outcome, RequestKey},
     image::KeyRow,
     types::Timestamp,
 };
@@ -19,12 +18,6 @@ pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
 /// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than it comes, and no command pays
 /// for a million keys of a busy hour three days ago.
 const EXPIRED_PER_COMMAND: usize = 64;
-
-const NO_KEY: KeyRow = KeyRow {
-    key: RequestKey { key: [0; 16], fingerprint: 0 },
-    time: Timestamp(0),
-    applied: Applied { outcome: Outcome::AllPaid { entries: 0 }, lsn: 0 },
-};
 
 /// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the rows.
 ///
@@ -78,6 +71,10 @@ impl Freeze for Keys {
         self.ends.thaw(kept);
     }
 
+    fn release(&mut self, kept: &mut Kept) {
+        self.ring.release(kept);
+    }
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.ends.copy_step(&mut copy.ends) && self.ring.copy_step(&mut copy.ring)
     }
@@ -85,7 +82,7 @@ impl Freeze for Keys {
 
 impl Keys {
     pub fn new() -> Self {
-        Self { ring: Column::new(NO_KEY), ends: Scalar::new(Ends { oldest: 0, len: 0 }), row_of: HashMap::new() }
+        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }), row_of: HashMap::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -158,6 +155,7 @@ fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::command::{Applied, Outcome, RequestKey};
 
     const NOW: Timestamp = Timestamp(9);
 

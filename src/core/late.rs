@@ -32,6 +32,8 @@ impl Freeze for Late {
 
     fn thaw(&mut self, _kept: &mut Kept) {}
 
+    fn release(&mut self, _kept: &mut Kept) {}
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         copy.is_ordered = false;
         true

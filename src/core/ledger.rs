@@ -13,6 +13,7 @@ use super::{
     order::Sequence,
     payout::Marked,
     recompute,
+    settled::Settled,
     types::{EntryStatus, MemberIx, Money, NONE, Timestamp},
 };
 
@@ -31,8 +32,6 @@ struct Line {
 
 const _: () = assert!(size_of::<Line>() == 24);
 const _: () = assert!(size_of::<TriggerRow>() == 40);
-
-const NO_TRIGGER: TriggerRow = TriggerRow { lsn: 0, time: Timestamp(0), amount: 0, source: NONE, first_entry: 0, plan_version: 0, kind: 0 };
 
 /// One ledger entry with what its trigger says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,8 +54,8 @@ pub struct Entry {
 }
 
 pub(crate) struct Ledger {
-    lines: Column<Line>,
-    triggers: Column<TriggerRow>,
+    lines: Settled<Line>,
+    triggers: Settled<TriggerRow>,
     /// Bit `i % 64` of word `i / 64`: entry `i` is pending.
     pending: Column<u64>,
     totals: Scalar<Totals>,
@@ -77,9 +76,9 @@ freeze_fields!(Ledger { lines, triggers, pending, totals, late });
 impl Ledger {
     pub fn new() -> Self {
         Self {
-            lines: Column::new(Line { amount: Money(0), receiver: NONE, older: NONE, trigger: NONE, level: 0 }),
-            triggers: Column::new(NO_TRIGGER),
-            pending: Column::new(0),
+            lines: Settled::new(),
+            triggers: Settled::new(),
+            pending: Column::new(),
             totals: Scalar::new(Totals { pending: 0, pending_amount: 0, times_ascend: true }),
             late: Late::new(),
         }
@@ -393,11 +392,11 @@ fn narrow_entry(entry: u64) -> u32 {
     u32::try_from(entry).expect("limited by ENTRIES_MAX")
 }
 
-fn trigger_key(triggers: &Column<TriggerRow>, trigger: u32) -> (Timestamp, u32) {
+fn trigger_key(triggers: &Settled<TriggerRow>, trigger: u32) -> (Timestamp, u32) {
     (triggers.get(trigger as usize).time, trigger)
 }
 
-fn received_key(lines: &Column<Line>, triggers: &Column<TriggerRow>, entry: u32) -> (u32, Timestamp, u32) {
+fn received_key(lines: &Settled<Line>, triggers: &Settled<TriggerRow>, entry: u32) -> (u32, Timestamp, u32) {
     let line = lines.get(entry as usize);
     (line.receiver, triggers.get(line.trigger as usize).time, entry)
 }
@@ -405,6 +404,9 @@ fn received_key(lines: &Column<Line>, triggers: &Column<TriggerRow>, entry: u32)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NO_TRIGGER: TriggerRow =
+        TriggerRow { lsn: 0, time: Timestamp(0), amount: 0, source: NONE, first_entry: 0, plan_version: 0, kind: 0 };
 
     #[test]
     fn pending_ones_are_counted_and_paid() {

@@ -3,6 +3,7 @@
 use super::{
     column::{Column, freeze_fields},
     command::{PlacementRequest, Register},
+    settled::Settled,
     types::{MemberId, MemberIx, NONE, Role, Status, Timestamp},
 };
 
@@ -43,8 +44,8 @@ pub(crate) struct Ranks {
 }
 
 pub(crate) struct Members {
-    ids: Column<MemberId>,
-    joined_at: Column<Timestamp>,
+    ids: Settled<MemberId>,
+    joined_at: Settled<Timestamp>,
     flags: Column<u32>,
     ranks: Column<Ranks>,
     /// Newest ledger entry received.
@@ -66,13 +67,7 @@ pub(crate) fn flags_of(register: &Register) -> u32 {
 
 impl Members {
     pub fn new() -> Self {
-        Self {
-            ids: Column::new(MemberId([0; 16])),
-            joined_at: Column::new(Timestamp(0)),
-            flags: Column::new(0),
-            ranks: Column::new(Ranks { paid_as: 0, lifetime: 0 }),
-            newest_entry: Column::new(NONE),
-        }
+        Self { ids: Settled::new(), joined_at: Settled::new(), flags: Column::new(), ranks: Column::new(), newest_entry: Column::new() }
     }
 
     pub fn len(&self) -> usize {

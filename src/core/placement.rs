@@ -65,11 +65,11 @@ impl SlotFinder {
         ];
         let outside = [Rule::WeakLegOutside, Rule::StrongLegOutside];
         Self {
-            open: uses(&open).then(|| Column::new(OpenKey(0))),
+            open: uses(&open).then(Column::new),
             power: uses(&[Rule::PowerLeg]).then(Spines::new),
             left: (uses(&[Rule::Left]) || uses(&outside)).then(Spines::new),
             right: (uses(&[Rule::Right]) || uses(&outside)).then(Spines::new),
-            turns: uses(&[Rule::RoundRobin]).then(|| Column::new(0)),
+            turns: uses(&[Rule::RoundRobin]).then(Column::new),
             full: FullFamilies::default(),
         }
     }
@@ -356,7 +356,7 @@ struct SpineSet {
 
 impl Spines {
     fn new() -> Self {
-        Self { sets: Column::new(SpineSet { up: NONE, size: 0, end: NONE }) }
+        Self { sets: Column::new() }
     }
 
     fn push(&mut self, member: MemberIx) {
@@ -395,6 +395,9 @@ impl Freeze for Option<Spines> {
     }
     fn thaw(&mut self, kept: &mut Kept) {
         self.iter_mut().for_each(|spines| spines.thaw(kept));
+    }
+    fn release(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|spines| spines.release(kept));
     }
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.as_ref().is_none_or(|spines| spines.copy_step(copy.get_or_insert_with(Spines::new)))

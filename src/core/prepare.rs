@@ -67,6 +67,7 @@ pub(super) struct Beside {
 impl Freeze for Beside {
     fn freeze(&mut self) {}
     fn thaw(&mut self, _kept: &mut super::column::Kept) {}
+    fn release(&mut self, _kept: &mut super::column::Kept) {}
     fn copy_step(&self, _copy: &mut Self) -> bool {
         true
     }

@@ -10,6 +10,7 @@ use super::{
     plan::RankRule,
     rank::{self, ADMIN_LEVELS_MAX, Standing},
     recount::{self, Counts},
+    region,
     state::State,
     types::{MemberIx, NONE, Role, Tree},
 };
@@ -19,7 +20,7 @@ const BLOCK: usize = 16 * 1_024;
 
 /// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does it.
 pub(super) fn downlines(tree: &Genealogy) -> Vec<u32> {
-    let mut sizes = vec![0_u32; tree.len()];
+    let mut sizes = region::filled(0_u32, tree.len());
     for member in (0..sizes.len()).rev() {
         let parent = tree.link(index(member)).parent;
         if parent != NONE {
@@ -47,22 +48,22 @@ pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
 /// As [`ranks_under`], from counts of the rule's tree.
 pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
     let tree = state.tree(rule.tree());
-    (0..tree.len())
-        .into_par_iter()
-        .with_min_len(BLOCK)
-        .map(|member| {
-            let index = index(member);
-            let is_admin = state.members.role(index) == Role::Admin;
-            let deep = is_admin.then(|| tree.deep_levels(index, ADMIN_LEVELS_MAX));
-            let standing = Standing {
-                direct: tree.link(index).children,
-                near_downline: counts.downline(index),
-                levels: counts.levels(index),
-                deep: deep.as_deref(),
-            };
-            rank::paid_as(rule, &standing)
-        })
-        .collect()
+    let rank = |member: MemberIx| {
+        let is_admin = state.members.role(member) == Role::Admin;
+        let deep = is_admin.then(|| tree.deep_levels(member, ADMIN_LEVELS_MAX));
+        let standing = Standing {
+            direct: tree.link(member).children,
+            near_downline: counts.downline(member),
+            levels: counts.levels(member),
+            deep: deep.as_deref(),
+        };
+        rank::paid_as(rule, &standing)
+    };
+    let mut ranks = region::filled(0, tree.len());
+    ranks.par_chunks_mut(BLOCK).enumerate().for_each(|(block, ranks)| {
+        ranks.iter_mut().zip(block * BLOCK..).for_each(|(kept, member)| *kept = rank(index(member)));
+    });
+    ranks
 }
 
 /// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that serves, where the writer

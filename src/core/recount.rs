@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::{
     genealogy::Genealogy,
+    region,
     types::{LEVELS_MAX, MemberIx, NONE},
 };
 
@@ -47,7 +48,7 @@ impl Counts {
 /// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other.
 pub(super) fn count(tree: &Genealogy) -> Counts {
     let (place, inner_before) = places(tree);
-    let mut parents: Vec<u32> = vec![NONE; tree.len()];
+    let mut parents: Vec<u32> = region::filled(NONE, tree.len());
     parents.par_chunks_mut(BLOCK).enumerate().for_each(|(block, parents)| {
         for (offset, row) in parents.iter_mut().enumerate() {
             let parent = tree.link(super::recompute::index(block * BLOCK + offset)).parent;
@@ -56,7 +57,7 @@ pub(super) fn count(tree: &Genealogy) -> Counts {
             }
         }
     });
-    let mut rows: Vec<Row> = vec![[0; LEVELS_MAX + 1]; inner_before.last().copied().unwrap_or(0) as usize];
+    let mut rows: Vec<Row> = region::filled([0; LEVELS_MAX + 1], inner_before.last().copied().unwrap_or(0) as usize);
     for (block, first) in inner_before.iter().enumerate().rev().skip(1) {
         let members = block * BLOCK..tree.len().min((block + 1) * BLOCK);
         let (before, own) = rows.split_at_mut(*first as usize);
@@ -68,7 +69,7 @@ pub(super) fn count(tree: &Genealogy) -> Counts {
 
 /// Numbers the members with children, and says how many of them stand before each block, and in all.
 fn places(tree: &Genealogy) -> (Vec<u32>, Vec<u32>) {
-    let mut place = vec![NONE; tree.len()];
+    let mut place = region::filled(NONE, tree.len());
     let has_children = |member: usize| tree.link(super::recompute::index(member)).first_child != NONE;
     let number = |(block, place): (usize, &mut [u32])| {
         let mut inner = 0;

@@ -4,8 +4,9 @@
 //! text. Memory: the text and some 22 bytes.
 
 use super::{
-    column::{Column, Freeze, Kept},
+    column::{Freeze, Kept},
     order::Sequence,
+    settled::Settled,
     types::{Reference, Timestamp},
 };
 
@@ -17,8 +18,8 @@ struct Row {
 }
 
 pub(crate) struct References {
-    rows: Column<Row>,
-    text: Column<u8>,
+    rows: Settled<Row>,
+    text: Settled<u8>,
     /// Positions of rows by text, then by the time of their trigger, then by trigger. Not in copies: it follows from the rows.
     ordered: Sequence,
     is_ordered: bool,
@@ -35,6 +36,11 @@ impl Freeze for References {
         self.text.thaw(kept);
     }
 
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+        self.text.release(kept);
+    }
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         copy.is_ordered = false;
         self.rows.copy_step(&mut copy.rows) && self.text.copy_step(&mut copy.text)
@@ -43,8 +49,7 @@ impl Freeze for References {
 
 impl References {
     pub fn new() -> Self {
-        let rows = Column::new(Row { trigger: 0, bytes: 0, offset: 0 });
-        Self { rows, text: Column::new(0), ordered: Sequence::new(), is_ordered: true }
+        Self { rows: Settled::new(), text: Settled::new(), ordered: Sequence::new(), is_ordered: true }
     }
 
     pub fn len(&self) -> usize {

@@ -7,6 +7,7 @@
 use std::hint::black_box;
 
 use super::{
+    column::Column,
     genealogy::Genealogy,
     image::{
         CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, SECTIONS, TriggerRow,
@@ -107,7 +108,7 @@ impl State {
 pub struct Restore {
     state: State,
     header: ImageHeader,
-    triggers: Vec<TriggerRow>,
+    triggers: Column<TriggerRow>,
     next_trigger: usize,
     rows: [u32; SECTIONS],
     /// Turns other than 0: what they are kept in is made when everybody has a place.
@@ -133,7 +134,7 @@ impl Restore {
         state.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         state.references.defer_order();
-        Ok(Self { state, header, triggers: Vec::new(), next_trigger: 0, rows: [0; SECTIONS], turns: Vec::new() })
+        Ok(Self { state, header, triggers: Column::new(), next_trigger: 0, rows: [0; SECTIONS], turns: Vec::new() })
     }
 
     /// Takes the next rows.
@@ -151,8 +152,8 @@ impl Restore {
         match rows {
             ImageRows::Members(rows) => self.push_members(directory, &rows),
             ImageRows::Codes(rows) => rows.iter().try_for_each(|row| self.push_code(directory, row)),
-            ImageRows::Triggers(mut rows) => {
-                self.triggers.append(&mut rows);
+            ImageRows::Triggers(rows) => {
+                rows.into_iter().for_each(|row| self.triggers.push(row));
                 Ok(())
             }
             ImageRows::Entries(rows) => rows.iter().try_for_each(|row| self.push_entry(row)),
@@ -257,11 +258,12 @@ impl Restore {
         let index = self.state.ledger.len();
         let wrong = |what: &str| format!("ledger entry {index}: {what}");
         require(row.receiver < self.state.len(), || wrong("no such receiver"))?;
-        if let Some(trigger) = self.triggers.get(self.next_trigger).filter(|trigger| u64::from(trigger.first_entry) == index) {
+        let next = (self.next_trigger < self.triggers.len()).then(|| *self.triggers.get(self.next_trigger));
+        if let Some(trigger) = next.filter(|trigger| u64::from(trigger.first_entry) == index) {
             require(trigger.source < self.state.len(), || wrong("no such source"))?;
             let kind_known = usize::from(trigger.kind) < self.header.kinds.len() || super::bonus::KIND_SIGNUP <= trigger.kind;
             require(kind_known, || wrong("no such kind"))?;
-            self.state.ledger.begin(*trigger);
+            self.state.ledger.begin(trigger);
             self.next_trigger += 1;
         }
         require(self.next_trigger != 0, || wrong("no trigger"))?;

@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 
 use super::{
-    column::{Column, Freeze, Kept},
+    column::{Freeze, Kept},
     image::ReversalRow,
+    settled::Settled,
 };
 
 pub(crate) struct Reversals {
-    rows: Column<ReversalRow>,
+    rows: Settled<ReversalRow>,
     /// By the entry that was reversed. Not in copies, but made again from the rows.
     reversal_of: HashMap<u32, u32>,
 }
@@ -24,6 +25,10 @@ impl Freeze for Reversals {
         self.rows.thaw(kept);
     }
 
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+    }
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.rows.copy_step(&mut copy.rows)
     }
@@ -31,7 +36,7 @@ impl Freeze for Reversals {
 
 impl Reversals {
     pub fn new() -> Self {
-        Self { rows: Column::new(ReversalRow { entry: 0, reverses: 0 }), reversal_of: HashMap::new() }
+        Self { rows: Settled::new(), reversal_of: HashMap::new() }
     }
 
     pub fn len(&self) -> usize {

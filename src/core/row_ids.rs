@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 
 use super::{
-    column::{Column, Freeze, Kept},
+    column::{Freeze, Kept},
     image::RowIdRow,
+    settled::Settled,
 };
 
 /// What a row id names. The numbers are on disk and inside the ids that clients keep: never renumbered.
@@ -32,7 +33,7 @@ impl RowKind {
 
 /// The rows, in the order in which they came, with two indexes that are not part of frozen copies but made again from the rows.
 pub(crate) struct CarriedIds {
-    rows: Column<RowIdRow>,
+    rows: Settled<RowIdRow>,
     place_of_id: HashMap<[u8; 16], u32>,
     place_of_row: HashMap<(RowKind, u32), u32>,
 }
@@ -46,6 +47,10 @@ impl Freeze for CarriedIds {
         self.rows.thaw(kept);
     }
 
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+    }
+
     fn copy_step(&self, copy: &mut Self) -> bool {
         self.rows.copy_step(&mut copy.rows)
     }
@@ -53,8 +58,7 @@ impl Freeze for CarriedIds {
 
 impl CarriedIds {
     pub fn new() -> Self {
-        let rows = Column::new(RowIdRow { id: [0; 16], kind: RowKind::Member, index: 0 });
-        Self { rows, place_of_id: HashMap::new(), place_of_row: HashMap::new() }
+        Self { rows: Settled::new(), place_of_id: HashMap::new(), place_of_row: HashMap::new() }
     }
 
     pub fn len(&self) -> usize {

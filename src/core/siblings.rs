@@ -46,6 +46,7 @@ struct Run {
 impl Freeze for Siblings {
     fn freeze(&mut self) {}
     fn thaw(&mut self, _kept: &mut Kept) {}
+    fn release(&mut self, _kept: &mut Kept) {}
     fn copy_step(&self, _copy: &mut Self) -> bool {
         true
     }

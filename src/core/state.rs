@@ -104,6 +104,7 @@ impl Freeze for View {
     fn thaw(&mut self, _kept: &mut Kept) {
         *self = View::None;
     }
+    fn release(&mut self, _kept: &mut Kept) {}
     fn copy_step(&self, _copy: &mut Self) -> bool {
         true
     }
@@ -443,7 +444,14 @@ impl State {
         KeptPages { pages: kept }
     }
 
-    /// Copies the next part, some 64 KiB, of the frozen view.
+    /// Takes out what the view holds for parts that were copied, to be dropped after the lock is released. O(columns).
+    pub fn release(&mut self) -> KeptPages {
+        let mut kept = Kept::new();
+        Freeze::release(self, &mut kept);
+        KeptPages { pages: kept }
+    }
+
+    /// Copies the next part, some 64 KiB, of the frozen view. There is one copy of each view: what was copied is not kept any more.
     pub fn copy_frozen(&self, copy: &mut FrozenCopy) -> CopyProgress {
         if self.view != View::Frozen {
             return CopyProgress::Lost;

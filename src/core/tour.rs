@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{
     column::{Column, Scalar, freeze_fields},
-    steps,
+    region, steps,
     types::{MemberIx, NONE},
 };
 
@@ -90,7 +90,7 @@ impl Spans {
     pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
         let mut last_root = 0;
         // Until the last child was entered: where the next one's pair begins.
-        let mut exits: Vec<u32> = vec![0; sizes.len()];
+        let mut exits: Vec<u32> = region::filled(0, sizes.len());
         for (member, parent) in parents.enumerate() {
             let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
             let enter = *next;
@@ -183,7 +183,7 @@ impl Tour {
 
     /// What a frozen copy starts from.
     pub fn empty_copy() -> Self {
-        Self { leaves: Column::new(EMPTY_LEAF), inners: Column::new(EMPTY_INNER), leaf_of: Column::new(NONE), last_leaf: Scalar::new(0) }
+        Self { leaves: Column::new(), inners: Column::new(), leaf_of: Column::new(), last_leaf: Scalar::new(0) }
     }
 
     /// Adds the next member (members come in index order) as the last child of `parent`, or as the last root. O(log n).

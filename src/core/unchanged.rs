@@ -89,7 +89,7 @@ freeze_fields!(UnchangedList { ends, ring });
 
 impl UnchangedList {
     pub fn new() -> Self {
-        Self { ring: Column::new(UnchangedRow { lsn: 0, reason: 0 }), ends: Scalar::new(Ends { oldest: 0, len: 0, complete_after: 0 }) }
+        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0, complete_after: 0 }) }
     }
 
     pub fn len(&self) -> usize {

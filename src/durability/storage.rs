@@ -7,10 +7,12 @@ use std::{
     fmt::Debug,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt},
     path::Path,
     sync::Arc,
 };
+
+use crate::private_file;
 
 /// A file system, as far as we need one.
 #[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
@@ -114,8 +116,7 @@ impl Disk {
 
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(DiskFile(file)))
+        Ok(Box::new(DiskFile(private_file::create_new(path)?)))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {

@@ -36,6 +36,10 @@ pub const DIRECTORY_SHARDS: usize = 1_024;
 /// Rows that go to the snapshot writer at once: some 2 MiB of members, small enough that pacing has something to pace.
 pub const SNAPSHOT_ROWS_MAX: usize = 32_768;
 
+/// Steps of a frozen copy, some 64 KiB each, between two short holds of the write lock in which what was kept for the copied parts is given back. That
+/// is a region (32 MiB) at a time, so more often would find nothing.
+pub const RELEASE_EVERY_STEPS: usize = 512;
+
 /// Threads that compute a snapshot's digests while the network serves: one, so that the writer finds a core free on any machine.
 pub const SNAPSHOT_THREADS: usize = 1;
 

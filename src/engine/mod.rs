@@ -37,8 +37,8 @@
 //! # Lock rules
 //!
 //! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and for O(1) to begin and end a frozen
-//!    view. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a waiting writer holds new readers
-//!    back, so readers cannot starve it. A plan change or a new admin is applied by itself and exchanges what was prepared (`prepare.rs`).
+//!    view, and now and then between its steps to take out what was kept for it. Between slices it is handed over fairly, so readers wait for one
+//!    slice, not for a group; and a waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is applied by itself and exchanges what was prepared (`prepare.rs`).
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer that waits between the two would
 //!    stop both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].

@@ -9,6 +9,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use super::{shared::Shared, sync::Mutex};
 use crate::core::{
+    region,
     state::State,
     types::{CODE_BYTES_MAX, MemberIx, alike},
 };
@@ -146,7 +147,7 @@ impl Key {
 }
 
 /// Members in the order of their keys.
-type Run = Arc<[u32]>;
+type Run = Arc<Vec<u32>>;
 
 /// The index of one kind of text.
 struct Runs {
@@ -212,7 +213,7 @@ impl Runs {
                 shared.read(|state, _| keys.extend((from..until).map(|member| (Key::of(self.kind, state, MemberIx(member)), member))));
             }
             keys.sort_unstable();
-            self.sorted.push(keys.into_iter().map(|(_, member)| member).collect());
+            self.sorted.push(Arc::new(keys.into_iter().map(|(_, member)| member).collect()));
             self.covered = end;
         }
         self.merge(shared);
@@ -235,7 +236,7 @@ impl Runs {
 
 /// One run of all members of several. Each text is looked up once.
 fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
-    let mut result = Vec::with_capacity(members);
+    let mut result = region::with_room(members);
     let mut taken = vec![0; parts.len()];
     let mut heads = BinaryHeap::with_capacity(parts.len());
     let first = |part: usize| (part, parts[part][0]);
@@ -257,7 +258,7 @@ fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
             }
         });
     }
-    result.into()
+    Arc::new(result)
 }
 
 /// Appends up to `most` members of a run that begin with `prefix`. O(log n + most).

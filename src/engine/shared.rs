@@ -232,8 +232,15 @@ impl Shared {
         // Ends the view however the copying ends: a view left on would slow every write down for good.
         let _thaw = Thaw(&self.state);
         let mut copy = FrozenCopy::default();
-        while goes_on() {
+        for step in 1_usize.. {
+            if !goes_on() {
+                break;
+            }
             let progress = copy_step(&self.state.read(), &mut copy);
+            if step.is_multiple_of(limits::RELEASE_EVERY_STEPS) {
+                let kept = self.state.write().release();
+                drop(kept);
+            }
             match progress {
                 CopyProgress::More => {}
                 CopyProgress::Complete => return Copied::Whole(Box::new(copy.into_state())),

@@ -230,6 +230,11 @@ impl Client {
         Self { stream: BufReader::new(stream), host: address.to_string() }
     }
 
+    /// From now on it waits for an answer as long as it takes.
+    pub fn be_patient(&mut self) {
+        self.stream.get_mut().set_read_timeout(None).expect("a socket");
+    }
+
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.try_request(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }

@@ -162,7 +162,8 @@ impl Pair {
             return;
         }
         match self.real.state.copy_frozen(&mut frozen.copy) {
-            CopyProgress::More => return,
+            // What was copied must not be needed any more.
+            CopyProgress::More => return drop(self.real.state.release()),
             CopyProgress::Complete => drop(self.real.state.thaw()),
             CopyProgress::Lost => {
                 assert_ne!(frozen.picture.plan_version, picture.plan_version, "a view is lost by a plan change alone");

@@ -12,9 +12,12 @@ use std::{
 use serde_json::Value;
 
 use super::{processes, stop_if_asked};
-use crate::cli::{
-    exit::{Exit, Failure},
-    interrupt::Interrupt,
+use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        interrupt::Interrupt,
+    },
+    private_file,
 };
 
 /// Between two looks at a child. What is measured takes a thousand times as long, and a look costs some microseconds.
@@ -47,7 +50,7 @@ impl Child {
     pub fn start(folder: &Path, arguments: &[&str]) -> Result<Self, Failure> {
         let (out, err) = (folder.join("child.out"), folder.join("child.err"));
         let start = || -> io::Result<std::process::Child> {
-            let (to_out, to_err) = (File::create(&out)?, File::create(&err)?);
+            let (to_out, to_err) = (private_file::create_anew(&out)?, private_file::create_anew(&err)?);
             let mut command = Command::new(std::env::current_exe()?);
             command.args(arguments).current_dir(folder).env_clear();
             command.stdin(Stdio::null()).stdout(to_out).stderr(to_err).spawn()

@@ -18,6 +18,7 @@ use crate::{
         storage::{Disk, Storage},
         surrounded::{Around, FileCall, Surrounded},
     },
+    private_file,
 };
 
 /// Bytes of one write or read: enough that the calls themselves do not count.
@@ -32,7 +33,7 @@ pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
     let block: Vec<u8> = (0..BLOCK_BYTES).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11).to_le_bytes()[0]).collect();
     let path = folder.join("probe");
     let write = || -> io::Result<Duration> {
-        let mut file = File::create_new(&path)?;
+        let mut file = private_file::create_new(&path)?;
         let started = Instant::now();
         let mut left = bytes;
         while left != 0 {

@@ -1,7 +1,6 @@
 //! `bench import`: a CSV file into an empty directory, by the program itself, durable at its end (P7).
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::Path,
     time::Duration,
@@ -20,7 +19,7 @@ use crate::{
         types::{MemberIx, Timestamp, Tree},
     },
     durability::storage::Disk,
-    engine,
+    engine, private_file,
     shapes::{self, Shape, member_id},
 };
 
@@ -132,7 +131,7 @@ fn write_csv(path: &Path, file: &Content, shape: Shape, members: u32, seed: u64,
     };
     let named = |number: Option<u32>| number.map(|number| member_id(seed, number).to_string()).unwrap_or_default();
     let failed = |error: io::Error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()));
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path).map_err(failed)?);
+    let mut out = BufWriter::with_capacity(1 << 20, private_file::create_anew(path).map_err(failed)?);
     writeln!(out, "member,sponsor,parent,joined_at").map_err(failed)?;
     for (number, sponsor) in (0..members).zip(shapes::sponsors(shape, members, seed)) {
         if number.is_multiple_of(LOOK_EVERY) {

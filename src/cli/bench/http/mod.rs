@@ -13,6 +13,7 @@
 //! had and every signup that was acknowledged, no more and no less.
 
 use std::{
+    io::Write,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -39,6 +40,7 @@ use crate::{
         scratch::Scratch,
         screen,
     },
+    private_file,
     shapes::Shape,
 };
 
@@ -188,7 +190,7 @@ impl<'a> Bench<'a> {
         let (answers, log) = (file("answers.json"), text(file("stub.log"))?);
         let given = sample(&server, &members).map_err(failed)?;
         let written = serde_json::to_vec(&given).map_err(|error| Failure::new(Exit::Failed, error))?;
-        std::fs::write(&answers, written).map_err(failed)?;
+        private_file::create_new(&answers).and_then(|mut file| file.write_all(&written)).map_err(failed)?;
         let stub = Serving::start(&cores, &["bench-stub", "--answers", &text(answers)?, "--log", &log], interrupt)?;
         let disk = Prepared::create(&file("disk")).map_err(failed)?;
         let generator = Generator::new(members.clone(), cores.generator_threads(), interrupt.clone());
