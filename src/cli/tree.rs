@@ -156,7 +156,7 @@ fn node(state: &State, tree: Tree, index: MemberIx) -> Node {
         code: state.code(index).as_str().into(),
         rank: state.plan().ranks.name_of(state.rank(index).paid_as),
         status: member.status.name().into(),
-        slot: member.slot,
+        slot: state.slot_in(tree, index),
         direct: state.direct(tree, index).into(),
         downline: state.downline(tree, index).map(u64::from),
         children: Vec::new(),
