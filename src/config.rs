@@ -50,6 +50,8 @@ pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
 
 mod access;
+mod place;
+mod size;
 
 pub use self::access::{ANY_HOST, AuthConfig, AuthMode, JwtAlgorithm, JwtConfig, JwtKeys, RateConfig, is_loopback};
 
@@ -126,13 +128,17 @@ pub const SETTINGS: [Setting; 44] = [
         default: "",
         help: "names of this server, in addition to loopback and its address, while nobody is asked for credentials; `*` is any",
     },
-    Setting { key: "data_dir", default: "snapshots/live", help: "data directory; made when absent" },
+    Setting {
+        key: "data_dir",
+        default: "",
+        help: "data directory; made when absent. Empty is snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else ~/.local/state/upline",
+    },
     Setting { key: "plan", default: "", help: "plan file for a new data directory; an existing one must agree with it" },
     Setting { key: "max_children", default: "", help: "width of the placement tree for a new data directory; also MAX_CHILDREN" },
     Setting { key: "snapshot_every_commands", default: "1000000", help: "commands between two snapshots; 0 is never" },
     Setting { key: "snapshot_every_seconds", default: "900", help: "seconds between two snapshots; 0 is never" },
-    Setting { key: "segment_bytes", default: "67108864", help: "size of a log segment" },
-    Setting { key: "log_retention_bytes", default: "", help: "keep at most so many bytes of archived log; empty keeps all" },
+    Setting { key: "segment_bytes", default: "64M", help: "size of a log segment" },
+    Setting { key: "log_retention_bytes", default: "", help: "keep at most so much archived log, e.g. 10G; empty keeps all" },
     Setting { key: "log_retention_days", default: "", help: "keep archived log for so many days; empty keeps all" },
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
     Setting { key: "connections_per_address", default: "1024", help: "connections at once of one address; 0 is no limit" },
@@ -270,6 +276,8 @@ pub struct Sources {
     pub config_file: Option<PathBuf>,
     /// The environment, or what a test gives for it.
     pub environment: BTreeMap<String, String>,
+    /// Where the default data directory is looked for; empty for the working directory of this process.
+    pub working_dir: PathBuf,
 }
 
 impl Sources {
@@ -277,7 +285,7 @@ impl Sources {
     pub fn of_process(flags: BTreeMap<&'static str, String>, config_file: Option<PathBuf>) -> Self {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        Self { flags, config_file, environment }
+        Self { flags, config_file, environment, working_dir: PathBuf::new() }
     }
 }
 
@@ -317,7 +325,11 @@ fn pick(setting: &Setting, sources: &Sources, file: &BTreeMap<&'static str, Give
     if let Some(text) = sources.environment.get(&variable).filter(|text| !text.is_empty()) {
         return Given { key, text: text.clone(), origin: Origin::Environment(variable) };
     }
-    file.get(key).cloned().unwrap_or_else(|| Given { key, text: setting.default.into(), origin: Origin::Default })
+    file.get(key).cloned().unwrap_or_else(|| {
+        let found = || place::default_data_dir(&sources.working_dir, &sources.environment).unwrap_or_default();
+        let text = if key == "data_dir" { found() } else { setting.default.into() };
+        Given { key, text, origin: Origin::Default }
+    })
 }
 
 /// `MAX_CHILDREN` is used, other variables of the original are named as ignored, and so are `UPLINE_*` variables that mean nothing.
@@ -405,7 +417,8 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
     let addr = values.address("addr");
     let data_dir = PathBuf::from(values.text("data_dir"));
     if data_dir.as_os_str().is_empty() {
-        values.wrong("data_dir", "must not be empty");
+        let is_default = values.given("data_dir").origin == Origin::Default;
+        values.wrong("data_dir", if is_default { place::NOWHERE } else { "must not be empty" });
     }
     let plan = values.text("plan");
     let config = Config {
@@ -415,7 +428,7 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
         max_children: values.optional("max_children", 1, WIDTH_MAX.into()),
         snapshot_every_commands: values.period("snapshot_every_commands", SNAPSHOT_COMMANDS_MIN, u64::MAX),
         snapshot_every: values.period("snapshot_every_seconds", SNAPSHOT_SECONDS_MIN, SNAPSHOT_SECONDS_MAX).map(Duration::from_secs),
-        segment_bytes: values.number("segment_bytes", SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+        segment_bytes: values.size("segment_bytes", SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
         log_retention: values.log_retention(),
         http: HttpConfig {
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
@@ -517,6 +530,16 @@ impl Values<'_> {
         fits(number).or_else(|| fits(low)).expect("the lower bound fits the type")
     }
 
+    /// A size in bounds, in bytes or with a letter; the lower bound stands in for a wrong one.
+    fn size(&mut self, key: &str, low: u64, high: u64) -> u64 {
+        match size::parse(&self.given(key).text) {
+            Ok(bytes) if (low..=high).contains(&bytes) => return bytes,
+            Ok(_) => self.wrong(key, &format!("must be between {} and {}", size::print(low), size::print(high))),
+            Err(reason) => self.wrong(key, reason),
+        }
+        low
+    }
+
     /// As [`Values::number`], with empty for none.
     fn optional<T: TryFrom<u64>>(&mut self, key: &str, low: u64, high: u64) -> Option<T> {
         (!self.given(key).text.is_empty()).then(|| self.number(key, low, high))
@@ -528,7 +551,8 @@ impl Values<'_> {
     }
 
     fn log_retention(&mut self) -> LogRetention {
-        let bytes = self.optional("log_retention_bytes", 0, u64::MAX);
+        let is_bounded = !self.given("log_retention_bytes").text.is_empty();
+        let bytes = is_bounded.then(|| self.size("log_retention_bytes", 0, u64::MAX));
         let days = self.optional("log_retention_days", 0, u32::MAX.into());
         match (bytes, days) {
             (None, None) => LogRetention::All,

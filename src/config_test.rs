@@ -3,8 +3,8 @@ use super::*;
 fn sources(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Sources {
     Sources {
         flags: flags.iter().map(|(key, text)| (*key, (*text).to_string())).collect(),
-        config_file: None,
         environment: environment.iter().map(|(name, text)| ((*name).to_string(), (*text).to_string())).collect(),
+        ..Sources::default()
     }
 }
 
@@ -69,9 +69,17 @@ fn what_is_wrong_is_named_with_its_origin() {
         ("max_children", "three", "max_children: `three` is not a whole number"),
         ("snapshot_every_commands", "10", "snapshot_every_commands: `10` must be between 1000"),
         ("snapshot_every_seconds", "1", "snapshot_every_seconds: `1` must be between 10"),
-        ("segment_bytes", "4096", "segment_bytes: `4096` must be between 1048576"),
+        ("segment_bytes", "4096", "segment_bytes: `4096` must be between 1M and 256M"),
+        ("segment_bytes", "1G", "segment_bytes: `1G` must be between 1M and 256M"),
+        (
+            "segment_bytes",
+            "64MB",
+            "segment_bytes: `64MB` is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M",
+        ),
+        ("log_retention_bytes", "10 G", "log_retention_bytes: `10 G` is not a size"),
+        ("log_retention_bytes", "99999999T", "log_retention_bytes: `99999999T` is more bytes than there are numbers for"),
         ("log_retention_days", "-1", "log_retention_days: `-1` is not a whole number"),
-        ("segment_bytes", "1000000000", "segment_bytes: `1000000000` must be between 1048576 and 268435456"),
+        ("segment_bytes", "1000000000", "segment_bytes: `1000000000` must be between 1M and 256M"),
         ("connections_max", "0", "connections_max: `0` must be between 1"),
         ("drain_seconds", "1e3", "drain_seconds: `1e3` is not a whole number"),
         ("log_format", "xml", "log_format: `xml` is not one of auto, text, json"),
@@ -157,4 +165,32 @@ fn the_shipped_file_is_valid() {
     let config = Config::resolve(&Sources { config_file: Some(path), ..Sources::default() }).unwrap();
     assert_eq!(config.data_dir, Path::new("/var/lib/upline/live"));
     assert_eq!(config.log_format, LogFormat::Json);
+}
+
+#[test]
+fn sizes_have_letters_wherever_they_come_from() {
+    let (_keep, path) = file("segment_bytes = \"16M\"\n");
+    let segment = |from: &Sources| Config::resolve(from).map(|config| config.segment_bytes);
+    let of_file = Sources { config_file: Some(path), ..Sources::default() };
+    assert_eq!(segment(&of_file), Ok(16 << 20));
+    assert_eq!(
+        segment(&Sources { config_file: of_file.config_file.clone(), ..sources(&[], &[("UPLINE_SEGMENT_BYTES", "2048K")]) }),
+        Ok(2 << 20)
+    );
+    assert_eq!(segment(&sources(&[("segment_bytes", "4M")], &[("UPLINE_SEGMENT_BYTES", "2048K")])), Ok(4 << 20));
+    let (_keep, path) = file("segment_bytes = 8388608\nlog_retention_bytes = \"10G\"\n");
+    let config = Config::resolve(&Sources { config_file: Some(path), ..Sources::default() }).unwrap();
+    assert_eq!((config.segment_bytes, config.log_retention), (8 << 20, LogRetention::Bytes(10 << 30)));
+}
+
+#[test]
+fn where_no_data_directory_is_named_there_must_be_a_place_for_one() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |environment: &[(&str, &str)]| Sources { working_dir: place.path().into(), ..sources(&[], environment) };
+    let data_dir = |from: &Sources| Config::resolve(from).map(|config| config.data_dir);
+    assert_eq!(data_dir(&at(&[("HOME", "/home/anna")])), Ok("/home/anna/.local/state/upline".into()));
+    assert_eq!(data_dir(&at(&[("HOME", "/home/anna"), ("UPLINE_DATA_DIR", "here")])), Ok("here".into()));
+    let ConfigError(errors) = data_dir(&at(&[])).unwrap_err();
+    assert!(errors.len() == 1 && errors[0].starts_with("data_dir: `` has no default here"), "{errors:?}");
+    assert!(errors[0].contains("--data-dir"), "{errors:?}");
 }

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod fuzzing;
 pub mod http;
 pub mod metrics;
+pub mod owner;
 pub mod plan_file;
 pub mod private_file;
 pub mod shapes;

@@ -34,9 +34,14 @@ fn check<'a>(line: &'a Value, name: &str, target: &str, figures: &[&str]) -> &'a
     assert!(line["target"].as_str().expect("text").starts_with(target), "{line}");
     assert_eq!(line["met"], Value::Null, "the target is not for so few members: {line}");
     assert_eq!(line["params"]["members"], 2_000);
-    assert!(line["ratio"].as_f64().is_some_and(|ratio| 0.0 < ratio), "{line}");
+    // What could not be measured in so short a time is null and never 0.
+    let is_known = |value: &Value| value.as_f64().is_some_and(|figure| 0.0 < figure);
+    let is_percentile = |name: &str| name.contains("_p99");
+    let lacks_some = ["figures", "limit"].iter().any(|part| line[part].as_object().expect("an object").values().any(Value::is_null));
+    assert!(is_known(&line["ratio"]) || (lacks_some && line["ratio"].is_null()), "{line}");
     for figure in figures {
-        assert!(line["figures"][figure].as_f64().is_some_and(|figure| 0.0 < figure), "{figure}: {line}");
+        let value = &line["figures"][figure];
+        assert!(is_known(value) || (is_percentile(figure) && value.is_null()), "{figure}: {line}");
     }
     assert!(!line["limit"].as_object().expect("an object").is_empty(), "{line}");
     &line["figures"]
@@ -125,7 +130,7 @@ fn snapshot() {
     assert_eq!(lines.len(), 2);
     check(&lines[0], "snapshot", "P8: ", &["seconds", "bytes", "bytes_per_second"]);
     let busy = check(&lines[1], "snapshot", "P8: ", &["signups_per_second", "held_up_p99_us", "held_up_longest_us", "fdatasync_p99_us"]);
-    assert!(busy["held_up_p99_us"].as_f64() <= busy["held_up_longest_us"].as_f64(), "{busy}");
+    assert!(busy["held_up_p99_us"].is_null() || busy["held_up_p99_us"].as_f64() <= busy["held_up_longest_us"].as_f64(), "{busy}");
     assert_eq!(lines[1]["digest"], Value::Null, "how many sign up meanwhile is up to the machine");
 }
 

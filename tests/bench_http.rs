@@ -43,7 +43,7 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
         assert_eq!((&line["bench"], &line["met"]), (&Value::from("http"), &Value::Null), "too small for the targets: {line}");
         assert_eq!(line["params"]["members"], MEMBERS);
         assert_eq!(line["digest"], lines[0]["digest"]);
-        assert!(line["ratio"].as_f64().is_some_and(|ratio| 0.0 < ratio), "{line}");
+        assert!(line["ratio"].is_null() || line["ratio"].as_f64().is_some_and(|ratio| 0.0 < ratio), "{line}");
         let acknowledged = line["figures"]["acknowledged"].as_u64().expect("a number");
         assert!(100 < acknowledged, "{line}");
         assert_eq!(line["figures"]["members_after"], MEMBERS + acknowledged);
@@ -59,8 +59,10 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
         (&lines[1], &["signups_per_second", "p50_us", "p99_us", "p999_us"], &["groups", "ideal_p50_us", "ideal_p99_us", "ideal_p999_us"]),
         (&lines[2], &["reads_per_second", "p99_us", "alone_per_second"], &["stub_per_second", "stub_p99_us", "stub_alone_per_second"]),
     ] {
-        figures.iter().for_each(|name| assert!(0.0 < number(line, "figures", name), "{name}: {line}"));
-        limits.iter().for_each(|name| assert!(0.0 < number(line, "limit", name), "{name}: {line}"));
+        // Of few calls in a short time high percentiles are not known: null, and never 0.
+        let is_unknown = |part: &str, name: &str| name.contains("p99") && line[part][name].is_null();
+        figures.iter().for_each(|name| assert!(is_unknown("figures", name) || 0.0 < number(line, "figures", name), "{name}: {line}"));
+        limits.iter().for_each(|name| assert!(is_unknown("limit", name) || 0.0 < number(line, "limit", name), "{name}: {line}"));
     }
     assert!(1.0 <= number(&lines[0], "figures", "group_commands_mean"));
     assert_eq!(files_in(dir.path()), 0, "nothing is left behind");
@@ -79,7 +81,8 @@ fn guard_asks_for_what_costs_much_while_members_sign_up() {
     for line in &lines {
         assert_eq!((&line["bench"], &line["met"], &line["figures"]["verified"]), (&"guard".into(), &Value::Null, &true.into()), "{line}");
         for part in ["figures", "limit"] {
-            assert!(line[part]["signup_p99_us"].as_f64().is_some_and(|figure| 0.0 < figure), "{part}: {line}");
+            let p99 = &line[part]["signup_p99_us"];
+            assert!(p99.is_null() || p99.as_f64().is_some_and(|figure| 0.0 < figure), "{part}: {line}");
         }
         // On a busy machine none may come in time, but all are answered or refused.
         let [answers, refused] = ["heavy_answers", "heavy_refused"].map(|name| line["figures"][name].as_u64().expect("a number"));

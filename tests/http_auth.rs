@@ -12,6 +12,8 @@ mod keys;
 mod limits;
 #[path = "http_auth/pages.rs"]
 mod pages;
+#[path = "http_auth/reload.rs"]
+mod reload;
 #[path = "http_auth/roles.rs"]
 mod roles;
 #[path = "http_auth/shared_secret.rs"]

@@ -42,6 +42,9 @@ def main(url: str) -> None:
     upline = list(client.upline(team[-1]))
     assert upline[-1]["user_id"] == str(anna)
 
+    newest_root = next(client.members(roots=True, order="newest"))
+    assert newest_root["user_id"] == str(anna) and newest_root["placement"]["downline"] == 1 + len(team), newest_root
+
     order = f"order-{uuid.uuid4()}"
     paid = client.trigger(bert, "purchase", minor=12_500, key=order)
     assert client.trigger(bert, "purchase", minor=12_500, key=order) == paid, "the same order pays once"

@@ -197,6 +197,21 @@ class Client:
     def member_by_code(self, code: str) -> Member:
         return cast(Member, self._call("GET", f"/v1/members/by-code/{urllib.parse.quote(code, safe='')}"))
 
+    def members(
+        self,
+        *,
+        roots: bool = False,
+        status: Optional[Literal["active", "inactive", "terminated"]] = None,
+        role: Optional[Literal["member", "admin"]] = None,
+        rank: Optional[int] = None,
+        since: Optional[str] = None,
+        until: Optional[str] = None,
+        order: Literal["oldest", "newest"] = "oldest",
+    ) -> Iterator[Member]:
+        """All members of the network, or those that the arguments name, page by page. For those who see the whole network."""
+        query = {"roots": "true" if roots else None, "status": status, "role": role, "rank": rank, "from": since, "to": until, "order": order}
+        return cast(Iterator[Member], self._pages("/v1/members", query))
+
     def change(self, user_id: Union[str, uuid.UUID], *, status: Optional[str] = None, role: Optional[str] = None, key: Optional[str] = None) -> Json:
         body = {name: value for name, value in (("status", status), ("role", role)) if value is not None}
         return self._call("PATCH", f"/v1/members/{user_id}", body=body, key=key or new_key())

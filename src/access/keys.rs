@@ -6,7 +6,7 @@
 //!
 //! # The file
 //!
-//! `keys` in the data directory, mode 0600, UTF-8:
+//! `keys` in the data directory, mode 0600, of the user that serves it (`crate::owner`), UTF-8:
 //!
 //! ```text
 //! upline-keys 1 <BLAKE3 of everything after this line, 64 hex digits>
@@ -39,7 +39,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::rights::{Role, Scope, Scopes};
-use crate::private_file;
+use crate::{
+    owner::{self, Owner},
+    private_file,
+};
 
 /// What the first line of the file begins with; the number is the format's version.
 const MAGIC: &str = "upline-keys";
@@ -84,6 +87,11 @@ pub enum KeyFileError {
         new.display()
     )]
     Renamed { path: PathBuf, new: PathBuf },
+    #[error(
+        "{} belongs to the user {user}, and what this command writes there that user could not read, so that the next start of its server would fail. Run it as that \
+         user (`sudo -u '#{user}' upline keys ...`) or as root, which gives the file away; nothing was changed", directory.display()
+    )]
+    NotOwner { directory: PathBuf, user: u32 },
     #[error("there are {KEYS_MAX} keys that still open something; revoke some first")]
     Full,
 }
@@ -354,6 +362,11 @@ impl KeyFile {
         self.directory.join(FILE)
     }
 
+    /// The data directory that it is in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Which version is there; `None` for no file.
     ///
     /// # Errors
@@ -404,7 +417,7 @@ impl KeyFile {
     /// # Errors
     /// As `load`; `Locked`, `Full`.
     pub fn add(&self, key: ServiceKey, now: i64) -> Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).map_err(io("create", &self.directory))?;
+        owner::make_directories(&self.directory).map_err(io("create", &self.directory))?;
         self.change(|keys| {
             while KEYS_MAX <= keys.len() {
                 let spent = keys.iter().position(|key| key.status(now) != KeyStatus::Active).ok_or(KeyFileError::Full)?;
@@ -439,9 +452,20 @@ impl KeyFile {
         let path = self.directory.join(FILE_MADE);
         match private_file::create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-            made => drop(made.map_err(io("create", &path))?),
+            made => self.give_away(&made.map_err(io("create", &path))?)?,
         }
         self.sync_directory()
+    }
+
+    /// A file that this process made goes to the user that serves the directory. Where it is not known who that is, and the directory is root's, it stays with
+    /// whoever made it: such a directory is shared by its group, and its server is one of those who write there.
+    fn give_away(&self, made: &File) -> Result<()> {
+        let owner = Owner::of_files_in(&self.directory).map_err(io("look at", &self.directory))?;
+        let is_shared = owner.user == 0 && !owner.is_certain;
+        match owner.take(made) {
+            Err(_) if !is_shared => Err(KeyFileError::NotOwner { directory: self.directory.clone(), user: owner.user }),
+            _ => Ok(()),
+        }
     }
 
     /// Reads, changes and replaces the file, alone.
@@ -473,6 +497,8 @@ impl KeyFile {
         let path = self.directory.join(FILE_LOCK);
         for _ in 0..LOCK_TRIES {
             let file = private_file::open_or_create(&path).map_err(io("open", &path))?;
+            // Asked first of all, while there is nothing else that somebody could not read.
+            self.give_away(&file).inspect_err(|_| _ = fs::remove_file(&path))?;
             self.wait_for(&file, &path)?;
             let locked = file.metadata().map_err(io("look at", &path))?;
             // Another file may have been put in its place meanwhile: then somebody else has the lock of that.
@@ -503,6 +529,7 @@ impl KeyFile {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
         // One that is there was left by a command that was killed: while `keys` is there, or never was, its secrets were shown to nobody.
         let mut file = private_file::create_anew(&new).map_err(io("create", &new))?;
+        self.give_away(&file)?;
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;
         file.sync_all().map_err(io("sync", &new))?;
         fs::rename(&new, &path).map_err(io("rename", &new))?;

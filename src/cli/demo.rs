@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{
+    announce,
     exit::{Exit, Failure},
     interrupt::Interrupt,
     log_options, plan_choice,
@@ -65,9 +66,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
     }
     let mut config = serve_args.config()?;
+    // A large network takes minutes, and it would be for nothing.
+    if !args.no_serve {
+        serve::preflight(&config)?;
+    }
     let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
     fill(args, &mut target, &interrupt)?;
     let written = target.commit(false)?;
+    if scratch.is_none() {
+        announce::network(target.path());
+    }
     let state = &target.network.state;
     let object = json!({
         "command": "demo",

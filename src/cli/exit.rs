@@ -40,6 +40,8 @@ pub enum Exit {
     Repairable = 14,
     /// `repair` found damage, and would have to drop what may have been acknowledged; nothing was changed.
     WouldLose = 15,
+    /// `import` refused some rows and imported the others.
+    RowsLeftOut = 16,
     /// Stopped by Ctrl-C or SIGTERM before the work was done; `serve` ends with 0 then.
     Interrupted = 130,
 }
@@ -63,6 +65,7 @@ Exit codes:
   13   the server said no; its reason is passed on
   14   repair can be made without loss; nothing was changed
   15   repair would drop what may have been acknowledged; nothing was changed
+  16   import refused some rows and imported the others
   130  interrupted; serve ends with 0 when it is told to stop";
 
 /// Why a command did not succeed: what to say, and how to end.
@@ -140,7 +143,7 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Newer { .. } => Exit::NewerFormat,
             KeyFileError::Damaged { .. } | KeyFileError::Renamed { .. } => Exit::Damaged,
             KeyFileError::Locked(_) => Exit::Locked,
-            KeyFileError::Io { .. } | KeyFileError::Full => Exit::Failed,
+            KeyFileError::Io { .. } | KeyFileError::NotOwner { .. } | KeyFileError::Full => Exit::Failed,
         };
         Self::new(exit, error)
     }
@@ -205,6 +208,7 @@ mod tests {
             Exit::Refused,
             Exit::Repairable,
             Exit::WouldLose,
+            Exit::RowsLeftOut,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
+    files::{self, Named},
     import::print_time,
     interrupt::Interrupt,
     screen,
@@ -108,6 +109,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
     let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    check_files(args, &config.data_dir)?;
     let mut loading = screen::Loading::new();
     let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
     loading.finish();
@@ -133,6 +135,29 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses files of which one would be written over the other, or over what is read.
+fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
+    let written: Vec<Named<'_>> = [("--output", &args.output), ("--bonuses", &args.bonuses)]
+        .into_iter()
+        .filter_map(|(how, path)| Some(Named { how, path: path.as_deref()? }))
+        .collect();
+    // Each also has a name while it is not complete.
+    let unfinished: Vec<(String, PathBuf)> = written
+        .iter()
+        .filter(|file| is_replaced(file.path))
+        .map(|file| (format!("the unfinished file of {}", file.how), unfinished(&resolved(file.path))))
+        .collect();
+    let config_file = args.data_dir.config_file();
+    let config_file = config_file.iter().map(|path| Named { how: "the configuration file", path });
+    let unfinished = unfinished.iter().map(|(how, path)| Named { how, path });
+    written.iter().try_for_each(|file| files::refuse_inside(file, data_dir))?;
+    if let (None, Some(path)) = (&args.output, &args.bonuses) {
+        files::refuse_standard_output(&Named { how: "--bonuses", path })?;
+    }
+    let written = written.iter().map(|file| Named { how: file.how, path: file.path });
+    files::refuse_same(&config_file.chain(written).chain(unfinished).collect::<Vec<_>>())
+}
+
 /// Why writing stopped.
 enum Stop {
     Io(io::Error),
@@ -154,27 +179,53 @@ impl Stop {
     }
 }
 
-/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our mode, whatever that of an older one was.
+/// Whether what is written takes the place of what has the name. A pipe or a device is written to as it is.
+fn is_replaced(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |data| data.is_file())
+}
+
+/// The name of a file while it is not complete.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    PathBuf::from(name)
+}
+
+/// Where a link leads, so that it stays one.
+fn resolved(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our mode, whatever that of an older one
+/// was. What is there and no file, such as a pipe or a device, is written to as it is.
 fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>) -> Result<(), Failure> {
     let name = path.display().to_string();
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let failed = |stop: Stop| match stop {
+        Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
+        Stop::Interrupted => stop.into_failure(&name),
+    };
+    if !is_replaced(path) {
+        let written = File::options().write(true).open(path).map_err(Stop::Io).and_then(|file| {
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            write(&mut out)?;
+            Ok(out.flush()?)
+        });
+        return written.map_err(failed);
+    }
+    let path = resolved(path);
+    let partial = unfinished(&path);
     let written = private_file::create_anew(&partial).map_err(Stop::Io).and_then(|file| {
         let mut out = BufWriter::with_capacity(1 << 20, file);
         write(&mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        std::fs::rename(&partial, path)?;
+        std::fs::rename(&partial, &path)?;
         Ok(())
     });
     written.map_err(|stop| {
         // What there is of it is worth nothing; that it cannot be removed is less news than why it failed.
         _ = std::fs::remove_file(&partial);
-        match stop {
-            Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
-            Stop::Interrupted => stop.into_failure(&name),
-        }
+        failed(stop)
     })
 }
 

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends the process at once. SIGUSR1 and SIGUSR2, which
+//! would end it by default, do nothing: some supervisors and log rotations send them to everything. SIGHUP is a server's, see [`Hangups`].
 
 use std::sync::{
     Arc,
@@ -74,13 +75,16 @@ impl Interrupt {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// Listened to and never asked: a signal with a listener does not end the process.
+    _ignored: [tokio::signal::unix::Signal; 2],
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let ignored = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, _ignored: ignored })
     }
 
     async fn next(&mut self) {
@@ -102,5 +106,43 @@ impl Signals {
 
     async fn next(&mut self) {
         _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// SIGHUP, for a server: reads again what can be read again, as supervisors and administrators mean it. Other commands end by it, as when their terminal goes.
+#[cfg(unix)]
+pub(super) struct Hangups(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    /// Begins to listen; in a runtime.
+    ///
+    /// # Errors
+    /// When the operating system gives no signals.
+    pub fn listen() -> Result<Self, Failure> {
+        let kind = tokio::signal::unix::SignalKind::hangup();
+        let signal = tokio::signal::unix::signal(kind);
+        signal.map(Self).map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for SIGHUP: {error}")))
+    }
+
+    /// The next one. Several that come at once are one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) struct Hangups;
+
+#[cfg(not(unix))]
+impl Hangups {
+    pub fn listen() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    pub async fn next(&mut self) {
+        std::future::pending::<()>().await;
     }
 }

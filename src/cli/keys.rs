@@ -1,12 +1,15 @@
 //! `upline keys`: creates, lists and revokes the keys of services. Works beside a running server, which sees the change within two seconds.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    io::ErrorKind,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs, PlanArgs, announce,
     exit::{Exit, Failure},
     screen,
 };
@@ -82,6 +85,21 @@ impl Common {
         let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
         Ok(KeyFile::of(&config.data_dir))
     }
+
+    /// The same, of a directory that is there: one that is not has no keys to list, and a name that was mistyped should not look like a directory without any.
+    fn file_that_is_there(&self) -> Result<KeyFile, Failure> {
+        let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
+        let path = &config.data_dir;
+        let refused = |exit, reason: &dyn std::fmt::Display| Err(Failure::new(exit, format!("{}: {reason}", path.display())));
+        match std::fs::metadata(path) {
+            Ok(data) if data.is_dir() => Ok(KeyFile::of(path)),
+            Ok(_) => refused(Exit::Foreign, &"it is no directory"),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                refused(Exit::Foreign, &"there is no such directory")
+            }
+            Err(error) => refused(Exit::Failed, &error),
+        }
+    }
 }
 
 fn create(args: &Create) -> Result<(), Failure> {
@@ -98,9 +116,13 @@ fn create(args: &Create) -> Result<(), Failure> {
         return Err(usage("a key that has ended already opens nothing".into()));
     }
     let file = args.common.file()?;
+    let is_new = !file.directory().exists();
     let made = ServiceKey::random(&args.name, role, scopes, now, expires);
     let NewKey { key, secret } = made.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
     file.add(key.clone(), now)?;
+    if is_new {
+        announce::directory(file.directory());
+    }
     if args.common.json {
         let mut object = to_json(&key, now);
         object["secret"] = secret.into();
@@ -123,7 +145,7 @@ fn scopes(role: Role, names: &[String]) -> Result<Scopes, String> {
 }
 
 fn list(args: &Common) -> Result<(), Failure> {
-    let ring = args.file()?.load()?.unwrap_or_default();
+    let ring = args.file_that_is_there()?.load()?.unwrap_or_default();
     let now = now();
     if args.json {
         let keys: Vec<Value> = ring.iter().map(|key| to_json(key, now)).collect();
@@ -143,7 +165,7 @@ fn list(args: &Common) -> Result<(), Failure> {
 
 fn revoke(args: &Revoke) -> Result<(), Failure> {
     let now = now();
-    let key = args.common.file()?.revoke(&args.id, now)?;
+    let key = args.common.file_that_is_there()?.revoke(&args.id, now)?;
     let key = key.ok_or_else(|| Failure::new(Exit::Failed, format!("there is no key `{}`", args.id)))?;
     if args.common.json {
         return screen::say(&to_json(&key, now).to_string());

@@ -17,6 +17,7 @@ use crate::{
     plan_file, version,
 };
 
+mod announce;
 mod auth_args;
 mod bench;
 mod demo;
@@ -24,6 +25,7 @@ mod descriptors;
 mod dot;
 mod exit;
 mod export;
+mod files;
 mod import;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::import::fuzzing::import_rows;
@@ -53,7 +55,7 @@ pub use self::names::NAME_NAMESPACE;
 
 /// A network engine for multi-level marketing: placement, counts, ranks and bonuses, exact and durable.
 ///
-/// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live.
+/// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live of a checkout, else in ~/.local/state/upline.
 #[derive(Parser, Debug)]
 #[command(name = "upline", version = version::SHOWN, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -149,7 +151,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Which data directory.
 #[derive(clap::Args, Clone, Default, Debug)]
 struct DataDirArgs {
-    /// Data directory [default: snapshots/live]
+    /// Data directory [default: snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else ~/.local/state/upline]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Configuration file (TOML); also UPLINE_CONFIG
@@ -184,6 +186,12 @@ struct PlanArgs {
 }
 
 impl DataDirArgs {
+    /// The configuration file that is read, if one is.
+    fn config_file(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.config.clone().or_else(variable)
+    }
+
     /// The configuration that these flags, the environment and the configuration file make.
     ///
     /// # Errors

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    DataDirArgs, PlanArgs, auth_args, descriptors,
+    DataDirArgs, PlanArgs, announce, auth_args, descriptors,
     exit::{Exit, Failure},
-    interrupt::Interrupt,
+    interrupt::{Hangups, Interrupt},
     log_options, logging, plan_choice, screen,
 };
 use crate::{
@@ -48,11 +48,11 @@ pub(super) struct Args {
     /// Seconds between two snapshots; 0 is never [default: 900]
     #[arg(long, value_name = "SECONDS")]
     snapshot_every_seconds: Option<String>,
-    /// Size of a log segment [default: 67108864]
-    #[arg(long, value_name = "BYTES")]
+    /// Size of a log segment, in bytes or with K, M, G or T [default: 64M]
+    #[arg(long, value_name = "SIZE")]
     segment_bytes: Option<String>,
-    /// Keep at most so many bytes of archived log [default: all]
-    #[arg(long, value_name = "BYTES")]
+    /// Keep at most so much archived log, in bytes or with K, M, G or T [default: all]
+    #[arg(long, value_name = "SIZE")]
     log_retention_bytes: Option<String>,
     /// Keep archived log for so many days [default: for ever]
     #[arg(long, value_name = "DAYS")]
@@ -130,9 +130,12 @@ pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure
 }
 
 async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
+    // First of all: who sends it while a large network is loaded means no end of it.
+    let hangups = Hangups::listen()?;
     let metrics = Metrics::new(http::routes());
     let options = engine_options(config, &metrics)?;
     let gate = open_gate(config, &metrics)?;
+    let reloads = tokio::spawn(reload(hangups, Arc::clone(&gate)));
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
     let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
     let server = Server::bind(http_options, metrics, Arc::clone(&gate)).map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -152,6 +155,8 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     }
     interrupt.wait().await;
     tracing::info!("stopping");
+    // Until the last request is answered the keys stay as they are.
+    reloads.abort();
     let deadline = Instant::now() + config.http.drain + AFTER_DRAIN;
     _ = stop.send(());
     if let Err(error) = running.await {
@@ -160,6 +165,28 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let left = deadline.saturating_duration_since(Instant::now());
     let report = tokio::task::spawn_blocking(move || engine.shutdown_within(left)).await;
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
+}
+
+/// Reads keys and key sets again each time it is told to. Beside the requests, which go on with what was read before.
+async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
+    loop {
+        hangups.next().await;
+        tracing::info!("SIGHUP: reading service keys and the token issuer's keys again");
+        let gate = Arc::clone(&gate);
+        _ = tokio::task::spawn_blocking(move || gate.reload()).await;
+    }
+}
+
+/// What would keep a configuration from being served, found out before anything is made for it: too few open files, credentials that nobody has, addresses
+/// that cannot be listened on.
+///
+/// # Errors
+/// As [`serve`] would end.
+pub(super) fn preflight(config: &Config) -> Result<(), Failure> {
+    descriptors::ensure()?;
+    open_gate(config, &Metrics::new(http::routes()))?;
+    let addresses: Vec<_> = [Some(config.addr), config.http.ops_address].into_iter().flatten().collect();
+    http::can_listen(&addresses).map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 /// The gate, and a warning where it stands open for other machines.
@@ -205,6 +232,9 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
     }
     for note in &report.notes {
         tracing::warn!("{note}");
+    }
+    if report.created {
+        announce::empty_network(&config.data_dir);
     }
     let seconds = report.duration.as_secs_f64();
     tracing::info!(

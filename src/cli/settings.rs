@@ -83,7 +83,9 @@ fn typed(text: &str) -> Value {
 }
 
 fn check(file: &Path, json: bool) -> Result<(), Failure> {
-    let sources = Sources { config_file: Some(file.to_path_buf()), ..Sources::default() };
+    // Where the data is by default is no matter of the file: a start may have a home where this command has none.
+    let environment = [("HOME".to_owned(), "/".to_owned())].into();
+    let sources = Sources { config_file: Some(file.to_path_buf()), environment, ..Sources::default() };
     let (errors, warnings) = match Config::resolve(&sources) {
         Err(error) => (error.0, Vec::new()),
         Ok(config) => (plan_choice(&config).err().map(|failure| failure.message).into_iter().collect(), config.warnings),

@@ -1,7 +1,10 @@
 //! The network that `import` and `demo` work on: a new one, which becomes the first snapshot of a new data directory, or the one of an
 //! existing directory, whose log goes on.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -80,6 +83,16 @@ impl Target {
         let mut network = Network::new(state, MemberDirectory::with_capacity(0, 0), now);
         network.row_ids = Some(RowIds::new(genesis.row_key));
         Self { network, storage, path, log, kind: Kind::New(genesis) }
+    }
+
+    /// Whether there was no network where it is written to.
+    pub fn is_new(&self) -> bool {
+        matches!(self.kind, Kind::New(_))
+    }
+
+    /// Where it is written to.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups, and with

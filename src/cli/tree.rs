@@ -77,8 +77,11 @@ struct Node {
 struct Drawing {
     nodes: Vec<Node>,
     tops: Vec<usize>,
-    /// Roots that are not drawn.
+    /// Roots that are not drawn, as far as they were counted.
     tops_hidden: u64,
+    /// There are more of them than were counted.
+    has_more_tops: bool,
+    /// LSN of what is drawn; `None` where it was read from several states.
     lsn: Option<u64>,
 }
 
@@ -92,11 +95,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             };
             of_state(state, top, args)
         }
-        Source::Server(remote) => {
-            let message = "a server is asked for the tree below one member: upline tree MEMBER --url URL";
-            let text = args.member.as_deref().ok_or_else(|| Failure::new(Exit::Usage, message))?;
-            of_server(&remote, text, args)?
-        }
+        Source::Server(remote) => of_server(&remote, args)?,
     };
     if args.json {
         return screen::say(&as_json(&drawing, args).to_string());
@@ -157,7 +156,7 @@ fn node(state: &State, tree: Tree, index: MemberIx) -> Node {
         code: state.code(index).as_str().into(),
         rank: state.plan().ranks.name_of(state.rank(index).paid_as),
         status: member.status.name().into(),
-        slot: member.slot,
+        slot: state.slot_in(tree, index),
         direct: state.direct(tree, index).into(),
         downline: state.downline(tree, index).map(u64::from),
         children: Vec::new(),
@@ -185,15 +184,122 @@ fn runs_between(taken: impl Iterator<Item = u32>, width: u32) -> Vec<(u32, u32)>
     runs
 }
 
-fn of_server(remote: &Remote, text: &str, args: &Args) -> Result<Drawing, Failure> {
-    let (member, _) = find_on_server(remote, text)?;
-    let tree = if args.tree == TreeName::Placement { "placement" } else { "sponsor" };
-    let (top, depth, limit, siblings) = (user_id(&member)?, args.depth, args.limit, siblings_max(args.limit));
-    let answer = remote.get(&format!("/v1/members/{top}/tree?tree={tree}&depth={depth}&limit={limit}&siblings={siblings}"))?;
-    let drawing = read_window(&answer.body, depth);
-    let drawing =
-        drawing.ok_or_else(|| Failure::new(Exit::Refused, "the server's answer is no part of a tree: is it an upline server?"))?;
-    Ok(Drawing { lsn: answer.lsn, ..drawing })
+fn no_tree() -> Failure {
+    Failure::new(Exit::Refused, "the server's answer is no part of a tree: is it an upline server?")
+}
+
+fn of_server(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
+    match &args.member {
+        Some(text) => {
+            let (member, _) = find_on_server(remote, text)?;
+            let answer = remote.get(&window_path(&user_id(&member)?, args, args.limit))?;
+            let drawing = read_window(&answer.body, args.depth).ok_or_else(no_tree)?;
+            Ok(Drawing { lsn: answer.lsn, ..drawing })
+        }
+        None => of_roots(remote, args),
+    }
+}
+
+fn window_path(top: &str, args: &Args, limit: u32) -> String {
+    let (tree, depth, siblings) = (tree_name(args), args.depth, siblings_max(args.limit).min(limit));
+    format!("/v1/members/{top}/tree?tree={tree}&depth={depth}&limit={limit}&siblings={siblings}")
+}
+
+fn tree_name(args: &Args) -> &'static str {
+    if args.tree == TreeName::Placement { "placement" } else { "sponsor" }
+}
+
+/// The roots of a server's network, each with what is below it: drawn as those of a directory.
+fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
+    let roots = Roots::ask(remote, siblings_max(args.limit) as usize)?;
+    // The roots come first in a drawing. What is left for those below is no less for one window than for all of them.
+    let shown = u32::try_from(roots.first.len()).expect("no more than a drawing has");
+    let limit = args.limit + 1 - shown.clamp(1, args.limit);
+    let mut lsns = vec![roots.lsn];
+    let mut windows = Vec::with_capacity(roots.first.len());
+    for root in &roots.first {
+        let answer = remote.get(&window_path(root, args, limit))?;
+        lsns.push(answer.lsn);
+        windows.push(read_window(&answer.body, args.depth).ok_or_else(no_tree)?);
+    }
+    lsns.dedup();
+    let lsn = if let [lsn] = lsns[..] { lsn } else { None };
+    let drawing = Drawing { tops_hidden: roots.hidden, has_more_tops: roots.has_more, lsn, ..Drawing::default() };
+    Ok(side_by_side(drawing, windows, args.limit as usize))
+}
+
+/// Roots that a server has.
+struct Roots {
+    /// Ids of the first ones.
+    first: Vec<String>,
+    /// How many others were counted, and whether there are more than that.
+    hidden: u64,
+    has_more: bool,
+    lsn: Option<u64>,
+}
+
+/// Rows of a page, and pages that are read to count the roots that are not drawn. Each page looks at a million members at most.
+const ROOTS_PAGE: usize = 1_000;
+const ROOTS_PAGES_MAX: usize = 32;
+
+impl Roots {
+    /// The first `most` roots, and how many others there are.
+    fn ask(remote: &Remote, most: usize) -> Result<Self, Failure> {
+        let mut roots = Self { first: Vec::new(), hidden: 0, has_more: false, lsn: None };
+        let mut cursor = String::new();
+        let mut counting = 0;
+        loop {
+            let limit = if roots.first.len() < most { most - roots.first.len() } else { ROOTS_PAGE };
+            let answer = remote.get(&format!("/v1/members?roots=true&limit={}{cursor}", limit.min(ROOTS_PAGE)))?;
+            let rows = answer.body["items"].as_array().ok_or_else(no_tree)?;
+            // What is drawn is as of the page with the last root that is drawn.
+            if roots.first.len() < most {
+                roots.lsn = answer.lsn;
+            } else {
+                counting += 1;
+            }
+            for row in rows {
+                if roots.first.len() < most {
+                    roots.first.push(user_id(row)?.to_owned());
+                } else {
+                    roots.hidden += 1;
+                }
+            }
+            let Some(next) = answer.body["next"].as_str() else { return Ok(roots) };
+            if counting == ROOTS_PAGES_MAX {
+                return Ok(Self { has_more: true, ..roots });
+            }
+            cursor = format!("&cursor={next}");
+        }
+    }
+}
+
+/// Several windows in one drawing, of no more members than fit: nearest to the tops first, as in the drawing of a directory.
+fn side_by_side(mut drawing: Drawing, windows: Vec<Drawing>, limit: usize) -> Drawing {
+    // Place in the drawing, window, place in the window.
+    let mut queue = VecDeque::new();
+    let taken = |node: &Node| Node { children: Vec::new(), free: Vec::new(), ..node.clone() };
+    for (window, of) in windows.iter().enumerate() {
+        drawing.tops.push(drawing.nodes.len());
+        queue.push_back((drawing.nodes.len(), window, 0));
+        drawing.nodes.push(taken(&of.nodes[0]));
+    }
+    while let Some((at, window, place)) = queue.pop_front() {
+        let node = &windows[window].nodes[place];
+        for child in &node.children {
+            if limit <= drawing.nodes.len() {
+                break;
+            }
+            let index = drawing.nodes.len();
+            drawing.nodes[at].children.push(index);
+            drawing.nodes.push(taken(&windows[window].nodes[*child]));
+            queue.push_back((index, window, *child));
+        }
+        if drawing.nodes[at].children.len() as u64 == node.direct {
+            drawing.nodes[at].free.clone_from(&node.free);
+        }
+    }
+    drawing
 }
 
 /// The window that a server sent: its nodes, parents before children.
@@ -266,8 +372,9 @@ fn draw(drawing: &Drawing, signs: &Signs) -> String {
     }
     // What is still to be drawn, last first, with what its line begins with and what those below it begin with.
     let mut stack: Vec<(Line, String, String)> = Vec::new();
-    if drawing.tops_hidden != 0 {
-        let words = format!("{} and {} more roots", signs.more, screen::grouped(drawing.tops_hidden));
+    if drawing.tops_hidden != 0 || drawing.has_more_tops {
+        let least = if drawing.has_more_tops { "more than " } else { "" };
+        let words = format!("{} and {least}{} more roots", signs.more, screen::grouped(drawing.tops_hidden));
         stack.push((Line::Words(words), String::new(), String::new()));
     }
     stack.extend(drawing.tops.iter().rev().map(|top| (Line::Member(*top), String::new(), String::new())));
@@ -356,10 +463,11 @@ fn as_json(drawing: &Drawing, args: &Args) -> Value {
     });
     json!({
         "command": "tree",
-        "tree": if args.tree == TreeName::Placement { "placement" } else { "sponsor" },
+        "tree": tree_name(args),
         "lsn": drawing.lsn,
         "members": nodes.collect::<Vec<_>>(),
         "roots_hidden": drawing.tops_hidden,
+        "roots_hidden_is_all": !drawing.has_more_tops,
     })
 }
 
@@ -385,7 +493,7 @@ mod tests {
     fn trees_are_drawn_with_what_is_not_shown() {
         let mut nodes = vec![node("a", 0, 1_250, &[1, 2]), node("b", 0, 1, &[3]), node("c", 2, 7, &[]), node("d", 1, 0, &[])];
         nodes[1].free = vec![(0, 0), (2, 4)];
-        let drawing = Drawing { nodes, tops: vec![0], tops_hidden: 1, lsn: None };
+        let drawing = Drawing { nodes, tops: vec![0], tops_hidden: 1, ..Drawing::default() };
         let expected = "\
 a  Gold  1,250 below
 ├─ b  1 below
@@ -415,7 +523,7 @@ a  Gold  1,250 below
     #[test]
     fn deep_trees_take_no_recursion() {
         let nodes = (0..2_000).map(|at| node("x", 0, 1, if at == 1_999 { &[] } else { std::slice::from_ref(&CHAIN[at + 1]) })).collect();
-        let text = draw(&Drawing { nodes, tops: vec![0], tops_hidden: 0, lsn: None }, &ASCII);
+        let text = draw(&Drawing { nodes, tops: vec![0], ..Drawing::default() }, &ASCII);
         assert_eq!(text.lines().count(), 2_000);
     }
 

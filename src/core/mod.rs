@@ -7,7 +7,7 @@
 //! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
 //! `bonus`, `payout`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `siblings`, `tour`,
 //! `placement`, `full`, `codes`, `ledger`, `late`, `order`, `keys`, `rank`), what can be asked of it (`query`, `walk`, `window`,
-//! `listed`, `received`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
+//! `listed`, `received`, `roster`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
 //! `recount`, `audit`, `digest`).
 
 pub mod command;
@@ -52,6 +52,7 @@ mod listed;
 mod query;
 mod received;
 mod registration;
+mod roster;
 mod walk;
 mod window;
 
@@ -83,6 +84,7 @@ pub use self::{
     },
     recount::Counts,
     restore::Restore,
+    roster::{MemberFilter, Roster, RosterOrder},
     row_ids::RowKind,
     signup::ADMINS_MAX,
     unchanged::{UNCHANGED_MAX, Unchanged},

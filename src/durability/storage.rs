@@ -12,12 +12,12 @@ use std::{
     sync::Arc,
 };
 
-use crate::private_file;
+use crate::{owner, private_file};
 
 /// A file system, as far as we need one.
 #[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait Storage: Send + Sync + Debug {
-    /// Creates a file (0600) for reading and writing; it must not exist.
+    /// Creates a file (0600) for reading and writing; it must not exist. On the real disk it belongs to whom the directory does (`crate::owner`), and so do directories.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens an existing file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
@@ -116,7 +116,10 @@ impl Disk {
 
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(DiskFile(private_file::create_new(path)?)))
+        let file = private_file::create_new(path)?;
+        // Without an owner that reads it, it is as if it had not been made.
+        owner::hand_over(&file, directory_of(path)).inspect_err(|_| _ = fs::remove_file(path))?;
+        Ok(Box::new(DiskFile(file)))
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>> {
@@ -125,10 +128,7 @@ impl Storage for Disk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            result => result,
-        }
+        owner::make_directory(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -176,6 +176,10 @@ impl Storage for Disk {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn kind_of(path: &Path, holds: impl Fn(&fs::Metadata) -> bool) -> io::Result<bool> {

@@ -48,7 +48,7 @@ pub use self::{
     docs::description,
     limits::Limits,
     routes::routes,
-    server::{Drained, EngineSlot, ServeError, Server},
+    server::{Drained, EngineSlot, ServeError, Server, can_listen},
 };
 use crate::config::HttpConfig;
 

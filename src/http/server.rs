@@ -170,7 +170,20 @@ fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     Ok((listener, address))
 }
 
+/// Whether all of these addresses can be listened on now, at once.
+///
+/// # Errors
+/// The first that cannot.
+pub fn can_listen(addresses: &[SocketAddr]) -> Result<(), ServeError> {
+    let listening = |address: &SocketAddr| socket(*address).map_err(|source| ServeError::Bind { address: *address, source });
+    addresses.iter().map(listening).collect::<Result<Vec<_>, _>>().map(drop)
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(socket(address)?.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     // A restarted server must not wait for the old one's connections to be forgotten.
     socket.set_reuse_address(true)?;
@@ -180,7 +193,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Errors that say something about one connection, not about us.

@@ -99,3 +99,23 @@ fn one_member_is_not_many() {
     let out = run(["verify", "--data-dir", &data]).ends_with(0).out;
     assert!(out.starts_with("everything holds: 1 member, depth 1, 0 bonuses"), "{out}");
 }
+
+#[test]
+fn what_would_keep_a_demo_from_serving_is_found_before_a_network_is_made() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = place.text("data");
+    // flags, exit code, what is said
+    let table: [(&[&str], i32, &str); 3] = [
+        (&["--addr", &address], 1, &address),
+        (&["--addr", "127.0.0.1:0", "--ops-addr", &address], 1, &address),
+        (&["--addr", "0.0.0.0:0"], 3, "reachable from other machines"),
+    ];
+    for (flags, code, said) in table {
+        let demo = ["demo", "--members", "100", "--data-dir", &data];
+        let ran = run(demo.iter().chain(flags)).ends_with(code).says(said);
+        assert!(ran.out.is_empty() && !place.path("data").exists(), "{flags:?}: {}", ran.out);
+    }
+    run(["demo", "--members", "1", "--data-dir", &data, "--no-serve", "--addr", &address]).ends_with(0).says(&data);
+}

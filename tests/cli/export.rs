@@ -77,3 +77,63 @@ fn dot_draws_a_bounded_part() {
     assert_eq!(ran.out.matches("->").count(), 3);
     run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(11).says("member nobody is not known");
 }
+
+/// Whatever the two names are, and whatever is written over: nothing is lost without a word.
+#[test]
+fn one_file_is_not_written_over_the_other() {
+    let place = Place::new();
+    let data = demo(&place, "20");
+    let members = place.file("members.csv", "what was there");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    std::os::unix::fs::symlink(place.path("members.csv"), place.path("link.csv")).unwrap();
+    std::os::unix::fs::symlink(place.path("new.csv"), place.path("to-new.csv")).unwrap();
+    std::os::unix::fs::symlink(place.path("folder"), place.path("same-folder")).unwrap();
+    std::fs::hard_link(place.path("members.csv"), place.path("hard.csv")).unwrap();
+    let config = place.file("upline.toml", "log = \"warn\"\n");
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    // output, bonuses
+    let table = [
+        ("members.csv", "members.csv"),
+        ("members.csv", "./members.csv"),
+        ("members.csv", "folder/../members.csv"),
+        ("members.csv", "link.csv"),
+        ("link.csv", "members.csv"),
+        ("members.csv", "hard.csv"),
+        ("new.csv", "new.csv"),
+        ("new.csv", "to-new.csv"),
+        ("folder/new.csv", "same-folder/new.csv"),
+        // The name of the one while it is not complete.
+        ("new.csv.partial", "new.csv"),
+        ("new.csv", "new.csv.partial"),
+        ("members.csv.partial", "link.csv"),
+        ("upline.toml", "new.csv"),
+        ("new.csv", "upline.toml"),
+        ("data/instance", "new.csv"),
+        ("new.csv", "data/new.csv"),
+        ("new.csv", "data/log/new.csv"),
+    ];
+    for (output, bonuses) in table {
+        let arguments =
+            ["export", "--data-dir", &data, "--config", &config, "--output", &place.text(output), "--bonuses", &place.text(bonuses)];
+        let ran = run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{output} and {bonuses}: {}", ran.err);
+    }
+    let to_members = std::fs::File::options().append(true).open(&members).unwrap();
+    let ran: crate::support::Ran =
+        command(["export", "--data-dir", &data, "--bonuses", &place.text("hard.csv")]).stdout(to_members).output().unwrap().into();
+    ran.ends_with(2).says("standard output");
+    assert_eq!((before, std::fs::read_to_string(&members).unwrap().as_str()), (names(), "what was there"));
+    // What is two files goes, and a link stays one.
+    run(["export", "--data-dir", &data, "--output", &place.text("link.csv"), "--bonuses", &place.text("new.csv")]).ends_with(0);
+    assert!(place.path("link.csv").is_symlink() && std::fs::read_to_string(&members).unwrap().lines().count() == 21);
+    assert!(std::fs::read_to_string(place.path("new.csv")).unwrap().starts_with("receiver,"));
+    run(["export", "--data-dir", &data, "--output", "/dev/null", "--bonuses", "/dev/null"]).ends_with(0);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file(), "a device is written to, not replaced");
+    let twice = run(["import", &members, "--bonuses", &place.text("hard.csv"), "--data-dir", &place.text("other")]);
+    twice.ends_with(2).says("are one file");
+}

@@ -52,7 +52,7 @@ fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     let file = place.file("dirty.csv", &dirty);
     let data = place.text("data");
 
-    let ran = run(["import", &file, "--data-dir", &data, "--dry-run", "--json"]).ends_with(0);
+    let ran = run(["import", &file, "--data-dir", &data, "--dry-run", "--json"]).ends_with(16);
     assert_eq!(ran.json()["imported"], false);
     assert!(!place.path("data").exists(), "a dry run writes nothing");
 
@@ -60,7 +60,7 @@ fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     assert_eq!(ran.json()["imported"], false);
     assert!(!place.path("data").exists(), "a strict import of dirty rows writes nothing");
 
-    let ran = run(["import", &file, "--data-dir", &data, "--json"]).ends_with(0).says("columns not read: note");
+    let ran = run(["import", &file, "--data-dir", &data, "--json"]).ends_with(16).says("columns not read: note");
     for (_, said) in table.iter().filter(|(_, said)| !said.is_empty()) {
         assert!(ran.err.contains(said), "`{said}`:\n{}", ran.err);
     }
@@ -69,7 +69,7 @@ fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     assert_eq!(object["refused_by_reason"]["cycle"], 2);
     assert_eq!(verified(&data)["members"], 3);
 
-    let object = run(["import", &file, "--data-dir", &place.text("forgiving"), "--own-sponsor-is-root", "--json"]).ends_with(0).json();
+    let object = run(["import", &file, "--data-dir", &place.text("forgiving"), "--own-sponsor-is-root", "--json"]).ends_with(16).json();
     assert_eq!(object["members"], 4);
 }
 
@@ -87,13 +87,13 @@ fn an_existing_network_grows_through_its_log() {
     assert_eq!(verified(&data)["digest"], before["digest"]);
 
     let second = place.file("second.csv", format!("{SMALL}carl,anna,\ndora,nobody,\nemil,carl,\n"));
-    let object = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(0).json();
+    let object = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(16).json();
     assert_eq!((&object["members"], &object["members_already_there"], &object["members_refused"]), (&2.into(), &3.into(), &1.into()));
     let after = verified(&data);
     assert_eq!((&after["members"], &after["replayed"]), (&5.into(), &2.into()), "what came later is in the log");
     assert_eq!(after["network_digest"], object["network_digest"]);
 
-    let again = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(0).json();
+    let again = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(16).json();
     assert_eq!((&again["members"], &again["members_already_there"]), (&0.into(), &5.into()));
     assert_eq!(verified(&data)["digest"], after["digest"], "a repeat is harmless");
 }
@@ -139,7 +139,7 @@ fn dirty_bonuses_are_reported_by_line() {
         root,anna,1,10.00,No Such Kind!,paid,2025-01-02T10:00:00Z\n\
         root,anna\n";
     let bonuses = place.file("bonuses.csv", rows);
-    let ran = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &place.text("data"), "--json"]).ends_with(0);
+    let ran = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &place.text("data"), "--json"]).ends_with(16);
     let reasons =
         ["unknown_member", "bad_level", "bad_amount", "bad_status", "bad_time", "reversal_unmatched", "trigger_unknown", "cut_off"];
     let object = ran.json();
@@ -261,7 +261,7 @@ fn bounded_memory_for_an_endless_line() {
         input.write_all(&vec![b'x'; 1 << 20]).unwrap();
     }
     drop(input);
-    let object = wait(child).ends_with(0).json();
+    let object = wait(child).ends_with(16).json();
     assert_eq!(object["refused_by_reason"]["too_long"], 1);
     assert_eq!(object["members"], 3);
 }
@@ -293,8 +293,8 @@ fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
             "id,receiver,source,level,amount,kind,status,created_at\n{bonus},{root},{anna},1,10.00,referral,pending,2025-01-02T10:00:00Z\n"
         ),
     );
-    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0).says("another row has this id");
-    let again = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data, "--json"]).ends_with(0).json();
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(16).says("another row has this id");
+    let again = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data, "--json"]).ends_with(16).json();
     assert_eq!((&again["members"], &again["bonuses"]), (&0.into(), &0.into()));
 
     for _ in 0..2 {

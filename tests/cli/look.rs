@@ -235,8 +235,24 @@ fn a_server_says_what_its_directory_says() {
     let made = place.text("made");
     run(["demo", "--members", "3000", "--seed", "3", "--data-dir", &made, "--no-serve"]).ends_with(0);
     let member = run(["export", "--data-dir", &made]).ends_with(0).out.lines().nth(20).unwrap().split(',').next().unwrap().to_owned();
-    for (data, members) in [(team(&place), ["alice", "BOB"]), (made, [member.as_str(), member.as_str()])] {
-        let commands: Vec<Vec<&str>> = members
+    // Sixty roots, the first with long and wide legs.
+    let forest = place.text("forest");
+    let mut rows = String::from("member,sponsor,joined_at\n");
+    (0..60).for_each(|root| rows += &format!("root{root},,\n"));
+    (0..400).for_each(|number| {
+        rows += &format!("m{number},{},\n", if number < 60 { format!("root{}", number * number % 9) } else { format!("m{}", number / 3) })
+    });
+    run(["import", &place.file("forest.csv", rows), "--data-dir", &forest]).ends_with(0);
+    let empty = place.text("empty");
+    run(["demo", "--members", "0", "--data-dir", &empty, "--no-serve"]).ends_with(0);
+    let networks = [
+        (team(&place), vec!["alice", "BOB"]),
+        (made, vec![member.as_str(), member.as_str()]),
+        (forest, vec!["root0", "root5"]),
+        (empty, vec![]),
+    ];
+    for (data, members) in networks {
+        let mut commands: Vec<Vec<&str>> = members
             .iter()
             .flat_map(|member| {
                 [
@@ -249,6 +265,18 @@ fn a_server_says_what_its_directory_says() {
                 ]
             })
             .collect();
+        // Without a member: the roots, each with what is below it.
+        let trees: [&[&str]; 8] = [
+            &[],
+            &["--json"],
+            &["--depth", "0", "--limit", "1"],
+            &["--depth", "6", "--limit", "30", "--json"],
+            &["--depth", "2", "--limit", "301", "--json"],
+            &["--tree", "sponsor", "--limit", "7", "--ascii"],
+            &["--tree", "sponsor", "--limit", "243", "--json"],
+            &["--depth", "32", "--limit", "1000", "--json"],
+        ];
+        commands.extend(trees.iter().map(|more| [&["tree"], *more].concat()));
         let asked = |more: [&str; 2]| -> Vec<String> {
             commands.iter().map(|arguments| run(arguments.iter().chain(&more)).ends_with(0).out).collect()
         };
@@ -262,11 +290,13 @@ fn a_server_says_what_its_directory_says() {
             run(["member", name, "--url", &url]).ends_with(11).says(&format!("member {name} is not known"));
             run(["tree", name, "--url", &format!("{url}/")]).ends_with(11);
         }
-        run(["tree", "--url", &url]).ends_with(2).says("upline tree MEMBER --url URL");
-        run(["tree", members[0], "--url", &url, "--limit", "2000"])
-            .ends_with(13)
-            .says("limit must be within 1..=1000 (422 parameter_invalid)");
-        run(["member", members[0], "--url", &format!("{url}/elsewhere")]).ends_with(13).says("404");
+        if let Some(member) = members.first() {
+            run(["tree", member, "--url", &url, "--limit", "2000"])
+                .ends_with(13)
+                .says("limit must be within 1..=1000 (422 parameter_invalid)");
+            run(["member", member, "--url", &format!("{url}/elsewhere")]).ends_with(13).says("404");
+        }
+        run(["tree", "--url", &format!("{url}/elsewhere")]).ends_with(13).says("404");
         server.signal("TERM");
         server.end().ends_with(0);
     }

@@ -45,12 +45,98 @@ fn a_kill_loses_nothing_that_was_answered() {
 #[test]
 fn a_bare_call_serves_with_no_configuration() {
     let place = Place::new();
-    let mut bare = command(["--addr", "127.0.0.1:0"]);
-    let server = Server::start(bare.current_dir(place.root()));
-    assert_eq!(server.request("GET", "/health", "").0, 200);
+    let home = place.text("home");
+    let from = |directory: &str, environment: &[(&str, &str)]| {
+        let mut bare = command(["--addr", "127.0.0.1:0"]);
+        bare.current_dir(place.path(directory)).env_remove("XDG_STATE_HOME").env_remove("HOME");
+        bare.env("UPLINE_SEGMENT_BYTES", "1M").envs(environment.iter().copied());
+        bare
+    };
+    let serves = |directory: &str, environment: &[(&str, &str)]| {
+        let server = Server::start(&mut from(directory, environment));
+        assert_eq!(server.request("GET", "/health", "").0, 200);
+        server.signal("TERM");
+        server.end().ends_with(0).err
+    };
+    for directory in ["anywhere", "elsewhere", "checkout/snapshots", "live/snapshots/live"] {
+        std::fs::create_dir_all(place.path(directory)).unwrap();
+    }
+    std::fs::write(place.path("checkout/snapshots/README.md"), "").unwrap();
+    // Wherever it is started there is one network, and it is begun once, loudly.
+    let said = serves("anywhere", &[("HOME", &home)]);
+    let data = place.path("home/.local/state/upline");
+    assert!(data.join("instance").exists());
+    assert!(said.contains("A NEW, EMPTY NETWORK was begun in") && said.contains(data.to_str().unwrap()), "{said}");
+    assert!(said.contains("a new, empty network was begun: there was none") && said.contains("WARN"), "{said}");
+    let said = serves("elsewhere", &[("HOME", &home)]);
+    assert!(!said.contains("NEW") && !said.contains("was begun"), "{said}");
+    let state = place.text("state");
+    serves("elsewhere", &[("HOME", &home), ("XDG_STATE_HOME", &state)]);
+    assert!(place.path("state/upline/instance").exists());
+    for checkout in ["checkout", "live"] {
+        serves(checkout, &[("HOME", &home)]);
+        assert!(place.path(checkout).join("snapshots/live/instance").exists(), "{checkout}");
+    }
+    assert!(!place.path("anywhere/snapshots").exists() && !place.path("elsewhere/snapshots").exists());
+    let ran: crate::support::Ran = from("elsewhere", &[]).output().unwrap().into();
+    ran.ends_with(3).says("name a directory with --data-dir");
+}
+
+#[test]
+fn every_command_that_begins_a_network_says_so() {
+    let place = Place::new();
+    let rows = place.file("rows.csv", "member,sponsor,joined_at\na,,\n");
+    let at = |name: &str| place.text(name);
+    run(["import", &rows, "--data-dir", &at("import"), "--dry-run"]).ends_with(0);
+    run(["import", &rows, "--data-dir", &at("import")]).ends_with(0).says(&format!("a new network was begun in {}", at("import")));
+    let again = run(["import", &rows, "--data-dir", &at("import")]).ends_with(0);
+    assert!(!again.err.contains("was begun"), "{}", again.err);
+    let demo = run(["demo", "--members", "0", "--no-serve", "--data-dir", &at("demo")]).ends_with(0);
+    demo.says(&format!("a new network was begun in {}", at("demo")));
+    let key = ["keys", "create", "--name", "a", "--data-dir", &at("keys")];
+    run(key).ends_with(0).says(&format!("made the data directory {}", at("keys")));
+    assert!(!run(key).ends_with(0).err.contains("made the data directory"));
+    // Those that only look make nothing.
+    for command in ["verify", "export", "snapshot", "tree"] {
+        run([command, "--data-dir", &at("nowhere")]).ends_with(7);
+    }
+    for arguments in [vec!["keys", "list"], vec!["keys", "revoke", "ulk_0000000000000000"]] {
+        run(arguments.into_iter().chain(["--data-dir", &at("nowhere")])).ends_with(7).says("there is no such directory");
+    }
+    assert!(!place.path("nowhere").exists());
+}
+
+#[test]
+fn only_signals_that_mean_an_end_are_one() {
+    let place = Place::new();
+    let server = start(&place.text("data"));
+    for name in ["HUP", "USR1", "USR2", "HUP"] {
+        server.signal(name);
+        assert_eq!(server.request("GET", "/health", "").0, 200, "{name}");
+    }
+    server.signal("TERM");
+    server.end().ends_with(0).says("SIGHUP: reading service keys and the token issuer's keys again");
+}
+
+#[test]
+fn sizes_are_bytes_or_have_a_letter() {
+    let place = Place::new();
+    let config = place.file("upline.toml", "segment_bytes = \"2M\"\n");
+    let shown = |arguments: &[&str], variable: &str| {
+        let mut show = command(["config", "show", "segment_bytes", "log_retention_bytes"].iter().chain(arguments));
+        let ran: crate::support::Ran = show.env("UPLINE_LOG_RETENTION_BYTES", variable).output().unwrap().into();
+        ran
+    };
+    let out = shown(&["--config", &config], "10G").ends_with(0).out;
+    assert_eq!(out, "segment_bytes = \"2M\"\nlog_retention_bytes = \"10G\"\n");
+    shown(&["--config", &config], "10GB").ends_with(3).says("log_retention_bytes: `10GB` is not a size");
+    shown(&["--segment-bytes", "1.5M"], "").ends_with(3).says("such as 64M");
+    // The log is made of them.
+    let data = place.text("data");
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--segment-bytes", "1024K"]));
     server.signal("TERM");
     server.end().ends_with(0);
-    assert!(place.path("snapshots/live/instance").exists());
+    assert_eq!(std::fs::metadata(place.path("data/log/00000000000000000001.log")).unwrap().len(), 1 << 20);
 }
 
 #[test]

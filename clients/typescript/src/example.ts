@@ -47,6 +47,10 @@ async function main(url: string): Promise<void> {
   const upline = await collect(client.upline(team.at(-1) ?? bert));
   assert.equal(upline.at(-1)?.user_id, anna);
 
+  const [newestRoot] = await collect(client.members({ roots: true, order: "newest" }), 1);
+  assert.equal(newestRoot?.user_id, anna);
+  assert.equal(newestRoot?.placement.downline, team.length + 1);
+
   const order = `order-${randomUUID()}`;
   const amount = { minor: 12_500, currency: "USD" };
   const paid = await client.trigger(bert, "purchase", { amount }, order);

@@ -96,6 +96,21 @@ export interface Registration {
   joined_at?: string;
 }
 
+/** Which members a list shows, and in which order they were registered. All conditions hold. */
+export interface MemberFilter {
+  /** Only those without a sponsor. */
+  roots?: boolean;
+  status?: MemberStatus;
+  role?: MemberRole;
+  /** Ordinal of the rank in force; 0 for none. */
+  rank?: number;
+  /** Only those that joined then or later. */
+  from?: string;
+  /** Only those that joined before. */
+  to?: string;
+  order?: "oldest" | "newest";
+}
+
 /** The answer to one line of a batch: `problem` where it was refused. */
 export interface Line {
   line: number;
@@ -235,6 +250,11 @@ export class Client {
 
   memberByCode(code: string): Promise<Member> {
     return this.call("GET", `/v1/members/by-code/${encodeURIComponent(code)}`);
+  }
+
+  /** All members of the network, or those that the filter names, page by page. For those who see the whole network. */
+  members(filter: MemberFilter = {}): AsyncGenerator<Member> {
+    return this.pages("/v1/members", { ...filter, roots: filter.roots === true ? "true" : undefined });
   }
 
   change(userId: string, change: { status?: MemberStatus; role?: MemberRole }, key = newKey()): Promise<unknown> {

@@ -44,7 +44,7 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let numbers = Network::with_directory(plan.clone(), Numbers::default());
     let core = Placed::new(numbers, Signups::numbered(shape, members, args.seed), interrupt)?;
     report.figure("without_ids_per_second", rate(members.into(), core.watch.took()));
-    report.figure("without_ids_on_core_seconds", core.watch.on_core().as_secs_f64());
+    report.figure("without_ids_on_core_seconds", core.watch.on_core().map(|time| time.as_secs_f64()));
     drop(core);
     let placed = Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt)?;
     let reached = rate(members.into(), placed.watch.took());
@@ -75,13 +75,13 @@ fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     report.figure("depth", chain.network.state.depth());
     report.digest = Some(chain.network.digest().to_string());
     let single = at_the_end(chain.network, members, args.seed);
-    report.figure("single_p50_us", micros(single.at(0.5)));
-    report.figure("single_p99_us", micros(single.at(0.99)));
-    report.figure("single_longest_us", micros(single.longest()));
+    report.figure("single_p50_us", single.micros_at(0.5));
+    report.figure("single_p99_us", single.micros_at(0.99));
+    report.figure("single_longest_us", single.longest().map(micros));
     report.limit("uniform_per_second", uniform);
     report.compare(reached, uniform);
-    let keeps = CHAIN_SHARE_MIN * uniform <= reached && single.at(0.99) < CHAIN_LONGEST;
-    report.met = (DEPTH <= members).then_some(keeps);
+    let keeps = single.at(0.99).map(|p99| CHAIN_SHARE_MIN * uniform <= reached && p99 < CHAIN_LONGEST);
+    report.judge(DEPTH <= members, keeps);
     Ok(report)
 }
 

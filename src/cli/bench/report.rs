@@ -51,19 +51,26 @@ impl Report {
         self.limit.insert(name.into(), rounded(value.into()));
     }
 
-    /// The main figure over its limit.
-    pub fn compare(&mut self, figure: f64, limit: f64) {
-        self.ratio = (limit != 0.0).then(|| significant(figure / limit));
+    /// The main figure over its limit, where both are known.
+    pub fn compare(&mut self, figure: impl Into<Option<f64>>, limit: impl Into<Option<f64>>) {
+        let limit = limit.into().filter(|limit| *limit != 0.0);
+        self.ratio = figure.into().zip(limit).map(|(figure, limit)| significant(figure / limit));
+    }
+
+    /// Whether the target is met: unknown where these parameters are not asked for, or where there was too little to measure.
+    pub fn judge(&mut self, is_asked: bool, keeps: impl Into<Option<bool>>) {
+        self.met = keeps.into().filter(|_| is_asked);
     }
 
     pub fn in_words(&self) -> String {
         let list = |map: &Map<String, Value>| -> String {
-            map.iter().fold(String::new(), |text, (name, value)| text + &format!("  {name:32} {}\n", shown(value)))
+            map.iter().fold(String::new(), |text, (name, value)| text + &format!("  {name:32} {}\n", figure_shown(value)))
         };
         let params: Vec<String> = self.params.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
         let met = match self.met {
             Some(true) => "met",
             Some(false) => "MISSED",
+            None if self.figures.values().chain(self.limit.values()).any(Value::is_null) => NOT_ENOUGH,
             None => "not for these parameters",
         };
         let mut text = format!("{}: {}\n{}", self.bench, params.join(", "), list(&self.figures));
@@ -78,6 +85,13 @@ impl Report {
         }
         text + &format!(" target {}: {met}", self.target)
     }
+}
+
+/// What stands for a figure that could not be measured. As JSON it is null.
+const NOT_ENOUGH: &str = "not enough data";
+
+fn figure_shown(value: &Value) -> String {
+    if value.is_null() { NOT_ENOUGH.into() } else { shown(value) }
 }
 
 fn shown(value: &Value) -> String {
@@ -137,5 +151,23 @@ mod tests {
         assert_eq!(names.len(), 8, "{names:?}");
         assert_eq!(line["ratio"], 0.5);
         assert!(report.in_words().ends_with("target P1: >= 1: not for these parameters"));
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_no_zero() {
+        let mut report = Report::new("http", "P3");
+        report.param("width", Value::Null);
+        report.figure("signups_per_second", None::<f64>);
+        report.figure("p99_us", 12.5);
+        report.limit("p99_us", None::<f64>);
+        report.compare(12.5, None);
+        report.judge(true, None);
+        let line = serde_json::to_value(&report).unwrap();
+        assert!(line["figures"]["signups_per_second"].is_null() && line["ratio"].is_null() && line["met"].is_null(), "{line}");
+        let words = report.in_words();
+        assert_eq!(words.matches("not enough data").count(), 3, "{words}");
+        assert!(words.contains("width null") && !words.contains(" 0"), "{words}");
+        report.compare(1.0, 0.0);
+        assert_eq!(report.ratio, None);
     }
 }

@@ -7,13 +7,16 @@ use super::{processes::on_core, report::Report};
 /// How long each of many calls took, sorted.
 pub(super) struct Latencies(Vec<u32>);
 
+/// Whether so many samples say anything of what all but a share keeps to: with fewer than a hundred the 99th percentile is merely the longest.
+pub(super) fn is_enough(samples: u64, share: f64) -> bool {
+    // Shares such as 0.999 are no exact numbers.
+    const ROUNDING: f64 = 1e-6;
+    1.0 - ROUNDING <= samples as f64 * (1.0 - share)
+}
+
 impl Latencies {
     /// Of durations in nanoseconds; more than four seconds count as four.
-    ///
-    /// # Panics
-    /// Without any.
     pub fn of(mut nanos: Vec<u32>) -> Self {
-        assert!(!nanos.is_empty(), "somebody called");
         nanos.sort_unstable();
         Self(nanos)
     }
@@ -28,15 +31,22 @@ impl Latencies {
         Self::of((0..calls.max(1)).map(once).collect())
     }
 
-    /// What all but this share of the calls kept to.
-    pub fn at(&self, share: f64) -> Duration {
+    /// What this share of the calls kept to; `None` where they are too few to say.
+    pub fn at(&self, share: f64) -> Option<Duration> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the length of a list")]
-        let place = ((self.0.len() as f64 * share) as usize).min(self.0.len() - 1);
-        Duration::from_nanos(u64::from(self.0[place]))
+        let place = (self.0.len() as f64 * share) as usize;
+        let nanos = self.0.get(place).filter(|_| is_enough(self.0.len() as u64, share))?;
+        Some(Duration::from_nanos(u64::from(*nanos)))
     }
 
-    pub fn longest(&self) -> Duration {
-        self.at(1.0)
+    /// `None` where nobody called.
+    pub fn longest(&self) -> Option<Duration> {
+        self.0.last().map(|nanos| Duration::from_nanos(u64::from(*nanos)))
+    }
+
+    /// As [`Latencies::at`], in microseconds.
+    pub fn micros_at(&self, share: f64) -> Option<f64> {
+        self.at(share).map(micros)
     }
 }
 
@@ -58,7 +68,8 @@ pub(super) fn rate(count: u64, took: Duration) -> f64 {
 #[derive(Default)]
 pub(super) struct Stopwatch {
     took: Duration,
-    on_core: Duration,
+    /// Where the system says so.
+    on_core: Option<Duration>,
 }
 
 impl Stopwatch {
@@ -67,7 +78,7 @@ impl Stopwatch {
         let result = work();
         self.took += started.elapsed();
         if let (Some(before), Some(after)) = (before, on_core()) {
-            self.on_core += after.saturating_sub(before);
+            self.on_core = Some(self.on_core.unwrap_or_default() + after.saturating_sub(before));
         }
         result
     }
@@ -77,14 +88,42 @@ impl Stopwatch {
         self.took
     }
 
-    /// On a core: what this machine would do if it did nothing else.
-    pub fn on_core(&self) -> Duration {
+    /// On a core: what this machine would do if it did nothing else. `None` where that is not known.
+    pub fn on_core(&self) -> Option<Duration> {
         self.on_core
     }
 
     /// Both times: where they differ, something else was running.
     pub fn report(&self, report: &mut Report) {
         report.figure("seconds", self.took.as_secs_f64());
-        report.figure("on_core_seconds", self.on_core.as_secs_f64());
+        report.figure("on_core_seconds", self.on_core.map(|time| time.as_secs_f64()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_few_calls_are_not_known() {
+        // calls, share, whether it is known
+        let table = [
+            (0, 0.5, false),
+            (1, 0.5, false),
+            (2, 0.5, true),
+            (9, 0.9, false),
+            (10, 0.9, true),
+            (99, 0.99, false),
+            (100, 0.99, true),
+            (999, 0.999, false),
+            (1_000, 0.999, true),
+        ];
+        for (calls, share, expected) in table {
+            let latencies = Latencies::of((0..calls).rev().collect());
+            assert_eq!(latencies.at(share).is_some(), expected, "{calls} calls, {share}");
+            assert_eq!(latencies.longest(), calls.checked_sub(1).map(|last| Duration::from_nanos(last.into())));
+        }
+        let latencies = Latencies::of((0..1_000).rev().collect());
+        assert_eq!((latencies.at(0.5), latencies.at(0.999)), (Some(Duration::from_nanos(500)), Some(Duration::from_nanos(999))));
     }
 }

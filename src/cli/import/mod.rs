@@ -64,8 +64,9 @@ use self::{
     visible::visible,
 };
 use super::{
-    DataDirArgs, PlanArgs,
+    DataDirArgs, PlanArgs, announce,
     exit::{Exit, Failure},
+    files::{self, Named},
     interrupt::Interrupt,
     log_options,
     names::Name,
@@ -162,6 +163,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
     let config = args.data_dir.resolve(&args.plan, [].into())?;
+    if let Some(bonuses) = &args.bonuses {
+        // Read as both, it is refused row by row, or an ended pipe.
+        files::refuse_same(&[Named { how: "FILE", path: &args.file }, Named { how: "--bonuses", path: bonuses }])?;
+    }
     let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
     let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
     let reading = args.files.reading(target.network.state.plan());
@@ -182,6 +187,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let spoilt = refused != 0 && (args.strict || good == 0);
     let writes = !args.dry_run && !spoilt;
     let written = if writes { target.commit(args.strict)? } else { None };
+    if writes && target.is_new() {
+        announce::network(target.path());
+    }
     let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
     let mut object = summary(args, &taken, &bonuses, &target.network.state, digest);
     object.insert("source_blake3".into(), taken.hash.as_str().into());
@@ -191,6 +199,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
         return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported{why}")));
+    }
+    if refused != 0 {
+        let verb = if writes { "were" } else { "would be" };
+        let all = if writes { "all others are in the network" } else { "all others would be imported" };
+        return Err(Failure::new(Exit::RowsLeftOut, format!("{} {verb} refused; {all}", screen::counted(refused as u64, "row"))));
     }
     Ok(())
 }

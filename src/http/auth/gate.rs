@@ -98,6 +98,8 @@ pub struct Gate {
     rules: Option<Rules>,
     key_set: ArcSwapOption<KeySet>,
     key_set_read: Mutex<Option<Instant>>,
+    /// Held while the key set is read, so that what was read last stays.
+    key_set_reading: Mutex<()>,
     /// A token named a key that is not in the set.
     key_wanted: Notify,
 }
@@ -176,6 +178,7 @@ impl Gate {
             rules: config.jwt.clone().map(Rules::new),
             key_set: ArcSwapOption::empty(),
             key_set_read: Mutex::new(None),
+            key_set_reading: Mutex::new(()),
             key_wanted: Notify::new(),
         }
     }
@@ -334,7 +337,7 @@ impl Gate {
                 }
                 beside(move || {
                     gate.refusals.tell_left_out();
-                    gate.look_at_keys();
+                    gate.look_at_keys(false);
                     if clean {
                         gate.rates.clean();
                         gate.costs.clean();
@@ -371,12 +374,22 @@ impl Gate {
         }
     }
 
-    /// Reads the key file if it is another one than last time.
-    fn look_at_keys(&self) {
+    /// Reads service keys and the issuer's keys again, now and whether or not their files look changed: for whoever has just put them there and wants to
+    /// know. What cannot be read leaves the last good in force, and the log says why. An issuer's certificates (`jwt_ca_file`) are read with its keys. Blocks.
+    pub fn reload(&self) {
+        self.look_at_keys(true);
+        if self.rules.is_some() && self.read_key_set_or_say() {
+            let keys = self.key_set.load().as_ref().map_or(0, |keys| keys.len());
+            tracing::info!(keys, "the token issuer's keys read");
+        }
+    }
+
+    /// Reads the key file if it is another one than last time, or if somebody asks for it.
+    fn look_at_keys(&self, is_asked: bool) {
         let Some(file) = &self.key_file else { return };
         let mut seen = self.keys_seen.lock();
         let looked = file.stamp().and_then(|stamp| {
-            if stamp == seen.stamp && !seen.is_failing {
+            if stamp == seen.stamp && !seen.is_failing && !is_asked {
                 return Ok(None);
             }
             let ring = file.load()?;
@@ -399,7 +412,7 @@ impl Gate {
             }
             Err(error) => {
                 self.access().load_failed(Loaded::Keys);
-                if !seen.is_failing {
+                if !seen.is_failing || is_asked {
                     tracing::error!(%error, "the service keys cannot be read; the last good ones go on");
                 }
                 seen.is_failing = true;
@@ -417,6 +430,7 @@ impl Gate {
 
     fn read_key_set(&self) -> Result<(), String> {
         let Some(rules) = &self.rules else { return Ok(()) };
+        let _reading = self.key_set_reading.lock();
         let keys = jwks::fetch(rules.config())?;
         self.access().jwks_keys.set(keys.len() as f64);
         self.key_set.store(Some(Arc::new(keys)));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::HttpConfig,
-    engine::{Engine, MemberIx},
+    engine::{Engine, MemberFilter, MemberIx},
     http::{
         Options,
         auth::{Gate, Principal},
@@ -66,7 +66,7 @@ fn read_back<T: DeserializeOwned + Serialize>(found: Option<T>) -> Option<T> {
 }
 
 /// Lists that have cursors, each with its own kind of position, in both trees.
-const LISTS: u8 = 13;
+const LISTS: u8 = 14;
 
 /// A list by its number: the query of its cursors, and its path without a cursor. `id` is the member it is about.
 fn list_of(number: u8, id: Uuid) -> (String, String) {
@@ -83,6 +83,7 @@ fn list_of(number: u8, id: Uuid) -> (String, String) {
         4 => (format!("bonuses-of/{id}/all"), format!("members/{id}/bonuses?limit=2")),
         5 | 10 => of_member(&format!("level/{id}/2"), "levels/2?limit=1&"),
         6 | 11 => of_member(&format!("upline/{id}"), "upline?limit=1&"),
+        12 => (format!("members/{:?}/Oldest", MemberFilter::default()), "members?limit=2".to_owned()),
         _ => ("bonuses/pending".to_owned(), "bonuses?limit=1&status=pending".to_owned()),
     }
 }

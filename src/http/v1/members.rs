@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
     http::{
-        auth::{Action, Target},
+        auth::{Action, Sight, Target},
         reply::Reply,
         service::Shared,
     },
@@ -69,26 +69,32 @@ pub struct Counts {
     pub downline: Option<u32>,
 }
 
-pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
-    let member = state.member(index);
-    let sight = caller.0.sight(state, directory);
-    let seen = |other: Option<MemberIx>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
-    let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
-    Member {
-        user_id: Uuid::from_bytes(member.id.0),
-        code: state.code(index).into_string(),
-        sponsor: seen(member.sponsor),
-        parent: seen(member.parent),
-        slot: member.slot,
-        level: member.level,
-        sponsor_level: member.sponsor_level,
-        joined_at: Time(member.joined_at),
-        status: member.status.into(),
-        role: member.role.into(),
-        rank: state.rank(index).paid_as,
-        placement: counts(Tree::Placement),
-        sponsored: counts(Tree::Sponsor),
+impl Member {
+    /// A member as far as a caller with this sight sees it. O(log n).
+    pub fn new(state: &engine::State, sight: Sight, index: MemberIx) -> Self {
+        let member = state.member(index);
+        let seen = |other: Option<MemberIx>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
+        let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
+        Self {
+            user_id: Uuid::from_bytes(member.id.0),
+            code: state.code(index).into_string(),
+            sponsor: seen(member.sponsor),
+            parent: seen(member.parent),
+            slot: member.slot,
+            level: member.level,
+            sponsor_level: member.sponsor_level,
+            joined_at: Time(member.joined_at),
+            status: member.status.into(),
+            role: member.role.into(),
+            rank: state.paid_as(index),
+            placement: counts(Tree::Placement),
+            sponsored: counts(Tree::Sponsor),
+        }
     }
+}
+
+pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
+    Member::new(state, caller.0.sight(state, directory), index)
 }
 
 /// One member

@@ -23,6 +23,7 @@ mod pay;
 mod plan;
 mod rank;
 mod register;
+mod roster;
 mod search;
 mod stats;
 mod totals;
@@ -103,6 +104,7 @@ pub fn is_endless(path: &str) -> bool {
 fn reads() -> OpenApiRouter<Arc<Shared>> {
     let all = [
         members::routes,
+        roster::routes,
         lists::routes,
         levels::routes,
         rank::routes,

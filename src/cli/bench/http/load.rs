@@ -27,7 +27,7 @@ use super::{
     requests::{Kind, Members, Requests},
     wire::Connection,
 };
-use crate::cli::interrupt::Interrupt;
+use crate::cli::{bench::timing::is_enough, interrupt::Interrupt};
 
 /// How long after the end of a load its last answers may take. Then it has failed.
 const GRACE: Duration = Duration::from_secs(60);
@@ -94,9 +94,9 @@ impl Outcome {
     }
 }
 
-/// In microseconds.
-pub(super) fn at(histogram: &Histogram<u64>, share: f64) -> f64 {
-    histogram.value_at_quantile(share) as f64
+/// In microseconds; `None` where there are too few to say.
+pub(super) fn at(histogram: &Histogram<u64>, share: f64) -> Option<f64> {
+    is_enough(histogram.len(), share).then(|| histogram.value_at_quantile(share) as f64)
 }
 
 fn record(histogram: &mut Histogram<u64>, duration: Duration) {
@@ -409,10 +409,11 @@ mod tests {
         let open = run(Pace::Open { per_second: 500.0 }, Duration::from_secs(1), pause);
         let asked = open.good + open.bad + open.given_up;
         assert!((400..600).contains(&asked) && open.bad == 0, "{asked} asked");
-        assert!(100_000.0 < at(&open.latency, 0.8), "p80 {} us", at(&open.latency, 0.8));
+        let p80 = |outcome: &Outcome| at(&outcome.latency, 0.8).expect("many asked");
+        assert!(100_000.0 < p80(&open), "p80 {} us", p80(&open));
         let closed = run(Pace::Closed, Duration::from_secs(1), pause);
         assert!(closed.good == closed.latency.len() && closed.bad == 0);
-        assert!(at(&closed.latency, 0.8) < 100_000.0, "a closed loop hides it: p80 {} us", at(&closed.latency, 0.8));
+        assert!(p80(&closed) < 100_000.0, "a closed loop hides it: p80 {} us", p80(&closed));
     }
 
     #[test]

@@ -29,10 +29,7 @@ use self::{
     stub::Answers,
     wire::Connection,
 };
-use super::{
-    Args, Report,
-    timing::{Latencies, micros},
-};
+use super::{Args, Report, timing::Latencies};
 use crate::{
     cli::{
         exit::{Exit, Failure},
@@ -126,25 +123,26 @@ struct Side {
     late: Option<Histogram<u64>>,
     answers: u64,
     refused: u64,
-    cpu_seconds: f64,
-    generator_seconds: f64,
+    /// Where the system says so.
+    cpu_seconds: Option<f64>,
+    generator_seconds: Option<f64>,
     seconds: f64,
 }
 
 impl Side {
-    /// The middle one of the turns.
-    fn rate(&self) -> f64 {
+    /// The middle one of the turns; `None` where nothing was answered in it.
+    fn rate(&self) -> Option<f64> {
         let mut rates = self.per_second.clone();
         rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+        rates.get(rates.len() / 2).copied().filter(|rate| *rate != 0.0)
     }
 
-    fn at(&self, share: f64) -> f64 {
-        self.latency.as_ref().map_or(0.0, |latency| at(latency, share))
+    fn at(&self, share: f64) -> Option<f64> {
+        self.latency.as_ref().and_then(|latency| at(latency, share))
     }
 
-    fn late(&self, share: f64) -> f64 {
-        self.late.as_ref().map_or(0.0, |late| at(late, share))
+    fn late(&self, share: f64) -> Option<f64> {
+        self.late.as_ref().and_then(|late| at(late, share))
     }
 
     fn add(&mut self, outcome: Outcome) {
@@ -159,13 +157,15 @@ impl Side {
         sum(&mut self.late, outcome.late);
     }
 
-    /// Processor time of the server for each answer.
-    fn cpu_micros(&self) -> f64 {
-        self.cpu_seconds / (self.answers as f64).max(1.0) * 1e6
+    /// Processor time of the server for each answer. `None` where it is not known, or shorter than the clock's ticks.
+    fn cpu_micros(&self) -> Option<f64> {
+        let seconds = self.cpu_seconds.filter(|seconds| *seconds != 0.0 && self.answers != 0)?;
+        Some(seconds / self.answers as f64 * 1e6)
     }
 
-    fn generator_share(&self, threads: usize) -> f64 {
-        self.generator_seconds / (self.seconds * threads as f64).max(1e-9)
+    fn generator_share(&self, threads: usize) -> Option<f64> {
+        let seconds = self.generator_seconds.filter(|_| 0.0 < self.seconds)?;
+        Some(seconds / (self.seconds * threads as f64))
     }
 }
 
@@ -236,7 +236,7 @@ impl<'a> Bench<'a> {
             .iter()
             .map(|(kind, connections, pace)| Stream { address, kind: *kind, connections: *connections, pace: *pace })
             .collect();
-        let used = |bench: &Self| (bench.serving(who).cpu_seconds().unwrap_or(0.0), cpu_seconds("self").unwrap_or(0.0));
+        let used = |bench: &Self| (bench.serving(who).cpu_seconds(), cpu_seconds("self"));
         let (before, begin) = (used(self), Instant::now());
         let outcomes = self.generator.run(&streams, lasting).map_err(|error| self.load_failed(who, &error))?;
         let (after, seconds) = (used(self), begin.elapsed().as_secs_f64());
@@ -249,8 +249,8 @@ impl<'a> Bench<'a> {
             if who == Who::Server && stream.kind == Kind::Signups {
                 self.acknowledged += outcome.good;
             }
-            side.cpu_seconds += after.0 - before.0;
-            side.generator_seconds += after.1 - before.1;
+            side.cpu_seconds = sum(side.cpu_seconds, before.0, after.0);
+            side.generator_seconds = sum(side.generator_seconds, before.1, after.1);
             side.seconds += seconds;
             side.add(outcome);
         }
@@ -281,14 +281,15 @@ impl<'a> Bench<'a> {
             for who in order {
                 self.turn(who, &closed, turn, &mut [if who == Who::Stub { &mut stub } else { &mut server }])?;
             }
-            let signups = self.groups()?.since(groups).mean();
-            bytes = stub::group_bytes(signups);
+            // A turn without a group is one of which nothing is known: a sync of the smallest is the least there is.
+            bytes = stub::group_bytes(self.groups()?.since(groups).mean().unwrap_or(1.0));
             syncs.extend(disk::syncs(&mut self.disk, bytes, Instant::now() + turn / 2).map_err(failed)?);
         }
         let group = self.groups()?.since(groups);
         let (peak, limit, sync) = (server.rate(), stub.rate(), Latencies::of(syncs));
-        let disk_bound = SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.at(0.5).as_secs_f64().max(1e-9));
-        let least = P3_RATE_MIN.min(P3_DISK_SHARE * disk_bound);
+        let peak = known(peak, "signups")?;
+        let disk_bound = sync.at(0.5).map(|sync| SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.as_secs_f64().max(1e-9)));
+        let least = disk_bound.map(|bound| P3_RATE_MIN.min(P3_DISK_SHARE * bound));
         let target =
             "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or 85% of 256 / (1.5 x fdatasync p50)";
         let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
@@ -305,12 +306,12 @@ impl<'a> Bench<'a> {
         report.limit("stub_cpu_us_per_signup", stub.cpu_micros());
         report.limit("generator_cpu_share", server.generator_share(self.generator.threads));
         report.limit("fdatasync_bytes", bytes);
-        report.limit("fdatasync_p50_us", micros(sync.at(0.5)));
-        report.limit("fdatasync_p99_us", micros(sync.at(0.99)));
+        report.limit("fdatasync_p50_us", sync.micros_at(0.5));
+        report.limit("fdatasync_p99_us", sync.micros_at(0.99));
         report.limit("disk_bound_per_second", disk_bound);
         report.limit("least_per_second", least);
         report.compare(peak, limit);
-        report.met = self.is_asked().then_some(P3_SHARE_MIN * limit <= peak && least <= peak);
+        report.judge(self.is_asked(), limit.zip(least).map(|(limit, least)| P3_SHARE_MIN * limit <= peak && least <= peak));
         Ok((report, peak))
     }
 
@@ -341,12 +342,13 @@ impl<'a> Bench<'a> {
             for (name, share) in PERCENTILES {
                 report.limit(&format!("ideal_{name}_us"), at(&ideal, share));
             }
-            let beyond = |share| side.at(share) - at(&ideal, share);
+            let beyond = |share| side.at(share).zip(at(&ideal, share)).map(|(found, ideal)| found - ideal);
             report.figure("p99_beyond_ideal_us", beyond(0.99));
             report.figure("p999_beyond_ideal_us", beyond(0.999));
             // More is better, as everywhere: how much of the latency nobody could avoid.
             report.compare(at(&ideal, 0.99), side.at(0.99));
-            report.met = self.is_asked().then_some(beyond(0.99) <= P4_P99_MAX && beyond(0.999) <= P4_P999_MAX);
+            let keeps = beyond(0.99).zip(beyond(0.999)).map(|(p99, p999)| p99 <= P4_P99_MAX && p999 <= P4_P999_MAX);
+            report.judge(self.is_asked(), keeps);
         }
         Ok(report)
     }
@@ -367,7 +369,7 @@ impl<'a> Bench<'a> {
             }
         }
         // One rate for both, which both can serve: at its peak each would only show the length of its own queue.
-        let per_second = under[0].rate().min(under[1].rate()) / 2.0;
+        let per_second = known(under[0].rate(), "reads")?.min(known(under[1].rate(), "reads of the stub")?) / 2.0;
         let asked = (Kind::Reads, READ_CONNECTIONS, Pace::Open { per_second });
         for number in 0..TURNS {
             let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
@@ -397,8 +399,9 @@ impl<'a> Bench<'a> {
         report.limit("generator_cpu_share", alone[stub].generator_share(self.generator.threads));
         report.limit("generator_late_p99_us", open[server].late(0.99));
         report.compare(under[server].rate(), under[stub].rate());
-        let keeps = P5_SHARE_MIN * under[stub].rate() <= under[server].rate() && open[server].at(0.99) <= open[stub].at(0.99) + P5_P99_MAX;
-        report.met = self.is_asked().then_some(keeps);
+        let keeps_rate = under[stub].rate().zip(under[server].rate()).map(|(stub, server)| P5_SHARE_MIN * stub <= server);
+        let keeps_p99 = open[stub].at(0.99).zip(open[server].at(0.99)).map(|(stub, server)| server <= stub + P5_P99_MAX);
+        report.judge(self.is_asked(), keeps_rate.zip(keeps_p99).map(|(rate, p99)| rate && p99));
         Ok(report)
     }
 
@@ -452,13 +455,28 @@ impl GroupFigures {
         }
     }
 
-    fn mean(self) -> f64 {
-        self.commands / self.syncs.max(1.0)
+    /// Commands of a group; `None` where there was none.
+    fn mean(self) -> Option<f64> {
+        (0.0 < self.syncs).then(|| self.commands / self.syncs)
     }
 
-    fn sync_mean_micros(self) -> f64 {
-        self.sync_seconds / self.syncs.max(1.0) * 1e6
+    fn sync_mean_micros(self) -> Option<f64> {
+        (0.0 < self.syncs).then(|| self.sync_seconds / self.syncs * 1e6)
     }
+}
+
+/// A sum with what a clock went on between two looks at it, where it says anything.
+fn sum(sum: Option<f64>, before: Option<f64>, after: Option<f64>) -> Option<f64> {
+    let more = before.zip(after).map(|(before, after)| after - before);
+    more.map(|more| sum.unwrap_or(0.0) + more).or(sum)
+}
+
+/// A rate that what follows is measured at.
+///
+/// # Errors
+/// Where there is none.
+fn known(rate: Option<f64>, what: &str) -> Result<f64, Failure> {
+    rate.ok_or_else(|| Failure::new(Exit::Failed, format!("not enough data: no {what} were answered in time; --seconds gives them longer")))
 }
 
 fn metric(text: &str, name: &str) -> f64 {

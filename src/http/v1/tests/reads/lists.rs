@@ -157,6 +157,10 @@ async fn cursors_open_for_their_own_list_only() {
         format!("/v1/members/{one}/tree?tree=placement"),
         "/v1/bonuses?status=pending".to_owned(),
         "/v1/bonuses?".to_owned(),
+        "/v1/members?".to_owned(),
+        "/v1/members?order=newest".to_owned(),
+        "/v1/members?roots=true".to_owned(),
+        "/v1/members?rank=0".to_owned(),
         format!("/v1/members/{one}/bonuses?"),
     ];
     let mut cursors = Vec::new();

@@ -4,5 +4,6 @@ mod bounded;
 mod feed;
 mod lists;
 mod network;
+mod roster;
 mod sight;
 mod values;

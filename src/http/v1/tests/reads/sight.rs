@@ -109,7 +109,7 @@ async fn a_member_never_sees_outside_its_own_downline() {
         }
         // What is about everybody is not for members.
         let asks = member(model.ids[0]);
-        for path in ["/v1/bonuses", "/v1/ranks", "/v1/stats", "/v1/search?q=a"] {
+        for path in ["/v1/bonuses", "/v1/members", "/v1/members?roots=true", "/v1/ranks", "/v1/stats", "/v1/search?q=a"] {
             let answer = network.ask(asks.clone(), path, "application/json").await;
             assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (403, "forbidden"), "{path}");
         }
