@@ -208,7 +208,7 @@ fn the_engine_follows_the_words() {
                 0..=4 => machine.passes(chance.upto(20 * SECOND), 0),
                 5 => machine.passes(chance.upto(500 * HOUR), 0),
                 6..=8 => {
-                    let near = [BOUND - SECOND, BOUND, BOUND + SECOND, BOUND + 1, 1][chance.below(5) as usize];
+                    let near = *chance.pick(&[BOUND - SECOND, BOUND, BOUND + SECOND, BOUND + 1, 1]);
                     let jump = if chance.below(2) == 0 { near } else { chance.upto(1_000 * HOUR) };
                     let jump = if chance.below(2) == 0 { jump } else { -jump };
                     machine.passes(0, jump);
@@ -282,6 +282,10 @@ impl Chance {
 
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    fn pick<'list, T>(&mut self, list: &'list [T]) -> &'list T {
+        &list[usize::try_from(self.below(list.len() as u64)).expect("a place in the list")]
     }
 
     fn upto(&mut self, most: i64) -> i64 {
