@@ -193,7 +193,7 @@ fn the_engine_follows_the_words() {
     let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().expect("a number"));
     let (walks, seed) = (number("UPLINE_CLOCK_WALKS", 60), number("UPLINE_SEED", 1));
     println!("seed {seed}");
-    let mut seen = BTreeMap::<&str, u64>::new();
+    let mut reached = BTreeMap::<&str, u64>::new();
     for walk in 0..walks {
         let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (walk + 1));
         let machine = Machine::new();
@@ -222,14 +222,14 @@ fn the_engine_follows_the_words() {
                     let jumped = naive.jumped(machine.wall(), machine.boot());
                     assert_eq!(engine.engine().accept_clock().jump.map(of), jumped, "{about}");
                     assert_eq!(naive.accept(machine.wall(), machine.boot()), jumped.is_some());
-                    *seen.entry(if jumped.is_some() { "accepted" } else { "nothing to accept" }).or_default() += 1;
+                    *reached.entry(if jumped.is_some() { "accepted" } else { "nothing to accept" }).or_default() += 1;
                 }
                 11 => {
                     drop(engine);
                     machine.passes(chance.upto(HOUR), 0);
                     engine = machine.open();
                     naive = NaiveClock::opened(Some(BOUND), machine.wall(), machine.boot(), naive.last);
-                    *seen.entry("restarted").or_default() += 1;
+                    *reached.entry("restarted").or_default() += 1;
                 }
                 _ => {
                     let before = engine.engine().read(|state, _| (state.lsn(), state.len()));
@@ -240,11 +240,11 @@ fn the_engine_follows_the_words() {
                             assert!(written.is_ok(), "{about}: {written:?}");
                             assert_eq!(engine.engine().status().time.0, time, "{about}");
                             members += 1;
-                            *seen.entry("written").or_default() += 1;
+                            *reached.entry("written").or_default() += 1;
                         }
                         Err(jumped) => {
                             assert_eq!((written, after), (Err(SubmitError::ClockJumped), before), "{about}: {jumped:?}");
-                            *seen.entry(if jumped == Jumped::Ahead { "ahead" } else { "behind" }).or_default() += 1;
+                            *reached.entry(if jumped == Jumped::Ahead { "ahead" } else { "behind" }).or_default() += 1;
                         }
                     }
                 }
@@ -255,9 +255,9 @@ fn the_engine_follows_the_words() {
             assert_eq!(standing.last.map(|last| last.0), naive.last, "{about}");
         }
     }
-    println!("{seen:?}");
+    println!("{reached:?}");
     for what in ["accepted", "nothing to accept", "restarted", "written", "ahead", "behind"] {
-        assert!(walks < 20 || 20 < seen.get(what).copied().unwrap_or(0), "{what} was hardly reached: {seen:?}");
+        assert!(walks < 20 || 20 < reached.get(what).copied().unwrap_or(0), "{what} was hardly reached: {reached:?}");
     }
 }
 
