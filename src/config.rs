@@ -48,6 +48,10 @@ pub const CONNECTIONS_PER_ADDRESS_DEFAULT: usize = 1_024;
 /// Seconds that running requests get when the server stops: leaves three of the ten that most supervisors wait before they kill.
 pub const DRAIN_SECONDS_DEFAULT: u64 = 7;
 pub const DRAIN_SECONDS_MAX: u64 = 600;
+/// Seconds that the clock may jump between two commands: what NTP corrects by a step and what a leap second takes stay below.
+pub const CLOCK_JUMP_SECONDS_MIN: u64 = 10;
+/// A day: a bound beyond it keeps nothing out, and 0 says so more plainly.
+pub const CLOCK_JUMP_SECONDS_MAX: u64 = 24 * 3_600;
 
 mod access;
 mod place;
@@ -74,7 +78,7 @@ pub struct Setting {
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 44] = [
+pub const SETTINGS: [Setting; 45] = [
     Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
     Setting { key: "ops_addr", default: "", help: "a second address for probes, metrics and operators; empty is none" },
     Setting { key: "insecure", default: "false", help: "allow an address beyond loopback without authorization" },
@@ -140,6 +144,7 @@ pub const SETTINGS: [Setting; 44] = [
     Setting { key: "segment_bytes", default: "64M", help: "size of a log segment" },
     Setting { key: "log_retention_bytes", default: "", help: "keep at most so much archived log, e.g. 10G; empty keeps all" },
     Setting { key: "log_retention_days", default: "", help: "keep archived log for so many days; empty keeps all" },
+    Setting { key: "clock_jump_max", default: "600", help: "seconds that the clock may jump before writes are refused; 0 is no limit" },
     Setting { key: "connections_max", default: "10000", help: "connections at once" },
     Setting { key: "connections_per_address", default: "1024", help: "connections at once of one address; 0 is no limit" },
     Setting { key: "drain_seconds", default: "7", help: "time that running requests get when the server stops" },
@@ -217,6 +222,8 @@ pub struct Config {
     pub snapshot_every: Option<Duration>,
     pub segment_bytes: u64,
     pub log_retention: LogRetention,
+    /// How far the clock may jump from one command to the next; `None`: as far as it likes.
+    pub clock_jump_max: Option<Duration>,
     pub http: HttpConfig,
     pub auth: AuthConfig,
     pub log_format: LogFormat,
@@ -430,6 +437,7 @@ fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String
         snapshot_every: values.period("snapshot_every_seconds", SNAPSHOT_SECONDS_MIN, SNAPSHOT_SECONDS_MAX).map(Duration::from_secs),
         segment_bytes: values.size("segment_bytes", SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
         log_retention: values.log_retention(),
+        clock_jump_max: values.period("clock_jump_max", CLOCK_JUMP_SECONDS_MIN, CLOCK_JUMP_SECONDS_MAX).map(Duration::from_secs),
         http: HttpConfig {
             connections_max: values.number("connections_max", 1, CONNECTIONS_MAX as u64),
             connections_per_address: values.number("connections_per_address", 0, CONNECTIONS_MAX as u64),

@@ -78,6 +78,9 @@ fn what_is_wrong_is_named_with_its_origin() {
         ),
         ("log_retention_bytes", "10 G", "log_retention_bytes: `10 G` is not a size"),
         ("log_retention_bytes", "99999999T", "log_retention_bytes: `99999999T` is more bytes than there are numbers for"),
+        ("clock_jump_max", "9", "clock_jump_max: `9` must be between 10 and 86400"),
+        ("clock_jump_max", "86401", "clock_jump_max: `86401` must be between 10 and 86400"),
+        ("clock_jump_max", "off", "clock_jump_max: `off` is not a whole number"),
         ("log_retention_days", "-1", "log_retention_days: `-1` is not a whole number"),
         ("segment_bytes", "1000000000", "segment_bytes: `1000000000` must be between 1M and 256M"),
         ("connections_max", "0", "connections_max: `0` must be between 1"),
@@ -114,6 +117,9 @@ fn zero_switches_periods_off_and_insecure_opens_the_address() {
     let flags = [("snapshot_every_commands", "0"), ("snapshot_every_seconds", "0"), ("insecure", "true"), ("addr", "0.0.0.0:11000")];
     let config = Config::resolve(&sources(&flags, &[])).unwrap();
     assert_eq!((config.snapshot_every_commands, config.snapshot_every), (None, None));
+    let jump = |text: &str| Config::resolve(&sources(&[("clock_jump_max", text)], &[])).unwrap().clock_jump_max;
+    assert_eq!((jump("0"), jump("10"), jump("86400")), (None, Some(Duration::from_secs(10)), Some(Duration::from_hours(24))));
+    assert_eq!(Config::resolve(&sources(&[], &[])).unwrap().clock_jump_max, Some(crate::engine::limits::CLOCK_JUMP_MAX));
     assert_eq!(config.addr.port(), 11_000);
 }
 

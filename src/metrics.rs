@@ -95,7 +95,7 @@ pub struct WriteMetrics {
     commands: Vec<Counter>,
     /// By reason, in the order of `Rejection::ALL`, and by [`RejectionStage`].
     rejections: Vec<[Counter; 2]>,
-    refusals: [Counter; 6],
+    refusals: [Counter; 7],
     pub repeats: Counter,
     pub wait_seconds: Histogram,
     pub append_seconds: Histogram,
@@ -129,6 +129,7 @@ pub enum Refusal {
     Stopping = 3,
     TooLarge = 4,
     NoRoom = 5,
+    ClockJumped = 6,
 }
 
 /// Label values of `upline_commands_total`.
@@ -168,7 +169,7 @@ impl WriteMetrics {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
             rejections: Rejection::ALL.map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage))).into(),
-            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large", "no_room"].map(refusal),
+            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large", "no_room", "clock_jumped"].map(refusal),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),
@@ -223,6 +224,7 @@ pub struct RecoveryMetrics {
     pub fallbacks: Counter,
     pub replayed_commands: Gauge,
     pub seconds: Gauge,
+    pub clock_ahead_seconds: Gauge,
 }
 
 impl RecoveryMetrics {
@@ -232,6 +234,7 @@ impl RecoveryMetrics {
             fallbacks: counter_of(recorder, &table::RECOVERY_FALLBACKS, &[]),
             replayed_commands: gauge_of(recorder, &table::RECOVERY_REPLAYED, &[]),
             seconds: gauge_of(recorder, &table::RECOVERY_SECONDS, &[]),
+            clock_ahead_seconds: gauge_of(recorder, &table::RECOVERY_CLOCK_AHEAD, &[]),
         }
     }
 }
@@ -286,6 +289,10 @@ pub struct LogMetrics {
     pub segment_failures: Counter,
     /// 1 while the next segment cannot be made, 2 while writes are refused for that.
     pub next_segment_missing: Gauge,
+    /// 1 while writes are refused because the clock jumped.
+    pub clock_jumped: Gauge,
+    pub clock_ahead_seconds: Gauge,
+    pub clock_behind_seconds: Gauge,
 }
 
 impl LogMetrics {
@@ -300,6 +307,9 @@ impl LogMetrics {
             snapshot_lsn: gauge_of(recorder, &table::SNAPSHOT_LSN, &[]),
             segment_failures: counter_of(recorder, &table::LOG_SEGMENT_FAILURES, &[]),
             next_segment_missing: gauge_of(recorder, &table::LOG_NEXT_SEGMENT_MISSING, &[]),
+            clock_jumped: gauge_of(recorder, &table::CLOCK_JUMPED, &[]),
+            clock_ahead_seconds: gauge_of(recorder, &table::CLOCK_AHEAD, &[]),
+            clock_behind_seconds: gauge_of(recorder, &table::CLOCK_BEHIND, &[]),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The engine on real files: what was answered is there after a crash, and what cannot be right is refused.
 
+#[path = "engine/clock.rs"]
+mod clock;
 #[path = "engine/common.rs"]
 mod common;
 #[path = "engine/crash.rs"]
@@ -10,6 +12,8 @@ mod diverged;
 mod faults;
 #[path = "engine/history.rs"]
 mod history;
+#[path = "common/naive_clock.rs"]
+mod naive_clock;
 #[path = "engine/opening.rs"]
 mod opening;
 #[path = "engine/serving.rs"]

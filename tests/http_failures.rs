@@ -2,6 +2,8 @@
 //!
 //! These states cannot be brought about from outside the process, so the server runs inside the test.
 
+#[path = "http_failures/clock.rs"]
+mod clock;
 mod common;
 
 use std::{

@@ -2,7 +2,7 @@
 //!
 //! One seed is one network's history. The engine's own parts (`SteppedEngine`: opening, admission, writer, snapshotter) run on one thread on the file
 //! system in memory (`durability::memory`), and the seed decides everything else: the plan, each command and its key, which of them wait together for
-//! one group, marks, snapshots with groups between their chunks, segment size and retention, when the clock jumps, which call of which life fails and
+//! one group, marks, snapshots with groups between their chunks, segment size and retention, when the clock jumps and who puts it right or accepts it, which call of which life fails and
 //! how, whether the process is killed or the power goes and which sectors and names then survive, what goes wrong again while the next process
 //! recovers, which byte of a stopped directory flips and which of its files is cut or missing.
 //!
@@ -15,6 +15,7 @@
 //! - D3: opening is refused only where something was damaged on purpose; then nothing was changed. Where it is not refused, nothing is lost.
 //! - D4: a failed log answers "unknown" to the group at hand and "read-only" to all others; reads go on, showing what was acknowledged.
 //! - D5: repeated keys and registrations get the answer that they had, before and after restarts.
+//! - A clock that jumped is not written by: refused is what another naive model says (`tests/common/naive_clock.rs`), and then nothing is changed.
 //! - D6: replay gives the digest that the state had at that LSN; so does each state of the past that is still retained.
 //!
 //! A hundredth of the seeds is run twice: every call of the disk with its arguments and its result, and every outcome, must come again.
@@ -29,6 +30,8 @@ mod disk;
 mod faults;
 #[path = "model/mod.rs"]
 mod model;
+#[path = "common/naive_clock.rs"]
+mod naive_clock;
 #[path = "model/random.rs"]
 mod random;
 #[path = "simulation/tally.rs"]

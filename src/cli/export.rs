@@ -14,6 +14,7 @@
 //! such a cell gets an apostrophe in front, which `import` takes off again (no code can begin with one). NDJSON is exact.
 
 use std::{
+    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };

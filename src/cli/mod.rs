@@ -20,6 +20,7 @@ use crate::{
 mod announce;
 mod auth_args;
 mod bench;
+mod clock;
 mod demo;
 mod descriptors;
 mod dot;
@@ -81,6 +82,8 @@ enum Command {
     Repair(repair::Args),
     /// Make a snapshot now, of a directory or by a running server
     Snapshot(snapshot::Args),
+    /// Show how the clock stands to the log, or accept a clock that jumped
+    Clock(clock::Args),
     /// Show all of one member: place, counts, rank and what is missing for the next, last bonuses
     Member(member::Args),
     /// Draw a part of a tree in the terminal
@@ -125,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Repair(args)) => repair::run(&args),
         Some(Command::Snapshot(args)) => snapshot::run(&args),
+        Some(Command::Clock(args)) => clock::run(&args),
         Some(Command::Member(args)) => member::run(&args),
         Some(Command::Tree(args)) => tree::run(&args),
         Some(Command::Dot(args)) => dot::run(&args),

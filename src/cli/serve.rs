@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
-    DataDirArgs, PlanArgs, announce, auth_args, descriptors,
+    DataDirArgs, PlanArgs, announce, auth_args,
+    clock::in_words,
+    descriptors,
     exit::{Exit, Failure},
     interrupt::{Hangups, Interrupt},
     log_options, logging, plan_choice, screen,
@@ -57,6 +59,9 @@ pub(super) struct Args {
     /// Keep archived log for so many days [default: for ever]
     #[arg(long, value_name = "DAYS")]
     log_retention_days: Option<String>,
+    /// Seconds that the clock may jump before writes are refused; 0 is no limit [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    clock_jump_max: Option<String>,
     /// Connections at once [default: 10000]
     #[arg(long, value_name = "N")]
     connections_max: Option<String>,
@@ -94,6 +99,7 @@ impl Args {
             ("segment_bytes", &self.segment_bytes),
             ("log_retention_bytes", &self.log_retention_bytes),
             ("log_retention_days", &self.log_retention_days),
+            ("clock_jump_max", &self.clock_jump_max),
             ("connections_max", &self.connections_max),
             ("connections_per_address", &self.connections_per_address),
             ("drain_seconds", &self.drain_seconds),
@@ -210,6 +216,7 @@ fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptio
     Ok(EngineOptions {
         snapshots,
         log: log_options(config),
+        clock_jump_max: config.clock_jump_max,
         progress: Some(Box::new(move |progress| loading.show(progress))),
         ..EngineOptions::new(config.data_dir.clone(), plan_choice(config)?, Arc::clone(metrics))
     })
@@ -246,6 +253,8 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
         members = report.members,
         lsn = report.lsn,
         replayed = report.replayed,
+        clock_ahead_seconds = report.clock_ahead.as_secs_f64(),
+        clock_behind_seconds = report.clock_behind.as_secs_f64(),
         seconds,
         "open"
     );
@@ -256,6 +265,7 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
         ("data", format!("{}{}", config.data_dir.display(), if report.created { " (new)" } else { "" })),
         ("members", screen::grouped(report.members.into())),
         ("opened", format!("in {seconds:.2} s, {} commands replayed, LSN {}", screen::grouped(report.replayed), report.lsn)),
+        ("clock", in_words(report, config.clock_jump_max)),
         ("durability", "every answer to a write follows its fdatasync".into()),
         ("api", format!("http://{address}/")),
         ("metrics", format!("http://{address}/metrics")),

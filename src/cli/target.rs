@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    clock::ClockRule,
     exit::{Exit, Failure},
     network::{Group, Network},
     screen,
@@ -40,16 +41,22 @@ impl Target {
     /// A network of its own when there is no directory at `path`, or an empty one; else the one in the directory.
     ///
     /// # Errors
-    /// As opening a directory; also when the plan that was asked for is not that of the directory.
-    pub fn open(path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
-        Self::open_in(Disk::shared(), path, log, choice)
+    /// As opening a directory; also when the plan that was asked for is not that of the directory, and when the clock is not to be written by.
+    pub fn open(path: PathBuf, log: LogOptions, choice: PlanChoice, clock: ClockRule) -> Result<Self, Failure> {
+        Self::open_in(Disk::shared(), path, log, choice, clock)
     }
 
     /// As [`Target::open`], on any storage.
     ///
     /// # Errors
     /// As [`Target::open`].
-    pub fn open_in(storage: Arc<dyn Storage>, path: PathBuf, log: LogOptions, choice: PlanChoice) -> Result<Self, Failure> {
+    pub fn open_in(
+        storage: Arc<dyn Storage>,
+        path: PathBuf,
+        log: LogOptions,
+        choice: PlanChoice,
+        clock: ClockRule,
+    ) -> Result<Self, Failure> {
         if DataDir::is_free(&storage, &path)? {
             return Ok(Self::new(storage, path, log, choice.plan));
         }
@@ -57,6 +64,7 @@ impl Target {
         let loaded = engine::load(&storage, &path, &mut |progress| loading.show(progress))?;
         loading.finish();
         choice.compare(&loaded.state)?;
+        clock.check(&loaded.report)?;
         let mut network = Network::new(loaded.state, loaded.directory, system_clock()());
         network.record = Some(Vec::new());
         network.row_ids = Some(RowIds::new(loaded.instance.row_key));

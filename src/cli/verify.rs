@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::{
     DataDirArgs, PlanArgs,
+    clock::in_words,
     exit::{Exit, Failure},
+    import::print_time,
     screen,
 };
 use crate::{
@@ -99,6 +101,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "plan": plan.name,
         "plan_version": state.plan_version(),
         "lsn": state.lsn(),
+        "last_command": loaded.report.time.map(print_time),
+        "clock_ahead_seconds": loaded.report.clock_ahead.as_secs_f64(),
+        "clock_behind_seconds": loaded.report.clock_behind.as_secs_f64(),
         "snapshot_lsn": loaded.report.snapshot_lsn,
         "replayed": loaded.report.replayed,
         "log_segments": loaded.files.log_segments,
@@ -109,7 +114,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     screen::say_result(args.json, &object, || {
         format!(
-            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\ndigest         {digest}\nnetwork_digest {network}",
+            "{}: {}, depth {}, {} ({} pending), plan `{}` version {}, LSN {}\nclock          {}\ndigest         {digest}\nnetwork_digest {network}",
             if findings.is_empty() { "everything holds" } else { "NOT everything holds" },
             screen::counted(state.len().into(), "member"),
             screen::grouped(state.depth().into()),
@@ -118,6 +123,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             plan.name,
             state.plan_version(),
             state.lsn(),
+            in_words(&loaded.report, config.clock_jump_max),
         )
     })?;
     if findings.is_empty() {

@@ -28,6 +28,9 @@ pub enum SubmitError {
     /// writes go on as soon as it succeeds.
     #[error("the log has no room at present")]
     NoRoom,
+    /// The wall clock jumped, see [`super::ClockJump`]. Nothing was logged; writes go on as soon as it is back, or an operator accepts it.
+    #[error("the clock jumped")]
+    ClockJumped,
     /// A name in the command is longer than any that can be valid, or the command is larger than a segment of the log. Nothing was logged.
     #[error("the command is larger than the log can take")]
     TooLarge,

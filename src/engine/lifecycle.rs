@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo,
+    clock::ClockGuard,
     history::History,
     limits,
     search::SearchIndex,
@@ -146,9 +147,11 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
     metrics.recovery.fallbacks.absolute(report.fallbacks.len() as u64);
     metrics.recovery.replayed_commands.set(report.replayed as f64);
     metrics.recovery.seconds.set(report.duration.as_secs_f64());
+    metrics.recovery.clock_ahead_seconds.set(report.clock_ahead.as_secs_f64());
     metrics.snapshots.bytes.set(parts.newest_snapshot.bytes as f64);
     metrics.writes.queue_capacity.set(queue_max as f64);
 
+    let last = (parts.state.lsn() != 0).then(|| parts.state.time());
     let marks = Marks::opened(parts.newest_snapshot.lsn, parts.state.lsn());
     let has_carried_row_ids = parts.state.carried_row_ids() != 0;
     let shared = Arc::new(Shared {
@@ -158,7 +161,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         poison: OnceLock::new(),
         stopping: AtomicBool::new(false),
         metrics,
-        clock: options.clock,
+        clock: ClockGuard::opened(options.clock, options.boot_clock, options.clock_jump_max, last),
         row_ids: RowIds::new(parts.row_key),
         has_carried_row_ids: AtomicBool::new(has_carried_row_ids),
         instance_id: parts.instance_id,

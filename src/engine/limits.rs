@@ -26,6 +26,10 @@ pub const IDLE_MARK_AFTER: Duration = Duration::from_secs(1);
 /// How often the ticker looks at the clock: fine enough for [`IDLE_MARK_AFTER`], and four wake-ups a second cost nothing.
 pub const TICK: Duration = Duration::from_millis(250);
 
+/// How far the wall clock may jump from one command to the next, unless told otherwise. Corrections of a clock that is kept by NTP are far below; a clock
+/// that was set wrongly, by hours or years, is beyond.
+pub const CLOCK_JUMP_MAX: Duration = Duration::from_mins(10);
+
 /// How often histograms are drained; without it their samples pile up until somebody scrapes.
 pub const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 

@@ -43,7 +43,8 @@
 //!    stop both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
-//! 5. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a directory shard. Never the other way.
+//! 5. The clock guard's mutex (`clock.rs`) is held for comparisons alone, and nothing is asked or locked meanwhile.
+//! 6. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a directory shard. Never the other way.
 
 use std::{
     sync::Arc,
@@ -52,6 +53,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+mod clock;
 pub mod limits;
 mod options;
 
@@ -76,13 +78,14 @@ mod error;
 mod status;
 
 pub use self::{
+    clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock},
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
     history::{AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
-    options::{Clock, EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy, system_clock},
+    options::{EngineOptions, NETWORK_ID, PlanChoice, SnapshotPolicy},
     row_id::{RowIds, RowKind},
     search::{Prefix, SearchBusy},
     snapshotter::SnapshotStep,
@@ -290,15 +293,31 @@ impl Engine {
         sync::wait_for_answer(answer).unwrap_or(Err(SnapshotError::Stopping))
     }
 
-    /// Whether writes are accepted: not stopping, not poisoned, room in the log. O(1), takes no lock of the state.
+    /// Whether writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump. O(1), takes no lock of the state.
     pub fn ready(&self) -> bool {
         self.inner.shared.takes_writes()
+    }
+
+    /// Whether the log failed, so that writes need a restart. O(1), takes no lock.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.shared.is_poisoned()
     }
 
     /// What keeps the next segment of the log from being made, if anything does. Writes go on until the active one is full. O(1), takes no lock of the
     /// state.
     pub fn log_trouble(&self) -> Option<LogTrouble> {
         self.inner.shared.log_health.trouble()
+    }
+
+    /// How the wall clock stands, by which commands are stamped. O(1), takes no lock of the state.
+    pub fn clock(&self) -> ClockStanding {
+        self.inner.shared.clock.standing()
+    }
+
+    /// Accepts the wall clock as it is now, if writes are refused because it jumped; a later jump is refused again. Otherwise nothing happens, so it may be
+    /// repeated. It is for operators: commands are then stamped by that clock, and log time never goes back. How the clock stood before. O(1).
+    pub fn accept_clock(&self) -> ClockStanding {
+        self.inner.shared.clock.accept()
     }
 
     /// Figures of the network, the log, the snapshots. O(1).
@@ -343,7 +362,7 @@ impl Engine {
         let shared = &self.inner.shared;
         shared.refresh_metrics();
         let newest = self.inner.desk.status().newest;
-        let age = (shared.clock)().0.saturating_sub(newest.made_at.0).max(0);
+        let age = shared.clock.wall().0.saturating_sub(newest.made_at.0).max(0);
         shared.metrics.snapshots.age_seconds.set(age as f64 / 1e6);
     }
 

@@ -5,7 +5,11 @@
 //! are used, loudly. And before each group the rolling hash over all outcomes must be the one that was recorded when the group was
 //! written, else this build applies the log differently than the one that wrote it, and the directory is refused.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     EngineOptions, MemberDirectory, OpenError, OpenProgress, OpenReport, PlanChoice, SnapshotInfo,
@@ -14,6 +18,7 @@ use super::{
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
     shared::Marks,
     snapshotter::{SnapshotSink, Written},
+    system_clock,
 };
 use crate::{
     core::{
@@ -57,7 +62,7 @@ pub fn load(storage: &Arc<dyn Storage>, path: &Path, progress: Progress<'_>) -> 
     let started = Instant::now();
     let opened = DataDir::open_read_only(storage, path)?;
     let built = build(opened, progress)?;
-    let report = built.report(started, false, Timestamp(i64::MAX));
+    let report = built.report(started, false, system_clock()(), None);
     let Built { state, directory, opened: Remains { instance, journal, snapshots, report: files, directory: lock }, .. } = built;
     Ok(Loaded { state, directory, instance, log: journal.view(), snapshots, report, files, lock })
 }
@@ -76,8 +81,13 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     };
     let built = build(opened, progress)?;
     options.plan.compare(&built.state)?;
-    let report = built.report(started, created, (options.clock)());
-    if !report.clock_behind.is_zero() {
+    let report = built.report(started, created, (options.clock)(), options.clock_jump_max);
+    if report.clock_jumped {
+        tracing::error!(
+            seconds = report.clock_behind.as_secs_f64(),
+            "the clock is behind the log by more than it may jump: writes are refused until it has caught up, or is accepted (`upline clock accept`)"
+        );
+    } else if !report.clock_behind.is_zero() {
         tracing::warn!(
             seconds = report.clock_behind.as_secs_f64(),
             "the clock is behind the log: log time stands still until it has caught up"
@@ -218,7 +228,7 @@ fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
 }
 
 impl Built {
-    fn report(&self, started: Instant, created: bool, now: Timestamp) -> OpenReport {
+    fn report(&self, started: Instant, created: bool, now: Timestamp, clock_jump_max: Option<Duration>) -> OpenReport {
         let files = &self.opened.report;
         let torn = files.torn.iter().map(|torn| {
             format!(
@@ -230,7 +240,9 @@ impl Built {
             )
         });
         let rejected = self.rejected.iter().map(|(_, why)| why.clone());
-        let behind = self.state.time().0.saturating_sub(now.0);
+        let time = (self.state.lsn() != 0).then(|| self.state.time());
+        let between = |from: Timestamp, to: Timestamp| Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0));
+        let clock_behind = time.map_or(Duration::ZERO, |time| between(now, time));
         OpenReport {
             created,
             members: self.state.len(),
@@ -241,7 +253,10 @@ impl Built {
             cuts: torn.collect(),
             fallbacks: files.damaged_snapshots.iter().map(ToString::to_string).chain(rejected).collect(),
             notes: notes(files),
-            clock_behind: std::time::Duration::from_micros(u64::try_from(behind).unwrap_or(0)),
+            time,
+            clock_ahead: time.map_or(Duration::ZERO, |time| between(time, now)),
+            clock_behind,
+            clock_jumped: clock_jump_max.is_some_and(|most| most < clock_behind),
         }
     }
 }
@@ -280,7 +295,7 @@ fn restore(
         lsn,
         members: header.members,
         bytes: snapshot.bytes(),
-        duration: std::time::Duration::ZERO,
+        duration: Duration::ZERO,
         made_at: header.time.max(created),
         state_digest: Digest(manifest.state_digest),
         network_digest: Digest(manifest.network_digest),
@@ -403,7 +418,7 @@ impl SnapshotSink for DirectorySink {
             lsn: published.lsn,
             members: view.len(),
             bytes: published.bytes,
-            duration: std::time::Duration::ZERO,
+            duration: Duration::ZERO,
             made_at: (self.clock)(),
             state_digest,
             network_digest,

@@ -2,18 +2,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{OpenProgress, limits};
+use super::{BootClock, Clock, OpenProgress, limits, system_boot_clock, system_clock};
 use crate::{
-    core::{plan::Plan, types::Timestamp},
+    core::plan::Plan,
     durability::{
         LogOptions,
         storage::{Disk, Storage},
     },
     metrics::Metrics,
 };
-
-/// The clock that commands are stamped with. Only the writer asks it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The network's number in a new directory: one network per process today.
 pub const NETWORK_ID: u32 = 1;
@@ -32,7 +29,12 @@ pub struct EngineOptions {
     /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit` answers `Overloaded`.
     pub queue_max: usize,
     pub metrics: Arc<Metrics>,
+    /// The wall clock, by which commands are stamped.
     pub clock: Clock,
+    /// What the wall clock is held against.
+    pub boot_clock: BootClock,
+    /// A wall clock that jumped by more than this is not written by, see `clock.rs`; `None`: whatever it says.
+    pub clock_jump_max: Option<Duration>,
     /// Called now and then while opening, from the opening thread.
     pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
 }
@@ -50,6 +52,8 @@ impl EngineOptions {
             queue_max: limits::QUEUE_MAX,
             metrics,
             clock: system_clock(),
+            boot_clock: system_boot_clock(),
+            clock_jump_max: Some(limits::CLOCK_JUMP_MAX),
             progress: None,
         }
     }
@@ -80,12 +84,4 @@ impl Default for SnapshotPolicy {
     fn default() -> Self {
         Self { every_commands: Some(limits::SNAPSHOT_EVERY_COMMANDS), every: Some(limits::SNAPSHOT_EVERY), on_shutdown: true }
     }
-}
-
-/// The system's clock, in microseconds UTC.
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    })
 }

@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Clock, MemberDirectory, Watermarks,
+    MemberDirectory, Watermarks,
+    clock::ClockGuard,
     history::History,
     limits,
     row_id::{RowIds, RowKind},
@@ -30,7 +31,7 @@ pub(super) struct Shared {
     /// Set first when stopping: from then on no write is accepted.
     pub stopping: AtomicBool,
     pub metrics: Arc<Metrics>,
-    pub clock: Clock,
+    pub clock: ClockGuard,
     pub row_ids: RowIds,
     /// Whether the state has row ids that were brought along; as long as it has none, nobody takes the lock to look. Set under the write lock.
     pub has_carried_row_ids: AtomicBool,
@@ -168,9 +169,10 @@ impl Shared {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Not stopping, not poisoned, and with room in the log.
+    /// Not stopping, not poisoned, with room in the log, and by a clock that did not jump.
     pub fn takes_writes(&self) -> bool {
-        !self.is_poisoned() && !self.is_stopping() && !self.log_health.trouble().is_some_and(|trouble| trouble.refuses_writes)
+        let is_full = self.log_health.trouble().is_some_and(|trouble| trouble.refuses_writes);
+        !self.is_poisoned() && !self.is_stopping() && !is_full && self.clock.jump().is_none()
     }
 
     pub fn is_poisoned(&self) -> bool {
@@ -260,7 +262,7 @@ impl Shared {
             network.ledger_entries.set(state.entries() as f64);
             network.ledger_pending.set(state.pending() as f64);
             network.plan_version.set(f64::from(state.plan_version()));
-            let age = (self.clock)().0.saturating_sub(state.time().0).max(0);
+            let age = self.clock.wall().0.saturating_sub(state.time().0).max(0);
             self.metrics.log.age_seconds.set(if state.lsn() == 0 { 0.0 } else { age as f64 / 1e6 });
             state.rank_distribution().to_vec()
         };
@@ -279,6 +281,10 @@ impl Shared {
         log.bytes.set(figures.bytes as f64);
         log.segments.set(figures.segments as f64);
         log.segment_failures.absolute(self.log_health.failures());
+        let clock = self.clock.standing();
+        log.clock_jumped.set(f64::from(u8::from(clock.jump.is_some())));
+        log.clock_ahead_seconds.set(clock.gained.unwrap_or(0).max(0) as f64 / 1e6);
+        log.clock_behind_seconds.set(clock.behind_log().as_secs_f64());
         let blocked = self.log_health.trouble().map_or(0.0, |trouble| if trouble.refuses_writes { 2.0 } else { 1.0 });
         log.next_segment_missing.set(blocked);
         let writes = &self.metrics.writes;

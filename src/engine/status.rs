@@ -10,7 +10,7 @@ use crate::{
 /// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group apart.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EngineStatus {
-    /// Writes are accepted: not stopping, not poisoned, room in the log.
+    /// Writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump.
     pub ready: bool,
     pub stopping: bool,
     /// Why the writer is poisoned, if it is: reads go on, writes need a restart.
@@ -106,8 +106,14 @@ pub struct OpenReport {
     /// What else was found or mended that an operator may want to know and nobody needs to act on at once: a damaged archive, an interrupted cut
     /// that was finished, unfinished files.
     pub notes: Vec<String>,
+    /// Log time of the newest command; `None` before the first.
+    pub time: Option<Timestamp>,
+    /// How far the clock is ahead of the log's time: how long nothing was written, normally. Zero before the first command.
+    pub clock_ahead: Duration,
     /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has caught up.
     pub clock_behind: Duration,
+    /// By more than a clock may jump: writes are refused until it has caught up, or an operator accepts it.
+    pub clock_jumped: bool,
 }
 
 /// How far opening has come.

@@ -1,7 +1,7 @@
 //! The ticker: what must happen when nothing happens.
 //!
-//! It asks the writer for a mark frame after an idle moment, drains the histograms, and lets go of a state of the past that nobody asks for any
-//! more. It never touches the state or the log.
+//! It asks the writer for a mark frame after an idle moment, drains the histograms, says when the clock jumped, and lets go of a state of the past
+//! that nobody asks for any more. It never touches the state or the log.
 
 use std::{
     sync::Arc,
@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
+    ClockJump, ClockStanding,
     limits::{IDLE_MARK_AFTER, METRICS_UPKEEP_EVERY, TICK},
     shared::Shared,
     sync::{Condvar, Mutex},
@@ -46,6 +47,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
     let mut idle = Idle::new(shared.marks.applied(), Instant::now());
     let mut upkeep_at = Instant::now() + METRICS_UPKEEP_EVERY;
     let mut trouble = None;
+    let mut jump = None;
     while !stop.wait(TICK) {
         let now = Instant::now();
         if idle.mark_is_due(shared.marks.applied(), now) {
@@ -58,6 +60,8 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
         shared.history.release_idle();
         let was = std::mem::replace(&mut trouble, shared.log_health.trouble());
         report_change(was.as_ref(), trouble.as_ref());
+        let was = std::mem::replace(&mut jump, shared.clock.jump());
+        report_jump(was, jump, || shared.clock.standing());
         if upkeep_at <= now {
             shared.metrics.upkeep();
             upkeep_at = now + METRICS_UPKEEP_EVERY;
@@ -78,6 +82,19 @@ fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
         }
         _ => {}
     }
+}
+
+/// Says once that the clock jumped, and once that it is well again: back, or accepted.
+fn report_jump(was: Option<ClockJump>, is: Option<ClockJump>, standing: impl FnOnce() -> ClockStanding) {
+    let what = match is {
+        _ if was == is => return,
+        None => return tracing::info!("the clock is well again: writes go on"),
+        Some(ClockJump::Ahead) => "the clock jumped ahead: writes are refused until it is back, or is accepted (`upline clock accept`)",
+        Some(ClockJump::Behind) => {
+            "the clock is behind the log: writes are refused until it is back, or is accepted (`upline clock accept`)"
+        }
+    };
+    tracing::error!(seconds = standing().jumped_by().as_secs_f64(), "{what}");
 }
 
 /// Since when nothing was written, and whether that was marked.

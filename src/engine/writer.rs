@@ -149,7 +149,11 @@ impl Writer {
         let metrics = &metrics.writes;
         let taken = Instant::now();
         let before = (self.lsn, self.time);
-        self.stamp();
+        let clock = self.shared.clock.read();
+        if self.shared.clock.judge(clock).is_some() {
+            return self.refuse_group(SubmitError::ClockJumped);
+        }
+        self.stamp(clock.wall);
 
         let result = self.journal.append(&self.group, self.outcome_hash);
         if let Err(DurabilityError::NoNextSegment { .. }) = result {
@@ -174,6 +178,7 @@ impl Writer {
             metrics.wait_seconds.record(taken.saturating_duration_since(*queued_at).as_secs_f64());
         }
         self.count_outcomes();
+        self.shared.clock.written(clock, self.time);
         // Before the answers: whoever has one finds it in the metrics.
         metrics.group_commands.record(self.applied.len() as f64);
         metrics.append_seconds.record((appended - taken).as_secs_f64());
@@ -193,8 +198,8 @@ impl Writer {
     }
 
     /// Gives each command its LSN and all of them one time: not before that of the last command, whatever the clock says.
-    fn stamp(&mut self) {
-        self.time = self.time.max((self.shared.clock)());
+    fn stamp(&mut self, wall: Timestamp) {
+        self.time = self.time.max(wall);
         for stamped in &mut self.group {
             self.lsn += 1;
             stamped.lsn = self.lsn;
@@ -379,5 +384,6 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::Stopping => Refusal::Stopping,
         SubmitError::TooLarge => Refusal::TooLarge,
         SubmitError::NoRoom => Refusal::NoRoom,
+        SubmitError::ClockJumped => Refusal::ClockJumped,
     }
 }

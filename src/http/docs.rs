@@ -117,7 +117,8 @@ fn mend_remarks(description: &mut Value) {
 /// The routes of those who run the process, and these.
 fn operations() -> Map<String, Value> {
     let status = |values: &[&'static str]| {
-        let schema = json!({ "type": "object", "properties": { "status": { "type": "string", "enum": values } }, "required": ["status"] });
+        let properties = json!({ "status": { "type": "string", "enum": values }, "detail": { "type": "string" } });
+        let schema = json!({ "type": "object", "properties": properties, "required": ["status"] });
         describe::content(&schema, values.iter().map(|value| (*value, json!({ "status": value }))).collect())
     };
     let answer = |description: &str, content: Value| json!({ "description": description, "content": content });
@@ -145,11 +146,12 @@ fn operations() -> Map<String, Value> {
         (
             "/readyz",
             "Whether writes are accepted",
-            "Not ready while the network is being loaded, while stopping, and for good once a write to the log has failed; reads are answered then.",
+            "Not ready while the network is being loaded, while stopping, while the log has no room or the clock jumped, and for good once a write to the log \
+             has failed; reads are answered then. `detail` is for people.",
             true,
             json!({
                 "200": answer("Ready", status(&["ready"])),
-                "503": answer("Not now", status(&["starting", "draining", "read_only"])),
+                "503": answer("Not now", status(&["starting", "draining", "no_room", "clock_jumped", "read_only"])),
             }),
         ),
         (

@@ -200,7 +200,7 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// What `Retry-After` says under overload and while starting, in seconds: queues empty in fractions of one.
 pub const RETRY_SOON_SECONDS: u32 = 1;
 
-/// What `Retry-After` says when a restart is needed.
+/// What `Retry-After` says when a restart is needed, or somebody has to look at the clock.
 pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
 
 const _: () = assert!(SLICE_ROWS <= SLICE_STEPS && STREAM_ROWS <= SLICE_ROWS);

@@ -19,7 +19,10 @@ use super::{
     reply::{self, Reply},
     service::Shared,
 };
-use crate::version;
+use crate::{
+    engine::{ClockJump, ClockStanding},
+    version,
+};
 
 /// The routes that axum's router matches.
 pub fn router() -> Router<Arc<Shared>> {
@@ -38,8 +41,9 @@ async fn livez() -> Reply {
     reply::json(StatusCode::OK, "{\"status\":\"live\"}")
 }
 
-/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while the log is full for that reason, while the network is being loaded, while draining, and for good after the log has failed (reads still
-/// work then, but traffic should go elsewhere).
+/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while the log is full for that reason, while the
+/// clock is not believed, while the network is being loaded, while draining, and for good after the log has failed (reads still work then, but
+/// traffic should go elsewhere).
 async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
     let status = match shared.engine.get() {
         _ if shared.draining.load(Ordering::Relaxed) => "draining",
@@ -55,10 +59,28 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
                 let body = json!({ "status": "no_room", "detail": detail });
                 return reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
             }
-            (false, _) => "read_only",
+            (false, _) => match engine.clock() {
+                _ if engine.is_read_only() => "read_only",
+                clock if clock.jump.is_some() => {
+                    let body = json!({ "status": "clock_jumped", "detail": clock_detail(&clock) });
+                    return reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
+                }
+                // It stops, or what it was is over.
+                _ => "read_only",
+            },
         },
     };
     reply::json(StatusCode::SERVICE_UNAVAILABLE, format!("{{\"status\":\"{status}\"}}"))
+}
+
+/// What an operator should know of a clock that jumped.
+fn clock_detail(clock: &ClockStanding) -> String {
+    let seconds = clock.jumped_by().as_secs();
+    let how = match clock.jump {
+        Some(ClockJump::Behind) => format!("is {seconds} s behind the log's last time"),
+        _ => format!("gained {seconds} s since the last command"),
+    };
+    format!("the clock {how}: writes are refused until it is back, or an operator accepts it")
 }
 
 async fn version() -> Reply {

@@ -89,6 +89,11 @@ pub const RECOVERY_FALLBACKS: Definition =
 pub const RECOVERY_REPLAYED: Definition =
     gauge("upline_recovery_replayed_commands", Unit::Count, "Commands applied from the log when the directory was opened.");
 pub const RECOVERY_SECONDS: Definition = gauge("upline_recovery_seconds", Unit::Seconds, "How long opening the directory took.");
+pub const RECOVERY_CLOCK_AHEAD: Definition = gauge(
+    "upline_recovery_clock_ahead_seconds",
+    Unit::Seconds,
+    "How far the clock was ahead of the log's last time when the directory was opened: how long nothing had been written.",
+);
 
 pub const MEMBERS: Definition = gauge("upline_members", Unit::Count, "Members of the network.");
 pub const DEPTH: Definition = gauge("upline_depth_levels", Unit::Count, "Deepest level of the placement tree.");
@@ -117,6 +122,15 @@ pub const LOG_NEXT_SEGMENT_MISSING: Definition = gauge(
     Unit::Count,
     "1 while the next segment of the log cannot be made, 2 while writes are refused because the active one is full.",
 );
+pub const CLOCK_JUMPED: Definition = gauge(
+    "upline_clock_jumped",
+    Unit::Count,
+    "1 while writes are refused because the clock jumped: set it right, or accept it (`upline clock accept`).",
+);
+pub const CLOCK_AHEAD: Definition =
+    gauge("upline_clock_ahead_seconds", Unit::Seconds, "What the clock gained on the machine's boot clock since the newest command.");
+pub const CLOCK_BEHIND: Definition =
+    gauge("upline_clock_behind_seconds", Unit::Seconds, "How far the clock is behind the log time of the newest command.");
 
 pub const HTTP_REQUESTS: Definition =
     counter("upline_http_requests_total", &["method", "route", "status"], "Requests answered; rare statuses count as `other`.");
@@ -179,7 +193,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
 );
 
 /// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
-pub const TABLE: [Definition; 59] = [
+pub const TABLE: [Definition; 63] = [
     SIGNUPS,
     COMMANDS,
     REJECTIONS,
@@ -203,6 +217,7 @@ pub const TABLE: [Definition; 59] = [
     RECOVERY_FALLBACKS,
     RECOVERY_REPLAYED,
     RECOVERY_SECONDS,
+    RECOVERY_CLOCK_AHEAD,
     MEMBERS,
     DEPTH,
     RANK_MEMBERS,
@@ -218,6 +233,9 @@ pub const TABLE: [Definition; 59] = [
     SNAPSHOT_LSN,
     LOG_SEGMENT_FAILURES,
     LOG_NEXT_SEGMENT_MISSING,
+    CLOCK_JUMPED,
+    CLOCK_AHEAD,
+    CLOCK_BEHIND,
     HTTP_REQUESTS,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,

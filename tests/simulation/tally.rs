@@ -42,6 +42,8 @@ pub struct Tally {
     pub full_disks: u64,
     /// Groups refused because the next segment could not be made, and nothing else.
     pub no_room: u64,
+    /// Groups refused because the clock jumped.
+    pub clock_jumped: u64,
 }
 
 impl Tally {
@@ -52,7 +54,7 @@ impl Tally {
         }
     }
 
-    fn fields(&mut self) -> [(&'static str, &mut u64); 26] {
+    fn fields(&mut self) -> [(&'static str, &mut u64); 27] {
         [
             ("seeds", &mut self.seeds),
             ("twice", &mut self.twice),
@@ -80,6 +82,7 @@ impl Tally {
             ("rotations", &mut self.rotations),
             ("full_disks", &mut self.full_disks),
             ("no_room", &mut self.no_room),
+            ("clock_jumped", &mut self.clock_jumped),
         ]
     }
 

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use upline::{
@@ -30,6 +31,7 @@ use crate::{
     disk::{Trace, Traced},
     faults::{self, Damage, End, Trouble},
     model::naive::Naive,
+    naive_clock::NaiveClock,
     random::{self, Chance, StepMaker},
     tally::Tally,
 };
@@ -64,6 +66,13 @@ pub struct World {
     disk: Memory,
     trace: Trace,
     clock: Arc<AtomicI64>,
+    boot_clock: Arc<AtomicI64>,
+    /// How far the clock may jump.
+    clock_jump_max: Option<i64>,
+    /// When it is not written by.
+    naive_clock: NaiveClock,
+    /// What a right clock would say minus what it says.
+    clock_off: i64,
     /// What was acknowledged, and nothing else.
     naive: Naive,
     /// The group of which nobody knows whether it is on disk, until a process opens the directory.
@@ -109,6 +118,7 @@ impl World {
         let retention =
             chance.of_slice(&[Retention::Keep, Retention::Keep, Retention::Bytes(0), Retention::Bytes(40_000), Retention::Days(1)]);
         let idle = chance.percent(35);
+        let clock_jump_max = chance.percent(50).then_some(HOUR / 6);
         Self {
             setting,
             maker: StepMaker::new(Chance::of(chance.next()), plan.clone()),
@@ -119,6 +129,10 @@ impl World {
             disk: Memory::new(),
             trace: Trace::default(),
             clock: Arc::new(AtomicI64::new(1_000 * HOUR)),
+            boot_clock: Arc::default(),
+            clock_jump_max,
+            naive_clock: NaiveClock::opened(clock_jump_max, 1_000 * HOUR, 0, None),
+            clock_off: 0,
             naive: Naive::new(plan),
             in_flight: Vec::new(),
             in_flight_time: Timestamp(0),
@@ -155,6 +169,11 @@ impl World {
                 println!("{what}");
             }
         }
+    }
+
+    /// What both clocks say.
+    fn clocks(&self) -> (i64, i64) {
+        (self.clock.load(Ordering::Relaxed), self.boot_clock.load(Ordering::Relaxed))
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
@@ -214,6 +233,9 @@ impl World {
         let mut options = EngineOptions::new(ROOT.into(), choice, Arc::clone(&self.metrics));
         let clock = Arc::clone(&self.clock);
         options.clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
+        let boot_clock = Arc::clone(&self.boot_clock);
+        options.boot_clock = Arc::new(move || boot_clock.load(Ordering::Relaxed));
+        options.clock_jump_max = self.clock_jump_max.map(|most| Duration::from_micros(most.unsigned_abs()));
         options.storage = storage;
         options.log = log;
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
@@ -240,6 +262,10 @@ impl World {
             assert_eq!(found, lsn, "a prefix of what was acknowledged, and of the {} in flight all or nothing", in_flight.len());
             self.tally.gone += u64::from(!in_flight.is_empty());
         }
+        let (lsn, time) = self.naive.position();
+        let (wall, boot) = self.clocks();
+        self.naive_clock = NaiveClock::opened(self.clock_jump_max, wall, boot, (lsn != 0).then_some(time.0));
+        assert_eq!(report.clock_jumped, self.naive_clock.jumped(wall, boot).is_some(), "{report:?}");
         self.tally.torn += u64::from(!report.cuts.is_empty());
         self.tally.fallbacks += report.fallbacks.len() as u64;
         assert!(report.fallbacks.is_empty() || self.past_damaged, "{:?}", report.fallbacks);
@@ -308,6 +334,8 @@ impl World {
             End::Power(survival) => {
                 self.say(|| format!("the power goes: {survival:?}"));
                 self.disk = self.disk.crash(survival);
+                // The machine boots.
+                self.boot_clock.store(0, Ordering::Relaxed);
                 self.tally.power_losses += 1;
             }
         }

@@ -26,8 +26,7 @@ impl World {
         let most = if self.idle { 2 } else { self.chance.of_slice(&[1, 1, 3, 8, 20]) };
         for _ in 0..self.chance.between(1, most) {
             let step = self.maker.step();
-            let jump = if self.chance.percent(2) { -100 * HOUR } else { step.pause };
-            self.clock.fetch_add(jump, Ordering::Relaxed);
+            self.time_passes(step.pause);
             let command = step.command(|id| self.naive.code_of(id));
             let again = self.chance.percent(4);
             self.submit(writing, command.clone(), step.key, queued);
@@ -35,6 +34,37 @@ impl World {
                 // A client that lost patience.
                 self.submit(writing, command, step.key, queued);
             }
+        }
+    }
+
+    /// Some time passes, or the clock is set.
+    fn time_passes(&mut self, pause: i64) {
+        let jump = match self.chance.below(100) {
+            0 | 1 => -100 * HOUR,
+            2 if self.clock_jump_max.is_some() => 100 * HOUR,
+            _ => 0,
+        };
+        if jump == 0 {
+            self.clock.fetch_add(pause, Ordering::Relaxed);
+            self.boot_clock.fetch_add(pause, Ordering::Relaxed);
+        } else {
+            self.clock.fetch_add(jump, Ordering::Relaxed);
+            self.clock_off -= jump;
+        }
+    }
+
+    /// After a refusal: somebody puts the clock right, or accepts it, or does nothing yet.
+    fn look_at_the_clock(&mut self, engine: &Engine) {
+        let (wall, boot) = self.clocks();
+        match self.chance.below(3) {
+            0 => {
+                self.clock.fetch_add(std::mem::take(&mut self.clock_off), Ordering::Relaxed);
+            }
+            1 => {
+                assert!(engine.accept_clock().jump.is_some() && self.naive_clock.accept(wall, boot));
+                assert_eq!(engine.accept_clock().jump, None, "once is enough");
+            }
+            _ => {}
         }
     }
 
@@ -98,9 +128,14 @@ impl World {
     ) {
         let Some((_, _, first)) = group.first() else { return };
         self.say(|| format!("group of {}: {first:?}", group.len()));
-        let time = self.naive.position().1.max(Timestamp(self.clock.load(Ordering::Relaxed)));
+        let (wall, boot) = self.clocks();
+        let time = self.naive.position().1.max(Timestamp(wall));
+        // A failed log is said first.
+        let jumped = was_ready && self.naive_clock.jumped(wall, boot).is_some();
+        assert_eq!(*first == Err(SubmitError::ClockJumped), jumped, "{first:?}, {:?}", engine.clock());
         match *first {
             Ok(_) => {
+                assert_eq!(self.naive_clock.write(wall, boot), Ok(time.0));
                 // A small group may still fit where a larger one, or a mark, did not.
                 assert!(was_ready && !is_poisoned(engine), "a poisoned writer acknowledges nothing");
                 assert_eq!(engine.read(|state, _| state.time()), time);
@@ -112,6 +147,12 @@ impl World {
                     assert_eq!(answer.applied, expected, "outcome of the engine, and of the model");
                     self.tally.acknowledged += 1;
                 }
+            }
+            Err(SubmitError::ClockJumped) => {
+                assert!(!is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");
+                assert!(group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::ClockJumped)), "a group is refused as a whole");
+                self.tally.clock_jumped += 1;
+                self.look_at_the_clock(engine);
             }
             Err(SubmitError::NoRoom) => {
                 assert!(was_ready && !is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");

@@ -65,6 +65,7 @@ use self::{
 };
 use super::{
     DataDirArgs, PlanArgs, announce,
+    clock::ClockRule,
     exit::{Exit, Failure},
     files::{self, Named},
     interrupt::Interrupt,
@@ -131,6 +132,9 @@ pub(super) struct Args {
     /// All or nothing: import nothing if any row is refused, and leave nothing if it is cut short
     #[arg(long)]
     strict: bool,
+    /// Import although the clock is behind the log's last time by more than clock_jump_max: what is written gets that time
+    #[arg(long)]
+    accept_clock: bool,
     #[command(flatten)]
     files: FileArgs,
     /// One JSON object on the last line of standard output
@@ -168,7 +172,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         files::refuse_same(&[Named { how: "FILE", path: &args.file }, Named { how: "--bonuses", path: bonuses }])?;
     }
     let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
-    let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?)?;
+    let clock = ClockRule::of(&config, args.accept_clock);
+    let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
     let reading = args.files.reading(target.network.state.plan());
     let taken = take_members(&args.file, &member_layout, &reading, &mut target.network, &interrupt)?;
     let bonuses = match &args.bonuses {

@@ -18,7 +18,7 @@ fn target(storage: &Memory, plan: &str) -> Result<Target, Failure> {
     let plan = plan_file::parse(plan).expect("shipped plans are valid");
     let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
     let log = LogOptions { segment_bytes: 16 << 10, prepare_in_background: false, ..LogOptions::default() };
-    Target::open_in(storage.shared(), ROOT.into(), log, choice)
+    Target::open_in(storage.shared(), ROOT.into(), log, choice, ClockRule { most: None, accept: false })
 }
 
 /// Opens the directory, takes a file, and writes what came of it. Members taken in, and the network's digest.

@@ -224,7 +224,9 @@ impl Shared {
     /// See `Engine::lsn_at`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
         // What comes next is stamped with this or later, so up to here nothing is added any more.
-        let now = (self.clock)().max(self.read(|state, _| state.time()));
+        // A clock that jumped is not what comes next is stamped with.
+        let wall = if self.clock.jump().is_none() { self.clock.wall() } else { Timestamp(i64::MIN) };
+        let now = wall.max(self.read(|state, _| state.time()));
         if now <= time {
             return Err(HistoryError::InFuture { now });
         }

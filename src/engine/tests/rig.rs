@@ -270,7 +270,10 @@ pub(super) fn rig(change: impl FnOnce(&mut EngineOptions, &Script, &ScriptedSink
             cuts: vec![],
             fallbacks: vec![],
             notes: vec![],
+            time: None,
+            clock_ahead: Duration::ZERO,
             clock_behind: Duration::ZERO,
+            clock_jumped: false,
         },
     };
     let inner = Inner::start(parts, options).unwrap();

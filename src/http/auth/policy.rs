@@ -192,7 +192,7 @@ pub enum Action {
     ChangePlan,
     /// Figures of the process and digests of the network.
     ReadOperations,
-    /// Snapshots, recomputation, test data.
+    /// Snapshots, recomputation, accepting a clock that jumped, test data.
     Operate,
     ReadEvents,
     ReadMetrics,

@@ -116,7 +116,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("401", "Credentials are missing or not valid", "Error"));
         errors.push(("403", "These credentials do not allow this", "Error"));
         errors.push(("429", "Too many requests; see Retry-After", "Error"));
-        errors.push(("503", "Overloaded, starting, stopping or read-only; see Retry-After", "Error"));
+        errors.push(("503", "Overloaded, starting, stopping, or not writing at present; see Retry-After", "Error"));
     }
     errors.push(("421", "The host is no name of this server, which asks nobody for credentials", "Error"));
     if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {

@@ -81,6 +81,7 @@ pub fn not_submitted(error: SubmitError) -> Refused {
             RETRY_AFTER_RESTART_SECONDS,
         ),
         SubmitError::NoRoom => reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS),
+        SubmitError::ClockJumped => reply::unavailable("The clock of the server jumped, nothing was done", RETRY_AFTER_RESTART_SECONDS),
         SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
     }
     .into()
@@ -118,7 +119,14 @@ mod tests {
 
     #[test]
     fn a_write_without_outcome_says_when_to_come_back() {
-        let all = [SubmitError::Overloaded, SubmitError::ReadOnly, SubmitError::OutcomeUnknown, SubmitError::Stopping, SubmitError::NoRoom];
+        let all = [
+            SubmitError::Overloaded,
+            SubmitError::ReadOnly,
+            SubmitError::OutcomeUnknown,
+            SubmitError::Stopping,
+            SubmitError::NoRoom,
+            SubmitError::ClockJumped,
+        ];
         for error in all {
             let reply = Reply::from(not_submitted(error));
             assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -147,6 +147,8 @@ pub fn shared(status: &str) -> Vec<Example> {
             ("starting", detail("Starting: the network is being loaded")),
             ("stopping", detail("Stopping: nothing was done")),
             ("read_only", detail("Read-only: an earlier write to the log failed, nothing was done")),
+            ("no_room", detail("The log has no room at present, nothing was done")),
+            ("clock_jumped", detail("The clock of the server jumped, nothing was done")),
             turned_away("keys_missing", TurnedAway::KeysMissing),
         ],
         _ => Vec::new(),
@@ -208,7 +210,9 @@ mod tests {
         for error in [ReadError::TooLarge, ReadError::TooSlow] {
             answers.push(Edge::Dropin.unread(error));
         }
-        for error in [SubmitError::Overloaded, SubmitError::Stopping, SubmitError::ReadOnly] {
+        let not_submitted =
+            [SubmitError::Overloaded, SubmitError::Stopping, SubmitError::ReadOnly, SubmitError::NoRoom, SubmitError::ClockJumped];
+        for error in not_submitted {
             answers.push(errors::not_submitted(error).into());
         }
         for answer in answers {

@@ -10,6 +10,7 @@ pub mod as_of;
 mod audit;
 mod batch;
 mod bonus_lists;
+mod clock;
 mod desk;
 pub mod event_schema;
 mod events;
@@ -122,7 +123,7 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
 
 /// What writes and what operates.
 fn writes() -> OpenApiRouter<Arc<Shared>> {
-    let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes];
+    let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes, clock::routes];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }
 

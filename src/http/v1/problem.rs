@@ -58,6 +58,7 @@ pub enum Code {
     OutcomeUnknown,
     AnswerTooSlow,
     NoRoom,
+    ClockJumped,
     SubjectNotMember,
     OriginForeign,
     HostUnknown,
@@ -69,7 +70,7 @@ pub enum Code {
 
 impl Code {
     /// All codes that are not a rule's.
-    pub const OURS: [Code; 31] = [
+    pub const OURS: [Code; 32] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
         Code::AsOfInvalid,
@@ -96,6 +97,7 @@ impl Code {
         Code::OutcomeUnknown,
         Code::AnswerTooSlow,
         Code::NoRoom,
+        Code::ClockJumped,
         Code::SubjectNotMember,
         Code::OriginForeign,
         Code::HostUnknown,
@@ -137,6 +139,7 @@ impl Code {
             Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
             Code::NoRoom => ("no_room", 503, "The log has no room at present, on its disk or for want of descriptors; nothing was done"),
+            Code::ClockJumped => ("clock_jumped", 503, "The server's clock jumped; nothing was done"),
             Code::SubjectNotMember => ("subject_not_member", 401, "The token is a member's and names no member"),
             Code::OriginForeign => ("origin_foreign", 403, "A web page of another origin may change nothing here"),
             Code::HostUnknown => ("host_unknown", 421, "This host is no name of the server"),
@@ -168,7 +171,7 @@ impl Code {
             Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow | Code::NoRoom => {
                 Some(RETRY_SOON_SECONDS)
             }
-            Code::ReadOnly | Code::OutcomeUnknown => Some(RETRY_AFTER_RESTART_SECONDS),
+            Code::ReadOnly | Code::OutcomeUnknown | Code::ClockJumped => Some(RETRY_AFTER_RESTART_SECONDS),
             _ => None,
         }
     }
@@ -324,6 +327,7 @@ impl From<SubmitError> for Problem {
             SubmitError::OutcomeUnknown => Code::OutcomeUnknown,
             SubmitError::TooLarge => Code::BodyTooLarge,
             SubmitError::NoRoom => Code::NoRoom,
+            SubmitError::ClockJumped => Code::ClockJumped,
         })
     }
 }

@@ -286,7 +286,8 @@ const PROBLEMS: [Code; 25] = [
 ];
 
 /// What every write can fail with when there is no outcome.
-pub const NOT_WRITTEN: [Code; 5] = [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown, Code::NoRoom];
+pub const NOT_WRITTEN: [Code; 6] =
+    [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown, Code::NoRoom, Code::ClockJumped];
 
 problems!(Problems: PROBLEMS, NOT_WRITTEN);
 
