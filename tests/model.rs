@@ -28,6 +28,7 @@ use compare::{Pace, Pair};
 use model::{naive::Naive, picture::Network};
 use random::{Scenario, Step, scenario};
 use upline::core::{
+    Actor,
     command::{Outcome, Rejection, Stamped},
     types::Timestamp,
 };
@@ -152,7 +153,7 @@ fn random_steps_reach_everything() {
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
-            let applied = naive.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command });
+            let applied = naive.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::unknown()), command });
             let outcome = match applied.outcome {
                 _ if applied.lsn != lsn => "repeat".to_owned(),
                 Outcome::Rejected(rejection) => rejection.name().to_owned(),

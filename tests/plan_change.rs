@@ -1,6 +1,7 @@
 //! Plan changes and a new admin on a network that is signed up to and read from: how long others are held up, and that nothing comes out wrong.
 //!
-//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than 500,000, from which on the bounds are asserted. Files are in memory where the machine has such a file system
+//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than 500,000, from which on the bounds are asserted with
+//! `UPLINE_STRICT=1`, for a machine that does nothing else. Files are in memory where the machine has such a file system
 //! (`/dev/shm`), so that what is measured is the engine and not the disk of the day.
 
 use std::{
@@ -177,7 +178,7 @@ fn change(engine: &Engine, series: u64, name: &str, command: Command) {
     });
     held_up.print(name);
     let HeldUp { read, signup, .. } = held_up;
-    if ASSERT_FROM <= members() {
+    if ASSERT_FROM <= members() && std::env::var("UPLINE_STRICT").is_ok_and(|text| text == "1") {
         assert!(read <= HOLD_UP && signup <= HOLD_UP, "{name}: a read was held up {read:?}, a signup {signup:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use upline::core::{
     Actor, Digest, EntryFilter, audit,
-    command::{Applied, Command, Outcome, Register, Rejection, Stamped},
+    command::{Applied, Command, Outcome, PayFilter, Register, Rejection, Stamped},
     network_digest,
     plan::{PlacementRule, Plan},
     recomputed_ranks,
@@ -127,13 +127,21 @@ impl Pair {
         self.check_without_the_refused();
     }
 
-    /// Another log that leads to the same network: without the commands that changed nothing.
+    /// Another log that leads to the same network: without the commands that changed nothing. What names an LSN
+    /// names the one that the same command has there.
     fn check_without_the_refused(&self) {
         let mut other = Real::new(self.plan.clone());
+        let mut kept = Vec::new();
         for (stamped, outcome) in &self.log {
-            if !matches!(outcome, Outcome::Rejected(_)) {
-                other.apply(&Stamped { lsn: other.state.lsn() + 1, key: None, ..stamped.clone() });
+            if matches!(outcome, Outcome::Rejected(_)) {
+                continue;
             }
+            let mut command = stamped.command.clone();
+            if let Command::PayMatching(PayFilter { up_to_lsn: Some(up_to), .. }) = &mut command {
+                *up_to = kept.partition_point(|lsn| *lsn <= *up_to) as u64;
+            }
+            kept.push(stamped.lsn);
+            other.apply(&Stamped { lsn: other.state.lsn() + 1, key: None, command, ..stamped.clone() });
         }
         assert_eq!(network_digest(&other.state), network_digest(&self.real.state), "network of a log without refused commands");
     }
