@@ -192,7 +192,7 @@ fn of_server(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     match &args.member {
         Some(text) => {
             let (member, _) = find_on_server(remote, text)?;
-            let answer = remote.get(&window_path(&user_id(&member)?, args, args.limit))?;
+            let answer = remote.get(&window_path(user_id(&member)?, args, args.limit))?;
             let drawing = read_window(&answer.body, args.depth).ok_or_else(no_tree)?;
             Ok(Drawing { lsn: answer.lsn, ..drawing })
         }
@@ -225,7 +225,7 @@ fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     lsns.dedup();
     let lsn = if let [lsn] = lsns[..] { lsn } else { None };
     let drawing = Drawing { tops_hidden: roots.hidden, has_more_tops: roots.has_more, lsn, ..Drawing::default() };
-    Ok(side_by_side(drawing, windows, args.limit as usize))
+    Ok(side_by_side(drawing, &windows, args.limit as usize))
 }
 
 /// Roots that a server has.
@@ -275,7 +275,7 @@ impl Roots {
 }
 
 /// Several windows in one drawing, of no more members than fit: nearest to the tops first, as in the drawing of a directory.
-fn side_by_side(mut drawing: Drawing, windows: Vec<Drawing>, limit: usize) -> Drawing {
+fn side_by_side(mut drawing: Drawing, windows: &[Drawing], limit: usize) -> Drawing {
     // Place in the drawing, window, place in the window.
     let mut queue = VecDeque::new();
     let taken = |node: &Node| Node { children: Vec::new(), free: Vec::new(), ..node.clone() };

@@ -55,6 +55,7 @@ mod tests {
     #[test]
     fn the_default_is_that_of_the_checkout_or_of_the_system() {
         type Make = fn(&Path);
+        type Row<'a> = (Make, &'a [(&'a str, &'a str)], Option<&'a str>);
         let nothing: Make = |_| {};
         let marked: Make = |place| {
             std::fs::create_dir(place.join("snapshots")).unwrap();
@@ -69,7 +70,7 @@ mod tests {
         let file: Make = |place| std::fs::write(place.join("snapshots"), "").unwrap();
         let both = [("XDG_STATE_HOME", "/state"), ("HOME", "/home/anna")];
         // what is in the working directory, what is set, the default
-        let table: [(Make, &[(&str, &str)], Option<&str>); 13] = [
+        let table: [Row<'_>; 13] = [
             (marked, &both, Some("snapshots/live")),
             (marked, &[], Some("snapshots/live")),
             (live, &both, Some("snapshots/live")),

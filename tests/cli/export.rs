@@ -134,6 +134,6 @@ fn one_file_is_not_written_over_the_other() {
     assert!(std::fs::read_to_string(place.path("new.csv")).unwrap().starts_with("receiver,"));
     run(["export", "--data-dir", &data, "--output", "/dev/null", "--bonuses", "/dev/null"]).ends_with(0);
     assert!(!std::fs::metadata("/dev/null").unwrap().is_file(), "a device is written to, not replaced");
-    let twice = run(["import", &members, "--bonuses", &place.text("hard.csv"), "--data-dir", &place.text("other")]);
+    let twice = run(["import", &members, "--bonuses", &place.text("link.csv"), "--data-dir", &place.text("other")]);
     twice.ends_with(2).says("are one file");
 }

@@ -239,9 +239,10 @@ fn a_server_says_what_its_directory_says() {
     let forest = place.text("forest");
     let mut rows = String::from("member,sponsor,joined_at\n");
     (0..60).for_each(|root| rows += &format!("root{root},,\n"));
-    (0..400).for_each(|number| {
-        rows += &format!("m{number},{},\n", if number < 60 { format!("root{}", number * number % 9) } else { format!("m{}", number / 3) })
-    });
+    for number in 0..400 {
+        let sponsor = if number < 60 { format!("root{}", number * number % 9) } else { format!("m{}", number / 3) };
+        rows += &format!("m{number},{sponsor},\n");
+    }
     run(["import", &place.file("forest.csv", rows), "--data-dir", &forest]).ends_with(0);
     let empty = place.text("empty");
     run(["demo", "--members", "0", "--data-dir", &empty, "--no-serve"]).ends_with(0);
