@@ -353,6 +353,7 @@ impl StepMaker {
             _ if self.ids.is_empty() => SponsorRef::None,
             0..=2 => SponsorRef::None,
             3..=7 => SponsorRef::Code(self.code()),
+            8..=19 if self.imports => SponsorRef::Code(self.code()),
             8..=49 if self.chains => SponsorRef::Member(self.ids[self.ids.len() - 1]),
             // Few sponsors for many, so that there is spillover.
             8..=59 => SponsorRef::Member(self.ids[self.chance.below(self.ids.len().min(4) as u64) as usize]),
@@ -396,9 +397,14 @@ impl StepMaker {
         }
     }
 
+    /// Few, so that they collide; fewer among imports, which alone may have codes that are alike.
     fn code(&mut self) -> Code {
-        let letters = self.chance.of_slice(&["code", "CODE", "Code", "c0de", "1ode"]);
-        Code::parse(&format!("{letters}-{}", self.chance.below(60))).expect("letters, a hyphen and digits")
+        if self.chance.percent(2) {
+            return Code::parse("6F1F6D1E-0000-4000-8000-000000000001").expect("a UUID has the letters of a code");
+        }
+        let letters = self.chance.of_slice(&["code", "CODE", "Code", "c0de", "1ode", "l0de", "Iode"]);
+        let number = self.chance.below(if self.imports { 2 } else { 60 });
+        Code::parse(&format!("{letters}-{number}")).expect("letters, a hyphen and digits")
     }
 
     fn amount(&mut self) -> Money {
