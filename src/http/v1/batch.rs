@@ -425,7 +425,7 @@ async fn send(pieces: &mpsc::Sender<Piece>, seat: &Seat, piece: Piece) -> Result
     seat.waits(pieces.capacity() == 0);
     tokio::select! {
         biased;
-        sent = pieces.send(piece) => sent.map_err(|_| Gone),
+        handed_over = pieces.send(piece) => handed_over.map_err(|_| Gone),
         () = seat.lost() => Err(Gone),
     }
 }
