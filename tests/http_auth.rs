@@ -1,6 +1,8 @@
 //! Who comes in and who does not, on the running binary: keys, tokens, limits, web pages, and what each role
 //! may do and is shown.
 
+#[path = "http_auth/apart.rs"]
+mod apart;
 mod common;
 #[path = "http_auth/entries.rs"]
 mod entries;

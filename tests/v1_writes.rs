@@ -408,6 +408,37 @@ fn bonuses_are_paid_by_the_rules() {
 }
 
 /// What was seen is paid, and nothing that came after; each answer says what it covered, again for a repeat.
+/// What a request is judged by may have changed since it was done: its key is looked up first.
+#[test]
+fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path(), &[]);
+    post(&server, "/v1/members", &json!({ "user_id": uuid(1) }));
+    // A root's purchase pays nobody, and so the currency is not fixed yet.
+    let body = json!({ "source": uuid(1), "kind": "purchase", "amount": { "minor": 10_000, "currency": "USD", "exponent": 2 } });
+    let key = |key| [("idempotency-key", key)];
+    let paid = send(&server, "POST", "/v1/bonuses", &key("e1"), &body);
+    assert_eq!(paid.status, 201, "{}", paid.text());
+    let mut plan = server.get("/v1/plan").json()["plan"].clone();
+    plan["currency"]["code"] = json!("EUR");
+    let put = send(&server, "PUT", "/v1/plan", &[("if-match", "\"1\"")], &plan);
+    assert_eq!(put.status, 200, "{}", put.text());
+    let again = send(&server, "POST", "/v1/bonuses", &key("e1"), &body);
+    assert_eq!((again.status, again.header("x-lsn")), (201, paid.header("x-lsn")), "{}", again.text());
+    assert_eq!(again.json(), paid.json());
+    expect(&send(&server, "POST", "/v1/bonuses", &key("e2"), &body), (422, "field_invalid", "amount.currency"), "another key");
+    let other = json!({ "source": uuid(1), "kind": "purchase", "amount": { "minor": 1, "currency": "USD" } });
+    expect(&send(&server, "POST", "/v1/bonuses", &key("e1"), &other), (422, "key_reused", "Idempotency-Key"), "another body");
+    for wrong in ["%2B5", "-5", "", "5x"] {
+        let reply = send(&server, "POST", &format!("/v1/bonuses/pay-all?up_to={wrong}"), &[], &Value::Null);
+        assert_eq!((reply.status, reply.json()["field"].as_str()), (422, Some("up_to")), "{wrong}: {}", reply.text());
+    }
+    // A registration that writes nothing keeps no key.
+    post(&server, "/v1/members", &member(2, 1));
+    let register = |number| send(&server, "POST", "/v1/members", &key("k7"), &member(number, 1)).status;
+    assert_eq!((register(2), register(3), register(3), register(4)), (200, 201, 200, 422));
+}
+
 #[test]
 fn what_was_listed_is_what_is_paid() {
     let place = Place::new();

@@ -64,7 +64,7 @@ pub const NAME_CHARS_MAX: usize = 64;
 /// How long to wait for somebody else who is changing the file: it takes milliseconds.
 const LOCK_SECONDS: u64 = 5;
 /// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners find the other one.
-const ID_PREFIX: &str = "ulk_";
+pub const KEY_ID_PREFIX: &str = "ulk_";
 const SECRET_PREFIX: &str = "uls_";
 /// Bytes of the longest id or secret worth hashing; ours are shorter.
 const CREDENTIAL_BYTES_MAX: usize = 128;
@@ -151,7 +151,7 @@ impl ServiceKey {
         let (mut id, mut secret) = ([0; 8], [0; 32]);
         getrandom::fill(&mut id)?;
         getrandom::fill(&mut secret)?;
-        let id: Arc<str> = format!("{ID_PREFIX}{}", hex(&id)).into();
+        let id: Arc<str> = format!("{KEY_ID_PREFIX}{}", hex(&id)).into();
         let secret = format!("{SECRET_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
         let hash = hash_of(&id, &secret);
         let key = Self { id, name: name.into(), role, scopes, hash, created: now, expires, revoked: None };
@@ -201,7 +201,7 @@ pub fn is_name(name: &str) -> bool {
 
 /// Whether a bearer credential is a key rather than a token.
 pub fn is_key_id(text: &str) -> bool {
-    text.starts_with(ID_PREFIX)
+    text.starts_with(KEY_ID_PREFIX)
 }
 
 /// Why a key was not accepted. Clients are told none of it.

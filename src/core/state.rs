@@ -302,6 +302,16 @@ impl State {
         }
     }
 
+    /// What is answered to a request with this key before it is looked at what it asks for: what it came to the first time, or that the key was used for
+    /// another request. `None` for a key that is not kept, or none. O(1).
+    pub fn known(&self, key: Option<RequestKey>) -> Option<Applied> {
+        match self.check_key(key) {
+            Verdict::Repeat(applied) => Some(applied),
+            Verdict::Reject(reason) => Some(Applied { outcome: Outcome::Rejected(reason), lsn: self.lsn() }),
+            Verdict::Admit => None,
+        }
+    }
+
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
         let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?))) else {
             return Verdict::Admit;

@@ -1,9 +1,10 @@
 //! Who has a connection, who gets one, and whose is closed to make room.
 //!
-//! Each connection has a seat in one of three rooms. The *main* room has `connections_max` seats. When they are taken, the connection that has been
+//! Each connection has a seat in one of four rooms. The *main* room has `connections_max` seats. When they are taken, the connection that has been
 //! idle longest is closed for the new one: first those that never sent a request, then the others, then those whose reader takes nothing of an answer, and
-//! last those of trusted proxies. Only when all are busy a connection gets one of the few *spare* seats, on which probes and metrics are answered and
-//! everything else is 503. The third room belongs to the listener of operations (`ops_addr`). One address has so many seats of the first two at most.
+//! last those of trusted proxies. Only when all are busy a connection waits on the *doorstep* until it has said what it wants (`doorstep`): probes and
+//! metrics get one of the few *spare* seats, everything else is 503. One more room belongs to the listener of operations (`ops_addr`). One address has
+//! so many seats of all the others together at most.
 //!
 //! The crowd also knows how many bytes of answers each connection holds. What one holds beyond its own allowance is taken from a common one; when that
 //! is used up, the connections that have held more than theirs for longest are closed.
@@ -23,7 +24,7 @@ use tokio::sync::Notify;
 
 use super::{
     auth::client_of,
-    limits::{CLOSING_MAX, HELD_BYTES_ALLOWED, HELD_BYTES_BEYOND_MAX, Limits, OPS_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX},
+    limits::{CLOSING_MAX, DOORSTEP_MAX, HELD_BYTES_ALLOWED, HELD_BYTES_BEYOND_MAX, Limits, OPS_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX},
 };
 use crate::metrics::{ConnectionCut, ConnectionRefused, Metrics};
 
@@ -49,12 +50,14 @@ pub enum Room {
     Spare = 1,
     /// Of the listener for operations.
     Ops = 2,
+    /// It has not said yet what it wants, and all others are busy.
+    Doorstep = 3,
 }
 
 /// All connections of a server.
 pub struct Crowd {
     /// Seats of each room.
-    seats: [usize; 3],
+    seats: [usize; 4],
     /// Seats of one address; 0 is no limit.
     per_address: usize,
     /// [`YOUNG`], in microseconds.
@@ -72,11 +75,11 @@ pub struct Crowd {
 struct Seated {
     seats: HashMap<u64, Arc<Seat>>,
     next: u64,
-    counts: [usize; 3],
+    counts: [usize; 4],
     addresses: HashMap<u64, usize>,
     /// Connections of each room that can be closed, the next one first.
-    idle: [VecDeque<Candidate>; 3],
-    looked: [Option<Instant>; 3],
+    idle: [VecDeque<Candidate>; 4],
+    looked: [Option<Instant>; 4],
 }
 
 /// A connection that can be closed for another one. Ordered: the first is closed first.
@@ -94,6 +97,8 @@ struct Candidate {
 pub struct Seat {
     id: u64,
     room: Room,
+    /// It came from the doorstep, and has a spare seat now. Changed under the lock of `seated`.
+    is_spare: AtomicBool,
     client: u64,
     is_proxy: bool,
     began: Instant,
@@ -138,7 +143,7 @@ pub type Refusal = ConnectionRefused;
 impl Crowd {
     pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            seats: [limits.connections_max, SPARE_CONNECTIONS_MAX, OPS_CONNECTIONS_MAX],
+            seats: [limits.connections_max, SPARE_CONNECTIONS_MAX, OPS_CONNECTIONS_MAX, DOORSTEP_MAX],
             per_address: limits.connections_per_address,
             young: u64::try_from(YOUNG.as_micros()).expect("it is short"),
             began: Instant::now(),
@@ -158,7 +163,7 @@ impl Crowd {
     pub fn seat(self: &Arc<Self>, peer: IpAddr, is_proxy: bool, is_ops: bool) -> Result<Guest, Refusal> {
         let client = client_of(peer);
         let mut seated = self.seated.lock();
-        let rooms = if is_ops { &[Room::Ops][..] } else { &[Room::Main, Room::Spare] };
+        let rooms = if is_ops { &[Room::Ops][..] } else { &[Room::Main, Room::Doorstep] };
         let has_limit = !is_ops && !is_proxy && self.per_address != 0;
         if has_limit && seated.addresses.get(&client).is_some_and(|count| self.per_address <= *count) {
             return Err(Refusal::Address);
@@ -177,6 +182,7 @@ impl Crowd {
         let seat = Arc::new(Seat {
             id,
             room,
+            is_spare: AtomicBool::new(false),
             client,
             is_proxy,
             began: self.began,
@@ -194,6 +200,20 @@ impl Crowd {
         seated.seats.insert(id, Arc::clone(&seat));
         self.open.fetch_add(1, Ordering::AcqRel);
         Ok(Guest { crowd: Arc::clone(self), seat })
+    }
+
+    /// Gives a connection on the doorstep that is a probe a spare seat, if there is one. False when there is none, or when it was told to end.
+    pub fn seat_probe(&self, seat: &Seat) -> bool {
+        let mut seated = self.seated.lock();
+        let spare = Room::Spare as usize;
+        let has_room = seated.counts[spare] < self.seats[spare] || self.close_idle(&mut seated, Room::Spare);
+        if !has_room || !seated.seats.contains_key(&seat.id) {
+            return false;
+        }
+        seated.counts[Room::Doorstep as usize] -= 1;
+        seated.counts[spare] += 1;
+        seat.is_spare.store(true, Ordering::Relaxed);
+        true
     }
 
     /// Closes the connection of a room that has been idle longest. False when none is idle.
@@ -246,7 +266,7 @@ impl Seated {
         if self.seats.remove(&seat.id).is_none() {
             return;
         }
-        self.counts[seat.room as usize] -= 1;
+        self.counts[seat.room() as usize] -= 1;
         if seat.room != Room::Ops
             && let Some(count) = self.addresses.get_mut(&seat.client)
         {
@@ -259,7 +279,7 @@ impl Seated {
 
     /// The next to be closed, none of which is silent since later than `old`. O(connections).
     fn look_for_idle(&self, room: Room, old: u64) -> VecDeque<Candidate> {
-        let in_room = self.seats.values().filter(|seat| seat.room == room);
+        let in_room = self.seats.values().filter(|seat| seat.room() == room);
         let candidates = in_room.filter_map(|seat| seat.candidate());
         let mut found: Vec<Candidate> = candidates.filter(|candidate| candidate.has_asked || candidate.since <= old).collect();
         if CANDIDATES < found.len() {
@@ -293,7 +313,12 @@ impl Drop for Guest {
 
 impl Seat {
     pub fn room(&self) -> Room {
-        self.room
+        if self.is_spare() { Room::Spare } else { self.room }
+    }
+
+    /// Whether this is a spare seat, on which one request is answered.
+    pub fn is_spare(&self) -> bool {
+        self.is_spare.load(Ordering::Relaxed)
     }
 
     /// A request was received. False when the connection was told to end before that.

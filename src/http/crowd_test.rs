@@ -59,7 +59,7 @@ fn newcomers_do_not_close_each_other() {
     assert!(busy.seat().begin());
     let newcomer = crowd.seat(HERE, false, false).unwrap();
     let next = crowd.seat(HERE, false, false).unwrap();
-    assert_eq!((next.seat().room(), is_open(&newcomer)), (Room::Spare, true), "its request may be on its way");
+    assert_eq!((next.seat().room(), is_open(&newcomer)), (Room::Doorstep, true), "its request may be on its way");
     std::thread::sleep(YOUNG + LOOK_AGAIN);
     assert_eq!(crowd.seat(HERE, false, false).unwrap().seat().room(), Room::Main);
     assert!(!is_open(&newcomer), "it had its time");
@@ -84,11 +84,15 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
     let mut guests = Vec::new();
     for number in 0..3 + SPARE_CONNECTIONS_MAX {
         let guest = crowd.seat(HERE, false, false).unwrap();
-        assert_eq!(guest.seat().room(), if number < 3 { Room::Main } else { Room::Spare });
+        assert_eq!(guest.seat().room(), if number < 3 { Room::Main } else { Room::Doorstep });
+        assert!(number < 3 || crowd.seat_probe(guest.seat()));
+        assert_eq!(guest.seat().is_spare(), 3 <= number);
         assert!(guest.seat().begin());
         guests.push(guest);
     }
-    assert_eq!(crowd.seat(HERE, false, false).err(), Some(Refusal::Busy));
+    let waits = crowd.seat(HERE, false, false).unwrap();
+    assert!(!crowd.seat_probe(waits.seat()), "no spare seat is left");
+    drop(waits);
     assert_eq!(crowd.seat(HERE, false, true).unwrap().seat().room(), Room::Ops, "operators have a room of their own");
     // A reader that takes nothing of its answer makes room before anybody is turned away.
     guests[1].seat().stall();
@@ -98,6 +102,26 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
     assert_eq!(metric(&metrics, "upline_http_connections_cut_total{reason=\"slow_reader\"}"), 1);
     guests.clear();
     assert_eq!(crowd.open(), 0);
+}
+
+/// However many wait without a word, a probe comes in: they are not on the seats of probes, and make way on the doorstep.
+#[test]
+fn who_is_no_probe_never_has_a_spare_seat() {
+    let (crowd, _) = crowd(1, 0);
+    let busy = crowd.seat(HERE, false, false).unwrap();
+    assert!(busy.seat().begin());
+    let mut waiting = Vec::new();
+    for number in 0..5 * DOORSTEP_MAX {
+        a_moment();
+        waiting.push(crowd.seat(HERE, false, false).expect("those that say nothing make way"));
+        assert_eq!(waiting[number].seat().room(), Room::Doorstep);
+    }
+    a_moment();
+    let probe = crowd.seat(HERE, false, false).unwrap();
+    assert!(crowd.seat_probe(probe.seat()) && probe.seat().room() == Room::Spare);
+    assert!(!crowd.seat_probe(waiting[0].seat()), "it was told to end");
+    drop((busy, waiting, probe));
+    assert_eq!((crowd.open(), crowd.seated.lock().counts), (0, [0; 4]));
 }
 
 #[test]

@@ -54,9 +54,12 @@ impl Edge {
         self.choose(Code::OutcomeUnknown, || reply::unavailable(text, RETRY_AFTER_RESTART_SECONDS))
     }
 
-    /// All seats are taken by connections that are busy.
-    pub fn too_many_connections(self) -> Reply {
-        self.choose(Code::Overloaded, || reply::unavailable("Too many connections", RETRY_SOON_SECONDS))
+    /// Media type and body of 503, for connections that have no seat.
+    pub fn unavailable_text(self, words: &'static str) -> (&'static str, String) {
+        match self {
+            Edge::Dropin => ("application/json", format!("{{\"detail\":\"{words}\"}}")),
+            Edge::V1 => ("application/problem+json", Problem::new(Code::Overloaded).detail(words).to_json().to_string()),
+        }
     }
 
     /// What the answer says has made it.

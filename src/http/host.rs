@@ -51,9 +51,15 @@ impl Forwarded {
     pub fn read(headers: &HeaderMap) -> Option<Self> {
         let scheme = last(headers, "x-forwarded-proto");
         let scheme = ["http", "https"].into_iter().find(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
-        let host = last(headers, "x-forwarded-host").filter(|host| is_host(host)).map(str::to_owned);
+        let host = last(headers, "x-forwarded-host").filter(|host| is_host(host) && has_right_port(host)).map(str::to_owned);
         (scheme.is_some() || host.is_some()).then_some(Self { scheme, host })
     }
+}
+
+/// Whether the port of a host, if it has one, is one. The grammar also allows none at all behind the colon, and any number of digits.
+fn has_right_port(host: &str) -> bool {
+    let behind_name = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    behind_name.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))
 }
 
 fn last<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -137,6 +143,12 @@ mod tests {
         assert_eq!(of(&[(proto, "HTTPS"), (host, "mlm.example")]), forwarded(Some("https"), Some("mlm.example")));
         assert_eq!(of(&[(proto, "http, https"), (host, "evil.example"), (host, "a, b:1")]), forwarded(Some("https"), Some("b:1")));
         assert_eq!(of(&[(proto, "https"), (host, "a b")]), forwarded(Some("https"), None));
+        for wrong in ["a:99999", "a:", "a:0", "[::1]:", "[::1]:65536", "a:+80"] {
+            assert_eq!(of(&[(host, wrong)]), None, "{wrong}");
+        }
+        for right in ["a", "a:1", "a:65535", "[::1]", "[::1]:8080"] {
+            assert_eq!(of(&[(host, right)]), forwarded(None, Some(right)), "{right}");
+        }
         assert_eq!(of(&[(proto, "javascript"), (host, "user@a")]), None);
     }
 }

@@ -81,8 +81,24 @@ pub const OPS_CONNECTIONS_MAX: usize = 64;
 /// Connections that were told to end and have not yet. They end at once; more than this waits for that.
 pub const CLOSING_MAX: usize = 64;
 
+/// Connections that have no seat and have yet to say whether they are a probe. When more come, those go that have said nothing for longest.
+pub const DOORSTEP_MAX: usize = 32;
+
+/// How long one may take for its head: probes and scrapers send it at once.
+pub const DOORSTEP_TIME: Duration = Duration::from_secs(1);
+
+/// Bytes of the head of a probe: a path and some headers.
+pub const DOORSTEP_HEAD_BYTES_MAX: usize = 2_048;
+
+/// Connections that were told that there is no room, and whose client is given time to read that. Further ones are closed at once.
+pub const LEAVING_MAX: usize = 32;
+
+/// For how long, and how many bytes of what it sends are read and dropped meanwhile.
+pub const LEAVING_TIME: Duration = Duration::from_secs(1);
+pub const LEAVING_BYTES_MAX: usize = 256 * 1_024;
+
 /// Descriptors of connections that are none of the main room.
-pub const FILES_OF_OTHER_CONNECTIONS: usize = SPARE_CONNECTIONS_MAX + OPS_CONNECTIONS_MAX + CLOSING_MAX;
+pub const FILES_OF_OTHER_CONNECTIONS: usize = SPARE_CONNECTIONS_MAX + OPS_CONNECTIONS_MAX + CLOSING_MAX + DOORSTEP_MAX + LEAVING_MAX;
 
 /// Descriptors that connections of the main room never get. Readers of the log (change feeds, explanations, states of the past) are bounded
 /// where they open files (`LOG_READERS_MAX`); a further one is refused, and so none of them ever takes what the log needs.
@@ -178,6 +194,11 @@ pub const BATCHES_OF_PRINCIPAL_MAX: usize = BATCHES_MAX / 2;
 /// A batch that has waited this long for its next line makes way when somebody else finds no place. Networks and busy clients pause for less.
 pub const BATCH_IDLE: Duration = Duration::from_secs(2);
 
+/// The least pace of a batch that another one waits for: lines for each second that it waits for its client to send or to read, in stretches of
+/// [`BATCH_PACE_TIME`] of such waiting at least. Time that the server takes does not count. Slower than this is a single signup now and then.
+pub const BATCH_PACE_LINES: u64 = 10;
+pub const BATCH_PACE_TIME: Duration = Duration::from_secs(10);
+
 /// Lines of one batch that wait for their outcome: a group of the log for one sync.
 pub const BATCH_WINDOW: usize = 1_024;
 
@@ -233,7 +254,7 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_the_rest() {
         // open files, connections
-        let table = [(None, 10_000), (Some(1_024), 752), (Some(100), 50), (Some(0), 1), (Some(1 << 20), 10_000)];
+        let table = [(None, 10_000), (Some(1_024), 688), (Some(100), 50), (Some(0), 1), (Some(1 << 20), 10_000)];
         for (files, connections) in table {
             assert_eq!(Limits::default().within_open_files(files).connections_max, connections, "{files:?}");
         }

@@ -26,6 +26,7 @@ mod connection;
 mod content;
 mod crowd;
 mod docs;
+mod doorstep;
 mod dropin;
 mod edge;
 #[cfg(any(test, fuzzing))]

@@ -20,11 +20,16 @@ use super::{
     Options,
     auth::Gate,
     connection::{Guarded, Phase},
-    crowd::{Crowd, Guest, Refusal},
-    limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, RETRY_SOON_SECONDS, UNSENT_BYTES_MAX, open_files_max},
+    crowd::{Crowd, Guest, Room},
+    doorstep::{self, Farewells, Wants},
+    edge::Edge,
+    limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX, open_files_max},
     service::{Service, Shared},
 };
-use crate::{engine::Engine, metrics::Metrics};
+use crate::{
+    engine::Engine,
+    metrics::{ConnectionRefused, Metrics},
+};
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +125,7 @@ impl Server {
         let Self { listener, ops, service } = self;
         let shared = Arc::clone(service.shared());
         let crowd = Crowd::new(&shared.options.limits, Arc::clone(&shared.metrics));
+        let farewells = Farewells::new();
         let (orders, order) = watch::channel(Order::Serve);
         let mut shutdown = std::pin::pin!(shutdown);
         let watch = tokio::spawn(Arc::clone(&shared.gate).watch());
@@ -135,9 +141,13 @@ impl Server {
                 Ok((stream, peer)) => match crowd.seat(peer.ip(), shared.gate.trusts(peer.ip()), is_ops) {
                     Ok(guest) => {
                         shared.metrics.http.connections_accepted.increment(1);
-                        tokio::spawn(serve_connection(stream, peer, service.clone(), order.clone(), guest));
+                        let serve = Serve { service: service.clone(), crowd: Arc::clone(&crowd), farewells: farewells.clone() };
+                        tokio::spawn(serve.connection(stream, peer, order.clone(), guest));
                     }
-                    Err(refusal) => refuse(&shared, &stream, refusal),
+                    Err(refusal) => {
+                        shared.metrics.http.refused(refusal);
+                        farewells.tell(stream, refusal, Edge::Dropin);
+                    }
                 },
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => {
@@ -204,20 +214,33 @@ fn is_of_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Tells one connection too many so. Whoever does not take these few bytes at once does not get them: nothing may pile up here.
-fn refuse(shared: &Shared, stream: &TcpStream, refusal: Refusal) {
-    let words = match refusal {
-        Refusal::Busy => "Too many connections",
-        Refusal::Address => "Too many connections from this address",
-    };
-    let body = format!("{{\"detail\":\"{words}\"}}");
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nserver: uvicorn\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\nretry-after: {RETRY_SOON_SECONDS}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    shared.metrics.http.refused(refusal);
-    let _ = stream.try_write(answer.as_bytes());
+/// What a connection needs.
+struct Serve {
+    service: Service,
+    crowd: Arc<Crowd>,
+    farewells: Farewells,
+}
+
+impl Serve {
+    /// Serves a connection, once it has a seat to be served on.
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, mut order: watch::Receiver<Order>, guest: Guest) {
+        if guest.seat().room() == Room::Doorstep {
+            let wants = tokio::select! {
+                wants = doorstep::listen(&stream) => wants,
+                _ = order.changed() => Wants::Unsaid,
+                () = guest.seat().is_cut() => Wants::Unsaid,
+            };
+            if wants != Wants::Probe || !self.crowd.seat_probe(guest.seat()) {
+                // Its place is free before it has gone.
+                drop(guest);
+                self.service.shared().metrics.http.refused(ConnectionRefused::Busy);
+                let edge = if let Wants::Else(edge) = wants { edge } else { Edge::Dropin };
+                self.farewells.tell(stream, ConnectionRefused::Busy, edge);
+                return;
+            }
+        }
+        serve_connection(stream, peer, self.service, order, guest).await;
+    }
 }
 
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, service: Service, mut order: watch::Receiver<Order>, guest: Guest) {
@@ -300,25 +323,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_too_many_is_told_so_with_the_right_length() {
-        use tokio::io::AsyncReadExt;
+    #[cfg(target_os = "linux")]
+    async fn connections_have_what_their_listener_was_told() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        #[cfg(target_os = "linux")]
-        assert_eq!(
-            socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(),
-            UNSENT_BYTES_MAX,
-            "connections have what their listener was told"
-        );
-        let options = Options::new(listener.local_addr().unwrap(), &crate::config::HttpConfig::default());
-        let metrics = Metrics::new(super::super::routes());
-        let gate = Gate::off(&metrics);
-        refuse(&Shared::new(options, metrics, gate), &stream, Refusal::Address);
-        drop(stream);
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+        assert_eq!(socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
     }
 }

@@ -25,7 +25,6 @@ use super::{
     auth::{self, Denied, Gate, Principal, Refusal, TurnedAway, Verdict, is_told},
     connection::{Answering, Peer},
     content::{self, Content},
-    crowd::Room,
     docs, dropin,
     edge::Edge,
     heavy::Heavy,
@@ -33,7 +32,7 @@ use super::{
     limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
     ops,
     reply::{self, Refused, Reply},
-    routes::{self, RouteIndex, SPARE},
+    routes::{self, RouteIndex},
     v1::{
         self,
         problem::{Code, Problem},
@@ -118,11 +117,8 @@ impl Service {
     }
 
     /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
-    async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>, is_turned_away: bool) -> Answered {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>) -> Answered {
         let (mut parts, body) = request.into_parts();
-        if is_turned_away {
-            return (Edge::of(parts.uri.path()).too_many_connections(), None);
-        }
         if !host::is_named(&parts) {
             let reply = Edge::of(parts.uri.path()).host_invalid();
             return (self.turn_away(&parts, body, reply).await, None);
@@ -222,11 +218,9 @@ impl Service {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_long = v1::takes_long(request.method(), request.uri().path());
         let limit = if is_long { LONG_REQUEST_TIMEOUT } else { self.shared.options.limits.request_timeout };
-        // On a spare seat only what tells operators how the process is doing is answered.
-        let is_spare = answering.seat().room() == Room::Spare;
-        let is_turned_away = is_spare && !SPARE.contains(&request.uri().path());
+        let is_spare = answering.seat().is_spare();
         let endless = v1::is_endless(request.uri().path()).then(|| answering.peer());
-        let routed = std::pin::pin!(self.route(request, peer, endless, is_turned_away));
+        let routed = std::pin::pin!(self.route(request, peer, endless));
         let answered = tokio::time::timeout(limit, catch_panic(routed)).await;
         let (mut reply, route) = match answered {
             Ok(Some(answered)) => answered,

@@ -32,10 +32,17 @@ fn imported(place: &Place) {
     let row = |(member, sponsor): (u64, Option<u64>)| format!("{},{},2025-03-01\n", uuid(member), sponsor.map(uuid).unwrap_or_default());
     fs::write(&members, "member,sponsor,joined_at\n".to_owned() + &MEMBERS.map(row).concat()).unwrap();
     let now = jiff::Timestamp::now();
-    let row = |(receiver, source): (u64, u64)| format!("{},{},1,10.00,referral,pending,{now}\n", uuid(receiver), uuid(source));
-    fs::write(&bonuses, "receiver,source,level,amount,kind,status,created_at\n".to_owned() + &ENTRIES.map(row).concat()).unwrap();
+    let row = |(receiver, source): (u64, u64)| {
+        format!("{},{},1,10.00,referral,pending,{now},{}\n", uuid(receiver), uuid(source), reference(source))
+    };
+    fs::write(&bonuses, "receiver,source,level,amount,kind,status,created_at,reference\n".to_owned() + &ENTRIES.map(row).concat()).unwrap();
     let ended = upline(&place.data(), &["import", members.to_str().unwrap(), "--bonuses", bonuses.to_str().unwrap()]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// What the orders are called that the entries of a source came from.
+fn reference(source: u64) -> String {
+    format!("order of {source}")
 }
 
 /// What an answer says of sources: the field's value in every bonus object in it, line by line where it is
@@ -187,8 +194,17 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
                 assert_eq!(found, expected, "{place}: {}", reply.text());
                 hidden += of.iter().filter(|source| !sees.contains(source)).count();
                 shown += of.iter().filter(|source| sees.contains(source)).count();
+                if field == "source" {
+                    let mut found = sources(reply.text(), "reference");
+                    let mut expected: Vec<Option<String>> =
+                        of.iter().map(|source| sees.contains(source).then(|| reference(*source))).collect();
+                    found.sort();
+                    expected.sort();
+                    assert_eq!(found, expected, "{place}: {}", reply.text());
+                }
                 // Nor in any other field.
                 for stranger in everybody.difference(sees) {
+                    assert!(!reply.text().contains(&reference(*stranger)), "{place} shows an order of {stranger}: {}", reply.text());
                     assert!(!reply.text().contains(&uuid(*stranger)), "{place} shows {stranger}: {}", reply.text());
                 }
                 // When somebody signed up tells who it was to those who see the feed of signups elsewhere.

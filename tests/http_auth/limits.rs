@@ -74,7 +74,9 @@ fn a_member_pays_for_its_work_and_a_service_does_not() {
     let keys = place.file("keys.json");
     fs::write(&keys, key_set(&[first()])).unwrap();
     let admin = place.key(&["--role", "admin"]).headers();
-    let server = place.serve(&[&FLAGS[..], &["--jwt-jwks", keys.to_str().unwrap(), "--cost-member-burst", "3000"]].concat());
+    let server = place.serve(
+        &[&FLAGS[..], &["--jwt-jwks", keys.to_str().unwrap(), "--cost-member-burst", "3000", "--cost-member-per-second", "1"]].concat(),
+    );
     for member in 1..200 {
         let body = registration(&uuid(member), (member != 1).then(|| uuid(1)).as_deref());
         assert_eq!(ask(&server, &admin, "POST", "/user/register", &body).status, 200);

@@ -18,8 +18,14 @@ use crate::{
 /// Everything about one ledger entry.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explanation {
-    /// As it is now.
+    /// LSN of the state that all of this is of.
+    pub lsn: u64,
+    /// The plan that was then in force, in whose currency amounts are told.
+    pub plan: Arc<Plan>,
+    /// As it was then.
     pub entry: Entry,
+    /// The entry that takes it back, if one did then.
+    pub reversed_by: Option<u64>,
     /// Its printed kind.
     pub kind: String,
     pub cause: Cause,
@@ -69,18 +75,19 @@ pub(in super::super) fn explain(shared: &Shared, index: u64, effort: &mut Effort
                 let member = state.member(member);
                 (member.id, member.joined_at)
             };
-            (entry, state.kind_name(entry.kind).into_owned(), joined(entry.source), joined(entry.receiver))
+            let now = (state.lsn(), Arc::clone(state.plan()), state.reversal_of(index));
+            (now, entry, state.kind_name(entry.kind).into_owned(), joined(entry.source), joined(entry.receiver))
         })
     });
-    let Some((entry, kind, source, receiver)) = found else { return Ok(None) };
+    let Some(((lsn, plan, reversed_by), entry, kind, source, receiver)) = found else { return Ok(None) };
     let cause = cause_of(shared, &entry, effort)?;
     let paid = match entry.status {
         EntryStatus::Pending => None,
-        EntryStatus::Paid => Some(paid_by(shared, &entry, &cause, effort)?),
+        EntryStatus::Paid => Some(paid_by(shared, &entry, lsn, &cause, effort)?),
     };
     let source_signup = signup_of(shared, source, entry.lsn, effort)?;
     let receiver_signup = signup_of(shared, receiver, entry.lsn, effort)?;
-    Ok(Some(Explanation { entry, kind, cause, paid, source_signup, receiver_signup }))
+    Ok(Some(Explanation { lsn, plan, entry, reversed_by, kind, cause, paid, source_signup, receiver_signup }))
 }
 
 fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause, HistoryError> {
@@ -130,8 +137,8 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     }
 }
 
-/// The first command after the entry that marks it or all paid. Those that mark again what is paid come later.
-fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause, effort: &mut Effort) -> Result<PaidBy, HistoryError> {
+/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Those that mark again what is paid come later.
+fn paid_by(shared: &Shared, entry: &Entry, paid_at: u64, cause: &Cause, effort: &mut Effort) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
@@ -148,7 +155,7 @@ fn paid_by(shared: &Shared, entry: &Entry, cause: &Cause, effort: &mut Effort) -
         }
     }
     let first = oldest.max(entry.lsn + 1);
-    let last = shared.marks.applied().min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
+    let last = paid_at.min(first.saturating_add(EXPLAIN_SCAN_COMMANDS - 1));
     let mut found = PaidBy::After { lsn: last };
     scan(shared, first, last, effort, |stamped| {
         let (is_pay_all, names_it) = match &stamped.command {

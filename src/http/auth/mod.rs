@@ -4,6 +4,7 @@
 //! - `credentials`, `tokens`, `jwks`, `rates`, `costs`: what it is made of.
 //! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without having asked is a hole, which the
 //!   service closes.
+//! - `identity`: what principals are called, so that no two are one.
 //! - `entries`: what of a bonus is shown to whom, also asked by every route that shows one.
 //! - `pages`: what keeps web pages out of a server that asks nobody for credentials.
 //! - `refusals`: what the log of the process says of those who did not get what they asked for.
@@ -16,6 +17,7 @@ mod entries;
 #[cfg(any(test, fuzzing))]
 pub(in crate::http) mod fuzzing;
 mod gate;
+mod identity;
 mod jwks;
 mod pages;
 mod policy;

@@ -19,7 +19,7 @@ use std::{
     },
 };
 
-use super::costs::Payer;
+use super::{costs::Payer, identity};
 use crate::{
     access::{Role, Scope, Scopes},
     engine::{Actor, ActorKind, Code, Directory, MemberId, MemberIx, RequestKey, Sent, State},
@@ -31,7 +31,7 @@ pub struct Principal {
     pub role: Role,
     /// The member that asks, for the role `member`.
     pub subject: Option<MemberId>,
-    /// Id of the key, subject of the token, `anonymous` or `nobody`: for logs and rate limits, never for decisions.
+    /// What it is called: for logs, limits and idempotency keys, never for decisions. No two principals have the same one (see [`identity`]).
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
@@ -61,7 +61,7 @@ impl Principal {
 
     /// Everybody, where authorization is off.
     pub fn anonymous() -> Self {
-        Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, "anonymous", Scopes::NONE) }
+        Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, identity::ANONYMOUS, Scopes::NONE) }
     }
 
     /// The same principal, sending from this address. In the log the address stands for a sender without credentials.
@@ -91,12 +91,12 @@ impl Principal {
 
     /// Whether this is everybody, where authorization is off.
     pub fn is_anonymous(&self) -> bool {
-        self.role == Role::Admin && &*self.name == "anonymous" && self.subject.is_none()
+        self.actor.kind() == ActorKind::Anonymous
     }
 
     /// Who has not said who it is, on a route that is open to all: may do nothing else.
     pub fn nobody() -> Self {
-        Self::new(Role::Service, None, "nobody", Scopes::NONE)
+        Self::new(Role::Service, None, identity::NOBODY, Scopes::NONE)
     }
 
     /// The same, with somebody who pays for its work.

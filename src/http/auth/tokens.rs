@@ -5,7 +5,7 @@
 //! computed. An issuer has public keys or shared secrets and never both, and nothing that is read as the one
 //! kind is ever tried as the other.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation, decode_header,
@@ -14,7 +14,7 @@ use jsonwebtoken::{
 };
 use serde_json::{Map, Value};
 
-use super::policy::Principal;
+use super::{identity, policy::Principal};
 use crate::{
     access::{Role, Scope, Scopes},
     config::{JwtAlgorithm, JwtConfig},
@@ -26,8 +26,6 @@ use crate::{
 const KEYS_MAX: usize = 64;
 /// Entries of a list of roles.
 const ROLES_MAX: usize = 64;
-/// Characters of a subject that is not a member, which stands in logs.
-const SUBJECT_CHARS_MAX: usize = 128;
 
 /// A public key and what it may be used with.
 struct PublicKey {
@@ -221,12 +219,11 @@ impl Rules {
         if role == Role::Member {
             let id = text(&self.config.member_claim).and_then(|id| uuid::Uuid::parse_str(id).ok()).ok_or(AuthOutcome::TokenSubject)?;
             let id = MemberId(id.into_bytes());
-            return Ok(Principal::new(role, Some(id), id.to_string(), Scopes::NONE));
+            return Ok(Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE));
         }
         // RFC 8693: words with blanks between them; those of others mean nothing here.
         let scopes = text("scope").unwrap_or_default().split(' ').filter_map(Scope::from_name).collect();
-        let name: Arc<str> = subject.chars().take(SUBJECT_CHARS_MAX).collect::<String>().into();
-        Ok(Principal::new(role, None, name, scopes))
+        Ok(Principal::new(role, None, identity::of_token(subject), scopes))
     }
 
     /// What may be missing is missing or right. The library passes over a claim that is of another type, and

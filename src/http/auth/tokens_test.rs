@@ -381,7 +381,10 @@ fn what_may_be_missing_is_named_by_the_configuration() {
     // The claim that names the member is the configured one and no other.
     let named = rules(None, None, [true, true], "user_id");
     let member = named.check(&keys, &signed(SECRET, &original(json!({ "user_id": MEMBER })))).unwrap();
-    assert_eq!((member.role, member.subject.unwrap().to_string().as_str(), &*member.name), (Role::Member, MEMBER, MEMBER));
+    assert_eq!(
+        (member.role, member.subject.unwrap().to_string().as_str(), &*member.name),
+        (Role::Member, MEMBER, &*format!("member:{MEMBER}"))
+    );
     let by_sub = json!({ "sub": MEMBER, "exp": FAR });
     for wrong in [by_sub, original(json!({ "user_id": 7 })), original(json!({ "user_id": "ann" })), original(json!({ "user_id": null }))] {
         assert_eq!(named.check(&keys, &signed(SECRET, &wrong)).err(), Some(AuthOutcome::TokenSubject), "{wrong}");

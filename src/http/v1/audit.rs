@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{extract::State as Extract, http::StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::{
     as_of::{self, on_past},
     caller::Caller,
     extract::Query,
-    page::{self, Cursors, list_query},
+    page::{self, Cursors},
     problem::{Code, Problem, problems},
     types::Time,
 };
@@ -28,24 +28,35 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(audit))
 }
 
-list_query! {
-    struct AuditQuery {
-        /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what was logged before format 3.
-        #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous)$", example = "service")]
-        actor_kind: Option<String>,
-        /// Id of the actor: of the key, the subject of the token, the peer's address, or the operating system's user.
-        #[param(max_length = 128, example = "ulk_2b22e1a6")]
-        actor_id: Option<String>,
-        /// Kind of the command, as the change feed names it.
-        #[param(pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus)$", example = "pay_all")]
-        kind: Option<String>,
-        /// Log time of the command, at least.
-        #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
-        from: Option<Time>,
-        /// Log time of the command, less than this.
-        #[param(value_type = Option<String>, example = "2026-12-01T00:00:00Z")]
-        to: Option<Time>,
-    }
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what was logged before format 3.
+    #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous)$", example = "service")]
+    actor_kind: Option<String>,
+    /// Id of the actor: of the key (`ulk_` and digits), the subject of the token, the peer's address, or the operating system's user. A subject
+    /// that could be taken for another's id has `token:` before it; of one with more than 128 bytes it is `token:blake3:`, its hash and its beginning.
+    #[param(max_length = 128, example = "ulk_2b22e1a6")]
+    actor_id: Option<String>,
+    /// Kind of the command, as the change feed names it.
+    #[param(
+        pattern = "^(register|trigger_bonus|pay_bonus|pay_all|set_status|set_role|put_plan|import_bonus|reverse_bonus)$",
+        example = "pay_all"
+    )]
+    kind: Option<String>,
+    /// Log time of the command, at least.
+    #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
+    from: Option<Time>,
+    /// Log time of the command, less than this.
+    #[param(value_type = Option<String>, example = "2026-12-01T00:00:00Z")]
+    to: Option<Time>,
+    /// Commands of the page, at most.
+    #[param(minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before. Anything else is 400.
+    #[param(max_length = 128)]
+    cursor: Option<String>,
 }
 
 /// A page of commands, newest first.
@@ -73,7 +84,7 @@ problems!(
 /// Who wrote what: logged commands by actor, kind and time
 ///
 /// Newest first, as far back as the log is retained: a page beyond that is 410 `history_not_retained` with the oldest LSN. Each page looks at a bounded part of
-/// the log, so one with few items or none may have a `next`. What a rule refused before the log is not in it; such refusals are in the log of the process.
+/// the log, so one with few items or none may have a `next`. There are only pages: `Accept: application/x-ndjson` is not looked at. What a rule refused before the log is not in it; such refusals are in the log of the process.
 #[utoipa::path(
     get, path = "/v1/audit", tag = "events",
     params(AuditQuery),

@@ -148,7 +148,8 @@ problems!(
 ///
 /// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait, and its connection ends after
 /// 30 seconds without progress. A line must be complete 10 seconds after the one before, or after the server has taken that; empty lines do not count. Four
-/// batches run at once, two of one principal; one that has waited 2 seconds for its next line makes way for another that finds no place. When no line can be
+/// batches run at once, two of one principal; one that has waited 2 seconds for its next line makes way for another that finds no place, and so does one
+/// that had fewer than 10 lines for each second of waiting for its client to send or to read, once that is 10 seconds. When no line can be
 /// taken any more (the body broke off or was too slow; another batch took the place; the server stops; the log failed) the last answer is the problem with status
 /// 400, 408, 500 or 503, and nothing after that line was looked at.
 #[utoipa::path(
@@ -285,6 +286,7 @@ impl Batch {
                 // Not while answers are left: that client may only be slow to read.
                 let is_idle = self.in_flight.is_empty() && self.out.is_empty() && self.pieces.capacity() == BATCH_PIECES_MAX;
                 self.seat.note(is_idle);
+                self.seat.waits(self.in_flight.is_empty() || self.pieces.capacity() == 0);
                 tokio::select! {
                     () = self.lines.fill() => continue,
                     () = self.seat.lost() => has_seat = false,
@@ -296,12 +298,13 @@ impl Batch {
                     },
                 }
             } else {
+                self.seat.waits(false);
                 wait_for(self.in_flight.front_mut()).await;
                 // The clock of the next line runs while it could have been taken.
                 self.lines.restart_clock();
             }
             if !has_seat {
-                self.end(Problem::new(Code::Overloaded).detail("no line came, and another batch needed the place"));
+                self.end(Problem::new(Code::Overloaded).detail("no line came, or too few, and another batch needed the place"));
                 continue;
             }
             if self.hand_over().await.is_err() {
@@ -311,7 +314,7 @@ impl Batch {
         }
         // The end is sent last, so that an answer without it is known to be cut.
         if self.flush().await.is_ok() {
-            let _ = self.pieces.send(Piece::End).await;
+            let _ = send(&self.pieces, &self.seat, Piece::End).await;
         }
     }
 
@@ -325,7 +328,7 @@ impl Batch {
             Line::None => return false,
             Line::Text(line, text) => (line, text),
             Line::TooLong(line) => {
-                self.seat.note(false);
+                self.seat.line();
                 self.refuse(line, Problem::new(Code::BodyTooLarge).detail("the line is too long"));
                 return true;
             }
@@ -338,7 +341,7 @@ impl Batch {
                 return false;
             }
         };
-        self.seat.note(false);
+        self.seat.line();
         match read_line(&text) {
             Ok(register) => self.submit(line, register).await,
             Err(problem) => self.refuse(line, problem),
@@ -409,11 +412,21 @@ impl Batch {
         }
         let piece = std::mem::replace(&mut self.out, Vec::with_capacity(BATCH_PIECE_BYTES));
         let must_wait = self.pieces.capacity() == 0;
-        self.pieces.send(Piece::Data(piece.into())).await.map_err(|_| Gone)?;
+        send(&self.pieces, &self.seat, Piece::Data(piece.into())).await?;
         if must_wait {
             self.lines.restart_clock();
         }
         Ok(())
+    }
+}
+
+/// Hands a piece over, as soon as there is room for it. Who does not read loses its place like one who does not send, and then the answer breaks off.
+async fn send(pieces: &mpsc::Sender<Piece>, seat: &Seat, piece: Piece) -> Result<(), Gone> {
+    seat.waits(pieces.capacity() == 0);
+    tokio::select! {
+        biased;
+        handed_over = pieces.send(piece) => handed_over.map_err(|_| Gone),
+        () = seat.lost() => Err(Gone),
     }
 }
 

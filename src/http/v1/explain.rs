@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     command_json::{actor_json, bonus_rule_json, stamped_json},
-    engine::{Cause, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Tree, Walk},
+    engine::{Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Tree, Walk},
     http::{
-        auth::{Action, Sight},
+        auth::{Action, Principal, Sight},
         reply::Reply,
         service::Shared,
     },
@@ -146,16 +146,20 @@ async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id)
     let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, named, state, directory))?;
     let told = on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
+    Ok(told_to(&caller.0, engine, &told))
+}
+
+/// The answer. Who sees what is asked of the present; everything else is of the state that was explained.
+pub(super) fn told_to(principal: &Principal, engine: &Engine, told: &Explanation) -> Reply {
     engine.read(|state, directory| {
-        let sight = caller.0.sight(state, directory);
-        let reader = Reader::new(engine, state);
-        Ok(answer(StatusCode::OK, state.lsn(), &explained(&reader, sight, &told)))
+        let sight = principal.sight(state, directory);
+        answer(StatusCode::OK, told.lsn, &explained(&Reader::new(engine, state), sight, told))
     })
 }
 
 fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained {
     let (cause, command, plan, walk, reached) = parts(&told.cause);
-    let plan_now = reader.state.plan();
+    let plan_now = &told.plan;
     let used: BTreeSet<usize> = match (&told.cause, walk) {
         (Cause::Trigger { rule, .. }, _) => [*rule].into(),
         (_, Some(walk)) => walk.shares.iter().map(|share| share.rule).collect(),
@@ -182,7 +186,11 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
     });
     let entry = sight.of_entry(reader.state, &told.entry);
     Explained {
-        bonus: Bonus::new(reader, &entry),
+        bonus: Bonus {
+            amount: Amount::new(entry.amount, plan_now),
+            reversed_by: told.reversed_by.map(|reversal| reader.entry_id(reversal)),
+            ..Bonus::new(reader, &entry)
+        },
         cause,
         command: command.filter(|_| sight == Sight::All).map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),

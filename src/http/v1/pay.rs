@@ -19,7 +19,7 @@ use super::{
     types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, Sent, Sum, TriggerBonus},
+    engine::{Applied, Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, Sent, Sum, TriggerBonus},
     http::{
         auth::{Action, SeenEntry},
         reply::Reply,
@@ -134,9 +134,10 @@ enum UpTo {
 impl<'de> Deserialize<'de> for UpTo {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let lsn = text.parse().map(Self::Lsn);
-        let up_to = lsn.or_else(|_| text.parse().map(Self::Bonus));
-        up_to.map_err(|_| serde::de::Error::custom("must be an LSN or the id of a bonus"))
+        // Not with a sign, which reading a number would take.
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let up_to = if is_number { text.parse().ok().map(Self::Lsn) } else { text.parse().ok().map(Self::Bonus) };
+        up_to.ok_or_else(|| serde::de::Error::custom("must be an LSN or the id of a bonus"))
     }
 }
 
@@ -235,6 +236,11 @@ problems!(
 async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
     let member = if matches!(command, Command::PayMatching(_)) { "receiver" } else { "source" };
     let applied = engine.submit(command, sent).await?.applied;
+    concluded(applied, member)
+}
+
+/// What was applied, or the problem that a rejection is. `member` is the field that names the member.
+fn concluded(applied: Applied, member: &'static str) -> Result<(Outcome, u64), Problem> {
     let Outcome::Rejected(rejection) = applied.outcome else { return Ok((applied.outcome, applied.lsn)) };
     let problem = Problem::from(rejection).at(applied.lsn);
     Err(match rejection {
@@ -275,15 +281,22 @@ async fn trigger(
             Some(Reference::parse(text).ok_or_else(|| field_invalid("reference", detail))?)
         }
     };
-    let plan = engine.read(|state, directory| {
-        caller.member(Action::TriggerBonus, body.source, state, directory).map_err(|problem| problem.with("field", "source"))?;
-        Ok::<_, Problem>(Arc::clone(state.plan()))
-    })?;
-    let amount = body.amount.as_ref().map(|amount| amount.money(&plan)).transpose()?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
-    let once = body.once.unwrap_or(body.kind == PAID_ONCE);
-    let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference };
-    let (outcome, lsn) = submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?;
+    let (known, amount) = engine.read(|state, directory| {
+        caller.member(Action::TriggerBonus, body.source, state, directory).map_err(|problem| problem.with("field", "source"))?;
+        // Before anything that the plan decides: the plan may be another one by now.
+        let known = state.known(key);
+        let amount = body.amount.as_ref().filter(|_| known.is_none()).map(|amount| amount.money(state.plan())).transpose()?;
+        Ok::<_, Problem>((known, amount))
+    })?;
+    let (outcome, lsn) = match known {
+        Some(known) => concluded(known, "source")?,
+        None => {
+            let once = body.once.unwrap_or(body.kind == PAID_ONCE);
+            let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference };
+            submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?
+        }
+    };
     let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
     engine.read(|state, directory| {
         let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));

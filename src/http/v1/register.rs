@@ -298,7 +298,7 @@ const SCOPE: &str = "POST /v1/members";
 /// 201 with the member and its `Location`. A repeat with the same arguments is 200 with the same body, for ever: after a restart, and whatever
 /// became of the member since; its `x-lsn` is that of the state it was found in. The same arguments are: the same sponsor, however named; the
 /// same role, join time and placement (naming the plan's default rule is as naming none); the same code, if one is named. Other arguments
-/// are 409 `member_exists`. Of two equal requests at once both get the one member.
+/// are 409 `member_exists`. An `Idempotency-Key` is kept with the registration that it came with; what writes nothing (200, or a refusal) keeps none. Of two equal requests at once both get the one member.
 #[utoipa::path(
     post,
     path = "/v1/members",

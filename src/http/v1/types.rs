@@ -232,7 +232,7 @@ pub struct Bonus {
     pub lsn: u64,
     /// Version of the plan that it was paid by.
     pub plan_version: u32,
-    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that it takes back.
+    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that it takes back. Null also where `source` is null.
     #[schema(max_length = 64, example = "order 4711")]
     pub reference: Option<String>,
     /// The bonus that this one takes back: it has the opposite amount.
@@ -256,7 +256,7 @@ impl Bonus {
             time: Time(entry.time),
             lsn: entry.lsn,
             plan_version: entry.plan_version,
-            reference: state.reference_of(entry.index).map(|reference| reference.as_str().to_owned()),
+            reference: entry.reference(state).map(|reference| reference.as_str().to_owned()),
             reverses: state.reverses(entry.index).map(|reversed| reader.entry_id(reversed)),
             reversed_by: state.reversal_of(entry.index).map(|reversal| reader.entry_id(reversal)),
         }

@@ -2,7 +2,8 @@
 //!
 //! A batch lives as long as its client likes, so seats alone could be held for ever by clients that hardly send. Whoever finds no seat
 //! takes that of the batch that has waited longest for its client, if it has waited for [`BATCH_IDLE`] with everything answered: such a batch loses
-//! nothing by ending, and its client can send the rest again.
+//! nothing by ending, and its client can send the rest again. A line now and then, or an answer read now and then, does not keep a seat: if none is idle,
+//! the batch goes that its clients held up most, and that was slower than [`BATCH_PACE_LINES`] while it did.
 
 use std::{
     sync::Arc,
@@ -12,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::http::limits::{BATCH_IDLE, BATCHES_MAX};
+use crate::http::limits::{BATCH_IDLE, BATCH_PACE_LINES, BATCH_PACE_TIME, BATCHES_MAX};
 
 /// The seats, shared by all batches.
 #[derive(Default)]
@@ -25,7 +26,50 @@ struct Taken {
     holder: Arc<str>,
     /// Since when the batch has had nothing to do but wait for its client.
     idle_since: Mutex<Option<Instant>>,
+    pace: Mutex<Pace>,
     give_way: Notify,
+}
+
+/// How fast a batch has been of late, by the time for which its client held it up.
+#[derive(Default)]
+struct Pace {
+    lines: u64,
+    waited: Duration,
+    waits_since: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether the batch waits for its client from now on.
+    fn wait(&mut self, waits: bool, now: Instant) {
+        match (self.waits_since, waits) {
+            (None, true) => self.waits_since = Some(now),
+            (Some(since), false) => {
+                self.waited += now.saturating_duration_since(since);
+                self.waits_since = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// For how long it has been held up, if it was too slow meanwhile. What was fast enough is forgotten after a while, so that it buys no time later.
+    fn too_slow(&mut self, now: Instant) -> Option<Duration> {
+        let waits = self.waits_since.is_some();
+        self.wait(false, now);
+        self.wait(waits, now);
+        let least = self.waited.as_secs().saturating_mul(BATCH_PACE_LINES);
+        if BATCH_PACE_TIME <= self.waited && self.lines < least {
+            return Some(self.waited);
+        }
+        if 2 * BATCH_PACE_TIME <= self.waited {
+            (self.lines, self.waited) = (0, Duration::ZERO);
+        }
+        None
+    }
+
+    fn line(&mut self, now: Instant) {
+        self.lines += 1;
+        _ = self.too_slow(now);
+    }
 }
 
 /// A seat. It is free again when this is dropped.
@@ -48,10 +92,14 @@ impl Seats {
             let may_give_way = |taken: &Taken| has_share || taken.holder == *holder;
             let idle_since = |taken: &Taken| (*taken.idle_since.lock()).filter(|since| idle <= since.elapsed());
             let waiting = seats.iter().enumerate().filter(|(_, taken)| may_give_way(taken));
-            let (_, at) = waiting.filter_map(|(at, taken)| Some((idle_since(taken)?, at))).min()?;
+            let idle = waiting.clone().filter_map(|(at, taken)| Some((idle_since(taken)?, at))).min();
+            let now = Instant::now();
+            let slowest = || waiting.filter_map(|(at, taken)| Some((taken.pace.lock().too_slow(now)?, at))).max();
+            let at = idle.map(|(_, at)| at).or_else(|| slowest().map(|(_, at)| at))?;
             seats.swap_remove(at).give_way.notify_one();
         }
-        let taken = Arc::new(Taken { holder: Arc::clone(holder), idle_since: Mutex::new(None), give_way: Notify::new() });
+        let taken =
+            Arc::new(Taken { holder: Arc::clone(holder), idle_since: Mutex::new(None), pace: Mutex::default(), give_way: Notify::new() });
         seats.push(Arc::clone(&taken));
         Some(Seat { seats: Arc::clone(self), taken })
     }
@@ -64,9 +112,21 @@ impl Seat {
         *since = if is_idle { since.or_else(|| Some(Instant::now())) } else { None };
     }
 
-    /// Waits until another batch has taken the seat.
+    /// Says whether it is the client that holds the batch up, by what it does not send or does not read.
+    pub fn waits(&self, waits: bool) {
+        self.taken.pace.lock().wait(waits, Instant::now());
+    }
+
+    /// A line has come.
+    pub fn line(&self) {
+        self.note(false);
+        self.taken.pace.lock().line(Instant::now());
+    }
+
+    /// Waits until another batch has taken the seat. Once it has, at once.
     pub async fn lost(&self) {
         self.taken.give_way.notified().await;
+        self.taken.give_way.notify_one();
     }
 }
 
@@ -111,6 +171,51 @@ mod tests {
         held[1].note(false);
         let _newcomer = taken(&seats, "two", BATCHES_MAX);
         assert!(taken(&seats, "three", BATCHES_MAX).is_none(), "a line has come meanwhile");
+    }
+
+    #[test]
+    fn a_line_now_and_then_is_too_slow_and_the_servers_own_time_does_not_count() {
+        let begin = Instant::now();
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        let seconds = BATCH_PACE_TIME.as_secs();
+        // lines in each second, seconds of each in which the client is waited for or the server works, whether it is too slow
+        for (lines, is_waiting, expected) in
+            [(1, true, true), (BATCH_PACE_LINES, true, false), (1, false, false), (BATCH_PACE_LINES - 1, true, true)]
+        {
+            let mut pace = Pace::default();
+            let mut found = Vec::new();
+            for second in 0..5 * seconds {
+                pace.wait(is_waiting, at(second));
+                pace.wait(false, at(second + 1));
+                (0..lines).for_each(|_| pace.line(at(second + 1)));
+                found.push(pace.too_slow(at(second + 1)).is_some());
+            }
+            assert!(!found[..usize::try_from(seconds).unwrap() - 1].contains(&true), "it has a while");
+            assert_eq!(found.contains(&true), expected, "{lines} {is_waiting}");
+        }
+        // A million lines at first buy no time for ever: what is not read is not read.
+        let mut pace = Pace { lines: 1_000_000, ..Pace::default() };
+        pace.wait(true, begin);
+        assert_eq!(pace.too_slow(at(3 * seconds)), None);
+        assert!(pace.too_slow(at(4 * seconds)).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_makes_way_when_nobody_is_idle() {
+        let seats = Arc::default();
+        let held: Vec<Seat> = (0..BATCHES_MAX).map(|_| taken(&seats, "one", BATCHES_MAX).unwrap()).collect();
+        assert!(taken(&seats, "two", BATCHES_MAX).is_none());
+        for (seat, times) in held.iter().zip([2, 1, 3, 0]) {
+            *seat.taken.pace.lock() = Pace { lines: 5, waited: times * BATCH_PACE_TIME, waits_since: None };
+        }
+        let _first = taken(&seats, "two", BATCHES_MAX).expect("the slowest makes way");
+        held[2].lost().await;
+        held[2].lost().await;
+        let _second = taken(&seats, "two", BATCHES_MAX).expect("the next one");
+        held[0].lost().await;
+        let _third = taken(&seats, "two", BATCHES_MAX).expect("the next one");
+        held[1].lost().await;
+        assert!(taken(&seats, "three", BATCHES_MAX).is_none(), "the rest is fast enough");
     }
 
     #[tokio::test]
