@@ -8,7 +8,7 @@ use super::{
 use crate::{
     core::{
         Actor,
-        command::{Command, Outcome, Rejection, Stamped, TriggerBonus},
+        command::{Command, ImportEntry, Outcome, Rejection, Stamped, TriggerBonus},
         state::State,
         types::Timestamp,
     },
@@ -56,10 +56,7 @@ impl Network {
     /// # Errors
     /// The rejection.
     pub fn apply(&mut self, command: Command) -> Result<Outcome, Rejection> {
-        let is_ours = |id: [u8; 16]| self.row_ids.is_some_and(|row_ids| row_ids.decode(id).is_some());
-        if command.carried_row_id().is_some_and(is_ours) {
-            return Err(Rejection::RowIdTaken);
-        }
+        self.judge_row_id(command.carried_row_id())?;
         let outcome_hash_before = self.state.outcome_hash();
         let (lsn, actor) = (self.state.lsn() + 1, Some(self.actor.clone()));
         let stamped = Stamped { lsn, time: self.time, key: None, actor, command };
@@ -71,6 +68,21 @@ impl Network {
             }
         }
         Ok(applied.outcome)
+    }
+
+    /// Whether an entry would be taken, which is not done.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub fn judge_entry(&self, entry: &ImportEntry) -> Result<(), Rejection> {
+        self.judge_row_id(entry.row_id)?;
+        self.state.judge_import_entry(&self.directory, entry).map(drop)
+    }
+
+    /// Row ids that the network makes itself may not be brought along.
+    fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
+        let is_ours = |id| self.row_ids.is_some_and(|row_ids| row_ids.decode(id).is_some());
+        if id.is_some_and(is_ours) { Err(Rejection::RowIdTaken) } else { Ok(()) }
     }
 
     /// Signs up the members of a made-up network, and pulls `trigger` once for each. `look` is told the number of members now and then, and may stop it.

@@ -292,8 +292,11 @@ impl State {
         if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
     }
 
-    /// Receiver and source of an entry from elsewhere.
-    pub(super) fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
+    /// Receiver and source of an entry from elsewhere, if it would be taken.
+    ///
+    /// # Errors
+    /// The rejection with which [`Command::ImportEntry`](super::command::Command::ImportEntry) would be refused.
+    pub fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
         self.judge_row_id(entry.row_id)?;

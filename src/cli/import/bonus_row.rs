@@ -13,8 +13,8 @@ use crate::{
     cli::{names::Name, network::Network},
     core::{
         Entry, RowKind,
-        command::ImportEntry,
-        types::{EntryStatus, MemberId, Reference},
+        command::{ImportEntry, Rejection},
+        types::{EntryStatus, MemberId, MemberIx, Reference},
     },
 };
 
@@ -36,8 +36,46 @@ pub(super) const COLUMNS: [(&str, bool); 11] = [
 /// The most entries of a receiver that are looked at for the one that a row takes back without naming it.
 const SEARCHED_MAX: usize = 4_096;
 
-/// Entries by the numbers that the rows of a file give them.
-pub(super) type Numbers = HashMap<u64, u64>;
+/// What came before a row. Where an import is made again, the ledger holds more than that.
+pub(super) struct Before {
+    /// Entries of the ledger before the row's.
+    pub end: u64,
+    /// Entries that were there when the import began.
+    held: u64,
+    /// Entries by the numbers that the rows of a file give them.
+    numbers: HashMap<u64, u64>,
+    /// Of each receiver the entries that were passed over, as many as are looked at and one more.
+    passed: HashMap<MemberIx, Vec<u64>>,
+}
+
+impl Before {
+    /// Before the first row, in front of a ledger of `held` entries.
+    pub fn new(held: u64) -> Self {
+        Self { end: 0, held, numbers: HashMap::new(), passed: HashMap::new() }
+    }
+
+    /// Whether the ledger holds an entry in the row's place.
+    pub fn is_held(&self) -> bool {
+        self.end < self.held
+    }
+
+    /// Takes note of the row's entry: it is there. `number` is that of the row.
+    pub fn pass(&mut self, receiver: MemberIx, number: Option<u64>) {
+        self.numbers.extend(number.map(|number| (number, self.end)));
+        if self.is_held() {
+            let passed = self.passed.entry(receiver).or_default();
+            if passed.len() <= SEARCHED_MAX {
+                passed.push(self.end);
+            }
+        }
+        self.end += 1;
+    }
+
+    /// An entry, if it came before the row.
+    fn earlier(&self, entry: Option<u64>) -> Option<u64> {
+        entry.filter(|entry| *entry < self.end)
+    }
+}
 
 /// The number of a row.
 ///
@@ -48,11 +86,11 @@ pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
 }
 
 /// Reads a row against the members that are there.
-pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, numbers: &Numbers) -> Result<ImportEntry, Refusal> {
+pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, before: &Before) -> Result<ImportEntry, Refusal> {
     let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
         std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
-    Ok(ImportEntry {
+    let mut entry = ImportEntry {
         receiver: member(network, receiver)?,
         source: member(network, source)?,
         kind: kind.into(),
@@ -62,17 +100,19 @@ pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, numbers
         time: reading.time(created_at)?,
         row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
         reference: optional(reference, Reference::parse, Refusal::BadReference)?,
-        reverses: optional(reverses, |text| reversed(text, network, numbers), Refusal::BadReversed("reverses"))?,
-    })
+        reverses: optional(reverses, |text| reversed(text, network, before), Refusal::BadReversed("reverses"))?,
+    };
+    find_reversed(network, before, &mut entry)?;
+    Ok(entry)
 }
 
 /// The entry that a row takes back, by the number of an earlier row or by row id.
-fn reversed(text: &str, network: &Network, numbers: &Numbers) -> Option<u64> {
+fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
     if let Ok(number) = text.parse() {
-        return numbers.get(&number).copied();
+        return before.numbers.get(&number).copied();
     }
     let (kind, entry) = network.state.row_that_carried(&parse_row_id(text)?)?;
-    (kind == RowKind::Entry).then_some(entry)
+    before.earlier((kind == RowKind::Entry).then_some(entry))
 }
 
 /// Finds the entry that a row of a negative amount takes back where it names none: the only one of its receiver, source, level and kind with
@@ -80,7 +120,7 @@ fn reversed(text: &str, network: &Network, numbers: &Numbers) -> Option<u64> {
 ///
 /// # Errors
 /// There is none, or more than one, or there are more entries than are looked at.
-pub(super) fn find_reversed(network: &Network, entry: &mut ImportEntry) -> Result<(), Refusal> {
+fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) -> Result<(), Refusal> {
     if entry.reverses.is_some() || 0 <= entry.amount.0 {
         return Ok(());
     }
@@ -91,9 +131,12 @@ pub(super) fn find_reversed(network: &Network, entry: &mut ImportEntry) -> Resul
         let other = state.entry(*index);
         (other.source, other.level, other.amount.0) == (source, entry.level, -entry.amount.0)
             && *state.kind_name(other.kind) == *entry.kind
-            && state.reversal_of(*index).is_none()
+            && before.earlier(state.reversal_of(*index)).is_none()
     };
-    let mut entries = state.received_entries(receiver);
+    let mut entries: Box<dyn Iterator<Item = u64>> = match before.is_held() {
+        true => Box::new(before.passed.get(&receiver).into_iter().flatten().copied()),
+        false => Box::new(state.received_entries(receiver)),
+    };
     let mut meant = entries.by_ref().take(SEARCHED_MAX).filter(is_meant);
     let (first, second) = (meant.next(), meant.next());
     let reason = match (first, second) {
@@ -117,6 +160,33 @@ fn member(network: &Network, text: &str) -> Result<MemberId, Refusal> {
         (None, None) => name.by_code(state, directory).map_err(|_| Refusal::AmbiguousCode(name.shown()))?,
     };
     member.map(|member| state.id(member)).ok_or_else(|| Refusal::UnknownMember(name.shown()))
+}
+
+/// Why a row that the ledger does not hold in its place was refused when it was imported first: judged with
+/// what came before it alone. `None` where it would have been taken.
+pub(super) fn refused_before(network: &Network, before: &Before, entry: &ImportEntry) -> Option<Refusal> {
+    let state = &network.state;
+    let mut entry = entry.clone();
+    let carried_later = |id: &[u8; 16]| {
+        let row = state.row_that_carried(id);
+        row.is_some_and(|(kind, index)| kind == RowKind::Entry && before.end <= index)
+    };
+    entry.row_id = entry.row_id.filter(|id| !carried_later(id));
+    if let Some(named) = entry.reverses
+        && state.reversal_of(named).is_some_and(|by| before.end <= by)
+    {
+        // A later row took it back. Whether this one could have is all that is left to ask.
+        let reversed = state.entry(named);
+        let parties = (state.id(reversed.receiver), state.id(reversed.source), reversed.level);
+        let fits = parties == (entry.receiver, entry.source, entry.level)
+            && *state.kind_name(reversed.kind) == *entry.kind
+            && reversed.amount.0 == -entry.amount.0;
+        if !fits {
+            return Some(Refusal::Rule(Rejection::ReversalUnmatched));
+        }
+        (entry.amount, entry.reverses) = (reversed.amount, None);
+    }
+    network.judge_entry(&entry).err().map(Refusal::Rule)
 }
 
 /// Whether an entry of the ledger is the one that a row names.

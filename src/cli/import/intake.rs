@@ -6,6 +6,10 @@
 //! file alone, and a second import of a file whose first one died in the middle goes the same way and ends in
 //! the same network.
 //!
+//! Of several rows of one member the first that can be read counts, and the others are refused whatever came
+//! of it: which one it is depends on the file alone, too. What a row changes of a member that is there is set
+//! when the row is settled, so that the rows behind it find what they find the second time.
+//!
 //! Memory: waiting rows and refused ones are held, at most the file; and some 20 bytes for each row.
 
 use std::{
@@ -38,6 +42,8 @@ pub(super) struct Intake<'n> {
     lines: Vec<u64>,
     /// How far the rows of each member are: by the key of its name, and by the id that this makes.
     rows: HashMap<MemberId, Progress>,
+    /// Members with more than one row, in the same way.
+    several: HashMap<MemberId, Several>,
     /// Members that were there before and are not active, as their rows say too.
     inactive: HashSet<MemberIx>,
     waiting: Waiting,
@@ -45,6 +51,7 @@ pub(super) struct Intake<'n> {
     refused: Vec<Refused>,
     updates: Updates,
     already_there: u64,
+    updated: u64,
     differing: Vec<(u64, String, String)>,
     waited: u64,
     respelled: u64,
@@ -64,11 +71,20 @@ enum Stage {
 /// How far the rows of one member are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Progress {
-    /// None was settled yet.
+    /// The one that counts is not settled yet, or not read.
     Open,
     Settled,
-    /// The first one was refused, and none was settled since.
+    /// The one that counts was refused, or none can be read.
     Refused,
+}
+
+/// The rows of a member that has more than one.
+#[derive(Default)]
+struct Several {
+    /// How many may still come.
+    left: u32,
+    /// The line of the one that counts.
+    first: Option<u64>,
 }
 
 /// Rows that wait, by line, and what for.
@@ -136,12 +152,14 @@ impl<'n> Intake<'n> {
             base,
             lines: Vec::new(),
             rows: HashMap::new(),
+            several: HashMap::new(),
             inactive: HashSet::new(),
             waiting: Waiting::default(),
             stage: Stage::Reading,
             refused: Vec::new(),
             updates: Updates::new(update),
             already_there: 0,
+            updated: 0,
             differing: Vec::new(),
             waited: 0,
             respelled: 0,
@@ -151,15 +169,24 @@ impl<'n> Intake<'n> {
 
     /// Takes note of a member that has a row in the file, before the first row is offered.
     pub fn declare(&mut self, member: &Name) {
-        self.rows.insert(member.key, Progress::Open);
-        self.rows.insert(member.id, Progress::Open);
+        let ids = [Some(member.key), (member.id != member.key).then_some(member.id)];
+        for id in ids.into_iter().flatten() {
+            if self.rows.insert(id, Progress::Open).is_some() {
+                let several = self.several.entry(id).or_insert(Several { left: 1, first: None });
+                several.left = several.left.saturating_add(1);
+            }
+        }
     }
 
     /// Takes the next row of the file, and the rows that waited for it.
     pub fn offer(&mut self, row: MemberRow) {
-        if let Some(line) = self.waiting.lines.get(&row.member.key) {
-            let reason = Refusal::DuplicateLine(*line);
-            return self.push_refused(row.line, Some(&row.member), reason);
+        if let Some(line) = self.counts(&row.member).or_else(|| self.waiting.lines.get(&row.member.key).copied()) {
+            return self.push_refused(row.line, Some(&row.member), Refusal::DuplicateLine(line));
+        }
+        for id in [row.member.key, row.member.id] {
+            if let Some(several) = self.several.get_mut(&id) {
+                several.first = Some(row.line);
+            }
         }
         let mut ready = Ready::new();
         let waiting = self.waiting.rows.len();
@@ -171,8 +198,32 @@ impl<'n> Intake<'n> {
     /// Notes a row that could not be read.
     pub fn refuse(&mut self, line: u64, member: Option<&Name>, reason: Refusal) {
         let mut ready = Ready::new();
-        self.refuse_row(line, member, reason, &mut ready);
+        match member {
+            Some(name) if self.counts(name).is_some() || self.may_follow(name) => {
+                self.push_refused(line, member, reason);
+                self.network.names.refused.entry(name.key).or_insert(line);
+            }
+            _ => self.refuse_row(line, member, reason, &mut ready),
+        }
         self.run(ready);
+    }
+
+    /// The line of the member's row that counts, if it has several and that one was read.
+    fn counts(&self, name: &Name) -> Option<u64> {
+        [name.key, name.id].iter().find_map(|id| self.several.get(id)?.first)
+    }
+
+    /// Passes over a row that cannot be read: whether another one of its member comes.
+    fn may_follow(&mut self, name: &Name) -> bool {
+        let mut may_follow = false;
+        let ids = [Some(name.key), (name.id != name.key).then_some(name.id)];
+        for id in ids.into_iter().flatten() {
+            if let Some(several) = self.several.get_mut(&id) {
+                several.left = several.left.saturating_sub(1);
+                may_follow |= several.left != 0;
+            }
+        }
+        may_follow
     }
 
     fn run(&mut self, mut ready: Ready) {
@@ -246,7 +297,7 @@ impl<'n> Intake<'n> {
         if let Some(new) = there.and_then(|there| there.member.0.checked_sub(self.base)) {
             return Err(Refusal::DuplicateLine(self.lines[new as usize]));
         }
-        let (sponsor, parent) = match (self.seek(row.sponsor.as_ref()), self.seek(row.parent.as_ref())) {
+        let (sponsor, parent) = match (self.seek_sponsor(row, there), self.seek(row.parent.as_ref())) {
             (Err(NotNow::Refuse(reason)), _) | (Ok(_), Err(NotNow::Refuse(reason))) => return Err(reason),
             (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => return Ok(Step::Wait(wanted)),
             (Ok(sponsor), Ok(parent)) => (sponsor, parent),
@@ -291,7 +342,12 @@ impl<'n> Intake<'n> {
         if sponsor != held.sponsor || !same_parent || row.slot.is_some_and(|slot| slot != held.slot) {
             return Err(Refusal::DuplicateMember);
         }
-        self.updates.note(&self.network.state, there, row)?;
+        let changes = self.updates.note(&self.network.state, there, row)?;
+        let is_updated = !changes.is_empty();
+        for change in changes {
+            self.network.apply(change).map_err(Refusal::Rule)?;
+        }
+        self.updated += u64::from(is_updated);
         self.differing.extend(self.difference(there, row).map(|text| (row.line, row.member.shown(), text)));
         Ok(Step::Settled(there, false))
     }
@@ -341,6 +397,26 @@ impl<'n> Intake<'n> {
             Ok(None) => wait(),
             Err(Ambiguous) => Err(NotNow::Refuse(Refusal::AmbiguousCode(name.shown()))),
         }
+    }
+
+    /// The sponsor of a row. The one of every member that names none is not its own.
+    fn seek_sponsor(&self, row: &MemberRow, there: Option<Found>) -> Result<Option<Found>, NotNow> {
+        let sought = self.seek(row.sponsor.as_ref());
+        let Some(sponsor) = row.sponsor.as_ref().filter(|_| row.sponsor_is_default) else { return sought };
+        let own = there.map(|there| there.member);
+        let is_own = match &sought {
+            Ok(found) => own.is_some() && own == found.map(|found| found.member),
+            Err(NotNow::Wait(Wanted::Row(id))) => own.is_some_and(|own| self.network.state.id(own) == *id),
+            // Nobody is meant yet. What is a name of the file is no code.
+            Err(NotNow::Wait(Wanted::Name(_))) if !self.rows.contains_key(&sponsor.key) => {
+                let code = row.code.clone().or_else(|| row.member.code());
+                let is_like = |code: &Code| sponsor.codes().any(|named| named.alike() == code.alike());
+                let is_same = |code: &Code| sponsor.codes().any(|named| named.folded() == code.folded());
+                code.is_some_and(|code| is_same(&code) || (Stage::Over <= self.stage && is_like(&code)))
+            }
+            Err(_) => false,
+        };
+        if is_own { Ok(None) } else { sought }
     }
 
     fn when_settled(&self, found: Found) -> Result<Option<Found>, NotNow> {
@@ -403,19 +479,12 @@ impl<'n> Intake<'n> {
             self.network.names.refused.entry(row.member.key).or_insert(line);
             self.push_refused(line, Some(&row.member), reason);
         }
-        let mut updated = HashSet::new();
-        for change in std::mem::take(&mut self.updates).into_changes() {
-            match self.network.apply(change.command) {
-                Ok(_) => _ = updated.insert(change.line),
-                Err(rejection) => self.push_refused(change.line, Some(&change.member), Refusal::Rule(rejection)),
-            }
-        }
         self.refused.sort_by_key(|refused| refused.line);
         Taken {
             refused: self.refused,
             members: self.lines.len() as u64,
             already_there: self.already_there,
-            updated: updated.len() as u64,
+            updated: self.updated,
             differing: self.differing,
             waited: self.waited,
             respelled: self.respelled,
@@ -466,7 +535,11 @@ impl<'n> Intake<'n> {
             Ok(_) | Err(NotNow::Refuse(_)) => None,
         };
         let of = |name: &Option<Name>| name.as_ref().and_then(|name| Some((name.clone(), wanted(Some(name))?)));
-        match (of(&row.sponsor), of(&row.parent)) {
+        let sponsor = match self.seek_sponsor(row, self.member_of(&row.member)) {
+            Ok(None) => None,
+            _ => of(&row.sponsor),
+        };
+        match (sponsor, of(&row.parent)) {
             (Some((_, wanted)), _) => (true, row.sponsor.as_ref().expect("it was looked for"), wanted),
             (_, Some((_, wanted))) => (false, row.parent.as_ref().expect("it was looked for"), wanted),
             _ => unreachable!("a row whose sponsor and parent are known was set free"),

@@ -187,8 +187,8 @@ fn a_second_import_of_the_same_file_changes_nothing() {
 fn a_row_that_is_there_with_another_time_or_code_is_named() {
     let mut network = matrix();
     take(&mut network, "member,sponsor,joined_at\nr,,2025-01-01\na,r,2025-01-02\n");
-    let (taken, _) = take(&mut network, "member,sponsor,joined_at,code\nr,,2025-01-01,r\na,r,2025-02-02,x\na,r,,\n");
-    assert_eq!(taken.already_there, 3);
+    let (taken, refused) = take(&mut network, "member,sponsor,joined_at,code\nr,,2025-01-01,r\na,r,2025-02-02,x\na,r,,\n");
+    assert_eq!((taken.already_there, refused), (2, vec!["4: duplicate".to_string()]));
     let difference = "joined at 2025-01-02T00:00:00.000000Z, not 2025-02-02T00:00:00.000000Z; its code is a, not x";
     assert_eq!(taken.differing, [(3, "a".into(), difference.into())]);
 }

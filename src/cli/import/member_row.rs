@@ -39,6 +39,8 @@ pub(super) struct MemberRow {
     pub line: u64,
     pub member: Name,
     pub sponsor: Option<Name>,
+    /// The row names no sponsor, and this is that of all such rows.
+    pub sponsor_is_default: bool,
     pub parent: Option<Name>,
     pub slot: Option<u32>,
     pub joined_at: Option<Timestamp>,
@@ -85,6 +87,7 @@ impl MemberRow {
             line: row.line,
             member,
             sponsor,
+            sponsor_is_default: false,
             parent,
             slot,
             joined_at: if joined_at.is_empty() { None } else { Some(reading.time(joined_at)?) },
@@ -99,7 +102,8 @@ impl MemberRow {
             },
         };
         if row.sponsor.is_none() {
-            row.sponsor = reading.sponsor_of_none(&row);
+            row.sponsor = reading.sponsor_of_none(&row.member);
+            row.sponsor_is_default = row.sponsor.is_some();
         }
         Ok(row)
     }

@@ -101,6 +101,8 @@ mod update;
 mod visible;
 
 #[cfg(test)]
+mod again_test;
+#[cfg(test)]
 mod resolve_test;
 #[cfg(test)]
 mod resume_test;
@@ -357,30 +359,21 @@ fn each_bonus(
     reading: &Reading,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<TakenBonuses, Failure> {
-    let held = network.state.entries();
+    let mut before = bonus_row::Before::new(network.state.entries());
     let mut taken = TakenBonuses::default();
-    let mut numbers = bonus_row::Numbers::new();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
-        let (line, receiver, entry) = match row {
+        let (line, receiver, read) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
             Ok(row) => {
-                let parsed = bonus_row::number(&row).and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &numbers)?)));
+                let parsed = bonus_row::number(&row).and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
                 (row.line, row.cell(0).to_string(), parsed)
             }
         };
-        let known = taken.already_there;
-        if let Ok((number, entry)) = &entry
-            && known < held
-        {
-            if !bonus_row::is_same(network, &network.state.entry(known), entry) {
-                break;
-            }
-            numbers.extend(number.map(|number| (number, known)));
-            taken.already_there += 1;
-        } else if let Err(reason) = entry.and_then(|(number, entry)| take_bonus(network, &mut numbers, number, entry)) {
-            taken.refused.push(Refused { line, member: receiver, reason });
-        } else {
-            taken.entries += 1;
+        match read.and_then(|(number, entry)| take_bonus(network, &mut before, number, entry)) {
+            Ok(BonusStep::There) => taken.already_there += 1,
+            Ok(BonusStep::Taken) => taken.entries += 1,
+            Ok(BonusStep::OtherLedger) => break,
+            Err(reason) => taken.refused.push(Refused { line, member: receiver, reason }),
         }
         if line.is_multiple_of(LOOK_EVERY_ROWS) {
             look()?;
@@ -390,12 +383,31 @@ fn each_bonus(
     Ok(taken)
 }
 
-/// Takes one bonus, which its file may give a number.
-fn take_bonus(network: &mut Network, numbers: &mut bonus_row::Numbers, number: Option<u64>, mut entry: ImportEntry) -> Result<(), Refusal> {
-    bonus_row::find_reversed(network, &mut entry)?;
-    network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
-    numbers.extend(number.map(|number| (number, network.state.entries() - 1)));
-    Ok(())
+/// What came of a bonus that was not refused.
+enum BonusStep {
+    There,
+    Taken,
+    /// The ledger holds something else in its place.
+    OtherLedger,
+}
+
+/// Takes one bonus, which its file may give a number, or passes over it.
+fn take_bonus(
+    network: &mut Network,
+    before: &mut bonus_row::Before,
+    number: Option<u64>,
+    entry: ImportEntry,
+) -> Result<BonusStep, Refusal> {
+    let is_held = before.is_held();
+    if is_held && !bonus_row::is_same(network, &network.state.entry(before.end), &entry) {
+        // The ledger says nothing of rows that were refused when it was made.
+        return bonus_row::refused_before(network, before, &entry).map_or(Ok(BonusStep::OtherLedger), Err);
+    }
+    if !is_held {
+        network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
+    }
+    before.pass(network.state.entry(before.end).receiver, number);
+    Ok(if is_held { BonusStep::There } else { BonusStep::Taken })
 }
 
 fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use super::{
     bonus_row,
     layout::{Layout, parse_delimiter},
-    member_row::{self, MemberRow},
+    member_row,
     refusal::Refusal,
 };
 use crate::{
@@ -11,10 +11,7 @@ use crate::{
         exit::{Exit, Failure},
         names::Name,
     },
-    core::{
-        plan::Plan,
-        types::{Code, Timestamp},
-    },
+    core::{plan::Plan, types::Timestamp},
     time_text::{self, TimeForm},
 };
 
@@ -107,12 +104,10 @@ impl Reading {
         if cell.parse::<u32>().is_ok() { cell } else { self.unmarked(cell) }
     }
 
-    /// The sponsor of a row that names none.
-    pub fn sponsor_of_none(&self, row: &MemberRow) -> Option<Name> {
-        let folded = |code: Option<&Code>| code.map(Code::folded);
-        let has_code = |sponsor: &Name| row.code.is_some() && folded(sponsor.code().as_ref()) == folded(row.code.as_ref());
-        let is_own = |sponsor: &Name| *sponsor == row.member || has_code(sponsor);
-        self.default_sponsor.clone().filter(|sponsor| !is_own(sponsor))
+    /// The sponsor of a row that names none; none for its own row by the name. What it is otherwise, such as a
+    /// code, only the network knows.
+    pub fn sponsor_of_none(&self, member: &Name) -> Option<Name> {
+        self.default_sponsor.clone().filter(|sponsor| sponsor.key != member.key)
     }
 
     /// A cell that is a time.

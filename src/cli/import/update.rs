@@ -4,13 +4,10 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::{member_row::MemberRow, refusal::Refusal};
-use crate::{
-    cli::names::Name,
-    core::{
-        command::Command,
-        state::State,
-        types::{MemberIx, Role, Status},
-    },
+use crate::core::{
+    command::Command,
+    state::State,
+    types::{MemberIx, Role, Status},
 };
 
 /// What rows say of members that were there before.
@@ -19,14 +16,6 @@ pub(super) struct Updates {
     sets: bool,
     /// By member: the line that first said something, and what has been said since.
     said: HashMap<MemberIx, (u64, Option<Status>, Option<Role>)>,
-    changes: Vec<Change>,
-}
-
-/// One thing to set, from one line.
-pub(super) struct Change {
-    pub line: u64,
-    pub member: Name,
-    pub command: Command,
 }
 
 impl Updates {
@@ -49,14 +38,14 @@ impl Updates {
         ]
     }
 
-    /// Notes what a row changes.
+    /// What a row changes.
     ///
     /// # Errors
     /// When an earlier line says otherwise: which of them is meant cannot be known, and importing the file
     /// again would set the other.
-    pub fn note(&mut self, state: &State, there: MemberIx, row: &MemberRow) -> Result<(), Refusal> {
+    pub fn note(&mut self, state: &State, there: MemberIx, row: &MemberRow) -> Result<Vec<Command>, Refusal> {
         if !self.sets || (row.status.is_none() && row.role.is_none()) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (known_status, known_role) = match self.said.entry(there) {
             Entry::Vacant(entry) => {
@@ -74,19 +63,14 @@ impl Updates {
             }
         };
         let held = state.member(there);
-        let mut change = |command| self.changes.push(Change { line: row.line, member: row.member.clone(), command });
+        let mut changes = Vec::new();
         if let Some(status) = row.status.filter(|status| known_status.is_none() && *status != held.status) {
-            change(Command::SetStatus { member: held.id, status });
+            changes.push(Command::SetStatus { member: held.id, status });
         }
         if let Some(role) = row.role.filter(|role| known_role.is_none() && *role != held.role) {
-            change(Command::SetRole { member: held.id, role });
+            changes.push(Command::SetRole { member: held.id, role });
         }
-        Ok(())
-    }
-
-    /// What is to be set, in the order of the file.
-    pub fn into_changes(self) -> Vec<Change> {
-        self.changes
+        Ok(changes)
     }
 }
 

@@ -1,0 +1,189 @@
+//! A file that is imported again changes nothing, and one whose import died between any two commands ends
+//! where one that did not die ends: random files with several rows of a member, statuses and dirty rows.
+
+use std::io::Cursor;
+
+use rand_pcg::{Pcg64, rand_core::RngCore};
+
+use super::*;
+use crate::{
+    core::{
+        audit,
+        types::{Status, Timestamp},
+    },
+    engine::MemberDirectory,
+    plan_file,
+};
+
+const HEADER: &str = "member,sponsor,parent,joined_at,status,role,code\n";
+
+fn empty() -> Network {
+    Network::new(State::new(plan_file::default_plan(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(0))
+}
+
+/// A network of these rows.
+fn of(rows: &str) -> Network {
+    let mut network = empty();
+    members_from(&mut network, format!("{HEADER}{rows}").as_bytes(), false);
+    network
+}
+
+fn refused(taken: &[Refused]) -> Vec<String> {
+    taken.iter().map(|refused| format!("{}: {}", refused.line, refused.reason.name())).collect()
+}
+
+fn rows(random: &mut Pcg64, count: usize, dirty: bool) -> String {
+    const NAMES: [&str; 9] = ["ann", "Bob", "BOB", "c1", "CI", "d@x.y", "D@X.y", "eve", "f"];
+    const NOT_ALWAYS: usize = 3;
+    let mut below = |bound: usize| random.next_u32() as usize % bound;
+    let mut text = String::new();
+    for at in 0..count {
+        let name = NAMES[below(NAMES.len())];
+        let sponsor = if at == 0 || below(6) == 0 { "" } else { NAMES[below(NAMES.len())] };
+        let parent = if below(8) == 0 { NAMES[below(NAMES.len())] } else { "" };
+        let time = if dirty && below(6) == 0 { "notatime" } else { "2025-01-01" };
+        let status = ["", "active", "inactive", "terminated"][below(4)];
+        let role = if below(NOT_ALWAYS) == 0 { ["admin", "member"][below(2)] } else { "" };
+        let code = if below(6) == 0 { ["eve", "k1", "KI", "bob"][below(4)] } else { "" };
+        text += &format!("{name},{sponsor},{parent},{time},{status},{role},{code}\n");
+    }
+    text
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
+    let (mut cuts, mut updates) = (0, 0);
+    for seed in 0..400_u64 {
+        let mut random = Pcg64::new(seed.into(), 11);
+        let count = random.next_u32() as usize;
+        let before = rows(&mut random, count % 4, false);
+        let file = format!("{HEADER}{}", rows(&mut random, 2 + count % 12, true));
+        let reading = Reading { update: seed % 2 == 0, ..Reading::default() };
+        let mut whole = of(&before);
+        whole.record = Some(Vec::new());
+        let first = read_members(&mut whole, file.as_bytes(), &reading);
+        assert_eq!(audit(&whole.state, 3), Vec::<String>::new());
+        let commands: Vec<Command> =
+            whole.record.take().unwrap().into_iter().flat_map(|group| group.commands).map(|stamped| stamped.command).collect();
+        let expected = network_digest(&whole.state);
+        let context = || format!("seed {seed}, before:\n{before}file:\n{file}");
+        for dead_at in 0..=commands.len() {
+            let mut left = of(&before);
+            commands[..dead_at].iter().for_each(|command| _ = left.apply(command.clone()).unwrap());
+            let again = read_members(&mut left, file.as_bytes(), &reading);
+            assert_eq!(network_digest(&left.state), expected, "dead behind {dead_at} of {}: {}", commands.len(), context());
+            if dead_at == commands.len() {
+                assert_eq!((again.members, again.updated), (0, 0), "{}", context());
+            }
+            cuts += 1;
+        }
+        updates += first.updated;
+    }
+    assert!(800 < cuts && 5 < updates, "{cuts} cuts, {updates} members set to something else");
+}
+
+#[test]
+fn what_a_row_sets_is_set_before_the_rows_behind_it() {
+    let mut network = of("u0,,,2025-01-01,inactive,,\n");
+    let reading = Reading { update: true, ..Reading::default() };
+    let file = format!("{HEADER}u1,u0,,2025-01-02,,,\nu0,,,2025-01-01,active,,\n");
+    let taken = read_members(&mut network, file.as_bytes(), &reading);
+    assert_eq!((taken.members, taken.updated, refused(&taken.refused)), (1, 1, vec![]));
+}
+
+#[test]
+fn the_first_of_several_rows_counts_each_time() {
+    let mut network = of("alice,,,2025-01-01,,,\n");
+    let reading = Reading { update: true, ..Reading::default() };
+    let file = format!("{HEADER}alice,,,2025-01-01,,,\nbob,alice,,2025-01-02,,,\nbob,alice,,2025-01-02,inactive,,\n");
+    for members in [1, 0] {
+        let taken = read_members(&mut network, file.as_bytes(), &reading);
+        assert_eq!((taken.members, taken.updated, refused(&taken.refused)), (members, 0, vec!["4: duplicate".to_string()]));
+        assert_eq!(network.state.member(MemberIx(1)).status, Status::Active);
+    }
+    // A row that cannot be read does not count; rows that wait for its member wait for the one that does.
+    let mut network = of("root,,,2025-01-01,,,\n");
+    let file = format!("{HEADER}x,,p,2025-01-01,,,\np,root,,notatime,,,\nx,root,,2025-01-01,,,\np,root,,2025-01-02,,,\n");
+    for members in [1, 0] {
+        let taken = members_from(&mut network, file.as_bytes(), false);
+        let expected = ["2: root_with_placement", "3: bad_time", "4: duplicate"];
+        assert_eq!((taken.members, refused(&taken.refused)), (members, expected.map(String::from).to_vec()));
+    }
+}
+
+#[test]
+fn the_sponsor_of_all_others_is_not_its_own() {
+    // --default-sponsor, rows, who has no sponsor
+    let table = [
+        ("company", "Company,,,2025-01-01,,,\nbob,,,2025-01-01,,,\nzed,bob,,2025-01-01,,,\n", "Company"),
+        ("BOSS", "B0SS,,,2025-01-01,,,\nbob,,,2025-01-01,,,\n", "B0SS"),
+        ("BOSS", "bob,,,2025-01-01,,,\nB0SS,,,2025-01-01,,,\nboss,,,2025-01-01,,,\n", "boss"),
+        ("gold", "bob,,,2025-01-01,,,\nx,,,2025-01-01,,,Gold\n", "x"),
+        ("G0LD", "bob,,,2025-01-01,,,\nx,,,2025-01-01,,,Gold\n", "x"),
+    ];
+    for (default, rows, root) in table {
+        let reading = Reading { default_sponsor: Name::parse(default), ..Reading::default() };
+        let mut network = empty();
+        for _ in 0..2 {
+            let taken = read_members(&mut network, format!("{HEADER}{rows}").as_bytes(), &reading);
+            assert_eq!(refused(&taken.refused), Vec::<String>::new(), "{default}: {rows}");
+            let state = &network.state;
+            let roots: Vec<MemberIx> = (0..state.len()).map(MemberIx).filter(|at| state.member(*at).sponsor.is_none()).collect();
+            let named = Name::parse(root).unwrap().named(state, &network.directory).map(|found| found.member);
+            assert_eq!(roots, Vec::from_iter(named), "{default}: {rows}");
+        }
+    }
+}
+
+fn bonuses(network: &mut Network, file: &str) -> (TakenBonuses, Vec<String>) {
+    let source = Box::new(Cursor::new(file.as_bytes().to_vec()));
+    let mut lines = Lines::read("the file".into(), source, &Layout::new(&bonus_row::COLUMNS)).unwrap();
+    let taken =
+        each_bonus(&mut lines, network, &Reading::default(), &mut || Ok(())).unwrap_or_else(|failure| panic!("{}", failure.message));
+    let refused = refused(&taken.refused);
+    (taken, refused)
+}
+
+#[test]
+fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
+    const COLUMNS: &str = "receiver,source,level,amount,kind,status,created_at,id,number,reverses\n";
+    const ID: &str = "aaaaaaaa-0000-4000-8000-00000000000";
+    for seed in 0..150_u64 {
+        let mut random = Pcg64::new(seed.into(), 5);
+        let mut below = |bound: usize| random.next_u32() as usize % bound;
+        let mut file = COLUMNS.to_string();
+        for number in 0..4 + below(12) {
+            let amount = ["1.00", "2.00", "-1.00", "-2.00", "3.001"][below(5)];
+            let kind = ["referral", "referral", "referral", "No Kind!"][below(4)];
+            let source = ["x", "x", "nobody"][below(3)];
+            let id = if below(4) == 0 { format!("{ID}{}", below(4)) } else { String::new() };
+            let reverses = match below(6) {
+                0 if amount.starts_with('-') => format!("{ID}{}", below(4)),
+                1 if amount.starts_with('-') => below(number + 1).to_string(),
+                _ => String::new(),
+            };
+            file += &format!("root,{source},1,{amount},{kind},pending,2025-01-0{},{id},{number},{reverses}\n", 1 + below(9));
+        }
+        let members = "root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n";
+        let mut whole = of(members);
+        whole.record = Some(Vec::new());
+        let (first, refused) = bonuses(&mut whole, &file);
+        let commands: Vec<Command> =
+            whole.record.take().unwrap().into_iter().flat_map(|group| group.commands).map(|stamped| stamped.command).collect();
+        let expected = network_digest(&whole.state);
+        for dead_at in 0..=commands.len() {
+            let mut left = of(members);
+            commands[..dead_at].iter().for_each(|command| _ = left.apply(command.clone()).unwrap());
+            let (again, refused_again) = bonuses(&mut left, &file);
+            assert_eq!(again.already_there, dead_at as u64, "seed {seed}\n{file}");
+            assert_eq!((again.entries, &refused_again), (first.entries - dead_at as u64, &refused), "seed {seed}\n{file}");
+            assert_eq!(network_digest(&left.state), expected, "seed {seed}\n{file}");
+        }
+    }
+    // Another ledger is still one.
+    let mut network = of("root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n");
+    let row = |amount: &str| format!("root,x,1,{amount},referral,pending,2025-01-01,,,\n");
+    bonuses(&mut network, &format!("{COLUMNS}{}{}", row("1.00"), row("2.00")));
+    let (taken, refused) = bonuses(&mut network, &format!("{COLUMNS}{}{}{}", row("-9.00"), row("3.00"), row("1.00")));
+    assert_eq!((taken.already_there, taken.entries, refused), (0, 0, vec!["2: reversal_unmatched".to_string()]));
+}
