@@ -1,7 +1,7 @@
 //! `upline verify`: everything that can be checked about a data directory while nobody has it open.
 //!
 //! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the snapshot, and the outcome of every replayed
-//! command. What is kept of the past is read through as well: archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
+//! command. What is kept of the past is read through as well: the older snapshot, archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
 //! scratch, the ledger. Nothing is changed.
 
 use std::time::Instant;
@@ -33,10 +33,12 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What is wrong with the archive. None of it is needed to serve.
+/// What is wrong with the older snapshot and the archive. None of it is needed to serve.
 fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
+    let older = loaded.snapshots.verify_older(loaded.report.snapshot_lsn).map_err(OpenError::Data)?;
+    let mut findings: Vec<String> = older.iter().map(|damage| format!("the older snapshot: {damage}")).collect();
     let damaged = loaded.snapshots.verify_archived().map_err(OpenError::Data)?;
-    let mut findings: Vec<String> = damaged.iter().map(|damage| format!("the archive: {damage}")).collect();
+    findings.extend(damaged.iter().map(|damage| format!("the archive: {damage}")));
     let live_from = loaded.files.log_first_lsn;
     let archived = loaded.log.oldest_lsn();
     if archived < live_from {
@@ -77,6 +79,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     for cut in &loaded.report.cuts {
         screen::tell(&format!("upline: a write that never completed is left out: {cut}"));
     }
+    if let Some(cut) = &loaded.files.finished_cut {
+        screen::tell(&format!("upline: {cut}"));
+    }
     let plan = state.plan();
     let ranks: Vec<Value> = state
         .rank_distribution()
@@ -110,6 +115,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "log_bytes": loaded.files.log_bytes,
         "log_groups": loaded.files.log_groups,
         "cuts": loaded.report.cuts,
+        "pending_cut": loaded.files.finished_cut.map(|cut| json!({"after": cut.after, "last_lsn": cut.last_lsn})),
         "seconds": started.elapsed().as_secs_f64(),
     });
     screen::say_result(args.json, &object, || {

@@ -18,7 +18,7 @@ use super::{
     paths::Paths,
     recovery::{self, Opened},
     snapshot::{SnapshotStore, SnapshotWriter},
-    storage::{Access, Storage},
+    storage::{Access, Storage, StorageLock},
     unfinished,
 };
 use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
@@ -26,7 +26,7 @@ use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
 /// A data directory that this process holds, until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
-    _locks: Locks,
+    locks: Locks,
 }
 
 /// What is decided when a directory is made. [`Genesis::random`], but for tests.
@@ -65,6 +65,11 @@ pub struct Creation {
 }
 
 impl DataDir {
+    /// The lock of the active segment, for the writer of the log.
+    pub(super) fn segment_lock(&mut self, storage: &dyn Storage, paths: &Paths, segment: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+        self.locks.segment_lock(storage, segment, paths.root())
+    }
+
     /// Begins to make a data directory in a path that does not exist, is empty, or holds a creation that never finished.
     ///
     /// # Errors
@@ -155,7 +160,7 @@ impl DataDir {
         Instance::read(&**storage, &file, path)?;
         let locks = Locks::take(&**storage, &paths, access)?;
         let instance = Instance::read(&**storage, &file, path)?;
-        Ok((Self { _locks: locks }, instance))
+        Ok((Self { locks }, instance))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Unfinished files of a directory that is being opened. Each is looked at before it goes: it must be what its name claims.
 //!
 //! What a killed process leaves holds nothing that is not elsewhere: a prepared segment is zeros, one that was being rewritten holds commands
-//! that the log has, an unfinished snapshot lacks its end. A file that holds more got its name some other way. It is refused and stays.
+//! that the log has, an unfinished snapshot lacks its end, and one that lacks nothing but its
+//! name gets that. A file that holds more got its name some other way. It is refused and stays.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::{
         segment::{self, Parsed, SegmentHeader},
     },
     paths::{Paths, TEMPORARY},
-    snapshot::{self, inspect_snapshot},
+    snapshot::{self, Manifest, inspect_snapshot},
     storage::Storage,
 };
 
@@ -27,20 +28,54 @@ pub(super) trait Holdings {
     fn last_lsn(&self) -> u64;
 }
 
-/// The unfinished files, which may go. Names that no process of ours gives are not among them.
+/// An unfinished file, which may go; or a whole snapshot, which only lacks its name.
+#[derive(Clone, Debug)]
+pub(super) struct Leftover {
+    path: PathBuf,
+    whole: Option<Box<Manifest>>,
+}
+
+impl Leftover {
+    /// The file, if it is a whole snapshot.
+    pub(super) fn whole_snapshot(&self) -> Option<(&Path, &Manifest)> {
+        self.whole.as_deref().map(|manifest| (&*self.path, manifest))
+    }
+
+    /// Gives a whole snapshot its name, where nothing has that, and removes any other file. The names are not synced.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn clear(&self, storage: &dyn Storage, paths: &Paths) -> Result<()> {
+        let is_file = |path: &Path| storage.is_file(path).map_err(Error::io("look at", path));
+        let own = self.whole.as_deref().map(|manifest| paths.snapshot(manifest.lsn));
+        match own {
+            // The process ended between the last sync and the renaming, or somebody renamed it.
+            Some(own) if !is_file(&own)? => storage.rename(&self.path, &own).map_err(Error::io("rename", &self.path)),
+            // A cut that was finished took its own away.
+            _ if is_file(&self.path)? => storage.remove(&self.path).map_err(Error::io("remove", &self.path)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The unfinished files, which may go or be finished. Names that no process of ours gives are not among them.
 ///
 /// # Errors
 /// `Damaged` naming the first file that holds what is nowhere else; `Io`.
-pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &dyn Holdings) -> Result<Vec<PathBuf>> {
-    let found = named(storage, paths)?;
-    for (path, kind) in &found {
-        match kind {
-            Kind::Segment(number) => check_segment(storage, path, *number, instance, log)?,
-            Kind::Snapshot => check_snapshot(storage, path, instance, log)?,
-            Kind::Cut => {}
-        }
+pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &dyn Holdings) -> Result<Vec<Leftover>> {
+    let mut leftovers = Vec::new();
+    for (path, kind) in named(storage, paths)? {
+        let whole = match kind {
+            Kind::Segment(number) => {
+                check_segment(storage, &path, number, instance, log)?;
+                None
+            }
+            Kind::Snapshot => check_snapshot(storage, &path, instance, log)?,
+            Kind::Cut => None,
+        };
+        leftovers.push(Leftover { path, whole });
     }
-    Ok(found.into_iter().map(|(path, _)| path).collect())
+    Ok(leftovers)
 }
 
 /// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if any.
@@ -130,14 +165,16 @@ fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> 
     frames.map(|header| header.next_lsn()).max()
 }
 
-fn check_snapshot(storage: &dyn Storage, path: &Path, instance: &Instance, log: &dyn Holdings) -> Result<()> {
-    let Some(manifest) = inspect_snapshot(storage, path)?.manifest else { return Ok(()) };
+fn check_snapshot(storage: &dyn Storage, path: &Path, instance: &Instance, log: &dyn Holdings) -> Result<Option<Box<Manifest>>> {
+    let seen = inspect_snapshot(storage, path)?;
+    let Some(manifest) = seen.manifest else { return Ok(None) };
     let reason = if manifest.instance != instance.id.0 {
         "it is a whole snapshot of another directory".to_owned()
     } else if log.last_lsn() < manifest.durable_lsn {
         format!("it is a whole snapshot, and says that LSN {} was durable; the log ends with {}", manifest.durable_lsn, log.last_lsn())
     } else {
-        return Ok(());
+        let has_its_lsn = path.file_name() == Paths::temporary(&snapshot::name_of(manifest.lsn)).file_name();
+        return Ok((seen.damage.is_empty() && has_its_lsn).then(|| Box::new(manifest)));
     };
     Err(Error::damaged(path, 0, Some(manifest.lsn), reason + WAY_OUT, "what this file holds"))
 }

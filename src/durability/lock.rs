@@ -1,13 +1,19 @@
 //! Keeping others out of a directory.
 //!
-//! Three things are locked: the directory itself, the file `lock`, and the file `instance`. The directory, because its files may be replaced
-//! by others of the same names while a server has them open. The file `lock`, because some file systems lock no directories. The file
-//! `instance`, because that is all that releases before format 3 lock.
+//! What is locked: the directory itself, the file `lock`, the file `instance`, the folders `log`, `archive` and `snapshots`, and the segment that is
+//! being written. The directory, because its files may be replaced by others of the same names while a server has them open. The file `lock`,
+//! because some file systems lock no directories. The file `instance`, because that is all that releases before format 3 lock. The folders and the
+//! segment, because a copy of the directory may share them: by a symbolic link to a folder that is elsewhere, or by hard links to the files in it.
+//! The writer of the log takes the lock of each segment that it goes on in.
 
-use std::{io::ErrorKind, path::Path};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use super::{
     error::{Error, Result},
+    log::segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     paths::Paths,
     storage::{Access, Storage, StorageLock},
 };
@@ -16,6 +22,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Locks {
     _held: Vec<Box<dyn StorageLock>>,
+    /// Of the segment that is being written, until the writer of the log has it.
+    segment: Option<Box<dyn StorageLock>>,
 }
 
 impl Locks {
@@ -50,7 +58,27 @@ impl Locks {
             }
             held.push(lock);
         }
-        Ok(Self { _held: held })
+        for folder in [paths.log(), paths.archive(), paths.snapshots()] {
+            if storage.is_dir(&folder).map_err(Error::io("look at", &folder))? {
+                held.extend(lock_if_possible(storage, &folder, root)?);
+            }
+        }
+        let segment = match active_segment(storage, paths)? {
+            Some(path) => lock_if_possible(storage, &path, root)?,
+            None => None,
+        };
+        Ok(Self { _held: held, segment })
+    }
+
+    /// Gives up the lock of the active segment to the writer of the log. Where another file has been put in its place since, it is that one's.
+    ///
+    /// # Errors
+    /// `Locked`, `Io`.
+    pub(super) fn segment_lock(&mut self, storage: &dyn Storage, path: &Path, root: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+        match self.segment.take() {
+            Some(lock) if lock.is_at(path).map_err(Error::io("look at", path))? => Ok(Some(lock)),
+            _ => lock_if_possible(storage, path, root),
+        }
     }
 }
 
@@ -61,4 +89,37 @@ fn lock_file(storage: &dyn Storage, path: &Path) -> Result<Option<Box<dyn Storag
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(Error::io("lock", path)(error)),
     }
+}
+
+/// Locks a file or folder; `None` where the file system does not lock such.
+///
+/// # Errors
+/// `Locked` when somebody has it.
+pub(super) fn lock_if_possible(storage: &dyn Storage, path: &Path, root: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+    match storage.lock(path) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Error::Locked { path: root.to_path_buf() }),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The newest segment that has a header: what follows it is made in advance, and by each server for itself.
+fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf>> {
+    let directory = paths.log();
+    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+        return Ok(None);
+    }
+    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    for number in numbers.into_iter().rev() {
+        let path = paths.segment(number);
+        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let mut sector = [0; HEADER_BYTES];
+        // What cannot be read is for recovery to say.
+        if file.read_exact_at(&mut sector, 0).is_ok() && !matches!(SegmentHeader::parse(&sector), Parsed::Bad) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }

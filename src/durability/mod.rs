@@ -54,8 +54,10 @@ mod lock;
 mod log;
 pub mod memory;
 mod paths;
+mod pending;
 mod recovery;
 pub mod repair;
+mod retained;
 mod snapshot;
 pub mod storage;
 pub mod surrounded;
@@ -75,6 +77,7 @@ pub use self::{
         Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble, LogView, Purged, Retention,
         SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     },
+    pending::PendingCut,
     recovery::{Opened, Report, TornTail},
     snapshot::{
         ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotSeen,

@@ -9,18 +9,20 @@ use super::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
-    leftovers::{self, Holdings},
+    leftovers::{self, Holdings, Leftover},
     log::{
-        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, SegmentEntry,
+        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, Retention, SegmentEntry,
         SharedIndex,
         evidence::{self, Evidence},
-        frame::{self, End, Kind},
+        frame,
         rewrite::{self, read_whole},
         scan::{self, Position, Tail},
         segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
     },
     paths::Paths,
-    snapshot::{Manifest, SNAPSHOTS_KEPT, SnapshotReader, SnapshotStore},
+    pending::{self, PendingCut},
+    retained,
+    snapshot::{Manifest, SnapshotReader, SnapshotStore},
     storage::{Access, Storage, StorageFile},
     unfinished,
 };
@@ -56,8 +58,8 @@ pub struct Report {
     pub log_groups: u64,
     /// A write that never completed, and so was never acknowledged, was dropped.
     pub torn: Option<TornTail>,
-    /// A cut of the log that had been interrupted was finished (or would have been): it ends with this LSN.
-    pub finished_cut: Option<u64>,
+    /// A cut of the log that had been interrupted was finished (or would have been).
+    pub finished_cut: Option<PendingCut>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
     /// Why the retained log, archived and live, does not go back as far as it should: an archived segment cannot be read, or segments behind the
@@ -84,7 +86,7 @@ pub(crate) fn open(
     instance: Instance,
     options: LogOptions,
     access: Access,
-    directory: DataDir,
+    mut directory: DataDir,
 ) -> Result<Opened> {
     let mut snapshots = SnapshotStore {
         storage: Arc::clone(storage),
@@ -96,20 +98,23 @@ pub(crate) fn open(
     };
     let newest = snapshots.newest()?;
     let manifest = *newest.reader.manifest();
-    let cut = rewrite::interrupted_cut(&**storage, paths, &instance.id.0)?;
-    if let Some(after) = cut {
-        check_cut(paths, after, manifest.durable_lsn, &snapshots.list()?)?;
-    }
+    let floor = snapshots.list()?.into_iter().fold(manifest.durable_lsn, u64::max);
+    let pending = pending::find(&**storage, paths, &instance, floor)?;
+    let cut = pending.map(|(intent, _)| intent.after);
     let mut log = survey(&**storage, paths, &instance, cut)?;
-    check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
-    if cut.is_none() {
-        check_evidence(&**storage, paths, &instance, &log)?;
+    if let Some((intent, found)) = &pending {
+        pending::check_chain(paths, intent, log.at.chain, found.last_lsn)?;
     }
+    check_coverage(paths, &log, manifest.lsn, manifest.durable_lsn)?;
+    check_evidence(&**storage, paths, &instance, &log)?;
     let unfinished = leftovers::unfinished(&**storage, paths, &instance, &log)?;
-    let (archived, archive_damage) = survey_archive(&**storage, paths, &instance, log.first)?;
+    let (archived, archive_damage) = retained::survey_archive(&**storage, paths, &instance, log.first)?;
     let mut segments = archived;
     segments.extend_from_slice(&log.segments);
-    let history_damage = archive_damage.or(shortened(paths, &segments, &snapshots.list()?));
+    let mut history_damage = archive_damage.or(retained::shortened(paths, &segments, &snapshots.list()?));
+    if history_damage.is_none() && options.retention == Retention::Keep {
+        history_damage = retained::missed(&**storage, paths, &segments)?;
+    }
     let torn = match log.tail {
         Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
         Tail::Clean | Tail::ShortTrailer | Tail::Damaged { .. } => None,
@@ -123,7 +128,7 @@ pub(crate) fn open(
         log_bytes: log.bytes,
         log_groups: log.groups,
         torn,
-        finished_cut: cut,
+        finished_cut: pending.map(|(_, found)| found),
         unfinished_files: unfinished.len() as u64,
         history_damage,
         archived_snapshot_damage: snapshots.survey_archived()?,
@@ -139,6 +144,9 @@ pub(crate) fn open(
     };
     snapshots.log = Some(view.clone());
     check_histories(&snapshots, &manifest)?;
+    for (path, manifest) in unfinished.iter().filter_map(Leftover::whole_snapshot) {
+        snapshots.check_history(manifest, path)?;
+    }
     // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
     let (file, evidence, next) = if access == Access::ReadWrite {
         if let Some(after) = cut {
@@ -146,14 +154,11 @@ pub(crate) fn open(
             // The same log, as it is now.
             log = survey(&**storage, paths, &instance, None)?;
         }
-        for path in &unfinished {
-            // A cut that was finished took its own away.
-            if storage.is_file(path).map_err(Error::io("look at", path))? {
-                storage.remove(path).map_err(Error::io("remove", path))?;
-            }
-        }
         for damage in &report.damaged_snapshots {
             snapshots.set_aside(&damage.file)?;
+        }
+        for leftover in &unfinished {
+            leftover.clear(&**storage, paths)?;
         }
         sync_names(&**storage, paths)?;
         unfinished::end(&**storage, paths, &instance.id.0)?;
@@ -165,6 +170,7 @@ pub(crate) fn open(
     };
     // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
     snapshots.retained = report.history_damage.is_none().then_some(index);
+    let segment_lock = directory.segment_lock(&**storage, paths, &paths.segment(log.number))?;
     let tail = view.read_from(manifest.lsn + 1)?;
     let start = JournalStart {
         view,
@@ -176,25 +182,13 @@ pub(crate) fn open(
         at: log.at,
         floor: manifest.durable_lsn,
         file,
+        segment_lock,
         evidence,
         next,
         health,
     };
     let journal = Box::new(FileJournal::new(start));
     Ok(Opened { instance, snapshot: newest.reader, tail, journal, snapshots, report, directory })
-}
-
-/// A cut takes away commands that are durable, so it must be one that can have been asked for: never of what a snapshot holds.
-fn check_cut(paths: &Paths, after: u64, durable_lsn: u64, snapshots: &[u64]) -> Result<()> {
-    let floor = snapshots.iter().copied().fold(durable_lsn, u64::max);
-    if floor <= after {
-        return Ok(());
-    }
-    let reason = format!(
-        "it says that the log is to be cut after LSN {after}, and a snapshot tells of commands up to {floor}: no cut goes below a snapshot. If it is not \
-         of this directory, move it away"
-    );
-    Err(Error::damaged(&paths.cut(), 0, Some(after + 1), reason, format!("commands from LSN {} to at least {floor}", after + 1)))
 }
 
 /// The live log, read to its end.
@@ -303,7 +297,7 @@ fn parse_sector(path: &std::path::Path, content: &[u8]) -> Result<Option<(Segmen
     }
 }
 
-fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Instance, number: u64, length: u64) -> Result<()> {
+pub(super) fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Instance, number: u64, length: u64) -> Result<()> {
     let reason = if header.instance != instance.id.0 || header.network != instance.network_id {
         "it belongs to another data directory".to_owned()
     } else if header.number != number {
@@ -433,93 +427,6 @@ fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it does, so that none of another history is among
-/// them. They are not needed to serve, so damage there is only reported; what is in them is verified when it is read.
-fn survey_archive(
-    storage: &dyn Storage,
-    paths: &Paths,
-    instance: &Instance,
-    first_live: SegmentHeader,
-) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
-    let directory = paths.archive();
-    // Tools that copy directories may leave empty ones out.
-    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
-        return Ok((Vec::new(), None));
-    }
-    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    // A segment that is here and there was about to be archived when the process ended: the live one counts.
-    let mut numbers: Vec<u64> =
-        names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live.number).collect();
-    numbers.sort_unstable();
-    let mut found = Vec::new();
-    let mut next = first_live;
-    for number in numbers.into_iter().rev() {
-        let path = paths.archived(number);
-        let damage = |reason: &str| {
-            let lost = format!("reading the log as far back as segment {number}");
-            Some(Damage { file: path.clone(), offset: 0, lsn: None, reason: reason.into(), lost })
-        };
-        if number + 1 != next.number {
-            found.reverse();
-            return Ok((found, damage("the segment after it is missing from the archive")));
-        }
-        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
-        let length = file.len().map_err(Error::io("look at", &path))?;
-        let mut sector = [0; HEADER_BYTES];
-        let readable = HEADER_BYTES as u64 <= length;
-        if readable {
-            file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
-        }
-        match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => {
-                if !ends_before(&*file, &header, &next).map_err(Error::io("read", &path))? {
-                    found.reverse();
-                    return Ok((found, damage("it does not end where the segment after it goes on")));
-                }
-                found.push(header.entry(true));
-                next = header;
-            }
-            _ => {
-                found.reverse();
-                return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
-            }
-        }
-    }
-    found.reverse();
-    Ok((found, None))
-}
-
-/// Whether a segment ends, with its seal, where the next one says that it does.
-fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHeader) -> std::io::Result<bool> {
-    let form = header.form();
-    let mut seal = vec![0; form.frame_bytes(0)];
-    let Some(at) = next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes) else { return Ok(false) };
-    file.read_exact_at(&mut seal, at)?;
-    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else { return Ok(false) };
-    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else { return Ok(false) };
-    let end = Position {
-        offset: next.previous_end,
-        next_lsn: frame.next_lsn(),
-        previous_crc,
-        durable_lsn: frame.durable_lsn,
-        time: frame.time,
-        sealed: true,
-        chain: frame.chain(),
-    };
-    Ok(next.follows(&end))
-}
-
-/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
-/// took segments away; the newest snapshot stands in for those until it is needed to fall back from.
-fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
-    let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
-    let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;
-    let file = if first.archived { paths.archived(first.number) } else { paths.segment(first.number) };
-    let reason = format!("the log begins with LSN {}, the older snapshot that is kept ends with {oldest}", first.first_lsn);
-    let lost = format!("falling back to that snapshot, and states from LSN {oldest} to the next snapshot");
-    Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
 }
 
 /// Makes the names that were found durable. A process that was killed between giving a name and syncing it left one that the next power loss

@@ -129,7 +129,8 @@ pub(super) fn remove(storage: &dyn Storage, paths: &Paths, leftovers: &[PathBuf]
     for path in leftovers {
         storage.remove(path).map_err(Error::io("remove", path))?;
     }
-    for directory in [paths.log(), paths.archive(), paths.snapshots()] {
+    // The directory itself, too: its mark goes next, and what only the mark explains must not outlast it.
+    for directory in [paths.log(), paths.archive(), paths.snapshots(), paths.root().to_path_buf()] {
         if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
             storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         }

@@ -264,10 +264,7 @@ impl Built {
 fn notes(files: &Report) -> Vec<String> {
     let history = files.history_damage.iter().map(|damage| format!("the log does not go back as far as it should: {damage}"));
     let bases = files.archived_snapshot_damage.iter().map(|damage| format!("an archived snapshot cannot be read: {damage}"));
-    let cut = files
-        .finished_cut
-        .iter()
-        .map(|lsn| format!("a cut of the log, or an import of all or nothing, was interrupted: the log ends with LSN {lsn}"));
+    let cut = files.finished_cut.iter().map(ToString::to_string);
     let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
     history.chain(bases).chain(cut).chain(unfinished).collect()
 }

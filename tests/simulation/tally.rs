@@ -39,6 +39,7 @@ pub struct Tally {
     pub past: u64,
     /// Segments begun after the first.
     pub rotations: u64,
+    /// Lives in which a full disk was met: by a snapshot, by the next segment, or by the log.
     pub full_disks: u64,
     /// Groups refused because the next segment could not be made, and nothing else.
     pub no_room: u64,
@@ -52,6 +53,11 @@ impl Tally {
         for ((_, sum), value) in pairs {
             *sum += value;
         }
+    }
+
+    /// What a full disk makes fail. A segment has its room before the first command is written to it, so the log itself fails seldom.
+    pub fn failures(&self) -> u64 {
+        self.poisoned + self.failed_snapshots + self.no_room
     }
 
     fn fields(&mut self) -> [(&'static str, &mut u64); 27] {

@@ -282,6 +282,7 @@ impl World {
             self.fill_segment(engine.writing());
         }
         let trouble = faults::while_serving(&mut self.chance);
+        let failures = self.tally.failures();
         self.set_trouble(trouble);
         if self.chance.percent(40) {
             self.tell_again(engine.writing(), 3);
@@ -310,7 +311,7 @@ impl World {
             self.tally.poisoned += 1;
             self.check_poisoned(&mut engine);
         }
-        self.tally.full_disks += u64::from(poisoned && matches!(self.trouble, Trouble::Full { .. }));
+        self.tally.full_disks += u64::from(matches!(self.trouble, Trouble::Full { .. }) && failures < self.tally.failures());
         self.remember_digest(engine.engine());
         self.end(engine, poisoned);
     }

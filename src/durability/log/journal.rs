@@ -9,7 +9,7 @@ use super::{
     index::{LogIndex, LogView, Retention, SegmentEntry},
     next::{LogHealth, Next},
     reader::GroupReader,
-    rewrite,
+    rewrite::{self, Intent, Purpose},
     scan::Position,
     segment::{self, SegmentHeader},
 };
@@ -18,8 +18,10 @@ use crate::{
     durability::{
         FORMAT_VERSION, codec,
         error::{Error, Result},
+        lock::lock_if_possible,
         paths::rename_to_free,
-        storage::StorageFile,
+        snapshot::drop_bases_below,
+        storage::{StorageFile, StorageLock},
     },
 };
 
@@ -138,6 +140,8 @@ pub(crate) struct FileJournal {
     access: Writer,
     /// `None` for a log opened for reading only.
     file: Option<Box<dyn StorageFile>>,
+    /// Keeps out whoever has the same file in another directory. `None` where the file system locks nothing, and in tests.
+    segment_lock: Option<Box<dyn StorageLock>>,
     next: Next,
     health: LogHealth,
     /// The segment being written.
@@ -150,6 +154,8 @@ pub(crate) struct FileJournal {
     durable_lsn: u64,
     /// Where it stands once more how far the log is durable; `None` for a log opened for reading only.
     evidence: Option<Evidence>,
+    /// Within a batch of all or nothing, of which nothing is acknowledged before its end, and so nothing said there.
+    in_batch: bool,
     /// LSN up to which a snapshot holds everything.
     floor: u64,
     buffer: Vec<u8>,
@@ -178,6 +184,7 @@ pub(crate) struct JournalStart {
     pub floor: u64,
     /// `None` for a log opened for reading only.
     pub file: Option<Box<dyn StorageFile>>,
+    pub segment_lock: Option<Box<dyn StorageLock>>,
     pub evidence: Option<Evidence>,
     pub next: Next,
     pub health: LogHealth,
@@ -192,7 +199,9 @@ impl FileJournal {
             options: start.options,
             access: if start.file.is_some() { Writer::Open } else { Writer::ReadOnly },
             file: start.file,
+            segment_lock: start.segment_lock,
             evidence: start.evidence,
+            in_batch: false,
             next: start.next,
             health: start.health,
             number: start.number,
@@ -267,7 +276,7 @@ impl FileJournal {
         let path = self.view.paths.segment(self.number);
         self.file().sync_data().map_err(Error::io("sync", &path))?;
         self.durable_lsn = self.at.next_lsn - 1;
-        if let Some(evidence) = &mut self.evidence {
+        if let Some(evidence) = self.evidence.as_mut().filter(|_| !self.in_batch) {
             // Before anything is answered, and never before it is true.
             evidence.advance(self.durable_lsn)?;
         }
@@ -330,6 +339,7 @@ impl FileJournal {
             self.sync_file()?;
         }
         let path = self.view.paths.segment(number);
+        self.lock_segment(number)?;
         let header = SegmentHeader {
             version: FORMAT_VERSION,
             instance: self.view.instance,
@@ -355,6 +365,13 @@ impl FileJournal {
         let in_background = self.options.prepare_in_background;
         self.next = Next::start(&self.view.storage, &self.view.paths, (number + 1, segment_bytes), in_background, &self.health);
         self.file = Some(file);
+        Ok(())
+    }
+
+    /// Goes over to the lock of this segment, before anything is written to it.
+    fn lock_segment(&mut self, number: u64) -> Result<()> {
+        let (path, root) = (self.view.paths.segment(number), self.view.paths.root());
+        self.segment_lock = lock_if_possible(&*self.view.storage, &path, root)?;
         Ok(())
     }
 
@@ -389,8 +406,8 @@ impl FileJournal {
         Ok(())
     }
 
-    /// The oldest archived segment, if the retention says that it may go.
-    fn expired(&self) -> Option<SegmentEntry> {
+    /// The oldest archived segment, if the retention says that it may go, and where the log begins without it.
+    fn expired(&self) -> Option<(SegmentEntry, u64)> {
         let index = self.view.index.lock();
         let [oldest, next, ..] = index.segments[..] else { return None };
         if !oldest.archived {
@@ -402,7 +419,7 @@ impl FileJournal {
             // The next segment's header says when the newest command of this one was.
             Retention::Days(days) => next.time < self.at.time.0.saturating_sub(i64::from(days).saturating_mul(DAY_MICROSECONDS)),
         };
-        expired.then_some(oldest)
+        expired.then_some((oldest, next.first_lsn))
     }
 }
 
@@ -486,22 +503,31 @@ impl Journal for FileJournal {
             journal.at = cut.at;
             journal.durable_lsn = after;
             journal.file = Some(cut.file);
-            Ok(())
+            // That of a segment that is kept is another file now.
+            journal.segment_lock = None;
+            journal.lock_segment(cut.number)
         })
     }
 
     fn begin_batch(&mut self) -> Result<()> {
         self.guarded(|journal| {
-            let durable = journal.sync_file()?;
-            rewrite::intend_cut(&journal.view, durable)
+            let after = journal.sync_file()?;
+            // What stands there is exactly the LSN of the cut, as long as the cut is there: that tells the cut from one of another time.
+            journal.sync_evidence()?;
+            let chain = journal.at.chain.unwrap_or(0);
+            rewrite::intend_cut(&journal.view, Intent { after, chain, purpose: Purpose::Batch })?;
+            journal.in_batch = true;
+            Ok(())
         })
     }
 
     fn commit_batch(&mut self) -> Result<()> {
         self.guarded(|journal| {
             journal.sync_file()?;
-            journal.sync_evidence()?;
-            rewrite::withdraw_cut(&*journal.view.storage, &journal.view.paths)
+            rewrite::withdraw_cut(&*journal.view.storage, &journal.view.paths)?;
+            journal.in_batch = false;
+            journal.sync_file()?;
+            journal.sync_evidence()
         })
     }
 
@@ -525,7 +551,8 @@ impl Journal for FileJournal {
             index.segments.iter_mut().filter(|entry| entry.number == segment.number).for_each(|entry| entry.archived = true);
             purged.archived += 1;
         }
-        while let Some(segment) = self.expired() {
+        while let Some((segment, first_lsn)) = self.expired() {
+            drop_bases_below(&*self.view.storage, &self.view.paths, first_lsn)?;
             self.view.index.lock().segments.remove(0);
             let path = self.view.paths.archived(segment.number);
             self.view.storage.remove(&path).map_err(Error::io("remove", &path))?;

@@ -16,9 +16,33 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, CRC-32C u32}`.
-const CUT_BYTES: usize = 36;
+/// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, chain after that LSN u64, what for u32, CRC-32C u32}`.
+const CUT_BYTES: usize = 48;
+/// Of older releases: without the chain, and without what it is for.
+const CUT_BYTES_BEFORE: usize = 36;
 const CUT_MAGIC: [u8; 8] = *b"uplinCUT";
+
+/// What the cut file says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Intent {
+    /// LSN of the last command to keep.
+    pub after: u64,
+    /// The chain after it, which the log must have there; 0 where none is known.
+    pub chain: u64,
+    pub purpose: Purpose,
+}
+
+/// Why the end of the log is to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Purpose {
+    /// A file of an older release does not say.
+    Unknown = 0,
+    /// It is a batch of all or nothing that was not committed: nothing of it was ever acknowledged.
+    Batch = 1,
+    /// Commands that were durable are dropped on purpose.
+    Suffix = 2,
+}
 
 /// Puts a fresh segment of `bytes`, holding `content` and zeros behind it, under this name, in place of what has it. At each moment there
 /// is the one or the other; on return the new one is durable.
@@ -52,19 +76,24 @@ pub(crate) struct Cut {
 
 /// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished at the next opening.
 pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
-    intend_cut(view, after)?;
+    let chain = view.chain_at(after)?.chain.unwrap_or(0);
+    // What is to go counts as acknowledged no more, before a file says that it is to go: a cut below what was acknowledged is one of another time.
+    evidence::reset(&*view.storage, &view.paths, &view.instance, after)?;
+    intend_cut(view, Intent { after, chain, purpose: Purpose::Suffix })?;
     carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
 }
 
-/// Says durably that all commands after `after` are to be dropped: by the next opening, unless it is withdrawn.
-pub(crate) fn intend_cut(view: &LogView, after: u64) -> Result<()> {
+/// Says durably that all commands after those to keep are to be dropped: by the next opening, unless it is withdrawn.
+pub(crate) fn intend_cut(view: &LogView, cut: Intent) -> Result<()> {
     let (storage, paths) = (&*view.storage, &view.paths);
     let path = paths.cut();
     let temporary = Paths::temporary(&path);
     let mut intent = Vec::with_capacity(CUT_BYTES);
     intent.extend_from_slice(&CUT_MAGIC);
-    intent.extend_from_slice(&after.to_le_bytes());
+    intent.extend_from_slice(&cut.after.to_le_bytes());
     intent.extend_from_slice(&view.instance);
+    intent.extend_from_slice(&cut.chain.to_le_bytes());
+    intent.extend_from_slice(&(cut.purpose as u32).to_le_bytes());
     intent.extend_from_slice(&crc32c::crc32c(&intent).to_le_bytes());
     let file = segment::create_fresh(storage, &temporary)?;
     file.write_all_at(&intent, 0).map_err(Error::io("write", &temporary))?;
@@ -79,24 +108,34 @@ pub(crate) fn withdraw_cut(storage: &dyn Storage, paths: &Paths) -> Result<()> {
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
 }
 
-/// The LSN after which an interrupted cut was to cut.
-pub(crate) fn interrupted_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<Option<u64>> {
+/// What an interrupted cut was to do.
+pub(crate) fn interrupted_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<Option<Intent>> {
     let path = paths.cut();
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
         return Ok(None);
     }
     let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+    let length = file.len().map_err(Error::io("look at", &path))?;
+    let damaged =
+        || Error::damaged(&path, 0, None, "it does not say where to cut the log", "what an interrupted cut of the log was to keep");
+    let length = usize::try_from(length).ok().filter(|length| [CUT_BYTES, CUT_BYTES_BEFORE].contains(length)).ok_or_else(damaged)?;
     let mut bytes = [0; CUT_BYTES];
-    let complete = file.len().map_err(Error::io("look at", &path))? == CUT_BYTES as u64;
-    if complete {
-        file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+    let bytes = &mut bytes[..length];
+    file.read_exact_at(bytes, 0).map_err(Error::io("read", &path))?;
+    let (said, crc) = bytes.split_at(length - 4);
+    if said[..8] != CUT_MAGIC || said[16..32] != *instance || crc != crc32c::crc32c(said).to_le_bytes() {
+        return Err(damaged());
     }
-    let crc = crc32c::crc32c(&bytes[..CUT_BYTES - 4]).to_le_bytes();
-    if !complete || bytes[..8] != CUT_MAGIC || bytes[16..32] != *instance || bytes[CUT_BYTES - 4..] != crc {
-        let lost = "what an interrupted cut of the log was to keep";
-        return Err(Error::damaged(&path, 0, None, "it does not say where to cut the log", lost));
+    let u64_at = |at: usize| u64::from_le_bytes(said[at..at + 8].try_into().expect("eight bytes"));
+    if length == CUT_BYTES_BEFORE {
+        return Ok(Some(Intent { after: u64_at(8), chain: 0, purpose: Purpose::Unknown }));
     }
-    Ok(Some(u64::from_le_bytes(bytes[8..16].try_into().expect("eight bytes"))))
+    let purpose = match said[40] {
+        1 => Purpose::Batch,
+        2 => Purpose::Suffix,
+        _ => return Err(damaged()),
+    };
+    Ok(Some(Intent { after: u64_at(8), chain: u64_at(32), purpose }))
 }
 
 /// Every step may be repeated: the segment to keep stays the last one that begins at or before the cut.

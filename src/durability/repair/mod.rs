@@ -28,7 +28,8 @@ use super::{
         segment::HEADER_BYTES,
     },
     paths::Paths,
-    snapshot::{Manifest, SnapshotStore, inspect_snapshot},
+    pending,
+    snapshot::{Manifest, SnapshotStore, inspect_snapshot, lsn_of},
     storage::{Access, Storage},
 };
 use crate::core::command::Stamped;
@@ -146,10 +147,9 @@ impl Repair {
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
         let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
-        let cut = paths.cut();
-        if storage.is_file(&cut).map_err(Error::io("look at", &cut))? {
-            let reason = "a cut of the log was interrupted, which opening the directory finishes";
-            return Err(Error::damaged(&cut, 0, None, reason, "nothing yet"));
+        if let Some((_, cut)) = pending::find(&**storage, &paths, &instance, 0)? {
+            let reason = format!("{cut}. Opening the directory finishes the cut, and a repair comes after that");
+            return Err(Error::damaged(&paths.cut(), 0, None, reason, "nothing that was acknowledged"));
         }
         let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
         let beginnings: Vec<survey::Beginning> = good.iter().map(|base| survey::Beginning::behind(&base.manifest)).collect();
@@ -319,6 +319,14 @@ impl Repair {
         let aside = |place: &Place| Step::Aside(place.path.clone());
         let is_below = |place: &&Place| numbers.is_none_or(|(first, _)| place.number < first);
         steps.extend(places.iter().filter(is_below).map(aside));
+        if let Some(first) = kept.first().filter(|_| !steps.is_empty()) {
+            // Snapshots of the past that need those segments go with them.
+            let names = self.storage.list(&paths.archive()).unwrap_or_default();
+            let lsns = names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| lsn + 1 < first.first_lsn);
+            let needing =
+                lsns.map(|lsn| paths.archived_snapshot(lsn)).filter(|path| *path != base.path && !damaged_snapshots.contains(path));
+            steps.extend(needing.map(Step::Aside));
+        }
         // The segments that go on from the base have to be live ones.
         let needed = kept.iter().rposition(|link| link.first_lsn <= base.manifest.lsn + 1).unwrap_or(0);
         for (at, link) in kept.iter().enumerate().rev() {

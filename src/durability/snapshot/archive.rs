@@ -4,13 +4,17 @@
 //! can be rebuilt, and a bounded number of others, spread over the retained log, so that replay to any LSN stays short. Those
 //! below the retained log are of no use, and go. None of this is needed to serve: damage here is reported and refuses nothing.
 
-use std::{io::ErrorKind, path::PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use super::{SnapshotReader, SnapshotStore, store::lsn_of};
 use crate::durability::{
     error::{Damage, Error, Result},
     log::LogView,
-    paths::rename_to_free,
+    paths::{Paths, rename_to_free},
+    storage::Storage,
 };
 
 /// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
@@ -98,7 +102,17 @@ impl SnapshotStore {
         }
     }
 
-    /// Reads and verifies all archived snapshots. O(their bytes).
+    /// Reads and verifies the snapshots in use that are older than `newest`, one at a time and a chunk at a time. O(their bytes).
+    ///
+    /// # Errors
+    /// `Io` where they cannot be listed.
+    pub fn verify_older(&self, newest: u64) -> Result<Vec<Damage>> {
+        let lsns = self.list()?.into_iter().filter(|lsn| *lsn < newest).map(|lsn| (lsn, self.paths.snapshot(lsn)));
+        let lost = "a snapshot to fall back to";
+        Ok(lsns.filter_map(|(lsn, file)| damage_in(lsn, &file, lost, SnapshotReader::open(self, lsn, file.clone()).map(drop))).collect())
+    }
+
+    /// Reads and verifies all archived snapshots, one at a time and a chunk at a time. O(their bytes).
     ///
     /// # Errors
     /// `Io` where the archive cannot be listed.
@@ -112,20 +126,9 @@ impl SnapshotStore {
     }
 
     fn each_archived(&self, check: impl Fn(u64, PathBuf) -> Result<()>) -> Result<Vec<Damage>> {
-        let mut found = Vec::new();
-        for lsn in self.list_archived()? {
-            let file = self.paths.archived_snapshot(lsn);
-            match check(lsn, file.clone()) {
-                Ok(()) => {}
-                Err(Error::Damaged(damage)) => found.push(*damage),
-                // Whatever keeps it from being read keeps nobody from serving.
-                Err(error) => {
-                    let lost = "a base from which states of the past are rebuilt".into();
-                    found.push(Damage { file, offset: 0, lsn: Some(lsn), reason: error.to_string(), lost });
-                }
-            }
-        }
-        Ok(found)
+        let files = self.list_archived()?.into_iter().map(|lsn| (lsn, self.paths.archived_snapshot(lsn)));
+        let lost = "a base from which states of the past are rebuilt";
+        Ok(files.filter_map(|(lsn, file)| damage_in(lsn, &file, lost, check(lsn, file.clone()))).collect())
     }
 
     /// Moves retired snapshots to the archive, and thins that out. It can crash at any point and be repeated: what was not moved is moved
@@ -216,5 +219,34 @@ mod tests {
                 kept.push(newest);
             }
         }
+    }
+}
+
+/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This comes before the segments that they need
+/// go, so that a snapshot without its segments tells of segments that were lost.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: u64) -> Result<()> {
+    let archive = paths.archive();
+    let names = storage.list(&archive).map_err(Error::io("list", &archive))?;
+    let mut removed = false;
+    for lsn in names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| !is_useful(*lsn, first_lsn)) {
+        let path = paths.archived_snapshot(lsn);
+        storage.remove(&path).map_err(Error::io("remove", &path))?;
+        removed = true;
+    }
+    if removed {
+        storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from serving.
+fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {
+    match checked {
+        Ok(()) => None,
+        Err(Error::Damaged(damage)) => Some(*damage),
+        Err(error) => Some(Damage { file: file.to_path_buf(), offset: 0, lsn: Some(lsn), reason: error.to_string(), lost: lost.into() }),
     }
 }

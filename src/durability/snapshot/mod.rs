@@ -29,6 +29,7 @@ pub use self::{
     write::SnapshotWriter,
 };
 pub(crate) use self::{
+    archive::drop_bases_below,
     relabel::relabel,
     store::{lsn_of, name_of, of_another_history},
 };

@@ -83,3 +83,99 @@ fn dropping_a_batch_may_be_cut_short_as_well() {
         }
     }
 }
+
+/// A directory whose batch was not committed, and in its log some of that.
+fn interrupted(original: &Memory) -> Memory {
+    original.set_fault(Some(Fault::PowerLoss { at: 150 }));
+    write_batch(original).unwrap_err();
+    let memory = original.copy();
+    assert!(memory.content(&cut()).is_some());
+    memory
+}
+
+fn cut() -> std::path::PathBuf {
+    Path::new(ROOT).join("log/cut")
+}
+
+/// All ways to open refuse it by the name of the cut, and change nothing.
+fn assert_stale(memory: &Memory, what: &str) {
+    let before = memory.all();
+    let storage = memory.shared();
+    let results = [
+        open(&storage, Path::new(ROOT)).map(|opened| opened.report.log_last_lsn),
+        DataDir::open_read_only(&storage, Path::new(ROOT)).map(|opened| opened.report.log_last_lsn),
+        Repair::look(&storage, Path::new(ROOT)).map(|repair| repair.found().last_good_lsn),
+    ];
+    for (result, is_repair) in results.into_iter().zip([false, false, true]) {
+        let Err(error @ Error::Damaged(_)) = result else { panic!("{what}: {result:?}") };
+        let told = error.to_string();
+        // A repair does not come before the opening that refuses the cut, and says that.
+        let is_clear = told.contains("Move it away") || is_repair && told.contains("a repair comes after that");
+        assert!(told.contains("log/cut") && is_clear, "{what}: {told}");
+    }
+    assert!(memory.all() == before, "{what}: refused, and changed");
+    // The way out that it names.
+    let memory = memory.copy();
+    memory.forget(&cut());
+    drop(open(&memory.shared(), Path::new(ROOT)));
+}
+
+/// The files of a directory that went on laid over an older copy of it, which has a cut: whole, or the log alone.
+#[test]
+fn a_cut_of_an_older_copy_takes_nothing_away() {
+    let older = interrupted(&with_groups(BEFORE / 3));
+    for signups in [1, 2, 3, 40, 300] {
+        let newer = older.copy();
+        let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
+        for lsn in BEFORE + 1..=BEFORE + signups {
+            append(&mut *opened.journal, lsn, 1).unwrap();
+        }
+        drop(opened);
+        assert!(newer.content(&cut()).is_none());
+        let everything = older.copy();
+        newer.all().iter().for_each(|(path, content)| everything.set_content(path, content));
+        assert_stale(&everything, &format!("{signups} signups"));
+        everything.forget(&cut());
+        // Segments that the newer one does not have are still there; without them it is the newer one.
+        older.all().keys().filter(|path| newer.content(path).is_none()).for_each(|path| everything.forget(path));
+        assert_tail(&mut open(&everything.shared(), Path::new(ROOT)).unwrap(), 1, BEFORE + signups);
+        // Without what says how far the log was acknowledged, the frames do: each of the later ones, and each mark.
+        let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
+        opened.journal.append(&[], outcome_hash(BEFORE + signups + 1)).unwrap();
+        drop(opened);
+        let log = older.copy();
+        let of_log = newer.all().into_iter().filter(|(path, _)| path.starts_with(Path::new(ROOT).join("log")));
+        of_log.for_each(|(path, content)| log.set_content(&path, &content));
+        assert_stale(&log, &format!("{signups} signups, the log alone"));
+    }
+}
+
+#[test]
+fn a_cut_of_another_history_takes_nothing_away() {
+    let base = with_groups(BEFORE / 3 - 1);
+    let (here, there) = (base.copy(), base.copy());
+    append(&mut *open(&here.shared(), Path::new(ROOT)).unwrap().journal, BEFORE - 2, 3).unwrap();
+    let mut other = group(BEFORE - 2, 3);
+    other[0].time = Timestamp(other[0].time.0 - 1);
+    let mut opened = open(&there.shared(), Path::new(ROOT)).unwrap();
+    opened.journal.append(&other, outcome_hash(BEFORE - 2)).unwrap();
+    opened.journal.sync().unwrap();
+    drop(opened);
+    let (here, there) = (interrupted(&here), interrupted(&there));
+    here.set_content(&cut(), &there.content(&cut()).unwrap());
+    assert_stale(&here, "a cut of another history");
+}
+
+#[test]
+fn a_pending_cut_is_named_with_what_it_takes_away() {
+    let memory = interrupted(&with_groups(BEFORE / 3));
+    let reading = DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap();
+    let found = reading.report.finished_cut.unwrap();
+    assert!(found.after == BEFORE && BEFORE + 100 < found.last_lsn, "{found:?}");
+    assert!(found.to_string().contains(&format!("LSN 31 to {}", found.last_lsn)), "{found}");
+    drop(reading);
+    let told = Repair::look(&memory.shared(), Path::new(ROOT)).map(|repair| repair.found().verdict).unwrap_err().to_string();
+    assert!(told.contains(&found.to_string()), "{told}");
+    drop(open(&memory.shared(), Path::new(ROOT)).unwrap());
+    assert_eq!(DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap().report.finished_cut, None);
+}

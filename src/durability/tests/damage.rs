@@ -420,9 +420,13 @@ fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_
     assert_eq!((found.file, found.lsn), (segment(2), Some(1)));
     assert_eq!((opened.report.snapshot_lsn, opened.report.log_last_lsn), (500, 600));
     assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
-    // From the next snapshot on, nothing needs what is gone.
+    // From the next snapshot on, nothing but a state of the past needs what is gone.
     snapshot(&opened, 550, 600).unwrap();
     assert_eq!(opened.snapshots.list().unwrap(), [500, 550]);
     drop(opened);
+    let base = Path::new(ROOT).join("archive/00000000000000000000.snap");
+    let found = open_at(&memory).unwrap().report.history_damage.unwrap();
+    assert_eq!((&found.file, found.lsn), (&base, Some(1)));
+    memory.forget(&base);
     assert_eq!(open_at(&memory).unwrap().report.history_damage, None);
 }

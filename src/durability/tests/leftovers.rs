@@ -200,6 +200,27 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     }
 }
 
+/// A process may end between the last sync of a snapshot and its renaming, and anybody may rename one: nothing of it is lost.
+#[test]
+fn a_whole_snapshot_without_its_name_gets_it() {
+    for lsn in [300, 600] {
+        let memory = whole();
+        let (named, unnamed) = (paths().snapshot(lsn), Paths::temporary(&paths().snapshot(lsn)));
+        let content = memory.content(&named).unwrap();
+        move_to(&memory, &named, &unnamed);
+        let before = memory.all();
+        drop(DataDir::open_read_only(&memory.shared(), root()).unwrap());
+        assert!(memory.all() == before, "reading changes nothing");
+        let opened = open(&memory.shared(), root()).unwrap();
+        assert_eq!((opened.report.unfinished_files, opened.report.log_last_lsn), (1, 900));
+        assert_eq!(opened.snapshots.list().unwrap(), [300, 600]);
+        assert_eq!((memory.content(&named), memory.content(&unnamed)), (Some(content), None), "{lsn}");
+        drop(opened);
+        let opened = open(&memory.shared(), root()).unwrap();
+        assert_eq!((opened.report.snapshot_lsn, opened.report.history_damage.clone()), (600, None));
+    }
+}
+
 #[test]
 fn files_that_were_renamed_are_missed_and_named() {
     for folder in ["log", "snapshots"] {
@@ -227,14 +248,18 @@ fn a_cut_is_one_of_this_log_above_its_snapshots() {
     }
     let memory = whole();
     memory.set_content(&paths().cut(), &cut_file(700, [5; 16]));
+    // That the log was acknowledged further than that is said elsewhere.
+    assert_refused(&memory, "cut", "of commands that were acknowledged");
+    crate::durability::log::evidence::reset(&memory, &paths(), &[5; 16], 700).unwrap();
+    let cut = Some(crate::durability::PendingCut { after: 700, last_lsn: 900 });
     let before = memory.all();
     let mut reading = DataDir::open_read_only(&memory.shared(), root()).unwrap();
-    assert_eq!((reading.report.finished_cut, reading.report.log_last_lsn), (Some(700), 700));
+    assert_eq!((reading.report.finished_cut, reading.report.log_last_lsn), (cut, 700));
     assert_tail(&mut reading, 601, 700);
     drop(reading);
     assert!(memory.all() == before, "reading changes nothing");
     let mut opened = open(&memory.shared(), root()).unwrap();
-    assert_eq!((opened.report.finished_cut, opened.report.log_last_lsn), (Some(700), 700));
+    assert_eq!((opened.report.finished_cut, opened.report.log_last_lsn), (cut, 700));
     assert_tail(&mut opened, 601, 700);
 }
 
@@ -325,6 +350,85 @@ fn a_creation_begins_anew_whatever_ended_the_last_one() {
             }
             make(&memory, &second).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
             assert_eq!(open(&memory.shared(), root()).unwrap().instance.id, second.id);
+        }
+    }
+}
+
+/// Makes a directory with this identity.
+fn make(memory: &Memory, id: u8) -> Result<()> {
+    let genesis = Genesis { id: InstanceId([id; 16]), ..genesis() };
+    let creation = DataDir::create(&memory.shared(), root(), &genesis, options())?;
+    let (header, rows) = image(0, 2);
+    let mut snapshot = creation.begin_snapshot(&header)?;
+    rows.iter().try_for_each(|part| snapshot.push(part))?;
+    creation.finish(snapshot, [1; 32], [2; 32])
+}
+
+/// What the second attempt removes of the first may reach the disk in any order, and its own mark too.
+#[test]
+fn a_second_creation_may_lose_power_whatever_it_removed() {
+    let power_loss = |at| Some(crate::durability::memory::Fault::PowerLoss { at });
+    let whole = Memory::new();
+    make(&whole, 5).unwrap();
+    for at in (1..=whole.calls()).rev().take(16) {
+        let first = Memory::new();
+        first.set_fault(power_loss(at));
+        make(&first, 5).unwrap_err();
+        let first = first.copy();
+        if !DataDir::is_free(&first.shared(), root()).unwrap() {
+            continue;
+        }
+        for (again, seed) in (1..=16).flat_map(|again| (0..24).map(move |seed| (again, seed))) {
+            let memory = first.copy();
+            memory.set_fault(power_loss(again));
+            make(&memory, 8).unwrap_err();
+            let memory = memory.crash(Survival::Chance(seed * 1_000 + again));
+            let place = format!("call {at}, then {again}, seed {seed}");
+            let error = open(&memory.shared(), root()).map(|opened| opened.report.log_last_lsn).unwrap_err();
+            assert!(matches!(error, Error::Unfinished { .. } | Error::NotADataDirectory { .. }), "{place}: {error}");
+            make(&memory, 9).unwrap_or_else(|error| panic!("{place}: {error}"));
+        }
+    }
+}
+
+/// Each subset of the files that a creation ever has: with its mark it is begun again; without it, it is free only where nothing is that a mark explains.
+#[test]
+fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
+    let whole = Memory::new();
+    make(&whole, 5).unwrap();
+    let content = |path: std::path::PathBuf| whole.content(&path).unwrap();
+    let mark = [b"uplinNEW".as_slice(), &crate::durability::FORMAT_VERSION.to_le_bytes(), &[5; 16]].concat();
+    let mark = [&mark[..], &crc32c::crc32c(&mark).to_le_bytes()].concat();
+    // Name, content, and whether only a mark explains it.
+    let files: [(std::path::PathBuf, Vec<u8>, bool); 10] = [
+        (paths().creating(), mark, false),
+        (paths().lock(), Vec::new(), false),
+        (Paths::temporary(&paths().instance()), content(paths().instance()), true),
+        (paths().durable(), content(paths().durable()), true),
+        (Paths::temporary(&paths().durable()), content(paths().durable()), false),
+        (paths().segment(1), content(paths().segment(1)), false),
+        (Paths::temporary(&paths().segment(1)), vec![0; 9_000], false),
+        (paths().snapshot(0), content(paths().snapshot(0)), true),
+        (Paths::temporary(&paths().snapshot(0)), content(paths().snapshot(0))[..700].to_vec(), false),
+        (paths().segment(2), vec![0; 16_384], false),
+    ];
+    let empty = whole.copy();
+    whole.all().keys().for_each(|path| empty.forget(path));
+    for subset in 0_u32..1 << files.len() {
+        let memory = empty.copy();
+        let chosen = files.iter().enumerate().filter(|(at, _)| subset & 1 << at != 0).map(|(_, file)| file);
+        chosen.clone().for_each(|(path, content, _)| memory.set_content(path, content));
+        let names: Vec<_> = chosen.clone().map(|(path, ..)| path).collect();
+        let is_marked = subset & 1 != 0;
+        let before = memory.all();
+        if is_marked || !chosen.clone().any(|(.., is_explained)| *is_explained) {
+            // A segment without a mark is in a folder that is not empty.
+            let made = make(&memory, 8);
+            assert!(made.is_ok() || !is_marked && matches!(made, Err(Error::NotEmpty { .. })), "{names:?}: {made:?}");
+        } else {
+            let refused = make(&memory, 8);
+            assert!(matches!(refused, Err(Error::InstanceLost { .. })), "{names:?}: {refused:?}");
+            assert!(memory.all() == before, "{names:?}: refused, and changed");
         }
     }
 }

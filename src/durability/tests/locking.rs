@@ -32,13 +32,80 @@ fn replaced_files_let_nobody_in() {
     open(&storage, &path).unwrap();
 }
 
-/// Each of the three keeps others out by itself: the file systems differ, and so do the releases.
+/// A copy of the directory that shares its log, by a symbolic link or by hard links, at whatever segment the server is by then.
+#[test]
+fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
+    use std::os::unix::fs::symlink;
+    let place = tempfile::tempdir().unwrap();
+    let storage = Disk::shared();
+    for shared in ["log", "snapshots", "archive"] {
+        let (one, other, elsewhere) =
+            (place.path().join(format!("{shared}1")), place.path().join(format!("{shared}2")), place.path().join(shared));
+        create(&storage, &one, 0, 1).unwrap();
+        fs::rename(one.join(shared), &elsewhere).unwrap();
+        symlink(&elsewhere, one.join(shared)).unwrap();
+        link_all(&one, &other, &|from, to| fs::copy(from, to).map(drop));
+        let opened = open(&storage, &one).unwrap();
+        assert!(matches!(open(&storage, &other), Err(Error::Locked { .. })), "{shared} by a symbolic link");
+        drop(opened);
+        drop(open(&storage, &other).unwrap());
+    }
+    let one = place.path().join("d");
+    create(&storage, &one, 0, 1).unwrap();
+    let mut opened = open(&storage, &one).unwrap();
+    let mut next = 1;
+    for round in 0..6 {
+        let other = place.path().join(format!("links{round}"));
+        link_all(&one, &other, &|from, to| fs::hard_link(from, to));
+        fs::remove_file(other.join("lock")).unwrap();
+        fs::rename(other.join("instance"), other.join("old")).unwrap();
+        fs::copy(other.join("old"), other.join("instance")).unwrap();
+        assert!(matches!(open(&storage, &other), Err(Error::Locked { .. })), "round {round}, segment {}", opened.journal.figures().segment);
+        assert!(matches!(DataDir::open_read_only(&storage, &other), Err(Error::Locked { .. })), "round {round}, for reading");
+        if round == 2 {
+            // What opening puts in the place of a torn segment is another file, and is locked as well.
+            drop(opened);
+            let path = one.join(format!("log/{:020}.log", 3));
+            let mut content = fs::read(&path).unwrap();
+            let end = content.iter().rposition(|byte| *byte != 0).unwrap();
+            content[end + 100] = 1;
+            fs::write(&path, content).unwrap();
+            opened = open(&storage, &one).unwrap();
+            assert!(opened.report.torn.is_some());
+            continue;
+        }
+        let segment = opened.journal.figures().segment;
+        while opened.journal.figures().segment == segment {
+            append(&mut *opened.journal, next, 3).unwrap();
+            next += 3;
+        }
+    }
+}
+
+/// Copies a directory file by file; folders that are links stay links.
+fn link_all(from: &Path, to: &Path, link: &dyn Fn(&Path, &Path) -> std::io::Result<()>) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, here, there) = (entry.file_type().unwrap(), entry.path(), to.join(entry.file_name()));
+        if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(here).unwrap(), there).unwrap();
+        } else if kind.is_dir() {
+            link_all(&here, &there, link);
+        } else {
+            link(&here, &there).unwrap();
+        }
+    }
+}
+
+/// Each of the locks keeps others out by itself: the file systems differ, and so do the releases.
 #[test]
 fn each_lock_is_enough() {
     let place = tempfile::tempdir().unwrap();
     let (storage, path) = (Disk::shared(), place.path().join("d"));
     create(&storage, &path, 0, 1).unwrap();
-    for held in [path.clone(), path.join("lock"), path.join("instance")] {
+    let segment = format!("log/{:020}.log", 1);
+    for held in ["", "lock", "instance", "log", "archive", "snapshots", &segment].map(|name| path.join(name)) {
         let lock = storage.lock(&held).unwrap();
         assert!(lock.is_at(&held).unwrap());
         assert!(matches!(open(&storage, &path), Err(Error::Locked { .. })), "{}", held.display());

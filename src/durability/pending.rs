@@ -1,0 +1,135 @@
+//! A cut of the log that was interrupted: whether it is one of this log, and what it takes away.
+//!
+//! The file `log/cut` takes commands away that stand in the log, so a copy of it that is older than the log must not be believed. Three things tell:
+//!
+//! - As long as it is there, nothing behind it counts as acknowledged: the file `durable` says no more than its LSN (`log/journal.rs`).
+//! - It says the chain at its LSN, and the log must have the same.
+//! - Behind the cut of a batch stands the batch and nothing else. What is written there is synced only where a segment ends, so no frame of it says
+//!   that more is durable than the LSN of the cut, or what the segments before hold. A frame of acknowledged commands that has another behind it does.
+//!
+//! A cut that fails any of these is refused, and nothing is changed.
+
+use super::{
+    FORMAT_VERSION,
+    error::{Error, Result},
+    instance::Instance,
+    log::{
+        evidence,
+        frame::{self, Form},
+        rewrite::{self, Intent, Purpose, read_whole},
+        segment,
+    },
+    paths::Paths,
+    storage::Storage,
+};
+
+/// A cut that was interrupted: what the next opening for writing does first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PendingCut {
+    /// LSN of the last command that is kept.
+    pub after: u64,
+    /// LSN of the last command that is found behind it, and goes; equal to `after` where there is none.
+    pub last_lsn: u64,
+}
+
+impl std::fmt::Display for PendingCut {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { after, last_lsn } = self;
+        write!(out, "a cut of the log, or an import of all or nothing, was interrupted: the log ends with LSN {after}")?;
+        if after < last_lsn {
+            let (first, commands) = (after + 1, last_lsn - after);
+            write!(
+                out,
+                "; {commands} commands behind it (LSN {first} to {last_lsn}), never acknowledged, go with the next opening for writing"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The cut that the directory holds, if it can be one of its log. `floor` is an LSN that is known to have been acknowledged, from a snapshot.
+/// Reads each segment once.
+///
+/// # Errors
+/// `Damaged` for a cut that is not of this log; `Io`.
+pub(super) fn find(storage: &dyn Storage, paths: &Paths, instance: &Instance, floor: u64) -> Result<Option<(Intent, PendingCut)>> {
+    let Some(intent) = rewrite::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
+    let after = intent.after;
+    if after < floor {
+        return Err(refusal(paths, after, floor, &format!("a snapshot tells of commands up to {floor}: no cut goes below a snapshot")));
+    }
+    let said = evidence::durable_lsn(storage, paths, &instance.id.0)?.unwrap_or(0);
+    if after < said {
+        return Err(refusal(paths, after, said, &format!("that they were acknowledged up to {said} stands in the file `durable`")));
+    }
+    let behind = behind(storage, paths, instance, after)?;
+    if let Some(durable) = behind.durable_lsn.filter(|_| intent.purpose == Purpose::Batch) {
+        return Err(refusal(
+            paths,
+            after,
+            durable,
+            &format!("what follows there is not the batch that it is for: it was durable up to {durable}"),
+        ));
+    }
+    Ok(Some((intent, PendingCut { after, last_lsn: behind.last_lsn })))
+}
+
+/// Whether the log, which says this chain after the LSN of the cut, is the one that the cut was made for.
+pub(super) fn check_chain(paths: &Paths, cut: &Intent, chain: Option<u64>, last_lsn: u64) -> Result<()> {
+    if cut.chain == 0 || chain == Some(cut.chain) {
+        return Ok(());
+    }
+    let found = chain.map_or_else(|| "none".into(), |chain| format!("{chain:016x}"));
+    Err(refusal(
+        paths,
+        cut.after,
+        last_lsn,
+        &format!("the log has the chain {found} there, the cut {:016x}: it is of another history", cut.chain),
+    ))
+}
+
+fn refusal(paths: &Paths, after: u64, known: u64, why: &str) -> Error {
+    let reason = format!(
+        "it says that the log is to be cut after LSN {after}, and {why}. It is not of this log, as it is now: such as one from an older copy of the \
+         directory. Move it away, and the log stands as it is"
+    );
+    Error::damaged(
+        &paths.cut(),
+        0,
+        Some(after + 1),
+        reason,
+        format!("commands from LSN {} to at least {}", after + 1, known.max(after + 1)),
+    )
+}
+
+/// What stands in the log behind a cut.
+struct Behind {
+    last_lsn: u64,
+    /// What a frame there says was durable, where that is more than a batch's can.
+    durable_lsn: Option<u64>,
+}
+
+fn behind(storage: &dyn Storage, paths: &Paths, instance: &Instance, after: u64) -> Result<Behind> {
+    let names = storage.list(&paths.log()).map_err(Error::io("list", &paths.log()))?;
+    let mut behind = Behind { last_lsn: after, durable_lsn: None };
+    for number in names.iter().filter_map(|name| segment::number_of(name)) {
+        let content = match read_whole(storage, &paths.segment(number)) {
+            Err(Error::Damaged(_)) => continue,
+            content => content?,
+        };
+        let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
+        let mut synced = None;
+        for at in frame::places(&content) {
+            let Some(header) = forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)) else { continue };
+            // All segments before are durable when the first frame of this one is written.
+            let most = after.max(*synced.get_or_insert(header.first_lsn.saturating_sub(1)));
+            if after + 1 < header.next_lsn() {
+                behind.last_lsn = behind.last_lsn.max(header.next_lsn() - 1);
+            }
+            if most < header.durable_lsn {
+                behind.durable_lsn = behind.durable_lsn.max(Some(header.durable_lsn));
+            }
+        }
+    }
+    Ok(behind)
+}

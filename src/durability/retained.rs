@@ -1,0 +1,132 @@
+//! What is kept of the past: whether the archived segments go on to the live ones, and how far back they should go.
+//!
+//! None of it is needed to serve. What is wrong is reported, and then nothing of the past is thrown away.
+
+use super::{
+    error::{Damage, Error, Result},
+    instance::Instance,
+    log::{
+        SegmentEntry,
+        frame::{self, End, Kind},
+        scan::Position,
+        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+    },
+    paths::{Paths, TEMPORARY},
+    recovery::check_identity,
+    snapshot::{self, SNAPSHOTS_KEPT},
+    storage::{Access, Storage, StorageFile},
+};
+
+/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it does, so that none of another history is among
+/// them. They are not needed to serve, so damage there is only reported; what is in them is verified when it is read.
+pub(super) fn survey_archive(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    first_live: SegmentHeader,
+) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
+    let directory = paths.archive();
+    // Tools that copy directories may leave empty ones out.
+    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+        return Ok((Vec::new(), None));
+    }
+    let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    // A segment that is here and there was about to be archived when the process ended: the live one counts.
+    let mut numbers: Vec<u64> =
+        names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live.number).collect();
+    numbers.sort_unstable();
+    let mut found = Vec::new();
+    let mut next = first_live;
+    for number in numbers.into_iter().rev() {
+        let path = paths.archived(number);
+        let damage = |reason: &str| {
+            let lost = format!("reading the log as far back as segment {number}");
+            Some(Damage { file: path.clone(), offset: 0, lsn: None, reason: reason.into(), lost })
+        };
+        if number + 1 != next.number {
+            found.reverse();
+            return Ok((found, damage("the segment after it is missing from the archive")));
+        }
+        let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
+        let length = file.len().map_err(Error::io("look at", &path))?;
+        let mut sector = [0; HEADER_BYTES];
+        let readable = HEADER_BYTES as u64 <= length;
+        if readable {
+            file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
+        }
+        match SegmentHeader::parse(&sector) {
+            Parsed::Header(header, _) if check_identity(&path, &header, instance, number, length).is_ok() => {
+                if !ends_before(&*file, &header, &next).map_err(Error::io("read", &path))? {
+                    found.reverse();
+                    return Ok((found, damage("it does not end where the segment after it goes on")));
+                }
+                found.push(header.entry(true));
+                next = header;
+            }
+            _ => {
+                found.reverse();
+                return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
+            }
+        }
+    }
+    found.reverse();
+    Ok((found, None))
+}
+
+/// Whether a segment ends, with its seal, where the next one says that it does.
+fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHeader) -> std::io::Result<bool> {
+    let form = header.form();
+    let mut seal = vec![0; form.frame_bytes(0)];
+    let Some(at) = next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes) else { return Ok(false) };
+    file.read_exact_at(&mut seal, at)?;
+    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else { return Ok(false) };
+    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else { return Ok(false) };
+    let end = Position {
+        offset: next.previous_end,
+        next_lsn: frame.next_lsn(),
+        previous_crc,
+        durable_lsn: frame.durable_lsn,
+        time: frame.time,
+        sealed: true,
+        chain: frame.chain(),
+    };
+    Ok(next.follows(&end))
+}
+
+/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
+/// took segments away; the newest snapshot stands in for those until it is needed to fall back from.
+pub(super) fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
+    let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
+    let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;
+    let file = if first.archived { paths.archived(first.number) } else { paths.segment(first.number) };
+    let reason = format!("the log begins with LSN {}, the older snapshot that is kept ends with {oldest}", first.first_lsn);
+    let lost = format!("falling back to that snapshot, and states from LSN {oldest} to the next snapshot");
+    Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
+}
+
+/// What shows that archived segments are gone that no retention took. Before that takes a segment it takes the archived snapshots that need it, so that
+/// the log goes on from each that is there; and no process ever gives a file in the archive an unfinished name.
+pub(super) fn missed(storage: &dyn Storage, paths: &Paths, segments: &[SegmentEntry]) -> Result<Option<Damage>> {
+    let directory = paths.archive();
+    if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
+        return Ok(None);
+    }
+    let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
+    names.sort_unstable();
+    let is_ours = |name: &str| segment::number_of(name).is_some() || snapshot::lsn_of(name).is_some();
+    if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {
+        let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
+        let lost = "what this file holds of the past".into();
+        return Ok(Some(Damage { file: directory.join(name), offset: 0, lsn: None, reason: reason.into(), lost }));
+    }
+    let Some(first) = segments.first() else { return Ok(None) };
+    let lsns = names.iter().filter_map(|name| snapshot::lsn_of(name));
+    let Some(base) = lsns.filter(|lsn| lsn + 1 < first.first_lsn).min() else { return Ok(None) };
+    let reason = format!(
+        "the log begins with LSN {}: the archived segments between are missing. Put them back; if they are gone for good, move this snapshot out of the \
+         directory",
+        first.first_lsn
+    );
+    let lost = format!("states from LSN {base} to {}", first.first_lsn - 1);
+    Ok(Some(Damage { file: paths.archived_snapshot(base), offset: 0, lsn: Some(base + 1), reason, lost }))
+}
