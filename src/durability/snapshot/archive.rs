@@ -180,6 +180,35 @@ fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u
     going
 }
 
+/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This comes before the segments that they need
+/// go, so that a snapshot without its segments tells of segments that were lost.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: u64) -> Result<()> {
+    let archive = paths.archive();
+    let names = storage.list(&archive).map_err(Error::io("list", &archive))?;
+    let mut removed = false;
+    for lsn in names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| !is_useful(*lsn, first_lsn)) {
+        let path = paths.archived_snapshot(lsn);
+        storage.remove(&path).map_err(Error::io("remove", &path))?;
+        removed = true;
+    }
+    if removed {
+        storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from serving.
+fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {
+    match checked {
+        Ok(()) => None,
+        Err(Error::Damaged(damage)) => Some(*damage),
+        Err(error) => Some(Damage { file: file.to_path_buf(), offset: 0, lsn: Some(lsn), reason: error.to_string(), lost: lost.into() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,34 +248,5 @@ mod tests {
                 kept.push(newest);
             }
         }
-    }
-}
-
-/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This comes before the segments that they need
-/// go, so that a snapshot without its segments tells of segments that were lost.
-///
-/// # Errors
-/// `Io`.
-pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: u64) -> Result<()> {
-    let archive = paths.archive();
-    let names = storage.list(&archive).map_err(Error::io("list", &archive))?;
-    let mut removed = false;
-    for lsn in names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| !is_useful(*lsn, first_lsn)) {
-        let path = paths.archived_snapshot(lsn);
-        storage.remove(&path).map_err(Error::io("remove", &path))?;
-        removed = true;
-    }
-    if removed {
-        storage.sync_dir(&archive).map_err(Error::io("sync", &archive))?;
-    }
-    Ok(())
-}
-
-/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from serving.
-fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {
-    match checked {
-        Ok(()) => None,
-        Err(Error::Damaged(damage)) => Some(*damage),
-        Err(error) => Some(Damage { file: file.to_path_buf(), offset: 0, lsn: Some(lsn), reason: error.to_string(), lost: lost.into() }),
     }
 }

@@ -143,8 +143,8 @@ fn beside_a_damaged_archive_no_base_is_thrown_away() {
 /// The oldest archived segment, gone or renamed, leaves no gap: what tells of it is the snapshot from which it went on.
 #[test]
 fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away() {
-    let archived = |name: &str| Path::new(ROOT).join("archive").join(name);
     type Change<'a> = &'a dyn Fn(&Memory);
+    let archived = |name: &str| Path::new(ROOT).join("archive").join(name);
     let rename = |memory: &Memory, name: &str| {
         memory.set_content(&archived(&format!("{name}.tmp")), &memory.content(&archived(name)).unwrap());
         memory.forget(&archived(name));
