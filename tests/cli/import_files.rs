@@ -251,12 +251,15 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     assert_eq!((&object["members"], &object["members_updated"]), (&0.into(), &0.into()));
     assert_eq!(verified(&data)["digest"], after["digest"]);
 
-    // Two lines that say two things of one member: the first counts, the second is refused, again and again.
-    let twice = place.file("twice.csv", "member,sponsor,joined_at,status\nroot,,,\nroot,,,inactive\nroot,,,inactive\nroot,,,active\n");
+    // Lines that say two things of one member: the first counts, also where its cell is empty; the others are refused, again and again.
+    let silent = place.file("silent.csv", "member,sponsor,joined_at,status\nroot,,,\nroot,,,inactive\n");
+    let ran = run(["import", &silent, "--data-dir", &data, "--json", "--update"]).ends_with(16);
+    assert_eq!(ran.says("line 3: root: the member is on line 2 already").json()["members_updated"], 0);
+    let twice = place.file("twice.csv", "member,sponsor,joined_at,status\nroot,,,inactive\nroot,,,inactive\nroot,,,active\n");
     for updated in [1, 0] {
         let ran = run(["import", &twice, "--data-dir", &data, "--json", "--update"])
             .ends_with(16)
-            .says("line 5: root: the member is on line 3 already");
+            .says("line 4: root: the member is on line 2 already");
         assert_eq!(ran.json()["members_updated"], updated);
     }
 }

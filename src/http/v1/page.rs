@@ -294,7 +294,8 @@ pub async fn list<L: Listing>(
 
 /// Answers with a page whose first row was not found at once. However long it takes, after so many slices it is answered without one, with a cursor.
 async fn later_page<L: Listing>(source: &Source, mut slice: Slice<L>, rows: usize, cursors: &Cursors) -> Reply {
-    for number in 1.. {
+    // The first slice was taken by who found no row in it.
+    for number in 2.. {
         let is_last = number == PAGE_SLICES_MAX;
         let work = || {
             let (more, lsn) = source.take(&mut slice.listing, rows, &mut slice.items);
