@@ -133,9 +133,10 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
             && *state.kind_name(other.kind) == *entry.kind
             && before.earlier(state.reversal_of(*index)).is_none()
     };
-    let mut entries: Box<dyn Iterator<Item = u64>> = match before.is_held() {
-        true => Box::new(before.passed.get(&receiver).into_iter().flatten().copied()),
-        false => Box::new(state.received_entries(receiver)),
+    let mut entries: Box<dyn Iterator<Item = u64>> = if before.is_held() {
+        Box::new(before.passed.get(&receiver).into_iter().flatten().copied())
+    } else {
+        Box::new(state.received_entries(receiver))
     };
     let mut meant = entries.by_ref().take(SEARCHED_MAX).filter(is_meant);
     let (first, second) = (meant.next(), meant.next());
