@@ -17,8 +17,11 @@ use super::{
     },
     paths::{Paths, TEMPORARY},
     snapshot::{self, Manifest, inspect_snapshot},
-    storage::Storage,
+    storage::{Access, Storage},
 };
+
+/// Bytes that are written once more at a time.
+const COPIED_BYTES: usize = 1 << 20;
 
 /// What the log is known to hold.
 pub(super) trait Holdings {
@@ -49,13 +52,32 @@ impl Leftover {
         let is_file = |path: &Path| storage.is_file(path).map_err(Error::io("look at", path));
         let own = self.whole.as_deref().map(|manifest| paths.snapshot(manifest.lsn));
         match own {
-            // The process ended between the last sync and the renaming, or somebody renamed it.
-            Some(own) if !is_file(&own)? => storage.rename(&self.path, &own).map_err(Error::io("rename", &self.path)),
+            // The process ended before the renaming, or somebody renamed it.
+            Some(own) if !is_file(&own)? => {
+                make_durable(storage, &self.path)?;
+                storage.rename(&self.path, &own).map_err(Error::io("rename", &self.path))
+            }
             // A cut that was finished took its own away.
             _ if is_file(&self.path)? => storage.remove(&self.path).map_err(Error::io("remove", &self.path)),
             _ => Ok(()),
         }
     }
+}
+
+/// Makes what is read of a file durable. The process that wrote it may have ended before its sync, or with one that failed: what a failed
+/// sync lost is not written by the next one, so the content is written once more.
+fn make_durable(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let file = storage.open(path, Access::ReadWrite).map_err(Error::io("open", path))?;
+    let len = file.len().map_err(Error::io("look at", path))?;
+    let mut buffer = vec![0; COPIED_BYTES];
+    let mut offset = 0;
+    while offset < len {
+        let bytes = usize::try_from(len - offset).map_or(COPIED_BYTES, |rest| rest.min(COPIED_BYTES));
+        file.read_exact_at(&mut buffer[..bytes], offset).map_err(Error::io("read", path))?;
+        file.write_all_at(&buffer[..bytes], offset).map_err(Error::io("write", path))?;
+        offset += bytes as u64;
+    }
+    file.sync_all().map_err(Error::io("sync", path))
 }
 
 /// The unfinished files, which may go or be finished. Names that no process of ours gives are not among them.
