@@ -57,7 +57,7 @@ impl Owner {
 }
 
 /// What was just made in a directory goes to its owner, if root made it. What another user makes stays that
-/// user's: it cannot be given away, and whoever lets several users write to a directory serves it as one that
+/// user's: it cannot be given away, and a directory that several users write to is served by one of them that
 /// can read what is there.
 ///
 /// # Errors

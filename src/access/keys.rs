@@ -458,7 +458,7 @@ impl KeyFile {
     }
 
     /// A file that this process made goes to the user that serves the directory. Where it is not known who that is, and the directory is root's, it stays with
-    /// whoever made it: such a directory is shared by its group, and its server is one of those who write there.
+    /// the user who made it: such a directory is shared by its group, and its server is one of those who write there.
     fn give_away(&self, made: &File) -> Result<()> {
         let owner = Owner::of_files_in(&self.directory).map_err(io("look at", &self.directory))?;
         let is_shared = owner.user == 0 && !owner.is_certain;

@@ -1,6 +1,5 @@
-//! What was begun that was not there before: said loudly, with its place. A command that was started in
-//! another directory, or with a name that was mistyped, begins an empty network, and whoever looks for the
-//! old one should see at once why it is not there.
+//! Announces a new network loudly, with its place. A command that is started in another directory, or with a
+//! mistyped name, begins an empty network, and its user should see at once why the old one is not there.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //!
 //! There is no index of statuses, roles, ranks or times: a list looks at one member after the other, in the
 //! order in which they stand in memory, and can rest after each. So it costs a step for each member that it
-//! passes, shown or not, and whoever reads it bounds the steps.
+//! passes, shown or not, and its reader bounds the steps.
 
 use super::{
     state::State,

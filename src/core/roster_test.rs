@@ -1,4 +1,4 @@
-//! A list of members is what a look at each of them finds, in pieces of any size, whoever joins meanwhile.
+//! A list of members is what a look at each of them finds, in pieces of any size, while others join.
 
 use rand_pcg::{
     Pcg64Mcg,

@@ -6,7 +6,7 @@
 //! run alone.
 //!
 //! The runs follow from the links. They are no part of the state: neither digests nor images nor frozen
-//! copies know of them. Whoever attaches a child to a wide family with gaps makes its runs if they are not
+//! copies know of them. Attaching a child to a wide family with gaps makes its runs if they are not
 //! there, in O(children) once, and keeps them up to date from then on. Memory: some 40 bytes for 64 children
 //! of such families.
 

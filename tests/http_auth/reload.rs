@@ -197,7 +197,7 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(1), &b""[..]), "{said}");
     assert!(said.contains(&format!("belongs to the user {SERVER}")) && said.contains("sudo -u"), "{said}");
     assert_eq!(names(), before);
-    // A directory of root's that a group shares, as orchestrators mount them: whoever serves may make its
+    // A directory of root's that a group shares, as orchestrators mount them: the serving user may make its
     // keys.
     let shared = place.file("shared");
     fs::create_dir(&shared).unwrap();

@@ -140,7 +140,8 @@ pub(crate) struct FileJournal {
     access: Writer,
     /// `None` for a log opened for reading only.
     file: Option<Box<dyn StorageFile>>,
-    /// Keeps out whoever has the same file in another directory. `None` where the file system locks nothing, and in tests.
+    /// Keeps out a process that has the same file in another directory. `None` where the file system locks
+    /// nothing, and in tests.
     segment_lock: Option<Box<dyn StorageLock>>,
     next: Next,
     health: LogHealth,

@@ -90,7 +90,8 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     assert_eq!(opened.snapshots.base_of(100).unwrap().manifest().lsn, 90);
 }
 
-/// Nothing reads the older snapshot but a fall back, and whoever verifies: that finds whatever is wrong with it, and with each archived one.
+/// Only a fall back and `verify` read the older snapshot: `verify` finds all damage of it, and of each archived
+/// one.
 #[test]
 fn every_byte_of_every_kept_snapshot_is_verified() {
     let memory = with_groups(0);

@@ -374,8 +374,9 @@ impl Gate {
         }
     }
 
-    /// Reads service keys and the issuer's keys again, now and whether or not their files look changed: for whoever has just put them there and wants to
-    /// know. What cannot be read leaves the last good in force, and the log says why. An issuer's certificates (`jwt_ca_file`) are read with its keys. Blocks.
+    /// Reads service keys and the issuer's keys again, at once and whether or not their files look changed: for
+    /// SIGHUP. If a file cannot be read, the keys in force stay, and the log says why. An issuer's certificates
+    /// (`jwt_ca_file`) are read with its keys. Blocks.
     pub fn reload(&self) {
         self.look_at_keys(true);
         if self.rules.is_some() && self.read_key_set_or_say() {
