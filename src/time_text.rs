@@ -10,13 +10,16 @@
 //!   machine. A zone that is not in it is refused.
 //! - A local time that its zone skipped or had twice is refused unless an offset says which is meant. An
 //!   offset that the zone does not have at that time is refused.
-//! - Times are of the years 1970 to 9999, to the microsecond; finer digits are cut off.
+//! - Times are of the years 1970 to 9999, to the microsecond; finer digits are cut off, and a leap second
+//!   (`:60`) is the second before it.
+//! - Moments are counted from the civil time and its offset: the time-zone library's own moments end 26
+//!   hours before the year 9999 does.
 
 use std::sync::LazyLock;
 
 use jiff::{
-    Timestamp as Instant,
-    civil::DateTime,
+    SignedDuration, Timestamp as Instant,
+    civil::{DateTime, date},
     fmt::{
         strtime::{self, BrokenDownTime},
         temporal::{Pieces, PiecesOffset},
@@ -33,6 +36,12 @@ pub const TIME_MAX: i64 = 253_402_300_799_999_999;
 /// The longest text of a time, in bytes: nine digits of a second, an offset and the longest name of a zone
 /// fit.
 pub const TEXT_BYTES_MAX: usize = 96;
+
+/// The start of microseconds, in UTC.
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// No offset from UTC is as long as a day, in seconds (RFC 3339, `time-hour`).
+const OFFSET_SECONDS_END: i32 = 24 * 60 * 60;
 
 /// The longest form of times, in bytes.
 const FORM_BYTES_MAX: usize = 128;
@@ -52,6 +61,7 @@ pub enum TimeFault {
     Skipped,
     Twice,
     OtherOffset,
+    LongOffset,
     OtherForm,
     OutOfRange,
 }
@@ -70,6 +80,7 @@ impl TimeFault {
             TimeFault::Skipped => "a time that its zone skipped when clocks went forward: write its offset from UTC too",
             TimeFault::Twice => "a time that its zone had twice when clocks went back: write its offset from UTC too",
             TimeFault::OtherOffset => "a time with an offset that its zone did not have then",
+            TimeFault::LongOffset => "a time whose offset from UTC is a day or more",
             TimeFault::OtherForm => "not a time of the form that was given",
             TimeFault::OutOfRange => "a time outside of the years 1970 to 9999",
         }
@@ -99,8 +110,8 @@ pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
 
 /// ISO 8601 in UTC with six digits of microseconds: what [`exact`] reads back.
 pub fn print(time: Timestamp) -> String {
-    match Instant::from_microsecond(time.0) {
-        Ok(instant) => format!("{instant:.6}"),
+    match EPOCH.checked_add(SignedDuration::from_micros(time.0)) {
+        Ok(civil) => format!("{civil:.6}Z"),
         // No way in leads here: files, clients and clocks are bounded by the calendar.
         Err(_) => format!("{}us", time.0),
     }
@@ -137,7 +148,7 @@ impl TimeForm {
     pub fn read(&self, text: &str) -> Result<Timestamp, TimeFault> {
         let broken = BrokenDownTime::parse(&*self.0, text).map_err(|_| TimeFault::OtherForm)?;
         if let Some(instant) = broken.timestamp() {
-            return in_range(instant);
+            return in_range(instant.as_microsecond());
         }
         let local = broken.to_datetime().map_err(|_| TimeFault::OtherForm)?;
         let zone = broken.iana_time_zone().map(|name| ZONES.get(name)).transpose().map_err(|_| TimeFault::UnknownZone)?;
@@ -172,23 +183,30 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
 /// The moment of a local time. `otherwise` is its zone where neither an offset nor a zone is given.
 fn resolve(local: DateTime, offset: Option<Offset>, zone: Option<TimeZone>, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
     let Some(offset) = offset else {
-        let ambiguous = zone.or(otherwise).ok_or(TimeFault::NoOffset)?.to_ambiguous_timestamp(local);
-        return match ambiguous.offset() {
+        return match zone.or(otherwise).ok_or(TimeFault::NoOffset)?.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Gap { .. } => Err(TimeFault::Skipped),
             AmbiguousOffset::Fold { .. } => Err(TimeFault::Twice),
-            AmbiguousOffset::Unambiguous { .. } => in_range(ambiguous.unambiguous().map_err(|_| TimeFault::OutOfRange)?),
+            AmbiguousOffset::Unambiguous { offset } => at(local, offset),
         };
     };
-    let instant = offset.to_timestamp(local).map_err(|_| TimeFault::OutOfRange)?;
-    // Offsets are written to the minute, but one zone's had seconds until 1972.
+    // Offsets are written to the minute, but one zone's had seconds until 1972. What the library has no moment
+    // for lies in a day at the end of the year 9999, whose offset its last moment has too.
+    let instant = offset.to_timestamp(local).unwrap_or(Instant::MAX);
     let differs = |zone: &TimeZone| 60 <= (zone.to_offset(instant).seconds() - offset.seconds()).abs();
-    if zone.as_ref().is_some_and(differs) { Err(TimeFault::OtherOffset) } else { in_range(instant) }
+    if zone.as_ref().is_some_and(differs) { Err(TimeFault::OtherOffset) } else { at(local, offset) }
 }
 
-fn in_range(instant: Instant) -> Result<Timestamp, TimeFault> {
-    let microseconds = instant.as_microsecond();
-    let is_in_range = Instant::UNIX_EPOCH <= instant && microseconds <= TIME_MAX;
-    if is_in_range { Ok(Timestamp(microseconds)) } else { Err(TimeFault::OutOfRange) }
+/// The moment of a local time with its offset.
+fn at(local: DateTime, offset: Offset) -> Result<Timestamp, TimeFault> {
+    if OFFSET_SECONDS_END <= offset.seconds().abs() {
+        return Err(TimeFault::LongOffset);
+    }
+    let since_epoch = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into());
+    in_range(i64::try_from(since_epoch.as_micros()).map_err(|_| TimeFault::OutOfRange)?)
+}
+
+fn in_range(microseconds: i64) -> Result<Timestamp, TimeFault> {
+    if (0..=TIME_MAX).contains(&microseconds) { Ok(Timestamp(microseconds)) } else { Err(TimeFault::OutOfRange) }
 }
 
 /// What other programs write, as ISO 8601 writes it.
