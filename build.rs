@@ -1,7 +1,8 @@
 //! Tells the program what it is: version, and the commit it was built from where that is known.
 //!
-//! The commit is `UPLINE_COMMIT` of the environment, or, for release builds, what the checkout's `.git` says, read without running git. Nothing
-//! of it is needed: a source archive builds too. Other builds do not look at `.git`, since they would then be built anew after each commit.
+//! The commit is `UPLINE_COMMIT` of the environment, or, for release builds, what the checkout's `.git` says,
+//! read without running git. Nothing of it is needed: a source archive builds too. Other builds do not look
+//! at `.git`, since they would then be built anew after each commit.
 
 use std::{
     env, fs,
@@ -29,7 +30,8 @@ fn main() {
 
 /// What goes into banners and answers without a second thought.
 fn is_plain(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte))
 }
 
 /// The commit that is checked out, as `.git` says it.
@@ -42,16 +44,20 @@ fn commit_of_checkout() -> Option<String> {
         Err(_) if entry.is_dir() => entry,
         Err(_) => return None,
     };
-    let common = fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |text| git.join(text.trim()));
+    let common =
+        fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |text| git.join(text.trim()));
     let head = read(&git.join("HEAD"))?;
-    // Each commit adds a line here, also where the branch moves from the packed references to a file of its own.
+    // Each commit adds a line here, also where the branch moves from the packed references to a file of its
+    // own.
     let history = git.join("logs/HEAD");
     if history.is_file() {
         println!("cargo::rerun-if-changed={}", history.display());
     }
     let commit = match head.strip_prefix("ref: ") {
         None => head,
-        Some(reference) => read(&common.join(reference)).or_else(|| packed(&common.join("packed-refs"), reference))?,
+        Some(reference) => {
+            read(&common.join(reference)).or_else(|| packed(&common.join("packed-refs"), reference))?
+        }
     };
     let is_hash = COMMIT_DIGITS <= commit.len() && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hash.then(|| commit[..COMMIT_DIGITS].to_owned())
@@ -66,5 +72,7 @@ fn read(path: &Path) -> Option<String> {
 
 fn packed(path: &Path, reference: &str) -> Option<String> {
     let text = read(path)?;
-    text.lines().find_map(|line| line.split_once(' ').filter(|(_, name)| *name == reference).map(|(commit, _)| commit.to_owned()))
+    text.lines().find_map(|line| {
+        line.split_once(' ').filter(|(_, name)| *name == reference).map(|(commit, _)| commit.to_owned())
+    })
 }

@@ -1,9 +1,11 @@
-//! The core by itself: applying signups and triggers, asking, recounting, encoding and restoring a network. One thread, no disk, no HTTP, but for
-//! recounting and digests, which are parallel.
+//! The core by itself: applying signups and triggers, asking, recounting, encoding and restoring a network.
+//! One thread, no disk, no HTTP, but for recounting and digests, which are parallel.
 //!
-//! - `cargo bench --bench apply` measures, on networks of [`MEMBERS`] members, and first prints the digest of each.
-//! - Otherwise (`cargo test`, `cargo bench -- --test`) each workload runs once on a network of [`MEMBERS_IN_TESTS`] and its digest is compared with the one written
-//!   here: what is measured must stay what it was.
+//! - `cargo bench --bench apply` measures, on networks of [`MEMBERS`] members, and first prints the digest of
+//!   each.
+//! - Otherwise (`cargo test`, `cargo bench -- --test`) each workload runs once on a network of
+//!   [`MEMBERS_IN_TESTS`] and its digest is compared with the one written here: what is measured must stay
+//!   what it was.
 #![forbid(unsafe_code)]
 
 mod harness;
@@ -22,15 +24,18 @@ use upline::{
     workload::{self, Apply, Network, Pick, Signups},
 };
 
-/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
+/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic
+/// mixture, depth.
 const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 const SEED: u64 = 1;
 
-/// Enough that the networks do not fit the caches near the core, few enough that the whole bench takes some minutes.
+/// Enough that the networks do not fit the caches near the core, few enough that the whole bench takes some
+/// minutes.
 const MEMBERS: u32 = 100_000;
 const MEMBERS_IN_TESTS: u32 = 2_000;
 
-/// The first 64 bits of the state digest after the signups of a shape in tests, and after a referral of each member on top.
+/// The first 64 bits of the state digest after the signups of a shape in tests, and after a referral of each
+/// member on top.
 const DIGESTS_IN_TESTS: [(Shape, &str, &str); 4] = [
     (Shape::Root, "e8c43961fb6af826", "4bdd47c3729be8dc"),
     (Shape::Uniform, "5417d9e925ca7bd7", "1cdbcabeb9ca4e83"),
@@ -54,7 +59,10 @@ fn all_referrals(members: u32) -> Vec<Stamped> {
 }
 
 fn main() {
-    let criterion = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    let criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3));
     harness::run(criterion, measure, check);
 }
 
@@ -78,7 +86,11 @@ fn signups(criterion: &mut Criterion) {
                 network.apply(&commands);
                 network
             };
-            bencher.iter_batched(|| Network::empty(plan_file::default_plan(), MEMBERS), apply, BatchSize::PerIteration);
+            bencher.iter_batched(
+                || Network::empty(plan_file::default_plan(), MEMBERS),
+                apply,
+                BatchSize::PerIteration,
+            );
         });
     }
     group.finish();
@@ -115,17 +127,31 @@ fn reads(criterion: &mut Criterion) {
         });
     });
     group.bench_function("levels", |bencher| bencher.iter(|| state.levels(Tree::Placement, pick.member())));
-    group.bench_function("downline", |bencher| bencher.iter(|| state.downline(Tree::Placement, pick.member())));
+    group.bench_function("downline", |bencher| {
+        bencher.iter(|| state.downline(Tree::Placement, pick.member()))
+    });
     group.bench_function("rank", |bencher| bencher.iter(|| state.rank(pick.member())));
     group.bench_function("code", |bencher| bencher.iter(|| state.code(pick.member())));
     group.bench_function("upline, 100", |bencher| {
-        bencher.iter(|| state.upline(Tree::Placement, pick.member()).take(100).map(|above| state.member(above).level).sum::<u32>());
+        bencher.iter(|| {
+            state
+                .upline(Tree::Placement, pick.member())
+                .take(100)
+                .map(|above| state.member(above).level)
+                .sum::<u32>()
+        });
     });
     group.bench_function("is ancestor", |bencher| {
         bencher.iter(|| state.distance(Tree::Placement, pick.member(), pick.member()));
     });
     group.bench_function("bonuses, 20", |bencher| {
-        bencher.iter(|| state.received_entries(pick.member()).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>());
+        bencher.iter(|| {
+            state
+                .received_entries(pick.member())
+                .take(20)
+                .map(|entry| state.entry(entry).amount.0)
+                .sum::<i64>()
+        });
     });
     group.finish();
 }
@@ -138,7 +164,11 @@ fn whole_network(criterion: &mut Criterion) {
     group.bench_function("recount ranks", |bencher| bencher.iter(|| recomputed_ranks(&network.state)));
     group.bench_function("digest", |bencher| bencher.iter(|| state_digest(&network.state)));
     group.bench_function("encode snapshot", |bencher| {
-        bencher.iter_batched_ref(workload::creation, |creation| workload::snapshot_bytes(creation, &network), BatchSize::PerIteration);
+        bencher.iter_batched_ref(
+            workload::creation,
+            |creation| workload::snapshot_bytes(creation, &network),
+            BatchSize::PerIteration,
+        );
     });
     group.bench_function("restore", |bencher| {
         bencher.iter_batched(|| workload::image(&network), workload::restored, BatchSize::PerIteration);
@@ -154,16 +184,29 @@ fn check() {
         let after_signups = network.digest().to_string();
         network.apply(&all_referrals(MEMBERS_IN_TESTS));
         let after_referrals = network.digest().to_string();
-        println!("digest {} {MEMBERS_IN_TESTS} {after_signups}, with referrals {after_referrals}", shape.name());
+        println!(
+            "digest {} {MEMBERS_IN_TESTS} {after_signups}, with referrals {after_referrals}",
+            shape.name()
+        );
         if (&after_signups[..16], &after_referrals[..16]) != (signed_up, paid) {
             others.push(shape.name());
         }
 
-        let ranks: Vec<u16> = (0..MEMBERS_IN_TESTS).map(|member| network.state.rank(MemberIx(member)).paid_as).collect();
+        let ranks: Vec<u16> =
+            (0..MEMBERS_IN_TESTS).map(|member| network.state.rank(MemberIx(member)).paid_as).collect();
         assert_eq!(recomputed_ranks(&network.state), ranks, "{}", shape.name());
         let creation = workload::creation();
-        assert!(u64::from(MEMBERS_IN_TESTS) < workload::snapshot_bytes(&creation, &network), "{}", shape.name());
-        assert_eq!(workload::restored(workload::image(&network)).digest(), network.digest(), "{}", shape.name());
+        assert!(
+            u64::from(MEMBERS_IN_TESTS) < workload::snapshot_bytes(&creation, &network),
+            "{}",
+            shape.name()
+        );
+        assert_eq!(
+            workload::restored(workload::image(&network)).digest(),
+            network.digest(),
+            "{}",
+            shape.name()
+        );
     }
     assert!(others.is_empty(), "the network is another one than it was, see above: {others:?}");
     // The reads have nothing to compare with here (the model tests do that); they must run.
@@ -173,8 +216,13 @@ fn check() {
         let member = pick.member();
         let id = member_id(1, member.0);
         assert_eq!(network.state.find(&network.directory, &id), Some(member));
-        let below: u32 = black_box(network.state.levels(Tree::Placement, member)).expect("the placement tree is counted").iter().sum();
-        assert!(below <= network.state.downline(Tree::Placement, member).expect("the placement tree is counted"));
+        let below: u32 = black_box(network.state.levels(Tree::Placement, member))
+            .expect("the placement tree is counted")
+            .iter()
+            .sum();
+        assert!(
+            below <= network.state.downline(Tree::Placement, member).expect("the placement tree is counted")
+        );
     }
     println!("apply: all workloads did what they always do");
 }

@@ -1,7 +1,9 @@
-//! The hot functions by themselves, for counting instructions: times move by a factor of two on a shared machine, instructions hardly at all.
+//! The hot functions by themselves, for counting instructions: times move by a factor of two on a shared
+//! machine, instructions hardly at all.
 //!
-//! - `hot NAME` does the work of one function, between two calls of [`measured`], where a tool that counts instructions begins and ends.
-//!   `.ci/instructions` runs each under valgrind and compares with `benches/baseline.json`.
+//! - `hot NAME` does the work of one function, between two calls of [`measured`], where a tool that counts
+//!   instructions begins and ends. `.ci/instructions` runs each under valgrind and compares with
+//!   `benches/baseline.json`.
 //! - Otherwise (`cargo test`) each runs once, and the baseline must name the same ones.
 #![forbid(unsafe_code)]
 
@@ -45,8 +47,14 @@ const HOT: [Hot; 18] = [
     ("find_member", find),
     ("read_member", || reads(|network, member| u64::from(network.state.member(member).level))),
     ("read_code", || reads(|network, member| network.state.code(member).as_str().len() as u64)),
-    ("read_levels", || reads(|network, member| network.state.levels(Tree::Placement, member).map_or(0, |levels| u64::from(levels[0])))),
-    ("read_downline", || reads(|network, member| network.state.downline(Tree::Placement, member).map_or(0, u64::from))),
+    ("read_levels", || {
+        reads(|network, member| {
+            network.state.levels(Tree::Placement, member).map_or(0, |levels| u64::from(levels[0]))
+        })
+    }),
+    ("read_downline", || {
+        reads(|network, member| network.state.downline(Tree::Placement, member).map_or(0, u64::from))
+    }),
     ("read_rank", || reads(|network, member| u64::from(network.state.rank(member).paid_as))),
     ("read_upline", || reads(|network, member| network.state.upline(Tree::Placement, member).count() as u64)),
     ("recount_ranks", recount),
@@ -66,9 +74,15 @@ fn main() {
 
 /// Each once, and the baseline knows them all and no others.
 fn check() {
-    let baseline: serde_json::Value = serde_json::from_str(include_str!("baseline.json")).expect("the baseline is JSON");
-    let known: BTreeSet<&str> = baseline["instructions"].as_object().expect("by name").keys().map(String::as_str).collect();
-    assert_eq!(known, HOT.iter().map(|(name, _)| *name).collect(), "benches/baseline.json is of other functions: .ci/instructions --write");
+    let baseline: serde_json::Value =
+        serde_json::from_str(include_str!("baseline.json")).expect("the baseline is JSON");
+    let known: BTreeSet<&str> =
+        baseline["instructions"].as_object().expect("by name").keys().map(String::as_str).collect();
+    assert_eq!(
+        known,
+        HOT.iter().map(|(name, _)| *name).collect(),
+        "benches/baseline.json is of other functions: .ci/instructions --write"
+    );
     for (name, work) in HOT {
         assert!(0 < work(), "{name} does something");
     }
@@ -130,7 +144,12 @@ fn find() -> u32 {
     let network = grown(Shape::Real);
     let mut pick = Pick::of(MEMBERS, SEED);
     let ids: Vec<_> = (0..OPERATIONS).map(|_| member_id(SEED, pick.member().0)).collect();
-    measured(|| ids.iter().filter_map(|id| network.state.find(&network.directory, id)).map(|member| u64::from(member.0)).sum::<u64>());
+    measured(|| {
+        ids.iter()
+            .filter_map(|id| network.state.find(&network.directory, id))
+            .map(|member| u64::from(member.0))
+            .sum::<u64>()
+    });
     OPERATIONS
 }
 

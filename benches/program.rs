@@ -1,8 +1,10 @@
-//! What only the whole program does: files in and out, snapshots, starting, HTTP. Each sample is a run of `upline bench NAME`, small, with what it measured itself.
-//! So there is one workload however it is run; here it comes with Criterion's statistics and its comparison with the run before.
+//! What only the whole program does: files in and out, snapshots, starting, HTTP. Each sample is a run of
+//! `upline bench NAME`, small, with what it measured itself. So there is one workload however it is run; here
+//! it comes with Criterion's statistics and its comparison with the run before.
 //!
 //! - `cargo bench --bench program` measures, on networks of [`MEMBERS`] members. Some ten minutes.
-//! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/bench.rs`.
+//! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with
+//!   [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/bench.rs`.
 #![forbid(unsafe_code)]
 
 mod harness;
@@ -35,7 +37,13 @@ enum Figure {
     PerSecond,
 }
 
-const fn measured(name: &'static str, bench: &'static str, line: usize, figure: &'static str, is: Figure) -> Measured {
+const fn measured(
+    name: &'static str,
+    bench: &'static str,
+    line: usize,
+    figure: &'static str,
+    is: Figure,
+) -> Measured {
     Measured { name, bench, line, figure, is }
 }
 
@@ -74,15 +82,20 @@ impl Measured {
 fn ran(bench: &str, members: u32) -> Vec<Value> {
     let (members, seconds) = (members.to_string(), SECONDS.to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_upline"));
-    let output =
-        command.args(["bench", bench, "--members", &members, "--seconds", &seconds, "--json"]).output().expect("the program starts");
+    let output = command
+        .args(["bench", bench, "--members", &members, "--seconds", &seconds, "--json"])
+        .output()
+        .expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
 fn main() {
-    let criterion = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+    let criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(1))
+        .measurement_time(Duration::from_secs(1));
     harness::run(criterion, measure, check);
 }
 
@@ -93,18 +106,23 @@ fn measure(criterion: &mut Criterion) {
             Figure::Seconds => MEMBERS.into(),
             Figure::PerSecond => 1,
         };
-        // One run of the program is one sample, however little it measured: its start and its network are not part of it.
+        // One run of the program is one sample, however little it measured: its start and its network are not
+        // part of it.
         group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(elements));
         group.bench_function(measured.name, |bencher| {
-            bencher.iter_custom(|times| measured.read(&ran(measured.bench, MEMBERS)) * u32::try_from(times).expect("few"));
+            bencher.iter_custom(|times| {
+                measured.read(&ran(measured.bench, MEMBERS)) * u32::try_from(times).expect("few")
+            });
         });
     }
     group.finish();
 }
 
-/// Each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is left to `tests/bench_http.rs`.
+/// Each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is
+/// left to `tests/bench_http.rs`.
 fn check() {
-    let mut benches: Vec<&str> = PROGRAM.iter().map(|measured| measured.bench).filter(|bench| *bench != "http").collect();
+    let mut benches: Vec<&str> =
+        PROGRAM.iter().map(|measured| measured.bench).filter(|bench| *bench != "http").collect();
     benches.dedup();
     for bench in benches {
         let lines = ran(bench, MEMBERS_IN_TESTS);

@@ -1,4 +1,5 @@
-//! Amounts as decimal text in units of a currency (`10.00`), the form of plan files, `import` and `export`. Exact: no float on the way.
+//! Amounts as decimal text in units of a currency (`10.00`), the form of plan files, `import` and `export`.
+//! Exact: no float on the way.
 
 use crate::core::types::Money;
 
@@ -90,9 +91,13 @@ mod tests {
 
     #[test]
     fn all_decimals_are_printed() {
-        for (minor, exponent, text) in
-            [(1_000, 2, "10.00"), (-5, 2, "-0.05"), (0, 2, "0.00"), (7, 0, "7"), (i64::MIN, 0, "-9223372036854775808")]
-        {
+        for (minor, exponent, text) in [
+            (1_000, 2, "10.00"),
+            (-5, 2, "-0.05"),
+            (0, 2, "0.00"),
+            (7, 0, "7"),
+            (i64::MIN, 0, "-9223372036854775808"),
+        ] {
             assert_eq!(print(Money(minor), exponent), text);
         }
     }

@@ -1,4 +1,5 @@
-//! Commands as JSON: the one form in which a logged command is shown, by the change feed and by `upline inspect log`.
+//! Commands as JSON: the one form in which a logged command is shown, by the change feed and by `upline
+//! inspect log`.
 //!
 //! # A stamped command
 //!
@@ -28,16 +29,19 @@
 //!
 //! # A plan
 //!
-//! The names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`, `placement` `{"width"` (`null`: unlimited), `"rule"`, `"allow"`, `"strategic"}`,
-//! `count_sponsor_tree`, `level_cap`, `bonuses` `[{"trigger", "tree", "amounts_minor"` or `"basis_points", "on_registration", "admins_beyond"}]`, `ranks` `{"rule", "tree", "basis"` (thresholds
-//! only), `"steps": [{"name", "minimum", "reward_minor"}]}`.
+//! The names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`,
+//! `placement` `{"width"` (`null`: unlimited), `"rule"`, `"allow"`, `"strategic"}`, `count_sponsor_tree`,
+//! `level_cap`, `bonuses` `[{"trigger", "tree", "amounts_minor"` or `"basis_points", "on_registration",
+//! "admins_beyond"}]`, `ranks` `{"rule", "tree", "basis"` (thresholds only), `"steps": [{"name", "minimum",
+//! "reward_minor"}]}`.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::engine::{
-    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId, Origin, PayFilter, PlacementRequest,
-    Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef, Stamped, Status, Timestamp, Tree,
+    Actor, ActorKind, BonusRule, Carried, Code, Command, EntryStatus, ImportEntry, LevelPay, MemberId,
+    Origin, PayFilter, PlacementRequest, Plan, RankBasis, RankRule, Reference, Register, Role, SponsorRef,
+    Stamped, Status, Timestamp, Tree,
 };
 
 /// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
@@ -73,14 +77,20 @@ pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
             "once": trigger.once,
             "reference": trigger.reference.as_ref().map(Reference::as_str),
         }),
-        Command::PayEntry { entry } => json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry}),
+        Command::PayEntry { entry } => {
+            json!({"kind": "pay_bonus", "bonus": bonus_id(*entry), "entry": entry})
+        }
         Command::PayAll => pay_all_json(&PayFilter::default()),
         Command::PayMatching(filter) => pay_all_json(filter),
-        Command::ReverseEntry { entry } => json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry}),
+        Command::ReverseEntry { entry } => {
+            json!({"kind": "reverse_bonus", "bonus": bonus_id(*entry), "entry": entry})
+        }
         Command::SetStatus { member, status } => {
             json!({"kind": "set_status", "user_id": uuid(*member), "status": status_name(*status)})
         }
-        Command::SetRole { member, role } => json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)}),
+        Command::SetRole { member, role } => {
+            json!({"kind": "set_role", "user_id": uuid(*member), "role": role_name(*role)})
+        }
         Command::PutPlan(plan) => json!({"kind": "put_plan", "plan": plan_json(plan)}),
         Command::ImportEntry(entry) => import_json(entry, bonus_id),
     }
@@ -107,7 +117,9 @@ fn register_json(register: &Register) -> Value {
     let placement = match register.placement {
         PlacementRequest::PlanDefault => json!({"by": "plan"}),
         PlacementRequest::Rule(rule) => json!({"by": "rule", "rule": rule.name()}),
-        PlacementRequest::Slot { parent, slot } => json!({"by": "slot", "parent": uuid(parent), "slot": slot}),
+        PlacementRequest::Slot { parent, slot } => {
+            json!({"by": "slot", "parent": uuid(parent), "slot": slot})
+        }
     };
     json!({
         "kind": "register",
@@ -263,7 +275,12 @@ mod tests {
             code: Code::parse("bob"),
             role: Role::Admin,
             joined_at: Some(Timestamp(0)),
-            origin: Origin::Import(Carried { row_id: Some([9; 16]), lifetime_rank: 3, status: Status::Inactive, ..Carried::default() }),
+            origin: Origin::Import(Carried {
+                row_id: Some([9; 16]),
+                lifetime_rank: 3,
+                status: Status::Inactive,
+                ..Carried::default()
+            }),
         };
         let first = "01010101-0101-0101-0101-010101010101";
         let expected = json!({
@@ -303,7 +320,10 @@ mod tests {
                 Command::TriggerBonus(trigger),
                 json!({"kind": "trigger_bonus", "source": first, "trigger": "referral", "amount_minor": 1_050, "once": true, "reference": "A 7"}),
             ),
-            (Command::PayEntry { entry: 7 }, json!({"kind": "pay_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7})),
+            (
+                Command::PayEntry { entry: 7 },
+                json!({"kind": "pay_bonus", "bonus": "00000000-0000-0000-0000-000000000007", "entry": 7}),
+            ),
             (Command::PayAll, any.clone()),
             (Command::PayMatching(PayFilter::default()), any),
             (
@@ -321,7 +341,10 @@ mod tests {
                 Command::SetStatus { member: id(1), status: Status::Terminated },
                 json!({"kind": "set_status", "user_id": first, "status": "terminated"}),
             ),
-            (Command::SetRole { member: id(1), role: Role::Member }, json!({"kind": "set_role", "user_id": first, "role": "member"})),
+            (
+                Command::SetRole { member: id(1), role: Role::Member },
+                json!({"kind": "set_role", "user_id": first, "role": "member"}),
+            ),
         ];
         for (command, expected) in table {
             assert_eq!(shown(&command), expected);
@@ -333,16 +356,28 @@ mod tests {
         let plan = shown(&Command::PutPlan(Box::new(crate::plan_file::default_plan())));
         assert_eq!(plan["kind"], "put_plan");
         let plan = &plan["plan"];
-        assert_eq!((&plan["placement"]["width"], &plan["placement"]["rule"]), (&json!(3), &json!("breadth-first")));
+        assert_eq!(
+            (&plan["placement"]["width"], &plan["placement"]["rule"]),
+            (&json!(3), &json!("breadth-first"))
+        );
         assert_eq!(plan["bonuses"][0]["amounts_minor"], json!([1_000, 500, 200, 100]));
-        assert_eq!((&plan["ranks"]["rule"], &plan["ranks"]["basis"]), (&json!("thresholds"), &json!("downline")));
+        assert_eq!(
+            (&plan["ranks"]["rule"], &plan["ranks"]["basis"]),
+            (&json!("thresholds"), &json!("downline"))
+        );
         assert_eq!(plan["ranks"]["steps"][0], json!({"name": "Bronze", "minimum": 3, "reward_minor": null}));
     }
 
     #[test]
     fn a_stamp_has_its_key_as_text() {
         let key = RequestKey { key: [0xab; 16], fingerprint: 0x1f };
-        let stamped = Stamped { lsn: 9, time: Timestamp(1_500_000), key: Some(key), actor: None, command: Command::PayAll };
+        let stamped = Stamped {
+            lsn: 9,
+            time: Timestamp(1_500_000),
+            key: Some(key),
+            actor: None,
+            command: Command::PayAll,
+        };
         let shown = stamped_json(&stamped, &|_| Uuid::nil());
         let by = Stamped { actor: Some(Actor::new(ActorKind::Service, "ulk_1")), ..stamped.clone() };
         assert_eq!(stamped_json(&by, &|_| Uuid::nil())["actor"], json!({"kind": "service", "id": "ulk_1"}));

@@ -3,7 +3,10 @@ use super::*;
 fn sources(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Sources {
     Sources {
         flags: flags.iter().map(|(key, text)| (*key, (*text).to_string())).collect(),
-        environment: environment.iter().map(|(name, text)| ((*name).to_string(), (*text).to_string())).collect(),
+        environment: environment
+            .iter()
+            .map(|(name, text)| ((*name).to_string(), (*text).to_string()))
+            .collect(),
         ..Sources::default()
     }
 }
@@ -31,8 +34,13 @@ fn defaults_need_nothing() {
 
 #[test]
 fn flags_win_over_environment_over_file_over_defaults() {
-    let (_keep, path) = file("addr = \"127.0.0.1:1\"\ndata_dir = \"from-file\"\nsnapshot_every_seconds = 60\ntest_data = true\n");
-    let mut from = sources(&[("addr", "127.0.0.1:3")], &[("UPLINE_ADDR", "127.0.0.1:2"), ("UPLINE_DATA_DIR", "from-env")]);
+    let (_keep, path) = file(
+        "addr = \"127.0.0.1:1\"\ndata_dir = \"from-file\"\nsnapshot_every_seconds = 60\ntest_data = true\n",
+    );
+    let mut from = sources(
+        &[("addr", "127.0.0.1:3")],
+        &[("UPLINE_ADDR", "127.0.0.1:2"), ("UPLINE_DATA_DIR", "from-env")],
+    );
     from.config_file = Some(path.clone());
     let config = Config::resolve(&from).unwrap();
     assert_eq!(config.addr.port(), 3);
@@ -57,7 +65,11 @@ fn the_file_may_be_named_by_the_environment() {
 fn what_is_wrong_is_named_with_its_origin() {
     // key, text, part of the error
     let table = [
-        ("addr", "localhost", "addr: `localhost` is not an address such as 127.0.0.1:8000 or localhost:8000 (from --addr)"),
+        (
+            "addr",
+            "localhost",
+            "addr: `localhost` is not an address such as 127.0.0.1:8000 or localhost:8000 (from --addr)",
+        ),
         ("addr", ":8000", "addr: `:8000` is not an address"),
         ("addr", "localhost:80000", "addr: `localhost:80000` is not an address"),
         ("addr", "no such host:8000", "addr: `no such host:8000` cannot be looked up"),
@@ -77,7 +89,11 @@ fn what_is_wrong_is_named_with_its_origin() {
             "segment_bytes: `64MB` is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M",
         ),
         ("log_retention_bytes", "10 G", "log_retention_bytes: `10 G` is not a size"),
-        ("log_retention_bytes", "99999999T", "log_retention_bytes: `99999999T` is more bytes than there are numbers for"),
+        (
+            "log_retention_bytes",
+            "99999999T",
+            "log_retention_bytes: `99999999T` is more bytes than there are numbers for",
+        ),
         ("clock_jump_max", "9", "clock_jump_max: `9` must be between 10 and 86400"),
         ("clock_jump_max", "86401", "clock_jump_max: `86401` must be between 10 and 86400"),
         ("clock_jump_max", "off", "clock_jump_max: `off` is not a whole number"),
@@ -114,12 +130,24 @@ fn a_missing_file_is_an_error() {
 
 #[test]
 fn zero_switches_periods_off_and_insecure_opens_the_address() {
-    let flags = [("snapshot_every_commands", "0"), ("snapshot_every_seconds", "0"), ("insecure", "true"), ("addr", "0.0.0.0:11000")];
+    let flags = [
+        ("snapshot_every_commands", "0"),
+        ("snapshot_every_seconds", "0"),
+        ("insecure", "true"),
+        ("addr", "0.0.0.0:11000"),
+    ];
     let config = Config::resolve(&sources(&flags, &[])).unwrap();
     assert_eq!((config.snapshot_every_commands, config.snapshot_every), (None, None));
-    let jump = |text: &str| Config::resolve(&sources(&[("clock_jump_max", text)], &[])).unwrap().clock_jump_max;
-    assert_eq!((jump("0"), jump("10"), jump("86400")), (None, Some(Duration::from_secs(10)), Some(Duration::from_hours(24))));
-    assert_eq!(Config::resolve(&sources(&[], &[])).unwrap().clock_jump_max, Some(crate::engine::limits::CLOCK_JUMP_MAX));
+    let jump =
+        |text: &str| Config::resolve(&sources(&[("clock_jump_max", text)], &[])).unwrap().clock_jump_max;
+    assert_eq!(
+        (jump("0"), jump("10"), jump("86400")),
+        (None, Some(Duration::from_secs(10)), Some(Duration::from_hours(24)))
+    );
+    assert_eq!(
+        Config::resolve(&sources(&[], &[])).unwrap().clock_jump_max,
+        Some(crate::engine::limits::CLOCK_JUMP_MAX)
+    );
     assert_eq!(config.addr.port(), 11_000);
 }
 
@@ -147,7 +175,10 @@ fn the_environment_of_the_original_is_accepted() {
     assert_eq!(config.max_children, Some(5));
     assert_eq!(
         config.warnings,
-        ["ignored, since there is no database and no cache: DB_URL, REDIS_ENABLED", "ignored, not a setting: UPLINE_SERVICE_HOST",]
+        [
+            "ignored, since there is no database and no cache: DB_URL, REDIS_ENABLED",
+            "ignored, not a setting: UPLINE_SERVICE_HOST",
+        ]
     );
     let both = [("MAX_CHILDREN", "5"), ("UPLINE_MAX_CHILDREN", "4")];
     assert_eq!(Config::resolve(&sources(&[], &both)).unwrap().max_children, Some(4));
@@ -157,12 +188,18 @@ fn the_environment_of_the_original_is_accepted() {
 
 #[test]
 fn one_kind_of_retention_at_a_time() {
-    let retention = |flags: &[(&'static str, &str)]| Config::resolve(&sources(flags, &[])).map(|config| config.log_retention);
+    let retention = |flags: &[(&'static str, &str)]| {
+        Config::resolve(&sources(flags, &[])).map(|config| config.log_retention)
+    };
     assert_eq!(retention(&[]), Ok(LogRetention::All));
     assert_eq!(retention(&[("log_retention_bytes", "1000")]), Ok(LogRetention::Bytes(1_000)));
     assert_eq!(retention(&[("log_retention_days", "30")]), Ok(LogRetention::Days(30)));
-    let ConfigError(errors) = retention(&[("log_retention_days", "30"), ("log_retention_bytes", "1")]).unwrap_err();
-    assert_eq!(errors, ["log_retention_days: `30` cannot be combined with log_retention_bytes (from --log-retention-days)"]);
+    let ConfigError(errors) =
+        retention(&[("log_retention_days", "30"), ("log_retention_bytes", "1")]).unwrap_err();
+    assert_eq!(
+        errors,
+        ["log_retention_days: `30` cannot be combined with log_retention_bytes (from --log-retention-days)"]
+    );
 }
 
 #[test]
@@ -180,10 +217,16 @@ fn sizes_have_letters_wherever_they_come_from() {
     let of_file = Sources { config_file: Some(path), ..Sources::default() };
     assert_eq!(segment(&of_file), Ok(16 << 20));
     assert_eq!(
-        segment(&Sources { config_file: of_file.config_file.clone(), ..sources(&[], &[("UPLINE_SEGMENT_BYTES", "2048K")]) }),
+        segment(&Sources {
+            config_file: of_file.config_file.clone(),
+            ..sources(&[], &[("UPLINE_SEGMENT_BYTES", "2048K")])
+        }),
         Ok(2 << 20)
     );
-    assert_eq!(segment(&sources(&[("segment_bytes", "4M")], &[("UPLINE_SEGMENT_BYTES", "2048K")])), Ok(4 << 20));
+    assert_eq!(
+        segment(&sources(&[("segment_bytes", "4M")], &[("UPLINE_SEGMENT_BYTES", "2048K")])),
+        Ok(4 << 20)
+    );
     let (_keep, path) = file("segment_bytes = 8388608\nlog_retention_bytes = \"10G\"\n");
     let config = Config::resolve(&Sources { config_file: Some(path), ..Sources::default() }).unwrap();
     assert_eq!((config.segment_bytes, config.log_retention), (8 << 20, LogRetention::Bytes(10 << 30)));
@@ -192,7 +235,10 @@ fn sizes_have_letters_wherever_they_come_from() {
 #[test]
 fn where_no_data_directory_is_named_there_must_be_a_place_for_one() {
     let place = tempfile::tempdir().unwrap();
-    let at = |environment: &[(&str, &str)]| Sources { working_dir: place.path().into(), ..sources(&[], environment) };
+    let at = |environment: &[(&str, &str)]| Sources {
+        working_dir: place.path().into(),
+        ..sources(&[], environment)
+    };
     let data_dir = |from: &Sources| Config::resolve(from).map(|config| config.data_dir);
     assert_eq!(data_dir(&at(&[("HOME", "/home/anna")])), Ok("/home/anna/.local/state/upline".into()));
     assert_eq!(data_dir(&at(&[("HOME", "/home/anna"), ("UPLINE_DATA_DIR", "here")])), Ok("here".into()));

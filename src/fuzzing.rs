@@ -1,11 +1,14 @@
-//! The functions that fuzzers call with any bytes at all. Built for them (`fuzz/`) and for tests alone: no binary has them.
+//! The functions that fuzzers call with any bytes at all. Built for them (`fuzz/`) and for tests alone: no
+//! binary has them.
 //!
-//! Each demands more than that nothing panics: what is decoded is encoded to the same bytes, a log that was tampered with is refused or gives a
-//! prefix, a snapshot that loads has the state it was made of. Each returns whether the bytes were good for something, so that the tests
-//! can see that the corpus in `fuzz/corpus/` still gets in. Where checksums would keep everything out, the first byte of an input
-//! asks to have them made right, as somebody with a hex editor could.
+//! Each demands more than that nothing panics: what is decoded is encoded to the same bytes, a log that was
+//! tampered with is refused or gives a prefix, a snapshot that loads has the state it was made of. Each
+//! returns whether the bytes were good for something, so that the tests can see that the corpus in
+//! `fuzz/corpus/` still gets in. Where checksums would keep everything out, the first byte of an input asks
+//! to have them made right, as somebody with a hex editor could.
 //!
-//! What is tried is here for files, and beside what it tries for the rest (`durability/log/fuzzing.rs`, `http/fuzzing.rs`, `cli/import/fuzzing.rs`).
+//! What is tried is here for files, and beside what it tries for the rest (`durability/log/fuzzing.rs`,
+//! `http/fuzzing.rs`, `cli/import/fuzzing.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +26,8 @@ use crate::{
         types::{Code, MemberId, Role, Status, Timestamp},
     },
     durability::{
-        self, Error, Genesis, InstanceId, LogOptions, Retention, SEGMENT_BYTES_MIN, decode_group, encode_group, memory::Memory,
-        reseal_segment, reseal_snapshot,
+        self, Error, Genesis, InstanceId, LogOptions, Retention, SEGMENT_BYTES_MIN, decode_group,
+        encode_group, memory::Memory, reseal_segment, reseal_snapshot,
     },
     engine::{EngineOptions, OpenError, PlanChoice, SnapshotPolicy, SteppedEngine, Submitted, create},
     http,
@@ -60,12 +63,14 @@ pub fn frame(bytes: &[u8]) -> bool {
     durability::frame(bytes)
 }
 
-/// The log of a directory, tampered with: `{mode u8, rest}`, the rest being edits (see `edited`) of the log as it was or, with the lowest bit of
-/// the mode, the log itself; with the next bit its checksums are made right.
+/// The log of a directory, tampered with: `{mode u8, rest}`, the rest being edits (see `edited`) of the log
+/// as it was or, with the lowest bit of the mode, the log itself; with the next bit its checksums are made
+/// right.
 ///
 /// # Panics
-/// When it opens as something else than a prefix of what was written that holds all that the snapshot knows to be durable, or differently the second time. One
-/// changed byte may not cost a single command. A log with made-up checksums can say anything, but its state must keep the rules.
+/// When it opens as something else than a prefix of what was written that holds all that the snapshot knows
+/// to be durable, or differently the second time. One changed byte may not cost a single command. A log with
+/// made-up checksums can say anything, but its state must keep the rules.
 pub fn recovery(bytes: &[u8]) -> bool {
     let Some((mode, rest)) = bytes.split_first() else { return false };
     BASE.with(|base| {
@@ -98,7 +103,8 @@ pub fn recovery(bytes: &[u8]) -> bool {
 /// The only snapshot of a directory, tampered with: modes as for [`recovery`].
 ///
 /// # Panics
-/// When another file than the one that was written is taken without its checksums having been made right, or when what opens is not the state that there was.
+/// When another file than the one that was written is taken without its checksums having been made right, or
+/// when what opens is not the state that there was.
 pub fn snapshot(bytes: &[u8]) -> bool {
     let Some((mode, rest)) = bytes.split_first() else { return false };
     BASE.with(|base| {
@@ -133,12 +139,16 @@ pub fn request_body(bytes: &[u8]) -> bool {
 /// A plan file.
 ///
 /// # Panics
-/// When a plan that parses does not print to a file, and to a record of the log, that are the same plan, or when a refusal names nothing.
+/// When a plan that parses does not print to a file, and to a record of the log, that are the same plan, or
+/// when a refusal names nothing.
 pub fn plan_file(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     match plan_file::parse(text) {
         Err(errors) => {
-            assert!(!errors.is_empty() && errors.iter().all(|error| !error.to_string().is_empty()), "a refusal has a reason");
+            assert!(
+                !errors.is_empty() && errors.iter().all(|error| !error.to_string().is_empty()),
+                "a refusal has a reason"
+            );
             false
         }
         Ok(plan) => {
@@ -171,8 +181,9 @@ pub fn token(bytes: &[u8]) -> bool {
     http::fuzzing::token(bytes)
 }
 
-/// Tampers with a file, four bytes an edit: `{offset u16, what u8, value u8}`. What: 0 changes a byte, 1 zeroes some, 2 copies 64 bytes from elsewhere, 3 zeroes
-/// everything behind. True when all of it was to change one byte.
+/// Tampers with a file, four bytes an edit: `{offset u16, what u8, value u8}`. What: 0 changes a byte, 1
+/// zeroes some, 2 copies 64 bytes from elsewhere, 3 zeroes everything behind. True when all of it was to
+/// change one byte.
 fn edited(content: &mut [u8], edits: &[u8]) -> bool {
     let (edits, _) = edits.as_chunks::<4>();
     for [low, high, what, value] in edits.iter().take(EDITS_MAX).copied() {
@@ -219,15 +230,24 @@ thread_local! {
 impl Base {
     fn new() -> Self {
         let disk = Memory::new();
-        let genesis = Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) };
+        let genesis = Genesis {
+            id: InstanceId([5; 16]),
+            network_id: 1,
+            row_key: 66,
+            code_key: 77.into(),
+            created: Timestamp(88),
+        };
         let state = State::new(plan_file::default_plan(), genesis.code_key);
-        create(&disk.shared(), Path::new(ROOT), &genesis, log_options(), &state, &mut |_| {}).expect("a directory in memory");
+        create(&disk.shared(), Path::new(ROOT), &genesis, log_options(), &state, &mut |_| {})
+            .expect("a directory in memory");
         let (mut engine, _) = SteppedEngine::open(options(&disk)).expect("it was just made");
         let mut digests = BTreeMap::from([(0, state_digest(&state))]);
         let mut durable = 0;
         for number in 0..MEMBERS {
-            let queued: Vec<Submitted> =
-                commands(number).into_iter().map(|command| engine.writing().submit(command, None, |_| true)).collect();
+            let queued: Vec<Submitted> = commands(number)
+                .into_iter()
+                .map(|command| engine.writing().submit(command, None, |_| true))
+                .collect();
             assert!(engine.writing().step(), "something was queued");
             drop(queued);
             let (lsn, digest) = engine.engine().read(|state, _| (state.lsn(), state_digest(state)));
@@ -247,7 +267,19 @@ impl Base {
         let snapshot_path = snapshot_of(durable);
         let snapshot = disk.content(&snapshot_path).expect("the snapshot that was made");
         let (engine, _) = SteppedEngine::open(options(&disk.copy())).expect("nothing is wrong with it");
-        Self { disk, log, log_end, log_path, snapshot, snapshot_path, older_snapshot_path: snapshot_of(0), durable, last, digests, engine }
+        Self {
+            disk,
+            log,
+            log_end,
+            log_path,
+            snapshot,
+            snapshot_path,
+            older_snapshot_path: snapshot_of(0),
+            durable,
+            last,
+            digests,
+            engine,
+        }
     }
 }
 
@@ -265,7 +297,13 @@ fn commands(number: u8) -> Vec<Command> {
     })];
     if number % 4 == 3 {
         let trigger = plan_file::default_plan().bonuses[0].trigger.clone();
-        commands.push(Command::TriggerBonus(TriggerBonus { source: id(number - 1), trigger, amount: None, once: false, reference: None }));
+        commands.push(Command::TriggerBonus(TriggerBonus {
+            source: id(number - 1),
+            trigger,
+            amount: None,
+            once: false,
+            reference: None,
+        }));
         commands.push(Command::PayEntry { entry: 0 });
         commands.push(Command::SetStatus { member: id(number - 1), status: Status::Inactive });
     }
@@ -277,7 +315,8 @@ fn log_options() -> LogOptions {
 }
 
 fn options(disk: &Memory) -> EngineOptions {
-    let plan = PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan =
+        PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(ROOT.into(), plan, Metrics::new(&[]));
     options.clock = Arc::new(|| Timestamp(1_700_000_000_000_000));
     // The times of the log are as changed as its other bytes.

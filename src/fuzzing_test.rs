@@ -48,7 +48,8 @@ fn files(target: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
 #[test]
@@ -72,13 +73,20 @@ fn the_corpus_and_changes_of_it_hold() {
                 });
             }
         }
-        assert!(0 < taken, "no file of fuzz/corpus/{name} is good for anything: UPLINE_FUZZ_SEEDS=1 writes them anew");
+        assert!(
+            0 < taken,
+            "no file of fuzz/corpus/{name} is good for anything: UPLINE_FUZZ_SEEDS=1 writes them anew"
+        );
         accepted += taken;
     }
     for failure in failures.iter().take(TOLD_MAX) {
         println!("{failure}");
     }
-    println!("fuzz: targets={} inputs={inputs} mutations={changed} accepted={accepted} failures={}", TARGETS.len(), failures.len());
+    println!(
+        "fuzz: targets={} inputs={inputs} mutations={changed} accepted={accepted} failures={}",
+        TARGETS.len(),
+        failures.len()
+    );
     assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
 }
 
@@ -114,7 +122,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A few small changes: bits, bytes, numbers at the ends of their ranges, pieces taken out, doubled, or brought from another file.
+/// A few small changes: bits, bytes, numbers at the ends of their ranges, pieces taken out, doubled, or
+/// brought from another file.
 fn mutated(random: &mut Pcg64, bytes: &[u8], others: &[&Vec<u8>]) -> Vec<u8> {
     let mut below = |end: usize| usize::try_from(random.next_u64() % end.max(1) as u64).unwrap();
     let mut out = bytes.to_vec();
@@ -138,13 +147,22 @@ fn mutated(random: &mut Pcg64, bytes: &[u8], others: &[&Vec<u8>]) -> Vec<u8> {
                 out.splice(at..at, piece);
             }
             6 => {
-                let extreme = [0_u64, 1, u64::MAX, 1 << 63, u64::from(u32::MAX), 1 << 31][below(6)].to_le_bytes();
+                let extreme =
+                    [0_u64, 1, u64::MAX, 1 << 63, u64::from(u32::MAX), 1 << 31][below(6)].to_le_bytes();
                 let width = [1, 2, 4, 8][below(4)].min(out.len() - at);
                 out[at..at + width].copy_from_slice(&extreme[..width]);
             }
             _ => {
-                let extreme: &[u8] =
-                    [&b"-1"[..], b"18446744073709551616", b"1e999", b"\"", b"null", b"{", b"\xff", b"\xed\xa0\x80"][below(8)];
+                let extreme: &[u8] = [
+                    &b"-1"[..],
+                    b"18446744073709551616",
+                    b"1e999",
+                    b"\"",
+                    b"null",
+                    b"{",
+                    b"\xff",
+                    b"\xed\xa0\x80",
+                ][below(8)];
                 out.splice(at..at, extreme.iter().copied());
             }
         }
@@ -164,13 +182,18 @@ fn the_corpus_is_small_and_has_a_folder_for_each_fuzzer() {
     assert!(count <= FILES_MAX && bytes <= BYTES_MAX, "{count} files of {bytes} bytes in all");
     let named: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_string()).collect();
     let manifest = std::fs::read_to_string(corpus().with_file_name("Cargo.toml")).unwrap();
-    let fuzzers = manifest.lines().filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\"").map(String::from));
+    let fuzzers = manifest.lines().filter_map(|line| {
+        line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\"").map(String::from)
+    });
     assert_eq!(fuzzers.collect::<BTreeSet<_>>(), named);
-    let folders = std::fs::read_dir(corpus()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let folders = std::fs::read_dir(corpus())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     assert_eq!(folders.collect::<BTreeSet<_>>(), named);
 }
 
-/// The targets must be able to fail: what they demand of a tampered log is not met by one that is cut without a trace.
+/// The targets must be able to fail: what they demand of a tampered log is not met by one that is cut without
+/// a trace.
 #[test]
 fn edits_do_what_they_say() {
     let mut content = vec![1; 256];
@@ -223,10 +246,12 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 ("copied", &[0, 3, 2, 8]),
                 ("everything-lost", &[0, 2, 3, 0]),
             ];
-            let edits = edits
-                .into_iter()
-                .flat_map(|(name, edits)| [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]);
-            edits.chain([("log".to_string(), moded(1, log)), ("log-made-up".to_string(), moded(3, log))]).collect()
+            let edits = edits.into_iter().flat_map(|(name, edits)| {
+                [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]
+            });
+            edits
+                .chain([("log".to_string(), moded(1, log)), ("log-made-up".to_string(), moded(3, log))])
+                .collect()
         }),
         "snapshot" => BASE.with(|base| {
             let edits: [(&str, &[u8]); 6] = [
@@ -237,10 +262,15 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 ("zeros", &[0, 2, 1, 8]),
                 ("copied", &[0, 3, 2, 8]),
             ];
-            let edits = edits
-                .into_iter()
-                .flat_map(|(name, edits)| [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]);
-            edits.chain([("file".to_string(), moded(1, &base.snapshot)), ("file-made-up".to_string(), moded(3, &base.snapshot))]).collect()
+            let edits = edits.into_iter().flat_map(|(name, edits)| {
+                [(name.to_string(), moded(0, edits)), (format!("{name}-made-up"), moded(2, edits))]
+            });
+            edits
+                .chain([
+                    ("file".to_string(), moded(1, &base.snapshot)),
+                    ("file-made-up".to_string(), moded(3, &base.snapshot)),
+                ])
+                .collect()
         }),
         "request_body" => texts(&BODIES),
         "plan_file" => {
@@ -249,28 +279,54 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
                 ("binary", include_str!("../plans/binary.toml")),
                 ("levels", include_str!("../plans/levels.toml")),
             ];
-            let printed =
-                plans.map(|(name, text)| (format!("{name}-printed"), plan_file::to_text(&plan_file::parse(text).unwrap()).into_bytes()));
-            let broken =
-                ["", "name = 1", "[[bonus]]\n[[bonus]]", "level_cap = -1\nlevel_cap = 2", "[currency]\ncode = \"usd\"\nexponent = 99"];
+            let printed = plans.map(|(name, text)| {
+                (format!("{name}-printed"), plan_file::to_text(&plan_file::parse(text).unwrap()).into_bytes())
+            });
+            let broken = [
+                "",
+                "name = 1",
+                "[[bonus]]\n[[bonus]]",
+                "level_cap = -1\nlevel_cap = 2",
+                "[currency]\ncode = \"usd\"\nexponent = 99",
+            ];
             texts(&plans.map(|(_, text)| text))
                 .into_iter()
                 .chain(printed)
-                .chain(broken.iter().enumerate().map(|(at, text)| named(&format!("broken-{at}"), text.as_bytes())))
+                .chain(
+                    broken
+                        .iter()
+                        .enumerate()
+                        .map(|(at, text)| named(&format!("broken-{at}"), text.as_bytes())),
+                )
                 .collect()
         }
         "import_rows" => {
-            let utf16: Vec<u8> = format!("\u{feff}{}", IMPORTS[1].replace(',', "\t")).encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let utf16: Vec<u8> = format!("\u{feff}{}", IMPORTS[1].replace(',', "\t"))
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect();
             let others: [(&str, &[u8]); 2] = [("utf-16", &utf16), ("zip", b"PK\x03\x04\x14\0\0\0")];
             texts(&IMPORTS).into_iter().chain(others.map(|(name, bytes)| named(name, bytes))).collect()
         }
         "cursor" => {
-            let words: [&[u64]; 8] =
-                [&[], &[0], &[u64::MAX, 0], &[1, 2], &[0, 3, 9, 27], &[1, 2, 3, 4, 5, u64::MAX], &[12, 12, 0, 0, 1, 1], &[1, 0xffff_ffff]];
-            let words = words.into_iter().map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
+            let words: [&[u64]; 8] = [
+                &[],
+                &[0],
+                &[u64::MAX, 0],
+                &[1, 2],
+                &[0, 3, 9, 27],
+                &[1, 2, 3, 4, 5, u64::MAX],
+                &[12, 12, 0, 0, 1, 1],
+                &[1, 0xffff_ffff],
+            ];
+            let words = words
+                .into_iter()
+                .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>());
             words
                 .enumerate()
-                .flat_map(|(at, words)| (0..6).map(move |list| (format!("list-{list}-words-{at}"), moded(list, &words))))
+                .flat_map(|(at, words)| {
+                    (0..6).map(move |list| (format!("list-{list}-words-{at}"), moded(list, &words)))
+                })
                 .collect()
         }
         "token" => {
@@ -282,10 +338,15 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             let mut expired = member.clone();
             expired["exp"] = 1.into();
             let claims = [member.to_string(), admin.to_string(), expired.to_string(), "{}".into()];
-            let sent =
-                [signed(&member), signed(&admin), signed(&expired), "eyJhbGciOiJub25lIn0.e30.".into(), "ulk_1.secret".into(), "a.b".into()];
-            let keys =
-                r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}]}"#;
+            let sent = [
+                signed(&member),
+                signed(&admin),
+                signed(&expired),
+                "eyJhbGciOiJub25lIn0.e30.".into(),
+                "ulk_1.secret".into(),
+                "a.b".into(),
+            ];
+            let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","use":"sig"}]}"#;
             let all: Vec<&str> = claims.iter().chain(&sent).map(String::as_str).chain([keys]).collect();
             texts(&all)
         }
@@ -300,7 +361,13 @@ fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
 /// A group of the base's history as an input of `frame`.
 fn group(number: u8) -> Vec<u8> {
     let commands = super::commands(number);
-    let stamp = |(at, command)| Stamped { lsn: 1 + at as u64, time: Timestamp(1_700_000_000_000_000), key: None, actor: None, command };
+    let stamp = |(at, command)| Stamped {
+        lsn: 1 + at as u64,
+        time: Timestamp(1_700_000_000_000_000),
+        key: None,
+        actor: None,
+        command,
+    };
     let group: Vec<Stamped> = commands.into_iter().enumerate().map(stamp).collect();
     let mut out = vec![u8::try_from(group.len()).unwrap(), 1];
     encode_group(&group, &mut out).unwrap();

@@ -1,9 +1,10 @@
 //! Every metric: its name, type, unit, help, buckets and labels stand in [`TABLE`], and nowhere else.
 //!
-//! No recorder is installed globally: a [`Metrics`] owns its recorder, so that two engines in one process (tests) never mix. Handles are
-//! resolved once and kept; labels come from closed enums, so the number of series is bounded by the code. Histograms have set buckets and are
-//! never summaries, which cannot be added across instances. Samples pile up until they are drained: [`Metrics::upkeep`] must be
-//! called every few seconds, and the engine's ticker does.
+//! No recorder is installed globally: a [`Metrics`] owns its recorder, so that two engines in one process
+//! (tests) never mix. Handles are resolved once and kept; labels come from closed enums, so the number of
+//! series is bounded by the code. Histograms have set buckets and are never summaries, which cannot be added
+//! across instances. Samples pile up until they are drained: [`Metrics::upkeep`] must be called every few
+//! seconds, and the engine's ticker does.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,8 +23,10 @@ pub use access::{AccessMetrics, AuthOutcome, LimitedBy, Loaded};
 pub use table::{Definition, Kind, TABLE};
 
 /// HTTP statuses with a series of their own; any other is counted as `other`.
-pub const STATUSES: [u16; 24] =
-    [200, 201, 202, 204, 206, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 431, 500, 503];
+pub const STATUSES: [u16; 24] = [
+    200, 201, 202, 204, 206, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429,
+    431, 500, 503,
+];
 
 /// All metrics of one process (or of one engine, in tests).
 pub struct Metrics {
@@ -40,7 +43,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `routes` are method and path of each route of the HTTP edge; [`HttpMetrics::request`] refers to them by position.
+    /// `routes` are method and path of each route of the HTTP edge; [`HttpMetrics::request`] refers to them
+    /// by position.
     ///
     /// # Panics
     /// When a histogram of the table has no buckets: our bug.
@@ -75,8 +79,8 @@ impl Metrics {
         })
     }
 
-    /// All metrics in the Prometheus text format, those of the process included. Gauges of the engine are those of its last refresh
-    /// (`Engine::refresh_metrics`). Blocks for some 100 us (it reads `/proc`).
+    /// All metrics in the Prometheus text format, those of the process included. Gauges of the engine are
+    /// those of its last refresh (`Engine::refresh_metrics`). Blocks for some 100 us (it reads `/proc`).
     pub fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, || self.process.collect());
         self.handle.render()
@@ -163,13 +167,25 @@ fn command_position(command: &Command) -> usize {
 
 impl WriteMetrics {
     fn new(recorder: &PrometheusRecorder) -> Self {
-        let rejection = |reason: &'static str, stage| counter_of(recorder, &table::REJECTIONS, &[reason, stage]);
+        let rejection =
+            |reason: &'static str, stage| counter_of(recorder, &table::REJECTIONS, &[reason, stage]);
         let refusal = |reason| counter_of(recorder, &table::REFUSALS, &[reason]);
         Self {
             signups: counter_of(recorder, &table::SIGNUPS, &[]),
             commands: COMMAND_KINDS.map(|kind| counter_of(recorder, &table::COMMANDS, &[kind])).into(),
-            rejections: Rejection::ALL.map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage))).into(),
-            refusals: ["overloaded", "read_only", "outcome_unknown", "stopping", "too_large", "no_room", "clock_jumped"].map(refusal),
+            rejections: Rejection::ALL
+                .map(|reason| ["admission", "log"].map(|stage| rejection(reason.name(), stage)))
+                .into(),
+            refusals: [
+                "overloaded",
+                "read_only",
+                "outcome_unknown",
+                "stopping",
+                "too_large",
+                "no_room",
+                "clock_jumped",
+            ]
+            .map(refusal),
             repeats: counter_of(recorder, &table::REPEATS, &[]),
             wait_seconds: histogram_of(recorder, &table::WAIT_SECONDS, &[]),
             append_seconds: histogram_of(recorder, &table::APPEND_SECONDS, &[]),
@@ -190,7 +206,8 @@ impl WriteMetrics {
     }
 
     pub fn rejection(&self, reason: Rejection, stage: RejectionStage) {
-        let position = Rejection::ALL.iter().position(|known| *known == reason).expect("ALL has every rejection");
+        let position =
+            Rejection::ALL.iter().position(|known| *known == reason).expect("ALL has every rejection");
         self.rejections[position][stage as usize].increment(1);
     }
 
@@ -355,7 +372,8 @@ pub enum Lane {
     Search = 2,
 }
 
-/// Series of one route, resolved when first used: `/metrics` shows what happened, not the product of all routes and statuses.
+/// Series of one route, resolved when first used: `/metrics` shows what happened, not the product of all
+/// routes and statuses.
 struct RouteMetrics {
     method: &'static str,
     path: &'static str,
@@ -378,11 +396,13 @@ impl HttpMetrics {
             connections: gauge_of(recorder, &table::HTTP_CONNECTIONS, &[]),
             connections_accepted: counter_of(recorder, &table::HTTP_ACCEPTED, &[]),
             connections_refused: counter_of(recorder, &table::HTTP_REFUSED, &[]),
-            turned_away: ["busy", "address"].map(|reason| counter_of(recorder, &table::HTTP_TURNED_AWAY, &[reason])),
+            turned_away: ["busy", "address"]
+                .map(|reason| counter_of(recorder, &table::HTTP_TURNED_AWAY, &[reason])),
             cut: ["idle", "slow_reader"].map(|reason| counter_of(recorder, &table::HTTP_CUT, &[reason])),
             answer_bytes_held: gauge_of(recorder, &table::HTTP_HELD, &[]),
             heavy_waiting: gauge_of(recorder, &table::HEAVY_WAITING, &[]),
-            heavy_refused: ["present", "past", "search"].map(|lane| counter_of(recorder, &table::HEAVY_REFUSED, &[lane])),
+            heavy_refused: ["present", "past", "search"]
+                .map(|lane| counter_of(recorder, &table::HEAVY_REFUSED, &[lane])),
         }
     }
 
@@ -414,22 +434,25 @@ impl HttpMetrics {
             counter_of(&self.recorder, &table::HTTP_REQUESTS, &[series.method, series.path, status])
         });
         counter.increment(1);
-        let histogram = series.seconds.get_or_init(|| histogram_of(&self.recorder, &table::HTTP_SECONDS, &[series.method, series.path]));
+        let histogram = series.seconds.get_or_init(|| {
+            histogram_of(&self.recorder, &table::HTTP_SECONDS, &[series.method, series.path])
+        });
         histogram.record(seconds);
     }
 }
 
 /// [`STATUSES`] as label values.
 const STATUS_LABELS: [&str; STATUSES.len() + 1] = [
-    "200", "201", "202", "204", "206", "303", "304", "307", "308", "400", "401", "403", "404", "405", "408", "409", "410", "413", "415",
-    "422", "429", "431", "500", "503", "other",
+    "200", "201", "202", "204", "206", "303", "304", "307", "308", "400", "401", "403", "404", "405", "408",
+    "409", "410", "413", "415", "422", "429", "431", "500", "503", "other",
 ];
 
 /// The exporter does not look at it.
 static METADATA: Metadata<'static> = Metadata::new("upline", Level::INFO, None);
 
 fn describe(recorder: &PrometheusRecorder, definition: &Definition) {
-    let (name, unit, help) = (KeyName::from_const_str(definition.name), Some(definition.unit), definition.help.into());
+    let (name, unit, help) =
+        (KeyName::from_const_str(definition.name), Some(definition.unit), definition.help.into());
     match definition.kind {
         Kind::Counter => recorder.describe_counter(name, unit, help),
         Kind::Gauge => recorder.describe_gauge(name, unit, help),
@@ -439,7 +462,8 @@ fn describe(recorder: &PrometheusRecorder, definition: &Definition) {
 
 fn key_of(definition: &Definition, labels: &[&'static str]) -> Key {
     assert_eq!(labels.len(), definition.labels.len(), "{} has a value for each label", definition.name);
-    let labels: Vec<Label> = definition.labels.iter().zip(labels).map(|(name, value)| Label::new(*name, *value)).collect();
+    let labels: Vec<Label> =
+        definition.labels.iter().zip(labels).map(|(name, value)| Label::new(*name, *value)).collect();
     Key::from_parts(definition.name, labels)
 }
 
@@ -453,7 +477,11 @@ fn gauge_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'
     recorder.register_gauge(&key_of(definition, labels), &METADATA)
 }
 
-fn histogram_of(recorder: &PrometheusRecorder, definition: &Definition, labels: &[&'static str]) -> Histogram {
+fn histogram_of(
+    recorder: &PrometheusRecorder,
+    definition: &Definition,
+    labels: &[&'static str],
+) -> Histogram {
     assert!(matches!(definition.kind, Kind::Histogram { .. }));
     recorder.register_histogram(&key_of(definition, labels), &METADATA)
 }

@@ -96,7 +96,8 @@ fn hand_over_directory(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As [`make_directory`].
 pub fn make_directories(path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
     missing.into_iter().rev().try_for_each(make_directory)
 }
 

@@ -1,7 +1,8 @@
 //! Plan files: TOML to a validated [`Plan`] and back.
 //!
-//! The notation is explained by the shipped files in `plans/`. A file is refused with everything that is wrong in it, each with line, field
-//! and reason; a key that is not known is an error, since a misspelt one would silently mean its default.
+//! The notation is explained by the shipped files in `plans/`. A file is refused with everything that is
+//! wrong in it, each with line, field and reason; a key that is not known is an error, since a misspelt one
+//! would silently mean its default.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -10,7 +11,10 @@ use toml::de::DeValue;
 use crate::{
     amount,
     core::{
-        plan::{BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        plan::{
+            BonusRule, CURRENCY_EXPONENT_MAX, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis,
+            RankRule, RankStep,
+        },
         types::{BasisPoints, LEVELS_MAX, Money, Tree},
     },
     toml_reader::{Fields, FileError, Reader, describe, whole},
@@ -47,7 +51,10 @@ pub fn parse(text: &str) -> Result<Plan, Vec<FileError>> {
 /// The field of the file that a finding of `Plan::validate` is about.
 fn field_in_file(field: &str, plan: &Plan) -> String {
     let Some(rule) = field.strip_suffix(".levels") else { return field.into() };
-    let position = rule.strip_prefix("bonus[").and_then(|rest| rest.strip_suffix(']')).and_then(|number| number.parse::<usize>().ok());
+    let position = rule
+        .strip_prefix("bonus[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .and_then(|number| number.parse::<usize>().ok());
     match position.and_then(|position| plan.bonuses.get(position)).map(|bonus| &bonus.pay) {
         Some(LevelPay::Share(_)) => format!("{rule}.basis_points"),
         _ => format!("{rule}.amounts"),
@@ -66,7 +73,8 @@ fn read_plan(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Plan {
     };
     let level_cap = fields.whole(reader, "level_cap").unwrap_or(LEVEL_CAP_DEFAULT);
     let count_sponsor_tree = fields.flag(reader, "count_sponsor_tree").unwrap_or(false);
-    let bonuses = fields.tables(reader, "bonus").into_iter().map(|table| read_bonus(reader, table, currency)).collect();
+    let bonuses =
+        fields.tables(reader, "bonus").into_iter().map(|table| read_bonus(reader, table, currency)).collect();
     let steps = read_steps(reader, &mut fields, currency);
     let ranks = match needed_table(reader, &mut fields, "ranks") {
         Some(table) => read_ranks(reader, table, steps),
@@ -82,7 +90,11 @@ fn needed_text<'a>(reader: &mut Reader, fields: &mut Fields<'a, '_>, name: &'sta
     text
 }
 
-fn needed_table<'a, 'text>(reader: &mut Reader, fields: &mut Fields<'a, 'text>, name: &'static str) -> Option<Fields<'a, 'text>> {
+fn needed_table<'a, 'text>(
+    reader: &mut Reader,
+    fields: &mut Fields<'a, 'text>,
+    name: &'static str,
+) -> Option<Fields<'a, 'text>> {
     let table = fields.table(reader, name);
     missing(reader, &fields.path(name), table.is_none());
     table
@@ -117,7 +129,12 @@ fn missing_as(reader: &mut Reader, field: &str, wrong: bool, reason: impl FnOnce
 }
 
 fn harmless_placement() -> Placement {
-    Placement { width: Some(2), default_rule: PlacementRule::BreadthFirst, other_rules: Vec::new(), strategic: false }
+    Placement {
+        width: Some(2),
+        default_rule: PlacementRule::BreadthFirst,
+        other_rules: Vec::new(),
+        strategic: false,
+    }
 }
 
 fn read_placement(reader: &mut Reader, mut table: Fields<'_, '_>) -> Placement {
@@ -168,10 +185,15 @@ fn read_bonus(reader: &mut Reader, mut table: Fields<'_, '_>, currency: Currency
     let amounts = table.list(reader, "amounts");
     let rates = table.list(reader, "basis_points");
     let pay = match (amounts, rates) {
-        (Some(amounts), None) => {
-            LevelPay::Fixed(amounts.iter().map(|(path, item)| read_money(reader, path, item, currency).unwrap_or_default()).collect())
+        (Some(amounts), None) => LevelPay::Fixed(
+            amounts
+                .iter()
+                .map(|(path, item)| read_money(reader, path, item, currency).unwrap_or_default())
+                .collect(),
+        ),
+        (None, Some(rates)) => {
+            LevelPay::Share(rates.iter().map(|(path, item)| read_rate(reader, path, item)).collect())
         }
-        (None, Some(rates)) => LevelPay::Share(rates.iter().map(|(path, item)| read_rate(reader, path, item)).collect()),
         (amounts, _) => {
             let field = table.path(if amounts.is_some() { "basis_points" } else { "amounts" });
             if !reader.is_faulty(&field) && !reader.is_faulty(&table.path("basis_points")) {
@@ -206,7 +228,9 @@ fn read_money(reader: &mut Reader, field: &str, value: &DeValue<'_>, currency: C
 
 fn read_rate(reader: &mut Reader, field: &str, value: &DeValue<'_>) -> BasisPoints {
     let rate = whole(value);
-    missing_as(reader, field, rate.is_none(), || format!("must be a whole number of basis points, is {}", describe(value)));
+    missing_as(reader, field, rate.is_none(), || {
+        format!("must be a whole number of basis points, is {}", describe(value))
+    });
     BasisPoints(rate.unwrap_or(0))
 }
 
@@ -216,10 +240,12 @@ fn read_steps(reader: &mut Reader, fields: &mut Fields<'_, '_>, currency: Curren
         let name = needed_text(reader, &mut table, "name").unwrap_or("unnamed").into();
         let minimum = table.whole(reader, "minimum");
         missing(reader, &table.path("minimum"), minimum.is_none());
-        // In place of one that cannot be read stands the least that could follow, so that the next one is not blamed for it.
+        // In place of one that cannot be read stands the least that could follow, so that the next one is not
+        // blamed for it.
         let least = steps.last().map_or(1, |step| step.minimum.saturating_add(1));
         let path = table.path("reward");
-        let reward = table.take(reader, "reward").and_then(|value| read_money(reader, &path, value, currency));
+        let reward =
+            table.take(reader, "reward").and_then(|value| read_money(reader, &path, value, currency));
         table.finish(reader);
         steps.push(RankStep { name, minimum: minimum.unwrap_or(least), reward });
     }
@@ -256,7 +282,8 @@ fn tree_name(tree: Tree) -> &'static str {
     }
 }
 
-/// The canonical text of a plan: every field, defaults included, in a fixed order. `parse` reads the same plan back.
+/// The canonical text of a plan: every field, defaults included, in a fixed order. `parse` reads the same
+/// plan back.
 pub fn to_text(plan: &Plan) -> String {
     let mut text = String::new();
     for (section, fields) in sections(plan) {
@@ -285,7 +312,10 @@ fn sections(plan: &Plan) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
         ),
         (
             "[currency]",
-            vec![("code", quoted(&String::from_utf8_lossy(&plan.currency.code))), ("exponent", plan.currency.exponent.to_string())],
+            vec![
+                ("code", quoted(&String::from_utf8_lossy(&plan.currency.code))),
+                ("exponent", plan.currency.exponent.to_string()),
+            ],
         ),
         (
             "[placement]",
@@ -299,7 +329,9 @@ fn sections(plan: &Plan) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     ];
     for rule in &plan.bonuses {
         let (name, levels): (_, Vec<String>) = match &rule.pay {
-            LevelPay::Fixed(amounts) => ("amounts", amounts.iter().map(|money| quoted(&amount::print(*money, exponent))).collect()),
+            LevelPay::Fixed(amounts) => {
+                ("amounts", amounts.iter().map(|money| quoted(&amount::print(*money, exponent))).collect())
+            }
             LevelPay::Share(rates) => ("basis_points", rates.iter().map(|rate| rate.0.to_string()).collect()),
         };
         let fields = vec![
@@ -341,15 +373,22 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Where two plans differ, one line per field: `placement.width: 3 in the directory, 5 wanted`. Empty when they are the same.
+/// Where two plans differ, one line per field: `placement.width: 3 in the directory, 5 wanted`. Empty when
+/// they are the same.
 pub fn diff(in_directory: &Plan, wanted: &Plan) -> Vec<String> {
     let (old, new) = (flat(in_directory), flat(wanted));
     let mut fields: Vec<&String> = old.keys().chain(new.keys()).collect();
     fields.sort_unstable();
     fields.dedup();
-    let value = |plan: &BTreeMap<String, String>, field: &String| plan.get(field).map_or("absent".into(), Clone::clone);
+    let value = |plan: &BTreeMap<String, String>, field: &String| {
+        plan.get(field).map_or("absent".into(), Clone::clone)
+    };
     let differing = fields.into_iter().filter(|field| old.get(*field) != new.get(*field));
-    differing.map(|field| format!("{field}: {} in the directory, {} wanted", value(&old, field), value(&new, field))).collect()
+    differing
+        .map(|field| {
+            format!("{field}: {} in the directory, {} wanted", value(&old, field), value(&new, field))
+        })
+        .collect()
 }
 
 /// Every field of a plan under its path.

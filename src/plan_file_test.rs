@@ -3,8 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::plan::{RANKS_MAX, RATE_MAX, THRESHOLD_MAX, TRIGGERS_MAX, WIDTH_MAX};
 
-const SHIPPED: [(&str, &str); 3] =
-    [("matrix", DEFAULT_PLAN), ("levels", include_str!("../plans/levels.toml")), ("binary", include_str!("../plans/binary.toml"))];
+const SHIPPED: [(&str, &str); 3] = [
+    ("matrix", DEFAULT_PLAN),
+    ("levels", include_str!("../plans/levels.toml")),
+    ("binary", include_str!("../plans/binary.toml")),
+];
 
 fn messages(text: &str) -> Vec<String> {
     parse(text).expect_err("the plan should be refused").iter().map(ToString::to_string).collect()
@@ -30,7 +33,10 @@ fn the_default_plan_is_the_original_service() {
         let rule = plan.bonus(trigger).expect(trigger);
         assert_eq!((rule.tree, &rule.pay, rule.on_registration), (Tree::Placement, &pay, false), "{trigger}");
     }
-    let RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps } = &plan.ranks else { panic!("{:?}", plan.ranks) };
+    let RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps } = &plan.ranks
+    else {
+        panic!("{:?}", plan.ranks)
+    };
     let ladder: Vec<(&str, u32)> = steps.iter().map(|step| (&*step.name, step.minimum)).collect();
     assert_eq!(ladder, [("Bronze", 3), ("Silver", 10), ("Gold", 25), ("Diamond", 50)]);
 }
@@ -40,7 +46,10 @@ fn the_article_plan_pays_fifteen_levels_on_registration() {
     let plan = parse(SHIPPED[1].1).unwrap();
     assert!(plan.placement.trees_coincide());
     let rule = plan.bonus("referral").unwrap();
-    assert_eq!((rule.tree, rule.pay.levels(), rule.on_registration, rule.admins_beyond), (Tree::Sponsor, 15, true, true));
+    assert_eq!(
+        (rule.tree, rule.pay.levels(), rule.on_registration, rule.admins_beyond),
+        (Tree::Sponsor, 15, true, true)
+    );
     assert_eq!(plan.ranks.steps().len(), 15);
 }
 
@@ -61,23 +70,53 @@ fn each_fault_is_named_with_line_field_and_reason() {
         ("name = \"matrix\"", "name = 3", "name = 3", "name: must be a string, is the number 3"),
         ("name = \"matrix\"", "name = \"\"", "name = \"\"", "name: must have 1 to 64 bytes"),
         ("level_cap = 15", "level_cap = 16", "level_cap = 16", "level_cap: must be between 1 and 15"),
-        ("level_cap = 15", "level_cap = 300", "level_cap = 300", "level_cap: must be a whole number in range, is the number 300"),
+        (
+            "level_cap = 15",
+            "level_cap = 300",
+            "level_cap = 300",
+            "level_cap: must be a whole number in range, is the number 300",
+        ),
         ("level_cap = 15", "levelcap = 15", "levelcap = 15", "levelcap: is not known here (known: name, "),
-        ("code = \"USD\"", "code = \"usd\"", "code = \"usd\"", "currency.code: must be three capital letters"),
-        ("code = \"USD\"", "code = \"DOLLAR\"", "DOLLAR", "currency.code: must be three capital letters, is `DOLLAR`"),
+        (
+            "code = \"USD\"",
+            "code = \"usd\"",
+            "code = \"usd\"",
+            "currency.code: must be three capital letters",
+        ),
+        (
+            "code = \"USD\"",
+            "code = \"DOLLAR\"",
+            "DOLLAR",
+            "currency.code: must be three capital letters, is `DOLLAR`",
+        ),
         ("exponent = 2", "exponent = 9", "exponent = 9", "currency.exponent: must be at most 8"),
         ("exponent = 2", "", "[currency]", "currency.exponent: is missing"),
         ("width = 3", "width = 1001", "width = 1001", "placement.width: must be between 1 and 1000"),
         ("width = 3", "width = -1", "width = -1", "placement.width: must be a whole number in range"),
-        ("width = 3", "width = 0", "rule = \"breadth-first\"", "placement.rule: unlimited width goes with `unilevel` alone"),
+        (
+            "width = 3",
+            "width = 0",
+            "rule = \"breadth-first\"",
+            "placement.rule: unlimited width goes with `unilevel` alone",
+        ),
         (
             "rule = \"breadth-first\"",
             "rule = \"bfs\"",
             "rule = \"bfs\"",
             "placement.rule: `bfs` is not a placement rule (known: breadth-first,",
         ),
-        ("rule = \"breadth-first\"", "rule = \"left\"", "rule = \"left\"", "placement.rule: rules of left and right legs need width 2"),
-        ("allow = []", "allow = [\"left\", 7]", "allow = [\"left\", 7]", "placement.allow[1]: must be a string, is the number 7"),
+        (
+            "rule = \"breadth-first\"",
+            "rule = \"left\"",
+            "rule = \"left\"",
+            "placement.rule: rules of left and right legs need width 2",
+        ),
+        (
+            "allow = []",
+            "allow = [\"left\", 7]",
+            "allow = [\"left\", 7]",
+            "placement.allow[1]: must be a string, is the number 7",
+        ),
         ("allow = []", "allow = [\"breadth-first\"]", "allow =", "placement.allow: names a rule twice"),
         (
             "strategic = true",
@@ -85,16 +124,51 @@ fn each_fault_is_named_with_line_field_and_reason() {
             "strategic = \"yes\"",
             "placement.strategic: must be true or false, is the string `yes`",
         ),
-        ("tree = \"placement\"", "tree = \"family\"", "family", "bonus[0].tree: must be `placement` or `sponsor`, is `family`"),
-        ("\"10.00\", ", "\"10.001\", ", "10.001", "bonus[0].amounts[0]: `10.001` has more decimals than the 2 of the currency"),
+        (
+            "tree = \"placement\"",
+            "tree = \"family\"",
+            "family",
+            "bonus[0].tree: must be `placement` or `sponsor`, is `family`",
+        ),
+        (
+            "\"10.00\", ",
+            "\"10.001\", ",
+            "10.001",
+            "bonus[0].amounts[0]: `10.001` has more decimals than the 2 of the currency",
+        ),
         ("\"10.00\", ", "\"-1\", ", "\"-1\"", "bonus[0].amounts: an amount is negative or too large"),
         ("\"10.00\", ", "1e3, ", "1e3", "bonus[0].amounts[0]: `1e3` is not an amount"),
-        ("\"10.00\", ", "true, ", "true, ", "bonus[0].amounts[0]: must be an amount such as \"10.00\", is true"),
-        ("trigger = \"purchase\"", "trigger = \"referral\"", "", "bonus[1].trigger: `referral` is there twice"),
-        ("trigger = \"purchase\"", "trigger = \"registration\"", "\"registration\"", "bonus[1].trigger: must be 1 to 64 of"),
+        (
+            "\"10.00\", ",
+            "true, ",
+            "true, ",
+            "bonus[0].amounts[0]: must be an amount such as \"10.00\", is true",
+        ),
+        (
+            "trigger = \"purchase\"",
+            "trigger = \"referral\"",
+            "",
+            "bonus[1].trigger: `referral` is there twice",
+        ),
+        (
+            "trigger = \"purchase\"",
+            "trigger = \"registration\"",
+            "\"registration\"",
+            "bonus[1].trigger: must be 1 to 64 of",
+        ),
         ("trigger = \"purchase\"", "tigger = \"purchase\"", "tigger", "bonus[1].tigger: is not known here"),
-        ("basis = \"downline\"", "basis = \"all\"", "basis = \"all\"", "ranks.basis: must be `downline` or `direct`, is `all`"),
-        ("rule = \"thresholds\"", "rule = \"level-fill\"", "basis = \"downline\"", "ranks.basis: goes with `rule = \"thresholds\"` alone"),
+        (
+            "basis = \"downline\"",
+            "basis = \"all\"",
+            "basis = \"all\"",
+            "ranks.basis: must be `downline` or `direct`, is `all`",
+        ),
+        (
+            "rule = \"thresholds\"",
+            "rule = \"level-fill\"",
+            "basis = \"downline\"",
+            "ranks.basis: goes with `rule = \"thresholds\"` alone",
+        ),
         (
             "rule = \"thresholds\"",
             "rule = \"points\"",
@@ -103,13 +177,19 @@ fn each_fault_is_named_with_line_field_and_reason() {
         ),
         ("minimum = 10", "minimum = 3", "", "rank[1].minimum: must be above that of the rank before"),
         ("minimum = 10", "minimum = 0", "minimum = 0", "rank[1].minimum: must be between 1 and"),
-        ("minimum = 50", "minimum = 50\nreward = \"x\"", "reward = \"x\"", "rank[3].reward: `x` is not an amount"),
+        (
+            "minimum = 50",
+            "minimum = 50\nreward = \"x\"",
+            "reward = \"x\"",
+            "rank[3].reward: `x` is not an amount",
+        ),
     ];
     for (from, to, mark, rest) in table {
         let text = changed(from, to);
         let found = messages(&text);
         let expected = |message: &String| {
-            let place_is_right = mark.is_empty() || message.starts_with(&format!("line {}: ", line_of(&text, mark)));
+            let place_is_right =
+                mark.is_empty() || message.starts_with(&format!("line {}: ", line_of(&text, mark)));
             place_is_right && message.contains(rest)
         };
         assert!(found.iter().any(expected), "{to} should say `{rest}` at the line of `{mark}`: {found:?}");
@@ -118,8 +198,9 @@ fn each_fault_is_named_with_line_field_and_reason() {
 
 #[test]
 fn all_faults_are_reported_in_the_order_of_the_file() {
-    let text =
-        changed("level_cap = 15", "level_cap = 99").replace("exponent = 2", "exponent = \"two\"").replace("minimum = 25", "minimum = 1");
+    let text = changed("level_cap = 15", "level_cap = 99")
+        .replace("exponent = 2", "exponent = \"two\"")
+        .replace("minimum = 25", "minimum = 1");
     let found = messages(&text);
     assert_eq!(found.len(), 3, "{found:?}");
     for (message, field) in found.iter().zip(["level_cap", "currency.exponent", "rank[2].minimum"]) {
@@ -140,13 +221,19 @@ fn faults_of_the_notation_name_their_line() {
 #[test]
 fn an_empty_file_lacks_what_is_needed() {
     let found = messages("");
-    assert_eq!(found, ["name: is missing", "currency: is missing", "placement: is missing", "ranks: is missing"]);
+    assert_eq!(
+        found,
+        ["name: is missing", "currency: is missing", "placement: is missing", "ranks: is missing"]
+    );
 }
 
 #[test]
 fn pay_is_named_once() {
     let both = changed("on_registration = false", "basis_points = [1]\non_registration = false");
-    assert!(messages(&both)[0].contains("bonus[0].basis_points: one of `amounts` and `basis_points` is needed, not both"));
+    assert!(
+        messages(&both)[0]
+            .contains("bonus[0].basis_points: one of `amounts` and `basis_points` is needed, not both")
+    );
     let neither = changed("amounts = [\"10.00\", \"5.00\", \"2.00\", \"1.00\"] #", "#");
     assert!(messages(&neither)[0].contains("bonus[0].amounts: one of"), "{:?}", messages(&neither));
     let none = changed("[\"10.00\", \"5.00\", \"2.00\", \"1.00\"]", "[]");
@@ -165,7 +252,9 @@ fn differences_name_field_and_both_values() {
     let plan = default_plan();
     let mut other = plan.clone();
     other.placement.width = Some(5);
-    let RankRule::Thresholds { steps, .. } = &mut other.ranks else { unreachable!("the default plan has thresholds") };
+    let RankRule::Thresholds { steps, .. } = &mut other.ranks else {
+        unreachable!("the default plan has thresholds")
+    };
     steps.pop();
     assert_eq!(
         diff(&plan, &other),
@@ -192,36 +281,39 @@ fn any_placement() -> impl Strategy<Value = Placement> {
     });
     let wide = (3..=WIDTH_MAX, any_rules(5));
     let binary = (Just(2_u16), any_rules(14));
-    let limited = prop_oneof![wide, binary].prop_map(|(width, (default_rule, other_rules, strategic))| Placement {
-        width: Some(width),
-        default_rule,
-        other_rules,
-        strategic,
+    let limited = prop_oneof![wide, binary].prop_map(|(width, (default_rule, other_rules, strategic))| {
+        Placement { width: Some(width), default_rule, other_rules, strategic }
     });
     prop_oneof![unilevel, limited]
 }
 
 fn any_rules(most: usize) -> impl Strategy<Value = (PlacementRule, Vec<PlacementRule>, bool)> {
-    let rules: Vec<PlacementRule> = PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).take(most).collect();
-    (prop::sample::subsequence(rules, 1..=most).prop_shuffle(), any::<bool>()).prop_map(|(mut rules, strategic)| {
-        let default_rule = rules.pop().expect("at least one was drawn");
-        rules.sort_unstable();
-        (default_rule, rules, strategic)
-    })
+    let rules: Vec<PlacementRule> =
+        PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).take(most).collect();
+    (prop::sample::subsequence(rules, 1..=most).prop_shuffle(), any::<bool>()).prop_map(
+        |(mut rules, strategic)| {
+            let default_rule = rules.pop().expect("at least one was drawn");
+            rules.sort_unstable();
+            (default_rule, rules, strategic)
+        },
+    )
 }
 
 fn any_bonus(position: usize, cap: u8) -> impl Strategy<Value = BonusRule> {
     let levels = 1..=usize::from(cap);
     let fixed = (prop::collection::vec((0..=Money::MAX.0).prop_map(Money), levels.clone()), any::<bool>())
         .prop_map(|(amounts, on_registration)| (LevelPay::Fixed(amounts), on_registration));
-    let share = prop::collection::vec((0..=RATE_MAX.0).prop_map(BasisPoints), levels).prop_map(|rates| (LevelPay::Share(rates), false));
-    (prop_oneof![fixed, share], any_tree(), any::<bool>()).prop_map(move |((pay, on_registration), tree, admins_beyond)| BonusRule {
-        trigger: format!("trigger-{position}").into(),
-        tree,
-        pay,
-        on_registration,
-        admins_beyond,
-    })
+    let share = prop::collection::vec((0..=RATE_MAX.0).prop_map(BasisPoints), levels)
+        .prop_map(|rates| (LevelPay::Share(rates), false));
+    (prop_oneof![fixed, share], any_tree(), any::<bool>()).prop_map(
+        move |((pay, on_registration), tree, admins_beyond)| BonusRule {
+            trigger: format!("trigger-{position}").into(),
+            tree,
+            pay,
+            on_registration,
+            admins_beyond,
+        },
+    )
 }
 
 fn any_tree() -> impl Strategy<Value = Tree> {
@@ -230,26 +322,37 @@ fn any_tree() -> impl Strategy<Value = Tree> {
 
 fn any_ranks(cap: u8) -> impl Strategy<Value = RankRule> {
     let reward = || prop::option::of((0..=Money::MAX.0).prop_map(Money));
-    let step = move || (any_name(), 1..=THRESHOLD_MAX, reward()).prop_map(|(name, minimum, reward)| RankStep { name, minimum, reward });
+    let step = move || {
+        (any_name(), 1..=THRESHOLD_MAX, reward()).prop_map(|(name, minimum, reward)| RankStep {
+            name,
+            minimum,
+            reward,
+        })
+    };
     let basis = prop_oneof![Just(RankBasis::Direct), Just(RankBasis::Downline)];
-    let thresholds = (any_tree(), basis, prop::collection::vec(step(), 0..=RANKS_MAX)).prop_map(|(tree, basis, mut steps)| {
-        steps.sort_by_key(|step| step.minimum);
-        steps.dedup_by_key(|step| step.minimum);
-        RankRule::Thresholds { tree, basis, steps }
-    });
-    let level_fill = (any_tree(), prop::collection::vec(step(), 0..=usize::from(cap))).prop_map(|(tree, mut steps)| {
-        // The first rank is held from the start, so nothing can be paid for reaching it.
-        steps.iter_mut().take(1).for_each(|step| step.reward = None);
-        RankRule::LevelFill { tree, steps }
-    });
+    let thresholds = (any_tree(), basis, prop::collection::vec(step(), 0..=RANKS_MAX)).prop_map(
+        |(tree, basis, mut steps)| {
+            steps.sort_by_key(|step| step.minimum);
+            steps.dedup_by_key(|step| step.minimum);
+            RankRule::Thresholds { tree, basis, steps }
+        },
+    );
+    let level_fill =
+        (any_tree(), prop::collection::vec(step(), 0..=usize::from(cap))).prop_map(|(tree, mut steps)| {
+            // The first rank is held from the start, so nothing can be paid for reaching it.
+            steps.iter_mut().take(1).for_each(|step| step.reward = None);
+            RankRule::LevelFill { tree, steps }
+        });
     prop_oneof![thresholds, level_fill]
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
     (1..=LEVEL_CAP_DEFAULT, 0..=TRIGGERS_MAX).prop_flat_map(|(level_cap, triggers)| {
         let bonuses: Vec<_> = (0..triggers).map(|position| any_bonus(position, level_cap)).collect();
-        let currency = ("[A-Z]{3}", 0..=CURRENCY_EXPONENT_MAX)
-            .prop_map(|(code, exponent)| Currency { code: code.as_bytes().try_into().expect("three letters were drawn"), exponent });
+        let currency = ("[A-Z]{3}", 0..=CURRENCY_EXPONENT_MAX).prop_map(|(code, exponent)| Currency {
+            code: code.as_bytes().try_into().expect("three letters were drawn"),
+            exponent,
+        });
         (any_name(), currency, any_placement(), bonuses, any_ranks(level_cap)).prop_map(
             move |(name, currency, placement, bonuses, ranks)| Plan {
                 name,

@@ -1,7 +1,8 @@
 //! Files for their owner alone: the one place where the program creates files.
 //!
-//! What is written here is members' and money data, so each file has mode 0600 from its first moment on, whatever the umask says. What stood
-//! under the name before is never written into: it may have another mode, or be open somewhere else.
+//! What is written here is members' and money data, so each file has mode 0600 from its first moment on,
+//! whatever the umask says. What stood under the name before is never written into: it may have another mode,
+//! or be open somewhere else.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -26,8 +27,8 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     for_owner_alone().create_new(true).open(path)
 }
 
-/// As [`create_new`], after removing a file that has the name: what a process that was killed left of its unfinished work. A link is
-/// removed itself, not followed.
+/// As [`create_new`], after removing a file that has the name: what a process that was killed left of its
+/// unfinished work. A link is removed itself, not followed.
 ///
 /// # Errors
 /// As the operating system's calls.
@@ -39,7 +40,8 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
     create_new(path)
 }
 
-/// Opens a file for reading and writing, which is created with mode 0600 if it is not there. For lock files, which hold nothing.
+/// Opens a file for reading and writing, which is created with mode 0600 if it is not there. For lock files,
+/// which hold nothing.
 ///
 /// # Errors
 /// As the operating system's call.

@@ -1,13 +1,15 @@
-//! Made-up networks of realistic shape: who sponsors whom, one member after the other, always the same for the same shape and seed.
+//! Made-up networks of realistic shape: who sponsors whom, one member after the other, always the same for
+//! the same shape and seed.
 //!
-//! The recipe and its weights were fitted to real recruiting trees. For join number `i` draw a lag from `1..=i` with
-//! P(lag) ~ lag^-b: people are recruited by recent members. Accept that candidate with a probability that depends on how many recruits it has
-//! already: in the matrix it was fitted to, the second and third recruit come easily, the fourth hardly ever, and the few who pass it do not
-//! stop. Each join takes some tens of draws whatever the size.
+//! The recipe and its weights were fitted to real recruiting trees. For join number `i` draw a lag from
+//! `1..=i` with P(lag) ~ lag^-b: people are recruited by recent members. Accept that candidate with a
+//! probability that depends on how many recruits it has already: in the matrix it was fitted to, the second
+//! and third recruit come easily, the fourth hardly ever, and the few who pass it do not stop. Each join
+//! takes some tens of draws whatever the size.
 //!
-//! The same numbers come out on every platform: the generator (PCG-64) and its integers are value-stable, and the only floats are made
-//! with `+ - * /` and `floor`, which IEEE 754 fixes to the last bit. The logarithm and exponential of the platform's mathematical library are not, so
-//! two short ones stand below.
+//! The same numbers come out on every platform: the generator (PCG-64) and its integers are value-stable, and
+//! the only floats are made with `+ - * /` and `floor`, which IEEE 754 fixes to the last bit. The logarithm
+//! and exponential of the platform's mathematical library are not, so two short ones stand below.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::Uuid;
@@ -69,14 +71,17 @@ struct Fit {
 }
 
 /// `b` = 1.05 rather than the fitted 1.12, which comes out a fifth too deep.
-const REAL: Fit = Fit { lag_exponent: 1.05, weights: [1.0, 8.8, 27.8, 0.91, 10.8, 23.5, 159.0], recruits_max: u32::MAX };
-const FREEBSD: Fit = Fit { lag_exponent: 0.51, weights: [1.0, 3.9, 4.8, 10.2, 8.3, 9.7, 16.3], recruits_max: u32::MAX };
+const REAL: Fit =
+    Fit { lag_exponent: 1.05, weights: [1.0, 8.8, 27.8, 0.91, 10.8, 23.5, 159.0], recruits_max: u32::MAX };
+const FREEBSD: Fit =
+    Fit { lag_exponent: 0.51, weights: [1.0, 3.9, 4.8, 10.2, 8.3, 9.7, 16.3], recruits_max: u32::MAX };
 const JAZZ: Fit = Fit { lag_exponent: 0.68, weights: [1.0, 2.1, 4.1, 3.3, 2.9, 2.0, 0.0], recruits_max: 8 };
 
 /// Class of a number of recruits in [`Fit::weights`]: saturates at 10.
 const CLASS_OF: [u8; 11] = [0, 1, 2, 3, 4, 4, 5, 5, 5, 5, 6];
 
-/// Sequence of sponsors: item `i` is the sponsor of member `i`, numbered from 0; `None` for member 0, the root.
+/// Sequence of sponsors: item `i` is the sponsor of member `i`, numbered from 0; `None` for member 0, the
+/// root.
 ///
 /// Memory: 1 byte per member for the fitted shapes, 4 for `pa`, none for the others.
 pub struct Sponsors {
@@ -106,7 +111,11 @@ pub fn sponsors(shape: Shape, members: u32, seed: u64) -> Sponsors {
         recruits: Vec::new(),
         earlier: Vec::new(),
         // Truncation is meant: a chance of 2^53 in 2^53 accepts always.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "chances are between 0 and 2^53")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "chances are between 0 and 2^53"
+        )]
         accept: weights.map(|weight| (weight / largest * DRAWS) as u64),
         lag_exponent: fit.map_or(1.0, |fit| fit.lag_exponent),
     }
@@ -178,13 +187,23 @@ impl Sponsors {
         }
     }
 
-    /// A lag in `1..=longest` with P(lag) ~ lag^-b: the inverse of the integral of x^-b over `1..longest + 1`, rounded down.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "between 1 and 2^32")]
+    /// A lag in `1..=longest` with P(lag) ~ lag^-b: the inverse of the integral of x^-b over `1..longest +
+    /// 1`, rounded down.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 1 and 2^32"
+    )]
     fn lag(&mut self, longest: u32) -> u32 {
         let chance = (self.random.next_u64() >> 11) as f64 / DRAWS;
         let end = ln(f64::from(longest) + 1.0);
         let rest = 1.0 - self.lag_exponent;
-        let lag = if rest == 0.0 { exp(chance * end) } else { exp(ln(1.0 + chance * (exp(rest * end) - 1.0)) / rest) };
+        let lag = if rest == 0.0 {
+            exp(chance * end)
+        } else {
+            exp(ln(1.0 + chance * (exp(rest * end) - 1.0)) / rest)
+        };
         (lag as u32).clamp(1, longest)
     }
 }
@@ -216,12 +235,17 @@ fn exp(value: f64) -> f64 {
     for divisor in [14.0, 13.0, 12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0] {
         series = series * rest / divisor + 1.0;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the exponent is within 1023 +- 1010")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the exponent is within 1023 +- 1010"
+    )]
     let scale = f64::from_bits(((halvings + 1_023.0) as u64) << 52);
     series * scale
 }
 
-/// The id of member `number` of the made-up network with this seed: a version-5 UUID, so that two runs and two machines agree.
+/// The id of member `number` of the made-up network with this seed: a version-5 UUID, so that two runs and
+/// two machines agree.
 pub fn member_id(seed: u64, number: u32) -> MemberId {
     let mut name = [0; 12];
     name[..8].copy_from_slice(&seed.to_be_bytes());
@@ -255,12 +279,20 @@ mod tests {
             depth[member] = depth[sponsor] + 1;
             recruits[sponsor] += 1;
         }
-        let part = |wanted: &dyn Fn(u32) -> bool| recruits.iter().filter(|count| wanted(**count)).count() as f64 / f64::from(members);
+        let part = |wanted: &dyn Fn(u32) -> bool| {
+            recruits.iter().filter(|count| wanted(**count)).count() as f64 / f64::from(members)
+        };
         Figures {
             mean_depth: depth.iter().map(|depth| f64::from(*depth)).sum::<f64>() / f64::from(members),
             max_depth: *depth.iter().max().unwrap(),
             max_recruits: *recruits.iter().max().unwrap(),
-            parts: [part(&|n| n == 0), part(&|n| n == 1), part(&|n| n == 2), part(&|n| n == 3), part(&|n| 4 <= n)],
+            parts: [
+                part(&|n| n == 0),
+                part(&|n| n == 1),
+                part(&|n| n == 2),
+                part(&|n| n == 3),
+                part(&|n| 4 <= n),
+            ],
         }
     }
 
@@ -271,20 +303,26 @@ mod tests {
         values[values.len() / 2]
     }
 
-    /// Published for n = 4,016 from three seeds, beside the real network: mean depth 11.5 to 14.2 (13.5), deepest 32 to 34 (27), most
-    /// recruits 38 to 58 (42), parts 0.64-0.65, 0.08, 0.02-0.03, 0.21, 0.03 (0.62, 0.09, 0.04, 0.22, 0.03). Single runs scatter widely
-    /// (mean depth 10 to 22 over a hundred seeds, since a long first leg carries everybody), so medians are compared.
+    /// Published for n = 4,016 from three seeds, beside the real network: mean depth 11.5 to 14.2 (13.5),
+    /// deepest 32 to 34 (27), most recruits 38 to 58 (42), parts 0.64-0.65, 0.08, 0.02-0.03, 0.21, 0.03
+    /// (0.62, 0.09, 0.04, 0.22, 0.03). Single runs scatter widely (mean depth 10 to 22 over a hundred seeds,
+    /// since a long first leg carries everybody), so medians are compared.
     #[test]
     fn real_has_the_published_statistics() {
         let runs: Vec<Figures> = (0..31).map(|seed| figures(Shape::Real, 4_016, seed)).collect();
         let within = |what: &str, low: f64, high: f64, figure: &dyn Fn(&Figures) -> f64| {
             let value = median(runs.iter().map(figure));
-            assert!((low..=high).contains(&value), "{what} is {value}, published {low} to {high}; all runs: {runs:?}");
+            assert!(
+                (low..=high).contains(&value),
+                "{what} is {value}, published {low} to {high}; all runs: {runs:?}"
+            );
         };
         within("mean depth", 11.5, 15.5, &|f| f.mean_depth);
         within("max depth", 27.0, 38.0, &|f| f64::from(f.max_depth));
         within("max recruits", 38.0, 58.0, &|f| f64::from(f.max_recruits));
-        for (class, (low, high)) in [(0.64, 0.655), (0.075, 0.09), (0.02, 0.03), (0.20, 0.22), (0.03, 0.04)].into_iter().enumerate() {
+        for (class, (low, high)) in
+            [(0.64, 0.655), (0.075, 0.09), (0.02, 0.03), (0.20, 0.22), (0.03, 0.04)].into_iter().enumerate()
+        {
             within(&format!("part with {class} recruits"), low, high, &|f| f.parts[class]);
         }
     }
@@ -312,7 +350,8 @@ mod tests {
         assert!(freebsd.mean_depth < 12.0 && 20 < freebsd.max_recruits, "{freebsd:?}");
     }
 
-    /// Pins the very numbers: they may not change with a platform, a compiler or a dependency, since benches and digests rest on them.
+    /// Pins the very numbers: they may not change with a platform, a compiler or a dependency, since benches
+    /// and digests rest on them.
     #[test]
     fn the_same_shape_and_seed_give_the_same_network_everywhere() {
         let table = [
@@ -323,7 +362,9 @@ mod tests {
             (Shape::Jazz, 2_109_045_222_556_361_551),
         ];
         for (shape, expected) in table {
-            let bytes: Vec<u8> = sponsors(shape, 10_000, 7).flat_map(|sponsor| sponsor.unwrap_or(u32::MAX).to_le_bytes()).collect();
+            let bytes: Vec<u8> = sponsors(shape, 10_000, 7)
+                .flat_map(|sponsor| sponsor.unwrap_or(u32::MAX).to_le_bytes())
+                .collect();
             assert_eq!(xxhash_rust::xxh3::xxh3_64(&bytes), expected, "{shape:?}");
         }
         assert_eq!(member_id(7, 3).to_string(), "2b22e1a6-0289-5314-a6d2-6b688bb468fa");
@@ -336,7 +377,11 @@ mod tests {
             for members in 0..5 {
                 let all: Vec<_> = sponsors(*shape, members, 1).collect();
                 assert_eq!(all.len(), members as usize, "{shape:?}");
-                assert_eq!(all.iter().filter(|sponsor| sponsor.is_none()).count(), usize::from(0 < members), "{shape:?}");
+                assert_eq!(
+                    all.iter().filter(|sponsor| sponsor.is_none()).count(),
+                    usize::from(0 < members),
+                    "{shape:?}"
+                );
             }
         }
     }

@@ -77,8 +77,12 @@ impl TimeFault {
                 "a time whose zone is abbreviated, which can mean several: write an offset, or a name as in [America/New_York]"
             }
             TimeFault::UnknownZone => "a time in a zone that is not known",
-            TimeFault::Skipped => "a time that its zone skipped when clocks went forward: write its offset from UTC too",
-            TimeFault::Twice => "a time that its zone had twice when clocks went back: write its offset from UTC too",
+            TimeFault::Skipped => {
+                "a time that its zone skipped when clocks went forward: write its offset from UTC too"
+            }
+            TimeFault::Twice => {
+                "a time that its zone had twice when clocks went back: write its offset from UTC too"
+            }
             TimeFault::OtherOffset => "a time with an offset that its zone did not have then",
             TimeFault::LongOffset => "a time whose offset from UTC is a day or more",
             TimeFault::OtherForm => "not a time of the form that was given",
@@ -127,14 +131,20 @@ impl TimeForm {
     /// # Errors
     /// What is wrong with the form.
     pub fn new(form: &str) -> Result<Self, String> {
-        let sample: Instant = "2001-02-03T04:05:06Z".parse().map_err(|error| format!("no sample: {error}"))?;
+        let sample: Instant =
+            "2001-02-03T04:05:06Z".parse().map_err(|error| format!("no sample: {error}"))?;
         if FORM_BYTES_MAX < form.len() {
             return Err(format!("it is longer than {FORM_BYTES_MAX} bytes"));
         }
-        let printed = strtime::format(form, &sample.to_zoned(TimeZone::UTC)).map_err(|error| error.to_string())?;
+        let printed =
+            strtime::format(form, &sample.to_zoned(TimeZone::UTC)).map_err(|error| error.to_string())?;
         let made = Self(form.into());
-        let broken = BrokenDownTime::parse(form, &printed).map_err(|error| format!("times cannot be read by it: {error}"))?;
-        let date = broken.to_timestamp().map(|instant| TimeZone::UTC.to_datetime(instant).date()).or_else(|_| broken.to_date());
+        let broken = BrokenDownTime::parse(form, &printed)
+            .map_err(|error| format!("times cannot be read by it: {error}"))?;
+        let date = broken
+            .to_timestamp()
+            .map(|instant| TimeZone::UTC.to_datetime(instant).date())
+            .or_else(|_| broken.to_date());
         match date {
             Ok(date) if date == TimeZone::UTC.to_datetime(sample).date() => Ok(made),
             _ => Err(format!("it does not say year, month and day: it writes 2001-02-03 as `{printed}`")),
@@ -151,7 +161,11 @@ impl TimeForm {
             return in_range(instant.as_microsecond());
         }
         let local = broken.to_datetime().map_err(|_| TimeFault::OtherForm)?;
-        let zone = broken.iana_time_zone().map(|name| ZONES.get(name)).transpose().map_err(|_| TimeFault::UnknownZone)?;
+        let zone = broken
+            .iana_time_zone()
+            .map(|name| ZONES.get(name))
+            .transpose()
+            .map_err(|_| TimeFault::UnknownZone)?;
         resolve(local, broken.offset(), zone, Some(TimeZone::UTC))
     }
 }
@@ -181,7 +195,12 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
 }
 
 /// The moment of a local time. `otherwise` is its zone where neither an offset nor a zone is given.
-fn resolve(local: DateTime, offset: Option<Offset>, zone: Option<TimeZone>, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
+fn resolve(
+    local: DateTime,
+    offset: Option<Offset>,
+    zone: Option<TimeZone>,
+    otherwise: Option<TimeZone>,
+) -> Result<Timestamp, TimeFault> {
     let Some(offset) = offset else {
         return match zone.or(otherwise).ok_or(TimeFault::NoOffset)?.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Gap { .. } => Err(TimeFault::Skipped),
@@ -189,8 +208,8 @@ fn resolve(local: DateTime, offset: Option<Offset>, zone: Option<TimeZone>, othe
             AmbiguousOffset::Unambiguous { offset } => at(local, offset),
         };
     };
-    // Offsets are written to the minute, but one zone's had seconds until 1972. What the library has no moment
-    // for lies in a day at the end of the year 9999, whose offset its last moment has too.
+    // Offsets are written to the minute, but one zone's had seconds until 1972. What the library has no
+    // moment for lies in a day at the end of the year 9999, whose offset its last moment has too.
     let instant = offset.to_timestamp(local).unwrap_or(Instant::MAX);
     let differs = |zone: &TimeZone| 60 <= (zone.to_offset(instant).seconds() - offset.seconds()).abs();
     if zone.as_ref().is_some_and(differs) { Err(TimeFault::OtherOffset) } else { at(local, offset) }
@@ -206,7 +225,11 @@ fn at(local: DateTime, offset: Offset) -> Result<Timestamp, TimeFault> {
 }
 
 fn in_range(microseconds: i64) -> Result<Timestamp, TimeFault> {
-    if (0..=TIME_MAX).contains(&microseconds) { Ok(Timestamp(microseconds)) } else { Err(TimeFault::OutOfRange) }
+    if (0..=TIME_MAX).contains(&microseconds) {
+        Ok(Timestamp(microseconds))
+    } else {
+        Err(TimeFault::OutOfRange)
+    }
 }
 
 /// What other programs write, as ISO 8601 writes it.
@@ -215,10 +238,16 @@ fn tidied(text: &str) -> String {
     let (date, rest) = (text[..split].trim(), text[split..].trim_start_matches([' ', 'T', 't']));
     let mut parts = date.split('/');
     let date = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(year), Some(month), Some(day), None) if year.len() == 4 => format!("{year}-{month:0>2}-{day:0>2}"),
+        (Some(year), Some(month), Some(day), None) if year.len() == 4 => {
+            format!("{year}-{month:0>2}-{day:0>2}")
+        }
         _ => date.to_string(),
     };
-    let (local, zulu) = match rest.strip_suffix("UTC").or_else(|| rest.strip_suffix("GMT")).or_else(|| rest.strip_suffix('Z')) {
+    let (local, zulu) = match rest
+        .strip_suffix("UTC")
+        .or_else(|| rest.strip_suffix("GMT"))
+        .or_else(|| rest.strip_suffix('Z'))
+    {
         Some(local) => (local.trim_end(), "Z"),
         None => (rest, ""),
     };
@@ -240,7 +269,8 @@ fn better(fault: TimeFault, text: &str) -> TimeFault {
     }
     let date = text.split([' ', 'T']).next().unwrap_or_default();
     let parts: Vec<&str> = date.split(['/', '.', '-']).collect();
-    let are_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let are_digits =
+        parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     let has_short_number_first = parts.len() == 3 && parts[0].len() <= 2 && are_digits;
     let last = text.rsplit(' ').next().unwrap_or_default();
     let is_abbreviation = (2..=5).contains(&last.len()) && last.bytes().all(|byte| byte.is_ascii_uppercase());

@@ -1,7 +1,9 @@
-//! Reads a TOML table field by field, remembering for each field its line, so that plan and configuration files can be refused with
-//! everything that is wrong in them, each with place and reason. Knows no plan and no configuration.
+//! Reads a TOML table field by field, remembering for each field its line, so that plan and configuration
+//! files can be refused with everything that is wrong in them, each with place and reason. Knows no plan and
+//! no configuration.
 //!
-//! A field that cannot be read is noted and read as absent: the caller goes on with a harmless value and finds the remaining errors.
+//! A field that cannot be read is noted and read as absent: the caller goes on with a harmless value and
+//! finds the remaining errors.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -50,7 +52,8 @@ impl Reader {
     /// # Errors
     /// All faults of the notation.
     pub(crate) fn parse(text: &str) -> Result<(Self, Spanned<DeTable<'_>>), Vec<FileError>> {
-        let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
+        let line_starts =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
         let mut reader = Self { line_starts, lines: BTreeMap::new(), errors: Vec::new() };
         let (document, faults) = DeTable::parse_recoverable(text);
         for fault in faults {
@@ -158,13 +161,18 @@ impl<'a, 'text> Fields<'a, 'text> {
         let value = self.take(reader, name)?;
         let whole = whole(value);
         if whole.is_none() {
-            reader.fault(&self.path(name), format!("must be a whole number in range, is {}", describe(value)));
+            reader
+                .fault(&self.path(name), format!("must be a whole number in range, is {}", describe(value)));
         }
         whole
     }
 
     /// The items of an array field, each with its path.
-    pub(crate) fn list(&mut self, reader: &mut Reader, name: &'static str) -> Option<Vec<(String, &'a DeValue<'text>)>> {
+    pub(crate) fn list(
+        &mut self,
+        reader: &mut Reader,
+        name: &'static str,
+    ) -> Option<Vec<(String, &'a DeValue<'text>)>> {
         let value = self.take(reader, name)?;
         let path = self.path(name);
         let Some(items) = value.as_array() else {

@@ -1,4 +1,5 @@
-//! Which certificates are trusted when we are the client of somebody else's HTTPS: the issuer of tokens, or a server that the command line asks.
+//! Which certificates are trusted when we are the client of somebody else's HTTPS: the issuer of tokens, or a
+//! server that the command line asks.
 
 use std::{
     env,
@@ -13,30 +14,42 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 /// Bytes of a bundle of certificates: those of common systems have some 250 KiB.
 const BUNDLE_BYTES_MAX: u64 = 8 << 20;
 /// Where systems keep the certificates that they trust (Debian, Fedora, SUSE, Alpine and the BSDs).
-const BUNDLES: [&str; 4] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
-/// TLS by rustls that trusts the certificates (PEM) of `named`, else those of the file that `SSL_CERT_FILE` names, else the system's: a company's own
-/// service often has a certificate of the company's own authority, which is there and in no list that a program brings along.
+/// TLS by rustls that trusts the certificates (PEM) of `named`, else those of the file that `SSL_CERT_FILE`
+/// names, else the system's: a company's own service often has a certificate of the company's own authority,
+/// which is there and in no list that a program brings along.
 ///
 /// # Errors
 /// A sentence, when there is no such file, or no certificate in it.
 pub fn tls(named: Option<&Path>) -> Result<TlsConfig, String> {
     let variable = || env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let bundle =
-        named.map(Path::to_path_buf).or_else(variable).or_else(system).ok_or("the system has no certificates to trust; name some")?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(read_bounded(&bundle, BUNDLE_BYTES_MAX)?.as_bytes())
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
+    let bundle = named
+        .map(Path::to_path_buf)
+        .or_else(variable)
+        .or_else(system)
+        .ok_or("the system has no certificates to trust; name some")?;
+    let certificates: Vec<Certificate<'static>> =
+        parse_pem(read_bounded(&bundle, BUNDLE_BYTES_MAX)?.as_bytes())
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
     if certificates.is_empty() {
         return Err(format!("{} holds no certificates", bundle.display()));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).unversioned_rustls_crypto_provider(provider).build())
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
 }
 
 /// The text of a file of at most so many bytes.
@@ -46,7 +59,8 @@ pub fn tls(named: Option<&Path>) -> Result<TlsConfig, String> {
 pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut text = String::new();
-    let bytes = File::open(path).map_err(cannot)?.take(bytes_max + 1).read_to_string(&mut text).map_err(cannot)?;
+    let bytes =
+        File::open(path).map_err(cannot)?.take(bytes_max + 1).read_to_string(&mut text).map_err(cannot)?;
     if bytes_max < bytes as u64 {
         return Err(format!("{} has more than {bytes_max} bytes", path.display()));
     }
@@ -61,28 +75,40 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A server with a certificate of its own for `localhost`, which answers each of so many requests with `body`. Its port, and its certificate.
+    /// A server with a certificate of its own for `localhost`, which answers each of so many requests with
+    /// `body`. Its port, and its certificate.
     pub(crate) fn serve(body: String, requests: usize) -> (u16, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-        let config =
-            Arc::new(config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).expect("they belong together"));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions");
+        let config = Arc::new(
+            config
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key)
+                .expect("they belong together"),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         std::thread::spawn(move || {
             for stream in listener.incoming().take(requests) {
                 let stream = stream.expect("a connection");
                 stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-                let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).expect("a session"), stream);
+                let mut tls =
+                    StreamOwned::new(ServerConnection::new(Arc::clone(&config)).expect("a session"), stream);
                 let mut head = Vec::new();
                 let mut byte = [0];
                 // A client that does not trust us leaves.
                 while !head.ends_with(b"\r\n\r\n") && matches!(tls.read(&mut byte), Ok(1)) {
                     head.push(byte[0]);
                 }
-                let _ = write!(tls, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                let _ = write!(
+                    tls,
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
                 let _ = tls.flush();
             }
         });
@@ -99,8 +125,15 @@ pub(crate) mod tests {
         let (port, certificate) = serve("hello".into(), 2);
         let (_, other) = serve(String::new(), 0);
         let get = |path: &Path| {
-            let agent = ureq::Agent::config_builder().tls_config(tls(Some(path)).expect("certificates")).proxy(None).build().new_agent();
-            agent.get(format!("https://localhost:{port}/")).call().map(|mut answer| answer.body_mut().read_to_string().expect("a body"))
+            let agent = ureq::Agent::config_builder()
+                .tls_config(tls(Some(path)).expect("certificates"))
+                .proxy(None)
+                .build()
+                .new_agent();
+            agent
+                .get(format!("https://localhost:{port}/"))
+                .call()
+                .map(|mut answer| answer.body_mut().read_to_string().expect("a body"))
         };
         assert!(get(&file("other.pem", &other)).is_err());
         assert_eq!(get(&file("own.pem", &certificate)).expect("it is trusted"), "hello");

@@ -1,5 +1,6 @@
-//! Workloads for the benches: networks of a shape, always the same for the same seed, and what is done to them. Time goes by one microsecond per
-//! command, so the digest of a result depends on nothing but the workload: an optimisation that changes meaning changes it.
+//! Workloads for the benches: networks of a shape, always the same for the same seed, and what is done to
+//! them. Time goes by one microsecond per command, so the digest of a result depends on nothing but the
+//! workload: an optimisation that changes meaning changes it.
 
 use std::{hint::black_box, path::Path};
 
@@ -18,7 +19,8 @@ use crate::{
     shapes::{self, Shape, Sponsors, member_id},
 };
 
-/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic mixture, depth.
+/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic
+/// mixture, depth.
 pub const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 
 /// A network, by default with the directory of the engine, worked on by one thread.
@@ -92,12 +94,18 @@ fn apply_slice(state: &mut State, directory: &mut impl Directory, slice: &[Stamp
     }
 }
 
-/// Commands that are made and then applied together: a large network needs no large list of commands, and what is timed takes longer than a
-/// tick of the system's clocks.
+/// Commands that are made and then applied together: a large network needs no large list of commands, and
+/// what is timed takes longer than a tick of the system's clocks.
 const BATCH: usize = 65_536;
 
 fn stamped(lsn: u64, command: Command) -> Stamped {
-    Stamped { lsn, time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")), key: None, actor: None, command }
+    Stamped {
+        lsn,
+        time: Timestamp(i64::try_from(lsn).expect("fewer than 2^63 commands")),
+        key: None,
+        actor: None,
+        command,
+    }
 }
 
 /// The command that signs a member up at the plan's default place.
@@ -161,7 +169,11 @@ pub struct Signups {
 
 impl Signups {
     pub fn new(shape: Shape, members: u32, seed: u64) -> Self {
-        Self { sponsors: shapes::sponsors(shape, members, seed), next: 0, id: Box::new(move |number| member_id(seed, number)) }
+        Self {
+            sponsors: shapes::sponsors(shape, members, seed),
+            next: 0,
+            id: Box::new(move |number| member_id(seed, number)),
+        }
     }
 
     /// The same with numbers for ids, for [`Numbers`].
@@ -173,7 +185,9 @@ impl Signups {
     pub fn batch(&mut self) -> Vec<Stamped> {
         let (id, first) = (&self.id, self.next);
         let sponsors = self.sponsors.by_ref().take(BATCH);
-        let signup = |(number, sponsor): (u32, Option<u32>)| stamped(u64::from(number) + 1, register(id(number), sponsor.map(id)));
+        let signup = |(number, sponsor): (u32, Option<u32>)| {
+            stamped(u64::from(number) + 1, register(id(number), sponsor.map(id)))
+        };
         let batch: Vec<Stamped> = (first..).zip(sponsors).map(signup).collect();
         self.next += u32::try_from(batch.len()).expect("at most BATCH");
         batch
@@ -184,8 +198,13 @@ impl Signups {
 pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
     let trigger = |number: u64| {
         let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
-        let trigger =
-            TriggerBonus { source: member_id(seed, member), trigger: "referral".into(), amount: None, once: false, reference: None };
+        let trigger = TriggerBonus {
+            source: member_id(seed, member),
+            trigger: "referral".into(),
+            amount: None,
+            once: false,
+            reference: None,
+        };
         stamped(lsn + number + 1, Command::TriggerBonus(trigger))
     };
     triggers.map(trigger).collect()
@@ -203,8 +222,12 @@ impl Pick {
     }
 
     pub fn member(&mut self) -> MemberIx {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        MemberIx(u32::try_from(((self.state >> 32) * u64::from(self.members)) >> 32).expect("below the number of members"))
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        MemberIx(
+            u32::try_from(((self.state >> 32) * u64::from(self.members)) >> 32)
+                .expect("below the number of members"),
+        )
     }
 }
 
@@ -225,7 +248,13 @@ pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
 
 /// A data directory in memory that is being made: what a snapshot can be written into without a disk.
 pub fn creation() -> Creation {
-    let genesis = Genesis { id: InstanceId([1; 16]), network_id: 1, row_key: 1, code_key: 1.into(), created: Timestamp(0) };
+    let genesis = Genesis {
+        id: InstanceId([1; 16]),
+        network_id: 1,
+        row_key: 1,
+        code_key: 1.into(),
+        created: Timestamp(0),
+    };
     let options = LogOptions { prepare_in_background: false, ..LogOptions::default() };
     DataDir::create(&Memory::new().shared(), Path::new("/bench"), &genesis, options).expect("memory takes it")
 }
@@ -245,7 +274,9 @@ pub type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
 /// Every question about one member. Lists are asked for their first page.
 pub const QUERIES: [(&str, Query); 13] = [
     ("member by id", |engine, _, id, _| {
-        black_box(engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))));
+        black_box(
+            engine.read(|state, directory| state.find(directory, &id).map(|index| state.member(index))),
+        );
     }),
     ("code", |engine, member, _, _| {
         black_box(engine.read(|state, _| state.code(member)));
@@ -266,28 +297,42 @@ pub const QUERIES: [(&str, Query); 13] = [
         black_box(engine.read(|state, _| state.rank(member)));
     }),
     ("upline, 100", |engine, member, _, _| {
-        black_box(
-            engine.read(|state, _| state.upline(Tree::Placement, member).take(100).map(|above| state.member(above).level).sum::<u32>()),
-        );
+        black_box(engine.read(|state, _| {
+            state
+                .upline(Tree::Placement, member)
+                .take(100)
+                .map(|above| state.member(above).level)
+                .sum::<u32>()
+        }));
     }),
     ("children, 100", |engine, member, _, _| {
-        black_box(
-            engine.read(|state, _| state.children(Tree::Sponsor, member).take(100).map(|child| state.member(child).level).sum::<u32>()),
-        );
+        black_box(engine.read(|state, _| {
+            state
+                .children(Tree::Sponsor, member)
+                .take(100)
+                .map(|child| state.member(child).level)
+                .sum::<u32>()
+        }));
     }),
     ("downline, 20", |engine, member, _, _| {
         black_box(engine.read(|state, _| {
             let next = |after: &MemberIx| state.preorder_next(Tree::Placement, member, *after, state.len());
-            std::iter::successors(next(&member), next).take(20).map(|below| state.member(below).level).sum::<u32>()
+            std::iter::successors(next(&member), next)
+                .take(20)
+                .map(|below| state.member(below).level)
+                .sum::<u32>()
         }));
     }),
     ("is ancestor", |engine, member, _, other| {
         black_box(engine.read(|state, _| state.distance(Tree::Placement, other, member)));
     }),
     ("next place", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst))).expect("the default rule is allowed");
+        black_box(engine.read(|state, _| state.preview(member, PlacementRule::BreadthFirst)))
+            .expect("the default rule is allowed");
     }),
     ("bonuses, 20", |engine, member, _, _| {
-        black_box(engine.read(|state, _| state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()));
+        black_box(engine.read(|state, _| {
+            state.received_entries(member).take(20).map(|entry| state.entry(entry).amount.0).sum::<i64>()
+        }));
     }),
 ];

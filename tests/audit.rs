@@ -1,4 +1,5 @@
-//! Who did it, on the running binary: every write names its sender, in the feed, in explanations, and in the audit.
+//! Who did it, on the running binary: every write names its sender, in the feed, in explanations, and in the
+//! audit.
 
 mod common;
 #[path = "http_auth/support.rs"]
@@ -14,7 +15,8 @@ use support::Place;
 type Headers = Vec<(String, String)>;
 
 fn ask(server: &Server, headers: &Headers, method: &str, path: &str, body: &str) -> Reply {
-    let mut all: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut all: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     if !body.is_empty() {
         let kind = if path.ends_with("/batch") { "application/x-ndjson" } else { "application/json" };
         all.push(("content-type", kind));
@@ -28,13 +30,24 @@ fn headers_of(key: &support::Key) -> Headers {
 
 /// A write on every route that writes. The ids of bonuses are those of the first trigger.
 fn write_all(server: &Server, headers: &Headers) {
-    let expect = |reply: Reply, what: &str| assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text());
-    let send = |method: &str, path: &str, body: String| expect(ask(server, headers, method, path, &body), path);
+    let expect = |reply: Reply, what: &str| {
+        assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text())
+    };
+    let send =
+        |method: &str, path: &str, body: String| expect(ask(server, headers, method, path, &body), path);
     send("POST", "/user/root_user", registration(&uuid(1), None));
     send("POST", "/user/register", registration(&uuid(2), Some(&uuid(1))));
     send("POST", "/v1/members", json!({"user_id": uuid(3), "sponsor": {"user_id": uuid(2)}}).to_string());
-    send("POST", "/v1/members/batch", format!("{}\n", json!({"user_id": uuid(4), "sponsor": {"user_id": uuid(3)}})));
-    send("PATCH", &format!("/v1/members/{}", uuid(4)), json!({"status": "inactive", "role": "admin"}).to_string());
+    send(
+        "POST",
+        "/v1/members/batch",
+        format!("{}\n", json!({"user_id": uuid(4), "sponsor": {"user_id": uuid(3)}})),
+    );
+    send(
+        "PATCH",
+        &format!("/v1/members/{}", uuid(4)),
+        json!({"status": "inactive", "role": "admin"}).to_string(),
+    );
     send("POST", "/bonus/", json!({"source_user_id": uuid(3), "trigger_type": "referral"}).to_string());
     send("POST", "/v1/bonuses", json!({"source": uuid(2), "kind": "referral", "once": false}).to_string());
     let bonuses = ask(server, headers, "GET", "/bonus/", "").json();
@@ -79,13 +92,26 @@ fn every_route_that_writes_names_who_sent_it() {
     assert!(lsns.is_sorted_by(|newer, older| newer > older), "{lsns:?}");
     let of = |query: &str| items(&audit(&server, &headers, query)).len();
     assert_eq!((of("?kind=pay_all"), of("?kind=put_plan"), of("?actor_kind=admin&kind=register")), (2, 1, 4));
-    assert_eq!((of("?actor_kind=service"), of("?actor_id=somebody"), of(&format!("?actor_id={}&kind=set_role", admin.id))), (0, 0, 1));
+    assert_eq!(
+        (
+            of("?actor_kind=service"),
+            of("?actor_id=somebody"),
+            of(&format!("?actor_id={}&kind=set_role", admin.id))
+        ),
+        (0, 0, 1)
+    );
     // Pages are the whole, cut in pieces, whatever comes in between.
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = audit(&server, &headers, &format!("?limit=4{cursor}"));
         seen.extend(items(&page).iter().map(|item| item["lsn"].as_u64().expect("a number")));
-        ask(&server, &headers, "POST", "/user/root_user", &registration(&uuid(1_000 + seen.len() as u64), None));
+        ask(
+            &server,
+            &headers,
+            "POST",
+            "/user/root_user",
+            &registration(&uuid(1_000 + seen.len() as u64), None),
+        );
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -101,7 +127,9 @@ fn every_route_that_writes_names_who_sent_it() {
     });
     assert_eq!(of(&format!("?limit=1000&from={older}&to={newer}")), expected.count());
     // Words that name nothing.
-    for query in ["?kind=nothing", "?actor_kind=nobody", "?limit=0", "?since=1", "?cursor=AAAA", "?from=yesterday"] {
+    for query in
+        ["?kind=nothing", "?actor_kind=nobody", "?limit=0", "?since=1", "?cursor=AAAA", "?from=yesterday"]
+    {
         let reply = ask(&server, &headers, "GET", &format!("/v1/audit{query}"), "");
         assert!(matches!(reply.status, 400 | 422), "{query}: {}", reply.text());
     }
@@ -137,9 +165,16 @@ fn a_sender_without_credentials_is_named_by_its_address_and_a_command_by_its_use
     let newest = audit(&server, &none, "?limit=1")["items"][0]["lsn"].as_u64().expect("a number");
     drop(server);
     let rows = place.file("rows.csv");
-    std::fs::write(&rows, format!("member,sponsor,joined_at\n{},{},2025-03-01\n", uuid(77), uuid(1))).expect("a file");
+    std::fs::write(&rows, format!("member,sponsor,joined_at\n{},{},2025-03-01\n", uuid(77), uuid(1)))
+        .expect("a file");
     let mut import = Command::new(binary());
-    let done = import.args(["import", "--data-dir"]).arg(place.data()).arg(&rows).env_clear().output().expect("it runs");
+    let done = import
+        .args(["import", "--data-dir"])
+        .arg(place.data())
+        .arg(&rows)
+        .env_clear()
+        .output()
+        .expect("it runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let shown = Command::new(binary())
         .args(["inspect", "log", "--json", "--from", &(newest + 1).to_string(), "--data-dir"])

@@ -1,4 +1,5 @@
-//! `upline bench`, small (`bench http` is in `bench_http.rs`): the form of what it says, that the same work has the same digest, and that nothing is left behind.
+//! `upline bench`, small (`bench http` is in `bench_http.rs`): the form of what it says, that the same work
+//! has the same digest, and that nothing is left behind.
 
 #[path = "cli/support.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part")]
@@ -19,7 +20,10 @@ fn bench(name: &str, place: &Path, more: &[&str]) -> Vec<Value> {
     let place = place.to_str().expect("temporary paths are UTF-8");
     let arguments = ["bench", name, "--members", "2000", "--seconds", "1", "--json", "--dir", place];
     let ran = support::run(arguments.iter().chain(more)).ends_with(0);
-    ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    ran.out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 fn is_empty(folder: &Path) -> bool {
@@ -37,7 +41,9 @@ fn check<'a>(line: &'a Value, name: &str, target: &str, figures: &[&str]) -> &'a
     // What could not be measured in so short a time is null and never 0.
     let is_known = |value: &Value| value.as_f64().is_some_and(|figure| 0.0 < figure);
     let is_percentile = |name: &str| name.contains("_p99");
-    let lacks_some = ["figures", "limit"].iter().any(|part| line[part].as_object().expect("an object").values().any(Value::is_null));
+    let lacks_some = ["figures", "limit"]
+        .iter()
+        .any(|part| line[part].as_object().expect("an object").values().any(Value::is_null));
     assert!(is_known(&line["ratio"]) || (lacks_some && line["ratio"].is_null()), "{line}");
     for figure in figures {
         let value = &line["figures"][figure];
@@ -95,7 +101,12 @@ fn ranks() {
 #[test]
 fn mem() {
     let lines = same_work_same_digest("mem");
-    check(&lines[0], "mem", "P10: ", &["members_bytes", "links_bytes", "counts_bytes", "directory_bytes", "resident_bytes"]);
+    check(
+        &lines[0],
+        "mem",
+        "P10: ",
+        &["members_bytes", "links_bytes", "counts_bytes", "directory_bytes", "resident_bytes"],
+    );
 }
 
 #[test]
@@ -110,7 +121,12 @@ fn import() {
     let lines = same_work_same_digest("import");
     assert_eq!(lines.len(), 2);
     for (line, file) in lines.iter().zip(["binary", "sponsors"]) {
-        check(line, "import", "P7: ", &["seconds", "members_per_second", "csv_bytes", "snapshot_bytes", "peak_bytes"]);
+        check(
+            line,
+            "import",
+            "P7: ",
+            &["seconds", "members_per_second", "csv_bytes", "snapshot_bytes", "peak_bytes"],
+        );
         assert_eq!(line["params"]["file"], file);
     }
     assert_eq!(lines[0]["params"]["width"], 2);
@@ -120,7 +136,12 @@ fn import() {
 fn export() {
     let lines = same_work_same_digest("export");
     assert_eq!(lines.len(), 1);
-    let figures = check(&lines[0], "export", "P12: ", &["members_per_second", "seconds", "bytes", "csv_with_loading_seconds"]);
+    let figures = check(
+        &lines[0],
+        "export",
+        "P12: ",
+        &["members_per_second", "seconds", "bytes", "csv_with_loading_seconds"],
+    );
     assert!(figures["server_growth_bytes"].is_u64(), "{figures}");
 }
 
@@ -129,8 +150,17 @@ fn snapshot() {
     let lines = same_work_same_digest("snapshot");
     assert_eq!(lines.len(), 2);
     check(&lines[0], "snapshot", "P8: ", &["seconds", "bytes", "bytes_per_second"]);
-    let busy = check(&lines[1], "snapshot", "P8: ", &["signups_per_second", "held_up_p99_us", "held_up_longest_us", "fdatasync_p99_us"]);
-    assert!(busy["held_up_p99_us"].is_null() || busy["held_up_p99_us"].as_f64() <= busy["held_up_longest_us"].as_f64(), "{busy}");
+    let busy = check(
+        &lines[1],
+        "snapshot",
+        "P8: ",
+        &["signups_per_second", "held_up_p99_us", "held_up_longest_us", "fdatasync_p99_us"],
+    );
+    assert!(
+        busy["held_up_p99_us"].is_null()
+            || busy["held_up_p99_us"].as_f64() <= busy["held_up_longest_us"].as_f64(),
+        "{busy}"
+    );
     assert_eq!(lines[1]["digest"], Value::Null, "how many sign up meanwhile is up to the machine");
 }
 
@@ -148,7 +178,10 @@ fn a_bench_that_is_interrupted_leaves_no_files_and_no_children() {
     for name in ["import", "export", "snapshot", "recover"] {
         let place = Place::new();
         let arguments = ["bench", name, "--members", "300000", "--seconds", "3600", "--dir", &place.text("")];
-        let started = command(arguments).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+        let started = command(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn();
         let bench = started.expect("the program starts");
         let begin = Instant::now();
         while is_empty(place.root()) {
@@ -169,5 +202,7 @@ fn a_bench_that_is_interrupted_leaves_no_files_and_no_children() {
 /// Whether a process works in a folder: children of a bench do, wherever they were started from.
 fn works_in(place: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok()).any(|folder| folder.starts_with(place))
+    processes
+        .filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok())
+        .any(|folder| folder.starts_with(place))
 }

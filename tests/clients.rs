@@ -1,7 +1,7 @@
 //! The clients in `clients/` against the running binary, with authorization on.
 //!
-//! Each runs where its interpreter is: Python's everywhere there is a `python3`, TypeScript's where `.ci/clients` has compiled it. Where one cannot run the
-//! test says so.
+//! Each runs where its interpreter is: Python's everywhere there is a `python3`, TypeScript's where
+//! `.ci/clients` has compiled it. Where one cannot run the test says so.
 
 mod common;
 
@@ -39,14 +39,20 @@ fn run_example(interpreter: &str, example: &Path) {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("the interpreter starts");
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}");
     println!("{said}");
     assert!(said.contains("registered 2002 members"), "{said}");
 }
 
 fn is_there(interpreter: &str) -> bool {
-    Command::new(interpreter).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(interpreter)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn clients() -> PathBuf {

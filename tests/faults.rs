@@ -1,11 +1,12 @@
-//! The deliberate faults of `tests/faults`: each still applies to the source as it is. That each is noticed shows `.ci/bite`, which builds the crate once
-//! for every one of them.
+//! The deliberate faults of `tests/faults`: each still applies to the source as it is. That each is noticed
+//! shows `.ci/bite`, which builds the crate once for every one of them.
 
 use std::{fs, path::Path, process::Command};
 
 /// A source file changed from what a patch takes away to what it puts there, or why it cannot be.
 fn check(root: &Path, name: &str, patch: &str) -> Result<(), String> {
-    let header = |key: &str| patch.lines().find_map(|line| line.strip_prefix(key)).filter(|text| !text.is_empty());
+    let header =
+        |key: &str| patch.lines().find_map(|line| line.strip_prefix(key)).filter(|text| !text.is_empty());
     header("Breaks: ").ok_or("it does not say what it breaks")?;
     let command = header("Caught-by: cargo test ").ok_or("it does not say what catches it")?;
     let words: Vec<&str> = command.split(' ').collect();
@@ -17,7 +18,11 @@ fn check(root: &Path, name: &str, patch: &str) -> Result<(), String> {
     if !patch.contains("\ndiff --git a/src/") {
         return Err("it changes nothing in src".into());
     }
-    let applied = Command::new("git").args(["apply", "--check"]).arg(root.join("tests/faults").join(name)).current_dir(root).output();
+    let applied = Command::new("git")
+        .args(["apply", "--check"])
+        .arg(root.join("tests/faults").join(name))
+        .current_dir(root)
+        .output();
     match applied {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
@@ -47,6 +52,10 @@ fn every_fault_applies_and_names_its_test() {
             wrong.push(format!("{name}: {reason}"));
         }
     }
-    assert_eq!(wrong, Vec::<String>::new(), "mend the patch together with the source: it is the same fault in the new words");
+    assert_eq!(
+        wrong,
+        Vec::<String>::new(),
+        "mend the patch together with the source: it is the same fault in the new words"
+    );
     assert!(20 <= count, "{count} faults");
 }

@@ -1,8 +1,9 @@
-//! The on-disk format: every version's golden directory still opens and gives what was recorded, and this release still writes
-//! exactly the bytes of the newest one.
+//! The on-disk format: every version's golden directory still opens and gives what was recorded, and this
+//! release still writes exactly the bytes of the newest one.
 //!
-//! `UPLINE_REGENERATE_GOLDEN=1 cargo test --test format` writes the newest version's directory anew. That is right only together with a new
-//! format version, or before the version was ever released: the directory that is there is what users have.
+//! `UPLINE_REGENERATE_GOLDEN=1 cargo test --test format` writes the newest version's directory anew. That is
+//! right only together with a new format version, or before the version was ever released: the directory that
+//! is there is what users have.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,14 +16,20 @@ use upline::{
     core::{
         Actor, ActorKind, Digest, Restore, RowKind,
         command::{
-            Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+            Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey,
+            SponsorRef, Stamped, TriggerBonus,
         },
         image::ImageRows,
         network_digest,
-        plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
+        plan::{
+            BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep,
+        },
         state::State,
         state_digest, state_digest_of_format_1,
-        types::{BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
+        types::{
+            BasisPoints, Code, EntryStatus, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp,
+            Tree,
+        },
     },
     durability::{
         DataDir, Error, FORMAT_VERSION, Genesis, InstanceId, LogOptions, Opened, Retention, SnapshotStore,
@@ -74,14 +81,20 @@ fn plan() -> Plan {
         ranks: RankRule::Thresholds {
             tree: Tree::Placement,
             basis: RankBasis::Downline,
-            steps: vec![step("Bronze", 3, None), step("Silver", 10, Some(Money(5_000))), step("Gold", 25, None)],
+            steps: vec![
+                step("Bronze", 3, None),
+                step("Silver", 10, Some(Money(5_000))),
+                step("Gold", 25, None),
+            ],
         },
     }
 }
 
 /// A plan with the other kind of ranks, which is refused once there are members: but it stands in the log.
 fn refused_plan() -> Plan {
-    let steps = (1..=5).map(|level| RankStep { name: format!("Level {level}").into(), minimum: level, reward: None }).collect();
+    let steps = (1..=5)
+        .map(|level| RankStep { name: format!("Level {level}").into(), minimum: level, reward: None })
+        .collect();
     Plan { ranks: RankRule::LevelFill { tree: Tree::Sponsor, steps }, ..plan() }
 }
 
@@ -131,7 +144,10 @@ fn command(version: u32, lsn: u64) -> Stamped {
     };
     let command = match lsn {
         1 => signup(&|signup| signup.sponsor = SponsorRef::None),
-        6 => signup(&|signup| (signup.sponsor, signup.role, signup.code) = (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)))),
+        6 => signup(&|signup| {
+            (signup.sponsor, signup.role, signup.code) =
+                (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)))
+        }),
         179 => Command::PutPlan(Box::new(refused_plan())),
         180 => Command::PutPlan(Box::new(second_plan())),
         250 => Command::PayAll,
@@ -151,15 +167,18 @@ fn command(version: u32, lsn: u64) -> Stamped {
                 trigger: "purchase".into(),
                 amount: Some(Money(12_345)),
                 once: false,
-                reference: Reference::parse(&format!("order {}", lsn % 40)).filter(|_| 3 <= version && lsn % 40 == 7),
+                reference: Reference::parse(&format!("order {}", lsn % 40))
+                    .filter(|_| 3 <= version && lsn % 40 == 7),
             }),
             8 => Command::PayEntry { entry: lsn / 9 },
             9 => Command::SetStatus { member: sponsor, status: Status::Active },
             10 => Command::SetStatus { member: member(lsn.saturating_sub(11)), status: Status::Inactive },
             12 => signup(&|signup| {
-                let carried = Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1, ..Carried::default() };
+                let carried =
+                    Carried { row_id: Some(row_id(lsn)), lifetime_rank: 2, turn: 1, ..Carried::default() };
                 let carried = if version == 1 { Carried::default() } else { carried };
-                (signup.joined_at, signup.origin) = (Some(Timestamp(CREATED - 1_000)), Origin::Import(carried));
+                (signup.joined_at, signup.origin) =
+                    (Some(Timestamp(CREATED - 1_000)), Origin::Import(carried));
             }),
             13 => Command::ImportEntry(ImportEntry {
                 receiver: member(1),
@@ -186,12 +205,21 @@ fn command(version: u32, lsn: u64) -> Stamped {
             _ => signup(&|_| {}),
         },
     };
-    let key = (lsn % 6 == 3).then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
+    let key = (lsn % 6 == 3)
+        .then(|| RequestKey { key: member(lsn % 90).0, fingerprint: lsn % 90 + u64::from(lsn == 303) });
     // Since version 3 a command says who sent it, and a clock that jumps expires no key.
     let kinds = ActorKind::ALL;
-    let actor = (3 <= version).then(|| Actor::new(kinds[usize::try_from(lsn).unwrap() % kinds.len()], &format!("golden-{}", lsn % 5)));
+    let actor = (3 <= version).then(|| {
+        Actor::new(kinds[usize::try_from(lsn).unwrap() % kinds.len()], &format!("golden-{}", lsn % 5))
+    });
     let jump = if 3 <= version && 150 <= lsn { 300 * 3_600_000_000 } else { 0 };
-    Stamped { lsn, time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000 + jump), key, actor, command }
+    Stamped {
+        lsn,
+        time: Timestamp(CREATED + i64::try_from(lsn).unwrap() * 60_000_000 + jump),
+        key,
+        actor,
+        command,
+    }
 }
 
 fn options() -> LogOptions {
@@ -284,12 +312,17 @@ fn describe(version: u32, path: &Path) -> String {
     line("state_digest", &hex(&digest_of(version, &state).0));
     line("network_digest", &hex(&network_digest(&state).0));
     if version != 1 {
-        let unchanged: Vec<u64> = (1..=state.lsn()).filter(|lsn| state.changed_nothing(*lsn).is_some()).collect();
+        let unchanged: Vec<u64> =
+            (1..=state.lsn()).filter(|lsn| state.changed_nothing(*lsn).is_some()).collect();
         line("changed_nothing", &format_args!("{unchanged:?} after {}", state.changed_nothing_after()));
-        let carried: Vec<_> = (1..=state.lsn()).filter_map(|lsn| state.row_that_carried(&row_id(lsn))).collect();
+        let carried: Vec<_> =
+            (1..=state.lsn()).filter_map(|lsn| state.row_that_carried(&row_id(lsn))).collect();
         line("row_ids", &format_args!("{carried:?}"));
         assert_eq!(carried.len(), state.carried_row_ids());
-        assert!(carried.iter().any(|(kind, _)| *kind == RowKind::Member) && carried.iter().any(|(kind, _)| *kind == RowKind::Entry));
+        assert!(
+            carried.iter().any(|(kind, _)| *kind == RowKind::Member)
+                && carried.iter().any(|(kind, _)| *kind == RowKind::Entry)
+        );
         let turns = (0..state.len()).filter(|member| state.turn(MemberIx(*member)) != 0).count();
         line("members_with_turns", &turns);
     }
@@ -339,7 +372,10 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         for entry in fs::read_dir(directory.join(part)).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {
-                found.insert(format!("{part}/{}", entry.file_name().to_string_lossy()), fs::read(entry.path()).unwrap());
+                found.insert(
+                    format!("{part}/{}", entry.file_name().to_string_lossy()),
+                    fs::read(entry.path()).unwrap(),
+                );
             }
         }
     }
@@ -395,7 +431,8 @@ fn this_release_still_writes_the_newest_version_to_the_byte() {
     let expected = generate(&path);
     assert_eq!(expected, fs::read_to_string(golden(FORMAT_VERSION).join("expected.txt")).unwrap());
     let (mut written, mut recorded) = (files(&path), files(&golden(FORMAT_VERSION)));
-    // A file that was in `snapshots/` before, moved. Golden directories made before retired snapshots were archived have none.
+    // A file that was in `snapshots/` before, moved. Golden directories made before retired snapshots were
+    // archived have none.
     let archived = "archive/00000000000000000000.snap";
     let kept = written.remove(archived).expect("the first snapshot is archived");
     assert!(recorded.remove(archived).is_none_or(|golden| golden == kept));
@@ -440,13 +477,22 @@ fn headers_of_version_1_are_where_the_specification_says() {
     let files = files(&golden(1));
     let instance = &files["/instance"];
     assert_eq!((instance.len(), &instance[..8]), (128, &b"uplinDIR"[..]));
-    assert_eq!((u32_at(instance, 8), u32_at(instance, 12), &instance[16..32]), (1, NETWORK_ID, &b"a golden version"[..]));
-    assert_eq!((u64_at(instance, 32), u64_at(instance, 40), u64_at(instance, 48)), (ROW_KEY, CODE_KEY, CREATED.unsigned_abs()));
+    assert_eq!(
+        (u32_at(instance, 8), u32_at(instance, 12), &instance[16..32]),
+        (1, NETWORK_ID, &b"a golden version"[..])
+    );
+    assert_eq!(
+        (u64_at(instance, 32), u64_at(instance, 40), u64_at(instance, 48)),
+        (ROW_KEY, CODE_KEY, CREATED.unsigned_abs())
+    );
     assert_eq!(u32_at(instance, 124), crc32c::crc32c(&instance[..124]));
 
     let segment = &files["archive/00000000000000000001.log"];
     assert_eq!((segment.len(), &segment[..8]), (16 * 1_024, &b"uplinLOG"[..]));
-    assert_eq!((u32_at(segment, 8), u32_at(segment, 12), &segment[16..32]), (1, NETWORK_ID, &b"a golden version"[..]));
+    assert_eq!(
+        (u32_at(segment, 8), u32_at(segment, 12), &segment[16..32]),
+        (1, NETWORK_ID, &b"a golden version"[..])
+    );
     assert_eq!((u64_at(segment, 32), u64_at(segment, 40), u64_at(segment, 48)), (1, 1, 16 * 1_024));
     assert_eq!(u32_at(segment, 508), crc32c::crc32c(&segment[..508]));
     let frame = &segment[512..];
@@ -472,11 +518,17 @@ fn headers_of_version_1_are_where_the_specification_says() {
     assert_eq!(word(1), (CREATED + 60_000_000).unsigned_abs());
 
     let snapshot = &files["snapshots/00000000000000000320.snap"];
-    assert_eq!((&snapshot[..8], u32_at(snapshot, 8), u32_at(snapshot, 12)), (&b"uplinSNP"[..], 1, NETWORK_ID));
+    assert_eq!(
+        (&snapshot[..8], u32_at(snapshot, 8), u32_at(snapshot, 12)),
+        (&b"uplinSNP"[..], 1, NETWORK_ID)
+    );
     assert_eq!((&snapshot[16..32], u64_at(snapshot, 32)), (&b"a golden version"[..], 320));
     assert_eq!(u32_at(snapshot, 60), crc32c::crc32c(&snapshot[..60]));
     let chunk = &snapshot[64..];
-    assert_eq!((&chunk[..4], u16_at(chunk, 4), u16_at(chunk, 6), u32_at(chunk, 12), u32_at(chunk, 24)), (&b"uCHK"[..], 1, 1, 1, 0));
+    assert_eq!(
+        (&chunk[..4], u16_at(chunk, 4), u16_at(chunk, 6), u32_at(chunk, 12), u32_at(chunk, 24)),
+        (&b"uCHK"[..], 1, 1, 1, 0)
+    );
     let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
     assert_eq!(u64_at(chunk, 16), xxhash_rust::xxh3::xxh3_64(archive));
     assert_eq!(u32_at(chunk, 28), crc32c::crc32c_append(u32_at(snapshot, 60), &chunk[..28]));
@@ -486,7 +538,8 @@ fn headers_of_version_1_are_where_the_specification_says() {
     assert_eq!(u32_at(manifest, 252), crc32c::crc32c(&manifest[..252]));
 }
 
-/// The archives of version 1, read by the specification alone: a vector is `{offset i32 from itself, length u32}`, the root stands at the end.
+/// The archives of version 1, read by the specification alone: a vector is `{offset i32 from itself, length
+/// u32}`, the root stands at the end.
 #[test]
 fn archives_of_version_1_are_laid_out_as_specified() {
     regenerate_if_asked();
@@ -508,7 +561,10 @@ fn archives_of_version_1_are_laid_out_as_specified() {
     };
     let (archive, next) = archive_at(64);
     let root = archive.len() - 104;
-    assert_eq!((number(archive, root), number(archive, root + 16), number(archive, root + 24)), (320, header.outcome_hash, CODE_KEY));
+    assert_eq!(
+        (number(archive, root), number(archive, root + 16), number(archive, root + 24)),
+        (320, header.outcome_hash, CODE_KEY)
+    );
     assert_eq!(archive[root + 40], 2, "plan version");
     let (lengths, kinds) = vector(archive, root + 44);
     let (text, text_bytes) = vector(archive, root + 52);
@@ -525,7 +581,8 @@ fn archives_of_version_1_are_laid_out_as_specified() {
         let cell = |column: usize, bytes: usize| &archive[columns[column].0 + row * bytes..][..bytes];
         assert_eq!(cell(0, 16), member.id);
         assert_eq!(cell(1, 8), member.joined_at.0.to_le_bytes());
-        for (column, value) in [(2, member.sponsor), (3, member.parent), (4, member.slot), (5, member.flags)] {
+        for (column, value) in [(2, member.sponsor), (3, member.parent), (4, member.slot), (5, member.flags)]
+        {
             assert_eq!(cell(column, 4), value.to_le_bytes());
         }
         for (column, value) in [(6, member.paid_as), (7, member.lifetime), (8, member.turn)] {
@@ -548,7 +605,10 @@ fn what_version_2_added_is_where_the_specification_says() {
     let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     assert_eq!(u32_at(snapshot, 8), 2);
     let manifest = &snapshot[snapshot.len() - 256..];
-    assert_eq!((u32_at(manifest, 8), u32_at(manifest, 168), u32_at(manifest, 172)), (2, header.unchanged, header.row_ids));
+    assert_eq!(
+        (u32_at(manifest, 8), u32_at(manifest, 168), u32_at(manifest, 172)),
+        (2, header.unchanged, header.row_ids)
+    );
     // Of each section its archives, in the order of the rows.
     let (mut at, mut archives) = (64, BTreeMap::<u16, VecDeque<_>>::new());
     while at < snapshot.len() - 256 {
@@ -561,7 +621,10 @@ fn what_version_2_added_is_where_the_specification_says() {
     let (version, archive) = next(1);
     let root = archive.len() - 120;
     assert_eq!((version, u64_at(archive, root)), (2, 320));
-    assert_eq!((u32_at(archive, root + 100), u32_at(archive, root + 104)), (header.unchanged, header.row_ids));
+    assert_eq!(
+        (u32_at(archive, root + 100), u32_at(archive, root + 104)),
+        (header.unchanged, header.row_ids)
+    );
     assert_eq!((u64_at(archive, root + 112), header.unchanged_after), (0, 0));
     let vector = |bytes: &[u8], at: usize| {
         let offset = i32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -584,7 +647,10 @@ fn what_version_2_added_is_where_the_specification_says() {
                 assert_eq!((version, id.1, index.1, kind.1), (1, rows.len(), rows.len(), rows.len()));
                 for (place, row) in rows.iter().enumerate() {
                     assert_eq!(archive[id.0 + 16 * place..][..16], row.id);
-                    assert_eq!((u32_at(archive, index.0 + 4 * place), archive[kind.0 + place]), (row.index, row.kind as u8));
+                    assert_eq!(
+                        (u32_at(archive, index.0 + 4 * place), archive[kind.0 + place]),
+                        (row.index, row.kind as u8)
+                    );
                 }
             }
             _ => {}
@@ -605,7 +671,8 @@ fn what_version_3_added_is_where_the_specification_says() {
     // The chain, over every record of every segment.
     let mut chain = chained(b"a golden version", 0);
     let (mut records, mut chains) = (0, BTreeMap::from([(0, chain)]));
-    let mut names: Vec<&String> = files.keys().filter(|name| Path::new(name).extension().is_some_and(|end| end == "log")).collect();
+    let mut names: Vec<&String> =
+        files.keys().filter(|name| Path::new(name).extension().is_some_and(|end| end == "log")).collect();
     names.sort_by_key(|name| name.rsplit('/').next().unwrap().to_owned());
     for name in names {
         let segment = &files[name];
@@ -618,7 +685,10 @@ fn what_version_3_added_is_where_the_specification_says() {
         while segment[at..].starts_with(b"uFRM") {
             let frame = &segment[at..];
             let (length, count) = (u32_at(frame, 8) as usize, u32_at(frame, 12));
-            assert_eq!((u32_at(frame, 72), u32_at(frame, 76)), (0, crc32c::crc32c_append(seed, &frame[..76])));
+            assert_eq!(
+                (u32_at(frame, 72), u32_at(frame, 76)),
+                (0, crc32c::crc32c_append(seed, &frame[..76]))
+            );
             let salt = u64::from(u32_at(frame, 60));
             let mut body = frame[80..80 + length].to_vec();
             for (position, word) in body.chunks_mut(8).enumerate() {
@@ -638,7 +708,10 @@ fn what_version_3_added_is_where_the_specification_says() {
                 let kind = usize::try_from(records).unwrap() % ActorKind::ALL.len();
                 assert_eq!(usize::from(this[actor]), kind, "record {records}");
                 let id = format!("golden-{}", records % 5);
-                assert_eq!((usize::from(u16_at(this, actor + 1)), &this[actor + 3..][..id.len()]), (id.len(), id.as_bytes()));
+                assert_eq!(
+                    (usize::from(u16_at(this, actor + 1)), &this[actor + 3..][..id.len()]),
+                    (id.len(), id.as_bytes())
+                );
                 record = rest;
             }
             assert_eq!(u64_at(frame, 64), chain, "{name} at {at}");
@@ -648,9 +721,15 @@ fn what_version_3_added_is_where_the_specification_says() {
     assert_eq!(records, COMMANDS);
     // Each snapshot names the chain at its LSN.
     let mut linked = 0;
-    for (name, snapshot) in files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap")) {
+    for (name, snapshot) in
+        files.iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|end| end == "snap"))
+    {
         let manifest = &snapshot[snapshot.len() - 256..];
-        assert_eq!((u64_at(manifest, 176), u32_at(manifest, 184)), (chains[&u64_at(manifest, 32)], 1), "{name}");
+        assert_eq!(
+            (u64_at(manifest, 176), u32_at(manifest, 184)),
+            (chains[&u64_at(manifest, 32)], 1),
+            "{name}"
+        );
         let chunk = &snapshot[64..];
         let archive = &chunk[32..32 + u32_at(chunk, 8) as usize];
         assert_eq!((u16_at(chunk, 4), u16_at(chunk, 6)), (1, 3));
@@ -663,8 +742,9 @@ fn what_version_3_added_is_where_the_specification_says() {
     assert!(2 <= linked, "there are references and reversals");
 }
 
-/// A directory of an older version goes on in the newest. No segment whose header says an older version holds anything that a release of that time would
-/// not understand: what it sees behind its own segments is a newer format.
+/// A directory of an older version goes on in the newest. No segment whose header says an older version holds
+/// anything that a release of that time would not understand: what it sees behind its own segments is a newer
+/// format.
 #[test]
 fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
     regenerate_if_asked();
@@ -677,9 +757,14 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
         opened.journal.sync().unwrap();
         drop(opened);
         // Older releases know nothing of `durable`, and leave it alone.
-        let is_changed = |(name, content): &(&String, &Vec<u8>)| before.get(*name) != Some(*content) && *name != "/durable";
+        let is_changed = |(name, content): &(&String, &Vec<u8>)| {
+            before.get(*name) != Some(*content) && *name != "/durable"
+        };
         for (name, content) in files(place.path()).iter().filter(is_changed) {
-            assert!(content.iter().all(|byte| *byte == 0), "version {version}: {name} was changed by opening alone");
+            assert!(
+                content.iter().all(|byte| *byte == 0),
+                "version {version}: {name} was changed by opening alone"
+            );
         }
         let mut opened = DataDir::open(&Disk::shared(), place.path(), options()).unwrap();
         let next = Stamped { lsn: COMMANDS + 1, ..command(3, COMMANDS + 1) };
@@ -720,7 +805,8 @@ fn an_older_directory_is_upgraded_by_its_first_command_and_not_before() {
     }
 }
 
-/// A directory one version above the newest: every file of it is refused as newer, with the exit code of that.
+/// A directory one version above the newest: every file of it is refused as newer, with the exit code of
+/// that.
 #[test]
 fn one_above_the_newest_is_refused_as_newer() {
     regenerate_if_asked();
@@ -733,7 +819,8 @@ fn one_above_the_newest_is_refused_as_newer() {
             _ => continue,
         };
         // What is archived is not needed to open.
-        if content.iter().all(|byte| *byte == 0) || name.starts_with("archive") || name.ends_with("200.snap") {
+        if content.iter().all(|byte| *byte == 0) || name.starts_with("archive") || name.ends_with("200.snap")
+        {
             continue;
         }
         let place = copy_of(FORMAT_VERSION);

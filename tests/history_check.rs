@@ -1,8 +1,10 @@
-//! Sixteen clients write and read at once, and keep every answer with its LSN and its times. Afterwards the log is applied to nothing, command by
-//! command, and at each LSN every answer that named it must be what the state of that moment says: reads and refusals too.
+//! Sixteen clients write and read at once, and keep every answer with its LSN and its times. Afterwards the
+//! log is applied to nothing, command by command, and at each LSN every answer that named it must be what the
+//! state of that moment says: reads and refusals too.
 //!
-//! The order of LSNs must be that of real time: what was asked after something was answered sees it. And nothing that is not durable is seen:
-//! after each of some thousand answers the power goes, and the LSN that was named is there.
+//! The order of LSNs must be that of real time: what was asked after something was answered sees it. And
+//! nothing that is not durable is seen: after each of some thousand answers the power goes, and the LSN that
+//! was named is there.
 //!
 //! `UPLINE_HISTORY_OPERATIONS` (12,000) and `UPLINE_SEED` say how much and how.
 
@@ -38,7 +40,10 @@ fn assert_real_time(answers: &[Answered]) -> u64 {
         } else {
             compared += 1;
             assert!(newest <= answer.lsn, "LSN {newest} was answered before this was asked: {answer:?}");
-            assert!(newest < answer.lsn || !answer.is_write(), "a write after LSN {newest} was answered: {answer:?}");
+            assert!(
+                newest < answer.lsn || !answer.is_write(),
+                "a write after LSN {newest} was answered: {answer:?}"
+            );
         }
     }
     compared
@@ -46,14 +51,18 @@ fn assert_real_time(answers: &[Answered]) -> u64 {
 
 #[test]
 fn every_answer_is_that_of_its_lsn() {
-    let (operations, seed) = (proof::number("UPLINE_HISTORY_OPERATIONS", 12_000), proof::number("UPLINE_SEED", 1));
+    let (operations, seed) =
+        (proof::number("UPLINE_HISTORY_OPERATIONS", 12_000), proof::number("UPLINE_SEED", 1));
     println!("seed {seed}");
     let begin = Instant::now();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
     let plan = directory.path().join("plan.toml");
     std::fs::write(&plan, proof::bulky_plan()).expect("a temporary file");
-    let server = Server::start(&data, &["--plan", plan.to_str().expect("UTF-8"), "--snapshot-every-commands", "1000", "--log", "warn"]);
+    let server = Server::start(
+        &data,
+        &["--plan", plan.to_str().expect("UTF-8"), "--snapshot-every-commands", "1000", "--log", "warn"],
+    );
     assert_eq!(server.post("/user/register", &registration(&uuid(0), None)).status, 200);
     let answers = clients::run(&server, operations, seed);
     server.kill();

@@ -1,8 +1,9 @@
-//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take nothing, JSON made to hurt, questions that cost much, and
-//! more writes than can be done.
+//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take
+//! nothing, JSON made to hurt, questions that cost much, and more writes than can be done.
 //!
-//! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load) and `UPLINE_SLOW_READERS` (150)
-//! say how much. With `UPLINE_STRICT=1`, for a machine that does nothing else, the figures of the design are demanded; else bounds that a busy machine keeps too.
+//! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load)
+//! and `UPLINE_SLOW_READERS` (150) say how much. With `UPLINE_STRICT=1`, for a machine that does nothing
+//! else, the figures of the design are demanded; else bounds that a busy machine keeps too.
 
 mod common;
 mod proof;
@@ -36,15 +37,18 @@ fn is_strict() -> bool {
     proof::number("UPLINE_STRICT", 0) == 1
 }
 
-/// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many as this process is allowed to ask for; the
-/// usual limit is 1,024. False in that process.
+/// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many
+/// as this process is allowed to ask for; the usual limit is 1,024. False in that process.
 fn is_run_alone(name: &str) -> bool {
     const INSIDE: &str = "UPLINE_TEST_ALONE";
     if std::env::var_os(INSIDE).is_some() {
         return false;
     }
     let status = Command::new("sh")
-        .args(["-c", "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture"])
+        .args([
+            "-c",
+            "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture",
+        ])
         .arg(std::env::current_exe().expect("a test is a program"))
         .arg(name)
         .env(INSIDE, "1")

@@ -1,4 +1,5 @@
-//! The drop-in contract against the running binary: every exchange that was recorded from the original, compared to the byte.
+//! The drop-in contract against the running binary: every exchange that was recorded from the original,
+//! compared to the byte.
 //!
 //! What differs from the original on purpose (its defects) is marked with `mended`.
 
@@ -43,7 +44,10 @@ fn assert_time(text: &str, zone: &str) {
         _ => "dddd-dd-ddTdd:dd:dd.dddddd",
     };
     assert_eq!(time.len(), pattern.len(), "{text}");
-    let fits = time.chars().zip(pattern.chars()).all(|(is, wanted)| if wanted == 'd' { is.is_ascii_digit() } else { is == wanted });
+    let fits = time
+        .chars()
+        .zip(pattern.chars())
+        .all(|(is, wanted)| if wanted == 'd' { is.is_ascii_digit() } else { is == wanted });
     assert!(fits, "{text}");
 }
 
@@ -97,14 +101,23 @@ fn signups_and_their_spillover() {
     }
     assert_eq!(row_ids.len(), 12);
     // From another member than the root: below that one only.
-    assert_member(&server.post("/user/register", &registration(&uuid(14), Some(&uuid(13)))), &uuid(14), Some(&uuid(13)), 4);
+    assert_member(
+        &server.post("/user/register", &registration(&uuid(14), Some(&uuid(13)))),
+        &uuid(14),
+        Some(&uuid(13)),
+        4,
+    );
     // A null parent, and any number of roots.
     let null = format!("{{\"user_id\":\"{}\",\"parent_id\":null}}", uuid(15));
     assert_member(&server.post("/user/register", &null), &uuid(15), None, 1);
     // root_user checks the parent and does not look at it.
     let ignored = registration(&uuid(16), Some(&uuid(999)));
     assert_member(&server.post("/user/root_user", &ignored), &uuid(16), None, 1);
-    assert_json(&server.post("/user/root_user", &ignored), 400, "{\"detail\":\"Root user already exists in MLM tree\"}");
+    assert_json(
+        &server.post("/user/root_user", &ignored),
+        400,
+        "{\"detail\":\"Root user already exists in MLM tree\"}",
+    );
     // Ids in all their forms are one id, printed in one.
     let odd = "{\"user_id\":\"URN\"}".replace("URN", "urn:uuid:0000000A-0000-4000-8000-00000000ABCD");
     assert_member(&server.post("/user/register", &odd), "0000000a-0000-4000-8000-00000000abcd", None, 1);
@@ -149,7 +162,8 @@ fn the_gateway_s_none_is_no_parent() {
 fn nested(value: &Value) -> Vec<(String, Vec<String>)> {
     let children = |value: &Value| value.as_array().unwrap().clone();
     let mut found = Vec::new();
-    let mut left: Vec<(Vec<String>, Value)> = children(value).into_iter().rev().map(|child| (Vec::new(), child)).collect();
+    let mut left: Vec<(Vec<String>, Value)> =
+        children(value).into_iter().rev().map(|child| (Vec::new(), child)).collect();
     while let Some((path, member)) = left.pop() {
         let id = text_of(&member, "user_id").to_owned();
         let mut below = path.clone();
@@ -163,10 +177,12 @@ fn nested(value: &Value) -> Vec<(String, Vec<String>)> {
 #[test]
 fn downlines_are_whole_and_nested() {
     let server = fresh(&[]);
-    let created: Vec<Value> = (1..=8).map(|member| register(&server, member, (member != 1).then_some(1)).json()).collect();
+    let created: Vec<Value> =
+        (1..=8).map(|member| register(&server, member, (member != 1).then_some(1)).json()).collect();
     assert_json(&server.get(&format!("/user/downline/{}", uuid(8))), 200, "[]");
     assert_json(&server.get(&format!("/user/downline/{}", uuid(99))), 200, "[]");
-    // 2, 3, 4 below 1; 5, 6, 7 below 2; 8 below 3. Each object is the one that the signup answered, but for its children.
+    // 2, 3, 4 below 1; 5, 6, 7 below 2; 8 below 3. Each object is the one that the signup answered, but for
+    // its children.
     let object = |member: usize, children: &str| {
         let own = &created[member - 1];
         format!(
@@ -208,7 +224,15 @@ fn deep_downlines_are_answered() {
 }
 
 /// A bonus object to the byte, given its id and time.
-fn bonus(value: &Value, receiver: u64, source: u64, level: u32, amount: &str, kind: &str, status: &str) -> String {
+fn bonus(
+    value: &Value,
+    receiver: u64,
+    source: u64,
+    level: u32,
+    amount: &str,
+    kind: &str,
+    status: &str,
+) -> String {
     format!(
         "{{\"id\":\"{}\",\"user_id\":\"{}\",\"source_user_id\":\"{}\",\"level\":{level},\"amount\":{amount},\"type\":\"{kind}\",\
          \"status\":\"{status}\",\"created_at\":\"{}\"}}",
@@ -243,10 +267,15 @@ fn bonuses_go_up_four_levels() {
     let expected: Vec<String> = [(5, "10.0"), (4, "5.0"), (3, "2.0"), (2, "1.0")]
         .into_iter()
         .zip(1..)
-        .map(|((receiver, amount), level)| bonus(&rows[level as usize - 1], receiver, 6, level, amount, "referral", "pending"))
+        .map(|((receiver, amount), level)| {
+            bonus(&rows[level as usize - 1], receiver, 6, level, amount, "referral", "pending")
+        })
         .collect();
     assert_json(&all, 200, &format!("[{}]", expected.join(",")));
-    assert!(rows.as_array().unwrap().iter().all(|row| text_of(row, "created_at") == time), "one trigger, one time");
+    assert!(
+        rows.as_array().unwrap().iter().all(|row| text_of(row, "created_at") == time),
+        "one trigger, one time"
+    );
     // A purchase pays the same; a repeated trigger pays again.
     let purchase = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"purchase\"}}", uuid(2));
     for _ in 0..2 {
@@ -262,8 +291,12 @@ fn bonuses_go_up_four_levels() {
     assert_json(&of_root, 200, &expected);
     // Newest command first, inside one by level.
     let all = server.get("/bonus/").json();
-    let order: Vec<(&str, u64)> =
-        all.as_array().unwrap().iter().map(|row| (text_of(row, "source_user_id"), row["level"].as_u64().unwrap())).collect();
+    let order: Vec<(&str, u64)> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (text_of(row, "source_user_id"), row["level"].as_u64().unwrap()))
+        .collect();
     let (two, six) = (uuid(2), uuid(6));
     assert_eq!(order, [(two.as_str(), 1), (&two, 1), (&six, 1), (&six, 2), (&six, 3), (&six, 4)]);
     assert_json(&server.get(&format!("/bonus/user/{}", uuid(99))), 200, "[]");
@@ -287,7 +320,12 @@ fn idempotency_keys_pay_once() {
     let server = chain();
     let trigger = |key: &str, source: u64| {
         let body = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"referral\"}}", uuid(source));
-        server.request("POST", "/bonus/", &[("content-type", "application/json"), ("idempotency-key", key)], body.as_bytes())
+        server.request(
+            "POST",
+            "/bonus/",
+            &[("content-type", "application/json"), ("idempotency-key", key)],
+            body.as_bytes(),
+        )
     };
     for _ in 0..3 {
         assert_json(&trigger("order-1", 2), 200, "{\"detail\":\"Bonuses distributed\"}");
@@ -297,7 +335,11 @@ fn idempotency_keys_pay_once() {
     assert_json(&trigger("order-1", 3), 422, reused);
     assert_json(&trigger("order-2", 2), 200, "{\"detail\":\"Bonuses distributed\"}");
     assert_eq!(server.get("/bonus/").json().as_array().unwrap().len(), 2);
-    assert_json(&trigger(&"k".repeat(256), 2), 422, "{\"detail\":\"Idempotency-Key must have 1 to 255 bytes\"}");
+    assert_json(
+        &trigger(&"k".repeat(256), 2),
+        422,
+        "{\"detail\":\"Idempotency-Key must have 1 to 255 bytes\"}",
+    );
     // A signup with a key may be repeated; without one it is a duplicate, as in the original.
     let body = registration(&uuid(7), Some(&uuid(6)));
     let headers = [("content-type", "application/json"), ("idempotency-key", "order-1")];
@@ -305,7 +347,11 @@ fn idempotency_keys_pay_once() {
     assert_member(&first, &uuid(7), Some(&uuid(6)), 7);
     let again = server.request("POST", "/user/register", &headers, body.as_bytes());
     assert_json(&again, 200, first.text());
-    assert_json(&server.post("/user/register", &body), 400, "{\"detail\":\"User already exists in MLM tree\"}");
+    assert_json(
+        &server.post("/user/register", &body),
+        400,
+        "{\"detail\":\"User already exists in MLM tree\"}",
+    );
 }
 
 #[test]
@@ -357,7 +403,11 @@ fn bonuses_are_marked_paid() {
         assert_json(&server.request("PATCH", &path, &headers, body.as_bytes()), 200, &paid);
     }
     let not_found = "{\"detail\":\"Bonus not found\"}";
-    assert_json(&server.request("PATCH", &format!("/bonus/{}/mark-paid", uuid(1)), &[], b"{}"), 404, not_found);
+    assert_json(
+        &server.request("PATCH", &format!("/bonus/{}/mark-paid", uuid(1)), &[], b"{}"),
+        404,
+        not_found,
+    );
     // The row id of a member is no bonus.
     let member = text_of(&server.get(&format!("/user/downline/{}", uuid(1))).json()[0], "id").to_owned();
     assert_json(&server.request("PATCH", &format!("/bonus/{member}/mark-paid"), &[], b"{}"), 404, not_found);
@@ -374,7 +424,9 @@ fn ranks_follow_the_downline() {
     let server = fresh(&[]);
     register(&server, 1, None);
     let mut ranks = Vec::new();
-    let rank = |server: &Server, member: u64| server.request("POST", &format!("/ranks/evaluate/{}", uuid(member)), &[], b"");
+    let rank = |server: &Server, member: u64| {
+        server.request("POST", &format!("/ranks/evaluate/{}", uuid(member)), &[], b"")
+    };
     for member in 2..=52 {
         let reply = rank(&server, 1);
         let text = reply.text().to_owned();
@@ -398,7 +450,9 @@ fn ranks_follow_the_downline() {
 fn the_weekly_report() {
     let server = chain();
     let path = |member: u64| format!("/reports/weekly/{}", uuid(member));
-    let empty = |member: u64| format!("{{\"user_id\":\"{}\",\"total_bonus\":0,\"count\":0,\"bonuses\":[]}}", uuid(member));
+    let empty = |member: u64| {
+        format!("{{\"user_id\":\"{}\",\"total_bonus\":0,\"count\":0,\"bonuses\":[]}}", uuid(member))
+    };
     assert_json(&server.get(&path(1)), 200, &empty(1));
     assert_json(&server.get(&path(99)), 200, &empty(99));
     refer(&server, 2);
@@ -452,8 +506,17 @@ fn wrong_paths_and_methods() {
     let server = fresh(&[]);
     let id = uuid(1);
     let not_found = "{\"detail\":\"Not Found\"}";
-    for path in ["/nothing", "/user", "/user/downline", "/user/downline/", "/user/downline/a%2Fb", "/bonus/user/", "/v0", "//", "/health/x"]
-    {
+    for path in [
+        "/nothing",
+        "/user",
+        "/user/downline",
+        "/user/downline/",
+        "/user/downline/a%2Fb",
+        "/bonus/user/",
+        "/v0",
+        "//",
+        "/health/x",
+    ] {
         assert_json(&server.get(path), 404, not_found);
     }
     // method, path, allow
@@ -501,7 +564,11 @@ fn slashes_are_redirected_both_ways() {
     ];
     for (method, path, location) in table {
         let reply = server.request(method, path, &[], b"");
-        assert_eq!((reply.status, reply.body.len(), reply.header("content-length")), (307, 0, Some("0")), "{method} {path}");
+        assert_eq!(
+            (reply.status, reply.body.len(), reply.header("content-length")),
+            (307, 0, Some("0")),
+            "{method} {path}"
+        );
         assert_eq!(reply.header("location"), Some(format!("http://{}{location}", server.address).as_str()));
         let named = server.request(method, path, &[("host", "mlm.example:11000")], b"");
         assert_eq!(named.header("location"), Some(format!("http://mlm.example:11000{location}").as_str()));
@@ -514,14 +581,19 @@ fn the_readme_s_paths_are_aliases() {
     let body = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"referral\"}}", uuid(2));
     assert_json(&server.post("/bonus/bonus", &body), 200, "{\"detail\":\"Bonuses distributed\"}");
     let all = server.get("/bonus/");
-    for path in ["/bonus/bonus".to_owned(), "/bonus/bonus?status=pending".into(), format!("/bonus/bonus/user/{}", uuid(1))] {
+    for path in [
+        "/bonus/bonus".to_owned(),
+        "/bonus/bonus?status=pending".into(),
+        format!("/bonus/bonus/user/{}", uuid(1)),
+    ] {
         assert_json(&server.get(&path), 200, all.text());
     }
     let path = format!("/bonus/bonus/{}/mark-paid", text_of(&all.json()[0], "id"));
     assert_eq!(text_of(&server.request("PATCH", &path, &[], b"{}").json(), "status"), "paid");
 }
 
-/// Bodies, paths and content types as the original's framework answers them; `tests/fixtures/request_bodies.py` made the table.
+/// Bodies, paths and content types as the original's framework answers them;
+/// `tests/fixtures/request_bodies.py` made the table.
 #[test]
 fn validation_is_that_of_the_original() {
     let server = fresh(&[]);
@@ -529,13 +601,20 @@ fn validation_is_that_of_the_original() {
     let mut rows = 0;
     for line in include_str!("fixtures/request_bodies.jsonl").lines() {
         let row: Vec<Value> = serde_json::from_str(line).unwrap();
-        let (method, path, status, answer) = (row[0].as_str().unwrap(), row[1].as_str().unwrap(), row[4].as_u64().unwrap(), &row[5]);
-        let body: Vec<u8> = row[3].as_str().unwrap().chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
+        let (method, path, status, answer) =
+            (row[0].as_str().unwrap(), row[1].as_str().unwrap(), row[4].as_u64().unwrap(), &row[5]);
+        let body: Vec<u8> = row[3]
+            .as_str()
+            .unwrap()
+            .chars()
+            .map(|character| u8::try_from(u32::from(character)).unwrap())
+            .collect();
         // Clients do not send what is behind `#`, nor bytes that are not ASCII, in a path.
         if path.contains('#') || !path.is_ascii() {
             continue;
         }
-        let headers: Vec<(&str, &str)> = row[2].as_str().map(|content_type| ("content-type", content_type)).into_iter().collect();
+        let headers: Vec<(&str, &str)> =
+            row[2].as_str().map(|content_type| ("content-type", content_type)).into_iter().collect();
         let reply = client.request(method, path, &headers, &body);
         if status == 200 {
             // The table's stand-in has no network: what it accepts, the server answers by its own rules.
@@ -543,7 +622,12 @@ fn validation_is_that_of_the_original() {
         } else if String::from_utf8_lossy(&body).contains("\"parent_id\":\"None\"") {
             // mended: no parent. Without a member there is still one thing to say.
             let items = reply.json()["detail"].as_array().map_or(0, Vec::len);
-            assert_eq!(items, usize::from(!String::from_utf8_lossy(&body).contains("user_id")), "{line}: {}", reply.text());
+            assert_eq!(
+                items,
+                usize::from(!String::from_utf8_lossy(&body).contains("user_id")),
+                "{line}: {}",
+                reply.text()
+            );
         } else {
             assert_json(&reply, u16::try_from(status).unwrap(), answer.as_str().unwrap());
         }
@@ -583,7 +667,8 @@ fn the_gateway_works() {
     assert_eq!(call("GET", &format!("/reports/weekly/{}", uuid(1)), "")["count"], 1);
 }
 
-/// What the app's models need: `updated_at` null, amounts with a point, integer levels, times with a `T`, a readable error.
+/// What the app's models need: `updated_at` null, amounts with a point, integer levels, times with a `T`, a
+/// readable error.
 #[test]
 fn the_app_can_read_it() {
     let server = chain();
@@ -621,9 +706,17 @@ fn test_data_fills_an_empty_network_and_never_empties_one() {
     let server = fresh(&["--test-data"]);
     let reply = server.get("/user/add_test_data");
     let root = text_of(&reply.json(), "root_user_id").to_owned();
-    assert_json(&reply, 200, &format!("{{\"message\":\"Test data added successfully!\",\"root_user_id\":\"{root}\"}}"));
+    assert_json(
+        &reply,
+        200,
+        &format!("{{\"message\":\"Test data added successfully!\",\"root_user_id\":\"{root}\"}}"),
+    );
     assert_json(&server.get(&format!("/user/downline/{root}/count")), 200, "250");
-    assert_json(&server.request("POST", &format!("/ranks/evaluate/{root}"), &[], b""), 200, "{\"message\":\"Assigned rank: Diamond\"}");
+    assert_json(
+        &server.request("POST", &format!("/ranks/evaluate/{root}"), &[], b""),
+        200,
+        "{\"message\":\"Assigned rank: Diamond\"}",
+    );
     assert_original_s_seeding(&server, &root);
     assert_json(&server.get("/user/add_test_data"), 409, "{\"detail\":\"The network is not empty\"}");
     assert_json(&server.get(&format!("/user/downline/{root}/count")), 200, "250");
@@ -678,10 +771,15 @@ fn everything_survives_a_restart() {
     let keyed = |server: &Server| {
         let body = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"purchase\"}}", uuid(6));
         let headers = [("content-type", "application/json"), ("idempotency-key", "once")];
-        assert_json(&server.request("POST", "/bonus/", &headers, body.as_bytes()), 200, "{\"detail\":\"Bonuses distributed\"}");
+        assert_json(
+            &server.request("POST", "/bonus/", &headers, body.as_bytes()),
+            200,
+            "{\"detail\":\"Bonuses distributed\"}",
+        );
     };
     keyed(&server);
-    let paths = [format!("/user/downline/{}", uuid(1)), "/bonus/".into(), format!("/reports/weekly/{}", uuid(1))];
+    let paths =
+        [format!("/user/downline/{}", uuid(1)), "/bonus/".into(), format!("/reports/weekly/{}", uuid(1))];
     let before: Vec<Reply> = paths.iter().map(|path| server.get(path)).collect();
     server.terminate();
     assert!(server.wait().success());

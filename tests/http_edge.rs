@@ -1,4 +1,5 @@
-//! The edge as HTTP demands it: clients that close their sending half, hosts, encodings, what proxies say, and who is kept apart from whom.
+//! The edge as HTTP demands it: clients that close their sending half, hosts, encodings, what proxies say,
+//! and who is kept apart from whom.
 
 mod common;
 
@@ -20,6 +21,9 @@ fn fresh(arguments: &[&str]) -> (Server, TempDir) {
 /// The value of one series of `/metrics`; 0 where it is not there yet.
 fn metric(server: &Server, series: &str) -> f64 {
     let metrics = server.get("/metrics");
-    let line = metrics.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
+    let line = metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
     line.map_or(0.0, |value| value.parse().unwrap())
 }

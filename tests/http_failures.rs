@@ -1,4 +1,5 @@
-//! What clients are told when the engine cannot: while it opens, when too many writes wait, after its log has failed.
+//! What clients are told when the engine cannot: while it opens, when too many writes wait, after its log has
+//! failed.
 //!
 //! These states cannot be brought about from outside the process, so the server runs inside the test.
 
@@ -58,7 +59,8 @@ impl Running {
     }
 
     fn register(&self, member: u64, parent: Option<u64>) -> Reply {
-        Client::connect(self.address).post("/user/register", &registration(&uuid(member), parent.map(uuid).as_deref()))
+        Client::connect(self.address)
+            .post("/user/register", &registration(&uuid(member), parent.map(uuid).as_deref()))
     }
 
     fn engine_options(&self, memory: &Memory) -> EngineOptions {
@@ -101,7 +103,12 @@ fn while_the_engine_opens_the_process_is_live_and_not_ready() {
     assert_eq!((ready.status, ready.text()), (503, "{\"status\":\"starting\"}"));
     let starting = "Starting: the network is being loaded";
     assert_unavailable(&running.register(1, None), starting);
-    for path in ["/bonus/", "/bonus/mark-paid/all", &format!("/user/downline/{}", uuid(1)), &format!("/reports/weekly/{}", uuid(1))] {
+    for path in [
+        "/bonus/",
+        "/bonus/mark-paid/all",
+        &format!("/user/downline/{}", uuid(1)),
+        &format!("/reports/weekly/{}", uuid(1)),
+    ] {
         assert_unavailable(&running.get(path), starting);
     }
     // What is wrong with a request is known without the network.
@@ -123,7 +130,8 @@ fn after_the_log_has_failed_reads_go_on_and_writes_say_why_not() {
     let before = running.register(2, Some(1));
     assert_eq!(before.status, 200);
     memory.set_fault(Some(Fault::PowerLoss { at: 1 }));
-    let unknown = "outcome: unknown. The log failed while it held this write; after a restart it is there or not";
+    let unknown =
+        "outcome: unknown. The log failed while it held this write; after a restart it is there or not";
     assert_unavailable(&running.register(3, Some(1)), unknown);
     let read_only = "Read-only: an earlier write to the log failed, nothing was done";
     assert_unavailable(&running.register(4, Some(1)), read_only);
@@ -177,7 +185,9 @@ fn when_too_many_writes_wait_the_rest_is_told_at_once() {
     let address = running.address;
     let writers: Vec<_> = (1..=40)
         .map(|member| {
-            std::thread::spawn(move || Client::connect(address).post("/user/register", &registration(&uuid(member), Some(&uuid(0)))))
+            std::thread::spawn(move || {
+                Client::connect(address).post("/user/register", &registration(&uuid(member), Some(&uuid(0))))
+            })
         })
         .collect();
     std::thread::sleep(Duration::from_millis(500));
@@ -199,7 +209,10 @@ fn a_write_that_takes_too_long_has_an_unknown_outcome() {
     let gate = open_gated(&running, 100);
     assert_eq!(running.register(0, None).status, 200);
     gate.set_closed(true);
-    assert_unavailable(&running.register(1, Some(0)), "outcome: unknown. The write took too long; it is done or not");
+    assert_unavailable(
+        &running.register(1, Some(0)),
+        "outcome: unknown. The write took too long; it is done or not",
+    );
     gate.set_closed(false);
     assert_eq!(running.register(2, Some(0)).status, 200);
     assert_eq!(running.register(1, Some(0)).status, 400, "it was done after all");

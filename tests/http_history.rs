@@ -27,7 +27,12 @@ fn sign_up(server: &Server, number: u64) {
 
 fn problem(server: &Server, path: &str, status: u16, code: &str) -> Value {
     let reply = server.get(path);
-    assert_eq!((reply.status, reply.header("content-type")), (status, Some("application/problem+json")), "{path}: {}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (status, Some("application/problem+json")),
+        "{path}: {}",
+        reply.text()
+    );
     assert_eq!(reply.json()["code"], code, "{path}");
     reply.json()
 }
@@ -56,7 +61,8 @@ impl Following {
     fn line(&mut self) -> Option<String> {
         loop {
             while let Some(length) = self.text[self.read..].iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8(self.text[self.read..self.read + length].to_vec()).expect("UTF-8");
+                let line =
+                    String::from_utf8(self.text[self.read..self.read + length].to_vec()).expect("UTF-8");
                 self.read += length + 1;
                 if !line.is_empty() {
                     return Some(line);
@@ -80,12 +86,26 @@ fn the_past_is_read_by_lsn_and_by_time() {
     // LSN, downline of the root, its rank (Bronze from three members on)
     for (lsn, downline, rank) in [(1, 0, 0), (2, 1, 0), (4, 3, 1), (6, 5, 1), (7, 5, 1)] {
         let reply = server.get(&format!("{root}?as_of={lsn}"));
-        assert_eq!((reply.status, reply.header("x-lsn")), (200, Some(lsn.to_string().as_str())), "{}", reply.text());
+        assert_eq!(
+            (reply.status, reply.header("x-lsn")),
+            (200, Some(lsn.to_string().as_str())),
+            "{}",
+            reply.text()
+        );
         let member = reply.json();
-        assert_eq!((&member["placement"]["downline"], &member["rank"]), (&json!(downline), &json!(rank)), "LSN {lsn}");
-        assert_eq!(server.get(&format!("{root}/rank?as_of={lsn}")).json()["paid_as"]["ordinal"], rank, "LSN {lsn}");
+        assert_eq!(
+            (&member["placement"]["downline"], &member["rank"]),
+            (&json!(downline), &json!(rank)),
+            "LSN {lsn}"
+        );
+        assert_eq!(
+            server.get(&format!("{root}/rank?as_of={lsn}")).json()["paid_as"]["ordinal"],
+            rank,
+            "LSN {lsn}"
+        );
         let levels = server.get(&format!("{root}/levels?as_of={lsn}")).json();
-        let counted: u64 = levels["levels"].as_array().unwrap().iter().filter_map(|level| level["members"].as_u64()).sum();
+        let counted: u64 =
+            levels["levels"].as_array().unwrap().iter().filter_map(|level| level["members"].as_u64()).sum();
         assert_eq!(counted, downline, "LSN {lsn}");
     }
     let code = server.get(&root).json()["code"].as_str().unwrap().to_owned();
@@ -102,8 +122,16 @@ fn the_past_is_read_by_lsn_and_by_time() {
     assert_eq!(first["items"][1]["direct"], 1);
     let cursor = first["next"].as_str().unwrap();
     let second = server.get(&format!("/v1/members/{}/upline?as_of=4&cursor={cursor}", uuid(3)));
-    assert_eq!((second.json()["items"][0]["user_id"].clone(), second.header("x-lsn")), (json!(uuid(0)), Some("4")));
-    problem(&server, &format!("/v1/members/{}/upline?as_of=5&cursor={cursor}", uuid(3)), 400, "cursor_invalid");
+    assert_eq!(
+        (second.json()["items"][0]["user_id"].clone(), second.header("x-lsn")),
+        (json!(uuid(0)), Some("4"))
+    );
+    problem(
+        &server,
+        &format!("/v1/members/{}/upline?as_of=5&cursor={cursor}", uuid(3)),
+        400,
+        "cursor_invalid",
+    );
     problem(&server, &format!("/v1/members/{}/upline?cursor={cursor}", uuid(3)), 400, "cursor_invalid");
 
     // Who was not there yet is not there; what is yet to come is no past; nonsense is neither.
@@ -130,7 +158,10 @@ fn a_bonus_is_explained_down_to_the_log() {
     let told = server.get(&format!("/v1/bonuses/{id}/explain"));
     assert_eq!(told.status, 200, "{}", told.text());
     let told = told.json();
-    assert_eq!((&told["cause"], &told["bonus"]["level"], &told["plan"]), (&json!("trigger"), &json!(2), &json!("matrix")));
+    assert_eq!(
+        (&told["cause"], &told["bonus"]["level"], &told["plan"]),
+        (&json!("trigger"), &json!(2), &json!("matrix"))
+    );
     assert_eq!(told["command"]["lsn"], 7);
     assert_eq!(told["command"]["command"]["source"], uuid(5));
     assert_eq!(told["rules"][0]["amounts_minor"], json!([1_000, 500, 200, 100]));
@@ -138,9 +169,12 @@ fn a_bonus_is_explained_down_to_the_log() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|step| (step["user_id"].clone(), step["amount"]["minor"].as_i64().unwrap(), step["fate"].clone()))
+        .map(|step| {
+            (step["user_id"].clone(), step["amount"]["minor"].as_i64().unwrap(), step["fate"].clone())
+        })
         .collect();
-    let expected = [(4, 1_000), (3, 500), (2, 200), (1, 100)].map(|(number, amount)| (json!(uuid(number)), amount, json!("paid")));
+    let expected = [(4, 1_000), (3, 500), (2, 200), (1, 100)]
+        .map(|(number, amount)| (json!(uuid(number)), amount, json!("paid")));
     assert_eq!(walk, expected);
     // One more ancestor stands above the last paid level.
     assert_eq!((&told["beyond"], &told["hidden"], &told["paid"]), (&json!(1), &json!(0), &Value::Null));
@@ -151,10 +185,20 @@ fn a_bonus_is_explained_down_to_the_log() {
     };
     let taken = json!({"user_id": uuid(19), "sponsor": {"user_id": uuid(5)}, "code": "TAKEN"}).to_string();
     let lines = [taken, line("TAKEN"), line("FREE")].join("\n");
-    let reply = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], lines.as_bytes());
+    let reply = server.request(
+        "POST",
+        "/v1/members/batch",
+        &[("content-type", "application/x-ndjson")],
+        lines.as_bytes(),
+    );
     assert_eq!(reply.text().lines().filter(|line| line.contains("201")).count(), 2, "{}", reply.text());
     let json_body = [("content-type", "application/json")];
-    let paid = server.request("POST", "/v1/bonuses", &json_body, json!({"source": uuid(20), "kind": "referral"}).to_string().as_bytes());
+    let paid = server.request(
+        "POST",
+        "/v1/bonuses",
+        &json_body,
+        json!({"source": uuid(20), "kind": "referral"}).to_string().as_bytes(),
+    );
     let id = paid.json()["bonuses"][0]["id"].as_str().expect("it pays").to_owned();
     let told = server.get(&format!("/v1/bonuses/{id}/explain")).json();
     assert_eq!((&told["source_signup_lsn"], &told["receiver_signup_lsn"]), (&json!(10), &json!(6)));
@@ -171,7 +215,10 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
         assert_eq!((&event["lsn"], &event["effect"]["changed"]), (&json!(lsn), &json!(true)));
         if lsn == 2 {
             let member = &event["effect"]["member"];
-            assert_eq!((&member["user_id"], &member["parent"], &member["slot"]), (&json!(uuid(1)), &json!(uuid(0)), &json!(0)));
+            assert_eq!(
+                (&member["user_id"], &member["parent"], &member["slot"]),
+                (&json!(uuid(1)), &json!(uuid(0)), &json!(0))
+            );
         }
         if lsn == 7 {
             assert_eq!(event["effect"]["bonuses"].as_array().unwrap().len(), 4);
@@ -187,7 +234,11 @@ fn the_feed_is_followed_resumed_and_ends_with_the_server() {
     let event: Value = serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
     assert_eq!(event["command"]["user_id"], uuid(6));
     // A browser comes again with what it saw last, whatever stood in the address.
-    let mut resumed = Following::start(&server, "/v1/events?from=1", &[("accept", "text/event-stream"), ("last-event-id", "6")]);
+    let mut resumed = Following::start(
+        &server,
+        "/v1/events?from=1",
+        &[("accept", "text/event-stream"), ("last-event-id", "6")],
+    );
     assert_eq!(resumed.line().as_deref(), Some("id: 7"));
 
     assert_eq!(problem(&server, "/v1/events?from=10", 400, "as_of_invalid")["newest_lsn"], 8);
@@ -208,13 +259,29 @@ fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&place.path().join("data"), &[]);
     sign_up(&server, 0);
-    let line = |number: u64, code: &str| json!({"user_id": uuid(number), "sponsor": {"user_id": uuid(0)}, "code": code}).to_string();
+    let line = |number: u64, code: &str| {
+        json!({"user_id": uuid(number), "sponsor": {"user_id": uuid(0)}, "code": code}).to_string()
+    };
     let lines = [line(1, "ANNA"), line(1, "BERT"), line(2, "ANNA"), line(2, "CARL")].join("\n");
-    let reply = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], lines.as_bytes());
-    let statuses: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone()).collect();
+    let reply = server.request(
+        "POST",
+        "/v1/members/batch",
+        &[("content-type", "application/x-ndjson")],
+        lines.as_bytes(),
+    );
+    let statuses: Vec<Value> = reply
+        .text()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone())
+        .collect();
     assert_eq!(statuses, [201, 409, 409, 201], "{}", reply.text());
     let patch = |status: &str| {
-        server.request("PATCH", &format!("/v1/members/{}", uuid(2)), &[("content-type", "application/json")], status.as_bytes())
+        server.request(
+            "PATCH",
+            &format!("/v1/members/{}", uuid(2)),
+            &[("content-type", "application/json")],
+            status.as_bytes(),
+        )
     };
     assert_eq!(patch(r#"{"status":"active"}"#).status, 200);
     assert_eq!(patch(r#"{"status":"inactive"}"#).status, 200);
@@ -233,7 +300,12 @@ fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
         let mut lines = Following::start(server, "/v1/events?from=1", &[]);
         for (lsn, (kind, changed, reason)) in (1..).zip(&expected) {
             let event = lines.event();
-            let told = (&event["lsn"], &event["command"]["kind"], &event["effect"]["changed"], &event["effect"]["unchanged"]);
+            let told = (
+                &event["lsn"],
+                &event["command"]["kind"],
+                &event["effect"]["changed"],
+                &event["effect"]["unchanged"],
+            );
             assert_eq!(told, (&json!(lsn), &json!(kind), &json!(changed), reason), "{event}");
             assert_eq!(event["effect"]["member"].is_object(), *kind == "register" && *changed, "{event}");
         }
@@ -247,7 +319,8 @@ fn the_feed_knows_what_changed_nothing_also_after_a_restart() {
 #[test]
 fn only_so_many_feeds_are_followed() {
     let (server, _place) = grown(&[]);
-    let feeds: Vec<Following> = (0..64).map(|_| Following::start(&server, "/v1/events?from=7", &[])).collect();
+    let feeds: Vec<Following> =
+        (0..64).map(|_| Following::start(&server, "/v1/events?from=7", &[])).collect();
     assert_eq!(problem(&server, "/v1/events", 503, "overloaded")["status"], 503);
     drop(feeds);
     // Whose client went away is free as soon as that is noticed.

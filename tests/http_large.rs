@@ -1,4 +1,5 @@
-//! Networks of extreme shape through the public routes: answers of hundreds of megabytes in bounded memory, while others are served.
+//! Networks of extreme shape through the public routes: answers of hundreds of megabytes in bounded memory,
+//! while others are served.
 
 mod common;
 
@@ -11,7 +12,8 @@ use std::{
 use common::{Server, binary, registration, uuid};
 
 fn upline(arguments: &[&str], data_dir: &Path) -> Output {
-    let output = Command::new(binary()).args(arguments).arg("--data-dir").arg(data_dir).env_clear().output().unwrap();
+    let output =
+        Command::new(binary()).args(arguments).arg("--data-dir").arg(data_dir).env_clear().output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -20,7 +22,14 @@ fn upline(arguments: &[&str], data_dir: &Path) -> Output {
 fn make(arguments: &[&str], data_dir: &Path) -> String {
     upline(&[&["demo", "--no-serve"], arguments].concat(), data_dir);
     let members = upline(&["export"], data_dir).stdout;
-    let end = members.iter().take(1_000).enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).expect("a header and a member").0;
+    let end = members
+        .iter()
+        .take(1_000)
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(1)
+        .expect("a header and a member")
+        .0;
     let rows = String::from_utf8_lossy(&members[..end]).into_owned();
     rows.lines().nth(1).unwrap().split(',').next().unwrap().to_owned()
 }
@@ -28,7 +37,11 @@ fn make(arguments: &[&str], data_dir: &Path) -> String {
 /// Resident memory of the server, in bytes.
 fn resident_bytes(server: &Server) -> u64 {
     let metrics = server.get("/metrics");
-    let line = metrics.text().lines().find(|line| line.starts_with("process_resident_memory_bytes ")).expect("a metric of the process");
+    let line = metrics
+        .text()
+        .lines()
+        .find(|line| line.starts_with("process_resident_memory_bytes "))
+        .expect("a metric of the process");
     line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 

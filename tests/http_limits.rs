@@ -1,4 +1,5 @@
-//! The edge against clients that do not behave: large, deep, broken, slow and many. And how it starts and stops.
+//! The edge against clients that do not behave: large, deep, broken, slow and many. And how it starts and
+//! stops.
 
 mod common;
 
@@ -28,7 +29,10 @@ fn bodies_beyond_the_limit_are_refused_and_their_client_gets_to_know() {
         let reply = server.request("POST", "/user/register", &headers, &body);
         assert_eq!(reply.status, status, "{size} bytes");
         if status == 413 {
-            assert_eq!((reply.text(), reply.header("connection")), ("{\"detail\":\"Request body is too large\"}", Some("close")));
+            assert_eq!(
+                (reply.text(), reply.header("connection")),
+                ("{\"detail\":\"Request body is too large\"}", Some("close"))
+            );
         }
     }
     // Declared far too large: answered before it comes.
@@ -54,13 +58,22 @@ fn deep_and_broken_bodies_are_refused() {
     assert!(reply.text().contains(&"[".repeat(800)));
     let digits = format!("{{\"user_id\":{}}}", "9".repeat(5_000));
     assert_eq!(client.post("/user/register", &digits).text(), PARSING);
-    let reply = client.request("POST", "/user/register", &[("content-type", "application/json")], b"{\"user_id\":\"\xff\"}");
+    let reply = client.request(
+        "POST",
+        "/user/register",
+        &[("content-type", "application/json")],
+        b"{\"user_id\":\"\xff\"}",
+    );
     assert_eq!((reply.status, reply.text()), (400, PARSING));
     // mended: the original cannot answer these.
     for value in ["NaN", "Infinity", "-Infinity", "1e999"] {
         let reply = client.post("/user/register", &format!("{{\"user_id\":{value}}}"));
         assert_eq!(reply.status, 422);
-        assert!(reply.text().contains("\"type\":\"uuid_type\"") && reply.text().contains("\"input\":null"), "{}", reply.text());
+        assert!(
+            reply.text().contains("\"type\":\"uuid_type\"") && reply.text().contains("\"input\":null"),
+            "{}",
+            reply.text()
+        );
     }
 }
 
@@ -71,16 +84,23 @@ fn bodies_in_chunks_and_requests_in_a_row() {
     let body = registration(&uuid(1), None);
     let (first, second) = body.split_at(20);
     let head = "POST /user/register HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
-    let chunked = format!("{head}{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
+    let chunked =
+        format!("{head}{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
     client.send(chunked.as_bytes()).unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 200);
     // Three requests in one packet: three answers, in order.
     client
         .send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /status HTTP/1.1\r\nhost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .unwrap();
-    let statuses: Vec<(u16, String)> =
-        (0..3).map(|_| client.read_reply(false).unwrap()).map(|reply| (reply.status, reply.text().into())).collect();
-    let expected = [(200, "{\"status\":\"healthy\"}"), (200, "{\"status\":\"running\"}"), (404, "{\"detail\":\"Not Found\"}")];
+    let statuses: Vec<(u16, String)> = (0..3)
+        .map(|_| client.read_reply(false).unwrap())
+        .map(|reply| (reply.status, reply.text().into()))
+        .collect();
+    let expected = [
+        (200, "{\"status\":\"healthy\"}"),
+        (200, "{\"status\":\"running\"}"),
+        (404, "{\"detail\":\"Not Found\"}"),
+    ];
     assert_eq!(statuses, expected.map(|(status, text)| (status, text.to_owned())));
     // Bodies that nobody looks at do not end the connection.
     for path in ["/nothing", "/bonus", "/health", "/user/register"] {
@@ -93,7 +113,10 @@ fn bodies_in_chunks_and_requests_in_a_row() {
     client.send(b"{}").unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 422);
     // Old clients and polite ones: the server closes.
-    for request in [&b"GET /health HTTP/1.0\r\n\r\n"[..], b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"] {
+    for request in [
+        &b"GET /health HTTP/1.0\r\n\r\n"[..],
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+    ] {
         let mut client = server.connect();
         client.send(request).unwrap();
         let answer = client.read_to_end(Duration::from_secs(3)).expect("closed");
@@ -101,8 +124,8 @@ fn bodies_in_chunks_and_requests_in_a_row() {
     }
 }
 
-/// Bodies come behind their heads, as common clients send them, also where nobody looks at them. The connection must live on: its client
-/// was not told otherwise, and would lose the next request.
+/// Bodies come behind their heads, as common clients send them, also where nobody looks at them. The
+/// connection must live on: its client was not told otherwise, and would lose the next request.
 #[test]
 fn a_body_that_nobody_reads_does_not_end_the_connection() {
     let (server, _dir) = fresh(&[]);
@@ -120,7 +143,12 @@ fn a_body_that_nobody_reads_does_not_end_the_connection() {
     ];
     for (method, path, status) in table {
         for size in [2, 60_000] {
-            client.send(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n").as_bytes()).unwrap();
+            client
+                .send(
+                    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n")
+                        .as_bytes(),
+                )
+                .unwrap();
             std::thread::sleep(Duration::from_millis(20));
             client.send(&vec![b' '; size]).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
             let reply = client.read_reply(false).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
@@ -155,7 +183,8 @@ fn what_is_not_http_is_refused_and_hurts_nobody() {
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
         match client.read_head() {
             Ok((got, _)) => assert_eq!(got, status, "{shown}"),
-            // The answer to an endless head can be lost when the connection is closed with the rest of it unread.
+            // The answer to an endless head can be lost when the connection is closed with the rest of it
+            // unread.
             Err(error) => assert!(status == 431, "{shown}: {error}"),
         }
     }
@@ -166,8 +195,11 @@ fn what_is_not_http_is_refused_and_hurts_nobody() {
 fn silent_clients_are_cut_and_others_do_not_notice() {
     let (server, _dir) = fresh(&[]);
     // Some say nothing, some begin a head, some trickle one, some stop inside a body.
-    let beginnings: [&[u8]; 3] =
-        [b"", b"GET /health HTTP/1.1\r\nhost: localhost\r\n", b"POST /bonus/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{"];
+    let beginnings: [&[u8]; 3] = [
+        b"",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
+        b"POST /bonus/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{",
+    ];
     let mut clients: Vec<(usize, Client)> = Vec::new();
     for number in 0..300 {
         let mut client = server.connect();
@@ -195,7 +227,10 @@ fn silent_clients_are_cut_and_others_do_not_notice() {
         let answer = client.read_to_end(Duration::from_secs(8)).expect("closed");
         match kind {
             // A slow body is answered.
-            2 => assert!(answer.starts_with(b"HTTP/1.1 408 ") && answer.ends_with(b"{\"detail\":\"Request body took too long\"}")),
+            2 => assert!(
+                answer.starts_with(b"HTTP/1.1 408 ")
+                    && answer.ends_with(b"{\"detail\":\"Request body took too long\"}")
+            ),
             _ => assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer)),
         }
     }
@@ -226,11 +261,14 @@ fn connections_are_limited() {
         assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
     }
     drop(held);
-    // All are busy: some more are told so and may only ask how the process is; those beyond are told so at once.
+    // All are busy: some more are told so and may only ask how the process is; those beyond are told so at
+    // once.
     let mut busy = Vec::new();
     let answer = loop {
         let mut client = server.connect();
-        client.send(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{").unwrap();
+        client
+            .send(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
+            .unwrap();
         // Whether it is taken shows as soon as its answer does not come.
         if let Some(answer) = client.read_to_end(Duration::from_millis(30)) {
             break String::from_utf8(answer).unwrap();
@@ -256,7 +294,10 @@ fn readers_that_stop_hold_nobody_up() {
     for member in 0..6_000 {
         let body = registration(&uuid(member), (member != 0).then(|| uuid(0)).as_deref());
         // Sent in a row, so that they share syncs.
-        let head = format!("POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         client.send(format!("{head}{body}").as_bytes()).unwrap();
         if member % 50 == 49 || member == 0 {
             let replies = if member == 0 {
@@ -275,7 +316,11 @@ fn readers_that_stop_hold_nobody_up() {
     let stopped: Vec<Client> = (0..20)
         .map(|_| {
             let mut client = server.connect();
-            client.send(format!("GET /user/downline/{} HTTP/1.1\r\nhost: localhost\r\n\r\n", uuid(0)).as_bytes()).unwrap();
+            client
+                .send(
+                    format!("GET /user/downline/{} HTTP/1.1\r\nhost: localhost\r\n\r\n", uuid(0)).as_bytes(),
+                )
+                .unwrap();
             client
         })
         .collect();
@@ -299,7 +344,12 @@ fn a_stop_lets_answers_end_and_ends_in_time() {
             for number in 0.. {
                 let member = uuid(writer * 1_000_000 + number);
                 let body = registration(&member, None);
-                match client.try_request("POST", "/user/register", &[("content-type", "application/json")], body.as_bytes()) {
+                match client.try_request(
+                    "POST",
+                    "/user/register",
+                    &[("content-type", "application/json")],
+                    body.as_bytes(),
+                ) {
                     Ok(reply) if reply.status == 200 => acknowledged.push(reply.json()),
                     Ok(reply) => {
                         assert_eq!(reply.status, 503, "{}", reply.text());
@@ -319,7 +369,8 @@ fn a_stop_lets_answers_end_and_ends_in_time() {
     assert!(server.wait().success(), "exit 0");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     assert_eq!(idle.read_to_end(Duration::from_secs(1)).as_deref(), Some(&b""[..]));
-    let acknowledged: Vec<serde_json::Value> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    let acknowledged: Vec<serde_json::Value> =
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
     assert!(!acknowledged.is_empty());
     let server = Server::start(&dir.path().join("data"), &[]);
     let mut client = server.connect();

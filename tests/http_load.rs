@@ -30,8 +30,14 @@ fn fields(member: &Value) -> [String; 5] {
     ["id", "user_id", "parent_id", "level", "created_at"].map(|field| member[field].to_string())
 }
 
-/// Registers members `first..end` below member 0 with many clients, until all are in or the server is gone; returns what was acknowledged.
-fn register_all(server: &Server, first: u64, end: u64, acknowledged_so_far: &Arc<AtomicU64>) -> std::thread::JoinHandle<Vec<Value>> {
+/// Registers members `first..end` below member 0 with many clients, until all are in or the server is gone;
+/// returns what was acknowledged.
+fn register_all(
+    server: &Server,
+    first: u64,
+    end: u64,
+    acknowledged_so_far: &Arc<AtomicU64>,
+) -> std::thread::JoinHandle<Vec<Value>> {
     let address = server.address;
     let next = Arc::new(AtomicU64::new(first));
     let acknowledged_so_far = Arc::clone(acknowledged_so_far);
@@ -49,7 +55,9 @@ fn register_all(server: &Server, first: u64, end: u64, acknowledged_so_far: &Arc
                         }
                         let body = registration(&uuid(member), Some(&uuid(0)));
                         let headers = [("content-type", "application/json")];
-                        let Ok(reply) = client.try_request("POST", "/user/register", &headers, body.as_bytes()) else {
+                        let Ok(reply) =
+                            client.try_request("POST", "/user/register", &headers, body.as_bytes())
+                        else {
                             return acknowledged;
                         };
                         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -63,8 +71,8 @@ fn register_all(server: &Server, first: u64, end: u64, acknowledged_so_far: &Arc
     })
 }
 
-/// Reads the downline of member 0 in level order and checks its form: never wider than allowed, every member full before the next
-/// one gets its first child, and in the order of time. Returns the members by id.
+/// Reads the downline of member 0 in level order and checks its form: never wider than allowed, every member
+/// full before the next one gets its first child, and in the order of time. Returns the members by id.
 fn checked_tree(server: &Server) -> BTreeMap<String, [String; 5]> {
     let tree = server.get(&format!("/user/downline/{}", uuid(0)));
     assert_eq!(tree.status, 200);
@@ -137,11 +145,24 @@ fn a_kill_in_the_middle_loses_nothing_acknowledged() {
     let server = Server::start(&data, &[]);
     let members = checked_tree(&server);
     assert_acknowledged(&members, &all);
-    assert!(members.len() <= all.len() + 3 * usize::try_from(CLIENTS).unwrap(), "more members than were ever sent");
+    assert!(
+        members.len() <= all.len() + 3 * usize::try_from(CLIENTS).unwrap(),
+        "more members than were ever sent"
+    );
     server.terminate();
     assert!(server.wait().success());
-    let verify = std::process::Command::new(common::binary()).args(["verify", "--data-dir"]).arg(&data).env_clear().output().unwrap();
-    assert!(verify.status.success(), "{}{}", String::from_utf8_lossy(&verify.stdout), String::from_utf8_lossy(&verify.stderr));
+    let verify = std::process::Command::new(common::binary())
+        .args(["verify", "--data-dir"])
+        .arg(&data)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(
+        verify.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&verify.stdout),
+        String::from_utf8_lossy(&verify.stderr)
+    );
 }
 
 #[test]
@@ -152,7 +173,11 @@ fn one_member_registered_by_many_is_registered_once() {
     let address = server.address;
     for member in 0..50 {
         let racers: Vec<_> = (0..12)
-            .map(|_| std::thread::spawn(move || Client::connect(address).post("/user/register", &registration(&uuid(member), None)).status))
+            .map(|_| {
+                std::thread::spawn(move || {
+                    Client::connect(address).post("/user/register", &registration(&uuid(member), None)).status
+                })
+            })
             .collect();
         let mut statuses: Vec<u16> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
         statuses.sort_unstable();

@@ -1,10 +1,13 @@
-//! SIGKILL of the real binary on a real disk, under load from sixteen clients, who keep a ledger of what they were told.
+//! SIGKILL of the real binary on a real disk, under load from sixteen clients, who keep a ledger of what they
+//! were told.
 //!
-//! After each restart everything acknowledged is there and equal, what has an unknown outcome is there once or not at all, and repeating it
-//! gives one result. Kills also come while the directory is opened, while a snapshot is written, and when the log goes on to another segment.
+//! After each restart everything acknowledged is there and equal, what has an unknown outcome is there once
+//! or not at all, and repeating it gives one result. Kills also come while the directory is opened, while a
+//! snapshot is written, and when the log goes on to another segment.
 //!
-//! `UPLINE_KILLS` (20), `UPLINE_KILL_SIGNUPS` (signups before each kill, 100) and `UPLINE_SEED` say how much and how; every
-//! forty kills a new network is begun, so that checking everything after each of them stays affordable.
+//! `UPLINE_KILLS` (20), `UPLINE_KILL_SIGNUPS` (signups before each kill, 100) and `UPLINE_SEED` say how much
+//! and how; every forty kills a new network is begun, so that checking everything after each of them stays
+//! affordable.
 
 mod common;
 mod proof;
@@ -88,7 +91,9 @@ impl Campaign {
         let load = Load::start(&server, &self.ledger, self.chance.below(u64::MAX));
         load.wait_for(self.chance.below(self.signups) + self.signups / 2);
         match moment {
-            Moment::Load | Moment::Opening => std::thread::sleep(Duration::from_micros(self.chance.below(20_000))),
+            Moment::Load | Moment::Opening => {
+                std::thread::sleep(Duration::from_micros(self.chance.below(20_000)))
+            }
             Moment::Snapshot => {
                 load.snapshot();
                 std::thread::sleep(Duration::from_micros(self.chance.below(30_000)));
@@ -122,7 +127,16 @@ impl Campaign {
         let longest = u64::try_from(self.opening.as_micros()).expect("some seconds");
         let wait = Duration::from_micros(self.chance.below(longest + 1));
         let mut child = Command::new(common::binary())
-            .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--log", "off", "--data-dir"])
+            .args([
+                "serve",
+                "--addr",
+                "127.0.0.1:0",
+                "--segment-bytes",
+                "1048576",
+                "--log",
+                "off",
+                "--data-dir",
+            ])
             .arg(&self.data)
             .env_clear()
             .stdin(Stdio::null())
@@ -149,7 +163,10 @@ impl Campaign {
         let verified = proof::verified(&self.data);
         assert_eq!(verified["ok"], true);
         assert_eq!(verified["members"].as_u64(), Some(self.ledger.members.len() as u64), "members");
-        assert!(self.ledger.last_lsn <= verified["lsn"].as_u64().expect("a number"), "the last LSN acknowledged");
+        assert!(
+            self.ledger.last_lsn <= verified["lsn"].as_u64().expect("a number"),
+            "the last LSN acknowledged"
+        );
         replay(&self.data);
     }
 }

@@ -1,7 +1,8 @@
 //! The scripts in `loadtest/` against the running binary.
 //!
-//! k6 itself is not needed: each script's functions are run once by Node, with a few lines in place of k6's modules (`loadtest/k6/shim`). Where there is no Node
-//! of version 20 or later the test says so. Types are checked by `.ci/loadtest`.
+//! k6 itself is not needed: each script's functions are run once by Node, with a few lines in place of k6's
+//! modules (`loadtest/k6/shim`). Where there is no Node of version 20 or later the test says so. Types are
+//! checked by `.ci/loadtest`.
 
 mod common;
 
@@ -21,7 +22,9 @@ fn scripts() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the scripts are there");
     let mut scripts: Vec<PathBuf> = entries
         .map(|entry| entry.expect("it can be listed").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "js") && !path.ends_with("network.js"))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "js") && !path.ends_with("network.js")
+        })
         .collect();
     scripts.sort();
     scripts
@@ -38,8 +41,10 @@ fn each_script_of_k6_runs_once() {
         println!("not run: there is no node {NODE_MIN} or later here");
         return;
     }
-    let names: Vec<String> =
-        scripts().iter().filter_map(|path| Some(path.file_stem()?.to_str().expect("names are UTF-8").to_owned())).collect();
+    let names: Vec<String> = scripts()
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str().expect("names are UTF-8").to_owned()))
+        .collect();
     assert_eq!(names, ["mixed", "reads", "signup", "soak"]);
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(&dir.path().join("data"), &[]);
@@ -52,9 +57,11 @@ fn each_script_of_k6_runs_once() {
             .arg("MEMBERS=10")
             .output()
             .expect("node starts");
-        let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (said, complained) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}: {said}\n{complained}", script.display());
-        let result: Value = serde_json::from_str(said.lines().last().expect("it says something")).expect("an object");
+        let result: Value =
+            serde_json::from_str(said.lines().last().expect("it says something")).expect("an object");
         println!("{result}");
         assert_eq!(result["failed"], serde_json::json!([]));
         assert!(1 <= result["checks"].as_u64().expect("a number"));
@@ -77,7 +84,9 @@ fn what_a_script_gets_wrong_is_noticed() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(&dir.path().join("data"), &[]);
     let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/k6/shim/run.mjs");
-    let options = |executor: &str| format!("export const options = {{ scenarios: {{ a: {{ executor: \"{executor}\" }} }} }};\n");
+    let options = |executor: &str| {
+        format!("export const options = {{ scenarios: {{ a: {{ executor: \"{executor}\" }} }} }};\n")
+    };
     let imports = "import http from \"k6/http\";\nimport { check } from \"k6\";\n";
     // what, script
     let table = [
@@ -86,7 +95,9 @@ fn what_a_script_gets_wrong_is_noticed() {
         ("no checks", options("constant-arrival-rate") + "export default function () {}"),
         (
             "a check that fails",
-            options("constant-arrival-rate") + imports + "export default function () { check(1, { two: (one) => one === 2 }); }",
+            options("constant-arrival-rate")
+                + imports
+                + "export default function () { check(1, { two: (one) => one === 2 }); }",
         ),
         (
             "a request that fails",
@@ -98,7 +109,12 @@ fn what_a_script_gets_wrong_is_noticed() {
     for (number, (what, text)) in table.into_iter().enumerate() {
         let script = dir.path().join(format!("{number}.mjs"));
         std::fs::write(&script, text).expect("a temporary file can be written");
-        let output = Command::new("node").arg(&shim).arg(&script).arg(format!("http://{}", server.address)).output().expect("node starts");
+        let output = Command::new("node")
+            .arg(&shim)
+            .arg(&script)
+            .arg(format!("http://{}", server.address))
+            .output()
+            .expect("node starts");
         assert!(!output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stdout));
     }
 }
@@ -111,7 +127,11 @@ fn the_scripts_of_oha_are_whole() {
     for entry in std::fs::read_dir(folder).expect("the scripts are there") {
         let path = entry.expect("it can be listed").path();
         let text = std::fs::read_to_string(&path).expect("it is text");
-        assert!(text.contains("--latency-correction") && text.contains("-q "), "{} is an open loop", path.display());
+        assert!(
+            text.contains("--latency-correction") && text.contains("-q "),
+            "{} is an open loop",
+            path.display()
+        );
         let checked = Command::new("bash").arg("-n").arg(&path).status().expect("bash starts");
         assert!(checked.success(), "{}", path.display());
         seen += 1;

@@ -1,8 +1,8 @@
 //! What heavy work of operators takes of memory, and that all of it goes back.
 //!
-//! A server with a network and four bonuses a member; then each work once, under signups, with the most that was resident meanwhile and
-//! what is resident afterwards. `UPLINE_MEMBERS=2000000 cargo test --release --test memory -- --nocapture` prints the table of
-//! `BENCHMARKS.md`.
+//! A server with a network and four bonuses a member; then each work once, under signups, with the most that
+//! was resident meanwhile and what is resident afterwards. `UPLINE_MEMBERS=2000000 cargo test --release
+//! --test memory -- --nocapture` prints the table of `BENCHMARKS.md`.
 
 #![cfg(target_os = "linux")]
 
@@ -72,11 +72,13 @@ impl Watched {
                     *next += 1;
                 }
             });
-            let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
+            let headers: &[(&str, &str)] =
+                if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
             // Without the patience of other requests: a large network takes minutes.
             let mut client = self.0.connect();
             client.be_patient();
-            // On a busy machine a first search takes longer than an answer may: the index is made all the same, and the next one finds it.
+            // On a busy machine a first search takes longer than an answer may: the index is made all the
+            // same, and the next one finds it.
             let ask = |_| client.try_request(method, path, headers, body.as_bytes()).ok();
             let reply = (0..TRIES).filter_map(ask).find(|reply| reply.status != 503);
             done.store(true, Ordering::Relaxed);

@@ -1,8 +1,9 @@
-//! A million members with realistic sponsors: every single-member query is quick, and signups are not held up by a snapshot.
+//! A million members with realistic sponsors: every single-member query is quick, and signups are not held up
+//! by a snapshot.
 //!
-//! The file system is in memory where the machine has one (`/dev/shm`), so that what is measured is the engine and not
-//! the disk of the day. What was seen is printed; the bounds of the project are asserted with `UPLINE_STRICT=1`, for a
-//! machine that does nothing else.
+//! The file system is in memory where the machine has one (`/dev/shm`), so that what is measured is the
+//! engine and not the disk of the day. What was seen is printed; the bounds of the project are asserted with
+//! `UPLINE_STRICT=1`, for a machine that does nothing else.
 
 use std::{
     hint::black_box,
@@ -27,8 +28,8 @@ const SEED: u64 = 7;
 const QUERY_P99: Duration = Duration::from_micros(50);
 /// Longest that a signup may be held up in the engine while a snapshot is made.
 const HOLD_UP: Duration = Duration::from_millis(5);
-/// This many of the signups during a snapshot must keep to it; the rest is what the scheduler of a shared two-core machine does to
-/// any thread, with or without a snapshot.
+/// This many of the signups during a snapshot must keep to it; the rest is what the scheduler of a shared
+/// two-core machine does to any thread, with or without a snapshot.
 const HOLD_UP_SHARE: f64 = 0.999;
 
 /// Whether the figures are those of a machine that does nothing else.
@@ -36,7 +37,8 @@ fn is_strict() -> bool {
     std::env::var("UPLINE_STRICT").is_ok_and(|text| text == "1")
 }
 
-/// A directory for data in memory, where this system has such a file system; else in the ordinary place for temporary files.
+/// A directory for data in memory, where this system has such a file system; else in the ordinary place for
+/// temporary files.
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
 }
@@ -52,7 +54,8 @@ fn engine(directory: &Path) -> Engine {
         .expect("the binary runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     println!("made in {:?}", started.elapsed());
-    let choice = PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let choice =
+        PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(directory.into(), choice, Metrics::new(&[]));
     options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
     let (engine, report) = Engine::open(options).expect("what demo made opens");
@@ -75,7 +78,13 @@ impl Latencies {
     }
 
     fn in_words(&self) -> String {
-        format!("{} of them, p50 {:?} p99.9 {:?} longest {:?}", self.0.len(), self.at(0.5), self.at(0.999), self.at(1.0))
+        format!(
+            "{} of them, p50 {:?} p99.9 {:?} longest {:?}",
+            self.0.len(),
+            self.at(0.5),
+            self.at(0.999),
+            self.at(1.0)
+        )
     }
 
     fn measure(calls: u32, mut call: impl FnMut()) -> Self {
@@ -107,7 +116,12 @@ fn ask(engine: &Engine) {
             let (member, other) = (pick.member(), pick.member());
             query(engine, member, member_id(SEED, member.0), other);
         });
-        println!("{name:15} p50 {:?} p99 {:?} p99.9 {:?}", latencies.at(0.5), latencies.at(0.99), latencies.at(0.999));
+        println!(
+            "{name:15} p50 {:?} p99 {:?} p99.9 {:?}",
+            latencies.at(0.5),
+            latencies.at(0.99),
+            latencies.at(0.999)
+        );
         assert!(!is_strict() || latencies.at(0.99) <= QUERY_P99, "{name}: p99 {:?}", latencies.at(0.99));
     }
 }
@@ -115,7 +129,8 @@ fn ask(engine: &Engine) {
 fn sign_up_during_a_snapshot(engine: &Engine) {
     let alone = Latencies::measure(20_000, sign_up(engine, 1));
     println!("signup alone: {}", alone.in_words());
-    // What the machine's scheduler does to a signup when any other thread is busy, whatever that does: the measure for the next figure.
+    // What the machine's scheduler does to a signup when any other thread is busy, whatever that does: the
+    // measure for the next figure.
     let (beside_work, ()) = sign_up_while(engine, 2, || {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(4) {
@@ -124,9 +139,19 @@ fn sign_up_during_a_snapshot(engine: &Engine) {
     });
     println!("signup beside a thread that only computes: {}", beside_work.in_words());
     let started = Instant::now();
-    let (during, info) = sign_up_while(engine, 3, || engine.snapshot_now_blocking().expect("a snapshot in memory"));
-    println!("signup during a snapshot of {} members, {:?}: {}", info.members, started.elapsed(), during.in_words());
-    assert!(!is_strict() || during.at(HOLD_UP_SHARE) <= HOLD_UP, "signups were held up {:?}", during.at(HOLD_UP_SHARE));
+    let (during, info) =
+        sign_up_while(engine, 3, || engine.snapshot_now_blocking().expect("a snapshot in memory"));
+    println!(
+        "signup during a snapshot of {} members, {:?}: {}",
+        info.members,
+        started.elapsed(),
+        during.in_words()
+    );
+    assert!(
+        !is_strict() || during.at(HOLD_UP_SHARE) <= HOLD_UP,
+        "signups were held up {:?}",
+        during.at(HOLD_UP_SHARE)
+    );
 }
 
 /// Signs members up for as long as `work` takes on another thread.

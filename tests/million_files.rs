@@ -1,5 +1,6 @@
-//! A million members of realistic shape through the tool, as a company that moves to it would: a file is imported, the network is served
-//! and asked, signups are acknowledged, the process is killed, a second start recovers, and `upline verify` finds everything in order.
+//! A million members of realistic shape through the tool, as a company that moves to it would: a file is
+//! imported, the network is served and asked, signups are acknowledged, the process is killed, a second start
+//! recovers, and `upline verify` finds everything in order.
 
 mod common;
 
@@ -16,7 +17,13 @@ const SIGNUPS: u64 = 300;
 
 /// Runs a subcommand that must succeed.
 fn upline(arguments: &[&str], data_dir: &Path) -> Output {
-    let ran = Command::new(binary()).args(arguments).arg("--data-dir").arg(data_dir).env_clear().output().expect("the binary runs");
+    let ran = Command::new(binary())
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .env_clear()
+        .output()
+        .expect("the binary runs");
     assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     ran
 }
@@ -34,7 +41,10 @@ fn a_million_members_are_imported_served_killed_recovered_and_verified() {
     let file = place.path().join("members.csv");
     let file_text = file.to_str().expect("temporary paths are text");
 
-    upline(&["demo", "--no-serve", "--members", &MEMBERS.to_string(), "--shape", "real", "--seed", "3"], &made);
+    upline(
+        &["demo", "--no-serve", "--members", &MEMBERS.to_string(), "--shape", "real", "--seed", "3"],
+        &made,
+    );
     upline(&["export", "--output", file_text], &made);
     let imported = object(&upline(&["import", file_text, "--strict", "--json"], &moved));
     assert_eq!((&imported["members"], &imported["members_refused"]), (&MEMBERS.into(), &0.into()));
@@ -72,7 +82,14 @@ fn a_million_members_are_imported_served_killed_recovered_and_verified() {
     for member in &acknowledged {
         let field = |name: &str| member[name].as_str().expect("text").to_owned();
         let start = format!("{},{root},{},", field("user_id"), field("parent_id"));
-        let row = rows.lines().rev().find(|row| row.starts_with(&start)).unwrap_or_else(|| panic!("{start} is not in the export"));
-        assert!(row.contains(&format!(",{},{}", member["level"], field("created_at"))), "{member} is now {row}");
+        let row = rows
+            .lines()
+            .rev()
+            .find(|row| row.starts_with(&start))
+            .unwrap_or_else(|| panic!("{start} is not in the export"));
+        assert!(
+            row.contains(&format!(",{},{}", member["level"], field("created_at"))),
+            "{member} is now {row}"
+        );
     }
 }

@@ -1,8 +1,13 @@
-//! Random command sequences on the real core and on a naive model, compared after every step; and directed tests of extreme shapes.
+//! Random command sequences on the real core and on a naive model, compared after every step; and directed
+//! tests of extreme shapes.
 //!
-//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of how many steps are run, and
-//! `UPLINE_FIRST_SEED` where their seeds begin.
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of a test are small, or meant to wrap")]
+//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of
+//! how many steps are run, and `UPLINE_FIRST_SEED` where their seeds begin.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small, or meant to wrap"
+)]
 
 #[path = "model/compare.rs"]
 mod compare;
@@ -90,7 +95,8 @@ fn run(seed: u64, steps: usize) {
     panic!("seed {seed} fails, and its shortened form does not");
 }
 
-/// Whether a case runs through; else the step at which it failed (the number of steps when only the end fails).
+/// Whether a case runs through; else the step at which it failed (the number of steps when only the end
+/// fails).
 fn attempt(seed: u64, case: &Scenario, pace: Pace) -> Result<(), usize> {
     let mut done = 0;
     let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -110,7 +116,8 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     while 0 < part {
         let mut from = 0;
         while from < case.steps.len() {
-            let without: Vec<Step> = [&case.steps[..from], &case.steps[case.steps.len().min(from + part)..]].concat();
+            let without: Vec<Step> =
+                [&case.steps[..from], &case.steps[case.steps.len().min(from + part)..]].concat();
             let shorter = Scenario { plan: case.plan.clone(), steps: without };
             if attempt(seed, &shorter, pace).is_err() {
                 case = shorter;
@@ -123,10 +130,12 @@ fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
     case
 }
 
-/// The comparison is worth what its steps reach: every kind of outcome, and every rejection that a small network can meet.
+/// The comparison is worth what its steps reach: every kind of outcome, and every rejection that a small
+/// network can meet.
 #[test]
 fn random_steps_reach_everything() {
-    const FAR_AWAY: [Rejection; 4] = [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
+    const FAR_AWAY: [Rejection; 4] =
+        [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
     const OUTCOMES: [&str; 15] = [
         "repeat",
         "registered",
@@ -153,7 +162,13 @@ fn random_steps_reach_everything() {
         for (step, lsn) in case.steps.into_iter().zip(1..) {
             time += step.pause;
             let command = step.command(|id| naive.code_of(id));
-            let applied = naive.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::unknown()), command });
+            let applied = naive.apply(&Stamped {
+                lsn,
+                time: Timestamp(time),
+                key: step.key,
+                actor: Some(Actor::unknown()),
+                command,
+            });
             let outcome = match applied.outcome {
                 _ if applied.lsn != lsn => "repeat".to_owned(),
                 Outcome::Rejected(rejection) => rejection.name().to_owned(),
@@ -172,7 +187,12 @@ fn random_steps_reach_everything() {
             };
             *seen.entry(outcome).or_default() += 1;
         }
-        rewards += naive.picture().entries.iter().filter(|entry| entry.kind.starts_with("rank:") && entry.level == 0).count();
+        rewards += naive
+            .picture()
+            .entries
+            .iter()
+            .filter(|entry| entry.kind.starts_with("rank:") && entry.level == 0)
+            .count();
     }
     for rejection in Rejection::ALL.into_iter().filter(|rejection| !FAR_AWAY.contains(rejection)) {
         assert!(seen.contains_key(rejection.name()), "no step met {}; met were {seen:#?}", rejection.name());

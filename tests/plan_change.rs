@@ -1,8 +1,10 @@
-//! Plan changes and a new admin on a network that is signed up to and read from: how long others are held up, and that nothing comes out wrong.
+//! Plan changes and a new admin on a network that is signed up to and read from: how long others are held up,
+//! and that nothing comes out wrong.
 //!
-//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than 500,000, from which on the bounds are asserted with
-//! `UPLINE_STRICT=1`, for a machine that does nothing else. Files are in memory where the machine has such a file system
-//! (`/dev/shm`), so that what is measured is the engine and not the disk of the day.
+//! `UPLINE_MEMBERS=n` makes the networks larger or smaller than 500,000, from which on the bounds are
+//! asserted with `UPLINE_STRICT=1`, for a machine that does nothing else. Files are in memory where the
+//! machine has such a file system (`/dev/shm`), so that what is measured is the engine and not the disk of
+//! the day.
 
 use std::{
     hint::black_box,
@@ -20,8 +22,9 @@ use upline::{
         state::{CopyProgress, FrozenCopy},
     },
     engine::{
-        Command, Engine, EngineOptions, LevelPay, MemberId, MemberIx, Money, Origin, Outcome, PlacementRequest, Plan, PlanChoice, RankRule,
-        Register, Role, SnapshotPolicy, SponsorRef, Stamped, state_digest,
+        Command, Engine, EngineOptions, LevelPay, MemberId, MemberIx, Money, Origin, Outcome,
+        PlacementRequest, Plan, PlanChoice, RankRule, Register, Role, SnapshotPolicy, SponsorRef, Stamped,
+        state_digest,
     },
     metrics::Metrics,
     plan_file,
@@ -29,8 +32,8 @@ use upline::{
 };
 
 const SEED: u64 = 7;
-/// Longest that a reader or a signup may be held up in the middle of a change: the pause of the design, 50 ms, with room for a machine
-/// whose cores others use too.
+/// Longest that a reader or a signup may be held up in the middle of a change: the pause of the design, 50
+/// ms, with room for a machine whose cores others use too.
 const HOLD_UP: Duration = Duration::from_millis(250);
 /// From this many members on the change itself takes so much longer that a stop of the world would be seen.
 const ASSERT_FROM: u32 = 500_000;
@@ -39,7 +42,8 @@ fn members() -> u32 {
     std::env::var("UPLINE_MEMBERS").map_or(500_000, |text| text.parse().expect("UPLINE_MEMBERS is a number"))
 }
 
-/// A directory for data in memory, where this system has such a file system; else in the ordinary place for temporary files.
+/// A directory for data in memory, where this system has such a file system; else in the ordinary place for
+/// temporary files.
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory")
 }
@@ -58,7 +62,17 @@ fn open(directory: &Path, plan: Plan) -> Engine {
 /// A network that `upline demo` made under one of the shipped plans.
 fn network(directory: &Path, plan: &str) -> Engine {
     let made = std::process::Command::new(env!("CARGO_BIN_EXE_upline"))
-        .args(["demo", "--no-serve", "--shape", "real", "--json", "--members", &members().to_string(), "--seed", &SEED.to_string()])
+        .args([
+            "demo",
+            "--no-serve",
+            "--shape",
+            "real",
+            "--json",
+            "--members",
+            &members().to_string(),
+            "--seed",
+            &SEED.to_string(),
+        ])
         .arg("--plan")
         .arg(shipped(plan))
         .arg("--data-dir")
@@ -109,7 +123,9 @@ struct HeldUp {
 impl HeldUp {
     fn print(&self, name: &str) {
         let Self { took, read, signup, signups } = self;
-        println!("{name:32} took {took:>9.2?}; longest read {read:>9.2?}, longest of {signups} signups {signup:>9.2?}");
+        println!(
+            "{name:32} took {took:>9.2?}; longest read {read:>9.2?}, longest of {signups} signups {signup:>9.2?}"
+        );
     }
 }
 
@@ -139,7 +155,10 @@ fn during(engine: &Engine, series: u64, work: impl FnOnce()) -> HeldUp {
         });
         let signer = scope.spawn(|| {
             longest(&done, |call| {
-                let sponsor = member_id(SEED, u32::try_from(u64::from(call) * 104_729 % u64::from(members)).expect("below members"));
+                let sponsor = member_id(
+                    SEED,
+                    u32::try_from(u64::from(call) * 104_729 % u64::from(members)).expect("below members"),
+                );
                 let register = Register {
                     member: member_id(SEED + series, call),
                     sponsor: SponsorRef::Member(sponsor),
@@ -149,7 +168,8 @@ fn during(engine: &Engine, series: u64, work: impl FnOnce()) -> HeldUp {
                     joined_at: None,
                     origin: Origin::Signup,
                 };
-                let answer = engine.submit_blocking(Command::Register(register), None).expect("the engine is open");
+                let answer =
+                    engine.submit_blocking(Command::Register(register), None).expect("the engine is open");
                 assert!(matches!(answer.applied.outcome, Outcome::Registered { .. }));
             })
         });
@@ -159,7 +179,8 @@ fn during(engine: &Engine, series: u64, work: impl FnOnce()) -> HeldUp {
         let took = started.elapsed();
         std::thread::sleep(Duration::from_millis(50));
         done.store(true, Ordering::Release);
-        let ((read, _), (signup, signups)) = (reader.join().expect("no panic"), signer.join().expect("no panic"));
+        let ((read, _), (signup, signups)) =
+            (reader.join().expect("no panic"), signer.join().expect("no panic"));
         HeldUp { took, read, signup, signups }
     })
 }
@@ -171,15 +192,27 @@ fn change_plan(engine: &Engine, series: u64, name: &str, plan: Plan) {
 fn change(engine: &Engine, series: u64, name: &str, command: Command) {
     let held_up = during(engine, series, || {
         // Servers submit in one way, tools in the other.
-        let answer =
-            if series.is_multiple_of(2) { engine.submit_blocking(command, None) } else { runtime().block_on(engine.submit(command, None)) };
+        let answer = if series.is_multiple_of(2) {
+            engine.submit_blocking(command, None)
+        } else {
+            runtime().block_on(engine.submit(command, None))
+        };
         let answer = answer.expect("the engine is open");
-        assert!(matches!(answer.applied.outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{answer:?}");
+        assert!(
+            matches!(
+                answer.applied.outcome,
+                Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }
+            ),
+            "{answer:?}"
+        );
     });
     held_up.print(name);
     let HeldUp { read, signup, .. } = held_up;
     if ASSERT_FROM <= members() && std::env::var("UPLINE_STRICT").is_ok_and(|text| text == "1") {
-        assert!(read <= HOLD_UP && signup <= HOLD_UP, "{name}: a read was held up {read:?}, a signup {signup:?}");
+        assert!(
+            read <= HOLD_UP && signup <= HOLD_UP,
+            "{name}: a read was held up {read:?}, a signup {signup:?}"
+        );
     }
 }
 
@@ -187,24 +220,34 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
-/// The same without a preparation, as commands that are queued in order have none: what everybody would wait for. Nothing is asserted of that.
+/// The same without a preparation, as commands that are queued in order have none: what everybody would wait
+/// for. Nothing is asserted of that.
 ///
 /// To be compared, when a number of members is asked for; the change is made in any case.
 fn compute_under_the_lock(engine: &Engine, series: u64, name: &str, command: Command) {
     if std::env::var_os("UPLINE_MEMBERS").is_none() {
         let answer = engine.submit_blocking(command, None).expect("the engine is open");
-        assert!(matches!(answer.applied.outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }));
+        assert!(matches!(
+            answer.applied.outcome,
+            Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }
+        ));
         return;
     }
     let held_up = during(engine, series, || {
-        let answer = runtime().block_on(async { engine.queue(command, None).await.expect("the engine is open").answer().await });
+        let answer = runtime().block_on(async {
+            engine.queue(command, None).await.expect("the engine is open").answer().await
+        });
         let outcome = answer.expect("the engine is open").applied.outcome;
-        assert!(matches!(outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::PlanActivated { .. } | Outcome::RoleSet { changed: true, .. }),
+            "{outcome:?}"
+        );
     });
     held_up.print(&format!("  unprepared: {name}"));
 }
 
-/// What is done under the write lock, with a preparation and without, on a copy that nobody else uses. Both give the same state.
+/// What is done under the write lock, with a preparation and without, on a copy that nobody else uses. Both
+/// give the same state.
 fn under_the_lock(engine: &Engine, name: &str, command: Command) {
     let copy = || Arc::into_inner(engine.frozen_view()).expect("the engine does not keep it");
     let (mut computed, mut exchanged) = (copy(), copy());
@@ -285,7 +328,12 @@ fn nobody_waits_for_a_plan_change_or_a_new_admin() {
     let engine = network(&directory, "levels.toml");
     let first = present_plan(&engine);
     under_the_lock(&engine, "level fill", Command::PutPlan(Box::new(with_lower_minima(first.clone()))));
-    change(&engine, 11, "level fill: root becomes admin", Command::SetRole { member: root(), role: Role::Admin });
+    change(
+        &engine,
+        11,
+        "level fill: root becomes admin",
+        Command::SetRole { member: root(), role: Role::Admin },
+    );
     change_plan(&engine, 12, "level fill: minima", with_lower_minima(present_plan(&engine)));
     compute_under_the_lock(&engine, 13, "level fill", Command::PutPlan(Box::new(first)));
     check(engine, &directory);

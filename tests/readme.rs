@@ -1,12 +1,14 @@
 //! Does what README.md and the pages in docs/ say, command by command, and compares the answers.
 //!
-//! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary. What differs from run to run (ids that the
-//! server makes, times, digests, generated codes, seconds) is matched by kind, and one value of the README must stand for one value of the run
-//! wherever it appears: the `id` in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
+//! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary.
+//! What differs from run to run (ids that the server makes, times, digests, generated codes, seconds) is
+//! matched by kind, and one value of the README must stand for one value of the run wherever it appears: the
+//! `id` in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
 //!
-//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (a client of our own, so that none needs to be installed), `head`
-//! and `echo $?`. Comments in the README that no reader sees start, stop and kill the server (`<!-- server: start -->`), and name blocks that
-//! are files (`<!-- file: team.csv -->`).
+//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (a client of our
+//! own, so that none needs to be installed), `head` and `echo $?`. Comments in the README that no reader sees
+//! start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files (`<!-- file:
+//! team.csv -->`).
 
 mod common;
 
@@ -44,7 +46,8 @@ fn the_readme_says_what_happens() {
 #[test]
 fn the_pages_say_what_happens() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let names = fs::read_dir(folder).expect("there are pages").map(|entry| entry.expect("an entry").file_name());
+    let names =
+        fs::read_dir(folder).expect("there are pages").map(|entry| entry.expect("an entry").file_name());
     let mut pages: Vec<String> = names
         .filter_map(|name| name.into_string().ok())
         .filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "md"))
@@ -67,7 +70,8 @@ fn says_what_happens(name: &str, steps_min: usize) {
     // The pages are of a checkout, which is known by this file, and keeps its data in `snapshots/live`.
     fs::create_dir(place.path().join("snapshots")).expect("a temporary directory");
     fs::write(place.path().join("snapshots/README.md"), "the format\n").expect("a temporary file");
-    let mut session = Session { place: place.path(), server: None, exit: 0, matcher: Matcher::starting_now() };
+    let mut session =
+        Session { place: place.path(), server: None, exit: 0, matcher: Matcher::starting_now() };
     let mut wrong = Vec::new();
     for (step, next) in steps.iter().zip(steps.iter().skip(1).map(Some).chain([None])) {
         if let Err(difference) = session.take(step, next) {
@@ -106,7 +110,10 @@ fn steps(text: &str) -> Vec<Step> {
         let Some(language) = line.strip_prefix("```") else { continue };
         let block: Vec<(&str, usize)> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
         if let Some(name) = file.take() {
-            steps.push(Step::File { name, content: block.iter().flat_map(|(line, _)| [line, "\n"]).collect() });
+            steps.push(Step::File {
+                name,
+                content: block.iter().flat_map(|(line, _)| [line, "\n"]).collect(),
+            });
         } else if language == "console" {
             steps.extend(commands(&block));
         }
@@ -120,10 +127,12 @@ fn commands(block: &[(&str, usize)]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut lines = block.iter().peekable();
     while let Some((first, line)) = lines.next() {
-        let first = first.strip_prefix("$ ").unwrap_or_else(|| panic!("line {line}: an answer without a command"));
+        let first =
+            first.strip_prefix("$ ").unwrap_or_else(|| panic!("line {line}: an answer without a command"));
         let mut text = first.to_owned();
         while let Some(begun) = text.strip_suffix('\\') {
-            let (more, _) = lines.next().unwrap_or_else(|| panic!("line {line}: the command ends in the middle"));
+            let (more, _) =
+                lines.next().unwrap_or_else(|| panic!("line {line}: the command ends in the middle"));
             text = begun.to_owned() + more;
         }
         let mut expected = String::new();
@@ -137,7 +146,8 @@ fn commands(block: &[(&str, usize)]) -> Vec<Step> {
 
 /// A command as words: quotes as in a shell, nothing is expanded.
 fn words(command: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote): (Vec<String>, Option<String>, Option<char>) = (Vec::new(), None, None);
+    let (mut words, mut word, mut quote): (Vec<String>, Option<String>, Option<char>) =
+        (Vec::new(), None, None);
     for character in command.chars() {
         match (quote, character) {
             (Some(open), _) if open == character => quote = None,
@@ -178,13 +188,19 @@ impl Session<'_> {
                 assert!(server.wait().success());
             }
             Step::Kill => self.server.take().expect("the server runs").kill(),
-            Step::File { name, content } => fs::write(self.place.join(name), content).expect("a temporary file can be written"),
+            Step::File { name, content } => {
+                fs::write(self.place.join(name), content).expect("a temporary file can be written")
+            }
             Step::Command { line, text, expected } => {
                 let command = self.matcher.translated(text);
                 let actual = self.run(&command);
-                let different = |reason: String| Err(format!("line {line}: $ {text}\n{reason}\n--- page\n{expected}--- now\n{actual}"));
+                let different = |reason: String| {
+                    Err(format!("line {line}: $ {text}\n{reason}\n--- page\n{expected}--- now\n{actual}"))
+                };
                 // Empty lines at the end are not seen on a terminal.
-                if let Err(reason) = self.matcher.compare(expected.trim_end_matches('\n'), actual.trim_end_matches('\n')) {
+                if let Err(reason) =
+                    self.matcher.compare(expected.trim_end_matches('\n'), actual.trim_end_matches('\n'))
+                {
                     return different(reason);
                 }
                 let says_code = matches!(next, Some(Step::Command { text, .. }) if text == "echo $?");
@@ -203,7 +219,8 @@ impl Session<'_> {
             ["curl", ref arguments @ ..] => (0, self.curl(arguments)),
             ["upline", ref arguments @ ..] => self.upline(arguments),
             ["head", count, file] => {
-                let count = count.strip_prefix('-').and_then(|count| count.parse().ok()).expect("a number of lines");
+                let count =
+                    count.strip_prefix('-').and_then(|count| count.parse().ok()).expect("a number of lines");
                 let text = fs::read_to_string(self.place.join(file)).expect("the file is there");
                 (0, text.split_inclusive('\n').take(count).collect())
             }
@@ -214,7 +231,8 @@ impl Session<'_> {
         output
     }
 
-    /// The binary; what it says on standard output and standard error, in order. Small log segments, so that the disk has little to do.
+    /// The binary; what it says on standard output and standard error, in order. Small log segments, so that
+    /// the disk has little to do.
     fn upline(&self, arguments: &[&str]) -> (i32, String) {
         let mut output = tempfile::tempfile().expect("a temporary file");
         let stream = |file: &File| Stdio::from(file.try_clone().expect("a file has more than one handle"));
@@ -262,14 +280,22 @@ impl Session<'_> {
                 }
             }
         }
-        let mut headers: Vec<(&str, &str)> = headers.iter().map(|header| header.split_once(": ").expect("name: value")).collect();
+        let mut headers: Vec<(&str, &str)> =
+            headers.iter().map(|header| header.split_once(": ").expect("name: value")).collect();
         if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             headers.push(("content-type", "application/x-www-form-urlencoded"));
         }
         let method = method.unwrap_or_else(|| if body.is_some() { "POST".into() } else { "GET".into() });
         let server = self.server.as_ref().expect("the server runs");
-        let reply = server.request(&method, &path.expect("an address"), &headers, body.unwrap_or_default().as_bytes());
-        let text = String::from_utf8(reply.body).expect("it answers UTF-8").replace(&server.address.to_string(), README_ADDRESS);
+        let reply = server.request(
+            &method,
+            &path.expect("an address"),
+            &headers,
+            body.unwrap_or_default().as_bytes(),
+        );
+        let text = String::from_utf8(reply.body)
+            .expect("it answers UTF-8")
+            .replace(&server.address.to_string(), README_ADDRESS);
         if text.ends_with('\n') { text } else { text + "\n" }
     }
 }
@@ -327,7 +353,9 @@ impl Matcher {
         for piece in pieces(command) {
             match piece {
                 Piece::Text(plain) => text += plain,
-                Piece::Value(_, value) => text += self.values.entry(value.to_owned()).or_insert_with(|| value.to_owned()),
+                Piece::Value(_, value) => {
+                    text += self.values.entry(value.to_owned()).or_insert_with(|| value.to_owned())
+                }
             }
         }
         text
@@ -337,7 +365,9 @@ impl Matcher {
         let (wanted, found) = (pieces(expected), pieces(actual));
         for (wanted, found) in wanted.iter().zip(&found) {
             match (wanted, found) {
-                (Piece::Value(kind, wanted), Piece::Value(other, found)) if kind == other => self.stands_for(*kind, wanted, found)?,
+                (Piece::Value(kind, wanted), Piece::Value(other, found)) if kind == other => {
+                    self.stands_for(*kind, wanted, found)?
+                }
                 _ if wanted == found => {}
                 _ => return Err(format!("{wanted:?} is now {found:?}")),
             }
@@ -350,7 +380,11 @@ impl Matcher {
             return Ok(());
         }
         if let Some(value) = self.values.get(wanted) {
-            return if value == found { Ok(()) } else { Err(format!("{wanted} stood for {value} and is now {found}")) };
+            return if value == found {
+                Ok(())
+            } else {
+                Err(format!("{wanted} stood for {value} and is now {found}"))
+            };
         }
         let may_differ = match kind {
             // Version 5 is computed from a name; only random ones differ.
@@ -382,10 +416,11 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     let (mut at, mut plain) = (0, 0);
     while at < text.len() {
         let at_word = at == 0 || !is_part(text.as_bytes()[at - 1]);
-        let value = if at_word && text.as_bytes()[at].is_ascii_alphanumeric() { value(&text[at..]) } else { None };
-        let Some((kind, length)) =
-            value.filter(|(_, length)| text.as_bytes().get(at + length).is_none_or(|next| !is_part(*next) || *next == b'Z'))
-        else {
+        let value =
+            if at_word && text.as_bytes()[at].is_ascii_alphanumeric() { value(&text[at..]) } else { None };
+        let Some((kind, length)) = value.filter(|(_, length)| {
+            text.as_bytes().get(at + length).is_none_or(|next| !is_part(*next) || *next == b'Z')
+        }) else {
             at += 1;
             while !text.is_char_boundary(at) {
                 at += 1;
@@ -405,8 +440,9 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The kind and length of the value that a text begins with. In patterns `h` is a lower-case hexadecimal digit, `9` a digit, `C` a character of
-/// generated codes, `B` one of base 64 for addresses, anything else itself.
+/// The kind and length of the value that a text begins with. In patterns `h` is a lower-case hexadecimal
+/// digit, `9` a digit, `C` a character of generated codes, `B` one of base 64 for addresses, anything else
+/// itself.
 fn value(text: &str) -> Option<(Kind, usize)> {
     let patterns = [
         (Kind::Digest, "hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh"),
@@ -429,7 +465,8 @@ fn value(text: &str) -> Option<(Kind, usize)> {
                 other => byte == other,
             })
     };
-    let found = patterns.into_iter().find(|(_, pattern)| fits(pattern)).map(|(kind, pattern)| (kind, pattern.len()));
+    let found =
+        patterns.into_iter().find(|(_, pattern)| fits(pattern)).map(|(kind, pattern)| (kind, pattern.len()));
     found.or_else(|| {
         let length = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         (text[..length].contains('.') && text[length..].starts_with(" s")).then_some((Kind::Seconds, length))
@@ -470,8 +507,16 @@ fn a_changed_answer_is_found() {
         (",R88WP63R,active".to_owned(), ",alice,active".to_owned(), false),
         ("crc 7208ef0c/b87fd9ce".to_owned(), "crc 00000000/b87fd9c0".to_owned(), true),
         ("crc 7208ef0c/b87fd9ce".to_owned(), "crc 00000000".to_owned(), false),
-        ("ulk_3f0c9a7d51e2b846 ulk_3f0c9a7d51e2b846".to_owned(), "ulk_0123456789abcdef ulk_0123456789abcdef".to_owned(), true),
-        ("ulk_3f0c9a7d51e2b846 ulk_3f0c9a7d51e2b846".to_owned(), "ulk_0123456789abcdef ulk_0123456789abcde0".to_owned(), false),
+        (
+            "ulk_3f0c9a7d51e2b846 ulk_3f0c9a7d51e2b846".to_owned(),
+            "ulk_0123456789abcdef ulk_0123456789abcdef".to_owned(),
+            true,
+        ),
+        (
+            "ulk_3f0c9a7d51e2b846 ulk_3f0c9a7d51e2b846".to_owned(),
+            "ulk_0123456789abcdef ulk_0123456789abcde0".to_owned(),
+            false,
+        ),
         ("(0.3 s)".to_owned(), "(12.0 s)".to_owned(), true),
         ("10.5 USD".to_owned(), "10.6 USD".to_owned(), false),
     ];
@@ -486,7 +531,11 @@ fn a_changed_answer_is_found() {
 fn commands_are_read_as_a_shell_would() {
     let text = "# x\n```sh\nnot run\n```\n<!-- server: start -->\n```console\n$ curl -d '{\"a\": 1}' \\\n    x\n{}\n$ echo $?\n0\n```\n\
         <!-- file: a.csv -->\n```csv\none\n```\n";
-    let command = |line, text: &str, expected: &str| Step::Command { line, text: text.into(), expected: expected.into() };
+    let command = |line, text: &str, expected: &str| Step::Command {
+        line,
+        text: text.into(),
+        expected: expected.into(),
+    };
     let expected = [
         Step::Start,
         command(7, "curl -d '{\"a\": 1}'     x", "{}\n"),
@@ -503,7 +552,8 @@ fn commands_are_read_as_a_shell_would() {
 fn every_setting_is_in_the_readme() {
     let readme = readme();
     for setting in &upline::config::SETTINGS {
-        let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
+        let default =
+            if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
         let row = format!("\n| `{}` | {default} | ", setting.key);
         assert!(readme.contains(&row), "the table of settings lacks: {row}");
     }
@@ -511,7 +561,11 @@ fn every_setting_is_in_the_readme() {
 
 #[test]
 fn every_exit_code_is_in_the_readme() {
-    let output = Command::new(env!("CARGO_BIN_EXE_upline")).arg("--help").env_clear().output().expect("the binary starts");
+    let output = Command::new(env!("CARGO_BIN_EXE_upline"))
+        .arg("--help")
+        .env_clear()
+        .output()
+        .expect("the binary starts");
     let help = String::from_utf8(output.stdout).expect("help is UTF-8");
     let (_, codes) = help.split_once("Exit codes:\n").expect("help lists them");
     let readme = readme();
@@ -528,7 +582,8 @@ fn every_exit_code_is_in_the_readme() {
 #[test]
 fn every_file_and_metric_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let metrics = fs::read_to_string(root.join("src/metrics/table.rs")).expect("the table of metrics is there");
+    let metrics =
+        fs::read_to_string(root.join("src/metrics/table.rs")).expect("the table of metrics is there");
     for (folder, name) in [
         (".", "README.md"),
         (".", "BENCHMARKS.md"),
@@ -538,13 +593,16 @@ fn every_file_and_metric_that_the_documents_name_exists() {
         ("docs", "api.md"),
         ("docs", "authorization.md"),
     ] {
-        let text = fs::read_to_string(root.join(folder).join(name)).unwrap_or_else(|error| panic!("{folder}/{name}: {error}"));
+        let text = fs::read_to_string(root.join(folder).join(name))
+            .unwrap_or_else(|error| panic!("{folder}/{name}: {error}"));
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = link.split('#').next().unwrap_or_default();
             let is_there = link.starts_with("https://") || root.join(folder).join(file).exists();
             assert!(is_there, "{folder}/{name} links to {link}");
         }
-        for word in text.split('`').filter(|word| word.starts_with("upline_") && !word.contains(['*', ' ', '{'])) {
+        for word in
+            text.split('`').filter(|word| word.starts_with("upline_") && !word.contains(['*', ' ', '{']))
+        {
             assert!(metrics.contains(&format!("\"{word}\"")), "{folder}/{name} names the metric {word}");
         }
     }

@@ -1,4 +1,5 @@
-//! The recount from scratch gives the incremental result, for any number of threads, also on a frozen view while signups go on.
+//! The recount from scratch gives the incremental result, for any number of threads, also on a frozen view
+//! while signups go on.
 
 use upline::{
     core::{
@@ -18,7 +19,12 @@ fn plan(ranks: RankRule) -> Plan {
     Plan {
         name: "recompute".into(),
         currency: Currency { code: *b"USD", exponent: 2 },
-        placement: Placement { width: Some(3), default_rule: PlacementRule::BreadthFirst, other_rules: Vec::new(), strategic: false },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: Vec::new(),
+            strategic: false,
+        },
         count_sponsor_tree: true,
         level_cap: 15,
         bonuses: Vec::new(),
@@ -27,7 +33,10 @@ fn plan(ranks: RankRule) -> Plan {
 }
 
 fn steps(minima: &[u32]) -> Vec<RankStep> {
-    minima.iter().map(|minimum| RankStep { name: format!("from {minimum}").into(), minimum: *minimum, reward: None }).collect()
+    minima
+        .iter()
+        .map(|minimum| RankStep { name: format!("from {minimum}").into(), minimum: *minimum, reward: None })
+        .collect()
 }
 
 /// A network with uniform sponsors, some of them admins, grown from `from` to `to` members.
@@ -59,7 +68,11 @@ fn grow(state: &mut State, maps: &mut MemberDirectory, from: u32, to: u32) {
 #[test]
 fn any_number_of_threads_gives_the_incremental_result() {
     let rules = [
-        RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: steps(&[3, 10, 25, 50, 700]) },
+        RankRule::Thresholds {
+            tree: Tree::Placement,
+            basis: RankBasis::Downline,
+            steps: steps(&[3, 10, 25, 50, 700]),
+        },
         RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Direct, steps: steps(&[1, 2, 5]) },
         RankRule::LevelFill { tree: Tree::Sponsor, steps: steps(&[2, 3, 4, 5, 6]) },
     ];
@@ -78,14 +91,21 @@ fn any_number_of_threads_gives_the_incremental_result() {
                 })
             })
             .collect();
-        assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "digests do not depend on the number of threads");
+        assert!(
+            digests.windows(2).all(|pair| pair[0] == pair[1]),
+            "digests do not depend on the number of threads"
+        );
         assert_eq!(audit(&state, 3), Vec::<String>::new());
     }
 }
 
 #[test]
 fn a_frozen_view_stands_still_while_the_network_grows() {
-    let rule = RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: steps(&[3, 10, 25, 50]) };
+    let rule = RankRule::Thresholds {
+        tree: Tree::Placement,
+        basis: RankBasis::Downline,
+        steps: steps(&[3, 10, 25, 50]),
+    };
     let mut state = State::new(plan(rule), 1);
     let mut maps = MemberDirectory::with_capacity(0, 0);
     grow(&mut state, &mut maps, 0, 30_000);

@@ -1,6 +1,11 @@
-//! Runs the scenarios of `tests/scenarios/*.txt` against the real core and against the naive model. `tests/scenarios/README.md` explains
-//! their language; what they say is the reference of the plan's rules by example.
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of a test are small, or meant to wrap")]
+//! Runs the scenarios of `tests/scenarios/*.txt` against the real core and against the naive model.
+//! `tests/scenarios/README.md` explains their language; what they say is the reference of the plan's rules by
+//! example.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small, or meant to wrap"
+)]
 
 #[path = "model/mod.rs"]
 mod model;
@@ -56,7 +61,11 @@ fn scenarios() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let paths: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     let texts = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    texts.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())).collect()
+    texts
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+        })
+        .collect()
 }
 
 fn check_all(make: Make) {
@@ -70,9 +79,11 @@ fn check_all(make: Make) {
 fn check(file: &str, text: &str, make: Make) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut case: Option<Case> = None;
-    let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or(""))).peekable();
+    let mut lines =
+        text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or(""))).peekable();
     while let Some((number, line)) = lines.next() {
-        let mut complain = |what: &str| complaints.push(format!("{file}:{number}: {} -- {what}", line.trim()));
+        let mut complain =
+            |what: &str| complaints.push(format!("{file}:{number}: {} -- {what}", line.trim()));
         if line.trim().is_empty() {
             continue;
         }
@@ -80,10 +91,13 @@ fn check(file: &str, text: &str, make: Make) -> Vec<String> {
             case = None;
             continue;
         }
-        let (ask, expected) = line.split_once("->").map_or((line, None), |(ask, expected)| (ask, Some(expected)));
+        let (ask, expected) =
+            line.split_once("->").map_or((line, None), |(ask, expected)| (ask, Some(expected)));
         let answer = if ask.trim() == "plan" {
             let mut body = Vec::new();
-            while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with(' ') || line.trim().is_empty()) {
+            while let Some((_, line)) =
+                lines.next_if(|(_, line)| line.starts_with(' ') || line.trim().is_empty())
+            {
                 body.extend((!line.trim().is_empty()).then_some(line));
             }
             script::plan(&body).map(|plan| {
@@ -130,7 +144,8 @@ impl Case {
         let verb = words.next("word")?;
         match verb {
             "wait" => {
-                let hours = words.next("hours")?.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
+                let hours =
+                    words.next("hours")?.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
                 self.time += HOUR * hours.ok_or("wait for hours, as in 71h")?;
                 return Ok(String::new());
             }
@@ -149,7 +164,11 @@ impl Case {
         let Some((before, after)) = ask.split_once("by-code-of ") else { return ask.to_owned() };
         let (name, after) = after.split_once(' ').unwrap_or((after, ""));
         let picture = self.network.picture();
-        let code = picture.members.iter().find(|member| member.id == script::id_of(name)).map_or("nobody", |member| &member.code);
+        let code = picture
+            .members
+            .iter()
+            .find(|member| member.id == script::id_of(name))
+            .map_or("nobody", |member| &member.code);
         format!("{before}by-code {code} {after}")
     }
 
@@ -181,9 +200,11 @@ impl Case {
     fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
         let entries_before = self.network.picture().entries.len();
         self.lsn += 1;
-        // Codes are taken by the rules of format 3; the scenarios of keys wait longer than one of its steps counts.
+        // Codes are taken by the rules of format 3; the scenarios of keys wait longer than one of its steps
+        // counts.
         let actor = (key.is_none() && matches!(command, Command::Register(_))).then(Actor::unknown);
-        let applied = self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor, command });
+        let applied =
+            self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor, command });
         if applied.lsn != self.lsn {
             return "repeat".into();
         }
@@ -230,7 +251,9 @@ impl Case {
             "ranks" => distribution(&picture),
             "position" => position(&picture, MemberIx(member(words.next("member")?)? as u32)),
             "sponsor" => name(&picture, picture.members[member(words.next("member")?)?].sponsor),
-            "joined" => format!("hour {}", picture.members[member(words.next("member")?)?].joined_at.0 / HOUR),
+            "joined" => {
+                format!("hour {}", picture.members[member(words.next("member")?)?].joined_at.0 / HOUR)
+            }
             "code" => picture.members[member(words.next("member")?)?].code.clone(),
             "rank" => rank(&picture.members[member(words.next("member")?)?]),
             "counts" => {
@@ -239,8 +262,12 @@ impl Case {
             }
             "entries" => {
                 let receiver = MemberIx(member(words.next("member")?)? as u32);
-                let lines =
-                    picture.entries.iter().rev().filter(|entry| entry.receiver == receiver).map(|entry| full_entry(&picture, entry));
+                let lines = picture
+                    .entries
+                    .iter()
+                    .rev()
+                    .filter(|entry| entry.receiver == receiver)
+                    .map(|entry| full_entry(&picture, entry));
                 lines.collect::<Vec<_>>().join("; ")
             }
             "preview" => {
@@ -273,7 +300,11 @@ fn name(picture: &Picture, member: Option<MemberIx>) -> String {
 
 fn position(picture: &Picture, member: MemberIx) -> String {
     let member = &picture.members[member.at()];
-    if member.parent.is_none() { "root".into() } else { format!("{}:{}", name(picture, member.parent), member.slot) }
+    if member.parent.is_none() {
+        "root".into()
+    } else {
+        format!("{}:{}", name(picture, member.parent), member.slot)
+    }
 }
 
 /// An entry as its trigger shows it: the kind of rank rewards alone.
@@ -297,9 +328,21 @@ fn full_entry(picture: &Picture, entry: &EntryPicture) -> String {
 }
 
 fn balances(picture: &Picture) -> String {
-    let sum = |index: usize| picture.entries.iter().filter(|entry| entry.receiver.at() == index).map(|entry| entry.amount.0).sum::<i64>();
-    let with_money = (0..picture.members.len()).map(|index| (index, Money(sum(index)))).filter(|(_, sum)| *sum != Money(0));
-    with_money.map(|(index, sum)| format!("{} {}", name_of(picture.members[index].id), print_money(sum))).collect::<Vec<_>>().join(", ")
+    let sum = |index: usize| {
+        picture
+            .entries
+            .iter()
+            .filter(|entry| entry.receiver.at() == index)
+            .map(|entry| entry.amount.0)
+            .sum::<i64>()
+    };
+    let with_money = (0..picture.members.len())
+        .map(|index| (index, Money(sum(index))))
+        .filter(|(_, sum)| *sum != Money(0));
+    with_money
+        .map(|(index, sum)| format!("{} {}", name_of(picture.members[index].id), print_money(sum)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `rank:members` for the ranks that somebody has.
@@ -319,8 +362,13 @@ fn rank(member: &MemberPicture) -> String {
 fn counts(member: &MemberPicture, tree: Tree) -> String {
     let at = TREES.iter().position(|other| *other == tree).expect("there are two");
     let direct = member.direct[at];
-    let (Some(downline), Some(levels)) = (member.downline[at], member.levels[at]) else { return format!("direct {direct}") };
+    let (Some(downline), Some(levels)) = (member.downline[at], member.levels[at]) else {
+        return format!("direct {direct}");
+    };
     let filled = levels.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1);
     let levels: Vec<String> = levels[..filled].iter().map(u32::to_string).collect();
-    format!("direct {direct}, downline {downline}, levels {}", if levels.is_empty() { "none".into() } else { levels.join(" ") })
+    format!(
+        "direct {direct}, downline {downline}, levels {}",
+        if levels.is_empty() { "none".into() } else { levels.join(" ") }
+    )
 }

@@ -1,28 +1,43 @@
-//! A deterministic simulation of the whole engine on a disk that fails: everything from admission to recovery, without a thread or a clock.
+//! A deterministic simulation of the whole engine on a disk that fails: everything from admission to
+//! recovery, without a thread or a clock.
 //!
-//! One seed is one network's history. The engine's own parts (`SteppedEngine`: opening, admission, writer, snapshotter) run on one thread on the file
-//! system in memory (`durability::memory`), and the seed decides everything else: the plan, each command and its key, which of them wait together for
-//! one group, marks, snapshots with groups between their chunks, segment size and retention, when the clock jumps and who puts it right or accepts it, which call of which life fails and
-//! how, whether the process is killed or the power goes and which sectors and names then survive, what goes wrong again while the next process
-//! recovers, which byte of a stopped directory flips and which of its files is cut or missing.
+//! One seed is one network's history. The engine's own parts (`SteppedEngine`: opening, admission, writer,
+//! snapshotter) run on one thread on the file system in memory (`durability::memory`), and the seed decides
+//! everything else: the plan, each command and its key, which of them wait together for one group, marks,
+//! snapshots with groups between their chunks, segment size and retention, when the clock jumps and who puts
+//! it right or accepts it, which call of which life fails and how, whether the process is killed or the power
+//! goes and which sectors and names then survive, what goes wrong again while the next process recovers,
+//! which byte of a stopped directory flips and which of its files is cut or missing.
 //!
 //! What must hold (the numbers are those of the design's promises):
 //!
-//! - After each acknowledged group everything that can be seen of the state is what a naive model says, written independently
-//!   (`tests/model/naive.rs`, the one that the core is tested against), which was given the acknowledged commands and no others.
-//! - D1, D2: what a process finds when it opens is what was acknowledged, plus the whole group that was in flight, or none of it. Nothing acknowledged
-//!   is ever taken back, so that all outcomes stay true.
-//! - D3: opening is refused only where something was damaged on purpose; then nothing was changed. Where it is not refused, nothing is lost.
-//! - D4: a failed log answers "unknown" to the group at hand and "read-only" to all others; reads go on, showing what was acknowledged.
+//! - After each acknowledged group everything that can be seen of the state is what a naive model says,
+//!   written independently (`tests/model/naive.rs`, the one that the core is tested against), which was given
+//!   the acknowledged commands and no others.
+//! - D1, D2: what a process finds when it opens is what was acknowledged, plus the whole group that was in
+//!   flight, or none of it. Nothing acknowledged is ever taken back, so that all outcomes stay true.
+//! - D3: opening is refused only where something was damaged on purpose; then nothing was changed. Where it
+//!   is not refused, nothing is lost.
+//! - D4: a failed log answers "unknown" to the group at hand and "read-only" to all others; reads go on,
+//!   showing what was acknowledged.
 //! - D5: repeated keys and registrations get the answer that they had, before and after restarts.
-//! - A clock that jumped is not written by: refused is what another naive model says (`tests/common/naive_clock.rs`), and then nothing is changed.
-//! - D6: replay gives the digest that the state had at that LSN; so does each state of the past that is still retained.
+//! - A clock that jumped is not written by: refused is what another naive model says
+//!   (`tests/common/naive_clock.rs`), and then nothing is changed.
+//! - D6: replay gives the digest that the state had at that LSN; so does each state of the past that is still
+//!   retained.
 //!
-//! A hundredth of the seeds is run twice: every call of the disk with its arguments and its result, and every outcome, must come again.
+//! A hundredth of the seeds is run twice: every call of the disk with its arguments and its result, and every
+//! outcome, must come again.
 //!
-//! `UPLINE_SIM_SEEDS` (how many), `UPLINE_SIM_FIRST` (from which on), `UPLINE_SIM_OPERATIONS` (commands in each) say how much is done, so that a runner
-//! can add up seeds over many runs; `UPLINE_SIM_SEED=n` runs one and prints what it does.
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "numbers of a test are small")]
+//! `UPLINE_SIM_SEEDS` (how many), `UPLINE_SIM_FIRST` (from which on), `UPLINE_SIM_OPERATIONS` (commands in
+//! each) say how much is done, so that a runner can add up seeds over many runs; `UPLINE_SIM_SEED=n` runs one
+//! and prints what it does.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of a test are small"
+)]
 
 #[path = "simulation/disk.rs"]
 mod disk;
@@ -101,7 +116,8 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
             && number < seeds
         {
             let seed = first + number;
-            let run = |traced| World::new(Setting { seed, operations, traced, loud: false }, metrics.clone()).run();
+            let run =
+                |traced| World::new(Setting { seed, operations, traced, loud: false }, metrics.clone()).run();
             let done = panic::catch_unwind(AssertUnwindSafe(|| {
                 let twice = seed.is_multiple_of(TWICE_EVERY);
                 let (tally, trace) = run(twice);
@@ -110,7 +126,10 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
             }));
             let Ok(done) = done else {
                 failed.store(true, Ordering::Relaxed);
-                println!("simulation: seed {seed} failed after {number} others; again: {}", command_for(seed, operations));
+                println!(
+                    "simulation: seed {seed} failed after {number} others; again: {}",
+                    command_for(seed, operations)
+                );
                 break;
             };
             tally.add(&done);
@@ -133,5 +152,7 @@ fn run_seeds(first: u64, seeds: u64, operations: u64) -> Tally {
 }
 
 fn command_for(seed: u64, operations: u64) -> String {
-    format!("UPLINE_SIM_SEED={seed} UPLINE_SIM_OPERATIONS={operations} cargo test --test simulation nothing_acknowledged -- --nocapture")
+    format!(
+        "UPLINE_SIM_SEED={seed} UPLINE_SIM_OPERATIONS={operations} cargo test --test simulation nothing_acknowledged -- --nocapture"
+    )
 }

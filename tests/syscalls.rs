@@ -1,14 +1,17 @@
-//! The real binary under `strace -e inject`: at every call that changes something on disk, during a script with a new directory, rotation, snapshot and
-//! recovery, the process is killed, the call fails (EIO, ENOSPC), is interrupted, or claims a byte that it did not write.
+//! The real binary under `strace -e inject`: at every call that changes something on disk, during a script
+//! with a new directory, rotation, snapshot and recovery, the process is killed, the call fails (EIO,
+//! ENOSPC), is interrupted, or claims a byte that it did not write.
 //!
-//! - Whatever happens, the directory opens again, with everything that was answered and nothing but that and what was in flight, in order (D2).
-//! - A failed write or sync of the log is 503 `outcome_unknown` for who waits, `read_only` for later writes, and reads go on (D4). A failed
-//!   snapshot stops nothing.
+//! - Whatever happens, the directory opens again, with everything that was answered and nothing but that and
+//!   what was in flight, in order (D2).
+//! - A failed write or sync of the log is 503 `outcome_unknown` for who waits, `read_only` for later writes,
+//!   and reads go on (D4). A failed snapshot stops nothing.
 //! - An interrupted call is nobody's failure.
 //! - A disk that lies about a byte may lead to a refusal, never to a loss that nobody is told of (D3).
 //!
-//! `UPLINE_POINTS` (50) points are taken from the shuffled list of all, from `UPLINE_POINTS_FIRST` on; `UPLINE_SEED` shuffles. `strace` counts calls
-//! per thread, and so a point is the n-th such call of each thread.
+//! `UPLINE_POINTS` (50) points are taken from the shuffled list of all, from `UPLINE_POINTS_FIRST` on;
+//! `UPLINE_SEED` shuffles. `strace` counts calls per thread, and so a point is the n-th such call of each
+//! thread.
 
 mod common;
 mod proof;
@@ -64,7 +67,8 @@ fn copy(from: &Path, to: &Path) {
 /// Half a frame behind the last whole one, and the beginnings of files: what a crash leaves.
 fn leave_debris(data: &Path) {
     let log = data.join("log");
-    let mut segments: Vec<_> = fs::read_dir(&log).expect("a log").map(|entry| entry.expect("an entry").path()).collect();
+    let mut segments: Vec<_> =
+        fs::read_dir(&log).expect("a log").map(|entry| entry.expect("an entry").path()).collect();
     segments.sort();
     let mut is_torn = false;
     for path in segments.iter().rev() {
@@ -94,8 +98,16 @@ fn prepare(stage: Stage, seen: &Seen, before: Option<&Path>) -> Prepared {
     let trace = directory.path().join("trace");
     let names: Vec<&str> = CALLS.iter().map(|(name, _)| *name).collect();
     let mut seen = seen.clone();
-    script::run(stage, &data, &["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={}", names.join(","))], &mut seen);
-    assert!(!seen.is_read_only && seen.unknown.is_empty() && seen.ended_well, "without a fault all goes well");
+    script::run(
+        stage,
+        &data,
+        &["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={}", names.join(","))],
+        &mut seen,
+    );
+    assert!(
+        !seen.is_read_only && seen.unknown.is_empty() && seen.ended_well,
+        "without a fault all goes well"
+    );
     let trace = fs::read_to_string(&trace).expect("a trace");
     traced::assert_synced(&trace, seen.singles);
     let points = traced::points(&trace, &data, &CALLS);
@@ -119,9 +131,13 @@ fn try_point(prepared: &Prepared, begin: &Seen, point: &Point) -> Seen {
         arguments.push("--seccomp-bpf");
     }
     script::run(prepared.stage, &data, &arguments, &mut seen);
-    seen.was_reached = seen.was_killed || fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("(INJECTED)"));
+    seen.was_reached =
+        seen.was_killed || fs::read_to_string(&trace).is_ok_and(|trace| trace.contains("(INJECTED)"));
     match point.fault {
-        Fault::Interrupt => assert!(!seen.is_read_only && seen.unknown.is_empty() && seen.ended_well, "an interruption is no failure"),
+        Fault::Interrupt => assert!(
+            !seen.is_read_only && seen.unknown.is_empty() && seen.ended_well,
+            "an interruption is no failure"
+        ),
         Fault::Kill | Fault::Error(_) => {}
         Fault::Lie => {
             if script::is_refused(&data) {
@@ -138,7 +154,10 @@ fn every_call_may_fail() {
     if !traced::is_there() {
         println!("NOT RUN: strace is not there or may not trace; this test injects faults with it");
         proof::summary("syscalls: skipped=1 points=0");
-        assert!(std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(), "where the proof is to be complete, strace must work");
+        assert!(
+            std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(),
+            "where the proof is to be complete, strace must work"
+        );
         return;
     }
     let (count, first) = (proof::number("UPLINE_POINTS", 50), proof::number("UPLINE_POINTS_FIRST", 0));
@@ -149,7 +168,8 @@ fn every_call_may_fail() {
     let fresh = prepare(Stage::Fresh, &none, None);
     let data = fresh.directory.path().join("data");
     let recovery = prepare(Stage::Recovery, &fresh.seen, Some(&data));
-    let mut all: Vec<(&Prepared, &Seen, Point)> = fresh.points.iter().map(|point| (&fresh, &none, point.clone())).collect();
+    let mut all: Vec<(&Prepared, &Seen, Point)> =
+        fresh.points.iter().map(|point| (&fresh, &none, point.clone())).collect();
     all.extend(recovery.points.iter().map(|point| (&recovery, &fresh.seen, point.clone())));
     let mut chance = Chance::new(seed);
     for at in (1..all.len()).rev() {
@@ -158,7 +178,8 @@ fn every_call_may_fail() {
     // Whatever the shuffling says.
     all.insert(0, (&recovery, &fresh.seen, recovery.listing.clone()));
     let total = all.len();
-    let (mut done, mut reached, mut killed, mut poisoned, mut refused, mut acknowledged) = (0_u64, 0_u64, 0_u64, 0_u64, 0_u64, 0);
+    let (mut done, mut reached, mut killed, mut poisoned, mut refused, mut acknowledged) =
+        (0_u64, 0_u64, 0_u64, 0_u64, 0_u64, 0);
     let mut kinds = BTreeSet::new();
     for (prepared, begin, point) in all.into_iter().skip(usize::try_from(first).expect("an index")) {
         if count <= done {

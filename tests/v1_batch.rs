@@ -1,4 +1,5 @@
-//! `POST /v1/members/batch` on the running binary: order, problems line by line, cut connections, clients that do not read, and memory.
+//! `POST /v1/members/batch` on the running binary: order, problems line by line, cut connections, clients
+//! that do not read, and memory.
 //!
 //! The large one has 100,000 lines; with `UPLINE_DEEP=1` in the environment it has a million.
 
@@ -17,7 +18,11 @@ use serde_json::{Value, json};
 
 fn line(number: u64, sponsor: Option<u64>) -> String {
     match sponsor {
-        Some(sponsor) => format!("{{\"user_id\":\"{}\",\"sponsor\":{{\"user_id\":\"{}\"}}}}\n", uuid(number), uuid(sponsor)),
+        Some(sponsor) => format!(
+            "{{\"user_id\":\"{}\",\"sponsor\":{{\"user_id\":\"{}\"}}}}\n",
+            uuid(number),
+            uuid(sponsor)
+        ),
         None => format!("{{\"user_id\":\"{}\"}}\n", uuid(number)),
     }
 }
@@ -33,8 +38,11 @@ fn tree(first: u64, members: u64) -> String {
 }
 
 fn head(length: Option<usize>) -> String {
-    let framing = length.map_or("transfer-encoding: chunked".into(), |length| format!("content-length: {length}"));
-    format!("POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n{framing}\r\n\r\n")
+    let framing =
+        length.map_or("transfer-encoding: chunked".into(), |length| format!("content-length: {length}"));
+    format!(
+        "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n{framing}\r\n\r\n"
+    )
 }
 
 fn send_chunk(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
@@ -51,17 +59,29 @@ fn batch(server: &Server, text: &str) -> Vec<Value> {
             sender.write_all(text.as_bytes()).unwrap();
         });
         let reply = client.read_reply(false).unwrap();
-        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/x-ndjson")), "{}", reply.text());
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (200, Some("application/x-ndjson")),
+            "{}",
+            reply.text()
+        );
         answers(&reply.body)
     })
 }
 
 fn answers(body: &[u8]) -> Vec<Value> {
-    body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    body.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
 }
 
 fn told(answer: &Value) -> (u64, u64, &str) {
-    (answer["line"].as_u64().unwrap(), answer["status"].as_u64().unwrap(), answer["problem"]["code"].as_str().unwrap_or_default())
+    (
+        answer["line"].as_u64().unwrap(),
+        answer["status"].as_u64().unwrap(),
+        answer["problem"]["code"].as_str().unwrap_or_default(),
+    )
 }
 
 /// A figure of the process in KiB, e.g. `VmRSS`.
@@ -121,7 +141,8 @@ fn each_line_is_answered_in_its_place() {
     ];
     let text: String = table.iter().map(|(line, ..)| line.as_str()).collect();
     let found = batch(&server, &text);
-    let expected: Vec<(u64, u64, &str)> = table.iter().zip(1..).map(|((_, status, code), number)| (number, *status, *code)).collect();
+    let expected: Vec<(u64, u64, &str)> =
+        table.iter().zip(1..).map(|((_, status, code), number)| (number, *status, *code)).collect();
     assert_eq!(found.iter().map(told).collect::<Vec<_>>(), expected);
     assert_eq!(found[9]["problem"]["field"], "extra");
     for answer in found.iter().filter(|answer| answer["status"] == 201) {
@@ -140,7 +161,11 @@ fn each_line_is_answered_in_its_place() {
         sender.write_all(b"0\r\n\r\n").unwrap();
         let found = answers(&client.read_reply(false).unwrap().body);
         let status = if size == 1 { 201 } else { 200 };
-        assert_eq!(found.iter().map(told).collect::<Vec<_>>(), [(2, status, ""), (4, status, "")], "chunks of {size}");
+        assert_eq!(
+            found.iter().map(told).collect::<Vec<_>>(),
+            [(2, status, ""), (4, status, "")],
+            "chunks of {size}"
+        );
         // The connection goes on.
         assert_eq!(client.request("GET", "/livez", &[], b"").status, 200);
     }
@@ -173,7 +198,13 @@ fn an_answer_comes_while_the_next_line_is_not_sent_yet() {
     // Who asks whether to go on is told so before anything else.
     let text = line(6, Some(1));
     let mut client = server.connect();
-    client.send(head(Some(text.len())).replace("host: localhost", "host: localhost\r\nexpect: 100-continue").as_bytes()).unwrap();
+    client
+        .send(
+            head(Some(text.len()))
+                .replace("host: localhost", "host: localhost\r\nexpect: 100-continue")
+                .as_bytes(),
+        )
+        .unwrap();
     assert_eq!(client.read_head().unwrap().0, 100);
     client.send(text.as_bytes()).unwrap();
     assert_eq!(told(&answers(&client.read_reply(false).unwrap().body)[0]), (1, 201, ""));
@@ -202,7 +233,11 @@ fn a_cut_connection_loses_nothing_answered_and_the_whole_may_be_sent_again() {
     let again = batch(&server, &text);
     assert_eq!(again.len() as u64, MEMBERS);
     for (first, second) in answered.iter().zip(&again) {
-        assert_eq!((first["status"].as_u64(), second["status"].as_u64()), (Some(201), Some(200)), "{first} {second}");
+        assert_eq!(
+            (first["status"].as_u64(), second["status"].as_u64()),
+            (Some(201), Some(200)),
+            "{first} {second}"
+        );
         for name in ["user_id", "code", "parent", "slot"] {
             assert_eq!(first[name], second[name]);
         }
@@ -237,13 +272,20 @@ fn batches_and_single_signups_go_side_by_side() {
     let found: Vec<Vec<Value>> = batches.into_iter().map(|batch| batch.join().unwrap()).collect();
     for answers in &found {
         assert_eq!(answers.len() as u64, MEMBERS);
-        // A line of one of the two equal ones can come before its sponsor of the other, but not before its own.
+        // A line of one of the two equal ones can come before its sponsor of the other, but not before its
+        // own.
         assert!(answers.iter().all(|answer| matches!(answer["status"].as_u64(), Some(200 | 201))));
     }
     for (one, other) in found[0].iter().zip(&found[1]) {
         let statuses = [one["status"].as_u64(), other["status"].as_u64()];
-        assert!(statuses.contains(&Some(200)) && statuses.contains(&Some(201)), "one made it, the other found it: {one} {other}");
-        assert_eq!((&one["code"], &one["parent"], &one["slot"]), (&other["code"], &other["parent"], &other["slot"]));
+        assert!(
+            statuses.contains(&Some(200)) && statuses.contains(&Some(201)),
+            "one made it, the other found it: {one} {other}"
+        );
+        assert_eq!(
+            (&one["code"], &one["parent"], &one["slot"]),
+            (&other["code"], &other["parent"], &other["slot"])
+        );
     }
     assert_eq!(members(&server), 2 * MEMBERS + 50);
 }
@@ -262,7 +304,8 @@ fn there_is_a_limit_of_batches_and_of_patience() {
             client
         })
         .collect();
-    let fifth = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], b"{}");
+    let fifth =
+        server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], b"{}");
     assert_eq!((fifth.status, fifth.json()["code"].as_str()), (503, Some("overloaded")));
     assert!(fifth.header("retry-after").is_some() && fifth.header("connection") == Some("close"));
     // One breaks off inside a line: what was whole is answered, and the place is free again.
@@ -274,7 +317,11 @@ fn there_is_a_limit_of_batches_and_of_patience() {
         while client.read_chunk(&mut seen).unwrap() {}
         let found = answers(&seen);
         assert_eq!(
-            found.iter().map(told).map(|(line, status, code)| (line, status, code.to_owned())).collect::<Vec<_>>(),
+            found
+                .iter()
+                .map(told)
+                .map(|(line, status, code)| (line, status, code.to_owned()))
+                .collect::<Vec<_>>(),
             [(1, 201, String::new()), (2, 408, "body_too_slow".to_owned())]
         );
     }
@@ -329,7 +376,10 @@ fn who_does_not_read_is_not_read_from_and_may_begin_to_read_late() {
         }
     }
     let grown = memory(&server, "VmRSS").saturating_sub(before);
-    println!("{sent} of {} bytes taken from a client that does not read; the server grew by {grown} KiB", text.len());
+    println!(
+        "{sent} of {} bytes taken from a client that does not read; the server grew by {grown} KiB",
+        text.len()
+    );
     assert!(grown < 96 * 1_024, "members and 4 MiB of answers");
     // Now it reads, and everything comes.
     let rest = text[sent..].to_owned();
@@ -352,7 +402,16 @@ fn curl_sends_a_file() {
     let upload = file.display().to_string();
     for arguments in [["--data-binary", data.as_str()], ["--upload-file", upload.as_str()]] {
         let curl = std::process::Command::new("curl")
-            .args(["--silent", "--show-error", "--max-time", "60", "--request", "POST", "--header", "content-type: application/x-ndjson"])
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "60",
+                "--request",
+                "POST",
+                "--header",
+                "content-type: application/x-ndjson",
+            ])
             .args(arguments)
             .arg(&url)
             .output();
@@ -371,21 +430,28 @@ fn a_long_batch_stays_in_bounded_memory() {
     const GROWTH_KIB_MAX: u64 = 64 * 1_024;
     let lines: u64 = if std::env::var_os("UPLINE_DEEP").is_some() { 1_000_000 } else { 100_000 };
     let place = tempfile::tempdir().unwrap();
-    // A snapshot takes the memory of a second state while it is made, and the million's last command is one too many for its rule.
-    let server = Server::start(place.path(), &["--snapshot-every-commands", "0", "--snapshot-every-seconds", "0"]);
+    // A snapshot takes the memory of a second state while it is made, and the million's last command is one
+    // too many for its rule.
+    let server =
+        Server::start(place.path(), &["--snapshot-every-commands", "0", "--snapshot-every-seconds", "0"]);
     let mut unknown = String::new();
     for number in 0..lines {
         write!(unknown, "{}", line(number + 1, Some(u64::from(u32::MAX)))).unwrap();
     }
     let text = tree(1, lines);
-    for (what, text, status) in [("refused", &unknown, 404), ("registered", &text, 201), ("repeated", &text, 200)] {
+    for (what, text, status) in
+        [("refused", &unknown, 404), ("registered", &text, 201), ("repeated", &text, 200)]
+    {
         let before = memory(&server, "VmRSS");
         // The peak from here on.
         std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
         let begin = Instant::now();
         let found = count(&server, text, status);
         let seconds = begin.elapsed().as_secs_f64();
-        let (peak, after) = (memory(&server, "VmHWM").saturating_sub(before), memory(&server, "VmRSS").saturating_sub(before));
+        let (peak, after) = (
+            memory(&server, "VmHWM").saturating_sub(before),
+            memory(&server, "VmRSS").saturating_sub(before),
+        );
         println!(
             "{what}: {lines} lines in {seconds:.2} s, {:.0} lines/s; memory grew by {peak} KiB at most, {after} KiB in the end",
             lines as f64 / seconds
@@ -433,5 +499,8 @@ fn what_the_description_says_of_a_line_is_so() {
     assert!(operation["responses"]["200"]["content"]["application/x-ndjson"].is_object(), "{operation}");
     let answer = &batch(&server, &line(1, None))[0];
     let names: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(json!(names), json!(["code", "line", "lsn", "parent", "slot", "sponsor", "status", "user_id"]));
+    assert_eq!(
+        json!(names),
+        json!(["code", "line", "lsn", "parent", "slot", "sponsor", "status", "user_id"])
+    );
 }

@@ -1,5 +1,5 @@
-//! What `/openapi.json` says of what `/v1` answers: batches line by line, the change feed command by command. Every other answer is held against it where
-//! tests ask for it (`common/described.rs`).
+//! What `/openapi.json` says of what `/v1` answers: batches line by line, the change feed command by command.
+//! Every other answer is held against it where tests ask for it (`common/described.rs`).
 
 mod common;
 
@@ -20,7 +20,8 @@ const LINE: &str = "/paths/~1v1~1members~1batch/post/responses/200/content/appli
 const EVENT: &str = "/paths/~1v1~1events/get/responses/200/content/application~1x-ndjson/schema";
 
 fn send(server: &Server, method: &str, path: &str, body: &Value) -> Value {
-    let reply = server.request(method, path, &[("content-type", "application/json")], body.to_string().as_bytes());
+    let reply =
+        server.request(method, path, &[("content-type", "application/json")], body.to_string().as_bytes());
     assert!(matches!(reply.status, 200 | 201), "{method} {path}: {}", reply.text());
     reply.json()
 }
@@ -45,7 +46,12 @@ fn lines_of_a_batch_are_accepted_or_rejected() {
     ];
     let lines: Vec<&str> = table.iter().map(|(line, _)| line.as_str()).collect();
     let text = lines.join("\n");
-    let reply = server.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], text.as_bytes());
+    let reply = server.request(
+        "POST",
+        "/v1/members/batch",
+        &[("content-type", "application/x-ndjson")],
+        text.as_bytes(),
+    );
     let answers: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), table.len());
     for (answer, (line, is_accepted)) in answers.iter().zip(&table) {
@@ -63,13 +69,18 @@ fn lines_of_a_batch_are_accepted_or_rejected() {
 /// The change feed up to an LSN.
 fn feed(server: &Server, last: u64) -> Vec<Value> {
     let mut client = server.connect();
-    client.send(b"GET /v1/events?from=1 HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n").unwrap();
+    client
+        .send(b"GET /v1/events?from=1 HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n")
+        .unwrap();
     assert_eq!(client.read_head().unwrap().0, 200);
     let mut seen = Vec::new();
     loop {
         assert!(client.read_chunk(&mut seen).unwrap());
-        let events: Vec<Value> =
-            seen.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map_while(|line| serde_json::from_slice(line).ok()).collect();
+        let events: Vec<Value> = seen
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map_while(|line| serde_json::from_slice(line).ok())
+            .collect();
         if events.iter().any(|event| event["lsn"] == last) {
             return events;
         }
@@ -96,7 +107,12 @@ fn import(data: &Path, rows: &str, bonuses: &str) {
     let mut command = Command::new(binary());
     command.arg("import").arg(&members).arg("--bonuses").arg(&ledger).arg("--data-dir").arg(data);
     let output = command.env_clear().stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Every kind of command that can be in the log, with every form of what it is made of.
@@ -124,7 +140,10 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     for (number, more) in [
         (10, json!({ "sponsor": { "code": "root" }, "code": "Anna" })),
         (11, json!({ "sponsor": root, "placement": { "rule": "breadth-first" }, "role": "admin" })),
-        (12, json!({ "sponsor": root, "placement": { "parent": uuid(10), "slot": 1 }, "joined_at": "2025-03-04T00:00:00Z" })),
+        (
+            12,
+            json!({ "sponsor": root, "placement": { "parent": uuid(10), "slot": 1 }, "joined_at": "2025-03-04T00:00:00Z" }),
+        ),
         (13, json!({})),
     ] {
         let mut body = more;
@@ -142,7 +161,12 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     server.request("POST", &format!("/v1/bonuses/{bonus}/pay"), &[], b"");
     server.request("POST", &format!("/v1/bonuses/{bonus}/reverse"), &[], b"");
     server.request("POST", "/v1/bonuses/pay-all", &[], b"");
-    send(&server, "PATCH", &format!("/v1/members/{}", uuid(10)), &json!({ "status": "inactive", "role": "admin" }));
+    send(
+        &server,
+        "PATCH",
+        &format!("/v1/members/{}", uuid(10)),
+        &json!({ "status": "inactive", "role": "admin" }),
+    );
     send(&server, "PATCH", &format!("/v1/members/{}", uuid(10)), &json!({ "status": "active" }));
     let mut plan = server.get("/v1/plan").json()["plan"].clone();
     plan["name"] = "another".into();
@@ -150,7 +174,8 @@ fn every_kind_of_command_is_described_as_it_is_sent() {
     let events = checked(&server);
     let kinds: BTreeSet<&str> = events.iter().filter_map(|event| event["command"]["kind"].as_str()).collect();
     let described = upline::http::description();
-    let mapping = described["components"]["schemas"]["Command"]["discriminator"]["mapping"].as_object().unwrap();
+    let mapping =
+        described["components"]["schemas"]["Command"]["discriminator"]["mapping"].as_object().unwrap();
     assert_eq!(
         kinds,
         mapping.keys().map(String::as_str).collect(),
@@ -174,7 +199,8 @@ fn every_form_of_a_plan_is_described_in_the_feed() {
     let (mut rules, mut pays) = (BTreeSet::new(), BTreeSet::new());
     for (at, name) in ["binary", "levels", "matrix"].into_iter().enumerate() {
         let file = plans.join(format!("{name}.toml"));
-        let source = Server::start(&dir.path().join(format!("source-{at}")), &["--plan", file.to_str().unwrap()]);
+        let source =
+            Server::start(&dir.path().join(format!("source-{at}")), &["--plan", file.to_str().unwrap()]);
         let mut plan = source.get("/v1/plan").json()["plan"].clone();
         plan["name"] = "put".into();
         let server = Server::start(&dir.path().join(format!("target-{at}")), &[]);

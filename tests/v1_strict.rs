@@ -1,5 +1,6 @@
-//! `/v1` takes what its description names and nothing else: each unknown parameter, body where there is none, array in an object's place and wrong type
-//! is refused by name, in words that are about the request; and what was begun is ended, whether or not its client waits.
+//! `/v1` takes what its description names and nothing else: each unknown parameter, body where there is none,
+//! array in an object's place and wrong type is refused by name, in words that are about the request; and
+//! what was begun is ended, whether or not its client waits.
 
 mod common;
 
@@ -64,7 +65,10 @@ fn member(server: &Server, number: u64) -> Value {
 
 /// Root 1 and below it 2; the referral of 2 has paid 1.
 fn small_network(server: &Server) {
-    for body in [json!({ "user_id": uuid(1), "code": "ANNA" }), json!({ "user_id": uuid(2), "sponsor": { "user_id": uuid(1) } })] {
+    for body in [
+        json!({ "user_id": uuid(1), "code": "ANNA" }),
+        json!({ "user_id": uuid(2), "sponsor": { "user_id": uuid(1) } }),
+    ] {
         assert_eq!(send(server, "POST", "/v1/members", &body.to_string()).status, 201);
     }
     let body = json!({ "source": uuid(2), "kind": "referral" }).to_string();
@@ -84,7 +88,11 @@ fn every_route_refuses_a_parameter_that_it_does_not_know() {
         expect(&reply, (422, "parameter_unknown", "zzz"), &about);
         let detail = reply.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("parameter") && !detail.contains("field"), "{about}: {detail}");
-        expect(&send(&server, method, &format!("{path}?%7Azz"), ""), (422, "parameter_unknown", "zzz"), &about);
+        expect(
+            &send(&server, method, &format!("{path}?%7Azz"), ""),
+            (422, "parameter_unknown", "zzz"),
+            &about,
+        );
         let described = operation["responses"]["422"].to_string();
         assert!(described.contains("parameter_unknown"), "{about} does not say so: {described}");
     }
@@ -109,14 +117,22 @@ fn a_route_that_takes_no_body_refuses_one() {
         }
         without += 1;
         for body in ["{bad", "{}", "null", " "] {
-            expect(&send(&server, &method, &path, body), (422, "field_unknown", ""), &format!("{method} {path} {body}"));
+            expect(
+                &send(&server, &method, &path, body),
+                (422, "field_unknown", ""),
+                &format!("{method} {path} {body}"),
+            );
         }
         let described = operation["responses"]["422"].to_string();
         assert!(described.contains("field_unknown"), "{method} {path} does not say so: {described}");
     }
     assert!(20 < without, "{without}");
     assert_eq!(lsn(&server), before, "nothing was paid");
-    assert_eq!(send(&server, "POST", "/v1/bonuses/pay-all", "").json()["entries"], 1, "an empty body is none");
+    assert_eq!(
+        send(&server, "POST", "/v1/bonuses/pay-all", "").json()["entries"],
+        1,
+        "an empty body is none"
+    );
 }
 
 #[test]
@@ -135,19 +151,45 @@ fn an_array_is_no_object() {
     let rank = json!([plan["rank"][0]["name"], plan["rank"][0]["minimum"], null]);
     // method, path, body, field
     let table = [
-        ("POST", "/v1/members", json!([three, null, null, null, "member", "2020-01-01T00:00:00Z"]).to_string(), ""),
+        (
+            "POST",
+            "/v1/members",
+            json!([three, null, null, null, "member", "2020-01-01T00:00:00Z"]).to_string(),
+            "",
+        ),
         ("POST", "/v1/members", json!({ "user_id": three, "sponsor": [one, null] }).to_string(), "sponsor"),
-        ("POST", "/v1/members", json!({ "user_id": three, "placement": ["breadth-first", null, null] }).to_string(), "placement"),
+        (
+            "POST",
+            "/v1/members",
+            json!({ "user_id": three, "placement": ["breadth-first", null, null] }).to_string(),
+            "placement",
+        ),
         ("POST", "/v1/members", json!({ "user_id": [three] }).to_string(), "user_id"),
         ("POST", "/v1/bonuses", json!([uuid(2), "referral", null, false]).to_string(), ""),
-        ("POST", "/v1/bonuses", json!({ "source": uuid(2), "kind": "purchase", "amount": [100, null, null] }).to_string(), "amount"),
+        (
+            "POST",
+            "/v1/bonuses",
+            json!({ "source": uuid(2), "kind": "purchase", "amount": [100, null, null] }).to_string(),
+            "amount",
+        ),
         ("PATCH", &change, json!(["inactive", "admin"]).to_string(), ""),
-        ("PUT", "/v1/plan", json!(["x", 15, false, currency, [3, "breadth-first", [], false], [], ["thresholds"], []]).to_string(), ""),
+        (
+            "PUT",
+            "/v1/plan",
+            json!(["x", 15, false, currency, [3, "breadth-first", [], false], [], ["thresholds"], []])
+                .to_string(),
+            "",
+        ),
         ("PUT", "/v1/plan", with("/currency", currency.clone()), "currency"),
         ("POST", "/v1/plan/check", with("/currency", currency.clone()), "currency"),
         ("POST", "/v1/plan/check", with("/placement", json!([3, "breadth-first", [], false])), "placement"),
         ("POST", "/v1/plan/check", with("/rank/0", rank), "rank[0]"),
-        ("POST", "/v1/plan/check", with("/bonus/0", json!(["referral", "placement", [1], null, false, false])), "bonus[0]"),
+        (
+            "POST",
+            "/v1/plan/check",
+            with("/bonus/0", json!(["referral", "placement", [1], null, false, false])),
+            "bonus[0]",
+        ),
     ];
     let before = lsn(&server);
     for (method, path, body, field) in &table {
@@ -157,13 +199,21 @@ fn an_array_is_no_object() {
         assert!(!detail.contains("struct") && !detail.contains("sequence"), "{body}: {detail}");
     }
     // A line of a batch is read by the same rule.
-    let lines: Vec<&str> = table.iter().filter(|(_, path, ..)| *path == "/v1/members").map(|(_, _, body, _)| body.as_str()).collect();
+    let lines: Vec<&str> = table
+        .iter()
+        .filter(|(_, path, ..)| *path == "/v1/members")
+        .map(|(_, _, body, _)| body.as_str())
+        .collect();
     let kind = [("content-type", "application/x-ndjson")];
     let reply = server.request("POST", "/v1/members/batch", &kind, lines.join("\n").as_bytes());
     let answers: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), lines.len());
     for (answer, line) in answers.iter().zip(lines) {
-        assert_eq!((&answer["status"], &answer["problem"]["code"]), (&json!(422), &json!("field_invalid")), "{line}: {answer}");
+        assert_eq!(
+            (&answer["status"], &answer["problem"]["code"]),
+            (&json!(422), &json!("field_invalid")),
+            "{line}: {answer}"
+        );
     }
     assert_eq!(lsn(&server), before, "nothing was done");
 }
@@ -175,7 +225,8 @@ fn a_value_of_the_wrong_type_is_named() {
     let plan = server.get("/v1/plan").json()["plan"].clone();
     let change = format!("/v1/members/{}", uuid(1));
     // method, path, body, place of an enum in it, field
-    let registration = json!({ "user_id": uuid(3), "role": "member", "placement": { "rule": "breadth-first" } });
+    let registration =
+        json!({ "user_id": uuid(3), "role": "member", "placement": { "rule": "breadth-first" } });
     let mut named = plan.clone();
     named["bonus"][0]["tree"] = json!("placement");
     named["ranks"]["basis"] = json!("downline");
@@ -194,20 +245,35 @@ fn a_value_of_the_wrong_type_is_named() {
     for (method, path, body, place, field) in table {
         let known = body.pointer(place).unwrap_or_else(|| panic!("{place} of {body}"));
         let as_map = json!({ known.as_str().unwrap(): null });
-        for value in [json!(null), json!(5), json!(1.5), json!(true), json!([known]), json!({}), as_map, json!("nonsense")] {
+        for value in [
+            json!(null),
+            json!(5),
+            json!(1.5),
+            json!(true),
+            json!([known]),
+            json!({}),
+            as_map,
+            json!("nonsense"),
+        ] {
             // Null is what an absent placement or basis is.
             if value.is_null() && matches!(place, "/placement/rule" | "/ranks/basis") {
                 continue;
             }
             let mut body = body.clone();
             *body.pointer_mut(place).unwrap() = value.clone();
-            expect(&send(&server, method, path, &body.to_string()), (422, "field_invalid", field), &format!("{path} {place} = {value}"));
+            expect(
+                &send(&server, method, path, &body.to_string()),
+                (422, "field_invalid", field),
+                &format!("{path} {place} = {value}"),
+            );
         }
     }
     assert_eq!(lsn(&server), before, "nothing was done");
     // Numbers that JSON has and we have not are a field's fault too; what is not JSON stays what it is.
     let raw = |body: &str| told(&send(&server, "POST", "/v1/bonuses", body));
-    let trigger = |amount: &str| format!("{{\"source\":\"{}\",\"kind\":\"purchase\",\"amount\":{{\"minor\":{amount}}}}}", uuid(2));
+    let trigger = |amount: &str| {
+        format!("{{\"source\":\"{}\",\"kind\":\"purchase\",\"amount\":{{\"minor\":{amount}}}}}", uuid(2))
+    };
     assert_eq!(raw(&trigger("1e999")), (422, "field_invalid".into(), "amount.minor".into()));
     assert_eq!(raw(&trigger("01")), (400, "body_malformed".into(), String::new()));
     assert_eq!(raw(&trigger("NaN")), (400, "body_malformed".into(), String::new()));
@@ -247,7 +313,9 @@ fn problems_of_parameters_name_them_and_speak_of_them() {
         let reply = send(&server, method, &path, if method == "PATCH" { "{\"role\":\"admin\"}" } else { "" });
         expect(&reply, (422, "parameter_invalid", field), &path);
         let detail = reply.json()["detail"].as_str().unwrap().to_owned();
-        for inside in ["Invalid URL", "parse", "index", "u32", "digit", "field", "struct", "target type", "zzz"] {
+        for inside in
+            ["Invalid URL", "parse", "index", "u32", "digit", "field", "struct", "target type", "zzz"]
+        {
             assert!(!detail.contains(inside), "{path}: {detail}");
         }
     }
@@ -271,7 +339,11 @@ fn two_keys_are_refused_and_nothing_is_done() {
     let headers = [("content-type", "application/json"), ("idempotency-key", "a"), ("idempotency-key", "b")];
     let trigger = json!({ "source": uuid(2), "kind": "referral", "once": false }).to_string();
     let before = lsn(&server);
-    expect(&server.request("POST", "/v1/bonuses", &headers, trigger.as_bytes()), (422, "parameter_invalid", "Idempotency-Key"), "two");
+    expect(
+        &server.request("POST", "/v1/bonuses", &headers, trigger.as_bytes()),
+        (422, "parameter_invalid", "Idempotency-Key"),
+        "two",
+    );
     assert_eq!(lsn(&server), before);
     assert_eq!(server.request("POST", "/v1/bonuses", &headers[..2], trigger.as_bytes()).status, 201);
 }
@@ -287,9 +359,19 @@ fn what_was_sent_does_not_come_back_whole() {
     let long_query = "y".repeat(20_000);
     // method, path, body, code
     let table = [
-        ("POST", "/v1/members".to_owned(), json!({ "user_id": uuid(3), "role": long }).to_string(), "field_invalid"),
+        (
+            "POST",
+            "/v1/members".to_owned(),
+            json!({ "user_id": uuid(3), "role": long }).to_string(),
+            "field_invalid",
+        ),
         ("POST", "/v1/members".to_owned(), json!({ "user_id": long }).to_string(), "field_invalid"),
-        ("POST", "/v1/members".to_owned(), json!({ "user_id": uuid(3), &*name: 1 }).to_string(), "field_unknown"),
+        (
+            "POST",
+            "/v1/members".to_owned(),
+            json!({ "user_id": uuid(3), &*name: 1 }).to_string(),
+            "field_unknown",
+        ),
         ("POST", "/v1/plan/check".to_owned(), plan.to_string(), "field_invalid"),
         ("GET", format!("/v1/stats?{long_query}=1"), String::new(), "parameter_unknown"),
         ("GET", format!("/v1/bonuses?status={long_query}"), String::new(), "parameter_invalid"),
@@ -319,7 +401,10 @@ fn a_change_of_both_is_whole_although_its_client_left() {
     const MEMBERS: u64 = 60;
     let (_directory, server) = start();
     for number in 1..=MEMBERS {
-        assert_eq!(send(&server, "POST", "/v1/members", &json!({ "user_id": uuid(number) }).to_string()).status, 201);
+        assert_eq!(
+            send(&server, "POST", "/v1/members", &json!({ "user_id": uuid(number) }).to_string()).status,
+            201
+        );
     }
     for number in 1..=MEMBERS {
         let path = format!("/v1/members/{}", uuid(number));
@@ -358,9 +443,17 @@ fn plans_are_compared_and_changed_without_anything_between_although_a_client_lef
         };
         let tag = format!("\"{version}\"");
         let after = Duration::from_micros(round % 20 * 50);
-        send_and_leave(&server, "PUT", "/v1/plan", &format!("if-match: {tag}\r\n"), &named(&mut plan, "left"), after);
+        send_and_leave(
+            &server,
+            "PUT",
+            "/v1/plan",
+            &format!("if-match: {tag}\r\n"),
+            &named(&mut plan, "left"),
+            after,
+        );
         let headers = [("content-type", "application/json"), ("if-match", tag.as_str())];
-        let reply = server.request("PUT", "/v1/plan", &headers, named(&mut plan, "stayed").to_string().as_bytes());
+        let reply =
+            server.request("PUT", "/v1/plan", &headers, named(&mut plan, "stayed").to_string().as_bytes());
         match reply.status {
             200 if reply.json()["version"] == version + 1 => {}
             200 => both.push(reply.json()),

@@ -1,5 +1,5 @@
-//! What writes and what operates on `/v1`, on the running binary: each route's success and each of its failures, and that a repeat is answered as
-//! the first time, whatever happened in between.
+//! What writes and what operates on `/v1`, on the running binary: each route's success and each of its
+//! failures, and that a repeat is answered as the first time, whatever happened in between.
 
 mod common;
 
@@ -108,7 +108,12 @@ fn registrations_are_answered_by_the_rules() {
     let table = [
         (json!({ "user_id": uuid(1) }), 201, "", ""),
         (member_with(2, 1, &json!({ "code": "bob", "joined_at": "2020-02-03T04:05:06Z" })), 201, "", ""),
-        (json!({ "user_id": uuid(3), "sponsor": { "code": "BOB" }, "placement": null, "code": null, "joined_at": null }), 201, "", ""),
+        (
+            json!({ "user_id": uuid(3), "sponsor": { "code": "BOB" }, "placement": null, "code": null, "joined_at": null }),
+            201,
+            "",
+            "",
+        ),
         (member_with(4, 1, &json!({ "placement": { "rule": "right" } })), 201, "", ""),
         (member_with(5, 1, &slot(2, 1)), 201, "", ""),
         (member(6, 99), 404, "sponsor_unknown", "sponsor"),
@@ -117,28 +122,63 @@ fn registrations_are_answered_by_the_rules() {
         (member_with(6, 3, &slot(1, 0)), 409, "parent_outside_sponsor_subtree", "placement.parent"),
         (member_with(6, 1, &slot(2, 1)), 409, "slot_taken", "placement.slot"),
         (member_with(6, 1, &slot(2, 2)), 409, "slot_out_of_range", "placement.slot"),
-        (member_with(6, 1, &json!({ "placement": { "rule": "balanced" } })), 409, "rule_not_allowed", "placement.rule"),
+        (
+            member_with(6, 1, &json!({ "placement": { "rule": "balanced" } })),
+            409,
+            "rule_not_allowed",
+            "placement.rule",
+        ),
         (member_with(6, 1, &json!({ "code": "Bob" })), 409, "code_taken", "code"),
         (member_with(6, 1, &json!({ "code": "B0B" })), 409, "code_taken", "code"),
         (member_with(6, 1, &json!({ "code": uuid(2) })), 422, "code_reads_as_id", "code"),
-        (member_with(6, 1, &json!({ "code": uuid(8).replace('-', "").to_uppercase() })), 422, "code_reads_as_id", "code"),
-        (json!({ "user_id": uuid(6), "placement": { "rule": "left" } }), 409, "root_with_placement", "placement"),
+        (
+            member_with(6, 1, &json!({ "code": uuid(8).replace('-', "").to_uppercase() })),
+            422,
+            "code_reads_as_id",
+            "code",
+        ),
+        (
+            json!({ "user_id": uuid(6), "placement": { "rule": "left" } }),
+            409,
+            "root_with_placement",
+            "placement",
+        ),
         (member(5, 2), 409, "member_exists", "user_id"),
         (json!({}), 422, "field_invalid", "user_id"),
         (json!({ "user_id": "x" }), 422, "field_invalid", "user_id"),
         (json!({ "user_id": uuid(6), "parent_id": uuid(1) }), 422, "field_unknown", "parent_id"),
         (json!({ "user_id": uuid(6), "sponsor": {} }), 422, "field_invalid", "sponsor"),
-        (json!({ "user_id": uuid(6), "sponsor": { "user_id": uuid(1), "code": "bob" } }), 422, "field_invalid", "sponsor"),
+        (
+            json!({ "user_id": uuid(6), "sponsor": { "user_id": uuid(1), "code": "bob" } }),
+            422,
+            "field_invalid",
+            "sponsor",
+        ),
         (json!({ "user_id": uuid(6), "sponsor": { "id": uuid(1) } }), 422, "field_unknown", "sponsor.id"),
         (json!({ "user_id": uuid(6), "sponsor": { "code": "a@b" } }), 422, "field_invalid", "sponsor.code"),
-        (member_with(6, 1, &json!({ "placement": { "rule": "sideways" } })), 422, "field_invalid", "placement.rule"),
-        (member_with(6, 1, &json!({ "placement": { "parent": uuid(1) } })), 422, "field_invalid", "placement"),
+        (
+            member_with(6, 1, &json!({ "placement": { "rule": "sideways" } })),
+            422,
+            "field_invalid",
+            "placement.rule",
+        ),
+        (
+            member_with(6, 1, &json!({ "placement": { "parent": uuid(1) } })),
+            422,
+            "field_invalid",
+            "placement",
+        ),
         (member_with(6, 1, &slot(1, -1)), 422, "field_invalid", "placement.slot"),
         (member_with(6, 1, &json!({ "code": "" })), 422, "field_invalid", "code"),
         (member_with(6, 1, &json!({ "code": "x".repeat(65) })), 422, "field_invalid", "code"),
         (member_with(6, 1, &json!({ "code": "a b" })), 422, "field_invalid", "code"),
         (member_with(6, 1, &json!({ "role": "owner" })), 422, "field_invalid", "role"),
-        (member_with(6, 1, &json!({ "joined_at": "1969-12-31T23:59:59Z" })), 422, "field_invalid", "joined_at"),
+        (
+            member_with(6, 1, &json!({ "joined_at": "1969-12-31T23:59:59Z" })),
+            422,
+            "field_invalid",
+            "joined_at",
+        ),
         (member_with(6, 1, &json!({ "joined_at": "yesterday" })), 422, "field_invalid", "joined_at"),
         (member(6, 1), 201, "", ""),
     ];
@@ -149,13 +189,21 @@ fn registrations_are_answered_by_the_rules() {
     assert_eq!(reply.header("location"), Some(format!("/v1/members/{}", uuid(7)).as_str()));
     let got = server.get(reply.header("location").unwrap());
     assert_eq!((got.json(), lsn(&got)), (reply.json(), lsn(&reply)), "the member as it is right after");
-    assert_eq!(server.get(&format!("/v1/members/{}", uuid(2))).json()["joined_at"], "2020-02-03T04:05:06.000000Z");
+    assert_eq!(
+        server.get(&format!("/v1/members/{}", uuid(2))).json()["joined_at"],
+        "2020-02-03T04:05:06.000000Z"
+    );
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(5))).json()["slot"], 1);
     // Inactive members do not sponsor.
     send(&server, "PATCH", &format!("/v1/members/{}", uuid(7)), &[], &json!({ "status": "inactive" }));
-    expect(&post(&server, "/v1/members", &member(8, 7)), (409, "sponsor_not_active", "sponsor"), "inactive sponsor");
+    expect(
+        &post(&server, "/v1/members", &member(8, 7)),
+        (409, "sponsor_not_active", "sponsor"),
+        "inactive sponsor",
+    );
     // What is not JSON.
-    let raw = |kind: &str, body: &[u8]| server.request("POST", "/v1/members", &[("content-type", kind)], body);
+    let raw =
+        |kind: &str, body: &[u8]| server.request("POST", "/v1/members", &[("content-type", kind)], body);
     expect(&raw("application/json", b"{"), (400, "body_malformed", ""), "broken");
     expect(&raw("text/plain", b"{}"), (415, "media_type_unsupported", ""), "text");
     expect(&raw("application/json", &vec![b' '; 70_000]), (413, "body_too_large", ""), "large");
@@ -173,7 +221,11 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
         json!({ "user_id": uuid(1) }),
         member_with(2, 1, &json!({ "role": "admin", "code": "Anna" })),
         member_with(3, 1, &json!({ "placement": { "parent": uuid(2), "slot": 1 } })),
-        member_with(4, 1, &json!({ "placement": { "rule": "right" }, "joined_at": "2021-01-01T00:00:00.5Z" })),
+        member_with(
+            4,
+            1,
+            &json!({ "placement": { "rule": "right" }, "joined_at": "2021-01-01T00:00:00.5Z" }),
+        ),
         member_with(5, 1, &json!({ "placement": { "rule": "breadth-first" } })),
         json!({ "user_id": uuid(6), "sponsor": { "code": "anna" } }),
         member(7, 2),
@@ -188,19 +240,26 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
     let trigger = json!({ "source": uuid(7), "kind": "purchase", "amount": { "minor": 1_005, "currency": "EUR", "exponent": 2 } });
     let paid = keyed(&server, "POST", "/v1/bonuses", "order-1", &trigger);
     assert_eq!(paid.0, 201, "{paid:?}");
-    let bonus = serde_json::from_str::<Value>(&paid.1).unwrap()["bonuses"][0]["id"].as_str().unwrap().to_owned();
+    let bonus =
+        serde_json::from_str::<Value>(&paid.1).unwrap()["bonuses"][0]["id"].as_str().unwrap().to_owned();
     let other = json!({ "source": uuid(7), "kind": "purchase", "amount": { "minor": 1_006 } });
     // method, path, key, body; each is repeated below
     let promote = (uuid(3), json!({ "status": "inactive", "role": "admin" }));
     let writes = [
         ("POST", "/v1/bonuses".to_owned(), "order-1", trigger.clone()),
         ("PATCH", format!("/v1/members/{}", promote.0), "change-1", promote.1),
-        ("PATCH", format!("/v1/members/{}", uuid(2)), "change-2", json!({ "role": "member", "status": "terminated" })),
+        (
+            "PATCH",
+            format!("/v1/members/{}", uuid(2)),
+            "change-2",
+            json!({ "role": "member", "status": "terminated" }),
+        ),
         ("POST", format!("/v1/bonuses/{bonus}/pay"), "pay-1", json!(null)),
         ("POST", "/v1/bonuses/pay-all".to_owned(), "pay-2", json!(null)),
         ("POST", "/v1/members".to_owned(), "signup-1", member(8, 1)),
     ];
-    let answers: Vec<_> = writes.iter().map(|(method, path, key, body)| keyed(&server, method, path, key, body)).collect();
+    let answers: Vec<_> =
+        writes.iter().map(|(method, path, key, body)| keyed(&server, method, path, key, body)).collect();
     assert_eq!(answers[0], paid);
 
     let check = |server: &Server, about: &str| {
@@ -224,7 +283,8 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
             about,
         );
         // The same key means another thing on another route.
-        let elsewhere = send(server, "POST", "/v1/bonuses/pay-all", &[("idempotency-key", "order-1")], &json!(null));
+        let elsewhere =
+            send(server, "POST", "/v1/bonuses/pay-all", &[("idempotency-key", "order-1")], &json!(null));
         assert_eq!(elsewhere.status, 200);
         // The sponsor by its other name, the default rule named and not, the code in other case.
         let alike = [
@@ -244,12 +304,20 @@ fn a_repeat_is_the_first_answer_whatever_happened_since() {
             member_with(3, 1, &json!({ "role": "admin" })),
             member_with(3, 1, &json!({ "placement": { "parent": uuid(2), "slot": 0 } })),
             member_with(4, 1, &json!({ "placement": { "rule": "right" } })),
-            member_with(4, 1, &json!({ "placement": { "rule": "left" }, "joined_at": "2021-01-01T00:00:00.5Z" })),
+            member_with(
+                4,
+                1,
+                &json!({ "placement": { "rule": "left" }, "joined_at": "2021-01-01T00:00:00.5Z" }),
+            ),
             member_with(5, 1, &json!({ "joined_at": "2021-01-01T00:00:00.5Z" })),
             member(7, 1),
         ];
         for body in others {
-            expect(&post(server, "/v1/members", &body), (409, "member_exists", "user_id"), &format!("{about}: {body}"));
+            expect(
+                &post(server, "/v1/members", &body),
+                (409, "member_exists", "user_id"),
+                &format!("{about}: {body}"),
+            );
         }
     };
     check(&server, "at once");
@@ -325,16 +393,35 @@ fn members_are_managed_by_the_rules() {
         (&json!("terminated"), &json!("admin")),
         "what was refused changed nothing, not even its half"
     );
-    expect(&send(&server, "PATCH", "/v1/members/x", &[], &json!({})), (422, "parameter_invalid", "id"), "no id");
-    let changed = send(&server, "PATCH", &format!("/v1/members/{}", uuid(3)), &[], &json!({ "role": "admin" }));
-    assert_eq!(changed.json(), json!({ "user_id": uuid(3), "status": null, "role": { "now": "admin", "changed": true } }));
+    expect(
+        &send(&server, "PATCH", "/v1/members/x", &[], &json!({})),
+        (422, "parameter_invalid", "id"),
+        "no id",
+    );
+    let changed =
+        send(&server, "PATCH", &format!("/v1/members/{}", uuid(3)), &[], &json!({ "role": "admin" }));
+    assert_eq!(
+        changed.json(),
+        json!({ "user_id": uuid(3), "status": null, "role": { "now": "admin", "changed": true } })
+    );
     // There are 64 admins at most; two are there.
     for number in 100..162 {
-        assert_eq!(post(&server, "/v1/members", &member_with(number, 1, &json!({ "role": "admin" }))).status, 201);
+        assert_eq!(
+            post(&server, "/v1/members", &member_with(number, 1, &json!({ "role": "admin" }))).status,
+            201
+        );
     }
-    expect(&post(&server, "/v1/members", &member_with(200, 1, &json!({ "role": "admin" }))), (409, "admins_full", "role"), "register");
+    expect(
+        &post(&server, "/v1/members", &member_with(200, 1, &json!({ "role": "admin" }))),
+        (409, "admins_full", "role"),
+        "register",
+    );
     let both = json!({ "role": "admin", "status": "inactive" });
-    expect(&send(&server, "PATCH", &format!("/v1/members/{}", uuid(1)), &[], &both), (409, "admins_full", "role"), "promote");
+    expect(
+        &send(&server, "PATCH", &format!("/v1/members/{}", uuid(1)), &[], &both),
+        (409, "admins_full", "role"),
+        "promote",
+    );
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(1))).json()["status"], "active", "judged together");
 }
 
@@ -354,8 +441,18 @@ fn bonuses_are_paid_by_the_rules() {
         (json!({ "source": source, "kind": "" }), 422, "field_invalid", "kind"),
         (json!({ "source": source, "kind": "k".repeat(65) }), 422, "field_invalid", "kind"),
         (json!({ "source": source, "kind": "purchase", "amount": 5 }), 422, "field_invalid", "amount"),
-        (json!({ "source": source, "kind": "purchase", "amount": { "minor": -1 } }), 422, "field_invalid", "amount.minor"),
-        (json!({ "source": source, "kind": "purchase", "amount": { "minor": 1.5 } }), 422, "field_invalid", "amount.minor"),
+        (
+            json!({ "source": source, "kind": "purchase", "amount": { "minor": -1 } }),
+            422,
+            "field_invalid",
+            "amount.minor",
+        ),
+        (
+            json!({ "source": source, "kind": "purchase", "amount": { "minor": 1.5 } }),
+            422,
+            "field_invalid",
+            "amount.minor",
+        ),
         (
             json!({ "source": source, "kind": "purchase", "amount": { "minor": 10_000_000_000_001_i64 } }),
             422,
@@ -368,7 +465,12 @@ fn bonuses_are_paid_by_the_rules() {
             "field_invalid",
             "amount.currency",
         ),
-        (json!({ "source": source, "kind": "purchase", "amount": { "minor": 1, "exponent": 3 } }), 422, "field_invalid", "amount.exponent"),
+        (
+            json!({ "source": source, "kind": "purchase", "amount": { "minor": 1, "exponent": 3 } }),
+            422,
+            "field_invalid",
+            "amount.exponent",
+        ),
         (json!({ "source": source, "kind": "referral", "level": 1 }), 422, "field_unknown", "level"),
         (json!({ "source": source, "kind": "referral", "once": false }), 201, "", ""),
         (json!({ "source": source, "kind": "referral" }), 201, "", ""),
@@ -380,13 +482,26 @@ fn bonuses_are_paid_by_the_rules() {
         expect(&post(&server, "/v1/bonuses", &body), (status, code, field), &body.to_string());
     }
     send(&server, "PATCH", &format!("/v1/members/{}", uuid(2)), &[], &json!({ "status": "inactive" }));
-    let reply = post(&server, "/v1/bonuses", &json!({ "source": source, "kind": "purchase", "amount": { "minor": 1_005 } }));
+    let reply = post(
+        &server,
+        "/v1/bonuses",
+        &json!({ "source": source, "kind": "purchase", "amount": { "minor": 1_005 } }),
+    );
     let paid = reply.json();
-    assert_eq!((reply.status, &paid["withheld"], paid["bonuses"].as_array().unwrap().len()), (201, &json!(1), 1));
+    assert_eq!(
+        (reply.status, &paid["withheld"], paid["bonuses"].as_array().unwrap().len()),
+        (201, &json!(1), 1)
+    );
     let bonus = &paid["bonuses"][0];
     assert_eq!(
         (&bonus["receiver"], &bonus["amount"], &bonus["status"], &bonus["level"], &bonus["lsn"]),
-        (&json!(uuid(3)), &json!({ "minor": 101, "currency": "EUR", "exponent": 2 }), &json!("pending"), &json!(1), &json!(lsn(&reply))),
+        (
+            &json!(uuid(3)),
+            &json!({ "minor": 101, "currency": "EUR", "exponent": 2 }),
+            &json!("pending"),
+            &json!(1),
+            &json!(lsn(&reply))
+        ),
         "rounded half away from zero"
     );
     let pay = |id: &str| send(&server, "POST", &format!("/v1/bonuses/{id}/pay"), &[], &json!(null));
@@ -404,7 +519,11 @@ fn bonuses_are_paid_by_the_rules() {
         assert_eq!(paid["up_to_lsn"], lsn - 1);
         (paid["entries"].clone(), paid["total"]["minor"].clone())
     };
-    assert_eq!([pay_all(), pay_all()], [(json!(6), json!(4_500)), (json!(0), json!(0))], "the two of each referral");
+    assert_eq!(
+        [pay_all(), pay_all()],
+        [(json!(6), json!(4_500)), (json!(0), json!(0))],
+        "the two of each referral"
+    );
 }
 
 /// What was seen is paid, and nothing that came after; each answer says what it covered, again for a repeat.
@@ -426,12 +545,25 @@ fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
     let again = send(&server, "POST", "/v1/bonuses", &key("e1"), &body);
     assert_eq!((again.status, again.header("x-lsn")), (201, paid.header("x-lsn")), "{}", again.text());
     assert_eq!(again.json(), paid.json());
-    expect(&send(&server, "POST", "/v1/bonuses", &key("e2"), &body), (422, "field_invalid", "amount.currency"), "another key");
+    expect(
+        &send(&server, "POST", "/v1/bonuses", &key("e2"), &body),
+        (422, "field_invalid", "amount.currency"),
+        "another key",
+    );
     let other = json!({ "source": uuid(1), "kind": "purchase", "amount": { "minor": 1, "currency": "USD" } });
-    expect(&send(&server, "POST", "/v1/bonuses", &key("e1"), &other), (422, "key_reused", "Idempotency-Key"), "another body");
+    expect(
+        &send(&server, "POST", "/v1/bonuses", &key("e1"), &other),
+        (422, "key_reused", "Idempotency-Key"),
+        "another body",
+    );
     for wrong in ["%2B5", "-5", "", "5x"] {
         let reply = send(&server, "POST", &format!("/v1/bonuses/pay-all?up_to={wrong}"), &[], &Value::Null);
-        assert_eq!((reply.status, reply.json()["field"].as_str()), (422, Some("up_to")), "{wrong}: {}", reply.text());
+        assert_eq!(
+            (reply.status, reply.json()["field"].as_str()),
+            (422, Some("up_to")),
+            "{wrong}: {}",
+            reply.text()
+        );
     }
     // A registration that writes nothing keeps no key.
     post(&server, "/v1/members", &member(2, 1));
@@ -447,18 +579,33 @@ fn what_was_listed_is_what_is_paid() {
         post(&server, "/v1/members", &body);
     }
     let refer = |source: u64, reference: &str| {
-        post(&server, "/v1/bonuses", &json!({ "source": uuid(source), "kind": "referral", "once": false, "reference": reference })).json()
+        post(
+            &server,
+            "/v1/bonuses",
+            &json!({ "source": uuid(source), "kind": "referral", "once": false, "reference": reference }),
+        )
+        .json()
     };
     let first = refer(3, "order 1");
     assert_eq!(first["bonuses"][0]["reference"], "order 1");
     let listed = server.get("/v1/bonuses?status=pending");
     refer(2, "order 2");
-    let pay =
-        |query: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/pay-all{query}"), &[("idempotency-key", key)], &json!(null));
+    let pay = |query: &str, key: &str| {
+        send(
+            &server,
+            "POST",
+            &format!("/v1/bonuses/pay-all{query}"),
+            &[("idempotency-key", key)],
+            &json!(null),
+        )
+    };
     let query = format!("?up_to={}", lsn(&listed));
     let paid = pay(&query, "a").json();
     let expected = json!({ "bonuses": 2, "minor": 1_500, "currency": "EUR", "exponent": 2 });
-    assert_eq!((&paid["entries"], &paid["total"], &paid["up_to_lsn"]), (&json!(2), &expected, &json!(lsn(&listed))));
+    assert_eq!(
+        (&paid["entries"], &paid["total"], &paid["up_to_lsn"]),
+        (&json!(2), &expected, &json!(lsn(&listed)))
+    );
     assert_eq!(pay(&query, "a").json(), paid, "a repeat");
     expect(&pay("", "a"), (422, "key_reused", "Idempotency-Key"), "another filter");
     // table: query, how many of the four that are pending, what they come to
@@ -473,7 +620,11 @@ fn what_was_listed_is_what_is_paid() {
     ];
     for (number, (query, entries, minor)) in table.into_iter().enumerate() {
         let paid = pay(&query, &format!("b{number}")).json();
-        assert_eq!((&paid["entries"], &paid["total"]["minor"]), (&json!(entries), &json!(minor)), "{query}: {paid}");
+        assert_eq!(
+            (&paid["entries"], &paid["total"]["minor"]),
+            (&json!(entries), &json!(minor)),
+            "{query}: {paid}"
+        );
     }
     let table = [
         ("?up_to=x", 422, "parameter_invalid", "up_to"),
@@ -501,8 +652,9 @@ fn bonuses_are_taken_back_once() {
     let paid = post(&server, "/v1/bonuses", &body).json();
     let bonus = paid["bonuses"][0].clone();
     let id = bonus["id"].as_str().unwrap();
-    let reverse =
-        |id: &str, key: &str| send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[("idempotency-key", key)], &json!(null));
+    let reverse = |id: &str, key: &str| {
+        send(&server, "POST", &format!("/v1/bonuses/{id}/reverse"), &[("idempotency-key", key)], &json!(null))
+    };
     let reply = reverse(id, "r");
     let reversal = reply.json()["reversal"].clone();
     let reversal_id = reversal["id"].as_str().unwrap();
@@ -536,7 +688,10 @@ fn bonuses_are_taken_back_once() {
     assert_eq!(ids(&format!("source={}&kind=purchase", uuid(3))), all);
     assert_eq!(ids(&format!("reference=order%207&receiver={}", uuid(1))), [other]);
     assert_eq!(ids(&format!("receiver={}&status=pending", uuid(2))), all[..2]);
-    assert_eq!((ids("kind=referral"), ids("kind=never"), ids("to=2000-01-01T00:00:00Z")), (vec![], vec![], vec![]));
+    assert_eq!(
+        (ids("kind=referral"), ids("kind=never"), ids("to=2000-01-01T00:00:00Z")),
+        (vec![], vec![], vec![])
+    );
     assert_eq!(ids("from=2000-01-01T00:00:00Z"), all);
     let bonuses = server.get("/v1/bonuses").json();
     assert_eq!(bonuses["items"][1]["reversed_by"], json!(reversal_id));
@@ -548,7 +703,8 @@ fn bonuses_are_taken_back_once() {
         expect(&server.get(&format!("/v1/bonuses?{query}")), (status, code, field), &query);
     }
     let report = server.get(&format!("/v1/members/{}/report", uuid(2))).json();
-    let sums = ["total", "pending", "reversed"].map(|name| (report[name]["bonuses"].clone(), report[name]["minor"].clone()));
+    let sums = ["total", "pending", "reversed"]
+        .map(|name| (report[name]["bonuses"].clone(), report[name]["minor"].clone()));
     assert_eq!(sums, [(json!(2), json!(0)), (json!(2), json!(0)), (json!(1), json!(-2_000))]);
     let told = server.get(&format!("/v1/bonuses/{reversal_id}/explain")).json();
     assert_eq!(
@@ -599,7 +755,9 @@ fn plans_are_read_tried_and_changed() {
     let wider = with("/placement/width", json!(3));
     let dearer = with("/currency/code", json!("USD"));
     let shorter = with("/rank", json!([]));
-    for (refused, code, field) in [(&shorter, "plan_ranks_removed", "rank"), (&dearer, "plan_currency_fixed", "currency")] {
+    for (refused, code, field) in
+        [(&shorter, "plan_ranks_removed", "rank"), (&dearer, "plan_currency_fixed", "currency")]
+    {
         assert_eq!(check(refused).json()["refused"], code);
         expect(&put(refused, &[]), (409, code, field), code);
     }
@@ -610,24 +768,46 @@ fn plans_are_read_tried_and_changed() {
     expect(&put(&other_rule, &[]), (409, "plan_placement_fixed", "placement"), "another rule");
     other_rule["surprise"] = json!(1);
     expect(&put(&other_rule, &[]), (422, "field_unknown", "surprise"), "unknown field");
-    expect(&put(&with("/rank/0/minimum", json!(0)), &[]), (422, "field_invalid", "rank[0].minimum"), "minimum");
+    expect(
+        &put(&with("/rank/0/minimum", json!(0)), &[]),
+        (422, "field_invalid", "rank[0].minimum"),
+        "minimum",
+    );
     assert_eq!(put(&with("/rank/0/minimum", json!(0)), &[]).json()["errors"][0]["field"], "rank[0].minimum");
 
     let easier = with("/rank/0/minimum", json!(1));
     let trial = check(&easier).json();
-    assert_eq!((&trial["refused"], &trial["promoted"], &trial["demoted"]), (&json!(null), &json!(1), &json!(0)), "{trial}");
+    assert_eq!(
+        (&trial["refused"], &trial["promoted"], &trial["demoted"]),
+        (&json!(null), &json!(1), &json!(0)),
+        "{trial}"
+    );
     assert_eq!(trial["ranks"][1], json!({ "rank": 1, "name": "Pair", "before": 1, "after": 2 }));
     let unchanged = check(&plan).json();
-    assert_eq!((&unchanged["unchanged"], &unchanged["refused"], &unchanged["promoted"]), (&json!(true), &json!(null), &json!(0)));
+    assert_eq!(
+        (&unchanged["unchanged"], &unchanged["refused"], &unchanged["promoted"]),
+        (&json!(true), &json!(null), &json!(0))
+    );
     assert_eq!(server.get("/v1/plan").json()["version"], 1, "trying changes nothing");
 
-    expect(&put(&easier, &[("if-match", "\"2\"")]), (412, "plan_version_differs", "If-Match"), "another version");
+    expect(
+        &put(&easier, &[("if-match", "\"2\"")]),
+        (412, "plan_version_differs", "If-Match"),
+        "another version",
+    );
     expect(&put(&easier, &[("if-match", "1")]), (422, "parameter_invalid", "If-Match"), "no version");
     let headers = [("if-match", "\"1\""), ("idempotency-key", "plan-1")];
     let changed = put(&easier, &headers);
-    assert_eq!((changed.status, changed.json(), changed.header("etag")), (200, json!({ "version": 2, "changed": true }), Some("\"2\"")));
+    assert_eq!(
+        (changed.status, changed.json(), changed.header("etag")),
+        (200, json!({ "version": 2, "changed": true }), Some("\"2\""))
+    );
     let again = put(&easier, &headers);
-    assert_eq!((again.status, again.json(), lsn(&again)), (200, changed.json(), lsn(&changed)), "although version 1 is gone");
+    assert_eq!(
+        (again.status, again.json(), lsn(&again)),
+        (200, changed.json(), lsn(&changed)),
+        "although version 1 is gone"
+    );
     expect(&put(&plan, &headers), (422, "key_reused", "Idempotency-Key"), "another plan");
     assert_eq!(put(&easier, &[]).json(), json!({ "version": 2, "changed": false }));
     assert_eq!(server.get(&format!("/v1/members/{}", uuid(2))).json()["rank"], 1);
@@ -649,10 +829,21 @@ fn operators_get_snapshots_digests_and_recounts() {
         post(&server, "/v1/members", &body);
     }
     let made = post(&server, "/v1/snapshots", &json!(null));
-    assert_eq!((made.status, &made.json()["lsn"], &made.json()["members"], lsn(&made)), (201, &json!(4), &json!(4), 4));
+    assert_eq!(
+        (made.status, &made.json()["lsn"], &made.json()["members"], lsn(&made)),
+        (201, &json!(4), &json!(4), 4)
+    );
     assert_eq!(post(&server, "/v1/snapshots", &json!(null)).status, 200, "nothing changed since");
     let kept = server.get("/v1/snapshots").json();
-    assert_eq!(kept["items"].as_array().unwrap().iter().map(|item| item["lsn"].as_u64().unwrap()).collect::<Vec<_>>(), [4, 0]);
+    assert_eq!(
+        kept["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["lsn"].as_u64().unwrap())
+            .collect::<Vec<_>>(),
+        [4, 0]
+    );
     assert_eq!(kept["items"][0]["bytes"], made.json()["bytes"]);
     let askers: Vec<_> = (0..8)
         .map(|_| {
@@ -668,12 +859,20 @@ fn operators_get_snapshots_digests_and_recounts() {
         }
     }
     let recomputed = post(&server, "/v1/ranks/recompute", &json!(null)).json();
-    assert_eq!((&recomputed["differences"], &recomputed["members"], &recomputed["lsn"]), (&json!(0), &json!(4), &json!(4)));
+    assert_eq!(
+        (&recomputed["differences"], &recomputed["members"], &recomputed["lsn"]),
+        (&json!(0), &json!(4), &json!(4))
+    );
     post(&server, "/v1/members", &member(5, 1));
     let digest = server.get("/v1/digest").json();
     assert_eq!(digest["lsn"], 5, "never older than the request");
     assert_ne!(digest["network_digest"], made.json()["network_digest"]);
-    for (method, path) in [("DELETE", "/v1/snapshots"), ("POST", "/v1/digest"), ("GET", "/v1/ranks/recompute"), ("GET", "/v1/plan/check")] {
+    for (method, path) in [
+        ("DELETE", "/v1/snapshots"),
+        ("POST", "/v1/digest"),
+        ("GET", "/v1/ranks/recompute"),
+        ("GET", "/v1/plan/check"),
+    ] {
         expect(&server.request(method, path, &[], b""), (405, "method_not_allowed", ""), path);
     }
 }

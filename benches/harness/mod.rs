@@ -2,8 +2,8 @@
 
 use criterion::Criterion;
 
-/// Measures under `cargo bench`; checks otherwise (`cargo test`, `cargo bench -- --test`), so that a bench cannot rot. `criterion` holds sizes and times, which the command
-/// line changes.
+/// Measures under `cargo bench`; checks otherwise (`cargo test`, `cargo bench -- --test`), so that a bench
+/// cannot rot. `criterion` holds sizes and times, which the command line changes.
 pub fn run(criterion: Criterion, measure: fn(&mut Criterion), check: fn()) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);

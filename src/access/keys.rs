@@ -1,8 +1,9 @@
 //! Service keys: what they are, how they are kept, how one is checked.
 //!
-//! A key is a public id and a secret of 256 random bits, shown once. The file holds a hash of the secret. One round of BLAKE3 is enough:
-//! slow hashes protect secrets that people choose and that can be guessed, and nobody guesses 256 random bits. The id goes into the hash,
-//! so that a hash moved to another key opens nothing.
+//! A key is a public id and a secret of 256 random bits, shown once. The file holds a hash of the secret. One
+//! round of BLAKE3 is enough: slow hashes protect secrets that people choose and that can be guessed, and
+//! nobody guesses 256 random bits. The id goes into the hash, so that a hash moved to another key opens
+//! nothing.
 //!
 //! # The file
 //!
@@ -13,16 +14,19 @@
 //! {"keys":[{"id":..,"name":..,"role":..,"scopes":[..],"hash":..,"created":..,"expires":..,"revoked":..}]}
 //! ```
 //!
-//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside (`keys.new`), synced, renamed, the
-//! directory synced. Each change holds the lock of `keys.writing`, so that two commands at once lose nothing; the server holds the lock of the
-//! data directory and never this one, and reads a file that is always whole.
+//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside
+//! (`keys.new`), synced, renamed, the directory synced. Each change holds the lock of `keys.writing`, so that
+//! two commands at once lose nothing; the server holds the lock of the data directory and never this one, and
+//! reads a file that is always whole.
 //!
 //! # Whether there were keys
 //!
-//! A server whose keys are gone must not open its door to everybody. That there were keys is said by `keys.lock`: it is made when the first file of
-//! keys has its name durably, before the first secret is shown, and never removed. A first command that is killed earlier leaves `keys.new` and
-//! `keys.writing` at most: nobody has a secret then, and there are no keys to miss. (In releases before format 3 `keys.lock` was what
-//! commands locked, made first. There it may stand for a command that failed; it is taken to mean keys all the same.)
+//! A server whose keys are gone must not open its door to everybody. That there were keys is said by
+//! `keys.lock`: it is made when the first file of keys has its name durably, before the first secret is
+//! shown, and never removed. A first command that is killed earlier leaves `keys.new` and `keys.writing` at
+//! most: nobody has a secret then, and there are no keys to miss. (In releases before format 3 `keys.lock`
+//! was what commands locked, made first. There it may stand for a command that failed; it is taken to mean
+//! keys all the same.)
 
 use std::{
     collections::HashMap,
@@ -47,7 +51,8 @@ use crate::{
 /// What the first line of the file begins with; the number is the format's version.
 const MAGIC: &str = "upline-keys";
 const VERSION: u32 = 1;
-/// Names in the data directory. `durability` knows them too: a directory that holds nothing else is a new one.
+/// Names in the data directory. `durability` knows them too: a directory that holds nothing else is a new
+/// one.
 const FILE: &str = "keys";
 const FILE_NEW: &str = "keys.new";
 const FILE_LOCK: &str = "keys.writing";
@@ -55,7 +60,8 @@ const FILE_LOCK: &str = "keys.writing";
 const FILE_MADE: &str = "keys.lock";
 /// Tries to lock a file that is replaced while it is being locked.
 const LOCK_TRIES: usize = 8;
-/// Keys in the file, revoked and expired ones included: those that no longer open anything make room, oldest first.
+/// Keys in the file, revoked and expired ones included: those that no longer open anything make room, oldest
+/// first.
 pub const KEYS_MAX: usize = 1_000;
 /// Bytes of the file: a thousand keys with every scope have some 600 KiB.
 const FILE_BYTES_MAX: u64 = 2 << 20;
@@ -63,7 +69,8 @@ const FILE_BYTES_MAX: u64 = 2 << 20;
 pub const NAME_CHARS_MAX: usize = 64;
 /// How long to wait for somebody else who is changing the file: it takes milliseconds.
 const LOCK_SECONDS: u64 = 5;
-/// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners find the other one.
+/// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners find the other
+/// one.
 pub const KEY_ID_PREFIX: &str = "ulk_";
 const SECRET_PREFIX: &str = "uls_";
 /// Bytes of the longest id or secret worth hashing; ours are shorter.
@@ -147,7 +154,13 @@ impl ServiceKey {
     ///
     /// # Errors
     /// When the operating system has no random numbers.
-    pub fn random(name: &str, role: Role, scopes: Scopes, now: i64, expires: Option<i64>) -> std::result::Result<NewKey, getrandom::Error> {
+    pub fn random(
+        name: &str,
+        role: Role,
+        scopes: Scopes,
+        now: i64,
+        expires: Option<i64>,
+    ) -> std::result::Result<NewKey, getrandom::Error> {
         let (mut id, mut secret) = ([0; 8], [0; 32]);
         getrandom::fill(&mut id)?;
         getrandom::fill(&mut secret)?;
@@ -237,7 +250,8 @@ impl KeyRing {
         self.iter().filter(|key| key.status(now) == KeyStatus::Active).count()
     }
 
-    /// The key, if the secret is its and it is active. Takes the same time whether the id is known or not, and wherever the secret differs.
+    /// The key, if the secret is its and it is active. Takes the same time whether the id is known or not,
+    /// and wherever the secret differs.
     ///
     /// # Errors
     /// See [`KeyRefusal`].
@@ -297,7 +311,8 @@ impl KeyV1 {
 
     fn read(self) -> std::result::Result<Arc<ServiceKey>, String> {
         let wrong = |what: &str| format!("key `{}` has a wrong {what}", self.id);
-        let role = Role::from_name(&self.role).filter(|role| *role != Role::Member).ok_or_else(|| wrong("role"))?;
+        let role =
+            Role::from_name(&self.role).filter(|role| *role != Role::Member).ok_or_else(|| wrong("role"))?;
         let scopes: Option<Scopes> = self.scopes.iter().map(|scope| Scope::from_name(scope)).collect();
         let scopes = scopes.ok_or_else(|| wrong("scope"))?;
         let hash = unhex(&self.hash).ok_or_else(|| wrong("hash"))?;
@@ -320,7 +335,8 @@ fn parse(path: &Path, text: &str) -> Result<KeyRing> {
     let damaged = |reason: &str| KeyFileError::Damaged { path: path.to_path_buf(), reason: reason.into() };
     let (head, body) = text.split_once('\n').ok_or_else(|| damaged("it has no first line"))?;
     let mut words = head.split(' ');
-    let version = words.next().filter(|magic| *magic == MAGIC).and_then(|_| words.next()?.parse::<u32>().ok());
+    let version =
+        words.next().filter(|magic| *magic == MAGIC).and_then(|_| words.next()?.parse::<u32>().ok());
     match version {
         None | Some(0) => return Err(damaged("it does not begin as a key file does")),
         Some(VERSION) => {}
@@ -374,7 +390,11 @@ impl KeyFile {
     pub fn stamp(&self) -> Result<Option<Stamp>> {
         let path = self.path();
         match fs::metadata(&path) {
-            Ok(data) => Ok(Some(Stamp { inode: data.ino(), bytes: data.len(), modified: (data.mtime(), data.mtime_nsec()) })),
+            Ok(data) => Ok(Some(Stamp {
+                inode: data.ino(),
+                bytes: data.len(),
+                modified: (data.mtime(), data.mtime_nsec()),
+            })),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(io("look at", &path)(error)),
         }
@@ -399,7 +419,9 @@ impl KeyFile {
     pub fn load(&self) -> Result<Option<KeyRing>> {
         let path = self.path();
         let file = match File::open(&path) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             result => result.map_err(io("open", &path))?,
         };
         let mut bytes = Vec::new();
@@ -420,7 +442,10 @@ impl KeyFile {
         owner::make_directories(&self.directory).map_err(io("create", &self.directory))?;
         self.change(|keys| {
             while KEYS_MAX <= keys.len() {
-                let spent = keys.iter().position(|key| key.status(now) != KeyStatus::Active).ok_or(KeyFileError::Full)?;
+                let spent = keys
+                    .iter()
+                    .position(|key| key.status(now) != KeyStatus::Active)
+                    .ok_or(KeyFileError::Full)?;
                 keys.remove(spent);
             }
             keys.push(Arc::new(key));
@@ -428,7 +453,8 @@ impl KeyFile {
         })
     }
 
-    /// Revokes a key for good and returns it; `None` when there is none of this id. One that was revoked before stays as it is.
+    /// Revokes a key for good and returns it; `None` when there is none of this id. One that was revoked
+    /// before stays as it is.
     ///
     /// # Errors
     /// As `load`; `Locked`.
@@ -444,7 +470,8 @@ impl KeyFile {
         })
     }
 
-    /// Says durably that there are keys, from which moment on a server without them does not start. Nothing to do where that was said.
+    /// Says durably that there are keys, from which moment on a server without them does not start. Nothing
+    /// to do where that was said.
     ///
     /// # Errors
     /// `Io`.
@@ -457,13 +484,16 @@ impl KeyFile {
         self.sync_directory()
     }
 
-    /// A file that this process made goes to the user that serves the directory. Where it is not known who that is, and the directory is root's, it stays with
-    /// the user who made it: such a directory is shared by its group, and its server is one of those who write there.
+    /// A file that this process made goes to the user that serves the directory. Where it is not known who
+    /// that is, and the directory is root's, it stays with the user who made it: such a directory is shared
+    /// by its group, and its server is one of those who write there.
     fn give_away(&self, made: &File) -> Result<()> {
         let owner = Owner::of_files_in(&self.directory).map_err(io("look at", &self.directory))?;
         let is_shared = owner.user == 0 && !owner.is_certain;
         match owner.take(made) {
-            Err(_) if !is_shared => Err(KeyFileError::NotOwner { directory: self.directory.clone(), user: owner.user }),
+            Err(_) if !is_shared => {
+                Err(KeyFileError::NotOwner { directory: self.directory.clone(), user: owner.user })
+            }
             _ => Ok(()),
         }
     }
@@ -527,7 +557,8 @@ impl KeyFile {
 
     fn replace(&self, text: &str) -> Result<()> {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
-        // One that is there was left by a command that was killed: while `keys` is there, or never was, its secrets were shown to nobody.
+        // One that is there was left by a command that was killed: while `keys` is there, or never was, its
+        // secrets were shown to nobody.
         let mut file = private_file::create_anew(&new).map_err(io("create", &new))?;
         self.give_away(&file)?;
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;

@@ -26,7 +26,10 @@ fn keys_open_while_they_are_active_and_with_their_own_secret_only() {
     assert_eq!(ring.iter().cloned().collect::<Vec<_>>(), [first.key.clone(), second.key.clone()]);
     assert_eq!(ring.check(&first.key.id, &first.secret, NOW), Ok(&first.key));
     assert_eq!(ring.check(&first.key.id, &second.secret, NOW), Err(KeyRefusal::WrongSecret));
-    assert_eq!(ring.check(&first.key.id, &first.secret[..first.secret.len() - 1], NOW), Err(KeyRefusal::WrongSecret));
+    assert_eq!(
+        ring.check(&first.key.id, &first.secret[..first.secret.len() - 1], NOW),
+        Err(KeyRefusal::WrongSecret)
+    );
     assert_eq!(ring.check(&first.key.id, "", NOW), Err(KeyRefusal::WrongSecret));
     assert_eq!(ring.check("ulk_0000000000000000", &first.secret, NOW), Err(KeyRefusal::Unknown));
     assert_eq!(ring.check("", "", NOW), Err(KeyRefusal::Unknown));
@@ -37,7 +40,11 @@ fn keys_open_while_they_are_active_and_with_their_own_secret_only() {
 
     let revoked = file.revoke(&first.key.id, NOW + 1).unwrap().unwrap();
     assert_eq!((revoked.revoked, revoked.status(NOW + 1)), (Some(NOW + 1), KeyStatus::Revoked));
-    assert_eq!(file.revoke(&first.key.id, NOW + 5).unwrap().unwrap().revoked, Some(NOW + 1), "the first time stays");
+    assert_eq!(
+        file.revoke(&first.key.id, NOW + 5).unwrap().unwrap().revoked,
+        Some(NOW + 1),
+        "the first time stays"
+    );
     assert_eq!(file.revoke("ulk_0000000000000000", NOW).unwrap(), None);
     let ring = file.load().unwrap().unwrap();
     assert_eq!(ring.check(&first.key.id, &first.secret, NOW + 1), Err(KeyRefusal::Revoked));
@@ -73,7 +80,10 @@ fn every_changed_byte_is_found() {
     }
     fs::write(file.path(), String::from_utf8(good).unwrap().replacen(" 1 ", " 2 ", 1)).unwrap();
     assert!(matches!(file.load(), Err(KeyFileError::Newer { version: 2, .. })));
-    assert!(matches!(file.add(make("x", None).key, NOW), Err(KeyFileError::Newer { .. })), "never written over");
+    assert!(
+        matches!(file.add(make("x", None).key, NOW), Err(KeyFileError::Newer { .. })),
+        "never written over"
+    );
     fs::write(file.path(), vec![b'x'; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]).unwrap();
     assert!(matches!(file.load(), Err(KeyFileError::Damaged { .. })));
 }
@@ -84,7 +94,10 @@ fn version_one_is_read_as_it_was_written() {
     let body = "{\"keys\":[{\"id\":\"ulk_0011223344556677\",\"name\":\"gateway\",\"role\":\"service\",\"scopes\":[\"members:read\"],\
                 \"hash\":\"HASH\",\"created\":1800000000,\"expires\":null,\"revoked\":null}]}\n";
     let secret = "uls_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let hash = blake3::derive_key("upline 2026-11 service key secret v1", format!("ulk_0011223344556677\0{secret}").as_bytes());
+    let hash = blake3::derive_key(
+        "upline 2026-11 service key secret v1",
+        format!("ulk_0011223344556677\0{secret}").as_bytes(),
+    );
     let body = body.replace("HASH", &hex(&hash));
     let text = format!("upline-keys 1 {}\n{body}", blake3::hash(body.as_bytes()).to_hex());
     let ring = parse(Path::new("keys"), &text).unwrap();
@@ -97,7 +110,8 @@ fn version_one_is_read_as_it_was_written() {
 fn a_full_file_forgets_spent_keys_first() {
     let (_keep, file) = file();
     file.add(make("spent", Some(NOW)).key, NOW).unwrap();
-    let keys: Vec<_> = (0..KEYS_MAX - 1).map(|number| Arc::new(make(&format!("key {number}"), None).key)).collect();
+    let keys: Vec<_> =
+        (0..KEYS_MAX - 1).map(|number| Arc::new(make(&format!("key {number}"), None).key)).collect();
     file.change(|all| {
         all.extend(keys);
         Ok(())
@@ -115,7 +129,10 @@ fn many_commands_at_once_lose_nothing() {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let file = &file;
-            scope.spawn(move || (0..10).for_each(|number| file.add(make(&format!("{thread}.{number}"), None).key, NOW).unwrap()));
+            scope.spawn(move || {
+                (0..10)
+                    .for_each(|number| file.add(make(&format!("{thread}.{number}"), None).key, NOW).unwrap())
+            });
         }
     });
     assert_eq!(file.load().unwrap().unwrap().keys.len(), 40);

@@ -7,8 +7,8 @@ mod secrets;
 
 pub use self::{
     keys::{
-        KEY_ID_PREFIX, KEYS_MAX, KeyFile, KeyFileError, KeyRefusal, KeyRing, KeyStatus, NAME_CHARS_MAX, NewKey, ServiceKey, Stamp,
-        is_key_id, is_name,
+        KEY_ID_PREFIX, KEYS_MAX, KeyFile, KeyFileError, KeyRefusal, KeyRing, KeyStatus, NAME_CHARS_MAX,
+        NewKey, ServiceKey, Stamp, is_key_id, is_name,
     },
     rights::{Role, Scope, Scopes},
     secrets::shared_secrets,

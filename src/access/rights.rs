@@ -98,8 +98,8 @@ pub struct Scopes(u32);
 impl Scopes {
     pub const NONE: Scopes = Scopes(0);
 
-    /// What the original's gateway calls, and what a service key may do unless told otherwise: members and bonuses, but not the status of
-    /// members, the plan or the process.
+    /// What the original's gateway calls, and what a service key may do unless told otherwise: members and
+    /// bonuses, but not the status of members, the plan or the process.
     pub const GATEWAY: Scopes = Scopes::NONE
         .with(Scope::MembersRead)
         .with(Scope::MembersRegister)
@@ -158,6 +158,10 @@ mod tests {
             assert_eq!(only.iter().collect::<Vec<_>>(), [scope]);
         }
         assert_eq!((Role::from_name("Admin"), Scope::from_name("")), (None, None));
-        assert!(Scopes::NONE.is_empty() && !Scopes::GATEWAY.has(Scope::PlanChange) && Scopes::GATEWAY.has(Scope::BonusesPay));
+        assert!(
+            Scopes::NONE.is_empty()
+                && !Scopes::GATEWAY.has(Scope::PlanChange)
+                && Scopes::GATEWAY.has(Scope::BonusesPay)
+        );
     }
 }

@@ -48,21 +48,28 @@ pub fn shared_secrets(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let facts = file.metadata().map_err(|error| cannot("looked at", error))?;
     if facts.mode() & MODE_REFUSED != 0 {
         let mode = facts.mode() & 0o777;
-        return Err(wrong(&format!("others may read or change it (mode {mode:03o}); `chmod 600`, or 640 for a group of its own")));
+        return Err(wrong(&format!(
+            "others may read or change it (mode {mode:03o}); `chmod 600`, or 640 for a group of its own"
+        )));
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot("read", error))?;
     if FILE_BYTES_MAX < bytes.len() as u64 {
         return Err(wrong("it is too large to hold secrets"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text; write a secret of other bytes as `hex:` or `base64:`"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| wrong("it is not UTF-8 text; write a secret of other bytes as `hex:` or `base64:`"))?;
     parse(&text).map_err(|reason| wrong(&reason))
 }
 
 fn parse(text: &str) -> Result<Vec<Vec<u8>>, String> {
     // Everybody who has the public key could sign tokens.
-    if text.contains("-----BEGIN") || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok() {
-        return Err("it holds a key of another kind, not a shared secret; public keys belong to jwt_jwks".into());
+    if text.contains("-----BEGIN")
+        || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
+    {
+        return Err(
+            "it holds a key of another kind, not a shared secret; public keys belong to jwt_jwks".into()
+        );
     }
     let mut secrets: Vec<Vec<u8>> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -97,7 +104,10 @@ fn secret(line: &str) -> Result<Vec<u8>, String> {
         line.as_bytes().to_vec()
     };
     if secret.len() < SECRET_BYTES_MIN {
-        return Err(format!("has a secret of {} bytes; HS256 needs {SECRET_BYTES_MIN} (256 bits) or more", secret.len()));
+        return Err(format!(
+            "has a secret of {} bytes; HS256 needs {SECRET_BYTES_MIN} (256 bits) or more",
+            secret.len()
+        ));
     }
     if secret.iter().all(|byte| *byte == secret[0]) {
         return Err("has one byte over and over, which is no secret".into());
@@ -138,10 +148,18 @@ mod tests {
             ("base64:ASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4mrze8=", vec![bytes.clone()]),
             (
                 "base64:-_8jRWeJq83vASNFZ4mrze8BI0VniavN7wEjRWeJq80",
-                vec![[&[0xfb, 0xff], &unhex("23456789abcdef0123456789abcdef0123456789abcdef0123456789abcd").unwrap()[..]].concat()],
+                vec![
+                    [
+                        &[0xfb, 0xff],
+                        &unhex("23456789abcdef0123456789abcdef0123456789abcdef0123456789abcd").unwrap()[..],
+                    ]
+                    .concat(),
+                ],
             ),
             (
-                &format!("# the next one\nhex:{raw}\n\n# the present one\na secret with blanks, of 35 bytes....\n"),
+                &format!(
+                    "# the next one\nhex:{raw}\n\n# the present one\na secret with blanks, of 35 bytes....\n"
+                ),
                 vec![bytes, b"a secret with blanks, of 35 bytes....".to_vec()],
             ),
         ];
@@ -164,12 +182,18 @@ mod tests {
             ("hex:zz", "line 1 has something else than pairs"),
             ("hex:123", "line 1 has something else than pairs"),
             ("base64:!!!!", "line 1 has something else than base64"),
-            ("hex:0000000000000000000000000000000000000000000000000000000000000000", "line 1 has one byte over and over"),
+            (
+                "hex:0000000000000000000000000000000000000000000000000000000000000000",
+                "line 1 has one byte over and over",
+            ),
             (&format!("{long} \n"), "line 1 begins or ends with a blank"),
             (&format!("{long}\n{long}\n"), "line 2 has a secret that is there before"),
             (&eight.join("\n"), "it has more than 8 secrets"),
             (&"x".repeat(5_000), "line 1 has more than 4096 bytes"),
-            ("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n", "a key of another kind"),
+            (
+                "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n",
+                "a key of another kind",
+            ),
             ("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}", "a key of another kind"),
         ];
         for (text, said) in table {
@@ -185,9 +209,16 @@ mod tests {
         let path = place.path().join("secret");
         fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
         // mode, whether it is read
-        for (mode, is_read) in
-            [(0o600, true), (0o400, true), (0o440, true), (0o640, true), (0o660, false), (0o644, false), (0o604, false), (0o602, false)]
-        {
+        for (mode, is_read) in [
+            (0o600, true),
+            (0o400, true),
+            (0o440, true),
+            (0o640, true),
+            (0o660, false),
+            (0o644, false),
+            (0o604, false),
+            (0o602, false),
+        ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let read = shared_secrets(&path);
             assert_eq!(read.is_ok(), is_read, "{mode:o}: {read:?}");

@@ -21,7 +21,10 @@ pub(super) fn network(path: &Path) {
 
 /// A directory that has no network yet.
 pub(super) fn directory(path: &Path) {
-    screen::tell(&format!("upline: made the data directory {}, which was not there", absolute(path).display()));
+    screen::tell(&format!(
+        "upline: made the data directory {}, which was not there",
+        absolute(path).display()
+    ));
 }
 
 fn banner(place: &Path) -> [String; 5] {

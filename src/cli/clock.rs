@@ -1,5 +1,5 @@
-//! `upline clock`: how the clock stands to the log, and accepting a clock that jumped; and what commands that write to a directory themselves make
-//! of a clock that is behind.
+//! `upline clock`: how the clock stands to the log, and accepting a clock that jumped; and what commands that
+//! write to a directory themselves make of a clock that is behind.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ pub(super) struct Args {
 enum ClockCommand {
     /// Show how far the clock is ahead of or behind the log, of a directory or of a running server
     Show(Asked),
-    /// Let a running server write by its clock again after a jump: the jump that it sees now, and no later one
+    /// Let a running server write by its clock again after a jump: the jump that it sees now, and no later
+    /// one
     Accept(Asked),
 }
 
@@ -101,11 +102,18 @@ fn object(body: Value) -> Result<serde_json::Map<String, Value>, Failure> {
 /// What a server said of its clock.
 fn server_in_words(now: &Value) -> String {
     let text = |key: &str| now[key].as_str().unwrap_or("none").to_owned();
-    let seconds = |key: &str| Duration::try_from_secs_f64(now[key].as_f64().unwrap_or(0.0).abs()).unwrap_or_default();
+    let seconds =
+        |key: &str| Duration::try_from_secs_f64(now[key].as_f64().unwrap_or(0.0).abs()).unwrap_or_default();
     let (clock, last) = (text("clock"), text("last_command"));
     match now["jumped"].as_str() {
-        Some("ahead") => format!("the clock says {clock} and gained {} since the last command, {last}", span(seconds("gained_seconds"))),
-        Some(_) => format!("the clock says {clock} and is {} behind the last command, {last}", span(seconds("behind_seconds"))),
+        Some("ahead") => format!(
+            "the clock says {clock} and gained {} since the last command, {last}",
+            span(seconds("gained_seconds"))
+        ),
+        Some(_) => format!(
+            "the clock says {clock} and is {} behind the last command, {last}",
+            span(seconds("behind_seconds"))
+        ),
         None => format!("the clock says {clock}, the last command was {last}"),
     }
 }
@@ -138,7 +146,8 @@ fn span(length: Duration) -> String {
     }
 }
 
-/// What a command that writes to a directory itself makes of the clock. It has nothing to compare it with but the log: a clock ahead of that is normal.
+/// What a command that writes to a directory itself makes of the clock. It has nothing to compare it with but
+/// the log: a clock ahead of that is normal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockRule {
     /// How far the clock may be behind the log's last time; `None`: as far as it likes.
@@ -169,7 +178,9 @@ impl ClockRule {
             screen::tell(&format!("upline: the clock is accepted: {how}"));
             return Ok(());
         }
-        let message = format!("the clock is {how}; nothing was written: set it right, or accept it with --accept-clock (clock_jump_max)");
+        let message = format!(
+            "the clock is {how}; nothing was written: set it right, or accept it with --accept-clock (clock_jump_max)"
+        );
         Err(Failure::new(Exit::Failed, message))
     }
 }
@@ -225,13 +236,18 @@ mod tests {
             (0, 1_000_000, None, false, true, "11 d 13 h behind"),
         ];
         for (ahead, behind, most, accept, goes_on, said) in table {
-            let (report, rule) = (report(ahead, behind), ClockRule { most: most.map(Duration::from_secs), accept });
+            let (report, rule) =
+                (report(ahead, behind), ClockRule { most: most.map(Duration::from_secs), accept });
             let (words, checked) = (in_words(&report, rule.most), rule.check(&report));
             assert_eq!(checked.is_ok(), goes_on, "{words}");
             assert!(words.starts_with(&format!("{said} {last}")), "{words}");
             assert_eq!(words.ends_with("not written by"), rule.refuses(&report), "{words}");
             if let Err(failure) = checked {
-                assert!(failure.message.contains(said) && failure.message.contains("--accept-clock"), "{}", failure.message);
+                assert!(
+                    failure.message.contains(said) && failure.message.contains("--accept-clock"),
+                    "{}",
+                    failure.message
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! `upline demo`: a made-up network of realistic shape, with a referral bonus per member as the original's seeder makes, and its server.
+//! `upline demo`: a made-up network of realistic shape, with a referral bonus per member as the original's
+//! seeder makes, and its server.
 
 use std::time::Instant;
 
@@ -21,12 +22,12 @@ use crate::{
 /// The trigger that the original's seeder pulls for each member, where the plan has it.
 const TRIGGER: &str = "referral";
 
-/// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip of the finger, and would only be
-/// noticed when the machine has no memory left.
+/// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip
+/// of the finger, and would only be noticed when the machine has no memory left.
 const MEMBERS_MAX: u32 = 100_000_000;
 
-/// Memory that a member of a demo takes with its share of the ledger, by which a demo that cannot fit is refused at once: measured with a million
-/// `real` members (some 600 bytes), rounded up.
+/// Memory that a member of a demo takes with its share of the ledger, by which a demo that cannot fit is
+/// refused at once: measured with a million `real` members (some 600 bytes), rounded up.
 const MEMBER_BYTES: u64 = 800;
 
 #[derive(clap::Args, Debug)]
@@ -60,7 +61,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
     // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
-    let scratch = if args.serve.data_dir.data_dir.is_none() { Some(Scratch::new(None, "upline-demo-", "--data-dir")?) } else { None };
+    let scratch = if args.serve.data_dir.data_dir.is_none() {
+        Some(Scratch::new(None, "upline-demo-", "--data-dir")?)
+    } else {
+        None
+    };
     let mut serve_args = args.serve.clone();
     if let Some(scratch) = &scratch {
         serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
@@ -70,7 +75,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.no_serve {
         serve::preflight(&config)?;
     }
-    let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
+    let mut target =
+        Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
     fill(args, &mut target, &interrupt)?;
     let written = target.commit(false)?;
     if scratch.is_none() {

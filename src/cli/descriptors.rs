@@ -1,12 +1,13 @@
 //! File descriptors: how many the process may have, before anything needs them.
 //!
-//! Who may have how many stands in one table, `http::limits`. The log never competes for its own: what is left for connections is what remains
-//! after everything else has its share.
+//! Who may have how many stands in one table, `http::limits`. The log never competes for its own: what is
+//! left for connections is what remains after everything else has its share.
 
 use super::exit::{Exit, Failure};
 use crate::http::limits::{FILES_KEPT_BACK, FILES_MIN};
 
-/// Raises the soft limit to the hard one, and refuses to serve with fewer than are needed for anything at all.
+/// Raises the soft limit to the hard one, and refuses to serve with fewer than are needed for anything at
+/// all.
 ///
 /// # Errors
 /// When even the hard limit is too low.
@@ -39,6 +40,10 @@ mod tests {
     fn too_few_are_refused_with_the_number_that_is_needed() {
         assert!(judge(FILES_MIN as u64).is_ok());
         let refused = judge(FILES_MIN as u64 - 1).unwrap_err();
-        assert!(refused.message.contains(&FILES_MIN.to_string()) && refused.message.contains("LimitNOFILE"), "{}", refused.message);
+        assert!(
+            refused.message.contains(&FILES_MIN.to_string()) && refused.message.contains("LimitNOFILE"),
+            "{}",
+            refused.message
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `upline dot`: a tree, or a bounded part of it, in Graphviz's language, drawn by petgraph from the live arena.
+//! `upline dot`: a tree, or a bounded part of it, in Graphviz's language, drawn by petgraph from the live
+//! arena.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -50,7 +51,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(text) => {
             vec![find_member(state, &loaded.directory, text)?]
         }
-        None => (0..state.len()).map(MemberIx).filter(|member| state.member(*member).parent.is_none()).collect(),
+        None => {
+            (0..state.len()).map(MemberIx).filter(|member| state.member(*member).parent.is_none()).collect()
+        }
     };
     let graph = state.graph(tree);
     let mut out = screen::bulk_output();
@@ -94,7 +97,11 @@ fn part(state: &State, tree: Tree, tops: &[MemberIx], depth: Option<u32>, limit:
     part
 }
 
-fn draw<'s, G>(graph: G, out: &mut impl Write, label: impl Fn((MemberIx, &MemberId)) -> String) -> io::Result<()>
+fn draw<'s, G>(
+    graph: G,
+    out: &mut impl Write,
+    label: impl Fn((MemberIx, &MemberId)) -> String,
+) -> io::Result<()>
 where
     G: GraphRef<NodeId = MemberIx>
         + IntoEdgeReferences<EdgeWeight = ()>
@@ -138,7 +145,8 @@ mod tests {
         let state = State::new(plan_file::default_plan(), 1);
         let mut network = Network::new(state, MemberDirectory::with_capacity(0, 0), Timestamp(0));
         for number in 0..members {
-            let sponsor = if number == 0 { SponsorRef::None } else { SponsorRef::Member(shapes::member_id(0, 0)) };
+            let sponsor =
+                if number == 0 { SponsorRef::None } else { SponsorRef::Member(shapes::member_id(0, 0)) };
             let register = Register {
                 member: shapes::member_id(0, number),
                 sponsor,
@@ -157,8 +165,10 @@ mod tests {
     fn the_whole_tree_has_all_nodes_and_edges() {
         let network = network(13);
         let mut out = Vec::new();
-        draw(network.state.graph(Tree::Placement), &mut out, |(member, id)| node_attributes(&network.state, Tree::Placement, member, *id))
-            .unwrap();
+        draw(network.state.graph(Tree::Placement), &mut out, |(member, id)| {
+            node_attributes(&network.state, Tree::Placement, member, *id)
+        })
+        .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("digraph {"), "{text}");
         assert_eq!(text.matches("->").count(), 12);

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, process::ExitCode};
 
-use crate::{access::KeyFileError, config::ConfigError, durability, engine::OpenError, http::auth::GateError, plan_file};
+use crate::{
+    access::KeyFileError, config::ConfigError, durability, engine::OpenError, http::auth::GateError,
+    plan_file,
+};
 
 /// Exit codes. Scripts rely on them: never renumbered. 2 is what the argument parser ends with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,10 +110,14 @@ impl From<durability::Error> for Failure {
         use durability::Error;
         let exit = match &error {
             Error::Locked { .. } => Exit::Locked,
-            Error::NotADataDirectory { .. } | Error::Unfinished { .. } | Error::NotEmpty { .. } => Exit::Foreign,
+            Error::NotADataDirectory { .. } | Error::Unfinished { .. } | Error::NotEmpty { .. } => {
+                Exit::Foreign
+            }
             Error::NewerFormat { .. } => Exit::NewerFormat,
             Error::InstanceLost { .. } => Exit::Damaged,
-            Error::Damaged(damage) => return Self::new(Exit::Damaged, format!("{damage}{}", way_out(damage))),
+            Error::Damaged(damage) => {
+                return Self::new(Exit::Damaged, format!("{damage}{}", way_out(damage)));
+            }
             Error::Io { .. }
             | Error::PreviousIo { .. }
             | Error::NoNextSegment { .. }
@@ -130,7 +137,10 @@ impl From<durability::Error> for Failure {
 /// What to do about damage that the start was refused for: every such refusal names it.
 fn way_out(damage: &durability::Damage) -> String {
     let Some(data_dir) = damage.data_dir() else { return String::new() };
-    format!("\nnothing was changed. What can be done, and what it would cost, says `upline repair --data-dir {}`", data_dir.display())
+    format!(
+        "\nnothing was changed. What can be done, and what it would cost, says `upline repair --data-dir {}`",
+        data_dir.display()
+    )
 }
 
 /// Where the files are whole and the state is not right, no file can be repaired.
@@ -153,7 +163,9 @@ impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Keys(error) => error.into(),
-            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody | GateError::Gone(_) => Self::new(Exit::Config, error),
+            GateError::Jwks(_) | GateError::Exposed(_) | GateError::Nobody | GateError::Gone(_) => {
+                Self::new(Exit::Config, error)
+            }
         }
     }
 }

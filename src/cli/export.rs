@@ -1,17 +1,21 @@
 //! `upline export`: the members in join order, and the ledger in its order, as CSV or NDJSON.
 //!
-//! What is written can be imported again, into the same network digest. `level`, `direct` and `downline` are those of the placement tree, `level`
-//! is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank` is the name of the rank in force, empty for none.
+//! What is written can be imported again, into the same network digest. `level`, `direct` and `downline` are
+//! those of the placement tree, `level` is 1 for a root; times are ISO 8601 in UTC to the microsecond; `rank`
+//! is the name of the rank in force, empty for none.
 //!
-//! Further columns are there only if somebody's value is not what an import without them would give: `id`, the UUID that the row brought along from elsewhere
-//! (of members and of bonuses); `lifetime_rank`, the number of the highest rank ever where that is above the one in force; `turn`, the slot that the
-//! next round-robin spill goes to where that is not the first. Of bonuses also `reference`, what the outside calls that which it came from; `number`, on those
-//! that another takes back; and `reverses`, on that one, the `number` of the one that it takes back.
+//! Further columns are there only if somebody's value is not what an import without them would give: `id`,
+//! the UUID that the row brought along from elsewhere (of members and of bonuses); `lifetime_rank`, the
+//! number of the highest rank ever where that is above the one in force; `turn`, the slot that the next
+//! round-robin spill goes to where that is not the first. Of bonuses also `reference`, what the outside calls
+//! that which it came from; `number`, on those that another takes back; and `reverses`, on that one, the
+//! `number` of the one that it takes back.
 //!
 //! # Spreadsheets
 //!
-//! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, names of ranks and kinds of bonuses are chosen by people, so in CSV
-//! such a cell gets an apostrophe in front, which `import` takes off again (no code can begin with one). NDJSON is exact.
+//! A spreadsheet evaluates cells that begin with `=`, `+`, `-` or `@`. Codes, names of ranks and kinds of
+//! bonuses are chosen by people, so in CSV such a cell gets an apostrophe in front, which `import` takes off
+//! again (no code can begin with one). NDJSON is exact.
 
 use std::{
     fs::File,
@@ -47,8 +51,20 @@ pub(super) const EVALUATED: [char; 4] = ['=', '+', '-', '@'];
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
 
-const MEMBER_COLUMNS: [&str; 12] =
-    ["member", "sponsor", "parent", "slot", "level", "joined_at", "direct", "downline", "rank", "code", "status", "role"];
+const MEMBER_COLUMNS: [&str; 12] = [
+    "member",
+    "sponsor",
+    "parent",
+    "slot",
+    "level",
+    "joined_at",
+    "direct",
+    "downline",
+    "rank",
+    "code",
+    "status",
+    "role",
+];
 
 /// Columns of bonuses that are there only if somebody's value is not empty.
 struct Links {
@@ -67,13 +83,20 @@ impl Links {
     }
 
     fn columns(&self) -> impl Iterator<Item = &'static str> {
-        let columns = [(self.ids, "id"), (self.references, "reference"), (self.reversals, "number"), (self.reversals, "reverses")];
+        let columns = [
+            (self.ids, "id"),
+            (self.references, "reference"),
+            (self.reversals, "number"),
+            (self.reversals, "reverses"),
+        ];
         columns.into_iter().filter(|(is_there, _)| *is_there).map(|(_, column)| column)
     }
 
     fn cells(&self, state: &State, entry: u64) -> impl Iterator<Item = Cell> {
         let id = self.ids.then(|| id_cell(state, RowKind::Entry, entry));
-        let reference = self.references.then(|| state.reference_of(entry).map_or(Cell::Empty, |text| Cell::Text(text.as_str().into())));
+        let reference = self
+            .references
+            .then(|| state.reference_of(entry).map_or(Cell::Empty, |text| Cell::Text(text.as_str().into())));
         let numbered = |entry: Option<u64>| entry.map_or(Cell::Empty, Cell::Number);
         let number = self.reversals.then(|| numbered(state.reversal_of(entry).map(|_| entry)));
         let reverses = self.reversals.then(|| numbered(state.reverses(entry)));
@@ -197,8 +220,9 @@ fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our mode, whatever that of an older one
-/// was. What is there and no file, such as a pipe or a device, is written to as it is.
+/// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our
+/// mode, whatever that of an older one was. What is there and no file, such as a pipe or a device, is written
+/// to as it is.
 fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>) -> Result<(), Failure> {
     let name = path.display().to_string();
     let failed = |stop: Stop| match stop {
@@ -261,7 +285,8 @@ impl History {
     }
 }
 
-/// The highest rank ever, where it is above the one in force. An import gives both from the counts, which only grow.
+/// The highest rank ever, where it is above the one in force. An import gives both from the counts, which
+/// only grow.
 fn lifetime_rank(state: &State, member: MemberIx) -> Option<u16> {
     let rank = state.rank(member);
     (rank.paid_as < rank.lifetime).then_some(rank.lifetime)
@@ -275,17 +300,25 @@ fn id_cell(state: &State, kind: RowKind, index: u64) -> Cell {
     state.carried_row_id(kind, index).map_or(Cell::Empty, |id| Cell::Text(Uuid::from_bytes(id).to_string()))
 }
 
-fn write_members(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
+fn write_members(
+    state: &State,
+    format: Format,
+    out: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<(), Stop> {
     let bar = screen::progress("members", Some(state.len().into()), false);
     let history = History::of(state);
     let columns: Vec<&'static str> = MEMBER_COLUMNS.into_iter().chain(history.columns()).collect();
     let mut rows = Rows::begin(format, &columns, out)?;
-    let rank_names: Vec<String> =
-        (0..state.rank_distribution().len()).map(|rank| rank_name(state, u16::try_from(rank).unwrap_or(u16::MAX))).collect();
+    let rank_names: Vec<String> = (0..state.rank_distribution().len())
+        .map(|rank| rank_name(state, u16::try_from(rank).unwrap_or(u16::MAX)))
+        .collect();
     for index in 0..state.len() {
         let member = MemberIx(index);
         let row = state.member(member);
-        let id_of = |other: Option<MemberIx>| other.map_or(Cell::Empty, |other| Cell::Text(state.member(other).id.to_string()));
+        let id_of = |other: Option<MemberIx>| {
+            other.map_or(Cell::Empty, |other| Cell::Text(state.member(other).id.to_string()))
+        };
         let rank = state.rank(member).paid_as;
         let rank = rank_names.get(usize::from(rank)).cloned().unwrap_or_else(|| rank_name(state, rank));
         let cells = [
@@ -313,7 +346,12 @@ fn rank_name(state: &State, rank: u16) -> String {
     state.plan().ranks.name_of(rank).unwrap_or_default()
 }
 
-fn write_bonuses(state: &State, format: Format, out: &mut dyn Write, interrupt: &Interrupt) -> Result<(), Stop> {
+fn write_bonuses(
+    state: &State,
+    format: Format,
+    out: &mut dyn Write,
+    interrupt: &Interrupt,
+) -> Result<(), Stop> {
     let bar = screen::progress("bonuses", Some(state.entries()), false);
     let exponent = state.plan().currency.exponent;
     let links = Links::of(state);

@@ -33,20 +33,26 @@ enum Place {
 }
 
 impl Place {
-    /// `None` where nothing can be said, which the command will find out when it writes there, and for devices, to which nothing is lost.
+    /// `None` where nothing can be said, which the command will find out when it writes there, and for
+    /// devices, to which nothing is lost.
     fn of(path: &Path) -> Option<Self> {
         let mut path = path.to_path_buf();
         for _ in 0..LINKS_MAX {
             if let Ok(data) = fs::metadata(&path) {
                 return Self::of_data(&data);
             }
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let directory =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             match fs::read_link(&path) {
                 // It leads to where nothing is yet.
                 Ok(target) => path = directory.join(target),
                 Err(_) => {
                     let data = fs::metadata(directory).ok()?;
-                    return Some(Place::Missing { device: data.dev(), inode: data.ino(), name: path.file_name()?.to_owned() });
+                    return Some(Place::Missing {
+                        device: data.dev(),
+                        inode: data.ino(),
+                        name: path.file_name()?.to_owned(),
+                    });
                 }
             }
         }
@@ -96,7 +102,10 @@ pub(super) fn refuse_standard_output(file: &Named<'_>) -> Result<(), Failure> {
     let data = io::stdout().as_fd().try_clone_to_owned().and_then(|out| File::from(out).metadata());
     let out = data.ok().filter(fs::Metadata::is_file).and_then(|data| Place::of_data(&data));
     if out.is_some() && out == Place::of(file.path) {
-        let message = format!("{} is the file that standard output goes to: one would be written over the other", file.how);
+        let message = format!(
+            "{} is the file that standard output goes to: one would be written over the other",
+            file.how
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok(())
@@ -110,10 +119,15 @@ pub(super) fn refuse_inside(file: &Named<'_>, directory: &Path) -> Result<(), Fa
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };
     let parent = file.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Of the file itself, should it be there: a link may lead elsewhere.
-    let in_parent = |_| parent.canonicalize().map(|parent| parent.join(file.path.file_name().unwrap_or_default()));
+    let in_parent =
+        |_| parent.canonicalize().map(|parent| parent.join(file.path.file_name().unwrap_or_default()));
     let target: io::Result<PathBuf> = file.path.canonicalize().or_else(in_parent);
     if target.is_ok_and(|target| target.starts_with(&directory)) {
-        let message = format!("{} is in the data directory {}, which is no place for other files", file.how, directory.display());
+        let message = format!(
+            "{} is in the data directory {}, which is no place for other files",
+            file.how,
+            directory.display()
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok(())
@@ -177,7 +191,13 @@ mod tests {
         fs::write(data.join("instance"), "").unwrap();
         symlink(data.join("instance"), place.path().join("link")).unwrap();
         // file, whether it is in there
-        let table = [("data/instance", true), ("data/log/new", true), ("link", true), ("data/../other", false), ("data2", false)];
+        let table = [
+            ("data/instance", true),
+            ("data/log/new", true),
+            ("link", true),
+            ("data/../other", false),
+            ("data2", false),
+        ];
         for (name, expected) in table {
             let path = place.path().join(name);
             assert_eq!(refuse_inside(&Named { how: "it", path: &path }, &data).is_err(), expected, "{name}");

@@ -1,10 +1,12 @@
-//! `upline inspect`: what is in the files of a data directory, frame by frame and chunk by chunk, damage included.
+//! `upline inspect`: what is in the files of a data directory, frame by frame and chunk by chunk, damage
+//! included.
 //!
-//! Reads only, takes no lock, and changes nothing: it works on a damaged directory and beside a running server. What that is writing at the
-//! moment looks like a write that never completed.
+//! Reads only, takes no lock, and changes nothing: it works on a damaged directory and beside a running
+//! server. What that is writing at the moment looks like a write that never completed.
 //!
-//! With `--json` every line is one object, and `what` says which: `segment`, `frame`, `command`, `end`, `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and
-//! last `summary`. Commands look as `command_json.rs` says.
+//! With `--json` every line is one object, and `what` says which: `segment`, `frame`, `command`, `end`,
+//! `missing` (of a log), `snapshot`, `chunk`, `damage` (of a snapshot), and last `summary`. Commands look as
+//! `command_json.rs` says.
 
 use std::{
     fmt::Write as _,
@@ -26,7 +28,10 @@ use crate::{
     core::command::Stamped,
     durability::{
         self, Error, Manifest, SnapshotSeen,
-        inspect::{self, DamageRule, EndSeen, EndVerdict, FrameKind, FrameSeen, LogItem, SegmentHeaderSeen, SegmentSeen},
+        inspect::{
+            self, DamageRule, EndSeen, EndVerdict, FrameKind, FrameSeen, LogItem, SegmentHeaderSeen,
+            SegmentSeen,
+        },
         storage::{Disk, Storage},
     },
     engine::{RowIds, RowKind},
@@ -125,7 +130,9 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
     let mut summary = Summary::default();
     let rows = match inspect::instance(&storage, path) {
         Ok(instance) => Some(RowIds::new(instance.row_key)),
-        Err(error @ (Error::NewerFormat { .. } | Error::NotADataDirectory { .. })) => return Err(error.into()),
+        Err(error @ (Error::NewerFormat { .. } | Error::NotADataDirectory { .. })) => {
+            return Err(error.into());
+        }
         Err(error) => {
             summary.damage.push(error.to_string());
             None
@@ -145,12 +152,16 @@ fn inspect_log(args: &LogArgs) -> Result<(), Failure> {
     if summary.damage.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Damaged, format!("the log of {} is damaged in {} places", path.display(), summary.damage.len())))
+    Err(Failure::new(
+        Exit::Damaged,
+        format!("the log of {} is damaged in {} places", path.display(), summary.damage.len()),
+    ))
 }
 
 /// What holds no `instance` and no `log` is not ours to look at.
 fn check_is_directory(storage: &Arc<dyn Storage>, path: &Path) -> Result<(), Failure> {
-    let is_there = storage.is_dir(&path.join("log")).unwrap_or(false) || storage.is_file(&path.join("instance")).unwrap_or(false);
+    let is_there = storage.is_dir(&path.join("log")).unwrap_or(false)
+        || storage.is_file(&path.join("instance")).unwrap_or(false);
     if is_there {
         return Ok(());
     }
@@ -158,23 +169,36 @@ fn check_is_directory(storage: &Arc<dyn Storage>, path: &Path) -> Result<(), Fai
     Err(Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() }.into())
 }
 
-fn show_item(args: &LogArgs, rows: Option<RowIds>, item: LogItem, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+fn show_item(
+    args: &LogArgs,
+    rows: Option<RowIds>,
+    item: LogItem,
+    summary: &mut Summary,
+    lines: &mut Lines,
+) -> Result<(), Failure> {
     match item {
         LogItem::Segment(segment) => show_segment(&segment, summary, lines),
         LogItem::Frame(frame) => show_frame(args, rows, &frame, summary, lines),
         LogItem::End(end) => show_end(&end, summary, lines),
         LogItem::Missing { from, to } => {
             summary.damage.push(format!("segments {from} to {to} are missing"));
-            lines.line(|| json!({"what": "missing", "from": from, "to": to}), || format!("MISSING: segments {from} to {to}"))
+            lines.line(
+                || json!({"what": "missing", "from": from, "to": to}),
+                || format!("MISSING: segments {from} to {to}"),
+            )
         }
     }
 }
 
 fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
     summary.segments += 1;
-    summary.damage.extend(segment.damage.iter().map(|damage| format!("{}: {damage}", segment.file.display())));
+    summary
+        .damage
+        .extend(segment.damage.iter().map(|damage| format!("{}: {damage}", segment.file.display())));
     let (state, first_lsn, time, crc) = match segment.header {
-        SegmentHeaderSeen::Good { first_lsn, time, crc, .. } => ("good", Some(first_lsn), Some(time), Some(crc)),
+        SegmentHeaderSeen::Good { first_lsn, time, crc, .. } => {
+            ("good", Some(first_lsn), Some(time), Some(crc))
+        }
         SegmentHeaderSeen::NeverUsed => ("never used", None, None, None),
         SegmentHeaderSeen::Newer(_) => ("newer", None, None, None),
         SegmentHeaderSeen::Bad => ("bad", None, None, None),
@@ -203,7 +227,12 @@ fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines)
             })
         },
         || {
-            let mut text = format!("segment {} {}: {} bytes, header {state}", segment.number, segment.file.display(), segment.bytes);
+            let mut text = format!(
+                "segment {} {}: {} bytes, header {state}",
+                segment.number,
+                segment.file.display(),
+                segment.bytes
+            );
             if let Some((lsn, version)) = first_lsn.zip(version) {
                 _ = write!(text, ", format {version}, from LSN {lsn}");
             }
@@ -215,13 +244,22 @@ fn show_segment(segment: &SegmentSeen, summary: &mut Summary, lines: &mut Lines)
     )
 }
 
-fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
+fn show_frame(
+    args: &LogArgs,
+    rows: Option<RowIds>,
+    frame: &FrameSeen,
+    summary: &mut Summary,
+    lines: &mut Lines,
+) -> Result<(), Failure> {
     summary.frames += 1;
     summary.durable_lsn = summary.durable_lsn.max(frame.durable_lsn);
     let commands: &[Stamped] = frame.commands.as_deref().unwrap_or_default();
     summary.commands += commands.len() as u64;
     if let Err(reason) = &frame.commands {
-        summary.damage.push(format!("the frame at byte {} (LSN {}) does not decode: {reason}", frame.offset, frame.first_lsn));
+        summary.damage.push(format!(
+            "the frame at byte {} (LSN {}) does not decode: {reason}",
+            frame.offset, frame.first_lsn
+        ));
     }
     let last_lsn = commands.last().map_or(frame.first_lsn, |stamped| stamped.lsn);
     if last_lsn < args.from || args.to < frame.first_lsn {
@@ -263,7 +301,8 @@ fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: 
             )
         },
     )?;
-    let bonus_id = |entry| rows.map_or(Uuid::nil(), |rows| Uuid::from_bytes(rows.encode(RowKind::Entry, entry)));
+    let bonus_id =
+        |entry| rows.map_or(Uuid::nil(), |rows| Uuid::from_bytes(rows.encode(RowKind::Entry, entry)));
     for stamped in commands.iter().filter(|stamped| (args.from..=args.to).contains(&stamped.lsn)) {
         let mut object = stamped_json(stamped, &bonus_id);
         let text = object.to_string();
@@ -276,7 +315,9 @@ fn show_frame(args: &LogArgs, rows: Option<RowIds>, frame: &FrameSeen, summary: 
 fn show_end(end: &EndSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(), Failure> {
     summary.last_lsn = end.next_lsn.saturating_sub(1);
     let (verdict, rule, said) = match &end.verdict {
-        EndVerdict::Clean if end.is_sealed => ("sealed", "none", "sealed: the log goes on in the next segment".to_owned()),
+        EndVerdict::Clean if end.is_sealed => {
+            ("sealed", "none", "sealed: the log goes on in the next segment".to_owned())
+        }
         EndVerdict::Clean => ("clean", "a", "clean: only zeros follow (rule a)".to_owned()),
         EndVerdict::Torn { bytes } => {
             summary.torn += 1;
@@ -285,7 +326,9 @@ fn show_end(end: &EndSeen, summary: &mut Summary, lines: &mut Lines) -> Result<(
             );
             ("torn", "d", said)
         }
-        EndVerdict::ShortTrailer => ("short trailer", "none", "the last frame is whole but for the end of its trailer".to_owned()),
+        EndVerdict::ShortTrailer => {
+            ("short trailer", "none", "the last frame is whole but for the end of its trailer".to_owned())
+        }
         EndVerdict::Damaged { rule, reason } => {
             let rule = rule_name(*rule);
             summary.damage.push(format!("damage at byte {} (LSN {}): {reason}", end.offset, end.next_lsn));
@@ -434,7 +477,10 @@ fn show_snapshot(file: &Path, seen: &SnapshotSeen, lines: &mut Lines) -> Result<
         )?;
     }
     for (offset, reason) in &seen.damage {
-        lines.line(|| json!({"what": "damage", "offset": offset, "reason": reason}), || format!("  {offset:>10} DAMAGE: {reason}"))?;
+        lines.line(
+            || json!({"what": "damage", "offset": offset, "reason": reason}),
+            || format!("  {offset:>10} DAMAGE: {reason}"),
+        )?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends the process at once. SIGUSR1 and SIGUSR2, which
-//! would end it by default, do nothing: some supervisors and log rotations send them to everything. SIGHUP is a server's, see [`Hangups`].
+//! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends
+//! the process at once. SIGUSR1 and SIGUSR2, which would end it by default, do nothing: some supervisors and
+//! log rotations send them to everything. SIGHUP is a server's, see [`Hangups`].
 
 use std::sync::{
     Arc,
@@ -26,7 +27,8 @@ impl Interrupt {
     /// # Errors
     /// When the operating system gives no thread or no signals.
     pub fn listen() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
         let (sender, changed) = watch::channel(false);
         let asked = Arc::new(AtomicBool::new(false));
@@ -45,7 +47,10 @@ impl Interrupt {
             signals.next().await;
             crate::cli::end_at_once(Exit::Interrupted);
         };
-        std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait)).map_err(failed)?;
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || runtime.block_on(wait))
+            .map_err(failed)?;
         let listening = is_ready.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended")));
         listening.map_err(failed)?;
         Ok(Self { asked, changed })
@@ -84,7 +89,11 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?];
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, _ignored: ignored })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _ignored: ignored,
+        })
     }
 
     async fn next(&mut self) {
@@ -109,7 +118,8 @@ impl Signals {
     }
 }
 
-/// SIGHUP, for a server: reads again what can be read again, as supervisors and administrators mean it. Other commands end by it, as when their terminal goes.
+/// SIGHUP, for a server: reads again what can be read again, as supervisors and administrators mean it. Other
+/// commands end by it, as when their terminal goes.
 #[cfg(unix)]
 pub(super) struct Hangups(tokio::signal::unix::Signal);
 
@@ -122,7 +132,9 @@ impl Hangups {
     pub fn listen() -> Result<Self, Failure> {
         let kind = tokio::signal::unix::SignalKind::hangup();
         let signal = tokio::signal::unix::signal(kind);
-        signal.map(Self).map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for SIGHUP: {error}")))
+        signal
+            .map(Self)
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for SIGHUP: {error}")))
     }
 
     /// The next one. Several that come at once are one.

@@ -1,4 +1,5 @@
-//! `upline keys`: creates, lists and revokes the keys of services. Works beside a running server, which sees the change within two seconds.
+//! `upline keys`: creates, lists and revokes the keys of services. Works beside a running server, which sees
+//! the change within two seconds.
 
 use std::{
     io::ErrorKind,
@@ -86,11 +87,14 @@ impl Common {
         Ok(KeyFile::of(&config.data_dir))
     }
 
-    /// The same, of a directory that is there: one that is not has no keys to list, and a name that was mistyped should not look like a directory without any.
+    /// The same, of a directory that is there: one that is not has no keys to list, and a name that was
+    /// mistyped should not look like a directory without any.
     fn file_that_is_there(&self) -> Result<KeyFile, Failure> {
         let config = self.data_dir.resolve(&PlanArgs::default(), std::collections::BTreeMap::new())?;
         let path = &config.data_dir;
-        let refused = |exit, reason: &dyn std::fmt::Display| Err(Failure::new(exit, format!("{}: {reason}", path.display())));
+        let refused = |exit, reason: &dyn std::fmt::Display| {
+            Err(Failure::new(exit, format!("{}: {reason}", path.display())))
+        };
         match std::fs::metadata(path) {
             Ok(data) if data.is_dir() => Ok(KeyFile::of(path)),
             Ok(_) => refused(Exit::Foreign, &"it is no directory"),
@@ -105,10 +109,14 @@ impl Common {
 fn create(args: &Create) -> Result<(), Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     if !is_name(&args.name) {
-        return Err(usage(format!("a name has 1 to {NAME_CHARS_MAX} letters, digits, blanks or ._-/, and no blank at its ends")));
+        return Err(usage(format!(
+            "a name has 1 to {NAME_CHARS_MAX} letters, digits, blanks or ._-/, and no blank at its ends"
+        )));
     }
     let role = Role::from_name(&args.role).filter(|role| *role != Role::Member);
-    let role = role.ok_or_else(|| usage(format!("there is no role `{}` for keys: service, auditor or admin", args.role)))?;
+    let role = role.ok_or_else(|| {
+        usage(format!("there is no role `{}` for keys: service, auditor or admin", args.role))
+    })?;
     let scopes = scopes(role, &args.scope).map_err(usage)?;
     let now = now();
     let expires = args.expires.as_deref().map(seconds_of).transpose().map_err(usage)?;
@@ -118,7 +126,8 @@ fn create(args: &Create) -> Result<(), Failure> {
     let file = args.common.file()?;
     let is_new = !file.directory().exists();
     let made = ServiceKey::random(&args.name, role, scopes, now, expires);
-    let NewKey { key, secret } = made.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
+    let NewKey { key, secret } =
+        made.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
     file.add(key.clone(), now)?;
     if is_new {
         announce::directory(file.directory());
@@ -129,7 +138,9 @@ fn create(args: &Create) -> Result<(), Failure> {
         return screen::say(&object.to_string());
     }
     screen::say(&format!("X-Api-Key: {}\nX-Api-Secret: {secret}", key.id))?;
-    screen::tell("The secret is shown this once and kept nowhere. A running server takes the key within two seconds.");
+    screen::tell(
+        "The secret is shown this once and kept nowhere. A running server takes the key within two seconds.",
+    );
     Ok(())
 }
 
@@ -141,7 +152,12 @@ fn scopes(role: Role, names: &[String]) -> Result<Scopes, String> {
         return Ok(Scopes::GATEWAY);
     }
     let known = || Scope::ALL.map(Scope::name).join(", ");
-    names.iter().map(|name| Scope::from_name(name).ok_or_else(|| format!("there is no scope `{name}`; there are {}", known()))).collect()
+    names
+        .iter()
+        .map(|name| {
+            Scope::from_name(name).ok_or_else(|| format!("there is no scope `{name}`; there are {}", known()))
+        })
+        .collect()
 }
 
 fn list(args: &Common) -> Result<(), Failure> {
@@ -170,7 +186,10 @@ fn revoke(args: &Revoke) -> Result<(), Failure> {
     if args.common.json {
         return screen::say(&to_json(&key, now).to_string());
     }
-    screen::say(&format!("{} ({}) is revoked; a running server stops taking it within two seconds", key.id, key.name))
+    screen::say(&format!(
+        "{} ({}) is revoked; a running server stops taking it within two seconds",
+        key.id, key.name
+    ))
 }
 
 fn to_json(key: &ServiceKey, now: i64) -> Value {
@@ -197,7 +216,9 @@ fn time(seconds: i64) -> String {
 }
 
 fn seconds_of(text: &str) -> Result<i64, String> {
-    time_text::lenient(text).map(|time| time.0.div_euclid(1_000_000)).map_err(|fault| format!("`{text}` is {fault}"))
+    time_text::lenient(text)
+        .map(|time| time.0.div_euclid(1_000_000))
+        .map_err(|fault| format!("`{text}` is {fault}"))
 }
 
 #[cfg(test)]

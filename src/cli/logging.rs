@@ -13,7 +13,10 @@ pub(super) fn begin(config: &Config) {
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(screen::on_terminal());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(screen::on_terminal());
     let begun = if text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
     if let Err(error) = begun {
         screen::tell(&format!("upline: no logs: {error}"));

@@ -1,4 +1,5 @@
-//! `upline completions` and `upline man`: what shells and readers of manuals want to know, made from the same description that parses the command line.
+//! `upline completions` and `upline man`: what shells and readers of manuals want to know, made from the same
+//! description that parses the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,9 @@ pub(super) fn man(args: &ManArgs) -> Result<(), Failure> {
 }
 
 fn write_pages(directory: &Path) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot write into {}: {error}", directory.display()));
+    let failed = |error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("cannot write into {}: {error}", directory.display()))
+    };
     std::fs::create_dir_all(directory).map_err(failed)?;
     clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), directory).map_err(failed)
 }

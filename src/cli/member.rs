@@ -103,7 +103,8 @@ fn rank(state: &State, index: MemberIx) -> Value {
 
 fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
     let currency = &state.plan().currency;
-    let entries = state.listed_entries(EntryFilter { receiver: Some(index), ..EntryFilter::default() }).take(BONUSES);
+    let entries =
+        state.listed_entries(EntryFilter { receiver: Some(index), ..EntryFilter::default() }).take(BONUSES);
     let line = |entry| {
         let entry = state.entry(entry);
         json!({
@@ -136,7 +137,9 @@ pub(super) fn find_on_server(remote: &Remote, text: &str) -> Result<(Value, Opti
 
 /// The `user_id` of a member that a server described.
 pub(super) fn user_id(member: &Value) -> Result<&str, Failure> {
-    member["user_id"].as_str().ok_or_else(|| Failure::new(Exit::Refused, "the server's answer names no member: is it an upline server?"))
+    member["user_id"].as_str().ok_or_else(|| {
+        Failure::new(Exit::Refused, "the server's answer names no member: is it an upline server?")
+    })
 }
 
 fn of_server(remote: &Remote, text: &str) -> Result<Value, Failure> {
@@ -243,7 +246,9 @@ fn counts_table(object: &Value) -> String {
     let filled = |key: &str| levels(key).iter().rposition(|count| count != 0).map_or(0, |last| last + 1);
     let columns = trees.iter().map(|(_, key)| filled(key)).max().unwrap_or_default();
     let mut table = table();
-    let header = [String::new(), "direct".into(), "downline".into()].into_iter().chain((1..=columns).map(|level| format!("level {level}")));
+    let header = [String::new(), "direct".into(), "downline".into()]
+        .into_iter()
+        .chain((1..=columns).map(|level| format!("level {level}")));
     table.add_row(header.collect::<Vec<_>>());
     for (name, key) in trees {
         let counts = &object["member"][key];
@@ -285,7 +290,11 @@ fn bonus_table(bonuses: &[Value]) -> String {
 
 fn money(amount: &Map<String, Value>) -> String {
     let minor = amount.get("minor").and_then(Value::as_i64).unwrap_or_default();
-    let exponent = amount.get("exponent").and_then(Value::as_u64).and_then(|exponent| u8::try_from(exponent).ok()).unwrap_or_default();
+    let exponent = amount
+        .get("exponent")
+        .and_then(Value::as_u64)
+        .and_then(|exponent| u8::try_from(exponent).ok())
+        .unwrap_or_default();
     let currency = amount.get("currency").and_then(Value::as_str).unwrap_or_default();
     format!("{} {currency}", amount::print(Money(minor), exponent))
 }
@@ -299,9 +308,18 @@ mod tests {
         // what the rank rule asks for, what is said
         let table = [
             (json!(null), "-"),
-            (json!({"name": "Gold", "level": null, "minimum": 1025, "missing": 1000}), "Gold: 1,000 more members (25 of 1,025)"),
-            (json!({"name": "Gold", "level": null, "minimum": 3, "missing": 1}), "Gold: 1 more member (2 of 3)"),
-            (json!({"name": "L 4", "level": 4, "minimum": 81, "missing": 80}), "L 4: 80 more members on level 4 (1 of 81)"),
+            (
+                json!({"name": "Gold", "level": null, "minimum": 1025, "missing": 1000}),
+                "Gold: 1,000 more members (25 of 1,025)",
+            ),
+            (
+                json!({"name": "Gold", "level": null, "minimum": 3, "missing": 1}),
+                "Gold: 1 more member (2 of 3)",
+            ),
+            (
+                json!({"name": "L 4", "level": 4, "minimum": 81, "missing": 80}),
+                "L 4: 80 more members on level 4 (1 of 81)",
+            ),
         ];
         for (next, expected) in table {
             assert_eq!(next_rank(&next), expected);

@@ -1,7 +1,8 @@
-//! The command line: one file per subcommand, each a translator between files or terminals and the layers below.
+//! The command line: one file per subcommand, each a translator between files or terminals and the layers
+//! below.
 //!
-//! Results go to standard output, messages and progress to standard error; with `--json` the last line of standard output is one object.
-//! How a command ends is listed in `exit.rs`.
+//! Results go to standard output, messages and progress to standard error; with `--json` the last line of
+//! standard output is one object. How a command ends is listed in `exit.rs`.
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -56,7 +57,8 @@ pub use self::names::NAME_NAMESPACE;
 
 /// A network engine for multi-level marketing: placement, counts, ranks and bonuses, exact and durable.
 ///
-/// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live of a checkout, else in ~/.local/state/upline.
+/// Without a subcommand it serves, on 127.0.0.1:8000 with its data in snapshots/live of a checkout, else in
+/// ~/.local/state/upline.
 #[derive(Parser, Debug)]
 #[command(name = "upline", version = version::SHOWN, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -76,9 +78,11 @@ enum Command {
     Export(export::Args),
     /// Check a data directory: files, invariants, every count and rank against a recount; print its digests
     Verify(verify::Args),
-    /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any damage
+    /// Show what is in the files of a data directory: log frames and commands, snapshot chunks, and any
+    /// damage
     Inspect(inspect::Args),
-    /// Say what can be done about a damaged data directory, and do it; drops what may have been acknowledged only when told so
+    /// Say what can be done about a damaged data directory, and do it; drops what may have been acknowledged
+    /// only when told so
     Repair(repair::Args),
     /// Make a snapshot now, of a directory or by a running server
     Snapshot(snapshot::Args),
@@ -155,7 +159,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Which data directory.
 #[derive(clap::Args, Clone, Default, Debug)]
 struct DataDirArgs {
-    /// Data directory [default: snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else ~/.local/state/upline]
+    /// Data directory [default: snapshots/live in a checkout, else $XDG_STATE_HOME/upline, else
+    /// ~/.local/state/upline]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Configuration file (TOML); also UPLINE_CONFIG
@@ -181,10 +186,12 @@ impl TreeName {
 /// Which plan, for a new directory.
 #[derive(clap::Args, Clone, Default, Debug)]
 struct PlanArgs {
-    /// Plan file for a new data directory; an existing one must agree with it [default: the plan in plans/matrix.toml]
+    /// Plan file for a new data directory; an existing one must agree with it [default: the plan in
+    /// plans/matrix.toml]
     #[arg(long, value_name = "FILE")]
     plan: Option<String>,
-    /// Width of the placement tree for a new data directory, in place of the plan's; an existing one must agree with it
+    /// Width of the placement tree for a new data directory, in place of the plan's; an existing one must
+    /// agree with it
     #[arg(long, value_name = "N")]
     max_children: Option<String>,
 }
@@ -192,7 +199,8 @@ struct PlanArgs {
 impl DataDirArgs {
     /// The configuration file that is read, if one is.
     fn config_file(&self) -> Option<PathBuf> {
-        let variable = || std::env::var_os("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let variable =
+            || std::env::var_os("UPLINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         self.config.clone().or_else(variable)
     }
 
@@ -224,11 +232,19 @@ fn plan_choice(config: &Config) -> Result<PlanChoice, Failure> {
     if let Some(width) = config.max_children {
         plan.placement.width = Some(width);
         plan.validate().map_err(|errors| {
-            let reasons: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
-            Failure::new(Exit::Config, format!("the plan does not go with max_children = {width}: {}", reasons.join("; ")))
+            let reasons: Vec<String> =
+                errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
+            Failure::new(
+                Exit::Config,
+                format!("the plan does not go with max_children = {width}: {}", reasons.join("; ")),
+            )
         })?;
     }
-    Ok(PlanChoice { plan, plan_is_explicit: config.plan.is_some(), width_is_explicit: config.max_children.is_some() })
+    Ok(PlanChoice {
+        plan,
+        plan_is_explicit: config.plan.is_some(),
+        width_is_explicit: config.max_children.is_some(),
+    })
 }
 
 fn read_plan(path: &std::path::Path) -> Result<Plan, Failure> {
@@ -248,7 +264,8 @@ fn log_options(config: &Config) -> LogOptions {
     LogOptions { segment_bytes: config.segment_bytes, retention, ..LogOptions::default() }
 }
 
-/// Ends the process without looking back: somebody asked twice. What is durable stays so; nothing else was promised.
+/// Ends the process without looking back: somebody asked twice. What is durable stays so; nothing else was
+/// promised.
 fn end_at_once(exit: Exit) -> ! {
     std::process::exit(i32::from(exit as u8))
 }
@@ -269,7 +286,8 @@ mod tests {
     fn every_setting_is_a_flag_of_serve() {
         let command = Cli::command();
         let serve = command.find_subcommand("serve").expect("it is there");
-        let flags: Vec<&str> = serve.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "help").collect();
+        let flags: Vec<&str> =
+            serve.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "help").collect();
         for setting in &config::SETTINGS {
             assert!(flags.contains(&setting.key.replace('_', "-").as_str()), "{} has no flag", setting.key);
         }

@@ -134,7 +134,11 @@ impl Name {
 ///
 /// # Errors
 /// `Unknown` when nobody is meant, or one of several.
-pub(super) fn find_member(state: &State, directory: &impl Directory, text: &str) -> Result<MemberIx, Failure> {
+pub(super) fn find_member(
+    state: &State,
+    directory: &impl Directory,
+    text: &str,
+) -> Result<MemberIx, Failure> {
     let Some(name) = Name::parse(text) else { return Err(unknown_member(text)) };
     if let Some(found) = name.named(state, directory) {
         return Ok(found.member);
@@ -142,7 +146,10 @@ pub(super) fn find_member(state: &State, directory: &impl Directory, text: &str)
     match name.by_code(state, directory) {
         Ok(Some(member)) => Ok(member),
         Ok(None) => Err(unknown_member(text)),
-        Err(Ambiguous) => Err(Failure::new(Exit::Unknown, format!("member {text} is not known, and several referral codes are like it"))),
+        Err(Ambiguous) => Err(Failure::new(
+            Exit::Unknown,
+            format!("member {text} is not known, and several referral codes are like it"),
+        )),
     }
 }
 
@@ -186,9 +193,19 @@ mod tests {
     #[test]
     fn names_are_ids_or_make_ids() {
         let uuid = "00010203-0405-0607-0809-0a0b0c0d0eff";
-        for form in [uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), &format!("{{{uuid}}}"), &format!("urn:uuid:{uuid}")] {
+        for form in [
+            uuid,
+            &uuid.to_uppercase(),
+            &uuid.replace('-', ""),
+            &format!("{{{uuid}}}"),
+            &format!("urn:uuid:{uuid}"),
+        ] {
             let name = Name::parse(form).unwrap();
-            assert_eq!((name.id.to_string().as_str(), name.code(), name.key), (uuid, None, name.id), "{form}");
+            assert_eq!(
+                (name.id.to_string().as_str(), name.code(), name.key),
+                (uuid, None, name.id),
+                "{form}"
+            );
             let codes: Vec<String> = name.codes().map(Code::into_string).collect();
             assert_eq!(codes, [uuid.to_string(), uuid.replace('-', "")], "{form}");
         }
@@ -211,7 +228,10 @@ mod tests {
         assert_eq!(server_paths("a@b"), [id("a@b")]);
         let uuid = "00010203-0405-0607-0809-0a0b0c0d0eff";
         let simple = uuid.replace('-', "");
-        assert_eq!(server_paths(uuid), [uuid.to_string(), format!("by-code/{uuid}"), format!("by-code/{simple}")]);
+        assert_eq!(
+            server_paths(uuid),
+            [uuid.to_string(), format!("by-code/{uuid}"), format!("by-code/{simple}")]
+        );
         assert_eq!(server_paths(""), Vec::<String>::new());
     }
 }

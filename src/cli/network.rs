@@ -1,4 +1,5 @@
-//! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything is written.
+//! A network in memory, worked on by one thread without a log: what `import` and `demo` build before anything
+//! is written.
 
 use super::{
     exit::{Exit, Failure},
@@ -48,7 +49,15 @@ pub(super) struct Group {
 impl Network {
     pub fn new(state: State, directory: MemberDirectory, now: Timestamp) -> Self {
         let time = state.time().max(now);
-        Self { state, directory, time, row_ids: None, names: FileNames::default(), actor: os_user::actor(), record: None }
+        Self {
+            state,
+            directory,
+            time,
+            row_ids: None,
+            names: FileNames::default(),
+            actor: os_user::actor(),
+            record: None,
+        }
     }
 
     /// Applies a command, unless a rule refuses it: then nothing happened, not even to the LSN.
@@ -85,7 +94,8 @@ impl Network {
         if id.is_some_and(is_ours) { Err(Rejection::RowIdTaken) } else { Ok(()) }
     }
 
-    /// Signs up the members of a made-up network, and pulls `trigger` once for each. `look` is told the number of members now and then, and may stop it.
+    /// Signs up the members of a made-up network, and pulls `trigger` once for each. `look` is told the
+    /// number of members now and then, and may stop it.
     ///
     /// # Errors
     /// When the plan does not take the network, and those of `look`.
@@ -97,14 +107,21 @@ impl Network {
         trigger: Option<&str>,
         look: &mut dyn FnMut(u32) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let refused =
-            |rejection: Rejection| Failure::new(Exit::Failed, format!("the plan does not take the network: {}", rejection.name()));
+        let refused = |rejection: Rejection| {
+            Failure::new(Exit::Failed, format!("the plan does not take the network: {}", rejection.name()))
+        };
         for (number, sponsor) in (0..members).zip(shapes::sponsors(shape, members, seed)) {
             let member = shapes::member_id(seed, number);
             let sponsor = sponsor.map(|sponsor| shapes::member_id(seed, sponsor));
             self.apply(workload::register(member, sponsor)).map_err(refused)?;
             if let Some(trigger) = trigger {
-                let trigger = TriggerBonus { source: member, trigger: trigger.into(), amount: None, once: true, reference: None };
+                let trigger = TriggerBonus {
+                    source: member,
+                    trigger: trigger.into(),
+                    amount: None,
+                    once: true,
+                    reference: None,
+                };
                 self.apply(Command::TriggerBonus(trigger)).map_err(refused)?;
             }
             if number.is_multiple_of(LOOK_EVERY_MEMBERS) {

@@ -4,7 +4,8 @@ use std::{fs, os::unix::fs::MetadataExt};
 
 use crate::engine::{Actor, ActorKind};
 
-/// The operating system's user of this process. From the process itself and not from its environment, which says whatever it was told.
+/// The operating system's user of this process. From the process itself and not from its environment, which
+/// says whatever it was told.
 pub(super) fn actor() -> Actor {
     let uid = fs::metadata("/proc/self").map(|process| process.uid()).ok();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -33,7 +33,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let parsed = plan_file::parse(&text);
     let errors = match &parsed {
         Ok(_) => Vec::new(),
-        Err(errors) => errors.iter().map(|error| json!({"line": error.line, "field": error.field, "reason": error.reason})).collect(),
+        Err(errors) => errors
+            .iter()
+            .map(|error| json!({"line": error.line, "field": error.field, "reason": error.reason}))
+            .collect(),
     };
     let canonical = parsed.as_ref().ok().map(plan_file::to_text);
     let warned = parsed.iter().flat_map(Plan::above_whole);

@@ -1,7 +1,8 @@
 //! A running server, asked over HTTP: the one place of the command line that does so.
 //!
-//! Credentials come from a file or from the environment, never from the command line, where every process of the machine could read them.
-//! No proxy is used: what is asked for is a server that was named. Redirects are not followed, since they would carry the credentials elsewhere.
+//! Credentials come from a file or from the environment, never from the command line, where every process of
+//! the machine could read them. No proxy is used: what is asked for is a server that was named. Redirects are
+//! not followed, since they would carry the credentials elsewhere.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -72,7 +73,9 @@ impl Remote {
     /// # Errors
     /// When the address is none, or the files cannot be read.
     pub fn new(url: &str, args: &Args) -> Result<Self, Failure> {
-        let wrong = |reason: &str| Failure::new(Exit::Usage, format!("--url {url}: {reason}, e.g. http://127.0.0.1:8000"));
+        let wrong = |reason: &str| {
+            Failure::new(Exit::Usage, format!("--url {url}: {reason}, e.g. http://127.0.0.1:8000"))
+        };
         let uri: Uri = url.parse().map_err(|_| wrong("is not the address of a server"))?;
         let is_tls = match uri.scheme_str() {
             Some("http") => false,
@@ -96,11 +99,18 @@ impl Remote {
             .timeout_global(Some(Duration::from_secs(ANSWER_SECONDS)));
         let config = if is_tls {
             let named = args.ca_file.as_deref();
-            config.tls_config(trust::tls(named).map_err(|reason| Failure::new(Exit::Failed, format!("{reason} (--ca-file)")))?)
+            config.tls_config(
+                trust::tls(named)
+                    .map_err(|reason| Failure::new(Exit::Failed, format!("{reason} (--ca-file)")))?,
+            )
         } else {
             config
         };
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), agent: config.build().into(), credentials: Credentials::find(args)? })
+        Ok(Self {
+            base: url.trim_end_matches('/').to_owned(),
+            agent: config.build().into(),
+            credentials: Credentials::find(args)?,
+        })
     }
 
     /// GET of a path with its query.
@@ -131,7 +141,8 @@ impl Remote {
     /// # Errors
     /// As [`Remote::get`].
     pub fn post(&self, path: &str) -> Result<Answer, Failure> {
-        let mut request = self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");
+        let mut request =
+            self.agent.post(format!("{}{path}", self.base)).header("accept", "application/json");
         for (name, value) in self.headers() {
             request = request.header(name, value);
         }
@@ -139,28 +150,39 @@ impl Remote {
     }
 
     fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.credentials.iter().flat_map(|Credentials { id, secret }| [("x-api-key", id.as_str()), ("x-api-secret", secret.as_str())])
+        self.credentials.iter().flat_map(|Credentials { id, secret }| {
+            [("x-api-key", id.as_str()), ("x-api-secret", secret.as_str())]
+        })
     }
 
     fn answer(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
-        let unreachable = |error: ureq::Error| Failure::new(Exit::Unreachable, format!("cannot reach {}: {}", self.base, reason(&error)));
+        let unreachable = |error: ureq::Error| {
+            Failure::new(Exit::Unreachable, format!("cannot reach {}: {}", self.base, reason(&error)))
+        };
         let mut response = result.map_err(unreachable)?;
         let status = response.status().as_u16();
         let lsn = response.headers().get("x-lsn").and_then(|value| value.to_str().ok()?.parse().ok());
-        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(unreachable)?;
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string()
+            .map_err(unreachable)?;
         let body = serde_json::from_str::<Value>(&text);
         match (status, body) {
             (200..=299, Ok(body)) => Ok(Answer { body, created: status == 201, lsn }),
-            (200..=299, Err(_)) => {
-                Err(Failure::new(Exit::Refused, format!("{} answered {status}, but no JSON: is it an upline server?", self.base)))
-            }
+            (200..=299, Err(_)) => Err(Failure::new(
+                Exit::Refused,
+                format!("{} answered {status}, but no JSON: is it an upline server?", self.base),
+            )),
             (_, body) => Err(self.refusal(status, body.ok().as_ref())),
         }
     }
 
     /// An answer that says no, in words: problem+json says what and why, other servers only a number.
     fn refusal(&self, status: u16, problem: Option<&Value>) -> Failure {
-        let text = |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| problem.and_then(|problem| problem[key].as_str()).filter(|text| !text.is_empty());
         let (code, title, detail) = (text("code"), text("title"), text("detail"));
         let mut words = match (title, detail) {
             (Some(title), Some(detail)) if title != detail => format!("{title}: {detail}"),
@@ -190,10 +212,13 @@ fn reason(error: &ureq::Error) -> String {
 impl Credentials {
     fn find(args: &Args) -> Result<Option<Self>, Failure> {
         if let Some(path) = &args.key_file {
-            let text = read_bounded(path, KEY_FILE_BYTES_MAX).map_err(|reason| Failure::new(Exit::Failed, reason))?;
+            let text = read_bounded(path, KEY_FILE_BYTES_MAX)
+                .map_err(|reason| Failure::new(Exit::Failed, reason))?;
             return Self::parse(&text).map(Some).ok_or_else(|| {
-                let message =
-                    format!("{} does not hold a key: its id and its secret, separated by a blank or a line break", path.display());
+                let message = format!(
+                    "{} does not hold a key: its id and its secret, separated by a blank or a line break",
+                    path.display()
+                );
                 Failure::new(Exit::Config, message)
             });
         }
@@ -201,14 +226,20 @@ impl Credentials {
         match (variable("UPLINE_API_KEY"), variable("UPLINE_API_SECRET")) {
             (None, None) => Ok(None),
             (Some(id), Some(secret)) if is_header(&id) && is_header(&secret) => Ok(Some(Self { id, secret })),
-            _ => Err(Failure::new(Exit::Config, "UPLINE_API_KEY and UPLINE_API_SECRET go together, each without blanks")),
+            _ => Err(Failure::new(
+                Exit::Config,
+                "UPLINE_API_KEY and UPLINE_API_SECRET go together, each without blanks",
+            )),
         }
     }
 
-    /// Two words, each with the name of its header or without, as `upline keys create` prints them; lines that begin with `#` are comments.
+    /// Two words, each with the name of its header or without, as `upline keys create` prints them; lines
+    /// that begin with `#` are comments.
     fn parse(text: &str) -> Option<Self> {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        let mut words = lines.flat_map(str::split_whitespace).filter(|word| !matches!(*word, "X-Api-Key:" | "X-Api-Secret:"));
+        let mut words = lines
+            .flat_map(str::split_whitespace)
+            .filter(|word| !matches!(*word, "X-Api-Key:" | "X-Api-Secret:"));
         let (id, secret) = (words.next()?, words.next()?);
         let is_key = words.next().is_none() && is_header(id) && is_header(secret);
         is_key.then(|| Self { id: id.into(), secret: secret.into() })

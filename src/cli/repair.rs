@@ -1,8 +1,9 @@
 //! `upline repair`: what can be done about a data directory that is refused, and doing it.
 //!
-//! Without more it only looks: what is wrong, where, what a repair would do, what would be lost. `--apply` does what loses nothing. What may
-//! have been acknowledged is dropped only by somebody who repeats the last good LSN that the look named: `--drop-acknowledged-after LSN`.
-//! The files that are taken away stay whole in `damaged-<time>/` of the data directory, beside `report.json` and `dropped.ndjson`.
+//! Without more it only looks: what is wrong, where, what a repair would do, what would be lost. `--apply`
+//! does what loses nothing. What may have been acknowledged is dropped only by somebody who repeats the last
+//! good LSN that the look named: `--drop-acknowledged-after LSN`. The files that are taken away stay whole in
+//! `damaged-<time>/` of the data directory, beside `report.json` and `dropped.ndjson`.
 
 use std::path::Path;
 
@@ -33,7 +34,8 @@ pub(super) struct Args {
     /// Carry the repair out, if it loses nothing
     #[arg(long, conflicts_with = "drop_acknowledged_after")]
     apply: bool,
-    /// Carry the repair out and drop all commands after this LSN, acknowledged or not; it must be the last good LSN that the look names
+    /// Carry the repair out and drop all commands after this LSN, acknowledged or not; it must be the last
+    /// good LSN that the look names
     #[arg(long, value_name = "LSN")]
     drop_acknowledged_after: Option<u64>,
     /// One JSON object on the last line of standard output
@@ -54,7 +56,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let now = jiff::Timestamp::now();
     let name = format!("damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"));
-    let mut writer = Writer { began: Timestamp(now.as_microsecond()), rows: RowIds::new(repair.instance().row_key), look };
+    let mut writer =
+        Writer { began: Timestamp(now.as_microsecond()), rows: RowIds::new(repair.instance().row_key), look };
     let kept_in = repair.carry_out(&name, &mut writer)?;
     let mut object = object_of(look);
     object["kept_in"] = json!(kept_in);
@@ -70,7 +73,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Verdict::Healthy | Verdict::WithoutLoss => "nothing was dropped".into(),
         };
         let report = kept_in.join("report.json");
-        format!("repaired up to LSN {}\n{dropped}\nwhat was taken away, and the report: {}", look.last_good_lsn, report.display())
+        format!(
+            "repaired up to LSN {}\n{dropped}\nwhat was taken away, and the report: {}",
+            look.last_good_lsn,
+            report.display()
+        )
     })
 }
 
@@ -79,9 +86,13 @@ fn decide(args: &Args, look: &Look) -> Result<bool, Failure> {
     let refuse = |reason: String| Err(Failure::new(Exit::Usage, format!("{reason}; nothing was changed")));
     match (look.verdict, args.drop_acknowledged_after) {
         (Verdict::WouldLose, Some(after)) if after == look.last_good_lsn => Ok(true),
-        (Verdict::WouldLose, Some(after)) => refuse(format!("{after} is not the last good LSN, which is {}", look.last_good_lsn)),
+        (Verdict::WouldLose, Some(after)) => {
+            refuse(format!("{after} is not the last good LSN, which is {}", look.last_good_lsn))
+        }
         (Verdict::WithoutLoss, None) => Ok(args.apply),
-        (Verdict::WithoutLoss, Some(_)) => refuse("this can be repaired without dropping anything: --apply".into()),
+        (Verdict::WithoutLoss, Some(_)) => {
+            refuse("this can be repaired without dropping anything: --apply".into())
+        }
         (Verdict::Healthy, Some(_)) => refuse("nothing is damaged".into()),
         (Verdict::Healthy | Verdict::WouldLose, None) => Ok(false),
     }
@@ -93,7 +104,10 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
     let line = format!("upline repair --data-dir {}", data_dir.display());
     match look.verdict {
         Verdict::Healthy => Ok(()),
-        Verdict::WithoutLoss => Err(Failure::new(Exit::Repairable, format!("nothing was changed; this repairs it: {line} --apply"))),
+        Verdict::WithoutLoss => Err(Failure::new(
+            Exit::Repairable,
+            format!("nothing was changed; this repairs it: {line} --apply"),
+        )),
         Verdict::WouldLose => Err(Failure::new(
             Exit::WouldLose,
             format!(
@@ -108,9 +122,14 @@ fn show(args: &Args, data_dir: &Path, look: &Look) -> Result<(), Failure> {
 fn text_of(look: &Look) -> String {
     let mut lines = vec![match look.verdict {
         Verdict::Healthy => format!("healthy: every file verifies, up to LSN {}", look.last_good_lsn),
-        Verdict::WithoutLoss => format!("can be repaired without loss: everything up to LSN {} is there", look.last_good_lsn),
+        Verdict::WithoutLoss => {
+            format!("can be repaired without loss: everything up to LSN {} is there", look.last_good_lsn)
+        }
         Verdict::WouldLose => {
-            format!("would lose commands: whole up to LSN {}, known to reach LSN {} or beyond", look.last_good_lsn, look.known_lsn)
+            format!(
+                "would lose commands: whole up to LSN {}, known to reach LSN {} or beyond",
+                look.last_good_lsn, look.known_lsn
+            )
         }
     }];
     if look.verdict == Verdict::WouldLose {
@@ -168,7 +187,10 @@ fn beyond_repair(error: Error, data_dir: &Path) -> Failure {
         "There is nothing to begin from: restore a backup; or put a snapshot of this directory from a backup, however old, into `snapshots`, and \
          look again: where the log goes back far enough it makes up for the rest"
     };
-    Failure::new(Exit::Damaged, format!("{damage}\nnothing was changed, and this cannot be repaired from what is here. {way_out}"))
+    Failure::new(
+        Exit::Damaged,
+        format!("{damage}\nnothing was changed, and this cannot be repaired from what is here. {way_out}"),
+    )
 }
 
 /// What is written down about a repair.

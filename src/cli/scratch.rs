@@ -1,7 +1,8 @@
-//! A temporary directory that goes away with its command; what a command that was killed left behind goes when the next one starts in the same place.
+//! A temporary directory that goes away with its command; what a command that was killed left behind goes
+//! when the next one starts in the same place.
 //!
-//! Each is a folder of its own with a file `owner`, which its process holds locked for life, and the data directory `data`. A folder
-//! whose `owner` can be locked has no process any more.
+//! Each is a folder of its own with a file `owner`, which its process holds locked for life, and the data
+//! directory `data`. A folder whose `owner` can be locked has no process any more.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -14,7 +15,8 @@ use crate::private_file;
 
 const OWNER: &str = "owner";
 
-/// Names looked at, and folders removed, by one start: a temporary directory can be full of other things, and a demo should begin soon.
+/// Names looked at, and folders removed, by one start: a temporary directory can be full of other things, and
+/// a demo should begin soon.
 const LOOKED_AT_MAX: usize = 10_000;
 const REMOVED_MAX: usize = 16;
 
@@ -26,8 +28,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in the system's temporary directory, or in another place that the command's flag `flag` names, after removing what earlier ones of
-    /// the same `prefix` left there.
+    /// Makes one in the system's temporary directory, or in another place that the command's flag `flag`
+    /// names, after removing what earlier ones of the same `prefix` left there.
     ///
     /// # Errors
     /// When nothing can be made there.
@@ -35,7 +37,10 @@ impl Scratch {
         let place = place.map_or_else(std::env::temp_dir, Path::to_path_buf);
         remove_stale(&place, prefix);
         Self::within(&place, prefix).map_err(|error| {
-            let message = format!("cannot make a temporary directory in {}: {error}; {flag} names another place", place.display());
+            let message = format!(
+                "cannot make a temporary directory in {}: {error}; {flag} names another place",
+                place.display()
+            );
             Failure::new(Exit::Failed, message)
         })
     }
@@ -77,7 +82,10 @@ fn remove_stale(place: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(place) else { return };
     let ours = entries.take(LOOKED_AT_MAX).flatten().filter(|entry| {
         let name = entry.file_name();
-        let is_name = name.to_str().and_then(|name| name.strip_prefix(prefix)).is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
+        let is_name = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(prefix))
+            .is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok());
         // The type of the entry itself: a link is not followed.
         is_name && entry.file_type().is_ok_and(|kind| kind.is_dir())
     });

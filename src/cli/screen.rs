@@ -1,6 +1,7 @@
 //! What the program prints: data and results on standard output, messages and progress on standard error.
 //!
-//! A reader that goes away (`upline export | head`) is no failure and no panic: [`Output::write`] and [`say`] end quietly.
+//! A reader that goes away (`upline export | head`) is no failure and no panic: [`Output::write`] and [`say`]
+//! end quietly.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -22,7 +23,9 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// Ends the command, quietly where nobody reads any more.
 pub(super) fn say(line: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| output_failure(&error, "standard output"))
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|error| output_failure(&error, "standard output"))
 }
 
 /// Writes what is text already, line breaks and all, to standard output.
@@ -69,7 +72,11 @@ pub(super) fn progress(what: &'static str, total: Option<u64>, bytes: bool) -> P
     if !on_terminal() {
         return ProgressBar::hidden();
     }
-    let figures = if bytes { "{binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}" } else { "{human_pos}/{human_len} {per_sec}" };
+    let figures = if bytes {
+        "{binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}"
+    } else {
+        "{human_pos}/{human_len} {per_sec}"
+    };
     let template = match total {
         Some(_) => format!("{{msg:12}} [{{bar:40}}] {figures} {{eta}}"),
         None => "{msg:12} {spinner} {human_pos} {elapsed}".into(),
@@ -148,9 +155,12 @@ mod tests {
 
     #[test]
     fn one_is_not_many() {
-        for (number, one, text) in
-            [(0, "member", "0 members"), (1, "member", "1 member"), (2, "bonus", "2 bonuses"), (1_000, "row", "1,000 rows")]
-        {
+        for (number, one, text) in [
+            (0, "member", "0 members"),
+            (1, "member", "1 member"),
+            (2, "bonus", "2 bonuses"),
+            (1_000, "row", "1,000 rows"),
+        ] {
             assert_eq!(counted(number, one), text);
         }
     }

@@ -22,8 +22,9 @@ use crate::{
     plan_file, version,
 };
 
-/// What the engine gets to stop in beyond the time that running requests get. With the default of seven seconds for those a stop takes at
-/// most ten, of which the rest is for leaving: what most supervisors wait before they kill.
+/// What the engine gets to stop in beyond the time that running requests get. With the default of seven
+/// seconds for those a stop takes at most ten, of which the rest is for leaving: what most supervisors wait
+/// before they kill.
 const AFTER_DRAIN: Duration = Duration::from_millis(2_200);
 
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -36,7 +37,8 @@ pub(super) struct Args {
     /// Address or host name, and port, to listen on; port 0 takes any free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
-    /// A second address for probes, metrics and operators, whose connections are counted apart [default: none]
+    /// A second address for probes, metrics and operators, whose connections are counted apart [default:
+    /// none]
     #[arg(long, value_name = "ADDRESS")]
     ops_addr: Option<String>,
     /// Allow an address that other machines can reach, without any authorization
@@ -107,7 +109,8 @@ impl Args {
             ("log_format", &self.log_format),
             ("log", &self.log),
         ];
-        let mut flags: BTreeMap<&'static str, String> = texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
+        let mut flags: BTreeMap<&'static str, String> =
+            texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?))).collect();
         flags.extend(self.auth.flags());
         let switches = [("insecure", self.insecure), ("test_data", self.test_data)];
         flags.extend(switches.into_iter().filter(|(_, on)| *on).map(|(key, _)| (key, "true".into())));
@@ -123,11 +126,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Serves until interrupted.
 ///
 /// # Errors
-/// When the directory cannot be opened or the address not be listened on; when the last words could not be written.
+/// When the directory cannot be opened or the address not be listened on; when the last words could not be
+/// written.
 pub(super) fn serve(config: &Config, interrupt: Interrupt) -> Result<(), Failure> {
     logging::begin(config);
     descriptors::ensure()?;
-    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot start the runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(serve_in_runtime(config, interrupt));
     // What still runs is the opening of a directory that nobody waits for any more; it may be cut anywhere.
@@ -142,9 +147,14 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let options = engine_options(config, &metrics)?;
     let gate = open_gate(config, &metrics)?;
     let reloads = tokio::spawn(reload(hangups, Arc::clone(&gate)));
-    // Listening comes before opening, so that a port that is taken is known at once and probes get an answer during a long replay.
-    let http_options = http::Options { plan_text: Some(plan_file::to_text), ..http::Options::new(config.addr, &config.http) };
-    let server = Server::bind(http_options, metrics, Arc::clone(&gate)).map_err(|error| Failure::new(Exit::Failed, error))?;
+    // Listening comes before opening, so that a port that is taken is known at once and probes get an answer
+    // during a long replay.
+    let http_options = http::Options {
+        plan_text: Some(plan_file::to_text),
+        ..http::Options::new(config.addr, &config.http)
+    };
+    let server = Server::bind(http_options, metrics, Arc::clone(&gate))
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
     let (address, ops_address, slot) = (server.address(), server.ops_address(), server.engine_slot());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
@@ -173,7 +183,8 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     report.map_or_else(|error| Err(Failure::new(Exit::Failed, error)), |report| last_words(&report))
 }
 
-/// Reads keys and key sets again each time it is told to. Beside the requests, which go on with what was read before.
+/// Reads keys and key sets again each time it is told to. Beside the requests, which go on with what was read
+/// before.
 async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
     loop {
         hangups.next().await;
@@ -183,8 +194,8 @@ async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
     }
 }
 
-/// What would keep a configuration from being served, found out before anything is made for it: too few open files, credentials that nobody has, addresses
-/// that cannot be listened on.
+/// What would keep a configuration from being served, found out before anything is made for it: too few open
+/// files, credentials that nobody has, addresses that cannot be listened on.
 ///
 /// # Errors
 /// As [`serve`] would end.
@@ -212,7 +223,11 @@ fn open_gate(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<Gate>, Failu
 
 fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptions, Failure> {
     let mut loading = screen::Loading::new();
-    let snapshots = SnapshotPolicy { every_commands: config.snapshot_every_commands, every: config.snapshot_every, on_shutdown: true };
+    let snapshots = SnapshotPolicy {
+        every_commands: config.snapshot_every_commands,
+        every: config.snapshot_every,
+        on_shutdown: true,
+    };
     Ok(EngineOptions {
         snapshots,
         log: log_options(config),
@@ -225,7 +240,8 @@ fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptio
 /// Opens the engine beside the runtime.
 async fn open(options: EngineOptions) -> Result<(Engine, OpenReport), Failure> {
     let opened = tokio::task::spawn_blocking(|| Engine::open(options)).await;
-    let opened: Result<_, OpenError> = opened.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?;
+    let opened: Result<_, OpenError> =
+        opened.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?;
     Ok(opened?)
 }
 
@@ -264,12 +280,27 @@ fn greet(config: &Config, address: std::net::SocketAddr, report: &OpenReport, as
     let lines = [
         ("data", format!("{}{}", config.data_dir.display(), if report.created { " (new)" } else { "" })),
         ("members", screen::grouped(report.members.into())),
-        ("opened", format!("in {seconds:.2} s, {} commands replayed, LSN {}", screen::grouped(report.replayed), report.lsn)),
+        (
+            "opened",
+            format!(
+                "in {seconds:.2} s, {} commands replayed, LSN {}",
+                screen::grouped(report.replayed),
+                report.lsn
+            ),
+        ),
         ("clock", in_words(report, config.clock_jump_max)),
         ("durability", "every answer to a write follows its fdatasync".into()),
         ("api", format!("http://{address}/")),
         ("metrics", format!("http://{address}/metrics")),
-        ("access", if asks_for_credentials { "service keys and tokens" } else { "open to whoever reaches the address" }.into()),
+        (
+            "access",
+            if asks_for_credentials {
+                "service keys and tokens"
+            } else {
+                "open to whoever reaches the address"
+            }
+            .into(),
+        ),
     ];
     screen::tell(&format!("upline {}", version::SHOWN));
     for (name, value) in lines {
@@ -284,12 +315,16 @@ fn last_words(report: &ShutdownReport) -> Result<(), Failure> {
             Ok(())
         }
         Some(Err(SnapshotError::Stopping)) => {
-            tracing::info!(lsn = report.lsn, "stopped without a last snapshot, for want of time: the next start replays the log");
+            tracing::info!(
+                lsn = report.lsn,
+                "stopped without a last snapshot, for want of time: the next start replays the log"
+            );
             Ok(())
         }
         // Nothing acknowledged is lost: the log has it. But somebody should look at the disk.
-        Some(Err(error)) => {
-            Err(Failure::new(Exit::Failed, format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn)))
-        }
+        Some(Err(error)) => Err(Failure::new(
+            Exit::Failed,
+            format!("stopped at LSN {}, but without a final snapshot: {error}", report.lsn),
+        )),
     }
 }

@@ -66,7 +66,8 @@ fn of_directory(args: &DataDirArgs) -> Result<Value, Failure> {
         return Err(Error::NotADataDirectory { path: config.data_dir, reason }.into());
     }
     let mut loading = screen::Loading::new();
-    let plan = PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan =
+        PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let options = EngineOptions {
         snapshots: SnapshotPolicy { every_commands: None, every: None, on_shutdown: false },
         log: log_options(&config),

@@ -1,4 +1,5 @@
-//! Where a command that only looks takes a network from: a data directory, opened without changing a byte of it, or a running server.
+//! Where a command that only looks takes a network from: a data directory, opened without changing a byte of
+//! it, or a running server.
 
 use super::{
     DataDirArgs, PlanArgs,
@@ -46,7 +47,8 @@ impl Args {
 pub(super) fn suggest_server(failure: Failure) -> Failure {
     match failure.exit {
         Exit::Locked => {
-            let message = format!("{}; if that is a server, ask it: --url http://127.0.0.1:8000", failure.message);
+            let message =
+                format!("{}; if that is a server, ask it: --url http://127.0.0.1:8000", failure.message);
             Failure { message, ..failure }
         }
         _ => failure,

@@ -1,5 +1,5 @@
-//! The network that `import` and `demo` work on: a new one, which becomes the first snapshot of a new data directory, or the one of an
-//! existing directory, whose log goes on.
+//! The network that `import` and `demo` work on: a new one, which becomes the first snapshot of a new data
+//! directory, or the one of an existing directory, whose log goes on.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,11 +38,18 @@ enum Kind {
 }
 
 impl Target {
-    /// A network of its own when there is no directory at `path`, or an empty one; else the one in the directory.
+    /// A network of its own when there is no directory at `path`, or an empty one; else the one in the
+    /// directory.
     ///
     /// # Errors
-    /// As opening a directory; also when the plan that was asked for is not that of the directory, and when the clock is not to be written by.
-    pub fn open(path: PathBuf, log: LogOptions, choice: PlanChoice, clock: ClockRule) -> Result<Self, Failure> {
+    /// As opening a directory; also when the plan that was asked for is not that of the directory, and when
+    /// the clock is not to be written by.
+    pub fn open(
+        path: PathBuf,
+        log: LogOptions,
+        choice: PlanChoice,
+        clock: ClockRule,
+    ) -> Result<Self, Failure> {
         Self::open_in(Disk::shared(), path, log, choice, clock)
     }
 
@@ -103,8 +110,9 @@ impl Target {
         &self.path
     }
 
-    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one go whole groups, and with
-    /// `all_or_nothing` all of them or, should this be cut short, none. The network digest, where it had to be computed for that.
+    /// Writes what was done to the network. A new directory appears whole or not at all; into an existing one
+    /// go whole groups, and with `all_or_nothing` all of them or, should this be cut short, none. The network
+    /// digest, where it had to be computed for that.
     ///
     /// # Errors
     /// Of the disk; `Locked`, also when somebody wrote to the directory meanwhile.
@@ -121,7 +129,8 @@ impl Target {
     fn write_first_snapshot(&self, genesis: &Genesis) -> Result<Digest, Failure> {
         let state = &self.network.state;
         let bar = screen::progress("writing", Some(u64::from(state.len()) + state.entries()), false);
-        let digest = engine::create(&self.storage, &self.path, genesis, self.log, state, &mut |rows| bar.inc(rows))?;
+        let digest =
+            engine::create(&self.storage, &self.path, genesis, self.log, state, &mut |rows| bar.inc(rows))?;
         bar.finish_and_clear();
         Ok(digest)
     }
@@ -132,7 +141,8 @@ impl Target {
         }
         let mut opened = DataDir::open(&self.storage, &self.path, self.log)?;
         if opened.journal.figures().written_lsn != lsn {
-            let message = format!("{} was written to meanwhile; nothing was imported, try again", self.path.display());
+            let message =
+                format!("{} was written to meanwhile; nothing was imported, try again", self.path.display());
             return Err(Failure::new(Exit::Locked, message));
         }
         if all_or_nothing {

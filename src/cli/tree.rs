@@ -1,7 +1,8 @@
 //! `upline tree`: a bounded part of a tree, drawn in the terminal.
 //!
-//! What is drawn is chosen breadth first, so that a part that is cut off is cut off at the bottom and not on the right. What is left out is
-//! said in its place, with its number. Nothing recurses: trees are as deep as their members make them.
+//! What is drawn is chosen breadth first, so that a part that is cut off is cut off at the bottom and not on
+//! the right. What is left out is said in its place, with its number. Nothing recurses: trees are as deep as
+//! their members make them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -28,7 +29,8 @@ const LIMIT_DEFAULT: u32 = 100;
 /// More is no drawing: `export` and `dot` write everything.
 const LIMIT_MAX: u32 = 10_000;
 const DEPTH_MAX: u32 = 1_000;
-/// One member's children never take more than this part of what is drawn, so that a wide member does not hide the others.
+/// One member's children never take more than this part of what is drawn, so that a wide member does not hide
+/// the others.
 const SIBLINGS_PART: u32 = 4;
 const SIBLINGS_MIN: u32 = 5;
 
@@ -212,7 +214,8 @@ fn tree_name(args: &Args) -> &'static str {
 /// The roots of a server's network, each with what is below it: drawn as those of a directory.
 fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     let roots = Roots::ask(remote, siblings_max(args.limit) as usize)?;
-    // The roots come first in a drawing. What is left for those below is no less for one window than for all of them.
+    // The roots come first in a drawing. What is left for those below is no less for one window than for all
+    // of them.
     let shown = u32::try_from(roots.first.len()).expect("no more than a drawing has");
     let limit = args.limit + 1 - shown.clamp(1, args.limit);
     let mut lsns = vec![roots.lsn];
@@ -224,7 +227,8 @@ fn of_roots(remote: &Remote, args: &Args) -> Result<Drawing, Failure> {
     }
     lsns.dedup();
     let lsn = if let [lsn] = lsns[..] { lsn } else { None };
-    let drawing = Drawing { tops_hidden: roots.hidden, has_more_tops: roots.has_more, lsn, ..Drawing::default() };
+    let drawing =
+        Drawing { tops_hidden: roots.hidden, has_more_tops: roots.has_more, lsn, ..Drawing::default() };
     Ok(side_by_side(drawing, &windows, args.limit as usize))
 }
 
@@ -238,7 +242,8 @@ struct Roots {
     lsn: Option<u64>,
 }
 
-/// Rows of a page, and pages that are read to count the roots that are not drawn. Each page looks at a million members at most.
+/// Rows of a page, and pages that are read to count the roots that are not drawn. Each page looks at a
+/// million members at most.
 const ROOTS_PAGE: usize = 1_000;
 const ROOTS_PAGES_MAX: usize = 32;
 
@@ -250,7 +255,8 @@ impl Roots {
         let mut counting = 0;
         loop {
             let limit = if roots.first.len() < most { most - roots.first.len() } else { ROOTS_PAGE };
-            let answer = remote.get(&format!("/v1/members?roots=true&limit={}{cursor}", limit.min(ROOTS_PAGE)))?;
+            let answer =
+                remote.get(&format!("/v1/members?roots=true&limit={}{cursor}", limit.min(ROOTS_PAGE)))?;
             let rows = answer.body["items"].as_array().ok_or_else(no_tree)?;
             // What is drawn is as of the page with the last root that is drawn.
             if roots.first.len() < most {
@@ -274,7 +280,8 @@ impl Roots {
     }
 }
 
-/// Several windows in one drawing, of no more members than fit: nearest to the tops first, as in the drawing of a directory.
+/// Several windows in one drawing, of no more members than fit: nearest to the tops first, as in the drawing
+/// of a directory.
 fn side_by_side(mut drawing: Drawing, windows: &[Drawing], limit: usize) -> Drawing {
     // Place in the drawing, window, place in the window.
     let mut queue = VecDeque::new();
@@ -332,7 +339,8 @@ fn read_window(body: &Value, depth: u32) -> Option<Drawing> {
     (!drawing.nodes.is_empty()).then_some(drawing)
 }
 
-/// The free slots that a server names, as runs. It names the lowest sixteen: of very wide members the rest is not drawn.
+/// The free slots that a server names, as runs. It names the lowest sixteen: of very wide members the rest is
+/// not drawn.
 fn named_free(node: &Value) -> Vec<(u32, u32)> {
     let named = node["empty_slots"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut runs: Vec<(u32, u32)> = Vec::new();
@@ -370,7 +378,8 @@ fn draw(drawing: &Drawing, signs: &Signs) -> String {
     if drawing.tops.is_empty() {
         out += "no members\n";
     }
-    // What is still to be drawn, last first, with what its line begins with and what those below it begin with.
+    // What is still to be drawn, last first, with what its line begins with and what those below it begin
+    // with.
     let mut stack: Vec<(Line, String, String)> = Vec::new();
     if drawing.tops_hidden != 0 || drawing.has_more_tops {
         let least = if drawing.has_more_tops { "more than " } else { "" };
@@ -393,7 +402,8 @@ fn draw(drawing: &Drawing, signs: &Signs) -> String {
         let lines = lines_below(drawing, at, signs);
         let last = lines.len().saturating_sub(1);
         for (position, line) in lines.into_iter().enumerate().rev() {
-            let (own, further) = if position == last { (signs.last, signs.blank) } else { (signs.between, signs.down) };
+            let (own, further) =
+                if position == last { (signs.last, signs.blank) } else { (signs.between, signs.down) };
             stack.push((line, format!("{below}{own}"), format!("{below}{further}")));
         }
     }
@@ -491,7 +501,12 @@ mod tests {
 
     #[test]
     fn trees_are_drawn_with_what_is_not_shown() {
-        let mut nodes = vec![node("a", 0, 1_250, &[1, 2]), node("b", 0, 1, &[3]), node("c", 2, 7, &[]), node("d", 1, 0, &[])];
+        let mut nodes = vec![
+            node("a", 0, 1_250, &[1, 2]),
+            node("b", 0, 1, &[3]),
+            node("c", 2, 7, &[]),
+            node("d", 1, 0, &[]),
+        ];
         nodes[1].free = vec![(0, 0), (2, 4)];
         let drawing = Drawing { nodes, tops: vec![0], tops_hidden: 1, ..Drawing::default() };
         let expected = "\
@@ -512,17 +527,25 @@ a  Gold  1,250 below
     fn free_slots_are_what_is_between_the_taken() {
         type Row<'a> = (&'a [u32], u32, &'a [(u32, u32)]);
         // taken, width, free runs
-        let table: [Row<'_>; 5] =
-            [(&[], 3, &[(0, 2)]), (&[0, 1, 2], 3, &[]), (&[1], 3, &[(0, 0), (2, 2)]), (&[0], 1_000, &[(1, 999)]), (&[2], 3, &[(0, 1)])];
+        let table: [Row<'_>; 5] = [
+            (&[], 3, &[(0, 2)]),
+            (&[0, 1, 2], 3, &[]),
+            (&[1], 3, &[(0, 0), (2, 2)]),
+            (&[0], 1_000, &[(1, 999)]),
+            (&[2], 3, &[(0, 1)]),
+        ];
         for (taken, width, expected) in table {
             assert_eq!(runs_between(taken.iter().copied(), width), expected, "{taken:?} of {width}");
         }
     }
 
-    /// A drawing a hundred thousand levels deep takes no recursion; its size is bounded by the limits of the command.
+    /// A drawing a hundred thousand levels deep takes no recursion; its size is bounded by the limits of the
+    /// command.
     #[test]
     fn deep_trees_take_no_recursion() {
-        let nodes = (0..2_000).map(|at| node("x", 0, 1, if at == 1_999 { &[] } else { std::slice::from_ref(&CHAIN[at + 1]) })).collect();
+        let nodes = (0..2_000)
+            .map(|at| node("x", 0, 1, if at == 1_999 { &[] } else { std::slice::from_ref(&CHAIN[at + 1]) }))
+            .collect();
         let text = draw(&Drawing { nodes, tops: vec![0], ..Drawing::default() }, &ASCII);
         assert_eq!(text.lines().count(), 2_000);
     }

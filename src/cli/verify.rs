@@ -1,8 +1,10 @@
 //! `upline verify`: everything that can be checked about a data directory while nobody has it open.
 //!
-//! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the snapshot, and the outcome of every replayed
-//! command. What is kept of the past is read through as well: the older snapshot, archived snapshots and archived log. Then all invariants are checked the slow way: links, slots, counts per level, downlines and ranks against a recount from
-//! scratch, the ledger. Nothing is changed.
+//! Opening it already checks every byte of the snapshot in use and of the live log, the digest of the
+//! snapshot, and the outcome of every replayed command. What is kept of the past is read through as well: the
+//! older snapshot, archived snapshots and archived log. Then all invariants are checked the slow way: links,
+//! slots, counts per level, downlines and ranks against a recount from scratch, the ledger. Nothing is
+//! changed.
 
 use std::time::Instant;
 
@@ -36,7 +38,8 @@ pub(super) struct Args {
 /// What is wrong with the older snapshot and the archive. None of it is needed to serve.
 fn damage_of_the_past(loaded: &engine::Loaded) -> Result<Vec<String>, Failure> {
     let older = loaded.snapshots.verify_older(loaded.report.snapshot_lsn).map_err(OpenError::Data)?;
-    let mut findings: Vec<String> = older.iter().map(|damage| format!("the older snapshot: {damage}")).collect();
+    let mut findings: Vec<String> =
+        older.iter().map(|damage| format!("the older snapshot: {damage}")).collect();
     let damaged = loaded.snapshots.verify_archived().map_err(OpenError::Data)?;
     findings.extend(damaged.iter().map(|damage| format!("the archive: {damage}")));
     let live_from = loaded.files.log_first_lsn;
@@ -68,8 +71,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let bar = screen::progress("auditing", None, false);
     let mut findings = audit(state, FINDINGS_MAX);
     // What opening can live with is not whole all the same.
-    findings.extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
-    findings.extend(loaded.files.history_damage.iter().map(|damage| format!("the log does not go back as far as it should: {damage}")));
+    findings
+        .extend(loaded.report.fallbacks.iter().map(|reason| format!("a snapshot was not usable: {reason}")));
+    findings.extend(
+        loaded
+            .files
+            .history_damage
+            .iter()
+            .map(|damage| format!("the log does not go back as far as it should: {damage}")),
+    );
     findings.extend(damage_of_the_past(&loaded)?);
     let (digest, network) = (state_digest(state), network_digest(state));
     bar.finish_and_clear();

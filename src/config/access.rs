@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Origin, Values};
+use super::{sources::Origin, values::Values};
 use crate::access::Role;
 
 /// Clocks further apart than this are broken; a longer leeway would only make expired tokens live.
@@ -57,7 +57,16 @@ impl Default for AuthConfig {
     fn default() -> Self {
         let (mode, rates) = (AuthMode::Auto, RateConfig::default());
         let (trusted_proxies, allowed_hosts) = (Vec::new(), Vec::new());
-        Self { mode, insecure: false, metrics_open: false, docs_open: false, jwt: None, rates, trusted_proxies, allowed_hosts }
+        Self {
+            mode,
+            insecure: false,
+            metrics_open: false,
+            docs_open: false,
+            jwt: None,
+            rates,
+            trusted_proxies,
+            allowed_hosts,
+        }
     }
 }
 
@@ -162,7 +171,12 @@ pub(super) fn read(values: &mut Values<'_>, insecure: bool) -> AuthConfig {
             other_cost: rate(values, "cost_other_per_second", "cost_other_burst"),
         },
         allowed_hosts: read_hosts(values),
-        trusted_proxies: list(values, "trusted_proxies", "is not a list of addresses or networks such as 10.0.0.0/8", network),
+        trusted_proxies: list(
+            values,
+            "trusted_proxies",
+            "is not a list of addresses or networks such as 10.0.0.0/8",
+            network,
+        ),
     }
 }
 
@@ -178,7 +192,12 @@ fn read_hosts(values: &mut Values<'_>) -> Vec<String> {
         text == ANY_HOST || text.chars().all(is_allowed) || text.parse::<Ipv6Addr>().is_ok()
     };
     let named = |text: &str| is_name(text).then(|| text.trim_end_matches('.').to_ascii_lowercase());
-    let mut hosts = list(values, "allowed_hosts", "is not a list of host names or addresses, without ports, or `*`", named);
+    let mut hosts = list(
+        values,
+        "allowed_hosts",
+        "is not a list of host names or addresses, without ports, or `*`",
+        named,
+    );
     let addr = values.text("addr");
     if let (Err(_), Some((host, _))) = (addr.parse::<std::net::SocketAddr>(), addr.rsplit_once(':')) {
         hosts.push(host.to_ascii_lowercase());
@@ -194,7 +213,9 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
     let claim = |text: &str| ["iss", "aud"].into_iter().find(|claim| *claim == text);
     let may_lack = list(values, "jwt_allow_missing", "is not a list of `iss` and `aud`", claim);
     let (may_lack_issuer, may_lack_audience) = (may_lack.contains(&"iss"), may_lack.contains(&"aud"));
-    for (key, claim, may_be_empty) in [("jwt_issuer", "iss", may_lack_issuer), ("jwt_audience", "aud", may_lack_audience)] {
+    for (key, claim, may_be_empty) in
+        [("jwt_issuer", "iss", may_lack_issuer), ("jwt_audience", "aud", may_lack_audience)]
+    {
         if !may_be_empty && values.text(key).is_empty() {
             values.wrong(
                 key,
@@ -202,9 +223,15 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
             );
         }
     }
-    let named = |name: &str| JwtAlgorithm::NAMES.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm);
-    let algorithms =
-        list(values, "jwt_algorithms", "is not a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA", named);
+    let named = |name: &str| {
+        JwtAlgorithm::NAMES.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
+    };
+    let algorithms = list(
+        values,
+        "jwt_algorithms",
+        "is not a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA",
+        named,
+    );
     if algorithms.is_empty() {
         values.wrong("jwt_algorithms", "must name at least one algorithm with public keys");
     }
@@ -230,7 +257,11 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
         role_claim: values.text("jwt_role_claim"),
         roles,
         leeway: Duration::from_secs(values.number("jwt_leeway_seconds", 0, LEEWAY_SECONDS_MAX)),
-        refresh: Duration::from_secs(values.number("jwt_refresh_seconds", REFRESH_SECONDS_MIN, REFRESH_SECONDS_MAX)),
+        refresh: Duration::from_secs(values.number(
+            "jwt_refresh_seconds",
+            REFRESH_SECONDS_MIN,
+            REFRESH_SECONDS_MAX,
+        )),
         ca_file: filled(values.text("jwt_ca_file")).map(PathBuf::from),
     })
 }
@@ -240,8 +271,13 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
 fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
     let (jwks, secrets) = (values.text("jwt_jwks"), values.text("jwt_hs256_secret_file"));
     match (jwks.is_empty(), secrets.is_empty()) {
-        (true, true) => values.wrong("jwt_jwks", "must not be empty: tokens need jwt_jwks or jwt_hs256_secret_file"),
-        (false, false) => values.wrong("jwt_hs256_secret_file", "cannot be combined with jwt_jwks: an issuer has one kind of key"),
+        (true, true) => {
+            values.wrong("jwt_jwks", "must not be empty: tokens need jwt_jwks or jwt_hs256_secret_file")
+        }
+        (false, false) => values.wrong(
+            "jwt_hs256_secret_file",
+            "cannot be combined with jwt_jwks: an issuer has one kind of key",
+        ),
         (true, false) => {
             for key in ["jwt_algorithms", "jwt_ca_file"] {
                 if values.given(key).origin != Origin::Default {
@@ -256,7 +292,10 @@ fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
     // everybody.
     if let Some(rest) = jwks.strip_prefix("http://") {
         if !is_loopback(rest) && !insecure {
-            values.wrong("jwt_jwks", "could be changed on its way; use https://, or http:// on this machine only");
+            values.wrong(
+                "jwt_jwks",
+                "could be changed on its way; use https://, or http:// on this machine only",
+            );
         }
         return JwtKeys::Url(jwks);
     }
@@ -315,14 +354,18 @@ mod tests {
         Config::resolve(&sources).map(|config| config.auth).map_err(|ConfigError(errors)| errors)
     }
 
-    const TOKENS: [(&str, &str); 3] = [("jwt_issuer", "https://id.example"), ("jwt_audience", "upline"), ("jwt_jwks", "keys.json")];
+    const TOKENS: [(&str, &str); 3] =
+        [("jwt_issuer", "https://id.example"), ("jwt_audience", "upline"), ("jwt_jwks", "keys.json")];
 
     #[test]
     fn tokens_need_three_settings_and_have_defaults_for_the_rest() {
         assert_eq!(resolve(&[]).unwrap().jwt, None);
         let jwt = resolve(&TOKENS).unwrap().jwt.unwrap();
         assert_eq!(jwt.algorithms, [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa]);
-        assert_eq!((jwt.keys, jwt.role_claim.as_str(), jwt.member_claim.as_str()), (JwtKeys::File("keys.json".into()), "role", "sub"));
+        assert_eq!(
+            (jwt.keys, jwt.role_claim.as_str(), jwt.member_claim.as_str()),
+            (JwtKeys::File("keys.json".into()), "role", "sub")
+        );
         assert!(!jwt.may_lack_issuer && !jwt.may_lack_audience);
         assert_eq!(jwt.roles.len(), Role::ALL.len());
         assert_eq!((jwt.leeway, jwt.refresh), (Duration::from_secs(30), Duration::from_secs(300)));
@@ -338,13 +381,29 @@ mod tests {
             ("jwt_algorithms", "HS256", "jwt_algorithms: `HS256` is not a list of RS256"),
             ("jwt_algorithms", "none", "jwt_algorithms: `none` is not a list of RS256"),
             ("jwt_roles", "root=superuser", "jwt_roles: `root=superuser` is not a list such as"),
-            ("jwt_jwks", "http://id.example/keys", "jwt_jwks: `http://id.example/keys` could be changed on its way"),
-            ("jwt_jwks", "http://localhost@id.example/", "jwt_jwks: `http://localhost@id.example/` could be changed on its way"),
-            ("jwt_hs256_secret_file", "secret", "jwt_hs256_secret_file: `secret` cannot be combined with jwt_jwks"),
+            (
+                "jwt_jwks",
+                "http://id.example/keys",
+                "jwt_jwks: `http://id.example/keys` could be changed on its way",
+            ),
+            (
+                "jwt_jwks",
+                "http://localhost@id.example/",
+                "jwt_jwks: `http://localhost@id.example/` could be changed on its way",
+            ),
+            (
+                "jwt_hs256_secret_file",
+                "secret",
+                "jwt_hs256_secret_file: `secret` cannot be combined with jwt_jwks",
+            ),
             ("jwt_allow_missing", "iss,exp", "jwt_allow_missing: `iss,exp` is not a list of `iss` and `aud`"),
             ("jwt_member_claim", "", "jwt_member_claim: `` must not be empty"),
             ("allowed_hosts", "intranet:8000", "allowed_hosts: `intranet:8000` is not a list of host names"),
-            ("allowed_hosts", "http://intranet", "allowed_hosts: `http://intranet` is not a list of host names"),
+            (
+                "allowed_hosts",
+                "http://intranet",
+                "allowed_hosts: `http://intranet` is not a list of host names",
+            ),
             ("jwt_leeway_seconds", "301", "jwt_leeway_seconds: `301` must be between 0 and 300"),
             ("jwt_refresh_seconds", "1", "jwt_refresh_seconds: `1` must be between 5"),
             ("rate_principal_per_second", "-1", "rate_principal_per_second: `-1` is not a whole number"),
@@ -364,7 +423,10 @@ mod tests {
     fn a_shared_secret_is_an_issuer_of_its_own_kind() {
         let secret = ("jwt_hs256_secret_file", "secret");
         let jwt = resolve(&[secret, ("jwt_allow_missing", "iss, aud")]).unwrap().jwt.unwrap();
-        assert_eq!((jwt.keys, jwt.issuer, jwt.audience), (JwtKeys::SharedSecrets("secret".into()), None, None));
+        assert_eq!(
+            (jwt.keys, jwt.issuer, jwt.audience),
+            (JwtKeys::SharedSecrets("secret".into()), None, None)
+        );
         assert!(jwt.may_lack_issuer && jwt.may_lack_audience);
         // What else is given, how many errors
         let table: [(&[(&str, &str)], usize); 6] = [
@@ -384,7 +446,10 @@ mod tests {
     #[test]
     fn hosts_are_names_without_ports() {
         let hosts = |flags: &[(&'static str, &str)]| resolve(flags).unwrap().allowed_hosts;
-        assert_eq!(hosts(&[("allowed_hosts", "MLM, app.example.com., 10.0.0.7, ::1")]), ["mlm", "app.example.com", "10.0.0.7", "::1"]);
+        assert_eq!(
+            hosts(&[("allowed_hosts", "MLM, app.example.com., 10.0.0.7, ::1")]),
+            ["mlm", "app.example.com", "10.0.0.7", "::1"]
+        );
         assert_eq!(hosts(&[("allowed_hosts", "*"), ("addr", "LocalHost:0")]), ["*", "localhost"]);
         assert!(hosts(&[("addr", "127.0.0.1:0")]).is_empty() && hosts(&[("addr", "[::1]:0")]).is_empty());
     }
@@ -398,10 +463,16 @@ mod tests {
             ("auth", "on"),
         ])
         .unwrap();
-        assert_eq!(auth.trusted_proxies, [("::ffff:10.0.0.0".parse().unwrap(), 104), ("::1".parse().unwrap(), 128)]);
+        assert_eq!(
+            auth.trusted_proxies,
+            [("::ffff:10.0.0.0".parse().unwrap(), 104), ("::1".parse().unwrap(), 128)]
+        );
         let rate = |number| NonZeroU32::new(number).unwrap();
         assert_eq!(auth.rates.principal_per_second, Some((rate(5), rate(7))));
-        assert_eq!((auth.rates.address_per_second, auth.rates.failures_per_minute), (None, NonZeroU32::new(60)));
+        assert_eq!(
+            (auth.rates.address_per_second, auth.rates.failures_per_minute),
+            (None, NonZeroU32::new(60))
+        );
         assert_eq!(auth.mode, AuthMode::On);
     }
 }

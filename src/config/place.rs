@@ -22,8 +22,8 @@ pub(super) const NOWHERE: &str = "has no default here, since neither XDG_STATE_H
      UPLINE_DATA_DIR or data_dir in the configuration file";
 
 /// The data directory of a process that is started in `working_dir` (empty for that of this process):
-/// `snapshots/live` there if that exists or
-/// `snapshots/README.md` does; else `$XDG_STATE_HOME/upline`; else `$HOME/.local/state/upline`. `None` where neither is set to an absolute path.
+/// `snapshots/live` there if that exists or `snapshots/README.md` does; else `$XDG_STATE_HOME/upline`; else
+/// `$HOME/.local/state/upline`. `None` where neither is set to an absolute path.
 pub(super) fn default_data_dir(working_dir: &Path, environment: &BTreeMap<String, String>) -> Option<String> {
     if [OF_CHECKOUT, MARK].iter().any(|name| is_there(&working_dir.join(name))) {
         return Some(OF_CHECKOUT.into());
@@ -79,8 +79,16 @@ mod tests {
             (snapshots, &both, Some("/state/upline")),
             (file, &both, Some("/state/upline")),
             (nothing, &both[1..], Some("/home/anna/.local/state/upline")),
-            (nothing, &[("XDG_STATE_HOME", "relative"), ("HOME", "/home/anna")], Some("/home/anna/.local/state/upline")),
-            (nothing, &[("XDG_STATE_HOME", ""), ("HOME", "/home/anna")], Some("/home/anna/.local/state/upline")),
+            (
+                nothing,
+                &[("XDG_STATE_HOME", "relative"), ("HOME", "/home/anna")],
+                Some("/home/anna/.local/state/upline"),
+            ),
+            (
+                nothing,
+                &[("XDG_STATE_HOME", ""), ("HOME", "/home/anna")],
+                Some("/home/anna/.local/state/upline"),
+            ),
             (nothing, &[("HOME", "")], None),
             (nothing, &[("HOME", "anna")], None),
             (nothing, &[], None),
@@ -88,7 +96,11 @@ mod tests {
         for (number, (make, set, expected)) in table.into_iter().enumerate() {
             let place = tempfile::tempdir().unwrap();
             make(place.path());
-            assert_eq!(default_data_dir(place.path(), &environment(set)).as_deref(), expected, "row {number}");
+            assert_eq!(
+                default_data_dir(place.path(), &environment(set)).as_deref(),
+                expected,
+                "row {number}"
+            );
         }
     }
 }

@@ -4,8 +4,7 @@
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
 /// What is said of a text that is no size.
-pub(super) const NO_SIZE: &str =
-    "is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M (each is 1,024 of the one before)";
+pub(super) const NO_SIZE: &str = "is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M (each is 1,024 of the one before)";
 /// What is said of one that no computer can count.
 pub(super) const TOO_LARGE: &str = "is more bytes than there are numbers for";
 
@@ -76,11 +75,21 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_as_the_same() {
-        let table = [(0, "0"), (1, "1"), (1_023, "1023"), (1_024, "1K"), (1 << 20, "1M"), (3 << 29, "1536M"), (1 << 50, "1024T")];
+        let table = [
+            (0, "0"),
+            (1, "1"),
+            (1_023, "1023"),
+            (1_024, "1K"),
+            (1 << 20, "1M"),
+            (3 << 29, "1536M"),
+            (1 << 50, "1024T"),
+        ];
         for (bytes, text) in table {
             assert_eq!(print(bytes), text);
         }
-        let bytes = (0..64).flat_map(|shift| [1_u64 << shift, (1_u64 << shift) - 1, 5_u64.wrapping_shl(shift)]).chain([u64::MAX]);
+        let bytes = (0..64)
+            .flat_map(|shift| [1_u64 << shift, (1_u64 << shift) - 1, 5_u64.wrapping_shl(shift)])
+            .chain([u64::MAX]);
         for bytes in bytes {
             assert_eq!(parse(&print(bytes)), Ok(bytes));
         }

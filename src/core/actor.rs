@@ -66,7 +66,8 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// An actor. Of a longer id only the first [`ACTOR_ID_BYTES_MAX`] bytes are kept, or fewer so that no character is cut in two.
+    /// An actor. Of a longer id only the first [`ACTOR_ID_BYTES_MAX`] bytes are kept, or fewer so that no
+    /// character is cut in two.
     pub fn new(kind: ActorKind, id: &str) -> Self {
         Self { kind, id: id[..id.floor_char_boundary(ACTOR_ID_BYTES_MAX)].into() }
     }

@@ -6,7 +6,8 @@ use super::{
     types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
 
-/// What does not hold, at most `most` findings, each naming member or entry. O(members * log members + entries).
+/// What does not hold, at most `most` findings, each naming member or entry. O(members * log members +
+/// entries).
 pub fn audit(state: &State, most: usize) -> Vec<String> {
     let mut findings = Findings { list: Vec::new(), most };
     let trees = [Tree::Sponsor, Tree::Placement].into_iter().filter(|tree| state.kept_tree(*tree) == *tree);
@@ -43,7 +44,9 @@ fn members(state: &State) -> impl Iterator<Item = MemberIx> {
 /// Children lists agree with parents, slots ascend, levels are one below.
 fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
     let tree = state.tree(name);
-    findings.require(tree.len() == state.len() as usize, || format!("{name:?} tree has {} members of {}", tree.len(), state.len()));
+    findings.require(tree.len() == state.len() as usize, || {
+        format!("{name:?} tree has {} members of {}", tree.len(), state.len())
+    });
     let parent_of = |member| MemberIx::from_column(tree.link(member).parent);
     for member in members(state).filter(|member| parent_of(*member).is_some_and(|parent| *member <= parent)) {
         findings.require(false, || format!("{member:?} is before its {name:?} parent"));
@@ -56,19 +59,29 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
         // No more than there are members, in all lists together: a list may lead back into itself.
         for child in tree.children(member).take((state.len() - listed) as usize) {
             let below = tree.link(child);
-            findings.require(below.parent == member.0, || format!("{child:?} is listed under {member:?} but names another {name:?}"));
-            findings.require(below.level == link.level + 1, || format!("level of {child:?} in the {name:?} tree"));
-            findings.require(slot_before < Some(below.slot), || format!("slots under {member:?} do not ascend in the {name:?} tree"));
+            findings.require(below.parent == member.0, || {
+                format!("{child:?} is listed under {member:?} but names another {name:?}")
+            });
+            findings.require(below.level == link.level + 1, || {
+                format!("level of {child:?} in the {name:?} tree")
+            });
+            findings.require(slot_before < Some(below.slot), || {
+                format!("slots under {member:?} do not ascend in the {name:?} tree")
+            });
             slot_before = Some(below.slot);
             children += 1;
         }
-        findings.require(children == link.children, || format!("direct count of {member:?} in the {name:?} tree"));
+        findings.require(children == link.children, || {
+            format!("direct count of {member:?} in the {name:?} tree")
+        });
         listed += children;
         let root_level_right = link.parent != NONE || link.level == 1;
         findings.require(root_level_right, || format!("level of root {member:?}"));
     }
     let below_somebody = members(state).filter(|member| tree.link(*member).parent != NONE).count();
-    findings.require(listed as usize == below_somebody, || format!("{name:?} tree lists {listed} children of {below_somebody}"));
+    findings.require(listed as usize == below_somebody, || {
+        format!("{name:?} tree lists {listed} children of {below_somebody}")
+    });
 }
 
 /// Downlines and levels are those of a recount.
@@ -87,7 +100,9 @@ fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
         findings.require(tree.downline(member) == Some(size), || {
             format!("{name:?} downline of {member:?}: {:?}, is {size}", tree.downline(member))
         });
-        findings.require(tree.near_downline(member) == Some(size.min(near_cap)), || format!("near {name:?} downline of {member:?}"));
+        findings.require(tree.near_downline(member) == Some(size.min(near_cap)), || {
+            format!("near {name:?} downline of {member:?}")
+        });
         let levels = counts.levels(member);
         findings.require(tree.levels(member) == Some(levels), || {
             format!("{name:?} levels of {member:?}: {:?}, are {levels:?}", tree.levels(member))
@@ -100,11 +115,15 @@ fn audit_placement(state: &State, findings: &mut Findings) {
     let width = state.plan().placement.width.map(u32::from);
     for member in members(state) {
         let row = state.member(member);
-        findings.require(row.sponsor.is_some() == row.parent.is_some(), || format!("{member:?} has a sponsor or a parent but not both"));
+        findings.require(row.sponsor.is_some() == row.parent.is_some(), || {
+            format!("{member:?} has a sponsor or a parent but not both")
+        });
         if let (Some(sponsor), Some(parent)) = (row.sponsor, row.parent) {
             let inside = sponsor == parent || state.placement.is_ancestor(sponsor, parent);
             findings.require(inside, || format!("{member:?} is outside its sponsor's placement subtree"));
-            findings.require(width.is_none_or(|width| row.slot < width), || format!("slot of {member:?} is beyond the width"));
+            findings.require(width.is_none_or(|width| row.slot < width), || {
+                format!("slot of {member:?} is beyond the width")
+            });
         }
     }
     let deepest = members(state).map(|member| state.placement.link(member).level).max().unwrap_or(0);
@@ -118,7 +137,8 @@ fn audit_ranks(state: &State, findings: &mut Findings) {
         let held = state.members.ranks(member);
         let rank = ranks[member.at()];
         findings.require(held.paid_as == rank, || format!("rank of {member:?}: {}, is {rank}", held.paid_as));
-        findings.require(held.paid_as <= held.lifetime, || format!("best rank of {member:?} is below its rank"));
+        findings
+            .require(held.paid_as <= held.lifetime, || format!("best rank of {member:?} is below its rank"));
         if let Some(count) = distribution.get_mut(usize::from(held.paid_as)) {
             *count += 1;
         }
@@ -131,14 +151,17 @@ fn audit_ranks(state: &State, findings: &mut Findings) {
 fn audit_admins(state: &State, findings: &mut Findings) {
     for member in members(state) {
         let is_admin = state.members.role(member) == Role::Admin;
-        findings.require(is_admin == state.admins.contains_key(&member), || format!("role of {member:?} and the list of admins disagree"));
+        findings.require(is_admin == state.admins.contains_key(&member), || {
+            format!("role of {member:?} and the list of admins disagree")
+        });
     }
     for (admin, deep) in state.admins.iter() {
         findings.require(*deep == state.deep_levels(*admin), || format!("deep levels of admin {admin:?}"));
     }
 }
 
-/// Lists by receiver hold each entry once, newest first; the number pending is right. A copy has no lists of what came late: there it is counted.
+/// Lists by receiver hold each entry once, newest first; the number pending is right. A copy has no lists of
+/// what came late: there it is counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
     let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
     for receiver in members(state) {
@@ -147,14 +170,17 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
         let mut is_sorted = true;
         while is_sorted && let Some(index) = state.received_step(&mut walk) {
             let entry = state.entry(index);
-            findings.require(entry.receiver == receiver, || format!("entry {index} is listed for {receiver:?}"));
+            findings
+                .require(entry.receiver == receiver, || format!("entry {index} is listed for {receiver:?}"));
             listed += 1;
             is_sorted = (entry.time, index) < newer;
             newer = (entry.time, index);
         }
         findings.require(is_sorted, || format!("entries of {receiver:?} are not newest first"));
     }
-    findings.require(listed == state.entries(), || format!("{listed} entries are listed by receiver, of {}", state.entries()));
+    findings.require(listed == state.entries(), || {
+        format!("{listed} entries are listed by receiver, of {}", state.entries())
+    });
     let held: i128 = (0..state.entries())
         .map(|index| state.entry(index))
         .filter(|entry| entry.status == EntryStatus::Pending)
@@ -163,8 +189,12 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
     findings.require(held == state.ledger.pending_amount(), || {
         format!("pending entries come to {}, really to {held}", state.ledger.pending_amount())
     });
-    let pending = (0..state.entries()).filter(|index| state.entry(*index).status == EntryStatus::Pending).count() as u64;
-    findings.require(pending == state.pending(), || format!("{} entries are pending, of them {pending} really", state.pending()));
+    let pending = (0..state.entries())
+        .filter(|index| state.entry(*index).status == EntryStatus::Pending)
+        .count() as u64;
+    findings.require(pending == state.pending(), || {
+        format!("{} entries are pending, of them {pending} really", state.pending())
+    });
 }
 
 /// How many entries came late, told from their times.

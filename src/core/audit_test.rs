@@ -1,4 +1,5 @@
-//! Each thing that an audit looks at, broken by hand: what is not noticed here would not be noticed by `upline verify`.
+//! Each thing that an audit looks at, broken by hand: what is not noticed here would not be noticed by
+//! `upline verify`.
 
 use super::*;
 use crate::{
@@ -28,7 +29,13 @@ fn network() -> State {
     network.apply(&referrals(network.state.lsn(), MEMBERS, 1, 0..MEMBERS.into()));
     let lsn = network.state.lsn() + 1;
     let command = Command::SetRole { member: member_id(1, 0), role: Role::Admin };
-    network.apply(&[Stamped { lsn, time: Timestamp(i64::try_from(lsn).unwrap()), key: None, actor: None, command }]);
+    network.apply(&[Stamped {
+        lsn,
+        time: Timestamp(i64::try_from(lsn).unwrap()),
+        key: None,
+        actor: None,
+        command,
+    }]);
     network.state
 }
 
@@ -54,9 +61,15 @@ fn whatever_is_broken_is_found() {
         ("names another Sponsor", |state| state.sponsors.link_mut(LAST).parent = MEMBERS - 2),
         ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
         ("level of root MemberIx(0)", |state| state.placement.link_mut(MemberIx(0)).level = 2),
-        ("do not ascend in the Placement tree", |state| state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0),
-        ("direct count of MemberIx(3) in the Sponsor tree", |state| state.sponsors.link_mut(SOMEBODY).children += 1),
-        ("Placement tree lists", |state| state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE),
+        ("do not ascend in the Placement tree", |state| {
+            state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0
+        }),
+        ("direct count of MemberIx(3) in the Sponsor tree", |state| {
+            state.sponsors.link_mut(SOMEBODY).children += 1
+        }),
+        ("Placement tree lists", |state| {
+            state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE
+        }),
         ("do not ascend in the Placement tree", |state| {
             let circle = second_child(state, Tree::Placement);
             state.placement.link_mut(circle).next_sibling = circle.0;
@@ -65,7 +78,8 @@ fn whatever_is_broken_is_found() {
         ("Sponsor levels of MemberIx(3)", |state| state.sponsors.tally_mut(SOMEBODY)[1] += 1),
         ("is outside its sponsor's placement subtree", |state| {
             let parent = state.member(LAST).parent.unwrap();
-            let elsewhere = members(state).find(|member| *member != parent && !state.placement.is_ancestor(*member, parent));
+            let elsewhere = members(state)
+                .find(|member| *member != parent && !state.placement.is_ancestor(*member, parent));
             state.sponsors = sponsored(state, elsewhere);
         }),
         ("has a sponsor or a parent but not both", |state| state.sponsors = sponsored(state, None)),
@@ -74,14 +88,20 @@ fn whatever_is_broken_is_found() {
             state.placement.link_mut(last_child).slot = 3;
         }),
         ("depth ", |state| state.scalars.depth += 1),
-        ("rank of MemberIx(3): 0", |state| state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 })),
+        ("rank of MemberIx(3): 0", |state| {
+            state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 })
+        }),
         ("best rank of MemberIx(3)", |state| {
             let paid_as = state.members.ranks(SOMEBODY).paid_as;
             state.members.set_ranks(SOMEBODY, Ranks { paid_as, lifetime: paid_as - 1 });
         }),
         ("rank distribution", |state| state.scalars.rank_distribution[0] += 1),
-        ("role of MemberIx(3) and the list of admins disagree", |state| state.members.set_role(SOMEBODY, Role::Admin)),
-        ("deep levels of admin MemberIx(0)", |state| state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1)),
+        ("role of MemberIx(3) and the list of admins disagree", |state| {
+            state.members.set_role(SOMEBODY, Role::Admin)
+        }),
+        ("deep levels of admin MemberIx(0)", |state| {
+            state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1)
+        }),
         ("entries are listed by receiver", |state| state.members.set_newest_entry(SOMEBODY, NONE)),
         ("is listed for MemberIx(3)", |state| {
             let others = state.members.newest_entry(MemberIx(0)).unwrap();
@@ -108,7 +128,8 @@ fn a_number_of_pending_entries_that_is_wrong_is_found() {
 fn sponsored(state: &State, sponsor: Option<MemberIx>) -> Genealogy {
     let mut tree = Genealogy::new(true);
     for member in members(state) {
-        let parent = if member == LAST { sponsor } else { MemberIx::from_column(state.sponsors.link(member).parent) };
+        let parent =
+            if member == LAST { sponsor } else { MemberIx::from_column(state.sponsors.link(member).parent) };
         let place = parent.map(|parent| (parent, tree.link(parent).children));
         tree.attach(place, &Watch::default(), &mut Vec::new());
     }

@@ -12,7 +12,8 @@ use super::{
     types::{EntryStatus, LEVELS_MAX, MemberIx, Money, Reference, Status, Timestamp},
 };
 
-/// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK` on, rank rewards.
+/// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK`
+/// on, rank rewards.
 pub(super) const KIND_SIGNUP: u16 = 0x7fff;
 /// Kind of the reward for rank 0; that for rank `r` is `KIND_RANK + r`.
 pub(super) const KIND_RANK: u16 = 0x8000;
@@ -56,7 +57,11 @@ struct Cause {
 }
 
 impl State {
-    pub(super) fn judge_trigger<D: Directory>(&self, directory: &D, trigger: &TriggerBonus) -> Result<MemberIx, Rejection> {
+    pub(super) fn judge_trigger<D: Directory>(
+        &self,
+        directory: &D,
+        trigger: &TriggerBonus,
+    ) -> Result<MemberIx, Rejection> {
         let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
         let rule = self.scalars.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
         if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
@@ -68,7 +73,8 @@ impl State {
         if !shares_in_range(rule, trigger.amount) {
             return Err(Rejection::AmountOutOfRange);
         }
-        let kind = self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
+        let kind =
+            self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
         if trigger.once && self.members.paid_once(source, kind) {
             return Err(Rejection::TriggeredBefore);
         }
@@ -78,7 +84,11 @@ impl State {
         Ok(source)
     }
 
-    pub(super) fn trigger_bonus<D: Directory>(&mut self, directory: &D, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
+    pub(super) fn trigger_bonus<D: Directory>(
+        &mut self,
+        directory: &D,
+        trigger: &TriggerBonus,
+    ) -> Result<Outcome, Rejection> {
         let source = self.judge_trigger(directory, trigger)?;
         let kind = self.kind_of(&trigger.trigger).expect("judged");
         let plan = self.scalars.plan.clone();
@@ -94,7 +104,8 @@ impl State {
         };
         let first_entry = self.ledger.len();
         let withheld = self.pay(rule, trigger.amount, cause);
-        let entries = u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+        let entries =
+            u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
         if entries != 0 {
             self.refer(trigger.reference.as_ref());
         }
@@ -104,7 +115,8 @@ impl State {
     /// Whether the ledger has room for whatever one signup can pay.
     pub(super) fn has_room_for_signup(&self) -> bool {
         let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
-        // A signup can lift at most one member past each minimum of a count, and each of the levels and admins of a level rule.
+        // A signup can lift at most one member past each minimum of a count, and each of the levels and
+        // admins of a level rule.
         let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
         self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
@@ -113,14 +125,18 @@ impl State {
     pub(super) fn pay_registration(&mut self, member: MemberIx) {
         let plan = self.scalars.plan.clone();
         let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
-        let shares: Vec<Share> = self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
+        let shares: Vec<Share> =
+            self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
         self.pay_shares(&shares, cause);
     }
 
-    /// Who gets what on the signup of `member`, level ascending, each with the position of its rule in the plan.
+    /// Who gets what on the signup of `member`, level ascending, each with the position of its rule in the
+    /// plan.
     pub(super) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
         let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
-        let of_rule = |(position, rule)| self.shares(rule, None, member).into_iter().map(move |share| (position, share));
+        let of_rule = |(position, rule)| {
+            self.shares(rule, None, member).into_iter().map(move |share| (position, share))
+        };
         let mut shares: Vec<(usize, Share)> = rules.flat_map(of_rule).collect();
         shares.sort_by_key(|(_, share)| share.level);
         shares
@@ -149,7 +165,12 @@ impl State {
         let near = tree.near_upline(source);
         let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
         let mut shares: Vec<Share> = ladder
-            .map(|(receiver, level)| Share { receiver: *receiver, level, amount: at_level(level as usize), is_beyond: false })
+            .map(|(receiver, level)| Share {
+                receiver: *receiver,
+                level,
+                amount: at_level(level as usize),
+                is_beyond: false,
+            })
             .collect();
         if rule.admins_beyond {
             let source_level = tree.link(source).level;
@@ -170,7 +191,8 @@ impl State {
         shares
     }
 
-    /// Writes the entries of those who may earn; the others' shares are breakage. Shares of nothing make no entry.
+    /// Writes the entries of those who may earn; the others' shares are breakage. Shares of nothing make no
+    /// entry.
     fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
         let mut begun = false;
         let mut withheld = 0;
@@ -217,7 +239,12 @@ impl State {
     }
 
     fn post(&mut self, share: &Share, status: EntryStatus) -> u32 {
-        self.append_entry(EntryRow { amount: share.amount.0, receiver: share.receiver.0, level: share.level, status })
+        self.append_entry(EntryRow {
+            amount: share.amount.0,
+            receiver: share.receiver.0,
+            level: share.level,
+            status,
+        })
     }
 
     /// Keeps the reference of the group begun last.
@@ -260,14 +287,21 @@ impl State {
         if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
     }
 
-    /// A pending entry of the negative amount to the same receiver, whatever became of the entry or of the receiver meanwhile: what was paid by mistake
-    /// is owed back. It has the reference of what it takes back, so that both are found by it.
+    /// A pending entry of the negative amount to the same receiver, whatever became of the entry or of the
+    /// receiver meanwhile: what was paid by mistake is owed back. It has the reference of what it takes back,
+    /// so that both are found by it.
     pub(super) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
         self.judge_reverse(entry)?;
         let reversed = self.entry(entry);
         let reference = self.reference_of(entry);
-        self.begin_group(Cause { kind: reversed.kind, source: reversed.source, amount: Money(0), time: self.scalars.time });
-        let (receiver, level, amount) = (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
+        self.begin_group(Cause {
+            kind: reversed.kind,
+            source: reversed.source,
+            amount: Money(0),
+            time: self.scalars.time,
+        });
+        let (receiver, level, amount) =
+            (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
         let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
         self.refer(reference.as_ref());
         self.keep_reversal(reversal, entry);
@@ -280,7 +314,11 @@ impl State {
     }
 
     /// Whether an entry from elsewhere may take back the one that it names.
-    fn judge_imported_reversal(&self, (receiver, source): (MemberIx, MemberIx), entry: &ImportEntry) -> Result<(), Rejection> {
+    fn judge_imported_reversal(
+        &self,
+        (receiver, source): (MemberIx, MemberIx),
+        entry: &ImportEntry,
+    ) -> Result<(), Rejection> {
         let Some(named) = entry.reverses else {
             return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
         };
@@ -295,13 +333,20 @@ impl State {
     /// Receiver and source of an entry from elsewhere, if it would be taken.
     ///
     /// # Errors
-    /// The rejection with which [`Command::ImportEntry`](super::command::Command::ImportEntry) would be refused.
-    pub fn judge_import_entry<D: Directory>(&self, directory: &D, entry: &ImportEntry) -> Result<(MemberIx, MemberIx), Rejection> {
+    /// The rejection with which [`Command::ImportEntry`](super::command::Command::ImportEntry) would be
+    /// refused.
+    pub fn judge_import_entry<D: Directory>(
+        &self,
+        directory: &D,
+        entry: &ImportEntry,
+    ) -> Result<(MemberIx, MemberIx), Rejection> {
         let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
         let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
         self.judge_row_id(entry.row_id)?;
         match kind_from_name(&entry.kind) {
-            Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => Err(Rejection::PlanKindsFull),
+            Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => {
+                Err(Rejection::PlanKindsFull)
+            }
             None => Err(Rejection::TriggerUnknown),
             _ if !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
             _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
@@ -309,7 +354,11 @@ impl State {
         }
     }
 
-    pub(super) fn import_entry<D: Directory>(&mut self, directory: &D, entry: &ImportEntry) -> Result<Outcome, Rejection> {
+    pub(super) fn import_entry<D: Directory>(
+        &mut self,
+        directory: &D,
+        entry: &ImportEntry,
+    ) -> Result<Outcome, Rejection> {
         let (receiver, source) = self.judge_import_entry(directory, entry)?;
         let kind = match kind_from_name(&entry.kind).expect("judged") {
             Kind::Signup => KIND_SIGNUP,
@@ -317,7 +366,10 @@ impl State {
             Kind::Trigger => u16::try_from(self.intern_kind(&entry.kind)).expect("below ONCE_KINDS"),
         };
         self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
-        let posted = self.post(&Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false }, entry.status);
+        let posted = self.post(
+            &Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false },
+            entry.status,
+        );
         self.keep_row_id(RowKind::Entry, posted, entry.row_id);
         self.refer(entry.reference.as_ref());
         if let Some(reverses) = entry.reverses {
@@ -349,7 +401,8 @@ pub(super) fn kind_from_name(name: &str) -> Option<Kind> {
         let canonical = (1..KIND_RANK).contains(&rank) && rank.to_string() == ordinal;
         return canonical.then_some(Kind::Rank(rank));
     }
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     ((1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)).then_some(Kind::Trigger)
 }
 

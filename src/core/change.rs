@@ -16,7 +16,12 @@ use super::{
 
 impl State {
     /// Active and inactive change into each other; terminated is for good.
-    pub(super) fn judge_status<D: Directory>(&self, directory: &D, member: &MemberId, status: Status) -> Result<MemberIx, Rejection> {
+    pub(super) fn judge_status<D: Directory>(
+        &self,
+        directory: &D,
+        member: &MemberId,
+        status: Status,
+    ) -> Result<MemberIx, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
         let present = self.members.status(member);
         if present == Status::Terminated && status != Status::Terminated {
@@ -25,7 +30,12 @@ impl State {
         Ok(member)
     }
 
-    pub(super) fn set_status<D: Directory>(&mut self, directory: &D, member: &MemberId, status: Status) -> Result<Outcome, Rejection> {
+    pub(super) fn set_status<D: Directory>(
+        &mut self,
+        directory: &D,
+        member: &MemberId,
+        status: Status,
+    ) -> Result<Outcome, Rejection> {
         let member = self.judge_status(directory, member, status)?;
         let changed = self.members.status(member) != status;
         if changed {
@@ -34,14 +44,25 @@ impl State {
         Ok(Outcome::StatusSet { member, changed })
     }
 
-    pub(super) fn judge_role<D: Directory>(&self, directory: &D, member: &MemberId, role: Role) -> Result<MemberIx, Rejection> {
+    pub(super) fn judge_role<D: Directory>(
+        &self,
+        directory: &D,
+        member: &MemberId,
+        role: Role,
+    ) -> Result<MemberIx, Rejection> {
         let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
         let one_more = role == Role::Admin && self.members.role(member) != Role::Admin;
         if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
     }
 
-    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now, or O(1) when they were prepared.
-    pub(super) fn set_role<D: Directory>(&mut self, directory: &D, member: &MemberId, role: Role) -> Result<Outcome, Rejection> {
+    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now, or O(1)
+    /// when they were prepared.
+    pub(super) fn set_role<D: Directory>(
+        &mut self,
+        directory: &D,
+        member: &MemberId,
+        role: Role,
+    ) -> Result<Outcome, Rejection> {
         let member = self.judge_role(directory, member, role)?;
         let changed = self.members.role(member) != role;
         if changed {
@@ -87,7 +108,8 @@ impl State {
         }
         let same_rule = matches!(
             (&plan.ranks, &present.ranks),
-            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. }) | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
+                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
         );
         if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
@@ -128,7 +150,8 @@ impl State {
 
     /// Whether changing to `plan` is more than O(1).
     pub(super) fn touches_members(&self, plan: &Plan) -> bool {
-        let counts_otherwise = plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
+        let counts_otherwise =
+            plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
         counts_otherwise || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
     }
 
@@ -146,7 +169,8 @@ impl State {
             self.beside.replaced.push(counts);
         }
         for (admin, deep) in &mut admins {
-            deep[Tree::Sponsor as usize] = if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
+            deep[Tree::Sponsor as usize] =
+                if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
         }
         *self.admins = admins;
     }
@@ -163,7 +187,9 @@ impl State {
     /// Brings the near downlines in line with what ranks watch now.
     pub(super) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
         let watched = self.scalars.watches.clone();
-        for (tree, index) in [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)] {
+        for (tree, index) in
+            [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)]
+        {
             if before[index] != watched[index] && tree.is_counted() {
                 let sizes = recompute::downlines(tree);
                 tree.rewatch(&watched[index], &sizes);

@@ -1,9 +1,10 @@
-//! Referral codes: those that were given are stored, generated ones are computed from the member's index and back.
+//! Referral codes: those that were given are stored, generated ones are computed from the member's index and
+//! back.
 //!
 //! A generated code is eight characters of an alphabet without letters that look like digits: some 40 bits
 //! that hold the index and seven or eight check bits, shuffled by a key of the instance, so that codes cannot
-//! be guessed from each other and a misspelt one is mostly refused. It costs no memory.
-//! When the code that would be generated was already given to somebody else, the member gets it with a number behind it, stored.
+//! be guessed from each other and a misspelt one is mostly refused. It costs no memory. When the code that
+//! would be generated was already given to somebody else, the member gets it with a number behind it, stored.
 
 use super::{
     column::{Scalar, freeze_fields},
@@ -118,8 +119,11 @@ impl Codes {
     pub fn push(&mut self, key: CodeKey, member: MemberIx, code: &Code) {
         debug_assert!(self.last_owner().is_none_or(|last| last < member));
         let text = code.as_str().as_bytes();
-        let row =
-            StoredCode { member: member.0, len: u32::try_from(text.len()).expect("codes are short"), offset: self.bytes.len() as u64 };
+        let row = StoredCode {
+            member: member.0,
+            len: u32::try_from(text.len()).expect("codes are short"),
+            offset: self.bytes.len() as u64,
+        };
         self.stored.push(row);
         *self.lookalikes += u32::from(index_in(key, &code.folded()).is_some());
         text.iter().for_each(|byte| self.bytes.push(*byte));
@@ -134,7 +138,8 @@ impl Codes {
         self.find(member).map_or_else(|| generated(key, member), |index| self.stored(index).1)
     }
 
-    /// Appends a member's code in the form in which codes are compared. O(log stored), and no memory of its own.
+    /// Appends a member's code in the form in which codes are compared. O(log stored), and no memory of its
+    /// own.
     pub fn fold_into(&self, key: CodeKey, member: MemberIx, out: &mut Vec<u8>) {
         let Some(index) = self.find(member) else {
             let letters = generated_letters(key, member);
@@ -147,14 +152,28 @@ impl Codes {
     }
 
     /// The owner of a code among the first `members` members.
-    pub fn owner(&self, key: CodeKey, directory: &impl Directory, folded: &str, members: u32) -> Option<MemberIx> {
+    pub fn owner(
+        &self,
+        key: CodeKey,
+        directory: &impl Directory,
+        folded: &str,
+        members: u32,
+    ) -> Option<MemberIx> {
         let stored = directory.code(folded).filter(|owner| owner.0 < members);
-        stored.or_else(|| index_in(key, folded).filter(|owner| owner.0 < members && self.find(*owner).is_none()))
+        stored.or_else(|| {
+            index_in(key, folded).filter(|owner| owner.0 < members && self.find(*owner).is_none())
+        })
     }
 
     /// The owner of a code among the first `members` members, as people write codes: the exact one, or else
     /// the only one that is like it ([`Code::alike`]).
-    pub fn look_up(&self, key: CodeKey, directory: &impl Directory, code: &Code, members: u32) -> Result<Option<MemberIx>, Ambiguous> {
+    pub fn look_up(
+        &self,
+        key: CodeKey,
+        directory: &impl Directory,
+        code: &Code,
+        members: u32,
+    ) -> Result<Option<MemberIx>, Ambiguous> {
         let exact = self.owner(key, directory, &code.folded(), members);
         if exact.is_some() {
             return Ok(exact);
@@ -165,7 +184,9 @@ impl Codes {
         let mut owner = self.owner(key, directory, &alike, members);
         let mut others = false;
         directory.codes_alike(&alike, &mut |candidate| {
-            if candidate.0 < members && self.find(candidate).is_some_and(|index| self.stored(index).1.alike() == alike) {
+            if candidate.0 < members
+                && self.find(candidate).is_some_and(|index| self.stored(index).1.alike() == alike)
+            {
                 others |= owner.is_some();
                 owner = Some(candidate);
             }
@@ -173,14 +194,17 @@ impl Codes {
         if others { Err(Ambiguous) } else { Ok(owner) }
     }
 
-    /// The code for a member who gave none, when it has to be stored because somebody else has the generated one.
+    /// The code for a member who gave none, when it has to be stored because somebody else has the generated
+    /// one.
     pub fn replacement(&self, key: CodeKey, directory: &impl Directory, member: MemberIx) -> Option<Code> {
         if *self.lookalikes == 0 {
             return None;
         }
         let code = generated(key, member);
         directory.code(&code.folded())?;
-        let numbered = |number: u32| Code::parse(&format!("{}-{number}", code.as_str())).expect("a code with a number is a code");
+        let numbered = |number: u32| {
+            Code::parse(&format!("{}-{number}", code.as_str())).expect("a code with a number is a code")
+        };
         (2..=u32::MAX).map(numbered).find(|code| directory.code(&code.folded()).is_none())
     }
 
@@ -197,7 +221,8 @@ impl Codes {
         self.stored.bytes() + self.bytes.bytes()
     }
 
-    /// Where a member's code is stored. O(1) where everybody up to it has one, as after most imports, else O(log stored).
+    /// Where a member's code is stored. O(1) where everybody up to it has one, as after most imports, else
+    /// O(log stored).
     fn find(&self, member: MemberIx) -> Option<usize> {
         // Owners ascend: the code at `n` is that of member `n` or of a later one.
         let at = member.at();
@@ -220,13 +245,16 @@ impl Codes {
 /// The code generated for a member.
 fn generated(key: CodeKey, member: MemberIx) -> Code {
     let letters = generated_letters(key, member);
-    Code::parse(std::str::from_utf8(&letters).expect("the alphabet is ASCII")).expect("the alphabet is that of codes")
+    Code::parse(std::str::from_utf8(&letters).expect("the alphabet is ASCII"))
+        .expect("the alphabet is that of codes")
 }
 
 fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
     let value = shuffle(key, u64::from(member.0) << key.form.check_bits());
     match key.form {
-        CodeForm::Any => std::array::from_fn(|position| CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]),
+        CodeForm::Any => std::array::from_fn(|position| {
+            CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]
+        }),
         CodeForm::LetterFirst => {
             let mut rest = value;
             let mut next = |alphabet: &[u8]| {
@@ -245,13 +273,17 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     if folded.len() != GENERATED_BYTES {
         return None;
     }
-    let digit = |alphabet: &[u8], letter: u8| alphabet.iter().position(|known| known.to_ascii_lowercase() == letter).map(|at| at as u64);
+    let digit = |alphabet: &[u8], letter: u8| {
+        alphabet.iter().position(|known| known.to_ascii_lowercase() == letter).map(|at| at as u64)
+    };
     let mut letters = folded.bytes();
     let value = match key.form {
         CodeForm::Any => letters.try_fold(0, |value, letter| Some(value << 5 | digit(CROCKFORD, letter)?))?,
         CodeForm::LetterFirst => {
             let first = digit(LETTERS, letters.next()?)?;
-            let rest = letters.rev().try_fold(0, |value, letter| Some(value * WITHOUT_E.len() as u64 + digit(WITHOUT_E, letter)?))?;
+            let rest = letters.rev().try_fold(0, |value, letter| {
+                Some(value * WITHOUT_E.len() as u64 + digit(WITHOUT_E, letter)?)
+            })?;
             rest * LETTERS.len() as u64 + first
         }
     };
@@ -314,7 +346,9 @@ mod tests {
             }
             assert_eq!(index_in(key(99), "too-long-or-not"), None);
             assert_eq!(index_in(key(99), "uuuuuuuu"), None, "u is not in the alphabet");
-            let wrong = (0..10_000).filter(|index| index_in(key(100), &generated(key(99), MemberIx(*index)).folded()).is_some()).count();
+            let wrong = (0..10_000)
+                .filter(|index| index_in(key(100), &generated(key(99), MemberIx(*index)).folded()).is_some())
+                .count();
             assert!(wrong < 200, "another instance's codes are mostly refused: {wrong}");
         }
     }
@@ -325,11 +359,16 @@ mod tests {
         let value = u64::from(member) << 8;
         let (mut left, mut right) = (value >> 20, value & mask);
         for number in 0..6_u64 {
-            let changed = xxhash_rust::xxh3::xxh3_64_with_seed(&(right << 8 | number).to_le_bytes(), key) & mask;
+            let changed =
+                xxhash_rust::xxh3::xxh3_64_with_seed(&(right << 8 | number).to_le_bytes(), key) & mask;
             (left, right) = (right, left ^ changed);
         }
         let value = left << 20 | right;
-        (0..8).map(|position| char::from(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> (5 * (7 - position)) & 31) as usize])).collect()
+        (0..8)
+            .map(|position| {
+                char::from(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> (5 * (7 - position)) & 31) as usize])
+            })
+            .collect()
     }
 
     #[test]
@@ -344,7 +383,10 @@ mod tests {
         let key = CodeKey { key: 7, form: CodeForm::LetterFirst };
         for index in 0..100_000 {
             let code = generated(key, MemberIx(index));
-            assert!(code.as_str().as_bytes()[0].is_ascii_alphabetic() && !code.as_str().contains('E'), "{code:?}");
+            assert!(
+                code.as_str().as_bytes()[0].is_ascii_alphabetic() && !code.as_str().contains('E'),
+                "{code:?}"
+            );
             assert!(code.as_str().parse::<f64>().is_err());
         }
     }

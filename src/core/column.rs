@@ -1,16 +1,19 @@
-//! Columns: long arrays that grow without moving, with a frozen view that costs the writer only the pages it touches.
+//! Columns: long arrays that grow without moving, with a frozen view that costs the writer only the pages it
+//! touches.
 //!
-//! A `Vec` of ten million rows stops the world for as long as it takes to copy it when it grows; a column adds a region instead. And
-//! long work (snapshots, recounts, exports) must see one moment while signups go on: `freeze` marks that moment in O(1), from then on
-//! the writer keeps a copy of each 4 KiB page before it first changes it, and `copy_step` puts together, 64 KiB at a time, the column as
-//! it was. Compared with columns of shared pages (`Arc`), reads and writes stay plain array accesses, without a
-//! reference count on the way. (Rows that never change are another matter: `settled.rs`.)
+//! A `Vec` of ten million rows stops the world for as long as it takes to copy it when it grows; a column
+//! adds a region instead. And long work (snapshots, recounts, exports) must see one moment while signups go
+//! on: `freeze` marks that moment in O(1), from then on the writer keeps a copy of each 4 KiB page before it
+//! first changes it, and `copy_step` puts together, 64 KiB at a time, the column as it was. Compared with
+//! columns of shared pages (`Arc`), reads and writes stay plain array accesses, without a reference count on
+//! the way. (Rows that never change are another matter: `settled.rs`.)
 //!
 //! # What a frozen view costs
 //!
-//! A page is kept only until it is copied: what was copied is not kept any more, and what was kept for it goes back region by region
-//! (`release`) while the copy goes on. So pages and copy together come to one copy of the columns and a region at most, however
-//! much is written meanwhile. All of it stands in mappings of its own (`region.rs`) and goes back to the system when it is dropped.
+//! A page is kept only until it is copied: what was copied is not kept any more, and what was kept for it
+//! goes back region by region (`release`) while the copy goes on. So pages and copy together come to one copy
+//! of the columns and a region at most, however much is written meanwhile. All of it stands in mappings of
+//! its own (`region.rs`) and goes back to the system when it is dropped.
 
 use std::{
     any::Any,
@@ -24,17 +27,19 @@ const STEP_BYTES: usize = 64 * 1024;
 /// Bytes of a page, the unit that is kept for a frozen view.
 const PAGE_BYTES: usize = 4 * 1024;
 
-/// Part of a state that can be frozen and copied as it was. Composite parts forward to their fields (`freeze_fields!`).
+/// Part of a state that can be frozen and copied as it was. Composite parts forward to their fields
+/// (`freeze_fields!`).
 pub(crate) trait Freeze {
     /// Marks this moment. There is one frozen view at a time.
     fn freeze(&mut self);
-    /// Ends the frozen view. What was kept for it goes to `kept`: giving the memory back takes its time, and need not be done under a
-    /// lock.
+    /// Ends the frozen view. What was kept for it goes to `kept`: giving the memory back takes its time, and
+    /// need not be done under a lock.
     fn thaw(&mut self, kept: &mut Kept);
-    /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. True when `copy` is complete; further
-    /// calls then change nothing.
+    /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. True when `copy`
+    /// is complete; further calls then change nothing.
     fn copy_step(&self, copy: &mut Self) -> bool;
-    /// Moves to `kept` what the view holds for parts that were copied. It does so for one copy alone: a view is copied once.
+    /// Moves to `kept` what the view holds for parts that were copied. It does so for one copy alone: a view
+    /// is copied once.
     fn release(&mut self, kept: &mut Kept);
 }
 
@@ -76,7 +81,8 @@ pub(crate) struct Column<T> {
 
 struct Frozen<T> {
     len: usize,
-    /// Rows that were copied: they need no page any more. Written beside other readers, read by the writer under its lock.
+    /// Rows that were copied: they need no page any more. Written beside other readers, read by the writer
+    /// under its lock.
     copied: AtomicUsize,
     /// What was kept of each region.
     regions: Vec<KeptRegion<T>>,
@@ -116,7 +122,8 @@ impl<T: Copy> Column<T> {
         column
     }
 
-    /// The region that begins with row `first` of `len` that are known to come: none of it has to move to grow further, but for a small column.
+    /// The region that begins with row `first` of `len` that are known to come: none of it has to move to
+    /// grow further, but for a small column.
     fn next_region(first: usize, len: usize) -> Vec<T> {
         region::with_room(if first == 0 && region::is_small::<T>(len) { len } else { Self::REGION_ROWS })
     }
@@ -227,7 +234,8 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
             let place = kept.place_of.get(start >> Self::PAGE_SHIFT).copied().unwrap_or(NONE);
             if place != NONE {
                 let rows = Self::PAGE_ROWS.min(target.len() - start);
-                target[start..start + rows].copy_from_slice(&kept.pages[place as usize..place as usize + rows]);
+                target[start..start + rows]
+                    .copy_from_slice(&kept.pages[place as usize..place as usize + rows]);
             }
         }
         copy.len = end;
@@ -331,7 +339,8 @@ mod tests {
                 *column.get_mut(usize::try_from(index).unwrap()) += 1_000_000;
                 column.push(index);
             }
-            (len..2 * len).for_each(|index| *column.get_mut(usize::try_from(index % (len.max(1))).unwrap()) += 1);
+            (len..2 * len)
+                .for_each(|index| *column.get_mut(usize::try_from(index % (len.max(1))).unwrap()) += 1);
             assert_eq!(copied(&column), (0..len).collect::<Vec<_>>(), "{len}");
             column.thaw(&mut Kept::new());
             column.freeze();

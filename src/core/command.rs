@@ -1,7 +1,8 @@
 //! What can be asked of a network, and what can come of it.
 //!
-//! Commands are what the log holds; outcomes are what `State::apply` makes of them, always the same for the same state. Both are
-//! closed enums of plain data. Numbers given here are on disk: they are never renumbered and never used again for something else.
+//! Commands are what the log holds; outcomes are what `State::apply` makes of them, always the same for the
+//! same state. Both are closed enums of plain data. Numbers given here are on disk: they are never renumbered
+//! and never used again for something else.
 
 use super::{
     actor::Actor,
@@ -18,8 +19,8 @@ pub struct Stamped {
     pub time: Timestamp,
     /// The client's own key for this write, if it sent one.
     pub key: Option<RequestKey>,
-    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a command means as it did then
-    /// follows from this too ([`Stamped::is_of_format_3`]).
+    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a
+    /// command means as it did then follows from this too ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
     pub command: Command,
 }
@@ -36,7 +37,8 @@ impl Stamped {
     }
 }
 
-/// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same whatever its length.
+/// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same
+/// whatever its length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestKey {
     /// Hash of principal, route and key.
@@ -129,7 +131,8 @@ pub enum PlacementRequest {
     PlanDefault,
     /// By another rule that the plan allows.
     Rule(PlacementRule),
-    /// "Strategic": exactly there, or not at all. The parent must be the sponsor or in the sponsor's placement subtree.
+    /// "Strategic": exactly there, or not at all. The parent must be the sponsor or in the sponsor's
+    /// placement subtree.
     Slot { parent: MemberId, slot: u32 },
 }
 
@@ -210,7 +213,8 @@ pub struct ImportEntry {
     pub row_id: Option<[u8; 16]>,
     /// What the outside calls that which it came from.
     pub reference: Option<Reference>,
-    /// The ledger entry that it takes back: one of the same receiver, source, level and kind, and of the opposite amount. Negative amounts need one.
+    /// The ledger entry that it takes back: one of the same receiver, source, level and kind, and of the
+    /// opposite amount. Negative amounts need one.
     pub reverses: Option<u64>,
 }
 
@@ -251,7 +255,8 @@ pub enum Outcome {
     Rejected(Rejection),
     /// 1
     Registered { member: MemberIx },
-    /// 2: `entries` ledger entries from `first_entry` on; `withheld` levels were not paid since their receiver may not earn.
+    /// 2: `entries` ledger entries from `first_entry` on; `withheld` levels were not paid since their
+    /// receiver may not earn.
     BonusPaid { first_entry: u64, entries: u32, withheld: u32 },
     /// 3: `changed` is false when it was paid already.
     EntryPaid { entry: u64, changed: bool },
@@ -305,7 +310,9 @@ impl Outcome {
         match self {
             Outcome::Rejected(rejection) => [0, rejection as u64, 0],
             Outcome::Registered { member } => [1, u64::from(member.0), 0],
-            Outcome::BonusPaid { first_entry, entries, withheld } => [2, first_entry, u64::from(entries) << 32 | u64::from(withheld)],
+            Outcome::BonusPaid { first_entry, entries, withheld } => {
+                [2, first_entry, u64::from(entries) << 32 | u64::from(withheld)]
+            }
             Outcome::EntryPaid { entry, changed } => [3, entry, u64::from(changed)],
             Outcome::AllPaid { entries } => [4, entries, 0],
             Outcome::StatusSet { member, changed } => [5, u64::from(member.0), u64::from(changed)],

@@ -26,8 +26,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Everything that a query could show, LSN and order included: the same log gives the same digest on every machine. O(members + entries).
-/// (A state that was restored from a snapshot of format 1 does not know which commands before it changed nothing, and says so here too.)
+/// Everything that a query could show, LSN and order included: the same log gives the same digest on every
+/// machine. O(members + entries). (A state that was restored from a snapshot of format 1 does not know which
+/// commands before it changed nothing, and says so here too.)
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
     // What was added later is fed only where it says something that could not be said before.
@@ -68,14 +69,19 @@ pub fn state_digest(state: &State) -> Digest {
     whole.finish()
 }
 
-/// The state digest as format 1 had it: without the commands that changed nothing and without brought row ids. Snapshots of that format carry it.
+/// The state digest as format 1 had it: without the commands that changed nothing and without brought row
+/// ids. Snapshots of that format carry it.
 pub fn state_digest_of_format_1(state: &State) -> Digest {
     fields_of_format_1(state).finish()
 }
 
 fn fields_of_format_1(state: &State) -> Fields {
     let mut whole = Fields::new("state");
-    whole.number(state.lsn()).signed(state.time().0).number(state.outcome_hash()).number(state.scalars.code_key.key);
+    whole
+        .number(state.lsn())
+        .signed(state.time().0)
+        .number(state.outcome_hash())
+        .number(state.scalars.code_key.key);
     whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
     whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
@@ -111,7 +117,10 @@ fn fields_of_format_1(state: &State) -> Fields {
 fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("members");
     for member in range.map(index) {
-        block.bytes(&state.members.id(member).0).signed(state.members.joined_at(member).0).number(state.members.flags(member));
+        block
+            .bytes(&state.members.id(member).0)
+            .signed(state.members.joined_at(member).0)
+            .number(state.members.flags(member));
         let ranks = state.members.ranks(member);
         block.number(ranks.paid_as).number(ranks.lifetime).number(state.slots.turn(member));
         for tree in [Tree::Sponsor, Tree::Placement] {
@@ -130,7 +139,12 @@ fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     let mut block = Fields::new("entries");
     for index in range {
         let entry = state.entry(index as u64);
-        block.number(entry.lsn).signed(entry.time.0).number(entry.receiver.0).number(entry.source.0).number(entry.level);
+        block
+            .number(entry.lsn)
+            .signed(entry.time.0)
+            .number(entry.receiver.0)
+            .number(entry.source.0)
+            .number(entry.level);
         block.signed(entry.amount.0).number(entry.kind).number(entry.status as u8).number(entry.plan_version);
     }
     block.finish().0
@@ -145,8 +159,9 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     block.finish().0
 }
 
-/// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses, without LSNs
-/// and positions. Sums of hashes of rows, so it does not depend on their order: two machines that hold the same network agree.
+/// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks
+/// and bonuses, without LSNs and positions. Sums of hashes of rows, so it does not depend on their order: two
+/// machines that hold the same network agree.
 pub fn network_digest(state: &State) -> Digest {
     let members = in_blocks(state.members.len(), |range| {
         let (mut row, mut code) = (Row::new("member"), Vec::new());
@@ -172,7 +187,11 @@ fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u
     let row = state.member(member);
     let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
     hash.of(|fields| {
-        fields.bytes(&row.id.0).number(u8::from(row.sponsor.is_some())).bytes(&id_of(row.sponsor)).bytes(&id_of(row.parent));
+        fields
+            .bytes(&row.id.0)
+            .number(u8::from(row.sponsor.is_some()))
+            .bytes(&id_of(row.sponsor))
+            .bytes(&id_of(row.parent));
         fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
         fields.number(code.len() as u64).bytes(code).number(state.members.ranks(member).paid_as);
     })
@@ -181,8 +200,15 @@ fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u
 fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     let entry = state.entry(index);
     hash.of(|fields| {
-        fields.bytes(&state.members.id(entry.receiver).0).bytes(&state.members.id(entry.source).0).number(entry.level);
-        fields.signed(entry.amount.0).text(&state.kind_name(entry.kind)).number(entry.status as u8).signed(entry.time.0);
+        fields
+            .bytes(&state.members.id(entry.receiver).0)
+            .bytes(&state.members.id(entry.source).0)
+            .number(entry.level);
+        fields
+            .signed(entry.amount.0)
+            .text(&state.kind_name(entry.kind))
+            .number(entry.status as u8)
+            .signed(entry.time.0);
         // What came later, where it says something.
         if let Some(reference) = state.reference_of(index) {
             fields.text("reference").text(reference.as_str());
@@ -211,7 +237,9 @@ impl Row {
         self.fields.len = self.domain;
         feed(&mut self.fields);
         let bytes = *blake3::hash(self.fields.gathered()).as_bytes();
-        std::array::from_fn(|lane| u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes")))
+        std::array::from_fn(|lane| {
+            u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes"))
+        })
     }
 }
 
@@ -222,8 +250,8 @@ fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
 
 /// Fields fed to a hash, each so that no two different sequences look the same.
 ///
-/// They are gathered first, and hashed when there is no more room: BLAKE3 hashes many of its chunks of 1 KiB at a time where it is given them at once, from where
-/// a multiple of as many begins.
+/// They are gathered first, and hashed when there is no more room: BLAKE3 hashes many of its chunks of 1 KiB
+/// at a time where it is given them at once, from where a multiple of as many begins.
 struct Fields {
     hash: blake3::Hasher,
     gathered: Box<[u8]>,
@@ -231,12 +259,17 @@ struct Fields {
     len: usize,
 }
 
-/// Bytes gathered before they are hashed, a power of two: enough for the widest vectors, little enough to stay in the cache.
+/// Bytes gathered before they are hashed, a power of two: enough for the widest vectors, little enough to
+/// stay in the cache.
 const GATHERED_BYTES: usize = 32 * 1_024;
 
 impl Fields {
     fn new(domain: &str) -> Self {
-        let mut fields = Self { hash: blake3::Hasher::new(), gathered: vec![0; GATHERED_BYTES].into_boxed_slice(), len: 0 };
+        let mut fields = Self {
+            hash: blake3::Hasher::new(),
+            gathered: vec![0; GATHERED_BYTES].into_boxed_slice(),
+            len: 0,
+        };
         fields.text(domain);
         fields
     }
@@ -293,8 +326,9 @@ impl Fields {
         self.number(u8::from(value.is_some())).signed(value.unwrap_or_default());
     }
 
-    /// Field by field: a digest is on disk, and may not change with the name of a field or with how a compiler prints a struct. A field
-    /// that is added later is fed only where it says something that could not be said before.
+    /// Field by field: a digest is on disk, and may not change with the name of a field or with how a
+    /// compiler prints a struct. A field that is added later is fed only where it says something that could
+    /// not be said before.
     fn plan(&mut self, plan: &Plan) -> &mut Self {
         let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks } = plan;
         self.text(name).bytes(&currency.code).number(currency.exponent);
@@ -303,14 +337,24 @@ impl Fields {
         self.number(u8::from(placement.strategic)).number(u8::from(*count_sponsor_tree)).number(*level_cap);
         self.list(bonuses, |fields, rule| {
             let BonusRule { trigger, tree, pay, on_registration, admins_beyond } = rule;
-            fields.text(trigger).number(*tree as u8).number(u8::from(*on_registration)).number(u8::from(*admins_beyond));
+            fields
+                .text(trigger)
+                .number(*tree as u8)
+                .number(u8::from(*on_registration))
+                .number(u8::from(*admins_beyond));
             match pay {
-                LevelPay::Fixed(amounts) => fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0)),
-                LevelPay::Share(rates) => fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0)),
+                LevelPay::Fixed(amounts) => {
+                    fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0))
+                }
+                LevelPay::Share(rates) => {
+                    fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0))
+                }
             }
         });
         match ranks {
-            RankRule::Thresholds { tree, basis, .. } => self.number(0_u8).number(*tree as u8).number(*basis as u8),
+            RankRule::Thresholds { tree, basis, .. } => {
+                self.number(0_u8).number(*tree as u8).number(*basis as u8)
+            }
             RankRule::LevelFill { tree, .. } => self.number(1_u8).number(*tree as u8),
         };
         self.list(ranks.steps(), |fields, step| {

@@ -1,8 +1,9 @@
 //! Why somebody was paid, or was not: the walk that paying takes, told line by line.
 //!
-//! Each question is put to the state right after the command that paid, with the very functions that paid (`bonus.rs`, `rank.rs`), so there is
-//! no second rule to keep in step. That state answers exactly: such a command changes neither a status nor the plan, and what it
-//! adds to the trees, a new member, was there already when its signup was paid.
+//! Each question is put to the state right after the command that paid, with the very functions that paid
+//! (`bonus.rs`, `rank.rs`), so there is no second rule to keep in step. That state answers exactly: such a
+//! command changes neither a status nor the plan, and what it adds to the trees, a new member, was there
+//! already when its signup was paid.
 
 use std::ops::Range;
 
@@ -84,14 +85,18 @@ impl EntryKind {
 }
 
 impl State {
-    /// The walk of a trigger that was just paid; `None` when the plan in force has no such trigger, or it needs an amount and there is none.
-    /// O(levels + admins).
+    /// The walk of a trigger that was just paid; `None` when the plan in force has no such trigger, or it
+    /// needs an amount and there is none. O(levels + admins).
     pub fn explain_trigger(&self, source: MemberIx, trigger: &str, amount: Option<Money>) -> Option<Walk> {
         let plan = self.plan();
         let position = plan.bonuses.iter().position(|rule| &*rule.trigger == trigger)?;
         let rule = &plan.bonuses[position];
         rule.pay.at(1, amount)?;
-        let shares = self.shares(rule, amount, source).into_iter().map(|share| self.explained(position, &share)).collect();
+        let shares = self
+            .shares(rule, amount, source)
+            .into_iter()
+            .map(|share| self.explained(position, &share))
+            .collect();
         Some(Walk { source, shares, beyond: self.levels_beyond(rule.tree, source, rule.pay.levels()) })
     }
 
@@ -101,25 +106,31 @@ impl State {
         let shares = self.registration_shares(plan, member);
         let shares = shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
         let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
-        let beyond = rules.map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
+        let beyond =
+            rules.map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
         Walk { source: member, shares, beyond }
     }
 
-    /// How `receiver` came to `rank` by the signup of `source` that was just applied. `None` for a rank that the plan in force does not have.
-    /// O(rank).
+    /// How `receiver` came to `rank` by the signup of `source` that was just applied. `None` for a rank that
+    /// the plan in force does not have. O(rank).
     pub fn explain_rank(&self, receiver: MemberIx, rank: u16, source: MemberIx) -> Option<RankReached> {
         let rule = &self.plan().ranks;
         let standing = self.standing(receiver);
         let (basis, needs) = match rule {
             RankRule::Thresholds { basis, steps, .. } => {
                 let minimum = steps.get(usize::from(rank).checked_sub(1)?)?.minimum;
-                let count = if *basis == RankBasis::Direct { standing.direct } else { standing.near_downline };
+                let count =
+                    if *basis == RankBasis::Direct { standing.direct } else { standing.near_downline };
                 (Some(*basis), vec![RankNeed { level: 0, minimum, count }])
             }
             RankRule::LevelFill { .. } => {
                 let need = |level: usize| {
                     let minimum = super::rank::level_minimum(rule, level, standing.deep.is_some())?;
-                    Some(RankNeed { level: u32::try_from(level).ok()?, minimum, count: standing.level(level) })
+                    Some(RankNeed {
+                        level: u32::try_from(level).ok()?,
+                        minimum,
+                        count: standing.level(level),
+                    })
                 };
                 (None, (1..=usize::from(rank)).map(need).collect::<Option<Vec<_>>>()?)
             }
@@ -148,7 +159,11 @@ impl State {
                     high = middle;
                 }
             }
-            if low < self.ledger.triggers() { u64::from(self.ledger.trigger(low).first_entry) } else { self.ledger.len() }
+            if low < self.ledger.triggers() {
+                u64::from(self.ledger.trigger(low).first_entry)
+            } else {
+                self.ledger.len()
+            }
         };
         first(lsn)..first(lsn.saturating_add(1))
     }

@@ -1,11 +1,13 @@
 //! One tree over the arena: links between members, and counts along them.
 //!
-//! The same structure serves the sponsor tree and the placement tree. Members are attached in join order below members that are there
-//! already, and stay where they are. Counting is optional, since a plan may not need it for the sponsor tree.
+//! The same structure serves the sponsor tree and the placement tree. Members are attached in join order
+//! below members that are there already, and stay where they are. Counting is optional, since a plan may not
+//! need it for the sponsor tree.
 //!
-//! What a signup touches is arranged by *family*: the children of one parent. All of them have the same ancestors, so the chain of
-//! the nearest sixteen is stored once, with the family, as family numbers; and what is counted for an ancestor stands in one 64-byte line
-//! of its own family. So a signup reads one line (the chain) and then changes up to fifteen lines that do not depend on each other.
+//! What a signup touches is arranged by *family*: the children of one parent. All of them have the same
+//! ancestors, so the chain of the nearest sixteen is stored once, with the family, as family numbers; and
+//! what is counted for an ancestor stands in one 64-byte line of its own family. So a signup reads one line
+//! (the chain) and then changes up to fifteen lines that do not depend on each other.
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
@@ -41,8 +43,16 @@ pub(crate) struct Link {
 }
 
 const _: () = assert!(size_of::<Link>() == 32);
-const NO_LINK: Link =
-    Link { parent: NONE, slot: 0, level: 1, first_child: NONE, last_child: NONE, next_sibling: NONE, children: 0, family: NONE };
+const NO_LINK: Link = Link {
+    parent: NONE,
+    slot: 0,
+    level: 1,
+    first_child: NONE,
+    last_child: NONE,
+    next_sibling: NONE,
+    children: 0,
+    family: NONE,
+};
 
 /// Counts at which somebody looks at an ancestor again (rank minima).
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -59,12 +69,13 @@ impl Watch {
     }
 }
 
-/// A walk through a downline in preorder that can rest after any step, also while it climbs out of a deep leg. What is attached meanwhile does
-/// not disturb it.
+/// A walk through a downline in preorder that can rest after any step, also while it climbs out of a deep
+/// leg. What is attached meanwhile does not disturb it.
 #[derive(Clone, Copy, Debug)]
 pub struct Preorder {
     top: MemberIx,
-    /// Members from this index on are left out: with a length seen when the walk began, it sees the downline as it was then.
+    /// Members from this index on are left out: with a length seen when the walk began, it sees the downline
+    /// as it was then.
     before: u32,
     /// The member found last, or one that the walk has climbed to from there.
     at: MemberIx,
@@ -107,7 +118,9 @@ impl Freeze for Option<Counts> {
         self.iter_mut().for_each(|counts| counts.thaw(kept));
     }
     fn copy_step(&self, copy: &mut Self) -> bool {
-        self.as_ref().is_none_or(|counts| counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy()))))
+        self.as_ref().is_none_or(|counts| {
+            counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy())))
+        })
     }
     fn release(&mut self, kept: &mut Kept) {
         self.iter_mut().for_each(|counts| counts.release(kept));
@@ -150,7 +163,8 @@ impl Genealogy {
         self.counts.is_some()
     }
 
-    /// Reads what attaching below each of `parents` will touch, step by step for all of them: see `warm.rs`. The result means nothing.
+    /// Reads what attaching below each of `parents` will touch, step by step for all of them: see `warm.rs`.
+    /// The result means nothing.
     pub fn look_ahead(&self, parents: &[MemberIx]) -> u32 {
         let Some(counts) = &self.counts else { return 0 };
         let mut seen = 0;
@@ -160,7 +174,11 @@ impl Genealogy {
         for parent in parents {
             // A first child founds the family from that of its parent's parent.
             let link = self.link(*parent);
-            let above = if link.family == NONE && link.parent != NONE { self.links.get(link.parent as usize).family } else { link.family };
+            let above = if link.family == NONE && link.parent != NONE {
+                self.links.get(link.parent as usize).family
+            } else {
+                link.family
+            };
             if above != NONE {
                 seen ^= counts.chains.get(above as usize)[0];
             }
@@ -168,7 +186,11 @@ impl Genealogy {
         }
         for parent in parents {
             let link = self.link(*parent);
-            let above = if link.family == NONE && link.parent != NONE { self.links.get(link.parent as usize).family } else { link.family };
+            let above = if link.family == NONE && link.parent != NONE {
+                self.links.get(link.parent as usize).family
+            } else {
+                link.family
+            };
             if above == NONE {
                 continue;
             }
@@ -188,15 +210,17 @@ impl Genealogy {
         if last == NONE { 0 } else { self.links.get(last as usize).slot }
     }
 
-    /// As [`Genealogy::look_ahead`], for attaching uncounted. Who is not there yet, or nobody, is passed over.
+    /// As [`Genealogy::look_ahead`], for attaching uncounted. Who is not there yet, or nobody, is passed
+    /// over.
     pub fn look_ahead_uncounted(&self, parents: impl Iterator<Item = u32> + Clone) -> u32 {
         let known = parents.filter(|parent| (*parent as usize) < self.links.len()).map(MemberIx);
         let links = known.clone().fold(0, |seen, parent| seen ^ self.link(parent).last_child);
         known.fold(links, |seen, parent| seen ^ self.peek_last_child(parent))
     }
 
-    /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts that reached a watched
-    /// number are added to `reached`, nearest first. O(log n), plus the ancestors whose downline is below the highest watched one.
+    /// Adds the next member in `slot` under `parent`, or as a root. The slot must be free. Owners of counts
+    /// that reached a watched number are added to `reached`, nearest first. O(log n), plus the ancestors
+    /// whose downline is below the highest watched one.
     pub fn attach(&mut self, place: Option<(MemberIx, u32)>, watch: &Watch, reached: &mut Vec<MemberIx>) {
         let member = self.attach_uncounted(place);
         let Some((parent, _)) = place else {
@@ -213,7 +237,8 @@ impl Genealogy {
     /// As `attach`, but nothing is counted: for many at once, before `count_anew`. The member.
     pub fn attach_uncounted(&mut self, place: Option<(MemberIx, u32)>) -> MemberIx {
         let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
-        let family = if self.is_counted() { NONE } else { self.jump_below(place.map(|(parent, _)| parent), member) };
+        let family =
+            if self.is_counted() { NONE } else { self.jump_below(place.map(|(parent, _)| parent), member) };
         let Some((parent, slot)) = place else {
             self.links.push(Link { family, ..NO_LINK });
             return member;
@@ -257,7 +282,8 @@ impl Genealogy {
         Some(levels)
     }
 
-    /// The whole downline, or any number from `near_cap` up where it is not smaller: what a rank needs to know, in O(1).
+    /// The whole downline, or any number from `near_cap` up where it is not smaller: what a rank needs to
+    /// know, in O(1).
     pub fn near_downline(&self, member: MemberIx) -> Option<u32> {
         Some(self.counts.as_ref()?.tally(self.link(member)).map_or(0, |tally| tally[NEAR]))
     }
@@ -318,13 +344,15 @@ impl Genealogy {
         })
     }
 
-    /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of them, or `top` for all).
+    /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of
+    /// them, or `top` for all).
     pub fn preorder(&self, top: MemberIx, after: MemberIx, before: u32) -> Preorder {
         Preorder { top, before, at: after, candidate: self.link(after).first_child }
     }
 
-    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which are counted down, are used up
-    /// before one is found: then `Preorder::is_over` is false, and the walk can go on. A whole walk is linear.
+    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which are
+    /// counted down, are used up before one is found: then `Preorder::is_over` is false, and the walk can go
+    /// on. A whole walk is linear.
     pub fn preorder_next(&self, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
         while 0 < *steps && !walk.is_over() {
             *steps -= 1;
@@ -344,7 +372,8 @@ impl Genealogy {
         None
     }
 
-    /// Head-counts of levels `LEVELS_MAX + 1 ..= deepest` below a member, by a scan of its downline. Only where counted.
+    /// Head-counts of levels `LEVELS_MAX + 1 ..= deepest` below a member, by a scan of its downline. Only
+    /// where counted.
     pub fn deep_levels(&self, member: MemberIx, deepest: usize) -> Vec<u32> {
         let mut deep = Vec::new();
         let top = self.link(member).level;
@@ -374,8 +403,9 @@ impl Genealogy {
         Some(Box::new(counts))
     }
 
-    /// Counts this tree from its links, whatever was counted before: where the tokens of each member stand in its tour. O(n), with one or two lines of
-    /// memory per member, where attaching member by member changes those of up to fifteen ancestors each.
+    /// Counts this tree from its links, whatever was counted before: where the tokens of each member stand in
+    /// its tour. O(n), with one or two lines of memory per member, where attaching member by member changes
+    /// those of up to fifteen ancestors each.
     pub fn count_anew(&mut self, watch: &Watch) -> Spans {
         let mut counts = Counts::with_tour(Tour::empty_copy());
         counts.found_families(&mut self.links);
@@ -400,7 +430,8 @@ impl Genealogy {
         spans
     }
 
-    /// Sets the near downlines from exact ones, after the watched numbers changed. `sizes` holds each member's downline.
+    /// Sets the near downlines from exact ones, after the watched numbers changed. `sizes` holds each
+    /// member's downline.
     pub fn rewatch(&mut self, watch: &Watch, sizes: &[u32]) {
         let Some(counts) = &mut self.counts else { return };
         for (family, owner) in counts.owners.iter().enumerate() {
@@ -413,10 +444,9 @@ impl Genealogy {
 
     /// Bytes held: links, then counts.
     pub fn bytes(&self) -> (usize, usize) {
-        let counts = self
-            .counts
-            .as_ref()
-            .map_or(0, |counts| counts.tour.bytes() + counts.chains.bytes() + counts.tallies.bytes() + counts.owners.bytes());
+        let counts = self.counts.as_ref().map_or(0, |counts| {
+            counts.tour.bytes() + counts.chains.bytes() + counts.tallies.bytes() + counts.owners.bytes()
+        });
         (self.links.bytes(), counts)
     }
 }
@@ -511,8 +541,8 @@ impl Counts {
         }
     }
 
-    /// Goes on from the end of a chain to those whose downline is still below the cap. Downlines strictly grow going up: once one
-    /// has passed it, all above have.
+    /// Goes on from the end of a chain to those whose downline is still below the cap. Downlines strictly
+    /// grow going up: once one has passed it, all above have.
     fn count_far(&mut self, chain: &[u32; CHAIN], watch: &Watch, reached: &mut Vec<MemberIx>) {
         let mut chain = *chain;
         loop {
@@ -541,7 +571,9 @@ mod tests {
     /// A leg of `depth` members under the first member, then a second child of it.
     fn deep_leg(depth: u32) -> Genealogy {
         let mut tree = Genealogy::new(false);
-        let parents = std::iter::once(None).chain((0..depth).map(|above| Some((MemberIx(above), 0)))).chain([Some((MemberIx(0), 1))]);
+        let parents = std::iter::once(None)
+            .chain((0..depth).map(|above| Some((MemberIx(above), 0))))
+            .chain([Some((MemberIx(0), 1))]);
         parents.for_each(|place| tree.attach(place, &Watch::default(), &mut Vec::new()));
         tree
     }
@@ -569,13 +601,15 @@ mod tests {
         let pair = (0..MEMBERS).map(|member| member.checked_sub(1).map(|before| before / 2));
         let comb = (0..MEMBERS).map(|member| member.checked_sub(1 + member % 3));
         let forest = (0..MEMBERS).map(|member| (member % 50 != 0).then(|| any[member as usize]));
-        let shapes: [Box<dyn Iterator<Item = Option<u32>>>; 4] = [Box::new(chain), Box::new(pair), Box::new(comb), Box::new(forest)];
+        let shapes: [Box<dyn Iterator<Item = Option<u32>>>; 4] =
+            [Box::new(chain), Box::new(pair), Box::new(comb), Box::new(forest)];
         for (shape, parents) in shapes.into_iter().enumerate() {
             let mut tree = grown(parents);
             let mut counted = Genealogy::new(false);
             (0..MEMBERS).for_each(|member| {
                 let link = *tree.link(MemberIx(member));
-                counted.attach_uncounted(MemberIx::from_column(link.parent).map(|parent| (parent, link.slot)));
+                counted
+                    .attach_uncounted(MemberIx::from_column(link.parent).map(|parent| (parent, link.slot)));
             });
             counted.count_anew(&Watch::default());
             for stage in ["grown", "stopped"] {
@@ -583,8 +617,15 @@ mod tests {
                 for _ in 0..3_000 {
                     let (one, other) = (MemberIx(below(MEMBERS)), MemberIx(below(MEMBERS)));
                     let (found, steps) = steps_of(|| tree.is_ancestor(one, other));
-                    assert_eq!(found, counted.is_ancestor(one, other), "shape {shape}, {stage}: {one:?} above {other:?}");
-                    assert!(steps <= 3 * 16, "shape {shape}, {stage}: {steps} steps from {other:?} to {one:?}");
+                    assert_eq!(
+                        found,
+                        counted.is_ancestor(one, other),
+                        "shape {shape}, {stage}: {one:?} above {other:?}"
+                    );
+                    assert!(
+                        steps <= 3 * 16,
+                        "shape {shape}, {stage}: {steps} steps from {other:?} to {one:?}"
+                    );
                 }
                 // What was counted and is no more has to find the way up as well.
                 tree.count_anew(&Watch::default());
@@ -605,15 +646,22 @@ mod tests {
                 let mut steps = steps_each;
                 found.extend(std::iter::from_fn(|| tree.preorder_next(&mut walk, &mut steps)));
                 rests += 1;
-                // Somebody joins while the walk rests, behind it and before it; not for ever, since each is a step to pass over.
+                // Somebody joins while the walk rests, behind it and before it; not for ever, since each is a
+                // step to pass over.
                 let newest = MemberIx(u32::try_from(tree.len()).unwrap() - 1);
-                for parent in [newest, MemberIx(0), MemberIx(DEPTH / 2)].into_iter().filter(|_| rests % 10 == 1 && rests < 1_000) {
+                for parent in [newest, MemberIx(0), MemberIx(DEPTH / 2)]
+                    .into_iter()
+                    .filter(|_| rests % 10 == 1 && rests < 1_000)
+                {
                     let slot = tree.children(parent).last().map_or(0, |last| tree.link(last).slot + 1);
                     tree.attach(Some((parent, slot)), &Watch::default(), &mut Vec::new());
                 }
             }
             assert_eq!(found, (1..before).map(MemberIx).collect::<Vec<_>>(), "{steps_each} steps");
-            assert!(steps_each == usize::MAX || 2 * DEPTH as usize / steps_each <= rests, "{rests} rests with {steps_each} steps");
+            assert!(
+                steps_each == usize::MAX || 2 * DEPTH as usize / steps_each <= rests,
+                "{rests} rests with {steps_each} steps"
+            );
         }
     }
 }

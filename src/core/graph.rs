@@ -1,16 +1,18 @@
 //! petgraph on the live arena: its visit traits on a view of either tree, without a copy.
 //!
-//! Nodes are members, an edge goes from a parent to its child and is identified by the child. petgraph's iterative algorithms (`Dfs`,
-//! `Bfs`, `toposort`, `dominators::simple_fast`, `Dot`) are safe on any depth; its recursive ones (`is_cyclic_directed`,
-//! `depth_first_search`, `tarjan_scc`) overflow the stack on deep trees and must not be used on a view.
+//! Nodes are members, an edge goes from a parent to its child and is identified by the child. petgraph's
+//! iterative algorithms (`Dfs`, `Bfs`, `toposort`, `dominators::simple_fast`, `Dot`) are safe on any depth;
+//! its recursive ones (`is_cyclic_directed`, `depth_first_search`, `tarjan_scc`) overflow the stack on deep
+//! trees and must not be used on a view.
 
 use std::collections::HashSet;
 
 use petgraph::{
     Directed, Direction,
     visit::{
-        Data, EdgeRef, GraphBase, GraphProp, GraphRef, IntoEdgeReferences, IntoEdges, IntoNeighbors, IntoNeighborsDirected,
-        IntoNodeIdentifiers, IntoNodeReferences, NodeCompactIndexable, NodeCount, NodeIndexable, Visitable,
+        Data, EdgeRef, GraphBase, GraphProp, GraphRef, IntoEdgeReferences, IntoEdges, IntoNeighbors,
+        IntoNeighborsDirected, IntoNodeIdentifiers, IntoNodeReferences, NodeCompactIndexable, NodeCount,
+        NodeIndexable, Visitable,
     },
 };
 
@@ -155,7 +157,9 @@ impl<'state> IntoEdgeReferences for View<'state> {
     type EdgeReferences = Box<dyn Iterator<Item = Edge> + 'state>;
 
     fn edge_references(self) -> Self::EdgeReferences {
-        let edge_to = move |member: MemberIx| self.state.upline(self.tree, member).next().map(|from| Edge { from, to: member });
+        let edge_to = move |member: MemberIx| {
+            self.state.upline(self.tree, member).next().map(|from| Edge { from, to: member })
+        };
         Box::new(self.node_identifiers().filter_map(edge_to))
     }
 }

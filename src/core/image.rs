@@ -1,5 +1,5 @@
-//! A network as plain rows: what a snapshot or an importer must keep so that the state can be built again, and nothing that can be
-//! computed from it.
+//! A network as plain rows: what a snapshot or an importer must keep so that the state can be built again,
+//! and nothing that can be computed from it.
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
@@ -48,14 +48,25 @@ pub struct ImageHeader {
 impl ImageHeader {
     /// How many rows of each section follow, in the order of [`ImageRows`].
     pub fn counts(&self) -> [u32; SECTIONS] {
-        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids, self.references, self.reversals]
+        [
+            self.members,
+            self.codes,
+            self.triggers,
+            self.entries,
+            self.keys,
+            self.unchanged,
+            self.row_ids,
+            self.references,
+            self.reversals,
+        ]
     }
 }
 
 /// Sections of rows.
 pub const SECTIONS: usize = 9;
 
-/// Rows of one section, in index order. Sections follow each other in the order of the variants; each may come in many chunks.
+/// Rows of one section, in index order. Sections follow each other in the order of the variants; each may
+/// come in many chunks.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ImageRows {
     Members(Vec<MemberRow>),

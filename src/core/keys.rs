@@ -12,17 +12,19 @@ use super::{
 pub const KEYS_MAX: usize = 1_000_000;
 /// How long a key is kept: 72 hours of log time, in microseconds.
 pub const KEY_TIME: i64 = 72 * 3_600 * 1_000_000;
-/// How much of one step of log time counts toward that, in microseconds: an hour. However far the clock of a machine jumps for one write, and back, it brings
-/// no key closer to its end than that, so that a retry with the same key is still known. Commands of formats before 3 count whole.
+/// How much of one step of log time counts toward that, in microseconds: an hour. However far the clock of a
+/// machine jumps for one write, and back, it brings no key closer to its end than that, so that a retry with
+/// the same key is still known. Commands of formats before 3 count whole.
 pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
-/// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than it comes, and no command pays
-/// for a million keys of a busy hour three days ago.
+/// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than
+/// it comes, and no command pays for a million keys of a busy hour three days ago.
 const EXPIRED_PER_COMMAND: usize = 64;
 
-/// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the rows.
+/// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the
+/// rows.
 ///
-/// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after its time can therefore have two
-/// rows: the index knows the newer one.
+/// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after
+/// its time can therefore have two rows: the index knows the newer one.
 ///
 /// Times here are those of the keys' own clock ([`Clock`]), which is log time less what did not count.
 pub(crate) struct Keys {
@@ -132,7 +134,9 @@ impl Keys {
     /// Makes the index of a frozen copy.
     pub fn index_copy(&mut self) {
         let places = (0..self.ends.len).map(|at| (self.ends.oldest + at) % KEYS_MAX);
-        self.row_of = places.map(|place| (self.ring.get(place).key.key, u32::try_from(place).expect("below KEYS_MAX"))).collect();
+        self.row_of = places
+            .map(|place| (self.ring.get(place).key.key, u32::try_from(place).expect("below KEYS_MAX")))
+            .collect();
     }
 
     fn forget_oldest(&mut self) {
@@ -161,7 +165,11 @@ mod tests {
 
     fn row(number: u64, time: i64) -> KeyRow {
         let key = RequestKey { key: u128::from(number).to_le_bytes(), fingerprint: number };
-        KeyRow { key, time: Timestamp(time), applied: Applied { outcome: Outcome::AllPaid { entries: number }, lsn: number } }
+        KeyRow {
+            key,
+            time: Timestamp(time),
+            applied: Applied { outcome: Outcome::AllPaid { entries: number }, lsn: number },
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What came late: triggers whose time lies before that of an earlier one, and their entries.
 //!
-//! Lists are by time. Triggers that pay carry the log time, so the order in which they come is that of their times, and nothing
-//! else is kept. Entries from elsewhere bring times of their own, in any order: such as come late are kept apart, in order, and lists
-//! merge both. A network without any has none of this; one whose whole ledger came in a bad order pays some 12 bytes an
-//! entry. Which are late follows from the times alone, so nothing of it is in images: it is made again, with one sort.
+//! Lists are by time. Triggers that pay carry the log time, so the order in which they come is that of their
+//! times, and nothing else is kept. Entries from elsewhere bring times of their own, in any order: such as
+//! come late are kept apart, in order, and lists merge both. A network without any has none of this; one
+//! whose whole ledger came in a bad order pays some 12 bytes an entry. Which are late follows from the times
+//! alone, so nothing of it is in images: it is made again, with one sort.
 
 use super::{
     column::{Freeze, Kept},
@@ -71,7 +72,8 @@ impl Late {
         self.word(trigger as usize / 64) >> (trigger % 64) & 1 != 0
     }
 
-    /// The last trigger below `bound` that is not late. O(1) where there is one nearby, O(bound / 64) at worst.
+    /// The last trigger below `bound` that is not late. O(1) where there is one nearby, O(bound / 64) at
+    /// worst.
     pub fn in_time_below(&self, bound: u32) -> Option<u32> {
         let mut bound = bound;
         while 0 < bound {
@@ -118,15 +120,22 @@ mod tests {
     #[test]
     fn triggers_in_time_are_found_among_late_ones() {
         let mut late = Late::new();
-        let times: Vec<i64> = (0..1_000).map(|number| if (100..900).contains(&number) { number % 90 } else { number }).collect();
-        let expected: Vec<bool> = (0..1_000).map(|at| times[..at].iter().any(|time| times[at] < *time)).collect();
+        let times: Vec<i64> = (0..1_000)
+            .map(|number| if (100..900).contains(&number) { number % 90 } else { number })
+            .collect();
+        let expected: Vec<bool> =
+            (0..1_000).map(|at| times[..at].iter().any(|time| times[at] < *time)).collect();
         for (trigger, time) in times.iter().enumerate() {
             assert_eq!(late.take(trigger, Timestamp(*time)), expected[trigger], "{trigger}");
         }
         for bound in 0..=1_000 {
             let below = (0..bound).rev().find(|trigger| !expected[*trigger as usize]);
             assert_eq!(late.in_time_below(bound), below, "{bound}");
-            assert_eq!(late.late_from(bound), (bound..1_000).find(|trigger| expected[*trigger as usize]), "{bound}");
+            assert_eq!(
+                late.late_from(bound),
+                (bound..1_000).find(|trigger| expected[*trigger as usize]),
+                "{bound}"
+            );
             assert!(bound == 1_000 || late.is_late(bound) == expected[bound as usize]);
         }
         assert!(!late.is_late(100_000));

@@ -1,8 +1,9 @@
 //! The bonus ledger: entries are appended and never change, but for pending becoming paid.
 //!
-//! Entries of one trigger (or signup) stand together, level ascending, and share what is the same for all of them. Entries of one receiver
-//! are linked newest first, the order in which they are asked for, but for those that came late (`late.rs`), which are in no such list.
-//! One bit per entry says pending, so that paying all is a sweep over words and finding pending ones is no scan over entries.
+//! Entries of one trigger (or signup) stand together, level ascending, and share what is the same for all of
+//! them. Entries of one receiver are linked newest first, the order in which they are asked for, but for
+//! those that came late (`late.rs`), which are in no such list. One bit per entry says pending, so that
+//! paying all is a sweep over words and finding pending ones is no scan over entries.
 
 use std::ops::Range;
 
@@ -131,14 +132,20 @@ impl Ledger {
         }
     }
 
-    /// Adds an entry to the group begun last. `newest` is the receiver's newest entry until now; it becomes the new one unless that came late.
-    /// The new entry's index.
+    /// Adds an entry to the group begun last. `newest` is the receiver's newest entry until now; it becomes
+    /// the new one unless that came late. The new entry's index.
     pub fn push(&mut self, row: EntryRow, newest: &mut Option<u32>) -> u32 {
         let index = narrow(self.lines.len());
         let trigger = narrow(self.triggers.len() - 1);
         let older = if self.late.newest_is_behind() { None } else { newest.replace(index) };
         let older = older.unwrap_or(NONE);
-        self.lines.push(Line { amount: Money(row.amount), receiver: row.receiver, older, trigger, level: row.level });
+        self.lines.push(Line {
+            amount: Money(row.amount),
+            receiver: row.receiver,
+            older,
+            trigger,
+            level: row.level,
+        });
         if self.late.newest_is_behind() && self.late.is_ordered {
             let key = self.received_key(index);
             let (lines, triggers) = (&self.lines, &self.triggers);
@@ -163,12 +170,14 @@ impl Ledger {
     /// Puts what came late in order. O(n log n) for n of them, in parallel.
     pub fn order_late(&mut self) {
         let late = || (0..narrow(self.triggers.len())).filter(|trigger| self.late.is_late(*trigger));
-        let mut triggers: Vec<(Timestamp, u32)> = late().map(|trigger| trigger_key(&self.triggers, trigger)).collect();
+        let mut triggers: Vec<(Timestamp, u32)> =
+            late().map(|trigger| trigger_key(&self.triggers, trigger)).collect();
         recompute::sort(&mut triggers);
         let sorted = Sequence::of_sorted(triggers.iter().map(|(_, trigger)| *trigger));
         drop(triggers);
         let entries = late().flat_map(|trigger| self.entries_of_trigger(trigger));
-        let mut entries: Vec<(u32, Timestamp, u32)> = entries.map(|entry| self.received_key(narrow_entry(entry))).collect();
+        let mut entries: Vec<(u32, Timestamp, u32)> =
+            entries.map(|entry| self.received_key(narrow_entry(entry))).collect();
         recompute::sort(&mut entries);
         self.late.entries = Sequence::of_sorted(entries.into_iter().map(|(_, _, entry)| entry));
         self.late.triggers = sorted;
@@ -258,7 +267,11 @@ impl Ledger {
     /// The entries of a trigger.
     pub fn entries_of_trigger(&self, trigger: u32) -> Range<u64> {
         let next = trigger as usize + 1;
-        let end = if next < self.triggers.len() { u64::from(self.triggers.get(next).first_entry) } else { self.len() };
+        let end = if next < self.triggers.len() {
+            u64::from(self.triggers.get(next).first_entry)
+        } else {
+            self.len()
+        };
         u64::from(self.triggers.get(trigger as usize).first_entry)..end
     }
 
@@ -281,7 +294,8 @@ impl Ledger {
         self.late.late_from(trigger)
     }
 
-    /// Where a trigger stands in lists: by time, then in the order in which they came, which is that of their LSNs.
+    /// Where a trigger stands in lists: by time, then in the order in which they came, which is that of their
+    /// LSNs.
     pub fn trigger_key(&self, trigger: u32) -> (Timestamp, u32) {
         trigger_key(&self.triggers, trigger)
     }
@@ -291,8 +305,8 @@ impl Ledger {
         received_key(&self.lines, &self.triggers, entry)
     }
 
-    /// The last trigger below `bound` that is not late and, asked for a status, has an entry below `before` of that status.
-    /// O(entries / 64) at worst.
+    /// The last trigger below `bound` that is not late and, asked for a status, has an entry below `before`
+    /// of that status. O(entries / 64) at worst.
     pub fn in_time_below(&self, bound: u32, before: u64, status: Option<EntryStatus>) -> Option<u32> {
         let mut bound = bound;
         loop {
@@ -307,7 +321,8 @@ impl Ledger {
         }
     }
 
-    /// The end of those triggers in time that lie before `time`. O(log triggers), beside what [`Late::in_time_below`] takes.
+    /// The end of those triggers in time that lie before `time`. O(log triggers), beside what
+    /// [`Late::in_time_below`] takes.
     pub fn in_time_until(&self, time: Timestamp) -> u32 {
         let (mut low, mut high) = (0, narrow(self.triggers.len()));
         while low < high {
@@ -405,8 +420,15 @@ fn received_key(lines: &Settled<Line>, triggers: &Settled<TriggerRow>, entry: u3
 mod tests {
     use super::*;
 
-    const NO_TRIGGER: TriggerRow =
-        TriggerRow { lsn: 0, time: Timestamp(0), amount: 0, source: NONE, first_entry: 0, plan_version: 0, kind: 0 };
+    const NO_TRIGGER: TriggerRow = TriggerRow {
+        lsn: 0,
+        time: Timestamp(0),
+        amount: 0,
+        source: NONE,
+        first_entry: 0,
+        plan_version: 0,
+        kind: 0,
+    };
 
     #[test]
     fn pending_ones_are_counted_and_paid() {
@@ -415,7 +437,10 @@ mod tests {
         for lsn in 1..=200 {
             ledger.begin(TriggerRow { lsn, ..NO_TRIGGER });
             for level in 1..=3 {
-                ledger.push(EntryRow { amount: 100, receiver: 0, level, status: EntryStatus::Pending }, &mut newest);
+                ledger.push(
+                    EntryRow { amount: 100, receiver: 0, level, status: EntryStatus::Pending },
+                    &mut newest,
+                );
             }
         }
         let mut pending = 600;

@@ -1,8 +1,9 @@
-//! Lists of ledger entries: newest first, by time and then by LSN; the entries of one command by level, then in the order in which they
-//! were made. One walk for the lists of the whole network, of one receiver and of one reference, which can rest after any step.
+//! Lists of ledger entries: newest first, by time and then by LSN; the entries of one command by level, then
+//! in the order in which they were made. One walk for the lists of the whole network, of one receiver and of
+//! one reference, which can rest after any step.
 //!
-//! Entries are mostly made in the order of their times, and a list is a walk backwards; those that came late (`late.rs`) are
-//! merged in. What is made after a walk began is not seen, whatever its time.
+//! Entries are mostly made in the order of their times, and a list is a walk backwards; those that came late
+//! (`late.rs`) are merged in. What is made after a walk began is not seen, whatever its time.
 
 use std::cmp::Reverse;
 
@@ -13,7 +14,8 @@ use super::{
     types::{EntryStatus, MemberIx, Reference, Timestamp},
 };
 
-/// The most triggers of one command that are put in order together: more than one command makes. (Only a hand-made image has more.)
+/// The most triggers of one command that are put in order together: more than one command makes. (Only a
+/// hand-made image has more.)
 #[expect(clippy::cast_possible_truncation, reason = "asserted below")]
 const RUN_TRIGGERS_MAX: u32 = ENTRIES_PER_COMMAND_MAX as u32;
 const _: () = assert!(RUN_TRIGGERS_MAX as usize == ENTRIES_PER_COMMAND_MAX);
@@ -21,7 +23,8 @@ const _: () = assert!(RUN_TRIGGERS_MAX as usize == ENTRIES_PER_COMMAND_MAX);
 /// Which entries a list shows: those to which all of it applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryFilter {
-    /// Entries of one reference are found by it, else those of one receiver along its list, all others among all entries.
+    /// Entries of one reference are found by it, else those of one receiver along its list, all others among
+    /// all entries.
     pub reference: Option<Reference>,
     pub receiver: Option<MemberIx>,
     pub source: Option<MemberIx>,
@@ -118,7 +121,8 @@ impl Listed {
     }
 }
 
-/// A walk through all entries of one receiver by time, then index, newest first; also those that are made after it began and stand further on.
+/// A walk through all entries of one receiver by time, then index, newest first; also those that are made
+/// after it began and stand further on.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedWalk {
     receiver: MemberIx,
@@ -135,14 +139,20 @@ impl ReceivedWalk {
 }
 
 impl State {
-    /// A walk through all entries of `receiver`, for [`State::received_step`]. In a copy of a frozen view only through those that did not come late.
+    /// A walk through all entries of `receiver`, for [`State::received_step`]. In a copy of a frozen view
+    /// only through those that did not come late.
     pub fn received(&self, receiver: MemberIx) -> ReceivedWalk {
         self.received_until(receiver, Timestamp(i64::MAX))
     }
 
     /// As [`State::received`]; of entries that came late, only such as lie before `until`.
     pub(super) fn received_until(&self, receiver: MemberIx, until: Timestamp) -> ReceivedWalk {
-        let late = self.ledger.is_ordered().then(|| self.ledger.late_received_before(receiver, (until, 0))).flatten().map(u64::from);
+        let late = self
+            .ledger
+            .is_ordered()
+            .then(|| self.ledger.late_received_before(receiver, (until, 0)))
+            .flatten()
+            .map(u64::from);
         ReceivedWalk { receiver, in_time: self.members.newest_entry(receiver).map(u64::from), late }
     }
 
@@ -194,7 +204,8 @@ impl State {
         Listed { filter, before, along, untouched: None, run: Vec::new(), last: None }
     }
 
-    /// A walk that rested earlier, from [`Listed::position`]; `None` for a position that no walk with this filter can have. O(log entries).
+    /// A walk that rested earlier, from [`Listed::position`]; `None` for a position that no walk with this
+    /// filter can have. O(log entries).
     pub fn listed_from(&self, filter: EntryFilter, position: [u64; 3]) -> Option<Listed> {
         let [last, before, next] = position;
         if self.entries() < before {
@@ -211,7 +222,8 @@ impl State {
         }
         let entry = self.entry(last);
         let triggers = self.ledger.triggers_beside(self.ledger.trigger_of(last), RUN_TRIGGERS_MAX);
-        let mut run: Vec<u64> = triggers.clone().flat_map(|trigger| self.ledger.entries_of_trigger(trigger)).collect();
+        let mut run: Vec<u64> =
+            triggers.clone().flat_map(|trigger| self.ledger.entries_of_trigger(trigger)).collect();
         run.retain(|index| filter.receiver.is_none_or(|receiver| self.entry(*index).receiver == receiver));
         let lowest = run.first().copied().unwrap_or(last);
         self.put_in_order(&mut run);
@@ -224,7 +236,11 @@ impl State {
                 Along::Reference(self.referred_before(reference, (entry.time, triggers.start)))
             }
             (None, Some(receiver)) => {
-                let is_of = |next: &u64| *next < self.entries() && self.entry(*next).receiver == receiver && !self.ledger.is_late(*next);
+                let is_of = |next: &u64| {
+                    *next < self.entries()
+                        && self.entry(*next).receiver == receiver
+                        && !self.ledger.is_late(*next)
+                };
                 if !next.as_ref().is_none_or(is_of) {
                     return None;
                 }
@@ -234,7 +250,9 @@ impl State {
             (None, None) => {
                 let in_time = match next {
                     None => None,
-                    Some(next) => Some(u32::try_from(next).ok().filter(|next| (*next as usize) < self.ledger.triggers())?),
+                    Some(next) => Some(
+                        u32::try_from(next).ok().filter(|next| (*next as usize) < self.ledger.triggers())?,
+                    ),
                 };
                 Along::All { in_time, late: self.ledger.late_before((entry.time, triggers.start)) }
             }
@@ -248,8 +266,9 @@ impl State {
         std::iter::from_fn(move || self.listed_step(&mut walk, &mut steps))
     }
 
-    /// The next entry of a walk. `None` when it is over, or when `steps`, which are counted down, are used up: [`Listed::is_over`] tells. A step is an
-    /// entry that was looked at, or a command whose entries were put in order.
+    /// The next entry of a walk. `None` when it is over, or when `steps`, which are counted down, are used
+    /// up: [`Listed::is_over`] tells. A step is an entry that was looked at, or a command whose entries were
+    /// put in order.
     pub fn listed_step(&self, walk: &mut Listed, steps: &mut usize) -> Option<u64> {
         if !self.listed_goes_on(walk, steps) {
             return None;

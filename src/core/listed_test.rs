@@ -8,8 +8,10 @@ use crate::core::received::network::{grow, network, reopened};
 
 /// All entries as a list is to show them.
 fn naive(state: &State, filter: &EntryFilter) -> Vec<u64> {
-    let mut entries: Vec<Entry> =
-        (0..state.entries()).map(|index| state.entry(index)).filter(|entry| is_shown(state, filter, entry)).collect();
+    let mut entries: Vec<Entry> = (0..state.entries())
+        .map(|index| state.entry(index))
+        .filter(|entry| is_shown(state, filter, entry))
+        .collect();
     entries.sort_by_key(|entry| (Reverse(entry.time), Reverse(entry.lsn), entry.level, entry.index));
     entries.iter().map(|entry| entry.index).collect()
 }
@@ -25,12 +27,15 @@ fn some<T>(random: &mut Pcg64Mcg, value: impl FnOnce(&mut Pcg64Mcg) -> T) -> Opt
 fn filter(random: &mut Pcg64Mcg, state: &State) -> EntryFilter {
     let member = |random: &mut Pcg64Mcg| MemberIx(random.next_u32() % state.len());
     let time = |random: &mut Pcg64Mcg| Timestamp(i64::from(random.next_u32() % 700));
-    let reference = |random: &mut Pcg64Mcg| Reference::parse(&format!("order {}", random.next_u32() % 5)).expect("short");
+    let reference =
+        |random: &mut Pcg64Mcg| Reference::parse(&format!("order {}", random.next_u32() % 5)).expect("short");
     EntryFilter {
         reference: some(random, reference),
         receiver: some(random, member),
         source: some(random, member),
-        status: some(random, |random| [EntryStatus::Pending, EntryStatus::Paid][random.next_u32() as usize % 2]),
+        status: some(random, |random| {
+            [EntryStatus::Pending, EntryStatus::Paid][random.next_u32() as usize % 2]
+        }),
         kind: some(random, |random| state.entry(u64::from(random.next_u32()) % state.entries().max(1)).kind)
             .filter(|_| state.entries() != 0),
         from: some(random, time).unwrap_or(Timestamp(i64::MIN)),
@@ -51,7 +56,8 @@ fn walked(random: &mut Pcg64Mcg, state: &State, mut walk: Listed) -> Vec<u64> {
     found
 }
 
-/// Entries from elsewhere come with any time, in the past and in the future, before and after others; in networks as they grew, and restored from images.
+/// Entries from elsewhere come with any time, in the past and in the future, before and after others; in
+/// networks as they grew, and restored from images.
 #[test]
 fn every_list_is_the_naive_one_sorted_and_filtered() {
     let mut late = 0;
@@ -66,13 +72,24 @@ fn every_list_is_the_naive_one_sorted_and_filtered() {
             assert_eq!(state.ledger.late_entries(), grown.ledger.late_entries());
             for round in 0..20 {
                 let filter = if round == 0 { EntryFilter::default() } else { filter(&mut random, state) };
-                assert_eq!(walked(&mut random, state, state.listed(filter.clone())), naive(state, &filter), "seed {seed}, {filter:?}");
+                assert_eq!(
+                    walked(&mut random, state, state.listed(filter.clone())),
+                    naive(state, &filter),
+                    "seed {seed}, {filter:?}"
+                );
             }
             for receiver in (0..state.len()).map(MemberIx) {
                 let filter = EntryFilter { receiver: Some(receiver), ..EntryFilter::default() };
-                assert_eq!(walked(&mut random, state, state.listed(filter.clone())), naive(state, &filter), "seed {seed}, {receiver:?}");
+                assert_eq!(
+                    walked(&mut random, state, state.listed(filter.clone())),
+                    naive(state, &filter),
+                    "seed {seed}, {receiver:?}"
+                );
                 let entries: Vec<u64> = state.received_entries(receiver).collect();
-                assert!(entries.is_sorted_by_key(|index| Reverse((state.entry(*index).time, *index))), "seed {seed}, {receiver:?}");
+                assert!(
+                    entries.is_sorted_by_key(|index| Reverse((state.entry(*index).time, *index))),
+                    "seed {seed}, {receiver:?}"
+                );
             }
         }
         drop(directory);
@@ -80,7 +97,8 @@ fn every_list_is_the_naive_one_sorted_and_filtered() {
     assert!(2_000 < late, "{late} entries came late");
 }
 
-/// A page, then entries of any time, then the next page: nothing is shown twice, nothing left out, and nothing new.
+/// A page, then entries of any time, then the next page: nothing is shown twice, nothing left out, and
+/// nothing new.
 #[test]
 fn what_is_made_while_a_list_is_read_does_not_show() {
     for seed in 0..60 {

@@ -23,8 +23,12 @@ const ONCE_SHIFT: u32 = 16;
 /// Trigger kinds that have a bit.
 pub(crate) const ONCE_KINDS: usize = 16;
 /// All bits in use.
-pub(crate) const FLAG_BITS: u32 =
-    STATUS_BITS | ROLE_BITS | 0b1_1111 << REQUEST_SHIFT | JOINED_AT_GIVEN | ROLE_CHANGED | 0xffff << ONCE_SHIFT;
+pub(crate) const FLAG_BITS: u32 = STATUS_BITS
+    | ROLE_BITS
+    | 0b1_1111 << REQUEST_SHIFT
+    | JOINED_AT_GIVEN
+    | ROLE_CHANGED
+    | 0xffff << ONCE_SHIFT;
 
 /// How placement was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,12 +66,21 @@ pub(crate) fn flags_of(register: &Register) -> u32 {
         PlacementRequest::Slot { .. } => REQUEST_STRATEGIC,
     };
     let given = if register.joined_at.is_some() { JOINED_AT_GIVEN } else { 0 };
-    register.origin.carried().status as u32 | (register.role as u32) << ROLE_SHIFT | request << REQUEST_SHIFT | given
+    register.origin.carried().status as u32
+        | (register.role as u32) << ROLE_SHIFT
+        | request << REQUEST_SHIFT
+        | given
 }
 
 impl Members {
     pub fn new() -> Self {
-        Self { ids: Settled::new(), joined_at: Settled::new(), flags: Column::new(), ranks: Column::new(), newest_entry: Column::new() }
+        Self {
+            ids: Settled::new(),
+            joined_at: Settled::new(),
+            flags: Column::new(),
+            ranks: Column::new(),
+            newest_entry: Column::new(),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -188,7 +201,11 @@ impl Members {
     }
 
     pub fn bytes(&self) -> usize {
-        self.ids.bytes() + self.joined_at.bytes() + self.flags.bytes() + self.ranks.bytes() + self.newest_entry.bytes()
+        self.ids.bytes()
+            + self.joined_at.bytes()
+            + self.flags.bytes()
+            + self.ranks.bytes()
+            + self.newest_entry.bytes()
     }
 }
 

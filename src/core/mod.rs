@@ -1,14 +1,14 @@
 //! The rules: a deterministic function from (state, LSN, time, command) to an outcome.
 //!
-//! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time, generated ids and everything
-//! else that is not determined come in with the command. Rayon is used in `recompute` and `recount` alone, for work whose result
-//! does not depend on the number of threads.
+//! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time,
+//! generated ids and everything else that is not determined come in with the command. Rayon is used in
+//! `recompute` and `recount` alone, for work whose result does not depend on the number of threads.
 //!
-//! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it (`state`, `signup`,
-//! `bonus`, `payout`, `change`, `prepare`), what it is made of (`column`, `members`, `genealogy`, `siblings`, `tour`,
-//! `placement`, `full`, `codes`, `ledger`, `late`, `order`, `keys`, `rank`), what can be asked of it (`query`, `walk`, `window`,
-//! `listed`, `received`, `roster`, `explain`, `graph`), and the second way to every number (`restore`, `recompute`,
-//! `recount`, `audit`, `digest`).
+//! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it
+//! (`state`, `signup`, `bonus`, `payout`, `change`, `prepare`), what it is made of (`column`, `members`,
+//! `genealogy`, `siblings`, `tour`, `placement`, `full`, `codes`, `ledger`, `late`, `order`, `keys`, `rank`),
+//! what can be asked of it (`query`, `walk`, `window`, `listed`, `received`, `roster`, `explain`, `graph`),
+//! and the second way to every number (`restore`, `recompute`, `recount`, `audit`, `digest`).
 
 pub mod command;
 pub mod image;
@@ -79,8 +79,8 @@ pub use self::{
     rank::{ADMIN_LEVELS_MAX, NextRank},
     received::{Brought, ReceivedSums, SUM_LEVELS_MAX, Sum},
     recompute::{
-        counts as recomputed_counts, on_threads, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
-        ranks_under as recomputed_ranks_under,
+        counts as recomputed_counts, on_threads, ranks as recomputed_ranks,
+        ranks_from as recomputed_ranks_from, ranks_under as recomputed_ranks_under,
     },
     recount::Counts,
     restore::Restore,

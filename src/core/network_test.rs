@@ -1,11 +1,14 @@
-//! Networks for the tests of lists and sums: signups that pay along both trees, rewards, triggers, and entries from elsewhere with any level and time.
+//! Networks for the tests of lists and sums: signups that pay along both trees, rewards, triggers, and
+//! entries from elsewhere with any level and time.
 
 use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use crate::{
     core::{
         Restore,
-        command::{Command, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus},
+        command::{
+            Command, ImportEntry, Origin, PlacementRequest, Register, SponsorRef, Stamped, TriggerBonus,
+        },
         plan::{BonusRule, LevelPay, Plan, RankBasis, RankRule, RankStep},
         state::State,
         types::{EntryStatus, MemberId, Money, Reference, Role, Timestamp, Tree},
@@ -31,7 +34,9 @@ pub fn plan() -> Plan {
     plan.count_sponsor_tree = true;
     plan.bonuses = vec![rule("sponsored", Tree::Sponsor), rule("placed", Tree::Placement)];
     let steps = [("Bronze", 2), ("Silver", 5)];
-    let steps = steps.map(|(name, minimum)| RankStep { name: name.into(), minimum, reward: Some(Money(7_000)) }).to_vec();
+    let steps = steps
+        .map(|(name, minimum)| RankStep { name: name.into(), minimum, reward: Some(Money(7_000)) })
+        .to_vec();
     plan.ranks = RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Downline, steps };
     plan
 }
@@ -45,19 +50,30 @@ pub fn network(random: &mut Pcg64Mcg, commands: u32) -> (State, MemberDirectory)
 pub fn grow(random: &mut Pcg64Mcg, state: &mut State, directory: &MemberDirectory, commands: u32) {
     for _ in 0..commands {
         let pick = |random: &mut Pcg64Mcg| id_of(random.next_u32() % state.len().max(1));
-        let reference = Reference::parse(&format!("order {}", random.next_u32() % 9)).filter(|_| random.next_u32().is_multiple_of(2));
+        let reference = Reference::parse(&format!("order {}", random.next_u32() % 9))
+            .filter(|_| random.next_u32().is_multiple_of(2));
         let command = match random.next_u32() % 9 {
-            2 if state.entries() != 0 => Command::ReverseEntry { entry: u64::from(random.next_u32()) % state.entries() },
-            0 if !state.is_empty() => {
-                Command::TriggerBonus(TriggerBonus { source: pick(random), trigger: "placed".into(), amount: None, once: false, reference })
+            2 if state.entries() != 0 => {
+                Command::ReverseEntry { entry: u64::from(random.next_u32()) % state.entries() }
             }
+            0 if !state.is_empty() => Command::TriggerBonus(TriggerBonus {
+                source: pick(random),
+                trigger: "placed".into(),
+                amount: None,
+                once: false,
+                reference,
+            }),
             1 if !state.is_empty() => Command::ImportEntry(ImportEntry {
                 receiver: pick(random),
                 source: pick(random),
                 level: random.next_u32() % 5_000,
                 amount: Money(i64::from(random.next_u32())),
                 kind: "old".into(),
-                status: if random.next_u32().is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending },
+                status: if random.next_u32().is_multiple_of(2) {
+                    EntryStatus::Paid
+                } else {
+                    EntryStatus::Pending
+                },
                 time: Timestamp(i64::from(random.next_u32() % 2_000)),
                 row_id: None,
                 reference,

@@ -1,8 +1,9 @@
-//! A sorted sequence of 32-bit numbers into which more can be put anywhere: an index whose keys stand elsewhere.
+//! A sorted sequence of 32-bit numbers into which more can be put anywhere: an index whose keys stand
+//! elsewhere.
 //!
-//! The order is the caller's: each call says of a number whether it stands before the place that is meant. Numbers are in leaves
-//! of at most [`LEAF_ITEMS_MAX`], so that putting one in moves a few kilobytes whatever the length. 4 bytes a number when made
-//! at once, some 6 when they come in any order.
+//! The order is the caller's: each call says of a number whether it stands before the place that is meant.
+//! Numbers are in leaves of at most [`LEAF_ITEMS_MAX`], so that putting one in moves a few kilobytes whatever
+//! the length. 4 bytes a number when made at once, some 6 when they come in any order.
 
 /// The most numbers of one leaf: 4 KiB of them.
 const LEAF_ITEMS_MAX: usize = 1_024;
@@ -36,14 +37,16 @@ impl Sequence {
         self.leaves.iter().map(Vec::len).sum()
     }
 
-    /// The last number for which `is_before` holds. All for which it holds stand before those for which it does not. O(log n).
+    /// The last number for which `is_before` holds. All for which it holds stand before those for which it
+    /// does not. O(log n).
     pub fn last(&self, is_before: impl Fn(u32) -> bool) -> Option<u32> {
         let after = self.leaves.partition_point(|leaf| is_before(leaf[0]));
         let leaf = &self.leaves[after.checked_sub(1)?];
         Some(leaf[leaf.partition_point(|item| is_before(*item)) - 1])
     }
 
-    /// Puts a number behind those for which `is_before` holds. O(log n), and the numbers of one leaf are moved.
+    /// Puts a number behind those for which `is_before` holds. O(log n), and the numbers of one leaf are
+    /// moved.
     pub fn insert(&mut self, item: u32, is_before: impl Fn(u32) -> bool) {
         let leaf = self.leaves.partition_point(|leaf| is_before(leaf[0])).saturating_sub(1);
         let Some(items) = self.leaves.get_mut(leaf) else {

@@ -57,9 +57,13 @@ impl State {
         Ok(Payout { end, filter: EntryFilter { receiver, kind, from, until, ..EntryFilter::default() } })
     }
 
-    /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver; O(pending entries), some hundred million a
-    /// second, for the rest.
-    pub(super) fn pay_matching<D: Directory>(&mut self, directory: &D, filter: &PayFilter) -> Result<Outcome, Rejection> {
+    /// O(entries / 64) for all; O(entries of the receiver that are newer than `from`) for one receiver;
+    /// O(pending entries), some hundred million a second, for the rest.
+    pub(super) fn pay_matching<D: Directory>(
+        &mut self,
+        directory: &D,
+        filter: &PayFilter,
+    ) -> Result<Outcome, Rejection> {
         let payout = self.payout(directory, filter)?;
         let marked = match payout.filter.receiver {
             _ if *filter == PayFilter::default() => self.ledger.pay_all_summed(),

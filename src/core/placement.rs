@@ -1,8 +1,9 @@
 //! Where a new member goes: the placement rules, each in at most the depth of the slot it finds.
 //!
-//! A search through the sponsor's downline is what made the services we replace slow. Instead each member carries what its plan's rules
-//! need to be sent the right way: how far below the nearest free slot is (breadth first), where its leg ends (power leg,
-//! outside), whose turn it is (round robin). Only what an allowed rule needs is kept. Definitions: `PlacementRule`.
+//! A search through the sponsor's downline is what made the services we replace slow. Instead each member
+//! carries what its plan's rules need to be sent the right way: how far below the nearest free slot is
+//! (breadth first), where its leg ends (power leg, outside), whose turn it is (round robin). Only what an
+//! allowed rule needs is kept. Definitions: `PlacementRule`.
 
 use super::{
     column::{Column, Freeze, Kept, freeze_fields},
@@ -19,8 +20,8 @@ pub(crate) type Spot = (MemberIx, u32);
 /// Children of a full member that are looked ahead for: as many as the usual widths have.
 const PEEKED_CHILDREN: usize = 16;
 
-/// Per member: levels down to the nearest member with a free slot, then (for breadth first by slot) the smallest number of a
-/// free slot there. Ordered as one number. A member's own free slot counts as level 0.
+/// Per member: levels down to the nearest member with a free slot, then (for breadth first by slot) the
+/// smallest number of a free slot there. Ordered as one number. A member's own free slot counts as level 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct OpenKey(u32);
 
@@ -75,9 +76,17 @@ impl SlotFinder {
     }
 
     /// Where `rule`, which the plan allows, puts the next member sponsored by `sponsor`.
-    pub fn find(&self, tree: &Genealogy, placement: &Placement, sponsor: MemberIx, rule: PlacementRule) -> Spot {
+    pub fn find(
+        &self,
+        tree: &Genealogy,
+        placement: &Placement,
+        sponsor: MemberIx,
+        rule: PlacementRule,
+    ) -> Spot {
         use PlacementRule as Rule;
-        let Some(width) = placement.width.map(u32::from) else { return (sponsor, tree.link(sponsor).children) };
+        let Some(width) = placement.width.map(u32::from) else {
+            return (sponsor, tree.link(sponsor).children);
+        };
         let leg = |slot: u32, fill: Fill| match tree.child_in(sponsor, slot) {
             Some(child) => self.fill(tree, child, slot, fill),
             None => (sponsor, slot),
@@ -117,7 +126,8 @@ impl SlotFinder {
         tree.children(member).take(PEEKED_CHILDREN).fold(0, |seen, child| seen ^ open.get(child.at()).0)
     }
 
-    /// The next member on the way from `member` to the free slot, where breadth first would look for it; `member` itself at the end.
+    /// The next member on the way from `member` to the free slot, where breadth first would look for it;
+    /// `member` itself at the end.
     pub fn step_down(&self, tree: &Genealogy, member: MemberIx) -> MemberIx {
         let Some(open) = &self.open else { return member };
         let distance = open.get(member.at()).distance();
@@ -127,7 +137,8 @@ impl SlotFinder {
         self.full.first_with(tree, open, member, |key| key.distance() + 1 == distance).unwrap_or(member)
     }
 
-    /// Takes note of all members of `tree`, none of which was noted before: as `attached` for one after the other, in O(n). Turns are 0.
+    /// Takes note of all members of `tree`, none of which was noted before: as `attached` for one after the
+    /// other, in O(n). Turns are 0.
     pub fn attached_all(&mut self, tree: &Genealogy, placement: &Placement) {
         let members = tree.len();
         if let Some(open) = &mut self.open {
@@ -175,7 +186,9 @@ impl SlotFinder {
             spines.push(member);
         }
         let link = tree.link(member);
-        let (Some(parent), Some(width)) = (MemberIx::from_column(link.parent), placement.width) else { return };
+        let (Some(parent), Some(width)) = (MemberIx::from_column(link.parent), placement.width) else {
+            return;
+        };
         let full = tree.link(parent).children == u32::from(width);
         if full && (self.open.is_some() || self.turns.is_some()) {
             self.full.note(tree, self.open.as_ref(), parent);
@@ -227,7 +240,11 @@ impl SlotFinder {
     }
 
     pub fn bytes(&self) -> usize {
-        let spines = [&self.power, &self.left, &self.right].into_iter().flatten().map(|spines| spines.sets.bytes()).sum::<usize>();
+        let spines = [&self.power, &self.left, &self.right]
+            .into_iter()
+            .flatten()
+            .map(|spines| spines.sets.bytes())
+            .sum::<usize>();
         self.open.as_ref().map_or(0, Column::bytes) + spines + self.turns.as_ref().map_or(0, Column::bytes)
     }
 
@@ -253,7 +270,10 @@ impl SlotFinder {
                 let below = below.one_level_down();
                 if by_slot { below == key } else { below.distance() == key.distance() }
             };
-            at = self.full.first_with(tree, open, at, leads_there).expect("a full member's key is one of its children's");
+            at = self
+                .full
+                .first_with(tree, open, at, leads_there)
+                .expect("a full member's key is one of its children's");
             key = *open.get(at.at());
         }
         (at, tree.lowest_free(at))
@@ -296,14 +316,22 @@ enum Fill {
 }
 
 /// The key of a member whose children have theirs.
-fn open_key(open: &Column<OpenKey>, full: &FullFamilies, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) -> OpenKey {
+fn open_key(
+    open: &Column<OpenKey>,
+    full: &FullFamilies,
+    tree: &Genealogy,
+    width: u32,
+    member: MemberIx,
+    by_slot: bool,
+) -> OpenKey {
     if tree.link(member).children < width {
         return OpenKey::here(if by_slot { tree.lowest_free(member) } else { 0 });
     }
     full.least(tree, open, member).one_level_down()
 }
 
-/// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound there.
+/// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound
+/// there.
 fn effective(placement: &Placement, rule: PlacementRule) -> PlacementRule {
     if placement.width == Some(1) { PlacementRule::PowerLeg } else { rule }
 }
@@ -312,7 +340,8 @@ fn balanced(tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
     let mut at = sponsor;
     while tree.link(at).children == width {
         // `min_by_key` returns the first of equals: the lowest slot.
-        at = tree.children(at).min_by_key(|child| downline(tree, *child)).expect("a full member has children");
+        at =
+            tree.children(at).min_by_key(|child| downline(tree, *child)).expect("a full member has children");
     }
     (at, tree.lowest_free(at))
 }
@@ -335,9 +364,11 @@ fn strong_leg(tree: &Genealogy, sponsor: MemberIx) -> u32 {
     u32::from(left < right)
 }
 
-/// Spines: runs of members each of which passes a newcomer on to the next, with the end known from anywhere in O(log n).
+/// Spines: runs of members each of which passes a newcomer on to the next, with the end known from anywhere
+/// in O(log n).
 ///
-/// Union-find by size without path compression, so that looking changes nothing. Members never leave, so runs only grow together.
+/// Union-find by size without path compression, so that looking changes nothing. Members never leave, so runs
+/// only grow together.
 struct Spines {
     sets: Column<SpineSet>,
 }
@@ -381,7 +412,11 @@ impl Spines {
         debug_assert_eq!(self.sets.get(upper).end, member.0);
         let end = self.sets.get(lower).end;
         let size = self.sets.get(upper).size + self.sets.get(lower).size;
-        let (top, below) = if self.sets.get(upper).size < self.sets.get(lower).size { (lower, upper) } else { (upper, lower) };
+        let (top, below) = if self.sets.get(upper).size < self.sets.get(lower).size {
+            (lower, upper)
+        } else {
+            (upper, lower)
+        };
         self.sets.get_mut(below).up = u32::try_from(top).expect("a member index");
         let representative = self.sets.get_mut(top);
         representative.size = size;

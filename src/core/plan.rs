@@ -1,13 +1,15 @@
 //! The plan: everything a company may choose, as validated data.
 //!
-//! A `Plan` in hand has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log or a snapshot. What each choice
-//! means is stated at its field; the definitions follow the field's usual terms (README, "Words").
+//! A `Plan` in hand has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log or a
+//! snapshot. What each choice means is stated at its field; the definitions follow the field's usual terms
+//! (README, "Words").
 
 use std::fmt;
 
 use super::types::{BasisPoints, LEVELS_MAX, Money, Tree};
 
-/// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per level.
+/// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per
+/// level.
 pub const WIDTH_MAX: u16 = 1_000;
 /// Ranks of a threshold ladder.
 pub const RANKS_MAX: usize = 64;
@@ -15,21 +17,25 @@ pub const RANKS_MAX: usize = 64;
 pub const TRIGGERS_MAX: usize = 12;
 /// Bytes of a plan, rank or trigger name.
 pub const NAME_BYTES_MAX: usize = 64;
-/// The largest head-count a rank may ask for. A signup walks up until the count of an ancestor passes the highest threshold.
+/// The largest head-count a rank may ask for. A signup walks up until the count of an ancestor passes the
+/// highest threshold.
 pub const THRESHOLD_MAX: u32 = 10_000_000;
-/// The largest rate: ten times the amount. Plans that pay more than 100% over all levels are warned about, not refused.
+/// The largest rate: ten times the amount. Plans that pay more than 100% over all levels are warned about,
+/// not refused.
 pub const RATE_MAX: BasisPoints = BasisPoints(100_000);
 /// Minor units per unit are at most 10^8.
 pub const CURRENCY_EXPONENT_MAX: u8 = 8;
 
-/// A compensation plan. Its fields are public because `validate` is the only invariant and every entry into the core passes it.
+/// A compensation plan. Its fields are public because `validate` is the only invariant and every entry into
+/// the core passes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     pub name: Box<str>,
     pub currency: Currency,
     pub placement: Placement,
-    /// Keep counts per level and of the whole downline for the sponsor tree too. Always kept for the placement tree. Needed when
-    /// a rank rule looks at the sponsor tree; free where both trees are the same (`Placement::trees_coincide`).
+    /// Keep counts per level and of the whole downline for the sponsor tree too. Always kept for the
+    /// placement tree. Needed when a rank rule looks at the sponsor tree; free where both trees are the same
+    /// (`Placement::trees_coincide`).
     pub count_sponsor_tree: bool,
     /// Levels counted, paid and ranked for members that are not admins: `1..=LEVELS_MAX`.
     pub level_cap: u8,
@@ -75,7 +81,8 @@ impl Placement {
     }
 }
 
-/// How a slot is found, starting at the sponsor. A free slot is always taken lowest number first. Codes are on disk.
+/// How a slot is found, starting at the sponsor. A free slot is always taken lowest number first. Codes are
+/// on disk.
 ///
 /// Definitions and worked examples: `tests/scenarios/placement_*.txt`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,7 +94,8 @@ pub enum PlacementRule {
     BreadthFirstBySlot = 2,
     /// At a full member go on to the child with the fewest descendants; ties to the lowest slot.
     Balanced = 3,
-    /// Each full member hands spilled members to its children in turn; the turn advances only when a spill passes.
+    /// Each full member hands spilled members to its children in turn; the turn advances only when a spill
+    /// passes.
     RoundRobin = 4,
     /// At a full member go on to the first child.
     PowerLeg = 5,
@@ -170,12 +178,13 @@ impl PlacementRule {
 /// What one trigger pays to the uplines of its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BonusRule {
-    /// The trigger's name, unique in the plan: `[a-z0-9_-]{1,64}`. `referral` and `purchase` are those of the drop-in API.
+    /// The trigger's name, unique in the plan: `[a-z0-9_-]{1,64}`. `referral` and `purchase` are those of the
+    /// drop-in API.
     pub trigger: Box<str>,
     /// Along which tree the bonus goes up. Each ancestor is a level, whoever it is (no compression).
     pub tree: Tree,
-    /// What each level gets, nearest first: `1..=level_cap` of them. An admin beyond the last level gets the last level's pay
-    /// when `BonusRule::admins_beyond` is set.
+    /// What each level gets, nearest first: `1..=level_cap` of them. An admin beyond the last level gets the
+    /// last level's pay when `BonusRule::admins_beyond` is set.
     pub pay: LevelPay,
     /// Pay this on each signup too, the new member being the source.
     pub on_registration: bool,
@@ -200,7 +209,8 @@ impl LevelPay {
         }
     }
 
-    /// What the level `1..=levels()` pays on a trigger of `amount`. `None` where a share is asked of no amount.
+    /// What the level `1..=levels()` pays on a trigger of `amount`. `None` where a share is asked of no
+    /// amount.
     pub fn at(&self, level: usize, amount: Option<Money>) -> Option<Money> {
         match self {
             LevelPay::Fixed(amounts) => Some(amounts[level - 1]),
@@ -212,11 +222,13 @@ impl LevelPay {
 /// What makes a rank.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RankRule {
-    /// Rank `k` (from 1) is held when the count reaches the k-th minimum; minima strictly rise. Rank 0 is "no rank".
+    /// Rank `k` (from 1) is held when the count reaches the k-th minimum; minima strictly rise. Rank 0 is "no
+    /// rank".
     Thresholds { tree: Tree, basis: RankBasis, steps: Vec<RankStep> },
-    /// Rank is the deepest level, counted from 1 without a gap, that has its minimum of members; 1 when level 1 has not (so that
-    /// rank 1 means "none or level 1", as in the article this comes from). Admins are not capped by the number of
-    /// minima: for them the last one goes on for deeper levels, down to `ADMIN_LEVELS_MAX`.
+    /// Rank is the deepest level, counted from 1 without a gap, that has its minimum of members; 1 when level
+    /// 1 has not (so that rank 1 means "none or level 1", as in the article this comes from). Admins are not
+    /// capped by the number of minima: for them the last one goes on for deeper levels, down to
+    /// `ADMIN_LEVELS_MAX`.
     LevelFill { tree: Tree, steps: Vec<RankStep> },
 }
 
@@ -257,7 +269,8 @@ pub struct RankStep {
     pub name: Box<str>,
     /// Members needed, at least 1.
     pub minimum: u32,
-    /// Paid once ever to a member who reaches the rank by the growth of the network. A plan change re-rates without paying.
+    /// Paid once ever to a member who reaches the rank by the growth of the network. A plan change re-rates
+    /// without paying.
     pub reward: Option<Money>,
 }
 
@@ -279,12 +292,18 @@ pub struct AboveWhole<'plan> {
 impl fmt::Display for AboveWhole<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trigger, basis_points } = self;
-        write!(out, "`{trigger}` pays {}.{:02}% of its amount over all levels", basis_points / 100, basis_points % 100)
+        write!(
+            out,
+            "`{trigger}` pays {}.{:02}% of its amount over all levels",
+            basis_points / 100,
+            basis_points % 100
+        )
     }
 }
 
 impl Plan {
-    /// Triggers that pay more than the whole of their amount over all levels. That is allowed, and mostly a mistake: what shows a plan warns of it.
+    /// Triggers that pay more than the whole of their amount over all levels. That is allowed, and mostly a
+    /// mistake: what shows a plan warns of it.
     pub fn above_whole(&self) -> impl Iterator<Item = AboveWhole<'_>> {
         let rates = self.bonuses.iter().filter_map(|rule| match &rule.pay {
             LevelPay::Share(rates) => {
@@ -312,8 +331,12 @@ impl Plan {
     /// All that is wrong, in the order of the fields.
     pub fn validate(&self) -> Result<(), Vec<PlanError>> {
         let mut errors = Errors(Vec::new());
-        errors.require(is_name(&self.name), "name", || format!("must have 1 to {NAME_BYTES_MAX} bytes and no control characters"));
-        errors.require(self.currency.code.iter().all(u8::is_ascii_uppercase), "currency.code", || "must be three capital letters".into());
+        errors.require(is_name(&self.name), "name", || {
+            format!("must have 1 to {NAME_BYTES_MAX} bytes and no control characters")
+        });
+        errors.require(self.currency.code.iter().all(u8::is_ascii_uppercase), "currency.code", || {
+            "must be three capital letters".into()
+        });
         errors.require(self.currency.exponent <= CURRENCY_EXPONENT_MAX, "currency.exponent", || {
             format!("must be at most {CURRENCY_EXPONENT_MAX}")
         });
@@ -327,7 +350,9 @@ impl Plan {
     }
 
     fn validate_bonuses(&self, errors: &mut Errors) {
-        errors.require(self.bonuses.len() <= TRIGGERS_MAX, "bonus", || format!("at most {TRIGGERS_MAX} triggers"));
+        errors.require(self.bonuses.len() <= TRIGGERS_MAX, "bonus", || {
+            format!("at most {TRIGGERS_MAX} triggers")
+        });
         for (position, rule) in self.bonuses.iter().enumerate() {
             let field = |name: &str| format!("bonus[{position}].{name}");
             errors.require(!rule.admins_beyond || self.counts(rule.tree), &field("admins_beyond"), || {
@@ -348,8 +373,11 @@ impl Plan {
                     errors.require(good, &field("amounts"), || "an amount is negative or too large".into());
                 }
                 LevelPay::Share(rates) => {
-                    errors
-                        .require(rates.iter().all(|rate| *rate <= RATE_MAX), &field("basis_points"), || format!("at most {}", RATE_MAX.0));
+                    errors.require(
+                        rates.iter().all(|rate| *rate <= RATE_MAX),
+                        &field("basis_points"),
+                        || format!("at most {}", RATE_MAX.0),
+                    );
                     errors.require(!rule.on_registration, &field("on_registration"), || {
                         "a signup has no amount to take basis points of".into()
                     });
@@ -380,7 +408,9 @@ impl Plan {
                 "rank 1 is held from the start, so it is never reached".into()
             });
             if let (RankRule::Thresholds { .. }, Some(before)) = (&self.ranks, position.checked_sub(1)) {
-                errors.require(steps[before].minimum < step.minimum, &field("minimum"), || "must be above that of the rank before".into());
+                errors.require(steps[before].minimum < step.minimum, &field("minimum"), || {
+                    "must be above that of the rank before".into()
+                });
             }
         }
         let needs_counts = !matches!(self.ranks, RankRule::Thresholds { basis: RankBasis::Direct, .. });
@@ -395,19 +425,27 @@ impl Placement {
         let unilevel = self.any_rule(|rule| rule == PlacementRule::Unilevel);
         let binary = self.any_rule(PlacementRule::is_binary);
         match self.width {
-            None => errors.require(!self.any_rule(|rule| rule != PlacementRule::Unilevel), "placement.rule", || {
-                "unlimited width goes with `unilevel` alone".into()
-            }),
+            None => errors.require(
+                !self.any_rule(|rule| rule != PlacementRule::Unilevel),
+                "placement.rule",
+                || "unlimited width goes with `unilevel` alone".into(),
+            ),
             Some(width) => {
                 errors.require((1..=WIDTH_MAX).contains(&width), "placement.width", || {
                     format!("must be between 1 and {WIDTH_MAX}, or 0 for unlimited")
                 });
                 errors.require(!unilevel, "placement.rule", || "`unilevel` needs unlimited width".into());
-                errors.require(!binary || width == 2, "placement.rule", || "rules of left and right legs need width 2".into());
+                errors.require(!binary || width == 2, "placement.rule", || {
+                    "rules of left and right legs need width 2".into()
+                });
             }
         }
         let ascending = self.other_rules.windows(2).all(|pair| pair[0] < pair[1]);
-        errors.require(ascending && !self.other_rules.contains(&self.default_rule), "placement.allow", || "names a rule twice".into());
+        errors.require(
+            ascending && !self.other_rules.contains(&self.default_rule),
+            "placement.allow",
+            || "names a rule twice".into(),
+        );
     }
 }
 
@@ -426,7 +464,8 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_trigger_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) && name != KIND_REGISTRATION
 }
 

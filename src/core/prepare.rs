@@ -1,15 +1,18 @@
 //! Work for a command whose effect grows with the network, done beside it before the command is applied.
 //!
-//! A plan change may rate everybody anew or count a whole tree, a new admin has a downline to be counted. None of that may stop signups and
-//! readers, so it is done ahead: a [`Preparation`] begins from the network as it was at some moment and is brought up to date by what happened
-//! since, in short steps ([`Preparation::advance`]); [`State::apply_prepared`] then exchanges columns instead of computing them.
+//! A plan change may rate everybody anew or count a whole tree, a new admin has a downline to be counted.
+//! None of that may stop signups and readers, so it is done ahead: a [`Preparation`] begins from the network
+//! as it was at some moment and is brought up to date by what happened since, in short steps
+//! ([`Preparation::advance`]); [`State::apply_prepared`] then exchanges columns instead of computing them.
 //!
-//! A preparation is a cache and nothing more. It is used only when it stands at the very LSN before the command, where it holds what
-//! computing would give; without it, in a replay for example, the command computes. Neither digests nor images know of it.
+//! A preparation is a cache and nothing more. It is used only when it stands at the very LSN before the
+//! command, where it holds what computing would give; without it, in a replay for example, the command
+//! computes. Neither digests nor images know of it.
 //!
-//! For a plan there is a *shadow*: a copy of the frozen view to which the plan was put, and which then takes in each later member as the network did:
-//! at the same place, with the same counting, but rated by the new plan. Nothing else that happens to a network changes counts; of
-//! what changes ranks there are only the roles besides, and these are compared.
+//! For a plan there is a *shadow*: a copy of the frozen view to which the plan was put, and which then takes
+//! in each later member as the network did: at the same place, with the same counting, but rated by the new
+//! plan. Nothing else that happens to a network changes counts; of what changes ranks there are only the
+//! roles besides, and these are compared.
 
 use super::{
     column::Freeze,
@@ -54,7 +57,8 @@ struct DeepLevels {
     seen: u32,
 }
 
-/// Columns that were replaced: to be dropped outside of the lock, since giving back so much memory takes its time.
+/// Columns that were replaced: to be dropped outside of the lock, since giving back so much memory takes its
+/// time.
 pub(super) type Replaced = Vec<Box<dyn std::any::Any + Send + Sync>>;
 
 /// What stands beside the state and is no part of it.
@@ -74,8 +78,9 @@ impl Freeze for Beside {
 }
 
 impl Preparation {
-    /// Puts `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` where the plan would be refused, or may be later:
-    /// an empty network lets a plan pass whose placement it refuses once a member exists. O(members * log members) at most, in parallel.
+    /// Puts `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` where the plan
+    /// would be refused, or may be later: an empty network lets a plan pass whose placement it refuses once a
+    /// member exists. O(members * log members) at most, in parallel.
     pub fn of_plan(mut copy: State, plan: &Plan) -> Option<Self> {
         if copy.is_empty() {
             return None;
@@ -89,8 +94,9 @@ impl Preparation {
         Self { work: Work::Admin(Box::new(DeepLevels::new(state, member))), ready_at: None }
     }
 
-    /// Catches up with the network by at most so many small steps. Whether nothing was left to do: then [`Preparation::complete`]
-    /// may follow while the network stands still. O(steps), and O(downline) for each member that became an admin meanwhile.
+    /// Catches up with the network by at most so many small steps. Whether nothing was left to do: then
+    /// [`Preparation::complete`] may follow while the network stands still. O(steps), and O(downline) for
+    /// each member that became an admin meanwhile.
     pub fn advance(&mut self, state: &State, steps: usize) -> bool {
         match &mut self.work {
             Work::Shadow(shadow) => shadow.follow(state, steps),
@@ -98,8 +104,9 @@ impl Preparation {
         }
     }
 
-    /// The last touch: best ranks ever, which are history and not computed, come from the network. From then on the preparation is good
-    /// for the next command, and for no later one. Does nothing to one that has not caught up. O(members), a few milliseconds per million.
+    /// The last touch: best ranks ever, which are history and not computed, come from the network. From then
+    /// on the preparation is good for the next command, and for no later one. Does nothing to one that has
+    /// not caught up. O(members), a few milliseconds per million.
     pub fn complete(&mut self, state: &State) {
         if !self.advance(state, 0) {
             return;
@@ -117,7 +124,9 @@ impl Preparation {
     pub fn is_good_for<D: Directory>(&self, state: &State, directory: &D, command: &Command) -> bool {
         let is_of = match command {
             Command::PutPlan(plan) => self.is_of_plan(plan),
-            Command::SetRole { member, role: Role::Admin } => state.find(directory, member).is_some_and(|member| self.is_of_admin(member)),
+            Command::SetRole { member, role: Role::Admin } => {
+                state.find(directory, member).is_some_and(|member| self.is_of_admin(member))
+            }
             _ => false,
         };
         is_of && self.ready_at == Some(state.scalars.lsn)
@@ -152,7 +161,8 @@ impl State {
         if self.view != View::Frozen {
             return CopyProgress::Lost;
         }
-        let copy = copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
+        let copy =
+            copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
         let complete = self.scalars.copy_step(&mut copy.scalars)
             && self.members.copy_step(&mut copy.members)
             && self.placement.copy_step(&mut copy.placement)
@@ -162,10 +172,14 @@ impl State {
         if complete { CopyProgress::Complete } else { CopyProgress::More }
     }
 
-    /// Takes the prepared columns in, when they were prepared for this plan and the state before it. O(1), plus the pages of a frozen view.
+    /// Takes the prepared columns in, when they were prepared for this plan and the state before it. O(1),
+    /// plus the pages of a frozen view.
     pub(super) fn adopt_prepared_plan(&mut self, plan: &Plan) -> bool {
         let before = self.scalars.lsn - 1;
-        let prepared = self.beside.prepared.take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_plan(plan));
+        let prepared = self
+            .beside
+            .prepared
+            .take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_plan(plan));
         let Some(Work::Shadow(mut shadow)) = prepared.map(|prepared| prepared.work) else { return false };
         debug_assert_eq!(shadow.len(), self.len());
         self.lose_view();
@@ -181,14 +195,18 @@ impl State {
     /// The deep levels of a new admin, when they were prepared for the state before this command.
     pub(super) fn take_prepared_levels(&mut self, member: MemberIx) -> Option<[Vec<u32>; 2]> {
         let before = self.scalars.lsn - 1;
-        let prepared = self.beside.prepared.take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_admin(member));
+        let prepared = self
+            .beside
+            .prepared
+            .take_if(|prepared| prepared.ready_at == Some(before) && prepared.is_of_admin(member));
         match prepared?.work {
             Work::Admin(levels) => Some(levels.deep),
             Work::Shadow(_) => None,
         }
     }
 
-    /// A shadow takes in who joined `network` since, at most so many, and then its admins. Whether both now have the same.
+    /// A shadow takes in who joined `network` since, at most so many, and then its admins. Whether both now
+    /// have the same.
     fn follow(&mut self, network: &State, steps: usize) -> bool {
         for _ in 0..steps {
             if self.len() == network.len() {
@@ -202,7 +220,9 @@ impl State {
         let differing = |one: &State, other: &State| -> Vec<MemberIx> {
             one.admins.keys().copied().filter(|admin| !other.admins.contains_key(admin)).collect()
         };
-        for (members, role) in [(differing(self, network), Role::Member), (differing(network, self), Role::Admin)] {
+        for (members, role) in
+            [(differing(self, network), Role::Member), (differing(network, self), Role::Admin)]
+        {
             members.into_iter().for_each(|member| self.change_role(member, role));
         }
         true
@@ -212,7 +232,12 @@ impl State {
     fn take_in(&mut self, network: &State, member: MemberIx) {
         let first = rank::first_rank(&self.scalars.plan.ranks);
         let members = &network.members;
-        self.enter(members.flags(member), *members.id(member), members.joined_at(member), Ranks { paid_as: first, lifetime: first });
+        self.enter(
+            members.flags(member),
+            *members.id(member),
+            members.joined_at(member),
+            Ranks { paid_as: first, lifetime: first },
+        );
         let place = network.placement.link(member);
         let spot = MemberIx::from_column(place.parent).map(|parent| (parent, place.slot));
         let sponsor = MemberIx::from_column(network.tree(Tree::Sponsor).link(member).parent);
@@ -230,7 +255,10 @@ impl State {
 impl DeepLevels {
     fn new(state: &State, member: MemberIx) -> Self {
         let seen = state.len();
-        let walks = state.counted_trees().map(|tree| (tree, state.tree(tree).preorder(member, member, seen))).collect();
+        let walks = state
+            .counted_trees()
+            .map(|tree| (tree, state.tree(tree).preorder(member, member, seen)))
+            .collect();
         Self { member, walks, deep: [Vec::new(), Vec::new()], seen }
     }
 
@@ -253,7 +281,8 @@ impl DeepLevels {
         while 0 < steps && *seen < state.len() {
             for (tree, _) in walks.iter() {
                 let genealogy = state.tree(*tree);
-                let depth = genealogy.link(MemberIx(*seen)).level.saturating_sub(genealogy.link(*member).level);
+                let depth =
+                    genealogy.link(MemberIx(*seen)).level.saturating_sub(genealogy.link(*member).level);
                 if is_deep(depth) && genealogy.is_ancestor(*member, MemberIx(*seen)) {
                     add_deep(&mut deep[*tree as usize], depth);
                 }

@@ -1,4 +1,5 @@
-//! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n) unless it says otherwise.
+//! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n)
+//! unless it says otherwise.
 
 use std::{borrow::Cow, hint::black_box, sync::Arc};
 
@@ -118,7 +119,11 @@ impl State {
     ///
     /// # Errors
     /// The stand-in.
-    pub fn find_or_stand_in<D: Directory>(&self, directory: &D, id: &MemberId) -> Result<MemberIx, Option<MemberIx>> {
+    pub fn find_or_stand_in<D: Directory>(
+        &self,
+        directory: &D,
+        id: &MemberId,
+    ) -> Result<MemberIx, Option<MemberIx>> {
         self.find(directory, id).ok_or_else(|| {
             let stand_in = self.stand_in(u128::from_le_bytes(id.0));
             stand_in.inspect(|stand_in| {
@@ -142,8 +147,14 @@ impl State {
     /// one that is like it.
     ///
     /// # Errors `CodeAmbiguous` when it is like several, none of which is it.
-    pub fn look_up_code<D: Directory>(&self, directory: &D, code: &Code) -> Result<Option<MemberIx>, Rejection> {
-        self.codes.look_up(self.scalars.code_key, directory, code, self.len()).map_err(|_| Rejection::CodeAmbiguous)
+    pub fn look_up_code<D: Directory>(
+        &self,
+        directory: &D,
+        code: &Code,
+    ) -> Result<Option<MemberIx>, Rejection> {
+        self.codes
+            .look_up(self.scalars.code_key, directory, code, self.len())
+            .map_err(|_| Rejection::CodeAmbiguous)
     }
 
     /// A member's outside id: one column of what [`State::member`] reads.
@@ -174,7 +185,8 @@ impl State {
         self.codes.of(self.scalars.code_key, index)
     }
 
-    /// Appends a member's referral code in the form in which codes are compared (`Code::folded`), as bytes. For work on many.
+    /// Appends a member's referral code in the form in which codes are compared (`Code::folded`), as bytes.
+    /// For work on many.
     pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
         self.codes.fold_into(self.scalars.code_key, index, out);
     }
@@ -189,14 +201,16 @@ impl State {
         self.tree(tree).downline(index)
     }
 
-    /// Head-counts of levels 1 to 15, those above the plan's cap 0; `None` where the plan does not count this tree.
+    /// Head-counts of levels 1 to 15, those above the plan's cap 0; `None` where the plan does not count this
+    /// tree.
     pub fn levels(&self, tree: Tree, index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
         let mut levels = self.tree(tree).levels(index)?;
         levels[usize::from(self.scalars.plan.level_cap)..].fill(0);
         Some(levels)
     }
 
-    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others, and where the plan does not count this tree.
+    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others, and where the plan does
+    /// not count this tree.
     pub fn deep_levels_of(&self, tree: Tree, index: MemberIx) -> Option<&[u32]> {
         if !self.tree(tree).is_counted() {
             return None;
@@ -248,19 +262,22 @@ impl State {
         self.placement.contains(top, member).expect("the placement tree is always counted")
     }
 
-    /// A walk through the downline of `top` (without `top` itself) as it is now, for [`State::preorder_step`].
+    /// A walk through the downline of `top` (without `top` itself) as it is now, for
+    /// [`State::preorder_step`].
     pub fn preorder(&self, tree: Tree, top: MemberIx) -> Preorder {
         self.tree(tree).preorder(top, top, self.len())
     }
 
-    /// The next member of a walk through `tree`, the one it was begun in: parents before children, siblings in slot order. `None` when it is
-    /// over, or when `steps`, which are counted down, are used up: [`Preorder::is_over`] tells. O(steps).
+    /// The next member of a walk through `tree`, the one it was begun in: parents before children, siblings
+    /// in slot order. `None` when it is over, or when `steps`, which are counted down, are used up:
+    /// [`Preorder::is_over`] tells. O(steps).
     pub fn preorder_step(&self, tree: Tree, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
         self.tree(tree).preorder_next(walk, steps)
     }
 
-    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`), among members with an index
-    /// below `before`. Amortised O(1), but one call may climb the whole depth: under a lock, use [`State::preorder_step`].
+    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`),
+    /// among members with an index below `before`. Amortised O(1), but one call may climb the whole depth:
+    /// under a lock, use [`State::preorder_step`].
     pub fn preorder_next(&self, tree: Tree, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
         let tree = self.tree(tree);
         let mut steps = usize::MAX;
@@ -341,14 +358,14 @@ impl State {
         }
     }
 
-    /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known: see [`State::changed_nothing_after`].
-    /// O(log of how many did not).
+    /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known:
+    /// see [`State::changed_nothing_after`]. O(log of how many did not).
     pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
         self.unchanged.find(lsn)
     }
 
-    /// After this LSN it is known of every command whether it changed anything. 0 for a network that was never in a directory of format 1, and
-    /// did not have more than [`super::UNCHANGED_MAX`] such commands.
+    /// After this LSN it is known of every command whether it changed anything. 0 for a network that was
+    /// never in a directory of format 1, and did not have more than [`super::UNCHANGED_MAX`] such commands.
     pub fn changed_nothing_after(&self) -> u64 {
         self.unchanged.complete_after()
     }

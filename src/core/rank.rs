@@ -77,15 +77,22 @@ pub(crate) fn next_rank(rule: &RankRule, standing: &Standing<'_>) -> Option<Next
             level_minimum(rule, rank, standing.deep.is_some())?;
             let rank = u16::try_from(rank).expect("levels are limited by ADMIN_LEVELS_MAX");
             let missing = minimum - standing.level(level);
-            Some(NextRank { rank, level: u32::try_from(level).expect("limited by ADMIN_LEVELS_MAX"), minimum, missing })
+            Some(NextRank {
+                rank,
+                level: u32::try_from(level).expect("limited by ADMIN_LEVELS_MAX"),
+                minimum,
+                missing,
+            })
         }
     }
 }
 
 /// Deepest level from 1 without a gap that has its minimum.
 fn filled_levels(rule: &RankRule, standing: &Standing<'_>) -> usize {
-    let filled =
-        |level: &usize| level_minimum(rule, *level, standing.deep.is_some()).is_some_and(|minimum| minimum <= standing.level(*level));
+    let filled = |level: &usize| {
+        level_minimum(rule, *level, standing.deep.is_some())
+            .is_some_and(|minimum| minimum <= standing.level(*level))
+    };
     (1..=ADMIN_LEVELS_MAX).take_while(filled).count()
 }
 
@@ -96,8 +103,8 @@ pub(super) fn level_minimum(rule: &RankRule, level: usize, admin: bool) -> Optio
     steps.get(level - 1).or(last).map(|step| step.minimum)
 }
 
-/// The counts at which a member's rank may change, for the tree the rule looks at. A rule on direct counts watches none: the parent of
-/// a new member is looked at anyway.
+/// The counts at which a member's rank may change, for the tree the rule looks at. A rule on direct counts
+/// watches none: the parent of a new member is looked at anyway.
 pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch {
     let mut watch = Watch::default();
     if rule.tree() != tree && !trees_coincide {
@@ -105,7 +112,9 @@ pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch 
     }
     match rule {
         RankRule::Thresholds { basis: RankBasis::Direct, .. } => {}
-        RankRule::Thresholds { basis: RankBasis::Downline, steps, .. } => watch.downline = steps.iter().map(|step| step.minimum).collect(),
+        RankRule::Thresholds { basis: RankBasis::Downline, steps, .. } => {
+            watch.downline = steps.iter().map(|step| step.minimum).collect()
+        }
         RankRule::LevelFill { steps, .. } => {
             for level in 1..=LEVELS_MAX {
                 // An admin's levels beyond the last step count by the last one.

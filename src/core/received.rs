@@ -1,7 +1,8 @@
 //! What one member received: sums over its ledger entries.
 //!
-//! They are walks along the receiver's entries, counted in steps like those of `walk`. Entries that came late (`late.rs`) stand apart, and are
-//! looked through after the others: sums do not ask for an order. The list itself is in `listed.rs`.
+//! They are walks along the receiver's entries, counted in steps like those of `walk`. Entries that came late
+//! (`late.rs`) stand apart, and are looked through after the others: sums do not ask for an order. The list
+//! itself is in `listed.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,8 @@ use super::{
     types::{EntryStatus, MemberIx, Money, Timestamp},
 };
 
-/// Count and amount of some entries. The amount is wider than one entry's: four thousand million of the largest do not fit 64 bits.
+/// Count and amount of some entries. The amount is wider than one entry's: four thousand million of the
+/// largest do not fit 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Sum {
     pub entries: u64,
@@ -26,8 +28,9 @@ impl Sum {
     }
 }
 
-/// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind that occurs; levels are limited by
-/// what plans pay, but those of imported entries only by [`SUM_LEVELS_MAX`].
+/// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind
+/// that occurs; levels are limited by what plans pay, but those of imported entries only by
+/// [`SUM_LEVELS_MAX`].
 #[derive(Clone, Debug)]
 pub struct ReceivedSums {
     walk: ReceivedWalk,
@@ -48,7 +51,8 @@ pub struct ReceivedSums {
     pub by_kind: BTreeMap<u16, Sum>,
 }
 
-/// Levels that are summed apart; entries beyond count as of this one. Admins are paid to `ADMIN_LEVELS_MAX`, which is less.
+/// Levels that are summed apart; entries beyond count as of this one. Admins are paid to `ADMIN_LEVELS_MAX`,
+/// which is less.
 pub const SUM_LEVELS_MAX: u32 = 2_048;
 
 impl ReceivedSums {
@@ -58,10 +62,11 @@ impl ReceivedSums {
     }
 }
 
-/// What each of some members brought to one receiver: the sums of its entries by source. Memory: some 100 bytes for each source asked for, at worst.
+/// What each of some members brought to one receiver: the sums of its entries by source. Memory: some 100
+/// bytes for each source asked for, at worst.
 ///
-/// The receiver's entries are looked through newest first, and what came in meanwhile is looked through afterwards, so that in the end the sums
-/// are those of one state.
+/// The receiver's entries are looked through newest first, and what came in meanwhile is looked through
+/// afterwards, so that in the end the sums are those of one state.
 #[derive(Clone, Debug)]
 pub struct Brought {
     receiver: MemberIx,
@@ -74,7 +79,8 @@ pub struct Brought {
     before: u64,
     /// The newest entry in time that is or will have been looked at.
     newest: Option<u64>,
-    /// Of what came in since: the next to look at, and the one before which it ends, which was looked at earlier.
+    /// Of what came in since: the next to look at, and the one before which it ends, which was looked at
+    /// earlier.
     at: Option<u64>,
     end: Option<u64>,
     /// Late triggers from this one on are yet to be looked at.
@@ -110,11 +116,23 @@ impl State {
         let (walk, before) = (self.received_until(receiver, until), self.entries());
         let (by_level, by_kind) = (BTreeMap::new(), BTreeMap::new());
         let (is_over, looked) = (false, 0);
-        ReceivedSums { walk, is_over, before, from, until, looked, total: nothing, pending: nothing, reversed: nothing, by_level, by_kind }
+        ReceivedSums {
+            walk,
+            is_over,
+            before,
+            from,
+            until,
+            looked,
+            total: nothing,
+            pending: nothing,
+            reversed: nothing,
+            by_level,
+            by_kind,
+        }
     }
 
-    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the whole is O(entries of the receiver that
-    /// are newer than the window's begin).
+    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the
+    /// whole is O(entries of the receiver that are newer than the window's begin).
     pub fn received_sums_step(&self, sums: &mut ReceivedSums, steps: usize) {
         for _ in 0..steps {
             let next = self.received_step(&mut sums.walk).map(|index| self.entry(index));
@@ -139,15 +157,27 @@ impl State {
         sums.is_over = sums.walk.is_over();
     }
 
-    /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for [`State::brought_step`].
+    /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for
+    /// [`State::brought_step`].
     pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
         let (walk, newest) = (self.received(receiver), self.members.newest_entry(receiver).map(u64::from));
         let (before, late_from) = (self.entries(), self.ledger.triggers_end());
-        Brought { receiver, level, sums: HashMap::new(), looked: 0, walk, before, newest, at: newest, end: newest, late_from }
+        Brought {
+            receiver,
+            level,
+            sums: HashMap::new(),
+            looked: 0,
+            walk,
+            before,
+            newest,
+            at: newest,
+            end: newest,
+            late_from,
+        }
     }
 
-    /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is O(entries of the receiver), for there is no
-    /// index by source, and what came late meanwhile.
+    /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is
+    /// O(entries of the receiver), for there is no index by source, and what came late meanwhile.
     pub fn brought_step(&self, brought: &mut Brought, steps: usize) -> bool {
         if brought.sums.is_empty() {
             return true;

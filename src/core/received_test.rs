@@ -18,7 +18,10 @@ use crate::{
 
 /// All entries of a receiver as they are to be shown.
 fn naive(state: &State, receiver: MemberIx) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = (0..state.entries()).map(|index| state.entry(index)).filter(|entry| entry.receiver == receiver).collect();
+    let mut entries: Vec<Entry> = (0..state.entries())
+        .map(|index| state.entry(index))
+        .filter(|entry| entry.receiver == receiver)
+        .collect();
     entries.sort_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level, entry.index));
     entries
 }
@@ -32,26 +35,43 @@ fn sums_are_what_adding_up_gives() {
         let (state, _) = network(&mut random, commands);
         for receiver in (0..state.len()).map(MemberIx) {
             let from = i64::from(random.next_u32() % 700);
-            let until = if random.next_u32().is_multiple_of(2) { i64::MAX } else { from + i64::from(random.next_u32() % 300) };
+            let until = if random.next_u32().is_multiple_of(2) {
+                i64::MAX
+            } else {
+                from + i64::from(random.next_u32() % 300)
+            };
             let mut sums = state.received_sums(receiver, Timestamp(from), Timestamp(until));
             while !sums.is_over() {
                 state.received_sums_step(&mut sums, 1 + random.next_u32() as usize % 5);
             }
-            let entries: Vec<Entry> = naive(&state, receiver).into_iter().filter(|entry| (from..until).contains(&entry.time.0)).collect();
+            let entries: Vec<Entry> = naive(&state, receiver)
+                .into_iter()
+                .filter(|entry| (from..until).contains(&entry.time.0))
+                .collect();
             let sum = |keep: &dyn Fn(&&Entry) -> bool| {
                 let kept = entries.iter().filter(keep);
-                kept.fold(Sum::default(), |sum, entry| Sum { entries: sum.entries + 1, amount: sum.amount + i128::from(entry.amount.0) })
+                kept.fold(Sum::default(), |sum, entry| Sum {
+                    entries: sum.entries + 1,
+                    amount: sum.amount + i128::from(entry.amount.0),
+                })
             };
             assert_eq!(sums.total, sum(&|_| true), "seed {seed}");
             assert_eq!(sums.pending, sum(&|entry| entry.status == EntryStatus::Pending), "seed {seed}");
             for (level, of_level) in &sums.by_level {
-                assert_eq!(*of_level, sum(&|entry| entry.level.min(SUM_LEVELS_MAX) == *level), "seed {seed}, level {level}");
+                assert_eq!(
+                    *of_level,
+                    sum(&|entry| entry.level.min(SUM_LEVELS_MAX) == *level),
+                    "seed {seed}, level {level}"
+                );
             }
             for (kind, of_kind) in &sums.by_kind {
                 assert_eq!(*of_kind, sum(&|entry| entry.kind == *kind), "seed {seed}, kind {kind}");
             }
             let counted: u64 = sums.by_level.values().map(|of_level| of_level.entries).sum();
-            assert_eq!((counted, sums.by_kind.values().map(|of_kind| of_kind.entries).sum()), (sums.total.entries, sums.total.entries));
+            assert_eq!(
+                (counted, sums.by_kind.values().map(|of_kind| of_kind.entries).sum()),
+                (sums.total.entries, sums.total.entries)
+            );
         }
     }
 }
@@ -67,8 +87,13 @@ fn sums_end_with_the_first_entry_from_before_the_window() {
         Command::Register(Register { member, sponsor, placement, code, role, joined_at, origin })
     };
     for number in 0..100 {
-        let stamped =
-            Stamped { lsn: u64::from(number) + 1, time: Timestamp(number.into()), key: None, actor: None, command: signup(number) };
+        let stamped = Stamped {
+            lsn: u64::from(number) + 1,
+            time: Timestamp(number.into()),
+            key: None,
+            actor: None,
+            command: signup(number),
+        };
         state.apply(&mut directory.write(), &stamped);
     }
     let in_window = naive(&state, MemberIx(0)).iter().filter(|entry| 90 <= entry.time.0).count();
@@ -86,7 +111,8 @@ fn what_each_member_brought_is_what_adding_up_gives() {
         let (mut state, directory) = network(&mut random, 150);
         for receiver in (0..state.len()).map(MemberIx) {
             let level = random.next_u32() % 4;
-            let asked: Vec<MemberIx> = (0..state.len()).map(MemberIx).filter(|_| random.next_u32().is_multiple_of(3)).collect();
+            let asked: Vec<MemberIx> =
+                (0..state.len()).map(MemberIx).filter(|_| random.next_u32().is_multiple_of(3)).collect();
             let mut brought = state.brought(receiver, level);
             asked.iter().for_each(|source| brought.ask(*source));
             // What comes in while it is looked through belongs to the answer.
@@ -95,7 +121,9 @@ fn what_each_member_brought_is_what_adding_up_gives() {
                 grow(&mut random, &mut state, &directory, commands);
             }
             for source in (0..state.len()).map(MemberIx) {
-                let entries = naive(&state, receiver).into_iter().filter(|entry| entry.source == source && entry.level == level);
+                let entries = naive(&state, receiver)
+                    .into_iter()
+                    .filter(|entry| entry.source == source && entry.level == level);
                 let amount: i128 = entries.map(|entry| i128::from(entry.amount.0)).sum();
                 let expected = if asked.contains(&source) { amount } else { 0 };
                 assert_eq!(brought.of(source).amount, expected, "seed {seed}");

@@ -1,7 +1,8 @@
 //! Everything derived, from scratch: the second way to every number.
 //!
-//! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in parallel, with the same result for
-//! any number of threads (integer sums in a fixed order). Used when a plan changes, and by `audit`.
+//! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in
+//! parallel, with the same result for any number of threads (integer sums in a fixed order). Used when a plan
+//! changes, and by `audit`.
 
 use rayon::prelude::*;
 
@@ -18,7 +19,8 @@ use super::{
 /// Members handled together by one thread.
 const BLOCK: usize = 16 * 1_024;
 
-/// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does it.
+/// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does
+/// it.
 pub(super) fn downlines(tree: &Genealogy) -> Vec<u32> {
     let mut sizes = region::filled(0_u32, tree.len());
     for member in (0..sizes.len()).rev() {
@@ -66,8 +68,8 @@ pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
     ranks
 }
 
-/// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that serves, where the writer
-/// must find a core free. Where the system gives no threads, on those there are.
+/// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that
+/// serves, where the writer must find a core free. Where the system gives no threads, on those there are.
 pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(work),
@@ -77,11 +79,17 @@ pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R
 
 /// Applies `work` to consecutive ranges that cover `0..len`, in parallel; results in order.
 pub(super) fn in_blocks<R: Send>(len: usize, work: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
-    (0..len.div_ceil(BLOCK)).into_par_iter().map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK))).collect()
+    (0..len.div_ceil(BLOCK))
+        .into_par_iter()
+        .map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK)))
+        .collect()
 }
 
 /// Runs two pieces of work, side by side where there is a thread for it.
-pub(super) fn both<A: Send, B: Send>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B + Send) -> (A, B) {
+pub(super) fn both<A: Send, B: Send>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
     rayon::join(one, other)
 }
 

@@ -1,8 +1,11 @@
-//! All counts of a tree from scratch, on all cores: the downline of each member and its head-counts of levels 1 to 15.
+//! All counts of a tree from scratch, on all cores: the downline of each member and its head-counts of levels
+//! 1 to 15.
 //!
-//! Parents stand before their children, so one pass from the end does it: what is counted for a member is complete when the pass comes to it, and is then added to
-//! its parent, one level further down. Only members with children have a row; most have none. The pass goes block by block. Within a block it is made by one thread;
-//! what a block adds to rows before it is shared out by row, so that no two threads ever touch the same one, and the sums are the same for any number of them.
+//! Parents stand before their children, so one pass from the end does it: what is counted for a member is
+//! complete when the pass comes to it, and is then added to its parent, one level further down. Only members
+//! with children have a row; most have none. The pass goes block by block. Within a block it is made by one
+//! thread; what a block adds to rows before it is shared out by row, so that no two threads ever touch the
+//! same one, and the sums are the same for any number of them.
 
 use rayon::prelude::*;
 
@@ -12,10 +15,11 @@ use super::{
     types::{LEVELS_MAX, MemberIx, NONE},
 };
 
-/// Members of a block. Work is handed out once for each, and a thread that slept may take milliseconds to wake, so blocks are long; what stays within one is
-/// work of one thread, so they are not longer.
+/// Members of a block. Work is handed out once for each, and a thread that slept may take milliseconds to
+/// wake, so blocks are long; what stays within one is work of one thread, so they are not longer.
 const BLOCK: usize = if cfg!(test) { 4 * 1_024 } else { 256 * 1_024 };
-/// Rows that go to one thread together; the next ones go to the next thread, so that parents who are close to each other are shared out.
+/// Rows that go to one thread together; the next ones go to the next thread, so that parents who are close to
+/// each other are shared out.
 const PIECE: usize = 1_024;
 
 /// The downline, then levels 1 to 15: one line of memory.
@@ -57,7 +61,8 @@ pub(super) fn count(tree: &Genealogy) -> Counts {
             }
         }
     });
-    let mut rows: Vec<Row> = region::filled([0; LEVELS_MAX + 1], inner_before.last().copied().unwrap_or(0) as usize);
+    let mut rows: Vec<Row> =
+        region::filled([0; LEVELS_MAX + 1], inner_before.last().copied().unwrap_or(0) as usize);
     for (block, first) in inner_before.iter().enumerate().rev().skip(1) {
         let members = block * BLOCK..tree.len().min((block + 1) * BLOCK);
         let (before, own) = rows.split_at_mut(*first as usize);
@@ -155,7 +160,11 @@ mod tests {
                 _ => any,
             };
             let place = (member != 0 && (shape != "forest" || member % 50 != 7)).then_some(MemberIx(parent));
-            tree.attach(place.map(|parent| (parent, recruits[parent.at()])), &Watch::default(), &mut Vec::new());
+            tree.attach(
+                place.map(|parent| (parent, recruits[parent.at()])),
+                &Watch::default(),
+                &mut Vec::new(),
+            );
             place.iter().for_each(|parent| recruits[parent.at()] += 1);
             // Long chains would take for ever; what is beyond the levels is checked by the other shapes.
             let reach = if shape == "chain" { LEVELS_MAX } else { usize::MAX };

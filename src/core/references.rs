@@ -1,7 +1,7 @@
 //! References: what the outside calls the order, invoice or payment that a trigger came from.
 //!
-//! Most triggers may have none, so they stand apart: one row for each that has one and made entries, ascending by trigger, and an index by
-//! text. Memory: the text and some 22 bytes.
+//! Most triggers may have none, so they stand apart: one row for each that has one and made entries,
+//! ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
 use super::{
     column::{Freeze, Kept},
@@ -20,7 +20,8 @@ struct Row {
 pub(crate) struct References {
     rows: Settled<Row>,
     text: Settled<u8>,
-    /// Positions of rows by text, then by the time of their trigger, then by trigger. Not in copies: it follows from the rows.
+    /// Positions of rows by text, then by the time of their trigger, then by trigger. Not in copies: it
+    /// follows from the rows.
     ordered: Sequence,
     is_ordered: bool,
 }
@@ -106,14 +107,24 @@ impl References {
     }
 
     /// The last trigger with this reference before a place in lists. O(log n).
-    pub fn before(&self, reference: &Reference, place: (Timestamp, u32), time_of: impl Fn(u32) -> Timestamp) -> Option<u32> {
+    pub fn before(
+        &self,
+        reference: &Reference,
+        place: (Timestamp, u32),
+        time_of: impl Fn(u32) -> Timestamp,
+    ) -> Option<u32> {
         let key = (reference.as_str().as_bytes(), place.0, place.1);
         let found = self.ordered.last(|other| self.stands_before(other, key, &time_of))? as usize;
         (self.bytes_of(found) == key.0).then(|| self.rows.get(found).trigger)
     }
 
     /// Whether a row stands before a place in the index.
-    fn stands_before(&self, at: u32, (text, time, trigger): (&[u8], Timestamp, u32), time_of: &impl Fn(u32) -> Timestamp) -> bool {
+    fn stands_before(
+        &self,
+        at: u32,
+        (text, time, trigger): (&[u8], Timestamp, u32),
+        time_of: &impl Fn(u32) -> Timestamp,
+    ) -> bool {
         let row = self.rows.get(at as usize);
         let order = self.bytes_of(at as usize).as_slice().cmp(text);
         order.then_with(|| (time_of(row.trigger), row.trigger).cmp(&(time, trigger))).is_lt()
@@ -160,11 +171,14 @@ mod tests {
         for references in [&references, &copy] {
             assert_eq!((references.of(28), references.of(29)), (Some(reference("order 28")), None));
             for number in (0..30).step_by(2) {
-                let mut expected: Vec<u32> = (0..2_000).step_by(2).filter(|trigger| trigger % 30 == number).collect();
+                let mut expected: Vec<u32> =
+                    (0..2_000).step_by(2).filter(|trigger| trigger % 30 == number).collect();
                 expected.sort_by_key(|trigger| std::cmp::Reverse((time_of(*trigger), *trigger)));
                 let next = |place| references.before(&reference(&format!("order {number}")), place, time_of);
-                let found: Vec<u32> =
-                    std::iter::successors(next((Timestamp(i64::MAX), 0)), |found| next((time_of(*found), *found))).collect();
+                let found: Vec<u32> = std::iter::successors(next((Timestamp(i64::MAX), 0)), |found| {
+                    next((time_of(*found), *found))
+                })
+                .collect();
                 assert_eq!(found, expected, "{number}");
             }
             assert_eq!(references.before(&reference("order"), (Timestamp(i64::MAX), 0), time_of), None);

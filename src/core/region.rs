@@ -1,19 +1,23 @@
-//! Memory for many rows, in mappings of their own: it goes back to the system when it is dropped, and only what is used of it is taken.
+//! Memory for many rows, in mappings of their own: it goes back to the system when it is dropped, and only
+//! what is used of it is taken.
 //!
-//! Work that grows with the network (a frozen copy, the pages kept for it, a recount) takes memory by the gigabyte for some seconds, each time on
-//! another thread. Taken in small pieces it comes from the allocator's arenas, of which each thread has its own, and stays there when it
-//! is freed: four such works left a server of 3.8 GB with 14.4.
+//! Work that grows with the network (a frozen copy, the pages kept for it, a recount) takes memory by the
+//! gigabyte for some seconds, each time on another thread. Taken in small pieces it comes from the
+//! allocator's arenas, of which each thread has its own, and stays there when it is freed: four such works
+//! left a server of 3.8 GB with 14.4.
 //!
-//! What is as large as the allocator's largest threshold is in a mapping alone, whatever the allocator has seen before (glibc: 32 MiB,
-//! `M_MMAP_THRESHOLD` in mallopt(3); the other common ones begin far below), and stays in one when it is made smaller while nothing is in it. So a
-//! room is asked for that large and then cut to what is meant, which costs two calls of the system and no memory. No unsafe code is needed
-//! for it, nor another allocator; this is the one place that would change, should there be a better way.
+//! What is as large as the allocator's largest threshold is in a mapping alone, whatever the allocator has
+//! seen before (glibc: 32 MiB, `M_MMAP_THRESHOLD` in mallopt(3); the other common ones begin far below), and
+//! stays in one when it is made smaller while nothing is in it. So a room is asked for that large and then
+//! cut to what is meant, which costs two calls of the system and no memory. No unsafe code is needed for it,
+//! nor another allocator; this is the one place that would change, should there be a better way.
 
 /// Bytes from which on an allocation is in a mapping of its own.
 const MAPPED_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes up to which rows are on the heap all the same: so little goes unnoticed.
 const SMALL_BYTES: usize = 64 * 1024;
-/// Bytes of a region at most: so many that huge pages, where they are asked for, fill nearly all of it wherever it begins.
+/// Bytes of a region at most: so many that huge pages, where they are asked for, fill nearly all of it
+/// wherever it begins.
 pub(crate) const REGION_BYTES: usize = MAPPED_BYTES;
 /// Bytes at most of a region that copies share once it is full: little, since they copy what is not.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
@@ -48,8 +52,8 @@ pub(crate) fn filled<T: Copy>(value: T, rows: usize) -> Vec<T> {
     filled
 }
 
-/// Appends a row to a region of up to `region_rows` that is not full. What there is no room for takes twice as much room as long as it is small, then a region at once:
-/// no more than little is ever moved.
+/// Appends a row to a region of up to `region_rows` that is not full. What there is no room for takes twice
+/// as much room as long as it is small, then a region at once: no more than little is ever moved.
 #[inline]
 pub(crate) fn push<T>(rows: &mut Vec<T>, value: T, region_rows: usize) {
     if rows.len() == rows.capacity() {

@@ -1,7 +1,9 @@
-//! What is still known of a member's registration: enough to tell a repeat of it, and to give its first answer again.
+//! What is still known of a member's registration: enough to tell a repeat of it, and to give its first
+//! answer again.
 //!
-//! Sponsor, parent, slot, join time and code never change, how placement was asked for is in the member's flags, and the role it registered with
-//! follows from the present one. So a repeat is recognised for ever: after a restart, from a snapshot, and whatever became of the member since.
+//! Sponsor, parent, slot, join time and code never change, how placement was asked for is in the member's
+//! flags, and the role it registered with follows from the present one. So a repeat is recognised for ever:
+//! after a restart, from a snapshot, and whatever became of the member since.
 
 use super::{
     command::{PlacementRequest, Register, SponsorRef},
@@ -15,15 +17,16 @@ use super::{
 impl State {
     /// The member that `register` would register, if it was registered with the same arguments before.
     ///
-    /// Compared are the sponsor, however it is named; the role asked for then, whatever it is now; the join time, if either gives one; the
-    /// placement asked for, where naming the plan's default rule and naming nothing are the same; and the code, if one is given now (one that was
-    /// generated is as good as one that was given). Not compared is the status, which nobody registers with, nor the
-    /// origin.
+    /// Compared are the sponsor, however it is named; the role asked for then, whatever it is now; the join
+    /// time, if either gives one; the placement asked for, where naming the plan's default rule and naming
+    /// nothing are the same; and the code, if one is given now (one that was generated is as good as one that
+    /// was given). Not compared is the status, which nobody registers with, nor the origin.
     pub fn repeated<D: Directory>(&self, directory: &D, register: &Register) -> Option<MemberIx> {
         let member = self.find(directory, &register.member)?;
         let same = self.same_sponsor(directory, register, member)
             && register.role == self.role_at_registration(member)
-            && register.joined_at == self.members.joined_at_given(member).then(|| self.members.joined_at(member))
+            && register.joined_at
+                == self.members.joined_at_given(member).then(|| self.members.joined_at(member))
             && self.same_placement(directory, register.placement, member)
             && register.code.as_ref().is_none_or(|code| code.folded() == self.code(member).folded());
         same.then_some(member)
@@ -38,7 +41,8 @@ impl State {
         }
     }
 
-    /// The rank that every member has on joining. The kind of rank rule, which decides it, is fixed once a member exists.
+    /// The rank that every member has on joining. The kind of rank rule, which decides it, is fixed once a
+    /// member exists.
     pub fn rank_at_registration(&self) -> u16 {
         rank::first_rank(&self.scalars.plan.ranks)
     }
@@ -52,7 +56,12 @@ impl State {
         }
     }
 
-    fn same_placement<D: Directory>(&self, directory: &D, request: PlacementRequest, member: MemberIx) -> bool {
+    fn same_placement<D: Directory>(
+        &self,
+        directory: &D,
+        request: PlacementRequest,
+        member: MemberIx,
+    ) -> bool {
         let default_rule = self.scalars.plan.placement.default_rule;
         let is_rule = |rule: PlacementRule| match self.members.requested(member) {
             Requested::PlanDefault => rule == default_rule,

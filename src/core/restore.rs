@@ -1,8 +1,9 @@
 //! A state to and from the rows of an image.
 //!
-//! An image holds what cannot be computed. Building a state from it attaches member after member by the same code that a signup uses, so
-//! that links, counts and slots come out as they were; ranks are taken from the rows (the best ever is history) and the
-//! digest stored beside the image tells whether all of it is again what it was.
+//! An image holds what cannot be computed. Building a state from it attaches member after member by the same
+//! code that a signup uses, so that links, counts and slots come out as they were; ranks are taken from the
+//! rows (the best ever is history) and the digest stored beside the image tells whether all of it is again
+//! what it was.
 
 use std::hint::black_box;
 
@@ -10,8 +11,8 @@ use super::{
     column::Column,
     genealogy::Genealogy,
     image::{
-        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, SECTIONS, TriggerRow,
-        UnchangedRow,
+        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow,
+        SECTIONS, TriggerRow, UnchangedRow,
     },
     ledger::ENTRIES_MAX,
     members::{FLAG_BITS, ONCE_KINDS, Ranks, role_in, status_in},
@@ -58,17 +59,33 @@ impl State {
             (0..len).step_by(rows_max).map(move |start| rows(self, start..len.min(start + rows_max)))
         };
         let entries = usize::try_from(self.ledger.len()).expect("entries are in memory");
-        chunk(self.members.len(), |state, range| ImageRows::Members(range.map(|at| state.member_row(at)).collect()))
-            .chain(chunk(self.codes.len(), |state, range| ImageRows::Codes(range.map(|at| state.code_row(at)).collect())))
-            .chain(chunk(self.ledger.triggers(), |state, range| ImageRows::Triggers(range.map(|at| state.ledger.trigger(at)).collect())))
-            .chain(chunk(entries, |state, range| ImageRows::Entries(range.map(|at| state.entry_row(at)).collect())))
-            .chain(chunk(self.keys.len(), |state, range| {
-                ImageRows::Keys(state.keys.iter().skip(range.start).take(range.len()).copied().collect())
-            }))
-            .chain(chunk(self.unchanged.len(), |state, range| ImageRows::Unchanged(range.map(|at| state.unchanged.row(at)).collect())))
-            .chain(chunk(self.row_ids.len(), |state, range| ImageRows::RowIds(range.map(|at| state.row_ids.row(at)).collect())))
-            .chain(chunk(self.references.len(), |state, range| ImageRows::References(range.map(|at| state.reference_row(at)).collect())))
-            .chain(chunk(self.reversals.len(), |state, range| ImageRows::Reversals(range.map(|at| state.reversals.row(at)).collect())))
+        chunk(self.members.len(), |state, range| {
+            ImageRows::Members(range.map(|at| state.member_row(at)).collect())
+        })
+        .chain(chunk(self.codes.len(), |state, range| {
+            ImageRows::Codes(range.map(|at| state.code_row(at)).collect())
+        }))
+        .chain(chunk(self.ledger.triggers(), |state, range| {
+            ImageRows::Triggers(range.map(|at| state.ledger.trigger(at)).collect())
+        }))
+        .chain(chunk(entries, |state, range| {
+            ImageRows::Entries(range.map(|at| state.entry_row(at)).collect())
+        }))
+        .chain(chunk(self.keys.len(), |state, range| {
+            ImageRows::Keys(state.keys.iter().skip(range.start).take(range.len()).copied().collect())
+        }))
+        .chain(chunk(self.unchanged.len(), |state, range| {
+            ImageRows::Unchanged(range.map(|at| state.unchanged.row(at)).collect())
+        }))
+        .chain(chunk(self.row_ids.len(), |state, range| {
+            ImageRows::RowIds(range.map(|at| state.row_ids.row(at)).collect())
+        }))
+        .chain(chunk(self.references.len(), |state, range| {
+            ImageRows::References(range.map(|at| state.reference_row(at)).collect())
+        }))
+        .chain(chunk(self.reversals.len(), |state, range| {
+            ImageRows::Reversals(range.map(|at| state.reversals.row(at)).collect())
+        }))
     }
 
     fn member_row(&self, at: usize) -> MemberRow {
@@ -100,7 +117,12 @@ impl State {
 
     fn entry_row(&self, at: usize) -> EntryRow {
         let entry = self.ledger.entry(at as u64);
-        EntryRow { amount: entry.amount.0, receiver: entry.receiver.0, level: entry.level, status: entry.status }
+        EntryRow {
+            amount: entry.amount.0,
+            receiver: entry.receiver.0,
+            level: entry.level,
+            status: entry.status,
+        }
     }
 }
 
@@ -119,22 +141,40 @@ impl Restore {
     /// # Errors
     /// When the header holds what no state has.
     pub fn new(header: ImageHeader) -> Result<Self, String> {
-        header.plan.validate().map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
+        header
+            .plan
+            .validate()
+            .map_err(|errors| format!("plan: {}: {}", errors[0].field, errors[0].reason))?;
         require(header.members <= MEMBERS_MAX, || "too many members".into())?;
         require(u64::from(header.entries) <= ENTRIES_MAX, || "too many entries".into())?;
         require(header.triggers <= header.entries, || "more triggers than entries".into())?;
-        require(header.unchanged as usize <= UNCHANGED_MAX, || "too many commands that changed nothing".into())?;
-        require(header.unchanged_after <= header.lsn, || "its list of commands that changed nothing begins later".into())?;
-        require(0 <= header.key_lag, || "more log time counts toward the expiry of keys than went by".into())?;
+        require(header.unchanged as usize <= UNCHANGED_MAX, || {
+            "too many commands that changed nothing".into()
+        })?;
+        require(header.unchanged_after <= header.lsn, || {
+            "its list of commands that changed nothing begins later".into()
+        })?;
+        require(0 <= header.key_lag, || {
+            "more log time counts toward the expiry of keys than went by".into()
+        })?;
         require(header.kinds.len() <= ONCE_KINDS, || "too many entry kinds".into())?;
         let mut state = State::new(header.plan.clone(), header.code_key);
         let known = |name: &str| header.kinds.iter().any(|kind| &**kind == name);
-        require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || "a trigger of the plan has no number".into())?;
+        require(header.plan.bonuses.iter().all(|rule| known(&rule.trigger)), || {
+            "a trigger of the plan has no number".into()
+        })?;
         state.scalars.kinds.clone_from(&header.kinds);
         state.unchanged.set_complete_after(header.unchanged_after);
         state.ledger.defer_order();
         state.references.defer_order();
-        Ok(Self { state, header, triggers: Column::new(), next_trigger: 0, rows: [0; SECTIONS], turns: Vec::new() })
+        Ok(Self {
+            state,
+            header,
+            triggers: Column::new(),
+            next_trigger: 0,
+            rows: [0; SECTIONS],
+            turns: Vec::new(),
+        })
     }
 
     /// Takes the next rows.
@@ -165,7 +205,8 @@ impl Restore {
         }
     }
 
-    /// The state, complete: what follows from the rows is counted here, in passes over all members, the trees side by side.
+    /// The state, complete: what follows from the rows is counted here, in passes over all members, the trees
+    /// side by side.
     ///
     /// # Errors
     /// When rows are missing; when a member is not in its sponsor's placement subtree.
@@ -177,12 +218,20 @@ impl Restore {
         let State { scalars, placement, sponsors, slots, .. } = &mut state;
         let [sponsor_watch, placement_watch] = &scalars.watches;
         let counted = sponsors.is_counted() && sponsors.len() != 0;
-        let (spans, _) = both(|| placement.count_anew(placement_watch), || counted.then(|| sponsors.count_anew(sponsor_watch)));
+        let (spans, _) = both(
+            || placement.count_anew(placement_watch),
+            || counted.then(|| sponsors.count_anew(sponsor_watch)),
+        );
         let (placement, sponsors, plan) = (&*placement, &*sponsors, &scalars.plan.placement);
-        let (misplaced, ()) = both(|| misplaced(placement, sponsors, &spans), || slots.attached_all(placement, plan));
-        require(misplaced.is_none(), || format!("member {}: not in its sponsor's placement subtree", misplaced.unwrap_or_default()))?;
+        let (misplaced, ()) =
+            both(|| misplaced(placement, sponsors, &spans), || slots.attached_all(placement, plan));
+        require(misplaced.is_none(), || {
+            format!("member {}: not in its sponsor's placement subtree", misplaced.unwrap_or_default())
+        })?;
         for (member, turn) in turns {
-            require(slots.set_turn(plan, member, turn), || format!("member {}: a turn that the plan does not have", member.0))?;
+            require(slots.set_turn(plan, member, turn), || {
+                format!("member {}: a turn that the plan does not have", member.0)
+            })?;
         }
         state.recount_admins();
         state.ledger.order_late();
@@ -198,8 +247,13 @@ impl Restore {
         Ok(state)
     }
 
-    /// Checks what can be told from a row alone, then enters all of them into what does not depend on each other, side by side. Nothing is counted yet.
-    fn push_members<D: Directory + Send>(&mut self, directory: &mut D, rows: &[MemberRow]) -> Result<(), String> {
+    /// Checks what can be told from a row alone, then enters all of them into what does not depend on each
+    /// other, side by side. Nothing is counted yet.
+    fn push_members<D: Directory + Send>(
+        &mut self,
+        directory: &mut D,
+        rows: &[MemberRow],
+    ) -> Result<(), String> {
         let first = self.state.len();
         let numbered = || (first..).map(MemberIx).zip(rows);
         numbered().try_for_each(|(member, row)| check_row(&self.state, member, row))?;
@@ -208,12 +262,20 @@ impl Restore {
         let coincide = scalars.plan.placement.trees_coincide();
         let width = scalars.plan.placement.width;
         for row in rows {
-            members.push(MemberId(row.id), row.joined_at, row.flags, Ranks { paid_as: row.paid_as, lifetime: row.lifetime });
+            members.push(
+                MemberId(row.id),
+                row.joined_at,
+                row.flags,
+                Ranks { paid_as: row.paid_as, lifetime: row.lifetime },
+            );
         }
         let in_directory = || {
             let id_of = |member| *members.id(member);
-            let mut twice = numbered().filter(|(member, row)| !directory.add_new_member(&MemberId(row.id), *member, id_of));
-            twice.next().map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
+            let mut twice = numbered()
+                .filter(|(member, row)| !directory.add_new_member(&MemberId(row.id), *member, id_of));
+            twice
+                .next()
+                .map_or(Ok(()), |(member, _)| Err(format!("member {}: its id is there twice", member.0)))
         };
         let in_trees = || {
             let mut members = (first..).map(MemberIx);
@@ -223,7 +285,9 @@ impl Restore {
                     rows.iter().for_each(|row| recruit(sponsors, row));
                 }
                 black_box(placement.look_ahead_uncounted(rows.iter().map(|row| row.parent)));
-                rows.iter().zip(&mut members).try_for_each(|(row, member)| place(placement, width, member, row))
+                rows.iter()
+                    .zip(&mut members)
+                    .try_for_each(|(row, member)| place(placement, width, member, row))
             })
         };
         let (added, placed) = both(in_directory, in_trees);
@@ -237,8 +301,9 @@ impl Restore {
                 self.state.admins.insert(member, [Vec::new(), Vec::new()]);
             }
         }
-        self.state.scalars.depth =
-            numbered().map(|(member, _)| self.state.placement.link(member).level).fold(self.state.scalars.depth, u32::max);
+        self.state.scalars.depth = numbered()
+            .map(|(member, _)| self.state.placement.link(member).level)
+            .fold(self.state.scalars.depth, u32::max);
         Ok(())
     }
 
@@ -261,7 +326,8 @@ impl Restore {
         let next = (self.next_trigger < self.triggers.len()).then(|| *self.triggers.get(self.next_trigger));
         if let Some(trigger) = next.filter(|trigger| u64::from(trigger.first_entry) == index) {
             require(trigger.source < self.state.len(), || wrong("no such source"))?;
-            let kind_known = usize::from(trigger.kind) < self.header.kinds.len() || super::bonus::KIND_SIGNUP <= trigger.kind;
+            let kind_known = usize::from(trigger.kind) < self.header.kinds.len()
+                || super::bonus::KIND_SIGNUP <= trigger.kind;
             require(kind_known, || wrong("no such kind"))?;
             self.state.ledger.begin(trigger);
             self.next_trigger += 1;
@@ -272,7 +338,9 @@ impl Restore {
     }
 
     fn push_key(&mut self, row: &KeyRow) -> Result<(), String> {
-        require(self.state.keys.get(&row.key.key, row.time).is_none(), || "an idempotency key is there twice".into())?;
+        require(self.state.keys.get(&row.key.key, row.time).is_none(), || {
+            "an idempotency key is there twice".into()
+        })?;
         require(self.state.keys.len() < super::keys::KEYS_MAX, || "too many idempotency keys".into())?;
         let newest = self.state.keys.newest().unwrap_or(Timestamp(i64::MIN));
         require(newest <= row.time, || "idempotency keys out of order".into())?;
@@ -283,7 +351,8 @@ impl Restore {
     fn push_unchanged(&mut self, row: UnchangedRow) -> Result<(), String> {
         let list = &mut self.state.unchanged;
         let wrong = |what: &str| format!("command {} that changed nothing: {what}", row.lsn);
-        let before = list.len().checked_sub(1).map_or(self.header.unchanged_after, |newest| list.row(newest).lsn);
+        let before =
+            list.len().checked_sub(1).map_or(self.header.unchanged_after, |newest| list.row(newest).lsn);
         require(before < row.lsn && row.lsn <= self.header.lsn, || wrong("out of order"))?;
         require(Unchanged::from_code(row.reason).is_some(), || wrong("no such reason"))?;
         list.push(row);
@@ -318,13 +387,20 @@ impl Restore {
     fn push_reversal(&mut self, row: ReversalRow) -> Result<(), String> {
         let state = &mut self.state;
         let wrong = |what: &str| format!("reversal {}: {what}", row.entry);
-        require(row.reverses < row.entry && u64::from(row.entry) < state.entries(), || wrong("no such entries"))?;
+        require(row.reverses < row.entry && u64::from(row.entry) < state.entries(), || {
+            wrong("no such entries")
+        })?;
         let newest = state.reversals.len().checked_sub(1).map(|newest| state.reversals.row(newest).entry);
         require(newest.is_none_or(|newest| newest < row.entry), || wrong("out of order"))?;
         let (reversal, reversed) = (state.entry(row.entry.into()), state.entry(row.reverses.into()));
         let same = |entry: &super::ledger::Entry| (entry.receiver, entry.source, entry.level, entry.kind);
-        require(same(&reversal) == same(&reversed) && reversal.amount.0 == reversed.amount.0.wrapping_neg(), || wrong("of another entry"))?;
-        require(state.reversals.reversal_of(row.reverses.into()).is_none(), || wrong("of one that is reversed already"))?;
+        require(
+            same(&reversal) == same(&reversed) && reversal.amount.0 == reversed.amount.0.wrapping_neg(),
+            || wrong("of another entry"),
+        )?;
+        require(state.reversals.reversal_of(row.reverses.into()).is_none(), || {
+            wrong("of one that is reversed already")
+        })?;
         require(state.reversals.reverses(row.reverses.into()).is_none(), || wrong("of a reversal"))?;
         state.reversals.push(row);
         Ok(())
@@ -339,12 +415,16 @@ fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), Str
     require(is_earlier(row.parent), || wrong("its parent comes later"))?;
     let (sponsor, parent) = (MemberIx::from_column(row.sponsor), MemberIx::from_column(row.parent));
     require(sponsor.is_some() == parent.is_some(), || wrong("sponsor without parent, or the reverse"))?;
-    require(!state.plan().placement.trees_coincide() || sponsor == parent, || wrong("sponsor and parent differ"))?;
+    require(!state.plan().placement.trees_coincide() || sponsor == parent, || {
+        wrong("sponsor and parent differ")
+    })?;
     require(parent.is_some() || row.slot == 0, || wrong("a root in a slot"))?;
     let known = row.flags & !FLAG_BITS == 0 && status_in(row.flags).is_some() && role_in(row.flags).is_some();
     require(known, || wrong("unknown flags"))?;
     require(row.paid_as <= row.lifetime, || wrong("its best rank is below its rank"))?;
-    require(state.slots.has_turn(&state.plan().placement, row.turn), || wrong("a turn that the plan does not have"))
+    require(state.slots.has_turn(&state.plan().placement, row.turn), || {
+        wrong("a turn that the plan does not have")
+    })
 }
 
 /// Attaches a member to the sponsor tree, behind the recruits before it.
@@ -360,7 +440,9 @@ fn place(tree: &mut Genealogy, width: Option<u16>, member: MemberIx, row: &Membe
         Some(width) => row.slot < u32::from(width) && !tree.is_taken(parent, row.slot),
         None => row.slot == tree.link(parent).children,
     };
-    require(parent.is_none_or(is_free), || format!("member {}: its slot is taken or out of range", member.0))?;
+    require(parent.is_none_or(is_free), || {
+        format!("member {}: its slot is taken or out of range", member.0)
+    })?;
     tree.attach_uncounted(parent.map(|parent| (parent, row.slot)));
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! Which entry takes back which: a reversal is an entry of the negative amount, and each entry has one at most.
+//! Which entry takes back which: a reversal is an entry of the negative amount, and each entry has one at
+//! most.
 //!
-//! They are rare, so they stand apart: one row for each, ascending by reversal, and an index by the entry that was reversed. Some 25 bytes each.
+//! They are rare, so they stand apart: one row for each, ascending by reversal, and an index by the entry
+//! that was reversed. Some 25 bytes each.
 
 use std::collections::HashMap;
 
@@ -92,7 +94,10 @@ mod tests {
     #[test]
     fn they_lead_both_ways_in_copies_too() {
         let mut reversals = Reversals::new();
-        assert_eq!((reversals.reversal_of(0), reversals.reverses(0), reversals.size_bytes()), (None, None, 0));
+        assert_eq!(
+            (reversals.reversal_of(0), reversals.reverses(0), reversals.size_bytes()),
+            (None, None, 0)
+        );
         (0..100).for_each(|number| reversals.push(ReversalRow { entry: 200 + number * 3, reverses: number }));
         reversals.freeze();
         reversals.push(ReversalRow { entry: 900, reverses: 150 });
@@ -101,7 +106,10 @@ mod tests {
         copy.index_copy();
         assert_eq!((copy.len(), copy.reversal_of(150), reversals.reversal_of(150)), (100, None, Some(900)));
         for number in 0..100 {
-            assert_eq!((copy.reversal_of(number), copy.reverses(200 + number * 3)), (Some(200 + number * 3), Some(number)));
+            assert_eq!(
+                (copy.reversal_of(number), copy.reverses(200 + number * 3)),
+                (Some(200 + number * 3), Some(number))
+            );
             assert_eq!((copy.reverses(201 + number * 3), copy.reverses(number)), (None, None));
         }
         assert_eq!(copy.reversal_of(1 << 32), None, "beyond what entries there can be");

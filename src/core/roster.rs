@@ -28,7 +28,14 @@ pub struct MemberFilter {
 impl Default for MemberFilter {
     /// Everybody.
     fn default() -> Self {
-        Self { roots: false, status: None, role: None, rank: None, from: Timestamp(i64::MIN), until: Timestamp(i64::MAX) }
+        Self {
+            roots: false,
+            status: None,
+            role: None,
+            rank: None,
+            from: Timestamp(i64::MIN),
+            until: Timestamp(i64::MAX),
+        }
     }
 }
 
@@ -74,7 +81,12 @@ impl State {
     }
 
     /// A list that goes on at a position; `None` for one that it cannot have been at.
-    pub fn roster_from(&self, filter: MemberFilter, order: RosterOrder, position: [u64; ROSTER_WORDS]) -> Option<Roster> {
+    pub fn roster_from(
+        &self,
+        filter: MemberFilter,
+        order: RosterOrder,
+        position: [u64; ROSTER_WORDS],
+    ) -> Option<Roster> {
         let [looked, before] = position.map(|word| u32::try_from(word).ok());
         let (looked, before) = (looked?, before?);
         (looked <= before && before <= self.len()).then_some(Roster { filter, order, looked, before })

@@ -68,7 +68,8 @@ fn a_list_is_what_a_look_at_each_member_finds() {
             state.apply(&mut directory.write(), &Stamped { lsn, time, key: None, actor: None, command });
         }
         for round in 0..30 {
-            let (filter, order) = (filter(&mut random), [RosterOrder::OldestFirst, RosterOrder::NewestFirst][round % 2]);
+            let (filter, order) =
+                (filter(&mut random), [RosterOrder::OldestFirst, RosterOrder::NewestFirst][round % 2]);
             let mut roster = state.roster(filter, order);
             let before = state.len();
             let (mut listed, mut calls) = (Vec::new(), 0);
@@ -77,7 +78,10 @@ fn a_list_is_what_a_look_at_each_member_finds() {
                 let asked = steps;
                 match state.roster_step(&mut roster, &mut steps) {
                     Some(member) => listed.push(member),
-                    None => assert!(steps == 0 || roster.is_over(), "seed {seed}: it stops before its steps are used up"),
+                    None => assert!(
+                        steps == 0 || roster.is_over(),
+                        "seed {seed}: it stops before its steps are used up"
+                    ),
                 }
                 assert!(steps < asked, "seed {seed}: it always does something");
                 // Somebody joins, and the list goes on from its position. Ranks would change with it.
@@ -102,7 +106,8 @@ fn a_list_is_what_a_look_at_each_member_finds() {
 fn only_positions_of_this_network_are_taken() {
     let (state, _) = network_test::network(&mut Pcg64Mcg::seed_from_u64(1), 20);
     let members = u64::from(state.len());
-    let taken = |position| state.roster_from(MemberFilter::default(), RosterOrder::NewestFirst, position).is_some();
+    let taken =
+        |position| state.roster_from(MemberFilter::default(), RosterOrder::NewestFirst, position).is_some();
     // looked, before, whether that can be
     let table = [
         (0, 0, true),

@@ -1,8 +1,9 @@
 //! Row ids that were brought along from elsewhere.
 //!
-//! A row of this network has an id that is computed from its kind and index (the engine does that, with a key of the instance). A company that comes
-//! from another service has ids that its other systems know: those are kept here, both ways. Memory is proportional to them alone, some
-//! 90 bytes each; a network that was not imported has none.
+//! A row of this network has an id that is computed from its kind and index (the engine does that, with a key
+//! of the instance). A company that comes from another service has ids that its other systems know: those are
+//! kept here, both ways. Memory is proportional to them alone, some 90 bytes each; a network that was not
+//! imported has none.
 
 use std::collections::HashMap;
 
@@ -31,7 +32,8 @@ impl RowKind {
     }
 }
 
-/// The rows, in the order in which they came, with two indexes that are not part of frozen copies but made again from the rows.
+/// The rows, in the order in which they came, with two indexes that are not part of frozen copies but made
+/// again from the rows.
 pub(crate) struct CarriedIds {
     rows: Settled<RowIdRow>,
     place_of_id: HashMap<[u8; 16], u32>,

@@ -1,7 +1,8 @@
 //! Rows that never change once they are there: ids, join times, chains, lines of the ledger.
 //!
-//! As a [`Column`](super::column::Column) it grows without moving, but a frozen copy shares its regions instead of copying them: whatever is in a full
-//! one stays as it is. So a view of such rows costs nothing, neither for the writer nor in memory, but for the last region.
+//! As a [`Column`](super::column::Column) it grows without moving, but a frozen copy shares its regions
+//! instead of copying them: whatever is in a full one stays as it is. So a view of such rows costs nothing,
+//! neither for the writer nor in memory, but for the last region.
 
 use std::sync::Arc;
 
@@ -164,7 +165,10 @@ mod tests {
         for range in [0..0, 0..1, 524_287..524_289, 5..600_000, 524_288..600_000, 600_000..600_000] {
             let mut out = vec![7];
             rows.copy_range(range.clone(), &mut out);
-            assert!(out.iter().copied().eq([7].into_iter().chain(range.start as u64..range.end as u64)), "{range:?}");
+            assert!(
+                out.iter().copied().eq([7].into_iter().chain(range.start as u64..range.end as u64)),
+                "{range:?}"
+            );
         }
     }
 }

@@ -69,7 +69,9 @@ impl Genealogy {
 
     /// A child, and those in later slots.
     pub fn siblings_from(&self, child: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
-        std::iter::successors(Some(child), |child| next_of(&self.links, child.0).map(|(next, _)| MemberIx(next)))
+        std::iter::successors(Some(child), |child| {
+            next_of(&self.links, child.0).map(|(next, _)| MemberIx(next))
+        })
     }
 
     /// The child in a slot. O(log children); O(children) in a copy to which nobody was attached yet.
@@ -87,7 +89,11 @@ impl Genealogy {
 
     /// Whether a slot has a child. As [`Genealogy::child_in`], and O(1) in a family without a gap.
     pub fn is_taken(&self, parent: MemberIx, slot: u32) -> bool {
-        if self.has_no_gap(parent) { slot < self.link(parent).children } else { self.child_in(parent, slot).is_some() }
+        if self.has_no_gap(parent) {
+            slot < self.link(parent).children
+        } else {
+            self.child_in(parent, slot).is_some()
+        }
     }
 
     /// The lowest slot without a child. O(1) in a family that is wide or has no gap, else O(children).
@@ -98,7 +104,8 @@ impl Genealogy {
         if let Some(family) = self.siblings.families.get(&parent.0) {
             return family.free;
         }
-        let taken_in_order = self.children(parent).zip(0..).take_while(|(child, slot)| self.link(*child).slot == *slot);
+        let taken_in_order =
+            self.children(parent).zip(0..).take_while(|(child, slot)| self.link(*child).slot == *slot);
         u32::try_from(taken_in_order.count()).expect("no more than there are slots")
     }
 

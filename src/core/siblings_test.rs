@@ -33,7 +33,10 @@ fn check(tree: &Genealogy, naive: &BTreeMap<u32, MemberIx>, slots: impl Iterator
     assert!(tree.children(TOP).eq(naive.values().copied()));
     let free = || (0..).filter(|slot| !naive.contains_key(slot));
     assert_eq!(tree.lowest_free(TOP), free().next().unwrap());
-    assert_eq!(tree.free_slots(TOP, width, 16), free().take(16).take_while(|slot| *slot < width).collect::<Vec<_>>());
+    assert_eq!(
+        tree.free_slots(TOP, width, 16),
+        free().take(16).take_while(|slot| *slot < width).collect::<Vec<_>>()
+    );
     for slot in slots {
         assert_eq!(tree.child_in(TOP, slot), naive.get(&slot).copied(), "slot {slot}");
         assert_eq!(tree.is_taken(TOP, slot), naive.contains_key(&slot), "slot {slot}");
@@ -50,7 +53,9 @@ fn children_are_found_whatever_the_order_of_their_slots() {
             0 => shuffled(width, seed),
             1 => (0..width).rev().collect(),
             // Without gaps at first, then with many.
-            _ => (0..width / 3).chain(shuffled(width, seed).into_iter().filter(|slot| width / 3 <= *slot)).collect(),
+            _ => (0..width / 3)
+                .chain(shuffled(width, seed).into_iter().filter(|slot| width / 3 <= *slot))
+                .collect(),
         };
         for (number, slot) in order.into_iter().enumerate() {
             naive.insert(slot, attach(&mut tree, slot));
@@ -95,7 +100,10 @@ fn twice_the_children_are_twice_the_work() {
     ];
     for (name, order) in orders {
         let (half, whole) = (steps(&order(30_000)), steps(&order(60_000)));
-        assert!(2 * whole <= 5 * half.max(30_000), "{name}: {half} steps for 30,000 children, {whole} for 60,000");
+        assert!(
+            2 * whole <= 5 * half.max(30_000),
+            "{name}: {half} steps for 30,000 children, {whole} for 60,000"
+        );
         assert!(whole <= 60_000 * 3 * u64::from(RUN_CHILDREN_MAX), "{name}: {whole}");
     }
 }

@@ -1,4 +1,5 @@
-//! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a signup.
+//! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a
+//! signup.
 
 use super::{
     command::{Carried, CodeRules, Origin, Outcome, PlacementRequest, Register, Rejection, SponsorRef},
@@ -55,7 +56,9 @@ impl State {
                 Some(owner.ok_or(Rejection::SponsorUnknown)?)
             }
         };
-        if sponsor.is_some_and(|sponsor| self.members.status(sponsor) != Status::Active) && !register.origin.carried().sponsor_too {
+        if sponsor.is_some_and(|sponsor| self.members.status(sponsor) != Status::Active)
+            && !register.origin.carried().sponsor_too
+        {
             return Err(Rejection::SponsorNotActive);
         }
         if let Some(code) = &register.code {
@@ -73,11 +76,19 @@ impl State {
 
     /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only
     /// one member can have exactly it.
-    fn judge_code<D: Directory>(&self, directory: &D, code: &Code, origin: Origin, rules: CodeRules) -> Result<(), Rejection> {
+    fn judge_code<D: Directory>(
+        &self,
+        directory: &D,
+        code: &Code,
+        origin: Origin,
+        rules: CodeRules,
+    ) -> Result<(), Rejection> {
         let is_free = match (rules, origin) {
             (CodeRules::Alike, _) if code.reads_as_id() => return Err(Rejection::CodeReadsAsId),
             (CodeRules::Alike, Origin::Signup) => self.look_up_code(directory, code) == Ok(None),
-            (CodeRules::Alike, Origin::Import(_)) | (CodeRules::Exact, _) => self.member_by_code(directory, code).is_none(),
+            (CodeRules::Alike, Origin::Import(_)) | (CodeRules::Exact, _) => {
+                self.member_by_code(directory, code).is_none()
+            }
         };
         if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
     }
@@ -103,7 +114,11 @@ impl State {
 
     /// A row id that is brought along must be new.
     pub(super) fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
-        if id.is_some_and(|id| self.row_ids.row_of(&id).is_some()) { Err(Rejection::RowIdTaken) } else { Ok(()) }
+        if id.is_some_and(|id| self.row_ids.row_of(&id).is_some()) {
+            Err(Rejection::RowIdTaken)
+        } else {
+            Ok(())
+        }
     }
 
     /// Notes the row id that the newest row of a kind brought along.
@@ -113,14 +128,24 @@ impl State {
         }
     }
 
-    /// What was placed elsewhere is put where it was, by whatever rule it got there: an import may name slots under any plan whose
-    /// parents need not be the sponsors.
-    fn judge_seat<D: Directory>(&self, directory: &D, sponsor: Option<MemberIx>, register: &Register) -> Result<Seat, Rejection> {
+    /// What was placed elsewhere is put where it was, by whatever rule it got there: an import may name slots
+    /// under any plan whose parents need not be the sponsors.
+    fn judge_seat<D: Directory>(
+        &self,
+        directory: &D,
+        sponsor: Option<MemberIx>,
+        register: &Register,
+    ) -> Result<Seat, Rejection> {
         let placement = &self.scalars.plan.placement;
         let request = register.placement;
-        let may_name_slots = placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
+        let may_name_slots =
+            placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
         let Some(sponsor) = sponsor else {
-            return if request == PlacementRequest::PlanDefault { Ok(Seat::Root) } else { Err(Rejection::RootWithPlacement) };
+            return if request == PlacementRequest::PlanDefault {
+                Ok(Seat::Root)
+            } else {
+                Err(Rejection::RootWithPlacement)
+            };
         };
         match request {
             PlacementRequest::PlanDefault => Ok(Seat::ByRule(placement.default_rule)),
@@ -138,7 +163,8 @@ impl State {
         }
     }
 
-    /// A named slot must be free. Without a width slots are filled one after the other, so only the next one is.
+    /// A named slot must be free. Without a width slots are filled one after the other, so only the next one
+    /// is.
     fn judge_slot(&self, parent: MemberIx, slot: u32) -> Result<(), Rejection> {
         let children = self.placement.link(parent).children;
         let (out_of_range, taken) = match self.scalars.plan.placement.width {
@@ -170,7 +196,9 @@ impl State {
         directory.add_member(&register.member, member, |member| *self.members.id(member));
         self.enter_code(directory, register, member);
         let mut reached = self.attach(member, admission.sponsor, spot);
-        if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) = (admission.sponsor, &admission.seat, spot) {
+        if let (Some(sponsor), Seat::ByRule(PlacementRule::RoundRobin), Some((parent, _))) =
+            (admission.sponsor, &admission.seat, spot)
+        {
             self.slots.spilled(&self.placement, &self.scalars.plan.placement, sponsor, parent);
         }
         let has_turn = self.slots.set_turn(&self.scalars.plan.placement, member, carried.turn);
@@ -188,7 +216,9 @@ impl State {
 
     fn spot(&self, admission: &Admission) -> Option<Spot> {
         match (&admission.seat, admission.sponsor) {
-            (Seat::ByRule(rule), Some(sponsor)) => Some(self.slots.find(&self.placement, &self.scalars.plan.placement, sponsor, *rule)),
+            (Seat::ByRule(rule), Some(sponsor)) => {
+                Some(self.slots.find(&self.placement, &self.scalars.plan.placement, sponsor, *rule))
+            }
             (Seat::Named(spot), _) => Some(*spot),
             _ => None,
         }
@@ -208,8 +238,14 @@ impl State {
         }
     }
 
-    /// Attaches the newest member to both trees and counts it there. Those whose count reached a rank's minimum, nearest first.
-    pub(super) fn attach(&mut self, member: MemberIx, sponsor: Option<MemberIx>, spot: Option<Spot>) -> Vec<MemberIx> {
+    /// Attaches the newest member to both trees and counts it there. Those whose count reached a rank's
+    /// minimum, nearest first.
+    pub(super) fn attach(
+        &mut self,
+        member: MemberIx,
+        sponsor: Option<MemberIx>,
+        spot: Option<Spot>,
+    ) -> Vec<MemberIx> {
         let mut reached = Vec::new();
         let Self { scalars, placement, sponsors, slots, .. } = self;
         let scalars = &mut **scalars;
@@ -236,8 +272,11 @@ impl State {
         for tree in trees {
             let genealogy = self.tree(tree);
             let distance_to = |admin: &MemberIx| {
-                let distance = genealogy.link(member).level.saturating_sub(genealogy.link(*admin).level) as usize;
-                let counted = LEVELS_MAX < distance && distance <= ADMIN_LEVELS_MAX && genealogy.is_ancestor(*admin, member);
+                let distance =
+                    genealogy.link(member).level.saturating_sub(genealogy.link(*admin).level) as usize;
+                let counted = LEVELS_MAX < distance
+                    && distance <= ADMIN_LEVELS_MAX
+                    && genealogy.is_ancestor(*admin, member);
                 counted.then_some((distance, *admin))
             };
             let mut above: Vec<(usize, MemberIx)> = self.admins.keys().filter_map(distance_to).collect();
@@ -252,7 +291,8 @@ impl State {
         }
     }
 
-    /// Looks again at the ranks of those above `member` that reached a minimum, and pays the rewards of first reaching a rank.
+    /// Looks again at the ranks of those above `member` that reached a minimum, and pays the rewards of first
+    /// reaching a rank.
     fn rerate_reached(&mut self, member: MemberIx, reached: &[MemberIx], origin: Origin) {
         for receiver in reached {
             let before = self.members.ranks(*receiver);
@@ -296,7 +336,8 @@ impl State {
         if distribution.len() <= at {
             distribution.resize(at + 1, 0);
         }
-        distribution[at] = distribution[at].checked_add_signed(change).expect("each member is counted at one rank");
+        distribution[at] =
+            distribution[at].checked_add_signed(change).expect("each member is counted at one rank");
     }
 }
 

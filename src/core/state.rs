@@ -1,8 +1,9 @@
 //! The state of one network, and `apply`, the only thing that changes it.
 //!
-//! `apply` is a flat match with one function per command. Each first *judges* (reads only; a rejection changes nothing but the LSN)
-//! and then acts, and the judging is also what admission asks before a command is logged (`check`), so there is one home for each rule.
-//! Queries are in `query.rs`, the way to and from plain rows in `restore.rs`.
+//! `apply` is a flat match with one function per command. Each first *judges* (reads only; a rejection
+//! changes nothing but the LSN) and then acts, and the judging is also what admission asks before a command
+//! is logged (`check`), so there is one home for each rule. Queries are in `query.rs`, the way to and from
+//! plain rows in `restore.rs`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,21 +27,29 @@ use super::{
     unchanged::{Unchanged, UnchangedList},
 };
 
-/// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order can leak into results.
+/// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order
+/// can leak into results.
 pub trait Directory {
-    /// The member of this id for whom `is` says that it is meant. Several may be asked about: a directory need not keep ids, since the state does.
+    /// The member of this id for whom `is` says that it is meant. Several may be asked about: a directory
+    /// need not keep ids, since the state does.
     fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx>;
     /// Adds a member whose id nobody has. `id_of` tells the id of any member added, this one included.
     fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId);
     /// Adds a member unless an earlier one has its id; whether it was added.
-    fn add_new_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
+    fn add_new_member(
+        &mut self,
+        id: &MemberId,
+        member: MemberIx,
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> bool {
         let is_new = self.member(id, |other| other < member && id_of(other) == *id).is_none();
         if is_new {
             self.add_member(id, member, id_of);
         }
         is_new
     }
-    /// Members that may have these ids, without making sure: what `State::look_ahead` reads for. A directory that cannot guess cheaply does not.
+    /// Members that may have these ids, without making sure: what `State::look_ahead` reads for. A directory
+    /// that cannot guess cheaply does not.
     fn guess<'a>(&self, _ids: impl Iterator<Item = &'a MemberId>, _guesses: &mut Vec<MemberIx>) {}
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
@@ -200,7 +209,8 @@ impl State {
         }
     }
 
-    /// Applies the next command. Deterministic: the same state and command give the same outcome and state on every machine.
+    /// Applies the next command. Deterministic: the same state and command give the same outcome and state on
+    /// every machine.
     ///
     /// # Panics
     /// When `stamped.lsn` is not the next one, or its time lies before that of the last: a bug of the caller.
@@ -210,8 +220,9 @@ impl State {
         applied
     }
 
-    /// As `apply`, with the same outcome and state: what was prepared for the command is used if it is good for it. What comes back
-    /// is to be dropped after the lock is released: it is the memory of what was replaced.
+    /// As `apply`, with the same outcome and state: what was prepared for the command is used if it is good
+    /// for it. What comes back is to be dropped after the lock is released: it is the memory of what was
+    /// replaced.
     ///
     /// # Panics
     /// As `apply`.
@@ -259,7 +270,8 @@ impl State {
         Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
-    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed nothing.
+    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed
+    /// nothing.
     fn note(&mut self, applied: &Applied, lsn: u64) {
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
         if let Some(reason) = Unchanged::of(lsn, applied) {
@@ -267,15 +279,20 @@ impl State {
         }
     }
 
-    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check` and then `apply`, but judged once.
-    /// For networks that are made before anything is logged; such commands have no idempotency keys.
+    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check`
+    /// and then `apply`, but judged once. For networks that are made before anything is logged; such commands
+    /// have no idempotency keys.
     ///
     /// # Errors
     /// The rejection.
     ///
     /// # Panics
     /// As `apply`; for a command with a key.
-    pub fn apply_unless_rejected<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Result<Applied, Rejection> {
+    pub fn apply_unless_rejected<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        stamped: &Stamped,
+    ) -> Result<Applied, Rejection> {
         assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
         let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
         assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
@@ -293,17 +310,21 @@ impl State {
         Ok(applied)
     }
 
-    /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command with the same key, or nothing
-    /// that speaks against it. A command may still be rejected when it is applied, if another came between.
+    /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command
+    /// with the same key, or nothing that speaks against it. A command may still be rejected when it is
+    /// applied, if another came between.
     pub fn check<D: Directory>(&self, directory: &D, key: Option<RequestKey>, command: &Command) -> Verdict {
         match self.check_key(key) {
-            Verdict::Admit => self.judge(directory, command).map_or_else(Verdict::Reject, |()| Verdict::Admit),
+            Verdict::Admit => {
+                self.judge(directory, command).map_or_else(Verdict::Reject, |()| Verdict::Admit)
+            }
             decided => decided,
         }
     }
 
-    /// What is answered to a request with this key before it is looked at what it asks for: what it came to the first time, or that the key was used for
-    /// another request. `None` for a key that is not kept, or none. O(1).
+    /// What is answered to a request with this key before it is looked at what it asks for: what it came to
+    /// the first time, or that the key was used for another request. `None` for a key that is not kept, or
+    /// none. O(1).
     pub fn known(&self, key: Option<RequestKey>) -> Option<Applied> {
         match self.check_key(key) {
             Verdict::Repeat(applied) => Some(applied),
@@ -313,19 +334,29 @@ impl State {
     }
 
     fn check_key(&self, key: Option<RequestKey>) -> Verdict {
-        let Some((key, row)) = key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?))) else {
+        let Some((key, row)) =
+            key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?)))
+        else {
             return Verdict::Admit;
         };
-        if row.key.fingerprint == key.fingerprint { Verdict::Repeat(row.applied) } else { Verdict::Reject(Rejection::KeyReused) }
+        if row.key.fingerprint == key.fingerprint {
+            Verdict::Repeat(row.applied)
+        } else {
+            Verdict::Reject(Rejection::KeyReused)
+        }
     }
 
     fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
         match command {
-            Command::Register(register) => self.judge_register(directory, register, CodeRules::Alike).map(|_| ()),
+            Command::Register(register) => {
+                self.judge_register(directory, register, CodeRules::Alike).map(|_| ())
+            }
             Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
             Command::PayEntry { entry } => self.judge_pay(*entry),
             Command::PayAll => Ok(()),
-            Command::SetStatus { member, status } => self.judge_status(directory, member, *status).map(|_| ()),
+            Command::SetStatus { member, status } => {
+                self.judge_status(directory, member, *status).map(|_| ())
+            }
             Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
             Command::PutPlan(plan) => self.judge_plan(plan),
             Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
@@ -446,27 +477,30 @@ impl State {
         Freeze::freeze(self);
     }
 
-    /// Ends the frozen view. Harmless when there is none. What comes back is to be dropped after the lock is released: it is the memory of
-    /// all pages that were kept.
+    /// Ends the frozen view. Harmless when there is none. What comes back is to be dropped after the lock is
+    /// released: it is the memory of all pages that were kept.
     pub fn thaw(&mut self) -> KeptPages {
         let mut kept = Kept::new();
         Freeze::thaw(self, &mut kept);
         KeptPages { pages: kept }
     }
 
-    /// Takes out what the view holds for parts that were copied, to be dropped after the lock is released. O(columns).
+    /// Takes out what the view holds for parts that were copied, to be dropped after the lock is released.
+    /// O(columns).
     pub fn release(&mut self) -> KeptPages {
         let mut kept = Kept::new();
         Freeze::release(self, &mut kept);
         KeptPages { pages: kept }
     }
 
-    /// Copies the next part, some 64 KiB, of the frozen view. There is one copy of each view: what was copied is not kept any more.
+    /// Copies the next part, some 64 KiB, of the frozen view. There is one copy of each view: what was copied
+    /// is not kept any more.
     pub fn copy_frozen(&self, copy: &mut FrozenCopy) -> CopyProgress {
         if self.view != View::Frozen {
             return CopyProgress::Lost;
         }
-        let copy = copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
+        let copy =
+            copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
         if self.copy_step(copy) { CopyProgress::Complete } else { CopyProgress::More }
     }
 

@@ -1,10 +1,12 @@
 //! A counted Euler tour: the whole downline of any member, exact at once, in O(log n) whatever the depth.
 //!
-//! Every member has two tokens, *enter* and *exit*; its downline stands between them. A new member's pair goes right before its
-//! parent's exit token, so siblings stand in join order. The sequence is the leaves of a B+-tree whose inner nodes count tokens, and each
-//! token knows its leaf, so a token's position is found bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
+//! Every member has two tokens, *enter* and *exit*; its downline stands between them. A new member's pair
+//! goes right before its parent's exit token, so siblings stand in join order. The sequence is the leaves of
+//! a B+-tree whose inner nodes count tokens, and each token knows its leaf, so a token's position is found
+//! bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
 //!
-//! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an outside leg are 10^5 deep.
+//! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an
+//! outside leg are 10^5 deep.
 
 use std::ops::Range;
 
@@ -42,12 +44,14 @@ struct Inner {
 const _: () = assert!(size_of::<Leaf>() == 512);
 const _: () = assert!(size_of::<Inner>() == 512);
 
-/// Tokens of a leaf, and children of an inner node, of a tour that is made whole: four fifths, so that signups find room.
+/// Tokens of a leaf, and children of an inner node, of a tour that is made whole: four fifths, so that
+/// signups find room.
 const LEAF_TOKENS_FIRST: usize = 100;
 const FAN_OUT_FIRST: usize = 50;
 
 const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
-const EMPTY_INNER: Inner = Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
+const EMPTY_INNER: Inner =
+    Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
 
 /// One of a member's two tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,8 +89,8 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// From the parent and the downline of each member; parents come first. O(n): the pair of a member stands behind those of its earlier siblings'
-    /// downlines.
+    /// From the parent and the downline of each member; parents come first. O(n): the pair of a member stands
+    /// behind those of its earlier siblings' downlines.
     pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
         let mut last_root = 0;
         // Until the last child was entered: where the next one's pair begins.
@@ -132,20 +136,25 @@ impl Tour {
         tour
     }
 
-    /// The tour of a whole forest, where each member's last token stands at its position in `exits` and its first one twice its downline and one before that:
-    /// the same as pushing one member after the other, in O(n).
+    /// The tour of a whole forest, where each member's last token stands at its position in `exits` and its
+    /// first one twice its downline and one before that: the same as pushing one member after the other, in
+    /// O(n).
     pub fn whole(spans: &Spans) -> Self {
         let members = spans.exits.len();
         if members == 0 {
             return Self::new();
         }
         let leaves = (members * 2).div_ceil(LEAF_TOKENS_FIRST);
-        let mut tour =
-            Self { leaves: Column::filled(EMPTY_LEAF, leaves), leaf_of: Column::filled(NONE, members * 2), ..Self::empty_copy() };
+        let mut tour = Self {
+            leaves: Column::filled(EMPTY_LEAF, leaves),
+            leaf_of: Column::filled(NONE, members * 2),
+            ..Self::empty_copy()
+        };
         for (member, span) in spans.iter().enumerate() {
             let member = MemberIx(narrow(member));
             for (token, position) in [(Token::Enter(member), span.start), (Token::Exit(member), span.end)] {
-                let (leaf, place) = (position as usize / LEAF_TOKENS_FIRST, position as usize % LEAF_TOKENS_FIRST);
+                let (leaf, place) =
+                    (position as usize / LEAF_TOKENS_FIRST, position as usize % LEAF_TOKENS_FIRST);
                 tour.leaves.get_mut(leaf).tokens[place] = token.to_word();
                 *tour.leaf_of.get_mut(token.to_word() as usize) = narrow(leaf);
             }
@@ -162,7 +171,8 @@ impl Tour {
 
     /// The inner nodes over leaves that stand in order.
     fn build_inners(&mut self) {
-        let mut below: Vec<(u32, u32)> = (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
+        let mut below: Vec<(u32, u32)> =
+            (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
         for height in 1.. {
             let first = self.inners.len();
             for part in below.chunks(FAN_OUT_FIRST) {
@@ -174,7 +184,9 @@ impl Tour {
                 }
                 self.inners.push(inner);
             }
-            below = (first..self.inners.len()).map(|inner| (narrow(inner), self.inners.get(inner).tokens())).collect();
+            below = (first..self.inners.len())
+                .map(|inner| (narrow(inner), self.inners.get(inner).tokens()))
+                .collect();
             if below.len() == 1 {
                 return;
             }
@@ -183,10 +195,16 @@ impl Tour {
 
     /// What a frozen copy starts from.
     pub fn empty_copy() -> Self {
-        Self { leaves: Column::new(), inners: Column::new(), leaf_of: Column::new(), last_leaf: Scalar::new(0) }
+        Self {
+            leaves: Column::new(),
+            inners: Column::new(),
+            leaf_of: Column::new(),
+            last_leaf: Scalar::new(0),
+        }
     }
 
-    /// Adds the next member (members come in index order) as the last child of `parent`, or as the last root. O(log n).
+    /// Adds the next member (members come in index order) as the last child of `parent`, or as the last root.
+    /// O(log n).
     pub fn push(&mut self, member: MemberIx, parent: Option<MemberIx>) {
         debug_assert_eq!(self.leaf_of.len(), member.at() * 2);
         let (leaf, position) = match parent {
@@ -231,9 +249,9 @@ impl Tour {
         self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
     }
 
-    /// Whether `member` is `top` or below it. O(log n), and the same steps for every pair: it decides who sees
-    /// whom, and nobody may learn from the work where a member stands that is not seen. Other questions stop as
-    /// soon as they know.
+    /// Whether `member` is `top` or below it. O(log n), and the same steps for every pair: it decides who
+    /// sees whom, and nobody may learn from the work where a member stands that is not seen. Other questions
+    /// stop as soon as they know.
     pub fn contains(&self, top: MemberIx, member: MemberIx) -> bool {
         let enter = self.position_evenly(Token::Enter(member));
         let (begin, end) = (self.position_evenly(Token::Enter(top)), self.position_evenly(Token::Exit(top)));
@@ -261,8 +279,8 @@ impl Tour {
         position
     }
 
-    /// As `position`. All leaves are equally deep, and every word of a node is looked at, so all tokens take the
-    /// same steps.
+    /// As `position`. All leaves are equally deep, and every word of a node is looked at, so all tokens take
+    /// the same steps.
     fn position_evenly(&self, token: Token) -> u32 {
         let word = token.to_word();
         let leaf = *self.leaf_of.get(word as usize);
@@ -297,14 +315,16 @@ impl Tour {
         }
     }
 
-    /// Makes room for two tokens at `position` of `leaf`; splits the leaf when it is full. Returns where that position is now.
+    /// Makes room for two tokens at `position` of `leaf`; splits the leaf when it is full. Returns where that
+    /// position is now.
     fn make_room(&mut self, leaf: u32, position: usize) -> (u32, usize) {
         let len = self.leaves.get(leaf as usize).len as usize;
         if len + 2 <= LEAF_TOKENS {
             return (leaf, position);
         }
         let mut left = *self.leaves.get(leaf as usize);
-        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split in the middle.
+        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split
+        // in the middle.
         let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
         let new_leaf = narrow(self.leaves.len());
         let mut right = Leaf { len: narrow(len - cut), parent: left.parent, next: left.next, ..EMPTY_LEAF };
@@ -320,11 +340,15 @@ impl Tour {
             *self.last_leaf = new_leaf;
         }
         self.add_sibling(leaf, left.parent, new_leaf, right.len);
-        if position < cut || (position == cut && cut + 2 <= LEAF_TOKENS) { (leaf, position) } else { (new_leaf, position - cut) }
+        if position < cut || (position == cut && cut + 2 <= LEAF_TOKENS) {
+            (leaf, position)
+        } else {
+            (new_leaf, position - cut)
+        }
     }
 
-    /// Enters `new_child`, which took `tokens` tokens from `child` when that was split, behind it in `parent`; splits upwards as far
-    /// as needed.
+    /// Enters `new_child`, which took `tokens` tokens from `child` when that was split, behind it in
+    /// `parent`; splits upwards as far as needed.
     fn add_sibling(&mut self, child: u32, parent: u32, new_child: u32, tokens: u32) {
         let (mut child, mut parent, mut new_child, mut tokens) = (child, parent, new_child, tokens);
         while parent != NONE {
@@ -345,11 +369,13 @@ impl Tour {
         self.push_root(child, new_child, tokens);
     }
 
-    /// Moves the end of the full node `left` (number `node`) to a new node, and enters `new_child` behind `place`. The new node's number.
+    /// Moves the end of the full node `left` (number `node`) to a new node, and enters `new_child` behind
+    /// `place`. The new node's number.
     fn split_inner(&mut self, left: &mut Inner, node: u32, place: usize, new_child: u32, tokens: u32) -> u32 {
         let cut = if FAN_OUT * 3 / 4 <= place { (place + 1).min(FAN_OUT - 1) } else { FAN_OUT / 2 };
         let number = narrow(self.inners.len());
-        let mut right = Inner { len: narrow(FAN_OUT - cut), parent: left.parent, height: left.height, ..EMPTY_INNER };
+        let mut right =
+            Inner { len: narrow(FAN_OUT - cut), parent: left.parent, height: left.height, ..EMPTY_INNER };
         right.children[..FAN_OUT - cut].copy_from_slice(&left.children[cut..]);
         right.counts[..FAN_OUT - cut].copy_from_slice(&left.counts[cut..]);
         left.len = narrow(cut);
@@ -387,8 +413,8 @@ impl Tour {
     }
 }
 
-/// Where `word` stands among the first `len`, once. Looks at all words, wherever it is found; without branches,
-/// so that several are looked at with one instruction.
+/// Where `word` stands among the first `len`, once. Looks at all words, wherever it is found; without
+/// branches, so that several are looked at with one instruction.
 fn place_among<const N: usize>(words: &[u32; N], len: u32, word: u32) -> u32 {
     let (mut nth, mut looked) = (0, 0);
     for (at, known) in (1..).zip(words) {
@@ -412,7 +438,10 @@ fn sum_before(counts: &[u32; FAN_OUT], place: u32) -> u32 {
 }
 
 fn place_in(inner: &Inner, child: u32) -> usize {
-    inner.children[..inner.len as usize].iter().position(|entry| *entry == child).expect("a node is among its parent's children")
+    inner.children[..inner.len as usize]
+        .iter()
+        .position(|entry| *entry == child)
+        .expect("a node is among its parent's children")
 }
 
 fn insert_at(inner: &mut Inner, place: usize, child: u32, tokens: u32) {
@@ -475,17 +504,22 @@ mod tests {
             for (member, size) in sizes.iter().enumerate() {
                 assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
             }
-            // Memory and depth. In a chain, which grows in the middle, leaves are little more than a quarter full.
+            // Memory and depth. In a chain, which grows in the middle, leaves are little more than a quarter
+            // full.
             let (leaves, inners) = (tour.leaves.len(), tour.inners.len());
             assert!(leaves * LEAF_TOKENS <= 4 * 2 * parents.len(), "{shape}: {leaves} leaves");
-            assert!(inners * FAN_OUT <= 4 * (leaves + inners), "{shape}: {inners} inner nodes over {leaves} leaves");
+            assert!(
+                inners * FAN_OUT <= 4 * (leaves + inners),
+                "{shape}: {inners} inner nodes over {leaves} leaves"
+            );
         }
     }
 
     #[test]
     fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
-        for (shape, members) in
-            ["chain", "star", "ternary", "uniform", "forest"].into_iter().flat_map(|shape| [0, 1, 51, 20_000].map(|n| (shape, n)))
+        for (shape, members) in ["chain", "star", "ternary", "uniform", "forest"]
+            .into_iter()
+            .flat_map(|shape| [0, 1, 51, 20_000].map(|n| (shape, n)))
         {
             let parents = forest(shape, members + 3_000);
             let mut steps = Tour::new();
@@ -497,18 +531,31 @@ mod tests {
             let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
             let spans = Spans::new(columns, sizes);
             let mut whole = Tour::whole(&spans);
-            let positions =
-                |tour: &Tour, member| [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))].map(|token| tour.position(token));
+            let positions = |tour: &Tour, member| {
+                [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))]
+                    .map(|token| tour.position(token))
+            };
             for member in 0..members {
                 assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member}");
-                assert_eq!(positions(&whole, member), [spans.of(MemberIx(member)).start, spans.of(MemberIx(member)).end]);
+                assert_eq!(
+                    positions(&whole, member),
+                    [spans.of(MemberIx(member)).start, spans.of(MemberIx(member)).end]
+                );
                 let other = MemberIx(member / 3);
-                assert_eq!(spans.is_ancestor(other, MemberIx(member)), steps.is_ancestor(other, MemberIx(member)), "{shape} {member}");
+                assert_eq!(
+                    spans.is_ancestor(other, MemberIx(member)),
+                    steps.is_ancestor(other, MemberIx(member)),
+                    "{shape} {member}"
+                );
             }
             push(&mut whole, members..members + 3_000);
             push(&mut steps, members..members + 3_000);
             for member in 0..members + 3_000 {
-                assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member} of {members}");
+                assert_eq!(
+                    positions(&whole, member),
+                    positions(&steps, member),
+                    "{shape} {member} of {members}"
+                );
             }
         }
     }
@@ -521,10 +568,15 @@ mod tests {
             tour.push(MemberIx(narrow(member)), *parent);
         }
         for member in (0..3_000).step_by(13) {
-            let path: Vec<MemberIx> = std::iter::successors(parents[member], |above| parents[above.at()]).collect();
+            let path: Vec<MemberIx> =
+                std::iter::successors(parents[member], |above| parents[above.at()]).collect();
             for other in (0..3_000).step_by(7) {
                 let expected = path.contains(&MemberIx(other));
-                assert_eq!(tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))), expected, "{other} above {member}");
+                assert_eq!(
+                    tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))),
+                    expected,
+                    "{other} above {member}"
+                );
             }
         }
     }
@@ -540,12 +592,17 @@ mod tests {
             let (_, expected) = steps_of(|| tour.contains(MemberIx(0), MemberIx(0)));
             // Three tokens, each with a leaf and no more nodes above it than the height.
             assert!((375..3 * 1_000).contains(&expected), "{shape}: {expected}");
-            for (top, member) in
-                (0..20_000).step_by(37).flat_map(|member| [(member / 2, member), (member, member), (19_999 - member, member)])
+            for (top, member) in (0..20_000)
+                .step_by(37)
+                .flat_map(|member| [(member / 2, member), (member, member), (19_999 - member, member)])
             {
                 let (contains, steps) = steps_of(|| tour.contains(MemberIx(top), MemberIx(member)));
                 assert_eq!(steps, expected, "{shape}: {top} and {member}");
-                assert_eq!(contains, top == member || tour.is_ancestor(MemberIx(top), MemberIx(member)), "{shape}: {top} and {member}");
+                assert_eq!(
+                    contains,
+                    top == member || tour.is_ancestor(MemberIx(top), MemberIx(member)),
+                    "{shape}: {top} and {member}"
+                );
             }
         }
     }
@@ -553,7 +610,8 @@ mod tests {
     #[test]
     fn the_tour_is_preorder_with_siblings_in_join_order() {
         let mut tour = Tour::new();
-        for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))] {
+        for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))]
+        {
             tour.push(MemberIx(member), parent.map(MemberIx));
         }
         let mut seen: Vec<u32> = (0..6).collect();

@@ -1,20 +1,25 @@
 //! The words of the field as types: who, where, when, how much.
 //!
-//! Everything here is plain data of fixed size. Widths are the decided ones (`ARCHITECTURE.md`, "numbers on disk"): member index
-//! `u32`, LSN and ledger index `u64`, time `i64` microseconds UTC, money `i64` minor units.
+//! Everything here is plain data of fixed size. Widths are the decided ones (`ARCHITECTURE.md`, "numbers on
+//! disk"): member index `u32`, LSN and ledger index `u64`, time `i64` microseconds UTC, money `i64` minor
+//! units.
 
 use std::fmt;
 
-/// Sentinel stored in columns where an index is absent. Never leaves the core: the public API speaks `Option<MemberIx>`.
+/// Sentinel stored in columns where an index is absent. Never leaves the core: the public API speaks
+/// `Option<MemberIx>`.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// The most members one network can hold. Indexes `0..MEMBERS_MAX`; tour tokens need one bit beside the index.
+/// The most members one network can hold. Indexes `0..MEMBERS_MAX`; tour tokens need one bit beside the
+/// index.
 pub const MEMBERS_MAX: u32 = (1 << 31) - 2;
 
-/// Levels whose counts are kept for every member, and the deepest level a plan may pay or rank by (members that are not admins).
+/// Levels whose counts are kept for every member, and the deepest level a plan may pay or rank by (members
+/// that are not admins).
 pub const LEVELS_MAX: usize = 15;
 
-/// A member's place in the arena. Join order: a member's sponsor and parent always have smaller indexes (no moves exist yet).
+/// A member's place in the arena. Join order: a member's sponsor and parent always have smaller indexes (no
+/// moves exist yet).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MemberIx(pub u32);
 
@@ -69,8 +74,8 @@ pub struct Timestamp(pub i64);
 pub struct Money(pub i64);
 
 impl Money {
-    /// The largest amount, either sign, that may enter the engine: amounts up to here survive a trip through an IEEE double
-    /// with two decimals, which is how the drop-in API prints them.
+    /// The largest amount, either sign, that may enter the engine: amounts up to here survive a trip through
+    /// an IEEE double with two decimals, which is how the drop-in API prints them.
     pub const MAX: Money = Money(10_000_000_000_000);
 
     /// `rate` of this amount. Rounded half away from zero, once; the only rounding of money in the engine.
@@ -79,7 +84,9 @@ impl Money {
         let product = i128::from(self.0) * i128::from(rate.0);
         let half = if product < 0 { -5_000 } else { 5_000 };
         let rounded = (product + half) / 10_000;
-        Money(i64::try_from(rounded).expect("amounts and rates are bounded, so their product over 10,000 fits"))
+        Money(
+            i64::try_from(rounded).expect("amounts and rates are bounded, so their product over 10,000 fits"),
+        )
     }
 
     /// Whether the amount is within `-Money::MAX..=Money::MAX`.
@@ -191,12 +198,14 @@ impl EntryStatus {
 /// The longest referral code, in bytes.
 pub const CODE_BYTES_MAX: usize = 64;
 
-/// A referral code as its owner writes it: `[A-Za-z0-9_-]{1,64}`. Two codes that differ only in case are the same code.
+/// A referral code as its owner writes it: `[A-Za-z0-9_-]{1,64}`. Two codes that differ only in case are the
+/// same code.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Code(Box<str>);
 
 impl Code {
-    /// Checks length and alphabet. E-mail addresses are refused by the alphabet: no personal data in the engine.
+    /// Checks length and alphabet. E-mail addresses are refused by the alphabet: no personal data in the
+    /// engine.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let length_is_right = (1..=CODE_BYTES_MAX).contains(&text.len());
@@ -244,21 +253,22 @@ pub fn alike(folded: &str) -> String {
 /// The longest reference, in characters.
 pub const REFERENCE_CHARS_MAX: usize = 64;
 
-/// What the outside calls the order, invoice or payment that a bonus came from: 1 to 64 printable characters, neither blank at its ends.
-/// Compared as it is.
+/// What the outside calls the order, invoice or payment that a bonus came from: 1 to 64 printable characters,
+/// neither blank at its ends. Compared as it is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Reference(Box<str>);
 
 impl Reference {
-    /// Checks length and characters. What does not show (control characters, marks of direction and of zero width) is refused: two references that
-    /// look the same are the same.
+    /// Checks length and characters. What does not show (control characters, marks of direction and of zero
+    /// width) is refused: two references that look the same are the same.
     pub fn parse(text: &str) -> Option<Self> {
         let hidden = |letter: char| {
             let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
             letter.is_control() || is_format
         };
-        let length_is_right = (1..=REFERENCE_CHARS_MAX).contains(&text.chars().take(REFERENCE_CHARS_MAX + 1).count());
+        let length_is_right =
+            (1..=REFERENCE_CHARS_MAX).contains(&text.chars().take(REFERENCE_CHARS_MAX + 1).count());
         (length_is_right && text.trim() == text && !text.contains(hidden)).then(|| Self(text.into()))
     }
 
@@ -329,7 +339,9 @@ mod tests {
         for good in ["7", "Order 7/2026", "\u{bd}\u{2116}", longest.as_str()] {
             assert_eq!(Reference::parse(good).as_ref().map(Reference::as_str), Some(good));
         }
-        for bad in ["", " ", "7 ", "\t7", "7\n", "a\u{200b}b", "\u{feff}7", "a\u{202e}b", &format!("{longest}x")] {
+        for bad in
+            ["", " ", "7 ", "\t7", "7\n", "a\u{200b}b", "\u{feff}7", "a\u{202e}b", &format!("{longest}x")]
+        {
             assert_eq!(Reference::parse(bad), None, "{bad:?}");
         }
     }

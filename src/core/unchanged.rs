@@ -1,8 +1,9 @@
-//! Which commands of the log changed nothing: those that a rule rejected when they were applied, repeats of an idempotency key, and those that
-//! asked for what was so already.
+//! Which commands of the log changed nothing: those that a rule rejected when they were applied, repeats of
+//! an idempotency key, and those that asked for what was so already.
 //!
-//! Admission refuses the first two before they are logged, so those lost a race between admission and application. The list is small and
-//! nevertheless bounded: it is a ring of the newest [`UNCHANGED_MAX`], and it says from which LSN on it is complete.
+//! Admission refuses the first two before they are logged, so those lost a race between admission and
+//! application. The list is small and nevertheless bounded: it is a ring of the newest [`UNCHANGED_MAX`], and
+//! it says from which LSN on it is complete.
 
 use super::{
     column::{Column, Scalar, freeze_fields},
@@ -10,7 +11,8 @@ use super::{
     image::UnchangedRow,
 };
 
-/// The most commands remembered, 16 MiB of them; the oldest goes first. A client that races against itself on purpose costs no more memory than this.
+/// The most commands remembered, 16 MiB of them; the oldest goes first. A client that races against itself on
+/// purpose costs no more memory than this.
 pub const UNCHANGED_MAX: usize = 1 << 20;
 
 /// Why a command of the log changed nothing.
@@ -20,7 +22,8 @@ pub enum Unchanged {
     Rejected(Rejection),
     /// An earlier command of the same idempotency key had done it.
     Repeat,
-    /// It asked for what was so already: a status or role that the member had, a bonus that was paid, all pending ones where there were none.
+    /// It asked for what was so already: a status or role that the member had, a bonus that was paid, all
+    /// pending ones where there were none.
     Already,
 }
 
@@ -169,7 +172,8 @@ mod tests {
         (1..1_000).map(|number| row(number * 3)).for_each(|row| list.push(row));
         for lsn in 0..3_010 {
             let listed = lsn != 0 && lsn % 3 == 0 && lsn < 3_000;
-            let kind = if lsn % 2 == 0 { Unchanged::Rejected(Rejection::MemberExists) } else { Unchanged::Repeat };
+            let kind =
+                if lsn % 2 == 0 { Unchanged::Rejected(Rejection::MemberExists) } else { Unchanged::Repeat };
             assert_eq!(list.find(lsn), listed.then_some(kind), "{lsn}");
         }
     }

@@ -1,8 +1,10 @@
-//! Walks through a downline level by level: nearest members first, inside a level in tree order (slots, or joins in the sponsor tree).
+//! Walks through a downline level by level: nearest members first, inside a level in tree order (slots, or
+//! joins in the sponsor tree).
 //!
-//! Two walks give this one order. [`BreadthFirst`] is for streams: linear in what it shows, with a queue of its own. [`LevelOrder`] is for pages:
-//! it needs no memory between two steps, so that a cursor can hold it, and pays for that with climbs. Both count their work in steps so that
-//! a lock is held for a bounded time, both show only members that were there when they began, and what joins meanwhile disturbs neither.
+//! Two walks give this one order. [`BreadthFirst`] is for streams: linear in what it shows, with a queue of
+//! its own. [`LevelOrder`] is for pages: it needs no memory between two steps, so that a cursor can hold it,
+//! and pays for that with climbs. Both count their work in steps so that a lock is held for a bounded time,
+//! both show only members that were there when they began, and what joins meanwhile disturbs neither.
 
 use std::{collections::VecDeque, hint::black_box};
 
@@ -13,10 +15,12 @@ use super::{
     warm::TOGETHER,
 };
 
-/// Members per block of a [`Queue`]: blocks of 16 KiB are small beside a long queue and large beside the table of them.
+/// Members per block of a [`Queue`]: blocks of 16 KiB are small beside a long queue and large beside the
+/// table of them.
 const BLOCK: usize = 4_096;
 
-/// First in, first out. Grows and shrinks by blocks: a `VecDeque` of members would double, and keep what it once had.
+/// First in, first out. Grows and shrinks by blocks: a `VecDeque` of members would double, and keep what it
+/// once had.
 #[derive(Default)]
 struct Queue {
     blocks: VecDeque<Vec<u32>>,
@@ -47,10 +51,13 @@ impl Queue {
         Some(MemberIx(member))
     }
 
-    /// The next ones, when it is time to look ahead for them: whenever as many were taken. None at other times.
+    /// The next ones, when it is time to look ahead for them: whenever as many were taken. None at other
+    /// times.
     fn to_look_ahead_for(&self) -> &[u32] {
         match self.blocks.front() {
-            Some(block) if self.taken.is_multiple_of(TOGETHER) => &block[self.taken..block.len().min(self.taken + TOGETHER)],
+            Some(block) if self.taken.is_multiple_of(TOGETHER) => {
+                &block[self.taken..block.len().min(self.taken + TOGETHER)]
+            }
             _ => &[],
         }
     }
@@ -58,11 +65,13 @@ impl Queue {
 
 const _: () = assert!(BLOCK.is_multiple_of(TOGETHER));
 
-/// A walk through a downline, level by level, that keeps where it still has to look: the first child of each member that it found and that has any. Children that
-/// come before that one later belong to those that are left out.
+/// A walk through a downline, level by level, that keeps where it still has to look: the first child of each
+/// member that it found and that has any. Children that come before that one later belong to those that are
+/// left out.
 ///
-/// Linear: a step per member and per member with children. Memory: 4 bytes for each member *with children* of one level, which is half of
-/// a downline at most (20 MB at ten million members, where each of five million has one child; less in any other shape).
+/// Linear: a step per member and per member with children. Memory: 4 bytes for each member *with children* of
+/// one level, which is half of a downline at most (20 MB at ten million members, where each of five million
+/// has one child; less in any other shape).
 pub struct BreadthFirst {
     /// Members from this index on are left out.
     before: u32,
@@ -92,10 +101,11 @@ impl BreadthFirst {
 
 /// A walk through a downline, level by level, that fits a cursor.
 ///
-/// The members of one level are those of a walk in preorder that goes no deeper. Where one level ends, the next begins below
-/// its first member with children, and stays below the nearest common ancestor of all that have any. So a chain costs a step per member;
-/// in general a level costs the members above it inside that common ancestor's downline, not only its own: two legs of depth d cost
-/// O(d) per level. A page is therefore limited in steps as well as in rows.
+/// The members of one level are those of a walk in preorder that goes no deeper. Where one level ends, the
+/// next begins below its first member with children, and stays below the nearest common ancestor of all that
+/// have any. So a chain costs a step per member; in general a level costs the members above it inside that
+/// common ancestor's downline, not only its own: two legs of depth d cost O(d) per level. A page is therefore
+/// limited in steps as well as in rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LevelOrder {
     /// Members from this index on are left out.
@@ -173,7 +183,8 @@ impl Genealogy {
         None
     }
 
-    /// Reads the links of `first_children` and of the siblings next to them, step by step for all. The result means nothing.
+    /// Reads the links of `first_children` and of the siblings next to them, step by step for all. The result
+    /// means nothing.
     fn look_ahead_to_siblings(&self, first_children: &[u32]) -> u32 {
         let next = |child: u32| if child == NONE { NONE } else { self.link(MemberIx(child)).next_sibling };
         let second = first_children.iter().fold(0, |seen, child| seen ^ next(*child));
@@ -208,7 +219,8 @@ impl Genealogy {
             } else {
                 let link = self.link(walk.at);
                 if link.next_sibling == NONE {
-                    // A walk that came from outside with a base that is no ancestor would otherwise leave the tree.
+                    // A walk that came from outside with a base that is no ancestor would otherwise leave the
+                    // tree.
                     walk.at = MemberIx::from_column(link.parent).unwrap_or(walk.base);
                     continue;
                 }
@@ -272,7 +284,12 @@ impl Genealogy {
         let (base, at, down) = (MemberIx(base), MemberIx(at), down == 1);
         let known = |member: u32| (member as usize) < self.len();
         let (is_before_known, are_known) = (before as usize <= self.len(), known(base.0) && known(at.0));
-        if !is_before_known || !are_known || last_level < level || !self.is_within(top, base) || !self.is_within(base, at) {
+        if !is_before_known
+            || !are_known
+            || last_level < level
+            || !self.is_within(top, base)
+            || !self.is_within(base, at)
+        {
             return None;
         }
         let at_level = self.link(at).level;
@@ -280,14 +297,20 @@ impl Genealogy {
             return None;
         }
         if first_inner != NONE {
-            let is_inner = known(first_inner) && known(next_base) && self.link(MemberIx(first_inner)).level == level;
-            if !is_inner || !self.is_within(top, MemberIx(next_base)) || !self.is_within(MemberIx(next_base), MemberIx(first_inner)) {
+            let is_inner =
+                known(first_inner) && known(next_base) && self.link(MemberIx(first_inner)).level == level;
+            if !is_inner
+                || !self.is_within(top, MemberIx(next_base))
+                || !self.is_within(MemberIx(next_base), MemberIx(first_inner))
+            {
                 return None;
             }
             // It becomes the base only where it stands above the one that is known.
             let is_deeper = |crossing| self.link(MemberIx(next_base)).level <= self.link(crossing).level;
-            let can_cross =
-                |crossing| self.is_within(top, crossing) && (is_deeper(crossing) || self.is_within(crossing, MemberIx(next_base)));
+            let can_cross = |crossing| {
+                self.is_within(top, crossing)
+                    && (is_deeper(crossing) || self.is_within(crossing, MemberIx(next_base)))
+            };
             if crossing != NONE && !(known(crossing) && can_cross(MemberIx(crossing))) {
                 return None;
             }
@@ -299,31 +322,44 @@ impl Genealogy {
 }
 
 impl State {
-    /// A walk through the downline of `top` as it is now, `deepest` levels down (`u32::MAX` for all), for [`State::breadth_first_step`].
+    /// A walk through the downline of `top` as it is now, `deepest` levels down (`u32::MAX` for all), for
+    /// [`State::breadth_first_step`].
     pub fn breadth_first(&self, tree: Tree, top: MemberIx, deepest: u32) -> BreadthFirst {
         self.tree(tree).breadth_first(top, deepest, self.len())
     }
 
-    /// The next member of a walk through `tree`, the one it was begun in, with its depth below the top. `None` when the walk is over, or
-    /// when `steps`, which are counted down, are used up: [`BreadthFirst::is_over`] tells. O(steps).
-    pub fn breadth_first_step(&self, tree: Tree, walk: &mut BreadthFirst, steps: &mut usize) -> Option<(MemberIx, u32)> {
+    /// The next member of a walk through `tree`, the one it was begun in, with its depth below the top.
+    /// `None` when the walk is over, or when `steps`, which are counted down, are used up:
+    /// [`BreadthFirst::is_over`] tells. O(steps).
+    pub fn breadth_first_step(
+        &self,
+        tree: Tree,
+        walk: &mut BreadthFirst,
+        steps: &mut usize,
+    ) -> Option<(MemberIx, u32)> {
         self.tree(tree).breadth_first_next(walk, steps)
     }
 
-    /// A walk through levels `first..=deepest` below `top` as they are now, for [`State::level_order_step`]. Levels count from 1.
+    /// A walk through levels `first..=deepest` below `top` as they are now, for [`State::level_order_step`].
+    /// Levels count from 1.
     pub fn level_order(&self, tree: Tree, top: MemberIx, first: u32, deepest: u32) -> LevelOrder {
         self.tree(tree).level_order(top, first, deepest, self.len())
     }
 
-    /// The next member of a walk through `tree`, the one it was begun in. `None` when it is over, or when `steps`, which are
-    /// counted down, are used up: [`LevelOrder::is_over`] tells. O(steps).
+    /// The next member of a walk through `tree`, the one it was begun in. `None` when it is over, or when
+    /// `steps`, which are counted down, are used up: [`LevelOrder::is_over`] tells. O(steps).
     pub fn level_order_step(&self, tree: Tree, walk: &mut LevelOrder, steps: &mut usize) -> Option<MemberIx> {
         self.tree(tree).level_order_next(walk, steps)
     }
 
-    /// A walk through the downline of `top` that rested earlier, from its words; `None` for words that no such walk can have. What it shows is
-    /// below `top` whatever the words are. O(log n).
-    pub fn level_order_from(&self, tree: Tree, top: MemberIx, words: [u32; LEVEL_ORDER_WORDS]) -> Option<LevelOrder> {
+    /// A walk through the downline of `top` that rested earlier, from its words; `None` for words that no
+    /// such walk can have. What it shows is below `top` whatever the words are. O(log n).
+    pub fn level_order_from(
+        &self,
+        tree: Tree,
+        top: MemberIx,
+        words: [u32; LEVEL_ORDER_WORDS],
+    ) -> Option<LevelOrder> {
         self.tree(tree).level_order_from(top, words)
     }
 }

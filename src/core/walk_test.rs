@@ -39,7 +39,8 @@ impl Grown {
             let from = members.saturating_sub(self.reach);
             let parent = MemberIx(from + below(&mut self.random, (members - from).max(1)));
             let slot = below(&mut self.random, self.width);
-            let is_free = 0 < members && self.tree.children(parent).all(|child| self.tree.link(child).slot != slot);
+            let is_free =
+                0 < members && self.tree.children(parent).all(|child| self.tree.link(child).slot != slot);
             is_free.then_some((parent, slot))
         });
         self.tree.attach(place, &Watch::default(), &mut Vec::new());
@@ -53,7 +54,11 @@ impl Grown {
     fn naive(&self, top: MemberIx, first: u32, deepest: u32, before: u32) -> Vec<(MemberIx, u32)> {
         let (mut level, mut found) = (vec![top], Vec::new());
         for depth in 1..=deepest {
-            level = level.iter().flat_map(|parent| self.tree.children(*parent)).filter(|child| child.0 < before).collect();
+            level = level
+                .iter()
+                .flat_map(|parent| self.tree.children(*parent))
+                .filter(|child| child.0 < before)
+                .collect();
             if level.is_empty() {
                 break;
             }
@@ -64,7 +69,12 @@ impl Grown {
 }
 
 /// All of a streaming walk, with so many steps at a time, doing something to the tree between.
-fn streamed(grown: &mut Grown, walk: &mut BreadthFirst, steps_each: usize, mut between: impl FnMut(&mut Grown)) -> Vec<(MemberIx, u32)> {
+fn streamed(
+    grown: &mut Grown,
+    walk: &mut BreadthFirst,
+    steps_each: usize,
+    mut between: impl FnMut(&mut Grown),
+) -> Vec<(MemberIx, u32)> {
     let mut found = Vec::new();
     while !walk.is_over() {
         let mut steps = steps_each;
@@ -75,7 +85,13 @@ fn streamed(grown: &mut Grown, walk: &mut BreadthFirst, steps_each: usize, mut b
 }
 
 /// All of a paged walk, through its words between any two pages.
-fn paged(grown: &mut Grown, top: MemberIx, walk: LevelOrder, steps_each: usize, mut between: impl FnMut(&mut Grown)) -> Vec<MemberIx> {
+fn paged(
+    grown: &mut Grown,
+    top: MemberIx,
+    walk: LevelOrder,
+    steps_each: usize,
+    mut between: impl FnMut(&mut Grown),
+) -> Vec<MemberIx> {
     let (mut found, mut walk) = (Vec::new(), walk);
     while !walk.is_over() {
         let mut steps = steps_each;
@@ -97,7 +113,8 @@ fn both_walks_show_what_the_plainest_way_shows() {
         for _ in 0..4 {
             let before = grown.len();
             let top = MemberIx(below(&mut grown.random, before));
-            let deepest = if below(&mut grown.random, 2) == 0 { u32::MAX } else { below(&mut grown.random, 8) };
+            let deepest =
+                if below(&mut grown.random, 2) == 0 { u32::MAX } else { below(&mut grown.random, 8) };
             let first = 1 + below(&mut grown.random, 4);
             let steps = 1 + below(&mut grown.random, 30) as usize;
             let expected = grown.naive(top, 1, deepest, before);
@@ -118,8 +135,13 @@ fn both_walks_show_what_the_plainest_way_shows() {
                 }
             };
             let walk = grown.tree.level_order(top, first, deepest, before);
-            let expected: Vec<MemberIx> = grown.naive(top, first, deepest, before).into_iter().map(|(member, _)| member).collect();
-            assert_eq!(paged(&mut grown, top, walk, steps, join), expected, "seed {seed}, levels {first} to {deepest}");
+            let expected: Vec<MemberIx> =
+                grown.naive(top, first, deepest, before).into_iter().map(|(member, _)| member).collect();
+            assert_eq!(
+                paged(&mut grown, top, walk, steps, join),
+                expected,
+                "seed {seed}, levels {first} to {deepest}"
+            );
         }
     }
 }
@@ -159,7 +181,8 @@ fn the_queue_holds_at_most_half_of_the_members() {
     let mut tree = Genealogy::new(false);
     tree.attach(None, &Watch::default(), &mut Vec::new());
     (0..WIDE).for_each(|slot| tree.attach(Some((MemberIx(0), slot)), &Watch::default(), &mut Vec::new()));
-    (1..=WIDE).for_each(|parent| tree.attach(Some((MemberIx(parent), 0)), &Watch::default(), &mut Vec::new()));
+    (1..=WIDE)
+        .for_each(|parent| tree.attach(Some((MemberIx(parent), 0)), &Watch::default(), &mut Vec::new()));
     let (mut walk, mut steps) = (tree.breadth_first(MemberIx(0), u32::MAX, 2 * WIDE + 1), usize::MAX);
     let (mut bytes, mut found) = (0, 0);
     while tree.breadth_first_next(&mut walk, &mut steps).is_some() {
@@ -202,7 +225,11 @@ fn words_that_no_walk_has_are_refused_or_stay_below_the_top() {
             let mut words = grown.tree.level_order(top, 1, u32::MAX, members).to_words();
             for _ in 0..=below(&mut grown.random, 4) {
                 let place = below(&mut grown.random, u32::try_from(LEVEL_ORDER_WORDS).unwrap()) as usize;
-                words[place] = if below(&mut grown.random, 8) == 0 { NONE } else { below(&mut grown.random, members + 3) };
+                words[place] = if below(&mut grown.random, 8) == 0 {
+                    NONE
+                } else {
+                    below(&mut grown.random, members + 3)
+                };
             }
             let Some(mut walk) = grown.tree.level_order_from(top, words) else {
                 refused += 1;
@@ -211,7 +238,10 @@ fn words_that_no_walk_has_are_refused_or_stay_below_the_top() {
             accepted += 1;
             let mut steps = 10_000;
             while let Some(member) = grown.tree.level_order_next(&mut walk, &mut steps) {
-                assert!(grown.tree.is_ancestor(top, member), "seed {seed}: {member:?} is not below {top:?}: {words:?}");
+                assert!(
+                    grown.tree.is_ancestor(top, member),
+                    "seed {seed}: {member:?} is not below {top:?}: {words:?}"
+                );
             }
         }
     }

@@ -1,11 +1,13 @@
-//! A window of a tree, as a viewer shows it: the members nearest to one, each with what is below it and what is not shown.
+//! A window of a tree, as a viewer shows it: the members nearest to one, each with what is below it and what
+//! is not shown.
 
 use super::{
     state::State,
     types::{MemberIx, Tree},
 };
 
-/// Empty slots named per member; beyond that they are only counted. Binary and ternary plans never come near it.
+/// Empty slots named per member; beyond that they are only counted. Binary and ternary plans never come near
+/// it.
 pub const EMPTY_SLOTS_NAMED_MAX: usize = 16;
 
 /// What a window may hold. The caller's limits bound the time of [`State::window`].
@@ -40,12 +42,18 @@ pub struct WindowMember {
 }
 
 impl State {
-    /// The members nearest to `top` in level order, parents before children, siblings in tree order. With `after`, a child of `top`, only later children of
-    /// the top (and what is below them) are in it.
+    /// The members nearest to `top` in level order, parents before children, siblings in tree order. With
+    /// `after`, a child of `top`, only later children of the top (and what is below them) are in it.
     ///
     /// O(members of the window * (log n + the plan's width / 64)), plus the children of the top up to
     /// `after`, of which there are `skipped`.
-    pub fn window(&self, tree: Tree, top: MemberIx, after: Option<(MemberIx, u32)>, size: WindowSize) -> Vec<WindowMember> {
+    pub fn window(
+        &self,
+        tree: Tree,
+        top: MemberIx,
+        after: Option<(MemberIx, u32)>,
+        size: WindowSize,
+    ) -> Vec<WindowMember> {
         let mut found = vec![self.window_member(tree, top, 0)];
         if let Some((after, skipped)) = after {
             (found[0].last_shown, found[0].shown) = (Some(after), skipped);
@@ -57,9 +65,11 @@ impl State {
                 break;
             }
             let links = self.tree(tree);
-            let first = last_shown.map_or(links.link(member).first_child, |last| links.link(last).next_sibling);
-            let children =
-                std::iter::successors(MemberIx::from_column(first), |child| MemberIx::from_column(links.link(*child).next_sibling));
+            let first =
+                last_shown.map_or(links.link(member).first_child, |last| links.link(last).next_sibling);
+            let children = std::iter::successors(MemberIx::from_column(first), |child| {
+                MemberIx::from_column(links.link(*child).next_sibling)
+            });
             for child in children.take(size.siblings.min(size.members - found.len())) {
                 // `skipped` is the caller's word.
                 found[at].shown = found[at].shown.saturating_add(1);
@@ -82,7 +92,11 @@ impl State {
             downline: self.downline(tree, member),
             shown: 0,
             last_shown: None,
-            empty: if empty_count == 0 { Vec::new() } else { self.placement.free_slots(member, width.unwrap_or(0), EMPTY_SLOTS_NAMED_MAX) },
+            empty: if empty_count == 0 {
+                Vec::new()
+            } else {
+                self.placement.free_slots(member, width.unwrap_or(0), EMPTY_SLOTS_NAMED_MAX)
+            },
             empty_count,
         }
     }
@@ -99,7 +113,8 @@ impl State {
         MemberIx::from_column(self.tree(tree).link(member).parent)
     }
 
-    /// A member's level in a tree; 1 for a root. With [`State::above`] and [`State::slot_in`] what a row of a list needs.
+    /// A member's level in a tree; 1 for a root. With [`State::above`] and [`State::slot_in`] what a row of a
+    /// list needs.
     pub fn level_in(&self, tree: Tree, member: MemberIx) -> u32 {
         self.tree(tree).link(member).level
     }

@@ -55,7 +55,8 @@ fn random_key() -> u64 {
     (high & !0xffff) | (low & 0xffff)
 }
 
-/// A directory being made. It becomes one with [`Creation::finish`]; dropped before, it is no data directory, and `create` starts anew.
+/// A directory being made. It becomes one with [`Creation::finish`]; dropped before, it is no data directory,
+/// and `create` starts anew.
 #[derive(Debug)]
 pub struct Creation {
     locks: Locks,
@@ -66,16 +67,27 @@ pub struct Creation {
 
 impl DataDir {
     /// The lock of the active segment, for the writer of the log.
-    pub(super) fn segment_lock(&mut self, storage: &dyn Storage, paths: &Paths, segment: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+    pub(super) fn segment_lock(
+        &mut self,
+        storage: &dyn Storage,
+        paths: &Paths,
+        segment: &Path,
+    ) -> Result<Option<Box<dyn StorageLock>>> {
         self.locks.segment_lock(storage, segment, paths.root())
     }
 
-    /// Begins to make a data directory in a path that does not exist, is empty, or holds a creation that never finished.
+    /// Begins to make a data directory in a path that does not exist, is empty, or holds a creation that
+    /// never finished.
     ///
     /// # Errors
-    /// `NotEmpty`, also for a path that is a data directory already; `InstanceLost` for one that was; `Locked` when another process is making
-    /// it; `Io`.
-    pub fn create(storage: &Arc<dyn Storage>, path: &Path, genesis: &Genesis, options: LogOptions) -> Result<Creation> {
+    /// `NotEmpty`, also for a path that is a data directory already; `InstanceLost` for one that was;
+    /// `Locked` when another process is making it; `Io`.
+    pub fn create(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        genesis: &Genesis,
+        options: LogOptions,
+    ) -> Result<Creation> {
         let paths = Paths::new(path);
         make_root(&**storage, path)?;
         leftovers_if_free(&**storage, &paths)?;
@@ -91,12 +103,20 @@ impl DataDir {
         storage.sync_dir(path).map_err(Error::io("sync", path))?;
         let Genesis { id, network_id, row_key, code_key, created } = *genesis;
         let instance = Instance { id, network_id, row_key, code_key, created };
-        let store = SnapshotStore { storage: Arc::clone(storage), paths, network: network_id, instance: id.0, log: None, retained: None };
+        let store = SnapshotStore {
+            storage: Arc::clone(storage),
+            paths,
+            network: network_id,
+            instance: id.0,
+            log: None,
+            retained: None,
+        };
         Ok(Creation { locks, instance, options, store })
     }
 
-    /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans the live log, and mends what
-    /// a crash may have left. It can crash at any point and be repeated. Nothing is changed before everything was found to be good.
+    /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans
+    /// the live log, and mends what a crash may have left. It can crash at any point and be repeated. Nothing
+    /// is changed before everything was found to be good.
     ///
     /// # Errors
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged`, `Io`.
@@ -104,7 +124,8 @@ impl DataDir {
         Self::open_with(storage, path, options, Access::ReadWrite)
     }
 
-    /// Opens a directory without changing anything in it: for tools. Locks it all the same. A torn tail is left out and reported; the journal takes no writes.
+    /// Opens a directory without changing anything in it: for tools. Locks it all the same. A torn tail is
+    /// left out and reported; the journal takes no writes.
     ///
     /// # Errors
     /// As `open`.
@@ -112,7 +133,8 @@ impl DataDir {
         Self::open_with(storage, path, LogOptions::default(), Access::Read)
     }
 
-    /// Whether there is nothing at the path that `create` would refuse: no directory, an empty one, or a creation that never finished.
+    /// Whether there is nothing at the path that `create` would refuse: no directory, an empty one, or a
+    /// creation that never finished.
     ///
     /// # Errors
     /// `Io`.
@@ -128,7 +150,12 @@ impl DataDir {
         }
     }
 
-    fn open_with(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions, access: Access) -> Result<Opened> {
+    fn open_with(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        options: LogOptions,
+        access: Access,
+    ) -> Result<Opened> {
         let (directory, instance) = Self::lock(storage, path, access)?;
         recovery::open(storage, &Paths::new(path), instance, options, access, directory)
     }
@@ -136,10 +163,12 @@ impl DataDir {
     /// Makes sure that it is a data directory, and takes its locks. Looks at nothing else.
     ///
     /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged` (of the file `instance`), `Io`.
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged` (of the file
+    /// `instance`), `Io`.
     pub(super) fn lock(storage: &Arc<dyn Storage>, path: &Path, access: Access) -> Result<(Self, Instance)> {
         let paths = Paths::new(path);
-        let not_one = |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
+        let not_one =
+            |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
             let is_file = storage.is_file(path).map_err(Error::io("look at", path))?;
             // A device or a socket, for one, is there and neither.
@@ -154,7 +183,11 @@ impl DataDir {
         if !storage.is_file(&file).map_err(Error::io("look at", &file))? {
             unfinished::leftovers(&**storage, &paths)?;
             let is_begun = unfinished::is_begun(&**storage, &paths)?;
-            return Err(if is_begun { Error::Unfinished { path: path.to_path_buf() } } else { not_one("it has no file `instance`") });
+            return Err(if is_begun {
+                Error::Unfinished { path: path.to_path_buf() }
+            } else {
+                not_one("it has no file `instance`")
+            });
         }
         // Who it is comes before the lock: a stranger's file is not ours to lock.
         Instance::read(&**storage, &file, path)?;
@@ -176,12 +209,17 @@ impl Creation {
         self.store.begin(header)
     }
 
-    /// Publishes the snapshot, makes the log that goes on from it, and then the directory a data directory, which
-    /// [`DataDir::open`] opens.
+    /// Publishes the snapshot, makes the log that goes on from it, and then the directory a data directory,
+    /// which [`DataDir::open`] opens.
     ///
     /// # Errors
     /// `BadImage`, `Io`.
-    pub fn finish(self, snapshot: SnapshotWriter, state_digest: [u8; 32], network_digest: [u8; 32]) -> Result<()> {
+    pub fn finish(
+        self,
+        snapshot: SnapshotWriter,
+        state_digest: [u8; 32],
+        network_digest: [u8; 32],
+    ) -> Result<()> {
         let (storage, paths) = (&*self.store.storage, &self.store.paths);
         let (lsn, time) = snapshot.position();
         snapshot.publish(lsn, state_digest, network_digest)?;
@@ -217,10 +255,11 @@ impl Creation {
     }
 }
 
-/// The directory itself, and those above that are missing. The names of all of them are made durable, also of those that are there: whoever
-/// made them, an attempt that was killed for one, need not have synced them.
+/// The directory itself, and those above that are missing. The names of all of them are made durable, also of
+/// those that are there: whoever made them, an attempt that was killed for one, need not have synced them.
 fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
-    let directories: Vec<&Path> = path.ancestors().filter(|directory| !directory.as_os_str().is_empty()).collect();
+    let directories: Vec<&Path> =
+        path.ancestors().filter(|directory| !directory.as_os_str().is_empty()).collect();
     for directory in directories.into_iter().rev() {
         let Some(parent) = directory.parent() else { continue };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
@@ -228,28 +267,36 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
         if !is_there {
             storage.create_dir(directory).map_err(|error| match error.kind() {
                 // A device, for one, or something below a file.
-                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-                    Error::NotEmpty { path: path.to_path_buf(), reason: format!("{} is no directory", directory.display()) }
-                }
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::NotEmpty {
+                    path: path.to_path_buf(),
+                    reason: format!("{} is no directory", directory.display()),
+                },
                 _ => Error::io("create", directory)(error),
             })?;
         }
         match storage.sync_dir(parent) {
             // Some directories far above are not ours to look into, or are on a medium that nobody changes.
-            Err(error) if is_there && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {}
+            Err(error)
+                if is_there
+                    && matches!(
+                        error.kind(),
+                        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                    ) => {}
             synced => synced.map_err(Error::io("sync", parent))?,
         }
     }
     Ok(())
 }
 
-/// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the door to make its key.
+/// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the
+/// door to make its key.
 const KEY_FILES: [&str; 4] = ["keys", "keys.lock", "keys.new", "keys.writing"];
 /// Of ours, what is there while a directory is being made.
 const OWN_FILES: [&str; 5] = ["lock", "creating", "instance.tmp", "durable", "durable.tmp"];
 const OWN_FOLDERS: [&str; 3] = ["log", "archive", "snapshots"];
 
-/// Nothing there but what an unfinished creation leaves (those files), service keys, hidden files and a file system's own `lost+found`.
+/// Nothing there but what an unfinished creation leaves (those files), service keys, hidden files and a file
+/// system's own `lost+found`.
 fn leftovers_if_free(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let root = paths.root();
     let refuse = |reason: String| Err(Error::NotEmpty { path: root.to_path_buf(), reason });
@@ -260,8 +307,10 @@ fn leftovers_if_free(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf
     let leftovers = unfinished::leftovers(storage, paths)?;
     let is_begun = unfinished::is_begun(storage, paths)?;
     for name in names {
-        let is_own_folder = OWN_FOLDERS.contains(&name.as_str()) && (is_begun || is_empty(storage, &root.join(&name))?);
-        let is_known = is_own_folder || OWN_FILES.contains(&name.as_str()) || KEY_FILES.contains(&name.as_str());
+        let is_own_folder =
+            OWN_FOLDERS.contains(&name.as_str()) && (is_begun || is_empty(storage, &root.join(&name))?);
+        let is_known =
+            is_own_folder || OWN_FILES.contains(&name.as_str()) || KEY_FILES.contains(&name.as_str());
         if !is_known && !name.starts_with('.') && name != "lost+found" {
             return refuse(format!("it is not empty: it holds `{name}`"));
         }

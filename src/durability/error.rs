@@ -1,4 +1,5 @@
-//! What can go wrong with bytes, as distinct kinds: callers give each its own exit code and never look at message text.
+//! What can go wrong with bytes, as distinct kinds: callers give each its own exit code and never look at
+//! message text.
 
 use std::{
     fmt, io,
@@ -38,10 +39,12 @@ pub enum Error {
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: io::Error },
-    /// An earlier write or sync of this log failed, and nobody knows what is on disk. Only a restart, which looks, helps.
+    /// An earlier write or sync of this log failed, and nobody knows what is on disk. Only a restart, which
+    /// looks, helps.
     #[error("the log is closed for writing since an earlier failure: {first}")]
     PreviousIo { first: Arc<str> },
-    /// The active segment is full, and the next one cannot be made at present. Nothing was written; it is being tried again.
+    /// The active segment is full, and the next one cannot be made at present. Nothing was written; it is
+    /// being tried again.
     #[error("the log is full until segment {number} can be made: {why}")]
     NoNextSegment { number: u64, why: Arc<str> },
     /// The opened log takes no writes.
@@ -87,7 +90,10 @@ impl Damage {
     /// The data directory that the file belongs to, by the places that files have.
     pub fn data_dir(&self) -> Option<&Path> {
         let (name, parent) = (self.file.file_name()?, self.file.parent()?);
-        let is_part = |path: &Path| path.file_name().is_some_and(|name| ["log", "archive", "snapshots"].iter().any(|part| name == *part));
+        let is_part = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| ["log", "archive", "snapshots"].iter().any(|part| name == *part))
+        };
         match (is_part(parent), name == "instance" || is_part(&self.file)) {
             (true, _) => parent.parent(),
             (false, true) => Some(parent),
@@ -111,12 +117,30 @@ impl Error {
         move |source| Error::Io { path: path.to_path_buf(), action, source }
     }
 
-    pub(crate) fn damaged(file: &Path, offset: u64, lsn: Option<u64>, reason: impl Into<String>, lost: impl Into<String>) -> Error {
-        Error::Damaged(Box::new(Damage { file: file.to_path_buf(), offset, lsn, reason: reason.into(), lost: lost.into() }))
+    pub(crate) fn damaged(
+        file: &Path,
+        offset: u64,
+        lsn: Option<u64>,
+        reason: impl Into<String>,
+        lost: impl Into<String>,
+    ) -> Error {
+        Error::Damaged(Box::new(Damage {
+            file: file.to_path_buf(),
+            offset,
+            lsn,
+            reason: reason.into(),
+            lost: lost.into(),
+        }))
     }
 
     /// A record that does not decode although its checksum is right.
     pub(crate) fn record(file: &Path, offset: u64, lsn: u64, error: DecodeError) -> Error {
-        Error::damaged(file, offset, Some(lsn), format!("a record does not decode: {error}"), format!("commands from LSN {lsn} on"))
+        Error::damaged(
+            file,
+            offset,
+            Some(lsn),
+            format!("a record does not decode: {error}"),
+            format!("commands from LSN {lsn} on"),
+        )
     }
 }

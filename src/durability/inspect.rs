@@ -1,7 +1,9 @@
-//! Looking at the files of a data directory one by one, whatever state they are in: for people who want to see what is there.
+//! Looking at the files of a data directory one by one, whatever state they are in: for people who want to
+//! see what is there.
 //!
-//! Nothing is locked and nothing is written, so it works beside a running server too; what that is writing at the moment looks like a write
-//! that never completed. Nothing here decides what may be served: that is `recovery.rs`, by the same rules.
+//! Nothing is locked and nothing is written, so it works beside a running server too; what that is writing at
+//! the moment looks like a write that never completed. Nothing here decides what may be served: that is
+//! `recovery.rs`, by the same rules.
 
 use std::{
     path::{Path, PathBuf},
@@ -81,7 +83,8 @@ pub struct FrameSeen {
     pub chain: Option<u64>,
     pub header_crc: u32,
     pub body_crc: u32,
-    /// Its commands; or why they do not decode, or are not those that the chain names, although the checksum is right.
+    /// Its commands; or why they do not decode, or are not those that the chain names, although the checksum
+    /// is right.
     pub commands: std::result::Result<Vec<Stamped>, String>,
 }
 
@@ -108,11 +111,13 @@ pub struct EndSeen {
 pub enum EndVerdict {
     /// Only zeros follow (rule a).
     Clean,
-    /// A write that never completed, so never acknowledged (rule d): so many bytes. Also what a running server is just writing.
+    /// A write that never completed, so never acknowledged (rule d): so many bytes. Also what a running
+    /// server is just writing.
     Torn { bytes: u64 },
     /// The last frame is whole but for the end of its trailer: it counts.
     ShortTrailer,
-    /// Bytes that may have been acknowledged are not what was written (rules b and c, or a frame out of place).
+    /// Bytes that may have been acknowledged are not what was written (rules b and c, or a frame out of
+    /// place).
     Damaged { rule: DamageRule, reason: String },
 }
 
@@ -137,7 +142,8 @@ pub fn instance(storage: &Arc<dyn Storage>, path: &Path) -> Result<Instance> {
     Instance::read(&**storage, &Paths::new(path).instance(), path)
 }
 
-/// Shows all segments of a directory, archived ones first, to `see`, which says whether to go on. Holds one segment in memory.
+/// Shows all segments of a directory, archived ones first, to `see`, which says whether to go on. Holds one
+/// segment in memory.
 ///
 /// # Errors
 /// `NotADataDirectory` when there is no log, `Io`.
@@ -162,7 +168,8 @@ pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem)
         }
         last = Some(number);
         let follows = before.filter(|(of, _)| *of + 1 == number).map(|(_, at)| at);
-        let (at, go_on) = one_segment(&**storage, instance.as_ref(), (number, is_archived, file), follows, see)?;
+        let (at, go_on) =
+            one_segment(&**storage, instance.as_ref(), (number, is_archived, file), follows, see)?;
         before = at.map(|at| (number, at));
         if !go_on {
             return Ok(());
@@ -171,12 +178,17 @@ pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem)
     Ok(())
 }
 
-fn segments_in(storage: &dyn Storage, directory: &Path, is_archived: bool) -> Result<Vec<(u64, bool, PathBuf)>> {
+fn segments_in(
+    storage: &dyn Storage,
+    directory: &Path,
+    is_archived: bool,
+) -> Result<Vec<(u64, bool, PathBuf)>> {
     if !storage.is_dir(directory).map_err(Error::io("look at", directory))? {
         return Ok(Vec::new());
     }
     let names = storage.list(directory).map_err(Error::io("list", directory))?;
-    let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, is_archived, directory.join(name))));
+    let numbered =
+        names.iter().filter_map(|name| Some((segment::number_of(name)?, is_archived, directory.join(name))));
     Ok(numbered.collect())
 }
 
@@ -191,12 +203,14 @@ fn one_segment(
     let content = read_whole(storage, &file)?;
     let parsed = content.first_chunk::<HEADER_BYTES>().map_or(Parsed::Bad, SegmentHeader::parse);
     let bytes = content.len() as u64;
-    let mut segment = SegmentSeen { file, number, is_archived, bytes, header: SegmentHeaderSeen::Bad, damage: None };
+    let mut segment =
+        SegmentSeen { file, number, is_archived, bytes, header: SegmentHeaderSeen::Bad, damage: None };
     let (header, crc) = match parsed {
         Parsed::Header(header, crc) => (header, crc),
         Parsed::Newer(version) => {
             segment.header = SegmentHeaderSeen::Newer(version);
-            segment.damage = Some(format!("it has format version {version}, which this release does not read"));
+            segment.damage =
+                Some(format!("it has format version {version}, which this release does not read"));
             return Ok((None, see(LogItem::Segment(segment))));
         }
         Parsed::Bad if !content.is_empty() && frame::is_zero(&content) => {
@@ -208,8 +222,13 @@ fn one_segment(
             return Ok((None, see(LogItem::Segment(segment))));
         }
     };
-    segment.header =
-        SegmentHeaderSeen::Good { first_lsn: header.first_lsn, time: header.time, crc, version: header.version, chain: header.chain };
+    segment.header = SegmentHeaderSeen::Good {
+        first_lsn: header.first_lsn,
+        time: header.time,
+        crc,
+        version: header.version,
+        chain: header.chain,
+    };
     segment.damage = damage_of(&header, instance, number, bytes, before);
     if !see(LogItem::Segment(segment)) {
         return Ok((None, false));
@@ -237,8 +256,16 @@ fn one_segment(
     Ok((Some(scan.at), see(LogItem::End(shown))))
 }
 
-fn damage_of(header: &SegmentHeader, instance: Option<&Instance>, number: u64, bytes: u64, before: Option<Position>) -> Option<String> {
-    if instance.is_some_and(|instance| header.instance != instance.id.0 || header.network != instance.network_id) {
+fn damage_of(
+    header: &SegmentHeader,
+    instance: Option<&Instance>,
+    number: u64,
+    bytes: u64,
+    before: Option<Position>,
+) -> Option<String> {
+    if instance
+        .is_some_and(|instance| header.instance != instance.id.0 || header.network != instance.network_id)
+    {
         return Some("it belongs to another data directory".into());
     }
     if header.number != number {
@@ -266,9 +293,13 @@ fn frame_at(rest: &[u8], offset: u64, form: frame::Form, before: Option<u64>) ->
     let decoded = if header.kind == Kind::Group {
         let mut body = Vec::new();
         frame::plain_body(&header, whole, &mut body);
-        let is_named = before.is_none_or(|before| chain::after(before, &body, header.count.into()) == Ok(header.chain));
-        let decoded = codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(|error| error.to_string());
-        decoded.and_then(|()| if is_named { Ok(()) } else { Err("they are not the commands that the chain names".into()) })
+        let is_named =
+            before.is_none_or(|before| chain::after(before, &body, header.count.into()) == Ok(header.chain));
+        let decoded = codec::decode_group(&body, header.first_lsn, header.count, &mut commands)
+            .map_err(|error| error.to_string());
+        decoded.and_then(|()| {
+            if is_named { Ok(()) } else { Err("they are not the commands that the chain names".into()) }
+        })
     } else {
         Ok(())
     };
@@ -292,11 +323,16 @@ fn frame_at(rest: &[u8], offset: u64, form: frame::Form, before: Option<u64>) ->
     })
 }
 
-/// Why a snapshot of a directory is of another history than its log; `None` where it is not, and where no segment that can be read says. Reads one segment.
+/// Why a snapshot of a directory is of another history than its log; `None` where it is not, and where no
+/// segment that can be read says. Reads one segment.
 ///
 /// # Errors
 /// `Io`.
-pub fn of_another_history(storage: &Arc<dyn Storage>, path: &Path, manifest: &snapshot::Manifest) -> Result<Option<String>> {
+pub fn of_another_history(
+    storage: &Arc<dyn Storage>,
+    path: &Path,
+    manifest: &snapshot::Manifest,
+) -> Result<Option<String>> {
     let paths = Paths::new(path);
     let mut segments = segments_in(&**storage, &paths.archive(), true)?;
     segments.extend(segments_in(&**storage, &paths.log(), false)?);

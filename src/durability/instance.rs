@@ -14,7 +14,8 @@ use crate::{
 pub(crate) const INSTANCE_BYTES: usize = 128;
 const MAGIC: [u8; 8] = *b"uplinDIR";
 
-/// Who a data directory is. A copy of a directory has the same identity: log and snapshots may be exchanged between the two.
+/// Who a data directory is. A copy of a directory has the same identity: log and snapshots may be exchanged
+/// between the two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub [u8; 16]);
 
@@ -85,7 +86,8 @@ impl Instance {
     pub(crate) fn read(storage: &dyn Storage, path: &Path, directory: &Path) -> Result<Self> {
         let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
         let length = file.len().map_err(Error::io("look at", path))?;
-        let damaged = |reason: &str| Error::damaged(path, 0, None, reason, "which network this is, and its keys");
+        let damaged =
+            |reason: &str| Error::damaged(path, 0, None, reason, "which network this is, and its keys");
         let mut bytes = [0; INSTANCE_BYTES];
         let readable = usize::try_from(length).unwrap_or(INSTANCE_BYTES).min(INSTANCE_BYTES);
         file.read_exact_at(&mut bytes[..readable], 0).map_err(Error::io("read", path))?;
@@ -104,9 +106,14 @@ impl Instance {
             return Err(damaged("it does not verify"));
         }
         if FORMAT_VERSION < u32_at(8) {
-            return Err(Error::NewerFormat { path: path.to_path_buf(), found: u32_at(8), supported: FORMAT_VERSION });
+            return Err(Error::NewerFormat {
+                path: path.to_path_buf(),
+                found: u32_at(8),
+                supported: FORMAT_VERSION,
+            });
         }
-        let form = CodeForm::from_code(bytes[56]).ok_or_else(|| damaged("its generated codes have an unknown form"))?;
+        let form = CodeForm::from_code(bytes[56])
+            .ok_or_else(|| damaged("its generated codes have an unknown form"))?;
         Ok(Self {
             id: InstanceId(bytes[16..32].try_into().expect("sixteen bytes")),
             network_id: u32_at(12),

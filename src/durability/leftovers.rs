@@ -1,8 +1,10 @@
-//! Unfinished files of a directory that is being opened. Each is looked at before it goes: it must be what its name claims.
+//! Unfinished files of a directory that is being opened. Each is looked at before it goes: it must be what
+//! its name claims.
 //!
-//! What a killed process leaves holds nothing that is not elsewhere: a prepared segment is zeros, one that was being rewritten holds commands
-//! that the log has, an unfinished snapshot lacks its end, and one that lacks nothing but its
-//! name gets that. A file that holds more got its name some other way. It is refused and stays.
+//! What a killed process leaves holds nothing that is not elsewhere: a prepared segment is zeros, one that
+//! was being rewritten holds commands that the log has, an unfinished snapshot lacks its end, and one that
+//! lacks nothing but its name gets that. A file that holds more got its name some other way. It is refused
+//! and stays.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +46,8 @@ impl Leftover {
         self.whole.as_deref().map(|manifest| (&*self.path, manifest))
     }
 
-    /// Gives a whole snapshot its name, where nothing has that, and removes any other file. The names are not synced.
+    /// Gives a whole snapshot its name, where nothing has that, and removes any other file. The names are not
+    /// synced.
     ///
     /// # Errors
     /// `Io`.
@@ -64,8 +67,9 @@ impl Leftover {
     }
 }
 
-/// Makes what is read of a file durable. The process that wrote it may have ended before its sync, or with one that failed: what a failed
-/// sync lost is not written by the next one, so the content is written once more.
+/// Makes what is read of a file durable. The process that wrote it may have ended before its sync, or with
+/// one that failed: what a failed sync lost is not written by the next one, so the content is written once
+/// more.
 fn make_durable(storage: &dyn Storage, path: &Path) -> Result<()> {
     let file = storage.open(path, Access::ReadWrite).map_err(Error::io("open", path))?;
     let len = file.len().map_err(Error::io("look at", path))?;
@@ -84,7 +88,12 @@ fn make_durable(storage: &dyn Storage, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `Damaged` naming the first file that holds what is nowhere else; `Io`.
-pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &dyn Holdings) -> Result<Vec<Leftover>> {
+pub(super) fn unfinished(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    log: &dyn Holdings,
+) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     for (path, kind) in named(storage, paths)? {
         let whole = match kind {
@@ -100,11 +109,16 @@ pub(super) fn unfinished(storage: &dyn Storage, paths: &Paths, instance: &Instan
     Ok(leftovers)
 }
 
-/// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if any.
+/// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if
+/// any.
 ///
 /// # Errors
 /// `Io`.
-pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Vec<(PathBuf, Option<u64>)>> {
+pub(super) fn told(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+) -> Result<Vec<(PathBuf, Option<u64>)>> {
     let mut all = Vec::new();
     for (path, kind) in named(storage, paths)? {
         let lsn = match kind {
@@ -115,7 +129,9 @@ pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) ->
             },
             Kind::Snapshot => {
                 let manifest = inspect_snapshot(storage, &path)?.manifest;
-                manifest.filter(|manifest| manifest.instance == instance.id.0).map(|manifest| manifest.durable_lsn)
+                manifest
+                    .filter(|manifest| manifest.instance == instance.id.0)
+                    .map(|manifest| manifest.durable_lsn)
             }
             Kind::Cut => None,
         };
@@ -158,12 +174,23 @@ pub(super) fn renamed(storage: &dyn Storage, directory: &Path) -> String {
     let names = storage.list(directory).unwrap_or_default();
     let mut names: Vec<String> = names.into_iter().filter(|name| name.ends_with(TEMPORARY)).collect();
     names.sort_unstable();
-    if names.is_empty() { String::new() } else { format!(" (there is {}: was it renamed?)", names.join(", ")) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (there is {}: was it renamed?)", names.join(", "))
+    }
 }
 
-fn check_segment(storage: &dyn Storage, path: &Path, number: u64, instance: &Instance, log: &dyn Holdings) -> Result<()> {
+fn check_segment(
+    storage: &dyn Storage,
+    path: &Path,
+    number: u64,
+    instance: &Instance,
+    log: &dyn Holdings,
+) -> Result<()> {
     let content = read_whole(storage, path)?;
-    let refuse = |lsn, reason: String| Err(Error::damaged(path, 0, lsn, reason + WAY_OUT, "what this file holds"));
+    let refuse =
+        |lsn, reason: String| Err(Error::damaged(path, 0, lsn, reason + WAY_OUT, "what this file holds"));
     if let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse)
         && (header.instance != instance.id.0 || header.number != number)
         && frame::holds_frame(&content)
@@ -173,27 +200,48 @@ fn check_segment(storage: &dyn Storage, path: &Path, number: u64, instance: &Ins
     let Some(next_lsn) = next_lsn_in(&content, number, instance) else { return Ok(()) };
     match log.next_lsn_of(number) {
         Some(held) if next_lsn <= held => Ok(()),
-        Some(held) => {
-            refuse(Some(held), format!("it holds commands up to LSN {}, the segment that it is a copy of ends before", next_lsn - 1))
-        }
-        None => refuse(None, format!("it holds commands up to LSN {}, and the segment of its number is not there", next_lsn - 1)),
+        Some(held) => refuse(
+            Some(held),
+            format!(
+                "it holds commands up to LSN {}, the segment that it is a copy of ends before",
+                next_lsn - 1
+            ),
+        ),
+        None => refuse(
+            None,
+            format!(
+                "it holds commands up to LSN {}, and the segment of its number is not there",
+                next_lsn - 1
+            ),
+        ),
     }
 }
 
-/// The LSN after the last frame that verifies anywhere in a segment. Of a file that was being written when the power went, any sector may be missing.
+/// The LSN after the last frame that verifies anywhere in a segment. Of a file that was being written when
+/// the power went, any sector may be missing.
 fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> {
     let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
-    let frames = frame::places(content).filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
+    let frames = frame::places(content)
+        .filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
     frames.map(|header| header.next_lsn()).max()
 }
 
-fn check_snapshot(storage: &dyn Storage, path: &Path, instance: &Instance, log: &dyn Holdings) -> Result<Option<Box<Manifest>>> {
+fn check_snapshot(
+    storage: &dyn Storage,
+    path: &Path,
+    instance: &Instance,
+    log: &dyn Holdings,
+) -> Result<Option<Box<Manifest>>> {
     let seen = inspect_snapshot(storage, path)?;
     let Some(manifest) = seen.manifest else { return Ok(None) };
     let reason = if manifest.instance != instance.id.0 {
         "it is a whole snapshot of another directory".to_owned()
     } else if log.last_lsn() < manifest.durable_lsn {
-        format!("it is a whole snapshot, and says that LSN {} was durable; the log ends with {}", manifest.durable_lsn, log.last_lsn())
+        format!(
+            "it is a whole snapshot, and says that LSN {} was durable; the log ends with {}",
+            manifest.durable_lsn,
+            log.last_lsn()
+        )
     } else {
         let has_its_lsn = path.file_name() == Paths::temporary(&snapshot::name_of(manifest.lsn)).file_name();
         return Ok((seen.damage.is_empty() && has_its_lsn).then(|| Box::new(manifest)));
@@ -201,5 +249,4 @@ fn check_snapshot(storage: &dyn Storage, path: &Path, instance: &Instance, log: 
     Err(Error::damaged(path, 0, Some(manifest.lsn), reason + WAY_OUT, "what this file holds"))
 }
 
-const WAY_OUT: &str =
-    ", so it is no unfinished file. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
+const WAY_OUT: &str = ", so it is no unfinished file. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";

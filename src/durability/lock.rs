@@ -1,10 +1,12 @@
 //! Keeping others out of a directory.
 //!
-//! What is locked: the directory itself, the file `lock`, the file `instance`, the folders `log`, `archive` and `snapshots`, and the segment that is
-//! being written. The directory, because its files may be replaced by others of the same names while a server has them open. The file `lock`,
-//! because some file systems lock no directories. The file `instance`, because that is all that releases before format 3 lock. The folders and the
-//! segment, because a copy of the directory may share them: by a symbolic link to a folder that is elsewhere, or by hard links to the files in it.
-//! The writer of the log takes the lock of each segment that it goes on in.
+//! What is locked: the directory itself, the file `lock`, the file `instance`, the folders `log`, `archive`
+//! and `snapshots`, and the segment that is being written. The directory, because its files may be replaced
+//! by others of the same names while a server has them open. The file `lock`, because some file systems lock
+//! no directories. The file `instance`, because that is all that releases before format 3 lock. The folders
+//! and the segment, because a copy of the directory may share them: by a symbolic link to a folder that is
+//! elsewhere, or by hard links to the files in it. The writer of the log takes the lock of each segment that
+//! it goes on in.
 
 use std::{
     io::ErrorKind,
@@ -27,7 +29,8 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Takes all that are there. For writing, the file `lock` is made where it is missing: in a new directory, or in one of an older release.
+    /// Takes all that are there. For writing, the file `lock` is made where it is missing: in a new
+    /// directory, or in one of an older release.
     ///
     /// # Errors
     /// `Locked` when somebody has one of them, or when a file was replaced while it was being locked; `Io`.
@@ -44,7 +47,9 @@ impl Locks {
         let own = paths.lock();
         if access == Access::ReadWrite {
             match storage.create(&own) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create", &own)(error)),
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(Error::io("create", &own)(error));
+                }
                 _ => {}
             }
         }
@@ -70,11 +75,17 @@ impl Locks {
         Ok(Self { _held: held, segment })
     }
 
-    /// Gives up the lock of the active segment to the writer of the log. Where another file has been put in its place since, it is that one's.
+    /// Gives up the lock of the active segment to the writer of the log. Where another file has been put in
+    /// its place since, it is that one's.
     ///
     /// # Errors
     /// `Locked`, `Io`.
-    pub(super) fn segment_lock(&mut self, storage: &dyn Storage, path: &Path, root: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+    pub(super) fn segment_lock(
+        &mut self,
+        storage: &dyn Storage,
+        path: &Path,
+        root: &Path,
+    ) -> Result<Option<Box<dyn StorageLock>>> {
         match self.segment.take() {
             Some(lock) if lock.is_at(path).map_err(Error::io("look at", path))? => Ok(Some(lock)),
             _ => lock_if_possible(storage, path, root),
@@ -95,10 +106,16 @@ fn lock_file(storage: &dyn Storage, path: &Path) -> Result<Option<Box<dyn Storag
 ///
 /// # Errors
 /// `Locked` when somebody has it.
-pub(super) fn lock_if_possible(storage: &dyn Storage, path: &Path, root: &Path) -> Result<Option<Box<dyn StorageLock>>> {
+pub(super) fn lock_if_possible(
+    storage: &dyn Storage,
+    path: &Path,
+    root: &Path,
+) -> Result<Option<Box<dyn StorageLock>>> {
     match storage.lock(path) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Error::Locked { path: root.to_path_buf() }),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(Error::Locked { path: root.to_path_buf() })
+        }
         Err(_) => Ok(None),
     }
 }
@@ -117,7 +134,8 @@ fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf
         let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
         let mut sector = [0; HEADER_BYTES];
         // What cannot be read is for recovery to say.
-        if file.read_exact_at(&mut sector, 0).is_ok() && !matches!(SegmentHeader::parse(&sector), Parsed::Bad) {
+        if file.read_exact_at(&mut sector, 0).is_ok() && !matches!(SegmentHeader::parse(&sector), Parsed::Bad)
+        {
             return Ok(Some(path));
         }
     }

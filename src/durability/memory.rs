@@ -1,11 +1,14 @@
 //! A file system in memory that fails and crashes on demand: for tests of this layer and above.
 //!
-//! It keeps two images. The live one is what calls see; the durable one is what syncs made survive: content of files by `sync_data`, names by
-//! `sync_dir`. `crash` gives the file system after a power loss, with a choice of what else happened to reach the disk: each sector, each name, and
-//! any part of a file's growth by itself. A process that is merely killed leaves the live image: take the fault away and go on with the same one.
+//! It keeps two images. The live one is what calls see; the durable one is what syncs made survive: content
+//! of files by `sync_data`, names by `sync_dir`. `crash` gives the file system after a power loss, with a
+//! choice of what else happened to reach the disk: each sector, each name, and any part of a file's growth by
+//! itself. A process that is merely killed leaves the live image: take the fault away and go on with the same
+//! one.
 //!
-//! What else it can do to whoever uses it: calls that fail, writes that are short, syncs that fail and lose what they were to write
-//! ([`Fault::LostSync`]), reads that fail, a disk that is full until something goes ([`Memory::set_capacity`]), bits that flip ([`Memory::rot`]).
+//! What else it can do to whoever uses it: calls that fail, writes that are short, syncs that fail and lose
+//! what they were to write ([`Fault::LostSync`]), reads that fail, a disk that is full until something goes
+//! ([`Memory::set_capacity`]), bits that flip ([`Memory::rot`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,17 +27,20 @@ mod tests;
 use self::{chance::Chance, file::FileImage};
 use super::storage::{Access, Storage, StorageFile, StorageLock};
 
-/// What goes wrong, and at which of the calls that change something (counted from 1; calls that only look have their own count).
+/// What goes wrong, and at which of the calls that change something (counted from 1; calls that only look
+/// have their own count).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Call `at` fails with this error and does nothing; later ones work.
     Fail { at: u64, kind: ErrorKind },
     /// Call `at`, if it is a write, writes half and the next write fails.
     Short { at: u64, kind: ErrorKind },
-    /// Call `at`, if it is a sync of a file, fails as it does on Linux: some of what it was to write is on disk and the rest never will be, unless it
-    /// is written again, for the next sync takes it for clean and succeeds; reads see all of it until the power goes. Any other call just fails.
+    /// Call `at`, if it is a sync of a file, fails as it does on Linux: some of what it was to write is on
+    /// disk and the rest never will be, unless it is written again, for the next sync takes it for clean and
+    /// succeeds; reads see all of it until the power goes. Any other call just fails.
     LostSync { at: u64, seed: u64 },
-    /// From call `at` on nothing works any more, as if the power were gone. Of a write the power goes in the middle.
+    /// From call `at` on nothing works any more, as if the power were gone. Of a write the power goes in the
+    /// middle.
     PowerLoss { at: u64 },
     /// The call `at` of those that only look fails with this error.
     FailLook { at: u64, kind: ErrorKind },
@@ -119,7 +125,8 @@ impl Memory {
         self.lock_image().looks
     }
 
-    /// Lets all files together grow to so many bytes; a write that would need more is cut short there, the next one fails. `None`: no bound.
+    /// Lets all files together grow to so many bytes; a write that would need more is cut short there, the
+    /// next one fails. `None`: no bound.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock_image().capacity = bytes;
     }
@@ -162,7 +169,12 @@ impl Memory {
     /// Paths of all files, and their content.
     pub fn all(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let image = self.lock_image();
-        image.live.files.iter().map(|(path, file)| (path.clone(), image.files[*file].content().to_vec())).collect()
+        image
+            .live
+            .files
+            .iter()
+            .map(|(path, file)| (path.clone(), image.files[*file].content().to_vec()))
+            .collect()
     }
 
     /// An independent copy of what is there now, all of it durable and nothing locked.
@@ -207,7 +219,11 @@ impl Memory {
         // Files without a name are gone, as those that nobody could open any more.
         let reachable: BTreeSet<usize> = files.values().copied().collect();
         let after = |(number, file): (usize, &FileImage)| {
-            if reachable.contains(&number) { file.after_crash(survival, &mut chance) } else { FileImage::default() }
+            if reachable.contains(&number) {
+                file.after_crash(survival, &mut chance)
+            } else {
+                FileImage::default()
+            }
         };
         let files = image.files.iter().enumerate().map(after).collect();
         Self::after(files, names)
@@ -230,7 +246,9 @@ impl Image {
         self.calls += 1;
         match self.fault {
             Some(Fault::Fail { at, kind }) if at == self.calls => Err(kind.into()),
-            Some(Fault::LostSync { at, .. }) if at == self.calls => Err(io::Error::other("input/output error")),
+            Some(Fault::LostSync { at, .. }) if at == self.calls => {
+                Err(io::Error::other("input/output error"))
+            }
             Some(Fault::PowerLoss { at }) if at <= self.calls => Err(io::Error::other("the power is gone")),
             _ => Ok(()),
         }
@@ -332,7 +350,14 @@ impl Storage for Memory {
         let image = &mut *image;
         let inside = |name: &PathBuf| name.parent() == Some(path);
         image.durable.files.retain(|name, _| !inside(name));
-        image.durable.files.extend(image.live.files.iter().filter(|(name, _)| inside(name)).map(|(name, file)| (name.clone(), *file)));
+        image.durable.files.extend(
+            image
+                .live
+                .files
+                .iter()
+                .filter(|(name, _)| inside(name))
+                .map(|(name, file)| (name.clone(), *file)),
+        );
         image.durable.directories.extend(image.live.directories.iter().filter(|name| inside(name)).cloned());
         Ok(())
     }
@@ -366,7 +391,8 @@ impl Storage for Memory {
         if !image.live.directories.contains(path) {
             return Err(ErrorKind::NotFound.into());
         }
-        let inside = image.live.files.keys().chain(&image.live.directories).filter(|name| name.parent() == Some(path));
+        let inside =
+            image.live.files.keys().chain(&image.live.directories).filter(|name| name.parent() == Some(path));
         Ok(inside.filter_map(|name| name.file_name().and_then(OsStr::to_str)).map(str::to_owned).collect())
     }
 
@@ -438,7 +464,9 @@ impl StorageFile for MemoryFile {
         let allowed = image.change();
         match (&allowed, image.fault) {
             (Ok(()), _) => image.files[self.number].sync(),
-            (Err(_), Some(Fault::LostSync { seed, .. })) => image.files[self.number].lose(&mut Chance::new(Survival::Chance(seed))),
+            (Err(_), Some(Fault::LostSync { seed, .. })) => {
+                image.files[self.number].lose(&mut Chance::new(Survival::Chance(seed)))
+            }
             (Err(_), _) => {}
         }
         allowed

@@ -1,8 +1,9 @@
 //! Durability: bytes. It can append, sync, scan and load, and knows no rule.
 //!
-//! What it knows: the form of commands and of image rows on disk, files, their names, their checksums, and which bytes of them can have been
-//! acknowledged. What it does not know: what a command does, whether an outcome is right, what time it is, who waits for an
-//! answer, threads other than the one that prepares log segments, sockets, configuration files.
+//! What it knows: the form of commands and of image rows on disk, files, their names, their checksums, and
+//! which bytes of them can have been acknowledged. What it does not know: what a command does, whether an
+//! outcome is right, what time it is, who waits for an answer, threads other than the one that prepares log
+//! segments, sockets, configuration files.
 //!
 //! # The files of a data directory
 //!
@@ -23,11 +24,14 @@
 //!
 //! # Use
 //!
-//! 1. [`DataDir::create`], [`Creation::begin_snapshot`], push the rows of the first image, [`Creation::finish`].
-//! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`], apply [`Opened::tail`], comparing the outcome hash before each
-//!    group, and go on with [`Opened::journal`]: `append`, `sync`, apply, answer; after an idle moment `append` of nothing and `sync`.
-//! 3. Now and then, from a frozen view at LSN `n` and beside everything else: [`SnapshotStore::begin`], push, publish with the log's
-//!    durable LSN of that moment, at least `n`; then [`Journal::purge_prefix`] up to [`Published::oldest_kept_lsn`].
+//! 1. [`DataDir::create`], [`Creation::begin_snapshot`], push the rows of the first image,
+//!    [`Creation::finish`].
+//! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`], apply [`Opened::tail`], comparing the
+//!    outcome hash before each group, and go on with [`Opened::journal`]: `append`, `sync`, apply, answer;
+//!    after an idle moment `append` of nothing and `sync`.
+//! 3. Now and then, from a frozen view at LSN `n` and beside everything else: [`SnapshotStore::begin`], push,
+//!    publish with the log's durable LSN of that moment, at least `n`; then [`Journal::purge_prefix`] up to
+//!    [`Published::oldest_kept_lsn`].
 //!
 //! 4. To look back: [`SnapshotStore::base_of`] an LSN, and from there [`LogView::read_range`] up to it.
 //!
@@ -35,14 +39,17 @@
 //!
 //! # What it promises (`D1` to `D4` of the project's promises)
 //!
-//! - D1: what [`Journal::sync`] says is durable survived a successful fdatasync of a file whose name was made durable before its first use.
-//! - D2: opening yields the snapshot and then the commands after it in LSN order without a hole: everything that was ever durable, and
-//!   of the groups in flight at a crash a prefix.
-//! - D3: a damaged byte in the live log or in the snapshot in use is found when the directory is opened, before anything is served: the
-//!   error names file, offset, LSN and what would be lost, and nothing was changed. (A damaged newer snapshot is no loss while the older
-//!   one and the log behind it are whole: that is used, and reported.)
-//! - D4: after the first failed write or sync of a segment with commands the log takes no more: [`Error::PreviousIo`], never a retry. Making the next
-//!   segment, which holds none, is tried again until it succeeds: [`LogHealth`] tells, and when the active one is full, [`Error::NoNextSegment`].
+//! - D1: what [`Journal::sync`] says is durable survived a successful fdatasync of a file whose name was made
+//!   durable before its first use.
+//! - D2: opening yields the snapshot and then the commands after it in LSN order without a hole: everything
+//!   that was ever durable, and of the groups in flight at a crash a prefix.
+//! - D3: a damaged byte in the live log or in the snapshot in use is found when the directory is opened,
+//!   before anything is served: the error names file, offset, LSN and what would be lost, and nothing was
+//!   changed. (A damaged newer snapshot is no loss while the older one and the log behind it are whole: that
+//!   is used, and reported.)
+//! - D4: after the first failed write or sync of a segment with commands the log takes no more:
+//!   [`Error::PreviousIo`], never a retry. Making the next segment, which holds none, is tried again until it
+//!   succeeds: [`LogHealth`] tells, and when the active one is full, [`Error::NoNextSegment`].
 
 mod codec;
 mod data_dir;
@@ -69,19 +76,21 @@ mod test_data;
 mod tests;
 
 pub use self::{
-    codec::{DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, record_bytes},
+    codec::{
+        DecodeError, EncodeError, RECORD_BYTES_MAX, TEXT_BYTES_MAX, decode_group, encode_group, record_bytes,
+    },
     data_dir::{Creation, DataDir, Genesis},
     error::{Damage, Error, Result},
     instance::{Instance, InstanceId},
     log::{
-        Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble, LogView, Purged, Retention,
-        SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+        Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble,
+        LogView, Purged, Retention, SEGMENT_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     },
     pending::PendingCut,
     recovery::{Opened, Report, TornTail},
     snapshot::{
-        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT, SnapshotReader, SnapshotSeen,
-        SnapshotStore, SnapshotWriter, inspect_snapshot,
+        ARCHIVED_SNAPSHOTS_MAX, CHUNK_ROWS_MAX, ChunkSeen, Manifest, Published, SNAPSHOTS_KEPT,
+        SnapshotReader, SnapshotSeen, SnapshotStore, SnapshotWriter, inspect_snapshot,
     },
 };
 // For benches that measure the bare disk with what the log does to it.
@@ -92,6 +101,7 @@ pub(crate) use self::{
     snapshot::fuzzing::reseal_snapshot,
 };
 
-/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that changed nothing, and what imports carry along. 3: who sent a
-/// command, the chain over all records, and idempotency keys that no jump of the clock expires.
+/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that
+/// changed nothing, and what imports carry along. 3: who sent a command, the chain over all records, and
+/// idempotency keys that no jump of the clock expires.
 pub const FORMAT_VERSION: u32 = 3;

@@ -86,11 +86,12 @@ impl Paths {
     }
 }
 
-/// Suffix of files that are not finished. They are removed when the directory is opened, once they are seen to be what they claim.
+/// Suffix of files that are not finished. They are removed when the directory is opened, once they are seen
+/// to be what they claim.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
-/// Renames a file to a name that nothing else has. A file that is there already with the same content, as a crash between two renames may
-/// leave it, is replaced.
+/// Renames a file to a name that nothing else has. A file that is there already with the same content, as a
+/// crash between two renames may leave it, is replaced.
 ///
 /// # Errors
 /// `Io`, with `AlreadyExists` when the name belongs to a file with other content: nothing was changed then.

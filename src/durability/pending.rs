@@ -1,11 +1,14 @@
 //! A cut of the log that was interrupted: whether it is one of this log, and what it takes away.
 //!
-//! The file `log/cut` takes commands away that stand in the log, so a copy of it that is older than the log must not be believed. Three things tell:
+//! The file `log/cut` takes commands away that stand in the log, so a copy of it that is older than the log
+//! must not be believed. Three things tell:
 //!
-//! - As long as it is there, nothing behind it counts as acknowledged: the file `durable` says no more than its LSN (`log/journal.rs`).
+//! - As long as it is there, nothing behind it counts as acknowledged: the file `durable` says no more than
+//!   its LSN (`log/journal.rs`).
 //! - It says the chain at its LSN, and the log must have the same.
-//! - Behind the cut of a batch stands the batch and nothing else. What is written there is synced only where a segment ends, so no frame of it says
-//!   that more is durable than the LSN of the cut, or what the segments before hold. A frame of acknowledged commands that has another behind it does.
+//! - Behind the cut of a batch stands the batch and nothing else. What is written there is synced only where
+//!   a segment ends, so no frame of it says that more is durable than the LSN of the cut, or what the
+//!   segments before hold. A frame of acknowledged commands that has another behind it does.
 //!
 //! A cut that fails any of these is refused, and nothing is changed.
 
@@ -35,7 +38,10 @@ pub struct PendingCut {
 impl std::fmt::Display for PendingCut {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { after, last_lsn } = self;
-        write!(out, "a cut of the log, or an import of all or nothing, was interrupted: the log ends with LSN {after}")?;
+        write!(
+            out,
+            "a cut of the log, or an import of all or nothing, was interrupted: the log ends with LSN {after}"
+        )?;
         if after < last_lsn {
             let (first, commands) = (after + 1, last_lsn - after);
             write!(
@@ -47,20 +53,35 @@ impl std::fmt::Display for PendingCut {
     }
 }
 
-/// The cut that the directory holds, if it can be one of its log. `floor` is an LSN that is known to have been acknowledged, from a snapshot.
-/// Reads each segment once.
+/// The cut that the directory holds, if it can be one of its log. `floor` is an LSN that is known to have
+/// been acknowledged, from a snapshot. Reads each segment once.
 ///
 /// # Errors
 /// `Damaged` for a cut that is not of this log; `Io`.
-pub(super) fn find(storage: &dyn Storage, paths: &Paths, instance: &Instance, floor: u64) -> Result<Option<(Intent, PendingCut)>> {
+pub(super) fn find(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    floor: u64,
+) -> Result<Option<(Intent, PendingCut)>> {
     let Some(intent) = rewrite::interrupted_cut(storage, paths, &instance.id.0)? else { return Ok(None) };
     let after = intent.after;
     if after < floor {
-        return Err(refusal(paths, after, floor, &format!("a snapshot tells of commands up to {floor}: no cut goes below a snapshot")));
+        return Err(refusal(
+            paths,
+            after,
+            floor,
+            &format!("a snapshot tells of commands up to {floor}: no cut goes below a snapshot"),
+        ));
     }
     let said = evidence::durable_lsn(storage, paths, &instance.id.0)?.unwrap_or(0);
     if after < said {
-        return Err(refusal(paths, after, said, &format!("that they were acknowledged up to {said} stands in the file `durable`")));
+        return Err(refusal(
+            paths,
+            after,
+            said,
+            &format!("that they were acknowledged up to {said} stands in the file `durable`"),
+        ));
     }
     let behind = behind(storage, paths, instance, after)?;
     if let Some(durable) = behind.durable_lsn.filter(|_| intent.purpose == Purpose::Batch) {
@@ -120,7 +141,10 @@ fn behind(storage: &dyn Storage, paths: &Paths, instance: &Instance, after: u64)
         let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &instance.id.0, number));
         let mut synced = None;
         for at in frame::places(&content) {
-            let Some(header) = forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)) else { continue };
+            let Some(header) = forms.iter().find_map(|form| frame::parse_header(&content[at..], *form))
+            else {
+                continue;
+            };
             // All segments before are durable when the first frame of this one is written.
             let most = after.max(*synced.get_or_insert(header.first_lsn.saturating_sub(1)));
             if after + 1 < header.next_lsn() {

@@ -1,6 +1,7 @@
 //! Opening: what is there, whether it is whole, and what a crash left to be mended.
 //!
-//! First everything is looked at and nothing changed; whatever is wrong is an error from there. Only then is the log's end mended.
+//! First everything is looked at and nothing changed; whatever is wrong is an error from there. Only then is
+//! the log's end mended.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,8 +12,8 @@ use super::{
     instance::Instance,
     leftovers::{self, Holdings, Leftover},
     log::{
-        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next, Readers, Retention, SegmentEntry,
-        SharedIndex,
+        FileJournal, GroupReader, Journal, JournalStart, LogHealth, LogIndex, LogOptions, LogView, Next,
+        Readers, Retention, SegmentEntry, SharedIndex,
         evidence::{self, Evidence},
         frame,
         rewrite::{self, read_whole},
@@ -27,13 +28,15 @@ use super::{
     unfinished,
 };
 
-/// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with `journal`.
+/// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with
+/// `journal`.
 #[derive(Debug)]
 pub struct Opened {
     pub instance: Instance,
     /// The newest snapshot that verifies.
     pub snapshot: SnapshotReader,
-    /// The groups after the snapshot. Each comes with the outcome hash that was right before it, to compare with.
+    /// The groups after the snapshot. Each comes with the outcome hash that was right before it, to compare
+    /// with.
     pub tail: GroupReader,
     pub journal: Box<dyn Journal>,
     /// For further snapshots.
@@ -62,10 +65,12 @@ pub struct Report {
     pub finished_cut: Option<PendingCut>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
-    /// Why the retained log, archived and live, does not go back as far as it should: an archived segment cannot be read, or segments behind the
-    /// older snapshot are gone. Not needed to serve; there is no falling back to that snapshot then, and no looking back beyond.
+    /// Why the retained log, archived and live, does not go back as far as it should: an archived segment
+    /// cannot be read, or segments behind the older snapshot are gone. Not needed to serve; there is no
+    /// falling back to that snapshot then, and no looking back beyond.
     pub history_damage: Option<Damage>,
-    /// Archived snapshots whose header or manifest does not verify: states of the past are rebuilt from an older one, if there is one.
+    /// Archived snapshots whose header or manifest does not verify: states of the past are rebuilt from an
+    /// older one, if there is one.
     pub archived_snapshot_damage: Vec<Damage>,
 }
 
@@ -116,7 +121,12 @@ pub(crate) fn open(
         history_damage = retained::missed(&**storage, paths, &segments)?;
     }
     let torn = match log.tail {
-        Tail::Torn { bytes } => Some(TornTail { file: paths.segment(log.number), offset: log.at.offset, bytes, lsn: log.at.next_lsn }),
+        Tail::Torn { bytes } => Some(TornTail {
+            file: paths.segment(log.number),
+            offset: log.at.offset,
+            bytes,
+            lsn: log.at.next_lsn,
+        }),
         Tail::Clean | Tail::ShortTrailer | Tail::Damaged { .. } => None,
     };
     let report = Report {
@@ -168,7 +178,8 @@ pub(crate) fn open(
     } else {
         (None, None, Next::Later)
     };
-    // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is thrown away.
+    // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is
+    // thrown away.
     snapshots.retained = report.history_damage.is_none().then_some(index);
     let segment_lock = directory.segment_lock(&**storage, paths, &paths.segment(log.number))?;
     let tail = view.read_from(manifest.lsn + 1)?;
@@ -241,7 +252,8 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
     for (position, number) in numbers.iter().copied().enumerate() {
         let path = paths.segment(number);
         if cut.is_some() && survey.as_ref().is_some_and(|before| before.number + 1 != number) {
-            // What the cut takes away goes from the end, and need not have gone in that order when the power went.
+            // What the cut takes away goes from the end, and need not have gone in that order when the power
+            // went.
             break;
         }
         if let Some(before) = survey.as_ref().filter(|before| before.number + 1 != number) {
@@ -252,7 +264,11 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
         // Only the last may be without its header: a segment comes to be when the one before it has one.
         let last = position + 1 == numbers.len();
         survey = Some(match parse_sector(&path, &content)? {
-            Some((header, _)) if survey.is_some() && cut.is_some_and(|after| after + 1 < header.first_lsn) => break,
+            Some((header, _))
+                if survey.is_some() && cut.is_some_and(|after| after + 1 < header.first_lsn) =>
+            {
+                break;
+            }
             Some((header, crc)) => {
                 check_identity(&path, &header, instance, number, content.len() as u64)?;
                 scan_segment(&path, header, crc, content, survey)?
@@ -274,7 +290,9 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
 /// The log without what an interrupted cut is to take away. Whatever state that is in does not matter.
 fn until_cut(paths: &Paths, instance: &Instance, mut survey: Survey, after: u64) -> Result<Survey> {
     let path = paths.segment(survey.number);
-    let Some((header, crc)) = parse_sector(&path, &survey.content)? else { unreachable!("a segment that was surveyed has its header") };
+    let Some((header, crc)) = parse_sector(&path, &survey.content)? else {
+        unreachable!("a segment that was surveyed has its header")
+    };
     debug_assert_eq!(header.instance, instance.id.0);
     let (content, at) = rewrite::content_until(&path, &header, header.start(crc), &survey.content, after)?;
     survey.content = content;
@@ -292,12 +310,20 @@ fn parse_sector(path: &std::path::Path, content: &[u8]) -> Result<Option<(Segmen
     };
     match SegmentHeader::parse(sector) {
         Parsed::Header(header, crc) => Ok(Some((header, crc))),
-        Parsed::Newer(found) => Err(Error::NewerFormat { path: path.to_path_buf(), found, supported: FORMAT_VERSION }),
+        Parsed::Newer(found) => {
+            Err(Error::NewerFormat { path: path.to_path_buf(), found, supported: FORMAT_VERSION })
+        }
         Parsed::Bad => Ok(None),
     }
 }
 
-pub(super) fn check_identity(path: &std::path::Path, header: &SegmentHeader, instance: &Instance, number: u64, length: u64) -> Result<()> {
+pub(super) fn check_identity(
+    path: &std::path::Path,
+    header: &SegmentHeader,
+    instance: &Instance,
+    number: u64,
+    length: u64,
+) -> Result<()> {
     let reason = if header.instance != instance.id.0 || header.network != instance.network_id {
         "it belongs to another data directory".to_owned()
     } else if header.number != number {
@@ -314,7 +340,13 @@ pub(super) fn check_identity(path: &std::path::Path, header: &SegmentHeader, ins
 }
 
 /// Scans a segment that has its header, and joins it to what came before.
-fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content: Vec<u8>, before: Option<Survey>) -> Result<Survey> {
+fn scan_segment(
+    path: &std::path::Path,
+    header: SegmentHeader,
+    crc: u32,
+    content: Vec<u8>,
+    before: Option<Survey>,
+) -> Result<Survey> {
     let mut segments = Vec::new();
     let (mut first, mut bytes, mut groups) = (header, 0, 0);
     if let Some(before) = before {
@@ -324,10 +356,20 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
             return Err(lost_from(&before_path, *offset, &before, reason));
         }
         if before.tail != Tail::Clean || !before.at.sealed {
-            return Err(lost_from(&before_path, before.at.offset, &before, "a frame does not verify, and a later segment was begun"));
+            return Err(lost_from(
+                &before_path,
+                before.at.offset,
+                &before,
+                "a frame does not verify, and a later segment was begun",
+            ));
         }
         if !header.follows(&before.at) {
-            return Err(lost_from(path, 0, &before, "the segment does not go on where the one before it ends"));
+            return Err(lost_from(
+                path,
+                0,
+                &before,
+                "the segment does not go on where the one before it ends",
+            ));
         }
         (segments, first, bytes, groups) = (before.segments, before.first, before.bytes, before.groups);
     }
@@ -350,18 +392,34 @@ fn scan_segment(path: &std::path::Path, header: SegmentHeader, crc: u32, content
     })
 }
 
-/// A file without a header: the next segment, made and not yet used. Nothing in it can have been acknowledged if nothing was
-/// written behind the first sector, since the header is synced before any frame.
+/// A file without a header: the next segment, made and not yet used. Nothing in it can have been acknowledged
+/// if nothing was written behind the first sector, since the header is synced before any frame.
 fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, last: bool) -> Result<Survey> {
     let Some(mut survey) = before.filter(|_| last) else {
-        return Err(Error::damaged(path, 0, None, "its header does not verify", "the commands of this segment and all after it"));
+        return Err(Error::damaged(
+            path,
+            0,
+            None,
+            "its header does not verify",
+            "the commands of this segment and all after it",
+        ));
     };
     let (sector, rest) = content.split_at(HEADER_BYTES);
     if survey.at.sealed && !frame::is_zero(rest) {
-        return Err(lost_from(path, 0, &survey, "its header does not verify, and there is something behind it"));
+        return Err(lost_from(
+            path,
+            0,
+            &survey,
+            "its header does not verify, and there is something behind it",
+        ));
     }
     if frame::holds_frame(rest) {
-        return Err(lost_from(path, 0, &survey, "its header does not verify, and there are frames behind it"));
+        return Err(lost_from(
+            path,
+            0,
+            &survey,
+            "its header does not verify, and there are frames behind it",
+        ));
     }
     let pristine = frame::is_zero(sector) && frame::is_zero(rest);
     survey.next = if pristine { NextFile::Pristine(content.len() as u64) } else { NextFile::Spoilt };
@@ -391,31 +449,46 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
     let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
     if snapshot_lsn + 1 < first {
         let number = log.segments.first().map_or(log.number, |segment| segment.number);
-        let reason = format!("the log begins with LSN {first}, the newest snapshot that verifies ends with {snapshot_lsn}");
+        let reason = format!(
+            "the log begins with LSN {first}, the newest snapshot that verifies ends with {snapshot_lsn}"
+        );
         let lost = format!("commands from LSN {} to {}", snapshot_lsn + 1, first - 1);
         return Err(Error::damaged(&paths.segment(number), 0, Some(snapshot_lsn + 1), reason, lost));
     }
     if log.at.next_lsn <= durable_lsn {
-        let reason = format!("the log ends before LSN {}, which was durable when the snapshot was published", log.at.next_lsn);
+        let reason = format!(
+            "the log ends before LSN {}, which was durable when the snapshot was published",
+            log.at.next_lsn
+        );
         let lost = format!("commands from LSN {} to at least {durable_lsn}", log.at.next_lsn);
-        return Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(log.at.next_lsn), reason, lost));
+        return Err(Error::damaged(
+            &paths.segment(log.number),
+            log.at.offset,
+            Some(log.at.next_lsn),
+            reason,
+            lost,
+        ));
     }
     Ok(())
 }
 
 /// Whether the log reaches as far as the second place says that it was durable.
 fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &Survey) -> Result<()> {
-    let (next_lsn, durable) = (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
+    let (next_lsn, durable) =
+        (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
     if durable < next_lsn {
         return Ok(());
     }
-    let reason = format!("the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`");
+    let reason = format!(
+        "the log ends before LSN {next_lsn}; that it was durable up to {durable} stands in the file `durable`"
+    );
     let lost = format!("commands from LSN {next_lsn} to at least {durable}");
     Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
 }
 
-/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back to, is looked at too: taken from another
-/// copy it is no reason to serve as if nothing were wrong. One that does not verify is found when it is needed.
+/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back
+/// to, is looked at too: taken from another copy it is no reason to serve as if nothing were wrong. One that
+/// does not verify is found when it is needed.
 fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
     snapshots.check_history(newest, &snapshots.paths.snapshot(newest.lsn))?;
     for lsn in snapshots.list()?.into_iter().filter(|lsn| *lsn < newest.lsn) {
@@ -429,8 +502,9 @@ fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Makes the names that were found durable. A process that was killed between giving a name and syncing it left one that the next power loss
-/// takes back, and with it everything that was acknowledged into its file since. Where names moved to comes before where they moved from.
+/// Makes the names that were found durable. A process that was killed between giving a name and syncing it
+/// left one that the next power loss takes back, and with it everything that was acknowledged into its file
+/// since. Where names moved to comes before where they moved from.
 fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
     for directory in [paths.archive(), paths.log(), paths.snapshots(), paths.root().to_path_buf()] {
         // Tools that copy directories may leave an empty archive out.
@@ -466,7 +540,13 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
     }
 }
 
-fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options: LogOptions, health: &LogHealth) -> Result<Next> {
+fn prepare_next(
+    storage: &Arc<dyn Storage>,
+    paths: &Paths,
+    log: &Survey,
+    options: LogOptions,
+    health: &LogHealth,
+) -> Result<Next> {
     let number = log.number + 1;
     let path = paths.segment(number);
     let bytes = options.segment_bytes_checked();
@@ -474,7 +554,8 @@ fn prepare_next(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey, options
         NextFile::Pristine(length) if length == bytes => {
             Ok(Next::Ready(storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?))
         }
-        // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must never be missing.
+        // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must
+        // never be missing.
         NextFile::Missing | NextFile::Pristine(_) | NextFile::Spoilt => {
             Ok(Next::start(storage, paths, (number, bytes), options.prepare_in_background, health))
         }

@@ -1,4 +1,5 @@
-//! What is kept of the past: whether the archived segments go on to the live ones, and how far back they should go.
+//! What is kept of the past: whether the archived segments go on to the live ones, and how far back they
+//! should go.
 //!
 //! None of it is needed to serve. What is wrong is reported, and then nothing of the past is thrown away.
 
@@ -17,8 +18,9 @@ use super::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it does, so that none of another history is among
-/// them. They are not needed to serve, so damage there is only reported; what is in them is verified when it is read.
+/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it
+/// does, so that none of another history is among them. They are not needed to serve, so damage there is only
+/// reported; what is in them is verified when it is read.
 pub(super) fn survey_archive(
     storage: &dyn Storage,
     paths: &Paths,
@@ -32,8 +34,11 @@ pub(super) fn survey_archive(
     }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
     // A segment that is here and there was about to be archived when the process ended: the live one counts.
-    let mut numbers: Vec<u64> =
-        names.iter().filter_map(|name| segment::number_of(name)).filter(|number| *number < first_live.number).collect();
+    let mut numbers: Vec<u64> = names
+        .iter()
+        .filter_map(|name| segment::number_of(name))
+        .filter(|number| *number < first_live.number)
+        .collect();
     numbers.sort_unstable();
     let mut found = Vec::new();
     let mut next = first_live;
@@ -65,7 +70,10 @@ pub(super) fn survey_archive(
             }
             _ => {
                 found.reverse();
-                return Ok((found, damage("it is not the segment that its name says, or its header does not verify")));
+                return Ok((
+                    found,
+                    damage("it is not the segment that its name says, or its header does not verify"),
+                ));
             }
         }
     }
@@ -74,13 +82,25 @@ pub(super) fn survey_archive(
 }
 
 /// Whether a segment ends, with its seal, where the next one says that it does.
-fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHeader) -> std::io::Result<bool> {
+fn ends_before(
+    file: &dyn StorageFile,
+    header: &SegmentHeader,
+    next: &SegmentHeader,
+) -> std::io::Result<bool> {
     let form = header.form();
     let mut seal = vec![0; form.frame_bytes(0)];
-    let Some(at) = next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes) else { return Ok(false) };
+    let Some(at) =
+        next.previous_end.checked_sub(seal.len() as u64).filter(|_| next.previous_end <= header.bytes)
+    else {
+        return Ok(false);
+    };
     file.read_exact_at(&mut seal, at)?;
-    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else { return Ok(false) };
-    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else { return Ok(false) };
+    let Some(frame) = frame::parse_header(&seal, form).filter(|frame| frame.kind == Kind::Seal) else {
+        return Ok(false);
+    };
+    let (End::Whole(previous_crc) | End::ShortTrailer(previous_crc)) = frame::check_end(form, &seal) else {
+        return Ok(false);
+    };
     let end = Position {
         offset: next.previous_end,
         next_lsn: frame.next_lsn(),
@@ -93,20 +113,29 @@ fn ends_before(file: &dyn StorageFile, header: &SegmentHeader, next: &SegmentHea
     Ok(next.follows(&end))
 }
 
-/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them and no further, so it does, unless somebody
-/// took segments away; the newest snapshot stands in for those until it is needed to fall back from.
+/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them
+/// and no further, so it does, unless somebody took segments away; the newest snapshot stands in for those
+/// until it is needed to fall back from.
 pub(super) fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
     let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
     let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;
     let file = if first.archived { paths.archived(first.number) } else { paths.segment(first.number) };
-    let reason = format!("the log begins with LSN {}, the older snapshot that is kept ends with {oldest}", first.first_lsn);
+    let reason = format!(
+        "the log begins with LSN {}, the older snapshot that is kept ends with {oldest}",
+        first.first_lsn
+    );
     let lost = format!("falling back to that snapshot, and states from LSN {oldest} to the next snapshot");
     Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
 }
 
-/// What shows that archived segments are gone that no retention took. Before that takes a segment it takes the archived snapshots that need it, so that
-/// the log goes on from each that is there; and no process ever gives a file in the archive an unfinished name.
-pub(super) fn missed(storage: &dyn Storage, paths: &Paths, segments: &[SegmentEntry]) -> Result<Option<Damage>> {
+/// What shows that archived segments are gone that no retention took. Before that takes a segment it takes
+/// the archived snapshots that need it, so that the log goes on from each that is there; and no process ever
+/// gives a file in the archive an unfinished name.
+pub(super) fn missed(
+    storage: &dyn Storage,
+    paths: &Paths,
+    segments: &[SegmentEntry],
+) -> Result<Option<Damage>> {
     let directory = paths.archive();
     if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
         return Ok(None);
@@ -117,7 +146,13 @@ pub(super) fn missed(storage: &dyn Storage, paths: &Paths, segments: &[SegmentEn
     if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {
         let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
         let lost = "what this file holds of the past".into();
-        return Ok(Some(Damage { file: directory.join(name), offset: 0, lsn: None, reason: reason.into(), lost }));
+        return Ok(Some(Damage {
+            file: directory.join(name),
+            offset: 0,
+            lsn: None,
+            reason: reason.into(),
+            lost,
+        }));
     }
     let Some(first) = segments.first() else { return Ok(None) };
     let lsns = names.iter().filter_map(|name| snapshot::lsn_of(name));

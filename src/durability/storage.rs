@@ -1,7 +1,9 @@
-//! The few things this layer asks of a file system, as a trait: the real one here, an in-memory one that fails on demand in `memory`.
+//! The few things this layer asks of a file system, as a trait: the real one here, an in-memory one that
+//! fails on demand in `memory`.
 //!
-//! Writes and reads may be short or interrupted, as the real ones may; `write_all_at` and `read_exact_at` cope with that in one place.
-//! Nothing is durable before `sync_data` or `sync_all` of the file and, for names, `sync_dir` of the directory succeeded.
+//! Writes and reads may be short or interrupted, as the real ones may; `write_all_at` and `read_exact_at`
+//! cope with that in one place. Nothing is durable before `sync_data` or `sync_all` of the file and, for
+//! names, `sync_dir` of the directory succeeded.
 
 use std::{
     fmt::Debug,
@@ -17,7 +19,8 @@ use crate::{owner, private_file};
 /// A file system, as far as we need one.
 #[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait Storage: Send + Sync + Debug {
-    /// Creates a file (0600) for reading and writing; it must not exist. On the real disk it belongs to whom the directory does (`crate::owner`), and so do directories.
+    /// Creates a file (0600) for reading and writing; it must not exist. On the real disk it belongs to whom
+    /// the directory does (`crate::owner`), and so do directories.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens an existing file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
@@ -28,13 +31,15 @@ pub trait Storage: Send + Sync + Debug {
     /// Renames a file, replacing what had the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Names in a directory, in no particular order. Names that are no UTF-8 are none of ours and come back altered.
+    /// Names in a directory, in no particular order. Names that are no UTF-8 are none of ours and come back
+    /// altered.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Whether the path names a file.
     fn is_file(&self, path: &Path) -> io::Result<bool>;
     /// Whether the path names a directory.
     fn is_dir(&self, path: &Path) -> io::Result<bool>;
-    /// Locks an existing file or directory against everybody else until the lock is dropped. `WouldBlock` if somebody has it.
+    /// Locks an existing file or directory against everybody else until the lock is dropped. `WouldBlock` if
+    /// somebody has it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>>;
 }
 
@@ -163,9 +168,15 @@ impl Storage for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        // Some network file systems lock only what is open for writing; a read-only medium cannot be opened so, and needs no more.
+        // Some network file systems lock only what is open for writing; a read-only medium cannot be opened
+        // so, and needs no more.
         let file = match OpenOptions::new().read(true).write(true).open(path) {
-            Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied | ErrorKind::IsADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied | ErrorKind::IsADirectory
+                ) =>
+            {
                 File::open(path)?
             }
             result => result?,
@@ -215,7 +226,8 @@ impl StorageFile for DiskFile {
     }
 }
 
-/// Unlocked explicitly: closing the file would do only once a process that is being started elsewhere in this one has closed its copy.
+/// Unlocked explicitly: closing the file would do only once a process that is being started elsewhere in this
+/// one has closed its copy.
 #[derive(Debug)]
 struct DiskLock(File);
 

@@ -1,4 +1,5 @@
-//! A storage with something around the writes and syncs of its files: to time them, to delay them, to make them fail.
+//! A storage with something around the writes and syncs of its files: to time them, to delay them, to make
+//! them fail.
 
 use std::{
     fmt::Debug,

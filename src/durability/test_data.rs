@@ -1,10 +1,14 @@
-//! Commands, plans and images that the tests of this layer share. They need not make sense together: this layer knows no rule.
+//! Commands, plans and images that the tests of this layer share. They need not make sense together: this
+//! layer knows no rule.
 
 use crate::core::{
     RowKind,
     command::{Applied, Command, Outcome, Register, Rejection, RequestKey, SponsorRef, Stamped},
     command::{Origin, PlacementRequest},
-    image::{CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
+    image::{
+        CodeRow, EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow,
+        TriggerRow, UnchangedRow,
+    },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{EntryStatus, MemberId, MemberIx, Money, Role, Timestamp, Tree},
 };
@@ -117,26 +121,45 @@ pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
         kind: 1,
     };
     let status = |at: u32| if at.is_multiple_of(2) { EntryStatus::Paid } else { EntryStatus::Pending };
-    let outcome = |at: u32| if at == 0 { Outcome::Rejected(Rejection::SlotTaken) } else { Outcome::Registered { member: MemberIx(at) } };
+    let outcome = |at: u32| {
+        if at == 0 {
+            Outcome::Rejected(Rejection::SlotTaken)
+        } else {
+            Outcome::Registered { member: MemberIx(at) }
+        }
+    };
     let key = |at: u32| KeyRow {
         key: RequestKey { key: [9; 16], fingerprint: u64::from(at) },
         time: time(at),
         applied: Applied { outcome: outcome(at), lsn: u64::from(at) },
     };
     rows.push(ImageRows::Members((0..members).map(member).collect()));
-    rows.push(ImageRows::Codes((0..header.codes).map(|at| CodeRow { member: at, code: format!("Code-{at}").into() }).collect()));
+    rows.push(ImageRows::Codes(
+        (0..header.codes).map(|at| CodeRow { member: at, code: format!("Code-{at}").into() }).collect(),
+    ));
     rows.push(ImageRows::Triggers((0..header.triggers).map(trigger).collect()));
     rows.push(ImageRows::Entries(
-        (0..members).map(|at| EntryRow { amount: i64::from(at) * 3, receiver: at, level: at % 15, status: status(at) }).collect(),
+        (0..members)
+            .map(|at| EntryRow {
+                amount: i64::from(at) * 3,
+                receiver: at,
+                level: at % 15,
+                status: status(at),
+            })
+            .collect(),
     ));
     rows.push(ImageRows::Keys((0..header.keys).map(key).collect()));
-    let unchanged = |at: u32| UnchangedRow { lsn: u64::from(at) * 2, reason: [0, 1, u16::MAX][at as usize % 3] };
-    let row_id = |at: u32| RowIdRow { id: [at.to_le_bytes()[0]; 16], kind: RowKind::ALL[at as usize % 2], index: at };
+    let unchanged =
+        |at: u32| UnchangedRow { lsn: u64::from(at) * 2, reason: [0, 1, u16::MAX][at as usize % 3] };
+    let row_id =
+        |at: u32| RowIdRow { id: [at.to_le_bytes()[0]; 16], kind: RowKind::ALL[at as usize % 2], index: at };
     rows.push(ImageRows::Unchanged((0..header.unchanged).map(unchanged).collect()));
     rows.push(ImageRows::RowIds((0..header.row_ids).map(row_id).collect()));
     let reference = |at: u32| ReferenceRow { trigger: at, text: format!("order {at}").into() };
     rows.push(ImageRows::References((0..header.references).map(reference).collect()));
-    rows.push(ImageRows::Reversals((0..header.reversals).map(|at| ReversalRow { entry: at + 1, reverses: at }).collect()));
+    rows.push(ImageRows::Reversals(
+        (0..header.reversals).map(|at| ReversalRow { entry: at + 1, reverses: at }).collect(),
+    ));
     rows.retain(|rows| !rows.is_empty());
     (header, rows)
 }

@@ -1,8 +1,10 @@
-//! A directory without a file `instance`: a creation that never finished, of which nothing is missed, or a directory that lost its identity.
+//! A directory without a file `instance`: a creation that never finished, of which nothing is missed, or a
+//! directory that lost its identity.
 //!
-//! The two are told apart by the file `creating`. It is made durable before a creation writes anything else and removed after `instance` has its
-//! name, before any command can be logged. What it names was never served, so it may be removed and made anew. Without it, nothing that holds a
-//! frame or a snapshot is ever a leftover: such a directory is refused, and nothing in it is changed.
+//! The two are told apart by the file `creating`. It is made durable before a creation writes anything else
+//! and removed after `instance` has its name, before any command can be logged. What it names was never
+//! served, so it may be removed and made anew. Without it, nothing that holds a frame or a snapshot is ever a
+//! leftover: such a directory is refused, and nothing in it is changed.
 
 use std::{
     io::ErrorKind,
@@ -23,7 +25,8 @@ use super::{
 const MARK_BYTES: usize = 32;
 const MARK_MAGIC: [u8; 8] = *b"uplinNEW";
 
-/// Says durably that the directory of this identity is being made. Nothing of an earlier creation may be left.
+/// Says durably that the directory of this identity is being made. Nothing of an earlier creation may be
+/// left.
 pub(super) fn begin(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<()> {
     let path = paths.creating();
     if storage.is_file(&path).map_err(Error::io("look at", &path))? {
@@ -42,7 +45,8 @@ pub(super) fn begin(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -
     storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))
 }
 
-/// Takes the mark away: the directory is one now. Its name must be durable already. A mark of something else is left alone.
+/// Takes the mark away: the directory is one now. Its name must be durable already. A mark of something else
+/// is left alone.
 pub(super) fn end(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<()> {
     if mark(storage, paths)? != Some(*instance) {
         return Ok(());
@@ -52,7 +56,8 @@ pub(super) fn end(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> 
     storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))
 }
 
-/// Whose creation the mark tells of; `None` where there is none, or where it was never completed, which comes before everything else.
+/// Whose creation the mark tells of; `None` where there is none, or where it was never completed, which comes
+/// before everything else.
 fn mark(storage: &dyn Storage, paths: &Paths) -> Result<Option<[u8; 16]>> {
     let path = paths.creating();
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
@@ -79,10 +84,12 @@ pub(super) fn is_begun(storage: &dyn Storage, paths: &Paths) -> Result<bool> {
     Ok(false)
 }
 
-/// The files that an unfinished creation left, to be removed before the next one. The directory has no file `instance`.
+/// The files that an unfinished creation left, to be removed before the next one. The directory has no file
+/// `instance`.
 ///
 /// # Errors
-/// `InstanceLost` where there is anything that such a creation does not leave: then nothing may be changed. `Io`.
+/// `InstanceLost` where there is anything that such a creation does not leave: then nothing may be changed.
+/// `Io`.
 pub(super) fn leftovers(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let mark = mark(storage, paths)?;
     let (mut leftovers, mut holds) = (Vec::new(), Vec::new());
@@ -149,14 +156,17 @@ fn numbered_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> 
         names.sort_unstable();
         let is_ours = |name: &&String| {
             let plain = name.strip_suffix(TEMPORARY).unwrap_or(name);
-            segment::number_of(plain).is_some() || snapshot::lsn_of(plain).is_some() || plain.ends_with(".snap.damaged")
+            segment::number_of(plain).is_some()
+                || snapshot::lsn_of(plain).is_some()
+                || plain.ends_with(".snap.damaged")
         };
         found.extend(names.iter().filter(is_ours).map(|name| directory.join(name)));
     }
     Ok(found)
 }
 
-/// Whether the file is what a creation leaves: a segment without a frame, an unfinished snapshot, a finished one that the mark names.
+/// Whether the file is what a creation leaves: a segment without a frame, an unfinished snapshot, a finished
+/// one that the mark names.
 fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = name.strip_suffix(TEMPORARY).unwrap_or(name);
@@ -180,7 +190,9 @@ fn identity_of(storage: &dyn Storage, path: &Path, directory: &Path) -> Result<O
     }
     match Instance::read(storage, path, directory) {
         Ok(instance) => Ok(Some(instance.id.0)),
-        Err(Error::Io { source, .. }) if source.kind() != ErrorKind::UnexpectedEof => Err(Error::io("read", path)(source)),
+        Err(Error::Io { source, .. }) if source.kind() != ErrorKind::UnexpectedEof => {
+            Err(Error::io("read", path)(source))
+        }
         Err(error @ Error::NewerFormat { .. }) => Err(error),
         Err(_) => Ok(None),
     }

@@ -1,16 +1,20 @@
 //! The clocks of the machine, and when the wall clock is not believed.
 //!
-//! Log time is the wall clock's, and never goes back. So one write under a clock that is wrong stamps all that follow, and nothing takes that back. A wall
-//! clock that jumps is therefore not written by: writes are refused until it is back or an operator accepts it. What it is held against is the
-//! machine's boot clock, which nobody can set, which follows the same corrections of its rate, and which counts while the machine sleeps.
+//! Log time is the wall clock's, and never goes back. So one write under a clock that is wrong stamps all
+//! that follow, and nothing takes that back. A wall clock that jumps is therefore not written by: writes are
+//! refused until it is back or an operator accepts it. What it is held against is the machine's boot clock,
+//! which nobody can set, which follows the same corrections of its rate, and which counts while the machine
+//! sleeps.
 //!
-//! - *Ahead*: since the last command of this process the wall clock gained more than the bound on the boot clock. The opening counts as a
-//!   command, unless the clock was behind by more than the bound then: such a clock is nothing to compare with, and may be put right.
-//! - *Behind*: the wall clock is behind the log time of the last command by more than the bound. This is all that can be known after a restart,
-//!   where a clock ahead of the log is that of a server that was down.
+//! - *Ahead*: since the last command of this process the wall clock gained more than the bound on the boot
+//!   clock. The opening counts as a command, unless the clock was behind by more than the bound then: such a
+//!   clock is nothing to compare with, and may be put right.
+//! - *Behind*: the wall clock is behind the log time of the last command by more than the bound. This is all
+//!   that can be known after a restart, where a clock ahead of the log is that of a server that was down.
 //!
-//! Accepting takes the reading of that moment as if a command had been written then. A clock that was accepted while behind stays accepted until it
-//! loses more than the bound again, or the log time is reached; log time stands still until then.
+//! Accepting takes the reading of that moment as if a command had been written then. A clock that was
+//! accepted while behind stays accepted until it loses more than the bound again, or the log time is reached;
+//! log time stands still until then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +24,8 @@ use crate::core::types::Timestamp;
 /// The clock that commands are stamped with.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Microseconds since the machine was booted, its sleep included. It never goes back while a process runs, and nobody can set it.
+/// Microseconds since the machine was booted, its sleep included. It never goes back while a process runs,
+/// and nobody can set it.
 pub type BootClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The system's wall clock, in microseconds UTC.
@@ -31,7 +36,8 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// The system's boot clock: `CLOCK_BOOTTIME`; where there is none, the monotonic clock, which counts sleep on those systems.
+/// The system's boot clock: `CLOCK_BOOTTIME`; where there is none, the monotonic clock, which counts sleep on
+/// those systems.
 pub fn system_boot_clock() -> BootClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const ID: rustix::time::ClockId = rustix::time::ClockId::Boottime;
@@ -59,8 +65,9 @@ pub struct ClockStanding {
     pub wall: Timestamp,
     /// Log time of the last command; `None` before the first.
     pub last: Option<Timestamp>,
-    /// Microseconds that it gained on the boot clock since the last command of this process or, before that, since the opening; negative: lost.
-    /// `None` where there is nothing to compare with: it was behind by more than the bound when the directory was opened.
+    /// Microseconds that it gained on the boot clock since the last command of this process or, before that,
+    /// since the opening; negative: lost. `None` where there is nothing to compare with: it was behind by
+    /// more than the bound when the directory was opened.
     pub gained: Option<i64>,
     /// How far it may jump; `None`: as far as it likes.
     pub bound: Option<Duration>,
@@ -69,8 +76,8 @@ pub struct ClockStanding {
 }
 
 impl ClockStanding {
-    /// How far the clock is ahead of the log time of the last command; zero when it is not. For a server nobody writes to, that is how long ago the
-    /// last command was.
+    /// How far the clock is ahead of the log time of the last command; zero when it is not. For a server
+    /// nobody writes to, that is how long ago the last command was.
     pub fn ahead_of_log(&self) -> Duration {
         self.last.map_or(Duration::ZERO, |last| micros(self.wall.0.saturating_sub(last.0)))
     }
@@ -95,7 +102,8 @@ fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// Both clocks at one moment. The boot clock is asked before and after, so that a thread that was stopped in between takes no pause for a jump.
+/// Both clocks at one moment. The boot clock is asked before and after, so that a thread that was stopped in
+/// between takes no pause for a jump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Reading {
     pub wall: Timestamp,
@@ -143,7 +151,8 @@ impl Seen {
     }
 }
 
-/// The clocks, and what the wall clock is judged by. Its mutex is held for some comparisons, and never while a clock or anything else is asked.
+/// The clocks, and what the wall clock is judged by. Its mutex is held for some comparisons, and never while
+/// a clock or anything else is asked.
 pub(super) struct ClockGuard {
     wall: Clock,
     boot: BootClock,
@@ -153,7 +162,8 @@ pub(super) struct ClockGuard {
 }
 
 impl ClockGuard {
-    /// For a directory that was just opened. `last` is the log time of its last command, `bound` how far the clock may jump: `None` is as far as it likes.
+    /// For a directory that was just opened. `last` is the log time of its last command, `bound` how far the
+    /// clock may jump: `None` is as far as it likes.
     pub fn opened(wall: Clock, boot: BootClock, bound: Option<Duration>, last: Option<Timestamp>) -> Self {
         let bound = bound.map(|bound| i64::try_from(bound.as_micros()).unwrap_or(i64::MAX));
         let seen = Mutex::new(Seen { at: None, last, behind_is_accepted: false });

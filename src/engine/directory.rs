@@ -1,14 +1,16 @@
 //! The directory: from what the outside calls a member to the member's index.
 //!
-//! Written by the writer thread alone, under the state's lock, and read by everybody. An index is copied out at once: no guard ever leaves a
-//! function of this file, so none can be held across another call or an await.
+//! Written by the writer thread alone, under the state's lock, and read by everybody. An index is copied out
+//! at once: no guard ever leaves a function of this file, so none can be held across another call or an
+//! await.
 //!
-//! Ids are indexed by tables of member indexes alone: the ids themselves stand in the state, which is asked whether a candidate is meant. A member costs some 8
-//! bytes here instead of the 35 of a map with ids in it, and a group of signups can look ahead for all of its members under one lock, so that the processor
-//! waits for many lines of memory at once (a lock for each would make it wait for one after the other).
+//! Ids are indexed by tables of member indexes alone: the ids themselves stand in the state, which is asked
+//! whether a candidate is meant. A member costs some 8 bytes here instead of the 35 of a map with ids in it,
+//! and a group of signups can look ahead for all of its members under one lock, so that the processor waits
+//! for many lines of memory at once (a lock for each would make it wait for one after the other).
 //!
-//! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from outside, and whoever chooses them must
-//! not be able to choose where they collide.
+//! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from
+//! outside, and whoever chooses them must not be able to choose where they collide.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -22,12 +24,12 @@ use crate::core::{
     types::{MemberId, MemberIx, alike},
 };
 
-/// From ids and referral codes to indexes. Some 8 bytes per member, and the code's own bytes plus some 28 per code that was given
-/// (generated codes are computed, not stored).
+/// From ids and referral codes to indexes. Some 8 bytes per member, and the code's own bytes plus some 28 per
+/// code that was given (generated codes are computed, not stored).
 ///
-/// Readers meet it inside `Engine::read`, where the state's lock keeps it in step with the state: every index in it is below
-/// `State::len`. Used beside a frozen view or a state of the past, it may name members that those do not know yet: whoever asks says whether a candidate
-/// is meant.
+/// Readers meet it inside `Engine::read`, where the state's lock keeps it in step with the state: every index
+/// in it is below `State::len`. Used beside a frozen view or a state of the past, it may name members that
+/// those do not know yet: whoever asks says whether a candidate is meant.
 pub struct MemberDirectory {
     ids: RwLock<IdIndex>,
     codes: DashMap<Box<str>, u32, RandomState>,
@@ -45,7 +47,10 @@ struct AlikeIndex {
 
 impl AlikeIndex {
     fn new() -> Self {
-        Self { shards: std::iter::repeat_with(RwLock::default).take(DIRECTORY_SHARDS).collect(), hashing: RandomState::new() }
+        Self {
+            shards: std::iter::repeat_with(RwLock::default).take(DIRECTORY_SHARDS).collect(),
+            hashing: RandomState::new(),
+        }
     }
 
     fn hash(&self, alike: &str) -> u32 {
@@ -63,14 +68,20 @@ impl AlikeIndex {
 
     fn add(&self, alike: &str, member: MemberIx) {
         let hash = self.hash(alike);
-        self.shard(hash).write().insert_unique(Self::spread(hash), (hash, member.0), |(hash, _)| Self::spread(*hash));
+        self.shard(hash)
+            .write()
+            .insert_unique(Self::spread(hash), (hash, member.0), |(hash, _)| Self::spread(*hash));
     }
 
     fn each(&self, alike: &str, each: &mut dyn FnMut(MemberIx)) {
         let hash = self.hash(alike);
         let candidates: Vec<u32> = {
             let table = self.shard(hash).read();
-            table.iter_hash(Self::spread(hash)).filter(|(theirs, _)| *theirs == hash).map(|(_, member)| *member).collect()
+            table
+                .iter_hash(Self::spread(hash))
+                .filter(|(theirs, _)| *theirs == hash)
+                .map(|(_, member)| *member)
+                .collect()
         };
         candidates.into_iter().map(MemberIx).for_each(each);
     }
@@ -80,7 +91,8 @@ impl AlikeIndex {
     }
 }
 
-/// Tables of member indexes, found by the hash of the member's id. Many small ones: one grows in less time than a person notices.
+/// Tables of member indexes, found by the hash of the member's id. Many small ones: one grows in less time
+/// than a person notices.
 struct IdIndex {
     shards: Vec<HashTable<u32>>,
     hashing: RandomState,
@@ -89,7 +101,10 @@ struct IdIndex {
 impl IdIndex {
     fn with_capacity(members: usize) -> Self {
         let shard = || HashTable::with_capacity(members.div_ceil(DIRECTORY_SHARDS));
-        Self { shards: std::iter::repeat_with(shard).take(DIRECTORY_SHARDS).collect(), hashing: RandomState::new() }
+        Self {
+            shards: std::iter::repeat_with(shard).take(DIRECTORY_SHARDS).collect(),
+            hashing: RandomState::new(),
+        }
     }
 
     fn hash(hashing: &RandomState, id: &MemberId) -> u64 {
@@ -103,13 +118,16 @@ impl IdIndex {
 
     fn find(&self, id: &MemberId, mut is: impl FnMut(MemberIx) -> bool) -> Option<MemberIx> {
         let hash = Self::hash(&self.hashing, id);
-        self.shards[Self::shard_of(hash)].find(hash, |index| is(MemberIx(*index))).map(|index| MemberIx(*index))
+        self.shards[Self::shard_of(hash)]
+            .find(hash, |index| is(MemberIx(*index)))
+            .map(|index| MemberIx(*index))
     }
 
     fn add(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) {
         let hash = Self::hash(&self.hashing, id);
         let hashing = &self.hashing;
-        self.shards[Self::shard_of(hash)].insert_unique(hash, member.0, |index| Self::hash(hashing, &id_of(MemberIx(*index))));
+        self.shards[Self::shard_of(hash)]
+            .insert_unique(hash, member.0, |index| Self::hash(hashing, &id_of(MemberIx(*index))));
     }
 
     /// See [`Directory::add_new_member`]: one hash and one look, where finding and adding take two of each.
@@ -117,7 +135,9 @@ impl IdIndex {
         let hash = Self::hash(&self.hashing, id);
         let hashing = &self.hashing;
         let is_same = |other: &u32| MemberIx(*other) < member && id_of(MemberIx(*other)) == *id;
-        match self.shards[Self::shard_of(hash)].entry(hash, is_same, |index| Self::hash(hashing, &id_of(MemberIx(*index)))) {
+        match self.shards[Self::shard_of(hash)]
+            .entry(hash, is_same, |index| Self::hash(hashing, &id_of(MemberIx(*index))))
+        {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(member.0);
@@ -132,7 +152,11 @@ impl MemberDirectory {
     pub fn with_capacity(members: usize, codes: usize) -> Self {
         Self {
             ids: RwLock::new(IdIndex::with_capacity(members)),
-            codes: DashMap::with_capacity_and_hasher_and_shard_amount(codes, RandomState::new(), DIRECTORY_SHARDS),
+            codes: DashMap::with_capacity_and_hasher_and_shard_amount(
+                codes,
+                RandomState::new(),
+                DIRECTORY_SHARDS,
+            ),
             alike: AlikeIndex::new(),
         }
     }
@@ -182,7 +206,12 @@ impl Directory for MemberDirectory {
         self.ids.get_mut().add(id, member, id_of);
     }
 
-    fn add_new_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
+    fn add_new_member(
+        &mut self,
+        id: &MemberId,
+        member: MemberIx,
+        id_of: impl Fn(MemberIx) -> MemberId,
+    ) -> bool {
         self.ids.get_mut().add_new(id, member, id_of)
     }
 
@@ -204,8 +233,9 @@ impl Directory for MemberDirectory {
     }
 }
 
-/// The directory in the hands of who changes it: without a lock for each question, which would make the processor wait, each time, until all
-/// that was written before is in its cache. Others wait meanwhile: hold it for a slice of a group.
+/// The directory in the hands of who changes it: without a lock for each question, which would make the
+/// processor wait, each time, until all that was written before is in its cache. Others wait meanwhile: hold
+/// it for a slice of a group.
 pub struct DirectoryWriter<'a> {
     ids: RwLockWriteGuard<'a, IdIndex>,
     shared: &'a MemberDirectory,

@@ -17,21 +17,23 @@ pub enum SubmitError {
     /// An earlier write to the log failed. Nothing was logged; reads go on, writes need a restart.
     #[error("read-only: an earlier write to the log failed")]
     ReadOnly,
-    /// The log failed while it held this write: after a restart it is there or not. Repeating it with the same idempotency
-    /// key is safe.
+    /// The log failed while it held this write: after a restart it is there or not. Repeating it with the
+    /// same idempotency key is safe.
     #[error("the log failed: the outcome of this write is unknown until a restart")]
     OutcomeUnknown,
     /// The engine is shutting down. Nothing was logged.
     #[error("the engine is stopping")]
     Stopping,
-    /// The log is full and the next segment of it cannot be made at present: no space, no descriptors. Nothing was logged; it is tried again, and
-    /// writes go on as soon as it succeeds.
+    /// The log is full and the next segment of it cannot be made at present: no space, no descriptors.
+    /// Nothing was logged; it is tried again, and writes go on as soon as it succeeds.
     #[error("the log has no room at present")]
     NoRoom,
-    /// The wall clock jumped, see [`super::ClockJump`]. Nothing was logged; writes go on as soon as it is back, or an operator accepts it.
+    /// The wall clock jumped, see [`super::ClockJump`]. Nothing was logged; writes go on as soon as it is
+    /// back, or an operator accepts it.
     #[error("the clock jumped")]
     ClockJumped,
-    /// A name in the command is longer than any that can be valid, or the command is larger than a segment of the log. Nothing was logged.
+    /// A name in the command is longer than any that can be valid, or the command is larger than a segment of
+    /// the log. Nothing was logged.
     #[error("the command is larger than the log can take")]
     TooLarge,
 }
@@ -56,8 +58,11 @@ pub enum OpenError {
     /// The state rebuilt from the snapshot is not the one it was made from.
     #[error("the snapshot at LSN {lsn} says digest {stored}, what was rebuilt from it has {rebuilt}")]
     Digest { lsn: u64, stored: Digest, rebuilt: Digest },
-    /// Replay came to other outcomes than the process that wrote the log: another build, or damage that no checksum saw.
-    #[error("replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, recorded {recorded:016x}")]
+    /// Replay came to other outcomes than the process that wrote the log: another build, or damage that no
+    /// checksum saw.
+    #[error(
+        "replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, recorded {recorded:016x}"
+    )]
     OutcomeDiffers {
         /// The last LSN before the difference was seen.
         lsn: u64,
@@ -70,7 +75,8 @@ pub enum OpenError {
     /// The log does not go on where the state stands.
     #[error("the log goes on with LSN {found}, the state needs {expected}")]
     Gap { expected: u64, found: u64 },
-    /// Locked, foreign, damaged, of a newer format, or the operating system refused: durability tells them apart.
+    /// Locked, foreign, damaged, of a newer format, or the operating system refused: durability tells them
+    /// apart.
     #[error(transparent)]
     Data(#[from] DurabilityError),
     /// A thread could not be started.

@@ -1,9 +1,12 @@
-//! Writes in order, many at once: for whoever has a long list of commands of which later ones rest on earlier ones.
+//! Writes in order, many at once: for whoever has a long list of commands of which later ones rest on earlier
+//! ones.
 //!
-//! `submit` waits for each outcome, and judges each command by the published state. A list would then take a sync for each line, or its lines
-//! would be refused because of lines that are on their way. Here commands are queued without waiting for what came before, in the order of the
-//! calls; the writer takes them in that order, so groups form by themselves. What is on its way cannot be seen by admission, so the caller, who
-//! knows its own list, says which refusals may be because of that: those commands are judged when they are applied.
+//! `submit` waits for each outcome, and judges each command by the published state. A list would then take a
+//! sync for each line, or its lines would be refused because of lines that are on their way. Here commands
+//! are queued without waiting for what came before, in the order of the calls; the writer takes them in that
+//! order, so groups form by themselves. What is on its way cannot be seen by admission, so the caller, who
+//! knows its own list, says which refusals may be because of that: those commands are judged when they are
+//! applied.
 
 use std::{sync::Arc, time::Instant};
 
@@ -46,7 +49,9 @@ impl PendingWrite {
         match self.reply.try_recv() {
             Ok(reply) => Some(self.conclude(reply)),
             Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(self.conclude(Err(SubmitError::OutcomeUnknown))),
+            Err(oneshot::error::TryRecvError::Closed) => {
+                Some(self.conclude(Err(SubmitError::OutcomeUnknown)))
+            }
         }
     }
 
@@ -57,8 +62,8 @@ impl PendingWrite {
 }
 
 impl Engine {
-    /// Answers at once what needs no log: refusals and repeats. `None` is for [`Engine::queue`]. A refusal for which `may_pass` says true is not
-    /// one: the command is judged when it is applied.
+    /// Answers at once what needs no log: refusals and repeats. `None` is for [`Engine::queue`]. A refusal
+    /// for which `may_pass` says true is not one: the command is judged when it is applied.
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -82,7 +87,8 @@ impl Engine {
         if shared.is_poisoned() {
             return Err(SubmitError::ReadOnly);
         }
-        let (mut verdict, lsn) = self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
+        let (mut verdict, lsn) =
+            self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
         let is_ours = command.carried_row_id().is_some_and(|id| shared.row_ids.decode(id).is_some());
         if is_ours && verdict == Verdict::Admit {
             // It is, or will be, the computed id of one of our rows.
@@ -101,13 +107,19 @@ impl Engine {
                 return Ok(Some(Answer { applied, by: AnsweredBy::Repeat }));
             }
         }
-        if writer::fits_the_log(command, self.inner.command_bytes_max) { Ok(None) } else { Err(SubmitError::TooLarge) }
+        if writer::fits_the_log(command, self.inner.command_bytes_max) {
+            Ok(None)
+        } else {
+            Err(SubmitError::TooLarge)
+        }
     }
 
-    /// Queues a command that [`Engine::judge`] let pass, behind those queued before by the same caller. Waits for room in the queue. Who queues
-    /// without waiting for answers must bound how many are on their way, well below the queue's length, or everybody else is refused.
+    /// Queues a command that [`Engine::judge`] let pass, behind those queued before by the same caller. Waits
+    /// for room in the queue. Who queues without waiting for answers must bound how many are on their way,
+    /// well below the queue's length, or everybody else is refused.
     ///
-    /// Nothing is prepared for it: a plan change or a new admin holds everybody up for as long as it computes. Such a command is for `submit`.
+    /// Nothing is prepared for it: a plan change or a new admin holds everybody up for as long as it
+    /// computes. Such a command is for `submit`.
     ///
     /// # Errors
     /// `Stopping`.

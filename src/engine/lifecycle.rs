@@ -9,7 +9,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError, SnapshotInfo,
+    EngineOptions, MemberDirectory, OpenError, OpenReport, RowIds, ShutdownReport, SnapshotError,
+    SnapshotInfo,
     clock::ClockGuard,
     history::History,
     limits,
@@ -86,7 +87,8 @@ impl Inner {
             let mut threads = inner.threads.lock();
             threads.writer = Some(spawn("upline-writer", move || writer.run())?);
             threads.snapshotter = Some(spawn("upline-snapshot", move || snapshotter.run())?);
-            threads.ticker = Some(spawn("upline-ticker", move || ticker::run(&shared, &ticker_queue, &ticker))?);
+            threads.ticker =
+                Some(spawn("upline-ticker", move || ticker::run(&shared, &ticker_queue, &ticker))?);
         }
         Ok(inner)
     }
@@ -113,10 +115,12 @@ impl Inner {
             self.desk.stop();
             left.extend(join_until(Some(snapshotter), Some(Instant::now() + limits::GIVE_UP_AFTER)));
         }
-        let snapshot = answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
+        let snapshot =
+            answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
         self.ticker.stop();
         join(threads.ticker.take());
-        // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written first.
+        // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written
+        // first.
         drop(sender);
         self.queue.write().take();
         let writer_deadline = deadline.map(|deadline| deadline.max(Instant::now() + limits::GIVE_UP_AFTER));
@@ -137,8 +141,8 @@ pub(super) struct Assembled {
     pub ticker_queue: mpsc::WeakSender<Job>,
 }
 
-/// Puts an engine together. Nothing happens in it until somebody takes the steps of its writer and its snapshotter: threads, or whoever
-/// holds a `SteppedEngine`.
+/// Puts an engine together. Nothing happens in it until somebody takes the steps of its writer and its
+/// snapshotter: threads, or whoever holds a `SteppedEngine`.
 pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
     let metrics = options.metrics;
     let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
@@ -214,7 +218,8 @@ impl Drop for Inner {
     }
 }
 
-/// Waits until everything that is queued now is answered, or the deadline has passed: a disk that hangs answers nobody. No tokio call that blocks: those panic inside a runtime, and stopping must not.
+/// Waits until everything that is queued now is answered, or the deadline has passed: a disk that hangs
+/// answers nobody. No tokio call that blocks: those panic inside a runtime, and stopping must not.
 fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
     let (done, drained) = sync::sync_channel(1);
     let mut fence = Job::Fence(done);
@@ -229,7 +234,8 @@ fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
         }
         sync::sleep(limits::DRAIN_RETRY);
     }
-    // An error means that the writer is gone, so that nothing is left to wait for, or that there is no time left.
+    // An error means that the writer is gone, so that nothing is left to wait for, or that there is no time
+    // left.
     match deadline {
         None => _ = drained.recv(),
         Some(deadline) => _ = drained.recv_timeout(deadline.saturating_duration_since(Instant::now())),
@@ -251,8 +257,8 @@ fn join_until(thread: Option<JoinHandle<()>>, deadline: Option<Instant>) -> Opti
     None
 }
 
-/// Frees the directory, at once or when the threads that could not end in time have ended. A process that ends before cuts them, which is
-/// what every crash does: nothing that was acknowledged depends on them.
+/// Frees the directory, at once or when the threads that could not end in time have ended. A process that
+/// ends before cuts them, which is what every crash does: nothing that was acknowledged depends on them.
 fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
     if left.is_empty() {
         return drop(lock);

@@ -2,13 +2,14 @@
 //!
 //! # What this layer does
 //!
-//! It owns the [`State`] behind a lock, the directory from outside ids to indexes, the log and the snapshots, and holds them in one order. It
-//! decides, once, what is not determined: the time of a command, the keys of a new instance.
+//! It owns the [`State`] behind a lock, the directory from outside ids to indexes, the log and the snapshots,
+//! and holds them in one order. It decides, once, what is not determined: the time of a command, the keys of
+//! a new instance.
 //!
 //! # What it does not know
 //!
-//! No rule of the network (that is `core`), no byte on disk (that is `durability`), no wire format, status code or route (that is `http`), no
-//! configuration file. It does not use serde or axum.
+//! No rule of the network (that is `core`), no byte on disk (that is `durability`), no wire format, status
+//! code or route (that is `http`), no configuration file. It does not use serde or axum.
 //!
 //! # The write path
 //!
@@ -17,34 +18,41 @@
 //! writer: take all that waits -> stamp -> append -> sync -> apply in slices -> publish -> answer
 //! ```
 //!
-//! `writer.rs` holds the order in one function. There is no timer: a group is what piled up during the last sync. What breaks a rule
-//! against the present state is refused before the log, and its answer names the LSN it was judged at; only races reach the
-//! log, and `State::apply` judges them. Nothing that is not durable is ever applied, so whatever a reader can see has survived a sync.
+//! `writer.rs` holds the order in one function. There is no timer: a group is what piled up during the last
+//! sync. What breaks a rule against the present state is refused before the log, and its answer names the LSN
+//! it was judged at; only races reach the log, and `State::apply` judges them. Nothing that is not durable is
+//! ever applied, so whatever a reader can see has survived a sync.
 //!
-//! The first failed append or sync poisons the writer for good: writes that wait for it answer [`SubmitError::OutcomeUnknown`], later ones
-//! [`SubmitError::ReadOnly`], reads go on. A panic in the writer thread aborts the process: it could only be our bug, in the one
-//! place where going on could show or lose something wrongly.
+//! The first failed append or sync poisons the writer for good: writes that wait for it answer
+//! [`SubmitError::OutcomeUnknown`], later ones [`SubmitError::ReadOnly`], reads go on. A panic in the writer
+//! thread aborts the process: it could only be our bug, in the one place where going on could show or lose
+//! something wrongly.
 //!
-//! Syncing one group while the one before is applied is not done: applying takes a fifth of the time of a sync, and in sequence the outcome
-//! hash that goes with a group is that of everything before it.
+//! Syncing one group while the one before is applied is not done: applying takes a fifth of the time of a
+//! sync, and in sequence the outcome hash that goes with a group is that of everything before it.
 //!
 //! # Threads
 //!
-//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker (`ticker.rs`), which does what must happen
-//! when nothing happens. `lifecycle.rs` starts and ends them. Each of them is a loop around steps; `stepped.rs` gives the steps without the loops,
-//! so that one thread can take them in an order of its own.
+//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker
+//! (`ticker.rs`), which does what must happen when nothing happens. `lifecycle.rs` starts and ends them. Each
+//! of them is a loop around steps; `stepped.rs` gives the steps without the loops, so that one thread can
+//! take them in an order of its own.
 //!
 //! # Lock rules
 //!
-//! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and for O(1) to begin and end a frozen
-//!    view, and now and then between its steps to take out what was kept for it. Between slices it is handed over fairly, so readers wait for one
-//!    slice, not for a group; and a waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is applied by itself and exchanges what was prepared (`prepare.rs`).
-//! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer that waits between the two would
-//!    stop both; it panics instead), no blocking and no await in it.
+//! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and
+//!    for O(1) to begin and end a frozen view, and now and then between its steps to take out what was kept
+//!    for it. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a
+//!    waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is
+//!    applied by itself and exchanges what was prepared (`prepare.rs`).
+//! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer
+//!    that waits between the two would stop both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
 //! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
-//! 5. The clock guard's mutex (`clock.rs`) is held for comparisons alone, and nothing is asked or locked meanwhile.
-//! 6. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a directory shard. Never the other way.
+//! 5. The clock guard's mutex (`clock.rs`) is held for comparisons alone, and nothing is asked or locked
+//!    meanwhile.
+//! 6. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a
+//!    directory shard. Never the other way.
 
 use std::{
     sync::Arc,
@@ -81,7 +89,10 @@ pub use self::{
     clock::{BootClock, Clock, ClockJump, ClockStanding, system_boot_clock, system_clock},
     directory::MemberDirectory,
     error::{OpenError, SnapshotError, SubmitError},
-    history::{AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError, PaidBy},
+    history::{
+        AuditFilter, AuditPage, COMMAND_KINDS, Cause, Effort, Event, Explanation, Fate, Feed, HistoryError,
+        PaidBy,
+    },
     in_order::PendingWrite,
     offline::{DIFFERENCES_NAMED_MAX, Digests, KeptSnapshot, PlanTrial, RankComparison},
     open::{Loaded, create, load},
@@ -98,20 +109,24 @@ use self::{
     writer::{Job, Write},
 };
 pub use crate::core::{
-    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest, EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter,
-    ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member, MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached,
-    RankView, ReceivedSums, ReceivedWalk, Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
+    ACTOR_ID_BYTES_MAX, ADMIN_LEVELS_MAX, Actor, ActorKind, BreadthFirst, Brought, Digest,
+    EMPTY_SLOTS_NAMED_MAX, Entry, EntryFilter, ExplainedShare, LEVEL_ORDER_WORDS, LevelOrder, Listed, Member,
+    MemberFilter, NextRank, Payout, Preorder, RankNeed, RankReached, RankView, ReceivedSums, ReceivedWalk,
+    Roster, RosterOrder, SUM_LEVELS_MAX, ShareFate, Sum, Unchanged, Walk, WindowMember, WindowSize,
     command::{
-        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
-        Stamped, TriggerBonus, WideMoney,
+        Applied, Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register,
+        Rejection, RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
     },
     network_digest,
-    plan::{BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule, RankStep},
+    plan::{
+        BonusRule, Currency, KIND_REGISTRATION, LevelPay, Placement, PlacementRule, Plan, PlanError,
+        RankBasis, RankRule, RankStep,
+    },
     state::{Directory, State, Verdict},
     state_digest,
     types::{
-        BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, REFERENCE_CHARS_MAX, Reference, Role,
-        Status, Timestamp, Tree,
+        BasisPoints, CODE_BYTES_MAX, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money,
+        REFERENCE_CHARS_MAX, Reference, Role, Status, Timestamp, Tree,
     },
 };
 pub use crate::durability::{
@@ -134,8 +149,8 @@ impl From<(Actor, Option<RequestKey>)> for Sent {
     }
 }
 
-/// For tests, benches and simulations: the log then says that nobody said who it was. What serves others names them; `tests/audit.rs` sends a write to
-/// every route and looks.
+/// For tests, benches and simulations: the log then says that nobody said who it was. What serves others
+/// names them; `tests/audit.rs` sends a write to every route and looks.
 impl From<Option<RequestKey>> for Sent {
     fn from(key: Option<RequestKey>) -> Self {
         Self { actor: Actor::unknown(), key }
@@ -153,7 +168,8 @@ pub struct Answer {
 /// How an answer was found. All three are final and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnsweredBy {
-    /// The command was logged and applied. (If an earlier one of the same key was faster, the outcome and LSN are its.)
+    /// The command was logged and applied. (If an earlier one of the same key was faster, the outcome and LSN
+    /// are its.)
     Log,
     /// It broke a rule before the log.
     Admission,
@@ -161,16 +177,16 @@ pub enum AnsweredBy {
     Repeat,
 }
 
-/// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, what is queued is still
-/// written, and the threads are joined, without a final snapshot: prefer [`Engine::shutdown`].
+/// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, what is queued is
+/// still written, and the threads are joined, without a final snapshot: prefer [`Engine::shutdown`].
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
 }
 
 impl Engine {
-    /// Opens the data directory, or makes it, and starts the threads. Nothing is served before this returns. Blocks for as long as
-    /// loading and replay take.
+    /// Opens the data directory, or makes it, and starts the threads. Nothing is served before this returns.
+    /// Blocks for as long as loading and replay take.
     ///
     /// # Errors
     /// Damage, a foreign or locked directory, a plan that differs, a replay that differs: see [`OpenError`].
@@ -184,7 +200,8 @@ impl Engine {
 
     /// Writes: returns when the command is durable and applied, or was refused by a rule.
     ///
-    /// A plan change or a new admin in a large network is prepared first, for seconds, in a thread beside the network (`prepare.rs`).
+    /// A plan change or a new admin in a large network is prepared first, for seconds, in a thread beside the
+    /// network (`prepare.rs`).
     ///
     /// Dropping the future does not take the command back, once it is queued.
     ///
@@ -222,7 +239,9 @@ impl Engine {
         };
         let result = match self.admit(command, sent, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
-            Ok(Admitted::Queued(reply)) => sync::wait_for_answer(reply).unwrap_or(Err(SubmitError::OutcomeUnknown)),
+            Ok(Admitted::Queued(reply)) => {
+                sync::wait_for_answer(reply).unwrap_or(Err(SubmitError::OutcomeUnknown))
+            }
             Err(error) => Err(error),
         };
         self.conclude(result)
@@ -263,19 +282,22 @@ impl Engine {
     /// Reads, short and bounded: everything `read` sees is of one LSN and durable. Lock rules 1 and 2 above.
     ///
     /// # Panics
-    /// Inside a `read` of the same engine, as do `submit` and `frozen_view` there: our bug, and better than a deadlock.
+    /// Inside a `read` of the same engine, as do `submit` and `frozen_view` there: our bug, and better than a
+    /// deadlock.
     pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
         self.inner.shared.read(read)
     }
 
-    /// An owned view of everything at one LSN, for work that grows with the network. Blocks while the view is copied (seconds, for ten
-    /// million members), not holding anybody else up: call it from a thread that may block. One view is made at a time; it is shared if
-    /// nothing changed since the last one that is still held.
+    /// An owned view of everything at one LSN, for work that grows with the network. Blocks while the view is
+    /// copied (seconds, for ten million members), not holding anybody else up: call it from a thread that may
+    /// block. One view is made at a time; it is shared if nothing changed since the last one that is still
+    /// held.
     pub fn frozen_view(&self) -> Arc<State> {
         self.inner.shared.frozen_view()
     }
 
-    /// Makes a snapshot, or shares the next one if one is running. If nothing changed since the last one, that one is the answer.
+    /// Makes a snapshot, or shares the next one if one is running. If nothing changed since the last one,
+    /// that one is the answer.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -293,7 +315,8 @@ impl Engine {
         sync::wait_for_answer(answer).unwrap_or(Err(SnapshotError::Stopping))
     }
 
-    /// Whether writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump. O(1), takes no lock of the state.
+    /// Whether writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump.
+    /// O(1), takes no lock of the state.
     pub fn ready(&self) -> bool {
         self.inner.shared.takes_writes()
     }
@@ -303,8 +326,8 @@ impl Engine {
         self.inner.shared.is_poisoned()
     }
 
-    /// What keeps the next segment of the log from being made, if anything does. Writes go on until the active one is full. O(1), takes no lock of the
-    /// state.
+    /// What keeps the next segment of the log from being made, if anything does. Writes go on until the
+    /// active one is full. O(1), takes no lock of the state.
     pub fn log_trouble(&self) -> Option<LogTrouble> {
         self.inner.shared.log_health.trouble()
     }
@@ -314,8 +337,9 @@ impl Engine {
         self.inner.shared.clock.standing()
     }
 
-    /// Accepts the wall clock as it is now, if writes are refused because it jumped; a later jump is refused again. Otherwise nothing happens, so it may be
-    /// repeated. It is for operators: commands are then stamped by that clock, and log time never goes back. How the clock stood before. O(1).
+    /// Accepts the wall clock as it is now, if writes are refused because it jumped; a later jump is refused
+    /// again. Otherwise nothing happens, so it may be repeated. It is for operators: commands are then
+    /// stamped by that clock, and log time never goes back. How the clock stood before. O(1).
     pub fn accept_clock(&self) -> ClockStanding {
         self.inner.shared.clock.accept()
     }
@@ -357,7 +381,8 @@ impl Engine {
         &self.inner.shared.metrics
     }
 
-    /// Sets the gauges that are not kept up to date by the writer (members, ranks, ledger, ages, sizes). Call it before rendering. O(ranks).
+    /// Sets the gauges that are not kept up to date by the writer (members, ranks, ledger, ages, sizes). Call
+    /// it before rendering. O(ranks).
     pub fn refresh_metrics(&self) {
         let shared = &self.inner.shared;
         shared.refresh_metrics();
@@ -366,14 +391,15 @@ impl Engine {
         shared.metrics.snapshots.age_seconds.set(age as f64 / 1e6);
     }
 
-    /// The UUID of a member's row or a ledger entry: the one it brought along from elsewhere, or else one that is computed. O(1), and without a lookup in
-    /// a network that no row brought an id into. May be called inside a read.
+    /// The UUID of a member's row or a ledger entry: the one it brought along from elsewhere, or else one
+    /// that is computed. O(1), and without a lookup in a network that no row brought an id into. May be
+    /// called inside a read.
     pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
         self.inner.shared.row_id(kind, index)
     }
 
-    /// What a row's UUID names, or `None` if this instance neither made nor was brought it. The index may be beyond the rows that exist. O(1). May be
-    /// called inside a read.
+    /// What a row's UUID names, or `None` if this instance neither made nor was brought it. The index may be
+    /// beyond the rows that exist. O(1). May be called inside a read.
     fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         self.inner.shared.row_of(uuid)
     }
@@ -383,9 +409,10 @@ impl Engine {
         self.row_of(uuid).and_then(|(kind, index)| (kind == RowKind::Entry).then_some(index))
     }
 
-    /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the first search makes the index (about a
-    /// second for a million members, 8 bytes each from then on), later ones bring it up to date. O(log n + most) after that. What it finds does not
-    /// change, but members that join while it looks may be missing.
+    /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the
+    /// first search makes the index (about a second for a million members, 8 bytes each from then on), later
+    /// ones bring it up to date. O(log n + most) after that. What it finds does not change, but members that
+    /// join while it looks may be missing.
     /// # Errors
     /// While another search makes the index and that takes longer than a second.
     pub fn search(&self, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
@@ -412,11 +439,13 @@ impl Engine {
         &self.inner.opened
     }
 
-    /// The network as it was right after the command `lsn`: rebuilt from the newest snapshot at or before it and the log. Look members up in it
-    /// with the directory that [`Engine::read`] gives, or by index: members are never removed and never change theirs.
+    /// The network as it was right after the command `lsn`: rebuilt from the newest snapshot at or before it
+    /// and the log. Look members up in it with the directory that [`Engine::read`] gives, or by index:
+    /// members are never removed and never change theirs.
     ///
-    /// Blocks, for large networks for seconds to a minute: call it from a thread that may. One state of the past is held at a time; it
-    /// is kept for a while, and a later LSN goes on from it. Do not hold it longer than needed: others wait for it.
+    /// Blocks, for large networks for seconds to a minute: call it from a thread that may. One state of the
+    /// past is held at a time; it is kept for a while, and a later LSN goes on from it. Do not hold it longer
+    /// than needed: others wait for it.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -435,12 +464,14 @@ impl Engine {
     /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
     ///
     /// # Errors
-    /// `InFuture` when `time` is not over yet, so that the answer could still change; `BelowRetained`, `Unreadable`.
+    /// `InFuture` when `time` is not over yet, so that the answer could still change; `BelowRetained`,
+    /// `Unreadable`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
         self.inner.shared.lsn_at(time)
     }
 
-    /// The oldest LSN that [`Engine::state_at`] can answer. Lists directories: call it from a thread that may block.
+    /// The oldest LSN that [`Engine::state_at`] can answer. Lists directories: call it from a thread that may
+    /// block.
     ///
     /// # Errors
     /// `Unreadable`.
@@ -461,12 +492,18 @@ impl Engine {
         Feed::new(Arc::clone(&self.inner.shared), lsn)
     }
 
-    /// Commands by who sent them, newest first, at most `most` of them below the LSN `below`, or from the newest on. Reads a bounded part of the log: there may
-    /// be fewer, and others further back. Blocks for that: call it from a thread that may.
+    /// Commands by who sent them, newest first, at most `most` of them below the LSN `below`, or from the
+    /// newest on. Reads a bounded part of the log: there may be fewer, and others further back. Blocks for
+    /// that: call it from a thread that may.
     ///
     /// # Errors
     /// `BelowRetained` where the log does not reach back so far; `Unreadable`.
-    pub fn audit(&self, filter: &AuditFilter, below: Option<u64>, most: usize) -> Result<AuditPage, HistoryError> {
+    pub fn audit(
+        &self,
+        filter: &AuditFilter,
+        below: Option<u64>,
+        most: usize,
+    ) -> Result<AuditPage, HistoryError> {
         self.audit_counting(filter, below, most, &mut Effort::default())
     }
 
@@ -496,20 +533,25 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::state_at`].
-    pub fn explain_counting(&self, entry: u64, effort: &mut Effort) -> Result<Option<Explanation>, HistoryError> {
+    pub fn explain_counting(
+        &self,
+        entry: u64,
+        effort: &mut Effort,
+    ) -> Result<Option<Explanation>, HistoryError> {
         history::explain(&self.inner.shared, entry, effort)
     }
 
-    /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made (if the policy says so), the threads end
-    /// and the directory is free. Reads go on. Blocks: call it from a thread that may. A second call waits for the first and gives the
-    /// same report.
+    /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made
+    /// (if the policy says so), the threads end and the directory is free. Reads go on. Blocks: call it from
+    /// a thread that may. A second call waits for the first and gives the same report.
     pub fn shutdown(&self) -> ShutdownReport {
         self.inner.shutdown(None)
     }
 
-    /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest. A snapshot that is not ready
-    /// then is given up and reported as `Stopping`: the log has everything, the next start replays it. Threads that cannot end, since the disk
-    /// hangs, are left to themselves; the directory is free when they have ended or the process has.
+    /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest.
+    /// A snapshot that is not ready then is given up and reported as `Stopping`: the log has everything, the
+    /// next start replays it. Threads that cannot end, since the disk hangs, are left to themselves; the
+    /// directory is free when they have ended or the process has.
     pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
         self.inner.shutdown(Some(within))
     }

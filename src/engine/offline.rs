@@ -1,11 +1,14 @@
-//! Work that grows with the network, on a frozen view beside the writer: digests, recounts, what another plan would do.
+//! Work that grows with the network, on a frozen view beside the writer: digests, recounts, what another plan
+//! would do.
 //!
-//! All of it blocks for seconds at ten million members and takes the memory of a second state: for one thread at a time that may block.
+//! All of it blocks for seconds at ten million members and takes the memory of a second state: for one thread
+//! at a time that may block.
 
 use std::time::{Duration, Instant};
 
 use super::{
-    Digest, DurabilityError, Engine, MemberId, MemberIx, Plan, Rejection, SnapshotInfo, State, Verdict, network_digest, state_digest,
+    Digest, DurabilityError, Engine, MemberId, MemberIx, Plan, Rejection, SnapshotInfo, State, Verdict,
+    network_digest, state_digest,
 };
 use crate::{
     core::{command::Command, on_threads, recomputed_ranks, recomputed_ranks_under},
@@ -76,7 +79,8 @@ impl Engine {
     pub fn kept_snapshots(&self) -> Result<Vec<KeptSnapshot>, DurabilityError> {
         let newest = self.inner.desk.status().newest;
         let sizes = self.inner.store.as_ref().map_or(Ok(Vec::new()), SnapshotStore::sizes)?;
-        let kept = |(lsn, bytes)| KeptSnapshot { lsn, bytes, info: (lsn == newest.lsn).then(|| newest.clone()) };
+        let kept =
+            |(lsn, bytes)| KeptSnapshot { lsn, bytes, info: (lsn == newest.lsn).then(|| newest.clone()) };
         Ok(sizes.into_iter().rev().map(kept).collect())
     }
 
@@ -85,7 +89,14 @@ impl Engine {
         let began = Instant::now();
         let view = self.frozen_view();
         let (state, network) = on_threads(threads(), || (state_digest(&view), network_digest(&view)));
-        Digests { lsn: view.lsn(), members: view.len(), entries: view.entries(), state, network, took: began.elapsed() }
+        Digests {
+            lsn: view.lsn(),
+            members: view.len(),
+            entries: view.entries(),
+            state,
+            network,
+            took: began.elapsed(),
+        }
     }
 
     /// Computes every rank from scratch and compares. O(members); blocks.
@@ -105,7 +116,14 @@ impl Engine {
                 }
             }
         }
-        RankComparison { lsn: view.lsn(), members: view.len(), differences, first, froze_in, computed_in: began.elapsed() }
+        RankComparison {
+            lsn: view.lsn(),
+            members: view.len(),
+            differences,
+            first,
+            froze_in,
+            computed_in: began.elapsed(),
+        }
     }
 
     /// What activating a valid plan would come to. Changes nothing. O(members); blocks.

@@ -1,9 +1,10 @@
 //! Opening: from a data directory to a state that may be served.
 //!
-//! Durability finds the newest valid snapshot and the commands after it; here they become a state, and two checks make sure that it is the
-//! right one. The state rebuilt from a snapshot must have the digest that the snapshot carries, else the older snapshot and the longer log
-//! are used, loudly. And before each group the rolling hash over all outcomes must be the one that was recorded when the group was
-//! written, else this build applies the log differently than the one that wrote it, and the directory is refused.
+//! Durability finds the newest valid snapshot and the commands after it; here they become a state, and two
+//! checks make sure that it is the right one. The state rebuilt from a snapshot must have the digest that the
+//! snapshot carries, else the older snapshot and the longer log are used, loudly. And before each group the
+//! rolling hash over all outcomes must be the one that was recorded when the group was written, else this
+//! build applies the log differently than the one that wrote it, and the directory is refused.
 
 use std::{
     path::Path,
@@ -30,8 +31,8 @@ use crate::{
         types::Timestamp,
     },
     durability::{
-        DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report, SnapshotReader, SnapshotStore,
-        storage::Storage,
+        DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report,
+        SnapshotReader, SnapshotStore, storage::Storage,
     },
 };
 
@@ -63,7 +64,12 @@ pub fn load(storage: &Arc<dyn Storage>, path: &Path, progress: Progress<'_>) -> 
     let opened = DataDir::open_read_only(storage, path)?;
     let built = build(opened, progress)?;
     let report = built.report(started, false, system_clock()(), None);
-    let Built { state, directory, opened: Remains { instance, journal, snapshots, report: files, directory: lock }, .. } = built;
+    let Built {
+        state,
+        directory,
+        opened: Remains { instance, journal, snapshots, report: files, directory: lock },
+        ..
+    } = built;
     Ok(Loaded { state, directory, instance, log: journal.view(), snapshots, report, files, lock })
 }
 
@@ -96,7 +102,8 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     let Built { state, directory, newest, opened, rejected, .. } = built;
     let Remains { instance, journal, snapshots, directory: lock, .. } = opened;
     for (lsn, _) in rejected {
-        // Left where it is, it would count as one of the two that are kept, and the log that is needed instead of it would go.
+        // Left where it is, it would count as one of the two that are kept, and the log that is needed
+        // instead of it would go.
         snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
     }
     let history = History::new(journal.view(), snapshots.clone());
@@ -125,8 +132,9 @@ fn create_empty(options: &EngineOptions) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes a data directory whose first snapshot is `state`, which has the code key of `genesis`. It appears whole or not at all. `written` is told
-/// how many rows were written since it was told last. The network digest.
+/// Makes a data directory whose first snapshot is `state`, which has the code key of `genesis`. It appears
+/// whole or not at all. `written` is told how many rows were written since it was told last. The network
+/// digest.
 ///
 /// # Errors
 /// As [`DataDir::create`].
@@ -156,10 +164,12 @@ pub fn create(
 fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, Digest), R) {
     let digests = || (state_digest(state), network_digest(state));
     std::thread::scope(|scope| {
-        let computing = std::thread::Builder::new().name("upline-digests".into()).spawn_scoped(scope, digests);
+        let computing =
+            std::thread::Builder::new().name("upline-digests".into()).spawn_scoped(scope, digests);
         let written = write();
         // Without a thread they are computed now.
-        let computed = computing.map_or_else(|_| digests(), |thread| thread.join().expect("computing a digest does not panic"));
+        let computed = computing
+            .map_or_else(|_| digests(), |thread| thread.join().expect("computing a digest does not panic"));
         (computed, written)
     })
 }
@@ -228,7 +238,13 @@ fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
 }
 
 impl Built {
-    fn report(&self, started: Instant, created: bool, now: Timestamp, clock_jump_max: Option<Duration>) -> OpenReport {
+    fn report(
+        &self,
+        started: Instant,
+        created: bool,
+        now: Timestamp,
+        clock_jump_max: Option<Duration>,
+    ) -> OpenReport {
         let files = &self.opened.report;
         let torn = files.torn.iter().map(|torn| {
             format!(
@@ -241,7 +257,9 @@ impl Built {
         });
         let rejected = self.rejected.iter().map(|(_, why)| why.clone());
         let time = (self.state.lsn() != 0).then(|| self.state.time());
-        let between = |from: Timestamp, to: Timestamp| Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0));
+        let between = |from: Timestamp, to: Timestamp| {
+            Duration::from_micros(u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0))
+        };
         let clock_behind = time.map_or(Duration::ZERO, |time| between(now, time));
         OpenReport {
             created,
@@ -262,10 +280,17 @@ impl Built {
 }
 
 fn notes(files: &Report) -> Vec<String> {
-    let history = files.history_damage.iter().map(|damage| format!("the log does not go back as far as it should: {damage}"));
-    let bases = files.archived_snapshot_damage.iter().map(|damage| format!("an archived snapshot cannot be read: {damage}"));
+    let history = files
+        .history_damage
+        .iter()
+        .map(|damage| format!("the log does not go back as far as it should: {damage}"));
+    let bases = files
+        .archived_snapshot_damage
+        .iter()
+        .map(|damage| format!("an archived snapshot cannot be read: {damage}"));
     let cut = files.finished_cut.iter().map(ToString::to_string);
-    let unfinished = (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
+    let unfinished =
+        (files.unfinished_files != 0).then(|| format!("unfinished files: {}", files.unfinished_files));
     history.chain(bases).chain(cut).chain(unfinished).collect()
 }
 
@@ -302,7 +327,8 @@ fn restore(
     Ok((state, directory, newest))
 }
 
-/// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made from.
+/// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made
+/// from.
 pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
@@ -330,7 +356,12 @@ pub(super) fn restore_into<D: Directory + Send>(
 }
 
 /// Applies the commands after the snapshot. Returns how many.
-fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupReader, progress: Progress<'_>) -> Result<u64, OpenError> {
+fn replay(
+    state: &mut State,
+    directory: &mut MemberDirectory,
+    tail: &mut GroupReader,
+    progress: Progress<'_>,
+) -> Result<u64, OpenError> {
     let mut replayed = 0;
     let mut group = Group::default();
     while tail.next_into(&mut group)? {
@@ -354,13 +385,19 @@ fn replay(state: &mut State, directory: &mut MemberDirectory, tail: &mut GroupRe
 pub(super) fn check_outcomes(state: &State, group: &Group) -> Result<(), OpenError> {
     let computed = state.outcome_hash();
     match group.outcome_hash_before {
-        Some(recorded) if recorded != computed => Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed }),
+        Some(recorded) if recorded != computed => {
+            Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed })
+        }
         _ => Ok(()),
     }
 }
 
 /// Applies a command of the log.
-pub(super) fn apply<D: Directory>(state: &mut State, directory: &mut D, stamped: &Stamped) -> Result<(), OpenError> {
+pub(super) fn apply<D: Directory>(
+    state: &mut State,
+    directory: &mut D,
+    stamped: &Stamped,
+) -> Result<(), OpenError> {
     check_replayable(state, stamped)?;
     state.apply(directory, stamped);
     Ok(())
@@ -390,7 +427,12 @@ struct DirectorySink {
 }
 
 impl SnapshotSink for DirectorySink {
-    fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
+    fn write(
+        &mut self,
+        view: &State,
+        marks: &Marks,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Result<Written, String> {
         let text = |error: Error| error.to_string();
         let mut write = || -> Result<_, String> {
             let mut snapshot = self.snapshots.begin(&view.image_header()).map_err(text)?;
@@ -402,7 +444,8 @@ impl SnapshotSink for DirectorySink {
             }
             Ok(snapshot)
         };
-        // Making the view of a large network takes a second: if nobody wrote meanwhile nobody is in a hurry. Else the writer finds a core free.
+        // Making the view of a large network takes a second: if nobody wrote meanwhile nobody is in a hurry.
+        // Else the writer finds a core free.
         let is_idle = marks.applied() == view.lsn();
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)
@@ -410,7 +453,8 @@ impl SnapshotSink for DirectorySink {
             (on_threads(SNAPSHOT_THREADS, || (state_digest(view), network_digest(view))), write())
         };
         let snapshot = snapshot?;
-        let published = snapshot.publish(marks.get().durable, state_digest.0, network_digest.0).map_err(text)?;
+        let published =
+            snapshot.publish(marks.get().durable, state_digest.0, network_digest.0).map_err(text)?;
         let info = SnapshotInfo {
             lsn: published.lsn,
             members: view.len(),

@@ -26,14 +26,16 @@ pub struct EngineOptions {
     pub log: LogOptions,
     /// The disk, or what a test puts in its place.
     pub storage: Arc<dyn Storage>,
-    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit` answers `Overloaded`.
+    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit`
+    /// answers `Overloaded`.
     pub queue_max: usize,
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which commands are stamped.
     pub clock: Clock,
     /// What the wall clock is held against.
     pub boot_clock: BootClock,
-    /// A wall clock that jumped by more than this is not written by, see `clock.rs`; `None`: whatever it says.
+    /// A wall clock that jumped by more than this is not written by, see `clock.rs`; `None`: whatever it
+    /// says.
     pub clock_jump_max: Option<Duration>,
     /// Called now and then while opening, from the opening thread.
     pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
@@ -82,6 +84,10 @@ pub struct SnapshotPolicy {
 
 impl Default for SnapshotPolicy {
     fn default() -> Self {
-        Self { every_commands: Some(limits::SNAPSHOT_EVERY_COMMANDS), every: Some(limits::SNAPSHOT_EVERY), on_shutdown: true }
+        Self {
+            every_commands: Some(limits::SNAPSHOT_EVERY_COMMANDS),
+            every: Some(limits::SNAPSHOT_EVERY),
+            on_shutdown: true,
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! What a plan change or a new admin needs is computed before the command is queued, beside a network that goes on.
+//! What a plan change or a new admin needs is computed before the command is queued, beside a network that
+//! goes on.
 //!
-//! Who submits such a command makes the preparation, for seconds on large networks; the writer brings it up to date for what was queued in
-//! between, off the write lock, and exchanges columns under it. One such command is under way at a time: two would make each other's
-//! work useless. A preparation that fails (no thread, a stop) is no failure of the command: it computes under the lock.
+//! Who submits such a command makes the preparation, for seconds on large networks; the writer brings it up
+//! to date for what was queued in between, off the write lock, and exchanges columns under it. One such
+//! command is under way at a time: two would make each other's work useless. A preparation that fails (no
+//! thread, a stop) is no failure of the command: it computes under the lock.
 
 use std::sync::Arc;
 
@@ -27,8 +29,13 @@ pub(super) enum Ready<'engine> {
 }
 
 impl Engine {
-    /// Answers at once what needs no log; prepares what is worth it. Dropped, it prepares on for nothing, and takes nothing back.
-    pub(super) async fn prepared(&self, command: &Command, key: Option<RequestKey>) -> Result<Ready<'_>, SubmitError> {
+    /// Answers at once what needs no log; prepares what is worth it. Dropped, it prepares on for nothing, and
+    /// takes nothing back.
+    pub(super) async fn prepared(
+        &self,
+        command: &Command,
+        key: Option<RequestKey>,
+    ) -> Result<Ready<'_>, SubmitError> {
         if self.need(command).is_none() {
             return Ok(Ready::Queue { preparation: None, alone: None });
         }
@@ -47,7 +54,11 @@ impl Engine {
     }
 
     /// As `prepared`, for threads that may block.
-    pub(super) fn prepared_blocking(&self, command: &Command, key: Option<RequestKey>) -> Result<Ready<'_>, SubmitError> {
+    pub(super) fn prepared_blocking(
+        &self,
+        command: &Command,
+        key: Option<RequestKey>,
+    ) -> Result<Ready<'_>, SubmitError> {
         if self.need(command).is_none() {
             return Ok(Ready::Queue { preparation: None, alone: None });
         }
@@ -68,7 +79,8 @@ impl Engine {
 }
 
 impl Shared {
-    /// What `command` needs, nearly up to date. Blocks. `None` when it needs nothing any more, would be refused, or the engine stops.
+    /// What `command` needs, nearly up to date. Blocks. `None` when it needs nothing any more, would be
+    /// refused, or the engine stops.
     fn prepare(&self, command: &Command) -> Option<Preparation> {
         let need = self.state.read().preparation_for(&self.directory, command, PREPARE_FROM_MEMBERS)?;
         let mut preparation = match (need, command) {
@@ -87,8 +99,8 @@ impl Shared {
         None
     }
 
-    /// Brings a preparation to where the state stands. For the writer, which alone changes the state: nothing can come between this
-    /// and the command.
+    /// Brings a preparation to where the state stands. For the writer, which alone changes the state: nothing
+    /// can come between this and the command.
     pub fn complete(&self, preparation: &mut Preparation) {
         while !preparation.advance(&self.state.read(), PREPARATION_STEPS) {}
         preparation.complete(&self.state.read());

@@ -1,13 +1,14 @@
 //! Row ids: the `id` of a member row or a bonus, as a UUID that costs no storage and no index.
 //!
-//! A row id is a keyed permutation of (kind, index). 122 bits of a version-4 UUID are free; 64 hold the index, 8 the kind, and the other
-//! 50 are zero before the permutation, so that a UUID we did not make decodes to something with those bits zero only once
-//! in 2^50 tries (2^-57 with the kinds that exist). The permutation is a Feistel network of two 61-bit halves with xxh3 under the
-//! instance's key as the round function. It hides order and number of rows from outsiders; it is no cryptography, and nothing is
+//! A row id is a keyed permutation of (kind, index). 122 bits of a version-4 UUID are free; 64 hold the
+//! index, 8 the kind, and the other 50 are zero before the permutation, so that a UUID we did not make
+//! decodes to something with those bits zero only once in 2^50 tries (2^-57 with the kinds that exist). The
+//! permutation is a Feistel network of two 61-bit halves with xxh3 under the instance's key as the round
+//! function. It hides order and number of rows from outsiders; it is no cryptography, and nothing is
 //! authorised by knowing a row id.
 //!
-//! Rows that were imported may have brought the ids along by which other systems know them; those are in the state (`core/row_ids.rs`) and go first. An id that
-//! this instance makes itself is nobody's to bring along.
+//! Rows that were imported may have brought the ids along by which other systems know them; those are in the
+//! state (`core/row_ids.rs`) and go first. An id that this instance makes itself is nobody's to bring along.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -16,7 +17,8 @@ pub use crate::core::RowKind;
 /// Bits of one Feistel half.
 const HALF_BITS: u32 = 61;
 const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
-/// Four rounds make a permutation that looks random if the round function does; two more are margin and cost a few nanoseconds.
+/// Four rounds make a permutation that looks random if the round function does; two more are margin and cost
+/// a few nanoseconds.
 const ROUNDS: u8 = 6;
 /// Bits of the packed value that hold index and kind; all above are check bits.
 const INDEX_BITS: u32 = 64;
@@ -45,8 +47,8 @@ impl RowIds {
         into_uuid(u128::from(left) << HALF_BITS | u128::from(right))
     }
 
-    /// What the UUID names, or `None` if this instance did not make it (up to one chance in 2^57). The index may still be beyond the
-    /// rows that exist. O(1).
+    /// What the UUID names, or `None` if this instance did not make it (up to one chance in 2^57). The index
+    /// may still be beyond the rows that exist. O(1).
     pub fn decode(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         let shuffled = from_uuid(uuid)?;
         let mut left = half(shuffled >> HALF_BITS);
@@ -154,6 +156,9 @@ mod tests {
             let second = u128::from_be_bytes(ids.encode(RowKind::Entry, index + 1));
             differing_bits += (first ^ second).count_ones();
         }
-        assert!((55_000..=67_000).contains(&differing_bits), "{differing_bits} of 122,000 bits differ, half was expected");
+        assert!(
+            (55_000..=67_000).contains(&differing_bits),
+            "{differing_bits} of 122,000 bits differ, half was expected"
+        );
     }
 }

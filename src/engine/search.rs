@@ -1,9 +1,10 @@
 //! Search by prefix: which members' ids or referral codes begin with some text.
 //!
-//! Ids and codes never change once given, so an index of them is only ever added to: sorted runs of member indexes, 4 bytes for each member and
-//! kind of text, with a short unsorted tail that is looked through one by one. Nothing is kept of the texts themselves: a comparison asks the
-//! state. The index is made when it is first asked for (about a second for a million members) and brought up to date by each search; until
-//! then it costs nothing, and signups never know of it. The state's lock is held for [`SLICE`] texts at a time.
+//! Ids and codes never change once given, so an index of them is only ever added to: sorted runs of member
+//! indexes, 4 bytes for each member and kind of text, with a short unsorted tail that is looked through one
+//! by one. Nothing is kept of the texts themselves: a comparison asks the state. The index is made when it is
+//! first asked for (about a second for a million members) and brought up to date by each search; until then
+//! it costs nothing, and signups never know of it. The state's lock is held for [`SLICE`] texts at a time.
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
@@ -14,7 +15,8 @@ use crate::core::{
     types::{CODE_BYTES_MAX, MemberIx, alike},
 };
 
-/// Members that are looked through one by one at most. Codes are computed for that, some 150 ns each: a millisecond for a full tail.
+/// Members that are looked through one by one at most. Codes are computed for that, some 150 ns each: a
+/// millisecond for a full tail.
 const TAIL_MAX: u32 = 8_192;
 
 /// Texts looked up under one hold of the read lock: some 100 us where each is a cache miss.
@@ -45,8 +47,8 @@ const ID_DIGITS: u32 = 32;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Prefix {
-    /// The beginning of an id's text, with all hyphens that it has so far or with none. `None` for any other text. The empty text is the
-    /// beginning of every id.
+    /// The beginning of an id's text, with all hyphens that it has so far or with none. `None` for any other
+    /// text. The empty text is the beginning of every id.
     pub fn of_id(text: &str) -> Option<Self> {
         let has_hyphens = text.contains('-');
         let (mut value, mut digits) = (0_u128, 0);
@@ -69,7 +71,8 @@ impl Prefix {
     /// The beginning of a code, in any case. `None` for text that no code begins with.
     pub fn of_code(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        (text.len() <= CODE_BYTES_MAX && text.bytes().all(allowed)).then(|| Self::Code(text.to_ascii_lowercase().into()))
+        (text.len() <= CODE_BYTES_MAX && text.bytes().all(allowed))
+            .then(|| Self::Code(text.to_ascii_lowercase().into()))
     }
 
     /// The beginning of codes that are taken for this one's; `None` where that is no code's.
@@ -117,8 +120,8 @@ enum Kind {
     CodeAlike,
 }
 
-/// An id or a code, ordered as its text: sixteen bytes as a number, then the rest. Codes have no zero bytes, so the padding of a short
-/// one sorts before every letter.
+/// An id or a code, ordered as its text: sixteen bytes as a number, then the rest. Codes have no zero bytes,
+/// so the padding of a short one sorts before every letter.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Key {
     head: u128,
@@ -210,7 +213,11 @@ impl Runs {
             let mut keys: Vec<(Key, u32)> = Vec::with_capacity(TAIL_MAX as usize);
             for from in (self.covered..end).step_by(SLICE) {
                 let until = end.min(from + u32::try_from(SLICE).expect("a small number"));
-                shared.read(|state, _| keys.extend((from..until).map(|member| (Key::of(self.kind, state, MemberIx(member)), member))));
+                shared.read(|state, _| {
+                    keys.extend(
+                        (from..until).map(|member| (Key::of(self.kind, state, MemberIx(member)), member)),
+                    )
+                });
             }
             keys.sort_unstable();
             self.sorted.push(Arc::new(keys.into_iter().map(|(_, member)| member).collect()));
@@ -243,7 +250,11 @@ fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
     let mut wanted: Vec<(usize, u32)> = (0..parts.len()).map(first).collect();
     // The first of each part, then one more whenever one was taken.
     for slice in wanted.chunks(SLICE) {
-        shared.read(|state, _| heads.extend(slice.iter().map(|(part, member)| Reverse((Key::of(kind, state, MemberIx(*member)), *part)))));
+        shared.read(|state, _| {
+            heads.extend(
+                slice.iter().map(|(part, member)| Reverse((Key::of(kind, state, MemberIx(*member)), *part))),
+            )
+        });
     }
     wanted.clear();
     while result.len() < members {
@@ -264,7 +275,9 @@ fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
 /// Appends up to `most` members of a run that begin with `prefix`. O(log n + most).
 fn find_in_run(shared: &Shared, run: &Run, prefix: &Prefix, most: usize, found: &mut Vec<(Key, u32)>) {
     let least = prefix.least();
-    let begin = shared.read(|state, _| run.partition_point(|member| Key::of(prefix.kind(), state, MemberIx(*member)) < least));
+    let begin = shared.read(|state, _| {
+        run.partition_point(|member| Key::of(prefix.kind(), state, MemberIx(*member)) < least)
+    });
     let candidates = &run[begin..run.len().min(begin + most)];
     for slice in candidates.chunks(SLICE) {
         let before = found.len();

@@ -60,7 +60,9 @@ fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
             member: MemberId(id),
             sponsor: SponsorRef::None,
             placement: PlacementRequest::PlanDefault,
-            code: number.is_multiple_of(3).then(|| Code::parse(&format!("{stem}{}-{number}", random.next_u32() % 50)).unwrap()),
+            code: number
+                .is_multiple_of(3)
+                .then(|| Code::parse(&format!("{stem}{}-{number}", random.next_u32() % 50)).unwrap()),
             role: Role::Member,
             joined_at: None,
             origin: Origin::Signup,
@@ -68,7 +70,13 @@ fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
         let lsn = state.lsn() + 1;
         state.apply(
             &mut shared.directory.write(),
-            &Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: Command::Register(register) },
+            &Stamped {
+                lsn,
+                time: Timestamp(1),
+                key: None,
+                actor: None,
+                command: Command::Register(register),
+            },
         );
     }
 }
@@ -130,10 +138,12 @@ fn a_search_finds_what_a_scan_finds() {
                 let found = index.find(&shared, &prefix, most).unwrap();
                 let state = shared.state.read();
                 let texts = (0..state.len()).map(|member| (text_of(&state, &prefix, member), member));
-                let mut expected: Vec<(String, u32)> = texts.filter(|(text, _)| text.starts_with(&folded)).collect();
+                let mut expected: Vec<(String, u32)> =
+                    texts.filter(|(text, _)| text.starts_with(&folded)).collect();
                 expected.sort();
                 expected.truncate(most);
-                let expected: Vec<MemberIx> = expected.into_iter().map(|(_, member)| MemberIx(member)).collect();
+                let expected: Vec<MemberIx> =
+                    expected.into_iter().map(|(_, member)| MemberIx(member)).collect();
                 assert_eq!(found, expected, "seed {seed}: {prefix:?}, {folded}");
             }
         }

@@ -1,4 +1,5 @@
-//! What all threads of an engine share: the state under its lock, the directory, how far the protocol has come, and whether the log failed.
+//! What all threads of an engine share: the state under its lock, the directory, how far the protocol has
+//! come, and whether the log failed.
 
 use std::{
     cell::Cell,
@@ -33,7 +34,8 @@ pub(super) struct Shared {
     pub metrics: Arc<Metrics>,
     pub clock: ClockGuard,
     pub row_ids: RowIds,
-    /// Whether the state has row ids that were brought along; as long as it has none, nobody takes the lock to look. Set under the write lock.
+    /// Whether the state has row ids that were brought along; as long as it has none, nobody takes the lock
+    /// to look. Set under the write lock.
     pub has_carried_row_ids: AtomicBool,
     pub instance_id: [u8; 16],
     pub network_id: u32,
@@ -71,7 +73,8 @@ impl Marks {
         marks
     }
 
-    /// All four. They are read from the lowest up, so that the chain holds in what is returned even while they move.
+    /// All four. They are read from the lowest up, so that the chain holds in what is returned even while
+    /// they move.
     pub fn get(&self) -> Watermarks {
         let snapshot = self.snapshot.load(Ordering::Acquire);
         let applied = self.applied.load(Ordering::Acquire);
@@ -144,12 +147,14 @@ impl Shared {
     /// See `Engine::row_of`. A row has one id: if it brought one along, the computed one names nothing.
     pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         let Some(state) = self.carried() else { return self.row_ids.decode(uuid) };
-        let computed = || self.row_ids.decode(uuid).filter(|(kind, index)| state.carried_row_id(*kind, *index).is_none());
+        let computed = || {
+            self.row_ids.decode(uuid).filter(|(kind, index)| state.carried_row_id(*kind, *index).is_none())
+        };
         state.row_that_carried(&uuid).or_else(computed)
     }
 
-    /// The state, if rows brought ids along. Recursive: whoever prints rows holds the lock already, and a writer that waits between the two must not
-    /// hold up the second.
+    /// The state, if rows brought ids along. Recursive: whoever prints rows holds the lock already, and a
+    /// writer that waits between the two must not hold up the second.
     fn carried(&self) -> Option<RwLockReadGuard<'_, State>> {
         self.has_carried_row_ids.load(Ordering::Acquire).then(|| self.state.read_recursive())
     }
@@ -162,7 +167,11 @@ impl Shared {
     }
 
     fn assert_not_reading(&self) {
-        assert_ne!(READING.with(Cell::get), self.address(), "no read, submit or view inside a read (lock rule 2)");
+        assert_ne!(
+            READING.with(Cell::get),
+            self.address(),
+            "no read, submit or view inside a read (lock rule 2)"
+        );
     }
 
     fn address(&self) -> usize {
@@ -189,12 +198,14 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// An owned copy of the state at one LSN, made in short steps beside the writer. See `Engine::frozen_view`.
+    /// An owned copy of the state at one LSN, made in short steps beside the writer. See
+    /// `Engine::frozen_view`.
     pub fn frozen_view(&self) -> Arc<State> {
         self.frozen_view_unless(&mut || true).expect("nobody gives it up")
     }
 
-    /// As `frozen_view`; `goes_on` is asked before each step of the copy, with no lock of the state held. `None` when it said no.
+    /// As `frozen_view`; `goes_on` is asked before each step of the copy, with no lock of the state held.
+    /// `None` when it said no.
     pub fn frozen_view_unless(&self, goes_on: &mut dyn FnMut() -> bool) -> Option<Arc<State>> {
         self.assert_not_reading();
         let mut last = self.view.lock();
@@ -203,7 +214,8 @@ impl Shared {
         {
             return Some(view);
         }
-        // A plan change may take the view away while it is copied; the next try sees the network under the new plan.
+        // A plan change may take the view away while it is copied; the next try sees the network under the
+        // new plan.
         loop {
             match self.copy_view(State::copy_frozen, goes_on) {
                 Copied::Whole(view) => {
@@ -229,7 +241,11 @@ impl Shared {
         None
     }
 
-    fn copy_view(&self, copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress, goes_on: &mut dyn FnMut() -> bool) -> Copied {
+    fn copy_view(
+        &self,
+        copy_step: fn(&State, &mut FrozenCopy) -> CopyProgress,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Copied {
         self.state.write().freeze();
         // Ends the view however the copying ends: a view left on would slow every write down for good.
         let _thaw = Thaw(&self.state);
@@ -285,7 +301,8 @@ impl Shared {
         log.clock_jumped.set(f64::from(u8::from(clock.jump.is_some())));
         log.clock_ahead_seconds.set(clock.gained.unwrap_or(0).max(0) as f64 / 1e6);
         log.clock_behind_seconds.set(clock.behind_log().as_secs_f64());
-        let blocked = self.log_health.trouble().map_or(0.0, |trouble| if trouble.refuses_writes { 2.0 } else { 1.0 });
+        let blocked =
+            self.log_health.trouble().map_or(0.0, |trouble| if trouble.refuses_writes { 2.0 } else { 1.0 });
         log.next_segment_missing.set(blocked);
         let writes = &self.metrics.writes;
         writes.poisoned.set(f64::from(u8::from(self.is_poisoned())));
@@ -310,17 +327,23 @@ impl Drop for Thaw<'_> {
     }
 }
 
-/// Ends the process when the thread that holds it panics: for the writer, where only our own bug can panic, and where going on could
-/// show or lose something wrongly. The panic itself was printed before.
+/// Ends the process when the thread that holds it panics: for the writer, where only our own bug can panic,
+/// and where going on could show or lose something wrongly. The panic itself was printed before.
 pub(super) struct AbortOnPanic(pub &'static str);
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(thread = self.0, "panic in a thread that must not panic: the process ends, the log is the truth");
+            tracing::error!(
+                thread = self.0,
+                "panic in a thread that must not panic: the process ends, the log is the truth"
+            );
             std::process::abort();
         }
     }
 }
 
-const _: () = assert!(limits::APPLY_SLICE_MAX <= 256, "the longest hold of the write lock is promised in the layer's documentation");
+const _: () = assert!(
+    limits::APPLY_SLICE_MAX <= 256,
+    "the longest hold of the write lock is promised in the layer's documentation"
+);

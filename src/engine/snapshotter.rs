@@ -1,9 +1,10 @@
 //! The snapshotter: one thread that writes snapshots beside the running engine.
 //!
-//! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands the rows to durability chunk by
-//! chunk, resting between chunks while writes come in; publishes; and lets the writer retire the log that no kept snapshot needs.
-//! One snapshot is made at a time. Requests that come while one runs share the next, since the running one may lack what they want kept.
-//! A failure is counted, logged, reported in the status and to whoever asked; it never stops a signup.
+//! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands
+//! the rows to durability chunk by chunk, resting between chunks while writes come in; publishes; and lets
+//! the writer retire the log that no kept snapshot needs. One snapshot is made at a time. Requests that come
+//! while one runs share the next, since the running one may lack what they want kept. A failure is counted,
+//! logged, reported in the status and to whoever asked; it never stops a signup.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,12 +27,18 @@ type Reply = oneshot::Sender<Result<SnapshotInfo, SnapshotError>>;
 
 /// Writes a state as a snapshot; the directory's way of doing it, or a test's.
 pub(super) trait SnapshotSink: Send {
-    /// Writes and publishes a snapshot of `view`. `rest` is called between chunks and may sleep; when it says `false`, the snapshot
-    /// is given up. Returns the snapshot and the LSN up to which the log is not needed any more.
+    /// Writes and publishes a snapshot of `view`. `rest` is called between chunks and may sleep; when it says
+    /// `false`, the snapshot is given up. Returns the snapshot and the LSN up to which the log is not needed
+    /// any more.
     ///
     /// # Errors
     /// What went wrong, for people.
-    fn write(&mut self, view: &State, marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String>;
+    fn write(
+        &mut self,
+        view: &State,
+        marks: &Marks,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Result<Written, String>;
 }
 
 /// A snapshot that was published.
@@ -63,8 +70,8 @@ struct Desk {
 enum Stop {
     /// A running snapshot is given up.
     Now,
-    /// A running snapshot is finished without resting and is the last: what came after it began is in the log, and a second one
-    /// would only make stopping take twice as long. If none runs, one is made.
+    /// A running snapshot is finished without resting and is the last: what came after it began is in the
+    /// log, and a second one would only make stopping take twice as long. If none runs, one is made.
     AfterFinal,
 }
 
@@ -78,7 +85,15 @@ pub(super) struct SnapshotStatus {
 
 impl SnapshotDesk {
     pub fn new(newest: SnapshotInfo) -> Self {
-        let desk = Desk { waiters: Vec::new(), stop: None, last: None, running: false, newest, failures: 0, error: None };
+        let desk = Desk {
+            waiters: Vec::new(),
+            stop: None,
+            last: None,
+            running: false,
+            newest,
+            failures: 0,
+            error: None,
+        };
         Self { desk: Mutex::new(desk), changed: Condvar::new() }
     }
 
@@ -103,7 +118,8 @@ impl SnapshotDesk {
         self.changed.notify_all();
     }
 
-    /// Ends the snapshotter after the running snapshot, or, if none runs, after one more, which holds what is applied now.
+    /// Ends the snapshotter after the running snapshot, or, if none runs, after one more, which holds what is
+    /// applied now.
     pub fn stop_after_final(&self) -> oneshot::Receiver<Result<SnapshotInfo, SnapshotError>> {
         let (reply, answer) = oneshot::channel();
         let mut desk = self.desk.lock();
@@ -115,7 +131,12 @@ impl SnapshotDesk {
 
     pub fn status(&self) -> SnapshotStatus {
         let desk = self.desk.lock();
-        SnapshotStatus { running: desk.running, newest: desk.newest.clone(), failures: desk.failures, error: desk.error.clone() }
+        SnapshotStatus {
+            running: desk.running,
+            newest: desk.newest.clone(),
+            failures: desk.failures,
+            error: desk.error.clone(),
+        }
     }
 
     fn stopping(&self) -> Option<Stop> {
@@ -180,8 +201,8 @@ impl Snapshotter {
         Work::Snapshot { waiters, is_last: desk.stop.is_some() }
     }
 
-    /// Whether the snapshot that just ended is the last one because stopping was asked for while it ran. One that failed is not: then the
-    /// last one is still to be tried.
+    /// Whether the snapshot that just ended is the last one because stopping was asked for while it ran. One
+    /// that failed is not: then the last one is still to be tried.
     fn was_last(&self, result: &Result<SnapshotInfo, SnapshotError>) -> bool {
         let mut desk = self.desk.desk.lock();
         if desk.stop != Some(Stop::AfterFinal) || result.is_err() {
@@ -205,11 +226,17 @@ impl Snapshotter {
         commands != 0 && (by_count || by_time) && !self.shared.is_poisoned()
     }
 
-    /// Makes one snapshot and keeps the books about it. `rest` is called before each of its steps; when it says `false` the snapshot is given up.
-    pub fn snapshot(&mut self, rest: &mut dyn FnMut(SnapshotStep) -> bool) -> Result<SnapshotInfo, SnapshotError> {
+    /// Makes one snapshot and keeps the books about it. `rest` is called before each of its steps; when it
+    /// says `false` the snapshot is given up.
+    pub fn snapshot(
+        &mut self,
+        rest: &mut dyn FnMut(SnapshotStep) -> bool,
+    ) -> Result<SnapshotInfo, SnapshotError> {
         let started = Instant::now();
-        // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on the way out.
-        let result = catch_unwind(AssertUnwindSafe(|| self.write(rest))).unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
+        // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on
+        // the way out.
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(rest)))
+            .unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
         let metrics = &self.shared.metrics.snapshots;
         let mut desk = self.desk.desk.lock();
         desk.running = false;
@@ -233,7 +260,8 @@ impl Snapshotter {
                 Ok(info)
             }
             Err(error) => {
-                // Being told to stop in the middle is no failure of the snapshot, and a poisoned writer was reported when it was.
+                // Being told to stop in the middle is no failure of the snapshot, and a poisoned writer was
+                // reported when it was.
                 if matches!(error, SnapshotError::Failed(_)) {
                     metrics.failures.increment(1);
                     desk.failures += 1;
@@ -246,7 +274,10 @@ impl Snapshotter {
     }
 
     /// The snapshot, and whether it was made now: if nothing changed, the last one is as good.
-    fn write(&mut self, rest: &mut dyn FnMut(SnapshotStep) -> bool) -> Result<(SnapshotInfo, bool), SnapshotError> {
+    fn write(
+        &mut self,
+        rest: &mut dyn FnMut(SnapshotStep) -> bool,
+    ) -> Result<(SnapshotInfo, bool), SnapshotError> {
         if self.shared.is_poisoned() {
             return Err(SnapshotError::ReadOnly);
         }
@@ -254,7 +285,10 @@ impl Snapshotter {
         if newest.lsn == self.shared.marks.applied() {
             return Ok((newest, false));
         }
-        let view = self.shared.frozen_view_unless(&mut || rest(SnapshotStep::Copy)).ok_or(SnapshotError::Stopping)?;
+        let view = self
+            .shared
+            .frozen_view_unless(&mut || rest(SnapshotStep::Copy))
+            .ok_or(SnapshotError::Stopping)?;
         let mut given_up = false;
         let written = self.sink.write(&view, &self.shared.marks, &mut || {
             given_up |= !rest(SnapshotStep::Write);
@@ -293,8 +327,8 @@ pub enum SnapshotStep {
     Write,
 }
 
-/// Rests between chunks while writes come in: as long as the last chunk took, within a bound. So signups get at least half of the disk and of a
-/// core, and an idle engine writes at full speed.
+/// Rests between chunks while writes come in: as long as the last chunk took, within a bound. So signups get
+/// at least half of the disk and of a core, and an idle engine writes at full speed.
 struct Pace {
     shared: Arc<Shared>,
     desk: Arc<SnapshotDesk>,
@@ -308,7 +342,8 @@ impl Pace {
         Self { shared, desk, lsn, chunk_began: Instant::now() }
     }
 
-    /// False when the snapshot shall be given up. Copying is not rested from: the sooner it is over, the less the writer keeps for it.
+    /// False when the snapshot shall be given up. Copying is not rested from: the sooner it is over, the less
+    /// the writer keeps for it.
     fn rest(&mut self, next: SnapshotStep) -> bool {
         let stop = self.desk.stopping();
         if stop == Some(Stop::Now) {

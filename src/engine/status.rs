@@ -7,7 +7,8 @@ use crate::{
     durability::LogTrouble,
 };
 
-/// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group apart.
+/// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group
+/// apart.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EngineStatus {
     /// Writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump.
@@ -103,14 +104,16 @@ pub struct OpenReport {
     pub cuts: Vec<String>,
     /// Snapshots that failed their checks, and why.
     pub fallbacks: Vec<String>,
-    /// What else was found or mended that an operator may want to know and nobody needs to act on at once: a damaged archive, an interrupted cut
-    /// that was finished, unfinished files.
+    /// What else was found or mended that an operator may want to know and nobody needs to act on at once: a
+    /// damaged archive, an interrupted cut that was finished, unfinished files.
     pub notes: Vec<String>,
     /// Log time of the newest command; `None` before the first.
     pub time: Option<Timestamp>,
-    /// How far the clock is ahead of the log's time: how long nothing was written, normally. Zero before the first command.
+    /// How far the clock is ahead of the log's time: how long nothing was written, normally. Zero before the
+    /// first command.
     pub clock_ahead: Duration,
-    /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has caught up.
+    /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has
+    /// caught up.
     pub clock_behind: Duration,
     /// By more than a clock may jump: writes are refused until it has caught up, or an operator accepts it.
     pub clock_jumped: bool,
@@ -132,7 +135,8 @@ pub enum OpenProgress {
 pub struct ShutdownReport {
     /// The newest applied LSN.
     pub lsn: u64,
-    /// The final snapshot, or why there is none; `None` if the policy wants none. Without one the next start replays the log.
+    /// The final snapshot, or why there is none; `None` if the policy wants none. Without one the next start
+    /// replays the log.
     pub snapshot: Option<Result<SnapshotInfo, super::SnapshotError>>,
 }
 

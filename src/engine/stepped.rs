@@ -1,20 +1,23 @@
-//! The engine without threads: whoever holds it takes the steps that the threads would take, in the order that it likes.
+//! The engine without threads: whoever holds it takes the steps that the threads would take, in the order
+//! that it likes.
 //!
-//! The parts are those that serve: the same opening, admission, writer, snapshotter. Only who calls them differs, so that what the threads do
-//! in some order that nobody chose can be done in each order that somebody did, and again in the same one: for simulations.
+//! The parts are those that serve: the same opening, admission, writer, snapshotter. Only who calls them
+//! differs, so that what the threads do in some order that nobody chose can be done in each order that
+//! somebody did, and again in the same one: for simulations.
 
 use std::sync::Arc;
 
 use super::{
-    Admitted, Answer, Command, Engine, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent, SnapshotError, SnapshotInfo,
-    SubmitError,
+    Admitted, Answer, Command, Engine, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent,
+    SnapshotError, SnapshotInfo, SubmitError,
     lifecycle::{Assembled, assemble},
     open,
     snapshotter::{SnapshotStep, Snapshotter},
     writer::{Job, Writer},
 };
 
-/// An engine that does nothing by itself. Dropped, it ends as a killed process does: what is queued is not written.
+/// An engine that does nothing by itself. Dropped, it ends as a killed process does: what is queued is not
+/// written.
 pub struct SteppedEngine {
     snapshotter: Snapshotter,
     writing: SteppedWriter,
@@ -36,8 +39,8 @@ pub enum Submitted {
 }
 
 impl SteppedEngine {
-    /// As [`Engine::open`], but for the threads. `options.log.prepare_in_background` is the caller's choice: off, nothing here starts
-    /// a thread that touches the disk.
+    /// As [`Engine::open`], but for the threads. `options.log.prepare_in_background` is the caller's choice:
+    /// off, nothing here starts a thread that touches the disk.
     ///
     /// # Errors
     /// As [`Engine::open`].
@@ -58,12 +61,17 @@ impl SteppedEngine {
         &self.writing.engine
     }
 
-    /// Makes a snapshot, and before each step of it whatever `between` does, where other threads would come between; when that says `false` the
-    /// snapshot is given up. (It is not to ask for a view of its own while one is copied: one is made at a time.) The log that no kept snapshot needs is retired by one of the next steps of the writer.
+    /// Makes a snapshot, and before each step of it whatever `between` does, where other threads would come
+    /// between; when that says `false` the snapshot is given up. (It is not to ask for a view of its own
+    /// while one is copied: one is made at a time.) The log that no kept snapshot needs is retired by one of
+    /// the next steps of the writer.
     ///
     /// # Errors
     /// As [`Engine::snapshot_now`].
-    pub fn snapshot(&mut self, between: &mut dyn FnMut(&mut SteppedWriter, SnapshotStep) -> bool) -> Result<SnapshotInfo, SnapshotError> {
+    pub fn snapshot(
+        &mut self,
+        between: &mut dyn FnMut(&mut SteppedWriter, SnapshotStep) -> bool,
+    ) -> Result<SnapshotInfo, SnapshotError> {
         let Self { snapshotter, writing } = self;
         snapshotter.snapshot(&mut |step| between(writing, step))
     }
@@ -74,15 +82,23 @@ impl SteppedWriter {
     ///
     /// # Panics
     /// When a plan in the command was not validated.
-    pub fn submit(&self, command: Command, sent: impl Into<Sent>, may_pass: impl FnOnce(Rejection) -> bool) -> Submitted {
+    pub fn submit(
+        &self,
+        command: Command,
+        sent: impl Into<Sent>,
+        may_pass: impl FnOnce(Rejection) -> bool,
+    ) -> Submitted {
         match self.engine.admit(command, sent.into(), None, may_pass) {
             Ok(Admitted::Answered(answer)) => Submitted::Answered(Ok(answer)),
-            Ok(Admitted::Queued(reply)) => Submitted::Queued(PendingWrite::new(reply, Arc::clone(self.engine.metrics()))),
+            Ok(Admitted::Queued(reply)) => {
+                Submitted::Queued(PendingWrite::new(reply, Arc::clone(self.engine.metrics())))
+            }
             Err(error) => Submitted::Answered(Err(error)),
         }
     }
 
-    /// What the ticker does after an idle moment: asks for a mark, which a step of the writer then makes. A full queue is not idle.
+    /// What the ticker does after an idle moment: asks for a mark, which a step of the writer then makes. A
+    /// full queue is not idle.
     pub fn ask_for_mark(&self) {
         if let Some(queue) = self.engine.inner.queue.read().as_ref() {
             // Full: then there is no idle moment to mark.
@@ -90,7 +106,8 @@ impl SteppedWriter {
         }
     }
 
-    /// One turn of the writer: a group of what is queued, and whatever else was asked for behind it. `false` when nothing waits.
+    /// One turn of the writer: a group of what is queued, and whatever else was asked for behind it. `false`
+    /// when nothing waits.
     pub fn step(&mut self) -> bool {
         self.writer.step()
     }

@@ -1,8 +1,11 @@
-//! The locks, atomics, waits and threads by which the engine's threads hand things to each other, in one place.
+//! The locks, atomics, waits and threads by which the engine's threads hand things to each other, in one
+//! place.
 //!
-//! In the program, and in all tests but one kind, they are those of `parking_lot` and the standard library, re-exported. In the unit tests built with
-//! the feature `shuttle` they are those of a scheduler that chooses after each step which thread goes on: `models.rs` runs the engine itself on
-//! them, in thousands of orders that each seed gives again. Channels are tokio's in both: nothing waits inside of them but in the two functions here.
+//! In the program, and in all tests but one kind, they are those of `parking_lot` and the standard library,
+//! re-exported. In the unit tests built with the feature `shuttle` they are those of a scheduler that chooses
+//! after each step which thread goes on: `models.rs` runs the engine itself on them, in thousands of orders
+//! that each seed gives again. Channels are tokio's in both: nothing waits inside of them but in the two
+//! functions here.
 
 #[cfg(not(all(test, feature = "shuttle")))]
 pub(super) use self::real::*;
@@ -40,7 +43,8 @@ mod real {
     }
 }
 
-/// What is used of the above, on shuttle. A wait with a time limit waits without one: what would only go on because time passes is found as a deadlock.
+/// What is used of the above, on shuttle. A wait with a time limit waits without one: what would only go on
+/// because time passes is found as a deadlock.
 #[cfg(all(test, feature = "shuttle"))]
 #[allow(clippy::unnecessary_wraps, reason = "as what it stands in for")]
 mod scheduled {

@@ -1,7 +1,8 @@
 //! The ticker: what must happen when nothing happens.
 //!
-//! It asks the writer for a mark frame after an idle moment, drains the histograms, says when the clock jumped, and lets go of a state of the past
-//! that nobody asks for any more. It never touches the state or the log.
+//! It asks the writer for a mark frame after an idle moment, drains the histograms, says when the clock
+//! jumped, and lets go of a state of the past that nobody asks for any more. It never touches the state or
+//! the log.
 
 use std::{
     sync::Arc,
@@ -70,7 +71,8 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
     shared.metrics.upkeep();
 }
 
-/// Says once that the next segment cannot be made, once that writes are refused for it, and once that all is well again.
+/// Says once that the next segment cannot be made, once that writes are refused for it, and once that all is
+/// well again.
 fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
     match (was, is) {
         (Some(_), None) => tracing::info!("the next segment of the log is there: writes are safe to go on"),
@@ -89,7 +91,9 @@ fn report_jump(was: Option<ClockJump>, is: Option<ClockJump>, standing: impl FnO
     let what = match is {
         _ if was == is => return,
         None => return tracing::info!("the clock is well again: writes go on"),
-        Some(ClockJump::Ahead) => "the clock jumped ahead: writes are refused until it is back, or is accepted (`upline clock accept`)",
+        Some(ClockJump::Ahead) => {
+            "the clock jumped ahead: writes are refused until it is back, or is accepted (`upline clock accept`)"
+        }
         Some(ClockJump::Behind) => {
             "the clock is behind the log: writes are refused until it is back, or is accepted (`upline clock accept`)"
         }

@@ -49,7 +49,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     journal: Box<dyn Journal>,
     queue: mpsc::Receiver<Job>,
-    /// Last LSN given to the log, log time of that command, outcome hash after it: as in the state, which nobody else changes.
+    /// Last LSN given to the log, log time of that command, outcome hash after it: as in the state, which
+    /// nobody else changes.
     lsn: u64,
     time: Timestamp,
     outcome_hash: u64,
@@ -89,7 +90,8 @@ impl Writer {
         writer
     }
 
-    /// Runs until nobody is left who could ask for anything; what is queued by then is still written and answered.
+    /// Runs until nobody is left who could ask for anything; what is queued by then is still written and
+    /// answered.
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
         while let Some(job) = sync::receive(&mut self.queue) {
@@ -129,7 +131,13 @@ impl Writer {
             let Job::Write(write) = next else { return Some(next) };
             bytes += record_bytes_bound(&write.command) + ACTOR_BYTES_MAX;
             let Sent { actor, key } = write.sent;
-            self.group.push(Stamped { lsn: 0, time: self.time, key, actor: Some(actor), command: write.command });
+            self.group.push(Stamped {
+                lsn: 0,
+                time: self.time,
+                key,
+                actor: Some(actor),
+                command: write.command,
+            });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
             // The next command's size is not known yet, but no command is larger than the largest.
@@ -140,7 +148,8 @@ impl Writer {
         }
     }
 
-    /// The order of the write path. A failure before the group is durable poisons the writer and applies nothing.
+    /// The order of the write path. A failure before the group is durable poisons the writer and applies
+    /// nothing.
     fn commit_group(&mut self) {
         if self.shared.is_poisoned() {
             return self.refuse_group(SubmitError::ReadOnly);
@@ -187,7 +196,8 @@ impl Writer {
         let counted = Instant::now();
         self.answer_group();
         metrics.answer_seconds.record(counted.elapsed().as_secs_f64());
-        // Each sync by itself, for whoever compares latencies with what this disk allowed: histograms are too coarse for that (`upline bench http`).
+        // Each sync by itself, for whoever compares latencies with what this disk allowed: histograms are too
+        // coarse for that (`upline bench http`).
         let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (began_ns, sync_ns) = (nanos(appended - self.begun), nanos(synced - appended));
         tracing::trace!(commands = self.applied.len(), began_ns, sync_ns, "group");
@@ -197,7 +207,8 @@ impl Writer {
         self.applied.clear();
     }
 
-    /// Gives each command its LSN and all of them one time: not before that of the last command, whatever the clock says.
+    /// Gives each command its LSN and all of them one time: not before that of the last command, whatever the
+    /// clock says.
     fn stamp(&mut self, wall: Timestamp) {
         self.time = self.time.max(wall);
         for stamped in &mut self.group {
@@ -207,9 +218,11 @@ impl Writer {
         }
     }
 
-    /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next, whatever the group's size.
+    /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next,
+    /// whatever the group's size.
     ///
-    /// Commands that may touch much of the network are applied by themselves, with what was prepared for them.
+    /// Commands that may touch much of the network are applied by themselves, with what was prepared for
+    /// them.
     fn apply_group(&mut self) {
         let mut from = 0;
         while from < self.group.len() {
@@ -240,8 +253,8 @@ impl Writer {
         RwLockWriteGuard::unlock_fair(state);
     }
 
-    /// The preparation is brought up to date before the lock is taken, and what it replaced is given back by a thread of its own: that
-    /// takes longer than everything under the lock.
+    /// The preparation is brought up to date before the lock is taken, and what it replaced is given back by
+    /// a thread of its own: that takes longer than everything under the lock.
     fn apply_long(&mut self, at: usize) {
         let mut preparation = self.preparations[at].take();
         if let Some(preparation) = &mut preparation {
@@ -286,7 +299,12 @@ impl Writer {
 
     /// After this nothing is appended or applied any more. Nobody knows whether the group at hand is on disk.
     fn poison(&mut self, why: &str) {
-        tracing::error!(error = why, group = self.group.len(), lsn = self.lsn, "the log failed: read-only until a restart");
+        tracing::error!(
+            error = why,
+            group = self.group.len(),
+            lsn = self.lsn,
+            "the log failed: read-only until a restart"
+        );
         // A second failure cannot come: nothing is tried after the first.
         let _ = self.shared.poison.set(why.to_owned());
         self.shared.metrics.writes.poisoned.set(1.0);
@@ -307,7 +325,8 @@ impl Writer {
             return;
         }
         let result = self.journal.append(&[], self.outcome_hash);
-        let result = result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
+        let result =
+            result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
         match result {
             // The mark is worth a try, and no more: the next group says as much.
             Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
@@ -321,7 +340,12 @@ impl Writer {
             return;
         }
         match self.journal.purge_prefix(up_to) {
-            Ok(purged) => tracing::info!(up_to, archived = purged.archived, deleted = purged.deleted, "retired log segments"),
+            Ok(purged) => tracing::info!(
+                up_to,
+                archived = purged.archived,
+                deleted = purged.deleted,
+                "retired log segments"
+            ),
             // The log is longer than it need be, nothing else: the next snapshot tries again.
             Err(error) => tracing::warn!(up_to, %error, "log segments could not be retired"),
         }

@@ -1,7 +1,8 @@
 //! An answer's body on its way out, and how much memory it holds.
 //!
-//! A piece counts from when it is handed to the connection until the last byte of it was given to the socket and the piece was dropped. What the
-//! kernel holds beyond that is bounded on its own (`limits::UNSENT_BYTES_MAX`).
+//! A piece counts from when it is handed to the connection until the last byte of it was given to the socket
+//! and the piece was dropped. What the kernel holds beyond that is bounded on its own
+//! (`limits::UNSENT_BYTES_MAX`).
 
 use std::{
     pin::Pin,
@@ -38,7 +39,10 @@ impl HttpBody for AnswerBody {
     type Data = Held;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Held>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Held>, axum::Error>>> {
         let this = &mut *self;
         let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
         let hold = |bytes: Bytes| Held::new(bytes, this.is_shared, this.answering.seat());

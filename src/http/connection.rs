@@ -1,7 +1,8 @@
 //! A TCP stream that gives up on peers that do nothing.
 //!
-//! Hyper's own header timeout also ends connections that are idle between two requests, so one number would have to serve for slow
-//! attackers and for pooled gateways. Here they differ, and a reader that takes nothing is cut as well.
+//! Hyper's own header timeout also ends connections that are idle between two requests, so one number would
+//! have to serve for slow attackers and for pooled gateways. Here they differ, and a reader that takes
+//! nothing is cut as well.
 
 use std::{
     io,
@@ -37,10 +38,16 @@ pub struct Phase {
 impl Phase {
     /// Of a connection that was just accepted.
     pub fn new(seat: Arc<Seat>) -> Self {
-        Self { seat, requests: AtomicU64::new(0), answering: AtomicBool::new(false), finished: AtomicBool::new(false) }
+        Self {
+            seat,
+            requests: AtomicU64::new(0),
+            answering: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+        }
     }
 
-    /// A request has begun; it ends when the guard is dropped. `None` when the connection was told to end before.
+    /// A request has begun; it ends when the guard is dropped. `None` when the connection was told to end
+    /// before.
     pub fn begin(self: &Arc<Self>) -> Option<Answering> {
         if !self.seat.begin() {
             return None;
@@ -71,7 +78,8 @@ impl Answering {
 pub struct Peer(Arc<Phase>);
 
 impl Peer {
-    /// Whether the peer sends no more. It may be reading still, and it may be gone: a write tells, the second one at the latest.
+    /// Whether the peer sends no more. It may be reading still, and it may be gone: a write tells, the second
+    /// one at the latest.
     pub fn has_finished(&self) -> bool {
         self.0.finished.load(Ordering::Relaxed)
     }
@@ -111,7 +119,8 @@ impl Drop for Answering {
     }
 }
 
-/// The stream with its deadlines. All state of one connection runs in one task, so relaxed atomics are enough.
+/// The stream with its deadlines. All state of one connection runs in one task, so relaxed atomics are
+/// enough.
 pub struct Guarded<S> {
     stream: S,
     phase: Arc<Phase>,
@@ -201,7 +210,11 @@ impl<S> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.notice_requests();
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
@@ -214,7 +227,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                     && !self.phase.answering.load(Ordering::Relaxed)
                     && self.read_deadline.is_some_and(|deadline| deadline <= Instant::now());
                 if late {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head took too long")));
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "the head took too long",
+                    )));
                 }
                 Poll::Ready(result)
             }
@@ -229,7 +245,11 @@ impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<S> {
         self.guard_write(written, cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
         self.guard_write(written, cx)
     }
@@ -239,11 +259,14 @@ impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // While it answers, hyper does not read, so this is where an end is noticed: it flushes whenever the body was asked for more.
+        // While it answers, hyper does not read, so this is where an end is noticed: it flushes whenever the
+        // body was asked for more.
         match self.stream.end() {
             End::Open => {}
             End::Finished => self.phase.finished.store(true, Ordering::Relaxed),
-            End::Gone => return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer is gone"))),
+            End::Gone => {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the peer is gone")));
+            }
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.guard_write(flushed, cx)

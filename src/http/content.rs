@@ -8,7 +8,8 @@ use http_body_util::BodyExt;
 
 use super::limits::Limits;
 
-/// The body of a request, read. An extension of the request, which every route gets with an empty body in its place.
+/// The body of a request, read. An extension of the request, which every route gets with an empty body in its
+/// place.
 #[derive(Clone, Default)]
 pub struct Content(pub Bytes);
 
@@ -21,10 +22,15 @@ pub enum ReadError {
     TooSlow,
 }
 
-/// Whether a body is sent compressed, or encoded in another way than in chunks. None such is read: a few bytes could stand for very many.
+/// Whether a body is sent compressed, or encoded in another way than in chunks. None such is read: a few
+/// bytes could stand for very many.
 pub fn is_encoded(headers: &HeaderMap) -> bool {
-    let parts = |name: HeaderName| headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let is_plain = |part: &[u8], plain: &[&[u8]]| plain.iter().any(|plain| part.trim_ascii().eq_ignore_ascii_case(plain));
+    let parts = |name: HeaderName| {
+        headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+    };
+    let is_plain = |part: &[u8], plain: &[&[u8]]| {
+        plain.iter().any(|plain| part.trim_ascii().eq_ignore_ascii_case(plain))
+    };
     !parts(header::CONTENT_ENCODING).all(|part| is_plain(part, &[b"", b"identity"]))
         || !parts(header::TRANSFER_ENCODING).all(|part| is_plain(part, &[b"", b"identity", b"chunked"]))
 }
@@ -37,7 +43,9 @@ pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    tokio::time::timeout(limits.body_timeout, read_bounded(body, limits)).await.unwrap_or(Err(ReadError::TooSlow))
+    tokio::time::timeout(limits.body_timeout, read_bounded(body, limits))
+        .await
+        .unwrap_or(Err(ReadError::TooSlow))
 }
 
 async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadError> {
@@ -99,7 +107,10 @@ mod tests {
         type Data = Bytes;
         type Error = Infallible;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             match self.pieces.pop_front() {
                 Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))),
                 None if self.hangs => Poll::Pending,
@@ -109,7 +120,12 @@ mod tests {
     }
 
     async fn read_pieces(pieces: &[&'static [u8]], hangs: bool) -> Result<Bytes, ReadError> {
-        let limits = Limits { body_bytes_max: 8, body_discard_max: 20, body_timeout: Duration::from_millis(30), ..Limits::default() };
+        let limits = Limits {
+            body_bytes_max: 8,
+            body_discard_max: 20,
+            body_timeout: Duration::from_millis(30),
+            ..Limits::default()
+        };
         let body = Body::new(Pieces { pieces: pieces.iter().copied().collect(), hangs });
         read(body, &limits).await
     }
@@ -141,7 +157,10 @@ mod tests {
     async fn bodies_are_whole_or_refused() {
         assert_eq!(read_pieces(&[], false).await, Ok(Bytes::new()));
         assert_eq!(read_pieces(&[b"abc"], false).await, Ok(Bytes::from_static(b"abc")));
-        assert_eq!(read_pieces(&[b"abc", b"", b"de", b"fgh"], false).await, Ok(Bytes::from_static(b"abcdefgh")));
+        assert_eq!(
+            read_pieces(&[b"abc", b"", b"de", b"fgh"], false).await,
+            Ok(Bytes::from_static(b"abcdefgh"))
+        );
         assert_eq!(read_pieces(&[b"abcde", b"fghi"], false).await, Err(ReadError::TooLarge));
         assert_eq!(
             read_pieces(&[b"0123456789", b"0123456789", b"0"], true).await,

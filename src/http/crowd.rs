@@ -1,13 +1,16 @@
 //! Who has a connection, who gets one, and whose is closed to make room.
 //!
-//! Each connection has a seat in one of four rooms. The *main* room has `connections_max` seats. When they are taken, the connection that has been
-//! idle longest is closed for the new one: first those that never sent a request, then the others, then those whose reader takes nothing of an answer, and
-//! last those of trusted proxies. Only when all are busy a connection waits on the *doorstep* until it has said what it wants (`doorstep`): probes and
-//! metrics get one of the few *spare* seats, everything else is 503. One more room belongs to the listener of operations (`ops_addr`). One address has
-//! so many seats of all the others together at most.
+//! Each connection has a seat in one of four rooms. The *main* room has `connections_max` seats. When they
+//! are taken, the connection that has been idle longest is closed for the new one: first those that never
+//! sent a request, then the others, then those whose reader takes nothing of an answer, and last those of
+//! trusted proxies. Only when all are busy a connection waits on the *doorstep* until it has said what it
+//! wants (`doorstep`): probes and metrics get one of the few *spare* seats, everything else is 503. One more
+//! room belongs to the listener of operations (`ops_addr`). One address has so many seats of all the others
+//! together at most.
 //!
-//! The crowd also knows how many bytes of answers each connection holds. What one holds beyond its own allowance is taken from a common one; when that
-//! is used up, the connections that have held more than theirs for longest are closed.
+//! The crowd also knows how many bytes of answers each connection holds. What one holds beyond its own
+//! allowance is taken from a common one; when that is used up, the connections that have held more than
+//! theirs for longest are closed.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -24,17 +27,21 @@ use tokio::sync::Notify;
 
 use super::{
     auth::client_of,
-    limits::{CLOSING_MAX, DOORSTEP_MAX, HELD_BYTES_ALLOWED, HELD_BYTES_BEYOND_MAX, Limits, OPS_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX},
+    limits::{
+        CLOSING_MAX, DOORSTEP_MAX, HELD_BYTES_ALLOWED, HELD_BYTES_BEYOND_MAX, Limits, OPS_CONNECTIONS_MAX,
+        SPARE_CONNECTIONS_MAX,
+    },
 };
 use crate::metrics::{ConnectionCut, ConnectionRefused, Metrics};
 
 /// Connections that one look at all of them finds to be closed, one after the other, while room is wanted.
 const CANDIDATES: usize = 64;
-/// How long to wait before looking for idle connections again where none was found: a look costs microseconds for each thousand.
+/// How long to wait before looking for idle connections again where none was found: a look costs microseconds
+/// for each thousand.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A connection that never sent a request is not closed for another before this: its request may be on its way. Otherwise, while all others are busy,
-/// newcomers would only close each other.
+/// A connection that never sent a request is not closed for another before this: its request may be on its
+/// way. Otherwise, while all others are busy, newcomers would only close each other.
 const YOUNG: Duration = Duration::from_millis(10);
 
 /// A request is being answered, or was received.
@@ -155,8 +162,8 @@ impl Crowd {
         })
     }
 
-    /// Gives a new connection a seat, if need be somebody else's who is idle. O(1), but for one look at all connections in some dozens of those for
-    /// which somebody else's is closed.
+    /// Gives a new connection a seat, if need be somebody else's who is idle. O(1), but for one look at all
+    /// connections in some dozens of those for which somebody else's is closed.
     ///
     /// # Errors
     /// Why there is none.
@@ -202,7 +209,8 @@ impl Crowd {
         Ok(Guest { crowd: Arc::clone(self), seat })
     }
 
-    /// Gives a connection on the doorstep that is a probe a spare seat, if there is one. False when there is none, or when it was told to end.
+    /// Gives a connection on the doorstep that is a probe a spare seat, if there is one. False when there is
+    /// none, or when it was told to end.
     pub fn seat_probe(&self, seat: &Seat) -> bool {
         let mut seated = self.seated.lock();
         let spare = Room::Spare as usize;
@@ -221,10 +229,15 @@ impl Crowd {
         let position = room as usize;
         for is_second in [false, true] {
             while let Some(candidate) = seated.idle[position].pop_front() {
-                let seat = seated.seats.get(&candidate.id).filter(|seat| seat.cut_if_still(candidate)).cloned();
+                let seat =
+                    seated.seats.get(&candidate.id).filter(|seat| seat.cut_if_still(candidate)).cloned();
                 if let Some(seat) = seat {
                     seated.remove(&seat);
-                    self.metrics.http.cut(if candidate.is_stalled { ConnectionCut::SlowReader } else { ConnectionCut::Idle });
+                    self.metrics.http.cut(if candidate.is_stalled {
+                        ConnectionCut::SlowReader
+                    } else {
+                        ConnectionCut::Idle
+                    });
                     return true;
                 }
             }
@@ -281,7 +294,8 @@ impl Seated {
     fn look_for_idle(&self, room: Room, old: u64) -> VecDeque<Candidate> {
         let in_room = self.seats.values().filter(|seat| seat.room() == room);
         let candidates = in_room.filter_map(|seat| seat.candidate());
-        let mut found: Vec<Candidate> = candidates.filter(|candidate| candidate.has_asked || candidate.since <= old).collect();
+        let mut found: Vec<Candidate> =
+            candidates.filter(|candidate| candidate.has_asked || candidate.since <= old).collect();
         if CANDIDATES < found.len() {
             found.select_nth_unstable(CANDIDATES);
             found.truncate(CANDIDATES);
@@ -324,7 +338,9 @@ impl Seat {
     /// A request was received. False when the connection was told to end before that.
     pub fn begin(&self) -> bool {
         self.has_asked.store(true, Ordering::Relaxed);
-        let begun = self.idle_since.fetch_update(Ordering::AcqRel, Ordering::Acquire, |since| (since != CUT).then_some(BUSY));
+        let begun = self
+            .idle_since
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |since| (since != CUT).then_some(BUSY));
         begun.is_ok()
     }
 
@@ -346,7 +362,8 @@ impl Seat {
 
     /// What it is as one that can be closed, if it can.
     fn candidate(&self) -> Option<Candidate> {
-        let (idle, stalled) = (self.idle_since.load(Ordering::Relaxed), self.stalled_since.load(Ordering::Relaxed));
+        let (idle, stalled) =
+            (self.idle_since.load(Ordering::Relaxed), self.stalled_since.load(Ordering::Relaxed));
         let (is_stalled, since) = match (idle, stalled) {
             (CUT, _) | (BUSY, 0) => return None,
             (BUSY, stalled) => (true, stalled),
@@ -359,8 +376,10 @@ impl Seat {
     /// Tells it to end, if it is as it was. A request that was received since then is answered.
     fn cut_if_still(&self, candidate: Candidate) -> bool {
         let from = if candidate.is_stalled { BUSY } else { candidate.since };
-        let is_stalled_still = !candidate.is_stalled || self.stalled_since.load(Ordering::Relaxed) == candidate.since;
-        let is_cut = is_stalled_still && self.idle_since.compare_exchange(from, CUT, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let is_stalled_still =
+            !candidate.is_stalled || self.stalled_since.load(Ordering::Relaxed) == candidate.since;
+        let is_cut = is_stalled_still
+            && self.idle_since.compare_exchange(from, CUT, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if is_cut {
             self.cut.notify_one();
         }
@@ -453,7 +472,9 @@ impl Beyond {
 #[cfg(test)]
 pub fn a_seat() -> Arc<Seat> {
     let crowd = Crowd::new(&Limits::default(), Metrics::new(&[]));
-    let guest = crowd.seat(IpAddr::from([127, 0, 0, 1]), false, false).unwrap_or_else(|_| unreachable!("there is room"));
+    let guest = crowd
+        .seat(IpAddr::from([127, 0, 0, 1]), false, false)
+        .unwrap_or_else(|_| unreachable!("there is room"));
     Arc::clone(guest.seat())
 }
 

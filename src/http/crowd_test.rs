@@ -11,7 +11,10 @@ fn crowd(connections_max: usize, connections_per_address: usize) -> (Arc<Crowd>,
 
 fn metric(metrics: &Metrics, series: &str) -> u64 {
     let text = metrics.render();
-    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{series}"));
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+        .unwrap_or_else(|| panic!("{series}"));
     value.parse().unwrap()
 }
 
@@ -59,7 +62,11 @@ fn newcomers_do_not_close_each_other() {
     assert!(busy.seat().begin());
     let newcomer = crowd.seat(HERE, false, false).unwrap();
     let next = crowd.seat(HERE, false, false).unwrap();
-    assert_eq!((next.seat().room(), is_open(&newcomer)), (Room::Doorstep, true), "its request may be on its way");
+    assert_eq!(
+        (next.seat().room(), is_open(&newcomer)),
+        (Room::Doorstep, true),
+        "its request may be on its way"
+    );
     std::thread::sleep(YOUNG + LOOK_AGAIN);
     assert_eq!(crowd.seat(HERE, false, false).unwrap().seat().room(), Room::Main);
     assert!(!is_open(&newcomer), "it had its time");
@@ -93,7 +100,11 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
     let waits = crowd.seat(HERE, false, false).unwrap();
     assert!(!crowd.seat_probe(waits.seat()), "no spare seat is left");
     drop(waits);
-    assert_eq!(crowd.seat(HERE, false, true).unwrap().seat().room(), Room::Ops, "operators have a room of their own");
+    assert_eq!(
+        crowd.seat(HERE, false, true).unwrap().seat().room(),
+        Room::Ops,
+        "operators have a room of their own"
+    );
     // A reader that takes nothing of its answer makes room before anybody is turned away.
     guests[1].seat().stall();
     std::thread::sleep(LOOK_AGAIN);
@@ -104,7 +115,8 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
     assert_eq!(crowd.open(), 0);
 }
 
-/// However many wait without a word, a probe comes in: they are not on the seats of probes, and make way on the doorstep.
+/// However many wait without a word, a probe comes in: they are not on the seats of probes, and make way on
+/// the doorstep.
 #[test]
 fn who_is_no_probe_never_has_a_spare_seat() {
     let (crowd, _) = crowd(1, 0);
@@ -129,7 +141,11 @@ fn one_address_has_so_many_and_proxies_are_not_counted() {
     let (crowd, _) = crowd(100, 2);
     let seat = |peer: &str, is_proxy| crowd.seat(peer.parse().unwrap(), is_proxy, false);
     let held = [seat("2001:db8::1", false).unwrap(), seat("2001:db8::ffff:1", false).unwrap()];
-    assert_eq!(seat("2001:db8::2", false).err(), Some(Refusal::Address), "a network of 64 bits is one client");
+    assert_eq!(
+        seat("2001:db8::2", false).err(),
+        Some(Refusal::Address),
+        "a network of 64 bits is one client"
+    );
     assert!(seat("2001:db8:0:1::1", false).is_ok() && seat("192.0.2.1", false).is_ok());
     assert!(seat("2001:db8::3", true).is_ok(), "a proxy stands for many");
     drop(held);
@@ -137,7 +153,8 @@ fn one_address_has_so_many_and_proxies_are_not_counted() {
     assert!(crowd.seated.lock().addresses.is_empty(), "who is gone is forgotten");
 }
 
-/// However idle and silent connections come and go, there are never more than there may be, and a new one always gets a seat.
+/// However idle and silent connections come and go, there are never more than there may be, and a new one
+/// always gets a seat.
 #[test]
 fn a_storm_of_idle_connections_locks_nobody_out() {
     let (crowd, _) = crowd(50, 0);
@@ -163,13 +180,17 @@ fn what_answers_hold_is_counted_and_the_slowest_of_those_with_much_are_closed() 
     let beyond = || crowd.beyond.bytes.lock().total;
     // What each may hold by itself costs the others nothing.
     (0..4).for_each(|number| hold(number, HELD_BYTES_ALLOWED));
-    assert_eq!((beyond(), metric(&metrics, "upline_http_answer_held_bytes")), (0, 4 * HELD_BYTES_ALLOWED as u64));
+    assert_eq!(
+        (beyond(), metric(&metrics, "upline_http_answer_held_bytes")),
+        (0, 4 * HELD_BYTES_ALLOWED as u64)
+    );
     let half = HELD_BYTES_BEYOND_MAX / 2;
     hold(0, half);
     hold(1, half);
     assert_eq!(beyond(), HELD_BYTES_BEYOND_MAX);
     assert!(guests.iter().all(is_open));
-    // Who was first and has not read since then pays; it still holds its bytes until its connection is gone, which does not count against others.
+    // Who was first and has not read since then pays; it still holds its bytes until its connection is gone,
+    // which does not count against others.
     hold(2, 1);
     assert_eq!([0, 1, 2].map(|number| is_open(&guests[number])), [false, true, true]);
     hold(3, half - 1);

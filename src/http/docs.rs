@@ -1,4 +1,5 @@
-//! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is loaded from elsewhere.
+//! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is
+//! loaded from elsewhere.
 
 use std::sync::{Arc, LazyLock};
 
@@ -30,7 +31,8 @@ pub fn router() -> Router<Arc<Shared>> {
 }
 
 async fn openapi(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
-    static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("application/json", description().to_string()));
+    static TEXT: LazyLock<Prepared> =
+        LazyLock::new(|| Prepared::of_plain("application/json", description().to_string()));
     principal.answers_everybody();
     TEXT.answer(&headers)
 }
@@ -51,7 +53,9 @@ pub fn description() -> Value {
     let mut schemas = describe::schemas();
     schemas["Problem"] = v1::problem::schema();
     for (place, more) in [("/paths", Value::Object(paths)), ("/components/schemas", schemas)] {
-        let (Some(Value::Object(known)), Value::Object(more)) = (whole.pointer_mut(place), more) else { unreachable!("both are objects") };
+        let (Some(Value::Object(known)), Value::Object(more)) = (whole.pointer_mut(place), more) else {
+            unreachable!("both are objects")
+        };
         for (name, value) in more {
             assert!(known.insert(name.clone(), value).is_none(), "{name} is described twice");
         }
@@ -65,7 +69,8 @@ pub fn description() -> Value {
 
 /// What stands above the paths, beside what the generator writes.
 fn add_frame(description: &mut Value) {
-    description["info"]["license"] = json!({ "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") });
+    description["info"]["license"] =
+        json!({ "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") });
     // Wherever this description was read from.
     description["servers"] = json!([{ "url": "/" }]);
     let tags = TAGS.map(|(name, about)| json!({ "name": name, "description": about }));
@@ -86,24 +91,34 @@ const TAGS: [(&str, &str); 10] = [
     ("drop-in", "The routes of the service that this one replaces"),
 ];
 
-/// Mends what the generator writes where a schema has remarks (a default, a description): a second schema that must hold too, of the type object,
-/// which no text or number is. Beside a reference a remark loses its type; into a schema that stands there itself it is moved.
+/// Mends what the generator writes where a schema has remarks (a default, a description): a second schema
+/// that must hold too, of the type object, which no text or number is. Beside a reference a remark loses its
+/// type; into a schema that stands there itself it is moved.
 fn mend_remarks(description: &mut Value) {
     let mut waiting = vec![description];
     while let Some(value) = waiting.pop() {
         if let Some(Value::Array(parts)) = value.get_mut("allOf") {
-            let is_remark = |part: &Map<String, Value>| !part.contains_key("properties") && !part.contains_key("$ref");
-            for part in parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| is_remark(part)) {
+            let is_remark =
+                |part: &Map<String, Value>| !part.contains_key("properties") && !part.contains_key("$ref");
+            for part in
+                parts.iter_mut().skip(1).filter_map(Value::as_object_mut).filter(|part| is_remark(part))
+            {
                 part.remove("type");
             }
             let are_remarks = parts.iter().skip(1).filter_map(Value::as_object).all(is_remark);
-            let is_inline = parts.first().is_some_and(|first| first.get("$ref").is_none() && first.get("type").is_some());
+            let is_inline =
+                parts.first().is_some_and(|first| first.get("$ref").is_none() && first.get("type").is_some());
             if is_inline
                 && are_remarks
                 && let Some(whole) = value.as_object_mut()
             {
                 let Some(Value::Array(parts)) = whole.remove("allOf") else { unreachable!("it was there") };
-                whole.extend(parts.into_iter().filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None }).flatten());
+                whole.extend(
+                    parts
+                        .into_iter()
+                        .filter_map(|part| if let Value::Object(part) = part { Some(part) } else { None })
+                        .flatten(),
+                );
             }
         }
         match value {
@@ -117,16 +132,25 @@ fn mend_remarks(description: &mut Value) {
 /// The routes of those who run the process, and these.
 fn operations() -> Map<String, Value> {
     let status = |values: &[&'static str]| {
-        let properties = json!({ "status": { "type": "string", "enum": values }, "detail": { "type": "string" } });
+        let properties =
+            json!({ "status": { "type": "string", "enum": values }, "detail": { "type": "string" } });
         let schema = json!({ "type": "object", "properties": properties, "required": ["status"] });
         describe::content(&schema, values.iter().map(|value| (*value, json!({ "status": value }))).collect())
     };
-    let answer = |description: &str, content: Value| json!({ "description": description, "content": content });
+    let answer =
+        |description: &str, content: Value| json!({ "description": description, "content": content });
     let other = |kind: &str, schema: &Value, example: Value| json!({ kind: { "schema": schema, "example": example } });
     let text = json!({ "type": "string" });
-    let this_version = json!({ "name": "upline", "version": env!("CARGO_PKG_VERSION"), "commit": "3cfc229f0a1b" });
+    let this_version =
+        json!({ "name": "upline", "version": env!("CARGO_PKG_VERSION"), "commit": "3cfc229f0a1b" });
     let failure = |description: &str, status: &str| {
-        answer(description, describe::content(&json!({ "$ref": "#/components/schemas/DropinError" }), examples::shared(status)))
+        answer(
+            description,
+            describe::content(
+                &json!({ "$ref": "#/components/schemas/DropinError" }),
+                examples::shared(status),
+            ),
+        )
     };
     // Closed like the other routes where credentials are asked for, unless `docs_open` says otherwise.
     let of_docs = |mut answers: Value| {
@@ -231,14 +255,16 @@ fn version_schema() -> Value {
 }
 
 /// The beginning of what `/metrics` answers.
-const METRICS_EXAMPLE: &str = "# HELP upline_members Members of the network.\n# TYPE upline_members gauge\nupline_members 13\n";
+const METRICS_EXAMPLE: &str =
+    "# HELP upline_members Members of the network.\n# TYPE upline_members gauge\nupline_members 13\n";
 
 /// The beginning of what `/openapi.json` answers.
 fn description_example() -> Value {
     json!({ "openapi": "3.1.0", "info": { "title": "upline", "version": env!("CARGO_PKG_VERSION") }, "paths": {} })
 }
 
-/// No script or style but ours, and no connection but to this server. The page's own styles are set by script, hence `unsafe-inline` for them.
+/// No script or style but ours, and no connection but to this server. The page's own styles are set by
+/// script, hence `unsafe-inline` for them.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -273,11 +299,19 @@ const START: &str = r##"window.ui = SwaggerUIBundle({
 async fn page(Extension(principal): Extension<Principal>, headers: HeaderMap) -> Reply {
     static TEXT: LazyLock<Prepared> = LazyLock::new(|| Prepared::of_plain("text/html; charset=utf-8", PAGE));
     principal.answers_everybody();
-    reply::with_header(TEXT.answer(&headers), header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+    reply::with_header(
+        TEXT.answer(&headers),
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    )
 }
 
 /// The files of the page, of which all but one are Swagger UI's.
-async fn file(Extension(principal): Extension<Principal>, Path(name): Path<String>, headers: HeaderMap) -> Reply {
+async fn file(
+    Extension(principal): Extension<Principal>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Reply {
     principal.answers_everybody();
     match files().iter().find(|(known, _)| *known == name) {
         Some((_, file)) => file.answer(&headers),
@@ -321,7 +355,12 @@ mod tests {
     fn the_description_names_every_route_and_nothing_undefined() {
         let description = description();
         for route in &DROPIN {
-            assert!(description["paths"][route.path][route.method.to_ascii_lowercase()].is_object(), "{} {}", route.method, route.path);
+            assert!(
+                description["paths"][route.path][route.method.to_ascii_lowercase()].is_object(),
+                "{} {}",
+                route.method,
+                route.path
+            );
         }
         for path in OPS {
             assert!(description["paths"][path]["get"].is_object(), "{path}");
@@ -346,7 +385,11 @@ mod tests {
                     continue;
                 }
                 let text = std::fs::read_to_string(&path).unwrap();
-                for piece in text.split("#[derive(").skip(1).filter(|piece| piece.split(')').next().unwrap().contains("ToSchema")) {
+                for piece in text
+                    .split("#[derive(")
+                    .skip(1)
+                    .filter(|piece| piece.split(')').next().unwrap().contains("ToSchema"))
+                {
                     let words = piece
                         .lines()
                         .map(|line| line.trim_start_matches("pub(super) ").trim_start_matches("pub "))
@@ -362,7 +405,10 @@ mod tests {
     #[test]
     fn failures_are_described() {
         let problem = &description()["components"]["schemas"]["Problem"];
-        assert!(problem["properties"]["code"]["enum"].as_array().unwrap().contains(&"member_exists".into()), "{problem}");
+        assert!(
+            problem["properties"]["code"]["enum"].as_array().unwrap().contains(&"member_exists".into()),
+            "{problem}"
+        );
     }
 
     #[test]
@@ -370,7 +416,10 @@ mod tests {
         let description = description();
         assert!(!description.to_string().contains("on disk"), "how it is kept is nobody's business");
         let minor = &description["components"]["schemas"]["Total"]["properties"]["minor"];
-        assert!(minor["type"] == "integer" && minor["description"].is_string() && minor["format"].is_null(), "{minor}");
+        assert!(
+            minor["type"] == "integer" && minor["description"].is_string() && minor["format"].is_null(),
+            "{minor}"
+        );
     }
 
     #[test]
@@ -383,11 +432,18 @@ mod tests {
                     match value {
                         Value::String(text) => {
                             examples += 1;
-                            assert!(text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {text}");
+                            assert!(
+                                text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                                "{name}: {text}"
+                            );
                         }
                         schema => {
                             fields += 1;
-                            assert_eq!((&schema["minLength"], &schema["maxLength"]), (&json!(64), &json!(64)), "{name}: {schema}");
+                            assert_eq!(
+                                (&schema["minLength"], &schema["maxLength"]),
+                                (&json!(64), &json!(64)),
+                                "{name}: {schema}"
+                            );
                         }
                     }
                 }
@@ -407,7 +463,11 @@ mod tests {
                 for status in ["400", "408", "413"] {
                     assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
                 }
-                assert_eq!(operation["requestBody"].is_object(), operation["responses"]["415"].is_object(), "{method} {path} 415");
+                assert_eq!(
+                    operation["requestBody"].is_object(),
+                    operation["responses"]["415"].is_object(),
+                    "{method} {path} 415"
+                );
             }
         }
     }
@@ -418,7 +478,8 @@ mod tests {
         let mut ids = BTreeSet::new();
         for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no id"));
+                let id =
+                    operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no id"));
                 assert!(ids.insert(id.to_owned()), "{id} twice");
                 assert!(operation["summary"].is_string(), "{method} {path} has no summary");
             }
@@ -448,7 +509,10 @@ mod tests {
         let mut used = BTreeSet::new();
         for (path, item) in description["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                assert!(operation["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} has no description");
+                assert!(
+                    operation["description"].as_str().is_some_and(|text| !text.is_empty()),
+                    "{method} {path} has no description"
+                );
                 used.extend(operation["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()));
             }
         }
@@ -462,13 +526,17 @@ mod tests {
         for name in FILES {
             let mut sent = Vec::new();
             for encoding in ["gzip", "identity", "gzip", "identity"] {
-                let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))]);
+                let headers =
+                    HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding))]);
                 let reply = ask(name, headers).await;
                 assert_eq!(reply.status(), 200, "{name}");
                 assert!(PAGE.contains(&format!("/docs/{name}")));
                 sent.push(reply.into_body().collect().await.unwrap().to_bytes().as_ptr());
             }
-            assert!(sent[0] == sent[2] && sent[1] == sent[3], "{name}: everybody gets the same bytes, no copies of them");
+            assert!(
+                sent[0] == sent[2] && sent[1] == sent[3],
+                "{name}: everybody gets the same bytes, no copies of them"
+            );
         }
         assert_eq!(ask("index.html", HeaderMap::new()).await.status(), 404);
     }

@@ -1,8 +1,10 @@
-//! Connections without a seat: those that have yet to say whether they are a probe, and those that are sent away.
+//! Connections without a seat: those that have yet to say whether they are a probe, and those that are sent
+//! away.
 //!
-//! When the main room is full of busy connections, a new one waits on the doorstep until its head is there. A probe then gets a spare seat, and everything
-//! else is told at once that there is no room: it never has a seat that a probe could need. Nothing is taken from the connection
-//! meanwhile (it is peeked at), so a probe is answered as on any other seat.
+//! When the main room is full of busy connections, a new one waits on the doorstep until its head is there. A
+//! probe then gets a spare seat, and everything else is told at once that there is no room: it never has a
+//! seat that a probe could need. Nothing is taken from the connection meanwhile (it is peeked at), so a probe
+//! is answered as on any other seat.
 
 use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
@@ -14,12 +16,16 @@ use tokio::{
 
 use super::{
     edge::Edge,
-    limits::{DOORSTEP_HEAD_BYTES_MAX, DOORSTEP_TIME, LEAVING_BYTES_MAX, LEAVING_MAX, LEAVING_TIME, RETRY_SOON_SECONDS},
+    limits::{
+        DOORSTEP_HEAD_BYTES_MAX, DOORSTEP_TIME, LEAVING_BYTES_MAX, LEAVING_MAX, LEAVING_TIME,
+        RETRY_SOON_SECONDS,
+    },
     routes::SPARE,
 };
 use crate::metrics::ConnectionRefused;
 
-/// How long to wait for more of a head that has begun: the system tells only that something is there, not that there is more.
+/// How long to wait for more of a head that has begun: the system tells only that something is there, not
+/// that there is more.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// What a connection wants, as far as the beginning of its head tells.
@@ -79,9 +85,10 @@ impl Farewells {
         Self(Arc::new(Semaphore::new(LEAVING_MAX)))
     }
 
-    /// Tells a connection that there is no room for it, and closes it. Where something that was sent is left unread, closing resets the connection, and its
-    /// client may lose the answer: so only the sending half is closed at first, and what comes is read and dropped, for a moment. When too many are
-    /// on their way out already, the next ones are closed at once.
+    /// Tells a connection that there is no room for it, and closes it. Where something that was sent is left
+    /// unread, closing resets the connection, and its client may lose the answer: so only the sending half is
+    /// closed at first, and what comes is read and dropped, for a moment. When too many are on their way out
+    /// already, the next ones are closed at once.
     pub fn tell(&self, stream: TcpStream, refusal: ConnectionRefused, edge: Edge) {
         let answer = answer(refusal, edge);
         // Who does not take these few bytes at once does not get them: nothing may pile up here.
@@ -182,15 +189,24 @@ mod tests {
     /// A request that lies unread when its connection is closed would reset it.
     #[tokio::test]
     async fn who_is_sent_away_gets_the_answer_whatever_it_has_sent() {
-        for (refusal, edge) in [(ConnectionRefused::Address, Edge::Dropin), (ConnectionRefused::Busy, Edge::V1)] {
+        for (refusal, edge) in
+            [(ConnectionRefused::Address, Edge::Dropin), (ConnectionRefused::Busy, Edge::V1)]
+        {
             let (mut client, stream) = pair().await;
-            client.write_all(b"POST /v1/members HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            client
+                .write_all(b"POST /v1/members HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}")
+                .await
+                .unwrap();
             stream.readable().await.unwrap();
             Farewells::new().tell(stream, refusal, edge);
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("no reset");
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-            assert!(head.starts_with("HTTP/1.1 503 ") && head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+            assert!(
+                head.starts_with("HTTP/1.1 503 ")
+                    && head.contains(&format!("content-length: {}\r\n", body.len())),
+                "{answer}"
+            );
             let json: serde_json::Value = serde_json::from_str(body).unwrap();
             assert!(json["detail"].as_str().unwrap().starts_with("Too many connections"), "{body}");
             assert_eq!(json.get("code").is_some(), edge == Edge::V1);

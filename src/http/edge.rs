@@ -28,9 +28,15 @@ impl Edge {
     /// A body that was not read.
     pub fn unread(self, error: ReadError) -> Reply {
         let (code, status, detail) = match error {
-            ReadError::TooLarge => (Code::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large"),
-            ReadError::Broken => (Code::BodyMalformed, StatusCode::BAD_REQUEST, "There was an error parsing the body"),
-            ReadError::TooSlow => (Code::BodyTooSlow, StatusCode::REQUEST_TIMEOUT, "Request body took too long"),
+            ReadError::TooLarge => {
+                (Code::BodyTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large")
+            }
+            ReadError::Broken => {
+                (Code::BodyMalformed, StatusCode::BAD_REQUEST, "There was an error parsing the body")
+            }
+            ReadError::TooSlow => {
+                (Code::BodyTooSlow, StatusCode::REQUEST_TIMEOUT, "Request body took too long")
+            }
         };
         let reply = self.choose(code, || reply::detail(status, detail));
         reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close"))
@@ -38,7 +44,9 @@ impl Edge {
 
     /// A request that does not say which host it is for, or says so twice.
     pub fn host_invalid(self) -> Reply {
-        self.choose(Code::HostInvalid, || reply::detail(StatusCode::BAD_REQUEST, "The Host header is missing, there twice, or not a host"))
+        self.choose(Code::HostInvalid, || {
+            reply::detail(StatusCode::BAD_REQUEST, "The Host header is missing, there twice, or not a host")
+        })
     }
 
     pub fn panicked(self) -> Reply {
@@ -46,7 +54,9 @@ impl Edge {
     }
 
     pub fn read_too_slow(self) -> Reply {
-        self.choose(Code::AnswerTooSlow, || reply::unavailable("The answer took too long", RETRY_SOON_SECONDS))
+        self.choose(Code::AnswerTooSlow, || {
+            reply::unavailable("The answer took too long", RETRY_SOON_SECONDS)
+        })
     }
 
     pub fn write_too_slow(self) -> Reply {
@@ -58,7 +68,10 @@ impl Edge {
     pub fn unavailable_text(self, words: &'static str) -> (&'static str, String) {
         match self {
             Edge::Dropin => ("application/json", format!("{{\"detail\":\"{words}\"}}")),
-            Edge::V1 => ("application/problem+json", Problem::new(Code::Overloaded).detail(words).to_json().to_string()),
+            Edge::V1 => (
+                "application/problem+json",
+                Problem::new(Code::Overloaded).detail(words).to_json().to_string(),
+            ),
         }
     }
 

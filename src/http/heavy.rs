@@ -1,8 +1,10 @@
 //! Heavy work: reads that would keep the processor from those who sign up.
 //!
-//! Lanes, all bounded. Work on the present goes on in short pieces, each of which waits for a turn; there are half as many turns as cores, at least
-//! one, and they are given in the order in which they were asked for. Work that cannot be cut into pieces, on the past and on the index of the search, has
-//! a lane for each of the two, in which one request is worked on at a time. A request that comes when too many wait is refused (503) before anything is done.
+//! Lanes, all bounded. Work on the present goes on in short pieces, each of which waits for a turn; there are
+//! half as many turns as cores, at least one, and they are given in the order in which they were asked for.
+//! Work that cannot be cut into pieces, on the past and on the index of the search, has a lane for each of
+//! the two, in which one request is worked on at a time. A request that comes when too many wait is refused
+//! (503) before anything is done.
 
 use std::{
     sync::{
@@ -76,7 +78,8 @@ impl Heavy {
         Err(Full)
     }
 
-    /// Does a piece of work when its turn comes, off the threads that serve requests. A piece takes about a millisecond at most.
+    /// Does a piece of work when its turn comes, off the threads that serve requests. A piece takes about a
+    /// millisecond at most.
     pub async fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let waiting = Waiting::begin(&self.waiting, &self.metrics);
         let _turn = self.turns.acquire().await.expect("it is never closed");
@@ -89,11 +92,16 @@ impl Heavy {
         done
     }
 
-    /// Does work on the past, alone. It goes on to its end even if nobody waits for it any more, and keeps its turn until then.
+    /// Does work on the past, alone. It goes on to its end even if nobody waits for it any more, and keeps
+    /// its turn until then.
     ///
     /// # Errors
-    /// [`Full`] when too many wait, or the work before took too long. What the thread says when the work panicked.
-    pub async fn run_on_past<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<Result<R, JoinError>, Full> {
+    /// [`Full`] when too many wait, or the work before took too long. What the thread says when the work
+    /// panicked.
+    pub async fn run_on_past<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<Result<R, JoinError>, Full> {
         self.run_alone(&self.past, work).await
     }
 
@@ -101,7 +109,10 @@ impl Heavy {
     ///
     /// # Errors
     /// As [`Heavy::run_on_past`].
-    pub async fn run_search<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Result<Result<R, JoinError>, Full> {
+    pub async fn run_search<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<Result<R, JoinError>, Full> {
         self.run_alone(&self.search, work).await
     }
 
@@ -118,7 +129,9 @@ impl Heavy {
         if SINGLE_WAITING_MAX < single.waiting.load(Ordering::Relaxed) {
             return Err(refused());
         }
-        let turn = tokio::time::timeout(SINGLE_WAIT, Arc::clone(&single.turn).acquire_owned()).await.map_err(|_| refused())?;
+        let turn = tokio::time::timeout(SINGLE_WAIT, Arc::clone(&single.turn).acquire_owned())
+            .await
+            .map_err(|_| refused())?;
         drop(waiting);
         let turn = turn.expect("it is never closed");
         let done = tokio::task::spawn_blocking(move || {
@@ -167,7 +180,11 @@ mod tests {
 
     fn heavy(turns: usize) -> Arc<Heavy> {
         let heavy = Heavy::new(Metrics::new(&[]));
-        Arc::new(Heavy { turns: Semaphore::new(turns), rests: false, ..Arc::into_inner(heavy).expect("nobody else has it") })
+        Arc::new(Heavy {
+            turns: Semaphore::new(turns),
+            rests: false,
+            ..Arc::into_inner(heavy).expect("nobody else has it")
+        })
     }
 
     /// However many ask, no more work at once than there are turns, and everybody gets one.

@@ -1,4 +1,5 @@
-//! Which host a request is for: the `Host` header, and what a proxy that we trust says its own client asked for.
+//! Which host a request is for: the `Host` header, and what a proxy that we trust says its own client asked
+//! for.
 
 use std::net::Ipv6Addr;
 
@@ -7,8 +8,8 @@ use axum::http::{HeaderMap, Version, header, request::Parts};
 /// Bytes of a host with its port: the longest name that there is in the DNS, and a port.
 const HOST_BYTES_MAX: usize = 255 + 6;
 
-/// Whether a request names its host as RFC 9112 (3.2) demands: one `Host` header that is a host; in HTTP/1.0 none will do. Two of
-/// them, or something else in it, could mean one host to a proxy and another one to us.
+/// Whether a request names its host as RFC 9112 (3.2) demands: one `Host` header that is a host; in HTTP/1.0
+/// none will do. Two of them, or something else in it, could mean one host to a proxy and another one to us.
 pub fn is_named(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -18,7 +19,8 @@ pub fn is_named(parts: &Parts) -> bool {
     }
 }
 
-/// Whether a text is a host, with or without a port, by the grammar of RFC 3986 (without its escapes, which no name needs).
+/// Whether a text is a host, with or without a port, by the grammar of RFC 3986 (without its escapes, which
+/// no name needs).
 pub fn is_host(text: &str) -> bool {
     if HOST_BYTES_MAX < text.len() {
         return false;
@@ -46,17 +48,23 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// Reads `X-Forwarded-Proto` and `X-Forwarded-Host`; `None` where neither says anything. Of several values the last one counts, which the proxy
-    /// that we trust has written; what stands before it came from outside. What is no scheme or no host says nothing.
+    /// Reads `X-Forwarded-Proto` and `X-Forwarded-Host`; `None` where neither says anything. Of several
+    /// values the last one counts, which the proxy that we trust has written; what stands before it came from
+    /// outside. What is no scheme or no host says nothing.
     pub fn read(headers: &HeaderMap) -> Option<Self> {
         let scheme = last(headers, "x-forwarded-proto");
-        let scheme = ["http", "https"].into_iter().find(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
-        let host = last(headers, "x-forwarded-host").filter(|host| is_host(host) && has_right_port(host)).map(str::to_owned);
+        let scheme = ["http", "https"]
+            .into_iter()
+            .find(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
+        let host = last(headers, "x-forwarded-host")
+            .filter(|host| is_host(host) && has_right_port(host))
+            .map(str::to_owned);
         (scheme.is_some() || host.is_some()).then_some(Self { scheme, host })
     }
 }
 
-/// Whether the port of a host, if it has one, is one. The grammar also allows none at all behind the colon, and any number of digits.
+/// Whether the port of a host, if it has one, is one. The grammar also allows none at all behind the colon,
+/// and any number of digits.
 fn has_right_port(host: &str) -> bool {
     let behind_name = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
     behind_name.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port != 0))
@@ -75,7 +83,17 @@ mod tests {
 
     #[test]
     fn hosts_are_told_from_what_is_none() {
-        for host in ["a", "mlm.example", "mlm.example:11000", "127.0.0.1:8000", "[::1]", "[::1]:80", "a_b", "xn--bcher-kva.example", "a:"] {
+        for host in [
+            "a",
+            "mlm.example",
+            "mlm.example:11000",
+            "127.0.0.1:8000",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+            "xn--bcher-kva.example",
+            "a:",
+        ] {
             assert!(is_host(host), "{host}");
         }
         let long = "a".repeat(HOST_BYTES_MAX + 1);
@@ -124,7 +142,11 @@ mod tests {
             for host in hosts {
                 request = request.header(header::HOST, *host);
             }
-            assert_eq!(is_named(&request.body(()).unwrap().into_parts().0), expected, "{version:?} {hosts:?}");
+            assert_eq!(
+                is_named(&request.body(()).unwrap().into_parts().0),
+                expected,
+                "{version:?} {hosts:?}"
+            );
         }
     }
 
@@ -137,11 +159,18 @@ mod tests {
             }
             Forwarded::read(&headers)
         };
-        let forwarded = |scheme, host: Option<&str>| Some(Forwarded { scheme, host: host.map(str::to_owned) });
+        let forwarded =
+            |scheme, host: Option<&str>| Some(Forwarded { scheme, host: host.map(str::to_owned) });
         let (proto, host) = ("x-forwarded-proto", "x-forwarded-host");
         assert_eq!(of(&[]), None);
-        assert_eq!(of(&[(proto, "HTTPS"), (host, "mlm.example")]), forwarded(Some("https"), Some("mlm.example")));
-        assert_eq!(of(&[(proto, "http, https"), (host, "evil.example"), (host, "a, b:1")]), forwarded(Some("https"), Some("b:1")));
+        assert_eq!(
+            of(&[(proto, "HTTPS"), (host, "mlm.example")]),
+            forwarded(Some("https"), Some("mlm.example"))
+        );
+        assert_eq!(
+            of(&[(proto, "http, https"), (host, "evil.example"), (host, "a, b:1")]),
+            forwarded(Some("https"), Some("b:1"))
+        );
         assert_eq!(of(&[(proto, "https"), (host, "a b")]), forwarded(Some("https"), None));
         for wrong in ["a:99999", "a:", "a:0", "[::1]:", "[::1]:65536", "a:+80"] {
             assert_eq!(of(&[(host, wrong)]), None, "{wrong}");

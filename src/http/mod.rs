@@ -2,8 +2,9 @@
 //!
 //! # What is here
 //!
-//! - [`Server`]: an accept loop of its own over hyper's HTTP/1.1, with a limit on everything ([`Limits`]), a graceful stop, and answers from
-//!   the first moment on: while the engine is opening it is live but not ready.
+//! - [`Server`]: an accept loop of its own over hyper's HTTP/1.1, with a limit on everything ([`Limits`]), a
+//!   graceful stop, and answers from the first moment on: while the engine is opening it is live but not
+//!   ready.
 //! - `dropin`: the API of the service that this one replaces, to the byte.
 //! - `v1`: our own API.
 //! - `ops`: life, readiness, version, metrics.
@@ -11,13 +12,15 @@
 //!
 //! # What it does not know
 //!
-//! No rule of the network, no byte on disk, no clock but the wall's (for the weekly report). It reaches the state through
-//! [`crate::engine`] alone, in reads that are short and bounded; lists are printed slice by slice while the client takes them (`stream`).
+//! No rule of the network, no byte on disk, no clock but the wall's (for the weekly report). It reaches the
+//! state through [`crate::engine`] alone, in reads that are short and bounded; lists are printed slice by
+//! slice while the client takes them (`stream`).
 //!
 //! # Choices
 //!
 //! - `axum::serve` is not used: it has no header timeout and no connection limit.
-//! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send writes elsewhere.
+//! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send
+//!   writes elsewhere.
 //! - Answers outside of `/v1` carry `server: uvicorn` as the original's do.
 
 mod answer_body;
@@ -65,7 +68,8 @@ pub struct Options {
     pub test_data: bool,
     /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
     pub none_parent_is_null: bool,
-    /// Prints a plan as a plan file, where the program can: `Accept: application/toml` of `GET /v1/plan`. The edge itself knows no files.
+    /// Prints a plan as a plan file, where the program can: `Accept: application/toml` of `GET /v1/plan`. The
+    /// edge itself knows no files.
     pub plan_text: Option<PlanText>,
 }
 
@@ -78,6 +82,13 @@ impl Options {
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let HttpConfig { test_data, none_parent_is_null, .. } = *config;
         let ops_address = config.ops_address;
-        Self { address, ops_address, limits: Limits::configured(config), test_data, none_parent_is_null, plan_text: None }
+        Self {
+            address,
+            ops_address,
+            limits: Limits::configured(config),
+            test_data,
+            none_parent_is_null,
+            plan_text: None,
+        }
     }
 }

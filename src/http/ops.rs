@@ -26,7 +26,11 @@ use crate::{
 
 /// The routes that axum's router matches.
 pub fn router() -> Router<Arc<Shared>> {
-    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/version", get(version)).route("/metrics", get(metrics))
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/version", get(version))
+        .route("/metrics", get(metrics))
 }
 
 /// What all routes outside of `/v1` that axum matches say to other methods.
@@ -35,15 +39,15 @@ pub async fn method_not_allowed() -> Reply {
     reply::with_header(reply, header::ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
-/// Always 200: whoever can answer is alive. Also while loading, draining, or with a poisoned log, none of which a restart of a process
-/// that is doing its best would mend by itself.
+/// Always 200: whoever can answer is alive. Also while loading, draining, or with a poisoned log, none of
+/// which a restart of a process that is doing its best would mend by itself.
 async fn livez() -> Reply {
     reply::json(StatusCode::OK, "{\"status\":\"live\"}")
 }
 
-/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while the log is full for that reason, while the
-/// clock is not believed, while the network is being loaded, while draining, and for good after the log has failed (reads still work then, but
-/// traffic should go elsewhere).
+/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while
+/// the log is full for that reason, while the clock is not believed, while the network is being loaded, while
+/// draining, and for good after the log has failed (reads still work then, but traffic should go elsewhere).
 async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
     let status = match shared.engine.get() {
         _ if shared.draining.load(Ordering::Relaxed) => "draining",
@@ -51,8 +55,14 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
         Some(engine) => match (engine.ready(), engine.log_trouble()) {
             (true, None) => return reply::json(StatusCode::OK, "{\"status\":\"ready\"}"),
             (true, Some(trouble)) => {
-                let detail = format!("the log's next segment cannot be made, writes go on until this one is full: {}", trouble.cause);
-                return reply::json(StatusCode::OK, json!({ "status": "ready", "detail": detail }).to_string());
+                let detail = format!(
+                    "the log's next segment cannot be made, writes go on until this one is full: {}",
+                    trouble.cause
+                );
+                return reply::json(
+                    StatusCode::OK,
+                    json!({ "status": "ready", "detail": detail }).to_string(),
+                );
             }
             (false, Some(trouble)) if trouble.refuses_writes => {
                 let detail = format!("the log is full until its next segment can be made: {}", trouble.cause);
@@ -84,7 +94,8 @@ fn clock_detail(clock: &ClockStanding) -> String {
 }
 
 async fn version() -> Reply {
-    let body = json!({ "name": env!("CARGO_PKG_NAME"), "version": version::VERSION, "commit": version::commit() });
+    let body =
+        json!({ "name": env!("CARGO_PKG_NAME"), "version": version::VERSION, "commit": version::commit() });
     reply::json(StatusCode::OK, body.to_string())
 }
 
@@ -100,8 +111,8 @@ async fn metrics(State(shared): State<Arc<Shared>>, Extension(principal): Extens
     }
 }
 
-/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise a client that asks often, where nobody needs credentials, would
-/// keep a core busy.
+/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise a client that asks
+/// often, where nobody needs credentials, would keep a core busy.
 #[derive(Default)]
 pub struct Rendering {
     /// How many renderings were begun.
@@ -119,7 +130,8 @@ impl Rendering {
             return Some(last.1.clone());
         }
         let number = 1 + self.begun.fetch_add(1, Ordering::AcqRel);
-        // Rendering reads files of the process and formats every series: not for a thread that serves requests.
+        // Rendering reads files of the process and formats every series: not for a thread that serves
+        // requests.
         let rendered = tokio::task::spawn_blocking(move || {
             if let Some(engine) = shared.engine.get() {
                 engine.refresh_metrics();

@@ -1,7 +1,8 @@
-//! Documents that never change: made once, as they are and compressed, and sent from the same bytes to everybody.
+//! Documents that never change: made once, as they are and compressed, and sent from the same bytes to
+//! everybody.
 //!
-//! Nothing is compressed, decompressed or copied for a request, so that an answer costs neither processor time nor memory however many ask for it
-//! and however slowly they read.
+//! Nothing is compressed, decompressed or copied for a request, so that an answer costs neither processor
+//! time nor memory however many ask for it and however slowly they read.
 
 use std::io::{Read, Write};
 
@@ -29,7 +30,8 @@ impl Prepared {
     pub fn of_plain(kind: &str, plain: impl Into<Bytes>) -> Self {
         let plain = plain.into();
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("memory takes everything");
+        let packed =
+            encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("memory takes everything");
         Self::new(kind, plain, packed.into_boxed_slice().into())
     }
 
@@ -43,15 +45,19 @@ impl Prepared {
 
     fn new(kind: &str, plain: Bytes, gzip: Bytes) -> Self {
         let hash = xxh3_128(&plain);
-        let tag = |end: &str| HeaderValue::from_str(&format!("\"{hash:032x}{end}\"")).expect("digits and letters");
-        let kind = HeaderValue::from_str(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+        let tag =
+            |end: &str| HeaderValue::from_str(&format!("\"{hash:032x}{end}\"")).expect("digits and letters");
+        let kind =
+            HeaderValue::from_str(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"));
         Self { kind, plain_tag: tag(""), gzip_tag: tag("-gzip"), plain, gzip }
     }
 
-    /// Answers a GET in the encoding that the client takes; 304 where the client has the document already. O(1) and without copies.
+    /// Answers a GET in the encoding that the client takes; 304 where the client has the document already.
+    /// O(1) and without copies.
     pub fn answer(&self, headers: &HeaderMap) -> Reply {
         let is_packed = takes_gzip(headers);
-        let (bytes, tag) = if is_packed { (&self.gzip, &self.gzip_tag) } else { (&self.plain, &self.plain_tag) };
+        let (bytes, tag) =
+            if is_packed { (&self.gzip, &self.gzip_tag) } else { (&self.plain, &self.plain_tag) };
         let is_known = has_already(headers, tag);
         let mut reply = Response::new(if is_known { Body::empty() } else { Body::from(bytes.clone()) });
         if is_known {
@@ -75,7 +81,12 @@ impl Prepared {
 
 /// Values of a header that may be there several times, each a list with commas.
 fn listed(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
 }
 
 /// Whether a client takes gzip: named, or meant by `*`, and not with the weight 0.
@@ -97,7 +108,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 /// Whether `If-None-Match` names this tag. Weak comparison, as RFC 9110 says.
 fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tag = tag.to_str().unwrap_or_default();
-    listed(headers, header::IF_NONE_MATCH).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+    listed(headers, header::IF_NONE_MATCH)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 #[cfg(test)]
@@ -117,10 +129,16 @@ mod tests {
             let mut seen = Vec::new();
             for _ in 0..3 {
                 let reply = document.answer(&headers(&[(header::ACCEPT_ENCODING, accepted)]));
-                assert_eq!((reply.status(), reply.headers()["vary"].as_bytes()), (StatusCode::OK, &b"accept-encoding"[..]));
+                assert_eq!(
+                    (reply.status(), reply.headers()["vary"].as_bytes()),
+                    (StatusCode::OK, &b"accept-encoding"[..])
+                );
                 seen.push(reply.into_body().collect().await.unwrap().to_bytes());
             }
-            assert!(seen.iter().all(|bytes| bytes.as_ptr() == expected.as_ptr() && bytes == expected), "{accepted}");
+            assert!(
+                seen.iter().all(|bytes| bytes.as_ptr() == expected.as_ptr() && bytes == expected),
+                "{accepted}"
+            );
         }
         let unpacked = Prepared::of_gzip("text/plain", document.gzip.clone()).unwrap();
         assert_eq!(unpacked.plain, document.plain);
@@ -162,9 +180,14 @@ mod tests {
             ("\"x\"".into(), 200),
             (document.gzip_tag.to_str().unwrap().into(), 200),
         ] {
-            let asked = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_str(&known).unwrap())]);
+            let asked =
+                HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_str(&known).unwrap())]);
             let reply = document.answer(&asked);
-            assert_eq!((reply.status().as_u16(), reply.headers()["etag"].to_str().unwrap()), (status, tag), "{known}");
+            assert_eq!(
+                (reply.status().as_u16(), reply.headers()["etag"].to_str().unwrap()),
+                (status, tag),
+                "{known}"
+            );
             assert_eq!(reply.headers().contains_key(header::CONTENT_TYPE), status == 200);
         }
     }

@@ -54,7 +54,11 @@ pub fn detail(status: StatusCode, detail: &str) -> Reply {
 
 /// `{"detail":"..."}` with 503, and when to come back.
 pub fn unavailable(text: &str, retry_after_seconds: u32) -> Reply {
-    with_header(detail(StatusCode::SERVICE_UNAVAILABLE, text), header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    with_header(
+        detail(StatusCode::SERVICE_UNAVAILABLE, text),
+        header::RETRY_AFTER,
+        HeaderValue::from(retry_after_seconds),
+    )
 }
 
 /// What the original says to exceptions it did not expect.

@@ -1,8 +1,8 @@
 //! Which request goes where: one table of every route, and the original's way of matching them.
 //!
-//! The drop-in's routes are not matched by axum's router because the original differs in ways its clients can see: it decodes the path
-//! before it matches, names only the first matching route's method in `allow`, and redirects to the path with its last slash
-//! toggled, whatever the method.
+//! The drop-in's routes are not matched by axum's router because the original differs in ways its clients can
+//! see: it decodes the path before it matches, names only the first matching route's method in `allow`, and
+//! redirects to the path with its last slash toggled, whatever the method.
 
 use std::sync::LazyLock;
 
@@ -73,7 +73,8 @@ const fn route(method: &'static str, path: &'static str, operation: Operation) -
     Route { method, path, operation }
 }
 
-/// Routes of the drop-in in the order in which they are tried. The last four are what the original's README names.
+/// Routes of the drop-in in the order in which they are tried. The last four are what the original's README
+/// names.
 pub const DROPIN: [Route; 19] = [
     route("GET", "/", Operation::Welcome),
     route("GET", "/health", Operation::Health),
@@ -102,7 +103,8 @@ pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/opena
 /// What is answered on the connections that are kept free for operators when all others are busy.
 pub const SPARE: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// Methods with series of their own. Clients may call a method anything: what is not among these is counted as the last one.
+/// Methods with series of their own. Clients may call a method anything: what is not among these is counted
+/// as the last one.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
 /// Path of the series of requests that no route answered (404, 405, 307).
@@ -110,13 +112,16 @@ const UNMATCHED: &str = "unmatched";
 
 /// Method and path of every series of requests, for `Metrics::new`.
 ///
-/// First the paths that are counted whatever the method is, each with all of [`METHODS`]; then the routes of the drop-in; then those of `/v1`,
-/// each followed by its HEAD, which only those with GET have.
+/// First the paths that are counted whatever the method is, each with all of [`METHODS`]; then the routes of
+/// the drop-in; then those of `/v1`, each followed by its HEAD, which only those with GET have.
 pub fn routes() -> &'static [(&'static str, &'static str)] {
     static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
-        let with_any = std::iter::once(UNMATCHED).chain(OPS).flat_map(|path| METHODS.map(|method| (method, path)));
+        let with_any =
+            std::iter::once(UNMATCHED).chain(OPS).flat_map(|path| METHODS.map(|method| (method, path)));
         let dropin = DROPIN.iter().map(|route| (route.method, route.path));
-        let v1 = v1::operations().iter().flat_map(|known| [known.method, "HEAD"].map(|method| (method, known.path.as_str())));
+        let v1 = v1::operations()
+            .iter()
+            .flat_map(|known| [known.method, "HEAD"].map(|method| (method, known.path.as_str())));
         with_any.chain(dropin).chain(v1).collect()
     });
     &ROUTES
@@ -133,14 +138,21 @@ impl RouteIndex {
 
     /// Of a route of `/v1`, by its position in [`v1::operations`].
     pub fn of_v1(position: usize, method: &Method) -> Self {
-        Self((1 + OPS.len()) * METHODS.len() + DROPIN.len() + 2 * position + usize::from(method == Method::HEAD))
+        Self(
+            (1 + OPS.len()) * METHODS.len()
+                + DROPIN.len()
+                + 2 * position
+                + usize::from(method == Method::HEAD),
+        )
     }
 
     /// Of a path that axum's router matches, whether or not it has the method.
     pub fn of_ops(path: &str, method: &Method) -> Option<Self> {
         // The files of the page count as the page.
         let path = if path.starts_with("/docs/") { "/docs" } else { path };
-        OPS.iter().position(|known| *known == path).map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
+        OPS.iter()
+            .position(|known| *known == path)
+            .map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
     }
 
     /// Of a request that no route answered.
@@ -185,7 +197,11 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Match<'p> {
     for (position, route) in DROPIN.iter().enumerate() {
         let Some(parameter) = parameter_of(route.path, path) else { continue };
         if route.method == method.as_str() {
-            return Match::Found { operation: route.operation, route: RouteIndex::of_dropin(position), parameter };
+            return Match::Found {
+                operation: route.operation,
+                route: RouteIndex::of_dropin(position),
+                parameter,
+            };
         }
         wrong_method = wrong_method.or(Some(route.method));
     }
@@ -198,11 +214,13 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Match<'p> {
         Some(_) => path.trim_end_matches('/').to_owned(),
         None => format!("{path}/"),
     };
-    let exists = DROPIN.iter().any(|route| parameter_of(route.path, &toggled).is_some()) || OPS.contains(&toggled.as_str());
+    let exists = DROPIN.iter().any(|route| parameter_of(route.path, &toggled).is_some())
+        || OPS.contains(&toggled.as_str());
     if exists { Match::Redirect { path: toggled } } else { Match::NotFound }
 }
 
-/// Whether a path has the form of a pattern; if so, the text in the place of its parameter, or nothing when it has none.
+/// Whether a path has the form of a pattern; if so, the text in the place of its parameter, or nothing when
+/// it has none.
 fn parameter_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some("") };
     let (_, after) = rest.split_once('}')?;

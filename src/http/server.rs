@@ -40,7 +40,9 @@ pub enum ServeError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => " (another process listens there; choose another port, or 0 for any free one)",
+        io::ErrorKind::AddrInUse => {
+            " (another process listens there; choose another port, or 0 for any free one)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege)",
         io::ErrorKind::AddrNotAvailable => " (this machine does not have that address)",
         _ => "",
@@ -97,7 +99,11 @@ impl Server {
         options.limits = options.limits.within_open_files(open_files_max());
         let allowed = options.limits.connections_max;
         if allowed < wanted {
-            tracing::warn!(wanted, allowed, "the limit of open files allows fewer connections than configured (see `ulimit -n`)");
+            tracing::warn!(
+                wanted,
+                allowed,
+                "the limit of open files allows fewer connections than configured (see `ulimit -n`)"
+            );
         }
         options.address = address;
         options.ops_address = ops.as_ref().map(|(_, address)| *address);
@@ -141,7 +147,11 @@ impl Server {
                 Ok((stream, peer)) => match crowd.seat(peer.ip(), shared.gate.trusts(peer.ip()), is_ops) {
                     Ok(guest) => {
                         shared.metrics.http.connections_accepted.increment(1);
-                        let serve = Serve { service: service.clone(), crowd: Arc::clone(&crowd), farewells: farewells.clone() };
+                        let serve = Serve {
+                            service: service.clone(),
+                            crowd: Arc::clone(&crowd),
+                            farewells: farewells.clone(),
+                        };
                         tokio::spawn(serve.connection(stream, peer, order.clone(), guest));
                     }
                     Err(refusal) => {
@@ -185,7 +195,9 @@ fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
 /// # Errors
 /// The first that cannot.
 pub fn can_listen(addresses: &[SocketAddr]) -> Result<(), ServeError> {
-    let listening = |address: &SocketAddr| socket(*address).map_err(|source| ServeError::Bind { address: *address, source });
+    let listening = |address: &SocketAddr| {
+        socket(*address).map_err(|source| ServeError::Bind { address: *address, source })
+    };
     addresses.iter().map(listening).collect::<Result<Vec<_>, _>>().map(drop)
 }
 
@@ -194,11 +206,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
     // A restarted server must not wait for the old one's connections to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Connections inherit it. What a reader does not take would otherwise pile up in the kernel, megabytes for each.
+    // Connections inherit it. What a reader does not take would otherwise pile up in the kernel, megabytes
+    // for each.
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.bind(&address.into())?;
@@ -210,7 +227,10 @@ fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
 fn is_of_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
     )
 }
 
@@ -223,7 +243,13 @@ struct Serve {
 
 impl Serve {
     /// Serves a connection, once it has a seat to be served on.
-    async fn connection(self, stream: TcpStream, peer: SocketAddr, mut order: watch::Receiver<Order>, guest: Guest) {
+    async fn connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        mut order: watch::Receiver<Order>,
+        guest: Guest,
+    ) {
         if guest.seat().room() == Room::Doorstep {
             let wants = tokio::select! {
                 wants = doorstep::listen(&stream) => wants,
@@ -243,7 +269,13 @@ impl Serve {
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, service: Service, mut order: watch::Receiver<Order>, guest: Guest) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Service,
+    mut order: watch::Receiver<Order>,
+    guest: Guest,
+) {
     let shared = Arc::clone(service.shared());
     let limits = &shared.options.limits;
     if let Err(error) = stream.set_nodelay(true) {
@@ -259,7 +291,9 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, service: Service,
         let service = service.clone();
         async move {
             // The connection was given away just before: as if it had been closed before the request came.
-            let Some(answering) = answering else { return Err(io::Error::from(io::ErrorKind::ConnectionAborted)) };
+            let Some(answering) = answering else {
+                return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+            };
             let Ok(answer) = service.answer(request, peer, answering).await;
             Ok(answer)
         }
@@ -270,8 +304,8 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, service: Service,
         .header_read_timeout(limits.idle_timeout + limits.head_timeout)
         .max_buf_size(limits.head_bytes_max)
         .max_headers(HEADERS_MAX)
-        // Who closes its sending half after the request still reads: it gets its answer in full. Who closed all of the connection is found
-        // by what is written, or by the limits of an answer's time.
+        // Who closes its sending half after the request still reads: it gets its answer in full. Who closed
+        // all of the connection is found by what is written, or by the limits of an answer's time.
         .half_close(true)
         .serve_connection(io, answer);
     let mut connection = std::pin::pin!(connection);

@@ -65,12 +65,25 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
-        let (engine, draining, seeding) = (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
+        let (engine, draining, seeding) =
+            (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
         let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
         let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
         let heavy = Heavy::new(Arc::clone(&metrics));
         let (rendering, desk) = (ops::Rendering::default(), v1::Desk::default());
-        Arc::new(Self { options, metrics, gate, engine, draining, seeding, bulk, feeds, rendering, heavy, desk })
+        Arc::new(Self {
+            options,
+            metrics,
+            gate,
+            engine,
+            draining,
+            seeding,
+            bulk,
+            feeds,
+            rendering,
+            heavy,
+            desk,
+        })
     }
 
     /// The engine, or the answer to give without one.
@@ -78,7 +91,9 @@ impl Shared {
     /// # Errors
     /// 503 while the engine opens.
     pub fn engine(&self) -> Result<&Engine, Refused> {
-        self.engine.get().ok_or_else(|| reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into())
+        self.engine.get().ok_or_else(|| {
+            reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into()
+        })
     }
 
     /// As [`Shared::engine`], for `/v1`.
@@ -129,7 +144,13 @@ impl Service {
             Err(reason) => {
                 let reply = auth::turned_away(parts.uri.path(), reason);
                 let reply = self.turn_away(&parts, body, reply).await;
-                self.tell_refusal(&parts.method, parts.uri.path(), reply.status().as_u16(), Some(gate.address_of(&parts, peer)), "");
+                self.tell_refusal(
+                    &parts.method,
+                    parts.uri.path(),
+                    reply.status().as_u16(),
+                    Some(gate.address_of(&parts, peer)),
+                    "",
+                );
                 return (reply, None);
             }
         };
@@ -148,10 +169,23 @@ impl Service {
     }
 
     /// Tells of an answer that is a refusal.
-    fn tell_refusal(&self, method: &Method, path: &str, status: u16, address: Option<IpAddr>, principal: &str) {
+    fn tell_refusal(
+        &self,
+        method: &Method,
+        path: &str,
+        status: u16,
+        address: Option<IpAddr>,
+        principal: &str,
+    ) {
         let is_write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         if is_told(status, is_write) {
-            self.shared.gate.refusals().tell(&Refusal { status, method: method.as_str(), path, address, principal });
+            self.shared.gate.refusals().tell(&Refusal {
+                status,
+                method: method.as_str(),
+                path,
+                address,
+                principal,
+            });
         }
     }
 
@@ -176,8 +210,8 @@ impl Service {
         (reply, route)
     }
 
-    /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread would end the connection, and its
-    /// client, which was not told so, would lose its next request.
+    /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread
+    /// would end the connection, and its client, which was not told so, would lose its next request.
     async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Answered {
         if v1::takes_stream(&parts) {
             return self.v1.answer(Request::from_parts(parts, Body::new(body))).await;
@@ -199,18 +233,28 @@ impl Service {
         }
     }
 
-    /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so that its client gets to see the
-    /// answer; a stream, which has no end in sight, ends the connection.
+    /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so
+    /// that its client gets to see the answer; a stream, which has no end in sight, ends the connection.
     async fn turn_away(&self, parts: &Parts, body: Incoming, reply: Reply) -> Reply {
-        let is_read = !v1::takes_stream(parts) && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
-        if is_read { reply } else { reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close")) }
+        let is_read = !v1::takes_stream(parts)
+            && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
+        if is_read {
+            reply
+        } else {
+            reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close"))
+        }
     }
 
     /// Answers one request. `answering` lives until the answer's body is sent.
     ///
     /// # Errors
     /// None: everything has an answer.
-    pub async fn answer(self, request: Request<Incoming>, peer: IpAddr, answering: Answering) -> Result<Response<AnswerBody>, Infallible> {
+    pub async fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        answering: Answering,
+    ) -> Result<Response<AnswerBody>, Infallible> {
         let begin = Instant::now();
         let edge = Edge::of(request.uri().path());
         let unanswered = RouteIndex::unmatched(request.method());
@@ -244,8 +288,9 @@ async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request<Body>) ->
     dropin::answer(&shared, request).await.0
 }
 
-/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it. Takes it by reference: by value there
-/// would be room for it twice in what holds this one, for each connection.
+/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it.
+/// Takes it by reference: by value there would be room for it twice in what holds this one, for each
+/// connection.
 async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),

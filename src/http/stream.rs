@@ -1,7 +1,8 @@
 //! Lists as bodies: printed slice by slice while the client reads, so that no answer is ever held as a whole.
 //!
-//! Between two slices the read lock is free. A list shows its rows as they stood when the request came: what came later is left
-//! out by the lengths that were seen then. Only a status may be newer, where an entry was paid while the list was being read.
+//! Between two slices the read lock is free. A list shows its rows as they stood when the request came: what
+//! came later is left out by the lengths that were seen then. Only a status may be newer, where an entry was
+//! paid while the list was being read.
 
 use std::{
     pin::Pin,
@@ -29,7 +30,8 @@ pub type RowIdOf<'a> = &'a dyn Fn(RowKind, u64) -> [u8; 16];
 
 /// A list that can be printed in slices.
 pub trait Rows: Send + Unpin + 'static {
-    /// Does a bounded piece of the work and prints what came of it, which may be nothing yet. False when nothing is left.
+    /// Does a bounded piece of the work and prints what came of it, which may be nothing yet. False when
+    /// nothing is left.
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool;
 
     /// Steps of the last slice, where one that prints little may take many.
@@ -51,10 +53,12 @@ impl Source {
     fn print(&self, rows: &mut impl Rows, out: &mut String) -> bool {
         let before = out.len();
         let engine = &self.engine;
-        let goes_on = engine.read(|state, _| rows.print_slice(&|kind, index| engine.row_id(kind, index), state, out));
+        let goes_on =
+            engine.read(|state, _| rows.print_slice(&|kind, index| engine.row_id(kind, index), state, out));
         let printed = out.len() - before;
         // What was printed is what was looked at, unless nothing was, or the list says otherwise.
-        let units = if printed == 0 { SLICE_STEPS as u64 } else { ROW_UNITS * (1 + printed / ROW_BYTES) as u64 };
+        let units =
+            if printed == 0 { SLICE_STEPS as u64 } else { ROW_UNITS * (1 + printed / ROW_BYTES) as u64 };
         self.payer.charge(units.max(rows.looked() as u64));
         goes_on
     }
@@ -63,7 +67,8 @@ impl Source {
 /// Bytes of a row, about.
 const ROW_BYTES: usize = 230;
 
-/// Answers with a list: whole with its length if it is short, in chunks otherwise. All but the first slice is heavy work.
+/// Answers with a list: whole with its length if it is short, in chunks otherwise. All but the first slice is
+/// heavy work.
 pub async fn list(source: Source, mut rows: impl Rows) -> Reply {
     let mut begin = String::new();
     let mut goes_on = source.print(&mut rows, &mut begin);
@@ -73,7 +78,11 @@ pub async fn list(source: Source, mut rows: impl Rows) -> Reply {
     if !goes_on {
         return reply::json(StatusCode::OK, begin);
     }
-    let body = RowsBody { source, begin: Some(begin.into_boxed_str().into_boxed_bytes().into()), next: Next::Resting(rows) };
+    let body = RowsBody {
+        source,
+        begin: Some(begin.into_boxed_str().into_boxed_bytes().into()),
+        next: Next::Resting(rows),
+    };
     let mut reply = Response::new(Body::new(body));
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     reply
@@ -100,7 +109,10 @@ impl<R: Rows> HttpBody for RowsBody<R> {
     /// Printing panicked, or the runtime is ending.
     type Error = JoinError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
         let this = &mut *self;
         if let Some(begin) = this.begin.take() {
             return Poll::Ready(Some(Ok(Frame::data(begin))));
@@ -128,7 +140,9 @@ impl<R: Rows> HttpBody for RowsBody<R> {
                             this.next = Next::Resting(rows);
                         }
                         if !slice.is_empty() {
-                            return Poll::Ready(Some(Ok(Frame::data(slice.into_boxed_str().into_boxed_bytes().into()))));
+                            return Poll::Ready(Some(Ok(Frame::data(
+                                slice.into_boxed_str().into_boxed_bytes().into(),
+                            ))));
                         }
                     }
                 },

@@ -106,8 +106,10 @@ impl AccessMetrics {
         let sources = ["keys", "jwks"];
         Self {
             outcomes: OUTCOMES.map(|outcome| counter_of(recorder, &table::AUTH_REQUESTS, &[outcome])),
-            denied: ["unseen", "forbidden"].map(|reason| counter_of(recorder, &table::AUTH_DENIED, &[reason])),
-            limited: ["principal", "address", "failures", "cost"].map(|by| counter_of(recorder, &table::RATE_LIMITED, &[by])),
+            denied: ["unseen", "forbidden"]
+                .map(|reason| counter_of(recorder, &table::AUTH_DENIED, &[reason])),
+            limited: ["principal", "address", "failures", "cost"]
+                .map(|by| counter_of(recorder, &table::RATE_LIMITED, &[by])),
             costs: ["member", "other"].map(|of| counter_of(recorder, &table::COST_UNITS, &[of])),
             enabled: gauge_of(recorder, &table::AUTH_ENABLED, &[]),
             keys_active: gauge_of(recorder, &table::KEYS_ACTIVE, &[]),

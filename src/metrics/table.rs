@@ -25,14 +25,19 @@ pub struct Definition {
 }
 
 /// Stages of the write path: from a microsecond (applying one signup) to ten seconds (a disk that hangs).
-const STAGE_SECONDS: &[f64] =
-    &[1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const STAGE_SECONDS: &[f64] = &[
+    1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1,
+    0.25, 0.5, 1.0, 2.5, 10.0,
+];
 /// Requests: the interesting part lies between 50 us and some ms.
-const REQUEST_SECONDS: &[f64] = &[5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const REQUEST_SECONDS: &[f64] =
+    &[5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Snapshots: milliseconds for a small network, minutes for ten million members on a slow disk.
-const SNAPSHOT_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const SNAPSHOT_SECONDS: &[f64] =
+    &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// Groups: powers of two up to the largest.
-const GROUP_COMMANDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0];
+const GROUP_COMMANDS: &[f64] =
+    &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
     Definition { name, kind: Kind::Counter, unit: Unit::Count, labels, help }
@@ -47,22 +52,35 @@ const fn seconds(name: &'static str, buckets: &'static [f64], help: &'static str
 }
 
 pub const SIGNUPS: Definition = counter("upline_signups_total", &[], "Members registered.");
-pub const COMMANDS: Definition = counter("upline_commands_total", &["kind"], "Commands logged and applied, whatever their outcome.");
+pub const COMMANDS: Definition =
+    counter("upline_commands_total", &["kind"], "Commands logged and applied, whatever their outcome.");
 pub const REJECTIONS: Definition = counter(
     "upline_rejections_total",
     &["reason", "stage"],
     "Writes that broke a rule: before the log (admission), or when applied because another write was faster (log).",
 );
-pub const REFUSALS: Definition =
-    counter("upline_refused_writes_total", &["reason"], "Writes that were not tried, or whose outcome is not known.");
-pub const REPEATS: Definition =
-    counter("upline_repeated_writes_total", &[], "Writes answered with the result of an earlier write of the same idempotency key.");
-pub const WAIT_SECONDS: Definition = seconds("upline_write_wait_seconds", STAGE_SECONDS, "From the queue to the writer, for each command.");
-pub const APPEND_SECONDS: Definition = seconds("upline_write_append_seconds", STAGE_SECONDS, "Encoding a group and writing it to the log.");
+pub const REFUSALS: Definition = counter(
+    "upline_refused_writes_total",
+    &["reason"],
+    "Writes that were not tried, or whose outcome is not known.",
+);
+pub const REPEATS: Definition = counter(
+    "upline_repeated_writes_total",
+    &[],
+    "Writes answered with the result of an earlier write of the same idempotency key.",
+);
+pub const WAIT_SECONDS: Definition =
+    seconds("upline_write_wait_seconds", STAGE_SECONDS, "From the queue to the writer, for each command.");
+pub const APPEND_SECONDS: Definition =
+    seconds("upline_write_append_seconds", STAGE_SECONDS, "Encoding a group and writing it to the log.");
 pub const SYNC_SECONDS: Definition = seconds("upline_write_sync_seconds", STAGE_SECONDS, "Syncing a group.");
-pub const APPLY_SECONDS: Definition =
-    seconds("upline_write_apply_seconds", STAGE_SECONDS, "Applying a group, the wait for the write lock included.");
-pub const ANSWER_SECONDS: Definition = seconds("upline_write_answer_seconds", STAGE_SECONDS, "Handing out the answers of a group.");
+pub const APPLY_SECONDS: Definition = seconds(
+    "upline_write_apply_seconds",
+    STAGE_SECONDS,
+    "Applying a group, the wait for the write lock included.",
+);
+pub const ANSWER_SECONDS: Definition =
+    seconds("upline_write_answer_seconds", STAGE_SECONDS, "Handing out the answers of a group.");
 pub const GROUP_SIZE: Definition = Definition {
     name: "upline_group_commands",
     kind: Kind::Histogram { buckets: GROUP_COMMANDS },
@@ -70,25 +88,46 @@ pub const GROUP_SIZE: Definition = Definition {
     labels: &[],
     help: "Commands that share one sync.",
 };
-pub const QUEUE_DEPTH: Definition = gauge("upline_queue_depth", Unit::Count, "Writes that wait for the writer.");
-pub const QUEUE_CAPACITY: Definition = gauge("upline_queue_capacity", Unit::Count, "Writes that may wait before new ones are refused.");
-pub const POISONED: Definition =
-    gauge("upline_writer_poisoned", Unit::Count, "1 after the first failed write or sync: read-only until restart.");
+pub const QUEUE_DEPTH: Definition =
+    gauge("upline_queue_depth", Unit::Count, "Writes that wait for the writer.");
+pub const QUEUE_CAPACITY: Definition =
+    gauge("upline_queue_capacity", Unit::Count, "Writes that may wait before new ones are refused.");
+pub const POISONED: Definition = gauge(
+    "upline_writer_poisoned",
+    Unit::Count,
+    "1 after the first failed write or sync: read-only until restart.",
+);
 
 pub const SNAPSHOTS: Definition = counter("upline_snapshots_total", &[], "Snapshots published.");
-pub const SNAPSHOT_FAILURES: Definition = counter("upline_snapshot_failures_total", &[], "Snapshots that failed. Signups went on.");
-pub const SNAPSHOT_DURATION: Definition =
-    seconds("upline_snapshot_duration_seconds", SNAPSHOT_SECONDS, "From the frozen view to the published snapshot.");
-pub const SNAPSHOT_BYTES: Definition = gauge("upline_snapshot_bytes", Unit::Bytes, "Size of the newest snapshot.");
-pub const SNAPSHOT_AGE: Definition = gauge("upline_snapshot_age_seconds", Unit::Seconds, "Time since the newest snapshot was published.");
+pub const SNAPSHOT_FAILURES: Definition =
+    counter("upline_snapshot_failures_total", &[], "Snapshots that failed. Signups went on.");
+pub const SNAPSHOT_DURATION: Definition = seconds(
+    "upline_snapshot_duration_seconds",
+    SNAPSHOT_SECONDS,
+    "From the frozen view to the published snapshot.",
+);
+pub const SNAPSHOT_BYTES: Definition =
+    gauge("upline_snapshot_bytes", Unit::Bytes, "Size of the newest snapshot.");
+pub const SNAPSHOT_AGE: Definition =
+    gauge("upline_snapshot_age_seconds", Unit::Seconds, "Time since the newest snapshot was published.");
 
-pub const RECOVERY_CUTS: Definition =
-    counter("upline_recovery_cuts_total", &[], "Torn tails, never acknowledged, that opening the directory cut off.");
-pub const RECOVERY_FALLBACKS: Definition =
-    counter("upline_recovery_fallbacks_total", &[], "Snapshots that failed their checks when the directory was opened.");
-pub const RECOVERY_REPLAYED: Definition =
-    gauge("upline_recovery_replayed_commands", Unit::Count, "Commands applied from the log when the directory was opened.");
-pub const RECOVERY_SECONDS: Definition = gauge("upline_recovery_seconds", Unit::Seconds, "How long opening the directory took.");
+pub const RECOVERY_CUTS: Definition = counter(
+    "upline_recovery_cuts_total",
+    &[],
+    "Torn tails, never acknowledged, that opening the directory cut off.",
+);
+pub const RECOVERY_FALLBACKS: Definition = counter(
+    "upline_recovery_fallbacks_total",
+    &[],
+    "Snapshots that failed their checks when the directory was opened.",
+);
+pub const RECOVERY_REPLAYED: Definition = gauge(
+    "upline_recovery_replayed_commands",
+    Unit::Count,
+    "Commands applied from the log when the directory was opened.",
+);
+pub const RECOVERY_SECONDS: Definition =
+    gauge("upline_recovery_seconds", Unit::Seconds, "How long opening the directory took.");
 pub const RECOVERY_CLOCK_AHEAD: Definition = gauge(
     "upline_recovery_clock_ahead_seconds",
     Unit::Seconds,
@@ -96,7 +135,8 @@ pub const RECOVERY_CLOCK_AHEAD: Definition = gauge(
 );
 
 pub const MEMBERS: Definition = gauge("upline_members", Unit::Count, "Members of the network.");
-pub const DEPTH: Definition = gauge("upline_depth_levels", Unit::Count, "Deepest level of the placement tree.");
+pub const DEPTH: Definition =
+    gauge("upline_depth_levels", Unit::Count, "Deepest level of the placement tree.");
 pub const RANK_MEMBERS: Definition = Definition {
     name: "upline_rank_members",
     kind: Kind::Gauge,
@@ -105,15 +145,22 @@ pub const RANK_MEMBERS: Definition = Definition {
     help: "Members at each paid-as rank, by ordinal; 0 is no rank.",
 };
 pub const LEDGER_ENTRIES: Definition = gauge("upline_ledger_entries", Unit::Count, "Bonus entries.");
-pub const LEDGER_PENDING: Definition = gauge("upline_ledger_pending_entries", Unit::Count, "Bonus entries not marked paid.");
-pub const PLAN_VERSION: Definition = gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
+pub const LEDGER_PENDING: Definition =
+    gauge("upline_ledger_pending_entries", Unit::Count, "Bonus entries not marked paid.");
+pub const PLAN_VERSION: Definition =
+    gauge("upline_plan_version", Unit::Count, "How often a plan was activated.");
 
-pub const LOG_BYTES: Definition = gauge("upline_log_bytes", Unit::Bytes, "Size of the live log, pre-zeroed space included.");
+pub const LOG_BYTES: Definition =
+    gauge("upline_log_bytes", Unit::Bytes, "Size of the live log, pre-zeroed space included.");
 pub const LOG_SEGMENTS: Definition = gauge("upline_log_segments", Unit::Count, "Segments of the live log.");
-pub const LOG_AGE: Definition = gauge("upline_log_age_seconds", Unit::Seconds, "Time since the newest command was logged.");
-pub const ADMITTED_LSN: Definition = gauge("upline_admitted_lsn", Unit::Count, "LSN of the newest command given to the log.");
-pub const DURABLE_LSN: Definition = gauge("upline_durable_lsn", Unit::Count, "LSN of the newest command that survived a sync.");
-pub const APPLIED_LSN: Definition = gauge("upline_applied_lsn", Unit::Count, "LSN of the newest command that readers see.");
+pub const LOG_AGE: Definition =
+    gauge("upline_log_age_seconds", Unit::Seconds, "Time since the newest command was logged.");
+pub const ADMITTED_LSN: Definition =
+    gauge("upline_admitted_lsn", Unit::Count, "LSN of the newest command given to the log.");
+pub const DURABLE_LSN: Definition =
+    gauge("upline_durable_lsn", Unit::Count, "LSN of the newest command that survived a sync.");
+pub const APPLIED_LSN: Definition =
+    gauge("upline_applied_lsn", Unit::Count, "LSN of the newest command that readers see.");
 pub const SNAPSHOT_LSN: Definition = gauge("upline_snapshot_lsn", Unit::Count, "LSN of the newest snapshot.");
 pub const LOG_SEGMENT_FAILURES: Definition =
     counter("upline_log_segment_failures_total", &[], "Failed tries to make the next segment of the log.");
@@ -127,13 +174,22 @@ pub const CLOCK_JUMPED: Definition = gauge(
     Unit::Count,
     "1 while writes are refused because the clock jumped: set it right, or accept it (`upline clock accept`).",
 );
-pub const CLOCK_AHEAD: Definition =
-    gauge("upline_clock_ahead_seconds", Unit::Seconds, "What the clock gained on the machine's boot clock since the newest command.");
-pub const CLOCK_BEHIND: Definition =
-    gauge("upline_clock_behind_seconds", Unit::Seconds, "How far the clock is behind the log time of the newest command.");
+pub const CLOCK_AHEAD: Definition = gauge(
+    "upline_clock_ahead_seconds",
+    Unit::Seconds,
+    "What the clock gained on the machine's boot clock since the newest command.",
+);
+pub const CLOCK_BEHIND: Definition = gauge(
+    "upline_clock_behind_seconds",
+    Unit::Seconds,
+    "How far the clock is behind the log time of the newest command.",
+);
 
-pub const HTTP_REQUESTS: Definition =
-    counter("upline_http_requests_total", &["method", "route", "status"], "Requests answered; rare statuses count as `other`.");
+pub const HTTP_REQUESTS: Definition = counter(
+    "upline_http_requests_total",
+    &["method", "route", "status"],
+    "Requests answered; rare statuses count as `other`.",
+);
 pub const HTTP_SECONDS: Definition = Definition {
     name: "upline_http_request_seconds",
     kind: Kind::Histogram { buckets: REQUEST_SECONDS },
@@ -142,9 +198,13 @@ pub const HTTP_SECONDS: Definition = Definition {
     help: "From the request's head to the answer's head.",
 };
 pub const HTTP_CONNECTIONS: Definition = gauge("upline_http_connections", Unit::Count, "Open connections.");
-pub const HTTP_ACCEPTED: Definition = counter("upline_http_connections_accepted_total", &[], "Connections accepted.");
-pub const HTTP_REFUSED: Definition =
-    counter("upline_http_connections_refused_total", &[], "Connections closed at once since too many were open.");
+pub const HTTP_ACCEPTED: Definition =
+    counter("upline_http_connections_accepted_total", &[], "Connections accepted.");
+pub const HTTP_REFUSED: Definition = counter(
+    "upline_http_connections_refused_total",
+    &[],
+    "Connections closed at once since too many were open.",
+);
 
 pub const HTTP_TURNED_AWAY: Definition = counter(
     "upline_http_connections_turned_away_total",
@@ -156,16 +216,29 @@ pub const HTTP_CUT: Definition = counter(
     &["reason"],
     "Connections closed for others: idle when room was wanted, or with a reader so slow that answers took too much memory.",
 );
-pub const HTTP_HELD: Definition =
-    gauge("upline_http_answer_held_bytes", Unit::Bytes, "Answers that wait for their readers, without what all of them share.");
-pub const HEAVY_WAITING: Definition = gauge("upline_heavy_waiting", Unit::Count, "Pieces of heavy work that wait for their turn.");
-pub const HEAVY_REFUSED: Definition =
-    counter("upline_heavy_refused_total", &["lane"], "Requests answered 503 since too much heavy work was waiting.");
-pub const COST_UNITS: Definition =
-    counter("upline_cost_units_total", &["of"], "Units of work (a row of a list is 8) that principals were charged for.");
+pub const HTTP_HELD: Definition = gauge(
+    "upline_http_answer_held_bytes",
+    Unit::Bytes,
+    "Answers that wait for their readers, without what all of them share.",
+);
+pub const HEAVY_WAITING: Definition =
+    gauge("upline_heavy_waiting", Unit::Count, "Pieces of heavy work that wait for their turn.");
+pub const HEAVY_REFUSED: Definition = counter(
+    "upline_heavy_refused_total",
+    &["lane"],
+    "Requests answered 503 since too much heavy work was waiting.",
+);
+pub const COST_UNITS: Definition = counter(
+    "upline_cost_units_total",
+    &["of"],
+    "Units of work (a row of a list is 8) that principals were charged for.",
+);
 
-pub const AUTH_REQUESTS: Definition =
-    counter("upline_auth_requests_total", &["outcome"], "Requests on routes that need credentials, by what the credentials came to.");
+pub const AUTH_REQUESTS: Definition = counter(
+    "upline_auth_requests_total",
+    &["outcome"],
+    "Requests on routes that need credentials, by what the credentials came to.",
+);
 pub const AUTH_DENIED: Definition = counter(
     "upline_auth_denied_total",
     &["reason"],
@@ -176,9 +249,12 @@ pub const RATE_LIMITED: Definition = counter(
     &["by"],
     "Requests answered 429, by the limit: of the principal, the address, its failures, or the cost of its work.",
 );
-pub const AUTH_ENABLED: Definition = gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");
-pub const KEYS_ACTIVE: Definition = gauge("upline_keys_active", Unit::Count, "Service keys that open something.");
-pub const JWKS_KEYS: Definition = gauge("upline_jwks_keys", Unit::Count, "Usable public keys of the token issuer.");
+pub const AUTH_ENABLED: Definition =
+    gauge("upline_auth_enabled", Unit::Count, "1 while credentials are asked for.");
+pub const KEYS_ACTIVE: Definition =
+    gauge("upline_keys_active", Unit::Count, "Service keys that open something.");
+pub const JWKS_KEYS: Definition =
+    gauge("upline_jwks_keys", Unit::Count, "Usable public keys of the token issuer.");
 pub const CREDENTIALS_AGE: Definition = Definition {
     name: "upline_credentials_age_seconds",
     kind: Kind::Gauge,
@@ -259,6 +335,11 @@ pub const TABLE: [Definition; 63] = [
     READY,
 ];
 
-pub const BUILD_INFO: Definition =
-    Definition { name: "upline_build_info", kind: Kind::Gauge, unit: Unit::Count, labels: &["version"], help: "Always 1." };
+pub const BUILD_INFO: Definition = Definition {
+    name: "upline_build_info",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["version"],
+    help: "Always 1.",
+};
 pub const READY: Definition = gauge("upline_ready", Unit::Count, "1 while writes are accepted.");

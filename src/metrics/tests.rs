@@ -39,8 +39,10 @@ fn parse(text: &str) -> (BTreeMap<String, String>, Vec<Series>) {
 }
 
 fn value_of(series: &[Series], name: &str, labels: &[(&str, &str)]) -> f64 {
-    let wanted: BTreeMap<String, String> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let found: Vec<&Series> = series.iter().filter(|series| series.name == name && series.labels == wanted).collect();
+    let wanted: BTreeMap<String, String> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let found: Vec<&Series> =
+        series.iter().filter(|series| series.name == name && series.labels == wanted).collect();
     assert_eq!(found.len(), 1, "{name} {labels:?}");
     found[0].value
 }
@@ -53,7 +55,11 @@ fn the_table_follows_the_naming_conventions() {
         let name = definition.name;
         assert!(name.starts_with("upline_"), "{name}");
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
-        assert_eq!(name.ends_with("_total"), definition.kind == Kind::Counter, "{name}: counters and nothing else end in _total");
+        assert_eq!(
+            name.ends_with("_total"),
+            definition.kind == Kind::Counter,
+            "{name}: counters and nothing else end in _total"
+        );
         assert_eq!(name.ends_with("_seconds"), definition.unit == metrics::Unit::Seconds, "{name}");
         assert_eq!(name.ends_with("_bytes"), definition.unit == metrics::Unit::Bytes, "{name}");
         assert!(definition.help.ends_with('.'), "{name}: help is a sentence");
@@ -82,7 +88,10 @@ fn everything_scraped_is_in_the_table_with_its_type() {
         if name.starts_with("process_") {
             continue;
         }
-        let definition = TABLE.iter().find(|definition| definition.name == name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let definition = TABLE
+            .iter()
+            .find(|definition| definition.name == name)
+            .unwrap_or_else(|| panic!("{name} is not in the table"));
         let expected = match definition.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -100,9 +109,17 @@ fn everything_scraped_is_in_the_table_with_its_type() {
     assert!((value_of(&series, "upline_commands_total", &[("kind", "pay_all")]) - 1.0).abs() < f64::EPSILON);
     let rejection = [("reason", "root_with_placement"), ("stage", "log")];
     assert!((value_of(&series, "upline_rejections_total", &rejection) - 1.0).abs() < f64::EPSILON);
-    assert!((value_of(&series, "upline_refused_writes_total", &[("reason", "stopping")]) - 1.0).abs() < f64::EPSILON);
-    assert!((value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.00025")])).abs() < f64::EPSILON);
-    assert!((value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.0005")]) - 1.0).abs() < f64::EPSILON);
+    assert!(
+        (value_of(&series, "upline_refused_writes_total", &[("reason", "stopping")]) - 1.0).abs()
+            < f64::EPSILON
+    );
+    assert!(
+        (value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.00025")])).abs() < f64::EPSILON
+    );
+    assert!(
+        (value_of(&series, "upline_write_sync_seconds_bucket", &[("le", "0.0005")]) - 1.0).abs()
+            < f64::EPSILON
+    );
     assert!((value_of(&series, "upline_group_commands_sum", &[]) - 17.0).abs() < f64::EPSILON);
     assert!((value_of(&series, "upline_rank_members", &[("rank", "3")]) - 2.0).abs() < f64::EPSILON);
     for (status, path) in [("201", "/user/register"), ("other", "/user/register")] {

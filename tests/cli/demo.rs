@@ -5,9 +5,21 @@ fn every_shape_makes_a_network_that_verifies() {
     let place = Place::new();
     for shape in ["real", "uniform", "pa", "star", "chain", "root", "freebsd", "jazz"] {
         let data = place.text(shape);
-        let object = run(["demo", "--members", "2000", "--shape", shape, "--seed", "5", "--data-dir", &data, "--no-serve", "--json"])
-            .ends_with(0)
-            .json();
+        let object = run([
+            "demo",
+            "--members",
+            "2000",
+            "--shape",
+            shape,
+            "--seed",
+            "5",
+            "--data-dir",
+            &data,
+            "--no-serve",
+            "--json",
+        ])
+        .ends_with(0)
+        .json();
         let verified = verified(&data);
         assert_eq!((&object["members"], &verified["members"]), (&2000.into(), &2000.into()), "{shape}");
         assert_eq!(object["network_digest"], verified["network_digest"], "{shape}");
@@ -62,7 +74,9 @@ fn what_a_killed_demo_left_goes_when_the_next_one_starts() {
         demo.env("TMPDIR", place.root());
         demo
     };
-    let left = || std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    let left = || {
+        std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
     let killed = Server::start_after(&mut demo(), 1);
     let first = left();
     killed.signal("KILL");
@@ -83,7 +97,9 @@ fn what_a_killed_demo_left_goes_when_the_next_one_starts() {
 fn what_cannot_be_meant_is_refused_before_anything_is_made() {
     let place = Place::new();
     let data = place.text("data");
-    run(["demo", "--members", "4000000000", "--data-dir", &data, "--no-serve"]).ends_with(2).says("4000000000 is not in 0..=100000000");
+    run(["demo", "--members", "4000000000", "--data-dir", &data, "--no-serve"])
+        .ends_with(2)
+        .says("4000000000 is not in 0..=100000000");
     run(["demo", "--members", "10", "--no-serve"]).ends_with(2).says("needs --data-dir");
     assert!(!place.path("data").exists());
     let help = run(["demo", "--help"]).ends_with(0).out;
@@ -117,5 +133,7 @@ fn what_would_keep_a_demo_from_serving_is_found_before_a_network_is_made() {
         let ran = run(demo.iter().chain(flags)).ends_with(code).says(said);
         assert!(ran.out.is_empty() && !place.path("data").exists(), "{flags:?}: {}", ran.out);
     }
-    run(["demo", "--members", "1", "--data-dir", &data, "--no-serve", "--addr", &address]).ends_with(0).says(&data);
+    run(["demo", "--members", "1", "--data-dir", &data, "--no-serve", "--addr", &address])
+        .ends_with(0)
+        .says(&data);
 }

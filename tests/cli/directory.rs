@@ -29,7 +29,8 @@ fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn only_file(directory: &Path) -> PathBuf {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.swap_remove(0)
 }
@@ -78,13 +79,21 @@ fn foreign_directories_are_refused_and_left_alone() {
     ];
     for arguments in commands {
         run(arguments).ends_with(7);
-        assert_eq!(content(Path::new(&data)), [(place.path("photos/cat.jpg"), b"meow".to_vec())], "{arguments:?}");
+        assert_eq!(
+            content(Path::new(&data)),
+            [(place.path("photos/cat.jpg"), b"meow".to_vec())],
+            "{arguments:?}"
+        );
     }
     run(["verify", "--data-dir", &place.text("nowhere")]).ends_with(7).says("does not exist");
     run(["verify", "--data-dir", &rows]).ends_with(7).says("it is a file");
     run(["verify", "--data-dir", "/dev/null"]).ends_with(7).says("it is no directory");
-    run(["serve", "--addr", "127.0.0.1:0", "--data-dir", "/dev/null"]).ends_with(7).says("/dev/null is no directory");
-    run(["import", &rows, "--data-dir", &format!("{rows}/below")]).ends_with(7).says("rows.csv is no directory");
+    run(["serve", "--addr", "127.0.0.1:0", "--data-dir", "/dev/null"])
+        .ends_with(7)
+        .says("/dev/null is no directory");
+    run(["import", &rows, "--data-dir", &format!("{rows}/below")])
+        .ends_with(7)
+        .says("rows.csv is no directory");
 }
 
 #[test]
@@ -97,7 +106,8 @@ fn verify_says_what_it_saw() {
     assert_eq!(object["plan"], "matrix");
     assert_eq!(object["digest"].as_str().unwrap().len(), 64);
     assert_eq!(object["network_digest"].as_str().unwrap().len(), 64);
-    let ranked: u64 = object["ranks"].as_array().unwrap().iter().map(|rank| rank["members"].as_u64().unwrap()).sum();
+    let ranked: u64 =
+        object["ranks"].as_array().unwrap().iter().map(|rank| rank["members"].as_u64().unwrap()).sum();
     assert_eq!(ranked, 200);
     let text = run(["verify", "--data-dir", &data]).ends_with(0).out;
     assert!(text.starts_with("everything holds: 200 members"), "{text}");
@@ -109,7 +119,8 @@ fn verify_says_what_it_saw() {
 fn a_newer_format_is_refused_and_left_alone() {
     let place = Place::new();
     let data = demo(&place, "data");
-    // `snapshots/README.md`: the version is at byte 8 of `instance`, the checksum of all before it in the last four bytes.
+    // `snapshots/README.md`: the version is at byte 8 of `instance`, the checksum of all before it in the
+    // last four bytes.
     let path = Path::new(&data).join("instance");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[8] += 1;
@@ -117,8 +128,12 @@ fn a_newer_format_is_refused_and_left_alone() {
     checksum.copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let before = content(Path::new(&data));
-    for arguments in [["verify", "--data-dir", &data], ["serve", "--data-dir", &data], ["export", "--data-dir", &data]] {
-        run(arguments).ends_with(6).says(&format!("format version {}", upline::durability::FORMAT_VERSION + 1));
+    for arguments in
+        [["verify", "--data-dir", &data], ["serve", "--data-dir", &data], ["export", "--data-dir", &data]]
+    {
+        run(arguments)
+            .ends_with(6)
+            .says(&format!("format version {}", upline::durability::FORMAT_VERSION + 1));
         assert!(content(Path::new(&data)) == before, "{arguments:?}");
     }
 }
@@ -133,12 +148,17 @@ fn a_snapshot_that_is_not_needed_is_a_finding_and_no_loss() {
     let rows = place.file("rows.csv", "member,sponsor,joined_at\nb,a,2025-01-01\n");
     run(["import", &rows, "--data-dir", &data]).ends_with(0);
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
-    assert_eq!(server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0, 200);
+    assert_eq!(
+        server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0,
+        200
+    );
     server.signal("TERM");
     server.end().ends_with(0);
     let digest = verified(&data)["digest"].clone();
-    let mut snapshots: Vec<PathBuf> =
-        std::fs::read_dir(Path::new(&data).join("snapshots")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut snapshots: Vec<PathBuf> = std::fs::read_dir(Path::new(&data).join("snapshots"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     snapshots.sort();
     assert_eq!(snapshots.len(), 2);
     flip(&snapshots[1], 700);

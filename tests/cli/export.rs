@@ -19,10 +19,25 @@ fn both_formats_hold_the_same_rows_in_join_order() {
     let data = demo(&place, "50");
     let csv = run(["export", "--data-dir", &data]).ends_with(0).out;
     let mut lines = csv.lines();
-    assert_eq!(lines.next(), Some("member,sponsor,parent,slot,level,joined_at,direct,downline,rank,code,status,role"));
+    assert_eq!(
+        lines.next(),
+        Some("member,sponsor,parent,slot,level,joined_at,direct,downline,rank,code,status,role")
+    );
     let (bonuses, json) = (place.text("bonuses.ndjson"), place.text("members.ndjson"));
-    let object =
-        run(["export", "--data-dir", &data, "--format", "ndjson", "-o", &json, "--bonuses", &bonuses, "--json"]).ends_with(0).json();
+    let object = run([
+        "export",
+        "--data-dir",
+        &data,
+        "--format",
+        "ndjson",
+        "-o",
+        &json,
+        "--bonuses",
+        &bonuses,
+        "--json",
+    ])
+    .ends_with(0)
+    .json();
     let text = std::fs::read_to_string(&json).unwrap();
     for (row, line) in lines.zip(text.lines()) {
         let object: Value = serde_json::from_str(line).unwrap();
@@ -37,14 +52,21 @@ fn both_formats_hold_the_same_rows_in_join_order() {
     let bonuses = std::fs::read_to_string(&bonuses).unwrap();
     assert_eq!(object["bonuses"], bonuses.lines().count());
     let first: Value = serde_json::from_str(bonuses.lines().next().unwrap()).unwrap();
-    assert_eq!((&first["amount"], &first["kind"], &first["level"]), (&"10.00".into(), &"referral".into(), &1.into()));
+    assert_eq!(
+        (&first["amount"], &first["kind"], &first["level"]),
+        (&"10.00".into(), &"referral".into(), &1.into())
+    );
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
     let data = demo(&place, "5000");
-    let mut child = command(["export", "--data-dir", &data]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(["export", "--data-dir", &data])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::with_capacity(16, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("member,"));
@@ -56,7 +78,9 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn a_file_appears_only_when_it_is_complete() {
     let place = Place::new();
     let data = demo(&place, "10");
-    run(["export", "--data-dir", &data, "-o", &place.text("no/such/place.csv")]).ends_with(1).says("cannot write");
+    run(["export", "--data-dir", &data, "-o", &place.text("no/such/place.csv")])
+        .ends_with(1)
+        .says("cannot write");
     let out = place.text("out.csv");
     run(["export", "--data-dir", &data, "-o", &out]).ends_with(0);
     assert!(place.path("out.csv").exists() && !place.path("out.csv.partial").exists());
@@ -70,9 +94,19 @@ fn dot_draws_a_bounded_part() {
     let ran = run(["dot", "--data-dir", &data, "--limit", "0"]).ends_with(0);
     assert!(ran.out.starts_with("digraph {"), "{}", ran.out);
     assert_eq!(ran.out.matches("->").count(), 199);
-    let ran = run(["dot", "--data-dir", &data, "--limit", "20", "--tree", "sponsor"]).ends_with(0).says("there are more");
+    let ran = run(["dot", "--data-dir", &data, "--limit", "20", "--tree", "sponsor"])
+        .ends_with(0)
+        .says("there are more");
     assert_eq!(ran.out.matches("label = ").count(), 20);
-    let top = run(["export", "--data-dir", &data]).out.lines().nth(1).unwrap().split(',').next().unwrap().to_string();
+    let top = run(["export", "--data-dir", &data])
+        .out
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_string();
     let ran = run(["dot", "--data-dir", &data, "--root", &top, "--depth", "1"]).ends_with(0);
     assert_eq!(ran.out.matches("->").count(), 3);
     run(["dot", "--data-dir", &data, "--root", "nobody"]).ends_with(11).says("member nobody is not known");
@@ -91,7 +125,8 @@ fn one_file_is_not_written_over_the_other() {
     std::fs::hard_link(place.path("members.csv"), place.path("hard.csv")).unwrap();
     let config = place.file("upline.toml", "log = \"warn\"\n");
     let names = || {
-        let mut names: Vec<_> = std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };
@@ -118,22 +153,48 @@ fn one_file_is_not_written_over_the_other() {
         ("new.csv", "data/log/new.csv"),
     ];
     for (output, bonuses) in table {
-        let arguments =
-            ["export", "--data-dir", &data, "--config", &config, "--output", &place.text(output), "--bonuses", &place.text(bonuses)];
+        let arguments = [
+            "export",
+            "--data-dir",
+            &data,
+            "--config",
+            &config,
+            "--output",
+            &place.text(output),
+            "--bonuses",
+            &place.text(bonuses),
+        ];
         let ran = run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{output} and {bonuses}: {}", ran.err);
     }
     let to_members = std::fs::File::options().append(true).open(&members).unwrap();
     let ran: crate::support::Ran =
-        command(["export", "--data-dir", &data, "--bonuses", &place.text("hard.csv")]).stdout(to_members).output().unwrap().into();
+        command(["export", "--data-dir", &data, "--bonuses", &place.text("hard.csv")])
+            .stdout(to_members)
+            .output()
+            .unwrap()
+            .into();
     ran.ends_with(2).says("standard output");
     assert_eq!((before, std::fs::read_to_string(&members).unwrap().as_str()), (names(), "what was there"));
     // What is two files goes, and a link stays one.
-    run(["export", "--data-dir", &data, "--output", &place.text("link.csv"), "--bonuses", &place.text("new.csv")]).ends_with(0);
-    assert!(place.path("link.csv").is_symlink() && std::fs::read_to_string(&members).unwrap().lines().count() == 21);
+    run([
+        "export",
+        "--data-dir",
+        &data,
+        "--output",
+        &place.text("link.csv"),
+        "--bonuses",
+        &place.text("new.csv"),
+    ])
+    .ends_with(0);
+    assert!(
+        place.path("link.csv").is_symlink()
+            && std::fs::read_to_string(&members).unwrap().lines().count() == 21
+    );
     assert!(std::fs::read_to_string(place.path("new.csv")).unwrap().starts_with("receiver,"));
     run(["export", "--data-dir", &data, "--output", "/dev/null", "--bonuses", "/dev/null"]).ends_with(0);
     assert!(!std::fs::metadata("/dev/null").unwrap().is_file(), "a device is written to, not replaced");
-    let twice = run(["import", &members, "--bonuses", &place.text("link.csv"), "--data-dir", &place.text("other")]);
+    let twice =
+        run(["import", &members, "--bonuses", &place.text("link.csv"), "--data-dir", &place.text("other")]);
     twice.ends_with(2).says("are one file");
 }

@@ -5,7 +5,8 @@ use std::{
 
 use crate::support::{Place, Server, command, run, signal, verified, wait};
 
-const SMALL: &str = "member,sponsor,joined_at\nroot,,2025-01-01\nanna,root,2025-01-02T10:00:00Z\nbert,anna,\n";
+const SMALL: &str =
+    "member,sponsor,joined_at\nroot,,2025-01-01\nanna,root,2025-01-02T10:00:00Z\nbert,anna,\n";
 
 #[test]
 fn a_file_of_which_nothing_can_be_taken_makes_no_network() {
@@ -21,10 +22,17 @@ fn a_small_file_becomes_a_network() {
     let data = place.text("data");
     let file = place.file("small.csv", SMALL);
     let object = run(["import", &file, "--data-dir", &data, "--json"]).ends_with(0).json();
-    assert_eq!((&object["members"], &object["members_refused"], &object["imported"]), (&3.into(), &0.into(), &true.into()));
+    assert_eq!(
+        (&object["members"], &object["members_refused"], &object["imported"]),
+        (&3.into(), &0.into(), &true.into())
+    );
     assert_eq!(object["source_blake3"], blake3::hash(SMALL.as_bytes()).to_hex().as_str());
     let verified = verified(&data);
-    assert_eq!((&verified["members"], &verified["replayed"]), (&3.into(), &0.into()), "the snapshot is written directly");
+    assert_eq!(
+        (&verified["members"], &verified["replayed"]),
+        (&3.into(), &0.into()),
+        "the snapshot is written directly"
+    );
     assert_eq!(verified["network_digest"], object["network_digest"]);
     let rows = run(["export", "--data-dir", &data]).ends_with(0).out;
     assert!(rows.contains(",2025-01-02T10:00:00.000000Z,1,1,,anna,active,member\n"), "{rows}");
@@ -34,8 +42,8 @@ fn a_small_file_becomes_a_network() {
 fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     let place = Place::new();
     let mut dirty = b"\xef\xbb\xbfmember,sponsor,joined_at,note\r\n".to_vec();
-    // Row, and what is said of it. What the one real network of this kind held: a root that is its own sponsor, children before their parents,
-    // a date of 1970-01-01, a row cut off in the middle.
+    // Row, and what is said of it. What the one real network of this kind held: a root that is its own
+    // sponsor, children before their parents, a date of 1970-01-01, a row cut off in the middle.
     let table: [(&[u8], &str); 10] = [
         (b"top,,1970-01-01,x\r\n", ""),
         (b"self,self,2025-01-01,x\r\n", "line 3: self: is its own sponsor"),
@@ -56,20 +64,29 @@ fn dirty_rows_are_reported_by_line_and_the_rest_is_imported() {
     assert_eq!(ran.json()["imported"], false);
     assert!(!place.path("data").exists(), "a dry run writes nothing");
 
-    let ran = run(["import", &file, "--data-dir", &data, "--strict", "--json"]).ends_with(10).says("nothing was imported");
+    let ran = run(["import", &file, "--data-dir", &data, "--strict", "--json"])
+        .ends_with(10)
+        .says("nothing was imported");
     assert_eq!(ran.json()["imported"], false);
     assert!(!place.path("data").exists(), "a strict import of dirty rows writes nothing");
 
-    let ran = run(["import", &file, "--data-dir", &data, "--json"]).ends_with(16).says("columns not read: note");
+    let ran =
+        run(["import", &file, "--data-dir", &data, "--json"]).ends_with(16).says("columns not read: note");
     for (_, said) in table.iter().filter(|(_, said)| !said.is_empty()) {
         assert!(ran.err.contains(said), "`{said}`:\n{}", ran.err);
     }
     let object = ran.json();
-    assert_eq!((&object["members"], &object["members_refused"], &object["members_waited"]), (&3.into(), &8.into(), &1.into()));
+    assert_eq!(
+        (&object["members"], &object["members_refused"], &object["members_waited"]),
+        (&3.into(), &8.into(), &1.into())
+    );
     assert_eq!(object["refused_by_reason"]["cycle"], 2);
     assert_eq!(verified(&data)["members"], 3);
 
-    let object = run(["import", &file, "--data-dir", &place.text("forgiving"), "--own-sponsor-is-root", "--json"]).ends_with(16).json();
+    let object =
+        run(["import", &file, "--data-dir", &place.text("forgiving"), "--own-sponsor-is-root", "--json"])
+            .ends_with(16)
+            .json();
     assert_eq!(object["members"], 4);
 }
 
@@ -88,9 +105,16 @@ fn an_existing_network_grows_through_its_log() {
 
     let second = place.file("second.csv", format!("{SMALL}carl,anna,\ndora,nobody,\nemil,carl,\n"));
     let object = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(16).json();
-    assert_eq!((&object["members"], &object["members_already_there"], &object["members_refused"]), (&2.into(), &3.into(), &1.into()));
+    assert_eq!(
+        (&object["members"], &object["members_already_there"], &object["members_refused"]),
+        (&2.into(), &3.into(), &1.into())
+    );
     let after = verified(&data);
-    assert_eq!((&after["members"], &after["replayed"]), (&5.into(), &2.into()), "what came later is in the log");
+    assert_eq!(
+        (&after["members"], &after["replayed"]),
+        (&5.into(), &2.into()),
+        "what came later is in the log"
+    );
     assert_eq!(after["network_digest"], object["network_digest"]);
 
     let again = run(["import", &second, "--data-dir", &data, "--json"]).ends_with(16).json();
@@ -139,9 +163,18 @@ fn dirty_bonuses_are_reported_by_line() {
         root,anna,1,10.00,No Such Kind!,paid,2025-01-02T10:00:00Z\n\
         root,anna\n";
     let bonuses = place.file("bonuses.csv", rows);
-    let ran = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &place.text("data"), "--json"]).ends_with(16);
-    let reasons =
-        ["unknown_member", "bad_level", "bad_amount", "bad_status", "bad_time", "reversal_unmatched", "trigger_unknown", "cut_off"];
+    let ran = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &place.text("data"), "--json"])
+        .ends_with(16);
+    let reasons = [
+        "unknown_member",
+        "bad_level",
+        "bad_amount",
+        "bad_status",
+        "bad_time",
+        "reversal_unmatched",
+        "trigger_unknown",
+        "cut_off",
+    ];
     let object = ran.json();
     for reason in reasons {
         assert_eq!(object["refused_by_reason"][reason], 1, "{reason}: {object}");
@@ -231,7 +264,11 @@ fn a_killed_import_can_be_done_again() {
     (0..60_000).for_each(|number| rows += &format!("m{number},root,\n"));
     let file = place.file("rows.csv", &rows);
     for milliseconds in [50, 150, 250, 350, 450] {
-        let mut child = command(["import", &file, "--data-dir", &data]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(["import", &file, "--data-dir", &data])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         // It may have ended by itself.
         _ = child.kill();
@@ -275,14 +312,19 @@ fn help_explains_exit_codes() {
     run(["no-such-command"]).ends_with(2);
 }
 
-/// Systems beside the one that is replaced know rows by its ids: those stay, in every answer and as what a request names.
+/// Systems beside the one that is replaced know rows by its ids: those stay, in every answer and as what a
+/// request names.
 #[test]
 fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
     let place = Place::new();
     let data = place.text("data");
-    let (root, anna, bonus) =
-        ("11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002", "33333333-0000-4000-8000-000000000003");
-    let (root_row, anna_row) = ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002");
+    let (root, anna, bonus) = (
+        "11111111-0000-4000-8000-000000000001",
+        "22222222-0000-4000-8000-000000000002",
+        "33333333-0000-4000-8000-000000000003",
+    );
+    let (root_row, anna_row) =
+        ("aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002");
     let members = place.file(
         "members.csv",
         format!("member,sponsor,joined_at,id,lifetime_rank\n{root},,2025-01-01,{root_row},2\n{anna},{root},2025-01-02,{anna_row},\nbert,{root},2025-01-03,,\ntwin,{root},2025-01-03,{anna_row},\n"),
@@ -293,8 +335,11 @@ fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
             "id,receiver,source,level,amount,kind,status,created_at\n{bonus},{root},{anna},1,10.00,referral,pending,2025-01-02T10:00:00Z\n"
         ),
     );
-    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(16).says("another row has this id");
-    let again = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data, "--json"]).ends_with(16).json();
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data])
+        .ends_with(16)
+        .says("another row has this id");
+    let again =
+        run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data, "--json"]).ends_with(16).json();
     assert_eq!((&again["members"], &again["bonuses"]), (&0.into(), &0.into()));
 
     for _ in 0..2 {
@@ -310,7 +355,10 @@ fn the_ids_that_rows_had_elsewhere_are_kept_and_found() {
         server.end();
     }
     let rows = run(["export", "--data-dir", &data]).ends_with(0).out;
-    assert!(rows.lines().next().unwrap().contains(",id") && rows.contains(anna_row) && rows.contains(root_row), "{rows}");
+    assert!(
+        rows.lines().next().unwrap().contains(",id") && rows.contains(anna_row) && rows.contains(root_row),
+        "{rows}"
+    );
     let copied = place.file("copy.csv", &rows);
     run(["import", &copied, "--data-dir", &place.text("copy"), "--strict"]).ends_with(0);
     assert_eq!(run(["export", "--data-dir", &place.text("copy")]).ends_with(0).out, rows);

@@ -61,7 +61,10 @@ fn files_of_other_programs_give_the_same_network() {
         let object = ran.json();
         assert_eq!((&object["rows_empty"], &object["roots"]), (&empty.into(), &1.into()), "{program}");
         let rows = run(["export", "--data-dir", &place.text("data")]).ends_with(0).out;
-        assert!(rows.contains(",2025-03-01T00:00:00.000000Z,") && rows.contains(",2025-03-02T00:00:00.000000Z,"), "{program}");
+        assert!(
+            rows.contains(",2025-03-01T00:00:00.000000Z,") && rows.contains(",2025-03-02T00:00:00.000000Z,"),
+            "{program}"
+        );
     }
 }
 
@@ -73,7 +76,8 @@ fn what_export_writes_in_either_format_is_read_back() {
     let expected = verified(&from)["network_digest"].clone();
     for (format, packed) in [("csv", false), ("csv", true), ("ndjson", false), ("ndjson", true)] {
         let (members, bonuses) = (place.text("members"), place.text("bonuses"));
-        run(["export", "--data-dir", &from, "--format", format, "-o", &members, "--bonuses", &bonuses]).ends_with(0);
+        run(["export", "--data-dir", &from, "--format", format, "-o", &members, "--bonuses", &bonuses])
+            .ends_with(0);
         if packed {
             for name in ["members", "bonuses"] {
                 let bytes = std::fs::read(place.path(name)).unwrap();
@@ -81,7 +85,10 @@ fn what_export_writes_in_either_format_is_read_back() {
             }
         }
         let to = place.text(&format!("{format}-{packed}"));
-        let object = run(["import", &members, "--bonuses", &bonuses, "--data-dir", &to, "--strict", "--json"]).ends_with(0).json();
+        let object =
+            run(["import", &members, "--bonuses", &bonuses, "--data-dir", &to, "--strict", "--json"])
+                .ends_with(0)
+                .json();
         assert_eq!(object["network_digest"], expected, "{format}, packed: {packed}");
         assert_eq!(verified(&to)["network_digest"], expected);
         assert!(0 < object["bonuses"].as_u64().unwrap());
@@ -97,13 +104,25 @@ fn a_table_of_another_system_is_read_by_flags() {
         2\t1\t02/02/2025 10:00\t1\tLeft\tinactive\n\
         3\t0\t\\N\t\\N\t\\N\t\n\
         4\t1\t04/02/2025 10:00\t1\tr\t-\n";
-    let columns = ["--columns", "member=ID,sponsor=ParentID,joined_at=Created,parent=Box", "--columns", "slot=Side,status=State"];
-    let flags = [&columns[..], &["--time-format", "%d/%m/%Y %H:%M", "--root-marks", r"0,\N,-", "--max-children", "2"]].concat();
+    let columns = [
+        "--columns",
+        "member=ID,sponsor=ParentID,joined_at=Created,parent=Box",
+        "--columns",
+        "slot=Side,status=State",
+    ];
+    let flags = [
+        &columns[..],
+        &["--time-format", "%d/%m/%Y %H:%M", "--root-marks", r"0,\N,-", "--max-children", "2"],
+    ]
+    .concat();
     let (ran, tree) = import(&place, mysql, &[&flags[..], &["--strict"]].concat());
     assert_eq!(tree, ["1<-@-.", "2<1@1.0", "3<-@-.", "4<1@1.1"], "{}", ran.err);
     assert_eq!(ran.json()["roots"], 2);
     let rows = run(["export", "--data-dir", &place.text("data")]).ends_with(0).out;
-    assert!(rows.contains(",2025-02-01T09:30:00.000000Z,") && rows.contains(",2,inactive,member\n"), "{rows}");
+    assert!(
+        rows.contains(",2025-02-01T09:30:00.000000Z,") && rows.contains(",2,inactive,member\n"),
+        "{rows}"
+    );
 
     // The same with a sponsor for those who have none.
     let (ran, tree) = import(
@@ -111,14 +130,22 @@ fn a_table_of_another_system_is_read_by_flags() {
         "member,sponsor,joined_at\n2,-,\n1,,\ncompany,NULL,\n3,1,\n",
         &["--root-marks", "-,NULL", "--default-sponsor", "company"],
     );
-    assert_eq!(tree, ["company<-@-.", "2<company@company.0", "1<company@company.1", "3<1@1.0"], "{}", ran.err);
+    assert_eq!(
+        tree,
+        ["company<-@-.", "2<company@company.0", "1<company@company.1", "3<1@1.0"],
+        "{}",
+        ran.err
+    );
     assert_eq!((&ran.json()["roots"], &ran.json()["members_waited"]), (&1.into(), &2.into()));
     let (ran, _) = import(&place, "member,sponsor,joined_at\n1,,\n", &["--default-sponsor", "company"]);
     ran.ends_with(10).says("sponsor company is not known");
 
     // Without the flags nothing of it is guessed.
-    let (ran, tree) =
-        import(&place, "member,sponsor,joined_at,parent,slot\na,,2025-01-01,,\nb,0,,,\nc,NULL,,,\nd,a,01/02/2025,,\ne,a,,a,Left\n", &[]);
+    let (ran, tree) = import(
+        &place,
+        "member,sponsor,joined_at,parent,slot\na,,2025-01-01,,\nb,0,,,\nc,NULL,,,\nd,a,01/02/2025,,\ne,a,,a,Left\n",
+        &[],
+    );
     assert_eq!(tree, ["a<-@-."]);
     for said in [
         "line 3: b: sponsor 0 is not known",
@@ -190,18 +217,29 @@ fn quoted_cells_are_read_whole_and_lines_stay_right() {
     // A name with a line break is one bad name, and never two rows.
     let (ran, tree) = import(&place, "member,sponsor,joined_at\na,,\n\"b\nc,a,\",a,\n\"d\"x,a,\n", &[]);
     assert_eq!(tree, ["a<-@-."]);
-    assert!(ran.err.contains("line 3: the member has more than 255 bytes or control characters"), "{}", ran.err);
-    assert!(ran.err.contains("line 5: text follows the quote on line 5 that closes the one opened on line 5"), "{}", ran.err);
+    assert!(
+        ran.err.contains("line 3: the member has more than 255 bytes or control characters"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("line 5: text follows the quote on line 5 that closes the one opened on line 5"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
 fn names_that_look_alike_are_told_apart() {
     let place = Place::new();
-    let file = "member,sponsor,joined_at\nann lee,,\nbob,ann\u{a0}lee,\ncarl,bo\u{200b}b,\nZoe\u{308},nobody,\n";
+    let file =
+        "member,sponsor,joined_at\nann lee,,\nbob,ann\u{a0}lee,\ncarl,bo\u{200b}b,\nZoe\u{308},nobody,\n";
     let (ran, _) = import(&place, file, &[]);
-    for said in
-        ["bob: sponsor ann\\u{a0}lee is not known", "carl: sponsor bo\\u{200b}b is not known", "line 5: Zoe\\u{308}: sponsor nobody"]
-    {
+    for said in [
+        "bob: sponsor ann\\u{a0}lee is not known",
+        "carl: sponsor bo\\u{200b}b is not known",
+        "line 5: Zoe\\u{308}: sponsor nobody",
+    ] {
         assert!(ran.err.contains(said), "`{said}`: {}", ran.err);
     }
 }
@@ -228,7 +266,10 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     ] {
         assert!(ran.err.contains(said), "`{said}`: {}", ran.err);
     }
-    assert_eq!((&ran.json()["members_already_there_differing"], &ran.json()["members_updated"]), (&3.into(), &0.into()));
+    assert_eq!(
+        (&ran.json()["members_already_there_differing"], &ran.json()["members_updated"]),
+        (&3.into(), &0.into())
+    );
     assert_eq!(verified(&data)["digest"], before["digest"]);
 
     let ran = run(["import", &changed, "--data-dir", &data, "--json", "--update"]).ends_with(16);
@@ -240,9 +281,13 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     assert!(ran.err.contains("line 3: anna: is there already, its code is anna, not other\n"), "{}", ran.err);
     assert!(ran.err.contains("line 5: carl: refused by a rule: "), "terminated is for good: {}", ran.err);
     let rows = run(["export", "--data-dir", &data]).ends_with(0).out;
-    for row in
-        [",root,active,member\n", ",anna,inactive,admin\n", ",bert,inactive,member\n", ",carl,terminated,member\n", ",dora,active,member\n"]
-    {
+    for row in [
+        ",root,active,member\n",
+        ",anna,inactive,admin\n",
+        ",bert,inactive,member\n",
+        ",carl,terminated,member\n",
+        ",dora,active,member\n",
+    ] {
         assert!(rows.contains(row), "{row}: {rows}");
     }
     // Once more changes nothing, and the log is not longer.
@@ -251,11 +296,15 @@ fn statuses_and_roles_are_told_and_set_on_request() {
     assert_eq!((&object["members"], &object["members_updated"]), (&0.into(), &0.into()));
     assert_eq!(verified(&data)["digest"], after["digest"]);
 
-    // Lines that say two things of one member: the first counts, also where its cell is empty; the others are refused, again and again.
+    // Lines that say two things of one member: the first counts, also where its cell is empty; the others are
+    // refused, again and again.
     let silent = place.file("silent.csv", "member,sponsor,joined_at,status\nroot,,,\nroot,,,inactive\n");
     let ran = run(["import", &silent, "--data-dir", &data, "--json", "--update"]).ends_with(16);
     assert_eq!(ran.says("line 3: root: the member is on line 2 already").json()["members_updated"], 0);
-    let twice = place.file("twice.csv", "member,sponsor,joined_at,status\nroot,,,inactive\nroot,,,inactive\nroot,,,active\n");
+    let twice = place.file(
+        "twice.csv",
+        "member,sponsor,joined_at,status\nroot,,,inactive\nroot,,,inactive\nroot,,,active\n",
+    );
     for updated in [1, 0] {
         let ran = run(["import", &twice, "--data-dir", &data, "--json", "--update"])
             .ends_with(16)

@@ -42,7 +42,10 @@ fn sign_up(server: &Server, numbers: std::ops::Range<u32>) {
 }
 
 fn lines(ran: &Ran) -> Vec<Value> {
-    ran.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    ran.out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 fn of(lines: &[Value], what: &str) -> Vec<Value> {
@@ -94,9 +97,15 @@ fn the_log_is_shown_frame_by_frame_and_command_by_command() {
     let ends = of(&shown, "end");
     assert_eq!((ends.len(), &ends[0]["verdict"], &ends[0]["next_lsn"]), (1, &json!("clean"), &json!(5)));
     let summary = &of(&shown, "summary")[0];
-    assert_eq!((&summary["ok"], &summary["commands"], &summary["last_lsn"]), (&json!(true), &json!(4), &json!(4)));
-    let some = lines(&run(["inspect", "log", "--json", "--data-dir", &data, "--from", "2", "--to", "3"]).ends_with(0));
-    let lsns: Vec<u64> = of(&some, "command").iter().map(|command| command["lsn"].as_u64().unwrap()).collect();
+    assert_eq!(
+        (&summary["ok"], &summary["commands"], &summary["last_lsn"]),
+        (&json!(true), &json!(4), &json!(4))
+    );
+    let some = lines(
+        &run(["inspect", "log", "--json", "--data-dir", &data, "--from", "2", "--to", "3"]).ends_with(0),
+    );
+    let lsns: Vec<u64> =
+        of(&some, "command").iter().map(|command| command["lsn"].as_u64().unwrap()).collect();
     assert_eq!(lsns, [2, 3]);
 }
 
@@ -107,7 +116,8 @@ fn a_torn_end_is_told_from_damage() {
     let shown = inspect_log(&data, 0);
     let log = Path::new(&data).join("log/00000000000000000001.log");
     let whole = std::fs::read(&log).unwrap();
-    let groups: Vec<Value> = of(&shown, "frame").into_iter().filter(|frame| frame["kind"] == "group").collect();
+    let groups: Vec<Value> =
+        of(&shown, "frame").into_iter().filter(|frame| frame["kind"] == "group").collect();
     let place_of = |frame: &Value| {
         let offset = usize::try_from(frame["offset"].as_u64().unwrap()).unwrap();
         (offset, usize::try_from(frame["bytes"].as_u64().unwrap()).unwrap())
@@ -119,7 +129,10 @@ fn a_torn_end_is_told_from_damage() {
     torn[offset + bytes - 40..].fill(0);
     std::fs::write(&log, &torn).unwrap();
     let end = &of(&inspect_log(&data, 0), "end")[0];
-    assert_eq!((&end["verdict"], &end["rule"], &end["offset"]), (&json!("torn"), &json!("d"), &json!(offset)));
+    assert_eq!(
+        (&end["verdict"], &end["rule"], &end["offset"]),
+        (&json!("torn"), &json!("d"), &json!(offset))
+    );
 
     // A byte of an earlier group: later ones say that it was durable.
     let mut damaged = whole;
@@ -128,7 +141,10 @@ fn a_torn_end_is_told_from_damage() {
     std::fs::write(&log, &damaged).unwrap();
     let shown = inspect_log(&data, 5);
     let end = &of(&shown, "end")[0];
-    assert_eq!((&end["verdict"], &end["rule"], &end["offset"]), (&json!("damaged"), &json!("b"), &json!(offset)));
+    assert_eq!(
+        (&end["verdict"], &end["rule"], &end["offset"]),
+        (&json!("damaged"), &json!("b"), &json!(offset))
+    );
     assert_eq!(of(&shown, "summary")[0]["ok"], false);
     run(["inspect", "log", "--data-dir", &data]).ends_with(5).says(&format!("byte {offset}"));
 
@@ -165,7 +181,10 @@ fn a_snapshot_is_shown_chunk_by_chunk_with_its_damage() {
     let snapshot = &of(&shown, "snapshot")[0];
     assert_eq!(snapshot["manifest"]["members"], 300);
     let chunks = of(&shown, "chunk");
-    assert_eq!((&chunks[0]["section"], &chunks[0]["offset"], &chunks[1]["section"]), (&json!("header"), &json!(64), &json!("members")));
+    assert_eq!(
+        (&chunks[0]["section"], &chunks[0]["offset"], &chunks[1]["section"]),
+        (&json!("header"), &json!(64), &json!("members"))
+    );
     assert!(chunks.iter().all(|chunk| chunk["verifies"] == true));
     let file = snapshot["file"].as_str().unwrap();
     assert_eq!(lines(&run(["inspect", "snapshot", "--json", file]).ends_with(0)).len(), chunks.len() + 2);
@@ -175,7 +194,8 @@ fn a_snapshot_is_shown_chunk_by_chunk_with_its_damage() {
     bytes[at] ^= 1;
     std::fs::write(file, &bytes).unwrap();
     let shown = lines(&run(["inspect", "snapshot", "--json", file]).ends_with(5));
-    let verified: Vec<bool> = of(&shown, "chunk").iter().map(|chunk| chunk["verifies"].as_bool().unwrap()).collect();
+    let verified: Vec<bool> =
+        of(&shown, "chunk").iter().map(|chunk| chunk["verifies"].as_bool().unwrap()).collect();
     assert_eq!(verified.iter().filter(|verifies| !**verifies).count(), 1);
     assert!(!verified[1]);
     assert_eq!(of(&shown, "damage")[0]["offset"], chunks[1]["offset"]);
@@ -209,8 +229,14 @@ fn verify_reads_the_archive_too() {
         stopped(server);
     }
     run(["verify", "--data-dir", &data]).ends_with(0);
-    let archived: Vec<PathBuf> = std::fs::read_dir(Path::new(&data).join("archive")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let snapshot = archived.iter().find(|path| path.extension().is_some_and(|extension| extension == "snap")).expect("one is archived");
+    let archived: Vec<PathBuf> = std::fs::read_dir(Path::new(&data).join("archive"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let snapshot = archived
+        .iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "snap"))
+        .expect("one is archived");
     let mut bytes = std::fs::read(snapshot).unwrap();
     bytes[500] ^= 1;
     std::fs::write(snapshot, bytes).unwrap();

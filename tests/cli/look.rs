@@ -1,4 +1,5 @@
-//! Commands that look: `member`, `tree`, `snapshot`, `config`, completions and manual pages, and what is wrong with their input.
+//! Commands that look: `member`, `tree`, `snapshot`, `config`, completions and manual pages, and what is
+//! wrong with their input.
 
 use std::{
     io::{Read, Write},
@@ -46,7 +47,11 @@ fn a_member_is_found_by_id_name_and_code_and_nothing_is_changed() {
     let object = run(["member", "bob", "--data-dir", &data, "--json"]).ends_with(0).json();
     let id = object["member"]["user_id"].as_str().unwrap().to_owned();
     for name in [id.as_str(), &id.to_uppercase(), "BOB"] {
-        assert_eq!(run(["member", name, "--data-dir", &data, "--json"]).ends_with(0).json(), object, "{name}");
+        assert_eq!(
+            run(["member", name, "--data-dir", &data, "--json"]).ends_with(0).json(),
+            object,
+            "{name}"
+        );
     }
     assert_eq!(object["member"]["placement"], serde_json::json!({"direct": 3, "downline": 3}));
     assert_eq!(object["member"]["sponsored"]["direct"], 1);
@@ -57,7 +62,10 @@ fn a_member_is_found_by_id_name_and_code_and_nothing_is_changed() {
     let text = run(["member", "bob", "--data-dir", &data]).ends_with(0).out;
     assert!(text.contains("Silver: 7 more members (3 of 10)") && text.contains("no bonuses"), "{text}");
     let root = run(["member", "alice", "--data-dir", &data, "--json"]).ends_with(0).json();
-    assert_eq!((&root["member"]["sponsor"], &root["member"]["parent"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    assert_eq!(
+        (&root["member"]["sponsor"], &root["member"]["parent"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
     run(["tree", "--data-dir", &data]).ends_with(0);
     assert!(content(Path::new(&data)) == before, "looking changes nothing");
 }
@@ -99,11 +107,21 @@ alice  Bronze  6 below
         draw(&["--depth", "1", "--tree", "sponsor"]),
         "alice  Bronze  5 directly below\n├─ bob  Bronze  1 directly below\n├─ carol\n├─ dave\n├─ frank\n└─ grace\n"
     );
-    assert_eq!(draw(&["--depth", "1", "--limit", "3"]), "alice  Bronze  6 below\n├─ bob  Bronze  3 below\n├─ carol\n└─ … and 1 more\n");
+    assert_eq!(
+        draw(&["--depth", "1", "--limit", "3"]),
+        "alice  Bronze  6 below\n├─ bob  Bronze  3 below\n├─ carol\n└─ … and 1 more\n"
+    );
     assert_eq!(draw(&["--depth", "0"]), "alice  Bronze  6 below\n");
-    let dumb: Ran = command(["tree", "bob", "--depth", "1", "--data-dir", &data]).env("TERM", "dumb").output().unwrap().into();
+    let dumb: Ran = command(["tree", "bob", "--depth", "1", "--data-dir", &data])
+        .env("TERM", "dumb")
+        .output()
+        .unwrap()
+        .into();
     assert_eq!(dumb.ends_with(0).out, "bob  Bronze  3 below\n|- erin\n|- frank\n`- grace\n");
-    assert_eq!(draw(&["bob", "--depth", "1", "--ascii"]), "bob  Bronze  3 below\n|- erin\n|- frank\n`- grace\n");
+    assert_eq!(
+        draw(&["bob", "--depth", "1", "--ascii"]),
+        "bob  Bronze  3 below\n|- erin\n|- frank\n`- grace\n"
+    );
     let object = run(["tree", "--data-dir", &data, "--depth", "1", "--json"]).ends_with(0).json();
     assert_eq!(object["members"].as_array().unwrap().len(), 4);
     assert_eq!((&object["members"][1]["hidden"], &object["members"][1]["code"]), (&3.into(), &"bob".into()));
@@ -118,7 +136,19 @@ fn deep_and_wide_trees_are_bounded_too() {
         let data = place.text(shape);
         let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/levels.toml");
         let plan = plan.to_str().unwrap();
-        run(["demo", "--members", "5000", "--shape", shape, "--plan", plan, "--data-dir", &data, "--no-serve"]).ends_with(0);
+        run([
+            "demo",
+            "--members",
+            "5000",
+            "--shape",
+            shape,
+            "--plan",
+            plan,
+            "--data-dir",
+            &data,
+            "--no-serve",
+        ])
+        .ends_with(0);
         let out = run(["tree", "--data-dir", &data, "--depth", "1000", "--limit", "1000"]).ends_with(0).out;
         assert!(out.lines().count() <= 1_001, "{shape}: {}", out.lines().count());
         assert_eq!(out.contains(last), shape == "star", "{shape}");
@@ -176,11 +206,20 @@ fn a_directory_gets_a_snapshot() {
     let place = Place::new();
     let data = team(&place);
     let before = verified(&data);
-    run(["import", &place.file("more.csv", "member,sponsor,joined_at\nheidi,alice,2025-03-08\n"), "--data-dir", &data]).ends_with(0);
+    run([
+        "import",
+        &place.file("more.csv", "member,sponsor,joined_at\nheidi,alice,2025-03-08\n"),
+        "--data-dir",
+        &data,
+    ])
+    .ends_with(0);
     assert_eq!(verified(&data)["replayed"], 1);
     let made = run(["snapshot", "--data-dir", &data, "--json"]).ends_with(0).json();
     let after = verified(&data);
-    assert_eq!((&made["made"], &made["lsn"], &after["replayed"]), (&true.into(), &after["snapshot_lsn"], &0.into()));
+    assert_eq!(
+        (&made["made"], &made["lsn"], &after["replayed"]),
+        (&true.into(), &after["snapshot_lsn"], &0.into())
+    );
     assert_ne!(before["snapshot_lsn"], after["snapshot_lsn"]);
     let again = run(["snapshot", "--data-dir", &data, "--json"]).ends_with(0).json();
     assert_eq!((&again["made"], &again["lsn"]), (&false.into(), &made["lsn"]));
@@ -204,17 +243,26 @@ fn a_text_means_the_same_member_in_a_directory_and_on_a_server() {
         member["member"]["user_id"].as_str().unwrap().to_owned()
     };
     // texts for one member
-    let table: [&[&str]; 6] =
-        [&["42", "7"], &["17"], &["Anna", "ANNA", "anna"], &[one, "a-i1"], &[two, "A-1i"], &["bert", "BERT", "B0B", "bob"]];
-    let of_directory: Vec<Vec<String>> =
-        table.iter().map(|texts| texts.iter().map(|text| id(text, ["--data-dir", &data])).collect()).collect();
+    let table: [&[&str]; 6] = [
+        &["42", "7"],
+        &["17"],
+        &["Anna", "ANNA", "anna"],
+        &[one, "a-i1"],
+        &[two, "A-1i"],
+        &["bert", "BERT", "B0B", "bob"],
+    ];
+    let of_directory: Vec<Vec<String>> = table
+        .iter()
+        .map(|texts| texts.iter().map(|text| id(text, ["--data-dir", &data])).collect())
+        .collect();
     for (texts, ids) in table.iter().zip(&of_directory) {
         assert!(ids.iter().all(|id| *id == ids[0]), "{texts:?}: {ids:?}");
     }
     let distinct: std::collections::BTreeSet<&String> = of_directory.iter().flatten().collect();
     assert_eq!(distinct.len(), table.len(), "each text means one of six");
     run(["member", "A-11", "--data-dir", &data]).ends_with(11).says("several referral codes are like it");
-    let sponsor = run(["member", "5", "--json", "--data-dir", &data]).ends_with(0).json()["member"]["sponsor"].clone();
+    let sponsor =
+        run(["member", "5", "--json", "--data-dir", &data]).ends_with(0).json()["member"]["sponsor"].clone();
     assert_eq!(sponsor, of_directory[0][0].as_str(), "5 is under 42, not under whose code is 42");
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
     let url = format!("http://{}", server.address);
@@ -234,13 +282,23 @@ fn a_server_says_what_its_directory_says() {
     let place = Place::new();
     let made = place.text("made");
     run(["demo", "--members", "3000", "--seed", "3", "--data-dir", &made, "--no-serve"]).ends_with(0);
-    let member = run(["export", "--data-dir", &made]).ends_with(0).out.lines().nth(20).unwrap().split(',').next().unwrap().to_owned();
+    let member = run(["export", "--data-dir", &made])
+        .ends_with(0)
+        .out
+        .lines()
+        .nth(20)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .to_owned();
     // Sixty roots, the first with long and wide legs.
     let forest = place.text("forest");
     let mut rows = String::from("member,sponsor,joined_at\n");
     (0..60).for_each(|root| rows += &format!("root{root},,\n"));
     for number in 0..400 {
-        let sponsor = if number < 60 { format!("root{}", number * number % 9) } else { format!("m{}", number / 3) };
+        let sponsor =
+            if number < 60 { format!("root{}", number * number % 9) } else { format!("m{}", number / 3) };
         rows += &format!("m{number},{sponsor},\n");
     }
     run(["import", &place.file("forest.csv", rows), "--data-dir", &forest]).ends_with(0);
@@ -284,7 +342,9 @@ fn a_server_says_what_its_directory_says() {
         let of_directory = asked(["--data-dir", &data]);
         let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
         let url = format!("http://{}", server.address);
-        for ((command, from_directory), from_server) in commands.iter().zip(&of_directory).zip(asked(["--url", &url])) {
+        for ((command, from_directory), from_server) in
+            commands.iter().zip(&of_directory).zip(asked(["--url", &url]))
+        {
             assert_eq!(&from_server, from_directory, "{command:?}");
         }
         for name in ["nobody", NOBODY, "not a uuid, and no code"] {
@@ -310,7 +370,10 @@ fn a_server_makes_a_snapshot_when_it_is_told_to() {
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
     let url = format!("http://{}", server.address);
     let before = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
-    assert_eq!(server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0, 200);
+    assert_eq!(
+        server.request("POST", "/user/register", "{\"user_id\":\"00000000-0000-4000-8000-000000000001\"}").0,
+        200
+    );
     let made = run(["snapshot", "--url", &url, "--json"]).ends_with(0).json();
     assert_eq!((&before["made"], &made["made"], &made["members"]), (&false.into(), &true.into(), &8.into()));
     let text = run(["snapshot", "--url", &url]).ends_with(0).out;
@@ -327,15 +390,23 @@ fn a_server_makes_a_snapshot_when_it_is_told_to() {
 fn a_server_that_asks_who_is_there_takes_a_key_file() {
     let place = Place::new();
     let data = team(&place);
-    let key = run(["keys", "create", "--name", "reports", "--role", "auditor", "--data-dir", &data]).ends_with(0).out;
+    let key = run(["keys", "create", "--name", "reports", "--role", "auditor", "--data-dir", &data])
+        .ends_with(0)
+        .out;
     let file = place.file("reports.key", &key);
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
     let url = format!("http://{}", server.address);
     run(["member", "bob", "--url", &url]).ends_with(13).says("--key-file").says("unauthenticated");
     let bob = run(["member", "bob", "--url", &url, "--key-file", &file]).ends_with(0).out;
-    let words: Vec<&str> = key.lines().filter_map(|line| line.split_once(": ")).map(|(_, word)| word).collect();
+    let words: Vec<&str> =
+        key.lines().filter_map(|line| line.split_once(": ")).map(|(_, word)| word).collect();
     let mut by_variables = command(["member", "bob", "--url", &url]);
-    let ran: Ran = by_variables.env("UPLINE_API_KEY", words[0]).env("UPLINE_API_SECRET", words[1]).output().unwrap().into();
+    let ran: Ran = by_variables
+        .env("UPLINE_API_KEY", words[0])
+        .env("UPLINE_API_SECRET", words[1])
+        .output()
+        .unwrap()
+        .into();
     assert_eq!(ran.ends_with(0).out, bob);
     // An auditor reads and does nothing else.
     let ran = run(["snapshot", "--url", &url, "--key-file", &file]).ends_with(13);
@@ -361,7 +432,9 @@ fn answering(answer: &'static str) -> String {
 fn servers_that_say_no_are_passed_on() {
     let place = Place::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    run(["member", "bob", "--url", &format!("http://{free}")]).ends_with(12).says("cannot reach http://127.0.0.1");
+    run(["member", "bob", "--url", &format!("http://{free}")])
+        .ends_with(12)
+        .says("cannot reach http://127.0.0.1");
     run(["member", "bob", "--url", "http://no-such-host.invalid"]).ends_with(12).says("cannot reach");
     run(["member", "bob", "--url", "127.0.0.1:8000"]).ends_with(2).says("must begin with http://");
     run(["member", "bob", "--url", "http://a:b@127.0.0.1"]).ends_with(2).says("must not hold credentials");
@@ -375,7 +448,11 @@ fn servers_that_say_no_are_passed_on() {
             13,
             "No: not yours (403 forbidden)",
         ),
-        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 26\r\n\r\n{\"code\":\"unauthenticated\"}", 13, "--key-file"),
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 26\r\n\r\n{\"code\":\"unauthenticated\"}",
+            13,
+            "--key-file",
+        ),
         ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", 13, "(302)"),
         ("not http at all\r\n\r\n", 12, "cannot reach"),
     ];
@@ -383,8 +460,14 @@ fn servers_that_say_no_are_passed_on() {
         run(["member", NOBODY, "--url", &answering(answer)]).ends_with(code).says(said);
     }
     let bad = place.file("key", "only-one-word\n");
-    run(["member", "bob", "--url", "http://127.0.0.1:1", "--key-file", &bad]).ends_with(3).says("does not hold a key");
-    let half: Ran = command(["member", "bob", "--url", "http://127.0.0.1:1"]).env("UPLINE_API_KEY", "ulk_1").output().unwrap().into();
+    run(["member", "bob", "--url", "http://127.0.0.1:1", "--key-file", &bad])
+        .ends_with(3)
+        .says("does not hold a key");
+    let half: Ran = command(["member", "bob", "--url", "http://127.0.0.1:1"])
+        .env("UPLINE_API_KEY", "ulk_1")
+        .output()
+        .unwrap()
+        .into();
     half.ends_with(3).says("go together");
 }
 
@@ -402,11 +485,20 @@ fn the_configuration_is_shown_with_its_origins_and_checked() {
         ("log = \"warn\"", "# environment UPLINE_LOG".into()),
         ("drain_seconds = 7", "# default".into()),
     ] {
-        assert!(shown.lines().any(|line| line.starts_with(setting) && line.ends_with(&origin)), "{setting} {origin}:\n{shown}");
+        assert!(
+            shown.lines().any(|line| line.starts_with(setting) && line.ends_with(&origin)),
+            "{setting} {origin}:\n{shown}"
+        );
     }
     let object = run(["config", "show", "--json"]).ends_with(0).json();
-    assert_eq!(object["settings"]["addr"], serde_json::json!({"value": "127.0.0.1:8000", "origin": "default"}));
-    assert_eq!(run(["config", "show", "log", "addr"]).ends_with(0).out, "addr = \"127.0.0.1:8000\"\nlog = \"info\"\n");
+    assert_eq!(
+        object["settings"]["addr"],
+        serde_json::json!({"value": "127.0.0.1:8000", "origin": "default"})
+    );
+    assert_eq!(
+        run(["config", "show", "log", "addr"]).ends_with(0).out,
+        "addr = \"127.0.0.1:8000\"\nlog = \"info\"\n"
+    );
     run(["config", "show", "adr"]).ends_with(2).says("addr");
     run(["config", "show", "--segment-bytes", "7"]).ends_with(3).says("segment_bytes");
 
@@ -415,7 +507,10 @@ fn the_configuration_is_shown_with_its_origins_and_checked() {
     let printed = place.file("printed.toml", run(["config", "show", "--config", &file]).ends_with(0).out);
     run(["config", "check", &printed]).ends_with(0);
     let wrong = place.file("wrong.toml", "data_dirr = \"x\"\nsegment_bytes = 7\n");
-    let ran = run(["config", "check", &wrong, "--json"]).ends_with(3).says("line 1: data_dirr").says("is not a valid configuration");
+    let ran = run(["config", "check", &wrong, "--json"])
+        .ends_with(3)
+        .says("line 1: data_dirr")
+        .says("is not a valid configuration");
     assert_eq!(ran.json()["valid"], false);
     let plan = place.file("plan.toml", format!("plan = {:?}\n", place.text("no-plan.toml")));
     run(["config", "check", &plan]).ends_with(3).says("no-plan.toml");

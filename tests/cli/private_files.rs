@@ -1,4 +1,5 @@
-//! Whatever a command writes with members or money in it is for its owner alone: mode 0600, in directories of 0700, whatever the umask.
+//! Whatever a command writes with members or money in it is for its owner alone: mode 0600, in directories of
+//! 0700, whatever the umask.
 
 use std::{
     fs,
@@ -47,7 +48,8 @@ fn is_private(top: &Path, what: &str) -> usize {
     let mut files = 0;
     for path in everything(top) {
         let metadata = fs::symlink_metadata(&path).unwrap();
-        let (mode, allowed) = (metadata.permissions().mode() & 0o777, if metadata.is_dir() { 0o700 } else { 0o600 });
+        let (mode, allowed) =
+            (metadata.permissions().mode() & 0o777, if metadata.is_dir() { 0o700 } else { 0o600 });
         assert_eq!(mode, allowed, "{what}: {} has mode {mode:03o}", path.display());
         files += usize::from(metadata.is_file());
     }
@@ -73,13 +75,19 @@ fn what_commands_write_is_for_its_owner_alone() {
             (&["demo", "--members", "30", "--seed", "3", "--data-dir", &data, "--no-serve"], &["data"]),
             (&["snapshot", "--data-dir", &data], &["data"]),
             (&["keys", "create", "--name", "shop", "--role", "admin", "--data-dir", &data], &["data"]),
-            (&["export", "--data-dir", &data, "-o", &csv, "--bonuses", &bonuses], &["members.csv", "bonuses.csv"]),
+            (
+                &["export", "--data-dir", &data, "-o", &csv, "--bonuses", &bonuses],
+                &["members.csv", "bonuses.csv"],
+            ),
             (
                 &["export", "--data-dir", &data, "--format", "ndjson", "-o", &ndjson, "--bonuses", &lines],
                 &["members.ndjson", "lines.ndjson"],
             ),
             (&["import", &csv, "--bonuses", &bonuses, "--data-dir", &imported], &["imported"]),
-            (&["keys", "create", "--name", "first", "--role", "admin", "--data-dir", &place.text("new")], &["new"]),
+            (
+                &["keys", "create", "--name", "first", "--role", "admin", "--data-dir", &place.text("new")],
+                &["new"],
+            ),
             (&["verify", "--data-dir", &imported], &["imported"]),
         ];
         for round in ["nothing", "files that everybody may write"] {
@@ -131,7 +139,8 @@ fn what_a_repair_puts_aside_is_for_its_owner_alone() {
     for umask in UMASKS {
         let place = Place::new();
         let data = place.text("data");
-        let server = Server::start(&mut command(umask, &["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+        let server =
+            Server::start(&mut command(umask, &["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
         for number in 0..12 {
             let body = json!({"user_id": format!("6f1f6d1e-0000-4000-8000-{number:012}")});
             assert_eq!(server.request("POST", "/user/register", &body.to_string()).0, 200);
@@ -161,7 +170,11 @@ fn what_a_command_keeps_for_itself_is_for_its_owner_alone() {
         let demo = ["demo", "--members", "30", "--addr", "127.0.0.1:0"];
         // It says where it is made, then where it listens.
         let server = Server::start_after(command(umask, &demo).env("TMPDIR", place.root()), 1);
-        let folder = fs::read_dir(place.root()).unwrap().map(|entry| entry.unwrap().path()).next().expect("a folder of its own");
+        let folder = fs::read_dir(place.root())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .next()
+            .expect("a folder of its own");
         assert!(4 <= is_private(&folder, &format!("demo, umask {umask}")));
         server.signal("TERM");
         server.end().ends_with(0);

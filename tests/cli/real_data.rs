@@ -28,7 +28,8 @@ fn round_trip(name: &str, plan: &str, members: u64, roots: u64) -> Option<(Place
     let (first, second, rows) = (place.text("first"), place.text("second"), place.text("rows.csv"));
     let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").join(plan);
     let plan = plan.to_str().unwrap();
-    let import = ["import", source.to_str().unwrap(), "--data-dir", &first, "--plan", plan, "--strict", "--json"];
+    let import =
+        ["import", source.to_str().unwrap(), "--data-dir", &first, "--plan", plan, "--strict", "--json"];
     let object = run(import).ends_with(0).json();
     assert_eq!(object["members"], members, "{name}");
     let digest = verified(&first)["network_digest"].clone();
@@ -54,7 +55,8 @@ fn real_trees_survive_export_and_import_in_a_matrix() {
 fn real_trees_survive_export_and_import_in_unlimited_width() {
     for (name, members, roots, deepest) in FILES {
         let Some((_, depth)) = round_trip(name, "levels.toml", members, roots) else { continue };
-        // Everybody sits directly under the sponsor, so the depth is the published one; a root is level 1 here, 0 there.
+        // Everybody sits directly under the sponsor, so the depth is the published one; a root is level 1
+        // here, 0 there.
         assert_eq!(depth, deepest + 1, "{name}");
     }
 }

@@ -44,9 +44,14 @@ fn a_damaged_log_is_refused_looked_at_repaired_when_told_so_and_served() {
     let damaged = std::fs::read(segment(&data)).unwrap();
     for command in ["verify", "serve"] {
         let way_out = format!("upline repair --data-dir {data}");
-        run([command, "--data-dir", &data]).ends_with(5).says("00000000000000000001.log is damaged at byte").says("(LSN ").says(&way_out);
+        run([command, "--data-dir", &data])
+            .ends_with(5)
+            .says("00000000000000000001.log is damaged at byte")
+            .says("(LSN ")
+            .says(&way_out);
     }
-    let look = run(["repair", "--data-dir", &data, "--json"]).ends_with(15).says("--drop-acknowledged-after").json();
+    let look =
+        run(["repair", "--data-dir", &data, "--json"]).ends_with(15).says("--drop-acknowledged-after").json();
     let good = look["last_good_lsn"].as_u64().unwrap();
     let dropped = look["dropped_commands"].as_u64().unwrap();
     assert!(0 < good && 0 < dropped && good + dropped < MEMBERS, "{look}");
@@ -54,16 +59,23 @@ fn a_damaged_log_is_refused_looked_at_repaired_when_told_so_and_served() {
     // Neither without the LSN nor with another one.
     run(["repair", "--data-dir", &data, "--apply"]).ends_with(15);
     for wrong in [good - 1, good + 1] {
-        run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &wrong.to_string()]).ends_with(2).says("nothing was changed");
+        run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &wrong.to_string()])
+            .ends_with(2)
+            .says("nothing was changed");
     }
     assert_eq!(std::fs::read(segment(&data)).unwrap(), damaged);
-    let done = run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &good.to_string(), "--json"]).ends_with(0).json();
+    let done = run(["repair", "--data-dir", &data, "--drop-acknowledged-after", &good.to_string(), "--json"])
+        .ends_with(0)
+        .json();
     let kept_in = PathBuf::from(done["kept_in"].as_str().unwrap());
     assert_eq!(std::fs::read(kept_in.join("log/00000000000000000001.log")).unwrap(), damaged);
     let lines = std::fs::read_to_string(kept_in.join("dropped.ndjson")).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len() as u64, dropped);
-    assert_eq!(lines.last().unwrap()["command"]["user_id"], format!("6f1f6d1e-0000-4000-8000-{:012}", MEMBERS - 1));
+    assert_eq!(
+        lines.last().unwrap()["command"]["user_id"],
+        format!("6f1f6d1e-0000-4000-8000-{:012}", MEMBERS - 1)
+    );
     let report: Value = serde_json::from_slice(&std::fs::read(kept_in.join("report.json")).unwrap()).unwrap();
     assert_eq!((&report["finished"], &report["last_good_lsn"]), (&true.into(), &good.into()));
     let files = report["files"].as_array().unwrap();

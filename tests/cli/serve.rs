@@ -9,7 +9,9 @@ fn start(data: &str) -> Server {
 fn register(server: &Server, number: u32, parent: Option<u32>) -> u16 {
     let id = |number| format!("\"00000000-0000-4000-8000-{number:012}\"");
     let parent = parent.map_or("null".into(), id);
-    server.request("POST", "/user/register", &format!("{{\"user_id\":{},\"parent_id\":{parent}}}", id(number))).0
+    server
+        .request("POST", "/user/register", &format!("{{\"user_id\":{},\"parent_id\":{parent}}}", id(number)))
+        .0
 }
 
 #[test]
@@ -24,7 +26,11 @@ fn it_serves_stops_and_goes_on() {
         server.signal(name);
         server.end().ends_with(0);
         let verified = verified(&data);
-        assert_eq!((&verified["members"], &verified["replayed"]), (&number.into(), &0.into()), "a stop makes a snapshot");
+        assert_eq!(
+            (&verified["members"], &verified["replayed"]),
+            (&number.into(), &0.into()),
+            "a stop makes a snapshot"
+        );
     }
 }
 
@@ -66,8 +72,14 @@ fn a_bare_call_serves_with_no_configuration() {
     let said = serves("anywhere", &[("HOME", &home)]);
     let data = place.path("home/.local/state/upline");
     assert!(data.join("instance").exists());
-    assert!(said.contains("A NEW, EMPTY NETWORK was begun in") && said.contains(data.to_str().unwrap()), "{said}");
-    assert!(said.contains("a new, empty network was begun: there was none") && said.contains("WARN"), "{said}");
+    assert!(
+        said.contains("A NEW, EMPTY NETWORK was begun in") && said.contains(data.to_str().unwrap()),
+        "{said}"
+    );
+    assert!(
+        said.contains("a new, empty network was begun: there was none") && said.contains("WARN"),
+        "{said}"
+    );
     let said = serves("elsewhere", &[("HOME", &home)]);
     assert!(!said.contains("NEW") && !said.contains("was begun"), "{said}");
     let state = place.text("state");
@@ -88,7 +100,9 @@ fn every_command_that_begins_a_network_says_so() {
     let rows = place.file("rows.csv", "member,sponsor,joined_at\na,,\n");
     let at = |name: &str| place.text(name);
     run(["import", &rows, "--data-dir", &at("import"), "--dry-run"]).ends_with(0);
-    run(["import", &rows, "--data-dir", &at("import")]).ends_with(0).says(&format!("a new network was begun in {}", at("import")));
+    run(["import", &rows, "--data-dir", &at("import")])
+        .ends_with(0)
+        .says(&format!("a new network was begun in {}", at("import")));
     let again = run(["import", &rows, "--data-dir", &at("import")]).ends_with(0);
     assert!(!again.err.contains("was begun"), "{}", again.err);
     let demo = run(["demo", "--members", "0", "--no-serve", "--data-dir", &at("demo")]).ends_with(0);
@@ -101,7 +115,9 @@ fn every_command_that_begins_a_network_says_so() {
         run([command, "--data-dir", &at("nowhere")]).ends_with(7);
     }
     for arguments in [vec!["keys", "list"], vec!["keys", "revoke", "ulk_0000000000000000"]] {
-        run(arguments.into_iter().chain(["--data-dir", &at("nowhere")])).ends_with(7).says("there is no such directory");
+        run(arguments.into_iter().chain(["--data-dir", &at("nowhere")]))
+            .ends_with(7)
+            .says("there is no such directory");
     }
     assert!(!place.path("nowhere").exists());
 }
@@ -123,8 +139,10 @@ fn sizes_are_bytes_or_have_a_letter() {
     let place = Place::new();
     let config = place.file("upline.toml", "segment_bytes = \"2M\"\n");
     let shown = |arguments: &[&str], variable: &str| {
-        let mut show = command(["config", "show", "segment_bytes", "log_retention_bytes"].iter().chain(arguments));
-        let ran: crate::support::Ran = show.env("UPLINE_LOG_RETENTION_BYTES", variable).output().unwrap().into();
+        let mut show =
+            command(["config", "show", "segment_bytes", "log_retention_bytes"].iter().chain(arguments));
+        let ran: crate::support::Ran =
+            show.env("UPLINE_LOG_RETENTION_BYTES", variable).output().unwrap().into();
         ran
     };
     let out = shown(&["--config", &config], "10G").ends_with(0).out;
@@ -133,7 +151,15 @@ fn sizes_are_bytes_or_have_a_letter() {
     shown(&["--segment-bytes", "1.5M"], "").ends_with(3).says("such as 64M");
     // The log is made of them.
     let data = place.text("data");
-    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--segment-bytes", "1024K"]));
+    let server = Server::start(&mut command([
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--data-dir",
+        &data,
+        "--segment-bytes",
+        "1024K",
+    ]));
     server.signal("TERM");
     server.end().ends_with(0);
     assert_eq!(std::fs::metadata(place.path("data/log/00000000000000000001.log")).unwrap().len(), 1 << 20);
@@ -164,7 +190,9 @@ fn the_width_of_the_original_counts_for_a_new_directory_only() {
     let place = Place::new();
     let data = place.text("data");
     let serve = ["serve", "--addr", "127.0.0.1:0", "--data-dir", &data];
-    let server = Server::start(command(serve).env("MAX_CHILDREN", "2").env("DB_URL", "postgresql://x").env("REDIS_ENABLED", "true"));
+    let server = Server::start(
+        command(serve).env("MAX_CHILDREN", "2").env("DB_URL", "postgresql://x").env("REDIS_ENABLED", "true"),
+    );
     assert_eq!(register(&server, 1, None), 200);
     server.signal("TERM");
     server.end().ends_with(0).says("ignored, since there is no database and no cache: DB_URL, REDIS_ENABLED");
@@ -175,9 +203,14 @@ fn the_width_of_the_original_counts_for_a_new_directory_only() {
     server.signal("TERM");
     server.end().ends_with(0);
     let plan = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/levels.toml");
-    let ran = run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--plan", plan.to_str().unwrap()]).ends_with(8);
+    let ran = run(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--plan", plan.to_str().unwrap()])
+        .ends_with(8);
     assert!(ran.err.contains("name: \"matrix\" in the directory, \"levels\" wanted"), "{}", ran.err);
-    assert!(ran.err.contains("leave out what asks for another plan") && ran.err.contains("PUT /v1/plan"), "{}", ran.err);
+    assert!(
+        ran.err.contains("leave out what asks for another plan") && ran.err.contains("PUT /v1/plan"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -202,7 +235,8 @@ fn wrong_configuration_is_refused_before_anything_is_made() {
 #[test]
 fn a_host_name_is_an_address() {
     let place = Place::new();
-    let server = Server::start(&mut command(["serve", "--addr", "localhost:0", "--data-dir", &place.text("data")]));
+    let server =
+        Server::start(&mut command(["serve", "--addr", "localhost:0", "--data-dir", &place.text("data")]));
     assert_eq!(server.request("GET", "/health", "").0, 200);
     server.signal("TERM");
     server.end().ends_with(0);
@@ -214,7 +248,15 @@ fn the_text_none_as_a_parent_is_a_choice() {
     let body = "{\"user_id\":\"00000000-0000-4000-8000-000000000001\",\"parent_id\":\"None\"}";
     for (value, status) in [("true", 200), ("false", 422)] {
         let data = place.text(value);
-        let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data, "--none-parent-is-null", value]));
+        let server = Server::start(&mut command([
+            "serve",
+            "--addr",
+            "127.0.0.1:0",
+            "--data-dir",
+            &data,
+            "--none-parent-is-null",
+            value,
+        ]));
         assert_eq!(server.request("POST", "/user/register", body).0, status, "{value}");
         server.signal("TERM");
         server.end().ends_with(0);
@@ -246,7 +288,14 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn an_open_address_needs_consent() {
     let place = Place::new();
-    let server = Server::start(&mut command(["serve", "--addr", "0.0.0.0:0", "--insecure", "--data-dir", &place.text("data")]));
+    let server = Server::start(&mut command([
+        "serve",
+        "--addr",
+        "0.0.0.0:0",
+        "--insecure",
+        "--data-dir",
+        &place.text("data"),
+    ]));
     server.signal("TERM");
     server.end().ends_with(0);
 }
@@ -255,11 +304,19 @@ fn an_open_address_needs_consent() {
 fn the_second_signal_ends_at_once() {
     use std::io::Write;
     let place = Place::new();
-    let server =
-        Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--drain-seconds", "60", "--data-dir", &place.text("data")]));
+    let server = Server::start(&mut command([
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--drain-seconds",
+        "60",
+        "--data-dir",
+        &place.text("data"),
+    ]));
     // A request whose body does not come holds the server up.
     let mut half = std::net::TcpStream::connect(&server.address).unwrap();
-    half.write_all(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{").unwrap();
+    half.write_all(b"POST /user/register HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
+        .unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let started = Instant::now();
     server.signal("TERM");

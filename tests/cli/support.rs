@@ -89,7 +89,8 @@ impl Ran {
     #[track_caller]
     pub fn json(&self) -> Value {
         let last = self.out.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}\nstandard error:\n{}", self.err))
+        serde_json::from_str(last)
+            .unwrap_or_else(|error| panic!("{error}: {last}\nstandard error:\n{}", self.err))
     }
 }
 
@@ -122,7 +123,8 @@ impl Server {
     /// As `start`, for a program that first says `lines` other lines.
     #[track_caller]
     pub fn start_after(command: &mut Command, lines: usize) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut out = BufReader::new(child.stdout.as_mut().expect("it is piped"));
         let mut line = String::new();
         for _ in 0..=lines {
@@ -149,7 +151,11 @@ impl Server {
         .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("an answer: {answer}"));
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("an answer: {answer}"));
         (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).into())
     }
 
@@ -165,7 +171,10 @@ impl Server {
 
 /// Sends a signal to a process that this test started.
 pub fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill is there");
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status()
+        .expect("kill is there");
     assert!(sent.success());
 }
 

@@ -16,7 +16,10 @@ const TIMES: [(&str, Option<&str>); 17] = [
     ("2025-03-01T10:00:00-05:00[America/New_York]", Some("2025-03-01T15:00:00.000000Z")),
     ("2025-03-01T10:00:00Z[America/New_York]", Some("2025-03-01T10:00:00.000000Z")),
     ("2025-11-02T01:30:00-05:00[America/New_York]", Some("2025-11-02T06:30:00.000000Z")),
-    ("2025-03-01T10:00:00.123456789-03:00[America/Argentina/ComodRivadavia]", Some("2025-03-01T13:00:00.123456Z")),
+    (
+        "2025-03-01T10:00:00.123456789-03:00[America/Argentina/ComodRivadavia]",
+        Some("2025-03-01T13:00:00.123456Z"),
+    ),
     ("2025-03-01T10:00:00[Nowhere/Town]", None),
     ("2025-03-01T10:00:00Z[Nowhere/Town]", None),
     ("2025-03-01T10:00:00-08:00[America/New_York]", None),
@@ -56,7 +59,10 @@ fn a_time_is_the_same_moment_at_every_door() {
 
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
     for (number, (text, moment)) in TIMES.iter().enumerate() {
-        let row = rows.lines().find(|row| row.contains(&format!(",m{number},"))).map(|row| row.split(',').nth(5).unwrap());
+        let row = rows
+            .lines()
+            .find(|row| row.contains(&format!(",m{number},")))
+            .map(|row| row.split(',').nth(5).unwrap());
         assert_eq!(row, *moment, "import: {text}");
         let amount = format!(",{}.00,", number + 1);
         let row = paid.lines().find(|row| row.contains(&amount)).map(|row| row.rsplit(',').next().unwrap());
@@ -72,22 +78,36 @@ fn a_time_is_the_same_moment_at_every_door() {
         }
 
         let window = escaped(text);
-        let (status, body) = server.request("GET", &format!("/v1/members/{ROOT}/report?from={window}&to={window}"), "");
+        let (status, body) =
+            server.request("GET", &format!("/v1/members/{ROOT}/report?from={window}&to={window}"), "");
         assert_eq!(status, if moment.is_some() { 200 } else { 422 }, "from and to: {text}: {body}");
         if let Some(moment) = moment {
             let body = json_of(&body);
-            assert_eq!((&body["from"], &body["to"]), (&(*moment).into(), &(*moment).into()), "from and to: {text}");
+            assert_eq!(
+                (&body["from"], &body["to"]),
+                (&(*moment).into(), &(*moment).into()),
+                "from and to: {text}"
+            );
         }
 
-        let past = |text: &str| server.request("GET", &format!("/v1/members/{ROOT}?as_of={}", escaped(text)), "");
+        let past =
+            |text: &str| server.request("GET", &format!("/v1/members/{ROOT}?as_of={}", escaped(text)), "");
         let (status, body) = past(text);
         match moment {
             Some(moment) => {
                 let (expected, expected_body) = past(moment);
-                assert_eq!((status, &json_of(&body)["code"]), (expected, &json_of(&expected_body)["code"]), "as_of: {text}");
+                assert_eq!(
+                    (status, &json_of(&body)["code"]),
+                    (expected, &json_of(&expected_body)["code"]),
+                    "as_of: {text}"
+                );
                 assert_ne!(json_of(&body)["code"], "parameter_invalid", "as_of: {text}");
             }
-            None => assert_eq!((status, &json_of(&body)["code"]), (422, &"parameter_invalid".into()), "as_of: {text}"),
+            None => assert_eq!(
+                (status, &json_of(&body)["code"]),
+                (422, &"parameter_invalid".into()),
+                "as_of: {text}"
+            ),
         }
     }
     server.signal("TERM");
@@ -108,7 +128,10 @@ fn the_end_of_a_key_is_a_time_like_others() {
         ("2999-01-31T10:00:00+01:00", Ok("2999-01-31T09:00:00Z")),
         ("2999-01-31[America/New_York]", Ok("2999-01-31T05:00:00Z")),
         ("2999-01-31T10:00:00[Nowhere/Town]", Err("a time in a zone that is not known")),
-        ("2999-01-31T10:00:00-08:00[America/New_York]", Err("a time with an offset that its zone did not have then")),
+        (
+            "2999-01-31T10:00:00-08:00[America/New_York]",
+            Err("a time with an offset that its zone did not have then"),
+        ),
         ("2999-03-10T02:30:00[America/New_York]", Err("a time that its zone skipped")),
         ("2999-11-03T01:30:00[America/New_York]", Err("a time that its zone had twice")),
         ("9999-12-31T23:59:59Z", Err("outside of the years 1970 to 9999")),

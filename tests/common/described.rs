@@ -1,6 +1,8 @@
-//! Holds every answer of `/v1` that a test sees against `/openapi.json`: the status must be described there for the route, and the body must fit its schema.
+//! Holds every answer of `/v1` that a test sees against `/openapi.json`: the status must be described there
+//! for the route, and the body must fit its schema.
 //!
-//! Stricter than what is published: an object may have no field that is not described, so that nothing is answered without a word about it.
+//! Stricter than what is published: an object may have no field that is not described, so that nothing is
+//! answered without a word about it.
 
 use std::{
     collections::HashMap,
@@ -36,7 +38,11 @@ pub fn check(method: &str, path: &str, reply: &Reply) {
         return;
     };
     let answer = format!("{operation}/responses/{}", reply.status);
-    assert!(DESCRIPTION.pointer(&answer).is_some(), "{about} is not described: {}", String::from_utf8_lossy(&reply.body));
+    assert!(
+        DESCRIPTION.pointer(&answer).is_some(),
+        "{about} is not described: {}",
+        String::from_utf8_lossy(&reply.body)
+    );
     let Some(kind) = kind.filter(|_| !reply.body.is_empty()) else { return };
     let media = format!("{answer}/content/{}", escaped(kind));
     assert!(DESCRIPTION.pointer(&media).is_some(), "{about} is not described as {kind}");
@@ -82,19 +88,24 @@ fn judge(pointer: &str) -> Judge {
     Judge::new(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
 }
 
-/// Allows no field but those described. The parts of an `allOf` describe one object together, so each may have the others' fields.
+/// Allows no field but those described. The parts of an `allOf` describe one object together, so each may
+/// have the others' fields.
 fn close(schema: &mut Value) {
     let mut waiting = vec![schema];
     while let Some(value) = waiting.pop() {
         match value {
             Value::Object(members) => {
-                let is_whole = members
-                    .get("type")
-                    .is_some_and(|kind| kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&"object".into())));
-                if is_whole && members.get("properties").is_some_and(Value::is_object) && !members.contains_key("additionalProperties") {
+                let is_whole = members.get("type").is_some_and(|kind| {
+                    kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&"object".into()))
+                });
+                if is_whole
+                    && members.get("properties").is_some_and(Value::is_object)
+                    && !members.contains_key("additionalProperties")
+                {
                     members.insert("additionalProperties".into(), false.into());
                 }
-                waiting.extend(members.iter_mut().filter(|(name, _)| *name != "allOf").map(|(_, value)| value));
+                waiting
+                    .extend(members.iter_mut().filter(|(name, _)| *name != "allOf").map(|(_, value)| value));
             }
             Value::Array(items) => waiting.extend(items),
             _ => {}
@@ -107,11 +118,16 @@ fn operation(method: &str, path: &str) -> Option<String> {
     let paths = DESCRIPTION["paths"].as_object().expect("paths are described");
     let fits = |template: &str| {
         let (mut theirs, mut ours) = (template.split('/'), path.split('/'));
-        let are_equal =
-            theirs.by_ref().zip(ours.by_ref()).all(|(theirs, ours)| theirs == ours || theirs.starts_with('{') && !ours.is_empty());
+        let are_equal = theirs
+            .by_ref()
+            .zip(ours.by_ref())
+            .all(|(theirs, ours)| theirs == ours || theirs.starts_with('{') && !ours.is_empty());
         are_equal && template.split('/').count() == path.split('/').count()
     };
-    let template = paths.keys().filter(|template| fits(template)).min_by_key(|template| template.matches('{').count())?;
+    let template = paths
+        .keys()
+        .filter(|template| fits(template))
+        .min_by_key(|template| template.matches('{').count())?;
     let method = method.to_ascii_lowercase();
     paths[template].get(&method).map(|_| format!("/paths/{}/{method}", escaped(template)))
 }

@@ -1,6 +1,7 @@
 //! The running binary, and an HTTP client that shows every byte.
 //!
-//! The client is ours so that nothing between it and the server decodes, follows, retries or reorders anything.
+//! The client is ours so that nothing between it and the server decodes, follows, retries or reorders
+//! anything.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod described;
@@ -14,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the binary may take to listen, to be ready, or to end. Far more than it needs: a loaded machine must not fail a test.
+/// How long the binary may take to listen, to be ready, or to end. Far more than it needs: a loaded machine
+/// must not fail a test.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server process. Killed when dropped.
@@ -90,7 +92,9 @@ impl Server {
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
             };
             if let Some((_, address)) = line.split_once("listening on http://") {
-                let end = address.find(|character: char| !matches!(character, '0'..='9' | '.' | ':')).unwrap_or(address.len());
+                let end = address
+                    .find(|character: char| !matches!(character, '0'..='9' | '.' | ':'))
+                    .unwrap_or(address.len());
                 break address[..end].parse().expect("an address");
             }
         };
@@ -100,7 +104,12 @@ impl Server {
     /// Where it listens for operations; to be asked once, of a server that was told to.
     pub fn ops_address(&self) -> SocketAddr {
         loop {
-            let line = self.said.lock().expect("nobody panicked").recv_timeout(PATIENCE).expect("it says where it listens for operations");
+            let line = self
+                .said
+                .lock()
+                .expect("nobody panicked")
+                .recv_timeout(PATIENCE)
+                .expect("it says where it listens for operations");
             if let Some(address) = line.strip_prefix("operations on http://") {
                 break address.parse().expect("an address");
             }
@@ -145,7 +154,8 @@ impl Server {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("`kill` runs");
+        let killed =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("`kill` runs");
         assert!(killed.success());
     }
 
@@ -216,9 +226,11 @@ impl Client {
         Self { stream: BufReader::new(stream), host: address.to_string() }
     }
 
-    /// From one of this machine's own addresses (127.0.0.0/8 are all its own), with a small buffer for what comes in if one is given.
+    /// From one of this machine's own addresses (127.0.0.0/8 are all its own), with a small buffer for what
+    /// comes in if one is given.
     pub fn connect_from(source: [u8; 4], address: SocketAddr, receive_bytes: Option<usize>) -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((source, 0)).into()).expect("its own address");
         if let Some(bytes) = receive_bytes {
             socket.set_recv_buffer_size(bytes).expect("a socket");
@@ -236,7 +248,8 @@ impl Client {
     }
 
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        self.try_request(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.try_request(method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     pub fn post(&mut self, path: &str, body: &str) -> Reply {
@@ -244,7 +257,13 @@ impl Client {
     }
 
     /// As `request`, for servers that may be killed.
-    pub fn try_request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Reply> {
+    pub fn try_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Reply> {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
             head = head + "host: " + &self.host + "\r\n";
@@ -291,7 +310,8 @@ impl Client {
         if reply.header("transfer-encoding") == Some("chunked") {
             while self.read_chunk(&mut reply.body)? {}
         } else {
-            let length: usize = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+            let length: usize =
+                reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
             reply.body.resize(length, 0);
             self.stream.read_exact(&mut reply.body)?;
         }
@@ -308,7 +328,11 @@ impl Client {
 
     pub fn read_head(&mut self) -> std::io::Result<(u16, Vec<(String, String)>)> {
         let status_line = self.line()?;
-        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{status_line}"));
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("{status_line}"));
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;

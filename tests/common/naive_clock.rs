@@ -1,4 +1,5 @@
-//! When a clock is not written by, from the words of the documentation and with none of the program's code. All times in microseconds.
+//! When a clock is not written by, from the words of the documentation and with none of the program's code.
+//! All times in microseconds.
 
 /// Which way the clock jumped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,8 +10,8 @@ pub enum Jumped {
 
 /// The clock of one process on one log.
 ///
-/// The wall clock minus the boot clock is the moment at which the machine was booted: a right clock gives the same one for ever, and setting the clock
-/// moves it.
+/// The wall clock minus the boot clock is the moment at which the machine was booted: a right clock gives the
+/// same one for ever, and setting the clock moves it.
 #[derive(Clone, Debug)]
 pub struct NaiveClock {
     /// How far it may jump; `None`: as far as it likes.

@@ -1,4 +1,5 @@
-//! A clock that jumps, and an engine that does not write by it: the engine itself without its threads, both clocks driven, against a naive model.
+//! A clock that jumps, and an engine that does not write by it: the engine itself without its threads, both
+//! clocks driven, against a naive model.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +14,8 @@ use std::{
 use upline::{
     durability::memory::Memory,
     engine::{
-        Answer, AnsweredBy, ClockJump, Command, EngineOptions, RequestKey, SteppedEngine, SubmitError, Submitted, Timestamp, load,
-        state_digest,
+        Answer, AnsweredBy, ClockJump, Command, EngineOptions, RequestKey, SteppedEngine, SubmitError,
+        Submitted, Timestamp, load, state_digest,
     },
 };
 
@@ -72,7 +73,11 @@ impl Machine {
 }
 
 /// A write, alone in its group.
-fn write(engine: &mut SteppedEngine, command: Command, key: Option<RequestKey>) -> Result<Answer, SubmitError> {
+fn write(
+    engine: &mut SteppedEngine,
+    command: Command,
+    key: Option<RequestKey>,
+) -> Result<Answer, SubmitError> {
     match engine.writing().submit(command, key, |_| false) {
         Submitted::Answered(answer) => answer,
         Submitted::Queued(mut pending) => {
@@ -84,7 +89,8 @@ fn write(engine: &mut SteppedEngine, command: Command, key: Option<RequestKey>) 
 
 /// Everything that a refused write must not change: the state, the log and the disk.
 fn picture(machine: &Machine, engine: &SteppedEngine) -> (u64, String, i64, BTreeMap<PathBuf, Vec<u8>>) {
-    let (lsn, digest, time) = engine.engine().read(|state, _| (state.lsn(), state_digest(state).to_string(), state.time().0));
+    let (lsn, digest, time) =
+        engine.engine().read(|state, _| (state.lsn(), state_digest(state).to_string(), state.time().0));
     (lsn, digest, time, machine.disk.all())
 }
 
@@ -116,12 +122,24 @@ fn a_retry_over_a_jump_is_paid_once() {
         machine.passes(SECOND, -jump);
         assert!(engine.engine().ready());
         let again = write(&mut engine, trigger(1), Some(paid)).expect("an answer");
-        assert_eq!((again.applied, engine.engine().read(|state, _| state.entries())), (first, entries), "{jump}: paid once");
+        assert_eq!(
+            (again.applied, engine.engine().read(|state, _| state.entries())),
+            (first, entries),
+            "{jump}: paid once"
+        );
         // The one that was refused is a new one, and from now on known too.
         let second = write(&mut engine, trigger(1), Some(late)).expect("it is written").applied;
         assert_eq!(write(&mut engine, trigger(1), Some(late)).expect("an answer").applied, second);
-        assert_eq!(engine.engine().read(|state, _| state.entries()), 2 * entries, "{jump}: each is paid once");
-        assert_eq!(engine.engine().status().time, Timestamp(machine.wall()), "{jump}: the jump left nothing behind");
+        assert_eq!(
+            engine.engine().read(|state, _| state.entries()),
+            2 * entries,
+            "{jump}: each is paid once"
+        );
+        assert_eq!(
+            engine.engine().status().time,
+            Timestamp(machine.wall()),
+            "{jump}: the jump left nothing behind"
+        );
     }
 }
 
@@ -132,11 +150,20 @@ fn after_a_restart_a_clock_ahead_is_normal_and_one_behind_is_refused() {
     write(&mut engine, signup(0, None), None).expect("it is written");
     drop(engine);
     // clock after the log's last time, refused
-    for (at, is_refused) in [(1_000 * HOUR, false), (-BOUND, false), (-BOUND - SECOND, true), (-1_000 * HOUR, true)] {
-        let machine = Machine { disk: copy_of(&machine.disk), wall: Arc::new(AtomicI64::new(START + at)), boot: Arc::default() };
+    for (at, is_refused) in
+        [(1_000 * HOUR, false), (-BOUND, false), (-BOUND - SECOND, true), (-1_000 * HOUR, true)]
+    {
+        let machine = Machine {
+            disk: copy_of(&machine.disk),
+            wall: Arc::new(AtomicI64::new(START + at)),
+            boot: Arc::default(),
+        };
         let (mut engine, report) = SteppedEngine::open(machine.options()).expect("it opens");
         let seconds = |length: i64| Duration::from_micros(u64::try_from(length).unwrap_or(0));
-        assert_eq!((report.time, report.clock_ahead, report.clock_behind), (Some(Timestamp(START)), seconds(at), seconds(-at)));
+        assert_eq!(
+            (report.time, report.clock_ahead, report.clock_behind),
+            (Some(Timestamp(START)), seconds(at), seconds(-at))
+        );
         assert_eq!(report.clock_jumped, is_refused, "{at}");
         assert_eq!(engine.engine().clock().jump, is_refused.then_some(ClockJump::Behind), "{at}");
         let written = write(&mut engine, signup(1, Some(0)), None);
@@ -170,16 +197,38 @@ fn metrics_say_it() {
             assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
         }
     };
-    scraped(&engine, &["upline_clock_jumped 0", "upline_clock_ahead_seconds 0", "upline_clock_behind_seconds 0", "upline_ready 1"]);
+    scraped(
+        &engine,
+        &[
+            "upline_clock_jumped 0",
+            "upline_clock_ahead_seconds 0",
+            "upline_clock_behind_seconds 0",
+            "upline_ready 1",
+        ],
+    );
     machine.passes(SECOND, 700 * SECOND);
     assert!(write(&mut engine, signup(1, Some(0)), None).is_err());
     let refused = "upline_refused_writes_total{reason=\"clock_jumped\"} 1";
     scraped(
         &engine,
-        &["upline_clock_jumped 1", "upline_clock_ahead_seconds 700", "upline_clock_behind_seconds 0", "upline_ready 0", refused],
+        &[
+            "upline_clock_jumped 1",
+            "upline_clock_ahead_seconds 700",
+            "upline_clock_behind_seconds 0",
+            "upline_ready 0",
+            refused,
+        ],
     );
     machine.passes(SECOND, -1_402 * SECOND);
-    scraped(&engine, &["upline_clock_jumped 1", "upline_clock_ahead_seconds 0", "upline_clock_behind_seconds 700", "upline_ready 0"]);
+    scraped(
+        &engine,
+        &[
+            "upline_clock_jumped 1",
+            "upline_clock_ahead_seconds 0",
+            "upline_clock_behind_seconds 700",
+            "upline_ready 0",
+        ],
+    );
     engine.engine().accept_clock();
     scraped(&engine, &["upline_clock_jumped 0", "upline_clock_behind_seconds 700", "upline_ready 1"]);
     drop(engine);
@@ -222,7 +271,9 @@ fn the_engine_follows_the_words() {
                     let jumped = naive.jumped(machine.wall(), machine.boot());
                     assert_eq!(engine.engine().accept_clock().jump.map(of), jumped, "{about}");
                     assert_eq!(naive.accept(machine.wall(), machine.boot()), jumped.is_some());
-                    *reached.entry(if jumped.is_some() { "accepted" } else { "nothing to accept" }).or_default() += 1;
+                    *reached
+                        .entry(if jumped.is_some() { "accepted" } else { "nothing to accept" })
+                        .or_default() += 1;
                 }
                 11 => {
                     drop(engine);
@@ -243,21 +294,34 @@ fn the_engine_follows_the_words() {
                             *reached.entry("written").or_default() += 1;
                         }
                         Err(jumped) => {
-                            assert_eq!((written, after), (Err(SubmitError::ClockJumped), before), "{about}: {jumped:?}");
-                            *reached.entry(if jumped == Jumped::Ahead { "ahead" } else { "behind" }).or_default() += 1;
+                            assert_eq!(
+                                (written, after),
+                                (Err(SubmitError::ClockJumped), before),
+                                "{about}: {jumped:?}"
+                            );
+                            *reached
+                                .entry(if jumped == Jumped::Ahead { "ahead" } else { "behind" })
+                                .or_default() += 1;
                         }
                     }
                 }
             }
             let standing = engine.engine().clock();
-            assert_eq!(standing.jump.map(of), naive.jumped(machine.wall(), machine.boot()), "{about}: {standing:?} {naive:?}");
+            assert_eq!(
+                standing.jump.map(of),
+                naive.jumped(machine.wall(), machine.boot()),
+                "{about}: {standing:?} {naive:?}"
+            );
             assert_eq!(engine.engine().ready(), standing.jump.is_none(), "{about}");
             assert_eq!(standing.last.map(|last| last.0), naive.last, "{about}");
         }
     }
     println!("{reached:?}");
     for what in ["accepted", "nothing to accept", "restarted", "written", "ahead", "behind"] {
-        assert!(walks < 20 || 20 < reached.get(what).copied().unwrap_or(0), "{what} was hardly reached: {reached:?}");
+        assert!(
+            walks < 20 || 20 < reached.get(what).copied().unwrap_or(0),
+            "{what} was hardly reached: {reached:?}"
+        );
     }
 }
 

@@ -7,9 +7,10 @@ use std::{
 
 use upline::{
     engine::{
-        Answer, BasisPoints, BonusRule, Code, Command, Currency, Digest, Engine, EngineOptions, LevelPay, LogOptions, MemberId, MemberIx,
-        Money, Origin, Outcome, Placement, PlacementRequest, PlacementRule, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register,
-        Role, SnapshotPolicy, SponsorRef, Tree, TriggerBonus, state_digest,
+        Answer, BasisPoints, BonusRule, Code, Command, Currency, Digest, Engine, EngineOptions, LevelPay,
+        LogOptions, MemberId, MemberIx, Money, Origin, Outcome, Placement, PlacementRequest, PlacementRule,
+        Plan, PlanChoice, RankBasis, RankRule, RankStep, Register, Role, SnapshotPolicy, SponsorRef, Tree,
+        TriggerBonus, state_digest,
     },
     metrics::Metrics,
 };
@@ -27,14 +28,23 @@ pub fn plan() -> Plan {
     Plan {
         name: "matrix".into(),
         currency: Currency { code: *b"EUR", exponent: 2 },
-        placement: Placement { width: Some(3), default_rule: PlacementRule::BreadthFirst, other_rules: vec![], strategic: true },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: vec![],
+            strategic: true,
+        },
         count_sponsor_tree: true,
         level_cap: 15,
         bonuses: vec![
             bonus("referral", fixed(&[1_000, 500, 200, 100])),
             bonus("purchase", LevelPay::Share(vec![BasisPoints(500), BasisPoints(100)])),
         ],
-        ranks: RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Downline, steps: vec![step("Bronze", 3), step("Silver", 10)] },
+        ranks: RankRule::Thresholds {
+            tree: Tree::Sponsor,
+            basis: RankBasis::Downline,
+            steps: vec![step("Bronze", 3), step("Silver", 10)],
+        },
     }
 }
 
@@ -73,7 +83,13 @@ pub fn signup(number: u64, sponsor: Option<u64>) -> Command {
 }
 
 pub fn trigger(number: u64) -> Command {
-    Command::TriggerBonus(TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false, reference: None })
+    Command::TriggerBonus(TriggerBonus {
+        source: member(number),
+        trigger: "referral".into(),
+        amount: None,
+        once: false,
+        reference: None,
+    })
 }
 
 pub fn submit(engine: &Engine, command: Command) -> Answer {
@@ -84,7 +100,10 @@ pub fn submit(engine: &Engine, command: Command) -> Answer {
 pub fn grow(engine: &Engine, from: u64, to: u64) {
     for number in from..to {
         let answer = submit(engine, signup(number, number.checked_sub(1).map(|last| last / 2)));
-        assert_eq!(answer.applied.outcome, Outcome::Registered { member: MemberIx(u32::try_from(number).expect("few")) });
+        assert_eq!(
+            answer.applied.outcome,
+            Outcome::Registered { member: MemberIx(u32::try_from(number).expect("few")) }
+        );
     }
 }
 
@@ -92,7 +111,8 @@ pub fn digest(engine: &Engine) -> Digest {
     engine.read(|state, _| state_digest(state))
 }
 
-/// Copies a directory, as a crash would leave it if nothing more is written: what the process holds in memory is not in it.
+/// Copies a directory, as a crash would leave it if nothing more is written: what the process holds in memory
+/// is not in it.
 pub fn copy_of(path: &Path, to: PathBuf) -> PathBuf {
     let mut pending = vec![(path.to_path_buf(), to.clone())];
     while let Some((from, to)) = pending.pop() {

@@ -11,7 +11,10 @@ use rand_pcg::{
     rand_core::{RngCore, SeedableRng},
 };
 use tempfile::tempdir;
-use upline::engine::{AnsweredBy, Command, Engine, EntryStatus, LogOptions, MemberIx, Outcome, Rejection, RequestKey, Role, Status, load};
+use upline::engine::{
+    AnsweredBy, Command, Engine, EntryStatus, LogOptions, MemberIx, Outcome, Rejection, RequestKey, Role,
+    Status, load,
+};
 
 use super::common::{contents, copy_of, digest, disk, grow, member, open, options, signup, submit, trigger};
 
@@ -64,7 +67,11 @@ fn a_killed_process_keeps_every_acknowledged_signup() {
 
         let loaded = load(&disk(), &path, &mut |_| {}).unwrap();
         for (number, lsn, index) in &acknowledged {
-            assert!(*lsn <= loaded.state.lsn(), "acknowledged at LSN {lsn}, the log ends with {}", loaded.state.lsn());
+            assert!(
+                *lsn <= loaded.state.lsn(),
+                "acknowledged at LSN {lsn}, the log ends with {}",
+                loaded.state.lsn()
+            );
             assert_eq!(loaded.state.member(MemberIx(*index)).id, member(*number), "round {round}");
         }
         assert_eq!(upline::core::audit(&loaded.state, 10), Vec::<String>::new());
@@ -107,7 +114,9 @@ fn sign_up_until_killed(path: &Path) -> ! {
                 for number in (first + 1 + client..).step_by(4) {
                     let answer = submit(&engine, signup(number, Some(0)));
                     match answer.applied.outcome {
-                        Outcome::Registered { member } => println!("ack {number} {} {} .", answer.applied.lsn, member.0),
+                        Outcome::Registered { member } => {
+                            println!("ack {number} {} {} .", answer.applied.lsn, member.0)
+                        }
                         Outcome::Rejected(Rejection::MemberExists) => {}
                         other => panic!("{other:?}"),
                     }

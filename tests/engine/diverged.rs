@@ -1,4 +1,5 @@
-//! Two copies of one directory that went different ways: whatever is mixed of their files is refused, or is common history.
+//! Two copies of one directory that went different ways: whatever is mixed of their files is refused, or is
+//! common history.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +25,8 @@ struct Copy {
     states: Vec<(u64, Digest)>,
 }
 
-/// Grows a copy by its own members, with snapshots in the middle of groups, at the end of one, and none at the end of the log.
+/// Grows a copy by its own members, with snapshots in the middle of groups, at the end of one, and none at
+/// the end of the log.
 fn go_on(path: PathBuf, first: u64) -> Copy {
     let engine = open(&path);
     let mut states = Vec::new();
@@ -63,7 +65,8 @@ fn names(path: &Path) -> BTreeSet<String> {
     names
 }
 
-/// What may be said of a mix: it is refused as damaged, or it is at its end one of the copies, and so is every state of its past.
+/// What may be said of a mix: it is refused as damaged, or it is at its end one of the copies, and so is
+/// every state of its past.
 fn judge(mix: &Path, copies: &[Copy; 2], what: &str) -> Option<String> {
     println!("{what}");
     let known: Vec<(u64, Digest)> = copies.iter().flat_map(|copy| copy.states.iter().copied()).collect();
@@ -110,7 +113,11 @@ fn every_mix_of_files_is_refused_or_common_history() {
             assert!(found.contains("another history") || found.contains("the log ends"), "{name}: {found}");
             // A repair takes the foreign one away, and what was acknowledged here stays.
             let look = Repair::look(&Disk::shared(), &mix).expect("it can be looked at");
-            assert!(look.found().problems.iter().any(|problem| problem.file == mix.join(&name)), "{name}: {:?}", look.found());
+            assert!(
+                look.found().problems.iter().any(|problem| problem.file == mix.join(&name)),
+                "{name}: {:?}",
+                look.found()
+            );
             assert_eq!(look.found().last_good_lsn, one.states.last().expect("some").0, "{name}");
             refused += 1;
         } else {

@@ -40,7 +40,11 @@ impl Around for Faulty {
             FileCall::Write => (&self.faults.writes, io::ErrorKind::StorageFull),
             FileCall::SyncData | FileCall::SyncAll => (&self.faults.syncs, io::ErrorKind::Other),
         };
-        if path.starts_with(&self.directory) && flag.load(Ordering::SeqCst) { Err(kind.into()) } else { run() }
+        if path.starts_with(&self.directory) && flag.load(Ordering::SeqCst) {
+            Err(kind.into())
+        } else {
+            run()
+        }
     }
 }
 

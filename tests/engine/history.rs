@@ -10,8 +10,8 @@ use std::{
 
 use tempfile::tempdir;
 use upline::engine::{
-    AuditFilter, Cause, Command, Digest, Engine, EngineOptions, Event, Feed, HistoryError, LogOptions, MemberIx, PaidBy, Retention,
-    ShareFate, Status, Timestamp, state_digest,
+    AuditFilter, Cause, Command, Digest, Engine, EngineOptions, Event, Feed, HistoryError, LogOptions,
+    MemberIx, PaidBy, Retention, ShareFate, Status, Timestamp, state_digest,
 };
 
 use super::common::{digest, grow, member, open, options, signup, submit, trigger};
@@ -33,12 +33,16 @@ fn grown(engine: &Engine, members: u64, snapshot_every: u64) -> Vec<Digest> {
         record(engine, &mut digests);
         let command = match number % 4 {
             0 => trigger(number),
-            1 => Command::SetStatus { member: member(number / 3), status: if number % 8 == 1 { Status::Inactive } else { Status::Active } },
+            1 => Command::SetStatus {
+                member: member(number / 3),
+                status: if number % 8 == 1 { Status::Inactive } else { Status::Active },
+            },
             2 => Command::PayEntry { entry: 0 },
             _ => Command::PayAll,
         };
         // A member that is not active recruits nobody: the next one would be refused.
-        if !matches!(&command, Command::SetStatus { member: id, .. } if *id == member(number.div_ceil(2) / 2)) {
+        if !matches!(&command, Command::SetStatus { member: id, .. } if *id == member(number.div_ceil(2) / 2))
+        {
             submit(engine, command);
             record(engine, &mut digests);
             reactivate(engine, number + 1, &mut digests);
@@ -53,7 +57,8 @@ fn grown(engine: &Engine, members: u64, snapshot_every: u64) -> Vec<Digest> {
 /// Makes the sponsor of member `number` active, if it is not.
 fn reactivate(engine: &Engine, number: u64, digests: &mut Vec<Digest>) {
     let sponsor = member((number - 1) / 2);
-    let status = engine.read(|state, directory| state.find(directory, &sponsor).map(|index| state.member(index).status));
+    let status = engine
+        .read(|state, directory| state.find(directory, &sponsor).map(|index| state.member(index).status));
     if status == Some(Status::Inactive) {
         submit(engine, Command::SetStatus { member: sponsor, status: Status::Active });
         record(engine, digests);
@@ -131,7 +136,11 @@ fn a_moment_names_the_last_lsn_before_it() {
 fn what_is_not_retained_is_told_with_the_oldest_that_is() {
     let directory = tempdir().unwrap();
     let mut options = options(directory.path());
-    options.log = LogOptions { segment_bytes: 16 * 1_024, retention: Retention::Bytes(32 * 1_024), ..LogOptions::default() };
+    options.log = LogOptions {
+        segment_bytes: 16 * 1_024,
+        retention: Retention::Bytes(32 * 1_024),
+        ..LogOptions::default()
+    };
     let engine = Engine::open(options).unwrap().0;
     let mut entry_lsn = 0;
     for number in 0..900 {
@@ -215,10 +224,13 @@ fn the_feed_gives_every_command_once_and_then_waits_for_more() {
         assert_eq!(event.stamped.command, signup(number, number.checked_sub(1).map(|last| last / 2)));
         let (placed, code) = event.member.as_ref().expect("a signup");
         assert_eq!(placed.id, member(number));
-        engine.read(|state, _| assert_eq!((state.member(placed.index), state.code(placed.index)), (*placed, code.clone())));
+        engine.read(|state, _| {
+            assert_eq!((state.member(placed.index), state.code(placed.index)), (*placed, code.clone()))
+        });
     }
     // Nothing new: it waits, and giving up the waiting loses nothing.
-    let waiting = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), feed.next_batch()).await });
+    let waiting =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), feed.next_batch()).await });
     assert!(waiting.is_err());
     let writer = {
         let engine = engine.clone();
@@ -235,7 +247,9 @@ fn the_feed_gives_every_command_once_and_then_waits_for_more() {
     // From the middle, and up to the end of what there is.
     let mut middle = engine.feed(1_234).unwrap();
     assert_eq!(middle.next_lsn(), 1_234);
-    assert!(runtime.block_on(until(&mut middle, 3_401)).iter().map(|event| event.stamped.lsn).eq(1_234..=3_401));
+    assert!(
+        runtime.block_on(until(&mut middle, 3_401)).iter().map(|event| event.stamped.lsn).eq(1_234..=3_401)
+    );
     assert!(engine.feed(3_402).is_ok());
     assert_eq!(engine.feed(3_403).err(), Some(HistoryError::Ahead { applied: 3_401 }));
     // It ends with the engine.
@@ -285,8 +299,14 @@ fn each_kind_of_entry_is_explained_down_to_its_rule() {
 
     let reward = engine.explain(0).unwrap().unwrap();
     let Cause::Rank { reached, command, plan } = &reward.cause else { panic!("{reward:?}") };
-    assert_eq!((reward.kind.as_str(), reward.entry.receiver, reward.entry.source), ("rank:1", MemberIx(0), MemberIx(3)));
-    assert_eq!((reached.name.as_deref(), reached.needs[0].minimum, reached.needs[0].count), (Some("Bronze"), 3, 3));
+    assert_eq!(
+        (reward.kind.as_str(), reward.entry.receiver, reward.entry.source),
+        ("rank:1", MemberIx(0), MemberIx(3))
+    );
+    assert_eq!(
+        (reached.name.as_deref(), reached.needs[0].minimum, reached.needs[0].count),
+        (Some("Bronze"), 3, 3)
+    );
     assert_eq!((command.lsn, &command.command, &plan.name[..]), (4, &signup(3, Some(0)), "matrix"));
     assert_eq!((reward.source_signup, reward.receiver_signup), (Some(4), Some(1)));
     assert!(matches!(reward.paid, Some(PaidBy::Command { lsn, is_pay_all: true, .. }) if lsn == all));
@@ -294,16 +314,23 @@ fn each_kind_of_entry_is_explained_down_to_its_rule() {
     // 5 sits under 4, under 1, under 0.
     let first = engine.explain(1).unwrap().unwrap();
     let Cause::Trigger { walk, rule, plan, command } = &first.cause else { panic!("{first:?}") };
-    let told: Vec<_> = walk.shares.iter().map(|share| (share.receiver.0, share.level, share.amount.0, share.fate)).collect();
-    let all_paid = [(4, 1, 1_000, ShareFate::Paid), (1, 2, 500, ShareFate::Paid), (0, 3, 200, ShareFate::Paid)];
+    let told: Vec<_> =
+        walk.shares.iter().map(|share| (share.receiver.0, share.level, share.amount.0, share.fate)).collect();
+    let all_paid =
+        [(4, 1, 1_000, ShareFate::Paid), (1, 2, 500, ShareFate::Paid), (0, 3, 200, ShareFate::Paid)];
     assert_eq!((told.as_slice(), walk.beyond, command.lsn), (&all_paid[..], 0, bonus));
     assert_eq!(&*plan.bonuses[*rule].trigger, "referral");
     assert!(matches!(first.paid, Some(PaidBy::Command { lsn, is_pay_all: false, .. }) if lsn == paid));
 
     let withheld = engine.explain(4).unwrap().unwrap();
     let Cause::Trigger { walk, command, .. } = &withheld.cause else { panic!("{withheld:?}") };
-    let told: Vec<_> = walk.shares.iter().map(|share| (share.receiver.0, share.level, share.amount.0, share.fate)).collect();
-    let one_withheld = [(4, 1, 1_000, ShareFate::Withheld(Status::Inactive)), (1, 2, 500, ShareFate::Paid), (0, 3, 200, ShareFate::Paid)];
+    let told: Vec<_> =
+        walk.shares.iter().map(|share| (share.receiver.0, share.level, share.amount.0, share.fate)).collect();
+    let one_withheld = [
+        (4, 1, 1_000, ShareFate::Withheld(Status::Inactive)),
+        (1, 2, 500, ShareFate::Paid),
+        (0, 3, 200, ShareFate::Paid),
+    ];
     assert_eq!((told.as_slice(), command.lsn), (&one_withheld[..], second));
     assert_eq!(engine.explain(99), Ok(None));
 }

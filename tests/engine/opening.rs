@@ -32,7 +32,9 @@ fn an_invalid_plan_makes_nothing() {
     let path = directory.path().join("data");
     let mut wrong = options(&path);
     wrong.plan.plan.level_cap = 0;
-    assert!(matches!(Engine::open(wrong), Err(OpenError::PlanInvalid(errors)) if errors[0].field == "level_cap"));
+    assert!(
+        matches!(Engine::open(wrong), Err(OpenError::PlanInvalid(errors)) if errors[0].field == "level_cap")
+    );
     assert!(!path.exists());
 }
 
@@ -96,13 +98,17 @@ fn a_directory_has_one_owner() {
     let engine = open(directory.path());
     grow(&engine, 0, 2);
     assert!(matches!(Engine::open(options(directory.path())), Err(OpenError::Data(Error::Locked { .. }))));
-    assert!(matches!(load(&disk(), directory.path(), &mut |_| {}), Err(OpenError::Data(Error::Locked { .. }))));
+    assert!(matches!(
+        load(&disk(), directory.path(), &mut |_| {}),
+        Err(OpenError::Data(Error::Locked { .. }))
+    ));
     grow(&engine, 2, 4);
     drop(engine);
     assert_eq!(load(&disk(), directory.path(), &mut |_| {}).unwrap().state.len(), 4);
 }
 
-/// A process that is being started has copies of all open files, the lock among them, until it becomes its own program.
+/// A process that is being started has copies of all open files, the lock among them, until it becomes its
+/// own program.
 #[test]
 fn a_closed_directory_is_free_though_processes_are_started() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,8 +123,9 @@ fn a_closed_directory_is_free_though_processes_are_started() {
             }
             started
         });
-        let opened: Vec<_> =
-            (0..40).map(|_| Engine::open(options(directory.path())).map(drop).map_err(|error| error.to_string())).collect();
+        let opened: Vec<_> = (0..40)
+            .map(|_| Engine::open(options(directory.path())).map(drop).map_err(|error| error.to_string()))
+            .collect();
         done.store(true, Ordering::Relaxed);
         assert_eq!(opened, vec![Ok(()); 40]);
         assert!(0 < starting.join().unwrap());
@@ -130,7 +137,10 @@ fn something_else_s_directory_is_left_alone() {
     let directory = tempdir().unwrap();
     std::fs::write(directory.path().join("holiday.jpg"), b"not ours").unwrap();
     let before = contents(directory.path());
-    assert!(matches!(Engine::open(options(directory.path())), Err(OpenError::Data(Error::NotADataDirectory { .. }))));
+    assert!(matches!(
+        Engine::open(options(directory.path())),
+        Err(OpenError::Data(Error::NotADataDirectory { .. }))
+    ));
     assert!(before == contents(directory.path()));
 }
 
@@ -154,12 +164,21 @@ fn a_snapshot_with_another_digest_is_not_used() {
     drop(engine);
     publish_with_a_wrong_digest(directory.path());
     let (engine, report) = Engine::open(options(directory.path())).unwrap();
-    assert_eq!((digest(&engine), report.snapshot_lsn, report.replayed), (before, 0, 20), "the first snapshot and the whole log");
+    assert_eq!(
+        (digest(&engine), report.snapshot_lsn, report.replayed),
+        (before, 0, 20),
+        "the first snapshot and the whole log"
+    );
     assert_eq!(report.fallbacks.len(), 1);
     assert!(engine.status().opened.fallbacks[0].contains("digest"));
     let snapshots = || {
-        let mut names: Vec<_> =
-            directory.path().join("snapshots").read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = directory
+            .path()
+            .join("snapshots")
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     };
@@ -300,6 +319,8 @@ fn progress_is_told_while_opening() {
     Engine::open(telling).unwrap();
     let told = told.lock().unwrap();
     let checking = told.iter().position(|progress| *progress == OpenProgress::Checking).unwrap();
-    assert!(matches!(told[checking - 1], OpenProgress::Loading { rows, rows_total } if rows == rows_total && 10 <= rows));
+    assert!(
+        matches!(told[checking - 1], OpenProgress::Loading { rows, rows_total } if rows == rows_total && 10 <= rows)
+    );
     assert_eq!(told.last(), Some(&OpenProgress::Replaying { commands: 5 }));
 }

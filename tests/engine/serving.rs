@@ -6,11 +6,14 @@ use std::sync::{
 };
 
 use tempfile::tempdir;
-use upline::engine::{Engine, MemberIx, Outcome, RowKind, SnapshotError, SubmitError, Tree, network_digest, state_digest};
+use upline::engine::{
+    Engine, MemberIx, Outcome, RowKind, SnapshotError, SubmitError, Tree, network_digest, state_digest,
+};
 
 use super::common::{digest, grow, member, open, options, signup, submit, trigger};
 
-/// Sixteen clients, one root: the width holds, breadth-first order is that of the LSNs, and all of it survives.
+/// Sixteen clients, one root: the width holds, breadth-first order is that of the LSNs, and all of it
+/// survives.
 #[test]
 fn concurrent_signups_never_exceed_the_width() {
     const CLIENTS: u64 = 16;
@@ -21,7 +24,11 @@ fn concurrent_signups_never_exceed_the_width() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let engine = engine.clone();
-            std::thread::spawn(move || (1..=EACH).map(|count| submit(&engine, signup(client * EACH + count, Some(0)))).collect::<Vec<_>>())
+            std::thread::spawn(move || {
+                (1..=EACH)
+                    .map(|count| submit(&engine, signup(client * EACH + count, Some(0))))
+                    .collect::<Vec<_>>()
+            })
         })
         .collect();
     let mut answers: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
@@ -32,7 +39,11 @@ fn concurrent_signups_never_exceed_the_width() {
             let Outcome::Registered { member } = answer.applied.outcome else { panic!("{answer:?}") };
             assert_eq!(member, MemberIx(place), "indexes are in LSN order");
             let row = state.member(member);
-            assert_eq!((row.parent, row.slot), (Some(MemberIx((place - 1) / 3)), (place - 1) % 3), "breadth first, in LSN order");
+            assert_eq!(
+                (row.parent, row.slot),
+                (Some(MemberIx((place - 1) / 3)), (place - 1) % 3),
+                "breadth first, in LSN order"
+            );
         }
         assert!((0..state.len()).all(|index| state.direct(Tree::Placement, MemberIx(index)) <= 3));
     });
@@ -80,7 +91,10 @@ fn a_snapshot_is_made_while_signups_run() {
     assert_eq!((report.snapshot_lsn, report.lsn), (snapshots[3].lsn, applied));
     assert_eq!(report.replayed, applied - snapshots[3].lsn);
     assert_eq!((digest(&engine), report.fallbacks.len(), report.cuts.len()), (before, 0, 0));
-    assert!(directory.path().join("archive").read_dir().unwrap().next().is_some(), "the log before the older snapshot is archived");
+    assert!(
+        directory.path().join("archive").read_dir().unwrap().next().is_some(),
+        "the log before the older snapshot is archived"
+    );
     assert_eq!(directory.path().join("snapshots").read_dir().unwrap().count(), 2, "two are kept");
 }
 

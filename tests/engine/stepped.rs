@@ -4,7 +4,9 @@ use std::path::Path;
 
 use upline::{
     durability::memory::{Fault, Memory},
-    engine::{EngineOptions, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, SubmitError, Submitted},
+    engine::{
+        EngineOptions, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, SubmitError, Submitted,
+    },
 };
 
 use super::common::{options, signup};
@@ -41,8 +43,13 @@ fn a_step_is_a_group_and_nothing_happens_between_steps() {
     assert_eq!(members(&engine), 0);
     memory.set_fault(None);
     assert!(engine.writing().step());
-    assert_eq!(memory.calls(), 3, "three signups, one write and one sync, and where it stands once more a write");
-    let lsns: Vec<u64> = pending.iter_mut().map(|pending| pending.try_answer().unwrap().unwrap().applied.lsn).collect();
+    assert_eq!(
+        memory.calls(),
+        3,
+        "three signups, one write and one sync, and where it stands once more a write"
+    );
+    let lsns: Vec<u64> =
+        pending.iter_mut().map(|pending| pending.try_answer().unwrap().unwrap().applied.lsn).collect();
     assert_eq!((lsns, members(&engine)), (vec![1, 2, 3], 3));
     assert!(!engine.writing().step());
     engine.writing().ask_for_mark();
@@ -78,7 +85,10 @@ fn groups_go_on_between_the_chunks_of_a_snapshot() {
         assert_eq!(engine.snapshot(&mut go_on), Err(SnapshotError::Stopping), "given up");
     }
     assert_eq!(steps[..2], [SnapshotStep::Copy; 2], "once for the snapshot that ended there");
-    assert!(10 < steps.len() && steps.last() == Some(&SnapshotStep::Write), "each column is a step of its own: {steps:?}");
+    assert!(
+        10 < steps.len() && steps.last() == Some(&SnapshotStep::Write),
+        "each column is a step of its own: {steps:?}"
+    );
     let info = engine.snapshot(&mut |_, _| true).unwrap();
     assert_eq!(info.members, members(&engine));
     drop(engine);
@@ -94,11 +104,15 @@ fn a_failed_step_poisons_as_it_does_with_threads() {
     let mut pending = queue(engine.writing(), 0);
     assert!(engine.writing().step());
     assert_eq!(pending.try_answer(), Some(Err(SubmitError::OutcomeUnknown)));
-    assert!(matches!(engine.writing().submit(signup(1, None), None, |_| false), Submitted::Answered(Err(SubmitError::ReadOnly))));
+    assert!(matches!(
+        engine.writing().submit(signup(1, None), None, |_| false),
+        Submitted::Answered(Err(SubmitError::ReadOnly))
+    ));
     assert_eq!((members(&engine), engine.engine().ready()), (0, false));
 }
 
-/// Nothing is in the next segment yet, so that it cannot be made is no failure of the log: writes are refused, and go on when it can.
+/// Nothing is in the next segment yet, so that it cannot be made is no failure of the log: writes are
+/// refused, and go on when it can.
 #[test]
 fn a_log_without_room_refuses_and_goes_on() {
     let memory = Memory::new();
@@ -124,7 +138,10 @@ fn a_log_without_room_refuses_and_goes_on() {
     }
     memory.set_capacity(None);
     let answer = write(&mut engine, done).unwrap();
-    assert_eq!((answer.applied.lsn, engine.engine().ready(), engine.engine().log_trouble()), (done + 1, true, None));
+    assert_eq!(
+        (answer.applied.lsn, engine.engine().ready(), engine.engine().log_trouble()),
+        (done + 1, true, None)
+    );
     drop(engine);
     assert_eq!(u64::from(members(&open(&memory))), done + 1);
 }

@@ -38,14 +38,16 @@ impl Ask {
     }
 
     fn request(&self) -> (&'static str, String, String) {
-        let read = |member: &u64, what: &str| ("GET", format!("/v1/members/{}{what}", uuid(*member)), String::new());
+        let read =
+            |member: &u64, what: &str| ("GET", format!("/v1/members/{}{what}", uuid(*member)), String::new());
         match self {
             Ask::Register { member, sponsor } => {
                 let body = json!({ "user_id": uuid(*member), "sponsor": { "user_id": uuid(*sponsor) } });
                 ("POST", "/v1/members".into(), body.to_string())
             }
             Ask::Trigger { source, amount } => {
-                let body = json!({ "source": uuid(*source), "kind": "purchase", "amount": { "minor": amount } });
+                let body =
+                    json!({ "source": uuid(*source), "kind": "purchase", "amount": { "minor": amount } });
                 ("POST", "/v1/bonuses".into(), body.to_string())
             }
             Ask::Pay { bonus } => ("POST", format!("/v1/bonuses/{bonus}/pay"), String::new()),
@@ -78,7 +80,10 @@ pub struct Answered {
 impl Answered {
     /// Whether the LSN is that of a command of its own.
     pub fn is_write(&self) -> bool {
-        self.ask.is_write() && !self.is_repeat && self.status < 300 && !(matches!(self.ask, Ask::Register { .. }) && self.status == 200)
+        self.ask.is_write()
+            && !self.is_repeat
+            && self.status < 300
+            && !(matches!(self.ask, Ask::Register { .. }) && self.status == 200)
     }
 }
 
@@ -105,7 +110,14 @@ pub fn run(server: &Server, operations: u64, seed: u64) -> Vec<Answered> {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
             let (world, client) = (Arc::clone(&world), server.connect());
-            std::thread::spawn(move || ask_and_ask(&world, client, number, Chance::new(seed.wrapping_mul(1_000).wrapping_add(number))))
+            std::thread::spawn(move || {
+                ask_and_ask(
+                    &world,
+                    client,
+                    number,
+                    Chance::new(seed.wrapping_mul(1_000).wrapping_add(number)),
+                )
+            })
         })
         .collect();
     clients.into_iter().flat_map(|client| client.join().expect("a client ends in peace")).collect()
@@ -170,7 +182,9 @@ impl World {
     fn choose(&self, chance: &mut Chance) -> Ask {
         let member = self.someone(chance);
         match chance.below(20) {
-            0..=5 => Ask::Register { member: self.next_member.fetch_add(1, Ordering::Relaxed), sponsor: member },
+            0..=5 => {
+                Ask::Register { member: self.next_member.fetch_add(1, Ordering::Relaxed), sponsor: member }
+            }
             // Somebody who is there already, below somebody else.
             6 => Ask::Register { member, sponsor: self.someone(chance) },
             7 | 8 => Ask::Trigger { source: member, amount: chance.below(100_000) },
@@ -191,7 +205,9 @@ impl World {
 
     fn learn(&self, answer: &Answered) {
         match answer.ask {
-            Ask::Register { member, .. } if answer.status == 201 => self.known.lock().expect("no client panicked").push(member),
+            Ask::Register { member, .. } if answer.status == 201 => {
+                self.known.lock().expect("no client panicked").push(member)
+            }
             Ask::Trigger { .. } => {
                 let made = answer.body["bonuses"].as_array().expect("a list");
                 let ids = made.iter().map(|bonus| bonus["id"].as_str().expect("an id").to_owned());

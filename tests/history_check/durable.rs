@@ -15,7 +15,10 @@ use upline::{
         memory::{Memory, Survival},
         surrounded::Surrounded,
     },
-    engine::{Command, Engine, EngineOptions, MemberId, Origin, PlacementRequest, PlanChoice, Register, Role, SponsorRef},
+    engine::{
+        Command, Engine, EngineOptions, MemberId, Origin, PlacementRequest, PlanChoice, Register, Role,
+        SponsorRef,
+    },
     metrics::Metrics,
 };
 
@@ -42,7 +45,11 @@ fn signup(number: u64) -> Command {
 fn nothing_that_is_not_durable_is_ever_seen() {
     let looks = proof::number("UPLINE_HISTORY_LOOKS", 400);
     let memory = Memory::new();
-    let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan = PlanChoice {
+        plan: upline::plan_file::default_plan(),
+        plan_is_explicit: false,
+        width_is_explicit: false,
+    };
     let mut options = EngineOptions::new(PathBuf::from("/data"), plan, Metrics::new(&[]));
     options.storage = Arc::new(Surrounded::new(memory.shared(), Arc::new(SlowSync(SYNC))));
     options.log.segment_bytes = 64 << 10;
@@ -50,7 +57,10 @@ fn nothing_that_is_not_durable_is_ever_seen() {
     let is_over = Arc::new(AtomicBool::new(false));
     let durable = |memory: &Memory| {
         let after = memory.crash(Survival::Synced).shared();
-        DataDir::open_read_only(&after, Path::new("/data")).expect("what is left after a loss of power opens").report.log_last_lsn
+        DataDir::open_read_only(&after, Path::new("/data"))
+            .expect("what is left after a loss of power opens")
+            .report
+            .log_last_lsn
     };
     let writers: Vec<_> = (0..3_u64)
         .map(|writer| {
@@ -60,7 +70,11 @@ fn nothing_that_is_not_durable_is_ever_seen() {
                     if is_over.load(Ordering::Relaxed) {
                         return;
                     }
-                    let lsn = engine.submit_blocking(signup(writer << 32 | number), None).expect("it is written").applied.lsn;
+                    let lsn = engine
+                        .submit_blocking(signup(writer << 32 | number), None)
+                        .expect("it is written")
+                        .applied
+                        .lsn;
                     if number % 16 == 0 {
                         let durable = durable(&memory);
                         assert!(lsn <= durable, "LSN {lsn} was answered, {durable} is durable");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use upline::engine::{
-    Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State, Status, Tree,
+    Applied, Entry, EntryFilter, EntryStatus, MemberDirectory, MemberId, MemberIx, Outcome, Rejection, State,
+    Status, Tree,
 };
 
 use super::{
@@ -36,7 +37,8 @@ struct Moment<'state> {
     applied: Option<Applied>,
 }
 
-/// Applies all commands and compares every answer on the way. How many writes, reads, refusals and repeats were compared.
+/// Applies all commands and compares every answer on the way. How many writes, reads, refusals and repeats
+/// were compared.
 pub fn check(answers: &[Answered], from: FromNothing) -> [u64; 4] {
     let FromNothing { commands, mut state, mut maps, opened: _opened } = from;
     let mut by_lsn: BTreeMap<u64, Vec<&Answered>> = BTreeMap::new();
@@ -101,19 +103,27 @@ impl Moment<'_> {
             }
             Ask::Children { member } => {
                 let above = self.member(*member).ok_or("a member")?;
-                let children: Vec<Value> = self.state.children(Tree::Placement, above).map(|child| self.row(child)).collect();
+                let children: Vec<Value> =
+                    self.state.children(Tree::Placement, above).map(|child| self.row(child)).collect();
                 return same(&rows(body), &json!(children));
             }
             Ask::Upline { member } => {
                 let below = self.member(*member).ok_or("a member")?;
-                let upline: Vec<Value> = self.state.upline(Tree::Placement, below).map(|above| self.row(above)).collect();
+                let upline: Vec<Value> =
+                    self.state.upline(Tree::Placement, below).map(|above| self.row(above)).collect();
                 return same(&rows(body), &json!(upline));
             }
             Ask::Bonuses { member } => return self.check_bonuses(*member, body),
             Ask::Distribution => {
-                let told: Vec<u64> = body["ranks"].as_array().expect("a list").iter().filter_map(|rank| rank["members"].as_u64()).collect();
+                let told: Vec<u64> = body["ranks"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .filter_map(|rank| rank["members"].as_u64())
+                    .collect();
                 let known = self.state.rank_distribution();
-                let padded: Vec<u64> = (0..told.len()).map(|rank| known.get(rank).copied().unwrap_or(0)).collect();
+                let padded: Vec<u64> =
+                    (0..told.len()).map(|rank| known.get(rank).copied().unwrap_or(0)).collect();
                 return same(&json!(told), &json!(padded));
             }
         };
@@ -125,12 +135,14 @@ impl Moment<'_> {
         let code = answer.body["code"].as_str().expect("a code");
         let holds = match (&answer.ask, code) {
             (Ask::Register { member, .. }, "member_exists") => self.member(*member).is_some(),
-            (Ask::Register { sponsor, .. }, "sponsor_not_active") => {
-                self.member(*sponsor).is_some_and(|sponsor| self.state.member(sponsor).status != Status::Active)
-            }
+            (Ask::Register { sponsor, .. }, "sponsor_not_active") => self
+                .member(*sponsor)
+                .is_some_and(|sponsor| self.state.member(sponsor).status != Status::Active),
             _ => false,
         };
-        let logged = self.applied.is_some_and(|applied| matches!(applied.outcome, Outcome::Rejected(Rejection::MemberExists)));
+        let logged = self
+            .applied
+            .is_some_and(|applied| matches!(applied.outcome, Outcome::Rejected(Rejection::MemberExists)));
         if holds || logged { Ok(()) } else { Err(json!("no refusal")) }
     }
 
@@ -153,10 +165,13 @@ impl Moment<'_> {
     }
 
     fn check_paid_out(&self, body: &Value) -> Result<(), Value> {
-        let Some(Outcome::BonusPaid { first_entry, entries, withheld }) = self.applied.map(|applied| applied.outcome) else {
+        let Some(Outcome::BonusPaid { first_entry, entries, withheld }) =
+            self.applied.map(|applied| applied.outcome)
+        else {
             return Err(json!(format!("{:?}", self.applied)));
         };
-        let mut expected: Vec<Value> = (first_entry..first_entry + u64::from(entries)).map(|entry| self.bonus(entry)).collect();
+        let mut expected: Vec<Value> =
+            (first_entry..first_entry + u64::from(entries)).map(|entry| self.bonus(entry)).collect();
         expected.iter_mut().for_each(|bonus| bonus["status"] = "pending".into());
         let told: Vec<Value> = body["bonuses"].as_array().expect("a list").iter().map(short).collect();
         same(&json!([told, body["withheld"]]), &json!([expected, withheld]))
@@ -164,7 +179,8 @@ impl Moment<'_> {
 
     fn check_bonuses(&self, member: u64, body: &Value) -> Result<(), Value> {
         let receiver = self.member(member).ok_or("a member")?;
-        let entries = self.state.listed_entries(EntryFilter { receiver: Some(receiver), ..EntryFilter::default() });
+        let entries =
+            self.state.listed_entries(EntryFilter { receiver: Some(receiver), ..EntryFilter::default() });
         let expected: Vec<Value> = entries.take(BONUSES).map(|entry| self.bonus(entry)).collect();
         let told: Vec<Value> = body["items"].as_array().expect("a list").iter().map(short).collect();
         same(&json!(told), &json!(expected))
@@ -183,14 +199,20 @@ impl Moment<'_> {
 
     fn row(&self, index: MemberIx) -> Value {
         let member = self.state.member(index);
-        json!([text(member.id), member.status.name(), self.state.rank(index).paid_as, self.state.direct(Tree::Placement, index)])
+        json!([
+            text(member.id),
+            member.status.name(),
+            self.state.rank(index).paid_as,
+            self.state.direct(Tree::Placement, index)
+        ])
     }
 
     fn whole(&self, number: u64) -> Value {
         let Some(index) = self.member(number) else { return Value::Null };
         let (state, member) = (self.state, self.state.member(self.member(number).expect("it is there")));
         let user = |index: Option<MemberIx>| index.map(|index| text(state.id(index)));
-        let counts = |tree| json!({ "direct": state.direct(tree, index), "downline": state.downline(tree, index) });
+        let counts =
+            |tree| json!({ "direct": state.direct(tree, index), "downline": state.downline(tree, index) });
         json!({
             "user_id": text(member.id),
             "code": state.code(index).as_str(),

@@ -1,5 +1,5 @@
-//! Connections and answers that are there to use everything up: idle ones, busy ones, readers that take nothing of whatever they asked for, and clients
-//! that ask for what costs much.
+//! Connections and answers that are there to use everything up: idle ones, busy ones, readers that take
+//! nothing of whatever they asked for, and clients that ask for what costs much.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,11 @@ fn started(arguments: &[&str]) -> (Server, tempfile::TempDir) {
 /// Members that one recruited, by the batch.
 fn recruit(server: &Server, members: u64) {
     let body = |member: u64| {
-        if member == 0 { json!({ "user_id": uuid(0) }) } else { json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } }) }
+        if member == 0 {
+            json!({ "user_id": uuid(0) })
+        } else {
+            json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } })
+        }
     };
     let lines: String = (0..members).map(|member| body(member).to_string() + "\n").collect();
     let mut client = server.connect();
@@ -37,12 +41,14 @@ fn recruit(server: &Server, members: u64) {
         lines.len()
     );
     let mut sender = client.sender();
-    let sending = std::thread::spawn(move || std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
+    let sending =
+        std::thread::spawn(move || std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
     assert_eq!(client.read_reply(false).expect("an answer").status, 200);
     sending.join().expect("it ends in peace").expect("all was taken");
 }
 
-/// Readers that ask for something and take nothing of it; the little that their kernel takes for them is little.
+/// Readers that ask for something and take nothing of it; the little that their kernel takes for them is
+/// little.
 fn stopped_readers(server: &Server, count: u64, requests: &[String]) -> Vec<Client> {
     let asked = |number: u64| {
         let mut client = Client::connect_from([127, 0, 0, 1], server.address, Some(4_096));
@@ -85,7 +91,10 @@ fn slow_readers() {
     let held = settled(&server);
     let grown = resident_bytes(server.pid()).saturating_sub(before);
     assert_eq!(held, 0, "documents are everybody's");
-    assert!(grown < count * BYTES_PER_CONNECTION + SLACK_BYTES, "{grown} bytes for {count} readers of documents");
+    assert!(
+        grown < count * BYTES_PER_CONNECTION + SLACK_BYTES,
+        "{grown} bytes for {count} readers of documents"
+    );
     drop(readers);
 
     let answers = [
@@ -101,7 +110,13 @@ fn slow_readers() {
     let grown_by_answers = resident_bytes(server.pid()).saturating_sub(before);
     let cut = server.metric("upline_http_connections_cut_total{reason=\"slow_reader\"}");
     // Others read and write as before.
-    assert_eq!(server.get(&format!("/v1/members/{id}/downline?limit=1000")).json()["items"].as_array().expect("a page").len(), 1_000);
+    assert_eq!(
+        server.get(&format!("/v1/members/{id}/downline?limit=1000")).json()["items"]
+            .as_array()
+            .expect("a page")
+            .len(),
+        1_000
+    );
     assert_eq!(server.post("/v1/members", &json!({ "user_id": uuid(MEMBERS) }).to_string()).status, 201);
     drop(readers);
     proof::summary(&format!(
@@ -124,7 +139,8 @@ fn readers_that_take_nothing_hold_little_whatever_they_asked_for() {
 fn idle_crowd() {
     let count = proof::number("UPLINE_CONNECTIONS", 1_000);
     let most = count / 2;
-    let (server, _directory) = started(&["--connections-per-address", "0", "--connections-max", &most.to_string()]);
+    let (server, _directory) =
+        started(&["--connections-per-address", "0", "--connections-max", &most.to_string()]);
     let mut crowd: Vec<Client> = Vec::new();
     for number in 0..count {
         let mut client = server.connect();
@@ -163,7 +179,9 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     let ops = server.ops_address();
     let begins = |_| {
         let mut client = server.connect();
-        client.send(b"POST /user/register HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 50\r\n\r\n{").expect("it takes the beginning");
+        client
+            .send(b"POST /user/register HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 50\r\n\r\n{")
+            .expect("it takes the beginning");
         client
     };
     let mut busy: Vec<Client> = (0..8).map(begins).collect();
@@ -181,7 +199,11 @@ fn when_all_connections_are_busy_operators_still_get_answers() {
     let crowd: Vec<Client> = (0..200)
         .map(|number| {
             let mut client = server.connect();
-            let head: &[u8] = if number % 2 == 0 { b"GET /livez HT" } else { b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\n" };
+            let head: &[u8] = if number % 2 == 0 {
+                b"GET /livez HT"
+            } else {
+                b"GET /v1/stats HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            };
             // Those before make way: some are gone before they have said anything.
             _ = client.send(head);
             client
@@ -213,8 +235,13 @@ fn one_address_has_so_many_connections_and_another_is_not_touched() {
         }
     }
     let mut refused = Client::connect_from([127, 0, 0, 2], server.address, None);
-    let answer = String::from_utf8(refused.read_to_end(Duration::from_secs(3)).expect("closed")).expect("text");
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("{\"detail\":\"Too many connections from this address\"}"), "{answer}");
+    let answer =
+        String::from_utf8(refused.read_to_end(Duration::from_secs(3)).expect("closed")).expect("text");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ")
+            && answer.ends_with("{\"detail\":\"Too many connections from this address\"}"),
+        "{answer}"
+    );
     // What it has sent lies unread: closing at once would reset the connection, and take the answer with it.
     for _ in 0..50 {
         let mut refused = Client::connect_from([127, 0, 0, 2], server.address, None);
@@ -223,9 +250,13 @@ fn one_address_has_so_many_connections_and_another_is_not_touched() {
     }
     assert_eq!(server.get("/health").status, 200, "another address");
     assert_eq!(server.metric("upline_http_connections_turned_away_total{reason=\"address\"}"), 51);
-    let (server, _directory) = started(&["--connections-per-address", "1", "--trusted-proxies", "127.0.0.0/8"]);
+    let (server, _directory) =
+        started(&["--connections-per-address", "1", "--trusted-proxies", "127.0.0.0/8"]);
     let mut gateway: Vec<Client> = (0..20).map(|_| server.connect()).collect();
-    assert!(gateway.iter_mut().all(|client| client.request("GET", "/health", &[], b"").status == 200), "a proxy is no client");
+    assert!(
+        gateway.iter_mut().all(|client| client.request("GET", "/health", &[], b"").status == 200),
+        "a proxy is no client"
+    );
 }
 
 #[test]
@@ -257,7 +288,11 @@ fn work_is_charged_by_what_it_was() {
         assert!((1..=60).contains(&seconds), "{path}: {seconds}");
     }
     // What costs nothing goes on, and so does everybody else.
-    for path in [format!("/v1/members/{}", uuid(0)), format!("/user/downline/{}/count", uuid(0)), format!("/v1/members/{}/rank", uuid(0))] {
+    for path in [
+        format!("/v1/members/{}", uuid(0)),
+        format!("/user/downline/{}/count", uuid(0)),
+        format!("/v1/members/{}/rank", uuid(0)),
+    ] {
         assert_eq!(client.request("GET", &path, &[], b"").status, 200, "{path}");
     }
     assert_eq!(client.post("/user/register", &super::common::registration(&uuid(5_000), None)).status, 200);

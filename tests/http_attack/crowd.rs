@@ -56,8 +56,10 @@ fn attack() {
     let count = proof::number("UPLINE_CONNECTIONS", 1_000);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let most = (3 * count + 100).to_string();
-    let server =
-        Server::start(&directory.path().join("data"), &["--connections-max", &most, "--connections-per-address", "0", "--log", "warn"]);
+    let server = Server::start(
+        &directory.path().join("data"),
+        &["--connections-max", &most, "--connections-per-address", "0", "--log", "warn"],
+    );
     let mut client = server.connect();
     write_times(&mut client, 1_000_000, 50);
     let mut quiet = write_times(&mut client, 0, 500);
@@ -78,7 +80,8 @@ fn attack() {
         grown / (2 * count).max(1)
     ));
     assert!(grown < 2 * count * BYTES_PER_CONNECTION + (16 << 20), "{grown} bytes for {count} connections");
-    let bound = if is_strict() { quiet.mul_f64(1.2) } else { quiet.mul_f64(5.0) + Duration::from_millis(100) };
+    let bound =
+        if is_strict() { quiet.mul_f64(1.2) } else { quiet.mul_f64(5.0) + Duration::from_millis(100) };
     assert!(loaded <= bound, "others waited {loaded:?}, before {quiet:?}");
     assert_eq!(server.get("/readyz").status, 200);
 }

@@ -1,4 +1,5 @@
-//! JSON that is deep, huge, endless or not JSON, on the routes of `/v1`. The routes of the drop-in are in `http_limits.rs`.
+//! JSON that is deep, huge, endless or not JSON, on the routes of `/v1`. The routes of the drop-in are in
+//! `http_limits.rs`.
 
 use super::{common::Server, turn};
 
@@ -30,11 +31,20 @@ fn bodies_made_to_hurt_are_refused_and_hurt_nobody() {
     ];
     for (method, path) in ROUTES {
         for body in &bodies {
-            let reply = client.request(method, path, &[("content-type", "application/json")], body.as_bytes());
+            let reply =
+                client.request(method, path, &[("content-type", "application/json")], body.as_bytes());
             let shown = &body[..body.len().min(30)];
             assert!(matches!(reply.status, 400 | 404 | 422), "{method} {path} {shown}: {}", reply.status);
-            assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{method} {path} {shown}");
-            assert!(reply.body.len() < 4_096, "{method} {path} {shown}: an answer of {} bytes", reply.body.len());
+            assert_eq!(
+                reply.header("content-type"),
+                Some("application/problem+json"),
+                "{method} {path} {shown}"
+            );
+            assert!(
+                reply.body.len() < 4_096,
+                "{method} {path} {shown}: an answer of {} bytes",
+                reply.body.len()
+            );
         }
         let huge = vec![b' '; 2 << 20];
         let reply = server.request(method, path, &[("content-type", "application/json")], &huge);
@@ -43,7 +53,12 @@ fn bodies_made_to_hurt_are_refused_and_hurt_nobody() {
     // A batch takes any number of lines, but no line of any length.
     let mut batch = server.connect();
     let line = vec![b'['; 1 << 20];
-    let reply = batch.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], &line);
-    assert!(reply.text().contains("\"status\":413") || reply.text().contains("\"status\":400"), "{}", reply.text());
+    let reply =
+        batch.request("POST", "/v1/members/batch", &[("content-type", "application/x-ndjson")], &line);
+    assert!(
+        reply.text().contains("\"status\":413") || reply.text().contains("\"status\":400"),
+        "{}",
+        reply.text()
+    );
     assert_eq!(server.get("/readyz").status, 200);
 }

@@ -1,7 +1,9 @@
-//! More writes than can be done, from clients that do not wait for each other: what is beyond the capacity is told so at once, and the rest is done as before.
+//! More writes than can be done, from clients that do not wait for each other: what is beyond the capacity is
+//! told so at once, and the rest is done as before.
 //!
-//! The capacity is that of a disk whose syncs take twelve milliseconds and a queue of few places, in this process, so that the figures are
-//! those of the edge and the writer and not of this machine's disk and cores.
+//! The capacity is that of a disk whose syncs take twelve milliseconds and a queue of few places, in this
+//! process, so that the figures are those of the edge and the writer and not of this machine's disk and
+//! cores.
 
 use std::{
     path::PathBuf,
@@ -51,7 +53,8 @@ fn write(client: &mut Client, next: &AtomicU64, seen: &mut Seen) {
         200 => seen.done += 1,
         503 => {
             seen.refusal_times.push(sent.elapsed());
-            let seconds: u32 = reply.header("retry-after").expect("when to come back").parse().expect("seconds");
+            let seconds: u32 =
+                reply.header("retry-after").expect("when to come back").parse().expect("seconds");
             assert!((1..=60).contains(&seconds));
             assert!(reply.text().contains("Overloaded"), "{}", reply.text());
             seen.refused += 1;
@@ -60,8 +63,15 @@ fn write(client: &mut Client, next: &AtomicU64, seen: &mut Seen) {
     }
 }
 
-/// Clients of which each waits for its answer, `per_second` requests together if it is given, else as many as are answered.
-fn load(address: std::net::SocketAddr, clients: u64, per_second: Option<f64>, time: Duration, next: &Arc<AtomicU64>) -> Seen {
+/// Clients of which each waits for its answer, `per_second` requests together if it is given, else as many as
+/// are answered.
+fn load(
+    address: std::net::SocketAddr,
+    clients: u64,
+    per_second: Option<f64>,
+    time: Duration,
+    next: &Arc<AtomicU64>,
+) -> Seen {
     let begin = Instant::now();
     let threads: Vec<_> = (0..clients)
         .map(|number| {
@@ -70,7 +80,9 @@ fn load(address: std::net::SocketAddr, clients: u64, per_second: Option<f64>, ti
                 let (mut client, mut seen) = (Client::connect(address), Seen::default());
                 for turn in 0_u32.. {
                     if let Some(per_second) = per_second {
-                        let at = Duration::from_secs_f64((f64::from(turn) * clients as f64 + number as f64) / per_second);
+                        let at = Duration::from_secs_f64(
+                            (f64::from(turn) * clients as f64 + number as f64) / per_second,
+                        );
                         std::thread::sleep(at.saturating_sub(begin.elapsed()));
                     }
                     if time < begin.elapsed() {
@@ -100,7 +112,11 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
     }
     let time = Duration::from_secs(proof::number("UPLINE_OVERLOAD_SECONDS", 2));
     let metrics = Metrics::new(routes());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let server = {
         let _inside = runtime.enter();
         let options = Options::new(([127, 0, 0, 1], 0).into(), &HttpConfig::default());
@@ -133,7 +149,11 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
             refusal.as_micros()
         ));
         assert!(0 < seen.refused, "the load is too much: {offered:.1} times the capacity");
-        let (least, most) = if is_strict() { (goodput_least, Duration::from_millis(10)) } else { (0.5, Duration::from_millis(250)) };
+        let (least, most) = if is_strict() {
+            (goodput_least, Duration::from_millis(10))
+        } else {
+            (0.5, Duration::from_millis(250))
+        };
         assert!(least <= goodput, "{factor} times: {goodput:.2} of the peak of {peak:.0} per second");
         assert!(refusal < most, "{factor} times: a refusal took {refusal:?}");
     }

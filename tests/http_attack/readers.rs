@@ -11,7 +11,8 @@ const MEMBERS: u64 = 20_000;
 
 /// What one stopped reader may cost: a few pieces of its answer, and what the kernel keeps is not ours.
 const BYTES_PER_READER: u64 = 512 << 10;
-/// What each connection costs, those included that were told to come again: some 9 KiB, as `crowd.rs` measures.
+/// What each connection costs, those included that were told to come again: some 9 KiB, as `crowd.rs`
+/// measures.
 const BYTES_PER_CONNECTION: u64 = 16 << 10;
 
 #[test]
@@ -21,7 +22,11 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(&directory.path().join("data"), &["--log", "warn"]);
     let body = |member: u64| {
-        if member == 0 { json!({ "user_id": uuid(0) }) } else { json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } }) }
+        if member == 0 {
+            json!({ "user_id": uuid(0) })
+        } else {
+            json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } })
+        }
     };
     let lines: String = (0..MEMBERS).map(|member| body(member).to_string() + "\n").collect();
     let mut client = server.connect();
@@ -30,7 +35,8 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
         lines.len()
     );
     let mut sender = client.sender();
-    let sending = std::thread::spawn(move || std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
+    let sending =
+        std::thread::spawn(move || std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
     assert_eq!(client.read_reply(false).expect("an answer").status, 200);
     sending.join().expect("it ends in peace").expect("all was taken");
 
@@ -40,14 +46,21 @@ fn readers_that_take_nothing_cost_little_however_long_their_answer() {
     let mut stopped: Vec<Client> = (0..count).map(|_| server.connect()).collect();
     for reader in &mut stopped {
         reader
-            .send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n").as_bytes())
+            .send(
+                format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n")
+                    .as_bytes(),
+            )
             .expect("it is taken");
     }
     // So many walk the tree at once; the others are told to come again.
-    let heads: Vec<(u16, Vec<(String, String)>)> = stopped.iter_mut().map(|reader| reader.read_head().expect("an answer")).collect();
+    let heads: Vec<(u16, Vec<(String, String)>)> =
+        stopped.iter_mut().map(|reader| reader.read_head().expect("an answer")).collect();
     let walking = heads.iter().filter(|(status, _)| *status == 200).count();
     for (status, headers) in &heads {
-        assert!(*status == 200 || *status == 503 && headers.iter().any(|(name, _)| name == "retry-after"), "{status}");
+        assert!(
+            *status == 200 || *status == 503 && headers.iter().any(|(name, _)| name == "retry-after"),
+            "{status}"
+        );
     }
     assert!(0 < walking);
     std::thread::sleep(std::time::Duration::from_millis(500));

@@ -22,11 +22,28 @@ fn serve(place: &Place, more: &[&str]) -> Server {
 
 /// The key's headers and the tokens of subjects that could be taken for it or for each other.
 fn everybody(place: &Place) -> (String, Vec<Headers>) {
-    let key = place.key(&["--role", "service", "--scope", "bonuses:trigger", "--scope", "bonuses:read", "--scope", "members:read"]);
+    let key = place.key(&[
+        "--role",
+        "service",
+        "--scope",
+        "bonuses:trigger",
+        "--scope",
+        "bonuses:read",
+        "--scope",
+        "members:read",
+    ]);
     let long = "x".repeat(128);
-    let subjects =
-        ["anonymous", "nobody", "nightly", &key.id, &format!("token:{}", key.id), &long, &format!("{long}a"), &format!("{long}b")]
-            .map(|subject| bearer(&first().role(subject, "service", SCOPES)));
+    let subjects = [
+        "anonymous",
+        "nobody",
+        "nightly",
+        &key.id,
+        &format!("token:{}", key.id),
+        &long,
+        &format!("{long}a"),
+        &format!("{long}b"),
+    ]
+    .map(|subject| bearer(&first().role(subject, "service", SCOPES)));
     (key.id.clone(), [vec![key.headers()], subjects.to_vec()].concat())
 }
 
@@ -42,7 +59,11 @@ fn each_has_idempotency_keys_and_lines_of_the_audit_of_its_own() {
     let (key_id, all) = everybody(&place);
     let server = serve(&place, &[]);
     for (member, sponsor) in [(1, None), (2, Some(uuid(1)))] {
-        assert_eq!(ask(&server, &admin, "POST", "/user/register", &registration(&uuid(member), sponsor.as_deref())).status, 200);
+        assert_eq!(
+            ask(&server, &admin, "POST", "/user/register", &registration(&uuid(member), sponsor.as_deref()))
+                .status,
+            200
+        );
     }
     let body = json!({ "source": uuid(2), "kind": "referral", "once": false }).to_string();
     let lsns = |headers: &Headers| {
@@ -50,7 +71,8 @@ fn each_has_idempotency_keys_and_lines_of_the_audit_of_its_own() {
         assert_eq!(reply.status, 201, "{}", reply.text());
         reply.header("x-lsn").unwrap().to_owned()
     };
-    let (begun, again): (Vec<String>, Vec<String>) = (all.iter().map(lsns).collect(), all.iter().map(lsns).collect());
+    let (begun, again): (Vec<String>, Vec<String>) =
+        (all.iter().map(lsns).collect(), all.iter().map(lsns).collect());
     assert_eq!(begun, again, "each gets its own first answer again");
     let mut different = begun.clone();
     different.sort();
@@ -62,7 +84,12 @@ fn each_has_idempotency_keys_and_lines_of_the_audit_of_its_own() {
         assert!(headers.iter().all(|headers| keyed(&server, headers, "/bonus/", &body).status == 200));
     }
     let commands = ask(&server, &admin, "GET", "/v1/audit?kind=trigger_bonus&limit=100", "").json();
-    let actors: Vec<&str> = commands["items"].as_array().unwrap().iter().map(|item| item["actor"]["id"].as_str().unwrap()).collect();
+    let actors: Vec<&str> = commands["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["actor"]["id"].as_str().unwrap())
+        .collect();
     assert_eq!(actors.len(), 2 * all.len(), "{actors:?}");
     for (at, actor) in actors.iter().enumerate() {
         assert_eq!(actors.iter().filter(|other| *other == actor).count(), 2, "{actor} at {at}");

@@ -29,14 +29,22 @@ struct Asker {
 
 fn imported(place: &Place) {
     let (members, bonuses) = (place.file("members.csv"), place.file("bonuses.csv"));
-    let row = |(member, sponsor): (u64, Option<u64>)| format!("{},{},2025-03-01\n", uuid(member), sponsor.map(uuid).unwrap_or_default());
+    let row = |(member, sponsor): (u64, Option<u64>)| {
+        format!("{},{},2025-03-01\n", uuid(member), sponsor.map(uuid).unwrap_or_default())
+    };
     fs::write(&members, "member,sponsor,joined_at\n".to_owned() + &MEMBERS.map(row).concat()).unwrap();
     let now = jiff::Timestamp::now();
     let row = |(receiver, source): (u64, u64)| {
         format!("{},{},1,10.00,referral,pending,{now},{}\n", uuid(receiver), uuid(source), reference(source))
     };
-    fs::write(&bonuses, "receiver,source,level,amount,kind,status,created_at,reference\n".to_owned() + &ENTRIES.map(row).concat()).unwrap();
-    let ended = upline(&place.data(), &["import", members.to_str().unwrap(), "--bonuses", bonuses.to_str().unwrap()]);
+    fs::write(
+        &bonuses,
+        "receiver,source,level,amount,kind,status,created_at,reference\n".to_owned()
+            + &ENTRIES.map(row).concat(),
+    )
+    .unwrap();
+    let ended =
+        upline(&place.data(), &["import", members.to_str().unwrap(), "--bonuses", bonuses.to_str().unwrap()]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
@@ -50,7 +58,10 @@ fn reference(source: u64) -> String {
 fn sources(text: &str, field: &str) -> Vec<Option<String>> {
     let mut left: Vec<Value> = match serde_json::from_str(text) {
         Ok(value) => vec![value],
-        Err(_) => text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect(),
+        Err(_) => text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect(),
     };
     let mut found = Vec::new();
     while let Some(value) = left.pop() {
@@ -76,9 +87,19 @@ fn described(server: &Server) -> BTreeSet<String> {
     for (path, operations) in description["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let Some(answers) = operation["responses"].as_object() else { continue };
-            let good: Vec<String> =
-                answers.iter().filter(|(status, _)| status.starts_with('2')).map(|(_, answer)| answer.to_string()).collect();
-            let shows = ["/Bonus\"", "/Page_Bonus\"", "/Explained\"", "/Paid\"", "/DropinBonus\"", "/DropinWeeklyReport\""];
+            let good: Vec<String> = answers
+                .iter()
+                .filter(|(status, _)| status.starts_with('2'))
+                .map(|(_, answer)| answer.to_string())
+                .collect();
+            let shows = [
+                "/Bonus\"",
+                "/Page_Bonus\"",
+                "/Explained\"",
+                "/Paid\"",
+                "/DropinBonus\"",
+                "/DropinWeeklyReport\"",
+            ];
             if good.iter().any(|answer| shows.iter().any(|schema| answer.contains(schema))) {
                 found.insert(format!("{} {path}", method.to_uppercase()));
             }
@@ -137,8 +158,15 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
     ];
     let ids: Vec<(u64, String)> = {
         let all = ask(&server, &admin, "GET", "/v1/bonuses", "").json();
-        let source_of = |item: &Value| ENTRIES.iter().map(|(_, source)| *source).find(|source| item["source"] == uuid(*source)).unwrap();
-        all["items"].as_array().unwrap().iter().map(|item| (source_of(item), item["id"].as_str().unwrap().to_owned())).collect()
+        let source_of = |item: &Value| {
+            ENTRIES.iter().map(|(_, source)| *source).find(|source| item["source"] == uuid(*source)).unwrap()
+        };
+        all["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (source_of(item), item["id"].as_str().unwrap().to_owned()))
+            .collect()
     };
     assert_eq!(ids.len(), ENTRIES.len());
     // description of the route, method, path, body, what hides a source there, whether members may ask at
@@ -146,17 +174,59 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
     let of_two: Vec<u64> = ENTRIES.iter().map(|(_, source)| *source).collect();
     let receiver = uuid(2);
     let mut table = vec![
-        ("GET /bonus/user/{user_id}", "GET", format!("/bonus/user/{receiver}"), Some(NIL), true, of_two.clone()),
-        ("GET /bonus/bonus/user/{user_id}", "GET", format!("/bonus/bonus/user/{receiver}"), Some(NIL), true, of_two.clone()),
-        ("GET /reports/weekly/{user_id}", "GET", format!("/reports/weekly/{receiver}"), Some(NIL), true, of_two.clone()),
+        (
+            "GET /bonus/user/{user_id}",
+            "GET",
+            format!("/bonus/user/{receiver}"),
+            Some(NIL),
+            true,
+            of_two.clone(),
+        ),
+        (
+            "GET /bonus/bonus/user/{user_id}",
+            "GET",
+            format!("/bonus/bonus/user/{receiver}"),
+            Some(NIL),
+            true,
+            of_two.clone(),
+        ),
+        (
+            "GET /reports/weekly/{user_id}",
+            "GET",
+            format!("/reports/weekly/{receiver}"),
+            Some(NIL),
+            true,
+            of_two.clone(),
+        ),
         ("GET /bonus/", "GET", "/bonus/".into(), Some(NIL), false, of_two.clone()),
         ("GET /bonus/bonus", "GET", "/bonus/bonus".into(), Some(NIL), false, of_two.clone()),
-        ("GET /v1/members/{id}/bonuses", "GET", format!("/v1/members/{receiver}/bonuses"), None, true, of_two.clone()),
+        (
+            "GET /v1/members/{id}/bonuses",
+            "GET",
+            format!("/v1/members/{receiver}/bonuses"),
+            None,
+            true,
+            of_two.clone(),
+        ),
         ("GET /v1/bonuses", "GET", "/v1/bonuses".into(), None, false, of_two.clone()),
     ];
     for (source, id) in &ids {
-        table.push(("GET /v1/bonuses/{id}/explain", "GET", format!("/v1/bonuses/{id}/explain"), None, true, vec![*source]));
-        table.push(("PATCH /bonus/{bonus_id}/mark-paid", "PATCH", format!("/bonus/{id}/mark-paid"), Some(NIL), false, vec![*source]));
+        table.push((
+            "GET /v1/bonuses/{id}/explain",
+            "GET",
+            format!("/v1/bonuses/{id}/explain"),
+            None,
+            true,
+            vec![*source],
+        ));
+        table.push((
+            "PATCH /bonus/{bonus_id}/mark-paid",
+            "PATCH",
+            format!("/bonus/{id}/mark-paid"),
+            Some(NIL),
+            false,
+            vec![*source],
+        ));
         table.push((
             "PATCH /bonus/bonus/{bonus_id}/mark-paid",
             "PATCH",
@@ -165,7 +235,14 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
             false,
             vec![*source],
         ));
-        table.push(("POST /v1/bonuses/{id}/pay", "POST", format!("/v1/bonuses/{id}/pay"), None, false, vec![*source]));
+        table.push((
+            "POST /v1/bonuses/{id}/pay",
+            "POST",
+            format!("/v1/bonuses/{id}/pay"),
+            None,
+            false,
+            vec![*source],
+        ));
     }
     let (mut hidden, mut shown) = (0, 0);
     for Asker { name, credentials, sees, is_member } in &askers {
@@ -187,7 +264,9 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
                 }
                 let field = if path.starts_with("/v1/") { "source" } else { "source_user_id" };
                 let mut found = sources(reply.text(), field);
-                let said = |source: &u64| if sees.contains(source) { Some(uuid(*source)) } else { instead.map(String::from) };
+                let said = |source: &u64| {
+                    if sees.contains(source) { Some(uuid(*source)) } else { instead.map(String::from) }
+                };
                 let mut expected: Vec<Option<String>> = of.iter().map(said).collect();
                 found.sort();
                 expected.sort();
@@ -204,12 +283,24 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
                 }
                 // Nor in any other field.
                 for stranger in everybody.difference(sees) {
-                    assert!(!reply.text().contains(&reference(*stranger)), "{place} shows an order of {stranger}: {}", reply.text());
-                    assert!(!reply.text().contains(&uuid(*stranger)), "{place} shows {stranger}: {}", reply.text());
+                    assert!(
+                        !reply.text().contains(&reference(*stranger)),
+                        "{place} shows an order of {stranger}: {}",
+                        reply.text()
+                    );
+                    assert!(
+                        !reply.text().contains(&uuid(*stranger)),
+                        "{place} shows {stranger}: {}",
+                        reply.text()
+                    );
                 }
                 // When somebody signed up tells who it was to those who see the feed of signups elsewhere.
                 if path.ends_with("/explain") && !sees.contains(&of[0]) {
-                    assert!(reply.json()["source_signup_lsn"].is_null() && reply.json()["command"].is_null(), "{place}: {}", reply.text());
+                    assert!(
+                        reply.json()["source_signup_lsn"].is_null() && reply.json()["command"].is_null(),
+                        "{place}: {}",
+                        reply.text()
+                    );
                 }
             }
         }
@@ -220,14 +311,23 @@ fn nobody_is_shown_a_source_that_it_may_not_see() {
     let trigger = format!("{{\"source\":\"{}\",\"kind\":\"purchase\"}}", uuid(3));
     for Asker { name, credentials, is_member, .. } in &askers {
         let made = ask(&server, credentials, "POST", "/v1/bonuses", &trigger);
-        assert_eq!(made.status, if *is_member || *name == "an auditor" { 403 } else { 201 }, "{name}: {}", made.text());
+        assert_eq!(
+            made.status,
+            if *is_member || *name == "an auditor" { 403 } else { 201 },
+            "{name}: {}",
+            made.text()
+        );
         let text = made.text();
-        assert!(made.status != 201 || sources(text, "source").iter().all(|source| *source == Some(uuid(3))), "{name}: {text}");
+        assert!(
+            made.status != 201 || sources(text, "source").iter().all(|source| *source == Some(uuid(3))),
+            "{name}: {text}"
+        );
         if *is_member {
             assert_eq!(ask(&server, credentials, "GET", "/v1/events?from=1", "").status, 403, "{name}");
         }
     }
     // No route that shows a bonus is missing here.
-    let tried: BTreeSet<String> = table.iter().map(|row| row.0.to_owned()).chain(["POST /v1/bonuses".to_owned()]).collect();
+    let tried: BTreeSet<String> =
+        table.iter().map(|row| row.0.to_owned()).chain(["POST /v1/bonuses".to_owned()]).collect();
     assert_eq!(described(&server), tried);
 }

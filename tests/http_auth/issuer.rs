@@ -42,7 +42,8 @@ pub fn rsa() -> Signer {
 
 impl Signer {
     pub fn public(&self) -> Value {
-        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();
+        let mut jwk =
+            serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();
         jwk["kid"] = self.id.into();
         jwk
     }
@@ -106,7 +107,10 @@ impl Publisher {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let (status, body) = given.lock().unwrap().clone();
                 let length = body.len();
-                let _ = write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
             }
         });
         Self { address, answer, requests, stop, thread: Some(thread) }

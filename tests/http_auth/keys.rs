@@ -32,21 +32,35 @@ fn without_credentials_only_probes_answer() {
         ("PUT", "/bonus"),
     ] {
         let reply = ask(&server, &[], method, path, "");
-        assert_eq!((reply.status, reply.text()), (401, "{\"detail\":\"Not authenticated\"}"), "{method} {path}");
+        assert_eq!(
+            (reply.status, reply.text()),
+            (401, "{\"detail\":\"Not authenticated\"}"),
+            "{method} {path}"
+        );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"upline\""));
         assert_eq!(reply.header("content-type"), Some("application/json"));
     }
     for path in ["/v1", "/v1/members/x", "/v1/nowhere"] {
         let reply = server.get(path);
-        assert_eq!((reply.status, reply.header("content-type")), (401, Some("application/problem+json")), "{path}");
-        assert_eq!((reply.json()["code"].as_str(), reply.json()["status"].as_u64()), (Some("unauthenticated"), Some(401)));
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (401, Some("application/problem+json")),
+            "{path}"
+        );
+        assert_eq!(
+            (reply.json()["code"].as_str(), reply.json()["status"].as_u64()),
+            (Some("unauthenticated"), Some(401))
+        );
         assert!(reply.header("www-authenticate").is_some());
     }
     // Wrong in different ways, told in the same words.
     let other = place.key(&[]);
     let wrong = [
         vec![("x-api-key".to_owned(), key.id.clone()), ("x-api-secret".to_owned(), other.secret.clone())],
-        vec![("x-api-key".to_owned(), "ulk_0000000000000000".to_owned()), ("x-api-secret".to_owned(), key.secret.clone())],
+        vec![
+            ("x-api-key".to_owned(), "ulk_0000000000000000".to_owned()),
+            ("x-api-secret".to_owned(), key.secret.clone()),
+        ],
         vec![("x-api-key".to_owned(), key.id.clone())],
         vec![("authorization".to_owned(), "Basic dTpw".to_owned())],
         bearer("a.b.c"),
@@ -54,7 +68,11 @@ fn without_credentials_only_probes_answer() {
     ];
     for credentials in wrong {
         let reply = ask(&server, &credentials, "GET", "/bonus/", "");
-        assert_eq!((reply.status, reply.text()), (401, "{\"detail\":\"Invalid credentials\"}"), "{credentials:?}");
+        assert_eq!(
+            (reply.status, reply.text()),
+            (401, "{\"detail\":\"Invalid credentials\"}"),
+            "{credentials:?}"
+        );
     }
     assert_eq!(get(&server, &key.headers(), "/bonus/"), 200);
     assert_eq!(get(&server, &bearer(&format!("{}.{}", key.id, key.secret)), "/bonus/"), 200);
@@ -69,7 +87,12 @@ fn bodies_of_those_turned_away_do_not_end_the_connection() {
     let server = place.serve(&[]);
     let mut client = server.connect();
     for size in [2, 60_000] {
-        let reply = client.request("POST", "/user/register", &[("content-type", "application/json")], &vec![b'x'; size]);
+        let reply = client.request(
+            "POST",
+            "/user/register",
+            &[("content-type", "application/json")],
+            &vec![b'x'; size],
+        );
         assert_eq!((reply.status, reply.header("connection")), (401, None), "{size}");
     }
     assert_eq!(client.request("GET", "/health", &[], b"").status, 200);
@@ -115,7 +138,12 @@ fn lost_keys_do_not_open_the_door() {
     fs::rename(&path, &aside).unwrap();
     let ended = upline(&place.data(), &["serve", "--addr", "127.0.0.1:0"]);
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.code() == Some(3) && said.contains("the service keys are gone") && said.contains("--auth off"), "{said}");
+    assert!(
+        ended.status.code() == Some(3)
+            && said.contains("the service keys are gone")
+            && said.contains("--auth off"),
+        "{said}"
+    );
     assert_eq!(get(&place.serve(&["--auth", "off"]), &[], "/bonus/"), 200, "who says so is believed");
     fs::rename(&aside, &path).unwrap();
     let server = place.serve(&[]);
@@ -152,7 +180,11 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
             assert!(begin.elapsed().as_secs() < 20, "round {round}: never noticed");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        assert_eq!((get(&server, &key.headers(), "/bonus/"), get(&server, &[], "/bonus/")), (200, 401), "round {round}");
+        assert_eq!(
+            (get(&server, &key.headers(), "/bonus/"), get(&server, &[], "/bonus/")),
+            (200, 401),
+            "round {round}"
+        );
         fs::write(&path, &good).unwrap();
     }
     let second = place.key(&[]);
@@ -171,7 +203,8 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
 #[test]
 fn an_address_beyond_loopback_needs_a_key_or_a_word() {
     let place = Place::new();
-    let everywhere = |arguments: &[&str]| upline(&place.data(), &[&["serve", "--addr", "0.0.0.0:0"], arguments].concat());
+    let everywhere =
+        |arguments: &[&str]| upline(&place.data(), &[&["serve", "--addr", "0.0.0.0:0"], arguments].concat());
     let ended = everywhere(&[]);
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(3), "{said}");
@@ -200,7 +233,10 @@ fn the_command_line_makes_lists_and_revokes() {
     let keys = serde_json::from_str::<serde_json::Value>(&text).unwrap();
     assert_eq!(keys["keys"][0]["status"], "active");
     assert!(keys["keys"][0]["scopes"].as_array().unwrap().contains(&"members:register".into()));
-    assert_eq!((keys["keys"][1]["role"].as_str(), keys["keys"][1]["expires_at"].as_str()), (Some("auditor"), Some("2999-01-01T00:00:00Z")));
+    assert_eq!(
+        (keys["keys"][1]["role"].as_str(), keys["keys"][1]["expires_at"].as_str()),
+        (Some("auditor"), Some("2999-01-01T00:00:00Z"))
+    );
     place.revoke(&auditor);
     let table = upline(&place.data(), &["keys", "list"]);
     let table = String::from_utf8(table.stdout).unwrap();
@@ -218,10 +254,19 @@ fn the_command_line_makes_lists_and_revokes() {
     ] {
         assert_eq!(upline(&place.data(), arguments).status.code(), Some(code), "{arguments:?}");
     }
-    let printed =
-        Command::new(binary()).args(["keys", "create", "--name", "x", "--data-dir"]).arg(place.data()).env_clear().output().unwrap();
+    let printed = Command::new(binary())
+        .args(["keys", "create", "--name", "x", "--data-dir"])
+        .arg(place.data())
+        .env_clear()
+        .output()
+        .unwrap();
     let lines: Vec<String> = String::from_utf8(printed.stdout).unwrap().lines().map(String::from).collect();
-    assert!(lines.len() == 2 && lines[0].starts_with("X-Api-Key: ulk_") && lines[1].starts_with("X-Api-Secret: uls_"), "{lines:?}");
+    assert!(
+        lines.len() == 2
+            && lines[0].starts_with("X-Api-Key: ulk_")
+            && lines[1].starts_with("X-Api-Secret: uls_"),
+        "{lines:?}"
+    );
 }
 
 /// What the original's gateway sends works as it is, and its key may do what it calls and nothing else.
@@ -271,7 +316,8 @@ fn documents_are_for_whoever_has_credentials_or_for_all() {
     let (server, nobody) = (place.serve(&[]), []);
     assert!(documents.iter().all(|path| get(&server, &nobody, path) == 200), "nobody is asked for anything");
     drop(server);
-    let keys = [&["--scope", "members:read"][..], &["--role", "auditor"]].map(|arguments| place.key(arguments).headers());
+    let keys = [&["--scope", "members:read"][..], &["--role", "auditor"]]
+        .map(|arguments| place.key(arguments).headers());
     let server = place.serve(&[]);
     for path in documents {
         assert_eq!(get(&server, &nobody, path), 401, "{path}");

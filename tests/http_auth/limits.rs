@@ -33,16 +33,28 @@ fn a_principal_has_a_limit_of_its_own() {
 #[test]
 fn an_address_has_a_limit_and_probes_have_none() {
     let place = Place::new();
-    let server = place.serve(&["--rate-address-per-second", "1", "--rate-address-burst", "5", "--trusted-proxies", "127.0.0.0/8"]);
+    let server = place.serve(&[
+        "--rate-address-per-second",
+        "1",
+        "--rate-address-burst",
+        "5",
+        "--trusted-proxies",
+        "127.0.0.0/8",
+    ]);
     let refused = (0..20).filter(|_| too_many(&server.get("/health"))).count();
     assert!((10..=15).contains(&refused), "{refused} of 20");
     assert!((0..20).all(|_| server.get("/livez").status == 200));
-    // A proxy's clients are counted one by one; its word about who they are is only taken where it is trusted.
+    // A proxy's clients are counted one by one; its word about who they are is only taken where it is
+    // trusted.
     let from = |client: &str| server.request("GET", "/health", &[("x-forwarded-for", client)], b"").status;
     assert_eq!((from("198.51.100.1"), from("198.51.100.2")), (200, 200));
     let server = place_without_proxies(&place, server);
     let statuses: Vec<u16> = (0..20)
-        .map(|client| server.request("GET", "/health", &[("x-forwarded-for", &format!("198.51.100.{client}"))], b"").status)
+        .map(|client| {
+            server
+                .request("GET", "/health", &[("x-forwarded-for", &format!("198.51.100.{client}"))], b"")
+                .status
+        })
         .collect();
     assert!(statuses.contains(&429), "{statuses:?}");
 }
@@ -67,7 +79,8 @@ fn failures_are_limited_and_keep_nobody_else_out() {
     assert!(4 <= metric(&server, &key, "upline_rate_limited_total{by=\"failures\"}"));
 }
 
-/// Members are charged for their work without any setting; services are not, whose key stands for a whole application.
+/// Members are charged for their work without any setting; services are not, whose key stands for a whole
+/// application.
 #[test]
 fn a_member_pays_for_its_work_and_a_service_does_not() {
     let place = Place::new();
@@ -75,7 +88,18 @@ fn a_member_pays_for_its_work_and_a_service_does_not() {
     fs::write(&keys, key_set(&[first()])).unwrap();
     let admin = place.key(&["--role", "admin"]).headers();
     let server = place.serve(
-        &[&FLAGS[..], &["--jwt-jwks", keys.to_str().unwrap(), "--cost-member-burst", "3000", "--cost-member-per-second", "1"]].concat(),
+        &[
+            &FLAGS[..],
+            &[
+                "--jwt-jwks",
+                keys.to_str().unwrap(),
+                "--cost-member-burst",
+                "3000",
+                "--cost-member-per-second",
+                "1",
+            ],
+        ]
+        .concat(),
     );
     for member in 1..200 {
         let body = registration(&uuid(member), (member != 1).then(|| uuid(1)).as_deref());
@@ -83,10 +107,17 @@ fn a_member_pays_for_its_work_and_a_service_does_not() {
     }
     let page = format!("/v1/members/{}/downline?limit=1000", uuid(1));
     let [one, other] = [1, 2].map(|member| bearer(&first().member(&uuid(member))));
-    let refused = (0..100).map(|_| ask(&server, &one, "GET", &page, "")).find(|reply| reply.status != 200).expect("too much some time");
+    let refused = (0..100)
+        .map(|_| ask(&server, &one, "GET", &page, ""))
+        .find(|reply| reply.status != 200)
+        .expect("too much some time");
     assert!(too_many(&refused) && refused.json()["code"] == "rate_limited");
     assert_eq!(get(&server, &one, &format!("/v1/members/{}", uuid(1))), 200, "what costs nothing goes on");
-    assert_eq!(get(&server, &other, &format!("/v1/members/{}/downline", uuid(2))), 200, "another member pays for itself");
+    assert_eq!(
+        get(&server, &other, &format!("/v1/members/{}/downline", uuid(2))),
+        200,
+        "another member pays for itself"
+    );
     assert!((0..20).all(|_| get(&server, &admin, &page) == 200));
     assert_eq!(metric(&server, &admin, "upline_rate_limited_total{by=\"cost\"}"), 1);
 }

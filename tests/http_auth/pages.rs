@@ -18,7 +18,14 @@ fn raw(server: &Server, request: &str) -> Reply {
 }
 
 fn members(server: &Server) -> usize {
-    server.get("/metrics").text().lines().find_map(|line| line.strip_prefix("upline_members ")).unwrap().parse().unwrap()
+    server
+        .get("/metrics")
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("upline_members "))
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 fn pending(server: &Server) -> usize {
@@ -29,7 +36,10 @@ fn pending(server: &Server) -> usize {
 fn open_server(place: &Place, arguments: &[&str]) -> Server {
     let server = place.serve(arguments);
     for (member, parent) in [(1, None), (2, Some(uuid(1)))] {
-        assert_eq!(server.post("/user/register", &registration(&uuid(member), parent.as_deref())).status, 200);
+        assert_eq!(
+            server.post("/user/register", &registration(&uuid(member), parent.as_deref())).status,
+            200
+        );
     }
     let trigger = format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"referral\"}}", uuid(2));
     assert_eq!(server.post("/bonus/", &trigger).status, 200);
@@ -44,18 +54,33 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
     let server = open_server(&place, &["--allowed-hosts", "mlm.internal, app.example"]);
     let body = registration(&uuid(50), Some(&uuid(1)));
     let length = body.len();
-    for host in ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "mlm.internal.evil.example", "0.0.0.0"] {
+    for host in [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "mlm.internal.evil.example",
+        "0.0.0.0",
+    ] {
         for target in ["/bonus/", "/", "/health", "/docs", "/openapi.json", "/metrics", "/nowhere"] {
             let reply = raw(&server, &format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n"));
             assert_eq!(reply.status, 421, "{host} {target}");
-            assert!(reply.text().contains("allowed_hosts") && !reply.text().contains(&uuid(1)), "{}", reply.text());
+            assert!(
+                reply.text().contains("allowed_hosts") && !reply.text().contains(&uuid(1)),
+                "{}",
+                reply.text()
+            );
         }
         let reply = raw(&server, &format!("GET /v1/members/{} HTTP/1.1\r\nhost: {host}\r\n\r\n", uuid(1)));
         assert_eq!((reply.status, reply.json()["code"].as_str()), (421, Some("host_unknown")), "{host}");
         // Its own origin, as far as its browser is concerned: nothing but the name gives it away.
-        let page = format!("origin: http://{host}\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json");
-        let reply =
-            raw(&server, &format!("POST /user/register HTTP/1.1\r\nhost: {host}\r\n{page}\r\ncontent-length: {length}\r\n\r\n{body}"));
+        let page =
+            format!("origin: http://{host}\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json");
+        let reply = raw(
+            &server,
+            &format!(
+                "POST /user/register HTTP/1.1\r\nhost: {host}\r\n{page}\r\ncontent-length: {length}\r\n\r\n{body}"
+            ),
+        );
         assert_eq!(reply.status, 421, "{host}");
     }
     // A target that names a host is no way around.
@@ -64,10 +89,18 @@ fn a_name_that_was_rebound_reads_and_writes_nothing() {
     assert_eq!(members(&server), 2);
     // Names of this server, and probes, which say nothing of the network.
     for host in ["{host}", "localhost:8000", "127.0.0.1", "[::1]:8000", "MLM.internal:11000", "app.example"] {
-        assert_eq!(raw(&server, &format!("GET /bonus/ HTTP/1.1\r\nhost: {host}\r\n\r\n")).status, 200, "{host}");
+        assert_eq!(
+            raw(&server, &format!("GET /bonus/ HTTP/1.1\r\nhost: {host}\r\n\r\n")).status,
+            200,
+            "{host}"
+        );
     }
     for path in ["/livez", "/readyz"] {
-        assert_eq!(raw(&server, &format!("GET {path} HTTP/1.1\r\nhost: probe.internal\r\n\r\n")).status, 200, "{path}");
+        assert_eq!(
+            raw(&server, &format!("GET {path} HTTP/1.1\r\nhost: probe.internal\r\n\r\n")).status,
+            200,
+            "{path}"
+        );
     }
     assert!(5 * 9 <= metric(&server, &[], "upline_auth_requests_total{outcome=\"host_unknown\"}"));
 }
@@ -111,9 +144,12 @@ fn pages_of_others_change_nothing() {
     ];
     for page in pages {
         for (method, path, media_type, body) in table {
-            let media_type = if media_type.is_empty() { String::new() } else { format!("content-type: {media_type}\r\n") };
+            let media_type =
+                if media_type.is_empty() { String::new() } else { format!("content-type: {media_type}\r\n") };
             let length = body.len();
-            let request = format!("{method} {path} HTTP/1.1\r\nhost: {{host}}\r\n{page}{media_type}content-length: {length}\r\n\r\n{body}");
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nhost: {{host}}\r\n{page}{media_type}content-length: {length}\r\n\r\n{body}"
+            );
             let reply = raw(&server, &request);
             assert_eq!(reply.status, 403, "{request}");
             let code = reply.json()["code"].as_str().map(String::from);
@@ -123,7 +159,10 @@ fn pages_of_others_change_nothing() {
     }
     assert_eq!((members(&server), pending(&server)), (2, 1), "nothing changed");
     // Reading is no harm: a page cannot see the answer, since nothing here allows it to.
-    let reply = raw(&server, "GET /bonus/ HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site\r\n\r\n");
+    let reply = raw(
+        &server,
+        "GET /bonus/ HTTP/1.1\r\nhost: {host}\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site\r\n\r\n",
+    );
     assert!(reply.status == 200 && reply.header("access-control-allow-origin").is_none());
     let reply = raw(
         &server,
@@ -145,10 +184,15 @@ fn programs_and_our_own_page_are_let_through() {
     for (number, headers) in (100..).zip([gateway, curl, page, typed]) {
         let body = registration(&uuid(number), Some(&uuid(1)));
         let length = body.len();
-        let reply =
-            raw(&server, &format!("POST /user/register HTTP/1.1\r\nhost: {{host}}\r\n{headers}content-length: {length}\r\n\r\n{body}"));
+        let reply = raw(
+            &server,
+            &format!(
+                "POST /user/register HTTP/1.1\r\nhost: {{host}}\r\n{headers}content-length: {length}\r\n\r\n{body}"
+            ),
+        );
         assert_eq!(reply.status, 200, "{headers}: {}", reply.text());
-        let reply = raw(&server, &format!("GET /bonus/mark-paid/all HTTP/1.1\r\nhost: {{host}}\r\n{headers}\r\n"));
+        let reply =
+            raw(&server, &format!("GET /bonus/mark-paid/all HTTP/1.1\r\nhost: {{host}}\r\n{headers}\r\n"));
         assert_eq!(reply.status, 200, "{headers}: {}", reply.text());
     }
     assert_eq!((members(&server), pending(&server)), (6, 0));
@@ -165,11 +209,19 @@ fn with_credentials_nothing_changes() {
     let server = open_server(&place, &[]);
     let admin = place.key(&["--role", "admin"]).headers();
     wait_for(&server, &[], "/bonus/", 401);
-    let strange = [("host", "evil.example"), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
-    let strange: Vec<(String, String)> = strange.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let strange =
+        [("host", "evil.example"), ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    let strange: Vec<(String, String)> =
+        strange.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     assert_eq!(get(&server, &strange, "/bonus/"), 401);
     assert_eq!(get(&server, &[&admin[..], &strange].concat(), "/bonus/mark-paid/all"), 200);
-    let reply = ask(&server, &[&admin[..], &strange].concat(), "POST", "/user/register", &registration(&uuid(7), None));
+    let reply = ask(
+        &server,
+        &[&admin[..], &strange].concat(),
+        "POST",
+        "/user/register",
+        &registration(&uuid(7), None),
+    );
     assert_eq!((reply.status, reply.json()["level"].as_u64()), (200, Some(1)));
     assert_eq!(ask(&server, &admin, "GET", "/bonus/", "").json().as_array().map(Vec::len), Some(1));
     let paid: Value = ask(&server, &admin, "GET", "/bonus/", "").json();

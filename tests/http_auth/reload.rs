@@ -50,13 +50,19 @@ impl Logged {
     fn wait_for(&self, text: &str, times: usize) {
         let begin = Instant::now();
         while self.count(text) < times {
-            assert!(begin.elapsed() < PATIENCE, "`{text}` {times} times: {}", fs::read_to_string(&self.log).unwrap());
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "`{text}` {times} times: {}",
+                fs::read_to_string(&self.log).unwrap()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn hang_up(&self) {
-        assert!(Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap().success()
+        );
     }
 }
 
@@ -74,7 +80,8 @@ fn keys_and_key_sets_are_read_again_when_told_to() {
     let set = place.file("keys.json");
     fs::write(&set, key_set(&[first()])).unwrap();
     // So long that nothing is read again by itself while this runs.
-    let flags = [&FLAGS[..], &["--jwt-jwks", set.to_str().unwrap(), "--jwt-refresh-seconds", "3600"]].concat();
+    let flags =
+        [&FLAGS[..], &["--jwt-jwks", set.to_str().unwrap(), "--jwt-refresh-seconds", "3600"]].concat();
     let server = Logged::start(&place, &flags);
     let keys = |count: usize| format!("the token issuer's keys read keys={count}");
     server.hang_up();
@@ -114,7 +121,14 @@ fn shared_secrets_are_read_again_when_told_to() {
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
     };
     write("0123456789abcdef0123456789abcdef\n");
-    let flags = ["--jwt-hs256-secret-file", secrets.to_str().unwrap(), "--jwt-allow-missing", "iss,aud", "--jwt-refresh-seconds", "3600"];
+    let flags = [
+        "--jwt-hs256-secret-file",
+        secrets.to_str().unwrap(),
+        "--jwt-allow-missing",
+        "iss,aud",
+        "--jwt-refresh-seconds",
+        "3600",
+    ];
     let server = Logged::start(&place, &flags);
     write("fedcba9876543210fedcba9876543210\n0123456789abcdef0123456789abcdef\n");
     server.hang_up();
@@ -160,7 +174,15 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let as_user = |user: u32, arguments: &[&str]| {
         let mut command = Command::new(&program);
-        command.args(arguments).arg("--data-dir").arg(place.data()).env_clear().current_dir("/").stdin(Stdio::null()).uid(user).gid(user);
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(place.data())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .uid(user)
+            .gid(user);
         command
     };
     let create = ["keys", "create", "--name", "a"];
@@ -187,7 +209,8 @@ fn what_root_makes_belongs_to_the_user_that_serves() {
         fs::remove_file(place.data().join(name)).unwrap();
     }
     let names = || {
-        let mut names: Vec<_> = fs::read_dir(place.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(place.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// 1 is a root with 2 below it; 3 and 4 are below 2, 5 below 3. 6 is another root.
-const TREE: [(u64, Option<u64>); 6] = [(1, None), (2, Some(1)), (3, Some(2)), (4, Some(2)), (5, Some(3)), (6, None)];
+const TREE: [(u64, Option<u64>); 6] =
+    [(1, None), (2, Some(1)), (3, Some(2)), (4, Some(2)), (5, Some(3)), (6, None)];
 
 #[test]
 fn each_role_does_what_its_column_says() {
@@ -67,21 +68,27 @@ fn each_role_does_what_its_column_says() {
         table.push(("GET", of("/v1/members/{}", target), "", [v1, found, found, found]));
     }
     for (method, path, body, expected) in &table {
-        let got = [&member, &service, &auditor, &admin].map(|who| ask(&server, who, method, path, body).status);
+        let got =
+            [&member, &service, &auditor, &admin].map(|who| ask(&server, who, method, path, body).status);
         assert_eq!(got, *expected, "{method} {path}");
         // A role is a role, wherever it comes from.
-        let got = [&as_service, &as_auditor, &as_admin].map(|who| ask(&server, who, method, path, body).status);
+        let got =
+            [&as_service, &as_auditor, &as_admin].map(|who| ask(&server, who, method, path, body).status);
         assert_eq!(got, expected[1..], "{method} {path}, by token");
         // A member that is none of this network sees nothing of it.
         let got = ask(&server, &stranger, method, path, body).status;
-        assert!(got == if expected[0] == 200 && path != "/health" { 404 } else { expected[0] }, "{method} {path}: {got}");
+        assert!(
+            got == if expected[0] == 200 && path != "/health" { 404 } else { expected[0] },
+            "{method} {path}: {got}"
+        );
     }
     // What is hidden and what is not there are the same, to the byte.
     for path in ["/user/downline/{}", "/bonus/user/{}", "/reports/weekly/{}"] {
         let [hidden, absent] = [1, 99].map(|target| ask(&server, &member, "GET", &of(path, target), "").body);
         assert_eq!(hidden, absent, "{path}");
     }
-    let [hidden, absent] = [1, 99].map(|target| ask(&server, &member, "GET", &of("/v1/members/{}", target), "").json());
+    let [hidden, absent] =
+        [1, 99].map(|target| ask(&server, &member, "GET", &of("/v1/members/{}", target), "").json());
     assert_eq!(hidden, absent);
 }
 
@@ -90,8 +97,12 @@ fn each_role_does_what_its_column_says() {
 fn the_documented_table_is_the_one_in_force() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/authorization.md");
     let text = fs::read_to_string(path).unwrap();
-    let rows: Vec<&str> =
-        text.lines().skip_while(|line| !line.starts_with("| action | member |")).skip(2).take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| action | member |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
     let yes = |allowed: bool| if allowed { "yes" } else { "no" };
     let expected = Action::ALL.map(|action| {
         let rule = action.rule();

@@ -47,7 +47,8 @@ const AS_DOCUMENTED: [&str; 8] = [
 fn tokens_of_the_original_come_in() {
     let place = Place::new();
     let path = secret_file(&place, &format!("{SECRET}\n"));
-    let server = place.serve(&[&["--jwt-hs256-secret-file", path.to_str().unwrap()], &AS_DOCUMENTED[..]].concat());
+    let server =
+        place.serve(&[&["--jwt-hs256-secret-file", path.to_str().unwrap()], &AS_DOCUMENTED[..]].concat());
     assert_eq!(get(&server, &[], "/bonus/"), 401, "a server that takes tokens asks for them");
     let admin = signed(SECRET.as_bytes(), &original(&["admin"]));
     for (member, parent) in [(1, None), (2, Some(1)), (3, None)] {
@@ -58,7 +59,10 @@ fn tokens_of_the_original_come_in() {
     let path = |member: u64| format!("/user/downline/{}", uuid(member));
     let user = signed(SECRET.as_bytes(), &original(&["user"]));
     let reply = ask(&server, &user, "GET", &path(1), "");
-    assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer realm=\"upline\", error=\"invalid_token\"")));
+    assert_eq!(
+        (reply.status, reply.header("www-authenticate")),
+        (401, Some("Bearer realm=\"upline\", error=\"invalid_token\""))
+    );
     assert_eq!(reply.text(), "{\"detail\":\"The claim that names the member of this token is no UUID\"}");
     let reply = ask(&server, &user, "GET", &format!("/v1/members/{}", uuid(1)), "");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (401, Some("subject_not_member")));
@@ -69,7 +73,10 @@ fn tokens_of_the_original_come_in() {
     assert_eq!([1, 2, 3].map(|other| get(&server, &member, &path(other))), [200, 200, 404]);
     assert_eq!(ask(&server, &member, "POST", "/user/register", &registration(&uuid(4), None)).status, 403);
     claims["user_id"] = "ann@example.com".into();
-    assert_eq!(ask(&server, &signed(SECRET.as_bytes(), &claims), "GET", "/v1/members/x", "").json()["code"], "subject_not_member");
+    assert_eq!(
+        ask(&server, &signed(SECRET.as_bytes(), &claims), "GET", "/v1/members/x", "").json()["code"],
+        "subject_not_member"
+    );
     assert_eq!(metric(&server, &admin, "upline_auth_requests_total{outcome=\"token_subject\"}"), 3);
     // Who does not have the secret is nobody, whatever it says.
     assert_eq!(get(&server, &signed(NEXT.as_bytes(), &original(&["admin"])), "/bonus/"), 401);
@@ -85,7 +92,8 @@ fn tokens_of_the_original_come_in() {
 fn without_their_leave_nothing_may_be_missing() {
     let place = Place::new();
     let path = secret_file(&place, &format!("# of the authentication service\nhex:{NEXT}\n"));
-    let bytes: Vec<u8> = (0..NEXT.len() / 2).map(|at| u8::from_str_radix(&NEXT[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        (0..NEXT.len() / 2).map(|at| u8::from_str_radix(&NEXT[2 * at..2 * at + 2], 16).unwrap()).collect();
     let flags = [
         "--jwt-hs256-secret-file",
         path.to_str().unwrap(),
@@ -103,7 +111,11 @@ fn without_their_leave_nothing_may_be_missing() {
     assert_eq!(get(&server, &signed(&bytes, &claims), "/bonus/"), 401);
     claims["aud"] = "upline".into();
     assert_eq!(get(&server, &signed(&bytes, &claims), "/bonus/"), 200);
-    assert_eq!(get(&server, &signed(NEXT.as_bytes(), &claims), "/bonus/"), 401, "the digits are not the secret");
+    assert_eq!(
+        get(&server, &signed(NEXT.as_bytes(), &claims), "/bonus/"),
+        401,
+        "the digits are not the secret"
+    );
     claims["exp"] = 1_000_000_000.into();
     assert_eq!(get(&server, &signed(&bytes, &claims), "/bonus/"), 401);
 }
@@ -112,7 +124,14 @@ fn without_their_leave_nothing_may_be_missing() {
 fn secrets_rotate_and_a_file_that_went_bad_changes_nothing() {
     let place = Place::new();
     let path = secret_file(&place, SECRET);
-    let flags = ["--jwt-hs256-secret-file", path.to_str().unwrap(), "--jwt-refresh-seconds", "5", "--rate-failures-per-minute", "0"];
+    let flags = [
+        "--jwt-hs256-secret-file",
+        path.to_str().unwrap(),
+        "--jwt-refresh-seconds",
+        "5",
+        "--rate-failures-per-minute",
+        "0",
+    ];
     let server = place.serve(&[&flags, &AS_DOCUMENTED[..]].concat());
     let [old, new] = [SECRET, NEXT].map(|secret| signed(secret.as_bytes(), &original(&["admin"])));
     assert_eq!((get(&server, &old, "/bonus/"), get(&server, &new, "/bonus/")), (200, 401));
@@ -164,14 +183,21 @@ fn files_and_settings_that_would_be_holes_stop_the_start() {
         ("changeme", 0o600, "256 bits"),
         ("", 0o600, "no secret"),
         (&key_set(&[first()]), 0o600, "a key of another kind"),
-        ("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n", 0o600, "a key of another kind"),
+        (
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n",
+            0o600,
+            "a key of another kind",
+        ),
         (SECRET, 0o644, "chmod 600"),
     ];
     for (content, mode, said) in table {
         fs::write(path, content).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let (code, text) = start(&flags(path));
-        assert!(code == Some(3) && text.contains(said) && text.contains("jwt_hs256_secret_file"), "{said}: {text}");
+        assert!(
+            code == Some(3) && text.contains(said) && text.contains("jwt_hs256_secret_file"),
+            "{said}: {text}"
+        );
         assert!(content.is_empty() || !text.contains(content), "what is in the file is not told: {text}");
     }
     secret_file(&place, SECRET);
@@ -180,7 +206,8 @@ fn files_and_settings_that_would_be_holes_stop_the_start() {
         (vec!["--jwt-algorithms", "RS256"], "belongs to jwt_jwks"),
         (vec!["--jwt-algorithms", "HS256"], "is not a list of RS256"),
     ] {
-        let (code, text) = start(&[flags(path), more.iter().map(|flag| (*flag).to_owned()).collect()].concat());
+        let (code, text) =
+            start(&[flags(path), more.iter().map(|flag| (*flag).to_owned()).collect()].concat());
         assert!(code == Some(3) && text.contains(said), "{said}: {text}");
     }
     let only = ["serve", "--addr", "127.0.0.1:0", "--jwt-hs256-secret-file", path].map(String::from);

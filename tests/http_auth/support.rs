@@ -43,9 +43,11 @@ impl Place {
     }
 
     pub fn key(&self, arguments: &[&str]) -> Key {
-        let made = upline(&self.data(), &[&["keys", "create", "--json", "--name", "test"], arguments].concat());
+        let made =
+            upline(&self.data(), &[&["keys", "create", "--json", "--name", "test"], arguments].concat());
         let text = String::from_utf8(made.stdout).unwrap();
-        let object: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&made.stderr)));
+        let object: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&made.stderr)));
         let field = |name: &str| object[name].as_str().unwrap().to_owned();
         Key { id: field("id"), secret: field("secret") }
     }
@@ -57,7 +59,14 @@ impl Place {
 
 /// Runs the program on a data directory.
 pub fn upline(data_dir: &Path, arguments: &[&str]) -> Output {
-    Command::new(binary()).args(arguments).arg("--data-dir").arg(data_dir).env_clear().stdin(Stdio::null()).output().unwrap()
+    Command::new(binary())
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// Starts a server, waits until it listens, stops it; its exit code.
@@ -85,7 +94,8 @@ pub fn bearer(token: &str) -> Vec<(String, String)> {
 
 /// One request with credentials.
 pub fn ask(server: &Server, credentials: &[(String, String)], method: &str, path: &str, body: &str) -> Reply {
-    let mut headers: Vec<(&str, &str)> = credentials.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut headers: Vec<(&str, &str)> =
+        credentials.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     headers.push(("content-type", "application/json"));
     server.request(method, path, &headers, body.as_bytes())
 }

@@ -42,7 +42,12 @@ fn tokens_that_are_not_right_open_nothing() {
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some("rsa".into());
     let public = rsa().public();
-    let confused = encode(&header, &claims(&uuid(1)), &EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes())).unwrap();
+    let confused = encode(
+        &header,
+        &claims(&uuid(1)),
+        &EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes()),
+    )
+    .unwrap();
     let unsigned = {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
@@ -77,7 +82,11 @@ fn tokens_that_are_not_right_open_nothing() {
             _ => "Invalid credentials",
         };
         assert_eq!((reply.status, reply.json()["detail"].as_str()), (401, Some(said)), "{what}");
-        assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"upline\", error=\"invalid_token\""), "{what}");
+        assert_eq!(
+            reply.header("www-authenticate"),
+            Some("Bearer realm=\"upline\", error=\"invalid_token\""),
+            "{what}"
+        );
         assert_eq!(metric(&server, &admin, &series), before + 1, "{what}");
     }
 }
@@ -98,7 +107,10 @@ fn roles_of_tokens_are_mapped_as_configured() {
     };
     assert_eq!(get(&server, &said("staff"), "/bonus/"), 200);
     assert_eq!(get(&server, &said("admin"), "/bonus/"), 401, "not in the list");
-    assert_eq!(ask(&server, &said("staff"), "POST", "/user/register", &registration(&uuid(1), None)).status, 403);
+    assert_eq!(
+        ask(&server, &said("staff"), "POST", "/user/register", &registration(&uuid(1), None)).status,
+        403
+    );
 }
 
 #[test]
@@ -128,7 +140,8 @@ fn an_issuer_that_fails_keeps_nobody_out_who_was_in() {
     let admin = place.key(&["--role", "admin"]).headers();
     let publisher = Publisher::start(500, "");
     let url = publisher.url();
-    let server = place.serve(&[&FLAGS[..], &["--jwt-jwks", &url, "--jwt-refresh-seconds", "5"], &PATIENT].concat());
+    let server =
+        place.serve(&[&FLAGS[..], &["--jwt-jwks", &url, "--jwt-refresh-seconds", "5"], &PATIENT].concat());
     let (old, new) = (bearer(&first().member(&uuid(1))), bearer(&second().member(&uuid(1))));
     // Down from the start: keys work, tokens are told to come back.
     assert_eq!(get(&server, &admin, "/bonus/"), 200);
@@ -138,8 +151,12 @@ fn an_issuer_that_fails_keeps_nobody_out_who_was_in() {
     wait_for(&server, &old, &path(), 404);
     // Failing, empty, nonsense, far too large: the last good keys go on.
     let failures = "upline_credentials_failures_total{source=\"jwks\"}";
-    for (status, body) in [(500, String::new()), (200, "{\"keys\":[]}".into()), (302, key_set(&[second()])), (200, " ".repeat(600 * 1024))]
-    {
+    for (status, body) in [
+        (500, String::new()),
+        (200, "{\"keys\":[]}".into()),
+        (302, key_set(&[second()])),
+        (200, " ".repeat(600 * 1024)),
+    ] {
         publisher.publish(status, &body);
         let before = metric(&server, &admin, failures);
         let begin = std::time::Instant::now();
@@ -160,7 +177,8 @@ fn invented_key_names_do_not_reach_the_issuer() {
     let place = Place::new();
     let publisher = Publisher::start(200, &key_set(&[first()]));
     let url = publisher.url();
-    let server = place.serve(&[&FLAGS[..], &["--jwt-jwks", &url, "--rate-failures-per-minute", "0"]].concat());
+    let server =
+        place.serve(&[&FLAGS[..], &["--jwt-jwks", &url, "--rate-failures-per-minute", "0"]].concat());
     let old = bearer(&first().member(&uuid(1)));
     wait_for(&server, &old, &path(), 404);
     let before = publisher.requests();
@@ -179,9 +197,18 @@ fn configurations_that_would_be_holes_are_refused() {
     // flags, what is said
     let table: [(&[&str], &str); 5] = [
         (&["--jwt-issuer", ISSUER], "jwt_audience"),
-        (&["--jwt-algorithms", "HS256", "--jwt-issuer", ISSUER, "--jwt-audience", "a", "--jwt-jwks", "b"], "jwt_algorithms"),
-        (&["--jwt-jwks", "http://id.example/keys", "--jwt-issuer", ISSUER, "--jwt-audience", "a"], "could be changed on its way"),
-        (&["--jwt-roles", "x=root", "--jwt-issuer", ISSUER, "--jwt-audience", "a", "--jwt-jwks", "b"], "jwt_roles"),
+        (
+            &["--jwt-algorithms", "HS256", "--jwt-issuer", ISSUER, "--jwt-audience", "a", "--jwt-jwks", "b"],
+            "jwt_algorithms",
+        ),
+        (
+            &["--jwt-jwks", "http://id.example/keys", "--jwt-issuer", ISSUER, "--jwt-audience", "a"],
+            "could be changed on its way",
+        ),
+        (
+            &["--jwt-roles", "x=root", "--jwt-issuer", ISSUER, "--jwt-audience", "a", "--jwt-jwks", "b"],
+            "jwt_roles",
+        ),
         (&["--auth", "perhaps"], "auto, on, off"),
     ];
     for (flags, said) in table {

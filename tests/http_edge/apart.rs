@@ -23,8 +23,15 @@ struct Key {
 impl Key {
     fn new(data_dir: &Path, name: &str) -> Self {
         let arguments = ["keys", "create", "--json", "--role", "admin", "--name", name, "--data-dir"];
-        let made = Command::new(binary()).args(arguments).arg(data_dir).env_clear().stdin(Stdio::null()).output().unwrap();
-        let key: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&made.stderr)));
+        let made = Command::new(binary())
+            .args(arguments)
+            .arg(data_dir)
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let key: Value = serde_json::from_slice(&made.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&made.stderr)));
         let field = |name: &str| key[name].as_str().unwrap().to_owned();
         Self { id: field("id"), secret: field("secret") }
     }
@@ -94,10 +101,12 @@ fn the_same_idempotency_key_of_two_principals_is_two() {
         ("GET", "/bonus/mark-paid/all".to_owned(), String::new(), [200, 200, 200]),
     ];
     for (method, path, body, expected) in table {
-        let statuses = [&anna, &anna, &bert].map(|key| key.request(&server, method, &path, "k", &body).status);
+        let statuses =
+            [&anna, &anna, &bert].map(|key| key.request(&server, method, &path, "k", &body).status);
         assert_eq!(statuses, expected, "{method} {path}");
     }
-    let answers = [&anna, &bert].map(|key| key.request(&server, "GET", "/bonus/mark-paid/all", "k", "").text().to_owned());
+    let answers = [&anna, &bert]
+        .map(|key| key.request(&server, "GET", "/bonus/mark-paid/all", "k", "").text().to_owned());
     assert!(answers[0].contains("have been paid") && answers[1].contains("No unpaid"), "{answers:?}");
 }
 
@@ -136,7 +145,8 @@ fn no_principal_takes_all_places_of_batches() {
     assert_eq!(others.iter().map(|(_, status)| *status).collect::<Vec<_>>(), [200, 200]);
 }
 
-/// Empty lines are no progress: whoever sends nothing else is not kept from failing, and makes way when another comes.
+/// Empty lines are no progress: whoever sends nothing else is not kept from failing, and makes way when
+/// another comes.
 #[test]
 fn empty_lines_keep_nobody_out() {
     let (server, _dir) = fresh(&[]);
@@ -159,7 +169,11 @@ fn empty_lines_keep_nobody_out() {
         }
         let (mut client, status) = begun(&server, "");
         if status == 200 {
-            send_chunk(&mut client.sender(), &format!("{{\"user_id\":\"{}\"}}\n", uuid(newcomers.len() as u64 + 1))).unwrap();
+            send_chunk(
+                &mut client.sender(),
+                &format!("{{\"user_id\":\"{}\"}}\n", uuid(newcomers.len() as u64 + 1)),
+            )
+            .unwrap();
             let mut seen = Vec::new();
             assert!(client.read_chunk(&mut seen).unwrap());
             assert_eq!(serde_json::from_slice::<Value>(&seen).unwrap()["status"], 201);
@@ -181,7 +195,9 @@ fn empty_lines_keep_nobody_out() {
                 Ok(false) | Err(_) => break,
             }
         }
-        let last: Value = serde_json::from_slice(seen.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap()).unwrap();
+        let last: Value =
+            serde_json::from_slice(seen.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap())
+                .unwrap();
         ends.push(last["problem"]["code"].as_str().unwrap().to_owned());
     }
     ends.sort();

@@ -1,4 +1,5 @@
-//! A client may close its sending half as soon as its request is sent: it gets its answer in full. One that is gone is found, and holds nothing for long.
+//! A client may close its sending half as soon as its request is sent: it gets its answer in full. One that
+//! is gone is found, and holds nothing for long.
 
 use std::{
     fmt::Write as _,
@@ -22,12 +23,19 @@ fn sent(server: &Server, bytes: &str) -> Client {
 }
 
 fn post(path: &str, kind: &str, body: &str) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn lines(members: u64) -> String {
     (1..=members).fold(String::new(), |mut text, number| {
-        let sponsor = if number == 1 { String::new() } else { format!(",\"sponsor\":{{\"user_id\":\"{}\"}}", uuid(number / 2)) };
+        let sponsor = if number == 1 {
+            String::new()
+        } else {
+            format!(",\"sponsor\":{{\"user_id\":\"{}\"}}", uuid(number / 2))
+        };
         writeln!(text, "{{\"user_id\":\"{}\"{sponsor}}}", uuid(number)).unwrap();
         text
     })
@@ -67,7 +75,11 @@ fn requests_in_a_row_are_all_answered() {
     assert_eq!(client.post("/user/register", &registration(&uuid(1), None)).status, 200);
     let mut text = String::new();
     for number in 2..30 {
-        text += &post("/user/register", "application/json", &registration(&uuid(number), Some(&uuid(number - 1))));
+        text += &post(
+            "/user/register",
+            "application/json",
+            &registration(&uuid(number), Some(&uuid(number - 1))),
+        );
         write!(text, "GET /user/downline/{}/count HTTP/1.1\r\nhost: localhost\r\n\r\n", uuid(1)).unwrap();
     }
     client.send(text.as_bytes()).unwrap();
@@ -96,13 +108,20 @@ fn streams_are_not_cut() {
     let mut sender = client.sender();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            std::io::Write::write_all(&mut sender, post("/v1/members/batch", "application/x-ndjson", &lines(MEMBERS)).as_bytes())
+            std::io::Write::write_all(
+                &mut sender,
+                post("/v1/members/batch", "application/x-ndjson", &lines(MEMBERS)).as_bytes(),
+            )
         });
         assert_eq!(client.read_reply(false).unwrap().text().lines().count() as u64, MEMBERS);
     });
     let root = uuid(1);
-    for (path, accept) in [(format!("/v1/members/{root}/downline"), "application/x-ndjson"), (format!("/user/downline/{root}"), "*/*")] {
-        let mut client = sent(&server, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\r\n"));
+    for (path, accept) in [
+        (format!("/v1/members/{root}/downline"), "application/x-ndjson"),
+        (format!("/user/downline/{root}"), "*/*"),
+    ] {
+        let mut client =
+            sent(&server, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n\r\n"));
         // Long enough for the end of the client's half to arrive before the answer goes out.
         std::thread::sleep(Duration::from_millis(300));
         let reply = client.read_reply(false).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -113,7 +132,8 @@ fn streams_are_not_cut() {
     }
 }
 
-/// A feed has no end of its own, and there is a bound of feeds: those of clients that are gone must not count for long.
+/// A feed has no end of its own, and there is a bound of feeds: those of clients that are gone must not count
+/// for long.
 #[test]
 fn a_feed_goes_on_and_ends_with_its_client() {
     let (server, _dir) = fresh(&[]);

@@ -42,7 +42,9 @@ fn a_request_names_its_host_once() {
                 let said = if is_v1 { reply.json()["title"].clone() } else { reply.json()["detail"].clone() };
                 assert_eq!(said, text);
                 assert!(
-                    !is_v1 || reply.json()["code"] == "host_invalid" && reply.header("content-type") == Some("application/problem+json")
+                    !is_v1
+                        || reply.json()["code"] == "host_invalid"
+                            && reply.header("content-type") == Some("application/problem+json")
                 );
             }
         }
@@ -50,7 +52,12 @@ fn a_request_names_its_host_once() {
     // What was refused for its host did nothing, and its connection goes on with the next request.
     let body = registration(&uuid(1), None);
     let mut client = server.connect();
-    client.send(format!("POST /user/register HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    client
+        .send(
+            format!("POST /user/register HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+                .as_bytes(),
+        )
+        .unwrap();
     assert_eq!(client.read_reply(false).unwrap().status, 400);
     assert_eq!(client.post("/user/register", &body).status, 200);
 }
@@ -71,7 +78,12 @@ fn encoded_bodies_are_told_apart() {
         ("POST", "/v1/members", "application/json", v1.clone()),
         ("POST", "/v1/members/batch", "application/x-ndjson", v1.clone()),
         ("POST", "/v1/bonuses", "application/json", v1.clone()),
-        ("PATCH", "/v1/members/00000000-0000-4000-8000-000000000001", "application/json", "{\"status\":\"inactive\"}".to_owned()),
+        (
+            "PATCH",
+            "/v1/members/00000000-0000-4000-8000-000000000001",
+            "application/json",
+            "{\"status\":\"inactive\"}".to_owned(),
+        ),
         ("PUT", "/v1/plan", "application/json", plan.clone()),
         ("POST", "/v1/plan/check", "application/json", plan),
         ("POST", "/user/register", "application/json", registration(&uuid(1), None)),
@@ -89,7 +101,11 @@ fn encoded_bodies_are_told_apart() {
                 reply.text()
             );
             let said: Value = reply.json();
-            let is_told = if path.starts_with("/v1") { said["code"] == "body_encoded" } else { said["detail"].is_string() };
+            let is_told = if path.starts_with("/v1") {
+                said["code"] == "body_encoded"
+            } else {
+                said["detail"].is_string()
+            };
             assert!(is_told, "{method} {path}: {said}");
         }
         let chunked = format!(
@@ -100,7 +116,12 @@ fn encoded_bodies_are_told_apart() {
     }
     assert_eq!(server.get("/v1/stats").json()["network"]["members"], 0, "nothing was done");
     for (method, path, kind, body) in &table {
-        let reply = server.request(method, path, &[("content-type", kind), ("content-encoding", "identity")], body.as_bytes());
+        let reply = server.request(
+            method,
+            path,
+            &[("content-type", kind), ("content-encoding", "identity")],
+            body.as_bytes(),
+        );
         assert_ne!(reply.status, 415, "{method} {path}: {}", reply.text());
     }
     // Where no body is taken it does not matter how it is encoded.
@@ -118,7 +139,10 @@ fn redirects_go_where_a_trusted_proxy_was_asked() {
         (&[], "http://inside:8000"),
         (&[("x-forwarded-proto", "https")], "https://inside:8000"),
         (&[("x-forwarded-host", "mlm.example")], "http://mlm.example"),
-        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "mlm.example:8443")], "https://mlm.example:8443"),
+        (
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "mlm.example:8443")],
+            "https://mlm.example:8443",
+        ),
         (&[("x-forwarded-host", "evil.example, mlm.example")], "http://mlm.example"),
         (&[("x-forwarded-host", "a/b"), ("x-forwarded-proto", "javascript")], "http://inside:8000"),
         (&[("x-forwarded-host", "user@evil.example")], "http://inside:8000"),
@@ -127,9 +151,15 @@ fn redirects_go_where_a_trusted_proxy_was_asked() {
     ];
     for (said, expected) in table {
         let headers = [&[("host", "inside:8000")], said].concat();
-        for (server, base) in [(&trusting, expected), (&other, "http://inside:8000"), (&plain, "http://inside:8000")] {
+        for (server, base) in
+            [(&trusting, expected), (&other, "http://inside:8000"), (&plain, "http://inside:8000")]
+        {
             let reply = server.request("POST", "/bonus?a=1", &headers, b"");
-            assert_eq!((reply.status, reply.header("location")), (307, Some(format!("{base}/bonus/?a=1").as_str())), "{said:?}");
+            assert_eq!(
+                (reply.status, reply.header("location")),
+                (307, Some(format!("{base}/bonus/?a=1").as_str())),
+                "{said:?}"
+            );
         }
     }
 }

@@ -72,7 +72,12 @@ impl Clocked {
 }
 
 fn assert_jumped(reply: &Reply, about: &str) {
-    assert_eq!((reply.status, reply.json()["code"].as_str()), (503, Some("clock_jumped")), "{about}: {}", reply.text());
+    assert_eq!(
+        (reply.status, reply.json()["code"].as_str()),
+        (503, Some("clock_jumped")),
+        "{about}: {}",
+        reply.text()
+    );
     let seconds: u32 = reply.header("retry-after").expect("when to come back").parse().unwrap();
     assert!((1..=60).contains(&seconds), "{about}");
 }
@@ -94,8 +99,14 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         let words = "The clock of the server jumped, nothing was done";
         assert_unavailable(&server.running.register(3, Some(1)), words);
         assert_unavailable(&server.running.get("/bonus/mark-paid/all"), words);
-        assert_unavailable(&server.send("PATCH", &format!("/bonus/{bonus}/mark-paid"), &[], &Value::Null), words);
-        assert_unavailable(&server.post("/bonus/", &json!({ "source_user_id": uuid(2), "trigger_type": "referral" })), words);
+        assert_unavailable(
+            &server.send("PATCH", &format!("/bonus/{bonus}/mark-paid"), &[], &Value::Null),
+            words,
+        );
+        assert_unavailable(
+            &server.post("/bonus/", &json!({ "source_user_id": uuid(2), "trigger_type": "referral" })),
+            words,
+        );
         // And /v1.
         let member = json!({ "user_id": uuid(3), "sponsor": { "user_id": uuid(1) } });
         let mut plan = server.running.get("/v1/plan").json()["plan"].clone();
@@ -104,7 +115,11 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
             ("POST", "/v1/members".to_owned(), member.clone()),
             ("PATCH", format!("/v1/members/{}", uuid(2)), json!({ "status": "inactive" })),
             ("PATCH", format!("/v1/members/{}", uuid(2)), json!({ "role": "admin" })),
-            ("POST", "/v1/bonuses".to_owned(), json!({ "source": uuid(2), "kind": "referral", "once": false })),
+            (
+                "POST",
+                "/v1/bonuses".to_owned(),
+                json!({ "source": uuid(2), "kind": "referral", "once": false }),
+            ),
             ("POST", format!("/v1/bonuses/{bonus}/pay"), Value::Null),
             ("POST", format!("/v1/bonuses/{bonus}/reverse"), Value::Null),
             ("POST", "/v1/bonuses/pay-all".to_owned(), Value::Null),
@@ -113,9 +128,15 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         for (method, path, body) in &writes {
             assert_jumped(&server.send(method, path, &[], body), &format!("{method} {path}"));
         }
-        let lines = format!("{member}\n{}\n", json!({ "user_id": uuid(4), "sponsor": { "user_id": uuid(3) } }));
+        let lines =
+            format!("{member}\n{}\n", json!({ "user_id": uuid(4), "sponsor": { "user_id": uuid(3) } }));
         let headers = [("content-type", "application/x-ndjson")];
-        let batch = Client::connect(server.running.address).request("POST", "/v1/members/batch", &headers, lines.as_bytes());
+        let batch = Client::connect(server.running.address).request(
+            "POST",
+            "/v1/members/batch",
+            &headers,
+            lines.as_bytes(),
+        );
         assert_eq!(batch.text().matches("\"clock_jumped\"").count(), 2, "{}", batch.text());
 
         // Nothing came of any of it, and it is said.
@@ -124,13 +145,20 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         let ready = server.running.get("/readyz");
         let detail = ready.json()["detail"].as_str().unwrap().to_owned();
         assert_eq!((ready.status, ready.json()["status"].as_str()), (503, Some("clock_jumped")));
-        let how = if jump < 0 { "is 3599 s behind the log's last time" } else { "gained 3600 s since the last command" };
+        let how = if jump < 0 {
+            "is 3599 s behind the log's last time"
+        } else {
+            "gained 3600 s since the last command"
+        };
         assert!(detail.contains(how), "{detail}");
         assert_eq!(server.running.get("/livez").status, 200);
         assert!(server.metric("upline_clock_jumped 1") && server.metric("upline_ready 0"));
         let now = server.running.get("/v1/clock").json();
         assert_eq!(now["jumped"], if jump < 0 { "behind" } else { "ahead" });
-        assert_eq!((&now["jump_max_seconds"], &now["last_command"]), (&json!(600), &json!("2026-01-01T00:00:00.000000Z")));
+        assert_eq!(
+            (&now["jump_max_seconds"], &now["last_command"]),
+            (&json!(600), &json!("2026-01-01T00:00:00.000000Z"))
+        );
 
         // Put right it goes on, and a retry with the key of a refused payment is paid once.
         assert_jumped(&server.pay("b"), "pay");
@@ -140,7 +168,11 @@ fn while_the_clock_has_jumped_writes_are_refused_and_reads_go_on() {
         let first = server.pay("b");
         assert_eq!((first.status, server.bonuses()), (201, 2 * paid));
         let again = server.pay("b");
-        assert_eq!((again.status, again.text(), server.bonuses()), (first.status, first.text(), 2 * paid), "paid once");
+        assert_eq!(
+            (again.status, again.text(), server.bonuses()),
+            (first.status, first.text(), 2 * paid),
+            "paid once"
+        );
         for (method, path, body) in writes {
             let reply = server.send(method, &path, &[], &body);
             assert!(reply.status < 300, "{method} {path}: {} {}", reply.status, reply.text());
@@ -162,7 +194,10 @@ fn an_operator_accepts_the_jump_that_is_seen() {
     assert_eq!((accepted.status, &accepted.json()["accepted"]), (200, &json!(true)));
     let was = &accepted.json()["was"];
     assert_eq!((&was["jumped"], &was["gained_seconds"]), (&json!("ahead"), &json!(360_000.0)));
-    assert_eq!((&was["clock"], &was["last_command"]), (&json!("2026-01-05T04:00:01.000000Z"), &json!("2026-01-01T00:00:00.000000Z")));
+    assert_eq!(
+        (&was["clock"], &was["last_command"]),
+        (&json!("2026-01-05T04:00:01.000000Z"), &json!("2026-01-01T00:00:00.000000Z"))
+    );
     assert_eq!(accept().json()["accepted"], false, "it is accepted");
     assert_eq!(server.running.register(2, Some(1)).status, 200);
     assert_eq!(server.running.get("/v1/clock").json()["last_command"], "2026-01-05T04:00:01.000000Z");
@@ -172,19 +207,42 @@ fn an_operator_accepts_the_jump_that_is_seen() {
     assert_eq!(accept().json()["was"]["jumped"], "behind");
     assert_eq!(server.running.register(3, Some(1)).status, 200);
     let now = server.running.get("/v1/clock").json();
-    assert_eq!((&now["jumped"], &now["last_command"]), (&Value::Null, &json!("2026-01-05T04:00:01.000000Z")), "it stands still");
-    assert_eq!(Client::connect(server.running.address).post("/v1/clock/accept", "{}").status, 422, "it takes no body");
+    assert_eq!(
+        (&now["jumped"], &now["last_command"]),
+        (&Value::Null, &json!("2026-01-05T04:00:01.000000Z")),
+        "it stands still"
+    );
+    assert_eq!(
+        Client::connect(server.running.address).post("/v1/clock/accept", "{}").status,
+        422,
+        "it takes no body"
+    );
 }
 
 /// `registration` is the body of the drop-in's own route.
 #[test]
 fn the_words_of_the_drop_in_are_described() {
     let server = clocked(&Memory::new(), START);
-    assert_eq!(Client::connect(server.running.address).post("/user/register", &registration(&uuid(1), None)).status, 200);
+    assert_eq!(
+        Client::connect(server.running.address).post("/user/register", &registration(&uuid(1), None)).status,
+        200
+    );
     let description = server.running.get("/openapi.json").json();
-    let examples = |path: &str, kind: &str| description["paths"][path]["post"]["responses"]["503"]["content"][kind]["examples"].clone();
-    for path in ["/v1/members", "/v1/bonuses", "/v1/bonuses/pay-all", "/v1/bonuses/{id}/pay", "/v1/bonuses/{id}/reverse"] {
-        assert_eq!(examples(path, "application/problem+json")["clock_jumped"]["value"]["code"], "clock_jumped", "{path}");
+    let examples = |path: &str, kind: &str| {
+        description["paths"][path]["post"]["responses"]["503"]["content"][kind]["examples"].clone()
+    };
+    for path in [
+        "/v1/members",
+        "/v1/bonuses",
+        "/v1/bonuses/pay-all",
+        "/v1/bonuses/{id}/pay",
+        "/v1/bonuses/{id}/reverse",
+    ] {
+        assert_eq!(
+            examples(path, "application/problem+json")["clock_jumped"]["value"]["code"],
+            "clock_jumped",
+            "{path}"
+        );
     }
     let words = "The clock of the server jumped, nothing was done";
     assert_eq!(examples("/user/register", "application/json")["clock_jumped"]["value"]["detail"], words);

@@ -15,7 +15,13 @@ use super::{
 const REPEATS: usize = 10;
 
 /// Settles what has an unknown outcome, and compares everything with the ledger.
-pub fn check(server: &Server, ledger: &mut Ledger, unknown: Vec<Request>, chance: &mut Chance, counts: &mut Counts) {
+pub fn check(
+    server: &Server,
+    ledger: &mut Ledger,
+    unknown: Vec<Request>,
+    chance: &mut Chance,
+    counts: &mut Counts,
+) {
     let mut client = server.connect();
     counts.unknown += unknown.len() as u64;
     compare_members(&mut client, ledger, &unknown, counts);
@@ -65,7 +71,8 @@ fn settle(client: &mut Client, request: &Request, counts: &mut Counts) -> Option
 }
 
 /// What never changes of a member.
-const PLACE: [&str; 8] = ["user_id", "code", "sponsor", "parent", "slot", "level", "sponsor_level", "joined_at"];
+const PLACE: [&str; 8] =
+    ["user_id", "code", "sponsor", "parent", "slot", "level", "sponsor_level", "joined_at"];
 
 fn rows(client: &mut Client, path: &str) -> Vec<Value> {
     let reply = client.request("GET", path, &[("accept", "application/x-ndjson")], b"");
@@ -101,9 +108,11 @@ fn compare_members(client: &mut Client, ledger: &Ledger, unknown: &[Request], co
             continue;
         };
         // A line of a batch says less than a registration.
-        let same = |told: &str, row: &Value, field: &str| body.get(told).is_none_or(|told| *told == row[field]);
-        let below =
-            |told: &str, row: &Value| body.get(told).is_none_or(|level| level.as_u64() == row["depth"].as_u64().map(|depth| depth + 1));
+        let same =
+            |told: &str, row: &Value, field: &str| body.get(told).is_none_or(|told| *told == row[field]);
+        let below = |told: &str, row: &Value| {
+            body.get(told).is_none_or(|level| level.as_u64() == row["depth"].as_u64().map(|depth| depth + 1))
+        };
         let is_equal = same("parent", place, "above")
             && same("slot", place, "slot")
             && same("code", place, "code")
@@ -115,9 +124,14 @@ fn compare_members(client: &mut Client, ledger: &Ledger, unknown: &[Request], co
             failure(&mut counts.changed, &format!("{body} is now {place} and {sponsor}"));
         }
         let is_active = ledger.statuses.get(member).is_none_or(|(_, is_active)| *is_active);
-        let is_certain = !unknown.iter().any(|request| matches!(request.ask, Ask::Status { member: other, .. } if other == *member));
+        let is_certain = !unknown
+            .iter()
+            .any(|request| matches!(request.ask, Ask::Status { member: other, .. } if other == *member));
         if is_certain && (place["status"] == "active") != is_active {
-            failure(&mut counts.changed, &format!("the status of {place}, which should be active: {is_active}"));
+            failure(
+                &mut counts.changed,
+                &format!("the status of {place}, which should be active: {is_active}"),
+            );
         }
     }
     let unknown: BTreeSet<String> = unknown
@@ -133,7 +147,8 @@ fn compare_members(client: &mut Client, ledger: &Ledger, unknown: &[Request], co
     }
 }
 
-/// Every bonus belongs to an acknowledged trigger, or is a rank's reward, and every acknowledged one is there once.
+/// Every bonus belongs to an acknowledged trigger, or is a rank's reward, and every acknowledged one is there
+/// once.
 fn compare_bonuses(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
     let mut by_lsn: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
     let (mut ids, mut rewards) = (BTreeSet::new(), BTreeSet::new());
@@ -172,8 +187,11 @@ fn compare_bonuses(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
 
 /// Later in the log is not earlier in time, and no LSN was given twice.
 fn compare_order(ledger: &Ledger, counts: &mut Counts) {
-    let members =
-        ledger.members.values().filter(|(_, answer)| answer.is_first).map(|(_, answer)| (answer.lsn, answer.body["joined_at"].as_str()));
+    let members = ledger
+        .members
+        .values()
+        .filter(|(_, answer)| answer.is_first)
+        .map(|(_, answer)| (answer.lsn, answer.body["joined_at"].as_str()));
     let triggers = ledger.triggers.iter().map(|(lsn, (_, body))| (*lsn, body["bonuses"][0]["time"].as_str()));
     let mut order: Vec<(u64, Option<&str>)> = members.chain(triggers).collect();
     order.sort_unstable();
@@ -194,13 +212,17 @@ fn compare_order(ledger: &Ledger, counts: &mut Counts) {
 fn compare_plan(client: &mut Client, ledger: &Ledger, counts: &mut Counts) {
     let plan = client.request("GET", "/v1/plan", &[], b"").json();
     if !ledger.plan.1.is_empty() && plan["plan"]["name"] != ledger.plan.1.as_str() {
-        failure(&mut counts.lost, &format!("the plan {}: {} is in force", ledger.plan.1, plan["plan"]["name"]));
+        failure(
+            &mut counts.lost,
+            &format!("the plan {}: {} is in force", ledger.plan.1, plan["plan"]["name"]),
+        );
     }
 }
 
 /// What was done is answered as it was, whenever it is asked again.
 fn repeat_some(client: &mut Client, ledger: &Ledger, chance: &mut Chance, counts: &mut Counts) {
-    let members: Vec<u64> = ledger.members.keys().copied().filter(|member| !changes_status(*member)).collect();
+    let members: Vec<u64> =
+        ledger.members.keys().copied().filter(|member| !changes_status(*member)).collect();
     let triggers: Vec<u64> = ledger.triggers.keys().copied().collect();
     for _ in 0..REPEATS {
         let (request, told) = &ledger.members[chance.pick(&members)];

@@ -35,7 +35,13 @@ impl Request {
         if let Some(sponsor) = sponsor {
             body["sponsor"] = json!({ "user_id": uuid(sponsor) });
         }
-        Self { ask: Ask::Register { member }, method: "POST", path: "/v1/members".into(), key, body: body.to_string() }
+        Self {
+            ask: Ask::Register { member },
+            method: "POST",
+            path: "/v1/members".into(),
+            key,
+            body: body.to_string(),
+        }
     }
 }
 
@@ -49,7 +55,8 @@ pub struct Told {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub lsn: u64,
-    /// Whether the write was done by this request: then the LSN is its own, else that of the state it was found in.
+    /// Whether the write was done by this request: then the LSN is its own, else that of the state it was
+    /// found in.
     pub is_first: bool,
     pub body: Value,
 }
@@ -108,7 +115,8 @@ impl Ledger {
         self.members.keys().copied().filter(|member| !changes_status(*member)).collect()
     }
 
-    /// The first number that was never used, also not by a request without an answer: those are settled before anything new is asked.
+    /// The first number that was never used, also not by a request without an answer: those are settled
+    /// before anything new is asked.
     pub fn next_member(&self) -> u64 {
         self.members.last_key_value().map_or(1, |(last, _)| last + 1)
     }
@@ -145,9 +153,26 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, in_opening, in_snapshot, at_rotation, acknowledged, signups, unknown, unknown_done, repeated, .. } = self;
-        write!(out, "kills={kills} in_opening={in_opening} in_snapshot={in_snapshot} at_rotation={at_rotation} ")?;
-        write!(out, "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} repeated={repeated} ")?;
+        let Self {
+            kills,
+            in_opening,
+            in_snapshot,
+            at_rotation,
+            acknowledged,
+            signups,
+            unknown,
+            unknown_done,
+            repeated,
+            ..
+        } = self;
+        write!(
+            out,
+            "kills={kills} in_opening={in_opening} in_snapshot={in_snapshot} at_rotation={at_rotation} "
+        )?;
+        write!(
+            out,
+            "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} repeated={repeated} "
+        )?;
         write!(out, "lost={} doubled={} changed={}", self.lost, self.doubled, self.changed)
     }
 }

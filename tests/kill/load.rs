@@ -68,12 +68,18 @@ impl World {
             }
             3 => {
                 let known = self.next_member.load(Ordering::Relaxed);
-                let (member, is_active) = (known.saturating_sub(64 + chance.below(32)) / 16 * 16 + 15, chance.one_in(2));
+                let (member, is_active) =
+                    (known.saturating_sub(64 + chance.below(32)) / 16 * 16 + 15, chance.one_in(2));
                 if known < 200 {
                     return self.register(chance);
                 }
                 let body = json!({ "status": if is_active { "active" } else { "inactive" } });
-                self.keyed(Ask::Status { member, is_active }, "PATCH", format!("/v1/members/{}", uuid(member)), body.to_string())
+                self.keyed(
+                    Ask::Status { member, is_active },
+                    "PATCH",
+                    format!("/v1/members/{}", uuid(member)),
+                    body.to_string(),
+                )
             }
             _ => self.register(chance),
         }
@@ -86,7 +92,9 @@ impl World {
     /// What an answer makes possible.
     fn learn(&self, request: &Request, answer: &Answer) {
         match request.ask {
-            Ask::Register { member } if !changes_status(member) => self.sponsors.lock().expect("no client panicked").push(member),
+            Ask::Register { member } if !changes_status(member) => {
+                self.sponsors.lock().expect("no client panicked").push(member)
+            }
             Ask::Trigger => {
                 let bonuses = answer.body["bonuses"].as_array().expect("a list");
                 let ids = bonuses.iter().map(|bonus| bonus["id"].as_str().expect("an id").to_owned());
@@ -107,7 +115,8 @@ pub fn send(client: &mut Client, request: &Request) -> Option<Reply> {
     client.try_request(request.method, &request.path, &headers, request.body.as_bytes()).ok()
 }
 
-/// The answer, if the status is one of success. `None`: the member whose status was to change is not there, which says nothing.
+/// The answer, if the status is one of success. `None`: the member whose status was to change is not there,
+/// which says nothing.
 pub fn accept(request: &Request, reply: &Reply) -> Option<Answer> {
     if reply.status == 404 && matches!(request.ask, Ask::Status { .. }) {
         return None;
@@ -146,7 +155,8 @@ fn write_until_the_end(world: &World, mut client: Client, mut chance: Chance) ->
 fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) -> Vec<Told> {
     let mut told = Vec::new();
     loop {
-        let requests: Vec<Request> = (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
+        let requests: Vec<Request> =
+            (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
         let lines: String = requests.iter().map(|request| request.body.clone() + "\n").collect();
         let head = format!(
             "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{lines}",
@@ -203,12 +213,20 @@ impl Load {
         });
         let clients = (0..CLIENTS)
             .map(|number| {
-                let (world, client, chance) = (Arc::clone(&world), server.connect(), Chance::new(seed.wrapping_add(number)));
+                let (world, client, chance) =
+                    (Arc::clone(&world), server.connect(), Chance::new(seed.wrapping_add(number)));
                 let work = if number == CLIENTS - 1 { batches_until_the_end } else { write_until_the_end };
                 std::thread::spawn(move || work(&world, client, chance))
             })
             .collect();
-        Self { world, clients, address: server.address, more: Mutex::default(), waiting: Mutex::default(), snapshots: Arc::default() }
+        Self {
+            world,
+            clients,
+            address: server.address,
+            more: Mutex::default(),
+            waiting: Mutex::default(),
+            snapshots: Arc::default(),
+        }
     }
 
     /// Waits for so many answered signups.
@@ -231,8 +249,8 @@ impl Load {
         self.waiting.lock().expect("no thread panicked").push(waiting);
     }
 
-    /// Changes the plan again and again, as the largest thing that the log takes, until another segment is begun. What is seen of that is that
-    /// the one after it is being prepared.
+    /// Changes the plan again and again, as the largest thing that the log takes, until another segment is
+    /// begun. What is seen of that is that the one after it is being prepared.
     pub fn fill_segment(&self, log: &Path) {
         let before = names(log);
         let mut client = Client::connect(self.address);
@@ -244,13 +262,20 @@ impl Load {
             plan["name"] = Value::from(name.clone());
             let request = self.world.keyed(Ask::Plan { name }, "PUT", "/v1/plan".into(), plan.to_string());
             let answer = send(&mut client, &request).and_then(|reply| accept(&request, &reply));
-            self.more.lock().expect("no thread panicked").push(Told { request, answer: Some(answer.expect("it was not killed yet")) });
+            self.more
+                .lock()
+                .expect("no thread panicked")
+                .push(Told { request, answer: Some(answer.expect("it was not killed yet")) });
         }
     }
 
     /// Waits for the clients, whose server is gone.
     pub fn end(self) -> Vec<Told> {
-        let mut told: Vec<Told> = self.clients.into_iter().flat_map(|client| client.join().expect("a client ends in peace")).collect();
+        let mut told: Vec<Told> = self
+            .clients
+            .into_iter()
+            .flat_map(|client| client.join().expect("a client ends in peace"))
+            .collect();
         told.extend(self.more.into_inner().expect("no thread panicked"));
         for waiting in self.waiting.into_inner().expect("no thread panicked") {
             waiting.join().expect("it ends in peace");

@@ -1,4 +1,5 @@
-//! The real core and the naive model side by side: every step is done by both, and everything that can be seen of them is compared.
+//! The real core and the naive model side by side: every step is done by both, and everything that can be
+//! seen of them is compared.
 
 use std::cmp::Reverse;
 
@@ -61,7 +62,8 @@ struct Frozen {
 impl Pair {
     pub fn new(plan: Plan, seed: u64, pace: Pace) -> Self {
         let mut chance = Chance::of(seed);
-        let upgraded_at = if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
+        let upgraded_at =
+            if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
         Self {
             upgraded_at,
             real: Real::new(plan.clone()),
@@ -80,7 +82,13 @@ impl Pair {
         let time = Timestamp(self.real.state.time().0 + step.pause);
         // A log that begins in an old format goes on in the newest.
         let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
-        let stamped = Stamped { lsn: self.real.state.lsn() + 1, time, key: step.key, actor, command: step.command(|id| self.code_of(id)) };
+        let stamped = Stamped {
+            lsn: self.real.state.lsn() + 1,
+            time,
+            key: step.key,
+            actor,
+            command: step.command(|id| self.code_of(id)),
+        };
         let verdict = self.real.state.check(&self.real.directory, stamped.key, &stamped.command);
         let expected = self.naive.apply(&stamped);
         let applied = self.real.apply(&stamped);
@@ -98,7 +106,11 @@ impl Pair {
         if let Some(twin) = &mut self.twin {
             assert_eq!(twin.apply(&stamped), applied, "outcome of the restored twin");
         }
-        let done = if applied.lsn == stamped.lsn { applied.outcome } else { Outcome::Rejected(Rejection::KeyReused) };
+        let done = if applied.lsn == stamped.lsn {
+            applied.outcome
+        } else {
+            Outcome::Rejected(Rejection::KeyReused)
+        };
         self.log.push((stamped, done));
         self.go_on_copying(&picture);
         if self.chance.below(self.pace.walks) == 0 {
@@ -122,13 +134,17 @@ impl Pair {
         for (stamped, _) in &self.log {
             again.apply(stamped);
         }
-        assert_eq!(again.state.outcome_hash(), self.real.state.outcome_hash(), "outcome hash of the same log");
+        assert_eq!(
+            again.state.outcome_hash(),
+            self.real.state.outcome_hash(),
+            "outcome hash of the same log"
+        );
         assert_eq!(state_digest(&again.state), state_digest(&self.real.state), "state of the same log");
         self.check_without_the_refused();
     }
 
-    /// Another log that leads to the same network: without the commands that changed nothing. What names an LSN
-    /// names the one that the same command has there.
+    /// Another log that leads to the same network: without the commands that changed nothing. What names an
+    /// LSN names the one that the same command has there.
     fn check_without_the_refused(&self) {
         let mut other = Real::new(self.plan.clone());
         let mut kept = Vec::new();
@@ -143,7 +159,11 @@ impl Pair {
             kept.push(stamped.lsn);
             other.apply(&Stamped { lsn: other.state.lsn() + 1, key: None, command, ..stamped.clone() });
         }
-        assert_eq!(network_digest(&other.state), network_digest(&self.real.state), "network of a log without refused commands");
+        assert_eq!(
+            network_digest(&other.state),
+            network_digest(&self.real.state),
+            "network of a log without refused commands"
+        );
     }
 
     fn code_of(&self, id: &MemberId) -> Option<Code> {
@@ -151,12 +171,15 @@ impl Pair {
     }
 
     fn learn_code(&mut self, stamped: &Stamped, applied: Applied) {
-        if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) = (&stamped.command, applied.outcome) {
+        if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) =
+            (&stamped.command, applied.outcome)
+        {
             self.naive.learn_code(member.at(), &self.real.state.code(member));
         }
     }
 
-    /// A view is frozen now and then, copied part by part while the network goes on, and must then be what it was at the freeze.
+    /// A view is frozen now and then, copied part by part while the network goes on, and must then be what it
+    /// was at the freeze.
     fn go_on_copying(&mut self, picture: &Picture) {
         let Some(frozen) = &mut self.frozen else {
             if self.chance.below(self.pace.freeze) == 0 {
@@ -174,7 +197,10 @@ impl Pair {
             CopyProgress::More => return drop(self.real.state.release()),
             CopyProgress::Complete => drop(self.real.state.thaw()),
             CopyProgress::Lost => {
-                assert_ne!(frozen.picture.plan_version, picture.plan_version, "a view is lost by a plan change alone");
+                assert_ne!(
+                    frozen.picture.plan_version, picture.plan_version,
+                    "a view is lost by a plan change alone"
+                );
                 drop(self.real.state.thaw());
                 self.frozen = None;
                 return;
@@ -199,14 +225,22 @@ impl Pair {
         let digest = state_digest(state);
         if let Some(twin) = self.twin.take() {
             assert_eq!(state_digest(&twin.state), digest, "digest of the twin that went on");
-            assert_eq!(twin.state.outcome_hash(), state.outcome_hash(), "outcome hash of the twin that went on");
+            assert_eq!(
+                twin.state.outcome_hash(),
+                state.outcome_hash(),
+                "outcome hash of the twin that went on"
+            );
         }
         let twin = self.real.reopened(self.chance.between(1, 50) as usize);
         if let Some(difference) = twin.picture().difference(picture) {
             panic!("the restored {difference}");
         }
         assert_eq!(state_digest(&twin.state), digest, "digest of the restored state");
-        assert_eq!(network_digest(&twin.state), network_digest(state), "network digest of the restored state");
+        assert_eq!(
+            network_digest(&twin.state),
+            network_digest(state),
+            "network digest of the restored state"
+        );
         assert_eq!(twin.state.outcome_hash(), state.outcome_hash(), "outcome hash of the restored state");
         self.twin = Some(twin);
     }
@@ -226,7 +260,9 @@ impl Pair {
         let before = self.chance.below(u64::from(members) + 1) as u32;
         let mut beyond = vec![Vec::new(); picture.members.len()];
         for index in (0..members).map(MemberIx) {
-            let upline: Vec<MemberIx> = std::iter::successors(picture.above(tree, index), |here| picture.above(tree, *here)).collect();
+            let upline: Vec<MemberIx> =
+                std::iter::successors(picture.above(tree, index), |here| picture.above(tree, *here))
+                    .collect();
             assert_eq!(state.upline(tree, index).collect::<Vec<_>>(), upline, "{tree:?} upline of {index:?}");
             for (deeper, above) in upline.iter().skip(LEVELS_MAX).enumerate() {
                 let counts: &mut Vec<u32> = &mut beyond[above.at()];
@@ -240,11 +276,19 @@ impl Pair {
                 distance,
                 "{tree:?} from {other:?} to {index:?}"
             );
-            assert_eq!(state.children(tree, index).collect::<Vec<_>>(), children(picture, tree, index), "{tree:?} children of {index:?}");
+            assert_eq!(
+                state.children(tree, index).collect::<Vec<_>>(),
+                children(picture, tree, index),
+                "{tree:?} children of {index:?}"
+            );
             for before in [before, members] {
                 let steps = |after: &MemberIx| state.preorder_next(tree, index, *after, before);
                 let walk: Vec<MemberIx> = std::iter::successors(steps(&index), steps).collect();
-                assert_eq!(walk, preorder(picture, tree, index, before), "{tree:?} preorder of {index:?} before {before}");
+                assert_eq!(
+                    walk,
+                    preorder(picture, tree, index, before),
+                    "{tree:?} preorder of {index:?} before {before}"
+                );
             }
         }
         let counted = picture.plan.counts(tree);
@@ -260,7 +304,8 @@ impl Pair {
         for receiver in (0..picture.members.len() as u32).map(MemberIx) {
             let filter = EntryFilter { receiver: Some(receiver), ..EntryFilter::default() };
             self.check_listed(entries, &filter);
-            let mut expected: Vec<usize> = (0..entries.len()).filter(|entry| entries[*entry].receiver == receiver).collect();
+            let mut expected: Vec<usize> =
+                (0..entries.len()).filter(|entry| entries[*entry].receiver == receiver).collect();
             expected.sort_by_key(|entry| Reverse((entries[*entry].time, *entry)));
             let received = self.real.state.received_entries(receiver).map(|entry| entry as usize);
             assert_eq!(received.collect::<Vec<_>>(), expected, "entries of {receiver:?}");
@@ -273,7 +318,8 @@ impl Pair {
     /// A list, read in pieces, is all entries that the filter takes, sorted.
     fn check_listed(&self, entries: &[EntryPicture], filter: &EntryFilter) {
         let state = &self.real.state;
-        let mut expected: Vec<usize> = (0..entries.len()).filter(|entry| filter.takes(&state.entry(*entry as u64))).collect();
+        let mut expected: Vec<usize> =
+            (0..entries.len()).filter(|entry| filter.takes(&state.entry(*entry as u64))).collect();
         expected.sort_by_key(|entry| {
             let EntryPicture { time, lsn, level, .. } = entries[*entry];
             (Reverse((time, lsn)), level, *entry)
@@ -301,7 +347,11 @@ impl Pair {
         for _ in 0..picture.members.len().min(4) {
             let sponsor = MemberIx(self.chance.below(picture.members.len() as u64) as u32);
             for rule in PlacementRule::ALL {
-                assert_eq!(self.real.state.preview(sponsor, rule), self.naive.preview(sponsor, rule), "{rule:?} under {sponsor:?}");
+                assert_eq!(
+                    self.real.state.preview(sponsor, rule),
+                    self.naive.preview(sponsor, rule),
+                    "{rule:?} under {sponsor:?}"
+                );
             }
         }
     }
@@ -310,10 +360,18 @@ impl Pair {
 /// What `check` said before the command must be what came.
 fn check_verdict(verdict: Verdict, stamped: &Stamped, applied: Applied) {
     match (verdict, applied.outcome) {
-        (Verdict::Repeat(earlier), _) => assert_eq!(earlier, applied, "check answered with an earlier outcome"),
-        (Verdict::Reject(expected), Outcome::Rejected(rejection)) => assert_eq!(expected, rejection, "check named a rejection"),
-        (Verdict::Reject(expected), outcome) => panic!("check wanted to reject with {expected:?} what became {outcome:?}"),
-        (Verdict::Admit, Outcome::Rejected(rejection)) => panic!("check admitted what was rejected with {rejection:?}"),
+        (Verdict::Repeat(earlier), _) => {
+            assert_eq!(earlier, applied, "check answered with an earlier outcome")
+        }
+        (Verdict::Reject(expected), Outcome::Rejected(rejection)) => {
+            assert_eq!(expected, rejection, "check named a rejection")
+        }
+        (Verdict::Reject(expected), outcome) => {
+            panic!("check wanted to reject with {expected:?} what became {outcome:?}")
+        }
+        (Verdict::Admit, Outcome::Rejected(rejection)) => {
+            panic!("check admitted what was rejected with {rejection:?}")
+        }
         (Verdict::Admit, _) => assert_eq!(applied.lsn, stamped.lsn, "check admitted a repeat"),
     }
 }
@@ -325,7 +383,8 @@ fn without_trailing_zeros(counts: &[u32]) -> &[u32] {
 /// In slot order in the placement tree, in join order in the sponsor tree.
 fn children(picture: &Picture, tree: Tree, parent: MemberIx) -> Vec<MemberIx> {
     let all = (0..picture.members.len() as u32).map(MemberIx);
-    let mut children: Vec<MemberIx> = all.filter(|child| picture.above(tree, *child) == Some(parent)).collect();
+    let mut children: Vec<MemberIx> =
+        all.filter(|child| picture.above(tree, *child) == Some(parent)).collect();
     if tree == Tree::Placement {
         children.sort_by_key(|child| picture.members[child.at()].slot);
     }

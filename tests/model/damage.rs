@@ -1,12 +1,16 @@
-//! Images with something wrong in them. Checksums keep damage from files away; this is about rows that were written wrong: restoring them
-//! must end in a refusal, or in a state that an audit can judge, and never in a panic.
+//! Images with something wrong in them. Checksums keep damage from files away; this is about rows that were
+//! written wrong: restoring them must end in a refusal, or in a state that an audit can judge, and never in a
+//! panic.
 
 use std::panic::{self, AssertUnwindSafe};
 
 use upline::core::{
     Restore, RowKind, audit,
     command::Stamped,
-    image::{EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
+    image::{
+        EntryRow, ImageHeader, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow,
+        UnchangedRow,
+    },
     state::State,
     types::{MemberIx, Money, Timestamp, Tree},
 };
@@ -33,8 +37,10 @@ fn damaged_images_are_refused_or_can_be_audited() {
         for number in 0..DAMAGES {
             let (mut header, mut rows) = (header.clone(), rows.clone());
             let what = damage(&mut Chance::of(seed * 1_000 + number), &mut header, &mut rows);
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| restore(header, rows).map(|state| audit(&state, 3))));
-            let outcome = outcome.unwrap_or_else(|_| panic!("seed {seed}, damage {number}: {what} led to a panic"));
+            let outcome =
+                panic::catch_unwind(AssertUnwindSafe(|| restore(header, rows).map(|state| audit(&state, 3))));
+            let outcome =
+                outcome.unwrap_or_else(|_| panic!("seed {seed}, damage {number}: {what} led to a panic"));
             accepted += u64::from(outcome.is_ok());
         }
     }
@@ -64,7 +70,9 @@ fn a_member_outside_of_its_sponsors_placement_subtree_is_refused() {
     let (header, mut rows) = workload::image(&network);
     let Some(ImageRows::Members(members)) = rows.first_mut() else { panic!("members come first") };
     let last = members.last_mut().expect("there are some");
-    let is_above = |member: &u32| network.state.distance(Tree::Placement, MemberIx(*member), MemberIx(last.parent)).is_some();
+    let is_above = |member: &u32| {
+        network.state.distance(Tree::Placement, MemberIx(*member), MemberIx(last.parent)).is_some()
+    };
     last.sponsor = (0..49).find(|member| !is_above(member)).expect("not everybody is above");
     let error = restore(header, rows).err().expect("it is refused");
     assert!(error.contains("member 49: not in its sponsor's placement subtree"), "{error}");
@@ -77,7 +85,13 @@ fn image(seed: u64) -> (ImageHeader, Vec<ImageRows>) {
     let mut time = 0;
     for (step, lsn) in case.steps.iter().zip(1..) {
         time += step.pause;
-        real.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: None, command: step.command(|_| None) });
+        real.apply(&Stamped {
+            lsn,
+            time: Timestamp(time),
+            key: step.key,
+            actor: None,
+            command: step.command(|_| None),
+        });
     }
     (real.state.image_header(), real.state.image_rows(7).collect())
 }
@@ -112,38 +126,50 @@ fn damage(chance: &mut Chance, header: &mut ImageHeader, rows: &mut [ImageRows])
             _ => row.code = chance.of_slice(&["", "a@b", "CODE-1", "code-1"]).into(),
         }),
         ImageRows::Triggers(rows) => change(chance, rows, |chance, row| damage_trigger(chance, row, value)),
-        ImageRows::Entries(rows) => change(chance, rows, |chance, row: &mut EntryRow| match chance.below(3) {
-            0 => row.amount = value as i64,
-            1 => row.receiver = value as u32,
-            _ => row.level = value as u32,
-        }),
+        ImageRows::Entries(rows) => {
+            change(chance, rows, |chance, row: &mut EntryRow| match chance.below(3) {
+                0 => row.amount = value as i64,
+                1 => row.receiver = value as u32,
+                _ => row.level = value as u32,
+            })
+        }
         ImageRows::Keys(rows) => change(chance, rows, |chance, row: &mut KeyRow| match chance.below(3) {
             0 => row.key.key[0] ^= 1,
             1 => row.time = Timestamp(value as i64),
             _ => row.applied.lsn = value,
         }),
-        ImageRows::Unchanged(rows) => change(chance, rows, |chance, row: &mut UnchangedRow| match chance.below(2) {
-            0 => row.lsn = value,
-            _ => row.reason = value as u16,
-        }),
+        ImageRows::Unchanged(rows) => {
+            change(chance, rows, |chance, row: &mut UnchangedRow| match chance.below(2) {
+                0 => row.lsn = value,
+                _ => row.reason = value as u16,
+            })
+        }
         ImageRows::RowIds(rows) => change(chance, rows, |chance, row: &mut RowIdRow| match chance.below(3) {
             0 => row.id = [value as u8; 16],
             1 => row.index = value as u32,
             _ => row.kind = RowKind::Member,
         }),
-        ImageRows::References(rows) => change(chance, rows, |chance, row: &mut ReferenceRow| match chance.below(2) {
-            0 => row.trigger = value as u32,
-            _ => row.text = chance.of_slice(&["", " ", "order 1", "a\u{200b}"]).into(),
-        }),
-        ImageRows::Reversals(rows) => change(chance, rows, |chance, row: &mut ReversalRow| match chance.below(2) {
-            0 => row.entry = value as u32,
-            _ => row.reverses = value as u32,
-        }),
+        ImageRows::References(rows) => {
+            change(chance, rows, |chance, row: &mut ReferenceRow| match chance.below(2) {
+                0 => row.trigger = value as u32,
+                _ => row.text = chance.of_slice(&["", " ", "order 1", "a\u{200b}"]).into(),
+            })
+        }
+        ImageRows::Reversals(rows) => {
+            change(chance, rows, |chance, row: &mut ReversalRow| match chance.below(2) {
+                0 => row.entry = value as u32,
+                _ => row.reverses = value as u32,
+            })
+        }
     }
 }
 
 /// Changes one of the rows of a chunk; says what became of it.
-fn change<Row: std::fmt::Debug>(chance: &mut Chance, rows: &mut [Row], damage: impl FnOnce(&mut Chance, &mut Row)) -> String {
+fn change<Row: std::fmt::Debug>(
+    chance: &mut Chance,
+    rows: &mut [Row],
+    damage: impl FnOnce(&mut Chance, &mut Row),
+) -> String {
     let at = chance.below(rows.len() as u64) as usize;
     damage(chance, &mut rows[at]);
     format!("{:?}", rows[at])

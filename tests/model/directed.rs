@@ -1,11 +1,15 @@
-//! Shapes and limits that random steps do not reach: a million levels, a hundred thousand children, counts that must be exact all the same.
+//! Shapes and limits that random steps do not reach: a million levels, a hundred thousand children, counts
+//! that must be exact all the same.
 
 use std::{collections::BTreeSet, thread};
 
 use petgraph::visit::{Bfs, DfsPostOrder};
 use upline::core::{
     ADMIN_LEVELS_MAX, KEYS_MAX, audit,
-    command::{Applied, Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped},
+    command::{
+        Applied, Command, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, SponsorRef,
+        Stamped,
+    },
     network_digest,
     plan::PlacementRule,
     recomputed_ranks,
@@ -20,7 +24,8 @@ use crate::model::{
     script,
 };
 
-/// Less than the frames of a hundred thousand calls: whoever goes down or up a tree by recursion does not come back.
+/// Less than the frames of a hundred thousand calls: whoever goes down or up a tree by recursion does not
+/// come back.
 const SMALL_STACK: usize = 256 * 1024;
 
 /// A network whose members are known by their number.
@@ -75,15 +80,28 @@ impl Numbered {
         self.register(signup)
     }
 
-    /// Everything that is derived, against a recount that uses parents alone; then audit, image and restored digest.
+    /// Everything that is derived, against a recount that uses parents alone; then audit, image and restored
+    /// digest.
     fn check(&self) {
         let state = &self.real.state;
         for tree in TREES.into_iter().filter(|tree| state.plan().counts(*tree)) {
             let (downline, levels) = recount(&self.real, tree);
             for member in (0..state.len()).map(MemberIx) {
-                assert_eq!(state.downline(tree, member), Some(downline[member.at()]), "{tree:?} downline of {member:?}");
-                assert_eq!(state.levels(tree, member), Some(levels[member.at()]), "{tree:?} levels of {member:?}");
-                assert_eq!(state.direct(tree, member), levels[member.at()][0], "{tree:?} direct of {member:?}");
+                assert_eq!(
+                    state.downline(tree, member),
+                    Some(downline[member.at()]),
+                    "{tree:?} downline of {member:?}"
+                );
+                assert_eq!(
+                    state.levels(tree, member),
+                    Some(levels[member.at()]),
+                    "{tree:?} levels of {member:?}"
+                );
+                assert_eq!(
+                    state.direct(tree, member),
+                    levels[member.at()][0],
+                    "{tree:?} direct of {member:?}"
+                );
             }
         }
         let ranks: Vec<u16> = (0..state.len()).map(|member| state.rank(MemberIx(member)).paid_as).collect();
@@ -95,7 +113,8 @@ impl Numbered {
     }
 }
 
-/// Downlines, and head-counts of levels up to the cap, from parents alone. Parents have smaller indexes than their children.
+/// Downlines, and head-counts of levels up to the cap, from parents alone. Parents have smaller indexes than
+/// their children.
 fn recount(real: &Real, tree: Tree) -> (Vec<u32>, Vec<[u32; LEVELS_MAX]>) {
     let state = &real.state;
     let above: Vec<Option<MemberIx>> = (0..state.len())
@@ -132,8 +151,9 @@ fn on_small_stack(work: impl FnOnce() + Send) {
 fn a_chain_of_a_million_needs_no_stack() {
     const LENGTH: u32 = 1_000_000;
     on_small_stack(|| {
-        let mut network =
-            Numbered::new("width unlimited unilevel\nranks thresholds placement downline Bronze=3 Silver=10 Gold=25 Diamond=50");
+        let mut network = Numbered::new(
+            "width unlimited unilevel\nranks thresholds placement downline Bronze=3 Silver=10 Gold=25 Diamond=50",
+        );
         let mut frozen = None;
         for number in 0..LENGTH {
             network.join(number.checked_sub(1));
@@ -171,7 +191,8 @@ fn a_chain_of_a_million_needs_no_stack() {
 fn a_star_of_a_hundred_thousand() {
     const CHILDREN: u32 = 100_000;
     on_small_stack(|| {
-        let mut network = Numbered::new("width unlimited unilevel\nranks thresholds sponsor direct Many=100000");
+        let mut network =
+            Numbered::new("width unlimited unilevel\nranks thresholds sponsor direct Many=100000");
         network.join(None);
         for number in 1..=CHILDREN {
             assert_eq!(network.real.state.rank(MemberIx(0)).paid_as, 0);
@@ -190,7 +211,8 @@ fn a_star_of_a_hundred_thousand() {
     });
 }
 
-/// In a full tree filled breadth first under one sponsor, member n sits under (n - 1) / width in slot (n - 1) % width.
+/// In a full tree filled breadth first under one sponsor, member n sits under (n - 1) / width in slot (n - 1)
+/// % width.
 #[test]
 fn wide_and_narrow_forced_matrices_fill_level_by_level() {
     for (width, members) in [(1_000, 60_000), (1_000, 1_500), (3, 120_000), (2, 60_000)] {
@@ -211,13 +233,16 @@ fn wide_and_narrow_forced_matrices_fill_level_by_level() {
     }
 }
 
-/// Under power leg the members of the leg are full one after the other: n sits under the first child of the first child ...
+/// Under power leg the members of the leg are full one after the other: n sits under the first child of the
+/// first child ...
 #[test]
 fn a_deep_power_leg() {
     const WIDTH: u32 = 3;
     const MEMBERS: u32 = 200_000;
     on_small_stack(|| {
-        let mut network = Numbered::new("width 3 power-leg allow balanced round-robin\nranks level-fill placement One=3 Two=3 Three=3");
+        let mut network = Numbered::new(
+            "width 3 power-leg allow balanced round-robin\nranks level-fill placement One=3 Two=3 Three=3",
+        );
         network.join(None);
         for number in 1..MEMBERS {
             let member = network.join(Some(0));
@@ -244,7 +269,10 @@ fn deep_outside_legs_of_a_binary_tree() {
         for number in 1..=2 * LEG {
             let member = network.join(Some(0));
             let placed = network.real.state.member(member);
-            assert_eq!((placed.parent, placed.slot), (Some(MemberIx(number.saturating_sub(2))), (number + 1) % 2));
+            assert_eq!(
+                (placed.parent, placed.slot),
+                (Some(MemberIx(number.saturating_sub(2))), (number + 1) % 2)
+            );
         }
         let state = &network.real.state;
         assert_eq!(state.depth(), LEG + 1);
@@ -278,8 +306,9 @@ fn admins_reach_down_a_thousand_levels_and_no_further() {
         let before = network.real.state.entries();
         network.join(Some(number - 1));
         let state = &network.real.state;
-        let root_paid =
-            (before..state.entries()).map(|entry| state.entry(entry)).find(|entry| entry.receiver == MemberIx(0) && entry.level != 0);
+        let root_paid = (before..state.entries())
+            .map(|entry| state.entry(entry))
+            .find(|entry| entry.receiver == MemberIx(0) && entry.level != 0);
         let expected = match number {
             1 => Some(Money(200)),
             number if number as usize <= ADMIN_LEVELS_MAX => Some(Money(100)),
@@ -291,11 +320,16 @@ fn admins_reach_down_a_thousand_levels_and_no_further() {
         assert_eq!(rank.next.is_some(), (number as usize) < ADMIN_LEVELS_MAX);
     }
     let deep = network.real.state.deep_levels_of(Tree::Placement, MemberIx(0)).expect("an admin");
-    assert!(deep.iter().all(|count| *count == 1) && deep.len() == ADMIN_LEVELS_MAX - LEVELS_MAX, "{} levels", deep.len());
+    assert!(
+        deep.iter().all(|count| *count == 1) && deep.len() == ADMIN_LEVELS_MAX - LEVELS_MAX,
+        "{} levels",
+        deep.len()
+    );
     network.check();
 }
 
-/// Codes of members to come are determined; a given code that happens to be one of them does not lead to two members with one code.
+/// Codes of members to come are determined; a given code that happens to be one of them does not lead to two
+/// members with one code.
 #[test]
 fn generated_codes_give_way_to_given_ones() {
     const MEMBERS: u32 = 50;
@@ -309,17 +343,24 @@ fn generated_codes_give_way_to_given_ones() {
     for (number, code) in to_come.iter().enumerate() {
         // Every third one takes, in the other case, the code that the member after next would get.
         let wanted = to_come.get(number + 2).filter(|_| number % 3 == 0);
-        let given = wanted.map(|code| Code::parse(&code.as_str().to_ascii_lowercase()).expect("the alphabet has both cases"));
+        let given = wanted.map(|code| {
+            Code::parse(&code.as_str().to_ascii_lowercase()).expect("the alphabet has both cases")
+        });
         let signup = Register { code: given.clone(), ..second.signup(Some(0)) };
         let member = second.register(signup);
         match (given, number % 3) {
             (Some(given), _) => assert_eq!(second.real.state.code(member), given),
-            (None, 2) => assert_ne!(second.real.state.code(member).folded(), code.folded(), "the code is taken"),
-            (None, _) => assert_eq!(second.real.state.code(member), *code, "codes do not hang on others' codes"),
+            (None, 2) => {
+                assert_ne!(second.real.state.code(member).folded(), code.folded(), "the code is taken")
+            }
+            (None, _) => {
+                assert_eq!(second.real.state.code(member), *code, "codes do not hang on others' codes")
+            }
         }
     }
     let real = &second.real;
-    let all: BTreeSet<String> = (0..MEMBERS).map(|member| real.state.code(MemberIx(member)).folded()).collect();
+    let all: BTreeSet<String> =
+        (0..MEMBERS).map(|member| real.state.code(MemberIx(member)).folded()).collect();
     assert_eq!(all.len() as u32, MEMBERS);
     for member in (0..MEMBERS).map(MemberIx) {
         assert_eq!(real.state.member_by_code(&real.directory, &real.state.code(member)), Some(member));

@@ -1,5 +1,6 @@
-//! The whole core, written a second time from its definitions: plain vectors and hash maps, everything counted from scratch whenever it is
-//! needed, nothing clever. Slow, and obviously right; where it and the core differ, one of them misread the rules.
+//! The whole core, written a second time from its definitions: plain vectors and hash maps, everything
+//! counted from scratch whenever it is needed, nothing clever. Slow, and obviously right; where it and the
+//! core differ, one of them misread the rules.
 
 mod bonuses;
 mod ranks;
@@ -84,7 +85,8 @@ impl Network for Naive {
         let is_first = self.lsn == 0;
         self.lsn = stamped.lsn;
         self.time = stamped.time;
-        self.counted += if stamped.is_of_format_3() && !is_first { step.min(KEY_STEP_MICROSECONDS) } else { step };
+        self.counted +=
+            if stamped.is_of_format_3() && !is_first { step.min(KEY_STEP_MICROSECONDS) } else { step };
         let now = self.counted;
         self.remembered.retain(|_, one| now - one.since < KEY_LIFE_MICROSECONDS);
         if let Some(key) = stamped.key
@@ -104,7 +106,8 @@ impl Network for Naive {
         {
             self.remembered.insert(key.key, Remembered { fingerprint: key.fingerprint, since: now, applied });
             if KEYS_MAX < self.remembered.len() {
-                let oldest = self.remembered.iter().min_by_key(|(_, one)| one.applied.lsn).map(|(key, _)| *key);
+                let oldest =
+                    self.remembered.iter().min_by_key(|(_, one)| one.applied.lsn).map(|(key, _)| *key);
                 self.remembered.remove(&oldest.expect("there are many"));
             }
         }
@@ -121,8 +124,12 @@ impl Network for Naive {
 
     fn check(&self) {
         for (member, person) in self.members.iter().enumerate() {
-            let sponsors_subtree = person.sponsor.zip(person.parent).map(|(sponsor, parent)| self.path_below(sponsor, parent));
-            assert!(sponsors_subtree.is_none_or(|path| path.is_some()), "{member} sits outside the sponsor's subtree");
+            let sponsors_subtree =
+                person.sponsor.zip(person.parent).map(|(sponsor, parent)| self.path_below(sponsor, parent));
+            assert!(
+                sponsors_subtree.is_none_or(|path| path.is_some()),
+                "{member} sits outside the sponsor's subtree"
+            );
             let alone = person.parent.is_none_or(|parent| self.child_at(parent, person.slot) == Some(member));
             assert!(alone, "{member} shares a slot");
             assert!(person.paid_as <= person.lifetime);
@@ -171,15 +178,25 @@ impl Naive {
         }
     }
 
-    /// Takes over the code that the real core generated: how codes are made is not for the model to know, that they are new is.
+    /// Takes over the code that the real core generated: how codes are made is not for the model to know,
+    /// that they are new is.
     pub fn learn_code(&mut self, member: usize, code: &Code) {
-        let others_code = self.members.iter().enumerate().any(|(other, person)| other != member && same_code(&person.code, code.as_str()));
+        let others_code = self
+            .members
+            .iter()
+            .enumerate()
+            .any(|(other, person)| other != member && same_code(&person.code, code.as_str()));
         assert!(!others_code, "the generated code {} is taken", code.as_str());
         code.as_str().clone_into(&mut self.members[member].code);
     }
 
-    /// What a command is answered with that changes nothing: the outcome before, or why not. Panics where it would change something.
-    pub fn without_effect(&mut self, key: Option<RequestKey>, command: &Command) -> Result<Applied, Rejection> {
+    /// What a command is answered with that changes nothing: the outcome before, or why not. Panics where it
+    /// would change something.
+    pub fn without_effect(
+        &mut self,
+        key: Option<RequestKey>,
+        command: &Command,
+    ) -> Result<Applied, Rejection> {
         match key.and_then(|key| self.repeat_of(key)) {
             Some(answer) => answer,
             None => match self.execute(command) {
@@ -192,7 +209,11 @@ impl Naive {
     /// What a key that is known is answered with.
     pub fn repeat_of(&self, key: RequestKey) -> Option<Result<Applied, Rejection>> {
         let earlier = self.remembered.get(&key.key)?;
-        Some(if earlier.fingerprint == key.fingerprint { Ok(earlier.applied) } else { Err(Rejection::KeyReused) })
+        Some(if earlier.fingerprint == key.fingerprint {
+            Ok(earlier.applied)
+        } else {
+            Err(Rejection::KeyReused)
+        })
     }
 
     /// The plan in force.
@@ -268,7 +289,8 @@ impl Naive {
         }
         let same_kind = matches!(
             (&plan.ranks, &self.plan.ranks),
-            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. }) | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
+                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
         );
         if has_members && (!same_kind || plan.ranks.steps().len() < self.plan.ranks.steps().len()) {
             return Err(Rejection::PlanRanksRemoved);
@@ -303,7 +325,8 @@ impl Naive {
             return Ok(exact);
         }
         let like = |text: &str| text.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
-        let mut owners = (0..self.members.len()).filter(|member| like(&self.members[*member].code) == like(code.as_str()));
+        let mut owners =
+            (0..self.members.len()).filter(|member| like(&self.members[*member].code) == like(code.as_str()));
         match (owners.next(), owners.next()) {
             (_, Some(_)) => Err(Rejection::CodeAmbiguous),
             (owner, None) => Ok(owner),
@@ -318,7 +341,8 @@ impl Naive {
         let person = &self.members[member];
         let cap = usize::from(self.plan.level_cap);
         let count = |at: usize, k: usize| tables[at][member].get(k - 1).copied().unwrap_or(0);
-        let rank_table = &tables[TREES.iter().position(|tree| *tree == self.plan.ranks.tree()).expect("there are two")];
+        let rank_table =
+            &tables[TREES.iter().position(|tree| *tree == self.plan.ranks.tree()).expect("there are two")];
         MemberPicture {
             id: person.id,
             sponsor: person.sponsor.map(index),
@@ -333,7 +357,9 @@ impl Naive {
             direct: [0, 1].map(|at| count(at, 1)),
             downline: [0, 1].map(|at| self.plan.counts(TREES[at]).then(|| tables[at][member].iter().sum())),
             levels: [0, 1].map(|at| {
-                let levels = || std::array::from_fn::<u32, LEVELS_MAX, _>(|k| if k < cap { count(at, k + 1) } else { 0 });
+                let levels = || {
+                    std::array::from_fn::<u32, LEVELS_MAX, _>(|k| if k < cap { count(at, k + 1) } else { 0 })
+                };
                 self.plan.counts(TREES[at]).then(levels)
             }),
             paid_as: person.paid_as,
@@ -356,7 +382,9 @@ fn kind_is_trigger(kind: &str) -> Option<bool> {
         let rank: u32 = ordinal.parse().ok()?;
         return ((1..=1_024).contains(&rank) && rank.to_string() == ordinal).then_some(false);
     }
-    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' || letter == '-';
+    let allowed = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' || letter == '-'
+    };
     ((1..=64).contains(&kind.len()) && kind.chars().all(allowed)).then_some(true)
 }
 

@@ -91,7 +91,10 @@ impl Network for Real {
                     _ => None,
                 };
                 if let (Some(row), Some(id)) = (row, stamped.command.carried_row_id()) {
-                    assert_eq!((self.state.carried_row_id(row.0, row.1), self.state.row_that_carried(&id)), (Some(id), Some(row)));
+                    assert_eq!(
+                        (self.state.carried_row_id(row.0, row.1), self.state.row_that_carried(&id)),
+                        (Some(id), Some(row))
+                    );
                 }
                 None
             }
@@ -116,7 +119,8 @@ impl Network for Real {
 }
 
 impl Real {
-    /// What is told about a command that paid is what it paid: the same lines in the same order, and the same breakage.
+    /// What is told about a command that paid is what it paid: the same lines in the same order, and the same
+    /// breakage.
     fn check_explanation(&self, stamped: &Stamped, applied: &Applied, breakage_before: (u64, Money)) {
         let state = &self.state;
         let entries: Vec<Entry> = state.entries_of(stamped.lsn).map(|index| state.entry(index)).collect();
@@ -136,14 +140,20 @@ impl Real {
             _ if applied.lsn != stamped.lsn => assert_eq!(entries, []),
             (Command::TriggerBonus(trigger), Outcome::BonusPaid { .. }) => {
                 let source = state.find(&self.directory, &trigger.source).expect("it was paid");
-                let walk = state.explain_trigger(source, &trigger.trigger, trigger.amount).expect("it was paid");
+                let walk =
+                    state.explain_trigger(source, &trigger.trigger, trigger.amount).expect("it was paid");
                 assert_eq!(paid(&walk), entries.iter().map(line).collect::<Vec<_>>());
                 assert_eq!(withheld(&walk), breakage);
-                assert!(entries.iter().all(|entry| EntryKind::of(entry.kind) == EntryKind::Trigger && entry.source == source));
+                assert!(
+                    entries.iter().all(
+                        |entry| EntryKind::of(entry.kind) == EntryKind::Trigger && entry.source == source
+                    )
+                );
             }
             (Command::Register(register), Outcome::Registered { member }) => {
-                let (signup, ranks): (Vec<Entry>, Vec<Entry>) =
-                    entries.into_iter().partition(|entry| EntryKind::of(entry.kind) == EntryKind::Registration);
+                let (signup, ranks): (Vec<Entry>, Vec<Entry>) = entries
+                    .into_iter()
+                    .partition(|entry| EntryKind::of(entry.kind) == EntryKind::Registration);
                 if register.origin != Origin::Signup {
                     assert_eq!((signup, ranks), (vec![], vec![]));
                     return;
@@ -157,15 +167,24 @@ impl Real {
                     let EntryKind::Rank(rank) = EntryKind::of(entry.kind) else { panic!("{entry:?}") };
                     let reached = state.explain_rank(entry.receiver, rank, member).expect("it was reached");
                     assert_eq!((reached.rank, reached.reward), (rank, Some(entry.amount)));
-                    assert!(!reached.needs.is_empty() && reached.needs.iter().all(|need| need.minimum <= need.count), "{reached:?}");
+                    assert!(
+                        !reached.needs.is_empty()
+                            && reached.needs.iter().all(|need| need.minimum <= need.count),
+                        "{reached:?}"
+                    );
                     assert!(reached.distance.is_some() || !state.plan().counts(reached.tree), "{reached:?}");
                 }
             }
             (_, Outcome::Reversed { entry, reversal }) => {
                 assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [reversal]);
-                assert_eq!((state.reverses(reversal), state.reversal_of(entry)), (Some(entry), Some(reversal)));
+                assert_eq!(
+                    (state.reverses(reversal), state.reversal_of(entry)),
+                    (Some(entry), Some(reversal))
+                );
             }
-            (_, Outcome::EntryImported { entry }) => assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]),
+            (_, Outcome::EntryImported { entry }) => {
+                assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry])
+            }
             _ => assert_eq!(entries, []),
         }
     }
@@ -186,7 +205,11 @@ impl Real {
         for root in all.clone().filter(|member| picture.above(tree, *member).is_none()) {
             let dominators = dominators::simple_fast(graph, root);
             for member in all.clone().filter(|member| dominators.strict_dominators(*member).is_some()) {
-                assert_eq!(dominators.immediate_dominator(member), picture.above(tree, member), "{tree:?} dominator of {member:?}");
+                assert_eq!(
+                    dominators.immediate_dominator(member),
+                    picture.above(tree, member),
+                    "{tree:?} dominator of {member:?}"
+                );
                 reached += 1;
             }
         }

@@ -89,11 +89,13 @@ impl Picture {
         if self == other {
             return None;
         }
-        let scalars = |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
+        let scalars =
+            |picture: &Picture| Picture { members: Vec::new(), entries: Vec::new(), ..picture.clone() };
         if scalars(self) != scalars(other) {
             return Some(format!("{:#?}\n  is not\n{:#?}", scalars(self), scalars(other)));
         }
-        difference_of("member", &self.members, &other.members).or_else(|| difference_of("entry", &self.entries, &other.entries))
+        difference_of("member", &self.members, &other.members)
+            .or_else(|| difference_of("entry", &self.entries, &other.entries))
     }
 }
 
@@ -104,6 +106,11 @@ fn difference_of<T: PartialEq + std::fmt::Debug>(what: &str, left: &[T], right: 
     (left.len() != right.len()).then(|| {
         let shorter = left.len().min(right.len());
         let longer = if left.len() < right.len() { right } else { left };
-        format!("{} and {} of {what}, the first of the longer side alone: {:?}", left.len(), right.len(), longer[shorter])
+        format!(
+            "{} and {} of {what}, the first of the longer side alone: {:?}",
+            left.len(),
+            right.len(),
+            longer[shorter]
+        )
     })
 }

@@ -1,7 +1,9 @@
-//! Random sequences with plan changes and new admins, once as they come and once with what was prepared for them: nothing may differ.
+//! Random sequences with plan changes and new admins, once as they come and once with what was prepared for
+//! them: nothing may differ.
 //!
-//! A preparation begins some steps before its command, while other steps go on: members join, roles and plans change, the view is
-//! copied and the preparation catches up in small pieces. Some are then given to another command than the one they were made for.
+//! A preparation begins some steps before its command, while other steps go on: members join, roles and plans
+//! change, the view is copied and the preparation catches up in small pieces. Some are then given to another
+//! command than the one they were made for.
 
 use upline::core::{
     Need, Preparation, audit,
@@ -68,7 +70,8 @@ fn a_preparation_for_one_admin_is_of_no_use_to_another() {
     let mut preparation = Preparation::of_admin(&real.state, MemberIx(5));
     while !preparation.advance(&real.state, 3) {}
     preparation.complete(&real.state);
-    let (lsn, command) = (real.state.lsn() + 1, |member| Command::SetRole { member: member_id(1, member), role: Role::Admin });
+    let (lsn, command) =
+        (real.state.lsn() + 1, |member| Command::SetRole { member: member_id(1, member), role: Role::Admin });
     assert!(preparation.is_good_for(&real.state, &real.directory, &command(5)));
     assert!(!preparation.is_good_for(&real.state, &real.directory, &command(1)));
     let stamped = Stamped { lsn, time: real.state.time(), key: None, actor: None, command: command(1) };
@@ -95,7 +98,11 @@ fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {
             None => prepared.state.apply(&mut prepared.directory, &stamped).outcome,
         };
         assert_eq!(outcome, expected.outcome, "seed {seed}, step {at}");
-        assert_eq!(state_digest(&prepared.state), state_digest(&plain.state), "seed {seed}, step {at}: {step:?}");
+        assert_eq!(
+            state_digest(&prepared.state),
+            state_digest(&plain.state),
+            "seed {seed}, step {at}: {step:?}"
+        );
     }
     assert_eq!(audit(&prepared.state, 3), Vec::<String>::new(), "seed {seed}");
     assert_eq!(prepared.state.outcome_hash(), plain.state.outcome_hash(), "seed {seed}");
@@ -110,7 +117,9 @@ fn stamped(real: &Real, step: &Step) -> Stamped {
 /// Begins a preparation for one of the next steps, if one of them is worth it.
 fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Option<Ahead> {
     let until = steps.len().min(at + 1 + chance.below(AHEAD_MAX as u64) as usize);
-    let due = (at..until).rev().find(|due| real.state.preparation_for(&real.directory, &steps[*due].command, 0).is_some())?;
+    let due = (at..until)
+        .rev()
+        .find(|due| real.state.preparation_for(&real.directory, &steps[*due].command, 0).is_some())?;
     let began_with = real.state.len();
     let stage = match real.state.preparation_for(&real.directory, &steps[due].command, 0)? {
         Need::Plan => {

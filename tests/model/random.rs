@@ -1,11 +1,12 @@
-//! Random plans and random steps. The same seed always gives the same ones; small numbers everywhere, so that limits and collisions are met.
+//! Random plans and random steps. The same seed always gives the same ones; small numbers everywhere, so that
+//! limits and collisions are met.
 
 use crate::model::{naive::Naive, picture::Network};
 use upline::core::{
     Actor,
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped,
-        TriggerBonus,
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, RequestKey,
+        SponsorRef, Stamped, TriggerBonus,
     },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
@@ -78,7 +79,12 @@ fn without_needless_counts(chance: &mut Chance, mut plan: Plan) -> Plan {
 fn placement(chance: &mut Chance) -> Placement {
     let strategic = chance.percent(50);
     if chance.percent(20) {
-        return Placement { width: None, default_rule: PlacementRule::Unilevel, other_rules: Vec::new(), strategic };
+        return Placement {
+            width: None,
+            default_rule: PlacementRule::Unilevel,
+            other_rules: Vec::new(),
+            strategic,
+        };
     }
     let width = chance.of_slice(&[1, 2, 2, 2, 3, 4]);
     let fits = |rule: &PlacementRule| *rule != PlacementRule::Unilevel && (width == 2 || !rule.is_binary());
@@ -104,7 +110,9 @@ fn bonuses(chance: &mut Chance, level_cap: u8) -> Vec<BonusRule> {
         let pay = if fixed {
             LevelPay::Fixed((0..levels).map(|_| Money(chance.of_slice(&[0, 1, 250, 1_000]))).collect())
         } else {
-            LevelPay::Share((0..levels).map(|_| BasisPoints(chance.of_slice(&[0, 33, 500, 10_000, 100_000]))).collect())
+            LevelPay::Share(
+                (0..levels).map(|_| BasisPoints(chance.of_slice(&[0, 33, 500, 10_000, 100_000]))).collect(),
+            )
         };
         rules.push(BonusRule {
             trigger: trigger.into(),
@@ -129,12 +137,20 @@ fn threshold_ranks(chance: &mut Chance, steps_min: usize) -> RankRule {
         RankStep { name: format!("Rank {at}").into(), minimum, reward: reward(chance) }
     };
     let steps = (0..steps).map(&mut step).collect();
-    RankRule::Thresholds { tree: tree(chance), basis: chance.of_slice(&[RankBasis::Direct, RankBasis::Downline]), steps }
+    RankRule::Thresholds {
+        tree: tree(chance),
+        basis: chance.of_slice(&[RankBasis::Direct, RankBasis::Downline]),
+        steps,
+    }
 }
 
 fn level_fill_ranks(chance: &mut Chance, level_cap: u8, steps_min: usize) -> RankRule {
     let steps = chance.between(steps_min as u64, u64::from(level_cap).min(5).max(steps_min as u64));
-    let mut step = |at| RankStep { name: format!("Level {at}").into(), minimum: chance.between(1, 3) as u32, reward: reward(chance) };
+    let mut step = |at| RankStep {
+        name: format!("Level {at}").into(),
+        minimum: chance.between(1, 3) as u32,
+        reward: reward(chance),
+    };
     let mut steps: Vec<RankStep> = (0..steps).map(&mut step).collect();
     // Rank 1 is held from the start: a plan with a reward for it is not valid.
     steps.first_mut().into_iter().for_each(|first| first.reward = None);
@@ -151,7 +167,9 @@ fn changed_plan(chance: &mut Chance, before: &Plan) -> Plan {
     }
     let steps_min = if chance.percent(10) { 0 } else { before.ranks.steps().len() };
     let (level_cap, ranks) = match before.ranks {
-        RankRule::Thresholds { .. } => (chance.of_slice(&[1, 2, 3, 5, 15]), threshold_ranks(chance, steps_min)),
+        RankRule::Thresholds { .. } => {
+            (chance.of_slice(&[1, 2, 3, 5, 15]), threshold_ranks(chance, steps_min))
+        }
         RankRule::LevelFill { .. } => {
             let level_cap = chance.between((steps_min as u64).max(1), 15) as u8;
             (level_cap, level_fill_ranks(chance, level_cap, steps_min))
@@ -210,7 +228,13 @@ pub fn scenario(seed: u64, steps: usize) -> Scenario {
         let step = maker.step();
         time += step.pause;
         let command = step.command(|id| model.code_of(id));
-        let applied = model.apply(&Stamped { lsn, time: Timestamp(time), key: step.key, actor: Some(Actor::unknown()), command });
+        let applied = model.apply(&Stamped {
+            lsn,
+            time: Timestamp(time),
+            key: step.key,
+            actor: Some(Actor::unknown()),
+            command,
+        });
         if applied.lsn == lsn {
             maker.learn(&step.command, applied.outcome);
         }
@@ -246,8 +270,18 @@ impl StepMaker {
     pub fn step(&mut self) -> Step {
         let command = self.command();
         let key = self.key();
-        let pause = self.chance.of_slice(&[0, 0, 1, 1_000_000, 3_600_000_000, 3_600_000_001, 36 * 3_600_000_000, 9_000 * 3_600_000_000]);
-        let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. })) && self.chance.percent(15);
+        let pause = self.chance.of_slice(&[
+            0,
+            0,
+            1,
+            1_000_000,
+            3_600_000_000,
+            3_600_000_001,
+            36 * 3_600_000_000,
+            9_000 * 3_600_000_000,
+        ]);
+        let by_code = matches!(&command, Command::Register(Register { sponsor: SponsorRef::Member(_), .. }))
+            && self.chance.percent(15);
         let by_code_of = if by_code { Some(self.somebody()) } else { None };
         Step { command, key, pause, by_code_of }
     }
@@ -307,7 +341,11 @@ impl StepMaker {
     }
 
     fn reference(&mut self) -> Option<Reference> {
-        if self.chance.percent(70) { None } else { Reference::parse(&format!("order {}", self.chance.below(12))) }
+        if self.chance.percent(70) {
+            None
+        } else {
+            Reference::parse(&format!("order {}", self.chance.below(12)))
+        }
     }
 
     fn pay_filter(&mut self) -> PayFilter {
@@ -317,8 +355,19 @@ impl StepMaker {
             filter.up_to_lsn = Some(self.chance.below(self.entries + 50));
         }
         if self.chance.percent(30) {
-            filter.kind =
-                Some(self.chance.of_slice(&["referral", "registration", "rank:1", "purchase", "of-old-3", "rank:02", "never"]).into());
+            filter.kind = Some(
+                self.chance
+                    .of_slice(&[
+                        "referral",
+                        "registration",
+                        "rank:1",
+                        "purchase",
+                        "of-old-3",
+                        "rank:02",
+                        "never",
+                    ])
+                    .into(),
+            );
         }
         if self.chance.percent(30) {
             filter.receiver = Some(self.somebody());
@@ -334,7 +383,11 @@ impl StepMaker {
 
     /// Mostly somebody who joined, now and then a stranger.
     fn somebody(&mut self) -> MemberId {
-        if self.ids.is_empty() || self.chance.percent(3) { MemberId([0xEE; 16]) } else { self.chance.of_slice(&self.ids) }
+        if self.ids.is_empty() || self.chance.percent(3) {
+            MemberId([0xEE; 16])
+        } else {
+            self.chance.of_slice(&self.ids)
+        }
     }
 
     fn new_id(&mut self) -> MemberId {
@@ -359,14 +412,22 @@ impl StepMaker {
             8..=59 => SponsorRef::Member(self.ids[self.chance.below(self.ids.len().min(4) as u64) as usize]),
             _ => SponsorRef::Member(self.somebody()),
         };
-        let origin = if self.chance.percent(if self.imports { 60 } else { 5 }) { Origin::Import(self.carried()) } else { Origin::Signup };
+        let origin = if self.chance.percent(if self.imports { 60 } else { 5 }) {
+            Origin::Import(self.carried())
+        } else {
+            Origin::Signup
+        };
         Register {
             member,
             sponsor,
             placement: self.placement(),
             code: if self.chance.percent(25) { Some(self.code()) } else { None },
             role: if self.chance.percent(10) { Role::Admin } else { Role::Member },
-            joined_at: if self.chance.percent(20) { Some(Timestamp(self.chance.below(1_000_000) as i64)) } else { None },
+            joined_at: if self.chance.percent(20) {
+                Some(Timestamp(self.chance.below(1_000_000) as i64))
+            } else {
+                None
+            },
             origin,
         }
     }
@@ -378,7 +439,8 @@ impl StepMaker {
         }
         let lifetime_rank = self.chance.below(6) as u16;
         let turn = if self.chance.percent(70) { 0 } else { self.chance.below(4) as u16 };
-        let status = if self.chance.percent(15) { Status::ALL[self.chance.below(3) as usize] } else { Status::Active };
+        let status =
+            if self.chance.percent(15) { Status::ALL[self.chance.below(3) as usize] } else { Status::Active };
         Carried { row_id: self.row_id(), lifetime_rank, turn, status, sponsor_too: self.chance.percent(30) }
     }
 
@@ -389,8 +451,12 @@ impl StepMaker {
     fn placement(&mut self) -> PlacementRequest {
         let allowed = &self.plan.placement;
         match self.chance.below(100) {
-            50..=79 if !allowed.other_rules.is_empty() => PlacementRequest::Rule(self.chance.of_slice(&allowed.other_rules)),
-            80..=95 if allowed.strategic => PlacementRequest::Slot { parent: self.somebody(), slot: self.chance.below(4) as u32 },
+            50..=79 if !allowed.other_rules.is_empty() => {
+                PlacementRequest::Rule(self.chance.of_slice(&allowed.other_rules))
+            }
+            80..=95 if allowed.strategic => {
+                PlacementRequest::Slot { parent: self.somebody(), slot: self.chance.below(4) as u32 }
+            }
             96 => PlacementRequest::Rule(self.chance.of_slice(&PlacementRule::ALL)),
             97 => PlacementRequest::Slot { parent: self.somebody(), slot: self.chance.below(4) as u32 },
             _ => PlacementRequest::PlanDefault,
@@ -400,7 +466,8 @@ impl StepMaker {
     /// Few, so that they collide; fewer among imports, which alone may have codes that are alike.
     fn code(&mut self) -> Code {
         if self.chance.percent(2) {
-            return Code::parse("6F1F6D1E-0000-4000-8000-000000000001").expect("a UUID has the letters of a code");
+            return Code::parse("6F1F6D1E-0000-4000-8000-000000000001")
+                .expect("a UUID has the letters of a code");
         }
         let letters = self.chance.of_slice(&["code", "CODE", "Code", "c0de", "1ode", "l0de", "Iode"]);
         let number = self.chance.below(if self.imports { 2 } else { 60 });
@@ -429,13 +496,22 @@ impl StepMaker {
         let named: Vec<Box<str>> = self.plan.bonuses.iter().map(|rule| rule.trigger.clone()).collect();
         let any = named.is_empty() || self.chance.percent(5);
         let trigger = if any { self.chance.of_slice(&TRIGGERS).into() } else { self.chance.of_slice(&named) };
-        TriggerBonus { source: self.somebody(), trigger, amount, once: self.chance.percent(50), reference: self.reference() }
+        TriggerBonus {
+            source: self.somebody(),
+            trigger,
+            amount,
+            once: self.chance.percent(50),
+            reference: self.reference(),
+        }
     }
 
     fn import_entry(&mut self) -> ImportEntry {
         let kind = match self.chance.below(10) {
             0..=6 => self.chance.of_slice(&["referral", "registration", "rank:2"]).into(),
-            7 => self.chance.of_slice(&["", "rank:0", "rank:02", "rank:x", "rank:70000", "Referral", "a b"]).into(),
+            7 => self
+                .chance
+                .of_slice(&["", "rank:0", "rank:02", "rank:x", "rank:70000", "Referral", "a b"])
+                .into(),
             _ => format!("of-old-{}", self.chance.below(14)).into(),
         };
         ImportEntry {

@@ -1,7 +1,11 @@
-//! The line language of the scenarios: words in, commands and plans out. The language is explained in `tests/scenarios/README.md`.
+//! The line language of the scenarios: words in, commands and plans out. The language is explained in
+//! `tests/scenarios/README.md`.
 
 use upline::core::{
-    command::{Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, TriggerBonus},
+    command::{
+        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef,
+        TriggerBonus,
+    },
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},
     types::{BasisPoints, Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp, Tree},
 };
@@ -118,8 +122,12 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             "joined" => register.joined_at = Some(Timestamp(words.number::<i64>("hour")? * HOUR)),
             "admin" => register.role = Role::Admin,
             "imported" => _ = carried.get_or_insert_with(Carried::default),
-            "row" => carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0),
-            "lifetime" => carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?,
+            "row" => {
+                carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0)
+            }
+            "lifetime" => {
+                carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?
+            }
             "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
             "status" => {
                 let status = Status::from_name(words.next("status")?).ok_or("no such status")?;
@@ -145,12 +153,18 @@ pub fn command(verb: &str, words: &mut Words) -> Result<Option<Command>, Wrong> 
         "status" => {
             let member = id_of(words.next("member")?);
             let word = words.next("status")?;
-            Command::SetStatus { member, status: Status::from_name(word).ok_or_else(|| format!("`{word}` is no status"))? }
+            Command::SetStatus {
+                member,
+                status: Status::from_name(word).ok_or_else(|| format!("`{word}` is no status"))?,
+            }
         }
         "role" => {
             let member = id_of(words.next("member")?);
             let word = words.next("role")?;
-            Command::SetRole { member, role: Role::from_name(word).ok_or_else(|| format!("`{word}` is no role"))? }
+            Command::SetRole {
+                member,
+                role: Role::from_name(word).ok_or_else(|| format!("`{word}` is no role"))?,
+            }
         }
         "import-entry" => Command::ImportEntry(import_entry(words)?),
         _ => return Ok(None),
@@ -196,7 +210,8 @@ fn trigger(words: &mut Words) -> Result<TriggerBonus, Wrong> {
     Ok(TriggerBonus { source, trigger, amount, once, reference: reference(words)? })
 }
 
-/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID] [reference TEXT] [reverses ENTRY]`
+/// `import-entry RECEIVER from SOURCE KIND level LEVEL AMOUNT pending|paid at HOUR [row ID] [reference TEXT]
+/// [reverses ENTRY]`
 fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let receiver = id_of(words.next("receiver")?);
     let source = if words.take("from") { id_of(words.next("source")?) } else { receiver };
@@ -209,7 +224,18 @@ fn import_entry(words: &mut Words) -> Result<ImportEntry, Wrong> {
     let row_id = if words.take("row") { Some(id_of(words.next("row id")?).0) } else { None };
     let reference = reference(words)?;
     let reverses = if words.take("reverses") { Some(words.number("entry")?) } else { None };
-    Ok(ImportEntry { receiver, source, kind, level, amount, status, time: Timestamp(hour * HOUR), row_id, reference, reverses })
+    Ok(ImportEntry {
+        receiver,
+        source,
+        kind,
+        level,
+        amount,
+        status,
+        time: Timestamp(hour * HOUR),
+        row_id,
+        reference,
+        reverses,
+    })
 }
 
 /// A client's key, from words that stand for the hashes of key and content.
@@ -220,12 +246,18 @@ pub fn request_key(key: &str, content: &str) -> RequestKey {
 
 // --- plans
 
-/// The plan that the lines under `plan` describe. What they leave out: width 3, breadth first, 15 levels, no bonuses, no ranks.
+/// The plan that the lines under `plan` describe. What they leave out: width 3, breadth first, 15 levels, no
+/// bonuses, no ranks.
 pub fn plan(lines: &[&str]) -> Result<Plan, Wrong> {
     let mut plan = Plan {
         name: "scenario".into(),
         currency: Currency { code: *b"XXX", exponent: 2 },
-        placement: Placement { width: Some(3), default_rule: PlacementRule::BreadthFirst, other_rules: Vec::new(), strategic: false },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: Vec::new(),
+            strategic: false,
+        },
         count_sponsor_tree: false,
         level_cap: 15,
         bonuses: Vec::new(),
@@ -261,7 +293,12 @@ fn placement(words: &mut Words) -> Result<Placement, Wrong> {
         "unlimited" => None,
         word => Some(word.parse().map_err(|_| format!("`{word}` is no width"))?),
     };
-    let mut placement = Placement { width, default_rule: rule(words.next("rule")?)?, other_rules: Vec::new(), strategic: false };
+    let mut placement = Placement {
+        width,
+        default_rule: rule(words.next("rule")?)?,
+        other_rules: Vec::new(),
+        strategic: false,
+    };
     for word in words.rest() {
         match word {
             "allow" => {}
@@ -286,7 +323,8 @@ fn bonus(words: &mut Words) -> Result<BonusRule, Wrong> {
             "admins-beyond" => admins_beyond = true,
             amount if form == "fixed" => amounts.push(money(amount)?),
             percent => {
-                let digits = percent.strip_suffix('%').ok_or_else(|| format!("`{percent}` is no percentage"))?;
+                let digits =
+                    percent.strip_suffix('%').ok_or_else(|| format!("`{percent}` is no percentage"))?;
                 let rate: u32 = digits.parse().map_err(|_| format!("`{percent}` is no whole percentage"))?;
                 rates.push(BasisPoints(rate * 100));
             }
@@ -296,7 +334,8 @@ fn bonus(words: &mut Words) -> Result<BonusRule, Wrong> {
     Ok(BonusRule { trigger, tree, pay, on_registration, admins_beyond })
 }
 
-/// `ranks thresholds TREE direct|downline NAME=MINIMUM[+REWARD] ...` or `ranks level-fill TREE NAME=MINIMUM[+REWARD] ...`
+/// `ranks thresholds TREE direct|downline NAME=MINIMUM[+REWARD] ...` or `ranks level-fill TREE
+/// NAME=MINIMUM[+REWARD] ...`
 fn ranks(words: &mut Words) -> Result<RankRule, Wrong> {
     let form = words.next("kind of ranks")?;
     let tree = tree(words.next("tree")?)?;
@@ -304,7 +343,11 @@ fn ranks(words: &mut Words) -> Result<RankRule, Wrong> {
         "thresholds" if words.take("direct") => Some(RankBasis::Direct),
         "thresholds" if words.take("downline") => Some(RankBasis::Downline),
         "level-fill" => None,
-        _ => return Err("ranks are `thresholds TREE direct`, `thresholds TREE downline` or `level-fill TREE`".into()),
+        _ => {
+            return Err(
+                "ranks are `thresholds TREE direct`, `thresholds TREE downline` or `level-fill TREE`".into(),
+            );
+        }
     };
     let steps: Vec<RankStep> = words.rest().into_iter().map(rank_step).collect::<Result<_, _>>()?;
     Ok(match basis {
@@ -314,7 +357,8 @@ fn ranks(words: &mut Words) -> Result<RankRule, Wrong> {
 }
 
 fn rank_step(word: &str) -> Result<RankStep, Wrong> {
-    let (name, needs) = word.split_once('=').ok_or_else(|| format!("`{word}` is no rank like Bronze=3 or Silver=10+5.00"))?;
+    let (name, needs) =
+        word.split_once('=').ok_or_else(|| format!("`{word}` is no rank like Bronze=3 or Silver=10+5.00"))?;
     let (minimum, reward) = match needs.split_once('+') {
         Some((minimum, reward)) => (minimum, Some(money(reward)?)),
         None => (needs, None),

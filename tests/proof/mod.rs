@@ -1,6 +1,8 @@
-//! What the tests of the proof (`docs/proof.md`) share: parameters, seeds, summary lines, and the state that a log makes from nothing.
+//! What the tests of the proof (`docs/proof.md`) share: parameters, seeds, summary lines, and the state that
+//! a log makes from nothing.
 //!
-//! Each test runs small by itself; `.ci/proof` runs it with other numbers in its environment and collects the summary lines.
+//! Each test runs small by itself; `.ci/proof` runs it with other numbers in its environment and collects the
+//! summary lines.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod slow_disk;
@@ -53,7 +55,8 @@ impl Chance {
     }
 }
 
-/// All commands of a directory's log, and a state that has seen none of them. The log must reach back to the first command.
+/// All commands of a directory's log, and a state that has seen none of them. The log must reach back to the
+/// first command.
 pub struct FromNothing {
     pub commands: Vec<Stamped>,
     pub state: State,
@@ -81,7 +84,11 @@ pub fn assert_replays(data: &Path, plan: engine::Plan) {
     for stamped in &commands {
         state.apply(&mut maps, stamped);
     }
-    assert_eq!(state_digest(&state), state_digest(&opened.state), "the log from its beginning gives another state than the snapshot");
+    assert_eq!(
+        state_digest(&state),
+        state_digest(&opened.state),
+        "the log from its beginning gives another state than the snapshot"
+    );
 }
 
 /// What `upline verify` says of a directory that it finds whole.
@@ -97,7 +104,8 @@ pub fn verified(data: &Path) -> Value {
     serde_json::from_str(out.lines().last().expect("a line")).expect("JSON")
 }
 
-/// A binary plan with as many ranks of long names as there can be, so that a change of it fills a small log segment quickly.
+/// A binary plan with as many ranks of long names as there can be, so that a change of it fills a small log
+/// segment quickly.
 pub fn bulky_plan() -> String {
     let mut text = String::from(
         "name = \"bulky\"\nlevel_cap = 15\n[currency]\ncode = \"USD\"\nexponent = 2\n\
@@ -107,7 +115,8 @@ pub fn bulky_plan() -> String {
          [ranks]\nrule = \"thresholds\"\ntree = \"placement\"\nbasis = \"downline\"\n",
     );
     for rank in 1..=64_u32 {
-        text += &format!("[[rank]]\nname = \"{rank:0>60}\"\nminimum = {}\nreward = \"1.00\"\n", rank * rank * 8);
+        text +=
+            &format!("[[rank]]\nname = \"{rank:0>60}\"\nminimum = {}\nreward = \"1.00\"\n", rank * rank * 8);
     }
     text
 }

@@ -8,7 +8,10 @@ use upline::{
         state_digest,
     },
     durability::{Retention, storage::Storage},
-    engine::{AnsweredBy, Engine, HistoryError, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter, Submitted},
+    engine::{
+        AnsweredBy, Engine, HistoryError, SnapshotError, SnapshotStep, SteppedEngine, SteppedWriter,
+        Submitted,
+    },
 };
 
 use super::{ROOT, Waiting, World, is_poisoned};
@@ -20,7 +23,8 @@ use crate::{
     },
 };
 
-/// Of the steps in which a view is copied, some forty for the networks here, so many in a hundred have groups before them.
+/// Of the steps in which a view is copied, some forty for the networks here, so many in a hundred have groups
+/// before them.
 const COPY_PERCENT: u64 = 4;
 
 impl World {
@@ -29,7 +33,8 @@ impl World {
         self.turn(writing, &mut VecDeque::new());
     }
 
-    /// Brings the log nearer to the end of its segment, so that what goes wrong later often does so while it goes on to the next one.
+    /// Brings the log nearer to the end of its segment, so that what goes wrong later often does so while it
+    /// goes on to the next one.
     pub(super) fn fill_segment(&mut self, writing: &mut SteppedWriter) {
         for _ in 0..self.chance.below(20) {
             let mut queued = VecDeque::new();
@@ -68,7 +73,11 @@ impl World {
             Ok(info) => {
                 self.tally.snapshots += 1;
                 let before = *self.digests.entry(info.lsn).or_insert(info.state_digest);
-                assert_eq!(before, info.state_digest, "digest of LSN {} before, and in its snapshot", info.lsn);
+                assert_eq!(
+                    before, info.state_digest,
+                    "digest of LSN {} before, and in its snapshot",
+                    info.lsn
+                );
             }
             Err(SnapshotError::ReadOnly) => assert!(!was_ready),
             Err(SnapshotError::Stopping) => assert!(gives_up),
@@ -92,7 +101,8 @@ impl World {
             let at = if all <= most { turn } else { self.chance.below(all as u64) as usize };
             let (command, key, applied) = self.acknowledged[at].clone();
             let known = key.and_then(|key| self.naive.repeat_of(key));
-            let joined = matches!((&command, applied.outcome), (Command::Register(_), Outcome::Registered { .. }));
+            let joined =
+                matches!((&command, applied.outcome), (Command::Register(_), Outcome::Registered { .. }));
             if !joined && known.is_none() {
                 continue;
             }
@@ -118,8 +128,14 @@ impl World {
             panic!("D5: {command:?} with {key:?} was acknowledged, and is unknown")
         };
         match expected {
-            Some(applied) => assert_eq!((answer.applied, answer.by), (applied, AnsweredBy::Repeat), "D5: {command:?}"),
-            None => assert_eq!(answer.applied.outcome, Outcome::Rejected(Rejection::MemberExists), "D5: {command:?}"),
+            Some(applied) => {
+                assert_eq!((answer.applied, answer.by), (applied, AnsweredBy::Repeat), "D5: {command:?}")
+            }
+            None => assert_eq!(
+                answer.applied.outcome,
+                Outcome::Rejected(Rejection::MemberExists),
+                "D5: {command:?}"
+            ),
         }
         self.check_at_once(&command, key, answer);
     }
@@ -137,7 +153,11 @@ impl World {
     /// Its number; they begin with 1.
     pub(super) fn newest_segment(&self) -> u64 {
         let names = self.disk.list(&Path::new(ROOT).join("log")).expect("the directory is there");
-        names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).max().expect("a segment is there")
+        names
+            .iter()
+            .filter_map(|name| name.strip_suffix(".log")?.parse().ok())
+            .max()
+            .expect("a segment is there")
     }
 
     pub(super) fn remember_digest(&mut self, engine: &Engine) {
@@ -148,7 +168,8 @@ impl World {
 
     /// D6: a state of the past is what it was.
     pub(super) fn check_past(&mut self, engine: &Engine) {
-        let known: Vec<u64> = self.digests.keys().copied().filter(|lsn| *lsn <= self.naive.position().0).collect();
+        let known: Vec<u64> =
+            self.digests.keys().copied().filter(|lsn| *lsn <= self.naive.position().0).collect();
         if known.is_empty() {
             return;
         }
@@ -161,7 +182,9 @@ impl World {
                 self.tally.past += 1;
             }
             Err(_) if self.past_damaged => {}
-            Err(HistoryError::BelowRetained { .. }) => assert_ne!(self.retention, Retention::Keep, "everything is kept"),
+            Err(HistoryError::BelowRetained { .. }) => {
+                assert_ne!(self.retention, Retention::Keep, "everything is kept")
+            }
             Err(error) => assert_ne!(self.trouble, Trouble::None, "LSN {lsn}: {error}"),
         }
     }

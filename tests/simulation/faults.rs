@@ -111,7 +111,8 @@ impl Damage {
     /// Does something to one of the files.
     pub fn do_it(disk: &Memory, chance: &mut Chance) -> Option<Self> {
         let files: BTreeMap<PathBuf, Vec<u8>> = disk.all();
-        let paths: Vec<&PathBuf> = files.iter().filter(|(_, content)| !content.is_empty()).map(|(path, _)| path).collect();
+        let paths: Vec<&PathBuf> =
+            files.iter().filter(|(_, content)| !content.is_empty()).map(|(path, _)| path).collect();
         if paths.is_empty() {
             return None;
         }
@@ -141,16 +142,19 @@ impl Damage {
         }
     }
 
-    /// Whether nothing needs the file: it is archived, or a snapshot beside another one, from which the log goes on as well.
+    /// Whether nothing needs the file: it is archived, or a snapshot beside another one, from which the log
+    /// goes on as well.
     pub fn is_survivable(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> bool {
-        let is_snapshot =
-            |path: &PathBuf| path.to_string_lossy().contains("/snapshots/") && path.extension().is_some_and(|end| end == "snap");
+        let is_snapshot = |path: &PathBuf| {
+            path.to_string_lossy().contains("/snapshots/")
+                && path.extension().is_some_and(|end| end == "snap")
+        };
         let others = files.keys().filter(|path| is_snapshot(path) && **path != self.path);
         self.path.to_string_lossy().contains("/archive/") || is_snapshot(&self.path) && others.count() != 0
     }
 
-    /// Whether a directory may open without a word and have lost some of its past all the same: it is in the archive, which opening does not read, or in a
-    /// snapshot, which may move there unread.
+    /// Whether a directory may open without a word and have lost some of its past all the same: it is in the
+    /// archive, which opening does not read, or in a snapshot, which may move there unread.
     pub fn shows_later(&self) -> bool {
         let text = self.path.to_string_lossy();
         text.contains("/archive/") || text.ends_with(".snap")

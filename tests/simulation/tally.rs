@@ -55,7 +55,8 @@ impl Tally {
         }
     }
 
-    /// What a full disk makes fail. A segment has its room before the first command is written to it, so the log itself fails seldom.
+    /// What a full disk makes fail. A segment has its room before the first command is written to it, so the
+    /// log itself fails seldom.
     pub fn failures(&self) -> u64 {
         self.poisoned + self.failed_snapshots + self.no_room
     }
@@ -101,7 +102,8 @@ impl Tally {
     /// A simulation is worth what it reaches.
     pub fn assert_everything_was_reached(&self) {
         for (name, value) in self.clone().fields() {
-            // Seeds that are no multiple of a hundred are never run twice, and nothing but chance is behind the other figures.
+            // Seeds that are no multiple of a hundred are never run twice, and nothing but chance is behind
+            // the other figures.
             assert!(*value != 0, "{name} was never reached");
         }
     }

@@ -23,7 +23,10 @@ use upline::{
         memory::{Fault, Memory},
         storage::Storage,
     },
-    engine::{Engine, EngineOptions, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotPolicy, SteppedEngine, create},
+    engine::{
+        Engine, EngineOptions, OpenError, OpenReport, PendingWrite, PlanChoice, SnapshotPolicy,
+        SteppedEngine, create,
+    },
     metrics::Metrics,
 };
 
@@ -115,8 +118,13 @@ impl World {
             code_key: CodeKey { key: chance.next(), form: CodeForm::LetterFirst },
             created: Timestamp(0),
         };
-        let retention =
-            chance.of_slice(&[Retention::Keep, Retention::Keep, Retention::Bytes(0), Retention::Bytes(40_000), Retention::Days(1)]);
+        let retention = chance.of_slice(&[
+            Retention::Keep,
+            Retention::Keep,
+            Retention::Bytes(0),
+            Retention::Bytes(40_000),
+            Retention::Days(1),
+        ]);
         let idle = chance.percent(35);
         let clock_jump_max = chance.percent(50).then_some(HOUR / 6);
         Self {
@@ -146,7 +154,8 @@ impl World {
         }
     }
 
-    /// Lives one process after the other until all commands were submitted. What happened, and the trace of it.
+    /// Lives one process after the other until all commands were submitted. What happened, and the trace of
+    /// it.
     pub fn run(mut self) -> (Tally, u64) {
         while self.tally.operations < self.setting.operations {
             let engine = self.open();
@@ -194,7 +203,11 @@ impl World {
     /// Opens the directory, whatever goes wrong on the way; in the end nothing does.
     fn open(&mut self) -> SteppedEngine {
         for attempt in 0.. {
-            let trouble = if attempt < 4 { faults::while_opening(&mut self.chance, !self.served) } else { Trouble::None };
+            let trouble = if attempt < 4 {
+                faults::while_opening(&mut self.chance, !self.served)
+            } else {
+                Trouble::None
+            };
             self.set_trouble(trouble);
             let opened = self.try_open();
             let went_wrong = self.trouble;
@@ -207,7 +220,10 @@ impl World {
                 Err(error) => {
                     self.say(|| format!("not opened: {error}"));
                     assert_ne!(went_wrong, Trouble::None, "refused, and nothing was wrong: {error}");
-                    assert!(matches!(error, OpenError::Data(Error::Io { .. })), "a failing call is no damage: {error}");
+                    assert!(
+                        matches!(error, OpenError::Data(Error::Io { .. })),
+                        "a failing call is no damage: {error}"
+                    );
                     self.tally.nested += 1;
                     let end = faults::crash(&mut self.chance);
                     self.crash(end);
@@ -227,7 +243,14 @@ impl World {
         let plan = self.naive.plan().clone();
         if DataDir::is_free(&storage, Path::new(ROOT))? {
             assert!(!self.served, "the directory is gone");
-            create(&storage, Path::new(ROOT), &self.genesis, log, &State::new(plan.clone(), self.genesis.code_key), &mut |_| {})?;
+            create(
+                &storage,
+                Path::new(ROOT),
+                &self.genesis,
+                log,
+                &State::new(plan.clone(), self.genesis.code_key),
+                &mut |_| {},
+            )?;
         }
         let choice = PlanChoice { plan, plan_is_explicit: false, width_is_explicit: false };
         let mut options = EngineOptions::new(ROOT.into(), choice, Arc::clone(&self.metrics));
@@ -243,13 +266,20 @@ impl World {
         SteppedEngine::open(options)
     }
 
-    /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and of what was in flight all or nothing.
+    /// D2, and D6 where the digest of that LSN is known: what was acknowledged is there, and of what was in
+    /// flight all or nothing.
     fn check_opened(&mut self, engine: &Engine, report: &OpenReport) {
         self.served = true;
         let (lsn, _) = self.naive.position();
         let in_flight = std::mem::take(&mut self.in_flight);
         let found = report.lsn;
-        self.say(|| format!("opened at LSN {found}, {lsn} acknowledged, {} in flight, cuts {:?}", in_flight.len(), report.cuts));
+        self.say(|| {
+            format!(
+                "opened at LSN {found}, {lsn} acknowledged, {} in flight, cuts {:?}",
+                in_flight.len(),
+                report.cuts
+            )
+        });
         assert!(lsn <= found, "LSN {lsn} was acknowledged, the log ends with {found}");
         if !in_flight.is_empty() && found == lsn + in_flight.len() as u64 {
             let time = engine.read(|state, _| state.time());
@@ -259,7 +289,12 @@ impl World {
             }
             self.tally.found += 1;
         } else {
-            assert_eq!(found, lsn, "a prefix of what was acknowledged, and of the {} in flight all or nothing", in_flight.len());
+            assert_eq!(
+                found,
+                lsn,
+                "a prefix of what was acknowledged, and of the {} in flight all or nothing",
+                in_flight.len()
+            );
             self.tally.gone += u64::from(!in_flight.is_empty());
         }
         let (lsn, time) = self.naive.position();
@@ -271,7 +306,11 @@ impl World {
         assert!(report.fallbacks.is_empty() || self.past_damaged, "{:?}", report.fallbacks);
         self.compare(engine);
         if let Some(digest) = self.digests.get(&found) {
-            assert_eq!(engine.read(|state, _| state_digest(state)), *digest, "digest of LSN {found} before and after");
+            assert_eq!(
+                engine.read(|state, _| state_digest(state)),
+                *digest,
+                "digest of LSN {found} before and after"
+            );
         }
     }
 
@@ -311,14 +350,20 @@ impl World {
             self.tally.poisoned += 1;
             self.check_poisoned(&mut engine);
         }
-        self.tally.full_disks += u64::from(matches!(self.trouble, Trouble::Full { .. }) && failures < self.tally.failures());
+        self.tally.full_disks +=
+            u64::from(matches!(self.trouble, Trouble::Full { .. }) && failures < self.tally.failures());
         self.remember_digest(engine.engine());
         self.end(engine, poisoned);
     }
 
     fn end(&mut self, engine: SteppedEngine, poisoned: bool) {
-        let powerless = matches!(self.trouble, Trouble::Fault(Fault::PowerLoss { at }) if at <= self.disk.calls());
-        let end = if powerless || poisoned { faults::crash(&mut self.chance) } else { faults::end(&mut self.chance) };
+        let powerless =
+            matches!(self.trouble, Trouble::Fault(Fault::PowerLoss { at }) if at <= self.disk.calls());
+        let end = if powerless || poisoned {
+            faults::crash(&mut self.chance)
+        } else {
+            faults::end(&mut self.chance)
+        };
         drop(engine);
         self.say(|| format!("end: {end:?} after {} calls", self.disk.calls()));
         self.set_trouble(Trouble::None);
@@ -352,7 +397,8 @@ impl World {
         match self.try_open() {
             Ok((engine, report)) => {
                 self.check_opened(engine.engine(), &report);
-                let is_said = report.notes.iter().any(|note| note.contains("does not go back as far as it should"));
+                let is_said =
+                    report.notes.iter().any(|note| note.contains("does not go back as far as it should"));
                 self.past_damaged = was_damaged || damage.shows_later() || is_said;
                 self.tally.harmless += 1;
             }
@@ -361,12 +407,18 @@ impl World {
                 let is_refusal = matches!(
                     error,
                     OpenError::Data(
-                        Error::Damaged(_) | Error::InstanceLost { .. } | Error::NotADataDirectory { .. } | Error::NewerFormat { .. }
+                        Error::Damaged(_)
+                            | Error::InstanceLost { .. }
+                            | Error::NotADataDirectory { .. }
+                            | Error::NewerFormat { .. }
                     ) | OpenError::Image { .. }
                         | OpenError::Digest { .. }
                 );
                 assert!(is_refusal, "{error:?}");
-                assert!(was_damaged || !damage.is_survivable(&damaged), "there is enough without it: {error}");
+                assert!(
+                    was_damaged || !damage.is_survivable(&damaged),
+                    "there is enough without it: {error}"
+                );
                 assert!(damaged == self.disk.all(), "refused, and something was changed");
                 damage.undo(&self.disk);
                 self.past_damaged = was_damaged;

@@ -68,7 +68,13 @@ impl World {
         }
     }
 
-    pub(super) fn submit(&mut self, writing: &SteppedWriter, command: Command, key: Option<RequestKey>, queued: &mut VecDeque<Waiting>) {
+    pub(super) fn submit(
+        &mut self,
+        writing: &SteppedWriter,
+        command: Command,
+        key: Option<RequestKey>,
+        queued: &mut VecDeque<Waiting>,
+    ) {
         self.tally.operations += 1;
         let was_ready = !is_poisoned(writing.engine());
         // As the lines of an import are, which may rest on lines before them.
@@ -150,13 +156,22 @@ impl World {
             }
             Err(SubmitError::ClockJumped) => {
                 assert!(!is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");
-                assert!(group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::ClockJumped)), "a group is refused as a whole");
+                assert!(
+                    group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::ClockJumped)),
+                    "a group is refused as a whole"
+                );
                 self.tally.clock_jumped += 1;
                 self.look_at_the_clock(engine);
             }
             Err(SubmitError::NoRoom) => {
-                assert!(was_ready && !is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");
-                assert!(group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::NoRoom)), "a group is refused as a whole");
+                assert!(
+                    was_ready && !is_poisoned(engine) && !engine.ready(),
+                    "it is no failure, and it is said"
+                );
+                assert!(
+                    group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::NoRoom)),
+                    "a group is refused as a whole"
+                );
                 assert_ne!(self.trouble, Trouble::None, "no room, and nothing was wrong");
                 self.tally.no_room += 1;
             }
@@ -175,12 +190,21 @@ impl World {
     }
 
     /// Lets the model do what the engine did.
-    pub(super) fn apply(&mut self, engine: &Engine, command: Command, key: Option<RequestKey>, time: Timestamp) -> Applied {
-        let stamped = Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
+    pub(super) fn apply(
+        &mut self,
+        engine: &Engine,
+        command: Command,
+        key: Option<RequestKey>,
+        time: Timestamp,
+    ) -> Applied {
+        let stamped =
+            Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
         let applied = self.naive.apply(&stamped);
         if applied.lsn == stamped.lsn {
             self.maker.learn(&stamped.command, applied.outcome);
-            if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) = (&stamped.command, applied.outcome) {
+            if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) =
+                (&stamped.command, applied.outcome)
+            {
                 let known = engine.read(|state, _| (member.0 < state.len()).then(|| state.code(member)));
                 self.naive.learn_code(member.at(), &known.expect("the member is there"));
             }

@@ -1,4 +1,5 @@
-//! A clock that jumps: by seconds, by years, to the beginning of time and beyond its end. Log time never goes back, and nothing else follows the clock.
+//! A clock that jumps: by seconds, by years, to the beginning of time and beyond its end. Log time never goes
+//! back, and nothing else follows the clock.
 
 use std::{
     fs,
@@ -28,7 +29,9 @@ const YEAR: i64 = 365 * 24 * 3_600 * SECOND;
 const START: i64 = 1_767_225_600 * SECOND;
 
 fn jump(chance: &mut proof::Chance, now: i64) -> i64 {
-    let some = |chance: &mut proof::Chance, most: i64| i64::try_from(chance.below(most.unsigned_abs())).expect("a number");
+    let some = |chance: &mut proof::Chance, most: i64| {
+        i64::try_from(chance.below(most.unsigned_abs())).expect("a number")
+    };
     match chance.below(12) {
         0 => now - some(chance, 10 * YEAR),
         1 => now - some(chance, 3_600 * SECOND),
@@ -58,7 +61,13 @@ fn no_jump_of_the_clock_expires_a_key() {
         for number in 0..2 {
             engine.submit_blocking(directory::signup(number), None).expect("it is written");
         }
-        let trigger = TriggerBonus { source: directory::member(1), trigger: "referral".into(), amount: None, once: false, reference: None };
+        let trigger = TriggerBonus {
+            source: directory::member(1),
+            trigger: "referral".into(),
+            amount: None,
+            once: false,
+            reference: None,
+        };
         let (command, key) = (Command::TriggerBonus(trigger), RequestKey { key: [9; 16], fingerprint: 1 });
         let first = engine.submit_blocking(command.clone(), Some(key)).expect("it is written").applied;
         let entries = engine.read(|state, _| state.entries());
@@ -66,7 +75,11 @@ fn no_jump_of_the_clock_expires_a_key() {
         engine.submit_blocking(directory::signup(2), None).expect("it is written");
         clock.store(START, Ordering::Relaxed);
         let again = |engine: &Engine| {
-            assert_eq!(engine.submit_blocking(command.clone(), Some(key)).expect("an answer").applied, first, "{jump}");
+            assert_eq!(
+                engine.submit_blocking(command.clone(), Some(key)).expect("an answer").applied,
+                first,
+                "{jump}"
+            );
             assert_eq!(engine.read(|state, _| state.entries()), entries, "{jump}: it was not paid twice");
         };
         again(&engine);
@@ -103,15 +116,27 @@ fn whatever_the_clock_says_log_time_goes_on() {
         clock.store(now, Ordering::Relaxed);
         engine.submit_blocking(directory::signup(number), None).expect("it is written");
         let joined = engine.read(|state, _| state.member(MemberIx(state.len() - 1)).joined_at.0);
-        assert_eq!(joined, last.max(now), "seed {seed}, jump {number}: the clock's time, or the last one's if that is later");
+        assert_eq!(
+            joined,
+            last.max(now),
+            "seed {seed}, jump {number}: the clock's time, or the last one's if that is later"
+        );
         last = joined;
         if number % 50 == 49 {
             // Repeats are known however the clock stands, for 72 hours of log time.
-            let trigger =
-                TriggerBonus { source: directory::member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
+            let trigger = TriggerBonus {
+                source: directory::member(number),
+                trigger: "referral".into(),
+                amount: None,
+                once: false,
+                reference: None,
+            };
             let (command, key) = (
                 Command::TriggerBonus(trigger),
-                RequestKey { key: number.to_le_bytes().repeat(2).try_into().expect("16 bytes"), fingerprint: 1 },
+                RequestKey {
+                    key: number.to_le_bytes().repeat(2).try_into().expect("16 bytes"),
+                    fingerprint: 1,
+                },
             );
             let first = engine.submit_blocking(command.clone(), Some(key)).expect("it is written").applied;
             clock.store(now - YEAR, Ordering::Relaxed);
@@ -120,8 +145,16 @@ fn whatever_the_clock_says_log_time_goes_on() {
             let report;
             (engine, report) = open();
             behind += u64::from(!report.clock_behind.is_zero());
-            assert_eq!(engine.read(|state, _| (state.lsn(), state_digest(state))), before, "seed {seed}, jump {number}");
-            assert_eq!(engine.submit_blocking(command, Some(key)).expect("an answer").applied, first, "seed {seed}, jump {number}");
+            assert_eq!(
+                engine.read(|state, _| (state.lsn(), state_digest(state))),
+                before,
+                "seed {seed}, jump {number}"
+            );
+            assert_eq!(
+                engine.submit_blocking(command, Some(key)).expect("an answer").applied,
+                first,
+                "seed {seed}, jump {number}"
+            );
         }
     }
     assert_eq!(engine.read(|state, _| audit(state, 10)), Vec::<String>::new());
@@ -132,8 +165,11 @@ fn whatever_the_clock_says_log_time_goes_on() {
 /// Runs `upline clock` against a server: exit code and its answer.
 fn clock(command: &str, server: &Server) -> (Option<i32>, Value) {
     let url = format!("http://{}", server.address);
-    let output =
-        Process::new(super::common::binary()).args(["clock", command, "--json", "--url", &url]).env_clear().output().expect("it starts");
+    let output = Process::new(super::common::binary())
+        .args(["clock", command, "--json", "--url", &url])
+        .env_clear()
+        .output()
+        .expect("it starts");
     (output.status.code(), serde_json::from_slice(&output.stdout).expect("one object"))
 }
 
@@ -148,7 +184,8 @@ fn of_the_future(data: &Path, ahead: i64) {
     }
 }
 
-/// The program itself on a directory that was written by a clock hours ahead: it serves, and writes when somebody says so.
+/// The program itself on a directory that was written by a clock hours ahead: it serves, and writes when
+/// somebody says so.
 #[test]
 fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     let place = tempfile::tempdir().expect("a temporary directory");
@@ -163,9 +200,17 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     let behind = verified["clock_behind_seconds"].as_f64().expect("a number");
     assert!((10_000.0..=18_000.0).contains(&behind) && verified["clock_ahead_seconds"] == 0.0, "{verified}");
     let (code, said) = directory::run("verify", &data, &[]);
-    assert!(code == Some(0) && said.contains("behind the log's last time") && said.contains("too far, it is not written by"), "{said}");
+    assert!(
+        code == Some(0)
+            && said.contains("behind the log's last time")
+            && said.contains("too far, it is not written by"),
+        "{said}"
+    );
     let (code, said) = directory::run("clock", &data, &["show"]);
-    assert!(code == Some(0) && said.starts_with("4 h ") && said.contains("behind the log's last time"), "{said}");
+    assert!(
+        code == Some(0) && said.starts_with("4 h ") && said.contains("behind the log's last time"),
+        "{said}"
+    );
     let (code, said) = directory::run("clock", &data, &["accept"]);
     assert!(code == Some(2) && said.contains("--accept-clock"), "{said}");
 
@@ -175,7 +220,12 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     let file = file.to_str().expect("UTF-8");
     for more in [&[file][..], &[file, "--dry-run"]] {
         let (code, said) = directory::run("import", &data, more);
-        assert!(code == Some(1) && said.contains("behind the log's last time") && said.contains("nothing was written"), "{said}");
+        assert!(
+            code == Some(1)
+                && said.contains("behind the log's last time")
+                && said.contains("nothing was written"),
+            "{said}"
+        );
     }
     assert_eq!(directory::content(&data), before, "nothing was changed");
 
@@ -187,18 +237,31 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
             break reply;
         }
     };
-    assert_eq!((refused.status, refused.text()), (503, "{\"detail\":\"The clock of the server jumped, nothing was done\"}"));
+    assert_eq!(
+        (refused.status, refused.text()),
+        (503, "{\"detail\":\"The clock of the server jumped, nothing was done\"}")
+    );
     assert_eq!(server.get("/readyz").json()["status"], "clock_jumped");
     assert_eq!(server.get("/v1/stats").json()["network"]["members"], 3);
     assert_eq!(server.metric("upline_clock_jumped"), 1);
     let (code, shown) = clock("show", &server);
-    assert_eq!((code, &shown["jumped"], &shown["gained_seconds"]), (Some(0), &Value::from("behind"), &Value::Null));
+    assert_eq!(
+        (code, &shown["jumped"], &shown["gained_seconds"]),
+        (Some(0), &Value::from("behind"), &Value::Null)
+    );
     let (code, accepted) = clock("accept", &server);
-    assert_eq!((code, &accepted["accepted"], &accepted["was"]["jumped"]), (Some(0), &Value::from(true), &Value::from("behind")));
+    assert_eq!(
+        (code, &accepted["accepted"], &accepted["was"]["jumped"]),
+        (Some(0), &Value::from(true), &Value::from("behind"))
+    );
     assert_eq!(clock("accept", &server).1["accepted"], false);
     assert_eq!(server.get("/readyz").status, 200);
     assert_eq!(server.post("/user/register", &registration(&uuid(1), None)).status, 200);
-    assert_eq!(server.get("/v1/clock").json()["last_command"], shown["last_command"], "log time stands still");
+    assert_eq!(
+        server.get("/v1/clock").json()["last_command"],
+        shown["last_command"],
+        "log time stands still"
+    );
     server.terminate();
     assert!(server.wait().success());
 
@@ -211,5 +274,8 @@ fn a_machine_whose_clock_is_behind_its_log_reads_and_does_not_write() {
     assert_eq!(server.post("/user/register", &registration(&uuid(2), None)).status, 200);
     drop(server);
     let (code, said) = directory::run("import", &data, &[file, "--accept-clock"]);
-    assert!(code == Some(0) && said.contains("the clock is accepted") && said.contains("imported 1 member"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("the clock is accepted") && said.contains("imported 1 member"),
+        "{said}"
+    );
 }

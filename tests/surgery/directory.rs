@@ -9,8 +9,8 @@ use std::{
 
 use upline::{
     engine::{
-        Command as Write, Engine, EngineOptions, LogOptions, MemberId, Origin, PlacementRequest, PlanChoice, Register, RequestKey, Role,
-        SnapshotPolicy, SponsorRef, TriggerBonus,
+        Command as Write, Engine, EngineOptions, LogOptions, MemberId, Origin, PlacementRequest, PlanChoice,
+        Register, RequestKey, Role, SnapshotPolicy, SponsorRef, TriggerBonus,
     },
     metrics::Metrics,
 };
@@ -20,7 +20,11 @@ use super::common;
 pub const SEGMENT_BYTES: u64 = 16 << 10;
 
 pub fn options(data: &Path) -> EngineOptions {
-    let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan = PlanChoice {
+        plan: upline::plan_file::default_plan(),
+        plan_is_explicit: false,
+        width_is_explicit: false,
+    };
     let mut options = EngineOptions::new(data.to_path_buf(), plan, Metrics::new(&[]));
     options.log = LogOptions { segment_bytes: SEGMENT_BYTES, ..LogOptions::default() };
     options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
@@ -52,7 +56,13 @@ pub fn make(data: &Path) {
     for number in 0..900 {
         engine.submit_blocking(signup(number), None).expect("it is written");
         if number % 9 == 8 {
-            let trigger = TriggerBonus { source: member(number), trigger: "referral".into(), amount: None, once: false, reference: None };
+            let trigger = TriggerBonus {
+                source: member(number),
+                trigger: "referral".into(),
+                amount: None,
+                once: false,
+                reference: None,
+            };
             let key = RequestKey { key: [u8::try_from(number / 9).expect("few"); 16], fingerprint: 1 };
             engine.submit_blocking(Write::TriggerBonus(trigger), Some(key)).expect("it is written");
         }
@@ -91,7 +101,13 @@ pub fn write(data: &Path, content: &BTreeMap<PathBuf, Vec<u8>>) {
 
 /// Runs the program to its end: exit code and what it said.
 pub fn run(command: &str, data: &Path, more: &[&str]) -> (Option<i32>, String) {
-    let output =
-        Command::new(common::binary()).arg(command).args(more).arg("--data-dir").arg(data).env_clear().output().expect("it starts");
+    let output = Command::new(common::binary())
+        .arg(command)
+        .args(more)
+        .arg("--data-dir")
+        .arg(data)
+        .env_clear()
+        .output()
+        .expect("it starts");
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

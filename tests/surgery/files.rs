@@ -35,10 +35,12 @@ fn swap(content: &mut Content, left: &Path, right: &Path) {
     content.insert(right.to_path_buf(), one);
 }
 
-/// All operations, with what must come of them. `other` is a directory of the same shape with another identity.
+/// All operations, with what must come of them. `other` is a directory of the same shape with another
+/// identity.
 fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Content)> {
     use Fate::{Refused, Served};
-    let (segments, snapshots, archived) = (live(content), names(content, "snapshots"), names(content, "archive"));
+    let (segments, snapshots, archived) =
+        (live(content), names(content, "snapshots"), names(content, "archive"));
     let (first, middle, last) = (&segments[0], &segments[segments.len() / 2], &segments[segments.len() - 1]);
     let (older, newer) = (&snapshots[0], &snapshots[1]);
     let mut all = Vec::new();
@@ -52,21 +54,37 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
     add("the first segment is missing", Served, &|files| _ = files.remove(first));
     add("the last segment is missing", Refused, &|files| _ = files.remove(last));
     add("two segments are swapped", Refused, &|files| swap(files, first, middle));
-    add("a segment is there under the next one's name too", Refused, &|files| _ = files.insert(last.clone(), files[middle].clone()));
-    add("a segment of another directory", Refused, &|files| _ = files.insert(middle.clone(), other[middle].clone()));
-    add("a segment cut to half its length", Refused, &|files| files.get_mut(middle).expect("it is there").truncate(8 << 10));
+    add("a segment is there under the next one's name too", Refused, &|files| {
+        _ = files.insert(last.clone(), files[middle].clone())
+    });
+    add("a segment of another directory", Refused, &|files| {
+        _ = files.insert(middle.clone(), other[middle].clone())
+    });
+    add("a segment cut to half its length", Refused, &|files| {
+        files.get_mut(middle).expect("it is there").truncate(8 << 10)
+    });
     add("a segment of zeros", Refused, &|files| files.get_mut(middle).expect("it is there").fill(0));
-    add("a sector of zeros in a sealed segment", Refused, &|files| files.get_mut(middle).expect("it is there")[1_024..1_536].fill(0));
+    add("a sector of zeros in a sealed segment", Refused, &|files| {
+        files.get_mut(middle).expect("it is there")[1_024..1_536].fill(0)
+    });
     add("the newest snapshot is missing", Served, &|files| _ = files.remove(newer));
     add("the older snapshot is missing", Served, &|files| _ = files.remove(older));
     add("both snapshots are missing", Refused, &|files| {
         files.remove(older);
         files.remove(newer);
     });
-    add("the newest snapshot is the older one under its name", Served, &|files| _ = files.insert(newer.clone(), files[older].clone()));
-    add("the newest snapshot is another directory's", Served, &|files| _ = files.insert(newer.clone(), other[newer].clone()));
-    add("the newest snapshot is cut", Served, &|files| files.get_mut(newer).expect("it is there").truncate(3_000));
-    add("archived segments are missing", Served, &|files| archived.iter().for_each(|name| _ = files.remove(name)));
+    add("the newest snapshot is the older one under its name", Served, &|files| {
+        _ = files.insert(newer.clone(), files[older].clone())
+    });
+    add("the newest snapshot is another directory's", Served, &|files| {
+        _ = files.insert(newer.clone(), other[newer].clone())
+    });
+    add("the newest snapshot is cut", Served, &|files| {
+        files.get_mut(newer).expect("it is there").truncate(3_000)
+    });
+    add("archived segments are missing", Served, &|files| {
+        archived.iter().for_each(|name| _ = files.remove(name))
+    });
     add("the instance file is another directory's", Refused, &|files| {
         _ = files.insert("instance".into(), other[Path::new("instance")].clone());
     });
@@ -75,19 +93,26 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
         let instance = files.remove(Path::new("instance")).expect("it is there");
         files.insert("instance.tmp".into(), instance);
     });
-    add("the active segment is a prepared one", Refused, &|files| files.get_mut(last).expect("it is there").fill(0));
-    add("the active segment holds nothing", Refused, &|files| files.get_mut(last).expect("it is there")[512..].fill(0));
+    add("the active segment is a prepared one", Refused, &|files| {
+        files.get_mut(last).expect("it is there").fill(0)
+    });
+    add("the active segment holds nothing", Refused, &|files| {
+        files.get_mut(last).expect("it is there")[512..].fill(0)
+    });
     add("the last sector of the active segment is zero", Refused, &|files| {
         let content = files.get_mut(last).expect("it is there");
         let end = content.iter().rposition(|byte| *byte != 0).expect("it holds something");
         content[end / 512 * 512..].fill(0);
     });
-    add("what says how far the log is durable is missing", Refused, &|files| _ = files.remove(Path::new("durable")));
+    add("what says how far the log is durable is missing", Refused, &|files| {
+        _ = files.remove(Path::new("durable"))
+    });
     add("what says how far the log is durable is another directory's", Refused, &|files| {
         _ = files.insert("durable".into(), other[Path::new("durable")].clone());
     });
     add("a cut below the snapshots", Refused, &|files| {
-        let mut cut = [b"uplinCUT".as_slice(), &1_u64.to_le_bytes(), &files[Path::new("instance")][16..32]].concat();
+        let mut cut =
+            [b"uplinCUT".as_slice(), &1_u64.to_le_bytes(), &files[Path::new("instance")][16..32]].concat();
         cut.extend_from_slice(&crc32c::crc32c(&cut).to_le_bytes());
         files.insert("log/cut".into(), cut);
     });
@@ -127,7 +152,10 @@ fn files_that_are_not_what_they_should_be_are_refused_or_not_needed() {
                 running.terminate();
                 assert!(running.wait().success(), "{what}");
                 let (_, said) = directory::run("verify", &data, &["--json"]);
-                let object = said.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).expect("an object");
+                let object = said
+                    .lines()
+                    .find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+                    .expect("an object");
                 for field in ["members", "bonuses", "lsn", "network_digest"] {
                     assert_eq!(object[field], expected[field], "{what}: {field}");
                 }
@@ -136,7 +164,10 @@ fn files_that_are_not_what_they_should_be_are_refused_or_not_needed() {
         }
         std::fs::remove_dir_all(&data).expect("it was made here");
     }
-    proof::summary(&format!("files: operations={} refused={refused} served={served} silent=0", refused + served));
+    proof::summary(&format!(
+        "files: operations={} refused={refused} served={served} silent=0",
+        refused + served
+    ));
 }
 
 #[test]

@@ -26,7 +26,8 @@ fn a_flipped_bit_is_refused_or_harmless() {
         let engine = Engine::open(directory::options(&whole)).expect("it opens").0;
         engine.read(|state, _| (state.lsn(), state_digest(state)))
     };
-    let names: Vec<&PathBuf> = content.iter().filter(|(_, bytes)| 0 < used(bytes)).map(|(name, _)| name).collect();
+    let names: Vec<&PathBuf> =
+        content.iter().filter(|(_, bytes)| 0 < used(bytes)).map(|(name, _)| name).collect();
     let mut chance = proof::Chance::new(seed);
     let (mut refused, mut harmless, mut fell_back) = (0_u64, 0_u64, 0_u64);
     for flip in 0..flips {
@@ -43,7 +44,9 @@ fn a_flipped_bit_is_refused_or_harmless() {
         match Engine::open(directory::options(&data)) {
             Err(
                 OpenError::Data(
-                    DurabilityError::Damaged(_) | DurabilityError::NewerFormat { .. } | DurabilityError::NotADataDirectory { .. },
+                    DurabilityError::Damaged(_)
+                    | DurabilityError::NewerFormat { .. }
+                    | DurabilityError::NotADataDirectory { .. },
                 )
                 | OpenError::Image { .. }
                 | OpenError::Digest { .. }
@@ -64,6 +67,8 @@ fn a_flipped_bit_is_refused_or_harmless() {
         }
         std::fs::remove_dir_all(&data).expect("it was made here");
     }
-    proof::summary(&format!("flips: seed={seed} flips={flips} refused={refused} harmless={harmless} fell_back={fell_back} silent=0"));
+    proof::summary(&format!(
+        "flips: seed={seed} flips={flips} refused={refused} harmless={harmless} fell_back={fell_back} silent=0"
+    ));
     assert!(0 < refused && 0 < fell_back, "both kinds of files were hit");
 }

@@ -28,7 +28,8 @@ impl Mounted {
     /// `None` where mounting is not allowed.
     fn new(at: &Path, bytes: u64) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a directory");
-        mount(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "upline-test"], at).then(|| Self(at.to_path_buf()))
+        mount(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "upline-test"], at)
+            .then(|| Self(at.to_path_buf()))
     }
 
     fn grow(&self) {
@@ -43,12 +44,17 @@ impl Drop for Mounted {
 }
 
 fn mount(arguments: &[&str], at: &Path) -> bool {
-    let status = Command::new("mount").args(arguments).arg(at).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status =
+        Command::new("mount").args(arguments).arg(at).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
 fn body(member: u64) -> Value {
-    if member == 0 { json!({ "user_id": uuid(0) }) } else { json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } }) }
+    if member == 0 {
+        json!({ "user_id": uuid(0) })
+    } else {
+        json!({ "user_id": uuid(member), "sponsor": { "user_id": uuid(0) } })
+    }
 }
 
 /// Why a server takes no more.
@@ -72,9 +78,12 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
             "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
             lines.len()
         );
-        let sending = std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
+        let sending = std::thread::spawn(move || {
+            _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes())
+        });
         let mut answers = Vec::new();
-        // A batch that cannot go on ends its connection with the rest of the lines unread, and so what it said last may not arrive.
+        // A batch that cannot go on ends its connection with the rest of the lines unread, and so what it
+        // said last may not arrive.
         let whole = client.read_head().and_then(|_| {
             while client.read_chunk(&mut answers)? {}
             Ok(())
@@ -162,7 +171,10 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
         let Some(mounted) = Mounted::new(&at, bytes) else {
             println!("NOT RUN: no tmpfs may be mounted here; this test fills one");
             proof::summary("full_disk: skipped=1 disks=0");
-            assert!(std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(), "where the proof is to be complete, a tmpfs must be mounted");
+            assert!(
+                std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(),
+                "where the proof is to be complete, a tmpfs must be mounted"
+            );
             return;
         };
         let data = at.join("data");
@@ -186,13 +198,21 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
         };
         mounted.grow();
         let server = start(&data).expect("with room it starts");
-        let listed = server.request("GET", &format!("/v1/members/{}/downline", uuid(0)), &[("accept", "application/x-ndjson")], b"");
+        let listed = server.request(
+            "GET",
+            &format!("/v1/members/{}/downline", uuid(0)),
+            &[("accept", "application/x-ndjson")],
+            b"",
+        );
         let there: std::collections::BTreeSet<String> = listed
             .text()
             .lines()
-            .filter_map(|line| Some(serde_json::from_str::<Value>(line).ok()?["user_id"].as_str()?.to_owned()))
+            .filter_map(|line| {
+                Some(serde_json::from_str::<Value>(line).ok()?["user_id"].as_str()?.to_owned())
+            })
             .collect();
-        let lost: Vec<&u64> = acknowledged.iter().filter(|member| **member != 0 && !there.contains(&uuid(**member))).collect();
+        let lost: Vec<&u64> =
+            acknowledged.iter().filter(|member| **member != 0 && !there.contains(&uuid(**member))).collect();
         assert!(
             lost.is_empty(),
             "disk {disk} of {bytes} bytes: {} acknowledged members are lost, the first {:?}",
@@ -209,7 +229,10 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
     proof::summary(&format!(
         "full_disk: disks={disks} too_small={too_small} failed={failed} healed={healed} acknowledged={members} lost=0"
     ));
-    assert!(disks < 4 || 0 < failed + healed && 0 < disks - too_small, "the sizes go from too small to large enough");
+    assert!(
+        disks < 4 || 0 < failed + healed && 0 < disks - too_small,
+        "the sizes go from too small to large enough"
+    );
 }
 
 /// A server, unless the disk is too small for it to start.

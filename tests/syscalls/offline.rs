@@ -1,5 +1,5 @@
-//! Commands that write to a directory without serving it, killed and failing at each of their calls: the first `keys create`, and an
-//! `import --strict` into a network that is there.
+//! Commands that write to a directory without serving it, killed and failing at each of their calls: the
+//! first `keys create`, and an `import --strict` into a network that is there.
 
 use std::{
     collections::BTreeSet,
@@ -46,7 +46,13 @@ fn run_plainly(arguments: &[String]) -> std::process::Output {
 /// The program under `strace`, to its end.
 fn run(strace: &[&str], arguments: &[&str]) -> ExitStatus {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq"]).args(strace).arg(common::binary()).args(arguments).env_clear().env(SEGMENT_BYTES.0, SEGMENT_BYTES.1);
+    command
+        .args(["-f", "-qq"])
+        .args(strace)
+        .arg(common::binary())
+        .args(arguments)
+        .env_clear()
+        .env(SEGMENT_BYTES.0, SEGMENT_BYTES.1);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace starts")
 }
 
@@ -54,13 +60,15 @@ fn run(strace: &[&str], arguments: &[&str]) -> ExitStatus {
 fn points(place: &Path, data: &Path, calls: &[(&str, &[Fault])], arguments: &[&str]) -> Vec<Point> {
     let trace = place.join("trace");
     let names: Vec<&str> = calls.iter().map(|(name, _)| *name).collect();
-    let status = run(&["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={}", names.join(","))], arguments);
+    let status =
+        run(&["-o", trace.to_str().expect("UTF-8"), "-e", &format!("trace={}", names.join(","))], arguments);
     assert!(status.success(), "without a fault all goes well");
     traced::points(&fs::read_to_string(trace).expect("a trace"), data, calls)
 }
 
 fn with_fault(point: &Point, arguments: &[&str]) -> bool {
-    run(&["-o", "/dev/null", "-e", &format!("trace={}", point.call), "-e", &point.inject()], arguments).success()
+    run(&["-o", "/dev/null", "-e", &format!("trace={}", point.call), "-e", &point.inject()], arguments)
+        .success()
 }
 
 /// How a server would find the keys: whether it asks for credentials, or why it does not start.
@@ -74,12 +82,17 @@ fn gate(data: &Path) -> Result<bool, String> {
 fn a_first_key_that_is_not_finished_keeps_nobody_from_starting() {
     if !traced::is_there() {
         println!("NOT RUN: strace is not there or may not trace");
-        assert!(std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(), "where the proof is to be complete, strace must work");
+        assert!(
+            std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(),
+            "where the proof is to be complete, strace must work"
+        );
         return;
     }
     let place = tempfile::tempdir().expect("a temporary directory");
     let arguments = |data: &Path| -> Vec<String> {
-        ["keys", "create", "--name", "gateway", "--data-dir", data.to_str().expect("UTF-8")].map(str::to_owned).to_vec()
+        ["keys", "create", "--name", "gateway", "--data-dir", data.to_str().expect("UTF-8")]
+            .map(str::to_owned)
+            .to_vec()
     };
     let first = place.path().join("first");
     let owned = arguments(&first);
@@ -117,20 +130,27 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
     const ROWS: u64 = 14_000;
     if !traced::is_there() {
         println!("NOT RUN: strace is not there or may not trace");
-        assert!(std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(), "where the proof is to be complete, strace must work");
+        assert!(
+            std::env::var_os("UPLINE_PROOF_COMPLETE").is_none(),
+            "where the proof is to be complete, strace must work"
+        );
         return;
     }
     let place = tempfile::tempdir().expect("a temporary directory");
-    let row = |number: u64| if number == 0 { "m0,,\n".to_owned() } else { format!("m{number},m{},\n", number / 3) };
+    let row =
+        |number: u64| if number == 0 { "m0,,\n".to_owned() } else { format!("m{number},m{},\n", number / 3) };
     let file = |name: &str, rows: std::ops::Range<u64>| -> PathBuf {
         let path = place.path().join(name);
-        fs::write(&path, "member,sponsor,joined_at\n".to_owned() + &rows.map(row).collect::<String>()).expect("a file");
+        fs::write(&path, "member,sponsor,joined_at\n".to_owned() + &rows.map(row).collect::<String>())
+            .expect("a file");
         path
     };
     let (small, large) = (file("small.csv", 0..THERE), file("large.csv", THERE..THERE + ROWS));
     let whole = place.path().join("whole");
     let import = |file: &Path, data: &Path| {
-        ["import", file.to_str().expect("UTF-8"), "--strict", "--data-dir", data.to_str().expect("UTF-8")].map(str::to_owned).to_vec()
+        ["import", file.to_str().expect("UTF-8"), "--strict", "--data-dir", data.to_str().expect("UTF-8")]
+            .map(str::to_owned)
+            .to_vec()
     };
     assert!(run_plainly(&import(&small, &whole)).status.success());
     let before = place.path().join("before");
@@ -147,8 +167,11 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
     let all = points(place.path(), &whole, &calls, &owned.iter().map(String::as_str).collect::<Vec<_>>());
     let total = all.len();
     // Those at which it is decided, and some of the others, evenly.
-    let step = total.div_ceil(usize::try_from(proof::number("UPLINE_STRICT_POINTS", 24)).expect("a number")).max(1);
-    let is_chosen = |(number, point): &(usize, Point)| number % step == 0 || matches!(point.call.as_str(), "unlink" | "rename");
+    let step =
+        total.div_ceil(usize::try_from(proof::number("UPLINE_STRICT_POINTS", 24)).expect("a number")).max(1);
+    let is_chosen = |(number, point): &(usize, Point)| {
+        number % step == 0 || matches!(point.call.as_str(), "unlink" | "rename")
+    };
     let all: Vec<Point> = all.into_iter().enumerate().filter(is_chosen).map(|(_, point)| point).collect();
     let complete = proof::verified(&whole);
     assert_eq!(complete["members"], THERE + ROWS);
@@ -193,7 +216,11 @@ fn a_strict_import_is_all_or_nothing_wherever_it_ends() {
 
 /// The change feed, and the past rebuilt from the log, know the commands up to `lsn` and no others.
 fn assert_history(data: &Path, lsn: u64) {
-    let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan = PlanChoice {
+        plan: upline::plan_file::default_plan(),
+        plan_is_explicit: false,
+        width_is_explicit: false,
+    };
     let mut options = EngineOptions::new(data.to_path_buf(), plan, Metrics::new(&[]));
     options.log = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
     let (engine, _) = Engine::open(options).expect("it opens");

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use upline::{
     core::audit,
     engine::{
-        Command as Write, Engine, EngineOptions, MemberId, MemberIx, Origin, PlacementRequest, PlanChoice, Register, Role, SponsorRef,
+        Command as Write, Engine, EngineOptions, MemberId, MemberIx, Origin, PlacementRequest, PlanChoice,
+        Register, Role, SponsorRef,
     },
     metrics::Metrics,
 };
@@ -78,7 +79,16 @@ impl Traced {
             .args(["-f", "-qq"])
             .args(strace_arguments)
             .arg(common::binary())
-            .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--log", "off", "--data-dir"])
+            .args([
+                "serve",
+                "--addr",
+                "127.0.0.1:0",
+                "--segment-bytes",
+                "1048576",
+                "--log",
+                "off",
+                "--data-dir",
+            ])
             .arg(data)
             .env_clear()
             .stdin(Stdio::null())
@@ -101,7 +111,8 @@ impl Traced {
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("it neither listens nor ends"),
             }
         };
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap_or_default();
+        let children =
+            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap_or_default();
         let server = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
         (Self { strace, server }, address)
     }
@@ -109,7 +120,10 @@ impl Traced {
     fn signal(&self, name: &str) {
         if let Some(server) = self.server {
             // It may be gone already.
-            _ = Command::new("kill").args([&format!("-{name}"), &server.to_string()]).stderr(Stdio::null()).status();
+            _ = Command::new("kill")
+                .args([&format!("-{name}"), &server.to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
@@ -151,9 +165,12 @@ pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen
     let begin = Instant::now();
     let status = traced.wait();
     seen.was_killed = status.signal() == Some(9) || status.code() == Some(137);
-    // A batch that ends because the log failed closes its connection with the rest of the body unread: its last answers may be lost on the way, and count
-    // as unknown. A server whose log failed does not end well.
-    assert!(is_up || seen.was_killed || !status.success(), "only a kill or a log that failed cuts a conversation, not {status}");
+    // A batch that ends because the log failed closes its connection with the rest of the body unread: its
+    // last answers may be lost on the way, and count as unknown. A server whose log failed does not end well.
+    assert!(
+        is_up || seen.was_killed || !status.success(),
+        "only a kill or a log that failed cuts a conversation, not {status}"
+    );
     assert!(begin.elapsed() < Duration::from_secs(15), "told to stop, it took {:?}", begin.elapsed());
     seen.ended_early = seen.was_killed;
     seen.ended_well = status.success();
@@ -265,7 +282,8 @@ fn batch(client: &mut Client, first: u64, seen: &mut Seen) -> std::io::Result<()
     let mut own = Client::connect(client.address());
     let mut sender = own.sender();
     // Lines are answered while others are still sent.
-    let sending = std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
+    let sending =
+        std::thread::spawn(move || _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes()));
     let mut answers = Vec::new();
     let result = own.read_head().and_then(|_| {
         while own.read_chunk(&mut answers)? {}
@@ -309,8 +327,11 @@ fn assert_read_only(client: &mut Client, seen: &mut Seen) -> std::io::Result<()>
     }
     let ready: Reply = client.try_request("GET", "/readyz", &[], b"")?;
     assert_eq!((ready.status, ready.text()), (503, "{\"status\":\"read_only\"}"));
-    let mut status =
-        |member: u64| Ok::<u16, std::io::Error>(client.try_request("GET", &format!("/v1/members/{}", uuid(member)), &[], b"")?.status);
+    let mut status = |member: u64| {
+        Ok::<u16, std::io::Error>(
+            client.try_request("GET", &format!("/v1/members/{}", uuid(member)), &[], b"")?.status,
+        )
+    };
     if let Some(last) = seen.members.0.last() {
         assert_eq!(status(*last)?, 200, "reads go on");
     }
@@ -321,7 +342,12 @@ fn assert_read_only(client: &mut Client, seen: &mut Seen) -> std::io::Result<()>
 }
 
 fn exit_of_verify(data: &Path) -> Option<i32> {
-    let output = Command::new(common::binary()).args(["verify", "--data-dir"]).arg(data).env_clear().output().expect("it starts");
+    let output = Command::new(common::binary())
+        .args(["verify", "--data-dir"])
+        .arg(data)
+        .env_clear()
+        .output()
+        .expect("it starts");
     output.status.code()
 }
 
@@ -334,11 +360,16 @@ fn number(id: MemberId) -> u64 {
     u64::from_be_bytes(id.0[8..].try_into().expect("eight bytes")) & 0xffff_ffff_ffff
 }
 
-/// The directory opens, and holds what was answered, in order, then at most what was in flight. And it can be written to again.
+/// The directory opens, and holds what was answered, in order, then at most what was in flight. And it can be
+/// written to again.
 ///
 /// `verify` may have something to say afterwards: a snapshot that was damaged and is not needed.
 pub fn assert_kept(data: &Path, seen: &Seen, may_have_findings: bool) {
-    let plan = PlanChoice { plan: upline::plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
+    let plan = PlanChoice {
+        plan: upline::plan_file::default_plan(),
+        plan_is_explicit: false,
+        width_is_explicit: false,
+    };
     let options = EngineOptions::new(data.to_path_buf(), plan, Metrics::new(&[]));
     let (engine, _) = Engine::open(options).expect("what a fault leaves can be opened");
     let (members, entries, faults) = engine.read(|state, _| {
@@ -350,12 +381,23 @@ pub fn assert_kept(data: &Path, seen: &Seen, may_have_findings: bool) {
     assert!(known <= members.len(), "{known} members were answered, {} are there", members.len());
     assert!(members[..known] == seen.members.0[..], "what was answered is there, in its order");
     let more = &members[known..];
-    assert!(seen.unknown.starts_with(more), "beyond what was answered there is at most what was in flight: {more:?}");
+    assert!(
+        seen.unknown.starts_with(more),
+        "beyond what was answered there is at most what was in flight: {more:?}"
+    );
     let unique: BTreeSet<&u64> = members.iter().collect();
     assert_eq!(unique.len(), members.len(), "nobody is there twice");
     let in_flight = seen.unknown_trigger && seen.bonuses < entries;
-    assert!(entries == seen.bonuses || in_flight, "{} bonuses were answered, {entries} are there", seen.bonuses);
-    let sponsor = if members.is_empty() { SponsorRef::None } else { SponsorRef::Member(engine.read(|state, _| state.id(MemberIx(0)))) };
+    assert!(
+        entries == seen.bonuses || in_flight,
+        "{} bonuses were answered, {entries} are there",
+        seen.bonuses
+    );
+    let sponsor = if members.is_empty() {
+        SponsorRef::None
+    } else {
+        SponsorRef::Member(engine.read(|state, _| state.id(MemberIx(0))))
+    };
     let signup = Register {
         member: MemberId([9; 16]),
         sponsor,

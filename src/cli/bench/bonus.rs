@@ -37,7 +37,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     }
     let state = &network.state;
     let reached = rate(triggers, watch.took());
-    let entry_bytes = (state.entries() != 0).then(|| (state.memory().ledger - before) as f64 / state.entries() as f64);
+    let entry_bytes =
+        (state.entries() != 0).then(|| (state.memory().ledger - before) as f64 / state.entries() as f64);
     report.figure("triggers_per_second", reached);
     watch.report(&mut report);
     report.figure("entries", state.entries());
@@ -50,7 +51,8 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     Ok(vec![report])
 }
 
-/// The least that a ledger does for an entry: appends a line and links it to the last one of its receiver, which is anybody.
+/// The least that a ledger does for an entry: appends a line and links it to the last one of its receiver,
+/// which is anybody.
 fn written(entries: u64, members: u32) -> std::time::Duration {
     let mut newest = vec![u32::MAX; members as usize];
     let mut pick = crate::workload::Pick::of(members, 1);

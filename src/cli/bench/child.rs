@@ -20,7 +20,8 @@ use crate::{
     private_file,
 };
 
-/// Between two looks at a child. What is measured takes a thousand times as long, and a look costs some microseconds.
+/// Between two looks at a child. What is measured takes a thousand times as long, and a look costs some
+/// microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What is read back of what a child said: its address, one JSON object, or the end of its complaints.
 const WORDS_BYTES_MAX: u64 = 64 << 10;
@@ -36,14 +37,16 @@ pub(super) struct Child {
 /// A child that ended well.
 pub(super) struct Ended {
     pub took: Duration,
-    /// The most memory that it had resident, where the system tells; up to what it took in its last two milliseconds.
+    /// The most memory that it had resident, where the system tells; up to what it took in its last two
+    /// milliseconds.
     pub peak_bytes: Option<u64>,
     /// The object on the last line of its standard output.
     pub said: Value,
 }
 
 impl Child {
-    /// Starts this program with arguments. What it says goes to files in `folder`. Nothing of this process's environment configures it.
+    /// Starts this program with arguments. What it says goes to files in `folder`. Nothing of this process's
+    /// environment configures it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -56,7 +59,8 @@ impl Child {
             command.stdin(Stdio::null()).stdout(to_out).stderr(to_err).spawn()
         };
         let started = Instant::now();
-        let process = start().map_err(|error| Failure::new(Exit::Failed, format!("cannot start {arguments:?}: {error}")))?;
+        let process = start()
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot start {arguments:?}: {error}")))?;
         Ok(Self { process, started, out, err })
     }
 
@@ -83,12 +87,21 @@ impl Child {
     ///
     /// # Errors
     /// When it ends instead, or somebody interrupts.
-    pub fn serve(folder: &Path, data_dir: &Path, interrupt: &Interrupt) -> Result<(Self, SocketAddr), Failure> {
+    pub fn serve(
+        folder: &Path,
+        data_dir: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, SocketAddr), Failure> {
         let data_dir = data_dir.display().to_string();
-        let mut child = Self::start(folder, &["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data-dir", &data_dir])?;
+        let mut child = Self::start(
+            folder,
+            &["serve", "--addr", "127.0.0.1:0", "--log", "warn", "--data-dir", &data_dir],
+        )?;
         loop {
             let words = words(&child.out);
-            if let Some(address) = words.lines().find_map(|line| line.strip_prefix("listening on http://")?.parse().ok()) {
+            if let Some(address) =
+                words.lines().find_map(|line| line.strip_prefix("listening on http://")?.parse().ok())
+            {
                 return Ok((child, address));
             }
             if child.has_ended(interrupt)? {
@@ -110,11 +123,15 @@ impl Child {
 
     fn has_ended(&mut self, interrupt: &Interrupt) -> Result<bool, Failure> {
         stop_if_asked(interrupt)?;
-        let ended: Option<ExitStatus> = self.process.try_wait().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let ended: Option<ExitStatus> =
+            self.process.try_wait().map_err(|error| Failure::new(Exit::Failed, error))?;
         match ended {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
-            Some(status) => Err(Failure::new(Exit::Failed, format!("a child of the bench failed ({status}): {}", words(&self.err).trim()))),
+            Some(status) => Err(Failure::new(
+                Exit::Failed,
+                format!("a child of the bench failed ({status}): {}", words(&self.err).trim()),
+            )),
         }
     }
 }

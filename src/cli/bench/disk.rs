@@ -24,13 +24,15 @@ use crate::{
 /// Bytes of one write or read: enough that the calls themselves do not count.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Bytes a second that a new file in a folder takes, `bytes` of them in sequence with one fdatasync at the end.
+/// Bytes a second that a new file in a folder takes, `bytes` of them in sequence with one fdatasync at the
+/// end.
 ///
 /// # Errors
 /// Of the disk.
 pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
     // Not all the same, for disks that notice.
-    let block: Vec<u8> = (0..BLOCK_BYTES).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11).to_le_bytes()[0]).collect();
+    let block: Vec<u8> =
+        (0..BLOCK_BYTES).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11).to_le_bytes()[0]).collect();
     let path = folder.join("probe");
     let write = || -> io::Result<Duration> {
         let mut file = private_file::create_new(&path)?;
@@ -46,11 +48,13 @@ pub(super) fn write_rate(folder: &Path, bytes: u64) -> Result<f64, Failure> {
     };
     let took = write();
     _ = fs::remove_file(&path);
-    let took = took.map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display())))?;
+    let took = took
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display())))?;
     Ok(rate(bytes, took))
 }
 
-/// Bytes a second at which a file can be read, by plain calls; it is read twice, so that the page cache has it if the memory is there. Bytes of it, and rate.
+/// Bytes a second at which a file can be read, by plain calls; it is read twice, so that the page cache has
+/// it if the memory is there. Bytes of it, and rate.
 ///
 /// # Errors
 /// Of the disk.
@@ -67,7 +71,8 @@ pub(super) fn read_rate(path: &Path) -> Result<(u64, f64), Failure> {
         }
     };
     let read = read().and_then(|_| read());
-    let (bytes, took) = read.map_err(|error| Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display())))?;
+    let (bytes, took) =
+        read.map_err(|error| Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display())))?;
     Ok((bytes, rate(bytes, took)))
 }
 
@@ -76,8 +81,11 @@ pub(super) fn read_rate(path: &Path) -> Result<(u64, f64), Failure> {
 /// # Errors
 /// Of the disk.
 pub(super) fn largest_file(folder: &Path) -> Result<std::path::PathBuf, Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Failed, format!("cannot look at {}: {error}", folder.display()));
-    let sized = |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| Ok((entry.metadata()?.len(), entry.path())));
+    let failed = |error: io::Error| {
+        Failure::new(Exit::Failed, format!("cannot look at {}: {error}", folder.display()))
+    };
+    let sized =
+        |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| Ok((entry.metadata()?.len(), entry.path())));
     let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(failed)?.map(sized).collect();
     let largest = entries.map_err(failed)?.into_iter().max().map(|(_, path)| path);
     largest.ok_or_else(|| Failure::new(Exit::Failed, format!("{} is empty", folder.display())))
@@ -129,6 +137,10 @@ struct Timed {
 
 impl Around for Timed {
     fn around<R>(&self, call: FileCall, _: &Path, run: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        if std::thread::current().name() == Some(self.thread) { self.spans.time(call != FileCall::Write, run) } else { run() }
+        if std::thread::current().name() == Some(self.thread) {
+            self.spans.time(call != FileCall::Write, run)
+        } else {
+            run()
+        }
     }
 }

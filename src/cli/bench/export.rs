@@ -1,4 +1,5 @@
-//! `bench export`: everybody below the root as NDJSON, from a server of its own (P12); and `upline export` beside it.
+//! `bench export`: everybody below the root as NDJSON, from a server of its own (P12); and `upline export`
+//! beside it.
 
 use std::{
     io::{self, Read, Write},
@@ -40,7 +41,10 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let streamed = stream(&server, address, member_id(args.seed, 0), interrupt)?;
     drop(server);
     if streamed.lines != u64::from(members) - 1 {
-        return Err(Failure::new(Exit::Failed, format!("the stream has {} lines for {members} members", streamed.lines)));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("the stream has {} lines for {members} members", streamed.lines),
+        ));
     }
     let reached = rate(streamed.lines, streamed.took);
     report.figure("members_per_second", reached);
@@ -50,10 +54,18 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
         report.figure("server_growth_bytes", growth);
     }
     report.digest = Some(streamed.digest);
-    let (csv, data_dir) = (scratch.folder().join("members.csv").display().to_string(), scratch.data_dir().display().to_string());
-    let exported = Child::run(scratch.folder(), &["export", "--json", "--output", &csv, "--data-dir", &data_dir], interrupt)?;
+    let (csv, data_dir) = (
+        scratch.folder().join("members.csv").display().to_string(),
+        scratch.data_dir().display().to_string(),
+    );
+    let exported = Child::run(
+        scratch.folder(),
+        &["export", "--json", "--output", &csv, "--data-dir", &data_dir],
+        interrupt,
+    )?;
     report.figure("csv_with_loading_seconds", exported.took.as_secs_f64());
-    let limit = loopback_rate(streamed.bytes.min(LOOPBACK_BYTES_MAX)).map_err(|error| broken(&error))? * streamed.lines as f64
+    let limit = loopback_rate(streamed.bytes.min(LOOPBACK_BYTES_MAX)).map_err(|error| broken(&error))?
+        * streamed.lines as f64
         / streamed.bytes as f64;
     report.limit("loopback_members_per_second", limit);
     report.compare(reached, limit);
@@ -77,11 +89,19 @@ struct Streamed {
 }
 
 /// Reads the downline of a member, keeping nothing of it.
-fn stream(server: &Child, address: SocketAddr, top: MemberId, interrupt: &Interrupt) -> Result<Streamed, Failure> {
+fn stream(
+    server: &Child,
+    address: SocketAddr,
+    top: MemberId,
+    interrupt: &Interrupt,
+) -> Result<Streamed, Failure> {
     let config = ureq::Agent::config_builder().proxy(None).max_redirects(0).timeout_connect(Some(PATIENCE));
     let agent: ureq::Agent = config.timeout_recv_response(Some(PATIENCE)).build().into();
-    let get = |path: &str| agent.get(format!("http://{address}{path}")).header("accept", "application/x-ndjson").call();
-    let refused = |error: ureq::Error| Failure::new(Exit::Failed, format!("the server did not answer: {error}"));
+    let get = |path: &str| {
+        agent.get(format!("http://{address}{path}")).header("accept", "application/x-ndjson").call()
+    };
+    let refused =
+        |error: ureq::Error| Failure::new(Exit::Failed, format!("the server did not answer: {error}"));
     // What the allocator holds after the first answer is there whatever is asked.
     get(&format!("/v1/members/{top}/children?limit=1")).map_err(refused)?;
     let before = server.resident_bytes();
@@ -105,7 +125,8 @@ fn stream(server: &Child, address: SocketAddr, top: MemberId, interrupt: &Interr
         }
     }
     let took = started.elapsed();
-    let growth_bytes = most.max(server.resident_bytes()).zip(before).map(|(most, before)| most.saturating_sub(before));
+    let growth_bytes =
+        most.max(server.resident_bytes()).zip(before).map(|(most, before)| most.saturating_sub(before));
     Ok(Streamed { lines, bytes, took, growth_bytes, digest: hash.finalize().to_hex().to_string() })
 }
 

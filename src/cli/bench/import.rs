@@ -44,7 +44,9 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     binary.placement.width = Some(2);
     let binary = Content::Binary(binary);
     let all = [(binary, BINARY_MEMBERS, BINARY_LONGEST), (Content::Sponsors(args.plan()?), MEMBERS, LONGEST)];
-    all.into_iter().map(|(file, members, longest)| one(args, &file, shape, (members, longest), interrupt)).collect()
+    all.into_iter()
+        .map(|(file, members, longest)| one(args, &file, shape, (members, longest), interrupt))
+        .collect()
 }
 
 /// What is imported.
@@ -62,10 +64,20 @@ impl Content {
     }
 }
 
-fn one(args: &Args, file: &Content, shape: Shape, (full, longest): (u32, Duration), interrupt: &Interrupt) -> Result<Report, Failure> {
+fn one(
+    args: &Args,
+    file: &Content,
+    shape: Shape,
+    (full, longest): (u32, Duration),
+    interrupt: &Interrupt,
+) -> Result<Report, Failure> {
     let members = args.members(full);
     let (name, plan) = (if matches!(file, Content::Binary(_)) { "binary" } else { "sponsors" }, file.plan());
-    let what = if matches!(file, Content::Binary(_)) { "2 M members of an unbalanced binary tree" } else { "10 M members" };
+    let what = if matches!(file, Content::Binary(_)) {
+        "2 M members of an unbalanced binary tree"
+    } else {
+        "10 M members"
+    };
     let target = format!("P7: {what} in <= {} s, or 80% of the disk's rate", longest.as_secs());
     let mut report = args.report("import", target, members, shape, plan);
     report.param("file", name);
@@ -75,7 +87,10 @@ fn one(args: &Args, file: &Content, shape: Shape, (full, longest): (u32, Duratio
     let (csv_bytes, read_rate) = disk::read_rate(&csv)?;
     let ended = import(&scratch, &csv, plan, interrupt)?;
     if ended.said["members"] != members {
-        return Err(Failure::new(Exit::Failed, format!("the import did not take all members: {}", ended.said)));
+        return Err(Failure::new(
+            Exit::Failed,
+            format!("the import did not take all members: {}", ended.said),
+        ));
     }
     let (snapshot_bytes, _) = disk::read_rate(&disk::largest_file(&scratch.data_dir().join("snapshots"))?)?;
     let write_rate = disk::write_rate(scratch.folder(), snapshot_bytes)?;
@@ -97,7 +112,12 @@ fn one(args: &Args, file: &Content, shape: Shape, (full, longest): (u32, Duratio
     Ok(report)
 }
 
-fn import(scratch: &Scratch, csv: &Path, plan: &Plan, interrupt: &Interrupt) -> Result<super::child::Ended, Failure> {
+fn import(
+    scratch: &Scratch,
+    csv: &Path,
+    plan: &Plan,
+    interrupt: &Interrupt,
+) -> Result<super::child::Ended, Failure> {
     let (csv, data_dir) = (csv.display().to_string(), scratch.data_dir().display().to_string());
     let width = plan.placement.width.map(|width| width.to_string());
     let mut arguments = vec!["import", &csv, "--json", "--strict", "--data-dir", &data_dir];
@@ -107,39 +127,63 @@ fn import(scratch: &Scratch, csv: &Path, plan: &Plan, interrupt: &Interrupt) -> 
     Child::run(scratch.folder(), &arguments, interrupt)
 }
 
-/// What the directory holds, as far as it follows from the file: the keys of a new network, from which codes are made, are random.
+/// What the directory holds, as far as it follows from the file: the keys of a new network, from which codes
+/// are made, are random.
 fn digest(scratch: &Scratch) -> Result<String, Failure> {
     let loaded = engine::load(&Disk::shared(), &scratch.data_dir(), &mut |_| {})?;
     let mut hash = blake3::Hasher::new();
     for member in (0..loaded.state.len()).map(MemberIx) {
         let (row, rank) = (loaded.state.member(member), loaded.state.rank(member));
-        let numbers = [MemberIx::to_column(row.sponsor), MemberIx::to_column(row.parent), row.slot, row.level, rank.paid_as.into()];
+        let numbers = [
+            MemberIx::to_column(row.sponsor),
+            MemberIx::to_column(row.parent),
+            row.slot,
+            row.level,
+            rank.paid_as.into(),
+        ];
         let mut bytes = [0; 44];
         bytes[..16].copy_from_slice(&row.id.0);
         bytes[16..24].copy_from_slice(&row.joined_at.0.to_le_bytes());
-        bytes[24..].as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(place, number)| *place = number.to_le_bytes());
+        bytes[24..]
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(numbers)
+            .for_each(|(place, number)| *place = number.to_le_bytes());
         hash.update(&bytes);
     }
     Ok(hash.finalize().to_hex().to_string())
 }
 
 /// A file as other systems give it: ids as text, times as text.
-fn write_csv(path: &Path, file: &Content, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<(), Failure> {
+fn write_csv(
+    path: &Path,
+    file: &Content,
+    shape: Shape,
+    members: u32,
+    seed: u64,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     let network = match file {
         Content::Binary(plan) => Some(on_disk::grown(plan, shape, members, seed, interrupt)?),
         Content::Sponsors(_) => None,
     };
-    let named = |number: Option<u32>| number.map(|number| member_id(seed, number).to_string()).unwrap_or_default();
-    let failed = |error: io::Error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()));
+    let named =
+        |number: Option<u32>| number.map(|number| member_id(seed, number).to_string()).unwrap_or_default();
+    let failed =
+        |error: io::Error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display()));
     let mut out = BufWriter::with_capacity(1 << 20, private_file::create_anew(path).map_err(failed)?);
     writeln!(out, "member,sponsor,parent,joined_at").map_err(failed)?;
     for (number, sponsor) in (0..members).zip(shapes::sponsors(shape, members, seed)) {
         if number.is_multiple_of(LOOK_EVERY) {
             stop_if_asked(interrupt)?;
         }
-        let parent = network.as_ref().and_then(|network| network.state.upline(Tree::Placement, MemberIx(number)).next());
+        let parent = network
+            .as_ref()
+            .and_then(|network| network.state.upline(Tree::Placement, MemberIx(number)).next());
         let joined_at = print_time(Timestamp(FIRST_JOINED + i64::from(number) * JOINED_EVERY));
-        let (member, sponsor, parent) = (member_id(seed, number), named(sponsor), named(parent.map(|parent| parent.0)));
+        let (member, sponsor, parent) =
+            (member_id(seed, number), named(sponsor), named(parent.map(|parent| parent.0)));
         writeln!(out, "{member},{sponsor},{parent},{joined_at}").map_err(failed)?;
     }
     out.flush().map_err(failed)

@@ -44,7 +44,10 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
         report.figure(name, per_member(bytes));
     }
     // A network that fits into what the process had already takes nothing that could be seen.
-    let grown = before.zip(resident()).map(|(before, after)| after.saturating_sub(before)).filter(|grown| *grown != 0);
+    let grown = before
+        .zip(resident())
+        .map(|(before, after)| after.saturating_sub(before))
+        .filter(|grown| *grown != 0);
     if let Some(grown) = grown {
         let reached = per_member(usize::try_from(grown).unwrap_or(usize::MAX));
         report.figure("resident_bytes", reached);

@@ -1,8 +1,8 @@
 //! `upline bench`: how fast this program is on this machine, and how far from what bounds it.
 //!
-//! One file per bench. Each makes its network with [`crate::shapes`], does its work, measures in the same run what bounds that work, and reports with the
-//! digest of the result. Benches that need the whole program run it as a process of its own. What each measures and which target it answers is in
-//! `BENCHMARKS.md`.
+//! One file per bench. Each makes its network with [`crate::shapes`], does its work, measures in the same run
+//! what bounds that work, and reports with the digest of the result. Benches that need the whole program run
+//! it as a process of its own. What each measures and which target it answers is in `BENCHMARKS.md`.
 
 use clap::ValueEnum;
 
@@ -59,7 +59,8 @@ pub(super) struct Args {
     /// How long to measure, where that is a matter of time [default: 10]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: Option<u64>,
-    /// Where files go, for benches that write: on the disk to be measured [default: the system's temporary directory]
+    /// Where files go, for benches that write: on the disk to be measured [default: the system's temporary
+    /// directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<std::path::PathBuf>,
     /// One JSON object for each target, on a line of its own
@@ -87,7 +88,8 @@ enum Name {
     Reads,
     /// Resident memory per member (P10)
     Mem,
-    /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4, P5)
+    /// Durable signups and reads over HTTP, beside a stub that only does what nobody can leave out (P3, P4,
+    /// P5)
     Http,
     /// Durable signups over HTTP while others ask for what costs much
     Guard,
@@ -113,8 +115,12 @@ impl Args {
         if let Some(width) = self.width {
             plan.placement.width = Some(width);
             let complaint = |errors: Vec<crate::core::plan::PlanError>| {
-                let reasons: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
-                Failure::new(Exit::Config, format!("the plan does not go with width {width}: {}", reasons.join("; ")))
+                let reasons: Vec<String> =
+                    errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
+                Failure::new(
+                    Exit::Config,
+                    format!("the plan does not go with width {width}: {}", reasons.join("; ")),
+                )
             };
             plan.validate().map_err(complaint)?;
         }
@@ -122,7 +128,14 @@ impl Args {
     }
 
     /// A report that names what makes the network.
-    fn report(&self, bench: &'static str, target: impl Into<String>, members: u32, shape: Shape, plan: &Plan) -> Report {
+    fn report(
+        &self,
+        bench: &'static str,
+        target: impl Into<String>,
+        members: u32,
+        shape: Shape,
+        plan: &Plan,
+    ) -> Report {
         let mut report = Report::new(bench, target);
         report.param("members", members);
         report.param("shape", shape.name());

@@ -13,15 +13,26 @@ use crate::{
 };
 
 /// What is random elsewhere. The code key is that of the workload's networks.
-pub(super) const GENESIS: Genesis =
-    Genesis { id: InstanceId(*b"upline benchmark"), network_id: NETWORK_ID, row_key: 1, code_key: CODE_KEY, created: Timestamp(0) };
+pub(super) const GENESIS: Genesis = Genesis {
+    id: InstanceId(*b"upline benchmark"),
+    network_id: NETWORK_ID,
+    row_key: 1,
+    code_key: CODE_KEY,
+    created: Timestamp(0),
+};
 const CODE_KEY: CodeKey = CodeKey { key: 1, form: CodeForm::Any };
 
 /// A network of a shape, in memory.
 ///
 /// # Errors
 /// When somebody interrupts.
-pub(super) fn grown(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Network, Failure> {
+pub(super) fn grown(
+    plan: &Plan,
+    shape: Shape,
+    members: u32,
+    seed: u64,
+    interrupt: &Interrupt,
+) -> Result<Network, Failure> {
     let mut network = Network::empty(plan.clone(), members);
     let mut signups = Signups::new(shape, members, seed);
     loop {
@@ -42,7 +53,8 @@ pub(super) fn write(network: &Network, path: &Path) -> Result<Digest, Failure> {
     Ok(engine::create(&Disk::shared(), path, &GENESIS, LogOptions::default(), &network.state, &mut |_| {})?)
 }
 
-/// Makes a data directory whose log has the signups of a shape, and whose snapshot has nothing. The network, as it is after them.
+/// Makes a data directory whose log has the signups of a shape, and whose snapshot has nothing. The network,
+/// as it is after them.
 ///
 /// # Errors
 /// Of the disk; when somebody interrupts.

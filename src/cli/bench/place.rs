@@ -31,7 +31,11 @@ const CHAIN_LONGEST: Duration = Duration::from_micros(100);
 
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Failure> {
     let plan = args.plan()?;
-    let report = if args.shape == Some(Shape::Chain) { depth(args, &plan, interrupt)? } else { rates(args, &plan, interrupt)? };
+    let report = if args.shape == Some(Shape::Chain) {
+        depth(args, &plan, interrupt)?
+    } else {
+        rates(args, &plan, interrupt)?
+    };
     Ok(vec![report])
 }
 
@@ -40,13 +44,23 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let shape = args.shape(Shape::Uniform);
     let members = args.members(MEMBERS);
     let least = if shape == Shape::Root { ROOT_MIN } else { OTHERS_MIN };
-    let mut report = args.report("place", format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6), members, shape, plan);
+    let mut report = args.report(
+        "place",
+        format!("P1: >= {} M signups/s, 4 M members, width 3", least / 1e6),
+        members,
+        shape,
+        plan,
+    );
     let numbers = Network::with_directory(plan.clone(), Numbers::default());
     let core = Placed::new(numbers, Signups::numbered(shape, members, args.seed), interrupt)?;
     report.figure("without_ids_per_second", rate(members.into(), core.watch.took()));
     report.figure("without_ids_on_core_seconds", core.watch.on_core().map(|time| time.as_secs_f64()));
     drop(core);
-    let placed = Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt)?;
+    let placed = Placed::new(
+        Network::empty(plan.clone(), members),
+        Signups::new(shape, members, args.seed),
+        interrupt,
+    )?;
     let reached = rate(members.into(), placed.watch.took());
     report.figure("signups_per_second", reached);
     placed.watch.report(&mut report);
@@ -57,7 +71,9 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
     let limit = rate(members.into(), plain(&parents));
     report.limit("plain_arena_per_second", limit);
     report.compare(reached, limit);
-    let is_asked = members == MEMBERS && plan.placement.width == Some(3) && matches!(shape, Shape::Root | Shape::Uniform | Shape::Real);
+    let is_asked = members == MEMBERS
+        && plan.placement.width == Some(3)
+        && matches!(shape, Shape::Root | Shape::Uniform | Shape::Real);
     report.met = is_asked.then_some(least <= reached);
     Ok(report)
 }
@@ -65,9 +81,12 @@ fn rates(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Fail
 /// A chain, beside uniform sponsors in a network of the same size; and each signup at its end by itself.
 fn depth(args: &Args, plan: &Plan, interrupt: &Interrupt) -> Result<Report, Failure> {
     let members = args.members(DEPTH);
-    let target = "P2: a chain of 10^6 at >= 80% of the uniform rate, a single signup there (p99) under 100 us";
+    let target =
+        "P2: a chain of 10^6 at >= 80% of the uniform rate, a single signup there (p99) under 100 us";
     let mut report = args.report("place", target, members, Shape::Chain, plan);
-    let place = |shape| Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt);
+    let place = |shape| {
+        Placed::new(Network::empty(plan.clone(), members), Signups::new(shape, members, args.seed), interrupt)
+    };
     let uniform = rate(members.into(), place(Shape::Uniform)?.watch.took());
     let chain = place(Shape::Chain)?;
     let reached = rate(members.into(), chain.watch.took());

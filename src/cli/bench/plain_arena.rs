@@ -1,7 +1,9 @@
-//! What bounds placing: the least that any exact engine of this design must do for a signup, and nothing else.
+//! What bounds placing: the least that any exact engine of this design must do for a signup, and nothing
+//! else.
 //!
-//! A plain array of members in join order, each with the chain of its nearest ancestors and a counter per level, worked on by one thread. The parent is given, not
-//! looked for; there is one tree, no ids, no ranks, no downlines beyond the counted levels, no undo, nothing that could be snapshot while it changes.
+//! A plain array of members in join order, each with the chain of its nearest ancestors and a counter per
+//! level, worked on by one thread. The parent is given, not looked for; there is one tree, no ids, no ranks,
+//! no downlines beyond the counted levels, no undo, nothing that could be snapshot while it changes.
 
 use crate::core::types::{LEVELS_MAX, NONE};
 

@@ -18,7 +18,8 @@ fn status_bytes(pid: u32, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// How long this thread has been on a core, where the system says so: what else runs on the machine does not count.
+/// How long this thread has been on a core, where the system says so: what else runs on the machine does not
+/// count.
 pub(super) fn on_core() -> Option<Duration> {
     let line = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(line.split_ascii_whitespace().next()?.parse().ok()?))

@@ -28,7 +28,10 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
     let plan = args.plan()?;
     let (members, shape) = (args.members(MEMBERS), args.shape(Shape::Uniform));
     let longest = if shape == Shape::Root { LONGEST_IN_ORDER } else { LONGEST };
-    let target = format!("P6: all of 10 M in <= {} ms, two threads <= one / 1.7, the same as kept", longest.as_millis());
+    let target = format!(
+        "P6: all of 10 M in <= {} ms, two threads <= one / 1.7, the same as kept",
+        longest.as_millis()
+    );
     let mut report = args.report("ranks", target, members, shape, &plan);
     let network = Network::grown(plan, shape, members, args.seed);
     let state = &network.state;
@@ -41,8 +44,9 @@ pub(super) fn run(args: &Args, _interrupt: &Interrupt) -> Result<Vec<Report>, Fa
     let differences = differences(state);
     report.figure("differences", differences);
     report.digest = Some(network.digest().to_string());
-    let parents: Vec<u32> =
-        (0..members).map(|member| state.upline(Tree::Placement, MemberIx(member)).next().map_or(NONE, |parent| parent.0)).collect();
+    let parents: Vec<u32> = (0..members)
+        .map(|member| state.upline(Tree::Placement, MemberIx(member)).next().map_or(NONE, |parent| parent.0))
+        .collect();
     let limit = best(|| sizes(&parents));
     report.limit("downlines_of_a_plain_array_ms", limit.as_secs_f64() * 1e3);
     report.compare(limit.as_secs_f64(), two.as_secs_f64());

@@ -1,4 +1,5 @@
-//! `bench recover`: from the start of the program to serving, with the files in the page cache; and the log alone, beside signups in the core (P9).
+//! `bench recover`: from the start of the program to serving, with the files in the page cache; and the log
+//! alone, beside signups in the core (P9).
 
 use std::time::{Duration, Instant};
 
@@ -34,17 +35,21 @@ fn from_snapshot(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) 
     let mut report = args.report("recover", target, members, shape, plan);
     report.param("from", "snapshot");
     let scratch = args.scratch()?;
-    let digest = on_disk::write(&on_disk::grown(plan, shape, members, args.seed, interrupt)?, &scratch.data_dir())?;
+    let digest =
+        on_disk::write(&on_disk::grown(plan, shape, members, args.seed, interrupt)?, &scratch.data_dir())?;
     let (bytes, read_rate) = disk::read_rate(&disk::largest_file(&scratch.data_dir().join("snapshots"))?)?;
     let (server, address) = Child::serve(scratch.folder(), &scratch.data_dir(), interrupt)?;
     let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(LONGEST)).build();
     let agent: ureq::Agent = config.into();
-    let unready = |error: ureq::Error| Failure::new(Exit::Failed, format!("the server is not ready: {error}"));
+    let unready =
+        |error: ureq::Error| Failure::new(Exit::Failed, format!("the server is not ready: {error}"));
     let get = |path: &str| agent.get(format!("http://{address}{path}")).call();
     get("/readyz").map_err(unready)?;
     let took = server.age();
-    let metrics = get("/metrics").and_then(|mut answer| answer.body_mut().read_to_string()).map_err(unready)?;
-    let metric = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let metrics =
+        get("/metrics").and_then(|mut answer| answer.body_mut().read_to_string()).map_err(unready)?;
+    let metric =
+        |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     if metric("upline_members ") != Some(members.into()) {
         return Err(Failure::new(Exit::Failed, "the server has not all members"));
     }
@@ -92,7 +97,13 @@ fn from_log(args: &Args, shape: Shape, plan: &Plan, interrupt: &Interrupt) -> Re
 }
 
 /// How long the core takes for the signups, without the making of the commands.
-fn applied_in(plan: &Plan, shape: Shape, members: u32, seed: u64, interrupt: &Interrupt) -> Result<Duration, Failure> {
+fn applied_in(
+    plan: &Plan,
+    shape: Shape,
+    members: u32,
+    seed: u64,
+    interrupt: &Interrupt,
+) -> Result<Duration, Failure> {
     let mut network = Network::empty(plan.clone(), 0);
     let mut signups = Signups::new(shape, members, seed);
     let mut took = Duration::ZERO;

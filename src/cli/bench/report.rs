@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 /// The result of a bench as far as one target goes.
 ///
-/// As JSON: `{"bench","params","figures","limit","ratio","target","met","digest"}`. Figures end in their unit (`_per_second`, `_us`, `_bytes`).
+/// As JSON: `{"bench","params","figures","limit","ratio","target","met","digest"}`. Figures end in their unit
+/// (`_per_second`, `_us`, `_bytes`).
 #[derive(Serialize, Debug)]
 pub(super) struct Report {
     pub bench: &'static str,
@@ -57,16 +58,20 @@ impl Report {
         self.ratio = figure.into().zip(limit).map(|(figure, limit)| significant(figure / limit));
     }
 
-    /// Whether the target is met: unknown where these parameters are not asked for, or where there was too little to measure.
+    /// Whether the target is met: unknown where these parameters are not asked for, or where there was too
+    /// little to measure.
     pub fn judge(&mut self, is_asked: bool, keeps: impl Into<Option<bool>>) {
         self.met = keeps.into().filter(|_| is_asked);
     }
 
     pub fn in_words(&self) -> String {
         let list = |map: &Map<String, Value>| -> String {
-            map.iter().fold(String::new(), |text, (name, value)| text + &format!("  {name:32} {}\n", figure_shown(value)))
+            map.iter().fold(String::new(), |text, (name, value)| {
+                text + &format!("  {name:32} {}\n", figure_shown(value))
+            })
         };
-        let params: Vec<String> = self.params.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
+        let params: Vec<String> =
+            self.params.iter().map(|(name, value)| format!("{name} {}", shown(value))).collect();
         let met = match self.met {
             Some(true) => "met",
             Some(false) => "MISSED",
@@ -130,7 +135,13 @@ mod tests {
 
     #[test]
     fn figures_have_four_digits() {
-        for (number, shown) in [(0.0, 0.0), (1_234_567.0, 1_235_000.0), (0.001_234_56, 0.001_235), (9.999_96, 10.0), (-12.345_6, -12.35)] {
+        for (number, shown) in [
+            (0.0, 0.0),
+            (1_234_567.0, 1_235_000.0),
+            (0.001_234_56, 0.001_235),
+            (9.999_96, 10.0),
+            (-12.345_6, -12.35),
+        ] {
             assert!((significant(number) - shown).abs() < 1e-9, "{number}");
         }
     }
@@ -163,7 +174,12 @@ mod tests {
         report.compare(12.5, None);
         report.judge(true, None);
         let line = serde_json::to_value(&report).unwrap();
-        assert!(line["figures"]["signups_per_second"].is_null() && line["ratio"].is_null() && line["met"].is_null(), "{line}");
+        assert!(
+            line["figures"]["signups_per_second"].is_null()
+                && line["ratio"].is_null()
+                && line["met"].is_null(),
+            "{line}"
+        );
         let words = report.in_words();
         assert_eq!(words.matches("not enough data").count(), 3, "{words}");
         assert!(words.contains("width null") && !words.contains(" 0"), "{words}");

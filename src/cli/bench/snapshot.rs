@@ -27,7 +27,8 @@ use crate::{
 const MEMBERS: u32 = 10_000_000;
 /// How long members sign up without a snapshot.
 const SECONDS: u64 = 10;
-/// Threads that sign members up, each one after the other: with more of them the time in the queue would be that behind each other.
+/// Threads that sign members up, each one after the other: with more of them the time in the queue would be
+/// that behind each other.
 const CLIENTS: u32 = 2;
 /// Of the rate at which the disk takes as many bytes.
 const DISK_SHARE_MIN: f64 = 0.8;
@@ -53,12 +54,18 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
     let idle = rig.idle(idle, &scratch, is_asked);
     stop_if_asked(interrupt)?;
     let target = "P8: under signups: queue + apply + publish <= 5 ms, the log's fdatasync p99 <= 3 times that without a snapshot";
-    let busy = rig.under_signups(report("under signups", target), args.seconds.unwrap_or(SECONDS), is_asked, interrupt);
+    let busy = rig.under_signups(
+        report("under signups", target),
+        args.seconds.unwrap_or(SECONDS),
+        is_asked,
+        interrupt,
+    );
     engine.shutdown();
     Ok(vec![idle?, busy?])
 }
 
-/// The engine as `serve` opens it, but with no snapshots of its own, and with a clock that always gives the same digests.
+/// The engine as `serve` opens it, but with no snapshots of its own, and with a clock that always gives the
+/// same digests.
 fn open(scratch: &Scratch, plan: &Plan, members: u32) -> Result<(Engine, Spans), Failure> {
     let choice = PlanChoice { plan: plan.clone(), plan_is_explicit: true, width_is_explicit: true };
     let (storage, spans) = disk::timed(WRITER);
@@ -82,7 +89,8 @@ struct Rig<'e> {
 
 /// What became of signups.
 struct SignedUp {
-    /// From the call to its answer, without the time that the log's writes and syncs took meanwhile: queue, apply, publish, and waking up.
+    /// From the call to its answer, without the time that the log's writes and syncs took meanwhile: queue,
+    /// apply, publish, and waking up.
     held_up: Latencies,
     syncs: Latencies,
     per_second: f64,
@@ -105,7 +113,13 @@ impl Rig<'_> {
         Ok(report)
     }
 
-    fn under_signups(&self, mut report: Report, seconds: u64, is_asked: bool, interrupt: &Interrupt) -> Result<Report, Failure> {
+    fn under_signups(
+        &self,
+        mut report: Report,
+        seconds: u64,
+        is_asked: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Report, Failure> {
         let (alone, ()) = self.signups_while(|| {
             let until = Instant::now() + Duration::from_secs(seconds);
             while Instant::now() < until && !interrupt.asked() {
@@ -130,11 +144,10 @@ impl Rig<'_> {
         report.limit("alone_fdatasync_p99_us", alone.syncs.micros_at(0.99));
         report.compare(alone.syncs.micros_at(0.99), during.syncs.micros_at(0.99));
         let syncs = during.syncs.at(0.99).zip(alone.syncs.at(0.99));
-        let keeps = during
-            .held_up
-            .longest()
-            .zip(syncs)
-            .map(|(longest, (sync, alone))| longest <= HELD_UP_MAX && sync <= alone.mul_f64(SYNC_FACTOR_MAX));
+        let keeps =
+            during.held_up.longest().zip(syncs).map(|(longest, (sync, alone))| {
+                longest <= HELD_UP_MAX && sync <= alone.mul_f64(SYNC_FACTOR_MAX)
+            });
         report.judge(is_asked, keeps);
         Ok(report)
     }
@@ -143,7 +156,8 @@ impl Rig<'_> {
         self.engine.snapshot_now_blocking().map_err(|error| Failure::new(Exit::Failed, error))
     }
 
-    /// Signs the next member up, sponsored by the first one's recruit of the same number: anywhere in the network.
+    /// Signs the next member up, sponsored by the first one's recruit of the same number: anywhere in the
+    /// network.
     fn sign_up(&self) -> Result<(Instant, Instant), Failure> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let sponsor = number.wrapping_mul(0x9e37_79b9) % number;
@@ -176,7 +190,9 @@ impl Rig<'_> {
         })?;
         let took = started.elapsed();
         let spans = self.spans.take();
-        let held_up = calls.iter().map(|(began, ended)| nanos((*ended - *began).saturating_sub(at_work(&spans, *began, *ended))));
+        let held_up = calls
+            .iter()
+            .map(|(began, ended)| nanos((*ended - *began).saturating_sub(at_work(&spans, *began, *ended))));
         let syncs = spans.iter().filter(|span| span.is_sync).map(|span| nanos(span.ended - span.began));
         let signed_up = SignedUp {
             held_up: Latencies::of(held_up.collect()),
@@ -202,11 +218,20 @@ mod tests {
     fn the_time_of_the_disk_is_cut_to_the_call() {
         let start = Instant::now();
         let at = |millis: u64| start + Duration::from_millis(millis);
-        let spans = [(0, 10), (10, 20), (30, 40)].map(|(began, ended)| Span { began: at(began), ended: at(ended), is_sync: true });
+        let spans = [(0, 10), (10, 20), (30, 40)].map(|(began, ended)| Span {
+            began: at(began),
+            ended: at(ended),
+            is_sync: true,
+        });
         // call, time of the disk within it
-        let table = [((0, 10), 10), ((5, 15), 10), ((20, 30), 0), ((2, 50), 28), ((35, 36), 1), ((50, 60), 0)];
+        let table =
+            [((0, 10), 10), ((5, 15), 10), ((20, 30), 0), ((2, 50), 28), ((35, 36), 1), ((50, 60), 0)];
         for ((began, ended), expected) in table {
-            assert_eq!(at_work(&spans, at(began), at(ended)), Duration::from_millis(expected), "{began} to {ended}");
+            assert_eq!(
+                at_work(&spans, at(began), at(ended)),
+                Duration::from_millis(expected),
+                "{began} to {ended}"
+            );
         }
     }
 }

@@ -7,7 +7,8 @@ use super::{processes::on_core, report::Report};
 /// How long each of many calls took, sorted.
 pub(super) struct Latencies(Vec<u32>);
 
-/// Whether so many samples say anything of what all but a share keeps to: with fewer than a hundred the 99th percentile is merely the longest.
+/// Whether so many samples say anything of what all but a share keeps to: with fewer than a hundred the 99th
+/// percentile is merely the longest.
 pub(super) fn is_enough(samples: u64, share: f64) -> bool {
     // Shares such as 0.999 are no exact numbers.
     const ROUNDING: f64 = 1e-6;
@@ -33,7 +34,11 @@ impl Latencies {
 
     /// What this share of the calls kept to; `None` where they are too few to say.
     pub fn at(&self, share: f64) -> Option<Duration> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the length of a list")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the length of a list"
+        )]
         let place = (self.0.len() as f64 * share) as usize;
         let nanos = self.0.get(place).filter(|_| is_enough(self.0.len() as u64, share))?;
         Some(Duration::from_nanos(u64::from(*nanos)))
@@ -121,9 +126,15 @@ mod tests {
         for (calls, share, expected) in table {
             let latencies = Latencies::of((0..calls).rev().collect());
             assert_eq!(latencies.at(share).is_some(), expected, "{calls} calls, {share}");
-            assert_eq!(latencies.longest(), calls.checked_sub(1).map(|last| Duration::from_nanos(last.into())));
+            assert_eq!(
+                latencies.longest(),
+                calls.checked_sub(1).map(|last| Duration::from_nanos(last.into()))
+            );
         }
         let latencies = Latencies::of((0..1_000).rev().collect());
-        assert_eq!((latencies.at(0.5), latencies.at(0.999)), (Some(Duration::from_nanos(500)), Some(Duration::from_nanos(999))));
+        assert_eq!(
+            (latencies.at(0.5), latencies.at(0.999)),
+            (Some(Duration::from_nanos(500)), Some(Duration::from_nanos(999)))
+        );
     }
 }

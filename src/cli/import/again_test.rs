@@ -57,7 +57,8 @@ fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
         let mut random = Pcg64::new(seed.into(), 11);
         let count = random.next_u32() as usize;
         let before = rows(&mut random, count % 4, false);
-        let mut lines: Vec<String> = rows(&mut random, 2 + count % 12, true).lines().map(String::from).collect();
+        let mut lines: Vec<String> =
+            rows(&mut random, 2 + count % 12, true).lines().map(String::from).collect();
         // Rows of members that are there, which say something else of their status.
         for line in before.lines() {
             let mut cells: Vec<&str> = line.split(',').collect();
@@ -70,15 +71,27 @@ fn a_second_run_changes_nothing_and_a_died_one_is_finished() {
         whole.record = Some(Vec::new());
         let first = read_members(&mut whole, file.as_bytes(), &reading);
         assert_eq!(audit(&whole.state, 3), Vec::<String>::new());
-        let commands: Vec<Command> =
-            whole.record.take().unwrap().into_iter().flat_map(|group| group.commands).map(|stamped| stamped.command).collect();
+        let commands: Vec<Command> = whole
+            .record
+            .take()
+            .unwrap()
+            .into_iter()
+            .flat_map(|group| group.commands)
+            .map(|stamped| stamped.command)
+            .collect();
         let expected = network_digest(&whole.state);
         let context = || format!("seed {seed}, before:\n{before}file:\n{file}");
         for dead_at in 0..=commands.len() {
             let mut left = of(&before);
             commands[..dead_at].iter().for_each(|command| _ = left.apply(command.clone()).unwrap());
             let again = read_members(&mut left, file.as_bytes(), &reading);
-            assert_eq!(network_digest(&left.state), expected, "dead behind {dead_at} of {}: {}", commands.len(), context());
+            assert_eq!(
+                network_digest(&left.state),
+                expected,
+                "dead behind {dead_at} of {}: {}",
+                commands.len(),
+                context()
+            );
             if dead_at == commands.len() {
                 assert_eq!((again.members, again.updated), (0, 0), "{}", context());
             }
@@ -102,15 +115,22 @@ fn what_a_row_sets_is_set_before_the_rows_behind_it() {
 fn the_first_of_several_rows_counts_each_time() {
     let mut network = of("alice,,,2025-01-01,,,\n");
     let reading = Reading { update: true, ..Reading::default() };
-    let file = format!("{HEADER}alice,,,2025-01-01,,,\nbob,alice,,2025-01-02,,,\nbob,alice,,2025-01-02,inactive,,\n");
+    let file = format!(
+        "{HEADER}alice,,,2025-01-01,,,\nbob,alice,,2025-01-02,,,\nbob,alice,,2025-01-02,inactive,,\n"
+    );
     for members in [1, 0] {
         let taken = read_members(&mut network, file.as_bytes(), &reading);
-        assert_eq!((taken.members, taken.updated, refused(&taken.refused)), (members, 0, vec!["4: duplicate".to_string()]));
+        assert_eq!(
+            (taken.members, taken.updated, refused(&taken.refused)),
+            (members, 0, vec!["4: duplicate".to_string()])
+        );
         assert_eq!(network.state.member(MemberIx(1)).status, Status::Active);
     }
     // A row that cannot be read does not count; rows that wait for its member wait for the one that does.
     let mut network = of("root,,,2025-01-01,,,\n");
-    let file = format!("{HEADER}x,,p,2025-01-01,,,\np,root,,notatime,,,\nx,root,,2025-01-01,,,\np,root,,2025-01-02,,,\n");
+    let file = format!(
+        "{HEADER}x,,p,2025-01-01,,,\np,root,,notatime,,,\nx,root,,2025-01-01,,,\np,root,,2025-01-02,,,\n"
+    );
     for members in [1, 0] {
         let taken = members_from(&mut network, file.as_bytes(), false);
         let expected = ["2: root_with_placement", "3: bad_time", "4: duplicate"];
@@ -135,7 +155,8 @@ fn the_sponsor_of_all_others_is_not_its_own() {
             let taken = read_members(&mut network, format!("{HEADER}{rows}").as_bytes(), &reading);
             assert_eq!(refused(&taken.refused), Vec::<String>::new(), "{default}: {rows}");
             let state = &network.state;
-            let roots: Vec<MemberIx> = (0..state.len()).map(MemberIx).filter(|at| state.member(*at).sponsor.is_none()).collect();
+            let roots: Vec<MemberIx> =
+                (0..state.len()).map(MemberIx).filter(|at| state.member(*at).sponsor.is_none()).collect();
             let named = Name::parse(root).unwrap().named(state, &network.directory).map(|found| found.member);
             assert_eq!(roots, Vec::from_iter(named), "{default}: {rows}");
         }
@@ -145,8 +166,8 @@ fn the_sponsor_of_all_others_is_not_its_own() {
 fn bonuses(network: &mut Network, file: &str) -> (TakenBonuses, Vec<String>) {
     let source = Box::new(Cursor::new(file.as_bytes().to_vec()));
     let mut lines = Lines::read("the file".into(), source, &Layout::new(&bonus_row::COLUMNS)).unwrap();
-    let taken =
-        each_bonus(&mut lines, network, &Reading::default(), &mut || Ok(())).unwrap_or_else(|failure| panic!("{}", failure.message));
+    let taken = each_bonus(&mut lines, network, &Reading::default(), &mut || Ok(()))
+        .unwrap_or_else(|failure| panic!("{}", failure.message));
     let refused = refused(&taken.refused);
     (taken, refused)
 }
@@ -169,21 +190,34 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
                 1 if amount.starts_with('-') => below(number + 1).to_string(),
                 _ => String::new(),
             };
-            file += &format!("root,{source},1,{amount},{kind},pending,2025-01-0{},{id},{number},{reverses}\n", 1 + below(9));
+            file += &format!(
+                "root,{source},1,{amount},{kind},pending,2025-01-0{},{id},{number},{reverses}\n",
+                1 + below(9)
+            );
         }
         let members = "root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n";
         let mut whole = of(members);
         whole.record = Some(Vec::new());
         let (first, refused) = bonuses(&mut whole, &file);
-        let commands: Vec<Command> =
-            whole.record.take().unwrap().into_iter().flat_map(|group| group.commands).map(|stamped| stamped.command).collect();
+        let commands: Vec<Command> = whole
+            .record
+            .take()
+            .unwrap()
+            .into_iter()
+            .flat_map(|group| group.commands)
+            .map(|stamped| stamped.command)
+            .collect();
         let expected = network_digest(&whole.state);
         for dead_at in 0..=commands.len() {
             let mut left = of(members);
             commands[..dead_at].iter().for_each(|command| _ = left.apply(command.clone()).unwrap());
             let (again, refused_again) = bonuses(&mut left, &file);
             assert_eq!(again.already_there, dead_at as u64, "seed {seed}\n{file}");
-            assert_eq!((again.entries, &refused_again), (first.entries - dead_at as u64, &refused), "seed {seed}\n{file}");
+            assert_eq!(
+                (again.entries, &refused_again),
+                (first.entries - dead_at as u64, &refused),
+                "seed {seed}\n{file}"
+            );
             assert_eq!(network_digest(&left.state), expected, "seed {seed}\n{file}");
         }
     }
@@ -191,6 +225,10 @@ fn bonuses_of_a_died_import_are_finished_whatever_was_refused() {
     let mut network = of("root,,,2025-01-01,,,\nx,root,,2025-01-01,,,\n");
     let row = |amount: &str| format!("root,x,1,{amount},referral,pending,2025-01-01,,,\n");
     bonuses(&mut network, &format!("{COLUMNS}{}{}", row("1.00"), row("2.00")));
-    let (taken, refused) = bonuses(&mut network, &format!("{COLUMNS}{}{}{}", row("-9.00"), row("3.00"), row("1.00")));
-    assert_eq!((taken.already_there, taken.entries, refused), (0, 0, vec!["2: reversal_unmatched".to_string()]));
+    let (taken, refused) =
+        bonuses(&mut network, &format!("{COLUMNS}{}{}{}", row("-9.00"), row("3.00"), row("1.00")));
+    assert_eq!(
+        (taken.already_there, taken.entries, refused),
+        (0, 0, vec!["2: reversal_unmatched".to_string()])
+    );
 }

@@ -86,7 +86,12 @@ pub(super) fn number(row: &Row<'_>) -> Result<Option<u64>, Refusal> {
 }
 
 /// Reads a row against the members that are there.
-pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, before: &Before) -> Result<ImportEntry, Refusal> {
+pub(super) fn parse(
+    row: &Row<'_>,
+    reading: &Reading,
+    network: &Network,
+    before: &Before,
+) -> Result<ImportEntry, Refusal> {
     let [receiver, source, level, amount, kind, status, created_at, id, reference, _, reverses] =
         std::array::from_fn(|column| row.cell(column));
     let exponent = network.state.plan().currency.exponent;
@@ -100,7 +105,11 @@ pub(super) fn parse(row: &Row<'_>, reading: &Reading, network: &Network, before:
         time: reading.time(created_at)?,
         row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
         reference: optional(reference, Reference::parse, Refusal::BadReference)?,
-        reverses: optional(reverses, |text| reversed(text, network, before), Refusal::BadReversed("reverses"))?,
+        reverses: optional(
+            reverses,
+            |text| reversed(text, network, before),
+            Refusal::BadReversed("reverses"),
+        )?,
     };
     find_reversed(network, before, &mut entry)?;
     Ok(entry)
@@ -115,8 +124,9 @@ fn reversed(text: &str, network: &Network, before: &Before) -> Option<u64> {
     before.earlier((kind == RowKind::Entry).then_some(entry))
 }
 
-/// Finds the entry that a row of a negative amount takes back where it names none: the only one of its receiver, source, level and kind with
-/// the opposite amount that no other takes back, among the newest [`SEARCHED_MAX`] of the receiver.
+/// Finds the entry that a row of a negative amount takes back where it names none: the only one of its
+/// receiver, source, level and kind with the opposite amount that no other takes back, among the newest
+/// [`SEARCHED_MAX`] of the receiver.
 ///
 /// # Errors
 /// There is none, or more than one, or there are more entries than are looked at.
@@ -126,7 +136,9 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
     }
     let state = &network.state;
     let found = |id: &MemberId| state.find(&network.directory, id);
-    let (Some(receiver), Some(source)) = (found(&entry.receiver), found(&entry.source)) else { return Ok(()) };
+    let (Some(receiver), Some(source)) = (found(&entry.receiver), found(&entry.source)) else {
+        return Ok(());
+    };
     let is_meant = |index: &u64| {
         let other = state.entry(*index);
         (other.source, other.level, other.amount.0) == (source, entry.level, -entry.amount.0)
@@ -145,8 +157,12 @@ fn find_reversed(network: &Network, before: &Before, entry: &mut ImportEntry) ->
             entry.reverses = Some(reversed);
             return Ok(());
         }
-        (None, _) => "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and is not taken back yet",
-        _ => "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the one that it takes back",
+        (None, _) => {
+            "is negative, and no bonus of the receiver, source, level and kind has the opposite amount and is not taken back yet"
+        }
+        _ => {
+            "is negative, and more than one bonus may be meant: `reverses` names the `number` or `id` of the one that it takes back"
+        }
     };
     Err(Refusal::ReversalUnmatched(reason))
 }

@@ -82,7 +82,12 @@ impl std::fmt::Display for Cells {
         match &self.fault {
             Some(LineFault::BadJson(reason)) => write!(out, "{}:{reason}", self.line),
             Some(fault) => write!(out, "{}:{fault:?}", self.line),
-            None => write!(out, "{}:{}", self.line, (0..self.len()).map(|at| self.get(at)).collect::<Vec<_>>().join("|")),
+            None => write!(
+                out,
+                "{}:{}",
+                self.line,
+                (0..self.len()).map(|at| self.get(at)).collect::<Vec<_>>().join("|")
+            ),
         }
     }
 }

@@ -20,19 +20,28 @@ use crate::{
 /// Stands between the member file and the bonus file.
 const BETWEEN: &[u8] = b"\n===\n";
 
-/// A member file, and behind `\n===\n`, if that is there, a bonus file, taken into an empty network. True when a row was taken.
+/// A member file, and behind `\n===\n`, if that is there, a bonus file, taken into an empty network. True
+/// when a row was taken.
 ///
 /// # Panics
-/// When a row is neither taken nor refused, when the network then breaks one of its rules, or when taking the same files again changes it by
-/// more than what waited for the others.
+/// When a row is neither taken nor refused, when the network then breaks one of its rules, or when taking the
+/// same files again changes it by more than what waited for the others.
 pub(crate) fn import_rows(bytes: &[u8]) -> bool {
     let split = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
     let (members, bonuses) = match split {
         Some(at) => (&bytes[..at], &bytes[at + BETWEEN.len()..]),
         None => (bytes, &[][..]),
     };
-    let mut network = Network::new(State::new(plan_file::default_plan(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(1_000_000));
-    let reading = Reading { own_sponsor_is_root: bytes.len() % 2 == 1, update: bytes.len() % 3 == 1, ..Reading::default() };
+    let mut network = Network::new(
+        State::new(plan_file::default_plan(), 7),
+        MemberDirectory::with_capacity(0, 0),
+        Timestamp(1_000_000),
+    );
+    let reading = Reading {
+        own_sponsor_is_root: bytes.len() % 2 == 1,
+        update: bytes.len() % 3 == 1,
+        ..Reading::default()
+    };
     let taken = take_members(&mut network, members, &reading);
     take_bonuses(&mut network, bonuses);
     let findings = audit(&network.state, 3);
@@ -95,7 +104,11 @@ fn again(network: &mut Network, members: &[u8], reading: &Reading) {
     };
     let first = take();
     let second = take();
-    assert!(second.0 == 0 || 0 < first.0, "{} members more, of a file that brought none the time before", second.0);
+    assert!(
+        second.0 == 0 || 0 < first.0,
+        "{} members more, of a file that brought none the time before",
+        second.0
+    );
     if first.0 == 0 {
         assert_eq!(second.1, first.1, "a file that brings nobody changes nothing");
     }

@@ -180,7 +180,9 @@ impl<'n> Intake<'n> {
 
     /// Takes the next row of the file, and the rows that waited for it.
     pub fn offer(&mut self, row: MemberRow) {
-        if let Some(line) = self.counts(&row.member).or_else(|| self.waiting.lines.get(&row.member.key).copied()) {
+        if let Some(line) =
+            self.counts(&row.member).or_else(|| self.waiting.lines.get(&row.member.key).copied())
+        {
             return self.push_refused(row.line, Some(&row.member), Refusal::DuplicateLine(line));
         }
         for id in [row.member.key, row.member.id] {
@@ -299,10 +301,13 @@ impl<'n> Intake<'n> {
         }
         let (sponsor, parent) = match (self.seek_sponsor(row, there), self.seek(row.parent.as_ref())) {
             (Err(NotNow::Refuse(reason)), _) | (Ok(_), Err(NotNow::Refuse(reason))) => return Err(reason),
-            (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => return Ok(Step::Wait(wanted)),
+            (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => {
+                return Ok(Step::Wait(wanted));
+            }
             (Ok(sponsor), Ok(parent)) => (sponsor, parent),
         };
-        let respelled = [there, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
+        let respelled =
+            [there, sponsor, parent].into_iter().flatten().filter(|found| found.respelled).count() as u64;
         let (sponsor, parent) = (sponsor.map(|found| found.member), parent.map(|found| found.member));
         let settled = match there {
             Some(Found { member, .. }) => self.compare(member, sponsor, parent, row)?,
@@ -313,11 +318,18 @@ impl<'n> Intake<'n> {
     }
 
     /// Takes in a member that is not there yet.
-    fn register(&mut self, sponsor: Option<MemberIx>, parent: Option<MemberIx>, row: &MemberRow) -> Result<Step, Refusal> {
+    fn register(
+        &mut self,
+        sponsor: Option<MemberIx>,
+        parent: Option<MemberIx>,
+        row: &MemberRow,
+    ) -> Result<Step, Refusal> {
         let state = &self.network.state;
-        let placement = parent.map_or(PlacementRequest::PlanDefault, |parent| self.seat(row, sponsor, parent));
+        let placement =
+            parent.map_or(PlacementRequest::PlanDefault, |parent| self.seat(row, sponsor, parent));
         let sponsor_too = sponsor.is_some_and(|sponsor| {
-            state.member(sponsor).status != Status::Active && (self.base <= sponsor.0 || self.inactive.contains(&sponsor))
+            state.member(sponsor).status != Status::Active
+                && (self.base <= sponsor.0 || self.inactive.contains(&sponsor))
         });
         let register = Register {
             member: row.member.id,
@@ -326,7 +338,11 @@ impl<'n> Intake<'n> {
             code: row.code.clone().or_else(|| self.code_from_name(&row.member)),
             role: row.role.unwrap_or(Role::Member),
             joined_at: row.joined_at,
-            origin: Origin::Import(Carried { status: row.status.unwrap_or(Status::Active), sponsor_too, ..row.carried }),
+            origin: Origin::Import(Carried {
+                status: row.status.unwrap_or(Status::Active),
+                sponsor_too,
+                ..row.carried
+            }),
         };
         let has_own_code = register.code.is_some() || row.member.text.is_none();
         self.network.apply(Command::Register(register)).map_err(Refusal::Rule)?;
@@ -336,7 +352,13 @@ impl<'n> Intake<'n> {
     }
 
     /// Compares a row with a member that was there before.
-    fn compare(&mut self, there: MemberIx, sponsor: Option<MemberIx>, parent: Option<MemberIx>, row: &MemberRow) -> Result<Step, Refusal> {
+    fn compare(
+        &mut self,
+        there: MemberIx,
+        sponsor: Option<MemberIx>,
+        parent: Option<MemberIx>,
+        row: &MemberRow,
+    ) -> Result<Step, Refusal> {
         let held = self.network.state.member(there);
         let same_parent = row.parent.is_none() || parent == held.parent;
         if sponsor != held.sponsor || !same_parent || row.slot.is_some_and(|slot| slot != held.slot) {
@@ -422,7 +444,11 @@ impl<'n> Intake<'n> {
     fn when_settled(&self, found: Found) -> Result<Option<Found>, NotNow> {
         let id = self.network.state.id(found.member);
         let is_open = self.rows.get(&id) == Some(&Progress::Open);
-        if is_open && self.stage < Stage::LettingGo { Err(NotNow::Wait(Wanted::Row(id))) } else { Ok(Some(found)) }
+        if is_open && self.stage < Stage::LettingGo {
+            Err(NotNow::Wait(Wanted::Row(id)))
+        } else {
+            Ok(Some(found))
+        }
     }
 
     /// What a row says otherwise than the network about a member that is there, in its place.
@@ -434,19 +460,25 @@ impl<'n> Intake<'n> {
         let named = row.code.as_ref().filter(|named| **named != code);
         let code = named.map(|named| format!("its code is {}, not {}", code.as_str(), named.as_str()));
         let held = state.carried_row_id(RowKind::Member, u64::from(there.0));
-        let id = row.carried.row_id.filter(|named| held != Some(*named)).map(|_| "its row id is another".to_string());
+        let id = row
+            .carried
+            .row_id
+            .filter(|named| held != Some(*named))
+            .map(|_| "its row id is another".to_string());
         let (rank, turn) = (state.rank(there).lifetime, state.turn(there));
         let named = row.carried.lifetime_rank;
         let rank = (rank < named).then(|| format!("its highest rank ever is {rank}, not {named}"));
         let named = row.carried.turn;
         let turn = (named != 0 && turn != named).then(|| format!("its turn is {turn}, not {named}"));
         let updates = self.updates.difference(state, there, row);
-        let differences: Vec<String> = [time, code, id, rank, turn].into_iter().chain(updates).flatten().collect();
+        let differences: Vec<String> =
+            [time, code, id, rank, turn].into_iter().chain(updates).flatten().collect();
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 
-    /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where parents are always the sponsors, no
-    /// place can be named, but the one that the rule would give anyway is asked for by it.
+    /// How to ask for the place that a row names. Without a slot it is the lowest free one. Where parents are
+    /// always the sponsors, no place can be named, but the one that the rule would give anyway is asked for
+    /// by it.
     fn seat(&self, row: &MemberRow, sponsor: Option<MemberIx>, parent: MemberIx) -> PlacementRequest {
         let state = &self.network.state;
         let slot = row.slot.unwrap_or_else(|| state.lowest_free_slot(parent));
@@ -492,7 +524,8 @@ impl<'n> Intake<'n> {
         }
     }
 
-    /// Why each row still waits: it is on a cycle, or at the end of what it waits for stands somebody unknown or refused.
+    /// Why each row still waits: it is on a cycle, or at the end of what it waits for stands somebody unknown
+    /// or refused.
     fn explain_waiting(&self) -> BTreeMap<u64, Refusal> {
         let mut codes: HashMap<String, u64> = HashMap::new();
         for row in self.waiting.rows.values() {
@@ -503,7 +536,9 @@ impl<'n> Intake<'n> {
         let by_code = |name: &Name| name.codes().find_map(|code| codes.get(&code.folded()));
         let line_of = |wanted: &Wanted| match wanted {
             Wanted::Row(id) => self.waiting.lines.get(id).copied(),
-            Wanted::Name(name) if self.rows.contains_key(&name.key) => self.waiting.lines.get(&name.key).copied(),
+            Wanted::Name(name) if self.rows.contains_key(&name.key) => {
+                self.waiting.lines.get(&name.key).copied()
+            }
             Wanted::Name(name) => by_code(name).copied(),
         };
         let mut reasons = BTreeMap::new();
@@ -511,7 +546,9 @@ impl<'n> Intake<'n> {
             let mut path = Vec::new();
             let mut positions = HashMap::new();
             let mut at = Some(*start);
-            while let Some(line) = at.filter(|line| !reasons.contains_key(line) && !positions.contains_key(line)) {
+            while let Some(line) =
+                at.filter(|line| !reasons.contains_key(line) && !positions.contains_key(line))
+            {
                 positions.insert(line, path.len());
                 path.push(line);
                 at = line_of(&self.missing(line).2);
@@ -519,7 +556,11 @@ impl<'n> Intake<'n> {
             // Where the path bit itself, everything from there on is the cycle.
             let cycle = at.and_then(|line| positions.get(&line).copied()).unwrap_or(path.len());
             for (position, line) in path.into_iter().enumerate() {
-                let reason = if cycle <= position { Refusal::Cycle } else { self.explain(line, line_of(&self.missing(line).2)) };
+                let reason = if cycle <= position {
+                    Refusal::Cycle
+                } else {
+                    self.explain(line, line_of(&self.missing(line).2))
+                };
                 reasons.insert(line, reason);
             }
         }
@@ -534,7 +575,8 @@ impl<'n> Intake<'n> {
             Err(NotNow::Wait(wanted)) => Some(wanted),
             Ok(_) | Err(NotNow::Refuse(_)) => None,
         };
-        let of = |name: &Option<Name>| name.as_ref().and_then(|name| Some((name.clone(), wanted(Some(name))?)));
+        let of =
+            |name: &Option<Name>| name.as_ref().and_then(|name| Some((name.clone(), wanted(Some(name))?)));
         let sponsor = match self.seek_sponsor(row, self.member_of(&row.member)) {
             Ok(None) => None,
             _ => of(&row.sponsor),

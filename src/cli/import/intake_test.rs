@@ -18,16 +18,23 @@ fn matrix() -> Network {
 /// Takes a file and gives back what was refused, as `line: reason`.
 fn take(network: &mut Network, file: &str) -> (Taken, Vec<String>) {
     let taken = members_from(network, file.as_bytes(), false);
-    let refused = taken.refused.iter().map(|refused| format!("{}: {}", refused.line, refused.reason.name())).collect();
+    let refused =
+        taken.refused.iter().map(|refused| format!("{}: {}", refused.line, refused.reason.name())).collect();
     (taken, refused)
 }
 
 /// Members in order as `name<sponsor@parent.slot`.
 fn tree(network: &Network) -> Vec<String> {
     let state = &network.state;
-    let name = |member: Option<MemberIx>| member.map_or("-".into(), |member| state.code(member).as_str().to_string());
+    let name = |member: Option<MemberIx>| {
+        member.map_or("-".into(), |member| state.code(member).as_str().to_string())
+    };
     let members = (0..state.len()).map(|index| state.member(MemberIx(index)));
-    members.map(|row| format!("{}<{}@{}.{}", name(Some(row.index)), name(row.sponsor), name(row.parent), row.slot)).collect()
+    members
+        .map(|row| {
+            format!("{}<{}@{}.{}", name(Some(row.index)), name(row.sponsor), name(row.parent), row.slot)
+        })
+        .collect()
 }
 
 #[test]
@@ -144,7 +151,8 @@ fn a_long_cycle_and_a_long_wait_take_no_recursion_and_linear_time() {
 #[test]
 fn sponsors_may_be_named_by_code() {
     let mut network = matrix();
-    let file = "member,sponsor,joined_at,code\nb,Gold-1,,\n00000000-0000-4000-8000-000000000001,,,gold-1\nc,B,,\n";
+    let file =
+        "member,sponsor,joined_at,code\nb,Gold-1,,\n00000000-0000-4000-8000-000000000001,,,gold-1\nc,B,,\n";
     let (taken, refused) = take(&mut network, file);
     assert_eq!(refused, Vec::<String>::new());
     assert_eq!((taken.members, taken.waited), (3, 1));
@@ -154,7 +162,10 @@ fn sponsors_may_be_named_by_code() {
 #[test]
 fn names_that_cannot_be_codes_are_counted() {
     let mut network = matrix();
-    let (taken, refused) = take(&mut network, "member,sponsor,joined_at\nAnna,,\nanna,r,\na@b.c,anna,\nAN-1,Anna,\nAN-l,Anna,\n");
+    let (taken, refused) = take(
+        &mut network,
+        "member,sponsor,joined_at\nAnna,,\nanna,r,\na@b.c,anna,\nAN-1,Anna,\nAN-l,Anna,\n",
+    );
     assert_eq!(refused, ["3: duplicate"], "the case makes no other member");
     assert_eq!((taken.members, taken.names_not_kept, taken.respelled), (4, 2, 1), "AN-l is like AN-1");
     assert_eq!(network.state.code(MemberIx(0)).as_str(), "Anna");
@@ -164,7 +175,8 @@ fn names_that_cannot_be_codes_are_counted() {
 #[test]
 fn members_that_are_not_active_have_their_recruits() {
     let mut network = matrix();
-    let file = "member,sponsor,joined_at,status,role\nr,,,terminated,admin\na,r,,inactive,\nb,a,,active,member\n";
+    let file =
+        "member,sponsor,joined_at,status,role\nr,,,terminated,admin\na,r,,inactive,\nb,a,,active,member\n";
     let (_, refused) = take(&mut network, file);
     assert_eq!(refused, Vec::<String>::new());
     let statuses: Vec<Status> = (0..3).map(|index| network.state.member(MemberIx(index)).status).collect();
@@ -187,9 +199,11 @@ fn a_second_import_of_the_same_file_changes_nothing() {
 fn a_row_that_is_there_with_another_time_or_code_is_named() {
     let mut network = matrix();
     take(&mut network, "member,sponsor,joined_at\nr,,2025-01-01\na,r,2025-01-02\n");
-    let (taken, refused) = take(&mut network, "member,sponsor,joined_at,code\nr,,2025-01-01,r\na,r,2025-02-02,x\na,r,,\n");
+    let (taken, refused) =
+        take(&mut network, "member,sponsor,joined_at,code\nr,,2025-01-01,r\na,r,2025-02-02,x\na,r,,\n");
     assert_eq!((taken.already_there, refused), (2, vec!["4: duplicate".to_string()]));
-    let difference = "joined at 2025-01-02T00:00:00.000000Z, not 2025-02-02T00:00:00.000000Z; its code is a, not x";
+    let difference =
+        "joined at 2025-01-02T00:00:00.000000Z, not 2025-02-02T00:00:00.000000Z; its code is a, not x";
     assert_eq!(taken.differing, [(3, "a".into(), difference.into())]);
 }
 

@@ -77,7 +77,8 @@ impl JsonRows {
             return Err(LineFault::NotUtf8);
         }
         self.values.iter_mut().for_each(|value| *value = None);
-        read_object(line, Row { columns: &self.columns, values: &mut self.values }).map_err(LineFault::BadJson)?;
+        read_object(line, Row { columns: &self.columns, values: &mut self.values })
+            .map_err(LineFault::BadJson)?;
         for (column, value) in self.columns.iter().zip(&self.values) {
             match (value, column.needed) {
                 (None, Some(name)) => return Err(LineFault::KeyMissing(name)),
@@ -102,7 +103,11 @@ fn read_object<'de>(line: &'de str, seed: impl DeserializeSeed<'de>) -> Result<(
     read.map_err(|error| {
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or_default();
-        if error.column() == 0 { reason.to_string() } else { format!("{reason} at column {}", error.column()) }
+        if error.column() == 0 {
+            reason.to_string()
+        } else {
+            format!("{reason} at column {}", error.column())
+        }
     })
 }
 
@@ -153,7 +158,9 @@ impl<'de> Visitor<'de> for Row<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            let Some(at) = self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(key.trim())) else {
+            let Some(at) =
+                self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(key.trim()))
+            else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -217,7 +224,8 @@ mod tests {
 
     fn rows(text: &[u8]) -> Vec<String> {
         let column = |name: &str, needed| JsonColumn { name: name.into(), needed };
-        let columns = vec![column("member", Some("member")), column("Ref", Some("sponsor")), column("level", None)];
+        let columns =
+            vec![column("member", Some("member")), column("Ref", Some("sponsor")), column("level", None)];
         let mut rows = JsonRows::new(Box::new(Cursor::new(text.to_vec())), columns, false);
         let (mut all, mut cells) = (Vec::new(), Cells::default());
         while rows.next(&mut cells).unwrap() {
@@ -235,8 +243,14 @@ mod tests {
             (r#"{"member":42,"ref":-1,"level":10.50,"other":{"deep":[[[1]]]}}"#, "1:42|-1|10.5"),
             (r#"{"member":"a"}"#, "1:KeyMissing(\"sponsor\")"),
             (r#"{"member":"a","ref":"b","member":"c"}"#, "1:`member` twice at column 32"),
-            (r#"{"member":["a"],"ref":"b"}"#, "1:invalid type: sequence, expected a text, a number or null at column 11"),
-            (r#"{"member":true,"ref":"b"}"#, "1:invalid type: boolean `true`, expected a text, a number or null at column 14"),
+            (
+                r#"{"member":["a"],"ref":"b"}"#,
+                "1:invalid type: sequence, expected a text, a number or null at column 11",
+            ),
+            (
+                r#"{"member":true,"ref":"b"}"#,
+                "1:invalid type: boolean `true`, expected a text, a number or null at column 14",
+            ),
             (r#"["a","b"]"#, "1:invalid type: sequence, expected an object"),
             (r#"{"member":"a","ref":"b"} {}"#, "1:trailing characters at column 26"),
             (r#"{"member":"a","#, "1:EOF while parsing a value at column 14"),
@@ -245,13 +259,16 @@ mod tests {
             assert_eq!(rows(line.as_bytes()), [expected], "{line}");
         }
         let big = "123456789012345678901234567890";
-        assert!(rows(format!("{{\"member\":{big},\"ref\":null}}").as_bytes())[0].contains("write it as a text"));
+        assert!(
+            rows(format!("{{\"member\":{big},\"ref\":null}}").as_bytes())[0].contains("write it as a text")
+        );
         assert_eq!(rows(b"{\"member\":\"\xff\",\"ref\":null}\n"), ["1:NotUtf8"]);
     }
 
     #[test]
     fn long_lines_spoil_themselves() {
-        let long = format!("{{\"member\":\"{}\"}}\n{{\"member\":1,\"ref\":2}}", "x".repeat(ROW_BYTES_MAX * 3));
+        let long =
+            format!("{{\"member\":\"{}\"}}\n{{\"member\":1,\"ref\":2}}", "x".repeat(ROW_BYTES_MAX * 3));
         assert_eq!(rows(long.as_bytes()), ["1:TooLong", "2:1|2|"]);
     }
 }

@@ -67,14 +67,18 @@ impl Layout {
     pub fn given(mut self, delimiter: Option<u8>, pairs: &[String]) -> Result<Self, String> {
         self.delimiter = delimiter;
         for pair in pairs {
-            let (ours, theirs) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form member=ID"))?;
+            let (ours, theirs) =
+                pair.split_once('=').ok_or_else(|| format!("`{pair}` is not of the form member=ID"))?;
             let known = self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(ours.trim()));
             let known = known.ok_or_else(|| {
                 let all: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
                 format!("there is no column `{}` (there are {})", ours.trim(), all.join(", "))
             })?;
             let name = normal(theirs);
-            if name.is_empty() || self.names.values().any(|other| *other == name) || self.names.insert(known.0, name).is_some() {
+            if name.is_empty()
+                || self.names.values().any(|other| *other == name)
+                || self.names.insert(known.0, name).is_some()
+            {
                 return Err(format!("`{pair}` names nothing, or what was named before"));
             }
         }
@@ -100,7 +104,9 @@ impl Layout {
         for (column, name, needed) in self.wanted() {
             let mut at = present.iter().enumerate().filter(|(_, other)| *other == name).map(|(at, _)| at);
             // A column by its own name is not read where that name was given to another one.
-            let taken = column == name && self.names.values().any(|other| other == name) && !self.names.contains_key(column);
+            let taken = column == name
+                && self.names.values().any(|other| other == name)
+                && !self.names.contains_key(column);
             let first = at.next().filter(|_| !taken);
             if first.is_some() && at.next().is_some() {
                 return Err(HeaderFault::Twice(name.into()));
@@ -112,8 +118,12 @@ impl Layout {
             header.positions.push(first);
         }
         let is_read = |at: &usize| header.positions.contains(&Some(*at));
-        header.ignored =
-            present.iter().enumerate().filter(|(at, name)| !name.is_empty() && !is_read(at)).map(|(_, name)| name.clone()).collect();
+        header.ignored = present
+            .iter()
+            .enumerate()
+            .filter(|(at, name)| !name.is_empty() && !is_read(at))
+            .map(|(_, name)| name.clone())
+            .collect();
         Ok(header)
     }
 
@@ -138,7 +148,9 @@ impl Layout {
             };
             match found {
                 Ok(header) => return Ok(Found { header, delimiter, skip, first_line }),
-                Err(fault) if worst.as_ref().is_none_or(|(most, _)| *most < count) => worst = Some((count, fault)),
+                Err(fault) if worst.as_ref().is_none_or(|(most, _)| *most < count) => {
+                    worst = Some((count, fault))
+                }
                 Err(_) => {}
             }
         }
@@ -154,9 +166,12 @@ fn normal(name: &str) -> String {
 /// What Excel takes the delimiter from: a first line `sep=;`, perhaps in quotes. With its length.
 fn separator_line(head: &[u8]) -> (Option<u8>, usize) {
     let end = head.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(head.len());
-    let line = head[..end].strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(&head[..end]);
+    let line =
+        head[..end].strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(&head[..end]);
     match line {
-        [s, e, p, b'=', delimiter] if [*s, *e, *p].eq_ignore_ascii_case(b"sep") && is_delimiter(*delimiter) => {
+        [s, e, p, b'=', delimiter]
+            if [*s, *e, *p].eq_ignore_ascii_case(b"sep") && is_delimiter(*delimiter) =>
+        {
             let line_end = if head[end..].starts_with(b"\r\n") { 2 } else { 1 };
             (Some(*delimiter), (end + line_end).min(head.len()))
         }
@@ -213,11 +228,14 @@ mod tests {
     const COLUMNS: [Column; 4] = [("member", true), ("sponsor", true), ("code", false), ("id", false)];
 
     fn detect(layout: &Layout, head: &str) -> Result<(char, Vec<Option<usize>>, usize), HeaderFault> {
-        layout.detect(head.as_bytes()).map(|found| (char::from(found.delimiter), found.header.positions, found.skip))
+        layout
+            .detect(head.as_bytes())
+            .map(|found| (char::from(found.delimiter), found.header.positions, found.skip))
     }
 
     fn given(delimiter: Option<u8>, pairs: &[&str]) -> Result<Layout, String> {
-        Layout::new(&COLUMNS).given(delimiter, &pairs.iter().map(|pair| (*pair).to_string()).collect::<Vec<_>>())
+        Layout::new(&COLUMNS)
+            .given(delimiter, &pairs.iter().map(|pair| (*pair).to_string()).collect::<Vec<_>>())
     }
 
     #[test]
@@ -241,14 +259,21 @@ mod tests {
             let [member, sponsor, code] = positions;
             assert_eq!(found, Ok((delimiter, vec![member, sponsor, code, None], skip)), "{head:?}");
         }
-        assert_eq!(detect(&given(Some(b':'), &[]).unwrap(), "member:sponsor\n"), Ok((':', vec![Some(0), Some(1), None, None], 0)));
+        assert_eq!(
+            detect(&given(Some(b':'), &[]).unwrap(), "member:sponsor\n"),
+            Ok((':', vec![Some(0), Some(1), None, None], 0))
+        );
         let missing = detect(&given(Some(b';'), &[]).unwrap(), "member,sponsor\n");
         assert!(matches!(missing, Err(HeaderFault::Missing { column: "member", .. })), "{missing:?}");
     }
 
     #[test]
     fn headers_without_the_columns_are_told_by_the_best_delimiter() {
-        let missing = |present: &str| HeaderFault::Missing { column: "sponsor", name: "sponsor".into(), present: present.into() };
+        let missing = |present: &str| HeaderFault::Missing {
+            column: "sponsor",
+            name: "sponsor".into(),
+            present: present.into(),
+        };
         let layout = Layout::new(&COLUMNS);
         assert_eq!(detect(&layout, "member;parent,x;note\n"), Err(missing("member, parent,x, note")));
         assert_eq!(detect(&layout, "member,sponsor,member\n"), Err(HeaderFault::Twice("member".into())));
@@ -261,9 +286,19 @@ mod tests {
     #[test]
     fn columns_have_the_names_that_are_given() {
         let layout = given(None, &["member=ID", " Sponsor = Parent ID "]).unwrap();
-        assert_eq!(detect(&layout, "id,parent id,sponsor\n"), Ok((',', vec![Some(0), Some(1), None, None], 0)));
+        assert_eq!(
+            detect(&layout, "id,parent id,sponsor\n"),
+            Ok((',', vec![Some(0), Some(1), None, None], 0))
+        );
         let fault = detect(&layout, "id,parent\n");
-        assert_eq!(fault, Err(HeaderFault::Missing { column: "sponsor", name: "parent id".into(), present: "id, parent".into() }));
+        assert_eq!(
+            fault,
+            Err(HeaderFault::Missing {
+                column: "sponsor",
+                name: "parent id".into(),
+                present: "id, parent".into()
+            })
+        );
         // A column that was named must be there, even one that is otherwise not needed.
         assert!(detect(&given(None, &["code=Ref"]).unwrap(), "member,sponsor\n").is_err());
         for (pairs, said) in [
@@ -279,7 +314,9 @@ mod tests {
 
     #[test]
     fn delimiters_are_named() {
-        for (text, byte) in [(",", b','), ("tab", b'\t'), ("\\t", b'\t'), ("\t", b'\t'), ("pipe", b'|'), ("^", b'^')] {
+        for (text, byte) in
+            [(",", b','), ("tab", b'\t'), ("\\t", b'\t'), ("\t", b'\t'), ("pipe", b'|'), ("^", b'^')]
+        {
             assert_eq!(parse_delimiter(text), Ok(byte), "{text}");
         }
         for bad in ["", "x", "1", "\"", "-", ",,", " ", "\n", "\u{e9}"] {

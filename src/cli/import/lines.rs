@@ -29,7 +29,9 @@ pub enum FileFault {
     Empty { path: String },
     #[error("{path}: the header names `{column}` twice")]
     ColumnTwice { path: String, column: String },
-    #[error("{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads it from another one")]
+    #[error(
+        "{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads it from another one"
+    )]
     ColumnMissing { path: String, column: &'static str, name: String, present: String },
     #[error("{path}: the header is not UTF-8 text of names")]
     BadHeader { path: String },
@@ -72,8 +74,8 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The cell of the `column`-th column asked for, without surrounding blanks and without the mark that `export` puts before
-    /// cells which a spreadsheet would evaluate.
+    /// The cell of the `column`-th column asked for, without surrounding blanks and without the mark that
+    /// `export` puts before cells which a spreadsheet would evaluate.
     pub fn cell(&self, column: usize) -> &'a str {
         let cell = self.positions[column].map_or("", |position| self.cells.get(position).trim());
         match cell.strip_prefix('\'') {
@@ -89,10 +91,15 @@ impl Lines {
     ///
     /// # Errors
     /// See [`FileFault`].
-    pub fn open(path: &Path, layout: &Layout, wrap: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>) -> Result<Self, FileFault> {
+    pub fn open(
+        path: &Path,
+        layout: &Layout,
+        wrap: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
+    ) -> Result<Self, FileFault> {
         let name = path.display().to_string();
         let io = |source| FileFault::Io { path: name.clone(), source };
-        let file: Box<dyn Read + Send> = if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
+        let file: Box<dyn Read + Send> =
+            if name == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(io)?) };
         Self::read(name, wrap(file), layout)
     }
 
@@ -113,7 +120,8 @@ impl Lines {
         let Found { header, delimiter, skip, first_line } =
             layout.detect(&source.head).map_err(|fault| file_fault(&name, &source.head, fault))?;
         let transcoded = source.transcoded;
-        let mut records = Records::new(source.text_from(skip).map_err(io)?, delimiter, first_line, transcoded);
+        let mut records =
+            Records::new(source.text_from(skip).map_err(io)?, delimiter, first_line, transcoded);
         // The header was read already, from the head.
         let mut cells = Cells::default();
         if !records.next(&mut cells).map_err(io)? || cells.fault.is_some() {
@@ -139,7 +147,9 @@ impl Lines {
         };
         let keys = json_rows::keys(&line).map_err(bad)?;
         let header = layout.find(&keys).map_err(|fault| file_fault(name, &source.head, fault))?;
-        let wanted = layout.wanted().map(|(column, name, needed)| JsonColumn { name: name.into(), needed: needed.then_some(column) });
+        let wanted = layout
+            .wanted()
+            .map(|(column, name, needed)| JsonColumn { name: name.into(), needed: needed.then_some(column) });
         let columns: Vec<JsonColumn> = wanted.collect();
         let (count, transcoded) = (columns.len(), source.transcoded);
         let text = source.text_from(0).map_err(|source| FileFault::Io { path: name.into(), source })?;
@@ -192,7 +202,9 @@ fn file_fault(path: &str, head: &[u8], fault: HeaderFault) -> FileFault {
         (Some((kind, advice)), _) => FileFault::OtherKind { path, kind, advice },
         (None, HeaderFault::Unreadable) => FileFault::BadHeader { path },
         (None, HeaderFault::Twice(column)) => FileFault::ColumnTwice { path, column },
-        (None, HeaderFault::Missing { column, name, present }) => FileFault::ColumnMissing { path, column, name, present },
+        (None, HeaderFault::Missing { column, name, present }) => {
+            FileFault::ColumnMissing { path, column, name, present }
+        }
     }
 }
 

@@ -66,7 +66,9 @@ fn marks_against_spreadsheets_are_taken_off_where_they_are_put() {
 #[test]
 fn one_list_in_every_form_is_the_same_list() {
     let utf16 = |text: &str, big: bool| -> Vec<u8> {
-        text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+        text.encode_utf16()
+            .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
     };
     let tabs = "sponsor\tname\tmember\tcode\r\n\tZo\u{eb}\tann\tA1\r\nann\t\"x\ty\"\tbob\t\r\n";
     let forms: [(&str, Vec<u8>); 10] = [
@@ -82,7 +84,10 @@ fn one_list_in_every_form_is_the_same_list() {
         ("ours", b"{\"sponsor\":null,\"member\":\"ann\",\"code\":\"A1\"}\n{\"member\":\"bob\",\"sponsor\":\"ann\"}\n".to_vec()),
     ];
     let rows_of = |bytes: &[u8]| -> Vec<String> {
-        rows(bytes).into_iter().map(|row| row.split_once(':').map(|(_, cells)| cells.to_string()).unwrap()).collect()
+        rows(bytes)
+            .into_iter()
+            .map(|row| row.split_once(':').map(|(_, cells)| cells.to_string()).unwrap())
+            .collect()
     };
     for (program, bytes) in forms {
         assert_eq!(rows_of(&bytes), ["ann||A1", "bob|ann|"], "{program}");
@@ -95,7 +100,8 @@ fn one_list_in_every_form_is_the_same_list() {
 
 #[test]
 fn text_that_was_no_text_in_utf_16_is_refused() {
-    let mut bytes: Vec<u8> = "\u{feff}member,sponsor\na,\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut bytes: Vec<u8> =
+        "\u{feff}member,sponsor\na,\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     bytes.extend([0x00, 0xd8]);
     bytes.extend(",\nb,\n".encode_utf16().flat_map(u16::to_le_bytes));
     assert_eq!(rows(&bytes), ["2:a||", "3:NotUtf8", "4:b||"]);

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what `export` writes beside; they follow
-/// from the rest and are not read.
+/// Columns of a member file, and whether they are needed. `level`, `direct`, `downline` and `rank` are what
+/// `export` writes beside; they follow from the rest and are not read.
 pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("member", true),
     ("sponsor", true),
@@ -96,7 +96,12 @@ impl MemberRow {
             role: optional(role, Role::from_name, Refusal::BadRole)?,
             carried: Carried {
                 row_id: optional(id, parse_row_id, Refusal::BadRowId)?,
-                lifetime_rank: optional(lifetime_rank, |text| text.parse().ok(), Refusal::BadNumber("lifetime_rank"))?.unwrap_or(0),
+                lifetime_rank: optional(
+                    lifetime_rank,
+                    |text| text.parse().ok(),
+                    Refusal::BadNumber("lifetime_rank"),
+                )?
+                .unwrap_or(0),
                 turn: optional(turn, |text| text.parse().ok(), Refusal::BadNumber("turn"))?.unwrap_or(0),
                 ..Carried::default()
             },
@@ -115,6 +120,10 @@ pub(super) fn parse_row_id(text: &str) -> Option<[u8; 16]> {
 }
 
 /// An empty cell is none; another one must parse.
-pub(super) fn optional<T>(cell: &str, parse: impl FnOnce(&str) -> Option<T>, refusal: Refusal) -> Result<Option<T>, Refusal> {
+pub(super) fn optional<T>(
+    cell: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    refusal: Refusal,
+) -> Result<Option<T>, Refusal> {
     if cell.is_empty() { Ok(None) } else { parse(cell).map(Some).ok_or(refusal) }
 }

@@ -23,7 +23,8 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub fn new(path: &'a Path, what: &'static str) -> Self {
-        let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+        let bytes =
+            std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
         Self { path, bar: screen::progress(what, bytes, true), hash: Arc::default() }
     }
 

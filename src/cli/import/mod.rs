@@ -7,42 +7,43 @@
 //! rows whose cells are all empty are passed over and counted.
 //!
 //! Members: at least the columns `member,sponsor,joined_at`, in any order; also
-//! `parent,slot,code,status,role`, and of what the network
-//! was elsewhere `id` (of the member's row, a UUID), `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`,
-//! `direct`, `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other names are named in
-//! a note and not read. Other names for the columns, and other ways to write cells, can be given
-//! ([`options`]).
+//! `parent,slot,code,status,role`, and of what the network was elsewhere `id` (of the member's row, a UUID),
+//! `lifetime_rank` (the number of the highest rank ever) and `turn` (round robin). `level`, `direct`,
+//! `downline` and `rank`, which `export` writes too, follow from the rest and are not read; columns of other
+//! names are named in a note and not read. Other names for the columns, and other ways to write cells, can be
+//! given ([`options`]).
 //!
-//! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a fixed namespace
-//!   (`names.rs`, which has the rule by which members are named), and is kept as the referral code if it can be
-//!   one, nobody has it, and nobody has one that is like it (O and 0; I, L and 1). Names that differ only in
-//!   case are the same name.
+//! - A member is a UUID in any of its forms. Any other name becomes the version-5 UUID of that name in a
+//!   fixed namespace (`names.rs`, which has the rule by which members are named), and is kept as the referral
+//!   code if it can be one, nobody has it, and nobody has one that is like it (O and 0; I, L and 1). Names
+//!   that differ only in case are the same name.
 //! - A name that is the code of a member that was in the network before, and has no row of its own in the
 //!   file, means that member: the row is one about it.
-//! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other systems know it. It is kept. It must be
-//!   no other row's, and none that this network makes itself.
+//! - An `id`, in the bonus file too, is that of the row in the service the network comes from, where other
+//!   systems know it. It is kept. It must be no other row's, and none that this network makes itself.
 //! - A sponsor or parent is named the same way, or by referral code. What is a name in the file is never
 //!   taken for a code. An empty sponsor makes a root.
 //! - An empty `joined_at` is the time of the import. 1970-01-01 is a date like another; [`crate::time_text`]
 //!   has what is a time.
-//! - A row may come before the row of its sponsor or parent: it waits. Once that one is there, the waiting rows
-//!   that have everything go before the next line of the file, each time the one of the lowest line, and each may
-//!   free others. A code that nobody has, but which is like one, is taken when the file is at its end. Otherwise
-//!   rows are placed in the order of the file, by the plan's default rule unless they name a parent (and slot;
-//!   without one it is the lowest free one).
+//! - A row may come before the row of its sponsor or parent: it waits. Once that one is there, the waiting
+//!   rows that have everything go before the next line of the file, each time the one of the lowest line, and
+//!   each may free others. A code that nobody has, but which is like one, is taken when the file is at its
+//!   end. Otherwise rows are placed in the order of the file, by the plan's default rule unless they name a
+//!   parent (and slot; without one it is the lowest free one).
 //!
 //! # Nothing half-done
 //!
-//! Everything is tried on the network in memory first. Into a new directory the result is then written as its first snapshot, which
-//! is published in one step. Into an existing directory what was accepted is appended to the log in groups; a crash in the middle of
-//! that leaves the first of them, and importing the same files again adds the rest, in the same order and
-//! with the same result (but for join times that the file does not give), since rows that are there already,
-//! unchanged, are no errors, and rows wait for rows whether or not their members are there. With `--strict` a crash
-//! leaves none of them: they stand only when all of them do.
+//! Everything is tried on the network in memory first. Into a new directory the result is then written as its
+//! first snapshot, which is published in one step. Into an existing directory what was accepted is appended
+//! to the log in groups; a crash in the middle of that leaves the first of them, and importing the same files
+//! again adds the rest, in the same order and with the same result (but for join times that the file does not
+//! give), since rows that are there already, unchanged, are no errors, and rows wait for rows whether or not
+//! their members are there. With `--strict` a crash leaves none of them: they stand only when all of them do.
 //!
-//! A member comes with its status and role. It may have recruited before it became inactive, so recruits are taken in
-//! under members that are inactive by their own rows; those that only became so in the network since have no new recruits.
-//! Bonuses have no names by which they could be recognised, so they go only where the ledger is empty or holds just what the file begins with.
+//! A member comes with its status and role. It may have recruited before it became inactive, so recruits are
+//! taken in under members that are inactive by their own rows; those that only became so in the network since
+//! have no new recruits. Bonuses have no names by which they could be recognised, so they go only where the
+//! ledger is empty or holds just what the file begins with.
 
 use std::{
     path::{Path, PathBuf},
@@ -112,7 +113,8 @@ mod round_trip_test;
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
 
-/// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the other, some two megabytes.
+/// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the
+/// other, some two megabytes.
 const BATCHES_AHEAD: usize = 8;
 
 /// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
@@ -134,7 +136,8 @@ pub(super) struct Args {
     /// All or nothing: import nothing if any row is refused, and leave nothing if it is cut short
     #[arg(long)]
     strict: bool,
-    /// Import although the clock is behind the log's last time by more than clock_jump_max: what is written gets that time
+    /// Import although the clock is behind the log's last time by more than clock_jump_max: what is written
+    /// gets that time
     #[arg(long)]
     accept_clock: bool,
     #[command(flatten)]
@@ -171,11 +174,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.data_dir.resolve(&args.plan, [].into())?;
     if let Some(bonuses) = &args.bonuses {
         // Read as both, it is refused row by row, or an ended pipe.
-        files::refuse_same(&[Named { how: "FILE", path: &args.file }, Named { how: "--bonuses", path: bonuses }])?;
+        files::refuse_same(&[
+            Named { how: "FILE", path: &args.file },
+            Named { how: "--bonuses", path: bonuses },
+        ])?;
     }
     let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
     let clock = ClockRule::of(&config, args.accept_clock);
-    let mut target = Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
+    let mut target =
+        Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
     let reading = args.files.reading(target.network.state.plan());
     let taken = take_members(&args.file, &member_layout, &reading, &mut target.network, &interrupt)?;
     let bonuses = match &args.bonuses {
@@ -185,7 +192,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let members = &taken.rows;
     report_refused(&args.file, &members.refused);
     for (line, member, difference) in &members.differing {
-        screen::tell(&format!("{}: line {line}: {}: is there already, {difference}", args.file.display(), visible(member)));
+        screen::tell(&format!(
+            "{}: line {line}: {}: is there already, {difference}",
+            args.file.display(),
+            visible(member)
+        ));
     }
     report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
@@ -202,15 +213,23 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     object.insert("source_blake3".into(), taken.hash.as_str().into());
     object.insert("imported".into(), writes.into());
     object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
-    screen::say_result(args.json, &Value::Object(object), || in_words(args, &taken, &bonuses, writes, started))?;
+    screen::say_result(args.json, &Value::Object(object), || {
+        in_words(args, &taken, &bonuses, writes, started)
+    })?;
     if spoilt {
         let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
-        return Err(Failure::new(Exit::RowsRefused, format!("{refused} rows were refused, so nothing was imported{why}")));
+        return Err(Failure::new(
+            Exit::RowsRefused,
+            format!("{refused} rows were refused, so nothing was imported{why}"),
+        ));
     }
     if refused != 0 {
         let verb = if writes { "were" } else { "would be" };
         let all = if writes { "all others are in the network" } else { "all others would be imported" };
-        return Err(Failure::new(Exit::RowsLeftOut, format!("{} {verb} refused; {all}", screen::counted(refused as u64, "row"))));
+        return Err(Failure::new(
+            Exit::RowsLeftOut,
+            format!("{} {verb} refused; {all}", screen::counted(refused as u64, "row")),
+        ));
     }
     Ok(())
 }
@@ -241,7 +260,11 @@ fn take_members(
 }
 
 /// Tells the intake of all members of a file.
-fn declare(lines: &mut Lines, intake: &mut Intake<'_>, look: &mut dyn FnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+fn declare(
+    lines: &mut Lines,
+    intake: &mut Intake<'_>,
+    look: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let Ok(row) = row else { continue };
         if let Some(member) = Name::parse(row.cell(0)) {
@@ -263,7 +286,8 @@ fn each_member(
     reading: &Reading,
     look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
-    // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order of the file.
+    // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order
+    // of the file.
     std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || read_ahead(lines, reading, &sender));
@@ -323,7 +347,9 @@ fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> 
     {
         batch.push(match row {
             Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
-            Ok(row) => MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason)),
+            Ok(row) => {
+                MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason))
+            }
         });
     }
     Ok(batch)
@@ -352,7 +378,8 @@ fn take_bonuses(
     Ok(taken)
 }
 
-/// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place. `look` is called now and then and may stop it.
+/// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place.
+/// `look` is called now and then and may stop it.
 fn each_bonus(
     lines: &mut Lines,
     network: &mut Network,
@@ -365,7 +392,8 @@ fn each_bonus(
         let (line, receiver, read) = match row {
             Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
             Ok(row) => {
-                let parsed = bonus_row::number(&row).and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
+                let parsed = bonus_row::number(&row)
+                    .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
                 (row.line, row.cell(0).to_string(), parsed)
             }
         };
@@ -420,7 +448,11 @@ fn file_failure(fault: FileFault) -> Failure {
 
 fn note_ignored(path: &Path, lines: &Lines) {
     if !lines.ignored.is_empty() {
-        screen::tell(&format!("{}: columns not read: {}", path.display(), visible(&lines.ignored.join(", "))));
+        screen::tell(&format!(
+            "{}: columns not read: {}",
+            path.display(),
+            visible(&lines.ignored.join(", "))
+        ));
     }
 }
 
@@ -431,7 +463,13 @@ fn report_refused(path: &Path, refused: &[Refused]) {
     }
 }
 
-fn summary(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, state: &State, digest: Digest) -> Map<String, Value> {
+fn summary(
+    args: &Args,
+    taken: &TakenMembers,
+    bonuses: &TakenBonuses,
+    state: &State,
+    digest: Digest,
+) -> Map<String, Value> {
     let members = &taken.rows;
     let mut reasons = Map::new();
     for refused in members.refused.iter().chain(&bonuses.refused) {
@@ -465,7 +503,13 @@ fn summary(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, state: &St
     }
 }
 
-fn in_words(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, writes: bool, started: Instant) -> String {
+fn in_words(
+    args: &Args,
+    taken: &TakenMembers,
+    bonuses: &TakenBonuses,
+    writes: bool,
+    started: Instant,
+) -> String {
     let members = &taken.rows;
     let verb = match (writes, args.dry_run) {
         (true, _) => "imported",
@@ -479,7 +523,10 @@ fn in_words(args: &Args, taken: &TakenMembers, bonuses: &TakenBonuses, writes: b
     if args.bonuses.is_some() {
         text += &format!(" and {}", screen::counted(bonuses.entries, "bonus"));
     }
-    text += &format!(", {} refused", screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row"));
+    text += &format!(
+        ", {} refused",
+        screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row")
+    );
     let notes = [
         (members.already_there + bonuses.already_there, "already there"),
         (members.updated, "of those set to another status or role"),

@@ -59,7 +59,12 @@ impl FileArgs {
         self.layout(&bonus_row::COLUMNS, &self.bonus_columns, "--bonus-columns")
     }
 
-    fn layout(&self, columns: &'static [(&'static str, bool)], pairs: &[String], flag: &str) -> Result<Layout, Failure> {
+    fn layout(
+        &self,
+        columns: &'static [(&'static str, bool)],
+        pairs: &[String],
+        flag: &str,
+    ) -> Result<Layout, Failure> {
         let layout = Layout::new(columns).given(self.delimiter, pairs);
         layout.map_err(|reason| Failure::new(Exit::Usage, format!("{flag}: {reason}")))
     }
@@ -104,8 +109,8 @@ impl Reading {
         if cell.parse::<u32>().is_ok() { cell } else { self.unmarked(cell) }
     }
 
-    /// The sponsor of a row that names none; none for its own row by the name. What it is otherwise, such as a
-    /// code, only the network knows.
+    /// The sponsor of a row that names none; none for its own row by the name. What it is otherwise, such as
+    /// a code, only the network knows.
     pub fn sponsor_of_none(&self, member: &Name) -> Option<Name> {
         self.default_sponsor.clone().filter(|sponsor| sponsor.key != member.key)
     }
@@ -121,7 +126,9 @@ impl Reading {
 
     /// A cell that is a slot: its number or, where there are two, its side.
     pub fn slot(&self, cell: &str) -> Result<u32, Refusal> {
-        let side = ["left", "right"].iter().position(|side| side.eq_ignore_ascii_case(cell) || side[..1].eq_ignore_ascii_case(cell));
+        let side = ["left", "right"]
+            .iter()
+            .position(|side| side.eq_ignore_ascii_case(cell) || side[..1].eq_ignore_ascii_case(cell));
         match (cell.parse().ok(), side) {
             (Some(slot), _) => Ok(slot),
             (None, Some(_)) if !self.is_binary => Err(Refusal::SideWithoutSides),

@@ -39,7 +39,8 @@ impl Position {
         // CRLF is one line's end, also where it is passed in two steps.
         let count = |end: u8| bytes.iter().map(|byte| u64::from(*byte == end)).sum::<u64>();
         let returns = count(b'\r');
-        let inside: u64 = if returns == 0 { 0 } else { bytes.windows(2).map(|pair| u64::from(pair == b"\r\n")).sum() };
+        let inside: u64 =
+            if returns == 0 { 0 } else { bytes.windows(2).map(|pair| u64::from(pair == b"\r\n")).sum() };
         let across = u64::from(self.after_return && bytes.first() == Some(&b'\n'));
         self.line += returns + count(b'\n') - inside - across;
         if let Some(last) = bytes.last() {
@@ -79,7 +80,8 @@ impl Records {
             let (result, bytes, text, ends) = self.splitter.read_record(chunk, text, ends);
             let taken = &chunk[..bytes];
             self.position.pass(taken);
-            self.raw.extend_from_slice(&taken[..bytes.min((ROW_BYTES_MAX + 1).saturating_sub(self.raw.len()))]);
+            self.raw
+                .extend_from_slice(&taken[..bytes.min((ROW_BYTES_MAX + 1).saturating_sub(self.raw.len()))]);
             self.source.consume(bytes);
             record.bytes += bytes;
             record.text += text;
@@ -89,7 +91,9 @@ impl Records {
                 ReadRecordResult::End => return Ok(false),
                 ReadRecordResult::InputEmpty => {}
                 // What is too long is read to its end, and refused.
-                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => (record.text, record.cells) = (0, 0),
+                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                    (record.text, record.cells) = (0, 0)
+                }
             }
         }
         // Unless the file ends, the last byte is that of a line's end.
@@ -110,7 +114,10 @@ impl Records {
         };
         match check_quotes(raw, self.delimiter) {
             Err(QuoteFault::Open(opened)) => {
-                return Err(LineFault::OpenQuote { line: line_of(opened), at_end: record.at_end && !is_long });
+                return Err(LineFault::OpenQuote {
+                    line: line_of(opened),
+                    at_end: record.at_end && !is_long,
+                });
             }
             _ if is_long => return Err(LineFault::TooLong),
             Err(QuoteFault::TextAfter { opened, closed }) => {
@@ -159,7 +166,8 @@ enum QuoteFault {
 }
 
 fn check_quotes(record: &[u8], delimiter: u8) -> Result<(), QuoteFault> {
-    let next = |byte: u8, from: usize| record[from..].iter().position(|other| *other == byte).map(|at| from + at);
+    let next =
+        |byte: u8, from: usize| record[from..].iter().position(|other| *other == byte).map(|at| from + at);
     if next(b'"', 0).is_none() {
         return Ok(());
     }
@@ -231,23 +239,35 @@ mod tests {
     fn the_bound_is_exact_and_what_is_longer_spoils_one_record() {
         for (extra, is_long) in [(0, false), (1, true), (ROW_BYTES_MAX * 3, true)] {
             let long = "x".repeat(ROW_BYTES_MAX + extra);
-            for (text, after) in [(format!("{long}\na\n"), 2), (format!("{long}\r\na"), 2), (format!("\n{long}\ra\n"), 3)] {
+            for (text, after) in
+                [(format!("{long}\na\n"), 2), (format!("{long}\r\na"), 2), (format!("\n{long}\ra\n"), 3)]
+            {
                 let all = records(text.as_bytes(), 4_096);
                 assert_eq!(all[0].ends_with("TooLong"), is_long, "{extra}");
                 assert_eq!(all[1..], [format!("{after}:a")]);
             }
-            assert_eq!(records(long.as_bytes(), 4_096)[0].ends_with("TooLong"), is_long, "at the end of the file");
+            assert_eq!(
+                records(long.as_bytes(), 4_096)[0].ends_with("TooLong"),
+                is_long,
+                "at the end of the file"
+            );
         }
         let quoted = format!("a,\"{}\nb\n\",c\nd\n", "\n".repeat(ROW_BYTES_MAX));
         let line = ROW_BYTES_MAX + 4;
-        assert_eq!(records(quoted.as_bytes(), 100), ["1:OpenQuote { line: 1, at_end: false }".to_string(), format!("{line}:d")]);
+        assert_eq!(
+            records(quoted.as_bytes(), 100),
+            ["1:OpenQuote { line: 1, at_end: false }".to_string(), format!("{line}:d")]
+        );
         let cells = ",".repeat(ROW_BYTES_MAX * 2);
         assert_eq!(records(format!("{cells}\na\n").as_bytes(), 100), ["1:TooLong", "2:a"]);
     }
 
     #[test]
     fn text_must_be_text_in_each_cell() {
-        assert_eq!(records(b"a\xff,b\n\xc3,\xa9\n\xc3\xa9,c\n", 100), ["1:NotUtf8", "2:NotUtf8", "3:\u{e9}|c"]);
+        assert_eq!(
+            records(b"a\xff,b\n\xc3,\xa9\n\xc3\xa9,c\n", 100),
+            ["1:NotUtf8", "2:NotUtf8", "3:\u{e9}|c"]
+        );
     }
 
     proptest! {

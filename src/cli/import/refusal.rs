@@ -164,16 +164,27 @@ impl fmt::Display for LineFault {
             LineFault::TooLong => write!(out, "the row is longer than {ROW_BYTES_MAX} bytes"),
             LineFault::CutOff => out.write_str("cut off: the number of cells is not that of the header"),
             LineFault::OpenQuote { line, at_end: true } => {
-                write!(out, "the quote that opens on line {line} is not closed: everything to the end of the file is in it")
+                write!(
+                    out,
+                    "the quote that opens on line {line} is not closed: everything to the end of the file is in it"
+                )
             }
             LineFault::OpenQuote { line, at_end: false } => {
-                write!(out, "the quote that opens on line {line} is not closed within the {ROW_BYTES_MAX} bytes of a row")
+                write!(
+                    out,
+                    "the quote that opens on line {line} is not closed within the {ROW_BYTES_MAX} bytes of a row"
+                )
             }
             LineFault::TextAfterQuote { opened, closed } => {
-                write!(out, "text follows the quote on line {closed} that closes the one opened on line {opened}")
+                write!(
+                    out,
+                    "text follows the quote on line {closed} that closes the one opened on line {opened}"
+                )
             }
             LineFault::BadJson(reason) => write!(out, "not an object of plain values: {}", visible(reason)),
-            LineFault::KeyMissing(column) => write!(out, "the object has no key for {column} (null stands for none)"),
+            LineFault::KeyMissing(column) => {
+                write!(out, "the object has no key for {column} (null stands for none)")
+            }
         }
     }
 }

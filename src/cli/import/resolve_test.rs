@@ -46,14 +46,32 @@ fn file_of(rows: &[Written]) -> String {
 }
 
 fn network(plan: &str) -> Network {
-    Network::new(State::new(plan_file::parse(plan).unwrap(), 7), MemberDirectory::with_capacity(0, 0), Timestamp(0))
+    Network::new(
+        State::new(plan_file::parse(plan).unwrap(), 7),
+        MemberDirectory::with_capacity(0, 0),
+        Timestamp(0),
+    )
 }
 
 /// The names of a file, each once, with the code of its row. What is in the name's own form a code is one
 /// that nobody else has.
 fn random_rows(random: &mut Random) -> Vec<Written> {
-    const NAMES: [&str; 14] =
-        ["Anna", "bob", "B0B1", "42", "17", "Il1", "carl@x.org", "Dora@X.org", "e5", "0xAbC", "f", "G-1", "h_2", "x y"];
+    const NAMES: [&str; 14] = [
+        "Anna",
+        "bob",
+        "B0B1",
+        "42",
+        "17",
+        "Il1",
+        "carl@x.org",
+        "Dora@X.org",
+        "e5",
+        "0xAbC",
+        "f",
+        "G-1",
+        "h_2",
+        "x y",
+    ];
     let mut names: Vec<&str> = NAMES.to_vec();
     for at in (1..names.len()).rev() {
         names.swap(at, random.below(at + 1));
@@ -114,11 +132,18 @@ fn every_cell_means_whom_the_rule_says() {
         let taken = members_from(&mut network, file.as_bytes(), false);
         assert_eq!(audit(&network.state, 3), Vec::<String>::new());
         let state = &network.state;
-        let find = |text: &str| network.names.named(&Name::parse(text).unwrap(), state, &network.directory).map(|found| found.member);
-        let ids: BTreeMap<usize, MemberIx> = rows.iter().enumerate().filter_map(|(at, row)| Some((at, find(&row.0)?))).collect();
+        let find = |text: &str| {
+            network
+                .names
+                .named(&Name::parse(text).unwrap(), state, &network.directory)
+                .map(|found| found.member)
+        };
+        let ids: BTreeMap<usize, MemberIx> =
+            rows.iter().enumerate().filter_map(|(at, row)| Some((at, find(&row.0)?))).collect();
         // Names are all different, so a member is in the network if and only if its row was taken.
         assert_eq!(ids.len() as u64, taken.members, "seed {seed}\n{file}");
-        let code_of: BTreeMap<usize, String> = ids.iter().map(|(at, member)| (*at, state.code(*member).into_string())).collect();
+        let code_of: BTreeMap<usize, String> =
+            ids.iter().map(|(at, member)| (*at, state.code(*member).into_string())).collect();
         for (at, member) in &ids {
             let cell = &rows[*at].1;
             let sponsor = state.member(*member).sponsor;
@@ -164,9 +189,20 @@ fn a_name_of_the_file_wins_over_a_code() {
         let taken = members_from(&mut network, format!("{header}{file}").as_bytes(), false);
         let Network { state, directory, .. } = &network;
         let id = |name: &str| Name::parse(name).unwrap().named(state, directory).map(|found| found.member);
-        let reason = || taken.refused.iter().find(|refused| refused.member == "5").map(|refused| refused.reason.to_string());
+        let reason = || {
+            taken
+                .refused
+                .iter()
+                .find(|refused| refused.member == "5")
+                .map(|refused| refused.reason.to_string())
+        };
         match expected {
-            Ok(sponsor) => assert_eq!(id("5").and_then(|member| state.member(member).sponsor), id(sponsor), "{file}: {:?}", reason()),
+            Ok(sponsor) => assert_eq!(
+                id("5").and_then(|member| state.member(member).sponsor),
+                id(sponsor),
+                "{file}: {:?}",
+                reason()
+            ),
             Err(said) => assert_eq!(reason().as_deref(), Some(said), "{file}"),
         }
     }
@@ -177,11 +213,16 @@ fn a_name_that_is_the_code_of_a_member_from_before_is_that_member() {
     let uuid = "00000000-0000-4000-8000-000000000001";
     let mut network = network(plan_file::DEFAULT_PLAN);
     members_from(&mut network, format!("member,sponsor,joined_at,code\n{uuid},,,GOLD\n").as_bytes(), false);
-    let taken = members_from(&mut network, b"member,sponsor,joined_at\nx,gold,\ngold,,\ny,GOLD,\nG0LD,gold,\n", false);
+    let taken = members_from(
+        &mut network,
+        b"member,sponsor,joined_at\nx,gold,\ngold,,\ny,GOLD,\nG0LD,gold,\n",
+        false,
+    );
     assert_eq!((taken.members, taken.already_there, taken.refused.len()), (3, 1, 0));
     let Network { state, directory, .. } = &network;
     for name in ["x", "y", "G0LD"] {
-        let member = crate::cli::names::find_member(state, directory, name).unwrap_or_else(|failure| panic!("{}", failure.message));
+        let member = crate::cli::names::find_member(state, directory, name)
+            .unwrap_or_else(|failure| panic!("{}", failure.message));
         assert_eq!(state.member(member).sponsor, Some(MemberIx(0)), "{name}");
     }
     // What is merely like a code is a new name, whose code it cannot be.
@@ -197,7 +238,11 @@ fn spellings_of_one_name_are_one_member() {
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     assert_eq!((taken.members, refused), (3, vec![(4, "duplicate"), (6, "duplicate")]));
     assert_eq!(taken.respelled, 2, "two sponsors are spelled otherwise");
-    assert_eq!(network.state.id(MemberIx(0)), Name::parse("0xAbCd").unwrap().id, "the first spelling makes the id");
+    assert_eq!(
+        network.state.id(MemberIx(0)),
+        Name::parse("0xAbCd").unwrap().id,
+        "the first spelling makes the id"
+    );
     // In another file, and for whoever asks.
     let taken = members_from(&mut network, b"member,sponsor,joined_at\n0xabcd,,\nc,0XABCD,\n", false);
     assert_eq!((taken.members, taken.already_there, taken.respelled), (1, 1, 2));
@@ -225,7 +270,13 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
     };
     let lsn = network.state.lsn() + 1;
     let time = network.state.time();
-    let old = crate::core::command::Stamped { lsn, time, key: None, actor: None, command: Command::Register(register) };
+    let old = crate::core::command::Stamped {
+        lsn,
+        time,
+        key: None,
+        actor: None,
+        command: Command::Register(register),
+    };
     network.state.apply_unless_rejected(&mut network.directory, &old).unwrap();
     for text in [code, &code.to_uppercase(), "00010203-0405-0607-0809-0a0b0c0d0eff"] {
         let found = crate::cli::names::find_member(&network.state, &network.directory, text);
@@ -239,7 +290,8 @@ fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
 fn steps(file: &str, plan: &str) -> u64 {
     let mut network = network(plan);
     let mut taken = None;
-    let steps = crate::core::siblings::work::of(|| taken = Some(members_from(&mut network, file.as_bytes(), false)));
+    let steps =
+        crate::core::siblings::work::of(|| taken = Some(members_from(&mut network, file.as_bytes(), false)));
     let taken = taken.unwrap();
     assert_eq!(taken.refused, [], "{} taken in", taken.members);
     steps
@@ -264,10 +316,17 @@ fn twice_the_children_of_one_parent_are_twice_the_work() {
         ("scattered", 900, &wide, &scattered),
     ];
     for (name, count, plan, row) in rows {
-        let file =
-            |count: usize| (0..count).fold("member,sponsor,joined_at,parent,slot\nr,,,,\n".to_string(), |text, number| text + &row(number));
+        let file = |count: usize| {
+            (0..count).fold("member,sponsor,joined_at,parent,slot\nr,,,,\n".to_string(), |text, number| {
+                text + &row(number)
+            })
+        };
         let (half, whole) = (steps(&file(count / 2), plan), steps(&file(count), plan));
-        assert!(2 * whole <= 5 * half.max(count as u64), "{name}: {half} steps for {} rows, {whole} for twice as many", count / 2);
+        assert!(
+            2 * whole <= 5 * half.max(count as u64),
+            "{name}: {half} steps for {} rows, {whole} for twice as many",
+            count / 2
+        );
     }
 }
 
@@ -275,10 +334,14 @@ fn twice_the_children_of_one_parent_are_twice_the_work() {
 #[test]
 fn full_parents_of_many_are_passed_in_a_bounded_time() {
     for rule in ["breadth-first", "breadth-first-by-slot", "round-robin"] {
-        let plan =
-            plan_file::DEFAULT_PLAN.replace("width = 3", "width = 1000").replace("rule = \"breadth-first\"", &format!("rule = \"{rule}\""));
-        let file =
-            |count: usize| (0..count).fold("member,sponsor,joined_at\nr,,\n".to_string(), |text, number| text + &format!("m{number},r,\n"));
+        let plan = plan_file::DEFAULT_PLAN
+            .replace("width = 3", "width = 1000")
+            .replace("rule = \"breadth-first\"", &format!("rule = \"{rule}\""));
+        let file = |count: usize| {
+            (0..count).fold("member,sponsor,joined_at\nr,,\n".to_string(), |text, number| {
+                text + &format!("m{number},r,\n")
+            })
+        };
         let (full, beyond) = (steps(&file(1_000), &plan), steps(&file(3_000), &plan));
         let each = (beyond - full) / 2_000;
         assert!(each <= 3 * 64, "{rule}: {each} steps for each member beyond the first thousand");

@@ -50,7 +50,10 @@ fn file(members: u32) -> String {
             _ => format!("m{}", number / 3),
         };
         let code = if number % 11 == 0 { format!("code-{number}") } else { String::new() };
-        text += &format!("m{number},{},2020-01-01,{code},{status},{role}\n", if number == 0 { String::new() } else { sponsor });
+        text += &format!(
+            "m{number},{},2020-01-01,{code},{status},{role}\n",
+            if number == 0 { String::new() } else { sponsor }
+        );
     }
     text
 }
@@ -75,7 +78,10 @@ fn an_import_that_dies_at_any_point_is_finished_by_another() {
                 let left = storage.crash(survival);
                 let (more, digest) = imported(&left, plan, &file);
                 dead_between += u64::from(died && 0 < more && more < members);
-                assert_eq!(digest, expected, "dead at call {at} of {calls}, {survival:?}: then {more} members more");
+                assert_eq!(
+                    digest, expected,
+                    "dead at call {at} of {calls}, {survival:?}: then {more} members more"
+                );
             }
         }
         println!("{dead_between} of {} imports died between their first and last member", 3 * calls);
@@ -86,7 +92,11 @@ fn an_import_that_dies_at_any_point_is_finished_by_another() {
 fn what_somebody_decided_since_stays() {
     let base = Memory::new();
     let plan = plan_file::DEFAULT_PLAN;
-    imported(&base, plan, "member,sponsor,joined_at,status\nr,,2020-01-01,\na,r,2020-01-01,inactive\nb,r,2020-01-01,\n");
+    imported(
+        &base,
+        plan,
+        "member,sponsor,joined_at,status\nr,,2020-01-01,\na,r,2020-01-01,inactive\nb,r,2020-01-01,\n",
+    );
     let mut target = target(&base, plan).unwrap_or_else(|failure| panic!("{}", failure.message));
     let id = |name: &str| Name::parse(name).unwrap().id;
     for (name, status) in [("a", Status::Active), ("b", Status::Terminated)] {
@@ -95,7 +105,11 @@ fn what_somebody_decided_since_stays() {
     let file = "member,sponsor,joined_at,status\na,r,2020-01-01,inactive\nb,r,2020-01-01,\nc,a,2020-01-01,\nd,b,2020-01-01,\n";
     let taken = members_from(&mut target.network, file.as_bytes(), false);
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
-    assert_eq!((taken.members, refused), (1, vec![(5, "sponsor_not_active")]), "b recruits nobody since it was terminated");
+    assert_eq!(
+        (taken.members, refused),
+        (1, vec![(5, "sponsor_not_active")]),
+        "b recruits nobody since it was terminated"
+    );
     let state = &target.network.state;
     let status = |name| state.member(state.find(&target.network.directory, &id(name)).unwrap()).status;
     assert_eq!([status("a"), status("b")], [Status::Active, Status::Terminated]);

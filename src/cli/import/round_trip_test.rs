@@ -15,7 +15,11 @@ use crate::{
     plan_file, shapes,
 };
 
-const PLANS: [&str; 3] = [plan_file::DEFAULT_PLAN, include_str!("../../../plans/levels.toml"), include_str!("../../../plans/binary.toml")];
+const PLANS: [&str; 3] = [
+    plan_file::DEFAULT_PLAN,
+    include_str!("../../../plans/levels.toml"),
+    include_str!("../../../plans/binary.toml"),
+];
 
 struct Random(Pcg64);
 
@@ -43,7 +47,10 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
     let new = shapes::member_id(0, number);
     let command = match random.below(13) {
         12 => Command::ReverseEntry { entry: u64::from(random.below(60)) },
-        0 => Command::SetStatus { member: random.member(network), status: Status::ALL[random.below(3) as usize] },
+        0 => Command::SetStatus {
+            member: random.member(network),
+            status: Status::ALL[random.below(3) as usize],
+        },
         1 => Command::PayEntry { entry: u64::from(random.below(100)) },
         2 | 3 => {
             let trigger = ["referral", "purchase"][random.below(2) as usize].into();
@@ -53,25 +60,33 @@ fn step(random: &mut Random, network: &mut Network, number: u32) {
                 trigger,
                 amount,
                 once: false,
-                reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize]).filter(|_| random.below(2) == 0),
+                reference: Reference::parse(["order 7", "=1", "-"][random.below(3) as usize])
+                    .filter(|_| random.below(2) == 0),
             })
         }
         kind => {
             let allowed = &network.state.plan().placement;
             let rules: Vec<_> = allowed.other_rules.iter().copied().chain([allowed.default_rule]).collect();
             let placement = match random.below(4) {
-                0 => PlacementRequest::Rule(rules[random.below(u32::try_from(rules.len()).unwrap()) as usize]),
+                0 => {
+                    PlacementRequest::Rule(rules[random.below(u32::try_from(rules.len()).unwrap()) as usize])
+                }
                 1 => PlacementRequest::Slot { parent: random.member(network), slot: random.below(3) },
                 _ => PlacementRequest::PlanDefault,
             };
             let code = ["-lead", "_x", "Q", "=", "e5"][random.below(5) as usize];
             Command::Register(Register {
                 member: new,
-                sponsor: if kind == 4 { SponsorRef::None } else { SponsorRef::Member(random.member(network)) },
+                sponsor: if kind == 4 {
+                    SponsorRef::None
+                } else {
+                    SponsorRef::Member(random.member(network))
+                },
                 placement: if kind == 4 { PlacementRequest::PlanDefault } else { placement },
                 code: Code::parse(&format!("{code}{number}")).filter(|_| random.below(2) == 0),
                 role: if random.below(20) == 0 { Role::Admin } else { Role::Member },
-                joined_at: (random.below(2) == 0).then(|| Timestamp(i64::from(random.0.next_u32()) * 1_000_003)),
+                joined_at: (random.below(2) == 0)
+                    .then(|| Timestamp(i64::from(random.0.next_u32()) * 1_000_003)),
                 origin: Origin::Signup,
             })
         }
@@ -108,7 +123,11 @@ fn every_network_survives() {
         assert_eq!(copy.state.entries(), network.state.entries(), "seed {seed}");
         assert_eq!(network_digest(&copy.state), network_digest(&network.state), "seed {seed}");
         assert_eq!(crate::core::audit(&copy.state, 10), Vec::<String>::new(), "seed {seed}");
-        assert_eq!(export::files_of(&copy.state), (members, bonuses), "seed {seed}: the files are the same, to the byte");
+        assert_eq!(
+            export::files_of(&copy.state),
+            (members, bonuses),
+            "seed {seed}: the files are the same, to the byte"
+        );
     }
 }
 
@@ -116,8 +135,17 @@ fn every_network_survives() {
 fn round_robin(minima: [u32; 2]) -> Plan {
     let step = |minimum: u32| RankStep { name: format!("at {minimum}").into(), minimum, reward: None };
     Plan {
-        placement: Placement { width: Some(2), default_rule: PlacementRule::RoundRobin, other_rules: Vec::new(), strategic: false },
-        ranks: RankRule::Thresholds { tree: Tree::Placement, basis: RankBasis::Downline, steps: minima.map(step).into() },
+        placement: Placement {
+            width: Some(2),
+            default_rule: PlacementRule::RoundRobin,
+            other_rules: Vec::new(),
+            strategic: false,
+        },
+        ranks: RankRule::Thresholds {
+            tree: Tree::Placement,
+            basis: RankBasis::Downline,
+            steps: minima.map(step).into(),
+        },
         ..plan_file::parse(plan_file::DEFAULT_PLAN).expect("the default plan is valid")
     }
 }
@@ -158,7 +186,11 @@ fn lifetime_ranks_and_turns_survive() {
     let mut network = network_of(round_robin([2, 4]));
     (0..12).for_each(|number| join(&mut network, number, Origin::Signup));
     let header = export::files_of(&network.state).0;
-    assert!(header_of(&header).ends_with(",role,turn"), "in the middle of a turn, and nobody was ever better: {}", header_of(&header));
+    assert!(
+        header_of(&header).ends_with(",role,turn"),
+        "in the middle of a turn, and nobody was ever better: {}",
+        header_of(&header)
+    );
     // Now the second rank needs more than anybody has, and the first more than most.
     network.apply(Command::PutPlan(Box::new(round_robin([10, 100])))).unwrap();
     let files = export::files_of(&network.state);
@@ -171,7 +203,8 @@ fn lifetime_ranks_and_turns_survive() {
         for network in [&mut network, &mut copy] {
             join(network, number, Origin::Signup);
         }
-        let (placed, expected) = (copy.state.member(MemberIx(number)), network.state.member(MemberIx(number)));
+        let (placed, expected) =
+            (copy.state.member(MemberIx(number)), network.state.member(MemberIx(number)));
         assert_eq!((placed.parent, placed.slot), (expected.parent, expected.slot), "{number}");
     }
     for member in (0..40).map(MemberIx) {
@@ -199,7 +232,10 @@ fn row_ids_from_elsewhere_survive() {
     };
     network.apply(Command::ImportEntry(entry(None))).unwrap();
     let (members, bonuses) = export::files_of(&network.state);
-    assert!(!header_of(&members).contains(",id") && !header_of(&bonuses).contains(",id"), "none was brought along");
+    assert!(
+        !header_of(&members).contains(",id") && !header_of(&bonuses).contains(",id"),
+        "none was brought along"
+    );
     join(&mut network, 3, origin(1));
     join(&mut network, 4, origin(2));
     network.apply(Command::ImportEntry(entry(Some([3; 16])))).unwrap();
@@ -219,13 +255,21 @@ fn row_ids_that_are_taken_are_refused_with_their_line() {
     network.row_ids = Some(ours);
     let id = |bytes: [u8; 16]| uuid::Uuid::from_bytes(bytes).to_string();
     let computed = id(ours.encode(RowKind::Entry, 1_000));
-    let rows = [("a", id([1; 16])), ("b", id([1; 16])), ("c", computed), ("d", "no-uuid".into()), ("e", String::new()), ("f", id([2; 16]))];
+    let rows = [
+        ("a", id([1; 16])),
+        ("b", id([1; 16])),
+        ("c", computed),
+        ("d", "no-uuid".into()),
+        ("e", String::new()),
+        ("f", id([2; 16])),
+    ];
     let mut file = "member,sponsor,joined_at,id,lifetime_rank,turn\n".to_string();
     rows.iter().for_each(|(member, id)| file += &format!("{member},,,{id},,\n"));
     file += "g,,,,3,\nh,,,,,2\ni,,,,2,1\n";
     let taken = members_from(&mut network, file.as_bytes(), false);
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
-    let expected = [(3, "row_id_taken"), (4, "row_id_taken"), (5, "bad_id"), (8, "rank_unknown"), (9, "turn_unknown")];
+    let expected =
+        [(3, "row_id_taken"), (4, "row_id_taken"), (5, "bad_id"), (8, "rank_unknown"), (9, "turn_unknown")];
     assert_eq!((refused, network.state.len(), network.state.carried_row_ids()), (expected.to_vec(), 4, 2));
     assert_eq!((network.state.rank(MemberIx(3)).lifetime, network.state.turn(MemberIx(3))), (2, 1));
 }
@@ -255,7 +299,8 @@ fn negative_rows_are_reversals_or_refused() {
     let (layout, reading) = (Layout::new(&bonus_row::COLUMNS), Reading::default());
     let taken = take_bonuses(file.path(), &layout, &reading, &mut network, &Interrupt::never()).ok().unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
-    let expected = [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
+    let expected =
+        [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];
     assert_eq!(refused, expected, "{:?}", taken.refused);
     let reversals: Vec<_> = (0..network.state.entries()).map(|entry| network.state.reverses(entry)).collect();
     assert_eq!(reversals, [None, Some(0), None, Some(2), None, None, Some(5)]);

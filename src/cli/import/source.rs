@@ -30,12 +30,18 @@ impl Source {
     pub fn open(file: Box<dyn Read + Send>) -> io::Result<Self> {
         let (start, file) = headed(file, GZIP.len())?;
         let file: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, file));
-        let bytes: Box<dyn Read + Send> = if start == GZIP { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let bytes: Box<dyn Read + Send> =
+            if start == GZIP { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let (start, bytes) = headed(bytes, 4)?;
         // The mark of UTF-32 begins with that of UTF-16; it is left for `kind` to find.
-        let is_utf16 = matches!(start.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && start != [0xff, 0xfe, 0, 0];
+        let is_utf16 =
+            matches!(start.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && start != [0xff, 0xfe, 0, 0];
         let has_mark = is_utf16 || start.starts_with(&[0xef, 0xbb, 0xbf]);
-        let text = DecodeReaderBytesBuilder::new().utf8_passthru(true).strip_bom(has_mark).bom_sniffing(has_mark).build(bytes);
+        let text = DecodeReaderBytesBuilder::new()
+            .utf8_passthru(true)
+            .strip_bom(has_mark)
+            .bom_sniffing(has_mark)
+            .build(bytes);
         let (head, text) = headed(Box::new(text), HEAD_BYTES)?;
         Ok(Self { head, text: Box::new(BufReader::with_capacity(BUFFER_BYTES, text)), transcoded: is_utf16 })
     }
@@ -65,12 +71,20 @@ pub(super) fn kind(head: &[u8]) -> Option<(String, &'static str)> {
     const LINES: &str = "write one object a line (NDJSON)";
     let text = String::from_utf8_lossy(&head[..head.len().min(256)]);
     let text = text.trim_start().to_ascii_lowercase();
-    let zeros_at = |parity: usize| 4 <= head.len() && head.iter().take(64).skip(parity).step_by(2).all(|byte| *byte == 0);
+    let zeros_at = |parity: usize| {
+        4 <= head.len() && head.iter().take(64).skip(parity).step_by(2).all(|byte| *byte == 0)
+    };
     let named = match head {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some(("UTF-32 text", SAVE)),
-        _ if zeros_at(1) || zeros_at(0) => Some(("UTF-16 text without a byte order mark", "save it as UTF-8, or with the mark")),
-        _ if head.starts_with(b"PGCOPY\n") => Some(("a binary COPY of PostgreSQL", "copy WITH (FORMAT csv, HEADER)")),
-        _ if head.starts_with(b"PGDMP") => Some(("a dump of PostgreSQL", "copy the table WITH (FORMAT csv, HEADER)")),
+        _ if zeros_at(1) || zeros_at(0) => {
+            Some(("UTF-16 text without a byte order mark", "save it as UTF-8, or with the mark"))
+        }
+        _ if head.starts_with(b"PGCOPY\n") => {
+            Some(("a binary COPY of PostgreSQL", "copy WITH (FORMAT csv, HEADER)"))
+        }
+        _ if head.starts_with(b"PGDMP") => {
+            Some(("a dump of PostgreSQL", "copy the table WITH (FORMAT csv, HEADER)"))
+        }
         _ if text.starts_with('[') => Some(("a JSON array", LINES)),
         _ if text.starts_with("-- ") || text.starts_with("/*") || text.starts_with("insert into") => {
             Some(("a script of SQL", "export the table as CSV"))
@@ -87,7 +101,10 @@ pub(super) fn kind(head: &[u8]) -> Option<(String, &'static str)> {
         "ods" => ("an OpenDocument spreadsheet (.ods)", SAVE),
         "zip" => ("a zip archive", UNPACK),
         "bz2" | "xz" | "zst" | "7z" | "rar" | "tar" | "lz4" | "Z" | "lz" => {
-            return Some((format!("an archive ({})", found.extension()), "unpack it first; only gzip is read packed"));
+            return Some((
+                format!("an archive ({})", found.extension()),
+                "unpack it first; only gzip is read packed",
+            ));
         }
         "html" | "xml" => ("a page of HTML or XML", SAVE),
         _ => return Some((format!("a file of the kind {}", found.mime_type()), SAVE)),
@@ -111,7 +128,9 @@ mod tests {
     }
 
     fn utf16(text: &str, big: bool) -> Vec<u8> {
-        text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+        text.encode_utf16()
+            .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
     }
 
     #[test]
@@ -121,7 +140,11 @@ mod tests {
             assert_eq!(read(text.as_bytes()), (text.into(), false));
             assert_eq!(read(format!("\u{feff}{text}").as_bytes()), (text.into(), false));
             for big in [false, true] {
-                assert_eq!(read(&utf16(&format!("\u{feff}{text}"), big)), (text.into(), true), "big-endian: {big}");
+                assert_eq!(
+                    read(&utf16(&format!("\u{feff}{text}"), big)),
+                    (text.into(), true),
+                    "big-endian: {big}"
+                );
             }
             let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             io::Write::write_all(&mut zip, &utf16(&format!("\u{feff}{text}"), false)).unwrap();
@@ -149,7 +172,10 @@ mod tests {
         let table: [(Vec<u8>, &str); 15] = [
             (zip("members.csv"), "a zip archive"),
             (ods, "an OpenDocument spreadsheet (.ods)"),
-            ([&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1][..], &[0; 600]].concat(), "an old Office file (such as .xls)"),
+            (
+                [&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1][..], &[0; 600]].concat(),
+                "an old Office file (such as .xls)",
+            ),
             (b"BZh91AY&SY".to_vec(), "an archive (bz2)"),
             (b"\xfd7zXZ\0\0\0".to_vec(), "an archive (xz)"),
             (b"\x28\xb5\x2f\xfd\0\0\0\0".to_vec(), "an archive (zst)"),

@@ -5,24 +5,38 @@ use proptest::{collection::vec, option, prelude::*};
 use crate::core::{
     Actor, ActorKind,
     command::{
-        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection, RequestKey, SponsorRef, Stamped,
-        TriggerBonus, WideMoney,
+        Carried, Command, ImportEntry, Origin, Outcome, PayFilter, PlacementRequest, Register, Rejection,
+        RequestKey, SponsorRef, Stamped, TriggerBonus, WideMoney,
     },
     plan::{
-        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis, RankRule, RankStep, THRESHOLD_MAX,
+        BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RANKS_MAX, RATE_MAX, RankBasis,
+        RankRule, RankStep, THRESHOLD_MAX,
     },
-    types::{BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
+    types::{
+        BasisPoints, Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status,
+        Timestamp, Tree,
+    },
 };
 
 pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
-    let key = option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }));
+    let key = option::of(
+        (any::<[u8; 16]>(), any::<u64>()).prop_map(|(key, fingerprint)| RequestKey { key, fingerprint }),
+    );
     (any::<i64>(), key, option::of(actor()), command()).prop_map(move |(time, key, actor, mut command)| {
         let time = Timestamp(time);
-        if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) = (&actor, &mut command) {
+        if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
+            (&actor, &mut command)
+        {
             // Before format 3 nothing else came along.
-            *carried = Carried { row_id: carried.row_id, lifetime_rank: carried.lifetime_rank, turn: carried.turn, ..Carried::default() };
+            *carried = Carried {
+                row_id: carried.row_id,
+                lifetime_rank: carried.lifetime_rank,
+                turn: carried.turn,
+                ..Carried::default()
+            };
         }
-        let actor = actor.or_else(|| command.needs_format_3().then(|| Actor::new(ActorKind::Service, "orders")));
+        let actor =
+            actor.or_else(|| command.needs_format_3().then(|| Actor::new(ActorKind::Service, "orders")));
         Stamped { lsn, time, key, actor, command }
     })
 }
@@ -60,12 +74,19 @@ fn command() -> impl Strategy<Value = Command> {
         register().prop_map(Command::Register),
         (member(), "\\PC{0,40}", option::of(any::<i64>()), any::<bool>(), option::of(reference())).prop_map(
             |(source, trigger, amount, once, reference)| {
-                Command::TriggerBonus(TriggerBonus { source, trigger: trigger.into(), amount: amount.map(Money), once, reference })
+                Command::TriggerBonus(TriggerBonus {
+                    source,
+                    trigger: trigger.into(),
+                    amount: amount.map(Money),
+                    once,
+                    reference,
+                })
             }
         ),
         any::<u64>().prop_map(|entry| Command::PayEntry { entry }),
         Just(Command::PayAll),
-        (member(), proptest::sample::select(&Status::ALL[..])).prop_map(|(member, status)| Command::SetStatus { member, status }),
+        (member(), proptest::sample::select(&Status::ALL[..]))
+            .prop_map(|(member, status)| Command::SetStatus { member, status }),
         (member(), role()).prop_map(|(member, role)| Command::SetRole { member, role }),
         plan().prop_map(|plan| Command::PutPlan(Box::new(plan))),
         entry().prop_map(Command::ImportEntry),
@@ -75,17 +96,23 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn reference() -> impl Strategy<Value = Reference> {
-    "[!-~\u{e4}\u{2116}]{1,64}".prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
+    "[!-~\u{e4}\u{2116}]{1,64}"
+        .prop_map(|text| Reference::parse(&text).expect("the pattern is that of references"))
 }
 
 fn filter() -> impl Strategy<Value = PayFilter> {
     let kind = option::of("\\PC{0,40}".prop_map(Into::into));
-    (option::of(any::<u64>()), kind, option::of(member()), option::of(time()), option::of(time()))
-        .prop_map(|(up_to_lsn, kind, receiver, from, until)| PayFilter { up_to_lsn, kind, receiver, from, until })
+    (option::of(any::<u64>()), kind, option::of(member()), option::of(time()), option::of(time())).prop_map(
+        |(up_to_lsn, kind, receiver, from, until)| PayFilter { up_to_lsn, kind, receiver, from, until },
+    )
 }
 
 fn register() -> impl Strategy<Value = Register> {
-    let sponsor = prop_oneof![Just(SponsorRef::None), member().prop_map(SponsorRef::Member), code().prop_map(SponsorRef::Code)];
+    let sponsor = prop_oneof![
+        Just(SponsorRef::None),
+        member().prop_map(SponsorRef::Member),
+        code().prop_map(SponsorRef::Code)
+    ];
     let placement = prop_oneof![
         Just(PlacementRequest::PlanDefault),
         rule().prop_map(PlacementRequest::Rule),
@@ -93,8 +120,13 @@ fn register() -> impl Strategy<Value = Register> {
     ];
     let status = proptest::sample::select(&Status::ALL[..]);
     let carried = (option::of(any::<[u8; 16]>()), any::<u16>(), any::<u16>(), status, any::<bool>());
-    let carried =
-        carried.prop_map(|(row_id, lifetime_rank, turn, status, sponsor_too)| Carried { row_id, lifetime_rank, turn, status, sponsor_too });
+    let carried = carried.prop_map(|(row_id, lifetime_rank, turn, status, sponsor_too)| Carried {
+        row_id,
+        lifetime_rank,
+        turn,
+        status,
+        sponsor_too,
+    });
     let imported = prop_oneof![Just(Carried::default()), carried].prop_map(Origin::Import);
     let origin = prop_oneof![Just(Origin::Signup), imported];
     (member(), sponsor, placement, option::of(code()), role(), option::of(time()), origin).prop_map(
@@ -136,17 +168,34 @@ fn name() -> impl Strategy<Value = Box<str>> {
 /// Valid plans.
 pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let bonuses = vec((tree(), pay(), any::<bool>(), any::<bool>()), 0..12);
-    let plans =
-        (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(|(name, currency, exponent, placement, bonuses, ranks)| {
-            let bonuses = bonuses.into_iter().enumerate().map(|(position, (tree, pay, on_registration, admins_beyond))| {
-                let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
-                BonusRule { trigger: format!("trigger-{position}").into(), tree, pay, on_registration, admins_beyond }
-            });
+    let plans = (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(
+        |(name, currency, exponent, placement, bonuses, ranks)| {
+            let bonuses = bonuses.into_iter().enumerate().map(
+                |(position, (tree, pay, on_registration, admins_beyond))| {
+                    let on_registration = on_registration && matches!(pay, LevelPay::Fixed(_));
+                    BonusRule {
+                        trigger: format!("trigger-{position}").into(),
+                        tree,
+                        pay,
+                        on_registration,
+                        admins_beyond,
+                    }
+                },
+            );
             let bonuses = bonuses.collect();
             let code = currency.as_bytes().try_into().expect("three letters");
             let level_cap = u8::try_from(LEVELS_MAX).expect("15");
-            Plan { name, currency: Currency { code, exponent }, placement, count_sponsor_tree: true, level_cap, bonuses, ranks }
-        });
+            Plan {
+                name,
+                currency: Currency { code, exponent },
+                placement,
+                count_sponsor_tree: true,
+                level_cap,
+                bonuses,
+                ranks,
+            }
+        },
+    );
     // Nearly all are; the rules of plans are the core's, and need not all be known here.
     plans.prop_filter("a valid plan", |plan| plan.validate().is_ok())
 }
@@ -158,13 +207,15 @@ fn placement() -> impl Strategy<Value = Placement> {
         other_rules: Vec::new(),
         strategic,
     });
-    let binary: Vec<PlacementRule> = PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).collect();
+    let binary: Vec<PlacementRule> =
+        PlacementRule::ALL.into_iter().filter(|rule| *rule != PlacementRule::Unilevel).collect();
     let default_rule = proptest::sample::select(binary.clone());
-    let limited =
-        (default_rule, proptest::sample::subsequence(binary, 0..10), any::<bool>()).prop_map(|(default_rule, other, strategic)| {
+    let limited = (default_rule, proptest::sample::subsequence(binary, 0..10), any::<bool>()).prop_map(
+        |(default_rule, other, strategic)| {
             let other_rules = other.into_iter().filter(|rule| *rule != default_rule).collect();
             Placement { width: Some(2), default_rule, other_rules, strategic }
-        });
+        },
+    );
     prop_oneof![unlimited, limited]
 }
 
@@ -179,18 +230,24 @@ fn ranks() -> impl Strategy<Value = RankRule> {
     let step = (name(), option::of((0..=Money::MAX.0).prop_map(Money)));
     let minima = proptest::collection::btree_set(1..=THRESHOLD_MAX, 0..RANKS_MAX);
     let basis = prop_oneof![Just(RankBasis::Direct), Just(RankBasis::Downline)];
-    (tree(), basis, any::<bool>(), vec(step, RANKS_MAX), minima).prop_map(move |(tree, basis, fill, names, minima)| {
-        let steps = names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep { name, minimum, reward });
-        let mut steps: Vec<RankStep> = steps.collect();
-        if fill {
-            steps.truncate(LEVELS_MAX);
-            // Everybody has it, so nothing is paid for it.
-            steps.iter_mut().take(1).for_each(|step| step.reward = None);
-            RankRule::LevelFill { tree, steps }
-        } else {
-            RankRule::Thresholds { tree, basis, steps }
-        }
-    })
+    (tree(), basis, any::<bool>(), vec(step, RANKS_MAX), minima).prop_map(
+        move |(tree, basis, fill, names, minima)| {
+            let steps = names.into_iter().zip(minima).map(|((name, reward), minimum)| RankStep {
+                name,
+                minimum,
+                reward,
+            });
+            let mut steps: Vec<RankStep> = steps.collect();
+            if fill {
+                steps.truncate(LEVELS_MAX);
+                // Everybody has it, so nothing is paid for it.
+                steps.iter_mut().take(1).for_each(|step| step.reward = None);
+                RankRule::LevelFill { tree, steps }
+            } else {
+                RankRule::Thresholds { tree, basis, steps }
+            }
+        },
+    )
 }
 
 pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
@@ -198,10 +255,8 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         proptest::sample::select(&Rejection::ALL[..]).prop_map(Outcome::Rejected),
         member.clone().prop_map(|member| Outcome::Registered { member }),
-        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(first_entry, entries, withheld)| Outcome::BonusPaid {
-            first_entry,
-            entries,
-            withheld
+        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(first_entry, entries, withheld)| {
+            Outcome::BonusPaid { first_entry, entries, withheld }
         }),
         (any::<u64>(), any::<bool>()).prop_map(|(entry, changed)| Outcome::EntryPaid { entry, changed }),
         any::<u64>().prop_map(|entries| Outcome::AllPaid { entries }),
@@ -210,7 +265,9 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
         any::<u32>().prop_map(|version| Outcome::PlanActivated { version }),
         any::<u64>().prop_map(|entry| Outcome::EntryImported { entry }),
         (any::<u64>(), any::<u64>()).prop_map(|(entry, reversal)| Outcome::Reversed { entry, reversal }),
-        (any::<u32>(), any::<i32>(), any::<u64>())
-            .prop_map(|(entries, high, low)| Outcome::MatchingPaid { entries, amount: WideMoney::of_parts(high, low) }),
+        (any::<u32>(), any::<i32>(), any::<u64>()).prop_map(|(entries, high, low)| Outcome::MatchingPaid {
+            entries,
+            amount: WideMoney::of_parts(high, low)
+        }),
     ]
 }

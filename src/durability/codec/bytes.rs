@@ -98,7 +98,11 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte that stands for a value of a closed set.
-    pub(super) fn code<T>(&mut self, from_code: impl FnOnce(u8) -> Option<T>, reason: &'static str) -> Result<T, DecodeError> {
+    pub(super) fn code<T>(
+        &mut self,
+        from_code: impl FnOnce(u8) -> Option<T>,
+        reason: &'static str,
+    ) -> Result<T, DecodeError> {
         let code = self.u8()?;
         from_code(code).ok_or_else(|| self.error_before(reason))
     }

@@ -1,11 +1,13 @@
 //! Commands as bytes: the body of a log frame.
 //!
-//! Hand-written and little-endian, so that the format is what `snapshots/README.md` says and not what a library makes of our types.
-//! A group is its commands' records one after the other; a record is `{kind u16, version u16, length u32}` and `length` bytes.
-//! LSNs are not stored: a frame says its first, and the commands of a group follow each other.
+//! Hand-written and little-endian, so that the format is what `snapshots/README.md` says and not what a
+//! library makes of our types. A group is its commands' records one after the other; a record is `{kind u16,
+//! version u16, length u32}` and `length` bytes. LSNs are not stored: a frame says its first, and the
+//! commands of a group follow each other.
 //!
-//! Decoding believes nothing: every length is checked against what is there, every code against what exists, and a record must be used up
-//! to its last byte. No input makes it panic or allocate more than a small multiple of its own size.
+//! Decoding believes nothing: every length is checked against what is there, every code against what exists,
+//! and a record must be used up to its last byte. No input makes it panic or allocate more than a small
+//! multiple of its own size.
 
 mod bytes;
 mod outcome;
@@ -24,7 +26,8 @@ use self::bytes::put_text;
 use crate::core::{
     ACTOR_ID_BYTES_MAX, Actor, ActorKind,
     command::{
-        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef, Stamped, TriggerBonus,
+        Carried, Command, ImportEntry, Origin, PayFilter, PlacementRequest, Register, RequestKey, SponsorRef,
+        Stamped, TriggerBonus,
     },
     plan::PlacementRule,
     types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
@@ -32,17 +35,20 @@ use crate::core::{
 
 /// Version of records of formats 1 and 2 that carry nothing along.
 const RECORD_V1: u16 = 1;
-/// Version of registrations and imported entries of format 2 that carry something along: what version 1 has, and that behind it. Those that carry nothing
-/// are of version 1, so that each command has one form.
+/// Version of registrations and imported entries of format 2 that carry something along: what version 1 has,
+/// and that behind it. Those that carry nothing are of version 1, so that each command has one form.
 const RECORD_V2: u16 = 2;
-/// Version of all records of format 3: the actor stands before the fields, and what is carried along always among them. Commands without an actor are from a
-/// log of an older format, and keep the form that they had: that log is read by older releases as long as nothing of format 3 is in it.
+/// Version of all records of format 3: the actor stands before the fields, and what is carried along always
+/// among them. Commands without an actor are from a log of an older format, and keep the form that they had:
+/// that log is read by older releases as long as nothing of format 3 is in it.
 const RECORD_V3: u16 = 3;
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
-/// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small whatever is asked.
+/// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small
+/// whatever is asked.
 pub const TEXT_BYTES_MAX: usize = 1_024;
-/// No record is longer: a full plan of the greatest size takes about 8 KiB. Groups are bounded by this and their number of commands.
+/// No record is longer: a full plan of the greatest size takes about 8 KiB. Groups are bounded by this and
+/// their number of commands.
 pub const RECORD_BYTES_MAX: usize = 12 * 1_024;
 
 /// A command that has no form on disk.
@@ -77,7 +83,12 @@ pub fn encode_group(group: &[Stamped], out: &mut Vec<u8>) -> Result<(), EncodeEr
 ///
 /// # Errors
 /// The first thing that is wrong with the bytes; `out` may then hold some commands before it.
-pub fn decode_group(body: &[u8], first_lsn: u64, count: u32, out: &mut Vec<Stamped>) -> Result<(), DecodeError> {
+pub fn decode_group(
+    body: &[u8],
+    first_lsn: u64,
+    count: u32,
+    out: &mut Vec<Stamped>,
+) -> Result<(), DecodeError> {
     let mut reader = Reader::new(body);
     // A count is only believed as far as the bytes could hold it.
     let least_bytes = RECORD_HEADER_BYTES + 9;
@@ -152,7 +163,9 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
                 put_reference(trigger.reference.as_ref(), out)?;
             }
         }
-        Command::PayEntry { entry } | Command::ReverseEntry { entry } => out.extend_from_slice(&entry.to_le_bytes()),
+        Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
+            out.extend_from_slice(&entry.to_le_bytes())
+        }
         Command::PayAll => {}
         Command::SetStatus { member, status } => {
             out.extend_from_slice(&member.0);
@@ -180,7 +193,8 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
         Command::PayMatching(filter) => encode_filter(filter, out)?,
     }
     let length = out.len() - start - RECORD_HEADER_BYTES;
-    let length = u32::try_from(length).expect("every part of a record is bounded, so its length fits 32 bits");
+    let length =
+        u32::try_from(length).expect("every part of a record is bounded, so its length fits 32 bits");
     out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }
@@ -296,7 +310,10 @@ fn version_of(stamped: &Stamped) -> u16 {
         return RECORD_V3;
     }
     let carries = match &stamped.command {
-        Command::Register(register) => !matches!(register.origin, Origin::Signup) && register.origin != Origin::Import(Carried::default()),
+        Command::Register(register) => {
+            !matches!(register.origin, Origin::Signup)
+                && register.origin != Origin::Import(Carried::default())
+        }
         Command::ImportEntry(entry) => entry.row_id.is_some(),
         _ => false,
     };
@@ -324,7 +341,8 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
     let length = outer.u32()? as usize;
     let mut body = outer.sub(length)?;
     let time = Timestamp(body.i64()?);
-    let key = if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
+    let key =
+        if body.flag()? { Some(RequestKey { key: body.array()?, fingerprint: body.u64()? }) } else { None };
     let actor = if version == RECORD_V3 { Some(decode_actor(&mut body)?) } else { None };
     let command = match kind {
         1 => Command::Register(decode_register(&mut body, version)?),
@@ -337,8 +355,14 @@ fn decode_record(outer: &mut Reader<'_>, lsn: u64) -> Result<Stamped, DecodeErro
         }),
         3 => Command::PayEntry { entry: body.u64()? },
         4 => Command::PayAll,
-        5 => Command::SetStatus { member: MemberId(body.array()?), status: body.code(Status::from_code, "an unknown status")? },
-        6 => Command::SetRole { member: MemberId(body.array()?), role: body.code(Role::from_code, "an unknown role")? },
+        5 => Command::SetStatus {
+            member: MemberId(body.array()?),
+            status: body.code(Status::from_code, "an unknown status")?,
+        },
+        6 => Command::SetRole {
+            member: MemberId(body.array()?),
+            role: body.code(Role::from_code, "an unknown role")?,
+        },
         7 => Command::PutPlan(Box::new(decode_plan(&mut body)?)),
         9 => Command::ImportEntry(decode_import(&mut body, version)?),
         10 => Command::ReverseEntry { entry: body.u64()? },
@@ -417,7 +441,8 @@ fn decode_origin(body: &mut Reader<'_>, version: u16) -> Result<Origin, DecodeEr
         (1, RECORD_V1) => Ok(Origin::Import(Carried::default())),
         (1, RECORD_V2 | RECORD_V3) => {
             let row_id = if body.flag()? { Some(body.array()?) } else { None };
-            let mut carried = Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()?, ..Carried::default() };
+            let mut carried =
+                Carried { row_id, lifetime_rank: body.u16()?, turn: body.u16()?, ..Carried::default() };
             if version == RECORD_V3 {
                 carried.status = body.code(Status::from_code, "an unknown status")?;
                 carried.sponsor_too = body.flag()?;

@@ -16,7 +16,9 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
     let (kind, small, middle, first, second): (u16, u16, u32, u64, u64) = match outcome {
         Outcome::Rejected(rejection) => (0, rejection as u16, 0, 0, 0),
         Outcome::Registered { member } => (1, 0, member.0, 0, 0),
-        Outcome::BonusPaid { first_entry, entries, withheld } => (2, 0, entries, first_entry, u64::from(withheld)),
+        Outcome::BonusPaid { first_entry, entries, withheld } => {
+            (2, 0, entries, first_entry, u64::from(withheld))
+        }
         Outcome::EntryPaid { entry, changed } => (3, u16::from(changed), 0, entry, 0),
         Outcome::AllPaid { entries } => (4, 0, 0, entries, 0),
         Outcome::StatusSet { member, changed } => (5, u16::from(changed), member.0, 0, 0),
@@ -49,12 +51,15 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
     let changed = small == 1;
     let member = MemberIx(middle);
     let outcome = match kind {
-        0 => Outcome::Rejected(Rejection::from_code(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?),
+        0 => Outcome::Rejected(
+            Rejection::from_code(small).ok_or(DecodeError { offset: 2, reason: "an unknown rejection" })?,
+        ),
         1 => Outcome::Registered { member },
         2 => Outcome::BonusPaid {
             first_entry: first,
             entries: middle,
-            withheld: u32::try_from(second).map_err(|_| DecodeError { offset: 16, reason: "too many withheld levels" })?,
+            withheld: u32::try_from(second)
+                .map_err(|_| DecodeError { offset: 16, reason: "too many withheld levels" })?,
         },
         3 => Outcome::EntryPaid { entry: first, changed },
         4 => Outcome::AllPaid { entries: first },
@@ -64,7 +69,8 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
         9 => Outcome::EntryImported { entry: first },
         10 => Outcome::Reversed { entry: first, reversal: second },
         11 => {
-            let high = u32::try_from(second).map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
+            let high = u32::try_from(second)
+                .map_err(|_| DecodeError { offset: 16, reason: "a sum beyond 96 bits" })?;
             Outcome::MatchingPaid { entries: middle, amount: WideMoney::of_parts(high.cast_signed(), first) }
         }
         _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),

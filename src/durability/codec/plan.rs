@@ -64,7 +64,9 @@ fn encode_bonus(rule: &BonusRule, out: &mut Vec<u8>) -> Result<(), EncodeError> 
 
 fn encode_ranks(ranks: &RankRule, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match ranks {
-        RankRule::Thresholds { tree, basis, .. } => out.extend_from_slice(&[RANKS_THRESHOLDS, *tree as u8, *basis as u8]),
+        RankRule::Thresholds { tree, basis, .. } => {
+            out.extend_from_slice(&[RANKS_THRESHOLDS, *tree as u8, *basis as u8])
+        }
         RankRule::LevelFill { tree, .. } => out.extend_from_slice(&[RANKS_LEVEL_FILL, *tree as u8]),
     }
     put_count(ranks.steps().len(), out)?;
@@ -107,8 +109,12 @@ fn decode_bonus(body: &mut Reader<'_>) -> Result<BonusRule, DecodeError> {
     let on_registration = body.flag()?;
     let admins_beyond = body.flag()?;
     let pay = match body.u8()? {
-        PAY_FIXED => LevelPay::Fixed((0..body.u8()?).map(|_| body.i64().map(Money)).collect::<Result<_, _>>()?),
-        PAY_SHARE => LevelPay::Share((0..body.u8()?).map(|_| body.u32().map(BasisPoints)).collect::<Result<_, _>>()?),
+        PAY_FIXED => {
+            LevelPay::Fixed((0..body.u8()?).map(|_| body.i64().map(Money)).collect::<Result<_, _>>()?)
+        }
+        PAY_SHARE => {
+            LevelPay::Share((0..body.u8()?).map(|_| body.u32().map(BasisPoints)).collect::<Result<_, _>>()?)
+        }
         _ => return Err(body.error_before("an unknown kind of pay")),
     };
     Ok(BonusRule { trigger, tree, pay, on_registration, admins_beyond })
@@ -131,7 +137,13 @@ fn decode_ranks(body: &mut Reader<'_>) -> Result<RankRule, DecodeError> {
 
 fn decode_steps(body: &mut Reader<'_>) -> Result<Vec<RankStep>, DecodeError> {
     (0..body.u8()?)
-        .map(|_| Ok(RankStep { name: body.text()?.into(), minimum: body.u32()?, reward: body.optional_i64()?.map(Money) }))
+        .map(|_| {
+            Ok(RankStep {
+                name: body.text()?.into(),
+                minimum: body.u32()?,
+                reward: body.optional_i64()?.map(Money),
+            })
+        })
         .collect()
 }
 

@@ -49,7 +49,8 @@ proptest! {
         }
     }
 
-    /// Whatever decodes has exactly one form, so bytes that were changed either do not decode or mean something else.
+    /// Whatever decodes has exactly one form, so bytes that were changed either do not decode or mean
+    /// something else.
     #[test]
     fn changed_bytes_never_panic_and_never_mean_the_same(stamped in arbitrary::stamped(1), changes in vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)) {
         let mut bytes = encode(std::slice::from_ref(&stamped));
@@ -99,7 +100,8 @@ fn a_record_has_the_documented_bytes() {
         command: Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated },
     };
     let time = &[0x00, 0x40, 0x1e, 0x18, 0x24, 0x0a, 0x06, 0x00][..];
-    let expected = [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
+    let expected =
+        [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
     // As formats 1 and 2 had it.
     let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], time, &[0], b"0123456789abcdef", &[2]];
@@ -109,8 +111,11 @@ fn a_record_has_the_documented_bytes() {
 /// The place that a refusal to start names.
 #[test]
 fn an_error_names_the_byte_that_is_wrong() {
-    let command = || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
-    let group: Vec<Stamped> = (1..=3).map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: command() }).collect();
+    let command =
+        || Command::SetStatus { member: MemberId(*b"0123456789abcdef"), status: Status::Terminated };
+    let group: Vec<Stamped> = (1..=3)
+        .map(|lsn| Stamped { lsn, time: Timestamp(1), key: None, actor: None, command: command() })
+        .collect();
     let bytes = encode(&group);
     let record = bytes.len() / 3;
     for number in 0..3 {
@@ -120,7 +125,11 @@ fn an_error_names_the_byte_that_is_wrong() {
         wrong[at] = 9;
         assert_eq!(decode(&wrong, 1, 3).unwrap_err().offset, at, "record {number}");
     }
-    assert_eq!(decode(&bytes[..record + 10], 1, 3).unwrap_err().offset, record + 8, "behind the head of the second, whose body is cut off");
+    assert_eq!(
+        decode(&bytes[..record + 10], 1, 3).unwrap_err().offset,
+        record + 8,
+        "behind the head of the second, whose body is cut off"
+    );
 }
 
 #[test]
@@ -130,18 +139,32 @@ fn the_greatest_record_is_within_its_bound() {
     plan.name = long.clone();
     plan.ranks = RankRule::LevelFill { tree: crate::core::types::Tree::Sponsor, steps: Vec::new() };
     if let RankRule::LevelFill { steps, .. } = &mut plan.ranks {
-        *steps = vec![RankStep { name: long.clone(), minimum: 1, reward: Some(Money(1)) }; crate::core::plan::RANKS_MAX];
+        *steps = vec![
+            RankStep { name: long.clone(), minimum: 1, reward: Some(Money(1)) };
+            crate::core::plan::RANKS_MAX
+        ];
     }
     plan.bonuses[0].trigger = long;
     plan.bonuses[0].pay = LevelPay::Fixed(vec![Money(1); LEVELS_MAX]);
     plan.bonuses = vec![plan.bonuses[0].clone(); crate::core::plan::TRIGGERS_MAX];
-    let stamped =
-        |command| Stamped { lsn: 1, time: Timestamp(0), key: Some(RequestKey { key: [1; 16], fingerprint: 1 }), actor: None, command };
+    let stamped = |command| Stamped {
+        lsn: 1,
+        time: Timestamp(0),
+        key: Some(RequestKey { key: [1; 16], fingerprint: 1 }),
+        actor: None,
+        command,
+    };
     let bytes = record_bytes(&stamped(Command::PutPlan(Box::new(plan)))).unwrap();
     assert!((6_000..=RECORD_BYTES_MAX).contains(&bytes), "{bytes}");
     let trigger = |length: usize| {
         let trigger = "x".repeat(length).into();
-        stamped(Command::TriggerBonus(TriggerBonus { source: MemberId([0; 16]), trigger, amount: None, once: false, reference: None }))
+        stamped(Command::TriggerBonus(TriggerBonus {
+            source: MemberId([0; 16]),
+            trigger,
+            amount: None,
+            once: false,
+            reference: None,
+        }))
     };
     assert!(record_bytes(&trigger(TEXT_BYTES_MAX)).unwrap() <= RECORD_BYTES_MAX);
     assert_eq!(record_bytes(&trigger(TEXT_BYTES_MAX + 1)), Err(EncodeError::TextTooLong(TEXT_BYTES_MAX + 1)));

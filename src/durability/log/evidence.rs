@@ -1,12 +1,14 @@
 //! How far the log is durable, said in a second place: the file `durable` of the data directory.
 //!
-//! A log whose end is gone looks like a shorter log: the frames that say how far it was durable go with it. So each sync of the log is followed by a
-//! write here, before anything is answered. A log that ends before what stands here has lost commands that may have been acknowledged, and is refused.
+//! A log whose end is gone looks like a shorter log: the frames that say how far it was durable go with it.
+//! So each sync of the log is followed by a write here, before anything is answered. A log that ends before
+//! what stands here has lost commands that may have been acknowledged, and is refused.
 //!
 //! - It never runs ahead: what is written here was synced before. Whatever of it a crash leaves is true.
-//! - The writes are not synced one by one. A killed process leaves them in the page cache, so after a kill, and whatever becomes of the files
-//!   then, nothing acknowledged is missed silently. A power loss takes those since the last sync of this file: after [`SYNC_EVERY`] syncs of the log, and
-//!   after each idle moment. What an honest disk keeps needs none of them; of one that loses what it said to have written,
+//! - The writes are not synced one by one. A killed process leaves them in the page cache, so after a kill,
+//!   and whatever becomes of the files then, nothing acknowledged is missed silently. A power loss takes
+//!   those since the last sync of this file: after [`SYNC_EVERY`] syncs of the log, and after each idle
+//!   moment. What an honest disk keeps needs none of them; of one that loses what it said to have written,
 //!   the loss of the very last groups can stay unseen.
 //! - There are two slots, 4 KiB apart. One of them is durable and is not touched before the other one is.
 
@@ -31,7 +33,8 @@ const USED_BYTES: usize = 52;
 const SLOTS: [u64; 2] = [0, 4_096];
 /// Bytes of the file.
 pub(crate) const FILE_BYTES: u64 = 4_096 + SLOT_BYTES as u64;
-/// Syncs of the log after which this file is synced as well: rare enough not to show, often enough that a power loss leaves little unsaid.
+/// Syncs of the log after which this file is synced as well: rare enough not to show, often enough that a
+/// power loss leaves little unsaid.
 pub(crate) const SYNC_EVERY: u32 = 256;
 
 /// One slot, as it was read.
@@ -70,7 +73,8 @@ impl Evidence {
         let last = slots[newest].unwrap_or(Slot { lsn: 0, generation: 0 });
         let mut evidence = Self { file, path, instance, last, slot: 1 - newest, unsynced: 0 };
         if lsn == last.lsn {
-            // What a killed process wrote need not be on disk. The other slot may then be written to: this one says the same as the log.
+            // What a killed process wrote need not be on disk. The other slot may then be written to: this
+            // one says the same as the log.
             (evidence.slot, evidence.unsynced) = (newest, 1);
         } else {
             evidence.write(lsn)?;
@@ -107,7 +111,9 @@ impl Evidence {
 
     fn write(&mut self, lsn: u64) -> Result<()> {
         let next = Slot { lsn, generation: self.last.generation + 1 };
-        self.file.write_all_at(&encode(next, &self.instance), SLOTS[self.slot]).map_err(Error::io("write", &self.path))?;
+        self.file
+            .write_all_at(&encode(next, &self.instance), SLOTS[self.slot])
+            .map_err(Error::io("write", &self.path))?;
         self.last = next;
         self.unsynced += 1;
         Ok(())
@@ -128,13 +134,25 @@ pub(crate) fn durable_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 
     Ok(slots.into_iter().flatten().map(|slot| slot.lsn).max())
 }
 
-/// As [`durable_lsn`], for a log that has the file if `is_chained`: one of format 3. Older ones get it when they are opened for writing.
+/// As [`durable_lsn`], for a log that has the file if `is_chained`: one of format 3. Older ones get it when
+/// they are opened for writing.
 ///
 /// # Errors
 /// `Damaged` where the file says nothing that verifies, or is missing; `Io`.
-pub(crate) fn needed_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16], is_chained: bool) -> Result<u64> {
+pub(crate) fn needed_lsn(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &[u8; 16],
+    is_chained: bool,
+) -> Result<u64> {
     match durable_lsn(storage, paths, instance)? {
-        None if is_chained => Err(Error::damaged(&paths.durable(), 0, None, "it is missing, and every log of this format has it", LOST)),
+        None if is_chained => Err(Error::damaged(
+            &paths.durable(),
+            0,
+            None,
+            "it is missing, and every log of this format has it",
+            LOST,
+        )),
         found => Ok(found.unwrap_or(0)),
     }
 }
@@ -167,7 +185,11 @@ fn encode(slot: Slot, instance: &[u8; 16]) -> [u8; SLOT_BYTES] {
     out
 }
 
-fn read_slots(file: &dyn StorageFile, path: &std::path::Path, instance: &[u8; 16]) -> Result<[Option<Slot>; 2]> {
+fn read_slots(
+    file: &dyn StorageFile,
+    path: &std::path::Path,
+    instance: &[u8; 16],
+) -> Result<[Option<Slot>; 2]> {
     let damaged = |reason: String| Err(Error::damaged(path, 0, None, reason, LOST));
     let length = file.len().map_err(Error::io("look at", path))?;
     if length != FILE_BYTES {
@@ -177,12 +199,18 @@ fn read_slots(file: &dyn StorageFile, path: &std::path::Path, instance: &[u8; 16
     for (slot, offset) in slots.iter_mut().zip(SLOTS) {
         let mut bytes = [0; SLOT_BYTES];
         file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", path))?;
-        if bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..USED_BYTES - 4]).to_le_bytes() != bytes[USED_BYTES - 4..USED_BYTES] {
+        if bytes[..8] != MAGIC
+            || crc32c::crc32c(&bytes[..USED_BYTES - 4]).to_le_bytes() != bytes[USED_BYTES - 4..USED_BYTES]
+        {
             continue;
         }
         let version = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
         if FORMAT_VERSION < version {
-            return Err(Error::NewerFormat { path: path.to_path_buf(), found: version, supported: FORMAT_VERSION });
+            return Err(Error::NewerFormat {
+                path: path.to_path_buf(),
+                found: version,
+                supported: FORMAT_VERSION,
+            });
         }
         if bytes[16..32] != *instance {
             return damaged("it belongs to another data directory".into());

@@ -23,8 +23,9 @@
 //! | | 4 | CRC of body and padding, continuing the header's |
 //! | | 8 | trailer |
 //!
-//! The header has H = 80 bytes, in segments of versions before 3 72. Frames begin at multiples of 8. All CRCs are CRC-32C that start from the
-//! instance id and the segment number, so that a frame from another directory or segment never verifies.
+//! The header has H = 80 bytes, in segments of versions before 3 72. Frames begin at multiples of 8. All CRCs
+//! are CRC-32C that start from the instance id and the segment number, so that a frame from another directory
+//! or segment never verifies.
 
 use crate::core::types::Timestamp;
 
@@ -43,7 +44,8 @@ pub(crate) const EMPTY_FRAME_BYTES: usize = frame_bytes(0);
 
 pub(super) const MAGIC: [u8; 4] = *b"uFRM";
 pub(super) const PADDING: u8 = 0xA5;
-/// No byte is zero, and none becomes zero by one flipped bit: a trailer with zeros at its end was cut, one that differs otherwise was damaged.
+/// No byte is zero, and none becomes zero by one flipped bit: a trailer with zeros at its end was cut, one
+/// that differs otherwise was damaged.
 pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
 
 const _: () = assert!(EMPTY_FRAME_BYTES.is_multiple_of(ALIGNMENT));
@@ -57,7 +59,8 @@ const fn framed(header_bytes: usize, length: usize) -> usize {
     (header_bytes + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
 }
 
-/// What all frames of one segment have in common: how long their headers are, and what their checksums start from.
+/// What all frames of one segment have in common: how long their headers are, and what their checksums start
+/// from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Form {
     version: u32,
@@ -154,12 +157,16 @@ impl Header {
             Kind::Mark => self.count == 0,
             Kind::Seal => has_none,
         };
-        kind_fits && self.first_lsn != 0 && self.durable_lsn < self.first_lsn && self.first_lsn.checked_add(u64::from(self.count)).is_some()
+        kind_fits
+            && self.first_lsn != 0
+            && self.durable_lsn < self.first_lsn
+            && self.first_lsn.checked_add(u64::from(self.count)).is_some()
     }
 }
 
-/// Completes the frame in `out`, which holds the header's bytes, whatever they are, and then the plain body. The frame is to stand at `offset`
-/// of its file. Returns the CRC that the next frame must name. `header.length` and `header.salt` are set here.
+/// Completes the frame in `out`, which holds the header's bytes, whatever they are, and then the plain body.
+/// The frame is to stand at `offset` of its file. Returns the CRC that the next frame must name.
+/// `header.length` and `header.salt` are set here.
 pub(crate) fn finish(mut header: Header, offset: u64, out: &mut Vec<u8>) -> u32 {
     let begin = header.form.header_bytes();
     let length = out.len() - begin;
@@ -171,7 +178,8 @@ pub(crate) fn finish(mut header: Header, offset: u64, out: &mut Vec<u8>) -> u32 
     loop {
         whiten(header.salt, &mut out[begin..begin + length]);
         let crc = put_checksums(&header, out);
-        // Practically always true at once. Where a sector would come out all zero, another salt makes it another sector.
+        // Practically always true at once. Where a sector would come out all zero, another salt makes it
+        // another sector.
         if !has_zero_sector(out, offset) {
             return crc;
         }
@@ -211,7 +219,8 @@ pub(crate) fn parse_header(bytes: &[u8], form: Form) -> Option<Header> {
     let fields = bytes.get(..form.header_bytes())?;
     let crc_at = fields.len() - 4;
     // The magic first: it is what makes a search for frames fast.
-    if fields[0..4] != MAGIC || crc32c::crc32c_append(form.seed, &fields[..crc_at]) != u32_at(fields, crc_at) {
+    if fields[0..4] != MAGIC || crc32c::crc32c_append(form.seed, &fields[..crc_at]) != u32_at(fields, crc_at)
+    {
         return None;
     }
     let kind = match u16::from_le_bytes([fields[4], fields[5]]) {
@@ -242,7 +251,8 @@ pub(crate) fn parse_header(bytes: &[u8], form: Form) -> Option<Header> {
 pub(crate) enum End {
     /// Everything verifies. The CRC is the one the next frame must name.
     Whole(u32),
-    /// Body and CRC verify, the trailer ends in zeros: the write was cut in its last bytes, and nothing is missing.
+    /// Body and CRC verify, the trailer ends in zeros: the write was cut in its last bytes, and nothing is
+    /// missing.
     ShortTrailer(u32),
     /// Body and CRC verify, but that is no trailer of ours, and no cut one.
     BadTrailer,
@@ -282,8 +292,8 @@ pub(super) fn unwhitened(salt: u32, body: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Combines bytes with a stream made of the salt; the same again gives them back. The stream's `i`-th eight bytes are, little-endian,
-/// `x ^ (x >> 29)` with `x = (salt + i + 1) * 0x9E37_79B9_7F4A_7C15`, modulo 2^64.
+/// Combines bytes with a stream made of the salt; the same again gives them back. The stream's `i`-th eight
+/// bytes are, little-endian, `x ^ (x >> 29)` with `x = (salt + i + 1) * 0x9E37_79B9_7F4A_7C15`, modulo 2^64.
 fn whiten(salt: u32, bytes: &mut [u8]) {
     let word = |position: u64| {
         let mixed = (u64::from(salt) + position + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -312,7 +322,8 @@ fn is_zero_part(part: &[u8]) -> bool {
     !part.is_empty() && is_zero(part)
 }
 
-/// Whether all bytes are zero. Written so that it runs at memory speed: recovery asks it of the unused rest of a segment.
+/// Whether all bytes are zero. Written so that it runs at memory speed: recovery asks it of the unused rest
+/// of a segment.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let mut chunks = bytes.chunks_exact(64);
     chunks.all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
@@ -321,10 +332,15 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 
 /// Places at which a frame may begin: those that have its magic.
 pub(crate) fn places(segment: &[u8]) -> impl Iterator<Item = usize> {
-    segment.chunks(ALIGNMENT).enumerate().filter(|(_, chunk)| chunk.starts_with(&MAGIC)).map(|(at, _)| at * ALIGNMENT)
+    segment
+        .chunks(ALIGNMENT)
+        .enumerate()
+        .filter(|(_, chunk)| chunk.starts_with(&MAGIC))
+        .map(|(at, _)| at * ALIGNMENT)
 }
 
-/// Whether there is anything behind the header that may be a frame, of whatever segment: such a file is no prepared one.
+/// Whether there is anything behind the header that may be a frame, of whatever segment: such a file is no
+/// prepared one.
 pub(crate) fn holds_frame(segment: &[u8]) -> bool {
     places(segment).next().is_some()
 }

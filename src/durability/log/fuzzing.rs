@@ -18,10 +18,12 @@ fn form(version: u32) -> Form {
     Form::new(version, &[5; 16], 1)
 }
 
-/// Bytes as a frame, and as the body of one: `{commands u8, first LSN u8, records}`. True when either was good.
+/// Bytes as a frame, and as the body of one: `{commands u8, first LSN u8, records}`. True when either was
+/// good.
 ///
 /// # Panics
-/// When what decodes does not encode to the same bytes, or when a frame with a changed byte passes for a whole one.
+/// When what decodes does not encode to the same bytes, or when a frame with a changed byte passes for a
+/// whole one.
 pub(crate) fn frame(bytes: &[u8]) -> bool {
     let whole = [2, FORMAT_VERSION].map(|version| whole_frame(bytes, form(version))).contains(&true);
     let body = match bytes {
@@ -99,18 +101,22 @@ fn framed(form: Form, count: u32, first_lsn: u64, body: &[u8]) {
     let chosen = crc32c::crc32c(body);
     let at = chosen as usize % whole.len();
     whole[at] ^= u8::try_from(chosen >> 24).expect("eight bits").max(1);
-    let passes = frame::parse_header(&whole, form).is_some() && matches!(frame::check_end(form, &whole), End::Whole(_));
+    let passes = frame::parse_header(&whole, form).is_some()
+        && matches!(frame::check_end(form, &whole), End::Whole(_));
     assert!(!passes, "byte {at} of {} was changed, and the frame passes", whole.len());
 }
 
-/// Makes the checksums and chains of a segment, and of every frame that is reached by the lengths of those before it, what they must be for the rest.
+/// Makes the checksums and chains of a segment, and of every frame that is reached by the lengths of those
+/// before it, what they must be for the rest.
 pub(crate) fn reseal_segment(content: &mut [u8]) {
     let Some((sector, _)) = content.split_first_chunk_mut::<{ segment::HEADER_BYTES }>() else { return };
     let end = segment::HEADER_BYTES - 4;
     let mut previous = crc32c::crc32c(&sector[..end]);
     sector[end..].copy_from_slice(&previous.to_le_bytes());
-    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    let u64_at =
+        |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let u32_at =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let instance: &[u8; 16] = sector[16..32].try_into().expect("sixteen bytes");
     let form = Form::new(u32_at(sector, 8), instance, u64_at(sector, 32));
     let (mut chain, begin) = (u64_at(sector, 88), form.header_bytes());

@@ -76,7 +76,8 @@ impl SharedIndex {
     }
 }
 
-/// Readers of the log at once, each with a file open: all change feeds, and some for questions about the past. A further one is refused.
+/// Readers of the log at once, each with a file open: all change feeds, and some for questions about the
+/// past. A further one is refused.
 pub const LOG_READERS_MAX: usize = 72;
 
 /// How many readers there are. Clones count together.
@@ -125,8 +126,8 @@ impl LogView {
         self.index.lock().durable_lsn
     }
 
-    /// The groups from the one that holds `lsn` on, up to what is durable now, through archived and live segments. A first group
-    /// that begins before `lsn` comes without its beginning.
+    /// The groups from the one that holds `lsn` on, up to what is durable now, through archived and live
+    /// segments. A first group that begins before `lsn` comes without its beginning.
     ///
     /// # Errors
     /// `BelowRetained` when the log does not reach back to `lsn`.
@@ -134,7 +135,8 @@ impl LogView {
         self.read_range(lsn, u64::MAX)
     }
 
-    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends behind `last` comes without its end.
+    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends
+    /// behind `last` comes without its end.
     ///
     /// # Errors
     /// `BelowRetained` when the log does not reach back to `first`; `TooManyReaders`.
@@ -147,7 +149,8 @@ impl LogView {
         Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
     }
 
-    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart. Reads a part of one segment.
+    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart.
+    /// Reads a part of one segment.
     ///
     /// # Errors
     /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
@@ -171,12 +174,14 @@ impl LogView {
         after.checked_sub(1).map(|at| index.segments[at].first_lsn)
     }
 
-    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one segment.
+    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one
+    /// segment.
     ///
     /// # Errors
     /// `BelowRetained` when that is before the retained log; `Damaged`, `Io`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
-        let first = self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
+        let first =
+            self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
         let mut lsn = first - 1;
         let mut reader = self.read_from(first)?;
         let mut group = Group::default();

@@ -31,16 +31,18 @@ const DAY_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
 ///
 /// One owner writes; any number of [`LogView`]s read beside it.
 pub trait Journal: Send + Debug {
-    /// Writes a group, whose LSNs follow each other and the last one's. It is not durable yet: several groups may be appended before one `sync`.
-    /// `outcome_hash_before` is the rolling hash over the outcomes of all commands before the group, as far as the caller has applied
-    /// them: on replay it must come out the same.
+    /// Writes a group, whose LSNs follow each other and the last one's. It is not durable yet: several groups
+    /// may be appended before one `sync`. `outcome_hash_before` is the rolling hash over the outcomes of all
+    /// commands before the group, as far as the caller has applied them: on replay it must come out the same.
     ///
-    /// An empty group writes a mark: how far the log is durable. Worth a call (and a `sync`) after an idle moment, since the log itself
-    /// cannot otherwise know that its last group was acknowledged. It writes nothing if that stands in the log already.
+    /// An empty group writes a mark: how far the log is durable. Worth a call (and a `sync`) after an idle
+    /// moment, since the log itself cannot otherwise know that its last group was acknowledged. It writes
+    /// nothing if that stands in the log already.
     ///
     /// # Errors
-    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written, and the last one may be tried again. `Io`: nobody knows what was written, and every later call but
-    /// `read_from` fails with `PreviousIo`. `ReadOnly`.
+    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written, and the last one
+    /// may be tried again. `Io`: nobody knows what was written, and every later call but `read_from` fails
+    /// with `PreviousIo`. `ReadOnly`.
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended>;
 
     /// Makes everything appended durable; returns the last durable LSN.
@@ -61,23 +63,26 @@ pub trait Journal: Send + Debug {
     /// Drops all commands after `after`, durable ones too: for a replica whose leader says otherwise.
     ///
     /// # Errors
-    /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log; nothing was changed. `Io`, `PreviousIo`, `ReadOnly`.
+    /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log;
+    /// nothing was changed. `Io`, `PreviousIo`, `ReadOnly`.
     fn cut_suffix(&mut self, after: u64) -> Result<()>;
 
-    /// What is appended from here on stands as a whole or not at all: until [`Journal::commit_batch`] has returned, an opening drops it.
+    /// What is appended from here on stands as a whole or not at all: until [`Journal::commit_batch`] has
+    /// returned, an opening drops it.
     ///
     /// # Errors
     /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
     fn begin_batch(&mut self) -> Result<()>;
 
-    /// Makes everything since [`Journal::begin_batch`] durable, and then lets it stand. After an error nobody knows which it is, before the next
-    /// opening has looked.
+    /// Makes everything since [`Journal::begin_batch`] durable, and then lets it stand. After an error nobody
+    /// knows which it is, before the next opening has looked.
     ///
     /// # Errors
     /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
     fn commit_batch(&mut self) -> Result<()>;
 
-    /// Retires segments that hold nothing after `up_to`: to the archive, and from there as the retention says.
+    /// Retires segments that hold nothing after `up_to`: to the archive, and from there as the retention
+    /// says.
     ///
     /// # Errors
     /// `Io`; the log goes on. `ReadOnly`.
@@ -148,14 +153,16 @@ pub(crate) struct FileJournal {
     /// The segment being written.
     number: u64,
     segment_bytes: u64,
-    /// Its format version. One of an older release takes no commands any more: they go to a segment of the newest version.
+    /// Its format version. One of an older release takes no commands any more: they go to a segment of the
+    /// newest version.
     version: u32,
     /// Its `durable_lsn` is what stands in the log; the one below is what is true.
     at: Position,
     durable_lsn: u64,
     /// Where it stands once more how far the log is durable; `None` for a log opened for reading only.
     evidence: Option<Evidence>,
-    /// Within a batch of all or nothing, of which nothing is acknowledged before its end, and so nothing said there.
+    /// Within a batch of all or nothing, of which nothing is acknowledged before its end, and so nothing said
+    /// there.
     in_batch: bool,
     /// LSN up to which a snapshot holds everything.
     floor: u64,
@@ -192,7 +199,8 @@ pub(crate) struct JournalStart {
 }
 
 impl FileJournal {
-    /// A journal that goes on where recovery left off. Everything up to there is durable, but need not stand in the log as such.
+    /// A journal that goes on where recovery left off. Everything up to there is durable, but need not stand
+    /// in the log as such.
     pub(crate) fn new(start: JournalStart) -> Self {
         Self {
             view: start.view,
@@ -289,8 +297,8 @@ impl FileJournal {
         self.evidence.as_mut().map_or(Ok(()), Evidence::sync)
     }
 
-    /// Two marks, so that no sector holds both the end of the last group and the only mark that tells of it: the first ends with its
-    /// sector, the second begins the next one.
+    /// Two marks, so that no sector holds both the end of the last group and the only mark that tells of it:
+    /// the first ends with its sector, the second begins the next one.
     fn append_mark(&mut self, outcome_hash: u64) -> Result<Appended> {
         self.guarded(Self::sync_evidence)?;
         if self.at.durable_lsn == self.durable_lsn {
@@ -328,12 +336,15 @@ impl FileJournal {
         self.next.be_ready(&*self.view.storage, &self.view.paths, wanted, &self.health)
     }
 
-    /// Seals the segment and goes on in the next one, whose file is ready. The order is what lets recovery tell a missing segment from one that was never
-    /// used: next file there, seal synced, then its header synced, then frames.
+    /// Seals the segment and goes on in the next one, whose file is ready. The order is what lets recovery
+    /// tell a missing segment from one that was never used: next file there, seal synced, then its header
+    /// synced, then frames.
     fn rotate(&mut self, outcome_hash: u64) -> Result<()> {
         let number = self.number + 1;
         let segment_bytes = self.options.segment_bytes_checked();
-        let Next::Ready(file) = std::mem::replace(&mut self.next, Next::Later) else { unreachable!("every caller waited for it") };
+        let Next::Ready(file) = std::mem::replace(&mut self.next, Next::Later) else {
+            unreachable!("every caller waited for it")
+        };
         if !self.at.sealed {
             self.clear_buffer(0);
             self.write_frame(Kind::Seal, 0, outcome_hash, self.at.time)?;
@@ -364,7 +375,13 @@ impl FileJournal {
         self.version = header.version;
         self.at = header.start(crc);
         let in_background = self.options.prepare_in_background;
-        self.next = Next::start(&self.view.storage, &self.view.paths, (number + 1, segment_bytes), in_background, &self.health);
+        self.next = Next::start(
+            &self.view.storage,
+            &self.view.paths,
+            (number + 1, segment_bytes),
+            in_background,
+            &self.health,
+        );
         self.file = Some(file);
         Ok(())
     }
@@ -391,7 +408,8 @@ impl FileJournal {
 
     fn segments(&self, archived: bool) -> (u64, u64) {
         let index = self.view.index.lock();
-        let sizes = index.segments.iter().filter(|segment| segment.archived == archived).map(|segment| segment.bytes);
+        let sizes =
+            index.segments.iter().filter(|segment| segment.archived == archived).map(|segment| segment.bytes);
         sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
     }
 
@@ -407,7 +425,8 @@ impl FileJournal {
         Ok(())
     }
 
-    /// The oldest archived segment, if the retention says that it may go, and where the log begins without it.
+    /// The oldest archived segment, if the retention says that it may go, and where the log begins without
+    /// it.
     fn expired(&self) -> Option<(SegmentEntry, u64)> {
         let index = self.view.index.lock();
         let [oldest, next, ..] = index.segments[..] else { return None };
@@ -418,7 +437,9 @@ impl FileJournal {
             Retention::Keep => false,
             Retention::Bytes(most) => most < archived_bytes(&index),
             // The next segment's header says when the newest command of this one was.
-            Retention::Days(days) => next.time < self.at.time.0.saturating_sub(i64::from(days).saturating_mul(DAY_MICROSECONDS)),
+            Retention::Days(days) => {
+                next.time < self.at.time.0.saturating_sub(i64::from(days).saturating_mul(DAY_MICROSECONDS))
+            }
         };
         expired.then_some((oldest, next.first_lsn))
     }
@@ -436,7 +457,8 @@ impl Journal for FileJournal {
         }
         self.check_order(group)?;
         let limit = self.group_bytes_max();
-        let count = u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
+        let count =
+            u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
         // Commands go to segments of the newest version only, whatever the active one is.
         self.buffer.clear();
         self.buffer.resize(frame::HEADER_BYTES, 0);
@@ -482,8 +504,14 @@ impl Journal for FileJournal {
         if after + 1 == self.at.next_lsn {
             return Ok(());
         }
-        let live_from =
-            self.view.index.lock().segments.iter().find(|segment| !segment.archived).map_or(u64::MAX, |segment| segment.first_lsn);
+        let live_from = self
+            .view
+            .index
+            .lock()
+            .segments
+            .iter()
+            .find(|segment| !segment.archived)
+            .map_or(u64::MAX, |segment| segment.first_lsn);
         if self.at.next_lsn <= after || after + 1 < live_from {
             return Err(Error::OutOfOrder { expected: self.at.next_lsn - 1, found: after });
         }
@@ -492,7 +520,12 @@ impl Journal for FileJournal {
             // Whatever is being made is for a place behind the cut.
             journal.next = Next::Later;
             let cut = rewrite::cut(&journal.view, after)?;
-            journal.evidence = Some(Evidence::open(&*journal.view.storage, &journal.view.paths, journal.view.instance, after)?);
+            journal.evidence = Some(Evidence::open(
+                &*journal.view.storage,
+                &journal.view.paths,
+                journal.view.instance,
+                after,
+            )?);
             {
                 let mut index = journal.view.index.lock();
                 index.segments.retain(|segment| segment.number <= cut.number);
@@ -513,7 +546,8 @@ impl Journal for FileJournal {
     fn begin_batch(&mut self) -> Result<()> {
         self.guarded(|journal| {
             let after = journal.sync_file()?;
-            // What stands there is exactly the LSN of the cut, as long as the cut is there: that tells the cut from one of another time.
+            // What stands there is exactly the LSN of the cut, as long as the cut is there: that tells the
+            // cut from one of another time.
             journal.sync_evidence()?;
             let chain = journal.at.chain.unwrap_or(0);
             rewrite::intend_cut(&journal.view, Intent { after, chain, purpose: Purpose::Batch })?;
@@ -542,14 +576,19 @@ impl Journal for FileJournal {
             let retired = {
                 let index = self.view.index.lock();
                 let first_live = index.segments.iter().position(|segment| !segment.archived);
-                // A segment's last LSN is the one before its successor's first; the one being written has none.
+                // A segment's last LSN is the one before its successor's first; the one being written has
+                // none.
                 let pair = first_live.and_then(|at| Some((index.segments[at], *index.segments.get(at + 1)?)));
                 pair.filter(|(_, next)| next.first_lsn - 1 <= up_to).map(|(segment, _)| segment)
             };
             let Some(segment) = retired else { break };
             self.archive(segment)?;
             let mut index = self.view.index.lock();
-            index.segments.iter_mut().filter(|entry| entry.number == segment.number).for_each(|entry| entry.archived = true);
+            index
+                .segments
+                .iter_mut()
+                .filter(|entry| entry.number == segment.number)
+                .for_each(|entry| entry.archived = true);
             purged.archived += 1;
         }
         while let Some((segment, first_lsn)) = self.expired() {

@@ -1,9 +1,10 @@
 //! The log: segments of frames, one frame per group of commands.
 //!
-//! What each rule is for stands in the module that keeps it; the bytes are in `snapshots/README.md`. In short: a segment is filled with
-//! zeros, synced and its name made durable before its first frame, so that an append changes no metadata and "zero" means "never written".
-//! Every frame says how far the log was durable when it was written. That tells a torn tail (never acknowledged: cut) from damage
-//! (possibly acknowledged: refused).
+//! What each rule is for stands in the module that keeps it; the bytes are in `snapshots/README.md`. In
+//! short: a segment is filled with zeros, synced and its name made durable before its first frame, so that an
+//! append changes no metadata and "zero" means "never written". Every frame says how far the log was durable
+//! when it was written. That tells a torn tail (never acknowledged: cut) from damage (possibly acknowledged:
+//! refused).
 
 pub(crate) mod chain;
 pub(crate) mod evidence;
@@ -36,12 +37,15 @@ pub use self::{
     reader::{Group, GroupReader},
 };
 
-/// Sizes of a log. Equal for all processes that ever open one directory only as far as each likes: a segment says its own size.
+/// Sizes of a log. Equal for all processes that ever open one directory only as far as each likes: a segment
+/// says its own size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogOptions {
-    /// Bytes of a new segment, a multiple of 4 KiB within `SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX`. Larger ones rotate less often, smaller ones archive finer.
+    /// Bytes of a new segment, a multiple of 4 KiB within `SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX`. Larger
+    /// ones rotate less often, smaller ones archive finer.
     pub segment_bytes: u64,
-    /// Prepare the next segment in a thread of its own, so that rotation need not wait for 64 MiB of zeros. Off for deterministic simulation.
+    /// Prepare the next segment in a thread of its own, so that rotation need not wait for 64 MiB of zeros.
+    /// Off for deterministic simulation.
     pub prepare_in_background: bool,
     /// What becomes of segments that no kept snapshot needs.
     pub retention: Retention,

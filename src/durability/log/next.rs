@@ -1,7 +1,8 @@
 //! The segment after the active one: made ahead, beside the writing, and tried again where that fails.
 //!
-//! It holds no command yet, so a failure to make it is no failure of the log: it is reported ([`LogHealth`]) and repaired by trying again, with a
-//! fresh file each time. Only when the active segment is full and there is still no next one are groups refused, until there is.
+//! It holds no command yet, so a failure to make it is no failure of the log: it is reported ([`LogHealth`])
+//! and repaired by trying again, with a fresh file each time. Only when the active segment is full and there
+//! is still no next one are groups refused, until there is.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -16,7 +17,8 @@ use crate::durability::{
     storage::{Storage, StorageFile},
 };
 
-/// How long to wait before the first new try. Each further one waits twice as long, since a try writes as much as fits.
+/// How long to wait before the first new try. Each further one waits twice as long, since a try writes as
+/// much as fits.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait: so long it takes at most until the log goes on after room was made.
 const RETRY_LAST: Duration = Duration::from_secs(8);
@@ -38,7 +40,8 @@ pub struct LogTrouble {
     pub why: Arc<str>,
     /// What the operating system said to that.
     pub cause: Arc<str>,
-    /// The active segment is full: writes are refused until the next one is there. (A small one may still fit where a larger one did not.)
+    /// The active segment is full: writes are refused until the next one is there. (A small one may still fit
+    /// where a larger one did not.)
     pub refuses_writes: bool,
 }
 
@@ -55,7 +58,8 @@ impl LogHealth {
 
     fn failed(&self, error: &Error) -> Arc<str> {
         let why: Arc<str> = error.to_string().into();
-        let cause = if let Error::Io { source, .. } = error { source.to_string().into() } else { Arc::clone(&why) };
+        let cause =
+            if let Error::Io { source, .. } = error { source.to_string().into() } else { Arc::clone(&why) };
         let mut health = self.lock();
         health.failures += 1;
         let refuses_writes = health.trouble.as_ref().is_some_and(|trouble| trouble.refuses_writes);
@@ -103,8 +107,10 @@ impl Next {
         let desk = Arc::new(Desk::default());
         let own = Arc::clone(&desk);
         let make = move || segment::create_empty(&*storage, &paths, number, bytes);
-        let started = thread::Builder::new().name("log-segment".into()).spawn(move || own.run(&make, &health));
-        // Where there is no thread to be had the segment is made when it is needed, which is slower and no less right.
+        let started =
+            thread::Builder::new().name("log-segment".into()).spawn(move || own.run(&make, &health));
+        // Where there is no thread to be had the segment is made when it is needed, which is slower and no
+        // less right.
         started.map_or(Self::Later, |thread| Self::Making(Maker { desk, thread: Some(thread) }))
     }
 
@@ -112,11 +118,19 @@ impl Next {
     ///
     /// # Errors
     /// `NoNextSegment`; it may be asked again.
-    pub(crate) fn be_ready(&mut self, storage: &dyn Storage, paths: &Paths, (number, bytes): (u64, u64), health: &LogHealth) -> Result<()> {
+    pub(crate) fn be_ready(
+        &mut self,
+        storage: &dyn Storage,
+        paths: &Paths,
+        (number, bytes): (u64, u64),
+        health: &LogHealth,
+    ) -> Result<()> {
         let made = match self {
             Self::Ready(_) => return Ok(()),
             Self::Making(maker) => maker.desk.wait(),
-            Self::Later => segment::create_empty(storage, paths, number, bytes).map_err(|error| health.failed(&error)),
+            Self::Later => {
+                segment::create_empty(storage, paths, number, bytes).map_err(|error| health.failed(&error))
+            }
         };
         match made {
             Ok(file) => {
@@ -145,7 +159,8 @@ impl Drop for Maker {
         self.desk.lock().is_stopped = true;
         self.desk.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // What comes of it does not matter any more: an unfinished segment has a temporary name, and is removed at the next opening.
+            // What comes of it does not matter any more: an unfinished segment has a temporary name, and is
+            // removed at the next opening.
             drop(thread.join());
         }
     }

@@ -18,13 +18,15 @@ use crate::{
     },
 };
 
-/// Bytes read at a time: large enough that the calls do not count, small enough that a reader of one page of the log is cheap.
+/// Bytes read at a time: large enough that the calls do not count, small enough that a reader of one page of
+/// the log is cheap.
 const READ_BYTES: usize = 256 * 1_024;
 
 /// One group as it was appended.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Group {
-    /// Rolling hash over the outcomes of all commands before the group. `None` where the reader was asked to begin inside of it.
+    /// Rolling hash over the outcomes of all commands before the group. `None` where the reader was asked to
+    /// begin inside of it.
     pub outcome_hash_before: Option<u64>,
     /// Never empty; their LSNs follow each other.
     pub commands: Vec<Stamped>,
@@ -62,13 +64,24 @@ struct OpenSegment {
 
 impl GroupReader {
     pub(crate) fn new(log: LogView, permit: ReaderPermit, segment: u64, (from, until): (u64, u64)) -> Self {
-        Self { log, segment, from, until, open: None, end: None, body: Vec::new(), failed: false, _permit: permit }
+        Self {
+            log,
+            segment,
+            from,
+            until,
+            open: None,
+            end: None,
+            body: Vec::new(),
+            failed: false,
+            _permit: permit,
+        }
     }
 
     /// Puts the next group into `group`, whose memory is used again. False at the end.
     ///
     /// # Errors
-    /// `Damaged` where the log is not what was written, `BelowRetained` where a segment was deleted meanwhile, `Io`.
+    /// `Damaged` where the log is not what was written, `BelowRetained` where a segment was deleted
+    /// meanwhile, `Io`.
     pub fn next_into(&mut self, group: &mut Group) -> Result<bool> {
         group.commands.clear();
         if self.failed {
@@ -79,7 +92,8 @@ impl GroupReader {
         result
     }
 
-    /// Lets the reader go on up to what is durable now: for one that came to its end and is kept to follow the log.
+    /// Lets the reader go on up to what is durable now: for one that came to its end and is kept to follow
+    /// the log.
     pub fn extend(&mut self) {
         self.until = self.log.durable_lsn();
         if let Some(segment) = &mut self.open {
@@ -113,11 +127,14 @@ impl GroupReader {
                 Kind::Group if self.from < header.next_lsn() => {
                     segment.take_body(&header, frame_at, &before, &mut self.body)?;
                     codec::decode_group(&self.body, header.first_lsn, header.count, &mut group.commands)
-                        .map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
+                        .map_err(|error| {
+                            Error::record(&segment.path, before.offset, header.first_lsn, error)
+                        })?;
                     self.open = Some(segment);
                     // What was not asked for goes.
                     group.commands.retain(|stamped| self.from <= stamped.lsn && stamped.lsn <= self.until);
-                    group.outcome_hash_before = (self.from <= header.first_lsn).then_some(header.outcome_hash);
+                    group.outcome_hash_before =
+                        (self.from <= header.first_lsn).then_some(header.outcome_hash);
                     return Ok(true);
                 }
                 Kind::Group | Kind::Mark => self.open = Some(segment),
@@ -139,8 +156,8 @@ pub(crate) struct ChainAt {
     pub begins: bool,
 }
 
-/// The chain after the command `lsn` in a segment that is in memory, whose frames begin at `start` and verify up to there. `None` where it does not hold
-/// that command, nor begins behind it.
+/// The chain after the command `lsn` in a segment that is in memory, whose frames begin at `start` and verify
+/// up to there. `None` where it does not hold that command, nor begins behind it.
 pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Option<ChainAt> {
     let form = header.form();
     let (mut next_lsn, mut chain, mut offset) = (header.first_lsn, header.chain, HEADER_BYTES);
@@ -179,7 +196,8 @@ pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt>
             segment.take_body(&header, frame_at, &before, &mut body)?;
             let count = lsn + 1 - header.first_lsn;
             let chain = chain::after(chain, &body, count);
-            let chain = chain.map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
+            let chain = chain
+                .map_err(|error| Error::record(&segment.path, before.offset, header.first_lsn, error))?;
             return Ok(ChainAt { chain: Some(chain), begins: false });
         }
     }
@@ -187,7 +205,8 @@ pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt>
 }
 
 impl OpenSegment {
-    /// Opens a segment of the index, and returns its header too. `end` is where the segment before ended, if that was read.
+    /// Opens a segment of the index, and returns its header too. `end` is where the segment before ended, if
+    /// that was read.
     fn open(log: &LogView, number: u64, end: Option<&Position>) -> Result<(Self, SegmentHeader)> {
         let (entry, oldest) = {
             let index = log.index.lock();
@@ -207,19 +226,37 @@ impl OpenSegment {
         let mut sector = [0; HEADER_BYTES];
         file.read_exact_at(&mut sector, 0).map_err(Error::io("read", &path))?;
         match SegmentHeader::parse(&sector) {
-            Parsed::Header(header, crc) if header.entry(entry.archived) == entry && end.is_none_or(|end| header.follows(end)) => {
+            Parsed::Header(header, crc)
+                if header.entry(entry.archived) == entry && end.is_none_or(|end| header.follows(end)) =>
+            {
                 let (at, form) = (header.start(crc), header.form());
-                Ok((Self { path, file, bytes: header.bytes, form, at, window: Vec::new(), window_offset: 0 }, header))
+                Ok((
+                    Self { path, file, bytes: header.bytes, form, at, window: Vec::new(), window_offset: 0 },
+                    header,
+                ))
             }
             _ => {
                 let lost = format!("commands from LSN {} on", entry.first_lsn);
-                Err(Error::damaged(&path, 0, Some(entry.first_lsn), "the segment's header is not the one that belongs here", lost))
+                Err(Error::damaged(
+                    &path,
+                    0,
+                    Some(entry.first_lsn),
+                    "the segment's header is not the one that belongs here",
+                    lost,
+                ))
             }
         }
     }
 
-    /// Puts the plain body of the frame that was just read into `body`: the records that the chain names. `before` is where the frame began.
-    fn take_body(&self, header: &frame::Header, frame_at: usize, before: &Position, body: &mut Vec<u8>) -> Result<()> {
+    /// Puts the plain body of the frame that was just read into `body`: the records that the chain names.
+    /// `before` is where the frame began.
+    fn take_body(
+        &self,
+        header: &frame::Header,
+        frame_at: usize,
+        before: &Position,
+        body: &mut Vec<u8>,
+    ) -> Result<()> {
         frame::plain_body(header, &self.window[frame_at..frame_at + header.frame_bytes()], body);
         let Some(chain) = before.chain else { return Ok(()) };
         if chain::after(chain, body, header.count.into()) == Ok(header.chain) {
@@ -249,7 +286,8 @@ impl OpenSegment {
         Ok((header, start))
     }
 
-    /// Brings at least `wanted` bytes from the present offset into the window and says where in it they begin.
+    /// Brings at least `wanted` bytes from the present offset into the window and says where in it they
+    /// begin.
     fn load(&mut self, wanted: usize) -> Result<usize> {
         let start = usize::try_from(self.at.offset - self.window_offset).unwrap_or(usize::MAX);
         if start <= self.window.len() && wanted <= self.window.len() - start {

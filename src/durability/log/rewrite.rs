@@ -1,4 +1,5 @@
-//! The three ways in which a log's end is changed other than by appending. None of them changes a byte in place to another value.
+//! The three ways in which a log's end is changed other than by appending. None of them changes a byte in
+//! place to another value.
 
 use std::path::Path;
 
@@ -16,7 +17,8 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, chain after that LSN u64, what for u32, CRC-32C u32}`.
+/// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, chain after that LSN u64, what for
+/// u32, CRC-32C u32}`.
 const CUT_BYTES: usize = 48;
 /// Of older releases: without the chain, and without what it is for.
 const CUT_BYTES_BEFORE: usize = 36;
@@ -44,9 +46,14 @@ pub(crate) enum Purpose {
     Suffix = 2,
 }
 
-/// Puts a fresh segment of `bytes`, holding `content` and zeros behind it, under this name, in place of what has it. At each moment there
-/// is the one or the other; on return the new one is durable.
-pub(crate) fn replace_segment(storage: &dyn Storage, path: &Path, content: &[u8], bytes: u64) -> Result<Box<dyn StorageFile>> {
+/// Puts a fresh segment of `bytes`, holding `content` and zeros behind it, under this name, in place of what
+/// has it. At each moment there is the one or the other; on return the new one is durable.
+pub(crate) fn replace_segment(
+    storage: &dyn Storage,
+    path: &Path,
+    content: &[u8],
+    bytes: u64,
+) -> Result<Box<dyn StorageFile>> {
     let temporary = Paths::temporary(path);
     let file = segment::create_fresh(storage, &temporary)?;
     file.write_all_at(content, 0).map_err(Error::io("write", &temporary))?;
@@ -58,8 +65,9 @@ pub(crate) fn replace_segment(storage: &dyn Storage, path: &Path, content: &[u8]
     Ok(file)
 }
 
-/// Writes the bytes that are there once more, from `from` on, and syncs. After a sync that failed the page cache shows bytes that are not on disk,
-/// and a further sync of them succeeds without writing them; once written again they are really written.
+/// Writes the bytes that are there once more, from `from` on, and syncs. After a sync that failed the page
+/// cache shows bytes that are not on disk, and a further sync of them succeeds without writing them; once
+/// written again they are really written.
 pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], from: usize) -> Result<()> {
     file.write_all_at(&bytes[from..], from as u64).map_err(Error::io("write", path))?;
     file.sync_data().map_err(Error::io("sync", path))
@@ -74,16 +82,19 @@ pub(crate) struct Cut {
     pub file: Box<dyn StorageFile>,
 }
 
-/// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished at the next opening.
+/// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished
+/// at the next opening.
 pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
     let chain = view.chain_at(after)?.chain.unwrap_or(0);
-    // What is to go counts as acknowledged no more, before a file says that it is to go: a cut below what was acknowledged is one of another time.
+    // What is to go counts as acknowledged no more, before a file says that it is to go: a cut below what was
+    // acknowledged is one of another time.
     evidence::reset(&*view.storage, &view.paths, &view.instance, after)?;
     intend_cut(view, Intent { after, chain, purpose: Purpose::Suffix })?;
     carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
 }
 
-/// Says durably that all commands after those to keep are to be dropped: by the next opening, unless it is withdrawn.
+/// Says durably that all commands after those to keep are to be dropped: by the next opening, unless it is
+/// withdrawn.
 pub(crate) fn intend_cut(view: &LogView, cut: Intent) -> Result<()> {
     let (storage, paths) = (&*view.storage, &view.paths);
     let path = paths.cut();
@@ -109,16 +120,30 @@ pub(crate) fn withdraw_cut(storage: &dyn Storage, paths: &Paths) -> Result<()> {
 }
 
 /// What an interrupted cut was to do.
-pub(crate) fn interrupted_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<Option<Intent>> {
+pub(crate) fn interrupted_cut(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &[u8; 16],
+) -> Result<Option<Intent>> {
     let path = paths.cut();
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
         return Ok(None);
     }
     let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
     let length = file.len().map_err(Error::io("look at", &path))?;
-    let damaged =
-        || Error::damaged(&path, 0, None, "it does not say where to cut the log", "what an interrupted cut of the log was to keep");
-    let length = usize::try_from(length).ok().filter(|length| [CUT_BYTES, CUT_BYTES_BEFORE].contains(length)).ok_or_else(damaged)?;
+    let damaged = || {
+        Error::damaged(
+            &path,
+            0,
+            None,
+            "it does not say where to cut the log",
+            "what an interrupted cut of the log was to keep",
+        )
+    };
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| [CUT_BYTES, CUT_BYTES_BEFORE].contains(length))
+        .ok_or_else(damaged)?;
     let mut bytes = [0; CUT_BYTES];
     let bytes = &mut bytes[..length];
     file.read_exact_at(bytes, 0).map_err(Error::io("read", &path))?;
@@ -139,25 +164,43 @@ pub(crate) fn interrupted_cut(storage: &dyn Storage, paths: &Paths, instance: &[
 }
 
 /// Every step may be repeated: the segment to keep stays the last one that begins at or before the cut.
-pub(crate) fn carry_out_cut(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16], after: u64) -> Result<Cut> {
-    let mut numbers: Vec<u64> =
-        storage.list(&paths.log()).map_err(Error::io("list", &paths.log()))?.iter().filter_map(|name| segment::number_of(name)).collect();
+pub(crate) fn carry_out_cut(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &[u8; 16],
+    after: u64,
+) -> Result<Cut> {
+    let mut numbers: Vec<u64> = storage
+        .list(&paths.log())
+        .map_err(Error::io("list", &paths.log()))?
+        .iter()
+        .filter_map(|name| segment::number_of(name))
+        .collect();
     numbers.sort_unstable();
     let mut kept = None;
     for number in &numbers {
         let bytes = read_whole(storage, &paths.segment(*number))?;
         match bytes.first_chunk().map(SegmentHeader::parse) {
-            Some(Parsed::Header(header, crc)) if header.first_lsn <= after + 1 && header.instance == *instance => {
+            Some(Parsed::Header(header, crc))
+                if header.first_lsn <= after + 1 && header.instance == *instance =>
+            {
                 kept = Some((header, crc, bytes));
             }
             _ => break,
         }
     }
     let Some((header, crc, bytes)) = kept else {
-        return Err(Error::damaged(&paths.log(), 0, Some(after), "no segment begins before the cut", "the log"));
+        return Err(Error::damaged(
+            &paths.log(),
+            0,
+            Some(after),
+            "no segment begins before the cut",
+            "the log",
+        ));
     };
     // What is to be kept is found whole before anything goes.
-    let (content, at) = content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
+    let (content, at) =
+        content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
     // The last first: at every moment what is left has no gap.
     for number in numbers.iter().rev().filter(|number| header.number < **number) {
         let path = paths.segment(*number);
@@ -211,7 +254,8 @@ pub(crate) fn content_until(
     Ok((content, at))
 }
 
-/// Appends the frame's commands up to `after` as a frame of their own; where the log then stands. `before` is the chain before the frame.
+/// Appends the frame's commands up to `after` as a frame of their own; where the log then stands. `before` is
+/// the chain before the frame.
 fn append_beginning(
     path: &Path,
     header: &Header,
@@ -228,7 +272,8 @@ fn append_beginning(
     codec::decode_group(&body, header.first_lsn, header.count, &mut commands).map_err(record_error)?;
     commands.retain(|stamped| stamped.lsn <= after);
     let count = u32::try_from(commands.len()).expect("less than the count of the whole group");
-    let chain = before.map_or(Ok(0), |before| chain::after(before, &body, count.into())).map_err(record_error)?;
+    let chain =
+        before.map_or(Ok(0), |before| chain::after(before, &body, count.into())).map_err(record_error)?;
     let time = commands.last().map_or(header.time, |stamped| stamped.time);
     let mut out = vec![0; header.form.header_bytes()];
     codec::encode_group(&commands, &mut out)?;
@@ -252,7 +297,9 @@ pub(crate) fn read_whole(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> 
     let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
     let length = file.len().map_err(Error::io("look at", path))?;
     let length = usize::try_from(length).ok().filter(|length| *length as u64 <= super::SEGMENT_BYTES_MAX);
-    let length = length.ok_or_else(|| Error::damaged(path, 0, None, "it is longer than any segment", "nothing that could be read"))?;
+    let length = length.ok_or_else(|| {
+        Error::damaged(path, 0, None, "it is longer than any segment", "nothing that could be read")
+    })?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
     Ok(bytes)

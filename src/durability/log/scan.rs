@@ -1,9 +1,9 @@
-//! Reads a segment as recovery must: up to the first frame that does not verify, and then says what that means.
+//! Reads a segment as recovery must: up to the first frame that does not verify, and then says what that
+//! means.
 //!
-//! The rule (`first frame that does not verify`):
-//! a. only zeros after it: the clean end;
-//! b. a later frame verifies and says that the log was durable up to the bad frame's LSN or beyond: damage;
-//! c. what is there ends in a complete trailer and no sector in it is all zero: it was written completely, so this is damage;
+//! The rule (`first frame that does not verify`): a. only zeros after it: the clean end; b. a later frame
+//! verifies and says that the log was durable up to the bad frame's LSN or beyond: damage; c. what is there
+//! ends in a complete trailer and no sector in it is all zero: it was written completely, so this is damage;
 //! d. otherwise the write never completed, so it was never acknowledged: a torn tail, to be cut.
 
 use super::{
@@ -74,7 +74,8 @@ pub enum DamageRule {
 pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
     debug_assert_eq!(start.offset, HEADER_BYTES as u64);
     let mut scan = Scan { at: start, groups: 0, first_unrecorded: start, tail: Tail::Clean };
-    // Positions before such frames, with the durable LSN that would show them to be on disk; few, since a writer has few groups in flight.
+    // Positions before such frames, with the durable LSN that would show them to be on disk; few, since a
+    // writer has few groups in flight.
     let mut unrecorded: Vec<(u64, Position)> = Vec::new();
     let mut short_trailer = false;
     loop {
@@ -96,7 +97,8 @@ pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
             }
         };
         if short_trailer {
-            // A later frame was begun, so the earlier one's end was long since written: it is not the end of a cut write.
+            // A later frame was begun, so the earlier one's end was long since written: it is not the end of
+            // a cut write.
             let reason = "the end of a frame is missing, and frames follow".into();
             scan.tail = Tail::Damaged { rule: DamageRule::FramesFollow, offset: scan.at.offset, reason };
             break;
@@ -183,12 +185,19 @@ fn classify(bytes: &[u8], form: Form, bad: usize, bad_lsn: u64) -> Tail {
     for (later, _) in written.chunks(frame::ALIGNMENT).enumerate() {
         let Some(header) = frame::parse_header(&rest[later * frame::ALIGNMENT..], form) else { continue };
         if bad_lsn <= header.durable_lsn {
-            let reason = format!("a frame does not verify, and a later one says that LSN {} was durable", header.durable_lsn);
+            let reason = format!(
+                "a frame does not verify, and a later one says that LSN {} was durable",
+                header.durable_lsn
+            );
             return Tail::Damaged { rule: DamageRule::LaterDurable, offset, reason };
         }
     }
     if written.ends_with(&frame::TRAILER) && !frame::has_zero_sector(written, offset) {
-        return Tail::Damaged { rule: DamageRule::Complete, offset, reason: "a frame that was written completely does not verify".into() };
+        return Tail::Damaged {
+            rule: DamageRule::Complete,
+            offset,
+            reason: "a frame that was written completely does not verify".into(),
+        };
     }
     Tail::Torn { bytes: written.len() as u64 }
 }

@@ -24,7 +24,8 @@ pub(crate) const HEADER_BYTES: usize = SECTOR_BYTES;
 const MAGIC: [u8; 8] = *b"uplinLOG";
 /// Zeros are written in pieces of this size.
 const FILL_BYTES: usize = 1_024 * 1_024;
-/// ... and synced after this many, so that filling a segment never leaves a mountain of dirty pages for the log's own sync to wait behind.
+/// ... and synced after this many, so that filling a segment never leaves a mountain of dirty pages for the
+/// log's own sync to wait behind.
 const FILL_SYNC_EVERY: u64 = 4;
 
 /// The first sector of a segment.
@@ -76,7 +77,8 @@ pub(crate) enum Parsed {
 }
 
 impl SegmentHeader {
-    /// Where the segment's first frame goes. The segment before was synced to its end before this header was written.
+    /// Where the segment's first frame goes. The segment before was synced to its end before this header was
+    /// written.
     pub(crate) fn start(&self, crc: u32) -> Position {
         Position {
             offset: HEADER_BYTES as u64,
@@ -91,17 +93,21 @@ impl SegmentHeader {
 
     /// Whether this segment goes on where another ended.
     pub(crate) fn follows(&self, end: &Position) -> bool {
-        let is_next = self.first_lsn == end.next_lsn && self.previous_end == end.offset && self.previous_crc == end.previous_crc;
+        let is_next = self.first_lsn == end.next_lsn
+            && self.previous_end == end.offset
+            && self.previous_crc == end.previous_crc;
         is_next && (self.chain == end.chain || end.chain.is_none() && self.begins_chain())
     }
 
-    /// This header as one of the newest version, with the chain that is known to stand before its first command; where none is, it begins here.
+    /// This header as one of the newest version, with the chain that is known to stand before its first
+    /// command; where none is, it begins here.
     pub(crate) fn chained(self, chain: Option<u64>) -> Self {
         let header = Self { version: FORMAT_VERSION, chain: None, ..self };
         Self { chain: Some(chain.unwrap_or_else(|| header.own_chain())), ..header }
     }
 
-    /// Whether the chain begins with this segment, which then is the first of version 3 in a directory of an older one.
+    /// Whether the chain begins with this segment, which then is the first of version 3 in a directory of an
+    /// older one.
     pub(crate) fn begins_chain(&self) -> bool {
         self.chain.is_some_and(|chain| chain == self.own_chain())
     }
@@ -117,7 +123,13 @@ impl SegmentHeader {
 
     /// As the index has it.
     pub(crate) fn entry(&self, archived: bool) -> SegmentEntry {
-        SegmentEntry { number: self.number, first_lsn: self.first_lsn, bytes: self.bytes, time: self.time.0, archived }
+        SegmentEntry {
+            number: self.number,
+            first_lsn: self.first_lsn,
+            bytes: self.bytes,
+            time: self.time.0,
+            archived,
+        }
     }
 
     /// The sector, and its CRC.
@@ -154,7 +166,8 @@ impl SegmentHeader {
         if sector[0..8] != MAGIC || crc != u32_at(HEADER_BYTES - 4) {
             return Parsed::Bad;
         }
-        // Magic and CRC stay where they are in later versions, so that a newer file is told from a damaged one.
+        // Magic and CRC stay where they are in later versions, so that a newer file is told from a damaged
+        // one.
         if FORMAT_VERSION < u32_at(8) {
             return Parsed::Newer(u32_at(8));
         }
@@ -175,15 +188,21 @@ impl SegmentHeader {
     }
 }
 
-/// Makes an empty segment: zeros written to the full size, synced, named, the name synced. Only then does it have its name, so
-/// that a file of that name is always complete.
-pub(crate) fn create_empty(storage: &dyn Storage, paths: &Paths, number: u64, bytes: u64) -> Result<Box<dyn StorageFile>> {
+/// Makes an empty segment: zeros written to the full size, synced, named, the name synced. Only then does it
+/// have its name, so that a file of that name is always complete.
+pub(crate) fn create_empty(
+    storage: &dyn Storage,
+    paths: &Paths,
+    number: u64,
+    bytes: u64,
+) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(number);
     check_holds_no_frame(storage, &path)?;
     let temporary = Paths::temporary(&path);
     let made = fill_fresh(storage, &temporary, bytes);
     let file = made.inspect_err(|_| {
-        // On a full disk what was written of it is what others lack. If this fails too, the next opening removes it.
+        // On a full disk what was written of it is what others lack. If this fails too, the next opening
+        // removes it.
         let _ = storage.remove(&temporary);
     })?;
     storage.rename(&temporary, &path).map_err(Error::io("rename", &temporary))?;
@@ -200,7 +219,9 @@ fn fill_fresh(storage: &dyn Storage, path: &Path, bytes: u64) -> Result<Box<dyn 
 
 /// Whatever has the name of a segment to be made must hold nothing: it is replaced.
 fn check_holds_no_frame(storage: &dyn Storage, path: &Path) -> Result<()> {
-    if storage.is_file(path).map_err(Error::io("look at", path))? && frame::holds_frame(&read_whole(storage, path)?) {
+    if storage.is_file(path).map_err(Error::io("look at", path))?
+        && frame::holds_frame(&read_whole(storage, path)?)
+    {
         let reason = "it holds frames where an empty segment is to be made";
         return Err(Error::damaged(path, 0, None, reason, "the commands in it"));
     }
@@ -215,7 +236,8 @@ pub(crate) fn create_fresh(storage: &dyn Storage, path: &Path) -> Result<Box<dyn
     storage.create(path).map_err(Error::io("create", path))
 }
 
-/// Zeros from `offset` to `end`, written and not merely allocated: an allocated block is metadata that the first write to it changes.
+/// Zeros from `offset` to `end`, written and not merely allocated: an allocated block is metadata that the
+/// first write to it changes.
 pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64) -> std::io::Result<()> {
     let zeros = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(FILL_BYTES).min(FILL_BYTES)];
     let mut pieces = 0;

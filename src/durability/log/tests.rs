@@ -25,7 +25,15 @@ fn header(form: Form, first_lsn: u64, count: u32, durable_lsn: u64, previous_crc
 }
 
 fn start() -> Position {
-    Position { offset: 512, next_lsn: 1, previous_crc: 9, durable_lsn: 0, time: Timestamp(0), sealed: false, chain: Some(11) }
+    Position {
+        offset: 512,
+        next_lsn: 1,
+        previous_crc: 9,
+        durable_lsn: 0,
+        time: Timestamp(0),
+        sealed: false,
+        chain: Some(11),
+    }
 }
 
 /// A segment of frames with these bodies; each frame says that all before it was durable if `synced` says so.
@@ -50,8 +58,9 @@ fn segment(bodies: &[Vec<u8>], synced: &[bool]) -> (Vec<u8>, Vec<usize>) {
 
 #[test]
 fn frames_come_back_whatever_their_length_and_version() {
-    for (version, length) in
-        [2, 3].into_iter().flat_map(|version| (1..200).chain([511, 512, 513, 5_000]).map(move |length| (version, length)))
+    for (version, length) in [2, 3]
+        .into_iter()
+        .flat_map(|version| (1..200).chain([511, 512, 513, 5_000]).map(move |length| (version, length)))
     {
         let form = Form::new(version, &INSTANCE, 7);
         let body: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -65,7 +74,11 @@ fn frames_come_back_whatever_their_length_and_version() {
         let mut plain = Vec::new();
         frame::plain_body(&parsed, &out, &mut plain);
         assert_eq!(plain, body);
-        for other in [Form::new(version, &INSTANCE, 8), Form::new(version, &[4; 16], 7), Form::new(5 - version, &INSTANCE, 7)] {
+        for other in [
+            Form::new(version, &INSTANCE, 8),
+            Form::new(version, &[4; 16], 7),
+            Form::new(5 - version, &INSTANCE, 7),
+        ] {
             assert_eq!(frame::parse_header(&out, other), None);
         }
     }
@@ -141,7 +154,8 @@ fn the_first_frame_that_does_not_verify_is_classified() {
     // (d) a sector of the last one is missing; of the second of three in flight; the end is missing.
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[2].next_multiple_of(512)..][..512].fill(0));
     assert!(last == 2 && matches!(tail, Tail::Torn { .. }), "{tail:?}");
-    let (last, tail) = run(&in_flight, &|bytes, offsets| bytes[offsets[1].next_multiple_of(512)..][..512].fill(0));
+    let (last, tail) =
+        run(&in_flight, &|bytes, offsets| bytes[offsets[1].next_multiple_of(512)..][..512].fill(0));
     assert!(last == 1 && matches!(tail, Tail::Torn { .. }), "{tail:?}");
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[3] - 20..].fill(0));
     assert!(last == 2 && matches!(tail, Tail::Torn { .. }), "{tail:?}");
@@ -160,8 +174,9 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
     let (bytes, offsets) = segment(&bodies, &[true, true]);
     let form = Form::new(3, &INSTANCE, 1);
     let (from, end) = (offsets[1], offsets[2]);
-    let sectors: Vec<(usize, usize)> =
-        (from / 512..=(end - 1) / 512).map(|sector| ((sector * 512).max(from), ((sector + 1) * 512).min(end))).collect();
+    let sectors: Vec<(usize, usize)> = (from / 512..=(end - 1) / 512)
+        .map(|sector| ((sector * 512).max(from), ((sector + 1) * 512).min(end)))
+        .collect();
     for lost in 0..1_u32 << sectors.len() {
         let mut bytes = bytes.clone();
         for (position, (start, end)) in sectors.iter().enumerate() {
@@ -172,7 +187,9 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
         let scan = scan(&bytes, form, start());
         match scan.tail {
             // The last sector may hold no more than bytes of the trailer.
-            Tail::Clean | Tail::ShortTrailer => assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}"),
+            Tail::Clean | Tail::ShortTrailer => {
+                assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}")
+            }
             Tail::Torn { .. } => assert_eq!(scan.at.next_lsn, 2, "{lost:b}"),
             Tail::Damaged { reason, .. } => panic!("{lost:b}: {reason}"),
         }
@@ -184,9 +201,12 @@ fn what_is_not_known_to_be_on_disk_is_known() {
     let bodies = vec![vec![1; 50]; 4];
     let form = Form::new(3, &INSTANCE, 1);
     // which frames followed a sync, and from which on nothing says that it is on disk
-    for (synced, unrecorded) in
-        [([true; 4], 3), ([true, false, false, false], 0), ([true, true, false, false], 1), ([true, true, true, false], 2)]
-    {
+    for (synced, unrecorded) in [
+        ([true; 4], 3),
+        ([true, false, false, false], 0),
+        ([true, true, false, false], 1),
+        ([true, true, true, false], 2),
+    ] {
         let (bytes, offsets) = segment(&bodies, &synced);
         let scan = scan(&bytes, form, start());
         assert_eq!(scan.first_unrecorded.offset, offsets[unrecorded] as u64, "{synced:?}");
@@ -199,6 +219,10 @@ fn segments_are_as_large_as_asked_for_within_bounds() {
     // asked for, made
     let table = [(0, 16_384), (16_385, 20_480), (67_108_864, 67_108_864), (u64::MAX, 268_435_456)];
     for (asked, made) in table {
-        assert_eq!(LogOptions { segment_bytes: asked, ..LogOptions::default() }.segment_bytes_checked(), made, "{asked}");
+        assert_eq!(
+            LogOptions { segment_bytes: asked, ..LogOptions::default() }.segment_bytes_checked(),
+            made,
+            "{asked}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! One file of the file system in memory: what calls see of it, what the disk holds, and which sectors are still on their way.
+//! One file of the file system in memory: what calls see of it, what the disk holds, and which sectors are
+//! still on their way.
 
 use std::{io, ops::Range};
 
@@ -12,8 +13,8 @@ pub(super) struct FileImage {
     /// The page cache: what reads see.
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// Sectors written since the last sync, as ranges in the order of the writes. A sector that differs and is not in here was given up by a
-    /// sync that failed: no later sync writes it.
+    /// Sectors written since the last sync, as ranges in the order of the writes. A sector that differs and
+    /// is not in here was given up by a sync that failed: no later sync writes it.
     dirty: Vec<Range<usize>>,
 }
 
@@ -52,7 +53,9 @@ impl FileImage {
         self.live[start..end].copy_from_slice(bytes);
         let sectors = start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES);
         match self.dirty.last_mut() {
-            Some(last) if last.start <= sectors.start && sectors.start <= last.end => last.end = last.end.max(sectors.end),
+            Some(last) if last.start <= sectors.start && sectors.start <= last.end => {
+                last.end = last.end.max(sectors.end)
+            }
             _ => self.dirty.push(sectors),
         }
     }
@@ -66,7 +69,8 @@ impl FileImage {
         }
     }
 
-    /// A sync that fails, as Linux does it: some of what was on its way is on disk, the rest is forgotten. Both count as clean from now on.
+    /// A sync that fails, as Linux does it: some of what was on its way is on disk, the rest is forgotten.
+    /// Both count as clean from now on.
     pub fn lose(&mut self, chance: &mut Chance) {
         if chance.keeps() {
             self.durable.resize(self.live.len(), 0);

@@ -41,7 +41,8 @@ fn sectors_survive_each_by_itself() {
 fn growth_may_be_lost_where_the_bytes_survive_and_the_other_way_round() {
     let (memory, file) = with_file();
     file.write_all_at(&[2; 1_024], 1_024).unwrap();
-    let lengths: BTreeSet<usize> = outcomes(&memory).into_iter().flatten().map(|content| content.len()).collect();
+    let lengths: BTreeSet<usize> =
+        outcomes(&memory).into_iter().flatten().map(|content| content.len()).collect();
     assert!([1_024, 2_048].iter().all(|length| lengths.contains(length)), "{lengths:?}");
     assert!(lengths.iter().any(|length| (1_025..2_048).contains(length)), "cut anywhere: {lengths:?}");
     let grown = [[1; 1_024], [0; 1_024]].concat();
@@ -62,7 +63,11 @@ fn names_need_a_sync_of_their_directory() {
     memory.sync_dir(Path::new("/")).unwrap();
     assert_eq!(after(&memory, Survival::Synced), Some(b"content".to_vec()));
     memory.remove(Path::new(FILE)).unwrap();
-    assert_eq!(outcomes(&memory), BTreeSet::from([None, Some(b"content".to_vec())]), "what was removed may come back");
+    assert_eq!(
+        outcomes(&memory),
+        BTreeSet::from([None, Some(b"content".to_vec())]),
+        "what was removed may come back"
+    );
 }
 
 #[test]
@@ -72,7 +77,10 @@ fn a_rename_happens_or_does_not() {
     memory.rename(Path::new(FILE), new).unwrap();
     for seed in 0..100 {
         let after = memory.crash(Survival::Chance(seed));
-        assert!(after.content(Path::new(FILE)).is_some() || after.content(new).is_some(), "one name or the other");
+        assert!(
+            after.content(Path::new(FILE)).is_some() || after.content(new).is_some(),
+            "one name or the other"
+        );
     }
     assert_eq!(memory.crash(Survival::Synced).content(new), None);
     memory.sync_dir(Path::new("/data")).unwrap();

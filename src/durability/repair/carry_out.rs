@@ -1,9 +1,10 @@
 //! Doing what a look found to be possible.
 //!
-//! The report and the dropped commands are written first: whatever goes is on paper, durably, before it goes. No file is changed in place: what is
-//! not needed is moved aside, what needs other content is copied aside and replaced by a fresh file, synced, under its name. A repair that
-//! is interrupted leaves a directory that is refused as before, with the same last good LSN, or one that opens; it is begun anew then, with
-//! another directory for what it takes away.
+//! The report and the dropped commands are written first: whatever goes is on paper, durably, before it goes.
+//! No file is changed in place: what is not needed is moved aside, what needs other content is copied aside
+//! and replaced by a fresh file, synced, under its name. A repair that is interrupted leaves a directory that
+//! is refused as before, with the same last good LSN, or one that opens; it is begun anew then, with another
+//! directory for what it takes away.
 
 use std::{
     io::ErrorKind,
@@ -52,8 +53,9 @@ pub trait Papers {
 }
 
 impl Repair {
-    /// Carries out the steps of the look. `name` is that of the directory, below the data directory, for all that is taken away; it must
-    /// not exist. Returns its path. Whether a loss is wanted is for the caller to have made sure.
+    /// Carries out the steps of the look. `name` is that of the directory, below the data directory, for all
+    /// that is taken away; it must not exist. Returns its path. Whether a loss is wanted is for the caller to
+    /// have made sure.
     ///
     /// # Errors
     /// `Io`; `Damaged` where a file is not what it was during the look. It may be tried again.
@@ -144,7 +146,10 @@ impl Repair {
             network: self.instance.network_id,
             number,
             first_lsn: self.look.last_good_lsn + 1,
-            bytes: self.kept().or(self.survey.stretches.last()).map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
+            bytes: self
+                .kept()
+                .or(self.survey.stretches.last())
+                .map_or(SEGMENT_BYTES, |stretch| stretch.bytes),
             term: 0,
             time: end.map_or(base.time, |end| end.time),
             previous_end: end.map_or(0, |end| end.offset),
@@ -152,7 +157,8 @@ impl Repair {
             chain: None,
         };
         let header = header.chained(end.map_or(base.chain, |end| end.chain));
-        replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes).map(drop)
+        replace_segment(&*self.storage, &self.paths.segment(number), &header.encode().0, header.bytes)
+            .map(drop)
     }
 }
 
@@ -174,7 +180,8 @@ fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
     content
 }
 
-/// Where a file is kept: under its own name, in a directory named as the one that it was in, or right there if it was in none.
+/// Where a file is kept: under its own name, in a directory named as the one that it was in, or right there
+/// if it was in none.
 fn kept_as(directory: &Path, path: &Path) -> PathBuf {
     if path.parent() == directory.parent() {
         return directory.join(path.file_name().unwrap_or_default());
@@ -193,10 +200,22 @@ fn look_at(storage: &dyn Storage, path: &Path, kept_as: PathBuf, survey: &Survey
         Ok(())
     })?;
     let lsns = survey.places.iter().find(|place| place.path == path).and_then(|place| place.lsns);
-    Ok(Moved { file: path.to_path_buf(), kept_as, bytes, crc32c, blake3: *hasher.finalize().as_bytes(), lsns })
+    Ok(Moved {
+        file: path.to_path_buf(),
+        kept_as,
+        bytes,
+        crc32c,
+        blake3: *hasher.finalize().as_bytes(),
+        lsns,
+    })
 }
 
-fn each_piece(file: &dyn StorageFile, path: &Path, bytes: u64, see: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+fn each_piece(
+    file: &dyn StorageFile,
+    path: &Path,
+    bytes: u64,
+    see: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
     let (mut offset, mut piece) = (0, vec![0; PIECE_BYTES]);
     while offset < bytes {
         let length = usize::try_from(bytes - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
@@ -212,7 +231,9 @@ fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn Storage
     let file = storage.open(from, Access::Read).map_err(Error::io("open", from))?;
     let bytes = file.len().map_err(Error::io("look at", from))?;
     let copy = segment::create_fresh(storage, to)?;
-    each_piece(&*file, from, bytes, &mut |offset, piece| copy.write_all_at(piece, offset).map_err(Error::io("write", to)))?;
+    each_piece(&*file, from, bytes, &mut |offset, piece| {
+        copy.write_all_at(piece, offset).map_err(Error::io("write", to))
+    })?;
     copy.sync_all().map_err(Error::io("sync", to))?;
     sync_parent(storage, to)?;
     Ok(copy)

@@ -1,9 +1,11 @@
-//! What can be done about a directory that is not opened, or not without a finding: looked at here, and done in `carry_out.rs`.
+//! What can be done about a directory that is not opened, or not without a finding: looked at here, and done
+//! in `carry_out.rs`.
 //!
-//! Looking changes nothing. It reads everything: each snapshot, and each segment of the live and of the archived log. Then it asks for the longest
-//! history that is whole: the newest snapshot that verifies, and the commands that go on from it without a gap. Any older snapshot comes to
-//! the same or to less. Where nothing says that more was ever written, a repair loses nothing; otherwise it drops commands that may
-//! have been acknowledged, and is only done when the caller names the LSN after which it drops.
+//! Looking changes nothing. It reads everything: each snapshot, and each segment of the live and of the
+//! archived log. Then it asks for the longest history that is whole: the newest snapshot that verifies, and
+//! the commands that go on from it without a gap. Any older snapshot comes to the same or to less. Where
+//! nothing says that more was ever written, a repair loses nothing; otherwise it drops commands that may have
+//! been acknowledged, and is only done when the caller names the LSN after which it drops.
 
 mod carry_out;
 mod survey;
@@ -108,7 +110,8 @@ enum Step {
     Back { from: PathBuf, to: PathBuf },
     /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
     Relabel { path: PathBuf, durable_lsn: u64 },
-    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one put in its place.
+    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one
+    /// put in its place.
     Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
 }
 
@@ -117,15 +120,27 @@ impl Step {
         match self {
             Self::Aside(path) => format!("move {} aside", path.display()),
             Self::Replace(path, Fresh { until: Some(offset), .. }) => {
-                format!("write {} afresh with what verifies of it, up to byte {offset}, and keep the damaged one aside", path.display())
+                format!(
+                    "write {} afresh with what verifies of it, up to byte {offset}, and keep the damaged one aside",
+                    path.display()
+                )
             }
             Self::Replace(path, Fresh { header: Some(_), .. }) => {
-                format!("write {} afresh with its header computed anew, and keep the damaged one aside", path.display())
+                format!(
+                    "write {} afresh with its header computed anew, and keep the damaged one aside",
+                    path.display()
+                )
             }
-            Self::Replace(path, _) => format!("write {} afresh with its full length, and keep the damaged one aside", path.display()),
+            Self::Replace(path, _) => format!(
+                "write {} afresh with its full length, and keep the damaged one aside",
+                path.display()
+            ),
             Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
             Self::Evidence { path, durable_lsn, .. } => {
-                format!("write {} afresh so that it asks for no command after LSN {durable_lsn}", path.display())
+                format!(
+                    "write {} afresh so that it asks for no command after LSN {durable_lsn}",
+                    path.display()
+                )
             }
             Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
             Self::Relabel { path, durable_lsn } => {
@@ -142,25 +157,30 @@ impl Repair {
     /// Looks at a directory, which is locked and not changed.
     ///
     /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be repaired from what is in the directory: its
-    /// file `instance`, all of its snapshots, a cut of the log that was interrupted.
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be
+    /// repaired from what is in the directory: its file `instance`, all of its snapshots, a cut of the log
+    /// that was interrupted.
     pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
         let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
         let paths = Paths::new(path);
         if let Some((_, cut)) = pending::find(&**storage, &paths, &instance, 0)? {
-            let reason = format!("{cut}. Opening the directory finishes the cut, and a repair comes after that");
+            let reason =
+                format!("{cut}. Opening the directory finishes the cut, and a repair comes after that");
             return Err(Error::damaged(&paths.cut(), 0, None, reason, "nothing that was acknowledged"));
         }
         let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
-        let beginnings: Vec<survey::Beginning> = good.iter().map(|base| survey::Beginning::behind(&base.manifest)).collect();
+        let beginnings: Vec<survey::Beginning> =
+            good.iter().map(|base| survey::Beginning::behind(&base.manifest)).collect();
         let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
         let (base, foreign) = choose(&**storage, &survey, good)?;
         damaged.extend(foreign.iter().map(|damage| damage.file.clone()));
         let is_one_history = foreign.is_empty();
         problems.extend(foreign);
         problems.append(&mut survey.problems);
-        let is_chained = survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
-        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained) {
+        let is_chained =
+            survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
+        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained)
+        {
             Ok(durable_lsn) => (durable_lsn, false),
             Err(Error::Damaged(damage)) => {
                 problems.push(*damage);
@@ -172,12 +192,17 @@ impl Repair {
         let unfinished = leftovers::told(&**storage, &paths, &instance)?;
         known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
-        let candidates =
-            survey.stretches.iter().enumerate().filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
+        let candidates = survey
+            .stretches
+            .iter()
+            .enumerate()
+            .filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
         let stretch = candidates.max_by_key(|(at, stretch)| (stretch.end.next_lsn, *at)).map(|(at, _)| at);
         let last_good_lsn = stretch.map_or(base.manifest.lsn, |at| survey.stretches[at].end.next_lsn - 1);
-        let is_last = stretch.is_some_and(|at| at + 1 == survey.stretches.len() && survey.stretches[at].is_whole);
-        let headers = survey.places.iter().filter_map(|place| place.lsns).map(|(first, last)| last.max(first - 1));
+        let is_last =
+            stretch.is_some_and(|at| at + 1 == survey.stretches.len() && survey.stretches[at].is_whole);
+        let headers =
+            survey.places.iter().filter_map(|place| place.lsns).map(|(first, last)| last.max(first - 1));
         known = headers.fold(known, u64::max);
         let look = Look {
             verdict: Verdict::Healthy,
@@ -188,8 +213,17 @@ impl Repair {
             dropped: Dropped::default(),
             steps: Vec::new(),
         };
-        let mut repair =
-            Self { storage: Arc::clone(storage), paths, instance, survey, base, stretch, steps: Vec::new(), look, _directory: directory };
+        let mut repair = Self {
+            storage: Arc::clone(storage),
+            paths,
+            instance,
+            survey,
+            base,
+            stretch,
+            steps: Vec::new(),
+            look,
+            _directory: directory,
+        };
         repair.look_at_dropped()?;
         repair.look_at_coverage();
         // What a snapshot of another history holds is in no other file.
@@ -215,7 +249,8 @@ impl Repair {
         &self.instance
     }
 
-    /// The commands that a repair would drop, as far as they can be read, once each, in the order of the segments.
+    /// The commands that a repair would drop, as far as they can be read, once each, in the order of the
+    /// segments.
     ///
     /// # Errors
     /// `Io`, and those of `see`.
@@ -266,14 +301,16 @@ impl Repair {
     }
 
     fn look_at_dropped(&mut self) -> Result<()> {
-        let (mut dropped, mut known) = (Dropped { first_lsn: u64::MAX, ..Dropped::default() }, self.look.known_lsn);
+        let (mut dropped, mut known) =
+            (Dropped { first_lsn: u64::MAX, ..Dropped::default() }, self.look.known_lsn);
         self.each_dropped_frame(&mut |header, _| {
             known = known.max(header.durable_lsn).max(header.next_lsn() - 1);
             Ok(())
         })?;
         self.each_dropped(&mut |stamped| {
             dropped.commands += 1;
-            (dropped.first_lsn, dropped.last_lsn) = (dropped.first_lsn.min(stamped.lsn), dropped.last_lsn.max(stamped.lsn));
+            (dropped.first_lsn, dropped.last_lsn) =
+                (dropped.first_lsn.min(stamped.lsn), dropped.last_lsn.max(stamped.lsn));
             Ok(())
         })?;
         self.look.dropped = if dropped.commands == 0 { Dropped::default() } else { dropped };
@@ -285,14 +322,21 @@ impl Repair {
     fn look_at_coverage(&mut self) {
         let (base, last, known) = (self.look.snapshot_lsn, self.look.last_good_lsn, self.look.known_lsn);
         let reason = match self.stretch {
-            None => format!("the log does not go on from LSN {}, where the newest snapshot that verifies ends", base + 1),
+            None => format!(
+                "the log does not go on from LSN {}, where the newest snapshot that verifies ends",
+                base + 1
+            ),
             Some(_) if last < known && self.look.problems.is_empty() => {
                 format!("the log ends with LSN {last}, and LSN {known} is known to have been written")
             }
             Some(_) => return,
         };
-        let file = self.kept().and_then(|stretch| stretch.links.last()).map(|link| self.survey.places[link.place].path.clone());
-        let (file, offset) = (file.unwrap_or_else(|| self.paths.log()), self.kept().map_or(0, |stretch| stretch.end.offset));
+        let file = self
+            .kept()
+            .and_then(|stretch| stretch.links.last())
+            .map(|link| self.survey.places[link.place].path.clone());
+        let (file, offset) =
+            (file.unwrap_or_else(|| self.paths.log()), self.kept().map_or(0, |stretch| stretch.end.offset));
         let would_be_lost = format!("commands from LSN {} on", last + 1);
         self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost: would_be_lost });
     }
@@ -315,7 +359,10 @@ impl Repair {
         let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
         let places = &self.survey.places;
         let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
-        let numbers = kept.first().zip(kept.last()).map(|(first, last)| (places[first.place].number, places[last.place].number));
+        let numbers = kept
+            .first()
+            .zip(kept.last())
+            .map(|(first, last)| (places[first.place].number, places[last.place].number));
         let aside = |place: &Place| Step::Aside(place.path.clone());
         let is_below = |place: &&Place| numbers.is_none_or(|(first, _)| place.number < first);
         steps.extend(places.iter().filter(is_below).map(aside));
@@ -323,8 +370,9 @@ impl Repair {
             // Snapshots of the past that need those segments go with them.
             let names = self.storage.list(&paths.archive()).unwrap_or_default();
             let lsns = names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| lsn + 1 < first.first_lsn);
-            let needing =
-                lsns.map(|lsn| paths.archived_snapshot(lsn)).filter(|path| *path != base.path && !damaged_snapshots.contains(path));
+            let needing = lsns
+                .map(|lsn| paths.archived_snapshot(lsn))
+                .filter(|path| *path != base.path && !damaged_snapshots.contains(path));
             steps.extend(needing.map(Step::Aside));
         }
         // The segments that go on from the base have to be live ones.
@@ -339,15 +387,19 @@ impl Repair {
         let unused = self.survey.unused.map(|at| &places[at]);
         if let Some((_, last)) = numbers {
             let is_above = |place: &&Place| {
-                last < place.number && unused.is_none_or(|unused| unused.number != place.number || last + 1 < unused.number)
+                last < place.number
+                    && unused.is_none_or(|unused| unused.number != place.number || last + 1 < unused.number)
             };
             steps.extend(places.iter().rev().filter(is_above).map(aside));
         }
         let goes_on = self.kept().is_some_and(|stretch| {
-            let next_is_there = unused.is_some_and(|unused| Some(unused.number - 1) == numbers.map(|(_, last)| last));
+            let next_is_there =
+                unused.is_some_and(|unused| Some(unused.number - 1) == numbers.map(|(_, last)| last));
             !stretch.end.sealed
                 || next_is_there
-                || kept.last().is_some_and(|link| link.fresh.as_ref().is_some_and(|fresh| fresh.until.is_some()))
+                || kept
+                    .last()
+                    .is_some_and(|link| link.fresh.as_ref().is_some_and(|fresh| fresh.until.is_some()))
         });
         if !goes_on {
             let highest = places.last().map_or(0, |place| place.number);
@@ -369,7 +421,8 @@ impl Repair {
     }
 }
 
-/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is wrong with those that are not.
+/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is
+/// wrong with those that are not.
 fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Base, Vec<Damage>)> {
     let (mut chosen, mut foreign) = (None, Vec::new());
     for base in good {
@@ -377,13 +430,21 @@ fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Ba
             None => chosen = Some(base),
             Some(reason) => {
                 let lsn = base.manifest.lsn;
-                foreign.push(Damage { file: base.path, offset: 0, lsn: Some(lsn), reason, lost: format!("this snapshot of LSN {lsn}") });
+                foreign.push(Damage {
+                    file: base.path,
+                    offset: 0,
+                    lsn: Some(lsn),
+                    reason,
+                    lost: format!("this snapshot of LSN {lsn}"),
+                });
             }
         }
     }
     match (chosen, foreign.last()) {
         (Some(base), _) => Ok((base, foreign)),
-        (None, last) => Err(Error::Damaged(Box::new(last.expect("there is a snapshot that verifies").clone()))),
+        (None, last) => {
+            Err(Error::Damaged(Box::new(last.expect("there is a snapshot that verifies").clone())))
+        }
     }
 }
 
@@ -420,7 +481,9 @@ fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> 
             }
             Err(Error::Damaged(damage)) => {
                 // Where its manifest verifies, it still tells how far the log went.
-                let manifest = inspect_snapshot(&**storage, &path)?.manifest.filter(|manifest| manifest.instance == instance.id.0);
+                let manifest = inspect_snapshot(&**storage, &path)?
+                    .manifest
+                    .filter(|manifest| manifest.instance == instance.id.0);
                 known = manifest.map_or(known, |manifest| known.max(manifest.durable_lsn).max(manifest.lsn));
                 problems.push(*damage);
                 damaged.push(path);

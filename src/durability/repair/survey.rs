@@ -1,5 +1,5 @@
-//! All log segments of a directory, archived and live, read to their ends, and the stretches of log that they make: a stretch ends where the
-//! next segment does not go on where the one before it ended.
+//! All log segments of a directory, archived and live, read to their ends, and the stretches of log that they
+//! make: a stretch ends where the next segment does not go on where the one before it ended.
 
 use std::path::{Path, PathBuf};
 
@@ -83,7 +83,8 @@ pub(super) struct Survey {
     pub unused: Option<usize>,
 }
 
-/// What the first segment behind a snapshot has in its header: the first segment of a directory was made with it.
+/// What the first segment behind a snapshot has in its header: the first segment of a directory was made with
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beginning {
     pub first_lsn: u64,
@@ -97,13 +98,21 @@ impl Beginning {
     }
 }
 
-pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, beginnings: &[Beginning]) -> Result<Survey> {
+pub(super) fn survey(
+    storage: &dyn Storage,
+    paths: &Paths,
+    instance: &Instance,
+    beginnings: &[Beginning],
+) -> Result<Survey> {
     let mut survey = Survey { places: places(storage, paths)?, ..Survey::default() };
     let mut open: Option<Stretch> = None;
     for at in 0..survey.places.len() {
         let (number, path) = (survey.places[at].number, survey.places[at].path.clone());
-        if let Some(before) = at.checked_sub(1).map(|before| survey.places[before].number).filter(|before| before + 1 != number) {
-            let (missing, lsn) = (paths.segment(before + 1), open.as_ref().map(|stretch| stretch.end.next_lsn));
+        if let Some(before) =
+            at.checked_sub(1).map(|before| survey.places[before].number).filter(|before| before + 1 != number)
+        {
+            let (missing, lsn) =
+                (paths.segment(before + 1), open.as_ref().map(|stretch| stretch.end.next_lsn));
             survey.problem(&missing, 0, lsn, "the segment is missing");
             survey.close(&mut open, false);
         }
@@ -117,7 +126,9 @@ pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, 
             Err(error) => return Err(error),
         };
         let is_last = at + 1 == survey.places.len();
-        let Some(headed) = survey.header_of(at, is_last, instance, &mut content, open.as_ref(), beginnings)? else {
+        let Some(headed) =
+            survey.header_of(at, is_last, instance, &mut content, open.as_ref(), beginnings)?
+        else {
             let is_next = survey.unused == Some(at);
             survey.close(&mut open, is_next);
             continue;
@@ -127,7 +138,12 @@ pub(super) fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, 
     if open.as_ref().is_some_and(|stretch| stretch.end.sealed) {
         let last = survey.places.last().map_or(0, |place| place.number);
         let lsn = open.as_ref().map(|stretch| stretch.end.next_lsn);
-        survey.problem(&paths.segment(last + 1), 0, lsn, "the segment is missing: the one before it was closed");
+        survey.problem(
+            &paths.segment(last + 1),
+            0,
+            lsn,
+            "the segment is missing: the one before it was closed",
+        );
     }
     survey.close(&mut open, false);
     if survey.places.is_empty() {
@@ -144,8 +160,15 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
             continue;
         }
         let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-        let numbered = names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
-        places.extend(numbered.map(|(number, path)| Place { number, archived, path, version: FORMAT_VERSION, lsns: None }));
+        let numbered =
+            names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
+        places.extend(numbered.map(|(number, path)| Place {
+            number,
+            archived,
+            path,
+            version: FORMAT_VERSION,
+            lsns: None,
+        }));
     }
     places.sort_by_key(|place| (place.number, place.archived));
     places.dedup_by_key(|place| place.number);
@@ -153,10 +176,16 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
 }
 
 impl Survey {
-    /// Why a snapshot is of none of the histories that the segments have, where some of them reach to its LSN.
-    pub(super) fn of_another_history(&self, storage: &dyn Storage, manifest: &Manifest) -> Result<Option<String>> {
+    /// Why a snapshot is of none of the histories that the segments have, where some of them reach to its
+    /// LSN.
+    pub(super) fn of_another_history(
+        &self,
+        storage: &dyn Storage,
+        manifest: &Manifest,
+    ) -> Result<Option<String>> {
         let mut why = None;
-        let reaching = |stretch: &&Stretch| (stretch.first_lsn..=stretch.end.next_lsn).contains(&(manifest.lsn + 1));
+        let reaching =
+            |stretch: &&Stretch| (stretch.first_lsn..=stretch.end.next_lsn).contains(&(manifest.lsn + 1));
         for stretch in self.stretches.iter().filter(reaching) {
             let Some(found) = self.chain_at(storage, stretch, manifest.lsn)? else { continue };
             why = of_another_history(manifest, Ok(found));
@@ -168,7 +197,9 @@ impl Survey {
     }
 
     fn chain_at(&self, storage: &dyn Storage, stretch: &Stretch, lsn: u64) -> Result<Option<ChainAt>> {
-        let Some(link) = stretch.links.iter().rfind(|link| link.first_lsn <= lsn + 1) else { return Ok(None) };
+        let Some(link) = stretch.links.iter().rfind(|link| link.first_lsn <= lsn + 1) else {
+            return Ok(None);
+        };
         let content = read_whole(storage, &self.places[link.place].path)?;
         let fresh = link.fresh.as_ref().and_then(|fresh| fresh.header.as_deref());
         match fresh.or(content.first_chunk()).map(SegmentHeader::parse) {
@@ -178,11 +209,15 @@ impl Survey {
     }
 
     fn problem(&mut self, path: &Path, offset: u64, lsn: Option<u64>, reason: &str) {
-        let lost = lsn.map_or_else(|| "nothing that can be told from it".into(), |lsn| format!("commands from LSN {lsn} on"));
+        let lost = lsn.map_or_else(
+            || "nothing that can be told from it".into(),
+            |lsn| format!("commands from LSN {lsn} on"),
+        );
         self.problems.push(Damage { file: path.to_path_buf(), offset, lsn, reason: reason.into(), lost });
     }
 
-    /// Ends the present stretch. A log that was sealed went on: that is whole only if it `goes_on` in a segment with nothing in it yet.
+    /// Ends the present stretch. A log that was sealed went on: that is whole only if it `goes_on` in a
+    /// segment with nothing in it yet.
     fn close(&mut self, open: &mut Option<Stretch>, goes_on: bool) {
         if let Some(mut stretch) = open.take() {
             stretch.is_whole &= goes_on || !stretch.end.sealed;
@@ -204,7 +239,9 @@ impl Survey {
         let length = content.len() as u64;
         self.places[at].version = version_of(content, instance, number);
         let (header, crc) = match content.first_chunk().map_or(Parsed::Bad, SegmentHeader::parse) {
-            Parsed::Newer(found) => return Err(Error::NewerFormat { path, found, supported: FORMAT_VERSION }),
+            Parsed::Newer(found) => {
+                return Err(Error::NewerFormat { path, found, supported: FORMAT_VERSION });
+            }
             Parsed::Header(header, crc) => (header, crc),
             Parsed::Bad => {
                 let rest_is_zero = HEADER_BYTES <= content.len() && frame::is_zero(&content[HEADER_BYTES..]);
@@ -215,15 +252,19 @@ impl Survey {
                 }
                 let lsn = before.map(|before| before.end.next_lsn);
                 let rebuilt = rebuild(instance, number, content, before, beginnings);
-                let reason =
-                    if rebuilt.is_some() { "its header does not verify; it can be computed anew" } else { "its header does not verify" };
+                let reason = if rebuilt.is_some() {
+                    "its header does not verify; it can be computed anew"
+                } else {
+                    "its header does not verify"
+                };
                 self.problem(&path, 0, lsn, reason);
                 let Some((header, sector, crc)) = rebuilt else { return Ok(None) };
                 let fresh = Fresh { header: Some(Box::new(sector)), until: None, bytes: length };
                 return Ok(Some(Headed { header, crc, fresh: Some(fresh) }));
             }
         };
-        if header.instance != instance.id.0 || header.network != instance.network_id || header.first_lsn == 0 {
+        if header.instance != instance.id.0 || header.network != instance.network_id || header.first_lsn == 0
+        {
             self.problem(&path, 0, None, "it belongs to another data directory");
             return Ok(None);
         }
@@ -235,26 +276,55 @@ impl Survey {
             return Ok(Some(Headed { header, crc, fresh: None }));
         }
         let lsn = Some(header.first_lsn);
-        self.problem(&path, length.min(header.bytes), lsn, &format!("it is {length} bytes long, and was made with {}", header.bytes));
-        let Some(bytes) = usize::try_from(header.bytes).ok().filter(|_| header.bytes <= crate::durability::SEGMENT_BYTES_MAX) else {
+        self.problem(
+            &path,
+            length.min(header.bytes),
+            lsn,
+            &format!("it is {length} bytes long, and was made with {}", header.bytes),
+        );
+        let Some(bytes) = usize::try_from(header.bytes)
+            .ok()
+            .filter(|_| header.bytes <= crate::durability::SEGMENT_BYTES_MAX)
+        else {
             return Ok(None);
         };
         content.resize(bytes, 0);
-        Ok(Some(Headed { header, crc, fresh: Some(Fresh { header: None, until: None, bytes: header.bytes }) }))
+        Ok(Some(Headed {
+            header,
+            crc,
+            fresh: Some(Fresh { header: None, until: None, bytes: header.bytes }),
+        }))
     }
 
     /// Adds a segment to the present stretch, or begins another one with it.
-    fn join(&mut self, at: usize, Headed { header, crc, mut fresh }: Headed, content: &[u8], open: &mut Option<Stretch>) {
+    fn join(
+        &mut self,
+        at: usize,
+        Headed { header, crc, mut fresh }: Headed,
+        content: &[u8],
+        open: &mut Option<Stretch>,
+    ) {
         let path = self.places[at].path.clone();
-        let goes_on = open.as_ref().map(|before| before.end.sealed && before.is_whole && header.follows(&before.end));
+        let goes_on =
+            open.as_ref().map(|before| before.end.sealed && before.is_whole && header.follows(&before.end));
         if goes_on == Some(false) {
             if let Some(before) = open.as_ref().filter(|before| before.is_whole) {
                 let (end, last) = (before.end, before.links.last().map_or(at, |link| link.place));
                 if end.sealed {
-                    self.problem(&path, 0, Some(end.next_lsn), "the segment does not go on where the one before it ends");
+                    self.problem(
+                        &path,
+                        0,
+                        Some(end.next_lsn),
+                        "the segment does not go on where the one before it ends",
+                    );
                 } else {
                     let last = self.places[last].path.clone();
-                    self.problem(&last, end.offset, Some(end.next_lsn), "a frame does not verify, and a later segment was begun");
+                    self.problem(
+                        &last,
+                        end.offset,
+                        Some(end.next_lsn),
+                        "a frame does not verify, and a later segment was begun",
+                    );
                 }
             }
             self.close(open, false);
@@ -263,7 +333,8 @@ impl Survey {
         let mut is_whole = true;
         if let Tail::Damaged { offset, reason, .. } = &scan.tail {
             self.problem(&path, *offset, Some(scan.at.next_lsn), reason);
-            fresh.get_or_insert(Fresh { bytes: header.bytes, ..Fresh::default() }).until = Some(scan.at.offset);
+            fresh.get_or_insert(Fresh { bytes: header.bytes, ..Fresh::default() }).until =
+                Some(scan.at.offset);
             is_whole = false;
         } else if let Some(fresh) = fresh.as_mut().filter(|fresh| fresh.header.is_none()) {
             // What was cut off a file can have been frames, unless zeros behind the last one are still there.
@@ -286,7 +357,9 @@ fn version_of(content: &[u8], instance: &Instance, number: u64) -> u32 {
         return header.version;
     }
     let verifies = |version: &u32| {
-        let first = content.get(HEADER_BYTES..).and_then(|rest| frame::parse_header(rest, Form::new(*version, &instance.id.0, number)));
+        let first = content
+            .get(HEADER_BYTES..)
+            .and_then(|rest| frame::parse_header(rest, Form::new(*version, &instance.id.0, number)));
         first.is_some()
     };
     (1..=FORMAT_VERSION).rev().find(verifies).unwrap_or(FORMAT_VERSION)
@@ -316,13 +389,15 @@ fn rebuild(
         chain: None,
     };
     let follows = before.filter(|before| before.end.sealed).map(|before| {
-        let (time, previous_end, previous_crc) = (before.end.time, before.end.offset, before.end.previous_crc);
+        let (time, previous_end, previous_crc) =
+            (before.end.time, before.end.offset, before.end.previous_crc);
         (SegmentHeader { time, previous_end, previous_crc, ..header }, before.end.chain)
     });
     let begins = beginnings.iter().filter(|beginning| beginning.first_lsn == first.first_lsn);
     let begins = begins.map(|beginning| (SegmentHeader { time: beginning.time, ..header }, beginning.chain));
     follows.into_iter().chain(begins).find_map(|(header, chain)| {
-        let chained = |header: SegmentHeader| if first.form.is_chained() { header.chained(chain) } else { header };
+        let chained =
+            |header: SegmentHeader| if first.form.is_chained() { header.chained(chain) } else { header };
         // Versions before 3 differ in nothing but their number.
         (1..=newest).rev().find_map(|version| {
             let header = chained(SegmentHeader { version, ..header });
@@ -333,11 +408,19 @@ fn rebuild(
 }
 
 /// Shows every frame from an offset on that verifies by itself, wherever it stands.
-pub(super) fn frames(content: &[u8], form: Form, from: usize, see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn frames(
+    content: &[u8],
+    form: Form,
+    from: usize,
+    see: &mut dyn FnMut(&Header, &[u8]) -> Result<()>,
+) -> Result<()> {
     let mut offset = from.next_multiple_of(frame::ALIGNMENT);
     while let Some(rest) = content.get(offset..).filter(|rest| !rest.is_empty()) {
-        let whole = frame::parse_header(rest, form).and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
-        match whole.filter(|(_, whole)| matches!(frame::check_end(form, whole), End::Whole(_) | End::ShortTrailer(_))) {
+        let whole = frame::parse_header(rest, form)
+            .and_then(|header| Some((header, rest.get(..header.frame_bytes())?)));
+        match whole.filter(|(_, whole)| {
+            matches!(frame::check_end(form, whole), End::Whole(_) | End::ShortTrailer(_))
+        }) {
             Some((header, whole)) => {
                 see(&header, whole)?;
                 offset += whole.len();

@@ -1,8 +1,10 @@
-//! Snapshots that are not needed to serve any more, but to look back: from one of them and the log behind it a state of the past is rebuilt.
+//! Snapshots that are not needed to serve any more, but to look back: from one of them and the log behind it
+//! a state of the past is rebuilt.
 //!
-//! A snapshot that is retired moves to `archive/`. There the oldest one from which the retained log goes on stays as the *base* of everything that
-//! can be rebuilt, and a bounded number of others, spread over the retained log, so that replay to any LSN stays short. Those
-//! below the retained log are of no use, and go. None of this is needed to serve: damage here is reported and refuses nothing.
+//! A snapshot that is retired moves to `archive/`. There the oldest one from which the retained log goes on
+//! stays as the *base* of everything that can be rebuilt, and a bounded number of others, spread over the
+//! retained log, so that replay to any LSN stays short. Those below the retained log are of no use, and go.
+//! None of this is needed to serve: damage here is reported and refuses nothing.
 
 use std::{
     io::ErrorKind,
@@ -17,12 +19,14 @@ use crate::durability::{
     storage::Storage,
 };
 
-/// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what looking back may cost in space; eight of
-/// them, spread evenly, leave at most some quarter of the retained log between two.
+/// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what
+/// looking back may cost in space; eight of them, spread evenly, leave at most some quarter of the retained
+/// log between two.
 pub const ARCHIVED_SNAPSHOTS_MAX: usize = 8;
 
-/// How often a snapshot is looked for again that moved to the archive, or was thinned out, between the look at the list and the opening of the file. Two
-/// such moves in a row need two whole snapshots to be written meanwhile.
+/// How often a snapshot is looked for again that moved to the archive, or was thinned out, between the look
+/// at the list and the opening of the file. Two such moves in a row need two whole snapshots to be written
+/// meanwhile.
 const TRIES_MAX: usize = 3;
 
 impl SnapshotStore {
@@ -42,8 +46,9 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on can be rebuilt. Of one from which it does not,
-    /// nobody could say whether it is of the history that the log has.
+    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on
+    /// can be rebuilt. Of one from which it does not, nobody could say whether it is of the history that the
+    /// log has.
     ///
     /// # Errors
     /// `Io`.
@@ -57,11 +62,12 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// The newest snapshot at or below `lsn` that verifies and from which the retained log goes on. One that is damaged is passed over for an older
-    /// one: the replay is longer then, and comes to the same state.
+    /// The newest snapshot at or below `lsn` that verifies and from which the retained log goes on. One that
+    /// is damaged is passed over for an older one: the replay is longer then, and comes to the same state.
     ///
     /// # Errors
-    /// `BelowRetained` naming the oldest LSN whose state can be rebuilt; the first damage if all bases are damaged; `NewerFormat`, `Io`.
+    /// `BelowRetained` naming the oldest LSN whose state can be rebuilt; the first damage if all bases are
+    /// damaged; `NewerFormat`, `Io`.
     pub fn base_of(&self, lsn: u64) -> Result<SnapshotReader> {
         let mut last = None;
         for _ in 0..TRIES_MAX {
@@ -102,14 +108,20 @@ impl SnapshotStore {
         }
     }
 
-    /// Reads and verifies the snapshots in use that are older than `newest`, one at a time and a chunk at a time. O(their bytes).
+    /// Reads and verifies the snapshots in use that are older than `newest`, one at a time and a chunk at a
+    /// time. O(their bytes).
     ///
     /// # Errors
     /// `Io` where they cannot be listed.
     pub fn verify_older(&self, newest: u64) -> Result<Vec<Damage>> {
-        let lsns = self.list()?.into_iter().filter(|lsn| *lsn < newest).map(|lsn| (lsn, self.paths.snapshot(lsn)));
+        let lsns =
+            self.list()?.into_iter().filter(|lsn| *lsn < newest).map(|lsn| (lsn, self.paths.snapshot(lsn)));
         let lost = "a snapshot to fall back to";
-        Ok(lsns.filter_map(|(lsn, file)| damage_in(lsn, &file, lost, SnapshotReader::open(self, lsn, file.clone()).map(drop))).collect())
+        Ok(lsns
+            .filter_map(|(lsn, file)| {
+                damage_in(lsn, &file, lost, SnapshotReader::open(self, lsn, file.clone()).map(drop))
+            })
+            .collect())
     }
 
     /// Reads and verifies all archived snapshots, one at a time and a chunk at a time. O(their bytes).
@@ -131,8 +143,8 @@ impl SnapshotStore {
         Ok(files.filter_map(|(lsn, file)| damage_in(lsn, &file, lost, check(lsn, file.clone()))).collect())
     }
 
-    /// Moves retired snapshots to the archive, and thins that out. It can crash at any point and be repeated: what was not moved is moved
-    /// after the next snapshot.
+    /// Moves retired snapshots to the archive, and thins that out. It can crash at any point and be repeated:
+    /// what was not moved is moved after the next snapshot.
     pub(super) fn retire(&self, retired: &[u64], oldest_kept: u64) -> Result<()> {
         let archive = self.paths.archive();
         if !retired.is_empty() {
@@ -168,10 +180,11 @@ fn is_useful(lsn: u64, oldest_log_lsn: u64) -> bool {
     oldest_log_lsn <= lsn.saturating_add(1)
 }
 
-/// Which of the archived snapshots (ascending) are to go: those below the retained log, and, while there are too many, the one whose absence
-/// leaves the smallest gap, but never the base.
+/// Which of the archived snapshots (ascending) are to go: those below the retained log, and, while there are
+/// too many, the one whose absence leaves the smallest gap, but never the base.
 fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u64> {
-    let (mut kept, mut going): (Vec<u64>, Vec<u64>) = archived.iter().partition(|lsn| is_useful(**lsn, oldest_log_lsn));
+    let (mut kept, mut going): (Vec<u64>, Vec<u64>) =
+        archived.iter().partition(|lsn| is_useful(**lsn, oldest_log_lsn));
     while ARCHIVED_SNAPSHOTS_MAX < kept.len() {
         let gap = |at: &usize| kept.get(at + 1).copied().unwrap_or(oldest_kept).saturating_sub(kept[at - 1]);
         let Some(at) = (1..kept.len()).min_by_key(gap) else { break };
@@ -180,8 +193,9 @@ fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u
     going
 }
 
-/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This comes before the segments that they need
-/// go, so that a snapshot without its segments tells of segments that were lost.
+/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This
+/// comes before the segments that they need go, so that a snapshot without its segments tells of segments
+/// that were lost.
 ///
 /// # Errors
 /// `Io`.
@@ -200,12 +214,19 @@ pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: 
     Ok(())
 }
 
-/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from serving.
+/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from
+/// serving.
 fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {
     match checked {
         Ok(()) => None,
         Err(Error::Damaged(damage)) => Some(*damage),
-        Err(error) => Some(Damage { file: file.to_path_buf(), offset: 0, lsn: Some(lsn), reason: error.to_string(), lost: lost.into() }),
+        Err(error) => Some(Damage {
+            file: file.to_path_buf(),
+            offset: 0,
+            lsn: Some(lsn),
+            reason: error.to_string(),
+            lost: lost.into(),
+        }),
     }
 }
 
@@ -231,7 +252,8 @@ mod tests {
         }
     }
 
-    /// However many snapshots come, and whatever the distance between them, those kept leave no gap of more than 2.5 times an even share.
+    /// However many snapshots come, and whatever the distance between them, those kept leave no gap of more
+    /// than 2.5 times an even share.
     #[test]
     fn the_gaps_stay_bounded() {
         for pattern in [[1_000, 1_000, 1_000], [1_000, 10, 3_000], [1, 2_000, 2_000]] {
@@ -240,7 +262,8 @@ mod tests {
                 newest += step;
                 let going = superfluous(&kept, 1, newest);
                 kept.retain(|lsn| !going.contains(lsn));
-                let gaps = kept.iter().zip(kept.iter().skip(1).chain([&newest])).map(|(low, high)| high - low);
+                let gaps =
+                    kept.iter().zip(kept.iter().skip(1).chain([&newest])).map(|(low, high)| high - low);
                 let largest = gaps.max().unwrap();
                 let even = newest / kept.len() as u64;
                 assert!(kept[0] == 0 && kept.len() <= ARCHIVED_SNAPSHOTS_MAX);

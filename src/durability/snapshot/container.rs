@@ -95,7 +95,10 @@ impl FileHeader {
 
     pub(super) fn parse(bytes: &[u8; FILE_HEADER_BYTES]) -> Parsed<(Self, u32)> {
         match check(bytes, FILE_MAGIC) {
-            Parsed::Good(crc) => Parsed::Good((Self { network: u32_at(bytes, 12), instance: id_at(bytes), lsn: u64_at(bytes, 32) }, crc)),
+            Parsed::Good(crc) => Parsed::Good((
+                Self { network: u32_at(bytes, 12), instance: id_at(bytes), lsn: u64_at(bytes, 32) },
+                crc,
+            )),
             Parsed::Newer(version) => Parsed::Newer(version),
             Parsed::Bad => Parsed::Bad,
         }
@@ -174,10 +177,12 @@ impl ChunkHeader {
         (CHUNK_HEADER_BYTES + self.padded_bytes()) as u64
     }
 
-    /// Whether a chunk of this size is ever written, with `room` bytes for header, archive and padding. To be asked before memory is taken for it, whatever its
-    /// checksum says.
+    /// Whether a chunk of this size is ever written, with `room` bytes for header, archive and padding. To be
+    /// asked before memory is taken for it, whatever its checksum says.
     pub(super) fn is_possible(&self, room: u64) -> bool {
-        (1..=ARCHIVE_BYTES_MAX).contains(&(self.bytes as usize)) && self.rows as usize <= CHUNK_ROWS_MAX && self.whole_bytes() <= room
+        (1..=ARCHIVE_BYTES_MAX).contains(&(self.bytes as usize))
+            && self.rows as usize <= CHUNK_ROWS_MAX
+            && self.whole_bytes() <= room
     }
 }
 
@@ -212,7 +217,8 @@ pub struct Manifest {
     pub network: u32,
     pub instance: [u8; 16],
     pub lsn: u64,
-    /// How far the log was durable when the snapshot was published: a log that ends before has lost something.
+    /// How far the log was durable when the snapshot was published: a log that ends before has lost
+    /// something.
     pub durable_lsn: u64,
     /// Offset of the manifest: bytes of everything before.
     pub offset: u64,
@@ -231,14 +237,25 @@ pub struct Manifest {
     pub checksums: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
-    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the LSN is older than format 3.
+    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the
+    /// LSN is older than format 3.
     pub chain: Option<u64>,
 }
 
 impl Manifest {
     /// Rows of each section, in the order of `ImageRows`.
     pub fn counts(&self) -> [u32; SECTIONS] {
-        [self.members, self.codes, self.triggers, self.entries, self.keys, self.unchanged, self.row_ids, self.references, self.reversals]
+        [
+            self.members,
+            self.codes,
+            self.triggers,
+            self.entries,
+            self.keys,
+            self.unchanged,
+            self.row_ids,
+            self.references,
+            self.reversals,
+        ]
     }
 
     pub(super) fn encode(&self) -> [u8; MANIFEST_BYTES] {

@@ -2,10 +2,13 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::container::{ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, MANIFEST_BYTES, chain, seal};
+use super::container::{
+    ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, MANIFEST_BYTES, chain, seal,
+};
 
-/// Makes the checksums of a file of a snapshot what they must be for the rest: of the header, of each chunk that is reached by the lengths of
-/// those before it, and of the manifest, which is taken to be the last 256 bytes. Digests stay as they are.
+/// Makes the checksums of a file of a snapshot what they must be for the rest: of the header, of each chunk
+/// that is reached by the lengths of those before it, and of the manifest, which is taken to be the last 256
+/// bytes. Digests stay as they are.
 pub(crate) fn reseal_snapshot(content: &mut [u8]) {
     if content.len() < FILE_HEADER_BYTES + MANIFEST_BYTES {
         return;
@@ -14,7 +17,9 @@ pub(crate) fn reseal_snapshot(content: &mut [u8]) {
     let (chunks, manifest) = content.split_at_mut(end);
     let file_crc = seal(&mut chunks[..FILE_HEADER_BYTES]);
     let (mut at, mut number, mut checksums) = (FILE_HEADER_BYTES, 0_u32, 0);
-    while let Some(header) = chunks.get(at..at + CHUNK_HEADER_BYTES).filter(|header| header.starts_with(&CHUNK_MAGIC)) {
+    while let Some(header) =
+        chunks.get(at..at + CHUNK_HEADER_BYTES).filter(|header| header.starts_with(&CHUNK_MAGIC))
+    {
         let bytes = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
         let begin = at + CHUNK_HEADER_BYTES;
         let checksum = chunks.get(begin..begin.saturating_add(bytes)).map(xxh3_64);

@@ -124,7 +124,8 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
 /// # Errors
 /// The archive is none of this version.
 pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
-    /// The fields that all versions have. Format 1 did not note which commands changed nothing: from its LSN on they are.
+    /// The fields that all versions have. Format 1 did not note which commands changed nothing: from its LSN
+    /// on they are.
     macro_rules! common {
         ($archived:expr) => {{
             let archived = $archived;
@@ -137,7 +138,10 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
                 code_key: CodeKey { key: archived.code_key.to_native(), form: CodeForm::Any },
                 plan: decoded.map_err(|error| error.to_string())?,
                 plan_version: archived.plan_version.to_native(),
-                kinds: texts(archived.kind_length.iter().map(|length| usize::from(length.to_native())), &archived.kind_text)?,
+                kinds: texts(
+                    archived.kind_length.iter().map(|length| usize::from(length.to_native())),
+                    &archived.kind_text,
+                )?,
                 breakage_levels: archived.breakage_levels.to_native(),
                 breakage_amount: archived.breakage_amount.to_native(),
                 members: archived.members.to_native(),
@@ -168,15 +172,18 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
     }
     match version {
         1 => {
-            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let archived = high::access::<ArchivedHeaderV1, rancor::Error>(archive)
+                .map_err(|error| error.to_string())?;
             Ok(common!(archived))
         }
         2 => {
-            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let archived = high::access::<ArchivedHeaderV2, rancor::Error>(archive)
+                .map_err(|error| error.to_string())?;
             Ok(since_2!(archived))
         }
         _ => {
-            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive).map_err(|error| error.to_string())?;
+            let archived = high::access::<ArchivedHeaderV3, rancor::Error>(archive)
+                .map_err(|error| error.to_string())?;
             let form = CodeForm::from_code(archived.code_form).ok_or("an unknown form of generated codes")?;
             Ok(ImageHeader {
                 code_key: CodeKey { key: archived.code_key.to_native(), form },

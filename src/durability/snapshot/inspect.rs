@@ -4,7 +4,10 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::container::{CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain};
+use super::container::{
+    CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed,
+    Section, chain,
+};
 use crate::durability::{
     error::{Error, Result},
     storage::{Access, Storage, StorageFile},
@@ -44,7 +47,8 @@ pub struct ChunkSeen {
 pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSeen> {
     let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
     let bytes = file.len().map_err(Error::io("look at", path))?;
-    let mut seen = SnapshotSeen { bytes, header: None, manifest: None, chunks: Vec::new(), damage: Vec::new() };
+    let mut seen =
+        SnapshotSeen { bytes, header: None, manifest: None, chunks: Vec::new(), damage: Vec::new() };
     if bytes < (FILE_HEADER_BYTES + MANIFEST_BYTES) as u64 {
         seen.damage.push((0, format!("it is only {bytes} bytes long")));
         return Ok(seen);
@@ -57,7 +61,8 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
             Some(crc)
         }
         Parsed::Newer(version) => {
-            seen.damage.push((0, format!("it has format version {version}, which this release does not read")));
+            seen.damage
+                .push((0, format!("it has format version {version}, which this release does not read")));
             return Ok(seen);
         }
         Parsed::Bad => {
@@ -76,13 +81,23 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
             compare(&manifest, end, &mut seen);
             seen.manifest = Some(manifest);
         }
-        Parsed::Newer(version) => seen.damage.push((end, format!("its manifest has format version {version}"))),
-        Parsed::Bad => seen.damage.push((end, "its manifest does not verify: it is incomplete or was altered".into())),
+        Parsed::Newer(version) => {
+            seen.damage.push((end, format!("its manifest has format version {version}")))
+        }
+        Parsed::Bad => {
+            seen.damage.push((end, "its manifest does not verify: it is incomplete or was altered".into()))
+        }
     }
     Ok(seen)
 }
 
-fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, seen: &mut SnapshotSeen) -> Result<()> {
+fn look_at_chunks(
+    file: &dyn StorageFile,
+    path: &Path,
+    file_crc: u32,
+    end: u64,
+    seen: &mut SnapshotSeen,
+) -> Result<()> {
     let mut offset = FILE_HEADER_BYTES as u64;
     let mut archive = Vec::new();
     while offset < end {
@@ -93,7 +108,8 @@ fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, 
         }
         file.read_exact_at(&mut header, offset).map_err(Error::io("read", path))?;
         let Some(header) = ChunkHeader::parse(&header, file_crc) else {
-            seen.damage.push((offset, "a chunk's header does not verify; what follows it cannot be found".into()));
+            seen.damage
+                .push((offset, "a chunk's header does not verify; what follows it cannot be found".into()));
             return Ok(());
         };
         if !header.is_possible(end - offset) {
@@ -101,16 +117,27 @@ fn look_at_chunks(file: &dyn StorageFile, path: &Path, file_crc: u32, end: u64, 
             return Ok(());
         }
         if header.number as usize != seen.chunks.len() {
-            seen.damage.push((offset, format!("chunk {} stands where chunk {} belongs", header.number, seen.chunks.len())));
+            seen.damage.push((
+                offset,
+                format!("chunk {} stands where chunk {} belongs", header.number, seen.chunks.len()),
+            ));
         }
         archive.resize(header.bytes as usize, 0);
-        file.read_exact_at(&mut archive, offset + CHUNK_HEADER_BYTES as u64).map_err(Error::io("read", path))?;
+        file.read_exact_at(&mut archive, offset + CHUNK_HEADER_BYTES as u64)
+            .map_err(Error::io("read", path))?;
         let verifies = xxh3_64(&archive) == header.checksum;
         if !verifies {
             seen.damage.push((offset, format!("chunk {} does not verify", header.number)));
         }
         let section = name_of(header.section);
-        seen.chunks.push(ChunkSeen { offset, bytes: header.bytes, section, rows: header.rows, checksum: header.checksum, verifies });
+        seen.chunks.push(ChunkSeen {
+            offset,
+            bytes: header.bytes,
+            section,
+            rows: header.rows,
+            checksum: header.checksum,
+            verifies,
+        });
         offset += header.whole_bytes();
     }
     Ok(())

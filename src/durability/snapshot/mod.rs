@@ -1,12 +1,13 @@
 //! Snapshots: the primary rows of a state at one LSN, in one file each.
 //!
-//! A file is a header, chunks and a manifest. A chunk is one rkyv archive of at most some megabytes (rkyv panics beyond 2 GiB, and its validation
-//! protects memory, not data), so each has a checksum of its own that is verified before the archive is looked at, and then only
-//! through checked access. The manifest comes last: without it the file is not a snapshot. The bytes are in `snapshots/README.md`.
+//! A file is a header, chunks and a manifest. A chunk is one rkyv archive of at most some megabytes (rkyv
+//! panics beyond 2 GiB, and its validation protects memory, not data), so each has a checksum of its own that
+//! is verified before the archive is looked at, and then only through checked access. The manifest comes
+//! last: without it the file is not a snapshot. The bytes are in `snapshots/README.md`.
 //!
-//! No mark about a snapshot goes into the log: a snapshot counts when its file verifies, its manifest says how far the log was durable
-//! when it was published, and segments are retired by the older of the two that are kept, so that either of them with the log behind it is
-//! everything.
+//! No mark about a snapshot goes into the log: a snapshot counts when its file verifies, its manifest says
+//! how far the log was durable when it was published, and segments are retired by the older of the two that
+//! are kept, so that either of them with the log behind it is everything.
 
 mod archive;
 mod container;
@@ -34,7 +35,8 @@ pub(crate) use self::{
     store::{lsn_of, name_of, of_another_history},
 };
 
-/// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk busy.
+/// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk
+/// busy.
 pub const CHUNK_ROWS_MAX: usize = 64 * 1_024;
 /// No archive is longer, whatever is in it (architecture: at most 64 MiB).
 pub(crate) const ARCHIVE_BYTES_MAX: usize = 64 * 1_024 * 1_024;

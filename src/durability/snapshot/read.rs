@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     SnapshotStore,
     container::{
-        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES, Manifest, Parsed, Section, chain,
+        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, MANIFEST_BYTES,
+        Manifest, Parsed, Section, chain,
     },
     header,
     rows::{self, Bytes},
@@ -129,7 +130,8 @@ struct Chunks {
 impl Chunks {
     fn open(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<(Self, Manifest)> {
         let file = store.storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
-        let mut chunks = Self { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
+        let mut chunks =
+            Self { path, file, lsn, file_crc: 0, end: 0, offset: FILE_HEADER_BYTES as u64, number: 0 };
         let manifest = chunks.read_fixed_parts(store)?;
         Ok((chunks, manifest))
     }
@@ -154,7 +156,9 @@ impl Chunks {
         let manifest = match Manifest::parse(&bytes) {
             Parsed::Good(manifest) => manifest,
             Parsed::Newer(found) => return Err(self.newer(found)),
-            Parsed::Bad => return Err(self.damaged("its manifest does not verify: it is incomplete or was altered")),
+            Parsed::Bad => {
+                return Err(self.damaged("its manifest does not verify: it is incomplete or was altered"));
+            }
         };
         let own = [header.lsn, manifest.lsn].iter().all(|lsn| *lsn == self.lsn)
             && header.instance == store.instance
@@ -188,7 +192,8 @@ impl Chunks {
             checksums = chain(checksums, header.checksum);
         }
         let expected = [1].into_iter().chain(manifest.counts()).map(u64::from);
-        if self.number != manifest.chunks || !rows.into_iter().eq(expected) || checksums != manifest.checksums {
+        if self.number != manifest.chunks || !rows.into_iter().eq(expected) || checksums != manifest.checksums
+        {
             return Err(self.damaged("its chunks are not those of its manifest"));
         }
         self.offset = FILE_HEADER_BYTES as u64;
@@ -207,7 +212,8 @@ impl Chunks {
             return Err(self.damaged("a chunk reaches into the manifest"));
         }
         self.file.read_exact_at(&mut bytes, self.offset).map_err(Error::io("read", &self.path))?;
-        let header = ChunkHeader::parse(&bytes, self.file_crc).ok_or_else(|| self.damaged("a chunk's header does not verify"))?;
+        let header = ChunkHeader::parse(&bytes, self.file_crc)
+            .ok_or_else(|| self.damaged("a chunk's header does not verify"))?;
         if header.number != self.number {
             return Err(self.damaged("a chunk is not in its place"));
         }
@@ -216,7 +222,9 @@ impl Chunks {
         }
         let mut archive = Bytes::with_capacity(header.padded_bytes());
         archive.resize(header.padded_bytes(), 0);
-        self.file.read_exact_at(&mut archive, self.offset + CHUNK_HEADER_BYTES as u64).map_err(Error::io("read", &self.path))?;
+        self.file
+            .read_exact_at(&mut archive, self.offset + CHUNK_HEADER_BYTES as u64)
+            .map_err(Error::io("read", &self.path))?;
         if archive[header.bytes as usize..].iter().any(|byte| *byte != 0) {
             return Err(self.damaged("the padding of a chunk was altered"));
         }
@@ -231,7 +239,13 @@ impl Chunks {
     }
 
     fn damaged(&self, reason: &str) -> Error {
-        Error::damaged(&self.path, self.offset, Some(self.lsn), reason, format!("this snapshot of LSN {}", self.lsn))
+        Error::damaged(
+            &self.path,
+            self.offset,
+            Some(self.lsn),
+            reason,
+            format!("this snapshot of LSN {}", self.lsn),
+        )
     }
 
     fn newer(&self, found: u32) -> Error {

@@ -1,4 +1,5 @@
-//! A snapshot whose log was cut: the same rows, and a manifest that no longer asks for commands that were dropped.
+//! A snapshot whose log was cut: the same rows, and a manifest that no longer asks for commands that were
+//! dropped.
 
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use crate::durability::{
     storage::StorageFile,
 };
 
-/// Says in the manifest of a copy of a snapshot, which is not in use yet, that the log was durable up to this LSN when it was published.
+/// Says in the manifest of a copy of a snapshot, which is not in use yet, that the log was durable up to this
+/// LSN when it was published.
 ///
 /// # Errors
 /// `Damaged` where the manifest does not verify, `Io`.

@@ -1,6 +1,8 @@
-//! The frozen form of rows, by version: columns, since whole columns are copied where rows would be written field by field.
+//! The frozen form of rows, by version: columns, since whole columns are copied where rows would be written
+//! field by field.
 //!
-//! These types are the format: none of them ever changes. Another version is other types, with an upgrade from these.
+//! These types are the format: none of them ever changes. Another version is other types, with an upgrade
+//! from these.
 
 use rkyv::{Archive, Serialize, api::high, rancor, util::AlignedVec};
 
@@ -9,7 +11,10 @@ use crate::{
     core::{
         RowKind,
         command::{Applied, RequestKey},
-        image::{CodeRow, EntryRow, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow, UnchangedRow},
+        image::{
+            CodeRow, EntryRow, ImageRows, KeyRow, MemberRow, ReferenceRow, ReversalRow, RowIdRow, TriggerRow,
+            UnchangedRow,
+        },
         types::Timestamp,
     },
     durability::codec::{self, OUTCOME_BYTES},
@@ -164,7 +169,9 @@ impl<'a> RowsRef<'a> {
             Self::Keys(rows) => (Self::Keys(cut(rows, most).0), Self::Keys(cut(rows, most).1)),
             Self::Unchanged(rows) => (Self::Unchanged(cut(rows, most).0), Self::Unchanged(cut(rows, most).1)),
             Self::RowIds(rows) => (Self::RowIds(cut(rows, most).0), Self::RowIds(cut(rows, most).1)),
-            Self::References(rows) => (Self::References(cut(rows, most).0), Self::References(cut(rows, most).1)),
+            Self::References(rows) => {
+                (Self::References(cut(rows, most).0), Self::References(cut(rows, most).1))
+            }
             Self::Reversals(rows) => (Self::Reversals(cut(rows, most).0), Self::Reversals(cut(rows, most).1)),
         }
     }
@@ -191,7 +198,10 @@ impl<'a> RowsRef<'a> {
 }
 
 /// The lengths of some texts, as narrow as the format has them.
-pub(super) fn lengths<T: TryFrom<usize>>(lengths: impl Iterator<Item = usize>, what: &str) -> Result<Vec<T>, String> {
+pub(super) fn lengths<T: TryFrom<usize>>(
+    lengths: impl Iterator<Item = usize>,
+    what: &str,
+) -> Result<Vec<T>, String> {
     lengths.map(|length| T::try_from(length).map_err(|_| format!("{what} of {length} bytes"))).collect()
 }
 
@@ -283,7 +293,11 @@ impl UnchangedV1 {
 
 impl RowIdsV1 {
     fn new(rows: &[RowIdRow]) -> Self {
-        Self { id: column(rows, |row| row.id), index: column(rows, |row| row.index), kind: column(rows, |row| row.kind as u8) }
+        Self {
+            id: column(rows, |row| row.id),
+            index: column(rows, |row| row.index),
+            kind: column(rows, |row| row.kind as u8),
+        }
     }
 }
 
@@ -324,12 +338,24 @@ pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<I
 }
 
 fn check_lengths(count: usize, lengths: &[usize]) -> Result<(), String> {
-    if lengths.iter().all(|length| *length == count) { Ok(()) } else { Err("columns of different lengths".into()) }
+    if lengths.iter().all(|length| *length == count) {
+        Ok(())
+    } else {
+        Err("columns of different lengths".into())
+    }
 }
 
 fn members_of(count: usize, archive: &Bytes) -> Result<Vec<MemberRow>, String> {
-    let rows = high::access::<ArchivedMembersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    let lengths = [rows.ids.len(), rows.joined_at.len(), rows.sponsor.len(), rows.parent.len(), rows.slot.len(), rows.flags.len()];
+    let rows =
+        high::access::<ArchivedMembersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let lengths = [
+        rows.ids.len(),
+        rows.joined_at.len(),
+        rows.sponsor.len(),
+        rows.parent.len(),
+        rows.slot.len(),
+        rows.flags.len(),
+    ];
     check_lengths(count, &lengths)?;
     check_lengths(count, &[rows.paid_as.len(), rows.lifetime.len(), rows.turn.len()])?;
     let row = |at: usize| MemberRow {
@@ -350,11 +376,17 @@ fn codes_of(count: usize, archive: &Bytes) -> Result<Vec<CodeRow>, String> {
     let rows = high::access::<ArchivedCodesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.member.len(), rows.length.len()])?;
     let codes = texts(rows.length.iter().map(|length| usize::from(*length)), &rows.text)?;
-    Ok(rows.member.iter().zip(codes).map(|(member, code)| CodeRow { member: member.to_native(), code }).collect())
+    Ok(rows
+        .member
+        .iter()
+        .zip(codes)
+        .map(|(member, code)| CodeRow { member: member.to_native(), code })
+        .collect())
 }
 
 fn triggers_of(count: usize, archive: &Bytes) -> Result<Vec<TriggerRow>, String> {
-    let rows = high::access::<ArchivedTriggersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let rows =
+        high::access::<ArchivedTriggersV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.lsn.len(), rows.time.len(), rows.amount.len(), rows.source.len()])?;
     check_lengths(count, &[rows.first_entry.len(), rows.plan_version.len(), rows.kind.len()])?;
     let row = |at: usize| TriggerRow {
@@ -370,7 +402,8 @@ fn triggers_of(count: usize, archive: &Bytes) -> Result<Vec<TriggerRow>, String>
 }
 
 fn entries_of(count: usize, archive: &Bytes) -> Result<Vec<EntryRow>, String> {
-    let rows = high::access::<ArchivedEntriesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let rows =
+        high::access::<ArchivedEntriesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.amount.len(), rows.receiver.len(), rows.level.len(), rows.status.len()])?;
     let row = |at: usize| {
         Ok(EntryRow {
@@ -385,7 +418,10 @@ fn entries_of(count: usize, archive: &Bytes) -> Result<Vec<EntryRow>, String> {
 
 fn keys_of(count: usize, archive: &Bytes) -> Result<Vec<KeyRow>, String> {
     let rows = high::access::<ArchivedKeysV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
-    check_lengths(count, &[rows.key.len(), rows.fingerprint.len(), rows.time.len(), rows.lsn.len(), rows.outcome.len()])?;
+    check_lengths(
+        count,
+        &[rows.key.len(), rows.fingerprint.len(), rows.time.len(), rows.lsn.len(), rows.outcome.len()],
+    )?;
     let row = |at: usize| {
         let outcome = codec::decode_outcome(&rows.outcome[at]).map_err(|error| error.to_string())?;
         Ok(KeyRow {
@@ -398,9 +434,12 @@ fn keys_of(count: usize, archive: &Bytes) -> Result<Vec<KeyRow>, String> {
 }
 
 fn unchanged_of(count: usize, archive: &Bytes) -> Result<Vec<UnchangedRow>, String> {
-    let rows = high::access::<ArchivedUnchangedV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let rows =
+        high::access::<ArchivedUnchangedV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.lsn.len(), rows.reason.len()])?;
-    Ok((0..count).map(|at| UnchangedRow { lsn: rows.lsn[at].to_native(), reason: rows.reason[at].to_native() }).collect())
+    Ok((0..count)
+        .map(|at| UnchangedRow { lsn: rows.lsn[at].to_native(), reason: rows.reason[at].to_native() })
+        .collect())
 }
 
 fn row_ids_of(count: usize, archive: &Bytes) -> Result<Vec<RowIdRow>, String> {
@@ -414,14 +453,23 @@ fn row_ids_of(count: usize, archive: &Bytes) -> Result<Vec<RowIdRow>, String> {
 }
 
 fn references_of(count: usize, archive: &Bytes) -> Result<Vec<ReferenceRow>, String> {
-    let rows = high::access::<ArchivedReferencesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let rows =
+        high::access::<ArchivedReferencesV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.trigger.len(), rows.length.len()])?;
     let all = texts(rows.length.iter().map(|length| usize::from(length.to_native())), &rows.text)?;
-    Ok(rows.trigger.iter().zip(all).map(|(trigger, text)| ReferenceRow { trigger: trigger.to_native(), text }).collect())
+    Ok(rows
+        .trigger
+        .iter()
+        .zip(all)
+        .map(|(trigger, text)| ReferenceRow { trigger: trigger.to_native(), text })
+        .collect())
 }
 
 fn reversals_of(count: usize, archive: &Bytes) -> Result<Vec<ReversalRow>, String> {
-    let rows = high::access::<ArchivedReversalsV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
+    let rows =
+        high::access::<ArchivedReversalsV1, rancor::Error>(archive).map_err(|error| error.to_string())?;
     check_lengths(count, &[rows.entry.len(), rows.reverses.len()])?;
-    Ok((0..count).map(|at| ReversalRow { entry: rows.entry[at].to_native(), reverses: rows.reverses[at].to_native() }).collect())
+    Ok((0..count)
+        .map(|at| ReversalRow { entry: rows.entry[at].to_native(), reverses: rows.reverses[at].to_native() })
+        .collect())
 }

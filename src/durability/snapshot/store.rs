@@ -1,4 +1,5 @@
-//! The snapshots of one data directory: begin, publish, list, find the newest that verifies. What becomes of older ones is in `archive.rs`.
+//! The snapshots of one data directory: begin, publish, list, find the newest that verifies. What becomes of
+//! older ones is in `archive.rs`.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,9 +28,11 @@ pub struct SnapshotStore {
     pub(crate) paths: Paths,
     pub(crate) network: u32,
     pub(crate) instance: [u8; 16],
-    /// The log, to name in a snapshot which history it is of; `None` for the first snapshot of a directory, whose log begins behind it, and where none is written.
+    /// The log, to name in a snapshot which history it is of; `None` for the first snapshot of a directory,
+    /// whose log begins behind it, and where none is written.
     pub(crate) log: Option<LogView>,
-    /// The log, to know which archived snapshots it goes on from; `None` where that is not known, and none is taken for useless.
+    /// The log, to know which archived snapshots it goes on from; `None` where that is not known, and none is
+    /// taken for useless.
     pub(crate) retained: Option<SharedIndex>,
 }
 
@@ -97,11 +100,13 @@ impl SnapshotStore {
         SnapshotReader::open(self, lsn, self.paths.snapshot(lsn))
     }
 
-    /// Makes sure that a snapshot is of the history that the log has: what both say of the snapshot's LSN is the same. Says nothing where
-    /// the log is not known, or does not reach back so far. Reads a part of one segment.
+    /// Makes sure that a snapshot is of the history that the log has: what both say of the snapshot's LSN is
+    /// the same. Says nothing where the log is not known, or does not reach back so far. Reads a part of one
+    /// segment.
     ///
     /// # Errors
-    /// `Damaged` for a snapshot of another history of the same directory, such as a copy's that went another way; as [`LogView::chain_at`].
+    /// `Damaged` for a snapshot of another history of the same directory, such as a copy's that went another
+    /// way; as [`LogView::chain_at`].
     pub(crate) fn check_history(&self, manifest: &Manifest, path: &Path) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let lsn = manifest.lsn;
@@ -158,7 +163,8 @@ impl SnapshotStore {
         Ok(Published { lsn, bytes, oldest_kept_lsn })
     }
 
-    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept. One that was set aside before stays.
+    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept. One that was
+    /// set aside before stays.
     pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
         let named = |number: u32| {
             let mut name = damaged.as_os_str().to_os_string();
@@ -175,8 +181,12 @@ impl SnapshotStore {
     }
 }
 
-/// Why a snapshot is not of the history of a log that says this of its LSN, or ends before it with the LSN given.
-pub(crate) fn of_another_history(manifest: &Manifest, log: std::result::Result<ChainAt, u64>) -> Option<String> {
+/// Why a snapshot is not of the history of a log that says this of its LSN, or ends before it with the LSN
+/// given.
+pub(crate) fn of_another_history(
+    manifest: &Manifest,
+    log: std::result::Result<ChainAt, u64>,
+) -> Option<String> {
     let said = |chain: Option<u64>| chain.map_or_else(|| "none".into(), |chain| format!("{chain:016x}"));
     let differs = match log {
         Err(last) => format!("the log ends with LSN {last}"),
@@ -184,10 +194,17 @@ pub(crate) fn of_another_history(manifest: &Manifest, log: std::result::Result<C
             if chain == manifest.chain || begins && manifest.chain.is_none() {
                 return None;
             }
-            format!("after LSN {} the log has the chain {}, the snapshot {}", manifest.lsn, said(chain), said(manifest.chain))
+            format!(
+                "after LSN {} the log has the chain {}, the snapshot {}",
+                manifest.lsn,
+                said(chain),
+                said(manifest.chain)
+            )
         }
     };
-    Some(format!("it is a snapshot of another history of this directory, such as a copy has that went another way: {differs}"))
+    Some(format!(
+        "it is a snapshot of another history of this directory, such as a copy has that went another way: {differs}"
+    ))
 }
 
 /// The LSN in a snapshot's file name.

@@ -6,7 +6,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX,
-    container::{ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, Manifest, Section, chain},
+    container::{
+        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, Manifest, Section,
+        chain,
+    },
     header,
     rows::{Bytes, RowsRef},
     store::{Published, SnapshotStore},
@@ -25,10 +28,12 @@ use crate::{
     },
 };
 
-/// A snapshot syncs what it has written after this many bytes, so that the log's own sync never waits behind a mountain of dirty pages.
+/// A snapshot syncs what it has written after this many bytes, so that the log's own sync never waits behind
+/// a mountain of dirty pages.
 const SYNC_EVERY_BYTES: u64 = 32 * 1_024 * 1_024;
 
-/// A snapshot being written. Dropped before `publish` it leaves a temporary file that the next opening removes.
+/// A snapshot being written. Dropped before `publish` it leaves a temporary file that the next opening
+/// removes.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     store: SnapshotStore,
@@ -51,7 +56,8 @@ impl SnapshotWriter {
     pub(super) fn begin(store: SnapshotStore, header: &ImageHeader) -> Result<Self> {
         let path = Paths::temporary(&store.paths.snapshot(header.lsn));
         let file = create_fresh(&*store.storage, &path)?;
-        let (bytes, file_crc) = FileHeader { network: store.network, instance: store.instance, lsn: header.lsn }.encode();
+        let (bytes, file_crc) =
+            FileHeader { network: store.network, instance: store.instance, lsn: header.lsn }.encode();
         file.write_all_at(&bytes, 0).map_err(Error::io("write", &path))?;
         let mut writer = Self {
             store,
@@ -67,7 +73,8 @@ impl SnapshotWriter {
             checksums: 0,
             buffer: Bytes::new(),
         };
-        writer.buffer = header::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
+        writer.buffer =
+            header::archive_header(header, std::mem::take(&mut writer.buffer)).map_err(Error::BadImage)?;
         writer.write_chunk(Section::Header, 1)?;
         Ok(writer)
     }
@@ -75,7 +82,8 @@ impl SnapshotWriter {
     /// Adds rows, any number of them. Sections come in the order of `ImageRows`.
     ///
     /// # Errors
-    /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error the snapshot is to be dropped.
+    /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error the snapshot
+    /// is to be dropped.
     pub fn push(&mut self, rows: &ImageRows) -> Result<()> {
         let mut rest = RowsRef::new(rows);
         if rest.section() < self.section {
@@ -110,7 +118,8 @@ impl SnapshotWriter {
         self.checksums = chain(self.checksums, header.checksum);
         self.buffer.resize(self.buffer.len().next_multiple_of(ARCHIVE_ALIGNMENT), 0);
         let written = self.file.write_all_at(&header.encode(self.file_crc), self.offset);
-        let written = written.and_then(|()| self.file.write_all_at(&self.buffer, self.offset + CHUNK_HEADER_BYTES as u64));
+        let written = written
+            .and_then(|()| self.file.write_all_at(&self.buffer, self.offset + CHUNK_HEADER_BYTES as u64));
         written.map_err(Error::io("write", &self.path))?;
         self.offset += (CHUNK_HEADER_BYTES + self.buffer.len()) as u64;
         if self.synced + SYNC_EVERY_BYTES <= self.offset {
@@ -123,20 +132,32 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Completes the snapshot, makes it durable, gives it its name and moves what is older than the two newest to the archive.
-    /// `durable_lsn` is how far the log is durable now; at least up to the snapshot's own LSN.
+    /// Completes the snapshot, makes it durable, gives it its name and moves what is older than the two
+    /// newest to the archive. `durable_lsn` is how far the log is durable now; at least up to the snapshot's
+    /// own LSN.
     ///
     /// # Errors
-    /// `BadImage` when rows are missing, `Io`. The older snapshots are as before; the new one is not there, except where only making it
-    /// durable or archiving the oldest failed.
-    pub fn publish(self, durable_lsn: u64, state_digest: [u8; 32], network_digest: [u8; 32]) -> Result<Published> {
+    /// `BadImage` when rows are missing, `Io`. The older snapshots are as before; the new one is not there,
+    /// except where only making it durable or archiving the oldest failed.
+    pub fn publish(
+        self,
+        durable_lsn: u64,
+        state_digest: [u8; 32],
+        network_digest: [u8; 32],
+    ) -> Result<Published> {
         let header = &self.header;
         let announced: Vec<u64> = [1].into_iter().chain(header.counts()).map(u64::from).collect();
         if announced != self.rows {
-            return Err(Error::BadImage(format!("its header announces {announced:?} rows, it got {:?}", self.rows)));
+            return Err(Error::BadImage(format!(
+                "its header announces {announced:?} rows, it got {:?}",
+                self.rows
+            )));
         }
         if durable_lsn < header.lsn {
-            return Err(Error::BadImage(format!("it is at LSN {}, the log is durable up to {durable_lsn}", header.lsn)));
+            return Err(Error::BadImage(format!(
+                "it is at LSN {}, the log is durable up to {durable_lsn}",
+                header.lsn
+            )));
         }
         let chain = match &self.store.log {
             Some(log) => log.chain_at(header.lsn)?.chain,

@@ -27,11 +27,19 @@ fn a_batch_is_there_as_a_whole_or_not_at_all() {
     whole.set_fault(None);
     write_batch(&whole).unwrap();
     let calls = whole.calls();
-    assert!(2 < open(&whole.shared(), Path::new(ROOT)).unwrap().journal.figures().live_segments, "it goes over several segments");
+    assert!(
+        2 < open(&whole.shared(), Path::new(ROOT)).unwrap().journal.figures().live_segments,
+        "it goes over several segments"
+    );
     let (mut none, mut everything) = (0, 0);
     for at in 1..=calls + 1 {
-        let survivals =
-            [None, Some(Survival::Synced), Some(Survival::Everything), Some(Survival::Chance(at)), Some(Survival::Chance(at + 999))];
+        let survivals = [
+            None,
+            Some(Survival::Synced),
+            Some(Survival::Everything),
+            Some(Survival::Chance(at)),
+            Some(Survival::Chance(at + 999)),
+        ];
         for survival in survivals {
             let memory = original.copy();
             memory.set_fault(Some(Fault::PowerLoss { at }));
@@ -41,19 +49,25 @@ fn a_batch_is_there_as_a_whole_or_not_at_all() {
             let memory = survival.map_or_else(|| memory.copy(), |survival| memory.crash(survival));
             let place = format!("call {at} of {calls}, {survival:?}");
             // Reading alone sees what writing will make true.
-            let mut reading = DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let mut reading = DataDir::open_read_only(&memory.shared(), Path::new(ROOT))
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
             let last = reading.report.log_last_lsn;
             assert!(last == BEFORE || last == all, "{place}: {last}");
             assert!(done.is_err() || last == all, "{place}: it was done");
             assert_tail(&mut reading, 1, last);
             drop(reading);
-            let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let mut opened =
+                open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
             assert_eq!(opened.report.log_last_lsn, last, "{place}");
             assert_tail(&mut opened, 1, last);
             append(&mut *opened.journal, last + 1, 2).unwrap();
             drop(opened);
             assert_tail(&mut open(&memory.shared(), Path::new(ROOT)).unwrap(), 1, last + 2);
-            assert_eq!(Repair::look(&memory.shared(), Path::new(ROOT)).unwrap().found().verdict, Verdict::Healthy, "{place}");
+            assert_eq!(
+                Repair::look(&memory.shared(), Path::new(ROOT)).unwrap().found().verdict,
+                Verdict::Healthy,
+                "{place}"
+            );
             *if last == all { &mut everything } else { &mut none } += 1;
         }
     }
@@ -71,9 +85,12 @@ fn dropping_a_batch_may_be_cut_short_as_well() {
         memory.set_fault(Some(Fault::PowerLoss { at }));
         let is_done = open(&memory.shared(), Path::new(ROOT)).is_ok();
         memory.set_fault(None);
-        for survival in [None, Some(Survival::Synced), Some(Survival::Chance(at)), Some(Survival::Chance(at + 5))] {
+        for survival in
+            [None, Some(Survival::Synced), Some(Survival::Chance(at)), Some(Survival::Chance(at + 5))]
+        {
             let memory = survival.map_or_else(|| memory.copy(), |survival| memory.crash(survival));
-            let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
+            let mut opened = open(&memory.shared(), Path::new(ROOT))
+                .unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
             assert_eq!(opened.report.log_last_lsn, BEFORE);
             assert_tail(&mut opened, 1, BEFORE);
             append(&mut *opened.journal, BEFORE + 1, 2).unwrap();
@@ -110,7 +127,8 @@ fn assert_stale(memory: &Memory, what: &str) {
         let Err(error @ Error::Damaged(_)) = result else { panic!("{what}: {result:?}") };
         let told = error.to_string();
         // A repair does not come before the opening that refuses the cut, and says that.
-        let is_clear = told.contains("Move it away") || is_repair && told.contains("a repair comes after that");
+        let is_clear =
+            told.contains("Move it away") || is_repair && told.contains("a repair comes after that");
         assert!(told.contains("log/cut") && is_clear, "{what}: {told}");
     }
     assert!(memory.all() == before, "{what}: refused, and changed");
@@ -120,7 +138,8 @@ fn assert_stale(memory: &Memory, what: &str) {
     drop(open(&memory.shared(), Path::new(ROOT)));
 }
 
-/// The files of a directory that went on laid over an older copy of it, which has a cut: whole, or the log alone.
+/// The files of a directory that went on laid over an older copy of it, which has a cut: whole, or the log
+/// alone.
 #[test]
 fn a_cut_of_an_older_copy_takes_nothing_away() {
     let older = interrupted(&with_groups(BEFORE / 3));
@@ -137,14 +156,20 @@ fn a_cut_of_an_older_copy_takes_nothing_away() {
         assert_stale(&everything, &format!("{signups} signups"));
         everything.forget(&cut());
         // Segments that the newer one does not have are still there; without them it is the newer one.
-        older.all().keys().filter(|path| newer.content(path).is_none()).for_each(|path| everything.forget(path));
+        older
+            .all()
+            .keys()
+            .filter(|path| newer.content(path).is_none())
+            .for_each(|path| everything.forget(path));
         assert_tail(&mut open(&everything.shared(), Path::new(ROOT)).unwrap(), 1, BEFORE + signups);
-        // Without what says how far the log was acknowledged, the frames do: each of the later ones, and each mark.
+        // Without what says how far the log was acknowledged, the frames do: each of the later ones, and each
+        // mark.
         let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
         opened.journal.append(&[], outcome_hash(BEFORE + signups + 1)).unwrap();
         drop(opened);
         let log = older.copy();
-        let of_log = newer.all().into_iter().filter(|(path, _)| path.starts_with(Path::new(ROOT).join("log")));
+        let of_log =
+            newer.all().into_iter().filter(|(path, _)| path.starts_with(Path::new(ROOT).join("log")));
         of_log.for_each(|(path, content)| log.set_content(&path, &content));
         assert_stale(&log, &format!("{signups} signups, the log alone"));
     }
@@ -174,7 +199,10 @@ fn a_pending_cut_is_named_with_what_it_takes_away() {
     assert!(found.after == BEFORE && BEFORE + 100 < found.last_lsn, "{found:?}");
     assert!(found.to_string().contains(&format!("LSN 31 to {}", found.last_lsn)), "{found}");
     drop(reading);
-    let told = Repair::look(&memory.shared(), Path::new(ROOT)).map(|repair| repair.found().verdict).unwrap_err().to_string();
+    let told = Repair::look(&memory.shared(), Path::new(ROOT))
+        .map(|repair| repair.found().verdict)
+        .unwrap_err()
+        .to_string();
     assert!(told.contains(&found.to_string()), "{told}");
     drop(open(&memory.shared(), Path::new(ROOT)).unwrap());
     assert_eq!(DataDir::open_read_only(&memory.shared(), Path::new(ROOT)).unwrap().report.finished_cut, None);

@@ -12,8 +12,14 @@ struct Progress {
     attempted: u64,
 }
 
-const SURVIVALS: [Survival; 6] =
-    [Survival::Synced, Survival::Everything, Survival::Chance(1), Survival::Chance(2), Survival::Chance(3), Survival::Chance(4)];
+const SURVIVALS: [Survival; 6] = [
+    Survival::Synced,
+    Survival::Everything,
+    Survival::Chance(1),
+    Survival::Chance(2),
+    Survival::Chance(3),
+    Survival::Chance(4),
+];
 
 /// Groups of several sizes over several segments, two in flight now and then, marks, snapshots, purges.
 fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
@@ -39,11 +45,16 @@ fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
     Ok(())
 }
 
-/// Opens what a crash left. Everything acknowledged must be there, nothing that was never sent, and nothing in between missing.
+/// Opens what a crash left. Everything acknowledged must be there, nothing that was never sent, and nothing
+/// in between missing.
 fn check(memory: &Memory, progress: Progress, place: &str) {
-    let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let mut opened =
+        open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
     let last = opened.report.log_last_lsn;
-    assert!(progress.acknowledged <= last && last <= progress.attempted, "{place}: {progress:?}, found {last}");
+    assert!(
+        progress.acknowledged <= last && last <= progress.attempted,
+        "{place}: {progress:?}, found {last}"
+    );
     // Whatever moved to the archive or was to: every state since the beginning can be rebuilt.
     assert_eq!(opened.snapshots.bases().unwrap()[0], 0, "{place}");
     assert_eq!(opened.snapshots.base_of(0).unwrap().manifest().lsn, 0, "{place}");
@@ -95,7 +106,11 @@ fn the_power_may_go_again_while_recovering() {
                 let recovering = memory.crash(first);
                 recovering.set_fault(Some(Fault::PowerLoss { at: again }));
                 let survived = open(&recovering.shared(), Path::new(ROOT)).is_ok();
-                check(&recovering.crash(Survival::Chance(again)), progress, &format!("call {at}, then {again}"));
+                check(
+                    &recovering.crash(Survival::Chance(again)),
+                    progress,
+                    &format!("call {at}, then {again}"),
+                );
                 if survived {
                     break;
                 }
@@ -117,9 +132,12 @@ fn a_creation_may_end_at_any_call() {
             create(&memory.shared(), path, 0, 5).unwrap_err();
             let after = memory.crash(survival);
             match open(&after.shared(), path) {
-                Ok(_) => assert!(calls <= at + 3, "call {at} of {calls}, {survival:?}: not before its last step"),
+                Ok(_) => {
+                    assert!(calls <= at + 3, "call {at} of {calls}, {survival:?}: not before its last step")
+                }
                 Err(Error::NotADataDirectory { .. } | Error::Unfinished { .. }) => {
-                    create(&after.shared(), path, 0, 5).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
+                    create(&after.shared(), path, 0, 5)
+                        .unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
                     open(&after.shared(), path).unwrap();
                 }
                 Err(error) => panic!("call {at}, {survival:?}: {error}"),
@@ -128,12 +146,14 @@ fn a_creation_may_end_at_any_call() {
     }
 }
 
-/// A process that is killed leaves names that nobody synced. The next one serves from them: when the power goes then, they must not go.
+/// A process that is killed leaves names that nobody synced. The next one serves from them: when the power
+/// goes then, they must not go.
 #[test]
 fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
     let acknowledge = |memory: &Memory, place: &str| {
         memory.set_fault(None);
-        let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
+        let mut opened =
+            open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
         let last = opened.report.log_last_lsn;
         append(&mut *opened.journal, last + 1, 2).unwrap();
         Progress { acknowledged: last + 2, attempted: last + 2 }
@@ -161,7 +181,8 @@ fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
         let memory = original.copy();
         memory.set_fault(Some(Fault::PowerLoss { at }));
         script(&memory, &mut Progress::default()).unwrap_err();
-        // Once without, and once with a torn end that the next process was mending when it was killed as well.
+        // Once without, and once with a torn end that the next process was mending when it was killed as
+        // well.
         for again in [None, Some(7), Some(8)] {
             let memory = if again.is_some() { memory.crash(Survival::Chance(at)) } else { memory.clone() };
             if let Some(again) = again {
@@ -239,7 +260,10 @@ fn a_failed_sync_or_write_is_never_tried_again() {
         let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
         memory.set_fault(Some(Fault::Fail { at: failing, kind: ErrorKind::StorageFull }));
         let result = append(&mut *opened.journal, 4, 3);
-        assert!(matches!(result, Err(Error::Io { ref source, .. }) if source.kind() == ErrorKind::StorageFull), "{result:?}");
+        assert!(
+            matches!(result, Err(Error::Io { ref source, .. }) if source.kind() == ErrorKind::StorageFull),
+            "{result:?}"
+        );
         let calls = memory.calls();
         assert!(matches!(opened.journal.sync(), Err(Error::PreviousIo { .. })));
         assert!(matches!(append(&mut *opened.journal, 4, 3), Err(Error::PreviousIo { .. })));
@@ -247,7 +271,8 @@ fn a_failed_sync_or_write_is_never_tried_again() {
         assert!(matches!(opened.journal.cut_suffix(1), Err(Error::PreviousIo { .. })));
         assert_eq!(memory.calls(), calls, "nothing was even tried");
         // Reading goes on, up to what is durable.
-        let read: Vec<_> = opened.journal.read_from(1).unwrap().flat_map(|group| group.unwrap().commands).collect();
+        let read: Vec<_> =
+            opened.journal.read_from(1).unwrap().flat_map(|group| group.unwrap().commands).collect();
         assert_eq!(read, group(1, 3));
         assert_eq!(opened.journal.figures().durable_lsn, 3);
     }
@@ -263,7 +288,8 @@ fn what_a_failed_sync_left_in_memory_is_written_again_on_opening() {
     memory.set_fault(None);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.log_last_lsn, 6);
-    // A write and a sync, not a sync alone, behind the syncs of the four directories. Then the same of the file `durable`.
+    // A write and a sync, not a sync alone, behind the syncs of the four directories. Then the same of the
+    // file `durable`.
     assert_eq!(memory.calls(), 4 + 2 + 2);
     drop(opened);
     let mut opened = open(&memory.crash(Survival::Synced).shared(), Path::new(ROOT)).unwrap();

@@ -17,7 +17,8 @@ fn open_at(memory: &Memory) -> Result<Opened> {
     open(&memory.shared(), Path::new(ROOT))
 }
 
-/// Opens a changed copy. A refusal must have changed nothing; otherwise what was there before must all be there.
+/// Opens a changed copy. A refusal must have changed nothing; otherwise what was there before must all be
+/// there.
 fn refused_or_harmless(original: &Memory, path: &Path, content: &[u8], last: u64) -> bool {
     let memory = original.copy();
     memory.set_content(path, content);
@@ -59,8 +60,16 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
         let whole = ((cut - 512) / frame_bytes) as u64;
         let kept = opened.report.log_last_lsn / 3;
         // A frame that lacks only bytes of its trailer is whole in all that matters.
-        assert!(kept == whole || kept == whole + 1 && (cut + frame::TRAILER.len() - 512) / frame_bytes == kept as usize, "cut at {cut}");
-        assert_eq!(opened.report.torn.is_some(), kept == whole && !(cut - 512).is_multiple_of(frame_bytes), "cut at {cut}");
+        assert!(
+            kept == whole
+                || kept == whole + 1 && (cut + frame::TRAILER.len() - 512) / frame_bytes == kept as usize,
+            "cut at {cut}"
+        );
+        assert_eq!(
+            opened.report.torn.is_some(),
+            kept == whole && !(cut - 512).is_multiple_of(frame_bytes),
+            "cut at {cut}"
+        );
         assert_tail(&mut opened, 1, kept * 3);
         // The log goes on behind the cut, and what was mended stays mended.
         append(&mut *opened.journal, kept * 3 + 1, 3).unwrap();
@@ -275,7 +284,8 @@ fn a_snapshot_whose_parts_do_not_fit_is_refused_whatever_its_checksums_say() {
     let path = Path::new(ROOT).join("snapshots/00000000000000000000.snap");
     let content = memory.content(&path).unwrap();
     let (header, manifest) = (64, content.len() - 256);
-    // Where, how many bytes, which value, and what is said of it. The one row of the first chunk is the header of the image.
+    // Where, how many bytes, which value, and what is said of it. The one row of the first chunk is the
+    // header of the image.
     let cases: [(usize, &[u8], &str); 6] = [
         (header + 8, &0_u32.to_le_bytes(), "impossible size"),
         (header + 8, &u32::MAX.to_le_bytes(), "impossible size"),
@@ -406,7 +416,8 @@ fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     assert!(reader.next().is_none());
 }
 
-/// The newest snapshot covers what is gone, so it is served from; that there is no way back any more is said, once, for as long as it is so.
+/// The newest snapshot covers what is gone, so it is served from; that there is no way back any more is said,
+/// once, for as long as it is so.
 #[test]
 fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_way() {
     let memory = with_groups(200);

@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
-use crate::durability::{FORMAT_VERSION, GroupReader, Report, snapshot::CHUNK_ROWS_MAX, storage::Disk, test_data::image};
+use crate::durability::{
+    FORMAT_VERSION, GroupReader, Report, snapshot::CHUNK_ROWS_MAX, storage::Disk, test_data::image,
+};
 
 fn commands(reader: GroupReader) -> Vec<Stamped> {
     reader.flat_map(|group| group.unwrap().commands).collect()
@@ -106,7 +108,8 @@ fn an_unfinished_creation_is_recognised_and_made_anew() {
     open(&storage, path).unwrap();
 }
 
-/// Whoever made the directory before us (an operator, or an attempt that was killed) need not have synced its name.
+/// Whoever made the directory before us (an operator, or an attempt that was killed) need not have synced its
+/// name.
 #[test]
 fn the_name_of_a_directory_that_was_there_is_made_durable_too() {
     let memory = Memory::new();
@@ -138,7 +141,10 @@ fn a_newer_format_is_refused_in_every_file() {
         newer.set_content(&path, &content);
         let before = newer.all();
         let result = open(&newer.shared(), Path::new(ROOT));
-        assert!(matches!(result, Err(Error::NewerFormat { found: 9, supported: FORMAT_VERSION, .. })), "{path:?} {result:?}");
+        assert!(
+            matches!(result, Err(Error::NewerFormat { found: 9, supported: FORMAT_VERSION, .. })),
+            "{path:?} {result:?}"
+        );
         assert_eq!(newer.all(), before);
     }
 }
@@ -183,7 +189,9 @@ fn the_largest_group_fits_and_one_more_byte_does_not() {
     let most = opened.journal.group_bytes_max();
     let one = crate::durability::record_bytes(&group(4, 1)[0]).unwrap();
     let mut count = 1;
-    let bytes = |count| group(4, count).iter().map(|stamped| crate::durability::record_bytes(stamped).unwrap()).sum::<usize>();
+    let bytes = |count| {
+        group(4, count).iter().map(|stamped| crate::durability::record_bytes(stamped).unwrap()).sum::<usize>()
+    };
     while bytes(count + 1) <= most {
         count += 1;
     }
@@ -217,13 +225,19 @@ fn snapshots_retire_segments_and_the_log_reads_through_the_archive() {
     assert_eq!(commands(opened.journal.read_from(1).unwrap()), group(1, 900));
     assert_eq!(commands(opened.journal.read_from(899).unwrap()), group(899, 2));
     let figures = opened.journal.figures();
-    assert_eq!((figures.oldest_lsn, figures.durable_lsn, figures.archived_segments), (1, 900, purged.archived));
+    assert_eq!(
+        (figures.oldest_lsn, figures.durable_lsn, figures.archived_segments),
+        (1, 900, purged.archived)
+    );
     drop(opened);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.snapshot_lsn, 800);
     assert!(1 < opened.report.log_first_lsn && opened.report.log_first_lsn <= 501);
     // LSN 801 is inside a group: that group comes without its beginning and without a hash.
-    assert_eq!(opened.tail.next().unwrap().unwrap(), crate::durability::Group { outcome_hash_before: None, commands: group(801, 1) });
+    assert_eq!(
+        opened.tail.next().unwrap().unwrap(),
+        crate::durability::Group { outcome_hash_before: None, commands: group(801, 1) }
+    );
     assert_tail(&mut opened, 802, 900);
     assert_eq!(commands(opened.journal.read_from(1).unwrap()), group(1, 900));
 }
@@ -239,7 +253,8 @@ fn retention_deletes_by_bytes_and_by_days() {
     ];
     for (retention, left) in table {
         let memory = with_groups(300);
-        let mut opened = DataDir::open(&memory.shared(), Path::new(ROOT), LogOptions { retention, ..options() }).unwrap();
+        let mut opened =
+            DataDir::open(&memory.shared(), Path::new(ROOT), LogOptions { retention, ..options() }).unwrap();
         snapshot(&opened, 700, 900).unwrap();
         let until = snapshot(&opened, 800, 900).unwrap();
         let purged = opened.journal.purge_prefix(until).unwrap();
@@ -248,7 +263,9 @@ fn retention_deletes_by_bytes_and_by_days() {
         assert_eq!(purged.archived - purged.deleted, left);
         if left < purged.archived {
             let oldest = figures.oldest_lsn;
-            assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { oldest: from }) if from == oldest));
+            assert!(
+                matches!(opened.journal.read_from(1), Err(Error::BelowRetained { oldest: from }) if from == oldest)
+            );
             assert_eq!(commands(opened.journal.read_from(oldest).unwrap()).len() as u64, 901 - oldest);
         }
     }

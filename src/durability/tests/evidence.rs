@@ -1,4 +1,5 @@
-//! A log whose end is gone: what stands in the second place refuses it, and never one whose end was not acknowledged.
+//! A log whose end is gone: what stands in the second place refuses it, and never one whose end was not
+//! acknowledged.
 
 use super::*;
 use crate::durability::{
@@ -65,7 +66,8 @@ fn every_frame_that_is_zeroed_is_missed_also_the_last_and_all_of_them() {
 fn a_prepared_file_in_place_of_the_active_segment_is_missed() {
     let whole = with_groups(200);
     let newest = whole.all().keys().filter(|path| path.starts_with(paths().log())).max().unwrap().clone();
-    let number = crate::durability::log::segment::number_of(newest.file_name().unwrap().to_str().unwrap()).unwrap();
+    let number =
+        crate::durability::log::segment::number_of(newest.file_name().unwrap().to_str().unwrap()).unwrap();
     assert!(2 < number);
     for active in [newest.clone(), paths().segment(number)] {
         let memory = whole.copy();
@@ -118,8 +120,8 @@ fn the_file_itself_is_missed_and_one_of_its_slots_is_not() {
     assert_refused(&whole, "no file");
 }
 
-/// Whatever survives a power loss at whatever call, what stands there is true: the directory opens (`crash.rs` asserts what is in it), and
-/// says no more than what its log holds.
+/// Whatever survives a power loss at whatever call, what stands there is true: the directory opens
+/// (`crash.rs` asserts what is in it), and says no more than what its log holds.
 #[test]
 fn it_never_says_more_than_was_synced() {
     let original = with_groups(2);
@@ -143,12 +145,17 @@ fn it_never_says_more_than_was_synced() {
             memory.set_fault(Some(fault));
             script(&memory).unwrap_err();
             memory.set_fault(None);
-            for survival in
-                [Survival::Synced, Survival::Everything, Survival::Chance(at), Survival::Chance(at + 7), Survival::Chance(at + 13)]
-            {
+            for survival in [
+                Survival::Synced,
+                Survival::Everything,
+                Survival::Chance(at),
+                Survival::Chance(at + 7),
+                Survival::Chance(at + 13),
+            ] {
                 let after = memory.crash(survival);
                 let said = evidence::durable_lsn(&after, &paths(), &[5; 16]).unwrap().unwrap();
-                let opened = open(&after.shared(), root()).unwrap_or_else(|error| panic!("{fault:?} {survival:?}: {error}"));
+                let opened = open(&after.shared(), root())
+                    .unwrap_or_else(|error| panic!("{fault:?} {survival:?}: {error}"));
                 assert!(said <= opened.report.log_last_lsn, "{fault:?} {survival:?}");
             }
         }
@@ -164,7 +171,10 @@ fn what_a_power_loss_leaves_unsaid_is_bounded() {
         let durable = append(&mut *opened.journal, number + 1, 1).unwrap();
         let said = |memory: &Memory| evidence::durable_lsn(memory, &paths(), &[5; 16]).unwrap().unwrap();
         assert_eq!(said(&memory), durable, "after a kill");
-        assert!(durable - said(&memory.crash(Survival::Synced)) < u64::from(evidence::SYNC_EVERY), "after a power loss");
+        assert!(
+            durable - said(&memory.crash(Survival::Synced)) < u64::from(evidence::SYNC_EVERY),
+            "after a power loss"
+        );
         if number % 100 == 99 {
             opened.journal.append(&[], 0).unwrap();
             assert_eq!(said(&memory.crash(Survival::Synced)), durable, "after an idle moment");
@@ -191,7 +201,10 @@ fn a_repair_that_drops_commands_says_so_there() {
     memory.set_content(&paths().segment(1), &content);
     assert_refused(&memory, "the last frame is gone");
     let repair = Repair::look(&memory.shared(), root()).unwrap();
-    assert_eq!((repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn), (Verdict::WouldLose, 87, 90));
+    assert_eq!(
+        (repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn),
+        (Verdict::WouldLose, 87, 90)
+    );
     repair.carry_out("damaged-1", &mut Nothing).unwrap();
     drop(repair);
     assert!(memory.content(&root().join("damaged-1/durable")).is_some(), "the old one is kept");
@@ -226,7 +239,10 @@ fn a_repair_keeps_unfinished_files_that_hold_more() {
     unsay(&memory);
     assert_refused(&memory, "the copy with another name holds more");
     let repair = Repair::look(&memory.shared(), root()).unwrap();
-    assert_eq!((repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn), (Verdict::WouldLose, 87, 90));
+    assert_eq!(
+        (repair.found().verdict, repair.found().last_good_lsn, repair.found().known_lsn),
+        (Verdict::WouldLose, 87, 90)
+    );
     repair.carry_out("damaged-1", &mut Nothing).unwrap();
     drop(repair);
     let kept = root().join("damaged-1/log/00000000000000000001.log.tmp");

@@ -26,7 +26,9 @@ fn the_first_snapshot_stays_as_the_base_of_the_whole_log() {
     let archived = opened.snapshots.list_archived().unwrap();
     assert_eq!((archived[0], archived.len()), (0, ARCHIVED_SNAPSHOTS_MAX));
     assert_eq!(opened.snapshots.list().unwrap(), [1_170, 1_200]);
-    let bytes_of = |lsn: u64| memory.content(&Path::new(ROOT).join(format!("snapshots/{lsn:020}.snap"))).unwrap().len() as u64;
+    let bytes_of = |lsn: u64| {
+        memory.content(&Path::new(ROOT).join(format!("snapshots/{lsn:020}.snap"))).unwrap().len() as u64
+    };
     assert_eq!(opened.snapshots.sizes().unwrap(), [1_170, 1_200].map(|lsn| (lsn, bytes_of(lsn))));
     let bases = opened.snapshots.bases().unwrap();
     assert_eq!(bases.len(), ARCHIVED_SNAPSHOTS_MAX + 2);
@@ -58,7 +60,10 @@ fn what_the_log_does_not_reach_any_more_goes_and_the_error_names_the_oldest() {
     assert!(archived.iter().filter(|lsn| **lsn + 1 < oldest).count() <= 2, "{oldest} {archived:?}");
     for lsn in [0, 1, bases[0] - 1] {
         let result = opened.snapshots.base_of(lsn);
-        assert!(matches!(result, Err(Error::BelowRetained { oldest }) if oldest == bases[0]), "{lsn} {result:?}");
+        assert!(
+            matches!(result, Err(Error::BelowRetained { oldest }) if oldest == bases[0]),
+            "{lsn} {result:?}"
+        );
     }
     assert_eq!(opened.snapshots.base_of(bases[0]).unwrap().manifest().lsn, bases[0]);
 }
@@ -77,7 +82,8 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     memory.set_content(&second, &content);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.archived_snapshot_damage, []);
-    let found: Vec<_> = opened.snapshots.verify_archived().unwrap().into_iter().map(|damage| damage.file).collect();
+    let found: Vec<_> =
+        opened.snapshots.verify_archived().unwrap().into_iter().map(|damage| damage.file).collect();
     assert_eq!(found, std::slice::from_ref(&second));
     assert_eq!(opened.snapshots.base_of(45).unwrap().manifest().lsn, 0, "an older one and a longer replay");
     drop(opened);
@@ -90,19 +96,27 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     assert_eq!(opened.snapshots.base_of(100).unwrap().manifest().lsn, 90);
 }
 
-/// Only a fall back and `verify` read the older snapshot: `verify` finds all damage of it, and of each archived
-/// one.
+/// Only a fall back and `verify` read the older snapshot: `verify` finds all damage of it, and of each
+/// archived one.
 #[test]
 fn every_byte_of_every_kept_snapshot_is_verified() {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     fill(&mut opened, 40, 10);
     drop(opened);
-    let names = ["snapshots/00000000000000000090.snap", "archive/00000000000000000000.snap", "archive/00000000000000000060.snap"];
+    let names = [
+        "snapshots/00000000000000000090.snap",
+        "archive/00000000000000000000.snap",
+        "archive/00000000000000000060.snap",
+    ];
     for path in names.map(|name| Path::new(ROOT).join(name)) {
         let content = memory.content(&path).unwrap();
-        let mut spoilt =
-            vec![Vec::new(), vec![0; content.len()], content[..content.len() - 1].to_vec(), content[..content.len() / 2].to_vec()];
+        let mut spoilt = vec![
+            Vec::new(),
+            vec![0; content.len()],
+            content[..content.len() - 1].to_vec(),
+            content[..content.len() / 2].to_vec(),
+        ];
         for at in 0..content.len() {
             let mut flipped = content.clone();
             flipped[at] ^= 1 << (at % 8);
@@ -125,7 +139,8 @@ fn every_byte_of_every_kept_snapshot_is_verified() {
     }
 }
 
-/// Where archived segments cannot be read, an operator may put them back: what goes on from before them stays.
+/// Where archived segments cannot be read, an operator may put them back: what goes on from before them
+/// stays.
 #[test]
 fn beside_a_damaged_archive_no_base_is_thrown_away() {
     let memory = with_groups(0);
@@ -141,7 +156,8 @@ fn beside_a_damaged_archive_no_base_is_thrown_away() {
     assert_eq!(opened.snapshots.list_archived().unwrap(), [0, 225, 450, 675]);
 }
 
-/// The oldest archived segment, gone or renamed, leaves no gap: what tells of it is the snapshot from which it went on.
+/// The oldest archived segment, gone or renamed, leaves no gap: what tells of it is the snapshot from which
+/// it went on.
 #[test]
 fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away() {
     type Change<'a> = &'a dyn Fn(&Memory);
@@ -151,14 +167,32 @@ fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away
         memory.forget(&archived(name));
     };
     let table: [(&str, Change<'_>, &str); 5] = [
-        ("the first segment is gone", &|memory| memory.forget(&archived("00000000000000000001.log")), "00000000000000000000.snap"),
-        ("the first segment is renamed", &|memory| rename(memory, "00000000000000000001.log"), "00000000000000000001.log.tmp"),
-        ("a later segment is renamed", &|memory| rename(memory, "00000000000000000002.log"), "00000000000000000001.log"),
-        ("a snapshot is renamed", &|memory| rename(memory, "00000000000000000225.snap"), "00000000000000000225.snap.tmp"),
+        (
+            "the first segment is gone",
+            &|memory| memory.forget(&archived("00000000000000000001.log")),
+            "00000000000000000000.snap",
+        ),
+        (
+            "the first segment is renamed",
+            &|memory| rename(memory, "00000000000000000001.log"),
+            "00000000000000000001.log.tmp",
+        ),
+        (
+            "a later segment is renamed",
+            &|memory| rename(memory, "00000000000000000002.log"),
+            "00000000000000000001.log",
+        ),
+        (
+            "a snapshot is renamed",
+            &|memory| rename(memory, "00000000000000000225.snap"),
+            "00000000000000000225.snap.tmp",
+        ),
         (
             "all segments are gone",
             &|memory| {
-                let gone = |path: &&std::path::PathBuf| path.starts_with(archived("")) && path.extension().is_some_and(|end| end == "log");
+                let gone = |path: &&std::path::PathBuf| {
+                    path.starts_with(archived("")) && path.extension().is_some_and(|end| end == "log")
+                };
                 memory.all().keys().filter(gone).for_each(|path| memory.forget(path));
             },
             "00000000000000000000.snap",
@@ -206,14 +240,19 @@ fn what_a_retention_takes_is_not_missed() {
         let purged = opened.journal.purge_prefix(0);
         memory.set_fault(None);
         drop(opened);
-        for survival in
-            [Survival::Synced, Survival::Everything, Survival::Chance(at), Survival::Chance(at + 77), Survival::Chance(at + 154)]
-        {
+        for survival in [
+            Survival::Synced,
+            Survival::Everything,
+            Survival::Chance(at),
+            Survival::Chance(at + 77),
+            Survival::Chance(at + 154),
+        ] {
             let reading = DataDir::open_read_only(&memory.crash(survival).shared(), Path::new(ROOT)).unwrap();
             let damage = reading.report.history_damage.clone();
             // Of segments whose removal was not synced some may be there again, with a gap.
             assert!(
-                damage.is_none() || damage.as_ref().is_some_and(|damage| damage.reason.contains("the segment after it")),
+                damage.is_none()
+                    || damage.as_ref().is_some_and(|damage| damage.reason.contains("the segment after it")),
                 "{at}: {damage:?}"
             );
         }
@@ -247,7 +286,8 @@ fn many_commands_of_one_moment_are_found_by_the_last() {
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     let moment = Timestamp(1_800_000_000_000_000);
     for number in 0..300 {
-        let commands: Vec<Stamped> = group(number * 3 + 1, 3).into_iter().map(|stamped| Stamped { time: moment, ..stamped }).collect();
+        let commands: Vec<Stamped> =
+            group(number * 3 + 1, 3).into_iter().map(|stamped| Stamped { time: moment, ..stamped }).collect();
         opened.journal.append(&commands, 0).unwrap();
         opened.journal.sync().unwrap();
     }

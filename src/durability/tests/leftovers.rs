@@ -1,4 +1,5 @@
-//! Names that opening and creating remove, rename or carry out: what has one of them must be what it claims, else nothing is changed.
+//! Names that opening and creating remove, rename or carry out: what has one of them must be what it claims,
+//! else nothing is changed.
 
 use super::*;
 use crate::durability::{log::segment, memory::Survival, paths::Paths};
@@ -40,7 +41,8 @@ fn cut_file(after: u64, instance: [u8; 16]) -> Vec<u8> {
     cut
 }
 
-/// Everything that an opening, for reading and for writing, and a creation do with it: refuse it in words that name the file, and change nothing.
+/// Everything that an opening, for reading and for writing, and a creation do with it: refuse it in words
+/// that name the file, and change nothing.
 fn assert_refused(memory: &Memory, names: &str, what: &str) {
     let before = memory.all();
     let storage = memory.shared();
@@ -62,13 +64,20 @@ fn assert_refused(memory: &Memory, names: &str, what: &str) {
             other => panic!("{what}, {by}: {other:?}"),
         }
     }
-    assert!(matches!(creating, Err(Error::NotEmpty { .. } | Error::InstanceLost { .. })), "{what}: {creating:?}");
+    assert!(
+        matches!(creating, Err(Error::NotEmpty { .. } | Error::InstanceLost { .. })),
+        "{what}: {creating:?}"
+    );
     looking.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(!DataDir::is_free(&storage, root()).unwrap(), "{what}: taken for a free place");
     let mut after = memory.all();
     // The locks hold nothing.
     after.retain(|path, content| before.contains_key(path) || !content.is_empty());
-    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{what}: names were changed");
+    assert_eq!(
+        after.keys().collect::<Vec<_>>(),
+        before.keys().collect::<Vec<_>>(),
+        "{what}: names were changed"
+    );
     assert!(after == before, "{what}: contents were changed");
 }
 
@@ -76,7 +85,9 @@ fn assert_refused(memory: &Memory, names: &str, what: &str) {
 fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
     type Change<'a> = &'a dyn Fn(&Memory);
     let table: [(&str, &str, Change<'_>); 8] = [
-        ("renamed to instance.tmp", "instance.tmp", &|memory| move_to(memory, &paths().instance(), &root().join("instance.tmp"))),
+        ("renamed to instance.tmp", "instance.tmp", &|memory| {
+            move_to(memory, &paths().instance(), &root().join("instance.tmp"))
+        }),
         ("removed", "log/", &|memory| memory.forget(&paths().instance())),
         ("renamed, and empty", "log/", &|memory| {
             memory.forget(&paths().instance());
@@ -87,7 +98,11 @@ fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
             memory.set_content(&paths().creating(), &[b"uplinNEW".as_slice(), &[7; 24]].concat());
         }),
         ("removed, and the log with it", "snapshots/", &|memory| {
-            memory.all().keys().filter(|path| path.starts_with(paths().log())).for_each(|path| memory.forget(path));
+            memory
+                .all()
+                .keys()
+                .filter(|path| path.starts_with(paths().log()))
+                .for_each(|path| memory.forget(path));
             memory.forget(&paths().instance());
         }),
         ("removed, and all but the archive", "archive/", &|memory| {
@@ -96,12 +111,20 @@ fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
         }),
         ("removed, and every other file renamed", "log/", &|memory| {
             memory.forget(&paths().instance());
-            for path in memory.all().keys().filter(|path| path.extension().is_some_and(|end| end == "log" || end == "snap")) {
+            for path in memory
+                .all()
+                .keys()
+                .filter(|path| path.extension().is_some_and(|end| end == "log" || end == "snap"))
+            {
                 move_to(memory, path, &Paths::temporary(path));
             }
         }),
         ("removed, and all but what says how far the log was durable", "durable", &|memory| {
-            memory.all().keys().filter(|path| **path != paths().durable()).for_each(|path| memory.forget(path));
+            memory
+                .all()
+                .keys()
+                .filter(|path| **path != paths().durable())
+                .for_each(|path| memory.forget(path));
         }),
     ];
     for (what, names, change) in table {
@@ -130,8 +153,11 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         .filter(|path| path.starts_with(paths().log()))
         .filter_map(|path| segment::number_of(path.file_name()?.to_str()?))
         .collect();
-    let last =
-        *live.iter().filter(|number| whole.content(&paths().segment(**number)).unwrap().iter().any(|byte| *byte != 0)).max().unwrap();
+    let last = *live
+        .iter()
+        .filter(|number| whole.content(&paths().segment(**number)).unwrap().iter().any(|byte| *byte != 0))
+        .max()
+        .unwrap();
     let content = whole.content(&paths().segment(last)).unwrap();
     let newest = whole.content(&paths().snapshot(600)).unwrap();
     let temporary = |path: std::path::PathBuf| Paths::temporary(&path);
@@ -159,8 +185,14 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     for (path, content) in goes {
         let memory = whole.copy();
         memory.set_content(&path, &content);
-        let opened = open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!((opened.report.unfinished_files, opened.report.log_last_lsn), (1, 900), "{}", path.display());
+        let opened =
+            open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(
+            (opened.report.unfinished_files, opened.report.log_last_lsn),
+            (1, 900),
+            "{}",
+            path.display()
+        );
         assert!(memory.content(&path).is_none(), "{} is still there", path.display());
     }
     // What got its name in another way.
@@ -192,7 +224,9 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         assert_refused(&memory, name, name);
     }
     // Nobody's.
-    for path in [paths().log().join("notes.tmp"), paths().snapshots().join("mine.snap.tmp"), root().join("x.tmp")] {
+    for path in
+        [paths().log().join("notes.tmp"), paths().snapshots().join("mine.snap.tmp"), root().join("x.tmp")]
+    {
         let memory = whole.copy();
         memory.set_content(&path, b"mine");
         assert_eq!(open(&memory.shared(), root()).unwrap().report.unfinished_files, 0);
@@ -200,7 +234,8 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     }
 }
 
-/// A process may end between the last sync of a snapshot and its renaming, and anybody may rename one: nothing of it is lost.
+/// A process may end between the last sync of a snapshot and its renaming, and anybody may rename one:
+/// nothing of it is lost.
 #[test]
 fn a_whole_snapshot_without_its_name_gets_it() {
     for lsn in [300, 600] {
@@ -313,7 +348,8 @@ fn frames_under_the_name_of_a_prepared_segment_are_never_swept_away() {
     }
 }
 
-/// A creation that ends anywhere leaves what the next one may take away, and nothing that the next one takes for somebody's data.
+/// A creation that ends anywhere leaves what the next one may take away, and nothing that the next one takes
+/// for somebody's data.
 #[test]
 fn a_creation_begins_anew_whatever_ended_the_last_one() {
     let (first, second) = (genesis(), Genesis { id: InstanceId([8; 16]), ..genesis() });
@@ -328,16 +364,21 @@ fn a_creation_begins_anew_whatever_ended_the_last_one() {
     make(&whole, &first).unwrap();
     let calls = whole.calls();
     for at in 1..=calls {
-        for survival in
-            [None, Some(Survival::Synced), Some(Survival::Everything), Some(Survival::Chance(at)), Some(Survival::Chance(at + 99))]
-        {
+        for survival in [
+            None,
+            Some(Survival::Synced),
+            Some(Survival::Everything),
+            Some(Survival::Chance(at)),
+            Some(Survival::Chance(at + 99)),
+        ] {
             let memory = Memory::new();
             memory.set_fault(Some(crate::durability::memory::Fault::PowerLoss { at }));
             make(&memory, &first).unwrap_err();
             memory.set_fault(None);
             let mut memory = survival.map_or(memory.clone(), |survival| memory.crash(survival));
             if !DataDir::is_free(&memory.shared(), root()).unwrap() {
-                open(&memory.shared(), root()).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
+                open(&memory.shared(), root())
+                    .unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
                 continue;
             }
             // The next one ends early, too, in each of its first calls.
@@ -346,7 +387,10 @@ fn a_creation_begins_anew_whatever_ended_the_last_one() {
                 make(&memory, &second).unwrap_err();
                 memory.set_fault(None);
                 memory = memory.crash(Survival::Chance(again * 31 + at));
-                assert!(DataDir::is_free(&memory.shared(), root()).unwrap(), "call {at}, {survival:?}, then {again}");
+                assert!(
+                    DataDir::is_free(&memory.shared(), root()).unwrap(),
+                    "call {at}, {survival:?}, then {again}"
+                );
             }
             make(&memory, &second).unwrap_or_else(|error| panic!("call {at}, {survival:?}: {error}"));
             assert_eq!(open(&memory.shared(), root()).unwrap().instance.id, second.id);
@@ -385,13 +429,17 @@ fn a_second_creation_may_lose_power_whatever_it_removed() {
             let memory = memory.crash(Survival::Chance(seed * 1_000 + again));
             let place = format!("call {at}, then {again}, seed {seed}");
             let error = open(&memory.shared(), root()).map(|opened| opened.report.log_last_lsn).unwrap_err();
-            assert!(matches!(error, Error::Unfinished { .. } | Error::NotADataDirectory { .. }), "{place}: {error}");
+            assert!(
+                matches!(error, Error::Unfinished { .. } | Error::NotADataDirectory { .. }),
+                "{place}: {error}"
+            );
             make(&memory, 9).unwrap_or_else(|error| panic!("{place}: {error}"));
         }
     }
 }
 
-/// Each subset of the files that a creation ever has: with its mark it is begun again; without it, it is free only where nothing is that a mark explains.
+/// Each subset of the files that a creation ever has: with its mark it is begun again; without it, it is free
+/// only where nothing is that a mark explains.
 #[test]
 fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
     let whole = Memory::new();
@@ -424,7 +472,10 @@ fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
         if is_marked || !chosen.clone().any(|(.., is_explained)| *is_explained) {
             // A segment without a mark is in a folder that is not empty.
             let made = make(&memory, 8);
-            assert!(made.is_ok() || !is_marked && matches!(made, Err(Error::NotEmpty { .. })), "{names:?}: {made:?}");
+            assert!(
+                made.is_ok() || !is_marked && matches!(made, Err(Error::NotEmpty { .. })),
+                "{names:?}: {made:?}"
+            );
         } else {
             let refused = make(&memory, 8);
             assert!(matches!(refused, Err(Error::InstanceLost { .. })), "{names:?}: {refused:?}");

@@ -1,4 +1,5 @@
-//! Two processes on one directory, also when files of it are put in each other's place while one of them runs.
+//! Two processes on one directory, also when files of it are put in each other's place while one of them
+//! runs.
 
 use std::fs;
 
@@ -18,8 +19,14 @@ fn replaced_files_let_nobody_in() {
     let opened = open(&storage, &path).unwrap();
     let is_locked = |what: &str| {
         assert!(matches!(open(&storage, &path), Err(Error::Locked { .. })), "{what}");
-        assert!(matches!(DataDir::open_read_only(&storage, &path), Err(Error::Locked { .. })), "{what}, for reading");
-        assert!(matches!(crate::durability::repair::Repair::look(&storage, &path), Err(Error::Locked { .. })), "{what}, for a repair");
+        assert!(
+            matches!(DataDir::open_read_only(&storage, &path), Err(Error::Locked { .. })),
+            "{what}, for reading"
+        );
+        assert!(
+            matches!(crate::durability::repair::Repair::look(&storage, &path), Err(Error::Locked { .. })),
+            "{what}, for a repair"
+        );
     };
     is_locked("as it is");
     replace("instance");
@@ -32,15 +39,19 @@ fn replaced_files_let_nobody_in() {
     open(&storage, &path).unwrap();
 }
 
-/// A copy of the directory that shares its log, by a symbolic link or by hard links, at whatever segment the server is by then.
+/// A copy of the directory that shares its log, by a symbolic link or by hard links, at whatever segment the
+/// server is by then.
 #[test]
 fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
     use std::os::unix::fs::symlink;
     let place = tempfile::tempdir().unwrap();
     let storage = Disk::shared();
     for shared in ["log", "snapshots", "archive"] {
-        let (one, other, elsewhere) =
-            (place.path().join(format!("{shared}1")), place.path().join(format!("{shared}2")), place.path().join(shared));
+        let (one, other, elsewhere) = (
+            place.path().join(format!("{shared}1")),
+            place.path().join(format!("{shared}2")),
+            place.path().join(shared),
+        );
         create(&storage, &one, 0, 1).unwrap();
         fs::rename(one.join(shared), &elsewhere).unwrap();
         symlink(&elsewhere, one.join(shared)).unwrap();
@@ -60,8 +71,15 @@ fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
         fs::remove_file(other.join("lock")).unwrap();
         fs::rename(other.join("instance"), other.join("old")).unwrap();
         fs::copy(other.join("old"), other.join("instance")).unwrap();
-        assert!(matches!(open(&storage, &other), Err(Error::Locked { .. })), "round {round}, segment {}", opened.journal.figures().segment);
-        assert!(matches!(DataDir::open_read_only(&storage, &other), Err(Error::Locked { .. })), "round {round}, for reading");
+        assert!(
+            matches!(open(&storage, &other), Err(Error::Locked { .. })),
+            "round {round}, segment {}",
+            opened.journal.figures().segment
+        );
+        assert!(
+            matches!(DataDir::open_read_only(&storage, &other), Err(Error::Locked { .. })),
+            "round {round}, for reading"
+        );
         if round == 2 {
             // What opening puts in the place of a torn segment is another file, and is locked as well.
             drop(opened);
@@ -105,7 +123,8 @@ fn each_lock_is_enough() {
     let (storage, path) = (Disk::shared(), place.path().join("d"));
     create(&storage, &path, 0, 1).unwrap();
     let segment = format!("log/{:020}.log", 1);
-    for held in ["", "lock", "instance", "log", "archive", "snapshots", &segment].map(|name| path.join(name)) {
+    for held in ["", "lock", "instance", "log", "archive", "snapshots", &segment].map(|name| path.join(name))
+    {
         let lock = storage.lock(&held).unwrap();
         assert!(lock.is_at(&held).unwrap());
         assert!(matches!(open(&storage, &path), Err(Error::Locked { .. })), "{}", held.display());

@@ -24,7 +24,13 @@ use crate::core::{command::Stamped, types::Timestamp};
 pub(super) const ROOT: &str = "/data/live";
 
 pub(super) fn genesis() -> Genesis {
-    Genesis { id: InstanceId([5; 16]), network_id: 1, row_key: 66, code_key: 77.into(), created: Timestamp(88) }
+    Genesis {
+        id: InstanceId([5; 16]),
+        network_id: 1,
+        row_key: 66,
+        code_key: 77.into(),
+        created: Timestamp(88),
+    }
 }
 
 pub(super) fn options() -> LogOptions {
@@ -57,7 +63,8 @@ pub(super) fn with_groups(groups: u64) -> Memory {
     memory
 }
 
-/// Takes back what was said of durable commands: whatever is torn off the log now counts as never acknowledged.
+/// Takes back what was said of durable commands: whatever is torn off the log now counts as never
+/// acknowledged.
 pub(super) fn unsay(memory: &Memory) {
     super::log::evidence::reset(memory, &super::paths::Paths::new(Path::new(ROOT)), &[5; 16], 0).unwrap();
 }

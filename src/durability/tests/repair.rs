@@ -53,7 +53,8 @@ impl Papers for Noted {
     }
 }
 
-/// Carries a repair out; what was there before must be kept, whole, and the directory open with exactly what the look promised.
+/// Carries a repair out; what was there before must be kept, whole, and the directory open with exactly what
+/// the look promised.
 fn repaired(memory: &Memory, from: u64) -> Noted {
     let before = memory.all();
     let repair = look(memory);
@@ -75,8 +76,11 @@ fn repaired(memory: &Memory, from: u64) -> Noted {
     assert_eq!(memory.content(&kept_in.join("report.json")).unwrap(), b"true");
     assert_eq!(verdict(memory), (Verdict::Healthy, last), "after {found:?}");
     let mut opened = open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{error} after {found:?}"));
-    // Where damaged segments are aside that only an older snapshot would need, there is no falling back to that one.
-    assert!(opened.report.history_damage.as_ref().is_none_or(|damage| damage.reason.contains("older snapshot")));
+    // Where damaged segments are aside that only an older snapshot would need, there is no falling back to
+    // that one.
+    assert!(
+        opened.report.history_damage.as_ref().is_none_or(|damage| damage.reason.contains("older snapshot"))
+    );
     assert_eq!(opened.report.log_last_lsn, last);
     assert_tail(&mut opened, from, last);
     // The log goes on behind it.
@@ -208,7 +212,8 @@ fn missing_foreign_and_doubled_segments_are_named_and_the_rest_is_kept() {
 #[test]
 fn files_of_another_length_are_made_whole_where_nothing_was_cut_off() {
     let original = with_groups(300);
-    for (number, length, expected) in [(2, 16_383, Verdict::WithoutLoss), (2, 16_400, Verdict::WithoutLoss), (2, 5_000, Verdict::WouldLose)]
+    for (number, length, expected) in
+        [(2, 16_383, Verdict::WithoutLoss), (2, 16_400, Verdict::WithoutLoss), (2, 5_000, Verdict::WouldLose)]
     {
         let memory = original.copy();
         let mut content = original.content(&segment(number)).unwrap();
@@ -225,7 +230,8 @@ fn damaged_snapshots_go_and_an_archived_one_comes_back_with_its_log() {
     rot(&memory, &snapshot_file(450), 300);
     assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
     repaired(&memory, 1);
-    // Snapshots at 450 and 700 that do not verify, in a directory whose first one was archived with the log behind it.
+    // Snapshots at 450 and 700 that do not verify, in a directory whose first one was archived with the log
+    // behind it.
     let archive = with_snapshot(450);
     let mut opened = open(&archive.shared(), root()).unwrap();
     let kept = snapshot(&opened, 700, 700).unwrap();
@@ -251,7 +257,10 @@ fn damaged_snapshots_go_and_an_archived_one_comes_back_with_its_log() {
     let memory = with_groups(3);
     rot(&memory, &root().join("instance"), 40);
     let refused = Repair::look(&memory.shared(), root()).unwrap_err();
-    assert!(matches!(&refused, Error::Damaged(damage) if damage.file == root().join("instance")), "{refused}");
+    assert!(
+        matches!(&refused, Error::Damaged(damage) if damage.file == root().join("instance")),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -329,9 +338,12 @@ fn a_repair_may_end_at_any_call() {
                 // Whatever it left, the next look knows the same last good LSN, and a repair comes to it.
                 let repair = look(&after);
                 assert_eq!(repair.found().last_good_lsn, good, "{place}");
-                repair.carry_out("damaged-2", &mut Noted::default()).unwrap_or_else(|error| panic!("{place}: {error}"));
+                repair
+                    .carry_out("damaged-2", &mut Noted::default())
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
                 drop(repair);
-                let mut opened = open(&after.shared(), root()).unwrap_or_else(|error| panic!("{place}: {error}"));
+                let mut opened =
+                    open(&after.shared(), root()).unwrap_or_else(|error| panic!("{place}: {error}"));
                 assert_tail(&mut opened, from, good);
             }
         }

@@ -126,9 +126,12 @@ fn a_maker_that_cannot_succeed_does_not_keep_the_log_from_ending() {
     let storage: Arc<dyn Storage> = short.clone();
     // The directory has its lock and its files by now.
     drop(DataDir::open(&storage, Path::new(ROOT), options()).unwrap());
-    let opened =
-        DataDir::open(&storage, Path::new(ROOT), LogOptions { prepare_in_background: true, segment_bytes: 32 * 1_024, ..options() })
-            .unwrap();
+    let opened = DataDir::open(
+        &storage,
+        Path::new(ROOT),
+        LogOptions { prepare_in_background: true, segment_bytes: 32 * 1_024, ..options() },
+    )
+    .unwrap();
     short.set(Some(ErrorKind::Other));
     drop(opened);
 }

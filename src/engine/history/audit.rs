@@ -86,7 +86,11 @@ pub(in super::super) fn audit(
     }
     if last < oldest {
         // The first log of a directory begins with its first command: there was nothing before.
-        return if log.is_whole() { Ok(AuditPage::default()) } else { Err(HistoryError::BelowRetained { oldest }) };
+        return if log.is_whole() {
+            Ok(AuditPage::default())
+        } else {
+            Err(HistoryError::BelowRetained { oldest })
+        };
     }
     let first = oldest.max(first_wanted).max((last + 1).saturating_sub(AUDIT_SCAN_COMMANDS));
     let mut kept = VecDeque::with_capacity(most.min(1_024));
@@ -114,10 +118,20 @@ pub(in super::super) fn audit(
 }
 
 /// The kinds of commands by the names that `crate::command_json` prints.
-pub const COMMAND_KINDS: [&str; 9] =
-    ["register", "trigger_bonus", "pay_bonus", "pay_all", "set_status", "set_role", "put_plan", "import_bonus", "reverse_bonus"];
+pub const COMMAND_KINDS: [&str; 9] = [
+    "register",
+    "trigger_bonus",
+    "pay_bonus",
+    "pay_all",
+    "set_status",
+    "set_role",
+    "put_plan",
+    "import_bonus",
+    "reverse_bonus",
+];
 
-/// How the kind of a command is printed. Two in the log are one outside: all pending bonuses, and those that a filter names.
+/// How the kind of a command is printed. Two in the log are one outside: all pending bonuses, and those that
+/// a filter names.
 fn kind_name(command: &Command) -> &'static str {
     let position = match command {
         Command::Register(_) => 0,

@@ -6,8 +6,8 @@ use crate::core::{
     types::{MemberId, MemberIx},
 };
 
-/// What replay sees instead of a directory of its own: the live one, which holds all members that replay will add, up to the length that it has come
-/// to. Costs nothing, however large the network.
+/// What replay sees instead of a directory of its own: the live one, which holds all members that replay will
+/// add, up to the length that it has come to. Costs nothing, however large the network.
 pub(super) struct PastDirectory<'a> {
     live: &'a MemberDirectory,
     /// Given codes of members below are known: they are added in join order, and behind the members.
@@ -39,7 +39,11 @@ impl Directory for PastDirectory<'_> {
     }
 
     fn add_code(&mut self, folded: &str, member: MemberIx) {
-        debug_assert_eq!(self.live.code(folded), Some(member), "the past has no code that the present has not");
+        debug_assert_eq!(
+            self.live.code(folded),
+            Some(member),
+            "the past has no code that the present has not"
+        );
         self.codes = member.0 + 1;
     }
 

@@ -1,4 +1,5 @@
-//! What an answer about the past costs, counted while it is worked out, and how that work gives way to writes.
+//! What an answer about the past costs, counted while it is worked out, and how that work gives way to
+//! writes.
 
 use std::time::Instant;
 
@@ -27,7 +28,8 @@ impl Default for Effort {
 }
 
 impl Effort {
-    /// Rests as long as was worked since the last time, if that was a while and writes came in meanwhile. Not to be called with a lock in hand.
+    /// Rests as long as was worked since the last time, if that was a while and writes came in meanwhile. Not
+    /// to be called with a lock in hand.
     pub(super) fn give_way(&mut self, shared: &Shared) {
         // On a scheduler in place of threads the clock must not decide which step comes next.
         if cfg!(all(test, feature = "shuttle")) {

@@ -40,8 +40,8 @@ pub struct Explanation {
 /// What an entry came from.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Cause {
-    /// It was brought along from elsewhere, and no rule of ours computed it. With the command, unless the network itself was imported
-    /// before its log began.
+    /// It was brought along from elsewhere, and no rule of ours computed it. With the command, unless the
+    /// network itself was imported before its log began.
     Imported { command: Option<Box<Stamped>> },
     /// A trigger of the plan that was then in force: `plan.bonuses[rule]`.
     Trigger { command: Box<Stamped>, plan: Arc<Plan>, rule: usize, walk: Walk },
@@ -67,7 +67,11 @@ pub enum PaidBy {
 }
 
 /// See `Engine::explain`.
-pub(in super::super) fn explain(shared: &Shared, index: u64, effort: &mut Effort) -> Result<Option<Explanation>, HistoryError> {
+pub(in super::super) fn explain(
+    shared: &Shared,
+    index: u64,
+    effort: &mut Effort,
+) -> Result<Option<Explanation>, HistoryError> {
     let found = shared.read(|state, _| {
         (index < state.entries()).then(|| {
             let entry = state.entry(index);
@@ -76,7 +80,13 @@ pub(in super::super) fn explain(shared: &Shared, index: u64, effort: &mut Effort
                 (member.id, member.joined_at)
             };
             let now = (state.lsn(), Arc::clone(state.plan()), state.reversal_of(index));
-            (now, entry, state.kind_name(entry.kind).into_owned(), joined(entry.source), joined(entry.receiver))
+            (
+                now,
+                entry,
+                state.kind_name(entry.kind).into_owned(),
+                joined(entry.source),
+                joined(entry.receiver),
+            )
         })
     });
     let Some(((lsn, plan, reversed_by), entry, kind, source, receiver)) = found else { return Ok(None) };
@@ -101,7 +111,8 @@ fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause
         command = Some(Box::new(stamped.clone()));
         false
     })?;
-    let command = command.ok_or_else(|| HistoryError::Unreadable(format!("the log has no command at LSN {}", entry.lsn)))?;
+    let command = command
+        .ok_or_else(|| HistoryError::Unreadable(format!("the log has no command at LSN {}", entry.lsn)))?;
     if matches!(command.command, Command::ImportEntry(_)) {
         return Ok(Cause::Imported { command: Some(command) });
     }
@@ -111,7 +122,8 @@ fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause
     // Right after the command: see `core::explain`.
     let state = shared.state_at(entry.lsn, effort)?;
     told(&state, entry, command).ok_or_else(|| {
-        let reason = format!("the command at LSN {} does not make entries like number {}", entry.lsn, entry.index);
+        let reason =
+            format!("the command at LSN {} does not make entries like number {}", entry.lsn, entry.index);
         HistoryError::Unreadable(reason)
     })
 }
@@ -137,8 +149,15 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     }
 }
 
-/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Those that mark again what is paid come later.
-fn paid_by(shared: &Shared, entry: &Entry, paid_at: u64, cause: &Cause, effort: &mut Effort) -> Result<PaidBy, HistoryError> {
+/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Those that
+/// mark again what is paid come later.
+fn paid_by(
+    shared: &Shared,
+    entry: &Entry,
+    paid_at: u64,
+    cause: &Cause,
+    effort: &mut Effort,
+) -> Result<PaidBy, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
@@ -160,13 +179,20 @@ fn paid_by(shared: &Shared, entry: &Entry, paid_at: u64, cause: &Cause, effort: 
     scan(shared, first, last, effort, |stamped| {
         let (is_pay_all, names_it) = match &stamped.command {
             Command::PayAll => (true, true),
-            Command::PayMatching(filter) => (true, shared.read(|state, directory| is_meant(state, directory, filter, entry))),
+            Command::PayMatching(filter) => {
+                (true, shared.read(|state, directory| is_meant(state, directory, filter, entry)))
+            }
             Command::PayEntry { entry: paid } => (false, *paid == entry.index),
             _ => (false, false),
         };
         let marks = names_it && took_effect(shared, stamped.lsn);
         if marks {
-            found = PaidBy::Command { lsn: stamped.lsn, time: stamped.time, is_pay_all, actor: stamped.actor.clone() };
+            found = PaidBy::Command {
+                lsn: stamped.lsn,
+                time: stamped.time,
+                is_pay_all,
+                actor: stamped.actor.clone(),
+            };
         }
         !marks
     })?;
@@ -183,8 +209,9 @@ fn took_effect(shared: &Shared, lsn: u64) -> bool {
     shared.read(|state, _| state.changed_nothing(lsn)).is_none()
 }
 
-/// The command by which a member joined. It stands in the log at the time of joining, unless that was given; then it is looked for in what came
-/// before the entry. `None` where the log does not reach back so far, or it is further away than is looked.
+/// The command by which a member joined. It stands in the log at the time of joining, unless that was given;
+/// then it is looked for in what came before the entry. `None` where the log does not reach back so far, or
+/// it is further away than is looked.
 fn signup_of(
     shared: &Shared,
     (id, joined_at): (MemberId, Timestamp),
@@ -192,7 +219,8 @@ fn signup_of(
     effort: &mut Effort,
 ) -> Result<Option<u64>, HistoryError> {
     let oldest = shared.history.log.oldest_lsn();
-    let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier))) {
+    let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier)))
+    {
         Some(Ok(lsn)) => lsn + 1,
         // It joined before the log begins, or with its first commands.
         None | Some(Err(DurabilityError::BelowRetained { .. })) => oldest,

@@ -25,8 +25,8 @@ pub struct Event {
     /// LSN, log time, idempotency key and command.
     pub stamped: Stamped,
     pub fate: Fate,
-    /// For a signup known to have taken place: the new member, with where it sits, and its code. What of this may change later (status, role)
-    /// is as it is now.
+    /// For a signup known to have taken place: the new member, with where it sits, and its code. What of this
+    /// may change later (status, role) is as it is now.
     pub member: Option<(Member, Code)>,
     /// The ledger entries it made.
     pub entries: Range<u64>,
@@ -62,8 +62,8 @@ impl Fate {
     }
 }
 
-/// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is buffered for it but the one batch it
-/// was handed. Dropping it ends it.
+/// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is
+/// buffered for it but the one batch it was handed. Dropping it ends it.
 pub struct Feed {
     shared: Arc<Shared>,
     applied: watch::Receiver<u64>,
@@ -105,7 +105,8 @@ impl Feed {
         }
     }
 
-    /// The next events, never none; waits until there is one. `None` when the engine stops. Dropping the future loses nothing: call it again.
+    /// The next events, never none; waits until there is one. `None` when the engine stops. Dropping the
+    /// future loses nothing: call it again.
     ///
     /// # Errors
     /// `BelowRetained` when the log was retired faster than it was read; `Unreadable`.
@@ -126,7 +127,9 @@ impl Feed {
         let mut batch = batch.into_iter();
         while events.len() < events.capacity() {
             self.shared.read(|state, directory| {
-                events.extend(batch.by_ref().take(FEED_EFFECTS_MAX).map(|stamped| event(state, directory, stamped)));
+                events.extend(
+                    batch.by_ref().take(FEED_EFFECTS_MAX).map(|stamped| event(state, directory, stamped)),
+                );
             });
         }
         self.reader = Some(reader);
@@ -136,7 +139,11 @@ impl Feed {
 }
 
 /// Reads whole groups until there are enough commands.
-fn read_batch(shared: &Shared, reader: Option<GroupReader>, next: u64) -> Result<(GroupReader, Vec<Stamped>), HistoryError> {
+fn read_batch(
+    shared: &Shared,
+    reader: Option<GroupReader>,
+    next: u64,
+) -> Result<(GroupReader, Vec<Stamped>), HistoryError> {
     let log = &shared.history.log;
     let failed = |error: DurabilityError| match error {
         DurabilityError::BelowRetained { .. } => HistoryError::BelowRetained { oldest: log.oldest_lsn() },
@@ -155,7 +162,9 @@ fn read_batch(shared: &Shared, reader: Option<GroupReader>, next: u64) -> Result
         commands.append(&mut group.commands);
     }
     if commands.is_empty() {
-        return Err(HistoryError::Unreadable(format!("the log has nothing at LSN {next}, which was applied")));
+        return Err(HistoryError::Unreadable(format!(
+            "the log has nothing at LSN {next}, which was applied"
+        )));
     }
     Ok((reader, commands))
 }

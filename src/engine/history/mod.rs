@@ -1,8 +1,9 @@
 //! The past: the state at an earlier LSN, the commands since then, and why somebody was paid.
 //!
-//! Nothing here is kept in memory beside one state of the past. It is rebuilt as opening does it, from the newest snapshot at or below the LSN and
-//! the log behind it, with the same checks: the digest of the snapshot, and the outcome hash before each group. Members are never removed and never
-//! change their index, so the directory of the present serves the past too: what is not below its length is unknown to it.
+//! Nothing here is kept in memory beside one state of the past. It is rebuilt as opening does it, from the
+//! newest snapshot at or below the LSN and the log behind it, with the same checks: the digest of the
+//! snapshot, and the outcome hash before each group. Members are never removed and never change their index,
+//! so the directory of the present serves the past too: what is not below its length is unknown to it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -57,7 +58,8 @@ pub enum HistoryError {
 pub(super) struct History {
     pub log: LogView,
     snapshots: SnapshotStore,
-    /// Held while a state is rebuilt: one at a time, so that memory holds one network of the past beside the present one.
+    /// Held while a state is rebuilt: one at a time, so that memory holds one network of the past beside the
+    /// present one.
     last: Mutex<Option<Past>>,
     waiting: AtomicUsize,
 }
@@ -126,7 +128,13 @@ impl History {
     }
 
     /// From an earlier state, if no snapshot is nearer, or else from a snapshot.
-    fn rebuild(&self, shared: &Shared, earlier: Option<State>, lsn: u64, effort: &mut Effort) -> Result<State, HistoryError> {
+    fn rebuild(
+        &self,
+        shared: &Shared,
+        earlier: Option<State>,
+        lsn: u64,
+        effort: &mut Effort,
+    ) -> Result<State, HistoryError> {
         let directory = &shared.directory;
         let bases = self.snapshots.bases().map_err(|error| self.unreadable(error.into()))?;
         let nearest = bases.into_iter().rfind(|base| *base <= lsn);
@@ -140,7 +148,8 @@ impl History {
                 let snapshot = self.snapshots.base_of(lsn).map_err(|error| self.unreadable(error.into()))?;
                 let mut past = PastDirectory::of(directory, 0);
                 let mut rest = |_| effort.give_way(shared);
-                let state = restore_into(snapshot, &mut past, &mut rest).map_err(|error| self.unreadable(error))?;
+                let state =
+                    restore_into(snapshot, &mut past, &mut rest).map_err(|error| self.unreadable(error))?;
                 effort.rebuilt += u64::from(state.len()) + state.entries();
                 (state, past)
             }
@@ -160,7 +169,8 @@ impl History {
         if state.lsn() == lsn {
             return Ok(());
         }
-        let mut reader = self.log.read_range(state.lsn() + 1, lsn).map_err(|error| self.unreadable(error.into()))?;
+        let mut reader =
+            self.log.read_range(state.lsn() + 1, lsn).map_err(|error| self.unreadable(error.into()))?;
         let mut group = Group::default();
         while reader.next_into(&mut group).map_err(|error| self.unreadable(error.into()))? {
             if shared.is_stopping() {
@@ -174,7 +184,10 @@ impl History {
             }
         }
         if state.lsn() != lsn {
-            return Err(HistoryError::Unreadable(format!("the log ends with LSN {} where {lsn} was applied", state.lsn())));
+            return Err(HistoryError::Unreadable(format!(
+                "the log ends with LSN {} where {lsn} was applied",
+                state.lsn()
+            )));
         }
         Ok(())
     }

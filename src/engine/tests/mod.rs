@@ -1,4 +1,5 @@
-//! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files is in `tests/engine.rs`.
+//! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files
+//! is in `tests/engine.rs`.
 
 #[cfg(feature = "shuttle")]
 mod models;
@@ -17,17 +18,35 @@ use super::*;
 fn a_write_is_logged_synced_applied_and_answered() {
     let rig = rig(|_, _, _| {});
     let answer = rig.engine.submit_blocking(signup(1, None), None).unwrap();
-    assert_eq!(answer, Answer { applied: Applied { outcome: Outcome::Registered { member: MemberIx(0) }, lsn: 1 }, by: AnsweredBy::Log });
+    assert_eq!(
+        answer,
+        Answer {
+            applied: Applied { outcome: Outcome::Registered { member: MemberIx(0) }, lsn: 1 },
+            by: AnsweredBy::Log
+        }
+    );
     let answer = rig.engine.submit_blocking(signup(2, Some(1)), None).unwrap();
     assert_eq!(answer.applied.lsn, 2);
-    assert_eq!(rig.script.get(|script| (script.groups.len(), script.syncs, script.durable_lsn(), script.failures)), (2, 2, 2, 0));
+    assert_eq!(
+        rig.script.get(|script| (script.groups.len(), script.syncs, script.durable_lsn(), script.failures)),
+        (2, 2, 2, 0)
+    );
     let hash_after_first = rig.script.get(|script| script.groups[1].1);
-    assert_ne!(hash_after_first, rig.script.get(|script| script.groups[0].1), "the second group carries the hash after the first");
-    let seen = rig.engine.read(|state, directory| state.find(directory, &member(2)).map(|index| state.member(index).parent));
+    assert_ne!(
+        hash_after_first,
+        rig.script.get(|script| script.groups[0].1),
+        "the second group carries the hash after the first"
+    );
+    let seen = rig
+        .engine
+        .read(|state, directory| state.find(directory, &member(2)).map(|index| state.member(index).parent));
     assert_eq!(seen, Some(Some(MemberIx(0))));
     let status = rig.engine.status();
     assert_eq!(status.lsn, Watermarks { snapshot: 0, applied: 2, durable: 2, admitted: 2 });
-    assert_eq!((status.members, status.queue_depth, status.log), (2, 0, LogFigures { bytes: 300, segments: 3 }));
+    assert_eq!(
+        (status.members, status.queue_depth, status.log),
+        (2, 0, LogFigures { bytes: 300, segments: 3 })
+    );
 }
 
 #[test]
@@ -52,7 +71,11 @@ fn nothing_is_shown_or_answered_before_the_sync() {
     let first = first.join().unwrap().unwrap();
     assert_eq!(first.applied.outcome, Outcome::Registered { member: MemberIx(1) });
     let repeat = repeat.join().unwrap().unwrap();
-    assert_eq!((repeat.applied, repeat.by), (first.applied, AnsweredBy::Log), "the log judged the repeat, and gave the first result");
+    assert_eq!(
+        (repeat.applied, repeat.by),
+        (first.applied, AnsweredBy::Log),
+        "the log judged the repeat, and gave the first result"
+    );
 }
 
 #[test]
@@ -60,8 +83,11 @@ fn a_read_inside_a_read_panics_instead_of_waiting_for_ever() {
     type Inner = fn(&Engine);
     let rig = rig(|_, _, _| {});
     let other = self::rig(|_, _, _| {});
-    let forbidden: [Inner; 3] =
-        [|engine| engine.read(|_, _| {}), |engine| _ = engine.frozen_view(), |engine| _ = engine.submit_blocking(signup(1, None), None)];
+    let forbidden: [Inner; 3] = [
+        |engine| engine.read(|_, _| {}),
+        |engine| _ = engine.frozen_view(),
+        |engine| _ = engine.submit_blocking(signup(1, None), None),
+    ];
     for inner in forbidden {
         let nested = || rig.engine.read(|_, _| inner(&rig.engine));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(nested)).is_err());
@@ -82,10 +108,21 @@ fn a_record_is_never_larger_than_its_bound() {
         code: Some(longest),
         role: Role::Admin,
         joined_at: Some(Timestamp(i64::MAX)),
-        origin: Origin::Import(Carried { row_id: Some([1; 16]), lifetime_rank: u16::MAX, turn: u16::MAX, ..Carried::default() }),
+        origin: Origin::Import(Carried {
+            row_id: Some([1; 16]),
+            lifetime_rank: u16::MAX,
+            turn: u16::MAX,
+            ..Carried::default()
+        }),
     };
     let text: Box<str> = "t".repeat(crate::durability::TEXT_BYTES_MAX).into();
-    let trigger = TriggerBonus { source: member(1), trigger: text.clone(), amount: Some(Money(i64::MAX)), once: true, reference: None };
+    let trigger = TriggerBonus {
+        source: member(1),
+        trigger: text.clone(),
+        amount: Some(Money(i64::MAX)),
+        once: true,
+        reference: None,
+    };
     let import = ImportEntry {
         receiver: member(1),
         source: member(2),
@@ -157,14 +194,24 @@ fn what_waits_during_a_sync_becomes_one_group_and_a_race_is_rejected_by_apply() 
     wait_until("both wait", || rig.engine.status().queue_depth == 2);
     rig.script.set(|script| script.hold = false);
     assert!(first.join().unwrap().is_ok());
-    let mut outcomes: Vec<_> =
-        racing.into_iter().map(|thread| thread.join().unwrap().unwrap()).map(|answer| (answer.applied.lsn, answer)).collect();
+    let mut outcomes: Vec<_> = racing
+        .into_iter()
+        .map(|thread| thread.join().unwrap().unwrap())
+        .map(|answer| (answer.applied.lsn, answer))
+        .collect();
     outcomes.sort_by_key(|(lsn, _)| *lsn);
-    assert_eq!(outcomes[0].1.applied, Applied { outcome: Outcome::Registered { member: MemberIx(2) }, lsn: 3 });
-    assert_eq!(outcomes[1].1.applied, Applied { outcome: Outcome::Rejected(Rejection::MemberExists), lsn: 4 });
+    assert_eq!(
+        outcomes[0].1.applied,
+        Applied { outcome: Outcome::Registered { member: MemberIx(2) }, lsn: 3 }
+    );
+    assert_eq!(
+        outcomes[1].1.applied,
+        Applied { outcome: Outcome::Rejected(Rejection::MemberExists), lsn: 4 }
+    );
     assert_eq!(outcomes[1].1.by, AnsweredBy::Log);
     assert_eq!(rig.script.get(|script| script.groups[2].0.len()), 2, "one group, one sync");
-    let times: Vec<_> = rig.script.get(|script| script.groups[2].0.iter().map(|stamped| stamped.time).collect());
+    let times: Vec<_> =
+        rig.script.get(|script| script.groups[2].0.iter().map(|stamped| stamped.time).collect());
     assert_eq!(times[0], times[1]);
 }
 
@@ -175,7 +222,8 @@ fn log_time_never_goes_back() {
         let clock = Arc::clone(&clock);
         options.clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed).cast_signed()));
     });
-    for (number, (now, expected)) in [(5_000, 5_000), (4_000, 5_000), (6_000, 6_000)].into_iter().enumerate() {
+    for (number, (now, expected)) in [(5_000, 5_000), (4_000, 5_000), (6_000, 6_000)].into_iter().enumerate()
+    {
         clock.store(now, Ordering::Relaxed);
         rig.engine.submit_blocking(signup(number as u64, None), None).unwrap();
         assert_eq!(rig.engine.status().time, Timestamp(expected));
@@ -201,17 +249,33 @@ fn a_failed_sync_poisons_the_writer_and_reads_go_on() {
         rig.script.set(|script| script.hold = false);
 
         assert_eq!(in_the_log.join().unwrap(), Err(SubmitError::OutcomeUnknown), "{stage}");
-        assert_eq!(in_the_queue.join().unwrap(), Err(SubmitError::ReadOnly), "{stage}: it never was in the log");
+        assert_eq!(
+            in_the_queue.join().unwrap(),
+            Err(SubmitError::ReadOnly),
+            "{stage}: it never was in the log"
+        );
         // The disk is well again, which proves nothing about what was lost.
         rig.script.set(|script| {
             script.fail_append = false;
             script.fail_sync = false;
         });
-        assert_eq!(rig.engine.submit_blocking(signup(4, Some(1)), None), Err(SubmitError::ReadOnly), "{stage}");
-        assert_eq!(rig.engine.submit_blocking(signup(1, None), None), Err(SubmitError::ReadOnly), "{stage}: not even judged");
+        assert_eq!(
+            rig.engine.submit_blocking(signup(4, Some(1)), None),
+            Err(SubmitError::ReadOnly),
+            "{stage}"
+        );
+        assert_eq!(
+            rig.engine.submit_blocking(signup(1, None), None),
+            Err(SubmitError::ReadOnly),
+            "{stage}: not even judged"
+        );
         assert_eq!(rig.engine.snapshot_now_blocking(), Err(SnapshotError::ReadOnly), "{stage}");
         assert_eq!(rig.script.get(|script| script.groups.len()), 2, "{stage}: nothing is tried again");
-        assert_eq!(rig.engine.read(|state, _| (state.len(), state.lsn())), (1, 1), "{stage}: nothing of it was applied");
+        assert_eq!(
+            rig.engine.read(|state, _| (state.len(), state.lsn())),
+            (1, 1),
+            "{stage}: nothing of it was applied"
+        );
         let status = rig.engine.status();
         assert!(!status.ready && !rig.engine.ready(), "{stage}");
         assert!(status.poisoned.unwrap().contains("scripted failure"), "{stage}");
@@ -236,7 +300,9 @@ fn a_full_queue_refuses_at_once() {
 #[test]
 fn groups_keep_within_their_bytes() {
     // Room for two plans and a half.
-    let rig = rig(|_, script, _| script.set(|script| script.group_bytes_max = 5 * crate::durability::RECORD_BYTES_MAX / 2));
+    let rig = rig(|_, script, _| {
+        script.set(|script| script.group_bytes_max = 5 * crate::durability::RECORD_BYTES_MAX / 2)
+    });
     rig.script.set(|script| script.hold = true);
     let mut threads = vec![submit_aside(&rig.engine, signup(0, None))];
     wait_until("the writer holds the first", || rig.script.get(|script| script.groups.len()) == 1);
@@ -247,7 +313,8 @@ fn groups_keep_within_their_bytes() {
     wait_until("all wait", || rig.engine.status().queue_depth == 5);
     rig.script.set(|script| script.hold = false);
     assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_ok()));
-    let sizes: Vec<usize> = rig.script.get(|script| script.groups.iter().map(|(group, _)| group.len()).collect());
+    let sizes: Vec<usize> =
+        rig.script.get(|script| script.groups.iter().map(|(group, _)| group.len()).collect());
     assert_eq!(sizes, [1, 2, 2, 1]);
 }
 
@@ -255,7 +322,10 @@ fn groups_keep_within_their_bytes() {
 fn what_the_log_cannot_take_is_refused_before_it() {
     let rig = rig(|_, script, _| script.set(|script| script.group_bytes_max = 4_096));
     let plan = Plan { level_cap: 3, ..plan() };
-    assert_eq!(rig.engine.submit_blocking(Command::PutPlan(Box::new(plan)), None), Err(SubmitError::TooLarge));
+    assert_eq!(
+        rig.engine.submit_blocking(Command::PutPlan(Box::new(plan)), None),
+        Err(SubmitError::TooLarge)
+    );
     assert!(rig.engine.submit_blocking(signup(0, None), None).is_ok());
     assert_eq!(rig.script.get(|script| script.groups.len()), 1);
 }
@@ -357,7 +427,11 @@ fn shutdown_drains_makes_a_last_snapshot_and_is_idempotent() {
     assert_eq!(rig.engine.shutdown(), report);
     assert_eq!(rig.engine.read(|state, _| state.len()), 10, "reads go on");
     assert_eq!(rig.engine.snapshot_now_blocking(), Err(SnapshotError::Stopping));
-    assert_eq!(rig.script.get(|script| script.purged.clone()), [0], "the log is retired by the last snapshot too");
+    assert_eq!(
+        rig.script.get(|script| script.purged.clone()),
+        [0],
+        "the log is retired by the last snapshot too"
+    );
 }
 
 #[test]
@@ -450,9 +524,13 @@ fn views_taken_while_writes_run_are_prefixes_of_the_log() {
                 if number.is_multiple_of(64) {
                     // Takes a view that is being copied away.
                     let level_cap = if number.is_multiple_of(128) { 9 } else { 15 };
-                    engine.submit_blocking(Command::PutPlan(Box::new(Plan { level_cap, ..plan() })), None).unwrap();
+                    engine
+                        .submit_blocking(Command::PutPlan(Box::new(Plan { level_cap, ..plan() })), None)
+                        .unwrap();
                 }
-                engine.submit_blocking(signup(number, number.checked_sub(1).map(|last| last / 2)), None).unwrap();
+                engine
+                    .submit_blocking(signup(number, number.checked_sub(1).map(|last| last / 2)), None)
+                    .unwrap();
             }
         })
     };
@@ -462,7 +540,8 @@ fn views_taken_while_writes_run_are_prefixes_of_the_log() {
         std::thread::sleep(Duration::from_millis(1));
     }
     writing.join().unwrap();
-    let log: Vec<Stamped> = rig.script.get(|script| script.groups.iter().flat_map(|(group, _)| group.clone()).collect());
+    let log: Vec<Stamped> =
+        rig.script.get(|script| script.groups.iter().flat_map(|(group, _)| group.clone()).collect());
     let mut replay = State::new(plan(), 5);
     let mut directory = MemberDirectory::with_capacity(0, 0);
     // The first may be of the empty network.
@@ -491,7 +570,9 @@ fn readers_do_not_starve_the_writer() {
                 let mut reads = 0_u64;
                 while !stop.load(Ordering::Relaxed) {
                     // Long enough that the readers overlap all the time.
-                    engine.read(|state, _| (0..2_000).for_each(|_| _ = std::hint::black_box(state.member(MemberIx(0)))));
+                    engine.read(|state, _| {
+                        (0..2_000).for_each(|_| _ = std::hint::black_box(state.member(MemberIx(0))))
+                    });
                     reads += 1;
                 }
                 reads

@@ -1,14 +1,18 @@
-//! The engine's own threads, handed to a scheduler that chooses after each step of theirs which of them goes on. See `engine/sync.rs`.
+//! The engine's own threads, handed to a scheduler that chooses after each step of theirs which of them goes
+//! on. See `engine/sync.rs`.
 //!
-//! What runs is the program: `Inner::start` starts writer, snapshotter and ticker as it does to serve, on the rig's journal that keeps what it was
-//! given, or on a real log on a disk in memory. A model adds clients, lets everything run to its end in some thousands of orders, and says what
-//! each of them must see in every one. A thread that waits for ever is found as a deadlock: no wait here has a time limit.
+//! What runs is the program: `Inner::start` starts writer, snapshotter and ticker as it does to serve, on the
+//! rig's journal that keeps what it was given, or on a real log on a disk in memory. A model adds clients,
+//! lets everything run to its end in some thousands of orders, and says what each of them must see in every
+//! one. A thread that waits for ever is found as a deadlock: no wait here has a time limit.
 //!
-//! Half of the orders are random at each step, half have few and early changes of thread (probabilistic concurrency testing), which finds what needs
-//! a long run of one thread within another's. Orders are of whole steps, as all processors saw them: that a mark is not seen before what it
-//! marks rests on `Release` and `Acquire`, which no model here can break.
+//! Half of the orders are random at each step, half have few and early changes of thread (probabilistic
+//! concurrency testing), which finds what needs a long run of one thread within another's. Orders are of
+//! whole steps, as all processors saw them: that a mark is not seen before what it marks rests on `Release`
+//! and `Acquire`, which no model here can break.
 //!
-//! `UPLINE_SHUTTLE_ITERATIONS` (of each model) and `UPLINE_SEED` say how much and which; a failure prints the order, for `shuttle::replay`.
+//! `UPLINE_SHUTTLE_ITERATIONS` (of each model) and `UPLINE_SEED` say how much and which; a failure prints the
+//! order, for `shuttle::replay`.
 
 use std::{
     collections::BTreeMap,
@@ -36,12 +40,16 @@ const DEPTH: usize = 3;
 const STACK_BYTES: usize = 1 << 20;
 
 fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
 /// Runs a model in many orders, and prints how many.
 fn explore(name: &str, model: impl Fn() + Send + Sync + 'static) {
-    let (seed, iterations) = (from_environment("UPLINE_SEED", 1), from_environment("UPLINE_SHUTTLE_ITERATIONS", ITERATIONS).max(2));
+    let (seed, iterations) = (
+        from_environment("UPLINE_SEED", 1),
+        from_environment("UPLINE_SHUTTLE_ITERATIONS", ITERATIONS).max(2),
+    );
     let half = usize::try_from(iterations / 2).expect("a small number");
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
@@ -66,14 +74,23 @@ fn begun(change: impl FnOnce(&mut EngineOptions)) -> Rig {
 }
 
 /// Signs members up below the first one, from a thread of its own, and checks each answer.
-fn signs_up(rig: &Rig, numbers: std::ops::Range<u64>) -> thread::JoinHandle<Vec<Result<Answer, SubmitError>>> {
+fn signs_up(
+    rig: &Rig,
+    numbers: std::ops::Range<u64>,
+) -> thread::JoinHandle<Vec<Result<Answer, SubmitError>>> {
     let (engine, script) = (rig.engine.clone(), Arc::clone(&rig.script));
     thread::spawn(move || {
         let sign_up = |number| {
             let result = engine.submit_blocking(signup(number, Some(0)), None);
             if let Ok(answer) = result {
-                assert!(answer.applied.lsn <= script.get(ScriptInner::durable_lsn), "answered, and not durable");
-                assert!(answer.applied.lsn <= engine.inner.shared.marks.applied(), "answered, and not applied");
+                assert!(
+                    answer.applied.lsn <= script.get(ScriptInner::durable_lsn),
+                    "answered, and not durable"
+                );
+                assert!(
+                    answer.applied.lsn <= engine.inner.shared.marks.applied(),
+                    "answered, and not applied"
+                );
                 let seen = engine.read(|state, directory| state.find(directory, &member(number)).is_some());
                 assert!(seen, "a client reads its own writes");
             }
@@ -88,7 +105,9 @@ fn digests(rig: &Rig) -> BTreeMap<u64, Digest> {
     let mut replay = State::new(plan(), 5);
     let mut directory = MemberDirectory::with_capacity(0, 0);
     let mut digests = BTreeMap::from([(0, state_digest(&replay))]);
-    for stamped in rig.script.get(|script| script.groups.iter().flat_map(|(group, _)| group.clone()).collect::<Vec<_>>()) {
+    for stamped in
+        rig.script.get(|script| script.groups.iter().flat_map(|(group, _)| group.clone()).collect::<Vec<_>>())
+    {
         replay.apply(&mut directory, &stamped);
         digests.insert(replay.lsn(), state_digest(&replay));
     }
@@ -117,7 +136,9 @@ fn no_reader_ever_sees_the_chain_broken() {
         };
         let readers = [looks(&rig), looks(&rig)];
         assert!(rig.engine.snapshot_now_blocking().unwrap().lsn <= rig.engine.status().lsn.snapshot);
-        clients.drain(..).for_each(|client| client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap()));
+        clients
+            .drain(..)
+            .for_each(|client| client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap()));
         readers.into_iter().for_each(|reader| reader.join().unwrap());
         assert_eq!(rig.engine.status().members, 5);
     });
@@ -130,10 +151,17 @@ fn a_frozen_view_is_of_one_moment_whatever_is_written_meanwhile() {
         let clients = [signs_up(&rig, 1..3), signs_up(&rig, 3..4)];
         let views = |rig: &Rig| {
             let engine = rig.engine.clone();
-            thread::spawn(move || (0..2).map(|_| engine.frozen_view()).map(|view| (view.lsn(), state_digest(&view))).collect::<Vec<_>>())
+            thread::spawn(move || {
+                (0..2)
+                    .map(|_| engine.frozen_view())
+                    .map(|view| (view.lsn(), state_digest(&view)))
+                    .collect::<Vec<_>>()
+            })
         };
         let viewers = [views(&rig), views(&rig)];
-        clients.into_iter().for_each(|client| client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap()));
+        clients
+            .into_iter()
+            .for_each(|client| client.join().unwrap().into_iter().for_each(|result| _ = result.unwrap()));
         let digests = digests(&rig);
         for (lsn, digest) in viewers.into_iter().flat_map(|viewer| viewer.join().unwrap()) {
             assert_eq!(digest, digests[&lsn], "the view of LSN {lsn}");
@@ -151,8 +179,13 @@ fn whoever_asks_for_a_snapshot_gets_one_that_began_later() {
             thread::spawn(move || {
                 let before = engine.inner.shared.marks.applied();
                 match engine.snapshot_now_blocking() {
-                    Ok(info) => assert!(before <= info.lsn, "asked for at LSN {before}, and it is of {}", info.lsn),
-                    Err(error) => assert!(error == SnapshotError::Stopping && engine.inner.shared.is_stopping(), "{error}"),
+                    Ok(info) => {
+                        assert!(before <= info.lsn, "asked for at LSN {before}, and it is of {}", info.lsn)
+                    }
+                    Err(error) => assert!(
+                        error == SnapshotError::Stopping && engine.inner.shared.is_stopping(),
+                        "{error}"
+                    ),
                 }
             })
         };
@@ -197,10 +230,16 @@ fn after_the_log_failed_nobody_waits_and_nothing_is_taken() {
         let durable = rig.script.get(ScriptInner::durable_lsn);
         for results in &results {
             let failed = results.iter().position(Result::is_err).unwrap_or(results.len());
-            assert!(results[failed..].iter().all(Result::is_err), "read-only once is read-only for good: {results:?}");
+            assert!(
+                results[failed..].iter().all(Result::is_err),
+                "read-only once is read-only for good: {results:?}"
+            );
         }
         let acknowledged = results.iter().flatten().flatten().count() as u64;
-        assert_eq!(engine.read(|state, _| (state.lsn(), u64::from(state.len()))), (durable, acknowledged + 1));
+        assert_eq!(
+            engine.read(|state, _| (state.lsn(), u64::from(state.len()))),
+            (durable, acknowledged + 1)
+        );
         let syncs = rig.script.get(|script| script.syncs);
         if acknowledged < 4 {
             assert!(!engine.ready() && engine.status().poisoned.is_some());
@@ -241,7 +280,10 @@ fn a_stop_answers_everybody_and_loses_nothing() {
         let results: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
         for result in &results {
             match result {
-                Ok(answer) => assert!(answer.applied.lsn <= report.lsn, "answered after the writer had ended: {answer:?}"),
+                Ok(answer) => assert!(
+                    answer.applied.lsn <= report.lsn,
+                    "answered after the writer had ended: {answer:?}"
+                ),
                 Err(error) => assert_eq!(*error, SubmitError::Stopping),
             }
         }
@@ -267,8 +309,12 @@ fn writes_in_order_stay_in_order_beside_others() {
                 block_on(engine.queue(command, None)).unwrap()
             })
             .collect();
-        let answers: Vec<Answer> = pending.iter_mut().map(|pending| block_on(pending.answer()).unwrap()).collect();
-        assert!(answers.iter().all(|answer| matches!(answer.applied.outcome, Outcome::Registered { .. })), "{answers:?}");
+        let answers: Vec<Answer> =
+            pending.iter_mut().map(|pending| block_on(pending.answer()).unwrap()).collect();
+        assert!(
+            answers.iter().all(|answer| matches!(answer.applied.outcome, Outcome::Registered { .. })),
+            "{answers:?}"
+        );
         assert!(answers.is_sorted_by(|one, next| one.applied.lsn < next.applied.lsn), "{answers:?}");
         for result in other.join().unwrap() {
             assert!(matches!(result, Ok(_) | Err(SubmitError::Overloaded)), "{result:?}");
@@ -284,8 +330,14 @@ fn an_id_that_was_brought_along_is_there_with_its_row() {
         let engine = rig.engine.clone();
         let reader = thread::spawn(move || {
             for _ in 0..3 {
-                let Some(index) = engine.read(|state, directory| state.find(directory, &member(1))) else { continue };
-                assert_eq!(engine.row_id(RowKind::Member, u64::from(index.0)), ID, "the row is seen, and not its id");
+                let Some(index) = engine.read(|state, directory| state.find(directory, &member(1))) else {
+                    continue;
+                };
+                assert_eq!(
+                    engine.row_id(RowKind::Member, u64::from(index.0)),
+                    ID,
+                    "the row is seen, and not its id"
+                );
                 assert_eq!(engine.row_of(ID), Some((RowKind::Member, u64::from(index.0))));
             }
         });
@@ -304,7 +356,11 @@ fn a_state_of_the_past_is_that_of_its_lsn_whoever_else_asks() {
         let mut options = EngineOptions::new("/d".into(), choice, Metrics::new(&[]));
         options.snapshots = SnapshotPolicy { every_commands: None, every: None, on_shutdown: false };
         options.storage = Memory::new().shared();
-        options.log = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
+        options.log = LogOptions {
+            segment_bytes: SEGMENT_BYTES_MIN,
+            prepare_in_background: false,
+            ..LogOptions::default()
+        };
         options.clock = Arc::new(|| Timestamp(1));
         let (engine, _) = Engine::open(options).unwrap();
         let known = Arc::new(StdMutex::new(BTreeMap::new()));

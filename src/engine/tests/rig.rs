@@ -1,4 +1,5 @@
-//! What the tests of the engine's threads run on: a journal and a snapshot sink that do as the test says, and an engine on the two.
+//! What the tests of the engine's threads run on: a journal and a snapshot sink that do as the test says, and
+//! an engine on the two.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,8 +18,8 @@ use super::super::{
     *,
 };
 use crate::durability::{
-    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged, SEGMENT_BYTES_MIN,
-    memory::Memory,
+    Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged,
+    SEGMENT_BYTES_MIN, memory::Memory,
 };
 
 /// What the journal of a test shall do, and what was done to it.
@@ -101,7 +102,12 @@ impl Journal for ScriptedJournal {
         while script.hold_sync {
             script = self.0.changed.wait(script).unwrap();
         }
-        let last = script.groups.iter().filter_map(|(group, _)| group.last()).next_back().map_or(0, |stamped| stamped.lsn);
+        let last = script
+            .groups
+            .iter()
+            .filter_map(|(group, _)| group.last())
+            .next_back()
+            .map_or(0, |stamped| stamped.lsn);
         if script.fail_sync {
             script.failures += 1;
             return Err(disk_error());
@@ -176,7 +182,12 @@ pub(super) struct SinkScript {
 }
 
 impl SnapshotSink for ScriptedSink {
-    fn write(&mut self, view: &State, _marks: &Marks, rest: &mut dyn FnMut() -> bool) -> Result<Written, String> {
+    fn write(
+        &mut self,
+        view: &State,
+        _marks: &Marks,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Result<Written, String> {
         let chunks = self.0.lock().unwrap().chunks;
         for _ in 0..chunks {
             std::thread::sleep(Duration::from_millis(1));
@@ -214,7 +225,12 @@ pub(super) fn plan() -> Plan {
     Plan {
         name: "test".into(),
         currency: Currency { code: *b"EUR", exponent: 2 },
-        placement: Placement { width: Some(3), default_rule: PlacementRule::BreadthFirst, other_rules: vec![], strategic: true },
+        placement: Placement {
+            width: Some(3),
+            default_rule: PlacementRule::BreadthFirst,
+            other_rules: vec![],
+            strategic: true,
+        },
         count_sponsor_tree: false,
         level_cap: 15,
         bonuses: vec![],
@@ -225,8 +241,18 @@ pub(super) fn plan() -> Plan {
 /// The past of a directory in memory that nothing was written to: the tests here look at the present.
 pub(in crate::engine) fn empty_history() -> history::History {
     let (storage, path) = (Memory::new().shared(), Path::new("/d"));
-    let genesis = Genesis { id: InstanceId([9; 16]), network_id: 1, row_key: 4, code_key: 5.into(), created: Timestamp(0) };
-    let options = LogOptions { segment_bytes: SEGMENT_BYTES_MIN, prepare_in_background: false, ..LogOptions::default() };
+    let genesis = Genesis {
+        id: InstanceId([9; 16]),
+        network_id: 1,
+        row_key: 4,
+        code_key: 5.into(),
+        created: Timestamp(0),
+    };
+    let options = LogOptions {
+        segment_bytes: SEGMENT_BYTES_MIN,
+        prepare_in_background: false,
+        ..LogOptions::default()
+    };
     create(&storage, path, &genesis, options, &State::new(plan(), 5), &mut |_| {}).unwrap();
     let opened = DataDir::open_read_only(&storage, path).unwrap();
     history::History::new(opened.journal.view(), opened.snapshots)

@@ -1,4 +1,5 @@
-//! What those are told who do not come in, in the shape of the API they asked: `{"detail": ...}` beside `/v1`, problem+json below it.
+//! What those are told who do not come in, in the shape of the API they asked: `{"detail": ...}` beside
+//! `/v1`, problem+json below it.
 
 use std::time::Duration;
 
@@ -40,12 +41,17 @@ impl TurnedAway {
         match self {
             TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
             TurnedAway::Invalid { .. } => (Code::Unauthenticated, "Invalid credentials"),
-            TurnedAway::NotMember => (Code::SubjectNotMember, "The claim that names the member of this token is no UUID"),
+            TurnedAway::NotMember => {
+                (Code::SubjectNotMember, "The claim that names the member of this token is no UUID")
+            }
             TurnedAway::HostUnknown => (
                 Code::HostUnknown,
                 "Host is no name of this server, which asks nobody for credentials: configure it (allowed_hosts), or make a key",
             ),
-            TurnedAway::PageForeign => (Code::OriginForeign, "Other web pages change nothing here while nobody is asked for credentials"),
+            TurnedAway::PageForeign => (
+                Code::OriginForeign,
+                "Other web pages change nothing here while nobody is asked for credentials",
+            ),
             TurnedAway::TooOften(_) => (Code::RateLimited, "Too many requests"),
             TurnedAway::KeysMissing => (Code::Starting, "The keys of the token issuer are not there yet"),
             TurnedAway::Denied(Denied::Unseen) => (Code::RouteUnknown, "Not Found"),
@@ -103,7 +109,10 @@ mod tests {
         ];
         for (path, content_type) in table {
             let answer = turned_away(path, TurnedAway::Missing);
-            assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (401, &HeaderValue::from_static(content_type)));
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["content-type"]),
+                (401, &HeaderValue::from_static(content_type))
+            );
             assert_eq!(answer.headers()["www-authenticate"], "Bearer realm=\"upline\"");
         }
     }

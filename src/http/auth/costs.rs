@@ -1,7 +1,8 @@
 //! How much work: an account of each principal, in units that are counted while the work is done.
 //!
-//! What a request costs is known only afterwards, so it is charged afterwards: an account may go into debt, and as long as it is, costly requests of its
-//! principal are answered 429. Small ones (a member, a count, a rank) cost nothing and are always answered.
+//! What a request costs is known only afterwards, so it is charged afterwards: an account may go into debt,
+//! and as long as it is, costly requests of its principal are answered 429. Small ones (a member, a count, a
+//! rank) cost nothing and are always answered.
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,8 @@ use crate::{
     metrics::{LimitedBy, Metrics},
 };
 
-/// Longest time for which an account is in debt, however much its last request cost: a client is not told to come back tomorrow.
+/// Longest time for which an account is in debt, however much its last request cost: a client is not told to
+/// come back tomorrow.
 const DEBT_MAX: Duration = Duration::from_secs(60);
 /// Accounts of their own; further principals share [`SHARED`] accounts.
 const ACCOUNTS_MAX: usize = 100_000;
@@ -60,7 +62,8 @@ impl Accounts {
         let key = Self::key(&accounts, key);
         let paid_at = accounts.entry(key).or_default();
         let units = u32::try_from(units).unwrap_or(u32::MAX);
-        *paid_at = ((*paid_at).max(now) + self.per_unit.saturating_mul(units)).min(now + self.burst + DEBT_MAX);
+        *paid_at =
+            ((*paid_at).max(now) + self.per_unit.saturating_mul(units)).min(now + self.burst + DEBT_MAX);
     }
 
     fn clean(&self, now: Duration) {
@@ -82,7 +85,13 @@ pub struct Costs {
 impl Costs {
     pub fn new(config: &RateConfig, metrics: &Arc<Metrics>) -> Arc<Self> {
         let (members, others) = (config.member_cost.map(Accounts::new), config.other_cost.map(Accounts::new));
-        Arc::new(Self { began: Instant::now(), members, others, hasher: RandomState::new(), metrics: Arc::clone(metrics) })
+        Arc::new(Self {
+            began: Instant::now(),
+            members,
+            others,
+            hasher: RandomState::new(),
+            metrics: Arc::clone(metrics),
+        })
     }
 
     /// The account of a principal; of its address, where nobody is asked who it is.
@@ -125,7 +134,9 @@ impl Payer {
     pub fn check(&self) -> Result<(), Duration> {
         let Some(Account { costs, is_member, key }) = &self.0 else { return Ok(()) };
         let Some(accounts) = costs.accounts(*is_member) else { return Ok(()) };
-        accounts.check(*key, costs.began.elapsed()).inspect_err(|_| costs.metrics.access.limited(LimitedBy::Cost))
+        accounts
+            .check(*key, costs.began.elapsed())
+            .inspect_err(|_| costs.metrics.access.limited(LimitedBy::Cost))
     }
 
     /// Charges for work that was done. Units are those of `limits`: a step of a walk is 1.
@@ -180,7 +191,10 @@ mod tests {
             accounts.charge(key, 10, SECOND);
         }
         assert!(accounts.paid_at.lock().len() as u64 <= ACCOUNTS_MAX as u64 + SHARED);
-        assert!(accounts.check(2 * ACCOUNTS_MAX as u64 - 1, SECOND).is_err(), "who shares an account is still held");
+        assert!(
+            accounts.check(2 * ACCOUNTS_MAX as u64 - 1, SECOND).is_err(),
+            "who shares an account is still held"
+        );
     }
 
     #[test]
@@ -191,13 +205,20 @@ mod tests {
         let principal = |role, name: &str| Principal::new(role, None, name, Scopes::NONE);
         let (member, other) = (principal(Role::Member, "a"), principal(Role::Service, "a"));
         let member = costs.payer(&member, None);
-        for payer in [member.clone(), costs.payer(&other, None), costs.payer(&Principal::anonymous(), Some([127, 0, 0, 1].into()))] {
+        for payer in [
+            member.clone(),
+            costs.payer(&other, None),
+            costs.payer(&Principal::anonymous(), Some([127, 0, 0, 1].into())),
+        ] {
             payer.charge(1_000);
         }
         assert!(member.check().is_err());
         assert_eq!(costs.payer(&other, None).check(), Ok(()));
         assert_eq!(Payer::default().check(), Ok(()));
         let told = metrics.render();
-        assert!(told.contains("upline_cost_units_total{of=\"member\"} 1000") && told.contains("upline_rate_limited_total{by=\"cost\"} 1"));
+        assert!(
+            told.contains("upline_cost_units_total{of=\"member\"} 1000")
+                && told.contains("upline_rate_limited_total{by=\"cost\"} 1")
+        );
     }
 }

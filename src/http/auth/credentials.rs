@@ -22,11 +22,13 @@ pub enum Credentials<'r> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
     Missing,
-    /// Half a key, another scheme, a header twice, or a key and a token at once, of which nobody could say which one counts.
+    /// Half a key, another scheme, a header twice, or a key and a token at once, of which nobody could say
+    /// which one counts.
     Malformed,
 }
 
-/// Reads `X-Api-Key` with `X-Api-Secret`, or `Authorization: Bearer` with a token or with `<id>.<secret>` of a key.
+/// Reads `X-Api-Key` with `X-Api-Secret`, or `Authorization: Bearer` with a token or with `<id>.<secret>` of
+/// a key.
 ///
 /// # Errors
 /// See [`Unreadable`].
@@ -61,8 +63,9 @@ fn one<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Unread
     value.to_str().map(Some).map_err(|_| Unreadable::Malformed)
 }
 
-/// The address a request comes from: the peer of the connection, or, when that is a proxy we trust, the one that it says it got the request
-/// from, and so on. Read from the right: what stands further left was written by whoever is not trusted.
+/// The address a request comes from: the peer of the connection, or, when that is a proxy we trust, the one
+/// that it says it got the request from, and so on. Read from the right: what stands further left was written
+/// by whoever is not trusted.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[(Ipv6Addr, u8)]) -> IpAddr {
     let mut address = peer.to_canonical();
     if trusted.is_empty() {
@@ -83,8 +86,12 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[(Ipv6Addr, u
 
 /// `10.0.0.1`, `10.0.0.1:80`, `::1`, or `[::1]:80`.
 fn hop_address(text: &str) -> Option<IpAddr> {
-    let address = text.parse::<IpAddr>().or_else(|_| text.parse().map(|socket: std::net::SocketAddr| socket.ip()));
-    address.or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse()).ok().map(|address| address.to_canonical())
+    let address =
+        text.parse::<IpAddr>().or_else(|_| text.parse().map(|socket: std::net::SocketAddr| socket.ip()));
+    address
+        .or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse())
+        .ok()
+        .map(|address| address.to_canonical())
 }
 
 /// Whether an address is one of the proxies that we trust.
@@ -112,7 +119,10 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         headers
     }
@@ -173,7 +183,11 @@ mod tests {
         }
         let everybody = [(Ipv6Addr::UNSPECIFIED, 0)];
         assert_eq!(
-            client_address("192.0.2.1".parse().unwrap(), &headers(&[("x-forwarded-for", "198.51.100.1")]), &everybody),
+            client_address(
+                "192.0.2.1".parse().unwrap(),
+                &headers(&[("x-forwarded-for", "198.51.100.1")]),
+                &everybody
+            ),
             "198.51.100.1".parse::<IpAddr>().unwrap()
         );
     }

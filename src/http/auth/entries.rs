@@ -1,10 +1,10 @@
 //! What of a ledger entry a principal sees: the one place that decides it.
 //!
 //! Everybody who may read an entry sees its receiver, amount, kind, level, status and time: those are the
-//! receiver's, who is seen. Its source is somebody else, and its reference (an order, say) is the source's. For what this network computed the source stands
-//! below the receiver and is seen with it; an entry that was imported may name anybody. So everything that
-//! prints an entry takes a [`SeenEntry`], which has no other way to the source and its reference than through a
-//! [`Sight`].
+//! receiver's, who is seen. Its source is somebody else, and its reference (an order, say) is the source's.
+//! For what this network computed the source stands below the receiver and is seen with it; an entry that was
+//! imported may name anybody. So everything that prints an entry takes a [`SeenEntry`], which has no other
+//! way to the source and its reference than through a [`Sight`].
 
 use super::policy::Sight;
 use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Reference, State, Timestamp};
@@ -30,7 +30,8 @@ pub struct SeenEntry {
 }
 
 impl SeenEntry {
-    /// What that which it came from is called outside; `None` where that was not said, and where the source is hidden. O(1).
+    /// What that which it came from is called outside; `None` where that was not said, and where the source
+    /// is hidden. O(1).
     pub fn reference(&self, state: &State) -> Option<Reference> {
         self.source.and_then(|_| state.reference_of(self.index))
     }

@@ -33,7 +33,8 @@ impl Issuer {
     fn new() -> Self {
         let key = EncodingKey::from_ed_der(include_bytes!("../../../tests/fixtures/keys/ed.p8"));
         let jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).expect("a key that signs has a public one");
-        let keys = KeySet::parse(&json!({ "keys": [jwk] }).to_string(), &ALGORITHMS).expect("a set of one good key");
+        let keys =
+            KeySet::parse(&json!({ "keys": [jwk] }).to_string(), &ALGORITHMS).expect("a set of one good key");
         let rules = Rules::new(JwtConfig {
             issuer: Some(ISSUER.into()),
             audience: Some(AUDIENCE.into()),
@@ -59,7 +60,9 @@ thread_local! {
 /// A token signed with the known key, for whoever makes inputs.
 #[cfg(test)]
 pub(crate) fn signed(claims: &Value) -> String {
-    HERE.with(|here| encode(&Header::new(Algorithm::EdDSA), claims, &here.key).expect("claims are plain data"))
+    HERE.with(|here| {
+        encode(&Header::new(Algorithm::EdDSA), claims, &here.key).expect("claims are plain data")
+    })
 }
 
 /// Bytes as a token, as the claims of one, and as a key set. True when one of them was taken.
@@ -70,12 +73,22 @@ pub(in crate::http) fn token(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     bearer(text);
     let keys = KeySet::parse(text, &ALGORITHMS);
-    assert!(keys.as_ref().is_ok_and(|keys| 0 < keys.len()) || keys.as_ref().is_err_and(|reason| !reason.is_empty()));
+    assert!(
+        keys.as_ref().is_ok_and(|keys| 0 < keys.len())
+            || keys.as_ref().is_err_and(|reason| !reason.is_empty())
+    );
     let taken = HERE.with(|here| {
         let sent = here.rules.check(&here.keys, text).ok();
         if let Some(principal) = &sent {
-            let claims = text.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok()).unwrap_or_default();
-            check_claims(&serde_json::from_slice(&claims).expect("claims that were taken are an object"), principal);
+            let claims = text
+                .split('.')
+                .nth(1)
+                .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok())
+                .unwrap_or_default();
+            check_claims(
+                &serde_json::from_slice(&claims).expect("claims that were taken are an object"),
+                principal,
+            );
         }
         sent.is_some() || serde_json::from_str(text).is_ok_and(|claims| as_claims(here, &claims))
     });
@@ -107,13 +120,19 @@ fn check_claims(claims: &Map<String, Value>, principal: &Principal) {
     assert_eq!(text("iss"), Some(ISSUER));
     let is_ours = |value: &Value| value.as_str() == Some(AUDIENCE);
     let audience = &claims["aud"];
-    assert!(is_ours(audience) || audience.as_array().is_some_and(|all| all.iter().any(is_ours)), "{audience}");
+    assert!(
+        is_ours(audience) || audience.as_array().is_some_and(|all| all.iter().any(is_ours)),
+        "{audience}"
+    );
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let ends = claims["exp"].as_f64().expect("a time is a number");
     assert!((now as f64) - LEEWAY_SECONDS as f64 - 2.0 <= ends, "expired at {ends}");
     let subject = text("sub").expect("somebody");
     let said = claims.get("role").and_then(Value::as_str);
-    assert_eq!(principal.role, said.map_or(Role::Member, |said| Role::from_name(&said[2..]).expect("a role that is configured")));
+    assert_eq!(
+        principal.role,
+        said.map_or(Role::Member, |said| Role::from_name(&said[2..]).expect("a role that is configured"))
+    );
     match principal.role {
         Role::Member => {
             let id = uuid::Uuid::parse_str(subject).expect("members are UUIDs");

@@ -1,8 +1,10 @@
-//! The gate: every request passes it once, before it is routed, and comes out with a principal or does not come out.
+//! The gate: every request passes it once, before it is routed, and comes out with a principal or does not
+//! come out.
 //!
-//! Keys and key sets are read beside the requests, by `watch`; requests take what was last read without any lock. A file that cannot be
-//! read any more changes nothing: the last good keys go on, an error is logged once, a metric counts. So that this cannot open a door,
-//! keys keep their expiry, and a gate that has asked for credentials once goes on asking.
+//! Keys and key sets are read beside the requests, by `watch`; requests take what was last read without any
+//! lock. A file that cannot be read any more changes nothing: the last good keys go on, an error is logged
+//! once, a metric counts. So that this cannot open a door, keys keep their expiry, and a gate that has asked
+//! for credentials once goes on asking.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -36,14 +38,16 @@ use crate::{
     metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
 };
 
-/// How often the key file is looked at. What `keys revoke` takes away is gone after this and the time of one read: two seconds at most.
+/// How often the key file is looked at. What `keys revoke` takes away is gone after this and the time of one
+/// read: two seconds at most.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
 /// How long to wait for the issuer again while it has never answered, or when the last try failed.
 const JWKS_RETRY: Duration = Duration::from_secs(5);
 /// How often limits forget who is gone.
 const RATES_CLEAN: Duration = Duration::from_secs(5);
 
-/// Paths that need no credentials, as they stand in the request: what is written another way is not among them.
+/// Paths that need no credentials, as they stand in the request: what is written another way is not among
+/// them.
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
 /// Paths of the documentation, and what is below the last one: open where `docs_open` says so.
 const DOCS: [&str; 3] = ["/openapi.json", "/redoc", "/docs"];
@@ -113,12 +117,18 @@ struct Seen {
 }
 
 impl Gate {
-    /// Reads the keys. A key set in a file must be there; one at an address is waited for while serving, since an issuer that is down must
-    /// not keep services with keys of their own from working. Blocks for milliseconds.
+    /// Reads the keys. A key set in a file must be there; one at an address is waited for while serving,
+    /// since an issuer that is down must not keep services with keys of their own from working. Blocks for
+    /// milliseconds.
     ///
     /// # Errors
     /// See [`GateError`].
-    pub fn open(config: &AuthConfig, data_dir: &Path, addr: SocketAddr, metrics: &Arc<Metrics>) -> Result<Arc<Self>, GateError> {
+    pub fn open(
+        config: &AuthConfig,
+        data_dir: &Path,
+        addr: SocketAddr,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<Self>, GateError> {
         let key_file = KeyFile::of(data_dir);
         let stamp = key_file.stamp()?;
         let ring = key_file.load()?;
@@ -141,7 +151,8 @@ impl Gate {
         if !is_on && !addr.ip().is_loopback() && !config.insecure {
             return Err(GateError::Exposed(addr));
         }
-        // With `on`, keys may come later; with `auto`, somebody revoked the last one and would be surprised either way.
+        // With `on`, keys may come later; with `auto`, somebody revoked the last one and would be surprised
+        // either way.
         if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
             return Err(GateError::Nobody);
         }
@@ -155,10 +166,24 @@ impl Gate {
 
     /// A gate that asks nobody for anything.
     pub fn off(metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self::new(&AuthConfig::default(), IpAddr::from([127, 0, 0, 1]), None, KeyRing::default(), false, metrics))
+        Arc::new(Self::new(
+            &AuthConfig::default(),
+            IpAddr::from([127, 0, 0, 1]),
+            None,
+            KeyRing::default(),
+            false,
+            metrics,
+        ))
     }
 
-    fn new(config: &AuthConfig, bound: IpAddr, key_file: Option<KeyFile>, ring: KeyRing, is_on: bool, metrics: &Arc<Metrics>) -> Self {
+    fn new(
+        config: &AuthConfig,
+        bound: IpAddr,
+        key_file: Option<KeyFile>,
+        ring: KeyRing,
+        is_on: bool,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         metrics.access.keys_active.set(ring.active(now()) as f64);
         metrics.access.enabled.set(f64::from(u8::from(is_on)));
         Self {
@@ -212,11 +237,14 @@ impl Gate {
             return Ok(Principal::nobody().at(address));
         }
         let principal = self.authenticate(parts).map_err(|turned| match turned {
-            // Who fails too often learns less; who has the right credentials is never kept out by others of its address.
-            TurnedAway::Missing | TurnedAway::Invalid { .. } | TurnedAway::NotMember => match self.rates.failure(address) {
-                Ok(()) => turned,
-                Err(wait) => self.too_often(LimitedBy::Failures, wait),
-            },
+            // Who fails too often learns less; who has the right credentials is never kept out by others of
+            // its address.
+            TurnedAway::Missing | TurnedAway::Invalid { .. } | TurnedAway::NotMember => {
+                match self.rates.failure(address) {
+                    Ok(()) => turned,
+                    Err(wait) => self.too_often(LimitedBy::Failures, wait),
+                }
+            }
             other => other,
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
@@ -250,7 +278,8 @@ impl Gate {
         Ok(anonymous.paid_by(payer))
     }
 
-    /// Whether a peer is one of the trusted proxies: each stands for many clients, and what it says of them is believed.
+    /// Whether a peer is one of the trusted proxies: each stands for many clients, and what it says of them
+    /// is believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         is_trusted(peer, &self.trusted_proxies)
     }
@@ -349,7 +378,8 @@ impl Gate {
         tokio::join!(look, Arc::clone(&self).watch_key_set());
     }
 
-    /// Looks at the key set every `jwt_refresh_seconds`, and once between two of those looks when a token names a key that is not in it.
+    /// Looks at the key set every `jwt_refresh_seconds`, and once between two of those looks when a token
+    /// names a key that is not in it.
     async fn watch_key_set(self: Arc<Self>) {
         let Some(rules) = &self.rules else { return };
         let refresh = rules.config().refresh;
@@ -374,9 +404,9 @@ impl Gate {
         }
     }
 
-    /// Reads service keys and the issuer's keys again, at once and whether or not their files look changed: for
-    /// SIGHUP. If a file cannot be read, the keys in force stay, and the log says why. An issuer's certificates
-    /// (`jwt_ca_file`) are read with its keys. Blocks.
+    /// Reads service keys and the issuer's keys again, at once and whether or not their files look changed:
+    /// for SIGHUP. If a file cannot be read, the keys in force stay, and the log says why. An issuer's
+    /// certificates (`jwt_ca_file`) are read with its keys. Blocks.
     pub fn reload(&self) {
         self.look_at_keys(true);
         if self.rules.is_some() && self.read_key_set_or_say() {
@@ -394,7 +424,8 @@ impl Gate {
                 return Ok(None);
             }
             let ring = file.load()?;
-            // A file that is gone is a mistake, or somebody's way of letting nobody in; `keys revoke` is the way that says which.
+            // A file that is gone is a mistake, or somebody's way of letting nobody in; `keys revoke` is the
+            // way that says which.
             if ring.is_none() && seen.stamp.is_some() {
                 let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return Err(KeyFileError::Io { what: "open", path: file.path(), source: gone });

@@ -1,8 +1,9 @@
 //! What principals are called: one name for each, and no name for two.
 //!
-//! By its name a principal has its idempotency keys, its limits, its account and its lines in the log. A name therefore tells the kind of credential
-//! too. Keys are called by their ids (`ulk_...`) and tokens by their subjects, as ever, since names are part of idempotency keys that are on disk; only
-//! a subject that could be taken for another principal's name, or that is too long to stand in the log, is called something else.
+//! By its name a principal has its idempotency keys, its limits, its account and its lines in the log. A name
+//! therefore tells the kind of credential too. Keys are called by their ids (`ulk_...`) and tokens by their
+//! subjects, as ever, since names are part of idempotency keys that are on disk; only a subject that could be
+//! taken for another principal's name, or that is too long to stand in the log, is called something else.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub const ANONYMOUS: &str = "anonymous";
 pub const NOBODY: &str = "nobody";
 /// Before the subject of a token that would be taken for something else.
 const TOKEN: &str = "token:";
-/// Before the hash of a subject that does not fit. No subject that [`TOKEN`] alone stands before begins with this.
+/// Before the hash of a subject that does not fit. No subject that [`TOKEN`] alone stands before begins with
+/// this.
 const HASH: &str = "blake3:";
 /// Before the id of a member that asks for itself: somebody else than a service whose subject is that id.
 const MEMBER: &str = "member:";
@@ -27,11 +29,11 @@ pub fn of_member(id: MemberId) -> Arc<str> {
     format!("{MEMBER}{id}").into()
 }
 
-/// Of a token that is no member's. At most [`ACTOR_ID_BYTES_MAX`] bytes, and never the same for two subjects: what does not fit is told apart by its hash,
-/// with its beginning behind that for those who read logs.
+/// Of a token that is no member's. At most [`ACTOR_ID_BYTES_MAX`] bytes, and never the same for two subjects:
+/// what does not fit is told apart by its hash, with its beginning behind that for those who read logs.
 pub fn of_token(subject: &str) -> Arc<str> {
-    let is_reserved =
-        [ANONYMOUS, NOBODY].contains(&subject) || [KEY_ID_PREFIX, TOKEN, MEMBER].iter().any(|prefix| subject.starts_with(prefix));
+    let is_reserved = [ANONYMOUS, NOBODY].contains(&subject)
+        || [KEY_ID_PREFIX, TOKEN, MEMBER].iter().any(|prefix| subject.starts_with(prefix));
     let mark = if is_reserved { TOKEN } else { "" };
     if mark.len() + subject.len() <= ACTOR_ID_BYTES_MAX {
         return format!("{mark}{subject}").into();
@@ -50,9 +52,16 @@ mod tests {
     #[test]
     fn ordinary_subjects_are_called_what_they_are() {
         let longest = "x".repeat(ACTOR_ID_BYTES_MAX);
-        for subject in
-            ["nightly", "00000000-0000-0000-0000-000000000007", "auth0|7", "Anonymous", "ulk", "x ulk_1", "blake3:", longest.as_str()]
-        {
+        for subject in [
+            "nightly",
+            "00000000-0000-0000-0000-000000000007",
+            "auth0|7",
+            "Anonymous",
+            "ulk",
+            "x ulk_1",
+            "blake3:",
+            longest.as_str(),
+        ] {
             assert_eq!(&*of_token(subject), subject, "keys that were given are on disk under this name");
         }
     }
@@ -61,11 +70,19 @@ mod tests {
     fn no_two_principals_have_one_name() {
         let long = "x".repeat(ACTOR_ID_BYTES_MAX);
         let id = MemberId([7; 16]);
-        let mut subjects: Vec<String> =
-            ["", ANONYMOUS, NOBODY, "ulk_0123456789abcdef", "token:", "token:nobody", "token:ulk_0123456789abcdef", "blake3:"]
-                .iter()
-                .map(|text| (*text).to_owned())
-                .collect();
+        let mut subjects: Vec<String> = [
+            "",
+            ANONYMOUS,
+            NOBODY,
+            "ulk_0123456789abcdef",
+            "token:",
+            "token:nobody",
+            "token:ulk_0123456789abcdef",
+            "blake3:",
+        ]
+        .iter()
+        .map(|text| (*text).to_owned())
+        .collect();
         subjects.extend([
             id.to_string(),
             format!("member:{id}"),
@@ -75,7 +92,11 @@ mod tests {
             "ä".repeat(65),
             "ä".repeat(66),
         ]);
-        subjects.extend([format!("ulk_{}", &long[4..]), format!("token:{}", &long[6..]), format!("ulk_{}", &long[10..])]);
+        subjects.extend([
+            format!("ulk_{}", &long[4..]),
+            format!("token:{}", &long[6..]),
+            format!("ulk_{}", &long[10..]),
+        ]);
         // What others are called is a subject too.
         for _ in 0..3 {
             let names: Vec<String> = subjects.iter().map(|subject| of_token(subject).to_string()).collect();
@@ -83,12 +104,20 @@ mod tests {
             subjects.sort();
             subjects.dedup();
         }
-        let others = [ANONYMOUS.to_owned(), NOBODY.to_owned(), "ulk_0123456789abcdef".to_owned(), of_member(id).to_string()];
+        let others = [
+            ANONYMOUS.to_owned(),
+            NOBODY.to_owned(),
+            "ulk_0123456789abcdef".to_owned(),
+            of_member(id).to_string(),
+        ];
         let mut named: HashMap<Arc<str>, &str> = HashMap::new();
         for subject in &subjects {
             let name = of_token(subject);
             assert!(name.len() <= ACTOR_ID_BYTES_MAX, "{name}");
-            assert!(!others.contains(&name.to_string()), "{subject} is called as somebody with another credential");
+            assert!(
+                !others.contains(&name.to_string()),
+                "{subject} is called as somebody with another credential"
+            );
             assert_eq!(named.insert(Arc::clone(&name), subject), None, "{name} is {subject} too");
         }
     }

@@ -21,10 +21,15 @@ const BYTES_MAX: u64 = 512 * 1024;
 pub fn fetch(config: &JwtConfig) -> Result<KeySet, String> {
     let of_set = |text: String| KeySet::parse(&text, &config.algorithms);
     match &config.keys {
-        JwtKeys::File(path) => read_bounded(path, BYTES_MAX).and_then(of_set).map_err(|reason| format!("jwt_jwks: {reason}")),
-        JwtKeys::Url(url) => get(url, config.ca_file.as_deref()).and_then(of_set).map_err(|reason| format!("jwt_jwks: {reason}")),
+        JwtKeys::File(path) => {
+            read_bounded(path, BYTES_MAX).and_then(of_set).map_err(|reason| format!("jwt_jwks: {reason}"))
+        }
+        JwtKeys::Url(url) => get(url, config.ca_file.as_deref())
+            .and_then(of_set)
+            .map_err(|reason| format!("jwt_jwks: {reason}")),
         JwtKeys::SharedSecrets(path) => {
-            let secrets = shared_secrets(path).map_err(|reason| format!("jwt_hs256_secret_file: {reason}"))?;
+            let secrets =
+                shared_secrets(path).map_err(|reason| format!("jwt_hs256_secret_file: {reason}"))?;
             Ok(KeySet::shared(&secrets))
         }
     }
@@ -46,7 +51,8 @@ fn get(url: &str, ca_file: Option<&Path>) -> Result<String, String> {
         Some(_) => {}
         None => config = config.https_only(true).tls_config(trust::tls(ca_file)?),
     }
-    let mut response = config.build().new_agent().get(url).call().map_err(|error| format!("cannot get {url}: {error}"))?;
+    let mut response =
+        config.build().new_agent().get(url).call().map_err(|error| format!("cannot get {url}: {error}"))?;
     if response.status() != 200 {
         return Err(format!("cannot get {url}: it answers {}", response.status()));
     }

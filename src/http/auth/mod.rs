@@ -2,8 +2,8 @@
 //!
 //! - `gate`: every request passes it once, before it is routed: limits, credentials, principal.
 //! - `credentials`, `tokens`, `jwks`, `rates`, `costs`: what it is made of.
-//! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without having asked is a hole, which the
-//!   service closes.
+//! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without
+//!   having asked is a hole, which the service closes.
 //! - `identity`: what principals are called, so that no two are one.
 //! - `entries`: what of a bonus is shown to whom, also asked by every route that shows one.
 //! - `pages`: what keeps web pages out of a server that asks nobody for credentials.

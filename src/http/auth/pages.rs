@@ -61,7 +61,8 @@ impl Names {
             return true;
         }
         // Rebinding needs a name. A request to an address is meant for this machine.
-        let is_ours = |address: IpAddr| address.is_loopback() || address == self.bound || self.bound.is_unspecified();
+        let is_ours =
+            |address: IpAddr| address.is_loopback() || address == self.bound || self.bound.is_unspecified();
         host.parse().is_ok_and(|address: IpAddr| is_ours(address.to_canonical()))
     }
 }
@@ -71,12 +72,15 @@ fn host_of(authority: &Authority) -> String {
     authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Every host that a request names: that of its target, if it has one, and `Host`. None at all, or an empty one,
-/// is what old programs send and no browser does.
+/// Every host that a request names: that of its target, if it has one, and `Host`. None at all, or an empty
+/// one, is what old programs send and no browser does.
 fn hosts(parts: &Parts) -> Result<Vec<Authority>, ()> {
     let of_target = parts.uri.authority().cloned().map(Ok);
     let of_header = |value: &header::HeaderValue| Authority::try_from(value.as_bytes()).map_err(|_| ());
-    of_target.into_iter().chain(parts.headers.get_all(header::HOST).iter().filter(|value| !value.is_empty()).map(of_header)).collect()
+    of_target
+        .into_iter()
+        .chain(parts.headers.get_all(header::HOST).iter().filter(|value| !value.is_empty()).map(of_header))
+        .collect()
 }
 
 /// Whether a request says that it comes from a page which is not this server's own. Where a browser says
@@ -85,8 +89,11 @@ fn is_of_other_page(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     let all = |name: &str| headers.get_all(name).iter().collect::<Vec<_>>();
     let (sites, origins, referers) = (all("sec-fetch-site"), all("origin"), all("referer"));
     // `none` is what the user typed or has among the bookmarks. What is not known is not trusted.
-    let is_own_site = |value: &&header::HeaderValue| ["same-origin", "none"].iter().any(|own| value.as_bytes() == own.as_bytes());
-    let is_own = |value: &&header::HeaderValue| host.is_some_and(|host| is_same_origin(value.as_bytes(), host));
+    let is_own_site = |value: &&header::HeaderValue| {
+        ["same-origin", "none"].iter().any(|own| value.as_bytes() == own.as_bytes())
+    };
+    let is_own =
+        |value: &&header::HeaderValue| host.is_some_and(|host| is_same_origin(value.as_bytes(), host));
     if sites.is_empty() && origins.is_empty() {
         return !referers.iter().all(is_own);
     }

@@ -56,7 +56,11 @@ fn hosts_are_loopback_the_bound_address_or_allowed() {
     ];
     for (bound, allowed, host, is_ours) in table {
         let checked = names(bound, allowed).check(&request("GET", "/bonus/", &[("host", host)]));
-        assert_eq!(checked, if is_ours { Ok(()) } else { Err(TurnedAway::HostUnknown) }, "{bound} {allowed:?} {host}");
+        assert_eq!(
+            checked,
+            if is_ours { Ok(()) } else { Err(TurnedAway::HostUnknown) },
+            "{bound} {allowed:?} {host}"
+        );
     }
     // The target names a host too, and every `Host` counts.
     let ours = names("127.0.0.1", &[]);
@@ -79,7 +83,11 @@ fn pages_of_others_read_and_change_nothing() {
     let table: [(&str, Headers<'_>, bool); 27] = [
         // Programs.
         ("127.0.0.1:8000", &[], true),
-        ("127.0.0.1:8000", &[("content-type", "application/json"), ("user-agent", "python-httpx/0.27")], true),
+        (
+            "127.0.0.1:8000",
+            &[("content-type", "application/json"), ("user-agent", "python-httpx/0.27")],
+            true,
+        ),
         // Our own page, typed addresses and bookmarks.
         ("127.0.0.1:8000", &[("origin", "http://127.0.0.1:8000"), ("sec-fetch-site", "same-origin")], true),
         ("127.0.0.1:8000", &[("origin", "http://127.0.0.1:8000")], true),
@@ -122,17 +130,30 @@ fn pages_of_others_read_and_change_nothing() {
         ("DELETE", "/anything"),
         ("FOO", "/bonus/"),
     ];
-    let reads = [("GET", "/bonus/"), ("GET", "/v1/bonuses"), ("HEAD", "/livez"), ("OPTIONS", "/user/register"), ("GET", "/nowhere")];
+    let reads = [
+        ("GET", "/bonus/"),
+        ("GET", "/v1/bonuses"),
+        ("HEAD", "/livez"),
+        ("OPTIONS", "/user/register"),
+        ("GET", "/nowhere"),
+    ];
     for (host, headers, may) in table {
         let headers = [&[("host", host)], headers].concat();
         for (method, path) in changes {
             let checked = ours.check(&request(method, path, &headers));
-            assert_eq!(checked, if may { Ok(()) } else { Err(TurnedAway::PageForeign) }, "{method} {path} {headers:?}");
+            assert_eq!(
+                checked,
+                if may { Ok(()) } else { Err(TurnedAway::PageForeign) },
+                "{method} {path} {headers:?}"
+            );
         }
         for (method, path) in reads {
             assert_eq!(ours.check(&request(method, path, &headers)), Ok(()), "{method} {path} {headers:?}");
         }
     }
     // A page's request without a host cannot be of the same one.
-    assert_eq!(ours.check(&request("POST", "/bonus/", &[("origin", "http://127.0.0.1:8000")])), Err(TurnedAway::PageForeign));
+    assert_eq!(
+        ours.check(&request("POST", "/bonus/", &[("origin", "http://127.0.0.1:8000")])),
+        Err(TurnedAway::PageForeign)
+    );
 }

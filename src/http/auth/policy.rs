@@ -31,7 +31,8 @@ pub struct Principal {
     pub role: Role,
     /// The member that asks, for the role `member`.
     pub subject: Option<MemberId>,
-    /// What it is called: for logs, limits and idempotency keys, never for decisions. No two principals have the same one (see [`identity`]).
+    /// What it is called: for logs, limits and idempotency keys, never for decisions. No two principals have
+    /// the same one (see [`identity`]).
     pub name: Arc<str>,
     /// What a service may do; the other roles do not look at it.
     pub scopes: Scopes,
@@ -41,7 +42,8 @@ pub struct Principal {
     address: Option<IpAddr>,
     /// Who pays for its work.
     pub payer: Payer,
-    /// What the table last said about this request. An answer without its word is a hole, which the service closes.
+    /// What the table last said about this request. An answer without its word is a hole, which the service
+    /// closes.
     verdict: Arc<AtomicU8>,
 }
 
@@ -61,10 +63,14 @@ impl Principal {
 
     /// Everybody, where authorization is off.
     pub fn anonymous() -> Self {
-        Self { actor: Actor::new(ActorKind::Anonymous, ""), ..Self::new(Role::Admin, None, identity::ANONYMOUS, Scopes::NONE) }
+        Self {
+            actor: Actor::new(ActorKind::Anonymous, ""),
+            ..Self::new(Role::Admin, None, identity::ANONYMOUS, Scopes::NONE)
+        }
     }
 
-    /// The same principal, sending from this address. In the log the address stands for a sender without credentials.
+    /// The same principal, sending from this address. In the log the address stands for a sender without
+    /// credentials.
     #[must_use]
     pub fn at(self, address: IpAddr) -> Self {
         let actor = match self.actor.kind() {
@@ -125,7 +131,10 @@ impl Principal {
     pub fn sight<D: Directory>(&self, state: &State, directory: &D) -> Sight {
         match self.role {
             Role::Service | Role::Auditor | Role::Admin => Sight::All,
-            Role::Member => self.subject.and_then(|subject| state.find(directory, &subject)).map_or(Sight::Nothing, Sight::Downline),
+            Role::Member => self
+                .subject
+                .and_then(|subject| state.find(directory, &subject))
+                .map_or(Sight::Nothing, Sight::Downline),
         }
     }
 }
@@ -269,7 +278,9 @@ pub enum Target {
 impl Target {
     /// The member of an id.
     pub fn member<D: Directory>(state: &State, directory: &D, id: &MemberId) -> Self {
-        state.find_or_stand_in(directory, id).map_or_else(|stand_in| Target::Unknown { stand_in }, Target::Member)
+        state
+            .find_or_stand_in(directory, id)
+            .map_or_else(|stand_in| Target::Unknown { stand_in }, Target::Member)
     }
 
     /// The member that a referral code led to, if it led to one.
@@ -285,8 +296,12 @@ impl Target {
             return Target::Entry(index);
         }
         let number = u128::from_le_bytes(uuid);
-        let entry = number.checked_rem(u128::from(state.entries())).map(|index| u64::try_from(index).expect("below the number of entries"));
-        Target::Unknown { stand_in: entry.map_or_else(|| state.stand_in(number), |entry| Some(state.entry(entry).receiver)) }
+        let entry = number
+            .checked_rem(u128::from(state.entries()))
+            .map(|index| u64::try_from(index).expect("below the number of entries"));
+        Target::Unknown {
+            stand_in: entry.map_or_else(|| state.stand_in(number), |entry| Some(state.entry(entry).receiver)),
+        }
     }
 
     /// The member that was found.
@@ -315,7 +330,13 @@ pub enum Denied {
 ///
 /// # Errors
 /// See [`Denied`].
-pub fn authorize<D: Directory>(principal: &Principal, action: Action, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
+pub fn authorize<D: Directory>(
+    principal: &Principal,
+    action: Action,
+    target: Target,
+    state: &State,
+    directory: &D,
+) -> Result<(), Denied> {
     let decision = may(principal, action).and_then(|()| match principal.role {
         Role::Member => sees(principal, target, state, directory),
         Role::Service | Role::Auditor | Role::Admin => Ok(()),
@@ -324,7 +345,8 @@ pub fn authorize<D: Directory>(principal: &Principal, action: Action, target: Ta
     decision
 }
 
-/// Whether a principal may do this at all, whatever the target: for routes that need no state. [`authorize`] asks the same table.
+/// Whether a principal may do this at all, whatever the target: for routes that need no state. [`authorize`]
+/// asks the same table.
 ///
 /// # Errors
 /// `Forbidden`.
@@ -345,7 +367,12 @@ fn may(principal: &Principal, action: Action) -> Result<(), Denied> {
     if may { Ok(()) } else { Err(Denied::Forbidden) }
 }
 
-fn sees<D: Directory>(principal: &Principal, target: Target, state: &State, directory: &D) -> Result<(), Denied> {
+fn sees<D: Directory>(
+    principal: &Principal,
+    target: Target,
+    state: &State,
+    directory: &D,
+) -> Result<(), Denied> {
     let (member, is_there) = match target {
         Target::Member(member) => (Some(member), true),
         Target::Entry(entry) => ((entry < state.entries()).then(|| state.entry(entry).receiver), true),

@@ -22,7 +22,8 @@ fn id(number: u32) -> MemberId {
     MemberId(bytes)
 }
 
-/// A network with what a naive model knows of it: sponsor and parent of each member, taken down when it was registered.
+/// A network with what a naive model knows of it: sponsor and parent of each member, taken down when it was
+/// registered.
 struct Network {
     state: State,
     names: MemberDirectory,
@@ -32,7 +33,12 @@ struct Network {
 
 impl Network {
     fn new(plan: Plan) -> Self {
-        Self { state: State::new(plan, 7), names: MemberDirectory::with_capacity(0, 0), sponsors: Vec::new(), parents: Vec::new() }
+        Self {
+            state: State::new(plan, 7),
+            names: MemberDirectory::with_capacity(0, 0),
+            sponsors: Vec::new(),
+            parents: Vec::new(),
+        }
     }
 
     /// Registers the next member; a taken or impossible slot falls back to the plan's rule.
@@ -53,7 +59,13 @@ impl Network {
                 origin: Origin::Signup,
             };
             let lsn = self.state.lsn() + 1;
-            let stamped = Stamped { lsn, time: Timestamp(0), key: None, actor: None, command: Command::Register(register) };
+            let stamped = Stamped {
+                lsn,
+                time: Timestamp(0),
+                key: None,
+                actor: None,
+                command: Command::Register(register),
+            };
             if let Outcome::Registered { member } = self.state.apply(&mut self.names, &stamped).outcome {
                 assert_eq!(member, MemberIx(number));
                 self.sponsors.push(sponsor);
@@ -113,7 +125,11 @@ fn the_table_is_this() {
         let target = Target::Member(MemberIx(top));
         assert_eq!(asked(&member(id(top)), target), forbidden(for_member), "{action:?}");
         assert_eq!(asked(&member(id(top)), Target::Network), Err(Denied::Forbidden), "{action:?}");
-        assert_eq!(asked(&member(id(99)), target), if for_member { Err(Denied::Unseen) } else { Err(Denied::Forbidden) }, "{action:?}");
+        assert_eq!(
+            asked(&member(id(99)), target),
+            if for_member { Err(Denied::Unseen) } else { Err(Denied::Forbidden) },
+            "{action:?}"
+        );
         for target in [target, Target::Network, Target::Unknown { stand_in: None }, Target::Entry(5)] {
             let service = |scopes| Principal::new(Role::Service, None, "key", scopes);
             if let Some(scope) = scope {
@@ -122,12 +138,19 @@ fn the_table_is_this() {
             let others: Scopes = every.iter().filter(|other| Some(*other) != scope).collect();
             assert_eq!(asked(&service(others), target), Err(Denied::Forbidden), "{action:?}");
             assert_eq!(asked(&Principal::nobody(), target), Err(Denied::Forbidden), "{action:?}");
-            assert_eq!(asked(&Principal::new(Role::Auditor, None, "key", every), target), forbidden(for_auditor), "{action:?}");
+            assert_eq!(
+                asked(&Principal::new(Role::Auditor, None, "key", every), target),
+                forbidden(for_auditor),
+                "{action:?}"
+            );
             assert_eq!(asked(&Principal::anonymous(), target), Ok(()), "{action:?}");
         }
     }
     let stray = Principal::new(Role::Member, None, "a token without a member", every);
-    assert_eq!(authorize(&stray, Action::ReadMember, Target::Member(MemberIx(top)), state, names), Err(Denied::Forbidden));
+    assert_eq!(
+        authorize(&stray, Action::ReadMember, Target::Member(MemberIx(top)), state, names),
+        Err(Denied::Forbidden)
+    );
 }
 
 #[test]
@@ -173,7 +196,11 @@ fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
             }
             assert!(0 < decided[0] && (0 < decided[1] || asker % 7 != 0), "{asker}: {decided:?}");
             // Codes and bonuses are asked about in the same way.
-            for code in [state.code(MemberIx(CHAIN)), state.code(MemberIx(3)), Code::parse("nobody-has-this").unwrap()] {
+            for code in [
+                state.code(MemberIx(CHAIN)),
+                state.code(MemberIx(3)),
+                Code::parse("nobody-has-this").unwrap(),
+            ] {
                 let asked = || {
                     authorize(
                         &principal,
@@ -185,7 +212,15 @@ fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
                 };
                 all.insert(steps_of(asked).1);
             }
-            let asked = || authorize(&principal, Action::ReadBonuses, Target::entry(state, id(asker).0, Some(7)), state, names);
+            let asked = || {
+                authorize(
+                    &principal,
+                    Action::ReadBonuses,
+                    Target::entry(state, id(asker).0, Some(7)),
+                    state,
+                    names,
+                )
+            };
             let (decision, steps) = steps_of(asked);
             assert_eq!(decision, Err(Denied::Unseen));
             all.insert(steps);
@@ -215,7 +250,8 @@ fn plans() -> Vec<Plan> {
     rules.into_iter().map(plan).collect()
 }
 
-/// A tree of up to twelve members, now and then of a hundred: sponsors at random, a third of the members into a slot they choose.
+/// A tree of up to twelve members, now and then of a hundred: sponsors at random, a third of the members into
+/// a slot they choose.
 fn grow(network: &mut Network, random: &mut Pcg64) -> std::ops::Range<u32> {
     let mut below = |bound: u32| u32::try_from(random.next_u64() % u64::from(bound)).unwrap();
     let root = network.add(None, None);
@@ -238,14 +274,27 @@ fn a_member_never_sees_outside_its_own_downline() {
         let mut network = Network::new(plans[(trees / TREES_PER_NETWORK) as usize % plans.len()].clone());
         for _ in 0..TREES_PER_NETWORK {
             let tree = grow(&mut network, &mut random);
-            let top = tree.start + u32::try_from(random.next_u64() % u64::from(tree.end - tree.start)).unwrap();
+            let top =
+                tree.start + u32::try_from(random.next_u64() % u64::from(tree.end - tree.start)).unwrap();
             let principal = member(id(top));
             let elsewhere = u32::try_from(random.next_u64() % u64::from(tree.end)).unwrap();
             for target in tree.chain([elsewhere]) {
-                let asked = |action| authorize(&principal, action, Target::Member(MemberIx(target)), &network.state, &network.names);
+                let asked = |action| {
+                    authorize(
+                        &principal,
+                        action,
+                        Target::Member(MemberIx(target)),
+                        &network.state,
+                        &network.names,
+                    )
+                };
                 let expected = network.is_at_or_below(top, target);
                 let place = format!("seed {seed}, tree {trees}: {top} asks for {target}");
-                assert_eq!(asked(Action::ReadMember), if expected { Ok(()) } else { Err(Denied::Unseen) }, "{place}");
+                assert_eq!(
+                    asked(Action::ReadMember),
+                    if expected { Ok(()) } else { Err(Denied::Unseen) },
+                    "{place}"
+                );
                 assert_eq!(asked(Action::ManageMember), Err(Denied::Forbidden), "{place}");
                 shown += u64::from(expected);
                 hidden += u64::from(!expected);
@@ -257,5 +306,8 @@ fn a_member_never_sees_outside_its_own_downline() {
             trees += 1;
         }
     }
-    assert!(u64::from(TREES) <= shown && u64::from(TREES) <= hidden, "both happen: {shown} shown, {hidden} hidden");
+    assert!(
+        u64::from(TREES) <= shown && u64::from(TREES) <= hidden,
+        "both happen: {shown} shown, {hidden} hidden"
+    );
 }

@@ -15,7 +15,8 @@ use governor::{
 
 use crate::config::RateConfig;
 
-/// Principals or addresses with a count of their own. Each costs some 40 bytes; an attacker with more addresses than this shares.
+/// Principals or addresses with a count of their own. Each costs some 40 bytes; an attacker with more
+/// addresses than this shares.
 const KEYS_MAX: usize = 100_000;
 /// Counts that all others share, while there are too many.
 const SHARED: u64 = 1_024;
@@ -73,7 +74,9 @@ pub struct Rates {
 
 impl Rates {
     pub fn new(config: &RateConfig) -> Self {
-        let per_second = |(rate, burst): (NonZeroU32, NonZeroU32)| Limiter::new(Quota::per_second(rate).allow_burst(burst));
+        let per_second = |(rate, burst): (NonZeroU32, NonZeroU32)| {
+            Limiter::new(Quota::per_second(rate).allow_burst(burst))
+        };
         Self {
             principals: config.principal_per_second.map(per_second),
             addresses: config.address_per_second.map(per_second),
@@ -111,7 +114,8 @@ impl Rates {
     }
 }
 
-/// Who an address belongs to, as far as anybody can say: an IPv4 address, or the 64 bits of a network that one IPv6 client has to itself.
+/// Who an address belongs to, as far as anybody can say: an IPv4 address, or the 64 bits of a network that
+/// one IPv6 client has to itself.
 pub fn client_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Outside of what IPv6 gives to anybody (2000::/3 and fc00::/7), so the two never meet.
@@ -131,7 +135,12 @@ mod tests {
     fn limited() -> Rates {
         let pair = Some((number(1), number(3)));
         let failures_per_minute = Some(number(2));
-        let config = RateConfig { principal_per_second: pair, address_per_second: pair, failures_per_minute, ..RateConfig::default() };
+        let config = RateConfig {
+            principal_per_second: pair,
+            address_per_second: pair,
+            failures_per_minute,
+            ..RateConfig::default()
+        };
         Rates::new(&config)
     }
 
@@ -151,14 +160,18 @@ mod tests {
 
     #[test]
     fn addresses_of_one_client_are_one() {
-        let same = |one: &str, other: &str| client_of(one.parse().unwrap()) == client_of(other.parse().unwrap());
+        let same =
+            |one: &str, other: &str| client_of(one.parse().unwrap()) == client_of(other.parse().unwrap());
         assert!(same("2001:db8::1", "2001:db8::ffff:1") && same("::ffff:10.0.0.1", "10.0.0.1"));
         assert!(!same("2001:db8::1", "2001:db8:0:1::1") && !same("10.0.0.1", "10.0.0.2"));
     }
 
     #[test]
     fn memory_is_bounded_and_given_back() {
-        let rates = Rates::new(&RateConfig { principal_per_second: Some((number(1_000), number(1))), ..RateConfig::default() });
+        let rates = Rates::new(&RateConfig {
+            principal_per_second: Some((number(1_000), number(1))),
+            ..RateConfig::default()
+        });
         for name in 0..2 * KEYS_MAX {
             _ = rates.principal(&name.to_string());
         }

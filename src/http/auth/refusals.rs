@@ -1,6 +1,8 @@
-//! What the log of the process says of requests that were refused: failed sign-ins (401), what a principal may not (403), and writes that came to nothing.
+//! What the log of the process says of requests that were refused: failed sign-ins (401), what a principal
+//! may not (403), and writes that came to nothing.
 //!
-//! A line each, with the address, but only so many a second: an attacker must not fill the disk. What was left out is told as a number.
+//! A line each, with the address, but only so many a second: an attacker must not fill the disk. What was
+//! left out is told as a number.
 
 use std::{
     net::IpAddr,
@@ -36,7 +38,10 @@ pub struct Refusals {
 
 impl Refusals {
     pub(super) fn new() -> Self {
-        Self { lines: RateLimiter::direct(Quota::per_second(LINES_PER_SECOND).allow_burst(LINES_BURST)), left_out: AtomicU64::new(0) }
+        Self {
+            lines: RateLimiter::direct(Quota::per_second(LINES_PER_SECOND).allow_burst(LINES_BURST)),
+            left_out: AtomicU64::new(0),
+        }
     }
 
     /// Tells of a refusal, or counts it when too many were told already. Whether it was told.
@@ -61,15 +66,20 @@ impl Refusals {
     pub(super) fn tell_left_out(&self) -> u64 {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out != 0 {
-            tracing::info!(left_out, "refused requests beyond {LINES_PER_SECOND} a second are not told one by one");
+            tracing::info!(
+                left_out,
+                "refused requests beyond {LINES_PER_SECOND} a second are not told one by one"
+            );
         }
         left_out
     }
 }
 
-/// Whether an answer is worth a line: everybody who was not let in or not allowed, and writes that a rule or a check refused.
+/// Whether an answer is worth a line: everybody who was not let in or not allowed, and writes that a rule or
+/// a check refused.
 pub fn is_told(status: u16, is_write: bool) -> bool {
-    matches!(status, 401 | 403) || is_write && matches!(status, 400 | 404 | 409 | 410 | 412 | 413 | 415 | 422 | 429 | 503)
+    matches!(status, 401 | 403)
+        || is_write && matches!(status, 400 | 404 | 409 | 410 | 412 | 413 | 415 | 422 | 429 | 503)
 }
 
 #[cfg(test)]

@@ -53,14 +53,21 @@ impl KeySet {
     /// # Errors
     /// A sentence, when it is no JWK set or no key of it can be used.
     pub fn parse(text: &str, configured: &[JwtAlgorithm]) -> Result<Self, String> {
-        let document: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
-        let keys = document.get("keys").and_then(Value::as_array).ok_or("it is no JWK set: it has no list `keys`")?;
+        let document: Value =
+            serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        let keys = document
+            .get("keys")
+            .and_then(Value::as_array)
+            .ok_or("it is no JWK set: it has no list `keys`")?;
         if KEYS_MAX < keys.len() {
             return Err(format!("it has more than {KEYS_MAX} keys"));
         }
         let usable: Vec<PublicKey> = keys.iter().filter_map(|key| public_key(key, configured)).collect();
         if usable.is_empty() {
-            return Err(format!("none of its {} keys is for signatures of a configured algorithm", keys.len()));
+            return Err(format!(
+                "none of its {} keys is for signatures of a configured algorithm",
+                keys.len()
+            ));
         }
         Ok(KeySet::Public(PublicKeys(usable)))
     }
@@ -84,7 +91,9 @@ impl KeySet {
                 let found = keys.find(header.kid.as_deref(), header.alg)?;
                 Ok((vec![&found.key], found.algorithms.clone()))
             }
-            KeySet::Shared(secrets) if header.alg == SHARED_ALGORITHM => Ok((secrets.iter().collect(), vec![SHARED_ALGORITHM])),
+            KeySet::Shared(secrets) if header.alg == SHARED_ALGORITHM => {
+                Ok((secrets.iter().collect(), vec![SHARED_ALGORITHM]))
+            }
             KeySet::Shared(_) => Err(AuthOutcome::TokenAlgorithm),
         }
     }
@@ -115,19 +124,35 @@ fn public_key(value: &Value, configured: &[JwtAlgorithm]) -> Option<PublicKey> {
     let signs = common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
         && common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
     let of_kind: &[Algorithm] = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => {
-            &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512]
+        AlgorithmParameters::RSA(_) => &[
+            Algorithm::RS256,
+            Algorithm::RS384,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::PS384,
+            Algorithm::PS512,
+        ],
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
+            &[Algorithm::ES256]
         }
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => &[Algorithm::ES256],
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P384 => &[Algorithm::ES384],
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P384 => {
+            &[Algorithm::ES384]
+        }
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+            &[Algorithm::EdDSA]
+        }
         // Shared secrets above all.
         _ => &[],
     };
-    let configured = |algorithm: &Algorithm| configured.iter().any(|known| algorithm_of(*known) == *algorithm);
-    let named = |algorithm: &Algorithm| common.key_algorithm.is_none_or(|own| signature_of(own) == Some(*algorithm));
-    let algorithms: Vec<Algorithm> =
-        of_kind.iter().copied().filter(|algorithm| signs && configured(algorithm) && named(algorithm)).collect();
+    let configured =
+        |algorithm: &Algorithm| configured.iter().any(|known| algorithm_of(*known) == *algorithm);
+    let named =
+        |algorithm: &Algorithm| common.key_algorithm.is_none_or(|own| signature_of(own) == Some(*algorithm));
+    let algorithms: Vec<Algorithm> = of_kind
+        .iter()
+        .copied()
+        .filter(|algorithm| signs && configured(algorithm) && named(algorithm))
+        .collect();
     if algorithms.is_empty() {
         return None;
     }
@@ -217,7 +242,9 @@ impl Rules {
         let subject = text("sub").filter(|subject| !subject.is_empty()).ok_or(AuthOutcome::TokenClaim)?;
         let role = self.role(claims)?;
         if role == Role::Member {
-            let id = text(&self.config.member_claim).and_then(|id| uuid::Uuid::parse_str(id).ok()).ok_or(AuthOutcome::TokenSubject)?;
+            let id = text(&self.config.member_claim)
+                .and_then(|id| uuid::Uuid::parse_str(id).ok())
+                .ok_or(AuthOutcome::TokenSubject)?;
             let id = MemberId(id.into_bytes());
             return Ok(Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE));
         }
@@ -235,8 +262,13 @@ impl Rules {
             return Err(AuthOutcome::TokenIssuer);
         }
         let names_us = |said: &Value| said.as_str().is_some() && said.as_str() == audience.as_deref();
-        let is_audience = |said: &Value| said.as_array().map_or_else(|| names_us(said), |all| all.iter().any(names_us));
-        if claims.get("aud").map_or(*may_lack_audience, is_audience) { Ok(()) } else { Err(AuthOutcome::TokenAudience) }
+        let is_audience =
+            |said: &Value| said.as_array().map_or_else(|| names_us(said), |all| all.iter().any(names_us));
+        if claims.get("aud").map_or(*may_lack_audience, is_audience) {
+            Ok(())
+        } else {
+            Err(AuthOutcome::TokenAudience)
+        }
     }
 
     /// One role, or the most that a list gives: what means nothing here gives nothing, but a claim that gives
@@ -253,7 +285,9 @@ impl Rules {
             }
             Some(_) => return Err(AuthOutcome::TokenClaim),
         };
-        let means = |role: &Role| self.config.roles.iter().any(|(known, meant)| meant == role && said.contains(&known.as_str()));
+        let means = |role: &Role| {
+            self.config.roles.iter().any(|(known, meant)| meant == role && said.contains(&known.as_str()))
+        };
         ORDER.into_iter().find(means).ok_or(AuthOutcome::TokenClaim)
     }
 }
@@ -264,8 +298,12 @@ fn outcome_of(error: &ErrorKind) -> AuthOutcome {
         ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature => AuthOutcome::TokenExpired,
         ErrorKind::InvalidIssuer => AuthOutcome::TokenIssuer,
         ErrorKind::InvalidAudience => AuthOutcome::TokenAudience,
-        ErrorKind::InvalidAlgorithm | ErrorKind::MissingAlgorithm | ErrorKind::UnsupportedAlgorithm => AuthOutcome::TokenAlgorithm,
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::InvalidSubject => AuthOutcome::TokenClaim,
+        ErrorKind::InvalidAlgorithm | ErrorKind::MissingAlgorithm | ErrorKind::UnsupportedAlgorithm => {
+            AuthOutcome::TokenAlgorithm
+        }
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::InvalidSubject => {
+            AuthOutcome::TokenClaim
+        }
         _ => AuthOutcome::TokenMalformed,
     }
 }

@@ -36,7 +36,8 @@ fn public(key: &EncodingKey, algorithm: Algorithm, id: Option<&str>) -> Value {
     jwk
 }
 
-const ALL: [JwtAlgorithm; 4] = [JwtAlgorithm::Rs256, JwtAlgorithm::Ps256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa];
+const ALL: [JwtAlgorithm; 4] =
+    [JwtAlgorithm::Rs256, JwtAlgorithm::Ps256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa];
 
 fn rules() -> Rules {
     Rules::new(JwtConfig {
@@ -98,7 +99,11 @@ fn every_configured_kind_of_key_signs() {
         let keys = set(&[public(&key, published_as, Some("k"))]);
         for id in [Some("k"), None] {
             let principal = rules().check(&keys, &token(algorithm, id, &key, &claims())).unwrap();
-            assert_eq!((principal.role, principal.subject.unwrap().to_string().as_str()), (Role::Member, MEMBER), "{algorithm:?}");
+            assert_eq!(
+                (principal.role, principal.subject.unwrap().to_string().as_str()),
+                (Role::Member, MEMBER),
+                "{algorithm:?}"
+            );
         }
         let other = token(algorithm, Some("other"), &key, &claims());
         assert_eq!(rules().check(&keys, &other).err(), Some(AuthOutcome::TokenKey), "{algorithm:?}");
@@ -132,12 +137,17 @@ fn roles_come_from_a_closed_list() {
     ];
     for (claims, expected) in table {
         let got = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &claims));
-        assert_eq!(got.map(|principal| (principal.role, principal.scopes.iter().collect::<Vec<_>>())), expected, "{claims}");
+        assert_eq!(
+            got.map(|principal| (principal.role, principal.scopes.iter().collect::<Vec<_>>())),
+            expected,
+            "{claims}"
+        );
     }
     let mut service = with("role", json!("u-service"));
     service["sub"] = "nightly".into();
     service["scope"] = "openid metrics members:read profile".into();
-    let principal = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &service)).unwrap();
+    let principal =
+        rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &service)).unwrap();
     assert_eq!((principal.role, principal.subject, &*principal.name), (Role::Service, None, "nightly"));
     assert_eq!(principal.scopes.iter().collect::<Vec<_>>(), [Scope::MembersRead, Scope::Metrics]);
 }
@@ -165,8 +175,13 @@ fn claims_must_be_there_and_right() {
         let got = rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &claims));
         assert_eq!(got.err(), Some(expected), "{claims}");
     }
-    for good in [with("aud", json!(["other", "upline"])), with("exp", json!(now - 20)), with("nbf", json!(now + 20))] {
-        assert!(rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &good)).is_ok(), "{good}");
+    for good in
+        [with("aud", json!(["other", "upline"])), with("exp", json!(now - 20)), with("nbf", json!(now + 20))]
+    {
+        assert!(
+            rules().check(&two_keys(), &token(Algorithm::ES256, Some("ec"), &ec(1), &good)).is_ok(),
+            "{good}"
+        );
     }
 }
 
@@ -184,14 +199,27 @@ fn no_header_talks_the_algorithm_down() {
     // A public key as a shared secret, in each form that an attacker can have.
     let published = public(&rsa(), Algorithm::RS256, Some("rsa"));
     let modulus = published["n"].as_str().unwrap();
-    for secret in [published.to_string().into_bytes(), modulus.as_bytes().to_vec(), BASE64_URL_SAFE_NO_PAD.decode(modulus).unwrap()] {
+    for secret in [
+        published.to_string().into_bytes(),
+        modulus.as_bytes().to_vec(),
+        BASE64_URL_SAFE_NO_PAD.decode(modulus).unwrap(),
+    ] {
         let forged = token(Algorithm::HS256, Some("rsa"), &EncodingKey::from_secret(&secret), &claims());
         assert_eq!(outcome(&forged), Some(AuthOutcome::TokenAlgorithm));
     }
     // Another key's algorithm, another key's signature, another family that is not configured.
-    assert_eq!(outcome(&token(Algorithm::RS256, Some("ec"), &rsa(), &claims())), Some(AuthOutcome::TokenAlgorithm));
-    assert_eq!(outcome(&token(Algorithm::RS512, Some("rsa"), &rsa(), &claims())), Some(AuthOutcome::TokenAlgorithm));
-    assert_eq!(outcome(&token(Algorithm::ES256, Some("ec"), &ec(2), &claims())), Some(AuthOutcome::TokenSignature));
+    assert_eq!(
+        outcome(&token(Algorithm::RS256, Some("ec"), &rsa(), &claims())),
+        Some(AuthOutcome::TokenAlgorithm)
+    );
+    assert_eq!(
+        outcome(&token(Algorithm::RS512, Some("rsa"), &rsa(), &claims())),
+        Some(AuthOutcome::TokenAlgorithm)
+    );
+    assert_eq!(
+        outcome(&token(Algorithm::ES256, Some("ec"), &ec(2), &claims())),
+        Some(AuthOutcome::TokenSignature)
+    );
     assert_eq!(outcome(&token(Algorithm::EdDSA, Some("ed"), &ed(), &claims())), Some(AuthOutcome::TokenKey));
     // Signed, then changed.
     let good = token(Algorithm::ES256, Some("ec"), &ec(1), &claims());
@@ -213,7 +241,8 @@ fn no_header_talks_the_algorithm_down() {
 
 #[test]
 fn without_a_name_a_key_must_be_the_only_one() {
-    let two = set(&[public(&ec(1), Algorithm::ES256, Some("a")), public(&ec(2), Algorithm::ES256, Some("b"))]);
+    let two =
+        set(&[public(&ec(1), Algorithm::ES256, Some("a")), public(&ec(2), Algorithm::ES256, Some("b"))]);
     let unnamed = token(Algorithm::ES256, None, &ec(1), &claims());
     assert_eq!(rules().check(&two, &unnamed).err(), Some(AuthOutcome::TokenKey));
     assert!(rules().check(&two_keys(), &unnamed).is_ok(), "the other key is of another kind");
@@ -247,9 +276,14 @@ fn key_sets_are_read_carefully() {
         let text = json!({ "keys": keys }).to_string();
         assert_eq!(KeySet::parse(&text, &ALL).map_or(0, |set| set.len()), usable, "{text}");
     }
-    let only_ec = KeySet::parse(&json!({ "keys": [public(&rsa(), Algorithm::RS256, None)] }).to_string(), &[JwtAlgorithm::Es256]);
+    let only_ec = KeySet::parse(
+        &json!({ "keys": [public(&rsa(), Algorithm::RS256, None)] }).to_string(),
+        &[JwtAlgorithm::Es256],
+    );
     assert!(only_ec.is_err(), "no key of a configured algorithm");
-    for bad in ["", "[]", "{}", "{\"keys\":7}", &format!("{{\"keys\":{}}}", json!(vec![good.clone(); KEYS_MAX + 1]))] {
+    for bad in
+        ["", "[]", "{}", "{\"keys\":7}", &format!("{{\"keys\":{}}}", json!(vec![good.clone(); KEYS_MAX + 1]))]
+    {
         assert!(KeySet::parse(bad, &ALL).is_err(), "{bad}");
     }
 }
@@ -293,7 +327,10 @@ fn shared_secrets_sign_with_one_algorithm_and_rotate() {
     assert_eq!(rules().check(&only_one, &signed(SECRET, &claims())).err(), Some(AuthOutcome::TokenSignature));
     // Any other fault is named, by whichever secret the token was signed.
     for secret in [SECRET, OTHER_SECRET] {
-        assert_eq!(rules().check(&both, &signed(secret, &with("exp", json!(1_000)))).err(), Some(AuthOutcome::TokenExpired));
+        assert_eq!(
+            rules().check(&both, &signed(secret, &with("exp", json!(1_000)))).err(),
+            Some(AuthOutcome::TokenExpired)
+        );
     }
     // Other algorithms, with the same secret or with a key that everybody knows.
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
@@ -301,7 +338,12 @@ fn shared_secrets_sign_with_one_algorithm_and_rotate() {
         let other = token(algorithm, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims());
         assert_eq!(rules().check(&both, &other).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm:?}");
     }
-    for (algorithm, key) in [(Algorithm::ES256, ec(1)), (Algorithm::RS256, rsa()), (Algorithm::PS256, rsa()), (Algorithm::EdDSA, ed())] {
+    for (algorithm, key) in [
+        (Algorithm::ES256, ec(1)),
+        (Algorithm::RS256, rsa()),
+        (Algorithm::PS256, rsa()),
+        (Algorithm::EdDSA, ed()),
+    ] {
         let other = token(algorithm, None, &key, &claims());
         assert_eq!(rules().check(&both, &other).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm:?}");
     }
@@ -309,14 +351,21 @@ fn shared_secrets_sign_with_one_algorithm_and_rotate() {
         let head = part(&json!({ "alg": algorithm }));
         for signature in ["", "AAAA"] {
             let unsigned = format!("{head}.{}.{signature}", part(&claims()));
-            assert_eq!(rules().check(&both, &unsigned).err(), Some(AuthOutcome::TokenAlgorithm), "{algorithm}");
+            assert_eq!(
+                rules().check(&both, &unsigned).err(),
+                Some(AuthOutcome::TokenAlgorithm),
+                "{algorithm}"
+            );
         }
     }
     // A secret is no public key and a public key no secret, whichever of them a token takes for the other.
     let public_text = public(&rsa(), Algorithm::RS256, None).to_string();
     let forged = signed(&public_text, &claims());
     assert_eq!(rules().check(&both, &forged).err(), Some(AuthOutcome::TokenSignature));
-    assert_eq!(rules().check(&two_keys(), &signed(SECRET, &claims())).err(), Some(AuthOutcome::TokenAlgorithm));
+    assert_eq!(
+        rules().check(&two_keys(), &signed(SECRET, &claims())).err(),
+        Some(AuthOutcome::TokenAlgorithm)
+    );
 }
 
 /// What the original's authentication service issues: an e-mail as `sub`, a list of roles, neither `iss` nor
@@ -359,24 +408,52 @@ fn what_may_be_missing_is_named_by_the_configuration() {
         (id, us, [true, true], of(&issued, admin.clone()), Ok(Role::Admin)),
         // One that is there must be right, and where none is known none may be there.
         (id, us, [true, true], of(&json!({ "iss": "other" }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
-        (id, us, [true, true], of(&json!({ "aud": "other" }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (
+            id,
+            us,
+            [true, true],
+            of(&json!({ "aud": "other" }), admin.clone()),
+            Err(AuthOutcome::TokenAudience),
+        ),
         (id, us, [true, true], of(&json!({ "aud": 7 }), admin.clone()), Err(AuthOutcome::TokenAudience)),
         (id, us, [true, true], of(&json!({ "aud": null }), admin.clone()), Err(AuthOutcome::TokenAudience)),
         (id, us, [true, true], of(&json!({ "aud": [] }), admin.clone()), Err(AuthOutcome::TokenAudience)),
         (id, us, [true, true], of(&json!({ "iss": null }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
-        (None, None, [true, true], of(&json!({ "iss": "https://id.example" }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
-        (None, None, [true, true], of(&json!({ "aud": "upline" }), admin.clone()), Err(AuthOutcome::TokenAudience)),
+        (
+            None,
+            None,
+            [true, true],
+            of(&json!({ "iss": "https://id.example" }), admin.clone()),
+            Err(AuthOutcome::TokenIssuer),
+        ),
+        (
+            None,
+            None,
+            [true, true],
+            of(&json!({ "aud": "upline" }), admin.clone()),
+            Err(AuthOutcome::TokenAudience),
+        ),
         (None, None, [true, true], of(&json!({ "aud": ["upline"] }), admin), Err(AuthOutcome::TokenAudience)),
         // An e-mail may be a service, an auditor or an admin, and never a member.
         (None, None, [true, true], original(json!({ "roles": ["u-service"] })), Ok(Role::Service)),
         (None, None, [true, true], original(json!({ "roles": "u-auditor" })), Ok(Role::Auditor)),
-        (None, None, [true, true], original(json!({ "roles": ["u-member"] })), Err(AuthOutcome::TokenSubject)),
+        (
+            None,
+            None,
+            [true, true],
+            original(json!({ "roles": ["u-member"] })),
+            Err(AuthOutcome::TokenSubject),
+        ),
         (None, None, [true, true], original(json!({ "roles": [] })), Err(AuthOutcome::TokenSubject)),
         (None, None, [true, true], original(json!({})), Err(AuthOutcome::TokenSubject)),
     ];
     for (issuer, audience, may_lack, claims, expected) in table {
         let got = rules(issuer, audience, may_lack, "sub").check(&keys, &signed(SECRET, &claims));
-        assert_eq!(got.map(|principal| principal.role), expected, "{issuer:?} {audience:?} {may_lack:?} {claims}");
+        assert_eq!(
+            got.map(|principal| principal.role),
+            expected,
+            "{issuer:?} {audience:?} {may_lack:?} {claims}"
+        );
     }
     // The claim that names the member is the configured one and no other.
     let named = rules(None, None, [true, true], "user_id");
@@ -386,7 +463,16 @@ fn what_may_be_missing_is_named_by_the_configuration() {
         (Role::Member, MEMBER, &*format!("member:{MEMBER}"))
     );
     let by_sub = json!({ "sub": MEMBER, "exp": FAR });
-    for wrong in [by_sub, original(json!({ "user_id": 7 })), original(json!({ "user_id": "ann" })), original(json!({ "user_id": null }))] {
-        assert_eq!(named.check(&keys, &signed(SECRET, &wrong)).err(), Some(AuthOutcome::TokenSubject), "{wrong}");
+    for wrong in [
+        by_sub,
+        original(json!({ "user_id": 7 })),
+        original(json!({ "user_id": "ann" })),
+        original(json!({ "user_id": null })),
+    ] {
+        assert_eq!(
+            named.check(&keys, &signed(SECRET, &wrong)).err(),
+            Some(AuthOutcome::TokenSubject),
+            "{wrong}"
+        );
     }
 }

@@ -31,7 +31,14 @@ pub enum Place<'a> {
 
 impl Items {
     /// `input` prints the refused value, `context` is the name and text of the one entry of `ctx`.
-    fn push(&mut self, kind: &str, place: Place<'_>, message: &str, input: impl FnOnce(&mut String), context: Option<(&str, &str)>) {
+    fn push(
+        &mut self,
+        kind: &str,
+        place: Place<'_>,
+        message: &str,
+        input: impl FnOnce(&mut String),
+        context: Option<(&str, &str)>,
+    ) {
         let out = &mut self.0;
         out.push_str(if out.is_empty() { "{\"type\":\"" } else { ",{\"type\":\"" });
         out.push_str(kind);
@@ -98,7 +105,8 @@ impl RegisterBody {
     /// What the original says to such a body.
     pub fn read(content_type: Option<&[u8]>, body: &[u8], none_is_null: bool) -> Result<Self, Refusal> {
         with_fields(content_type, body, |fields, items| {
-            let user_id = required(fields, "user_id", items).and_then(|value| uuid_field("user_id", value, items));
+            let user_id =
+                required(fields, "user_id", items).and_then(|value| uuid_field("user_id", value, items));
             let parent = fields.get("parent_id").filter(|value| match value.token() {
                 Token::Null => false,
                 Token::Str(text) => !(none_is_null && text.text == "None"),
@@ -125,15 +133,21 @@ impl TriggerBody {
     /// What the original says to such a body.
     pub fn read(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, Refusal> {
         with_fields(content_type, body, |fields, items| {
-            let source = required(fields, "source_user_id", items).and_then(|value| uuid_field("source_user_id", value, items));
-            let trigger = required(fields, "trigger_type", items).and_then(|value| trigger_field(value, items));
+            let source = required(fields, "source_user_id", items)
+                .and_then(|value| uuid_field("source_user_id", value, items));
+            let trigger =
+                required(fields, "trigger_type", items).and_then(|value| trigger_field(value, items));
             Some(Self { source_user_id: source?, trigger_type: trigger? })
         })
     }
 }
 
 /// Reads the body as an object and gives it to `read`, whose answer counts if no item was added.
-fn with_fields<T>(content_type: Option<&[u8]>, body: &[u8], read: impl FnOnce(Value<'_>, &mut Items) -> Option<T>) -> Result<T, Refusal> {
+fn with_fields<T>(
+    content_type: Option<&[u8]>,
+    body: &[u8],
+    read: impl FnOnce(Value<'_>, &mut Items) -> Option<T>,
+) -> Result<T, Refusal> {
     let mut items = Items::default();
     if body.is_empty() {
         items.push("missing", Place::Body, "Field required", |out| out.push_str("null"), None);
@@ -166,7 +180,13 @@ fn refusal(error: JsonError) -> Refusal {
         JsonError::Decode { message, offset } => {
             let mut items = Items::default();
             let input = |out: &mut String| out.push_str("{}");
-            items.push("json_invalid", Place::BodyOffset(offset), "JSON decode error", input, Some(("error", message)));
+            items.push(
+                "json_invalid",
+                Place::BodyOffset(offset),
+                "JSON decode error",
+                input,
+                Some(("error", message)),
+            );
             Refusal::Invalid(items)
         }
     }
@@ -194,7 +214,9 @@ fn uuid_field(name: &str, value: Value<'_>, items: &mut Items) -> Option<[u8; 16
             Ok(id) => return Some(id),
             Err(reason) => items.uuid_parsing(place, &reason, input),
         },
-        _ => items.push("uuid_type", place, "UUID input should be a string, bytes or UUID object", input, None),
+        _ => {
+            items.push("uuid_type", place, "UUID input should be a string, bytes or UUID object", input, None)
+        }
     }
     None
 }
@@ -229,8 +251,8 @@ fn not_unicode(items: &mut Items, place: Place<'_>, value: Value<'_>) {
     items.push("string_unicode", place, message, |out| value.print(out), None);
 }
 
-/// Whether a body of this content type is read as JSON: without one, `application/json` and `application/*+json`, by the rules of
-/// Python's `email.message`.
+/// Whether a body of this content type is read as JSON: without one, `application/json` and
+/// `application/*+json`, by the rules of Python's `email.message`.
 fn is_json(content_type: Option<&[u8]>) -> bool {
     let Some(value) = content_type.filter(|value| !value.is_empty()) else { return true };
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
@@ -265,7 +287,8 @@ mod tests {
     fn register(content_type: Option<&[u8]>, body: &[u8]) -> (u64, String) {
         match RegisterBody::read(content_type, body, false) {
             Ok(body) => {
-                let parent = body.parent_id.map_or("null".into(), |parent| format!("\"{}\"", printed(&parent)));
+                let parent =
+                    body.parent_id.map_or("null".into(), |parent| format!("\"{}\"", printed(&parent)));
                 (200, format!("{{\"user_id\":\"{}\",\"parent_id\":{parent}}}", printed(&body.user_id)))
             }
             Err(refusal) => answer_of(refusal),
@@ -274,9 +297,14 @@ mod tests {
 
     fn trigger(content_type: Option<&[u8]>, body: &[u8]) -> (u64, String) {
         match TriggerBody::read(content_type, body) {
-            Ok(body) => {
-                (200, format!("{{\"source_user_id\":\"{}\",\"trigger_type\":\"{}\"}}", printed(&body.source_user_id), body.trigger_type))
-            }
+            Ok(body) => (
+                200,
+                format!(
+                    "{{\"source_user_id\":\"{}\",\"trigger_type\":\"{}\"}}",
+                    printed(&body.source_user_id),
+                    body.trigger_type
+                ),
+            ),
             Err(refusal) => answer_of(refusal),
         }
     }
@@ -288,7 +316,8 @@ mod tests {
         for line in table.lines() {
             let row: Vec<Json> = serde_json::from_str(line).unwrap();
             let text = |at: usize| row[at].as_str().unwrap();
-            let body: Vec<u8> = text(3).chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
+            let body: Vec<u8> =
+                text(3).chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
             let content_type = row[2].as_str().map(str::trim).map(str::as_bytes);
             let got = match (text(0), text(1)) {
                 ("POST", "/user/register") => register(content_type, &body),

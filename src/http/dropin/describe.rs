@@ -28,7 +28,8 @@ fn answer(description: &str, schema: &Value, examples: Vec<Example>) -> Value {
 
 /// JSON with examples by name.
 pub fn content(schema: &Value, examples: Vec<Example>) -> Value {
-    let examples: Map<String, Value> = examples.into_iter().map(|(name, value)| (name.to_owned(), json!({ "value": value }))).collect();
+    let examples: Map<String, Value> =
+        examples.into_iter().map(|(name, value)| (name.to_owned(), json!({ "value": value }))).collect();
     json!({ "application/json": { "schema": schema, "examples": examples } })
 }
 
@@ -69,7 +70,9 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
             ("404", "Parent unknown", "Error"),
             ("409", "Parent not active", "Error"),
         ],
-        Operation::RootUser => vec![("400", "Member exists, the body is not text, or the Host is wrong", "Error")],
+        Operation::RootUser => {
+            vec![("400", "Member exists, the body is not text, or the Host is wrong", "Error")]
+        }
         Operation::Trigger => {
             vec![("404", "Source unknown", "Error"), ("409", "The plan cannot pay this", "Error")]
         }
@@ -91,24 +94,32 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "format": "uuid" } }));
     }
     if operation == Operation::Bonuses {
-        parameters.push(json!({ "name": "status", "in": "query", "required": false, "schema": { "type": "string" } }));
+        parameters.push(
+            json!({ "name": "status", "in": "query", "required": false, "schema": { "type": "string" } }),
+        );
     }
     if is_keyed(operation) {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX });
-        parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
+        parameters
+            .push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
     }
     if body.is_some() || parameter.is_some() || is_keyed(operation) {
         errors.push(("422", "A field or the Idempotency-Key is missing or wrong", "ValidationError"));
     }
     if let Some(schema) = body {
-        described["requestBody"] = json!({ "required": true, "content": content(&reference(schema), examples::bodies(operation)) });
+        described["requestBody"] =
+            json!({ "required": true, "content": content(&reference(schema), examples::bodies(operation)) });
         errors.push(("415", "The body is compressed", "Error"));
     }
     // A body is read, and the Host looked at, before it is known which route is meant.
-    errors.extend(EVERYWHERE.map(|(status, about)| (status, about, "Error")).into_iter().filter(|(status, ..)| {
-        let is_known = |status: &str| matches!(operation, Operation::Register | Operation::RootUser) && status == "400";
-        !is_known(status)
-    }));
+    errors.extend(EVERYWHERE.map(|(status, about)| (status, about, "Error")).into_iter().filter(
+        |(status, ..)| {
+            let is_known = |status: &str| {
+                matches!(operation, Operation::Register | Operation::RootUser) && status == "400"
+            };
+            !is_known(status)
+        },
+    ));
     let is_open = matches!(operation, Operation::Welcome | Operation::Health | Operation::Status);
     if is_open {
         described["security"] = json!([]);
@@ -116,14 +127,19 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
         errors.push(("401", "Credentials are missing or not valid", "Error"));
         errors.push(("403", "These credentials do not allow this", "Error"));
         errors.push(("429", "Too many requests; see Retry-After", "Error"));
-        errors.push(("503", "Overloaded, starting, stopping, or not writing at present; see Retry-After", "Error"));
+        errors.push((
+            "503",
+            "Overloaded, starting, stopping, or not writing at present; see Retry-After",
+            "Error",
+        ));
     }
     errors.push(("421", "The host is no name of this server, which asks nobody for credentials", "Error"));
     if parameter.is_some() && !errors.iter().any(|(status, ..)| *status == "404") {
         errors.push(("404", "Not for a member's token: hidden from it, or not there", "Error"));
     }
     for (status, description, schema) in errors {
-        described["responses"][status] = answer(description, &reference(schema), examples::failures(operation, path, status));
+        described["responses"][status] =
+            answer(description, &reference(schema), examples::failures(operation, path, status));
     }
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
@@ -131,7 +147,8 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     described
 }
 
-/// What is answered before it is known which route is meant: status and description. On every route outside of `/v1`.
+/// What is answered before it is known which route is meant: status and description. On every route outside
+/// of `/v1`.
 pub const EVERYWHERE: [(&str, &str); 3] = [
     ("400", "The body broke off, or the Host header is missing, there twice, or not a host"),
     ("408", "The body came too slowly"),
@@ -145,7 +162,14 @@ fn operation_id(operation: Operation, path: &str) -> String {
 
 /// Operations that take an `Idempotency-Key`.
 pub(super) fn is_keyed(operation: Operation) -> bool {
-    matches!(operation, Operation::Register | Operation::RootUser | Operation::Trigger | Operation::MarkPaid | Operation::MarkAllPaid)
+    matches!(
+        operation,
+        Operation::Register
+            | Operation::RootUser
+            | Operation::Trigger
+            | Operation::MarkPaid
+            | Operation::MarkAllPaid
+    )
 }
 
 /// Schemas that the operations refer to.
@@ -156,7 +180,8 @@ pub fn schemas() -> Value {
     let source = json!({ "type": "string", "format": "uuid", "description": hidden });
     let time = || json!({ "type": "string", "format": "date-time" });
     let trigger_type = json!({ "type": "string", "enum": ["referral", "purchase"] });
-    let location = json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "integer" }] } });
+    let location =
+        json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, { "type": "integer" }] } });
     json!({
         "DropinRegister": {
             "type": "object",
@@ -212,11 +237,15 @@ fn summary(operation: Operation) -> &'static str {
         Operation::Welcome => "A greeting",
         Operation::Health => "Always healthy; see /readyz for more",
         Operation::Status => "Always running; see /readyz for more",
-        Operation::Register => "Register a member below another one, spilling over to the first free slot, or as a new root",
+        Operation::Register => {
+            "Register a member below another one, spilling over to the first free slot, or as a new root"
+        }
         Operation::RootUser => "Register a new root",
         Operation::Downline => "The whole downline of a member, nested",
         Operation::DownlineCount => "How many members a downline has",
-        Operation::AddTestData => "Fill an empty network with 251 members and a referral each; off unless configured",
+        Operation::AddTestData => {
+            "Fill an empty network with 251 members and a referral each; off unless configured"
+        }
         Operation::Trigger => "Pay the bonuses of a referral or purchase to the uplines of its source",
         Operation::BonusesOf => "Bonuses of one receiver, newest first",
         Operation::Bonuses => "All bonuses, newest first",

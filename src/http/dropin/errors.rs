@@ -21,7 +21,8 @@ pub fn refused(refusal: Refusal) -> Refused {
     .into()
 }
 
-/// A rule said no. The first rows are the original's own; it has no words for the others, which its plans cannot run into.
+/// A rule said no. The first rows are the original's own; it has no words for the others, which its plans
+/// cannot run into.
 pub fn rejected(operation: Operation, rejection: Rejection) -> Refused {
     let (status, detail) = status_and_detail(operation, rejection);
     reply::detail(status, detail).into()
@@ -29,15 +30,21 @@ pub fn rejected(operation: Operation, rejection: Rejection) -> Refused {
 
 pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (StatusCode, &'static str) {
     match rejection {
-        Rejection::MemberExists if operation == Operation::RootUser => (StatusCode::BAD_REQUEST, "Root user already exists in MLM tree"),
+        Rejection::MemberExists if operation == Operation::RootUser => {
+            (StatusCode::BAD_REQUEST, "Root user already exists in MLM tree")
+        }
         Rejection::MemberExists => (StatusCode::BAD_REQUEST, "User already exists in MLM tree"),
         Rejection::SponsorUnknown => (StatusCode::NOT_FOUND, "Root user not found"),
         Rejection::MemberUnknown => (StatusCode::NOT_FOUND, "Source user not found"),
         Rejection::EntryUnknown => (StatusCode::NOT_FOUND, "Bonus not found"),
         Rejection::ParentUnknown => (StatusCode::NOT_FOUND, "Parent user not found"),
-        Rejection::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "Idempotency-Key was used for another request before"),
+        Rejection::KeyReused => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "Idempotency-Key was used for another request before")
+        }
         Rejection::SponsorNotActive => (StatusCode::CONFLICT, "Root user is not active"),
-        Rejection::ParentOutsideSponsorSubtree => (StatusCode::CONFLICT, "Parent user is not below the sponsor"),
+        Rejection::ParentOutsideSponsorSubtree => {
+            (StatusCode::CONFLICT, "Parent user is not below the sponsor")
+        }
         Rejection::SlotTaken => (StatusCode::CONFLICT, "The slot is taken"),
         Rejection::SlotOutOfRange => (StatusCode::CONFLICT, "There is no such slot"),
         Rejection::RuleNotAllowed => (StatusCode::CONFLICT, "The plan does not allow this placement rule"),
@@ -48,14 +55,23 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
         Rejection::TurnUnknown => (StatusCode::CONFLICT, "The plan has no such turn"),
         Rejection::CodeTaken => (StatusCode::CONFLICT, "The referral code is taken"),
         Rejection::CodeAmbiguous => (StatusCode::CONFLICT, "Several referral codes are like this one"),
-        Rejection::CodeReadsAsId => (StatusCode::UNPROCESSABLE_ENTITY, "A referral code cannot read as a UUID"),
+        Rejection::CodeReadsAsId => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "A referral code cannot read as a UUID")
+        }
         Rejection::ReversedBefore => (StatusCode::CONFLICT, "This bonus was reversed before"),
         Rejection::EntryIsReversal => (StatusCode::CONFLICT, "A reversal cannot be reversed"),
-        Rejection::ReversalUnmatched => (StatusCode::CONFLICT, "The amount is negative and takes no bonus back"),
+        Rejection::ReversalUnmatched => {
+            (StatusCode::CONFLICT, "The amount is negative and takes no bonus back")
+        }
         Rejection::AdminsFull => (StatusCode::CONFLICT, "There are as many admins as a network can have"),
-        Rejection::StatusChangeNotAllowed => (StatusCode::CONFLICT, "This status cannot follow the present one"),
+        Rejection::StatusChangeNotAllowed => {
+            (StatusCode::CONFLICT, "This status cannot follow the present one")
+        }
         Rejection::TriggerUnknown => (StatusCode::CONFLICT, "The plan has no bonus for this trigger"),
-        Rejection::AmountMissing => (StatusCode::CONFLICT, "The plan takes this bonus from an amount, which this route does not carry"),
+        Rejection::AmountMissing => (
+            StatusCode::CONFLICT,
+            "The plan takes this bonus from an amount, which this route does not carry",
+        ),
         Rejection::AmountOutOfRange => (StatusCode::CONFLICT, "The amount is too large"),
         Rejection::TriggeredBefore => (StatusCode::CONFLICT, "This bonus was paid before"),
         Rejection::PlanPlacementFixed
@@ -71,18 +87,29 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
 /// There is no outcome.
 pub fn not_submitted(error: SubmitError) -> Refused {
     match error {
-        SubmitError::Overloaded => reply::unavailable("Overloaded: too many writes are waiting, nothing was done", RETRY_SOON_SECONDS),
+        SubmitError::Overloaded => reply::unavailable(
+            "Overloaded: too many writes are waiting, nothing was done",
+            RETRY_SOON_SECONDS,
+        ),
         SubmitError::Stopping => reply::unavailable("Stopping: nothing was done", RETRY_SOON_SECONDS),
-        SubmitError::ReadOnly => {
-            reply::unavailable("Read-only: an earlier write to the log failed, nothing was done", RETRY_AFTER_RESTART_SECONDS)
-        }
+        SubmitError::ReadOnly => reply::unavailable(
+            "Read-only: an earlier write to the log failed, nothing was done",
+            RETRY_AFTER_RESTART_SECONDS,
+        ),
         SubmitError::OutcomeUnknown => reply::unavailable(
             "outcome: unknown. The log failed while it held this write; after a restart it is there or not",
             RETRY_AFTER_RESTART_SECONDS,
         ),
-        SubmitError::NoRoom => reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS),
-        SubmitError::ClockJumped => reply::unavailable("The clock of the server jumped, nothing was done", RETRY_AFTER_RESTART_SECONDS),
-        SubmitError::TooLarge => reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take"),
+        SubmitError::NoRoom => {
+            reply::unavailable("The log has no room at present, nothing was done", RETRY_SOON_SECONDS)
+        }
+        SubmitError::ClockJumped => reply::unavailable(
+            "The clock of the server jumped, nothing was done",
+            RETRY_AFTER_RESTART_SECONDS,
+        ),
+        SubmitError::TooLarge => {
+            reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "The request is larger than the log can take")
+        }
     }
     .into()
 }

@@ -1,5 +1,5 @@
-//! Literal answers of the drop-in for its description. Words of failures come from where they are answered, so that they cannot differ; the others are
-//! compared with the answers by tests.
+//! Literal answers of the drop-in for its description. Words of failures come from where they are answered,
+//! so that they cannot differ; the others are compared with the answers by tests.
 
 use std::time::Duration;
 
@@ -68,16 +68,28 @@ pub fn successes(operation: Operation) -> Vec<Example> {
         Operation::RootUser => one(root()),
         Operation::Downline => vec![("downline", json!([member(&[below()])])), ("nobody", json!([]))],
         Operation::DownlineCount => one(json!(12)),
-        Operation::AddTestData => one(json!({ "message": "Test data added successfully!", "root_user_id": ROOT })),
+        Operation::AddTestData => {
+            one(json!({ "message": "Test data added successfully!", "root_user_id": ROOT }))
+        }
         Operation::Trigger => one(detail("Bonuses distributed")),
-        Operation::BonusesOf | Operation::Bonuses => vec![("bonuses", json!([bonus("pending", "Z")])), ("none", json!([]))],
+        Operation::BonusesOf | Operation::Bonuses => {
+            vec![("bonuses", json!([bonus("pending", "Z")])), ("none", json!([]))]
+        }
         Operation::MarkPaid => one(bonus("paid", "Z")),
-        Operation::MarkAllPaid => vec![("paid", detail("All bonuses have been paid.")), ("none", detail("No unpaid bonuses found"))],
+        Operation::MarkAllPaid => {
+            vec![("paid", detail("All bonuses have been paid.")), ("none", detail("No unpaid bonuses found"))]
+        }
         Operation::EvaluateRank => {
-            vec![("rank", json!({ "message": "Assigned rank: Bronze" })), ("no_rank", json!({ "message": "Assigned rank: No rank" }))]
+            vec![
+                ("rank", json!({ "message": "Assigned rank: Bronze" })),
+                ("no_rank", json!({ "message": "Assigned rank: No rank" })),
+            ]
         }
         Operation::Weekly => vec![
-            ("bonuses", json!({ "user_id": ROOT, "total_bonus": 10.0, "count": 1, "bonuses": [bonus("pending", "+00:00")] })),
+            (
+                "bonuses",
+                json!({ "user_id": ROOT, "total_bonus": 10.0, "count": 1, "bonuses": [bonus("pending", "+00:00")] }),
+            ),
             ("none", json!({ "user_id": MEMBER, "total_bonus": 0, "count": 0, "bonuses": [] })),
         ],
     }
@@ -87,7 +99,10 @@ pub fn successes(operation: Operation) -> Vec<Example> {
 pub fn bodies(operation: Operation) -> Vec<Example> {
     match operation {
         Operation::Register => {
-            vec![("below_a_parent", json!({ "user_id": MEMBER, "parent_id": ROOT })), ("root", json!({ "user_id": ROOT }))]
+            vec![
+                ("below_a_parent", json!({ "user_id": MEMBER, "parent_id": ROOT })),
+                ("root", json!({ "user_id": ROOT })),
+            ]
         }
         Operation::RootUser => vec![("root", json!({ "user_id": ROOT }))],
         Operation::Trigger => vec![
@@ -112,11 +127,16 @@ pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> 
         (Operation::Register, "409") => vec![rule("parent_not_active", Rejection::SponsorNotActive)],
         (Operation::AddTestData, "409") => vec![("not_empty", detail("The network is not empty"))],
         (_, "409") => {
-            vec![rule("no_such_bonus", Rejection::TriggerUnknown), rule("amount_missing", Rejection::AmountMissing)]
+            vec![
+                rule("no_such_bonus", Rejection::TriggerUnknown),
+                rule("amount_missing", Rejection::AmountMissing),
+            ]
         }
         (_, "422") => invalid(operation, path),
         (Operation::Trigger, "507") => vec![rule("ledger_full", Rejection::LedgerFull)],
-        (_, "507") => vec![rule("network_full", Rejection::NetworkFull), rule("ledger_full", Rejection::LedgerFull)],
+        (_, "507") => {
+            vec![rule("network_full", Rejection::NetworkFull), rule("ledger_full", Rejection::LedgerFull)]
+        }
         _ => shared(status),
     }
 }
@@ -135,7 +155,10 @@ pub fn shared(status: &str) -> Vec<Example> {
             turned_away("not_member", TurnedAway::NotMember),
         ],
         "403" => {
-            vec![turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden)), turned_away("page_of_others", TurnedAway::PageForeign)]
+            vec![
+                turned_away("forbidden", TurnedAway::Denied(Denied::Forbidden)),
+                turned_away("page_of_others", TurnedAway::PageForeign),
+            ]
         }
         "421" => vec![turned_away("host_unknown", TurnedAway::HostUnknown)],
         "408" => vec![("too_slow", detail("Request body took too long"))],
@@ -158,11 +181,19 @@ pub fn shared(status: &str) -> Vec<Example> {
 fn invalid(operation: Operation, path: &str) -> Vec<Example> {
     let key_reused = ("key_reused", detail(status_and_detail(operation, Rejection::KeyReused).1));
     let parameter = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| name);
-    let of_path = || parameter.and_then(|name| body::path_uuid(name, "1234").err()).map(|refusal| ("not_a_uuid", items(refusal)));
+    let of_path = || {
+        parameter
+            .and_then(|name| body::path_uuid(name, "1234").err())
+            .map(|refusal| ("not_a_uuid", items(refusal)))
+    };
     let mut examples: Vec<Example> = match operation {
         Operation::Register | Operation::RootUser => {
             let read = |body: &str| RegisterBody::read(None, body.as_bytes(), true).err().map(items);
-            let found = [("missing", read("{}")), ("not_a_uuid", read("{\"user_id\":\"1234\"}")), ("not_json", read("{"))];
+            let found = [
+                ("missing", read("{}")),
+                ("not_a_uuid", read("{\"user_id\":\"1234\"}")),
+                ("not_json", read("{")),
+            ];
             found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
         }
         Operation::Trigger => {
@@ -210,8 +241,13 @@ mod tests {
         for error in [ReadError::TooLarge, ReadError::TooSlow] {
             answers.push(Edge::Dropin.unread(error));
         }
-        let not_submitted =
-            [SubmitError::Overloaded, SubmitError::Stopping, SubmitError::ReadOnly, SubmitError::NoRoom, SubmitError::ClockJumped];
+        let not_submitted = [
+            SubmitError::Overloaded,
+            SubmitError::Stopping,
+            SubmitError::ReadOnly,
+            SubmitError::NoRoom,
+            SubmitError::ClockJumped,
+        ];
         for error in not_submitted {
             answers.push(errors::not_submitted(error).into());
         }
@@ -224,7 +260,10 @@ mod tests {
         }
         let unparsable = text(errors::refused(Refusal::Unparsable).into()).await;
         let host_invalid = text(Edge::Dropin.host_invalid()).await;
-        assert_eq!(failures(Operation::Trigger, "/bonus/", "400"), [("host_invalid", host_invalid), ("not_text", unparsable)]);
+        assert_eq!(
+            failures(Operation::Trigger, "/bonus/", "400"),
+            [("host_invalid", host_invalid), ("not_text", unparsable)]
+        );
     }
 
     #[test]
@@ -236,8 +275,13 @@ mod tests {
             "input": "1234", "ctx": { "error": reason },
         });
         assert_eq!(found, [("not_a_uuid", json!({ "detail": [item] }))]);
-        let names = |operation, path| failures(operation, path, "422").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(Operation::Register, "/user/register"), ["missing", "not_a_uuid", "not_json", "key_reused"]);
+        let names = |operation, path| {
+            failures(operation, path, "422").into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(Operation::Register, "/user/register"),
+            ["missing", "not_a_uuid", "not_json", "key_reused"]
+        );
         assert_eq!(names(Operation::MarkPaid, "/bonus/{bonus_id}/mark-paid"), ["not_a_uuid", "key_reused"]);
         assert_eq!(names(Operation::MarkAllPaid, "/bonus/mark-paid/all"), ["key_reused"]);
     }

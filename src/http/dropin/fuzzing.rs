@@ -15,7 +15,11 @@ const JSON: Option<&[u8]> = Some(b"application/json");
 pub(in crate::http) fn body(bytes: &[u8]) -> bool {
     let printed = print(bytes);
     if let Some(printed) = &printed {
-        assert_eq!(print(printed.as_bytes()).as_ref(), Some(printed), "what is printed is read back and printed the same");
+        assert_eq!(
+            print(printed.as_bytes()).as_ref(),
+            Some(printed),
+            "what is printed is read back and printed the same"
+        );
     }
     // Decimal numbers of any size are Python's, but for the longest.
     let longest = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
@@ -29,8 +33,13 @@ pub(in crate::http) fn body(bytes: &[u8]) -> bool {
     }
     let registers = told(lenient).map(|found| {
         let id = |id: [u8; 16]| uuid::Uuid::from_bytes(id).to_string();
-        let again = serde_json::json!({ "user_id": id(found.user_id), "parent_id": found.parent_id.map(id) }).to_string();
-        assert_eq!(RegisterBody::read(JSON, again.as_bytes(), false), Ok(found), "the plain form says the same");
+        let again = serde_json::json!({ "user_id": id(found.user_id), "parent_id": found.parent_id.map(id) })
+            .to_string();
+        assert_eq!(
+            RegisterBody::read(JSON, again.as_bytes(), false),
+            Ok(found),
+            "the plain form says the same"
+        );
     });
     let triggers = told(TriggerBody::read(JSON, bytes));
     // Of another type nothing is read.
@@ -55,9 +64,13 @@ fn told<T>(read: Result<T, Refusal>) -> Option<T> {
         Err(Refusal::Unparsable) => None,
         Err(Refusal::Invalid(items)) => {
             let answer = items.into_json();
-            // It holds the refused document three levels deeper, which our own reader may not take; nothing then shows that it is none.
+            // It holds the refused document three levels deeper, which our own reader may not take; nothing
+            // then shows that it is none.
             let depth = answer.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-            assert!(depth + 3 > super::python_json::DEPTH_MAX || print(answer.as_bytes()).is_some(), "{answer}");
+            assert!(
+                depth + 3 > super::python_json::DEPTH_MAX || print(answer.as_bytes()).is_some(),
+                "{answer}"
+            );
             None
         }
     }

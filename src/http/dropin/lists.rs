@@ -50,8 +50,9 @@ impl Rows for Nothing {
     }
 }
 
-/// The nested downline of a member. Nesting comes from the levels of a preorder walk: a row one level deeper than the one before is its
-/// child; otherwise objects end first, until as many are open as the row has ancestors in the list.
+/// The nested downline of a member. Nesting comes from the levels of a preorder walk: a row one level deeper
+/// than the one before is its child; otherwise objects end first, until as many are open as the row has
+/// ancestors in the list.
 pub struct Downline {
     top_level: u32,
     walk: Preorder,
@@ -94,7 +95,8 @@ impl Downline {
         }
     }
 
-    /// Goes on to the next row, and to how many objects end before it. False when a slice's steps were not enough to find it.
+    /// Goes on to the next row, and to how many objects end before it. False when a slice's steps were not
+    /// enough to find it.
     fn search(&mut self, state: &State, steps: &mut usize) -> bool {
         if !matches!(self.next, Next::Searching) {
             return true;

@@ -2,8 +2,8 @@ use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use super::{super::weekly::Weekly, *};
 use crate::engine::{
-    Carried, Command, Entry, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan, Register, Role, SponsorRef,
-    Stamped, Timestamp, TriggerBonus,
+    Carried, Command, Entry, ImportEntry, MemberDirectory, MemberId, Money, Origin, PlacementRequest, Plan,
+    Register, Role, SponsorRef, Stamped, Timestamp, TriggerBonus,
 };
 
 /// A network made by commands, one microsecond apart.
@@ -24,7 +24,8 @@ impl Network {
     }
 
     fn apply(&mut self, time: i64, command: Command) {
-        let stamped = Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, actor: None, command };
+        let stamped =
+            Stamped { lsn: self.state.lsn() + 1, time: Timestamp(time), key: None, actor: None, command };
         self.state.apply(&mut self.directory, &stamped);
     }
 
@@ -60,7 +61,11 @@ fn row_id(kind: RowKind, index: u64) -> [u8; 16] {
 }
 
 /// Prints a list, doing something to the network between slices.
-fn print_between(network: &mut Network, mut rows: impl Rows, mut between: impl FnMut(&mut Network)) -> String {
+fn print_between(
+    network: &mut Network,
+    mut rows: impl Rows,
+    mut between: impl FnMut(&mut Network),
+) -> String {
     let mut out = String::new();
     loop {
         let before = out.len();
@@ -95,7 +100,8 @@ fn downlines_nest_as_the_tree_does() {
         let mut network = Network::new(width);
         network.join(0, None);
         for member in 1..600 {
-            let sponsor = if random.next_u32().is_multiple_of(40) { None } else { Some(random.next_u32() % member) };
+            let sponsor =
+                if random.next_u32().is_multiple_of(40) { None } else { Some(random.next_u32() % member) };
             network.join(member, sponsor);
         }
         for top in 0..600 {
@@ -167,7 +173,8 @@ fn index_of(row: &serde_json::Value) -> u64 {
     u64::try_from(u128::from_be_bytes(id) >> 8).unwrap()
 }
 
-/// A chain of five and a referral of each: entries 0; 1, 2; 3, 4, 5; 6 to 9; then 10 to 13 of the last one again.
+/// A chain of five and a referral of each: entries 0; 1, 2; 3, 4, 5; 6 to 9; then 10 to 13 of the last one
+/// again.
 fn small_network() -> Network {
     let mut network = Network::new(1);
     network.join(0, None);
@@ -184,12 +191,18 @@ fn small_network() -> Network {
 fn bonuses_come_newest_command_first_then_by_level() {
     let mut network = small_network();
     let all = Entries::all(&network.state, Sight::All, None);
-    assert_eq!(indexes(&print_between(&mut network, all, |_| {})), [10, 11, 12, 13, 6, 7, 8, 9, 3, 4, 5, 1, 2, 0]);
+    assert_eq!(
+        indexes(&print_between(&mut network, all, |_| {})),
+        [10, 11, 12, 13, 6, 7, 8, 9, 3, 4, 5, 1, 2, 0]
+    );
     network.apply(600, Command::PayEntry { entry: 7 });
     let paid = Entries::all(&network.state, Sight::All, Some(EntryStatus::Paid));
     assert_eq!(indexes(&print_between(&mut network, paid, |_| {})), [7]);
     let pending = Entries::all(&network.state, Sight::All, Some(EntryStatus::Pending));
-    assert_eq!(indexes(&print_between(&mut network, pending, |_| {})), [10, 11, 12, 13, 6, 8, 9, 3, 4, 5, 1, 2, 0]);
+    assert_eq!(
+        indexes(&print_between(&mut network, pending, |_| {})),
+        [10, 11, 12, 13, 6, 8, 9, 3, 4, 5, 1, 2, 0]
+    );
     let root = Entries::of(&network.state, Sight::All, MemberIx(0));
     assert_eq!(indexes(&print_between(&mut network, root, |_| {})), [13, 9, 5, 2, 0]);
     let leaf = Entries::of(&network.state, Sight::All, MemberIx(4));
@@ -212,7 +225,8 @@ fn what_one_command_pays_one_receiver_is_listed_by_level() {
     let listed = Entries::of(&network.state, Sight::All, MemberIx(0));
     let indexes = indexes(&print_between(&mut network, listed, |_| {}));
     let entries: Vec<Entry> = indexes.iter().map(|index| network.state.entry(*index)).collect();
-    let first: Vec<u32> = entries.iter().filter(|entry| entry.lsn == newest).map(|entry| entry.level).collect();
+    let first: Vec<u32> =
+        entries.iter().filter(|entry| entry.lsn == newest).map(|entry| entry.level).collect();
     assert_eq!(first, [1, 2]);
     assert!(entries.is_sorted_by_key(|entry| (std::cmp::Reverse(entry.lsn), entry.level)));
     assert_eq!(entries.len(), 8);
@@ -269,7 +283,8 @@ fn entries_made_while_a_list_is_read_are_not_in_it() {
 
 /// The report as a value, and its entries as indexes.
 fn report(network: &mut Network, receiver: u32, now: i64) -> (serde_json::Value, Vec<u64>) {
-    let rows = Weekly::new(&network.state, Sight::All, id_of(receiver).0, Some(MemberIx(receiver)), Timestamp(now));
+    let rows =
+        Weekly::new(&network.state, Sight::All, id_of(receiver).0, Some(MemberIx(receiver)), Timestamp(now));
     let printed = print_between(network, rows, |_| {});
     let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let indexes = report["bonuses"].as_array().unwrap().iter().map(index_of).collect();
@@ -283,12 +298,16 @@ fn the_week_is_counted_back_from_now() {
     let mut network = small_network();
     let (whole, indexes) = report(&mut network, 0, 500);
     assert_eq!(indexes, [0, 2, 5, 9, 13], "oldest first");
-    assert_eq!((whole["total_bonus"].as_f64(), whole["count"].as_u64()), (Some(10.0 + 5.0 + 2.0 + 1.0 + 1.0), Some(5)));
+    assert_eq!(
+        (whole["total_bonus"].as_f64(), whole["count"].as_u64()),
+        (Some(10.0 + 5.0 + 2.0 + 1.0 + 1.0), Some(5))
+    );
     // What is exactly a week old is in.
     assert_eq!(report(&mut network, 0, 300 + WEEK).1, [5, 9, 13]);
     assert_eq!(report(&mut network, 0, 301 + WEEK).1, [9, 13]);
     let rows = Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(501 + WEEK));
-    let nothing = "{\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"total_bonus\":0,\"count\":0,\"bonuses\":[]}";
+    let nothing =
+        "{\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"total_bonus\":0,\"count\":0,\"bonuses\":[]}";
     assert_eq!(print_between(&mut network, rows, |_| {}), nothing);
 }
 
@@ -325,7 +344,8 @@ fn long_reports_stay_in_order_while_others_are_paid() {
     for time in 0..more {
         network.refer(1_000 + time, 1);
     }
-    let rows = Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(1_000 + more));
+    let rows =
+        Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(1_000 + more));
     let mut slices = 0;
     let printed = print_between(&mut network, rows, |network| {
         slices += 1;
@@ -336,7 +356,11 @@ fn long_reports_stay_in_order_while_others_are_paid() {
     let begin = printed.find("\"bonuses\":[").unwrap();
     assert!(printed.starts_with("{\"user_id\":\"00000000-0000-0000-0000-000000000000\",\"total_bonus\":"));
     assert!(printed[..begin].ends_with(&format!("\"count\":{},", more + already)), "{}", &printed[..begin]);
-    let times: Vec<&str> = printed[begin..].split("\"created_at\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let times: Vec<&str> = printed[begin..]
+        .split("\"created_at\":\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
     assert_eq!(i64::try_from(times.len()), Ok(more + already));
     assert!(times.is_sorted());
 }

@@ -1,8 +1,8 @@
-//! The drop-in API: the routes of the service that this one replaces, answered to the byte as it did, but for the defects that were decided
-//! to be mended (unknown sources, counts, races, deep trees).
+//! The drop-in API: the routes of the service that this one replaces, answered to the byte as it did, but for
+//! the defects that were decided to be mended (unknown sources, counts, races, deep trees).
 //!
-//! A request goes through `answer`: path decoded and matched, content parsed (`body`), then a read or a write. What
-//! goes wrong becomes an answer in `errors` alone.
+//! A request goes through `answer`: path decoded and matched, content parsed (`body`), then a read or a
+//! write. What goes wrong becomes an answer in `errors` alone.
 
 mod body;
 pub(super) mod describe;
@@ -39,7 +39,8 @@ use super::{
     service::Shared,
 };
 
-/// Answers what is neither under `/v1` nor of operations: all of the drop-in, and everything unknown. Tells which route answered.
+/// Answers what is neither under `/v1` nor of operations: all of the drop-in, and everything unknown. Tells
+/// which route answered.
 pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIndex>) {
     let (mut parts, _) = request.into_parts();
     let Content(body) = parts.extensions.remove().unwrap_or_default();
@@ -47,7 +48,9 @@ pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIn
     match routes::find(&parts.method, &path) {
         Match::Found { operation, route, parameter } => {
             let reply = match rights::check(shared, operation, parameter, &parts) {
-                Ok(principal) => perform(shared, operation, principal, parameter, &parts, &body).await.unwrap_or_else(Reply::from),
+                Ok(principal) => perform(shared, operation, principal, parameter, &parts, &body)
+                    .await
+                    .unwrap_or_else(Reply::from),
                 Err(refused) => refused.into(),
             };
             (reply, Some(route))
@@ -119,7 +122,8 @@ const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b',')
     .remove(b';');
 
-/// 307 to the path with its last slash toggled, on the host that the request named, or that its client named to a proxy that we trust.
+/// 307 to the path with its last slash toggled, on the host that the request named, or that its client named
+/// to a proxy that we trust.
 fn redirect(shared: &Shared, parts: &Parts, path: &str) -> Reply {
     let forwarded = parts.extensions.get::<Forwarded>();
     let scheme = forwarded.and_then(|forwarded| forwarded.scheme).unwrap_or("http");

@@ -1,18 +1,19 @@
 //! Request bodies as the original reads them: with the decoder of `CPython` 3.11.
 //!
-//! Its error messages and character offsets are part of the contract (`json_invalid`), and so is what it accepts beyond the standard:
-//! `NaN` and infinities, repeated keys, lone surrogates, UTF-16 and UTF-32. The rules here are those of `CPython`'s
-//! `Modules/_json.c` and `Lib/json/__init__.py`; `tests/fixtures/python_json.jsonl` holds several hundred documents with what
-//! `CPython` made of them.
+//! Its error messages and character offsets are part of the contract (`json_invalid`), and so is what it
+//! accepts beyond the standard: `NaN` and infinities, repeated keys, lone surrogates, UTF-16 and UTF-32. The
+//! rules here are those of `CPython`'s `Modules/_json.c` and `Lib/json/__init__.py`;
+//! `tests/fixtures/python_json.jsonl` holds several hundred documents with what `CPython` made of them.
 //!
-//! A document becomes a flat list of tokens: no recursion while it is read, printed or dropped, whatever its nesting.
+//! A document becomes a flat list of tokens: no recursion while it is read, printed or dropped, whatever its
+//! nesting.
 
 use std::borrow::Cow;
 
 use super::python_text::{Decoded, push_code_point};
 
-/// Containers inside each other. `CPython` fails with `RecursionError` at a depth that depends on its own stack, somewhat below a
-/// thousand; a body this deep can only be an attack.
+/// Containers inside each other. `CPython` fails with `RecursionError` at a depth that depends on its own
+/// stack, somewhat below a thousand; a body this deep can only be an attack.
 pub const DEPTH_MAX: usize = 900;
 
 /// Digits of one integer; `CPython` 3.11 refuses to convert more (`sys.int_info.default_max_str_digits`).
@@ -27,7 +28,8 @@ pub enum JsonError {
     Unreadable,
 }
 
-/// A string of the document. Halves of surrogate pairs, which Python keeps and UTF-8 cannot hold, stand as U+FFFD.
+/// A string of the document. Halves of surrogate pairs, which Python keeps and UTF-8 cannot hold, stand as
+/// U+FFFD.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text<'a> {
     pub text: Cow<'a, str>,
@@ -74,7 +76,8 @@ impl Decoded<'_> {
     /// # Errors
     /// What Python raises.
     pub fn scan(&self) -> Result<Document<'_>, JsonError> {
-        let scanner = Scanner { source: self, bytes: &self.bytes, at: 0, tokens: Vec::new(), open: Vec::new() };
+        let scanner =
+            Scanner { source: self, bytes: &self.bytes, at: 0, tokens: Vec::new(), open: Vec::new() };
         scanner.document().map_err(|failure| match failure {
             Failure::Decode(message, at) => JsonError::Decode { message, offset: self.characters_before(at) },
             Failure::Unreadable => JsonError::Unreadable,
@@ -150,8 +153,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads values until one is complete in itself: a scalar, or a container that closes at once. Containers with something in them
-    /// are left open for `document`.
+    /// Reads values until one is complete in itself: a scalar, or a container that closes at once. Containers
+    /// with something in them are left open for `document`.
     fn value(&mut self) -> Result<(), Failure> {
         loop {
             let rest = &self.bytes[self.at..];
@@ -233,7 +236,8 @@ impl<'a> Scanner<'a> {
 
     fn number(&mut self) -> Result<(), Failure> {
         let start = self.at;
-        let digits_end = |from: usize| from + self.bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits_end =
+            |from: usize| from + self.bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let byte_at = |at: usize| self.bytes.get(at).copied();
         let first = start + usize::from(byte_at(start) == Some(b'-'));
         let int_end = match byte_at(first) {
@@ -252,7 +256,8 @@ impl<'a> Scanner<'a> {
                 end = exponent_end;
             }
         }
-        let text = std::str::from_utf8(&self.bytes[start..end]).expect("digits, signs, points and `e` are ASCII");
+        let text =
+            std::str::from_utf8(&self.bytes[start..end]).expect("digits, signs, points and `e` are ASCII");
         if end == int_end {
             if INT_DIGITS_MAX < int_end - first {
                 return Err(Failure::Unreadable);
@@ -274,7 +279,10 @@ impl<'a> Scanner<'a> {
         let mut unescaped: Option<Vec<u8>> = None;
         let mut broken = false;
         loop {
-            let stop = self.bytes[from..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).map(|length| from + length);
+            let stop = self.bytes[from..]
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
+                .map(|length| from + length);
             let Some(stop) = stop else { return Err(Failure::Decode(UNTERMINATED, begin)) };
             let piece = &self.bytes[from..stop];
             match self.bytes[stop] {
@@ -293,7 +301,8 @@ impl<'a> Scanner<'a> {
                     let bytes = unescaped.get_or_insert_default();
                     bytes.extend_from_slice(piece);
                     let (unit, end) = escape(self.bytes, begin, stop + 1)?;
-                    broken |= push_code_point(bytes, unit).expect("escapes are 16 bit units or pairs of them");
+                    broken |=
+                        push_code_point(bytes, unit).expect("escapes are 16 bit units or pairs of them");
                     from = end;
                 }
                 _ => return Err(Failure::Decode(CONTROL_CHARACTER, stop)),
@@ -347,7 +356,10 @@ fn text_of(bytes: Cow<'_, [u8]>, suspicious: bool) -> Text<'_> {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| error.utf8_error()),
         };
-        return Text { text: text.expect("the source was checked, escapes make whole characters"), broken: false };
+        return Text {
+            text: text.expect("the source was checked, escapes make whole characters"),
+            broken: false,
+        };
     }
     let mut text = String::with_capacity(bytes.len());
     let mut broken = false;
@@ -393,7 +405,8 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// The value of a key in a dictionary, the last one if the key is repeated. `None` for everything that is no dictionary.
+    /// The value of a key in a dictionary, the last one if the key is repeated. `None` for everything that is
+    /// no dictionary.
     pub fn get(&self, key: &str) -> Option<Value<'d>> {
         self.entries().filter(|(name, _)| !name.broken && name.text == key).last().map(|(_, value)| value)
     }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::python_json::JsonError;
 
-/// Bytes as UTF-8, except that surrogates may stand in it by themselves (as three bytes each), whatever encoding they came in.
+/// Bytes as UTF-8, except that surrogates may stand in it by themselves (as three bytes each), whatever
+/// encoding they came in.
 pub struct Decoded<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     pub(super) has_surrogates: bool,
@@ -75,7 +76,11 @@ fn utf16_units(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Option<Vec<u32>> {
         return None;
     }
     let decoded = char::decode_utf16(pairs.iter().map(|pair| read(*pair)));
-    Some(decoded.map(|unit| unit.map_or_else(|lone| u32::from(lone.unpaired_surrogate()), u32::from)).collect())
+    Some(
+        decoded
+            .map(|unit| unit.map_or_else(|lone| u32::from(lone.unpaired_surrogate()), u32::from))
+            .collect(),
+    )
 }
 
 fn utf32_units(bytes: &[u8], read: fn([u8; 4]) -> u32) -> Option<Vec<u32>> {

@@ -1,4 +1,5 @@
-//! Operations that change nothing. Members that do not exist have empty downlines, no bonuses and no rank, as in the original.
+//! Operations that change nothing. Members that do not exist have empty downlines, no bonuses and no rank, as
+//! in the original.
 
 use std::{
     sync::Arc,
@@ -43,7 +44,9 @@ fn user_id(parameter: &str) -> Result<MemberId, Refused> {
 /// `GET /user/downline/{user_id}`
 pub async fn downline(shared: &Shared, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
     let (user, source) = (user_id(parameter)?, source(shared, parts)?);
-    let rows = source.engine.read(|state, directory| state.find(directory, &user).map(|member| Downline::new(state, member)));
+    let rows = source
+        .engine
+        .read(|state, directory| state.find(directory, &user).map(|member| Downline::new(state, member)));
     Ok(match rows {
         Some(rows) => stream::list(source, rows).await,
         None => stream::list(source, Nothing).await,
@@ -53,16 +56,25 @@ pub async fn downline(shared: &Shared, parts: &Parts, parameter: &str) -> Result
 /// `GET /user/downline/{user_id}/count`
 pub fn downline_count(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
     let (user, engine) = (user_id(parameter)?, shared.engine()?);
-    let count = engine.read(|state, directory| state.find(directory, &user).and_then(|member| state.downline(Tree::Placement, member)));
+    let count = engine.read(|state, directory| {
+        state.find(directory, &user).and_then(|member| state.downline(Tree::Placement, member))
+    });
     Ok(reply::json(StatusCode::OK, count.unwrap_or(0).to_string()))
 }
 
 /// `GET /bonus/user/{user_id}`
-pub async fn bonuses_of(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+pub async fn bonuses_of(
+    shared: &Shared,
+    principal: &Principal,
+    parts: &Parts,
+    parameter: &str,
+) -> Result<Reply, Refused> {
     let (user, source) = (user_id(parameter)?, source(shared, parts)?);
-    let rows = source
-        .engine
-        .read(|state, directory| state.find(directory, &user).map(|member| Entries::of(state, principal.sight(state, directory), member)));
+    let rows = source.engine.read(|state, directory| {
+        state
+            .find(directory, &user)
+            .map(|member| Entries::of(state, principal.sight(state, directory), member))
+    });
     Ok(match rows {
         Some(rows) => stream::list(source, rows).await,
         None => stream::list(source, Nothing).await,
@@ -80,7 +92,8 @@ pub async fn bonuses(shared: &Shared, principal: &Principal, parts: &Parts) -> R
             None => return Ok(stream::list(source, Nothing).await),
         },
     };
-    let rows = source.engine.read(|state, directory| Entries::all(state, principal.sight(state, directory), status));
+    let rows =
+        source.engine.read(|state, directory| Entries::all(state, principal.sight(state, directory), status));
     Ok(stream::list(source, rows).await)
 }
 
@@ -98,12 +111,17 @@ pub fn rank(shared: &Shared, parameter: &str) -> Result<Reply, Refused> {
 }
 
 /// `GET /reports/weekly/{user_id}`
-pub async fn weekly(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+pub async fn weekly(
+    shared: &Shared,
+    principal: &Principal,
+    parts: &Parts,
+    parameter: &str,
+) -> Result<Reply, Refused> {
     let (user, source) = (user_id(parameter)?, source(shared, parts)?);
     let now = now();
-    let rows = source
-        .engine
-        .read(|state, directory| Weekly::new(state, principal.sight(state, directory), user.0, state.find(directory, &user), now));
+    let rows = source.engine.read(|state, directory| {
+        Weekly::new(state, principal.sight(state, directory), user.0, state.find(directory, &user), now)
+    });
     Ok(stream::list(source, rows).await)
 }
 

@@ -91,10 +91,12 @@ pub fn print_integer(value: u64, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-/// An amount of minor units as Python prints the float of it: always with a point, no more decimals than it has.
+/// An amount of minor units as Python prints the float of it: always with a point, no more decimals than it
+/// has.
 ///
-/// Up to 10^15 minor units the decimal number is itself the shortest text that reads back as its nearest float, so its digits are
-/// printed as they are. Larger ones (totals) are rounded to the nearest float, as the original's are.
+/// Up to 10^15 minor units the decimal number is itself the shortest text that reads back as its nearest
+/// float, so its digits are printed as they are. Larger ones (totals) are rounded to the nearest float, as
+/// the original's are.
 pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
     let scale = 10_u64.pow(u32::from(exponent.min(18)));
     let magnitude = minor.unsigned_abs();
@@ -116,7 +118,8 @@ pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
         }
         _ => {
             let sign = if minor < 0 { "-" } else { "" };
-            let value: f64 = format!("{sign}{whole}.{part:0width$}").parse().expect("digits with a point are a float");
+            let value: f64 =
+                format!("{sign}{whole}.{part:0width$}").parse().expect("digits with a point are a float");
             print_float(value, out);
         }
     }
@@ -230,13 +233,18 @@ mod tests {
             let width = usize::from(exponent);
             let float: f64 = format!("{}.{:0width$}", minor / scale, minor % scale).parse().unwrap();
             let expected = printed(|out| print_float(float, out));
-            assert_eq!(printed(|out| print_amount(i128::from(minor), exponent, out)), expected, "{minor} at {exponent}");
+            assert_eq!(
+                printed(|out| print_amount(i128::from(minor), exponent, out)),
+                expected,
+                "{minor} at {exponent}"
+            );
         }
     }
 
     #[test]
     fn objects_keep_the_order_of_their_fields() {
-        let member = MemberObject { id: [1; 16], user_id: &[2; 16], parent_id: None, level: 1, created_at: 0 };
+        let member =
+            MemberObject { id: [1; 16], user_id: &[2; 16], parent_id: None, level: 1, created_at: 0 };
         assert_eq!(
             printed(|out| member.print_open(out)) + MEMBER_CLOSE,
             "{\"id\":\"01010101-0101-0101-0101-010101010101\",\"user_id\":\"02020202-0202-0202-0202-020202020202\",\"parent_id\":null,\

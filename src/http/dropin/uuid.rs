@@ -1,14 +1,16 @@
 //! Member and row ids as the original accepts them, and its reasons for refusing others.
 //!
-//! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions read the same, but word the reasons
-//! differently, so those are made here; `tests/fixtures/request_bodies.jsonl` pins them.
+//! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions
+//! read the same, but word the reasons differently, so those are made here;
+//! `tests/fixtures/request_bodies.jsonl` pins them.
 
 const URN_PREFIX: &str = "urn:uuid:";
 
 /// Where the groups of the hyphenated form begin.
 const GROUP_STARTS: [usize; 5] = [0, 9, 14, 19, 24];
 
-/// Reads 32 hexadecimal digits, or the hyphenated form, which may be in braces or behind `urn:uuid:`. Any case, any version.
+/// Reads 32 hexadecimal digits, or the hyphenated form, which may be in braces or behind `urn:uuid:`. Any
+/// case, any version.
 ///
 /// # Errors
 /// The reason, as the original words it.
@@ -64,7 +66,11 @@ fn reason(input: &str) -> String {
         let (start, next) = (GROUP_STARTS[group], GROUP_STARTS[group + 1]);
         if end != next - 1 {
             // Groups before this one have the right length, so `start` is where it begins.
-            return format!("invalid group length in group {group}: expected {}, found {}", next - 1 - start, end - start);
+            return format!(
+                "invalid group length in group {group}: expected {}, found {}",
+                next - 1 - start,
+                end - start
+            );
         }
     }
     // The original counts braces and prefix into the last group.
@@ -73,7 +79,9 @@ fn reason(input: &str) -> String {
 
 /// Prints lower-case hyphenated.
 pub fn print(id: &[u8; 16], out: &mut String) {
-    out.push_str(::uuid::Uuid::from_bytes_ref(id).hyphenated().encode_lower(&mut ::uuid::Uuid::encode_buffer()));
+    out.push_str(
+        ::uuid::Uuid::from_bytes_ref(id).hyphenated().encode_lower(&mut ::uuid::Uuid::encode_buffer()),
+    );
 }
 
 #[cfg(test)]
@@ -85,8 +93,14 @@ mod tests {
     #[test]
     fn all_accepted_forms_are_one_id() {
         let simple = ID.replace('-', "");
-        let forms =
-            [ID.to_owned(), ID.to_uppercase(), simple.clone(), simple.to_uppercase(), format!("{{{ID}}}"), format!("urn:uuid:{ID}")];
+        let forms = [
+            ID.to_owned(),
+            ID.to_uppercase(),
+            simple.clone(),
+            simple.to_uppercase(),
+            format!("{{{ID}}}"),
+            format!("urn:uuid:{ID}"),
+        ];
         for form in forms {
             let id = parse(&form).unwrap_or_else(|reason| panic!("{form}: {reason}"));
             let mut printed = String::new();
@@ -119,7 +133,10 @@ mod tests {
         let table = [
             ("", "invalid length: expected length 32 for simple format, found 0"),
             ("1234", "invalid length: expected length 32 for simple format, found 4"),
-            ("not-a-uuid", "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `n` at 1"),
+            (
+                "not-a-uuid",
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found `n` at 1",
+            ),
             ("00000000-0000-4000-8000-00000000000", "invalid group length in group 4: expected 12, found 11"),
             ("00000000-0000-4000-8000", "invalid group count: expected 5, found 4"),
         ];
@@ -137,7 +154,8 @@ mod tests {
         let pieces = ["{", "}", "urn:uuid:", "-", "0", "ff", "é", "g", "00000000", "0000-", "000000000000"];
         for _ in 0..100_000 {
             let length = random.next_u32() % 9;
-            let text: String = (0..length).map(|_| pieces[random.next_u32() as usize % pieces.len()]).collect();
+            let text: String =
+                (0..length).map(|_| pieces[random.next_u32() as usize % pieces.len()]).collect();
             let _ = parse(&text);
         }
     }

@@ -1,8 +1,9 @@
 //! The weekly report: totals first, then the entries, oldest first.
 //!
-//! Entries of a receiver are walked newest first, and the report wants them the other way round without holding them all. The first
-//! walk counts, adds up, and remembers where every n-th entry was; the second goes through the pieces between those from the oldest to the newest and
-//! turns each round. What is remembered stays below [`MARKS_MAX`], whatever the receiver earned.
+//! Entries of a receiver are walked newest first, and the report wants them the other way round without
+//! holding them all. The first walk counts, adds up, and remembers where every n-th entry was; the second
+//! goes through the pieces between those from the oldest to the newest and turns each round. What is
+//! remembered stays below [`MARKS_MAX`], whatever the receiver earned.
 
 use super::{
     lists::print_bonus,
@@ -20,7 +21,8 @@ use crate::{
 /// The window: seven days.
 pub const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 
-/// Places remembered in the first walk. When there are more, every other one is forgotten and pieces become twice as long.
+/// Places remembered in the first walk. When there are more, every other one is forgotten and pieces become
+/// twice as long.
 const MARKS_MAX: usize = 4_096;
 
 /// Entries between two remembered ones, at first: a piece fits a slice.
@@ -58,7 +60,13 @@ enum Stage {
 
 impl Weekly {
     /// `receiver` is `None` for users that are no members.
-    pub fn new(state: &State, sight: Sight, user_id: [u8; 16], receiver: Option<MemberIx>, now: Timestamp) -> Self {
+    pub fn new(
+        state: &State,
+        sight: Sight,
+        user_id: [u8; 16],
+        receiver: Option<MemberIx>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             sight,
             user_id,
@@ -75,7 +83,8 @@ impl Weekly {
         }
     }
 
-    /// The next entry of the report from `self.at` on, and where that was; `None` at the end, or when the steps are used up (then `self.at` is set).
+    /// The next entry of the report from `self.at` on, and where that was; `None` at the end, or when the
+    /// steps are used up (then `self.at` is set).
     fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<(u64, ReceivedWalk)> {
         while let Some(walk) = &mut self.at {
             if *steps == 0 {
@@ -168,7 +177,13 @@ impl Rows for Weekly {
                         out.push(',');
                     }
                     self.has_rows = true;
-                    print_bonus(row_id, state, &self.sight.of_entry(state, &state.entry(index)), "+00:00", out);
+                    print_bonus(
+                        row_id,
+                        state,
+                        &self.sight.of_entry(state, &state.entry(index)),
+                        "+00:00",
+                        out,
+                    );
                 }
             }
         }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection, RequestKey, Role, Sent, SponsorRef,
-        TriggerBonus, Verdict,
+        Command, Engine, MemberId, MemberIx, Origin, Outcome, PlacementRequest, Register, Rejection,
+        RequestKey, Role, Sent, SponsorRef, TriggerBonus, Verdict,
     },
     http::{
         auth::Principal,
@@ -29,9 +29,15 @@ use crate::{
 const TEST_MEMBERS: usize = 250;
 
 /// `POST /user/register` and `POST /user/root_user`
-pub async fn register(shared: &Shared, operation: Operation, parts: &Parts, content: &[u8]) -> Result<Reply, Refused> {
+pub async fn register(
+    shared: &Shared,
+    operation: Operation,
+    parts: &Parts,
+    content: &[u8],
+) -> Result<Reply, Refused> {
     check_plain(&parts.headers)?;
-    let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null).map_err(refused)?;
+    let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null)
+        .map_err(refused)?;
     let engine = shared.engine()?;
     // A root's parent is checked and then not looked at.
     let parent = body.parent_id.filter(|_| operation == Operation::Register);
@@ -58,7 +64,9 @@ fn register_command(user_id: [u8; 16], parent: Option<[u8; 16]>) -> Command {
 
 fn member_reply(engine: &Engine, member: MemberIx) -> Reply {
     let mut body = String::with_capacity(256);
-    engine.read(|state, _| print_member(&|kind, index| engine.row_id(kind, index), state, &state.member(member), &mut body));
+    engine.read(|state, _| {
+        print_member(&|kind, index| engine.row_id(kind, index), state, &state.member(member), &mut body)
+    });
     body.push_str(MEMBER_CLOSE);
     reply::json(StatusCode::OK, body)
 }
@@ -78,11 +86,22 @@ pub async fn trigger(shared: &Shared, parts: &Parts, content: &[u8]) -> Result<R
 
 fn trigger_command(source: [u8; 16], trigger: &str) -> Command {
     // Repeated triggers pay again, as in the original.
-    Command::TriggerBonus(TriggerBonus { source: MemberId(source), trigger: trigger.into(), amount: None, once: false, reference: None })
+    Command::TriggerBonus(TriggerBonus {
+        source: MemberId(source),
+        trigger: trigger.into(),
+        amount: None,
+        once: false,
+        reference: None,
+    })
 }
 
 /// `PATCH /bonus/{bonus_id}/mark-paid`
-pub async fn mark_paid(shared: &Shared, principal: &Principal, parts: &Parts, parameter: &str) -> Result<Reply, Refused> {
+pub async fn mark_paid(
+    shared: &Shared,
+    principal: &Principal,
+    parts: &Parts,
+    parameter: &str,
+) -> Result<Reply, Refused> {
     let id = body::path_uuid("bonus_id", parameter).map_err(refused)?;
     let engine = shared.engine()?;
     let entry = engine.entry_of(id).ok_or_else(|| rejected(Operation::MarkPaid, Rejection::EntryUnknown))?;
@@ -114,11 +133,16 @@ pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refu
 }
 
 fn all_paid(entries: u64) -> Reply {
-    let text = if entries == 0 { "{\"detail\":\"No unpaid bonuses found\"}" } else { "{\"detail\":\"All bonuses have been paid.\"}" };
+    let text = if entries == 0 {
+        "{\"detail\":\"No unpaid bonuses found\"}"
+    } else {
+        "{\"detail\":\"All bonuses have been paid.\"}"
+    };
     reply::json(StatusCode::OK, text)
 }
 
-/// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it wants an empty network.
+/// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it
+/// wants an empty network.
 pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     if !shared.options.test_data {
         return Err(not_found().into());
@@ -142,11 +166,16 @@ pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refu
 }
 
 /// Submits commands side by side, so that they share syncs. The first failure is the answer.
-async fn submit_all(engine: &Engine, sent: &Sent, commands: impl Iterator<Item = Command>) -> Result<(), Refused> {
+async fn submit_all(
+    engine: &Engine,
+    sent: &Sent,
+    commands: impl Iterator<Item = Command>,
+) -> Result<(), Refused> {
     let mut running = tokio::task::JoinSet::new();
     for command in commands {
         let (engine, sent) = (engine.clone(), sent.clone());
-        running.spawn(async move { submit(&engine, Operation::AddTestData, command, sent).await.map(|_| ()) });
+        running
+            .spawn(async move { submit(&engine, Operation::AddTestData, command, sent).await.map(|_| ()) });
     }
     while let Some(submitted) = running.join_next().await {
         submitted.unwrap_or_else(|_| Err(reply::internal_error().into()))?;
@@ -155,7 +184,12 @@ async fn submit_all(engine: &Engine, sent: &Sent, commands: impl Iterator<Item =
 }
 
 /// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
-async fn submit(engine: &Engine, operation: Operation, command: Command, sent: Sent) -> Result<Outcome, Refused> {
+async fn submit(
+    engine: &Engine,
+    operation: Operation,
+    command: Command,
+    sent: Sent,
+) -> Result<Outcome, Refused> {
     let answer = engine.submit(command, sent).await.map_err(not_submitted)?;
     match answer.applied.outcome {
         Outcome::Rejected(rejection) => Err(rejected(operation, rejection)),
@@ -164,7 +198,12 @@ async fn submit(engine: &Engine, operation: Operation, command: Command, sent: S
 }
 
 /// What goes with a command of a request: who sent it, and under which key.
-fn sends(parts: &Parts, engine: &Engine, command: &Command, keys: Option<RequestKeys>) -> Result<Sent, Refused> {
+fn sends(
+    parts: &Parts,
+    engine: &Engine,
+    command: &Command,
+    keys: Option<RequestKeys>,
+) -> Result<Sent, Refused> {
     Ok(sender(parts)?.sends(keys.map(|keys| keys.choose(engine, command))))
 }
 
@@ -183,18 +222,22 @@ fn check_plain(headers: &HeaderMap) -> Result<(), Refused> {
     if !is_encoded(headers) {
         return Ok(());
     }
-    let reply = reply::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not supported: send the body as it is");
+    let reply = reply::detail(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Content-Encoding is not supported: send the body as it is",
+    );
     Err(reply::with_header(reply, header::ACCEPT_ENCODING, HeaderValue::from_static("identity")).into())
 }
 
-/// The client's idempotency key, hashed with the operation it is for and with who sent it, and the hash of what it is sent with.
+/// The client's idempotency key, hashed with the operation it is for and with who sent it, and the hash of
+/// what it is sent with.
 ///
 /// Both hashes are in the log: neither the names of `scope` nor the order of `content` may ever change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct RequestKeys {
     key: RequestKey,
-    /// The same without who sent it: how keys were kept before they were told apart by principal. `None` for those whose keys are so still, where
-    /// nobody is asked for credentials.
+    /// The same without who sent it: how keys were kept before they were told apart by principal. `None` for
+    /// those whose keys are so still, where nobody is asked for credentials.
     shared: Option<RequestKey>,
 }
 
@@ -212,20 +255,27 @@ impl RequestKeys {
     fn new(key: &[u8], principal: Option<&str>, operation: Operation, content: &[&[u8]]) -> Self {
         // The parts have fixed lengths, but for the last.
         let fingerprint = xxh3_64(&content.concat());
-        let hashed = |parts: &[&[u8]]| RequestKey { key: xxh3_128(&parts.join(&0)).to_le_bytes(), fingerprint };
+        let hashed =
+            |parts: &[&[u8]]| RequestKey { key: xxh3_128(&parts.join(&0)).to_le_bytes(), fingerprint };
         let scope = scope(operation).as_bytes();
         let shared = hashed(&[scope, key]);
         match principal {
             None => Self { key: shared, shared: None },
-            Some(principal) => Self { key: hashed(&[scope, principal.as_bytes(), key]), shared: Some(shared) },
+            Some(principal) => {
+                Self { key: hashed(&[scope, principal.as_bytes(), key]), shared: Some(shared) }
+            }
         }
     }
 
-    /// The key to submit a command with: that of the principal, or the one under which the very same request was kept before, so that a
-    /// retry that meets a newer version is still known. Such keys expire as all do.
+    /// The key to submit a command with: that of the principal, or the one under which the very same request
+    /// was kept before, so that a retry that meets a newer version is still known. Such keys expire as all
+    /// do.
     fn choose(self, engine: &Engine, command: &Command) -> RequestKey {
-        let was_kept =
-            |key: &RequestKey| engine.read(|state, directory| matches!(state.check(directory, Some(*key), command), Verdict::Repeat(_)));
+        let was_kept = |key: &RequestKey| {
+            engine.read(|state, directory| {
+                matches!(state.check(directory, Some(*key), command), Verdict::Repeat(_))
+            })
+        };
         self.shared.filter(was_kept).unwrap_or(self.key)
     }
 }
@@ -280,11 +330,16 @@ mod tests {
         let first = key_of(b"a", None, Operation::Trigger, &[b"x"]);
         assert_eq!(key_of(b"a", None, Operation::Trigger, &[b"x"]), first);
         let other_content = key_of(b"a", None, Operation::Trigger, &[b"y"]).key;
-        assert_eq!((other_content.key, other_content.fingerprint != first.key.fingerprint), (first.key.key, true));
+        assert_eq!(
+            (other_content.key, other_content.fingerprint != first.key.fingerprint),
+            (first.key.key, true)
+        );
         assert_ne!(key_of(b"a", None, Operation::Register, &[b"x"]).key.key, first.key.key);
         assert_ne!(key_of(b"b", None, Operation::Trigger, &[b"x"]).key.key, first.key.key);
-        let (anna, bert) =
-            (key_of(b"a", Some("anna"), Operation::Trigger, &[b"x"]), key_of(b"a", Some("bert"), Operation::Trigger, &[b"x"]));
+        let (anna, bert) = (
+            key_of(b"a", Some("anna"), Operation::Trigger, &[b"x"]),
+            key_of(b"a", Some("bert"), Operation::Trigger, &[b"x"]),
+        );
         assert_ne!(anna.key.key, bert.key.key);
         assert_ne!(anna.key.key, first.key.key);
         assert_eq!((anna.shared, bert.shared), (Some(first.key), Some(first.key)));
@@ -295,7 +350,10 @@ mod tests {
         let content: [&[u8]; 2] = [&[7; 16], b"referral"];
         let key = key_of(b"order-1", None, Operation::Trigger, &content).key;
         assert_eq!(u128::from_le_bytes(key.key), xxh3_128(b"POST /bonus/\0order-1"));
-        assert_eq!(key.fingerprint, xxh3_64(b"\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07referral"));
+        assert_eq!(
+            key.fingerprint,
+            xxh3_64(b"\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07referral")
+        );
         let key = key_of(b"order-1", Some("gateway"), Operation::Trigger, &content).key;
         assert_eq!(u128::from_le_bytes(key.key), xxh3_128(b"POST /bonus/\0gateway\0order-1"));
     }
@@ -307,7 +365,9 @@ mod tests {
             for key in keys {
                 headers.append("idempotency-key", HeaderValue::from_bytes(key).unwrap());
             }
-            client_key(&headers).map(|key| key.map(<[u8]>::len)).map_err(|refused| Reply::from(refused).status().as_u16())
+            client_key(&headers)
+                .map(|key| key.map(<[u8]>::len))
+                .map_err(|refused| Reply::from(refused).status().as_u16())
         };
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&[b""]), Err(422));

@@ -1,7 +1,8 @@
 //! `as_of`: reads of the past.
 //!
-//! A route that takes it has `as_of: Option<AsOf>` in its query and reads through [`read`], or [`past`] where it needs more than one look. Who may not see
-//! something now may not see it in the past either: both are asked.
+//! A route that takes it has `as_of: Option<AsOf>` in its query and reads through [`read`], or [`past`] where
+//! it needs more than one look. Who may not see something now may not see it in the past either: both are
+//! asked.
 
 use std::{fmt, sync::Arc};
 
@@ -66,7 +67,11 @@ impl utoipa::PartialSchema for AsOf {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, Type};
         let description = "An LSN, or a time as RFC 3339 writes it that is over: the state right after the last command up to then";
-        ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_BYTES_MAX)).description(Some(description)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(TEXT_BYTES_MAX))
+            .description(Some(description))
+            .into()
     }
 }
 
@@ -83,28 +88,36 @@ pub struct AsOfQuery {
 }
 
 /// What reading the past can fail with, beside what the route can.
-pub const PROBLEMS: [Code; 4] = [Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping];
+pub const PROBLEMS: [Code; 4] =
+    [Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping];
 
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
         match error {
-            HistoryError::BelowRetained { oldest } => Problem::new(Code::HistoryNotRetained).with("oldest_lsn", oldest),
+            HistoryError::BelowRetained { oldest } => {
+                Problem::new(Code::HistoryNotRetained).with("oldest_lsn", oldest)
+            }
             HistoryError::Ahead { applied } => {
                 Problem::new(Code::AsOfInvalid).with("newest_lsn", applied).detail("this LSN is yet to come")
             }
-            HistoryError::InFuture { .. } => Problem::new(Code::AsOfInvalid).detail("this moment is not over yet"),
+            HistoryError::InFuture { .. } => {
+                Problem::new(Code::AsOfInvalid).detail("this moment is not over yet")
+            }
             HistoryError::Busy => {
                 let detail = "another question about the past is being answered";
                 Problem::new(Code::Overloaded).detail(detail).retry_after(RETRY_HISTORY_SECONDS)
             }
             HistoryError::Stopping => Code::Stopping.into(),
             // What it says is about files; it is in the log of the process.
-            HistoryError::Unreadable(_) => Problem::new(Code::Internal).detail("the past cannot be read; the present is not affected"),
+            HistoryError::Unreadable(_) => {
+                Problem::new(Code::Internal).detail("the past cannot be read; the present is not affected")
+            }
         }
     }
 }
 
-/// Work on the past: one request's at a time, on a thread that may block. The caller is charged for what it took, also when nothing came of it.
+/// Work on the past: one request's at a time, on a thread that may block. The caller is charged for what it
+/// took, also when nothing came of it.
 ///
 /// # Errors
 /// The work's own; `overloaded` when too much waits.
@@ -140,8 +153,8 @@ pub async fn past(shared: &Shared, caller: &Caller, as_of: AsOf) -> Result<Arc<S
     .await
 }
 
-/// Reads the present, or the past if asked for: short and bounded, as `Engine::read`. `view` asks who may see what; for the past it is asked about the present
-/// first, and what it answers then is dropped.
+/// Reads the present, or the past if asked for: short and bounded, as `Engine::read`. `view` asks who may see
+/// what; for the past it is asked about the present first, and what it answers then is dropped.
 ///
 /// # Errors
 /// Those of `view` and of [`PROBLEMS`].

@@ -32,11 +32,13 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
-    /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what was logged before format 3.
+    /// Kind of the actor: `member`, `service`, `auditor`, `admin`, `cli`, `anonymous`, or `unknown` for what
+    /// was logged before format 3.
     #[param(pattern = "^(unknown|member|service|auditor|admin|cli|anonymous)$", example = "service")]
     actor_kind: Option<String>,
-    /// Id of the actor: of the key (`ulk_` and digits), the subject of the token, the peer's address, or the operating system's user. A subject
-    /// that could be taken for another's id has `token:` before it; of one with more than 128 bytes it is `token:blake3:`, its hash and its beginning.
+    /// Id of the actor: of the key (`ulk_` and digits), the subject of the token, the peer's address, or the
+    /// operating system's user. A subject that could be taken for another's id has `token:` before it; of one
+    /// with more than 128 bytes it is `token:blake3:`, its hash and its beginning.
     #[param(max_length = 128, example = "ulk_2b22e1a6")]
     actor_id: Option<String>,
     /// Kind of the command, as the change feed names it.
@@ -62,14 +64,16 @@ struct AuditQuery {
 /// A page of commands, newest first.
 #[derive(Serialize, ToSchema)]
 struct AuditList {
-    /// `{"lsn", "time", "idempotency_key", "actor", "command", "changed", "unchanged"}`: the command as the change feed shows it, and whether it changed
-    /// anything (null: it came too long ago to be known), if not why.
+    /// `{"lsn", "time", "idempotency_key", "actor", "command", "changed", "unchanged"}`: the command as the
+    /// change feed shows it, and whether it changed anything (null: it came too long ago to be known), if not
+    /// why.
     #[schema(value_type = Vec<Object>, max_items = 1_000, example = json!([{
         "lsn": 8, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"},
         "command": {"kind": "pay_all", "up_to_lsn": 7, "bonus_kind": null, "receiver": null, "from": null, "to": null}, "changed": true, "unchanged": null,
     }]))]
     items: Vec<Value>,
-    /// `cursor` of the next page; null when this is the last one. A page may have fewer items than asked for, and none at all, and not be the last.
+    /// `cursor` of the next page; null when this is the last one. A page may have fewer items than asked for,
+    /// and none at all, and not be the last.
     next: Option<String>,
 }
 
@@ -83,14 +87,20 @@ problems!(
 
 /// Who wrote what: logged commands by actor, kind and time
 ///
-/// Newest first, as far back as the log is retained: a page beyond that is 410 `history_not_retained` with the oldest LSN. Each page looks at a bounded part of
-/// the log, so one with few items or none may have a `next`. There are only pages: `Accept: application/x-ndjson` is not looked at. What a rule refused before the log is not in it; such refusals are in the log of the process.
+/// Newest first, as far back as the log is retained: a page beyond that is 410 `history_not_retained` with
+/// the oldest LSN. Each page looks at a bounded part of the log, so one with few items or none may have a
+/// `next`. There are only pages: `Accept: application/x-ndjson` is not looked at. What a rule refused before
+/// the log is not in it; such refusals are in the log of the process.
 #[utoipa::path(
     get, path = "/v1/audit", tag = "events",
     params(AuditQuery),
     responses((status = 200, description = "Commands, newest first", body = AuditList, headers(("x-lsn" = u64, description = "LSN of the newest command"))), Problems)
 )]
-async fn audit(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<AuditQuery>) -> Result<Reply, Problem> {
+async fn audit(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<AuditQuery>,
+) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may(Action::ReadAudit)?;
     caller.may_cost()?;
@@ -103,15 +113,22 @@ async fn audit(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(quer
         Some(_) => return Err(Code::CursorInvalid.into()),
     };
     let lsn = engine.read(|state, _| state.lsn());
-    let found = on_past(&shared, &caller, move |engine, effort| engine.audit_counting(&filter, below, limit, effort)).await?;
+    let found =
+        on_past(&shared, &caller, move |engine, effort| engine.audit_counting(&filter, below, limit, effort))
+            .await?;
     let items = found.commands.iter().map(|(stamped, fate)| item(engine, stamped, *fate)).collect();
     let next = found.below.map(|below| cursors.seal(&[below]));
     Ok(answer(StatusCode::OK, lsn, &AuditList { items, next }))
 }
 
 fn filter_of(query: &AuditQuery) -> Result<AuditFilter, Problem> {
-    let invalid = |field: &'static str| Problem::new(Code::ParameterInvalid).with("field", field).detail(format!("{field} names no kind"));
-    let actor_kind = query.actor_kind.as_deref().map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
+    let invalid = |field: &'static str| {
+        Problem::new(Code::ParameterInvalid).with("field", field).detail(format!("{field} names no kind"))
+    };
+    let actor_kind = query
+        .actor_kind
+        .as_deref()
+        .map(|name| ActorKind::from_name(name).ok_or_else(|| invalid("actor_kind")));
     let command_kind = query.kind.as_deref().map(|name| {
         let found = COMMAND_KINDS.into_iter().find(|known| *known == name);
         found.ok_or_else(|| invalid("kind"))

@@ -1,11 +1,13 @@
 //! `POST /v1/members/batch`: registrations, one a line, answered line by line while they come in.
 //!
-//! One task per batch reads lines, queues them in their order, and writes their answers in the same order. How many lines wait for their outcome is
-//! bounded ([`BATCH_WINDOW`]), so is what waits for a client that does not read ([`BATCH_PIECES_MAX`]); when either is full nothing more is read, and
-//! TCP tells the client so. Nothing grows with the number of lines.
+//! One task per batch reads lines, queues them in their order, and writes their answers in the same order.
+//! How many lines wait for their outcome is bounded ([`BATCH_WINDOW`]), so is what waits for a client that
+//! does not read ([`BATCH_PIECES_MAX`]); when either is full nothing more is read, and TCP tells the client
+//! so. Nothing grows with the number of lines.
 //!
-//! What a line rests on may be on its way: a child may follow its sponsor at once. Such a line is queued behind it and judged when it is
-//! applied ([`Engine::judge`]). What nothing on its way can mend is refused before the log, as everywhere.
+//! What a line rests on may be on its way: a child may follow its sponsor at once. Such a line is queued
+//! behind it and judged when it is applied ([`Engine::judge`]). What nothing on its way can mend is refused
+//! before the log, as everywhere.
 
 use std::{
     collections::VecDeque,
@@ -43,12 +45,15 @@ use super::{
 };
 use crate::{
     engine::{
-        Answer, Command, Engine, MemberDirectory, Outcome, PendingWrite, PlacementRequest, Register, Rejection, SponsorRef, State,
-        SubmitError,
+        Answer, Command, Engine, MemberDirectory, Outcome, PendingWrite, PlacementRequest, Register,
+        Rejection, SponsorRef, State, SubmitError,
     },
     http::{
         auth::{Action, Sight},
-        limits::{BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, BATCHES_MAX, BATCHES_OF_PRINCIPAL_MAX, SLICE_ROWS},
+        limits::{
+            BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, BATCHES_MAX, BATCHES_OF_PRINCIPAL_MAX,
+            SLICE_ROWS,
+        },
         reply::{self, Reply},
         service::Shared,
     },
@@ -114,9 +119,18 @@ struct RejectedLine {
 }
 
 impl AcceptedLine {
-    fn new(line: u64, status: StatusCode, lsn: u64, state: &State, sight: Sight, member: crate::engine::MemberIx) -> Self {
+    fn new(
+        line: u64,
+        status: StatusCode,
+        lsn: u64,
+        state: &State,
+        sight: Sight,
+        member: crate::engine::MemberIx,
+    ) -> Self {
         let row = state.member(member);
-        let seen = |other: Option<_>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
+        let seen = |other: Option<_>| {
+            other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other))
+        };
         Self {
             line,
             status: status.as_u16(),
@@ -141,17 +155,20 @@ problems!(
 
 /// Register many members
 ///
-/// One registration a line (at most 4,096 bytes), as for `POST /v1/members`; one answer a line, in the same order, while lines still come in. Any
-/// number of lines, in bounded memory. Lines are applied in their order, so a child may follow its sponsor. A line that is refused or not understood is
-/// answered with its problem, and the rest goes on. What was answered is durable. To resume after a cut connection send the whole
-/// again: what was registered before is 200.
+/// One registration a line (at most 4,096 bytes), as for `POST /v1/members`; one answer a line, in the same
+/// order, while lines still come in. Any number of lines, in bounded memory. Lines are applied in their
+/// order, so a child may follow its sponsor. A line that is refused or not understood is answered with its
+/// problem, and the rest goes on. What was answered is durable. To resume after a cut connection send the
+/// whole again: what was registered before is 200.
 ///
-/// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait, and its connection ends after
-/// 30 seconds without progress. A line must be complete 10 seconds after the one before, or after the server has taken that; empty lines do not count. Four
-/// batches run at once, two of one principal; one that has waited 2 seconds for its next line makes way for another that finds no place, and so does one
-/// that had fewer than 10 lines for each second of waiting for its client to send or to read, once that is 10 seconds. When no line can be
-/// taken any more (the body broke off or was too slow; another batch took the place; the server stops; the log failed) the last answer is the problem with status
-/// 400, 408, 500 or 503, and nothing after that line was looked at.
+/// Read while you send. A client that does not read is not read from either once some 4 MiB of answers wait,
+/// and its connection ends after 30 seconds without progress. A line must be complete 10 seconds after the
+/// one before, or after the server has taken that; empty lines do not count. Four batches run at once, two of
+/// one principal; one that has waited 2 seconds for its next line makes way for another that finds no place,
+/// and so does one that had fewer than 10 lines for each second of waiting for its client to send or to read,
+/// once that is 10 seconds. When no line can be taken any more (the body broke off or was too slow; another
+/// batch took the place; the server stops; the log failed) the last answer is the problem with status 400,
+/// 408, 500 or 503, and nothing after that line was looked at.
 #[utoipa::path(
     post,
     path = "/v1/members/batch",
@@ -162,10 +179,16 @@ problems!(
         Problems,
     ),
 )]
-async fn batch(Extract(shared): Extract<Arc<Shared>>, caller: Caller, request: Request) -> Result<Reply, Problem> {
+async fn batch(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Reply, Problem> {
     let begun = begin(&shared, &caller, request).await;
     // What is left of the body is not read.
-    begun.or_else(|problem| Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close"))))
+    begun.or_else(|problem| {
+        Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close")))
+    })
 }
 
 async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Result<Reply, Problem> {
@@ -176,9 +199,11 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     // Where nobody is asked for credentials all are one principal.
     let share = if caller.0.is_anonymous() { BATCHES_MAX } else { BATCHES_OF_PRINCIPAL_MAX };
     let seat = shared.desk.batches.take(&caller.0.name, share);
-    let seat = seat.ok_or_else(|| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
+    let seat = seat
+        .ok_or_else(|| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
     let mut lines = Lines::new(body, shared.options.limits.body_timeout);
-    // Only asking for the body makes the server say "continue"; everybody else may be waiting for the answer's head before they send.
+    // Only asking for the body makes the server say "continue"; everybody else may be waiting for the
+    // answer's head before they send.
     if parts.headers.contains_key(header::EXPECT) {
         lines.fill().await;
     }
@@ -284,7 +309,9 @@ impl Batch {
             let can_take = !self.is_over && self.in_flight.len() < BATCH_WINDOW;
             if can_take {
                 // Not while answers are left: that client may only be slow to read.
-                let is_idle = self.in_flight.is_empty() && self.out.is_empty() && self.pieces.capacity() == BATCH_PIECES_MAX;
+                let is_idle = self.in_flight.is_empty()
+                    && self.out.is_empty()
+                    && self.pieces.capacity() == BATCH_PIECES_MAX;
                 self.seat.note(is_idle);
                 self.seat.waits(self.in_flight.is_empty() || self.pieces.capacity() == 0);
                 tokio::select! {
@@ -304,7 +331,10 @@ impl Batch {
                 self.lines.restart_clock();
             }
             if !has_seat {
-                self.end(Problem::new(Code::Overloaded).detail("no line came, or too few, and another batch needed the place"));
+                self.end(
+                    Problem::new(Code::Overloaded)
+                        .detail("no line came, or too few, and another batch needed the place"),
+                );
                 continue;
             }
             if self.hand_over().await.is_err() {
@@ -364,11 +394,16 @@ impl Batch {
         let command = Command::Register(register.clone());
         let (in_flight, is_unlimited) = (&self.in_flight, self.is_unlimited);
         let judged = self.engine.judge(&command, None, |rejection| {
-            (rejection != Rejection::SlotOutOfRange || is_unlimited) && may_be_on_its_way(in_flight, &register, rejection)
+            (rejection != Rejection::SlotOutOfRange || is_unlimited)
+                && may_be_on_its_way(in_flight, &register, rejection)
         });
         let asked = match judged {
             Ok(Some(answer)) => Ok(Asked::Answered(register, answer)),
-            Ok(None) => self.engine.queue(command, self.caller.sends(None)).await.map(|pending| Asked::Waiting(register, pending)),
+            Ok(None) => self
+                .engine
+                .queue(command, self.caller.sends(None))
+                .await
+                .map(|pending| Asked::Waiting(register, pending)),
             Err(error) => Err(error),
         };
         let asked = asked.unwrap_or_else(|error| {
@@ -386,12 +421,18 @@ impl Batch {
             let ready = ready.unwrap_or(self.in_flight.len().min(SLICE_ROWS));
             if ready == 0 {
                 // What is small waits for more rather than take a place.
-                return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES { Ok(()) } else { self.flush().await };
+                return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES {
+                    Ok(())
+                } else {
+                    self.flush().await
+                };
             }
             let Self { engine, in_flight, out, sight, is_over, caller, shared, .. } = self;
             let mut answers = Vec::with_capacity(ready);
             engine.read(|state, directory| {
-                answers.extend(in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)));
+                answers.extend(
+                    in_flight.drain(..ready).map(|taken| answer_of(taken, *sight, state, directory, is_over)),
+                );
             });
             for answer in &answers {
                 if let LineAnswer::Rejected(line) = answer {
@@ -420,7 +461,8 @@ impl Batch {
     }
 }
 
-/// Hands a piece over, as soon as there is room for it. Who does not read loses its place like one who does not send, and then the answer breaks off.
+/// Hands a piece over, as soon as there is room for it. Who does not read loses its place like one who does
+/// not send, and then the answer breaks off.
 async fn send(pieces: &mpsc::Sender<Piece>, seat: &Seat, piece: Piece) -> Result<(), Gone> {
     seat.waits(pieces.capacity() == 0);
     tokio::select! {
@@ -439,11 +481,13 @@ async fn wait_for(taken: Option<&mut Taken>) {
 
 fn read_line(text: &[u8]) -> Result<Register, Problem> {
     // The fast way tells nothing of a field's path; only lines that are wrong are read again.
-    let registration = strict_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
+    let registration =
+        strict_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
     registration.register()
 }
 
-/// Whether a rejection may be because a line on its way is not applied yet: a sponsor or parent that comes first, or the slots before this one.
+/// Whether a rejection may be because a line on its way is not applied yet: a sponsor or parent that comes
+/// first, or the slots before this one.
 fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection: Rejection) -> bool {
     let mut waiting = in_flight.iter().rev().filter_map(|taken| match &taken.asked {
         Asked::Waiting(register, _) => Some(register),
@@ -461,7 +505,8 @@ fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection
     match rejection {
         Rejection::SponsorUnknown => waiting.any(sponsor_is),
         Rejection::ParentUnknown => waiting.any(|other| Some(other.member) == parent),
-        // Without a width only the next slot is free; any line under the same sponsor or parent may take the one before.
+        // Without a width only the next slot is free; any line under the same sponsor or parent may take the
+        // one before.
         Rejection::SlotOutOfRange => waiting.any(|other| match other.placement {
             PlacementRequest::Slot { parent: theirs, .. } => Some(theirs) == parent,
             PlacementRequest::PlanDefault | PlacementRequest::Rule(_) => other.sponsor == register.sponsor,
@@ -470,24 +515,41 @@ fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection
     }
 }
 
-fn answer_of(taken: Taken, sight: Sight, state: &State, directory: &MemberDirectory, is_over: &mut bool) -> LineAnswer {
+fn answer_of(
+    taken: Taken,
+    sight: Sight,
+    state: &State,
+    directory: &MemberDirectory,
+    is_over: &mut bool,
+) -> LineAnswer {
     let Taken { line, asked } = taken;
     let settled = match asked {
         Asked::Answered(register, answer) => {
             let settled = settle(&register, answer.applied, answer.by, state, directory);
-            let lsn = if matches!(answer.applied.outcome, Outcome::Registered { .. }) { answer.applied.lsn } else { state.lsn() };
+            let lsn = if matches!(answer.applied.outcome, Outcome::Registered { .. }) {
+                answer.applied.lsn
+            } else {
+                state.lsn()
+            };
             settled.map(|(member, done)| (member, done, lsn))
         }
         Asked::Refused(problem) => Err(problem),
         Asked::Waiting(..) => Err(Code::Internal.into()),
     };
     match settled {
-        Ok((member, done, lsn)) => LineAnswer::Accepted(AcceptedLine::new(line, done.status(), lsn, state, sight, member)),
+        Ok((member, done, lsn)) => {
+            LineAnswer::Accepted(AcceptedLine::new(line, done.status(), lsn, state, sight, member))
+        }
         Err(problem) => {
             let status = problem.code().status();
             *is_over |= ends_a_batch(problem.code());
             let json = problem.to_json();
-            LineAnswer::Rejected(RejectedLine { line, status: status.as_u16(), lsn: json["lsn"].as_u64(), problem: json })
+            LineAnswer::Rejected(RejectedLine {
+                line,
+                status: status.as_u16(),
+                lsn: json["lsn"].as_u64(),
+                problem: json,
+            })
         }
     }
 }
@@ -502,7 +564,8 @@ enum Piece {
     End,
 }
 
-/// The answers as a body. One that ends without [`Piece::End`] is an error, so that nobody takes a cut answer for a whole one.
+/// The answers as a body. One that ends without [`Piece::End`] is an error, so that nobody takes a cut answer
+/// for a whole one.
 struct Pieces {
     queue: mpsc::Receiver<Piece>,
     is_done: bool,
@@ -512,7 +575,10 @@ impl HttpBody for Pieces {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.is_done {
             return Poll::Ready(None);
         }

@@ -70,7 +70,15 @@ impl NetworkBonusQuery {
     fn name(&self) -> String {
         let Self { status, from, to, kind, receiver, source, reference, limit: _, cursor: _ } = self;
         let time = |time: &Option<Time>| time.map(|time| time.0.0);
-        let list = (status.map(|status| EntryStatus::from(status).name()), time(from), time(to), kind, receiver, source, reference);
+        let list = (
+            status.map(|status| EntryStatus::from(status).name()),
+            time(from),
+            time(to),
+            kind,
+            receiver,
+            source,
+            reference,
+        );
         format!("bonuses/{list:?}")
     }
 
@@ -171,7 +179,8 @@ impl Listing for Bonuses {
 
 /// The bonuses of one member
 ///
-/// Newest first, by time and then by LSN; the bonuses of one command by level. Those that come after the first page was read are in no later page of the same list.
+/// Newest first, by time and then by LSN; the bonuses of one command by level. Those that come after the
+/// first page was read are in no later page of the same list.
 #[utoipa::path(
     get, path = "/v1/members/{id}/bonuses", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), BonusQuery),
@@ -193,7 +202,11 @@ async fn bonuses_of(
     let begin = |state: &State, directory: &MemberDirectory| {
         let receiver = caller.member(Action::ReadBonuses, id, state, directory)?;
         let sight = caller.0.sight(state, directory);
-        let filter = EntryFilter { receiver: Some(receiver), status: query.status.map(Into::into), ..EntryFilter::default() };
+        let filter = EntryFilter {
+            receiver: Some(receiver),
+            status: query.status.map(Into::into),
+            ..EntryFilter::default()
+        };
         Bonuses::new(state, sight, filter, after.as_deref())
     };
     page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
@@ -201,8 +214,9 @@ async fn bonuses_of(
 
 /// All bonuses of the network
 ///
-/// Newest first, by time and then by LSN; the bonuses of one command by level. With a status, those that have it when they are read: one that is paid while the list is read
-/// may be missing from both. Of time, receiver and reference there is an index; other filters look through all that these leave, so that a page may be
+/// Newest first, by time and then by LSN; the bonuses of one command by level. With a status, those that have
+/// it when they are read: one that is paid while the list is read may be missing from both. Of time, receiver
+/// and reference there is an index; other filters look through all that these leave, so that a page may be
 /// short, or empty with a cursor.
 #[utoipa::path(
     get, path = "/v1/bonuses", tag = "bonuses",

@@ -37,7 +37,13 @@ impl Caller {
     /// Tells in the log of the process of a line of a batch that was refused, as of a request.
     pub fn tell_refused_line(&self, shared: &Shared, status: u16) {
         if is_told(status, true) {
-            let refusal = Refusal { status, method: "POST", path: "/v1/members/batch", address: self.0.address(), principal: &self.0.name };
+            let refusal = Refusal {
+                status,
+                method: "POST",
+                path: "/v1/members/batch",
+                address: self.0.address(),
+                principal: &self.0.name,
+            };
             shared.gate.refusals().tell(&refusal);
         }
     }
@@ -46,7 +52,13 @@ impl Caller {
     ///
     /// # Errors
     /// `member_unknown` when there is none that this principal may see, `forbidden`.
-    pub fn member<D: Directory>(&self, action: Action, id: Uuid, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+    pub fn member<D: Directory>(
+        &self,
+        action: Action,
+        id: Uuid,
+        state: &State,
+        directory: &D,
+    ) -> Result<MemberIx, Problem> {
         self.found(action, Target::member(state, directory, &member_id(id)), state, directory)
     }
 
@@ -54,7 +66,13 @@ impl Caller {
     ///
     /// # Errors
     /// As [`Caller::member`].
-    pub fn found<D: Directory>(&self, action: Action, target: Target, state: &State, directory: &D) -> Result<MemberIx, Problem> {
+    pub fn found<D: Directory>(
+        &self,
+        action: Action,
+        target: Target,
+        state: &State,
+        directory: &D,
+    ) -> Result<MemberIx, Problem> {
         let unknown = || Problem::from(Rejection::MemberUnknown).at(state.lsn());
         authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;
         target.found_member().ok_or_else(unknown)
@@ -64,7 +82,14 @@ impl Caller {
     ///
     /// # Errors
     /// `entry_unknown`, `forbidden`.
-    pub fn entry<D: Directory>(&self, action: Action, id: Uuid, index: Option<u64>, state: &State, directory: &D) -> Result<u64, Problem> {
+    pub fn entry<D: Directory>(
+        &self,
+        action: Action,
+        id: Uuid,
+        index: Option<u64>,
+        state: &State,
+        directory: &D,
+    ) -> Result<u64, Problem> {
         let unknown = || Problem::from(Rejection::EntryUnknown).at(state.lsn());
         let target = Target::entry(state, id.into_bytes(), index);
         authorize(&self.0, action, target, state, directory).map_err(|denied| of_denied(denied, unknown))?;

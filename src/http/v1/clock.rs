@@ -40,8 +40,9 @@ struct ClockNow {
     clock: Time,
     /// Log time of the last command; null before the first. What is written next gets the later of the two.
     last_command: Option<Time>,
-    /// Seconds that it gained on the machine's boot clock, which nobody sets, since the last command of this process or its start; negative: lost. Null
-    /// when there is nothing to compare with: the clock was behind by too much at the start.
+    /// Seconds that it gained on the machine's boot clock, which nobody sets, since the last command of this
+    /// process or its start; negative: lost. Null when there is nothing to compare with: the clock was behind
+    /// by too much at the start.
     gained_seconds: Option<f64>,
     /// Seconds that it is behind `last_command`.
     #[schema(minimum = 0)]
@@ -82,7 +83,8 @@ problems!(ClockProblems: [Code::FieldUnknown, Code::AnswerTooSlow]);
 
 /// How the clock stands
 ///
-/// A clock that jumps is not written by: it would stamp everything that follows. Writes are answered 503 `clock_jumped` then, and reads go on.
+/// A clock that jumps is not written by: it would stamp everything that follows. Writes are answered 503
+/// `clock_jumped` then, and reads go on.
 #[utoipa::path(
     get,
     path = "/v1/clock",
@@ -98,9 +100,10 @@ async fn clock(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<
 
 /// Accept the clock as it is
 ///
-/// For a clock that is right although it jumped: a machine that was paused, or that was set right. Only the jump that is seen now is accepted, and a
-/// later one is refused again. When there is none nothing is done, so it may be repeated. An accepted clock that is behind goes on behind: what is
-/// written gets the time of the last command until the clock has reached it. Who accepted what is told in the log of the process.
+/// For a clock that is right although it jumped: a machine that was paused, or that was set right. Only the
+/// jump that is seen now is accepted, and a later one is refused again. When there is none nothing is done,
+/// so it may be repeated. An accepted clock that is behind goes on behind: what is written gets the time of
+/// the last command until the clock has reached it. Who accepted what is told in the log of the process.
 #[utoipa::path(
     post,
     path = "/v1/clock/accept",

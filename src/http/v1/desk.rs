@@ -38,13 +38,17 @@ impl Default for Desk {
     }
 }
 
-/// Runs work that grows with the network on a thread that may block, alone. Whoever comes meanwhile waits. The work ends even if nobody waits for
-/// it any more, and keeps its turn until then.
+/// Runs work that grows with the network on a thread that may block, alone. Whoever comes meanwhile waits.
+/// The work ends even if nobody waits for it any more, and keeps its turn until then.
 ///
 /// # Errors
 /// `internal` when it panicked.
-pub async fn alone<R: Send + 'static>(shared: &Shared, work: impl FnOnce() -> R + Send + 'static) -> Result<R, Problem> {
-    let turn = Arc::clone(&shared.desk.heavy).acquire_owned().await.map_err(|_| Problem::from(Code::Internal))?;
+pub async fn alone<R: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, Problem> {
+    let turn =
+        Arc::clone(&shared.desk.heavy).acquire_owned().await.map_err(|_| Problem::from(Code::Internal))?;
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         work()
@@ -52,12 +56,15 @@ pub async fn alone<R: Send + 'static>(shared: &Shared, work: impl FnOnce() -> R 
     done.await.map_err(|_| Code::Internal.into())
 }
 
-/// Does work to its end, whether or not anybody waits for it: a client that leaves has its request dropped between any two steps, with the locks that it
-/// holds. For what must not stop half-way, or must keep others out until it is done; it takes its locks along.
+/// Does work to its end, whether or not anybody waits for it: a client that leaves has its request dropped
+/// between any two steps, with the locks that it holds. For what must not stop half-way, or must keep others
+/// out until it is done; it takes its locks along.
 ///
 /// # Errors
 /// Those of the work; `internal` when it panicked.
-pub async fn to_the_end<R: Send + 'static>(work: impl Future<Output = Result<R, Problem>> + Send + 'static) -> Result<R, Problem> {
+pub async fn to_the_end<R: Send + 'static>(
+    work: impl Future<Output = Result<R, Problem>> + Send + 'static,
+) -> Result<R, Problem> {
     tokio::spawn(work).await.unwrap_or_else(|_| Err(Code::Internal.into()))
 }
 

@@ -1,7 +1,8 @@
 //! What a line of the change feed is, field by field, for `/openapi.json`.
 //!
-//! Written by hand, since the feed is written by `command_json`, which `upline inspect` shares and which knows no descriptions. The tests hold every kind of
-//! command against this, and nothing may be in one of them that is not described here.
+//! Written by hand, since the feed is written by `command_json`, which `upline inspect` shares and which
+//! knows no descriptions. The tests hold every kind of command against this, and nothing may be in one of
+//! them that is not described here.
 
 use serde_json::{Map, Value, json};
 
@@ -16,8 +17,12 @@ const PLACE: &str = "/paths/~1v1~1events/get/responses/200/content/application~1
 /// When the route is not described, or a name is taken: our bug.
 pub fn fill(description: &mut Value) {
     *description.pointer_mut(PLACE).expect("the change feed is described") = reference("Event");
-    let Some(Value::Object(known)) = description.pointer_mut("/components/schemas") else { unreachable!("there are schemas") };
-    if let Some(items) = known.get_mut("AuditList").and_then(|list| list.pointer_mut("/properties/items/items")) {
+    let Some(Value::Object(known)) = description.pointer_mut("/components/schemas") else {
+        unreachable!("there are schemas")
+    };
+    if let Some(items) =
+        known.get_mut("AuditList").and_then(|list| list.pointer_mut("/properties/items/items"))
+    {
         *items = reference("AuditedCommand");
     }
     for (name, schema) in schemas() {
@@ -39,8 +44,10 @@ fn object(about: &str, fields: Value) -> Value {
 
 /// One of several objects, told apart by a field.
 fn one_of(about: &str, field: &str, choices: &[(&str, &str)]) -> Value {
-    let mapping: Map<String, Value> =
-        choices.iter().map(|(value, name)| ((*value).to_owned(), format!("#/components/schemas/{name}").into())).collect();
+    let mapping: Map<String, Value> = choices
+        .iter()
+        .map(|(value, name)| ((*value).to_owned(), format!("#/components/schemas/{name}").into()))
+        .collect();
     json!({
         "description": about,
         "oneOf": choices.iter().map(|(_, name)| reference(name)).collect::<Vec<_>>(),
@@ -259,7 +266,13 @@ fn commands() -> Named {
         ("RegisterCommand", register),
         ("SetStatusCommand", status),
         ("SetRoleCommand", role),
-        ("PutPlanCommand", object("A plan comes into force", json!({ "kind": constant("put_plan"), "plan": reference("LoggedPlan") }))),
+        (
+            "PutPlanCommand",
+            object(
+                "A plan comes into force",
+                json!({ "kind": constant("put_plan"), "plan": reference("LoggedPlan") }),
+            ),
+        ),
     ]
 }
 
@@ -334,8 +347,13 @@ fn registration() -> Named {
         "description": "The sponsor as it was named",
         "oneOf": [reference("LoggedSponsorById"), reference("LoggedSponsorByCode")],
     });
-    let placements = [("plan", "LoggedPlacementByPlan"), ("rule", "LoggedPlacementByRule"), ("slot", "LoggedPlacementBySlot")];
-    let by_slot = object("A slot that was named", json!({ "by": constant("slot"), "parent": uuid(), "slot": count() }));
+    let placements = [
+        ("plan", "LoggedPlacementByPlan"),
+        ("rule", "LoggedPlacementByRule"),
+        ("slot", "LoggedPlacementBySlot"),
+    ];
+    let by_slot =
+        object("A slot that was named", json!({ "by": constant("slot"), "parent": uuid(), "slot": count() }));
     let carried = object(
         "What an imported member was said to have",
         json!({
@@ -355,7 +373,10 @@ fn registration() -> Named {
         ("LoggedSponsorByCode", object("By referral code", json!({ "code": text() }))),
         ("LoggedPlacement", one_of("Where the member was to sit", "by", &placements)),
         ("LoggedPlacementByPlan", object("The plan's default rule", json!({ "by": constant("plan") }))),
-        ("LoggedPlacementByRule", object("A rule that was named", json!({ "by": constant("rule"), "rule": text() }))),
+        (
+            "LoggedPlacementByRule",
+            object("A rule that was named", json!({ "by": constant("rule"), "rule": text() })),
+        ),
         ("LoggedPlacementBySlot", by_slot),
         ("CarriedFacts", carried),
     ]
@@ -393,7 +414,8 @@ fn plan() -> Named {
         )
     };
     let rate = json!({ "type": "integer", "minimum": 0, "description": "Hundredths of a percent" });
-    let step = object("A rank", json!({ "name": text(), "minimum": count(), "reward_minor": nullable(minor()) }));
+    let step =
+        object("A rank", json!({ "name": text(), "minimum": count(), "reward_minor": nullable(minor()) }));
     let by_threshold = object(
         "Ranks by how many there are",
         json!({
@@ -447,7 +469,8 @@ mod tests {
     use super::*;
     use crate::engine::Command;
 
-    /// A command added to the engine stops here until it is described. Whether the description is true, `tests/v1_described.rs` shows.
+    /// A command added to the engine stops here until it is described. Whether the description is true,
+    /// `tests/v1_described.rs` shows.
     fn kind(command: &Command) -> &'static str {
         match command {
             Command::Register(_) => "register",

@@ -1,7 +1,8 @@
 //! The change feed: `GET /v1/events`.
 //!
-//! Every logged command from an LSN on, in order, at least once, without a hole, and then each new one as soon as it is durable and applied. A client that
-//! reads slowly is sent later; nothing is kept for it. It resumes after the last LSN it has seen.
+//! Every logged command from an LSN on, in order, at least once, without a hole, and then each new one as
+//! soon as it is durable and applied. A client that reads slowly is sent later; nothing is kept for it. It
+//! resumes after the last LSN it has seen.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -77,11 +78,14 @@ enum Form {
 
 /// All commands from an LSN on
 ///
-/// Each is `{"lsn", "time", "idempotency_key", "actor", "command", "effect"}`; `actor` is who sent it, `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the
-/// command changed anything (`null`: it came too long ago to be known), if not the code of the rejection, `repeat` (of an idempotency key) or `already` (it was so),
-/// for a signup the new member's place, and the ids of the bonuses it made. Every 15 seconds without an event, each second to a
-/// client that has closed its sending half, comes a heartbeat: a comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The stream ends when the server stops, and whenever the client is to resume: after the last
-/// LSN seen, by `from` or by `Last-Event-ID`.
+/// Each is `{"lsn", "time", "idempotency_key", "actor", "command", "effect"}`; `actor` is who sent it,
+/// `{"kind", "id"}`; `effect` is `{"changed", "unchanged", "member", "bonuses"}`: whether the command changed
+/// anything (`null`: it came too long ago to be known), if not the code of the rejection, `repeat` (of an
+/// idempotency key) or `already` (it was so), for a signup the new member's place, and the ids of the bonuses
+/// it made. Every 15 seconds without an event, each second to a client that has closed its sending half,
+/// comes a heartbeat: a comment in server-sent events, else a line `{"heartbeat": true, "next_lsn"}`. The
+/// stream ends when the server stops, and whenever the client is to resume: after the last LSN seen, by
+/// `from` or by `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last LSN seen: the stream goes on with the next. Comes before `from`")),
@@ -105,7 +109,15 @@ async fn events(
     let form = if !accepts(&headers, NDJSON) && accepts(&headers, SSE) { Form::Sse } else { Form::Lines };
     let lsn = feed.next_lsn();
     let peer = peer.map(|Extension(peer)| peer);
-    let follower = Follower { engine: engine.clone(), shared, feed, form, peer, last_sent: Instant::now(), _permit: permit };
+    let follower = Follower {
+        engine: engine.clone(),
+        shared,
+        feed,
+        form,
+        peer,
+        last_sent: Instant::now(),
+        _permit: permit,
+    };
     let body = stream::unfold(follower, |mut follower| async move {
         let chunk = follower.next_chunk().await?;
         Some((Ok::<Bytes, Infallible>(chunk), follower))
@@ -124,9 +136,11 @@ async fn events(
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    number
-        .map(Some)
-        .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "Last-Event-ID").detail("must be the LSN of an event"))
+    number.map(Some).ok_or_else(|| {
+        Problem::new(Code::ParameterInvalid)
+            .with("field", "Last-Event-ID")
+            .detail("must be the LSN of an event")
+    })
 }
 
 /// One client's stream.
@@ -149,8 +163,11 @@ impl Follower {
                 return None;
             }
             // A client that sends no more may be gone; only writing tells, and its place is needed.
-            let heartbeat = if self.peer.as_ref().is_some_and(Peer::has_finished) { EVENT_LOOK } else { EVENT_HEARTBEAT };
-            let until = EVENT_LOOK.min(heartbeat.saturating_sub(self.last_sent.elapsed())).max(Duration::from_millis(1));
+            let heartbeat =
+                if self.peer.as_ref().is_some_and(Peer::has_finished) { EVENT_LOOK } else { EVENT_HEARTBEAT };
+            let until = EVENT_LOOK
+                .min(heartbeat.saturating_sub(self.last_sent.elapsed()))
+                .max(Duration::from_millis(1));
             // Giving up waiting loses nothing.
             let next = tokio::time::timeout(until, self.feed.next_batch()).await;
             let chunk = match next {
@@ -190,7 +207,9 @@ impl Follower {
 
     fn heartbeat(&self) -> Bytes {
         match self.form {
-            Form::Lines => format!("{}\n", json!({"heartbeat": true, "next_lsn": self.feed.next_lsn()})).into(),
+            Form::Lines => {
+                format!("{}\n", json!({"heartbeat": true, "next_lsn": self.feed.next_lsn()})).into()
+            }
             Form::Sse => Bytes::from_static(b": heartbeat\n\n"),
         }
     }
@@ -212,7 +231,8 @@ impl Follower {
         let mut object = stamped_json(&event.stamped, &bonus_id);
         let bonuses: Vec<Uuid> = event.entries.clone().map(bonus_id).collect();
         let (changed, unchanged) = event.fate.words();
-        object["effect"] = json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
+        object["effect"] =
+            json!({"changed": changed, "unchanged": unchanged, "member": member, "bonuses": bonuses});
         object
     }
 }

@@ -1,5 +1,5 @@
-//! Examples in the description: every answer and every body that has none of its own gets one, made of the examples and limits of its schema, so that
-//! no route can be without.
+//! Examples in the description: every answer and every body that has none of its own gets one, made of the
+//! examples and limits of its schema, so that no route can be without.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,10 @@ pub fn fill(description: &mut Value) {
             fill_content(content, &schemas);
         }
         let Some(Value::Object(answers)) = operation.get_mut("responses") else { continue };
-        answers.values_mut().filter_map(|answer| answer.get_mut("content")).for_each(|content| fill_content(content, &schemas));
+        answers
+            .values_mut()
+            .filter_map(|answer| answer.get_mut("content"))
+            .for_each(|content| fill_content(content, &schemas));
     }
 }
 
@@ -38,7 +41,9 @@ fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
     if let Some(value) = schema.get("const") {
         return Some(value.clone());
     }
-    if let Some(example) = schema.get("example").or_else(|| schema.pointer("/examples/0")).or_else(|| schema.get("default")) {
+    if let Some(example) =
+        schema.get("example").or_else(|| schema.pointer("/examples/0")).or_else(|| schema.get("default"))
+    {
         return Some(example.clone());
     }
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
@@ -50,7 +55,10 @@ fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
     for choice in ["oneOf", "anyOf", "allOf"] {
         if let Some(schemas_of) = schema.get(choice).and_then(Value::as_array) {
             let is_null = |schema: &&Value| schema.get("type").and_then(Value::as_str) == Some("null");
-            return schemas_of.iter().find(|schema| !is_null(schema)).and_then(|schema| example_of(schema, schemas, depth));
+            return schemas_of
+                .iter()
+                .find(|schema| !is_null(schema))
+                .and_then(|schema| example_of(schema, schemas, depth));
         }
     }
     let kind = schema.get("type")?;
@@ -58,14 +66,20 @@ fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
     match kind.as_str().or_else(|| kind.get(0)?.as_str())? {
         "object" => {
             let properties = schema.get("properties").and_then(Value::as_object)?;
-            let example = properties.iter().filter_map(|(name, schema)| Some((name.clone(), example_of(schema, schemas, depth)?)));
+            let example = properties
+                .iter()
+                .filter_map(|(name, schema)| Some((name.clone(), example_of(schema, schemas, depth)?)));
             Some(Value::Object(example.collect()))
         }
         "array" => Some(json!([example_of(schema.get("items")?, schemas, depth)?])),
         "string" => Some(text_of(schema).into()),
-        "integer" | "number" => {
-            Some(schema.get("minimum").filter(|least| least.as_i64().is_some_and(|least| 0 < least)).cloned().unwrap_or(1.into()))
-        }
+        "integer" | "number" => Some(
+            schema
+                .get("minimum")
+                .filter(|least| least.as_i64().is_some_and(|least| 0 < least))
+                .cloned()
+                .unwrap_or(1.into()),
+        ),
         "boolean" => Some(true.into()),
         _ => None,
     }
@@ -73,7 +87,11 @@ fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
 
 fn text_of(schema: &Value) -> &'static str {
     let least = schema.get("minLength").and_then(Value::as_u64);
-    match (schema.get("format").and_then(Value::as_str), least, schema.get("maxLength").and_then(Value::as_u64)) {
+    match (
+        schema.get("format").and_then(Value::as_str),
+        least,
+        schema.get("maxLength").and_then(Value::as_u64),
+    ) {
         (Some("uuid"), ..) => "2b22e1a6-0289-4314-a6d2-6b688bb468fa",
         (Some("date-time"), ..) => "2026-11-20T01:02:03.000000Z",
         // A currency.
@@ -95,7 +113,9 @@ mod tests {
         }
         let of = |name: &str| schema.get(name).and_then(Value::as_array);
         if of("enum").is_some_and(|known| !known.contains(value))
-            || ["oneOf", "anyOf"].iter().any(|name| of(name).is_some_and(|any| !any.iter().any(|schema| fits(value, schema, schemas))))
+            || ["oneOf", "anyOf"].iter().any(|name| {
+                of(name).is_some_and(|any| !any.iter().any(|schema| fits(value, schema, schemas)))
+            })
             || of("allOf").is_some_and(|all| !all.iter().all(|schema| fits(value, schema, schemas)))
         {
             return false;
@@ -115,14 +135,18 @@ mod tests {
             Some(Value::Array(kinds)) => kinds.iter().any(|kind| is_of(kind.as_str().unwrap())),
             Some(kind) => is_of(kind.as_str().unwrap()),
         };
-        let has_all = of("required").is_none_or(|names| names.iter().all(|name| value.get(name.as_str().unwrap()).is_some()));
+        let has_all = of("required")
+            .is_none_or(|names| names.iter().all(|name| value.get(name.as_str().unwrap()).is_some()));
         let fields = value.as_object().into_iter().flatten();
         let fit_fields = fields.clone().count() == 0
-            || fields
-                .clone()
-                .all(|(name, value)| schema.pointer(&format!("/properties/{name}")).is_none_or(|schema| fits(value, schema, schemas)));
-        let fit_items =
-            schema.get("items").is_none_or(|items| value.as_array().into_iter().flatten().all(|item| fits(item, items, schemas)));
+            || fields.clone().all(|(name, value)| {
+                schema
+                    .pointer(&format!("/properties/{name}"))
+                    .is_none_or(|schema| fits(value, schema, schemas))
+            });
+        let fit_items = schema.get("items").is_none_or(|items| {
+            value.as_array().into_iter().flatten().all(|item| fits(item, items, schemas))
+        });
         is_typed && (value.is_null() || has_all && fit_fields && fit_items)
     }
 
@@ -134,13 +158,22 @@ mod tests {
         let check = |content: &Value, about: &str| {
             let Some(content) = content.as_object() else { return 0 };
             for (kind, media) in content {
-                let named = media.get("examples").and_then(Value::as_object).into_iter().flatten().map(|(_, example)| &example["value"]);
+                let named = media
+                    .get("examples")
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, example)| &example["value"]);
                 let examples: Vec<&Value> = media.get("example").into_iter().chain(named).collect();
                 assert!(!examples.is_empty(), "{about} {kind}");
                 for example in examples {
                     // What is a line or a page of text is of another type than its schema says of its parts.
                     let is_text = example.is_string() && !kind.contains("json");
-                    assert!(is_text || fits(example, &media["schema"], schemas), "{about} {kind}: {example} is no {}", media["schema"]);
+                    assert!(
+                        is_text || fits(example, &media["schema"], schemas),
+                        "{about} {kind}: {example} is no {}",
+                        media["schema"]
+                    );
                 }
             }
             content.len()
@@ -162,7 +195,10 @@ mod tests {
         // schema, example
         let table = [
             (json!({ "type": "integer", "minimum": 3 }), json!(3)),
-            (json!({ "type": ["string", "null"], "format": "date-time" }), json!("2026-11-20T01:02:03.000000Z")),
+            (
+                json!({ "type": ["string", "null"], "format": "date-time" }),
+                json!("2026-11-20T01:02:03.000000Z"),
+            ),
             (
                 json!({ "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/Inner" }] }),
                 json!({ "id": "2b22e1a6-0289-4314-a6d2-6b688bb468fa" }),
@@ -173,7 +209,8 @@ mod tests {
         for (schema, example) in table {
             assert_eq!(example_of(&schema, &schemas, DEPTH_MAX), Some(example), "{schema}");
         }
-        let endless = json!({ "Endless": { "type": "array", "items": { "$ref": "#/components/schemas/Endless" } } });
+        let endless =
+            json!({ "Endless": { "type": "array", "items": { "$ref": "#/components/schemas/Endless" } } });
         assert_eq!(example_of(&endless["Endless"], &endless, DEPTH_MAX), None);
     }
 }

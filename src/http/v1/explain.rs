@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     command_json::{actor_json, bonus_rule_json, stamped_json},
-    engine::{Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped, Tree, Walk},
+    engine::{
+        Cause, Engine, Explanation, PaidBy, Plan, RankBasis, RankReached, Rejection, ShareFate, Stamped,
+        Tree, Walk,
+    },
     http::{
         auth::{Action, Principal, Sight},
         reply::Reply,
@@ -36,12 +39,12 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 #[derive(Serialize, ToSchema)]
 struct Explained {
     bonus: Bonus,
-    /// What it came from: `trigger`, `registration`, `rank` (the reward of one), `reversal` (it takes another bonus back, `bonus.reverses`) or `import` (brought
-    /// along, computed elsewhere).
+    /// What it came from: `trigger`, `registration`, `rank` (the reward of one), `reversal` (it takes another
+    /// bonus back, `bonus.reverses`) or `import` (brought along, computed elsewhere).
     #[schema(pattern = "^(trigger|registration|rank|reversal|import)$", example = "trigger")]
     cause: &'static str,
-    /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of it, and where the network was
-    /// imported with it.
+    /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of
+    /// it, and where the network was imported with it.
     #[schema(value_type = Option<Object>, example = json!({"lsn": 7, "time": "2026-11-20T01:02:03.000000Z", "idempotency_key": null, "actor": {"kind": "service", "id": "ulk_2b22e1a6"}, "command": {"kind": "trigger_bonus", "source": "2b22e1a6-0289-4314-a6d2-6b688bb468fa", "trigger": "referral", "amount_minor": null, "once": false, "reference": "order 4711"}}))]
     command: Option<Value>,
     /// Name of the plan that was in force.
@@ -111,7 +114,8 @@ struct Need {
 /// What marked a bonus paid.
 #[derive(Serialize, ToSchema)]
 struct PaidThrough {
-    /// `pay_bonus`, `pay_all`, `import` (it came paid), or `unknown`: not among the commands that were looked at.
+    /// `pay_bonus`, `pay_all`, `import` (it came paid), or `unknown`: not among the commands that were looked
+    /// at.
     #[schema(pattern = "^(pay_bonus|pay_all|import|unknown)$", example = "pay_all")]
     by: &'static str,
     lsn: Option<u64>,
@@ -139,12 +143,18 @@ problems!(
     params(("id" = Uuid, Path, description = "The bonus's id")),
     responses((status = 200, description = "The explanation", body = Explained, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), Problems)
 )]
-async fn explain(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Reply, Problem> {
+async fn explain(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
     let named = engine.entry_of(id.into_bytes());
-    let entry = engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, named, state, directory))?;
-    let told = on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
+    let entry =
+        engine.read(|state, directory| caller.entry(Action::ReadBonuses, id, named, state, directory))?;
+    let told =
+        on_past(&shared, &caller, move |engine, effort| engine.explain_counting(entry, effort)).await?;
     let told = told.ok_or(Code::Rejected(Rejection::EntryUnknown))?;
     Ok(told_to(&caller.0, engine, &told))
 }
@@ -192,7 +202,9 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
             ..Bonus::new(reader, &entry)
         },
         cause,
-        command: command.filter(|_| sight == Sight::All).map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
+        command: command
+            .filter(|_| sight == Sight::All)
+            .map(|command| stamped_json(command, &|entry| reader.entry_id(entry))),
         plan: plan.map(|plan| plan.name.to_string()),
         rules: used.iter().map(|rule| bonus_rule_json(&rules[*rule])).collect(),
         hidden: u32::try_from(shares.len() - seen().count()).expect("a trigger has few entries"),
@@ -205,14 +217,19 @@ fn explained(reader: &Reader<'_>, sight: Sight, told: &Explanation) -> Explained
     }
 }
 
-type CauseParts<'a> = (&'static str, Option<&'a Stamped>, Option<&'a Plan>, Option<&'a Walk>, Option<&'a RankReached>);
+type CauseParts<'a> =
+    (&'static str, Option<&'a Stamped>, Option<&'a Plan>, Option<&'a Walk>, Option<&'a RankReached>);
 
 fn parts(cause: &Cause) -> CauseParts<'_> {
     match cause {
         Cause::Imported { command } => ("import", command.as_deref(), None, None, None),
         Cause::Reversal { command, .. } => ("reversal", Some(command), None, None, None),
-        Cause::Trigger { command, plan, walk, .. } => ("trigger", Some(command), Some(plan), Some(walk), None),
-        Cause::Registration { command, plan, walk } => ("registration", Some(command), Some(plan), Some(walk), None),
+        Cause::Trigger { command, plan, walk, .. } => {
+            ("trigger", Some(command), Some(plan), Some(walk), None)
+        }
+        Cause::Registration { command, plan, walk } => {
+            ("registration", Some(command), Some(plan), Some(walk), None)
+        }
         Cause::Rank { command, plan, reached } => ("rank", Some(command), Some(plan), None, Some(reached)),
     }
 }
@@ -233,7 +250,11 @@ fn reached_of(reached: &RankReached) -> Reached {
         needs: reached
             .needs
             .iter()
-            .map(|need| Need { level: (need.level != 0).then_some(need.level), minimum: need.minimum, count: need.count })
+            .map(|need| Need {
+                level: (need.level != 0).then_some(need.level),
+                minimum: need.minimum,
+                count: need.count,
+            })
             .collect(),
         distance: reached.distance,
     }

@@ -2,8 +2,8 @@
 
 use axum::{
     extract::{
-        FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, Request, path::ErrorKind as PathError,
-        rejection::PathRejection,
+        FromRequest, FromRequestParts, Path as AxumPath, Query as AxumQuery, RawPathParams, Request,
+        path::ErrorKind as PathError, rejection::PathRejection,
     },
     http::request::Parts,
 };
@@ -23,7 +23,8 @@ use crate::{
     http::{content::Content, limits::IDEMPOTENCY_KEY_BYTES_MAX},
 };
 
-/// A JSON body. Anything that is not exactly a `T` is a problem that names the field; `T` denies unknown fields.
+/// A JSON body. Anything that is not exactly a `T` is a problem that names the field; `T` denies unknown
+/// fields.
 pub struct Json<T>(pub T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
@@ -44,7 +45,8 @@ fn is_json_type(essence: &str) -> bool {
 /// Reads JSON, strictly.
 ///
 /// # Errors
-/// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` when it is not a `T`, with `field` unless it is the whole.
+/// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` when it is not a `T`, with `field`
+/// unless it is the whole.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
@@ -60,7 +62,8 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 fn of_serde(error: &serde_json::Error, path: &str, bytes: &[u8]) -> Problem {
-    // Not by the error's category alone: a number beyond all of ours is a syntax error to the reader, and JSON to its sender.
+    // Not by the error's category alone: a number beyond all of ours is a syntax error to the reader, and
+    // JSON to its sender.
     if !error.is_data() && !is_json(bytes) {
         return malformed(error);
     }
@@ -69,7 +72,10 @@ fn of_serde(error: &serde_json::Error, path: &str, bytes: &[u8]) -> Problem {
     let (code, field) = match unknown_field(&text) {
         // The path ends with the unknown field already.
         Some(name) => (Code::FieldUnknown, Some(path.unwrap_or(name).to_owned())),
-        None => (Code::FieldInvalid, named_field(&text).map(|name| joined(path, name)).or(path.map(str::to_owned))),
+        None => (
+            Code::FieldInvalid,
+            named_field(&text).map(|name| joined(path, name)).or(path.map(str::to_owned)),
+        ),
     };
     at_fault(code, field).detail(text)
 }
@@ -91,7 +97,8 @@ fn at_fault(code: Code, field: Option<String>) -> Problem {
     }
 }
 
-/// The name in the words with which serde refuses an unknown field. Words of a dependency: the tests pin them.
+/// The name in the words with which serde refuses an unknown field. Words of a dependency: the tests pin
+/// them.
 fn unknown_field(text: &str) -> Option<&str> {
     text.strip_prefix("unknown field `")?.split('`').next()
 }
@@ -163,13 +170,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = AxumQuery::<T>::try_from_uri(&parts.uri);
         query.map(|AxumQuery(value)| Self(value)).map_err(|rejection| {
-            let text = std::error::Error::source(&rejection).map_or_else(|| rejection.body_text(), ToString::to_string);
+            let text = std::error::Error::source(&rejection)
+                .map_or_else(|| rejection.body_text(), ToString::to_string);
             // Before the reason stands the parameter, where serde had come to one.
             let (parameter, reason) = match text.split_once(": ") {
                 Some((parameter, reason)) if !parameter.contains(' ') => (Some(parameter), reason),
                 _ => (None, text.as_str()),
             };
-            let code = if unknown_field(reason).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
+            let code =
+                if unknown_field(reason).is_some() { Code::ParameterUnknown } else { Code::ParameterInvalid };
             let name = parameter.or_else(|| named_field(reason)).map(str::to_owned);
             at_fault(code, name).detail(plain(reason).replacen(" field `", " parameter `", 1))
         })
@@ -183,7 +192,8 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let invalid = |detail| Problem::new(Code::ParameterInvalid).with("field", "Idempotency-Key").detail(detail);
+        let invalid =
+            |detail| Problem::new(Code::ParameterInvalid).with("field", "Idempotency-Key").detail(detail);
         let mut keys = parts.headers.get_all("idempotency-key").iter();
         let Some(key) = keys.next() else { return Ok(Self(None)) };
         if keys.next().is_some() {
@@ -198,11 +208,18 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key as the log holds it: hashed with who sent it and what it was sent to, beside a hash of what was sent.
+    /// The key as the log holds it: hashed with who sent it and what it was sent to, beside a hash of what
+    /// was sent.
     ///
-    /// `scope` is method and path template of the operation, `request` everything that decides what it does (path parameters and body, with
-    /// fields in the order of the type). Both hashes are on disk: neither may ever change for an operation.
-    pub fn for_request(&self, principal: &str, scope: &'static str, request: &impl Serialize) -> Option<RequestKey> {
+    /// `scope` is method and path template of the operation, `request` everything that decides what it does
+    /// (path parameters and body, with fields in the order of the type). Both hashes are on disk: neither may
+    /// ever change for an operation.
+    pub fn for_request(
+        &self,
+        principal: &str,
+        scope: &'static str,
+        request: &impl Serialize,
+    ) -> Option<RequestKey> {
         let key = self.0.as_ref()?;
         let mut scoped = Vec::with_capacity(principal.len() + scope.len() + key.len() + 2);
         for part in [scope.as_bytes(), principal.as_bytes()] {
@@ -258,7 +275,11 @@ mod tests {
             assert_eq!(problem["code"], code, "{body}: {problem}");
             assert_eq!(problem.get("field").and_then(|field| field.as_str()), field, "{body}: {problem}");
         }
-        assert_eq!(parse::<Outer>(b"{\"inner\":{\"name\":\"\xff\"}}").unwrap_err().code(), Code::BodyMalformed, "not UTF-8");
+        assert_eq!(
+            parse::<Outer>(b"{\"inner\":{\"name\":\"\xff\"}}").unwrap_err().code(),
+            Code::BodyMalformed,
+            "not UTF-8"
+        );
         let deep = "[".repeat(100_000);
         assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().code(), Code::BodyMalformed);
     }
@@ -280,7 +301,9 @@ mod tests {
         for (query, code, field) in table {
             let uri: Uri = format!("/x?{query}").parse().unwrap();
             let (mut parts, ()) = axum::http::Request::builder().uri(uri).body(()).unwrap().into_parts();
-            let Err(problem) = Query::<Page>::from_request_parts(&mut parts, &()).await else { panic!("{query}") };
+            let Err(problem) = Query::<Page>::from_request_parts(&mut parts, &()).await else {
+                panic!("{query}")
+            };
             let problem = problem.to_json();
             assert_eq!(problem["code"], code, "{query}: {problem}");
             assert_eq!(problem.get("field").and_then(|field| field.as_str()), field, "{query}: {problem}");

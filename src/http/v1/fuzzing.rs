@@ -12,7 +12,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Routes, extract, manage::Change, page::Cursors, pay::Trigger, plan_document::PlanDocument, register::Registration, strict_json,
+    Routes, extract, manage::Change, page::Cursors, pay::Trigger, plan_document::PlanDocument,
+    register::Registration, strict_json,
 };
 use crate::{
     config::HttpConfig,
@@ -68,10 +69,12 @@ fn read_back<T: DeserializeOwned + Serialize>(found: Option<T>) -> Option<T> {
 /// Lists that have cursors, each with its own kind of position, in both trees.
 const LISTS: u8 = 14;
 
-/// A list by its number: the query of its cursors, and its path without a cursor. `id` is the member it is about.
+/// A list by its number: the query of its cursors, and its path without a cursor. `id` is the member it is
+/// about.
 fn list_of(number: u8, id: Uuid) -> (String, String) {
     let tree = if number < 7 { "placement" } else { "sponsor" };
-    let of_member = |query: &str, path: &str| (format!("{query}/{tree}"), format!("members/{id}/{path}tree={tree}"));
+    let of_member =
+        |query: &str, path: &str| (format!("{query}/{tree}"), format!("members/{id}/{path}tree={tree}"));
     match number {
         0 | 7 => of_member(&format!("children/{id}"), "children?limit=2&"),
         1 | 8 => {
@@ -88,14 +91,16 @@ fn list_of(number: u8, id: Uuid) -> (String, String) {
     }
 }
 
-/// `{list u8, rest}`: the rest as a cursor's text, and as the words of one. True when the text was a cursor or a list took the words.
+/// `{list u8, rest}`: the rest as a cursor's text, and as the words of one. True when the text was a cursor
+/// or a list took the words.
 ///
 /// # Panics
-/// When a cursor that opens is not the one that its words are sealed to, opens for another query or with another character, or when a list
-/// answers forged words with anything but 200 and 400, or has no end then.
+/// When a cursor that opens is not the one that its words are sealed to, opens for another query or with
+/// another character, or when a list answers forged words with anything but 200 and 400, or has no end then.
 pub fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     let Some((list, rest)) = bytes.split_first() else { return false };
-    let id = engine.read(|state, _| Uuid::from_bytes(state.member(MemberIx(u32::from(*list >> 4) % state.len())).id.0));
+    let id = engine
+        .read(|state, _| Uuid::from_bytes(state.member(MemberIx(u32::from(*list >> 4) % state.len())).id.0));
     let (query, path) = list_of((list & 15) % LISTS, id);
     let cursors = Cursors::new(engine, &query);
     let text = String::from_utf8_lossy(rest);
@@ -116,23 +121,28 @@ pub fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     opened.is_some() || walked(engine, &path, Some(sealed))
 }
 
-/// Cursors of every list with numbers at the ends of their ranges in place of what they had, whether they were honest before or not, each with a valid
-/// checksum. `below` gives random numbers below a bound. How many were taken, of so many `rounds` for each list and member.
+/// Cursors of every list with numbers at the ends of their ranges in place of what they had, whether they
+/// were honest before or not, each with a valid checksum. `below` gives random numbers below a bound. How
+/// many were taken, of so many `rounds` for each list and member.
 ///
 /// # Panics
 /// As [`cursor`].
 #[cfg(test)]
 pub fn forged(engine: &Engine, rounds: usize, below: &mut dyn FnMut(usize) -> usize) -> usize {
-    let ids: Vec<Uuid> =
-        engine.read(|state, _| (0..state.len()).map(|index| Uuid::from_bytes(state.member(MemberIx(index)).id.0)).collect());
+    let ids: Vec<Uuid> = engine.read(|state, _| {
+        (0..state.len()).map(|index| Uuid::from_bytes(state.member(MemberIx(index)).id.0)).collect()
+    });
     let mut taken = 0;
     for list in 0..LISTS {
         for id in &ids {
             let (query, path) = list_of(list, *id);
             let cursors = Cursors::new(engine, &query);
-            let honest = page(engine, &path, None).and_then(|body| next_of(&body)).and_then(|next| cursors.open(&next).ok());
+            let honest = page(engine, &path, None)
+                .and_then(|body| next_of(&body))
+                .and_then(|next| cursors.open(&next).ok());
             for _ in 0..rounds {
-                let mut words = honest.clone().filter(|_| below(4) != 0).unwrap_or_else(|| vec![0; below(WORDS_MAX + 1)]);
+                let mut words =
+                    honest.clone().filter(|_| below(4) != 0).unwrap_or_else(|| vec![0; below(WORDS_MAX + 1)]);
                 let changes = if honest.is_some() { 1 + below(2) } else { words.len() };
                 for _ in 0..changes.min(words.len()) {
                     let at = below(words.len());
@@ -149,7 +159,8 @@ pub fn forged(engine: &Engine, rounds: usize, below: &mut dyn FnMut(usize) -> us
 #[cfg(test)]
 fn extreme(word: u64, members: u64, below: &mut dyn FnMut(usize) -> usize) -> u64 {
     let (half, highest) = (u64::from(u32::MAX), 1 << 31);
-    let small = [0, 1, 2, 3, members - 1, members, members + 1, highest - 1, highest, half - 2, half - 1, half];
+    let small =
+        [0, 1, 2, 3, members - 1, members, members + 1, highest - 1, highest, half - 2, half - 1, half];
     let large = [half + 1, 1 << 63, u64::MAX - 1, u64::MAX];
     let mut pick = |from: &[u64]| from[below(from.len())];
     let one = pick(&small);
@@ -199,7 +210,10 @@ impl Edge {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let shared = Shared::new(Options::new(address, &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime of one thread needs nothing");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime of one thread needs nothing");
         Self { routes: Routes::new(shared), runtime }
     }
 }
@@ -211,7 +225,8 @@ fn page(engine: &Engine, path: &str, cursor: Option<&str>) -> Option<Value> {
         static EDGE: OnceCell<Edge> = const { OnceCell::new() };
     }
     let joint = if path.contains('?') { '&' } else { '?' };
-    let uri = cursor.map_or_else(|| format!("/v1/{path}"), |cursor| format!("/v1/{path}{joint}cursor={cursor}"));
+    let uri =
+        cursor.map_or_else(|| format!("/v1/{path}"), |cursor| format!("/v1/{path}{joint}cursor={cursor}"));
     let mut request = Request::get(&uri).body(Body::empty()).expect("a path of ours");
     request.extensions_mut().insert(Principal::anonymous());
     EDGE.with(|edge| {

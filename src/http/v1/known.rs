@@ -1,7 +1,8 @@
-//! What a route's description names is all that it takes: any other parameter of the query is refused by name, and so is a body where none is described.
+//! What a route's description names is all that it takes: any other parameter of the query is refused by
+//! name, and so is a body where none is described.
 //!
-//! The check is made of the description itself and stands before every route, so no route can forget it, and the description cannot leave out a
-//! parameter that works.
+//! The check is made of the description itself and stands before every route, so no route can forget it, and
+//! the description cannot leave out a parameter that works.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -33,11 +34,19 @@ pub fn operations() -> &'static [Known] {
 
 fn all(description: &OpenApi) -> Vec<Known> {
     let items = description.paths.paths.iter();
-    items.flat_map(|(path, item)| of_item(item).map(|(method, operation)| known(method, path, operation))).collect()
+    items
+        .flat_map(|(path, item)| of_item(item).map(|(method, operation)| known(method, path, operation)))
+        .collect()
 }
 
 fn of_item(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
-    let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch), ("DELETE", &item.delete)];
+    let methods = [
+        ("GET", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
     methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
@@ -46,10 +55,16 @@ fn known(method: &'static str, path: &str, operation: &Operation) -> Known {
         RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
         RefOr::T(_) | RefOr::Ref(_) => None,
     });
-    Known { method, path: path.to_owned(), parameters: parameters.collect(), takes_body: operation.request_body.is_some() }
+    Known {
+        method,
+        path: path.to_owned(),
+        parameters: parameters.collect(),
+        takes_body: operation.request_body.is_some(),
+    }
 }
 
-/// Position of the operation of a request. Paths are matched by the same crate as in axum's router, so both find the same one.
+/// Position of the operation of a request. Paths are matched by the same crate as in axum's router, so both
+/// find the same one.
 pub fn find(method: &Method, path: &str) -> Option<usize> {
     static POSITIONS: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(by_path);
     // Axum answers HEAD by the route's GET.
@@ -77,7 +92,11 @@ impl Known {
     pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let query = request.uri().query().unwrap_or_default();
         if let Some(name) = names(query).find(|name| !self.parameters.contains(name)) {
-            let known = if self.parameters.is_empty() { "none".to_owned() } else { format!("`{}`", self.parameters.join("`, `")) };
+            let known = if self.parameters.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("`{}`", self.parameters.join("`, `"))
+            };
             let detail = format!("this route has no parameter `{name}`; it has {known}");
             return Err(Problem::new(Code::ParameterUnknown).with("field", name).detail(detail));
         }
@@ -105,8 +124,14 @@ mod tests {
     #[test]
     fn names_of_a_query_are_decoded() {
         // query, names
-        let table: [(&str, &[&str]); 6] =
-            [("", &[]), ("&", &[]), ("a", &["a"]), ("a=1&b=2=3&", &["a", "b"]), ("%61+b=1", &["a b"]), ("=1&%ff", &["", "\u{fffd}"])];
+        let table: [(&str, &[&str]); 6] = [
+            ("", &[]),
+            ("&", &[]),
+            ("a", &["a"]),
+            ("a=1&b=2=3&", &["a", "b"]),
+            ("%61+b=1", &["a b"]),
+            ("=1&%ff", &["", "\u{fffd}"]),
+        ];
         for (query, expected) in table {
             assert_eq!(names(query).collect::<Vec<_>>(), expected, "{query}");
         }
@@ -116,12 +141,20 @@ mod tests {
     fn each_operation_is_found() {
         for (position, known) in operations().iter().enumerate() {
             let path = known.path.replace(['{', '}'], "");
-            assert_eq!(find(&known.method.parse().unwrap(), &path), Some(position), "{} {path}", known.method);
+            assert_eq!(
+                find(&known.method.parse().unwrap(), &path),
+                Some(position),
+                "{} {path}",
+                known.method
+            );
         }
         assert_eq!(find(&Method::HEAD, "/v1/plan"), find(&Method::GET, "/v1/plan"));
         assert_eq!(find(&Method::DELETE, "/v1/plan"), None);
         assert_eq!(find(&Method::GET, "/v1/plan/"), None);
         let known = &operations()[find(&Method::GET, "/v1/members/x/downline").unwrap()];
-        assert_eq!((&known.parameters[..], known.takes_body), (&["tree", "depth", "limit", "cursor"].map(String::from)[..], false));
+        assert_eq!(
+            (&known.parameters[..], known.takes_body),
+            (&["tree", "depth", "limit", "cursor"].map(String::from)[..], false)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Levels of a member's downline: how many stand there, and what they brought.
 //!
-//! A commission belongs to the level at which it was paid, along the tree of its bonus; `tree` chooses whose members are counted and listed. Where a
-//! plan pays along one tree both speak of the same members.
+//! A commission belongs to the level at which it was paid, along the tree of its bonus; `tree` chooses whose
+//! members are counted and listed. Where a plan pays along one tree both speak of the same members.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -28,7 +28,9 @@ use super::{
     types::TreeName,
 };
 use crate::{
-    engine::{Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree},
+    engine::{
+        Brought, LEVELS_MAX, LevelOrder, MemberDirectory, MemberIx, ReceivedSums, State, Sum, Timestamp, Tree,
+    },
     http::{
         auth::{Action, Sight},
         limits::{BULK_SLICES_AHEAD, PAGE_SLICES_MAX, SLICE_ROWS, SLICE_STEPS},
@@ -37,8 +39,8 @@ use crate::{
     },
 };
 
-/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream: some 3 MiB, of which there can be as
-/// many as there are bulk streams. Fewer would walk more often.
+/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream:
+/// some 3 MiB, of which there can be as many as there are bulk streams. Fewer would walk more often.
 const STREAM_BATCH: usize = 1 << 15;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -69,7 +71,8 @@ pub struct Levels {
 pub struct Level {
     #[schema(minimum = 1)]
     pub level: u32,
-    /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan does not count).
+    /// Members at this level; null where they are not counted (beyond the cap, or in a tree that the plan
+    /// does not count).
     pub members: Option<u32>,
     pub commission: Total,
 }
@@ -117,10 +120,12 @@ fn levels_of(state: &State, tree: TreeName, member: MemberIx, counts: &[u32], su
         let sum = sums.by_level.get(&number).copied().unwrap_or_default();
         Level { level: number, members: counts.get(level - 1).copied(), commission: total(sum) }
     };
-    let has_something =
-        |level: &usize| *level <= cap.max(counted) || sums.by_level.contains_key(&u32::try_from(*level).unwrap_or(u32::MAX));
+    let has_something = |level: &usize| {
+        *level <= cap.max(counted) || sums.by_level.contains_key(&u32::try_from(*level).unwrap_or(u32::MAX))
+    };
     let rewards = sums.by_level.get(&0).copied().unwrap_or_default();
-    let commission = Sum { entries: sums.total.entries - rewards.entries, amount: sums.total.amount - rewards.amount };
+    let commission =
+        Sum { entries: sums.total.entries - rewards.entries, amount: sums.total.amount - rewards.amount };
     Levels {
         user_id: super::types::user_id(state, member),
         tree,
@@ -167,7 +172,9 @@ async fn levels(
         return Ok(answer(StatusCode::OK, lsn, &levels_of(&past, query.tree, member, &counts, &sums)));
     }
     totals::add_up(&shared, &caller, &mut sums).await?;
-    Ok(engine.read(|state, _| answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))))
+    Ok(engine.read(|state, _| {
+        answer(StatusCode::OK, lsn, &levels_of(state, query.tree, member, &head_counts, &sums))
+    }))
 }
 
 list_query! {
@@ -176,7 +183,8 @@ list_query! {
     }
 }
 
-/// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then shown.
+/// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then
+/// shown.
 pub struct LevelList {
     _permit: Option<OwnedSemaphorePermit>,
     sight: Sight,
@@ -218,7 +226,8 @@ impl LevelList {
         !self.found.is_empty()
     }
 
-    /// Shows those that were found so far and no more, once their sums are there: the rest is for another page.
+    /// Shows those that were found so far and no more, once their sums are there: the rest is for another
+    /// page.
     fn close_batch(&mut self) {
         self.is_collected = self.is_adding_up();
     }
@@ -247,7 +256,10 @@ impl Listing for LevelList {
         }
         for member in self.found.drain(..rows.min(self.found.len())) {
             let commission = Total::new(self.brought.of(member), state.plan());
-            out.push(LevelRow { member: MemberRow::new(state, self.sight, self.tree, member, self.level), commission });
+            out.push(LevelRow {
+                member: MemberRow::new(state, self.sight, self.tree, member, self.level),
+                commission,
+            });
         }
         if !self.found.is_empty() {
             return true;
@@ -266,9 +278,9 @@ impl Listing for LevelList {
 
 /// The members of one level, each with the commission it brought
 ///
-/// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member that was asked about, and NDJSON does so
-/// once for some thirty thousand rows. A page whose work is too much for one request is empty and has `next`, which goes on with that work: ask
-/// until `next` is null.
+/// In tree order. There is no index of bonuses by source, so a page adds up over all bonuses of the member
+/// that was asked about, and NDJSON does so once for some thirty thousand rows. A page whose work is too much
+/// for one request is empty and has `next`, which goes on with that work: ask until `next` is null.
 #[utoipa::path(
     get, path = "/v1/members/{id}/levels/{level}", tag = "levels",
     params(
@@ -289,7 +301,9 @@ async fn level(
     headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     if level == 0 {
-        return Err(Problem::new(Code::ParameterInvalid).with("field", "level").detail("levels count from 1"));
+        return Err(Problem::new(Code::ParameterInvalid)
+            .with("field", "level")
+            .detail("levels count from 1"));
     }
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
@@ -302,7 +316,9 @@ async fn level(
     let tree = query.tree.into();
     let (position, ticket) = match after.as_deref() {
         // The last word is the ticket of work that goes on.
-        Some([position @ .., ticket]) if position.len() == lists::PACKED_WORDS => (Some(position), Some(*ticket)),
+        Some([position @ .., ticket]) if position.len() == lists::PACKED_WORDS => {
+            (Some(position), Some(*ticket))
+        }
         other => (other, None),
     };
     let (new, lsn) = engine.read(|state, directory| {
@@ -316,8 +332,19 @@ async fn level(
         let batch = if is_stream { STREAM_BATCH } else { limit };
         let brought = state.brought(receiver, level);
         let found = VecDeque::new();
-        let list =
-            LevelList { _permit: permit, sight, tree, receiver, level, batch, walk, begun: walk, found, is_collected: false, brought };
+        let list = LevelList {
+            _permit: permit,
+            sight,
+            tree,
+            receiver,
+            level,
+            batch,
+            walk,
+            begun: walk,
+            found,
+            is_collected: false,
+            brought,
+        };
         Ok::<_, Problem>((list, state.lsn()))
     })?;
     let source = Source::new(&shared, &caller)?;
@@ -331,7 +358,14 @@ async fn level(
 }
 
 /// A page of a level: whole, or as far as it came, with a cursor that goes on.
-async fn level_page(shared: &Shared, source: &Source, mut listing: LevelList, limit: usize, cursors: &Cursors, owner: &str) -> Reply {
+async fn level_page(
+    shared: &Shared,
+    source: &Source,
+    mut listing: LevelList,
+    limit: usize,
+    cursors: &Cursors,
+    owner: &str,
+) -> Reply {
     let mut items = Vec::new();
     let mut lsn = 0;
     for number in 1..=PAGE_SLICES_MAX {
@@ -339,7 +373,12 @@ async fn level_page(shared: &Shared, source: &Source, mut listing: LevelList, li
             let (more, lsn) = source.take(&mut listing, limit, &mut items);
             let is_page = !items.is_empty() || !more;
             let next = is_page.then(|| more.then(|| cursors.seal(&listing.position())));
-            (next.map(|next| answer(StatusCode::OK, lsn, &Page { items: std::mem::take(&mut items), next })), lsn)
+            (
+                next.map(|next| {
+                    answer(StatusCode::OK, lsn, &Page { items: std::mem::take(&mut items), next })
+                }),
+                lsn,
+            )
         };
         let (page, seen) = shared.heavy.run(work).await;
         if let Some(page) = page {

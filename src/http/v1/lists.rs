@@ -1,7 +1,8 @@
 //! Lists of members along a tree: `upline`, `downline`, `children`.
 //!
-//! Each shows the members that were there when its first page was read: who joins later is in no later page of the same list, and nobody who was
-//! there is lost or shown twice. What a row says of a member (status, rank, children) is as of the page it is in.
+//! Each shows the members that were there when its first page was read: who joins later is in no later page
+//! of the same list, and nobody who was there is lost or shown twice. What a row says of a member (status,
+//! rank, children) is as of the page it is in.
 
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ use super::{
     types::{Role, Status, Time, user_id},
 };
 use crate::{
-    engine::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree},
+    engine::{
+        BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder, MemberDirectory, MemberIx, Rejection, State, Tree,
+    },
     http::{
         auth::{Action, Sight},
         limits::{BULK_SLICES_AHEAD, SLICE_ROWS, SLICE_STEPS},
@@ -44,7 +47,8 @@ pub struct MemberRow {
     pub code: String,
     /// Levels between this member and the one that was asked about.
     pub depth: u32,
-    /// Above this member in the tree that was asked about; null for a root, and where the caller may not see it.
+    /// Above this member in the tree that was asked about; null for a root, and where the caller may not see
+    /// it.
     pub above: Option<Uuid>,
     /// Slot under the parent; in the sponsor tree the number among the sponsor's recruits. From 0.
     pub slot: u32,
@@ -77,10 +81,20 @@ impl MemberRow {
     }
 }
 
-/// Appends the rows of `members`, who stand anywhere above or below a member at `level`: each is somewhere else in memory, so it is looked ahead for all of them.
-fn push_rows(state: &State, sight: Sight, tree: Tree, level: u32, members: &[MemberIx], out: &mut Vec<MemberRow>) {
+/// Appends the rows of `members`, who stand anywhere above or below a member at `level`: each is somewhere
+/// else in memory, so it is looked ahead for all of them.
+fn push_rows(
+    state: &State,
+    sight: Sight,
+    tree: Tree,
+    level: u32,
+    members: &[MemberIx],
+    out: &mut Vec<MemberRow>,
+) {
     state.look_ahead_to_rows(tree, members);
-    out.extend(members.iter().map(|member| MemberRow::new(state, sight, tree, *member, state.level_in(tree, *member).abs_diff(level))));
+    out.extend(members.iter().map(|member| {
+        MemberRow::new(state, sight, tree, *member, state.level_in(tree, *member).abs_diff(level))
+    }));
 }
 
 list_query! {
@@ -111,7 +125,8 @@ list_query! {
 }
 
 /// What every reading route can fail with.
-pub const COMMON: [Code; 4] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
+pub const COMMON: [Code; 4] =
+    [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
 
 problems!(
     /// What a list about one member can fail with.
@@ -167,7 +182,13 @@ struct Children {
 }
 
 impl Children {
-    fn new(state: &State, sight: Sight, tree: Tree, parent: MemberIx, after: Option<&[u64]>) -> Result<Self, Problem> {
+    fn new(
+        state: &State,
+        sight: Sight,
+        tree: Tree,
+        parent: MemberIx,
+        after: Option<&[u64]>,
+    ) -> Result<Self, Problem> {
         let (last, before) = match after {
             None => (None, state.len()),
             Some([last, before]) => {
@@ -283,7 +304,8 @@ impl Listing for Upline {
 
 /// Who stands above a member, nearest first
 ///
-/// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below it ends with itself.
+/// A member that asks sees itself and who is below it, so its own upline is empty, and that of a member below
+/// it ends with itself.
 #[utoipa::path(
     get, path = "/v1/members/{id}/upline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), UplineQuery),
@@ -358,7 +380,9 @@ enum Walk {
 impl Downline {
     fn next(&mut self, state: &State, steps: &mut usize) -> Option<MemberIx> {
         match &mut self.walk {
-            Walk::Streamed { walk, .. } => state.breadth_first_step(self.tree, walk, steps).map(|(member, _)| member),
+            Walk::Streamed { walk, .. } => {
+                state.breadth_first_step(self.tree, walk, steps).map(|(member, _)| member)
+            }
             Walk::Paged(walk) => state.level_order_step(self.tree, walk, steps),
         }
     }
@@ -390,7 +414,8 @@ impl Listing for Downline {
     }
 }
 
-/// Whether a walk finds anybody else; where that takes more than `steps`, it may, and has come that much further.
+/// Whether a walk finds anybody else; where that takes more than `steps`, it may, and has come that much
+/// further.
 pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usize) -> bool {
     let mut ahead = *walk;
     if state.level_order_step(tree, &mut ahead, &mut steps).is_some() {
@@ -406,7 +431,10 @@ pub const PACKED_WORDS: usize = LEVEL_ORDER_WORDS.div_ceil(2);
 /// The words of a walk, two in one of a cursor's.
 pub fn packed(walk: &LevelOrder) -> Vec<u64> {
     let words = walk.to_words();
-    words.chunks(2).map(|pair| u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32).collect()
+    words
+        .chunks(2)
+        .map(|pair| u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32)
+        .collect()
 }
 
 /// The walk of `top`'s downline whose words these are.
@@ -434,8 +462,9 @@ pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
 
 /// The downline of a member, level by level
 ///
-/// Nearest first; inside a level in tree order. A page costs what stands between its members in the tree: usually little more than its rows; in
-/// the worst case (long legs far apart) it ends early, with fewer rows than `limit` and a cursor. NDJSON always costs one step per member.
+/// Nearest first; inside a level in tree order. A page costs what stands between its members in the tree:
+/// usually little more than its rows; in the worst case (long legs far apart) it ends early, with fewer rows
+/// than `limit` and a cursor. NDJSON always costs one step per member.
 #[utoipa::path(
     get, path = "/v1/members/{id}/downline", tag = "lists",
     params(("id" = Uuid, Path, description = "The member's user_id"), DownlineQuery),
@@ -454,7 +483,9 @@ async fn downline(
     let engine = shared.v1_engine()?;
     let deepest = query.depth.unwrap_or(DEPTH_MAX);
     if !(1..=DEPTH_MAX).contains(&deepest) {
-        return Err(Problem::new(Code::ParameterInvalid).with("field", "depth").detail(format!("levels count from 1 to {DEPTH_MAX}")));
+        return Err(Problem::new(Code::ParameterInvalid)
+            .with("field", "depth")
+            .detail(format!("levels count from 1 to {DEPTH_MAX}")));
     }
     let tree = query.tree.into();
     let cursors = Cursors::new(engine, &format!("downline/{id}/{}/{deepest}", query.tree.name()));
@@ -467,7 +498,9 @@ async fn downline(
     let begin = |state: &State, directory: &MemberDirectory| {
         let top = caller.member(Action::ReadMember, id, state, directory)?;
         let walk = match (after.as_deref(), permit) {
-            (None, Some(permit)) => Walk::Streamed { walk: state.breadth_first(tree, top, deepest), _permit: permit },
+            (None, Some(permit)) => {
+                Walk::Streamed { walk: state.breadth_first(tree, top, deepest), _permit: permit }
+            }
             (None, None) => Walk::Paged(state.level_order(tree, top, 1, deepest)),
             (Some(words), _) => Walk::Paged(unpacked(state, tree, top, words)?),
         };

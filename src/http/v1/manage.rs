@@ -43,7 +43,9 @@ pub(super) struct Change {
 }
 
 /// A field that may be absent but says something where it is there: null would look like a change to nothing.
-fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn not_null<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -95,10 +97,11 @@ const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
 
 /// Change a member's status, role, or both
 ///
-/// Both are judged before either is done, so a request that breaks a rule changes nothing. They are two commands all the same, status first, and there are
-/// two ways to only the first of them. Another change that comes between can have the second refused; the problem then says so. And the process can end
-/// between the two; then there was no answer (or `stopping`), and the role is as it was. Either way the same request again, with the same key, does what is
-/// missing. A client that leaves does not stop it half-way.
+/// Both are judged before either is done, so a request that breaks a rule changes nothing. They are two
+/// commands all the same, status first, and there are two ways to only the first of them. Another change that
+/// comes between can have the second refused; the problem then says so. And the process can end between the
+/// two; then there was no answer (or `stopping`), and the role is as it was. Either way the same request
+/// again, with the same key, does what is missing. A client that leaves does not stop it half-way.
 #[utoipa::path(
     patch,
     path = "/v1/members/{id}",
@@ -125,8 +128,11 @@ async fn manage(
     let member = member_id(id);
     let key = |scope| key.for_request(&caller.0.name, scope, &(id, change));
     let sends = |scope| caller.sends(key(scope));
-    let status = change.status.map(|status| (status, Command::SetStatus { member, status: status.into() }, sends(STATUS_SCOPE)));
-    let role = change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, sends(ROLE_SCOPE)));
+    let status = change
+        .status
+        .map(|status| (status, Command::SetStatus { member, status: status.into() }, sends(STATUS_SCOPE)));
+    let role =
+        change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, sends(ROLE_SCOPE)));
     let engine = engine.clone();
     // The client may leave between the two commands; the second is made all the same.
     let (done, lsn) = desk::to_the_end(async move { carry_out(&engine, id, status, role).await }).await?;
@@ -137,7 +143,12 @@ async fn manage(
 type Step<T> = Option<(T, Command, Sent)>;
 
 /// What was changed, and when. Judges both before it does either.
-async fn carry_out(engine: &Engine, id: Uuid, status: Step<Status>, role: Step<Role>) -> Result<(Changed, u64), Problem> {
+async fn carry_out(
+    engine: &Engine,
+    id: Uuid,
+    status: Step<Status>,
+    role: Step<Role>,
+) -> Result<(Changed, u64), Problem> {
     let of_status = status.as_ref().map(|(_, command, sent)| (command, sent.key, "status"));
     let of_role = role.as_ref().map(|(_, command, sent)| (command, sent.key, "role"));
     judge(engine, [of_status, of_role])?;
@@ -159,7 +170,10 @@ async fn carry_out(engine: &Engine, id: Uuid, status: Step<Status>, role: Step<R
 }
 
 /// Refuses before anything is done what a rule speaks against now.
-fn judge(engine: &Engine, commands: [Option<(&Command, Option<RequestKey>, &'static str)>; 2]) -> Result<(), Problem> {
+fn judge(
+    engine: &Engine,
+    commands: [Option<(&Command, Option<RequestKey>, &'static str)>; 2],
+) -> Result<(), Problem> {
     engine.read(|state, directory| {
         for (command, key, field) in commands.into_iter().flatten() {
             if let Verdict::Reject(rejection) = state.check(directory, key, command) {
@@ -171,7 +185,12 @@ fn judge(engine: &Engine, commands: [Option<(&Command, Option<RequestKey>, &'sta
 }
 
 /// Whether it changed anything, and when.
-async fn submit(engine: &Engine, command: Command, sent: Sent, field: &'static str) -> Result<(bool, u64), Problem> {
+async fn submit(
+    engine: &Engine,
+    command: Command,
+    sent: Sent,
+    field: &'static str,
+) -> Result<(bool, u64), Problem> {
     let applied = engine.submit(command, sent).await?.applied;
     match applied.outcome {
         Outcome::StatusSet { changed, .. } | Outcome::RoleSet { changed, .. } => Ok((changed, applied.lsn)),

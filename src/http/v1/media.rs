@@ -5,10 +5,12 @@ use axum::http::{HeaderMap, header};
 use super::problem::{Code, Problem};
 use crate::http::content;
 
-/// Whether a client asks for a media type by its name. Ranges (`*/*`) ask for nothing in particular, and `q=0` asks not to get it.
+/// Whether a client asks for a media type by its name. Ranges (`*/*`) ask for nothing in particular, and
+/// `q=0` asks not to get it.
 pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut named = values.flat_map(|value| value.split(',')).filter(|part| essence_of(part).eq_ignore_ascii_case(kind));
+    let mut named =
+        values.flat_map(|value| value.split(',')).filter(|part| essence_of(part).eq_ignore_ascii_case(kind));
     named.any(|part| !part.split(';').skip(1).any(is_zero_weight))
 }
 
@@ -16,14 +18,20 @@ pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
 fn is_zero_weight(parameter: &str) -> bool {
     let Some((name, weight)) = parameter.split_once('=') else { return false };
     let weight = weight.trim();
-    name.trim().eq_ignore_ascii_case("q") && !weight.is_empty() && weight.bytes().all(|byte| matches!(byte, b'0' | b'.'))
+    name.trim().eq_ignore_ascii_case("q")
+        && !weight.is_empty()
+        && weight.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 /// Whether a body may be read: it is of a type that the route takes, and not compressed.
 ///
 /// # Errors
 /// `body_encoded`; `media_type_unsupported`, which names `expected`.
-pub fn check_body(headers: &HeaderMap, takes: impl FnOnce(&str) -> bool, expected: &'static str) -> Result<(), Problem> {
+pub fn check_body(
+    headers: &HeaderMap,
+    takes: impl FnOnce(&str) -> bool,
+    expected: &'static str,
+) -> Result<(), Problem> {
     if content::is_encoded(headers) {
         return Err(Code::BodyEncoded.into());
     }
@@ -68,14 +76,18 @@ mod tests {
         ];
         for (accept, expected) in table {
             let mut headers = HeaderMap::new();
-            accept.iter().for_each(|value| _ = headers.append(header::ACCEPT, HeaderValue::from_static(value)));
+            accept
+                .iter()
+                .for_each(|value| _ = headers.append(header::ACCEPT, HeaderValue::from_static(value)));
             assert_eq!(accepts(&headers, "application/x-ndjson"), expected, "{accept:?}");
         }
     }
 
     #[test]
     fn parameters_are_no_part_of_a_type() {
-        for (given, expected) in [("application/JSON; charset=utf-8", "application/json"), (" text/plain", "text/plain"), ("", "")] {
+        for (given, expected) in
+            [("application/JSON; charset=utf-8", "application/json"), (" text/plain", "text/plain"), ("", "")]
+        {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(given))]);
             assert_eq!(essence(&headers), expected, "{given}");
         }

@@ -73,8 +73,11 @@ impl Member {
     /// A member as far as a caller with this sight sees it. O(log n).
     pub fn new(state: &engine::State, sight: Sight, index: MemberIx) -> Self {
         let member = state.member(index);
-        let seen = |other: Option<MemberIx>| other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other));
-        let counts = |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
+        let seen = |other: Option<MemberIx>| {
+            other.filter(|other| sight.sees(state, *other)).map(|other| user_id(state, other))
+        };
+        let counts =
+            |tree| Counts { direct: state.direct(tree, index), downline: state.downline(tree, index) };
         Self {
             user_id: Uuid::from_bytes(member.id.0),
             code: state.code(index).into_string(),
@@ -93,7 +96,12 @@ impl Member {
     }
 }
 
-pub fn view(caller: &Caller, state: &engine::State, directory: &engine::MemberDirectory, index: MemberIx) -> Member {
+pub fn view(
+    caller: &Caller,
+    state: &engine::State,
+    directory: &engine::MemberDirectory,
+    index: MemberIx,
+) -> Member {
     Member::new(state, caller.0.sight(state, directory), index)
 }
 
@@ -124,14 +132,20 @@ async fn member_by_code(
     Path(code): Path<String>,
     Query(query): Query<AsOfQuery>,
 ) -> Result<Reply, Problem> {
-    let code = ReferralCode::parse(&code)
-        .ok_or_else(|| Problem::new(Code::ParameterInvalid).with("field", "code").detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))?;
+    let code = ReferralCode::parse(&code).ok_or_else(|| {
+        Problem::new(Code::ParameterInvalid)
+            .with("field", "code")
+            .detail("codes are 1 to 64 of A-Z, a-z, 0-9, _ and -")
+    })?;
     as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let owner = state.look_up_code(directory, &code).or_else(|rejection| {
             // That there are such codes is not for those who may not see whose they are.
-            caller.network(Action::ReadNetwork, state, directory).map_or(Ok(None), |()| Err(Problem::from(rejection).at(state.lsn())))
+            caller
+                .network(Action::ReadNetwork, state, directory)
+                .map_or(Ok(None), |()| Err(Problem::from(rejection).at(state.lsn())))
         })?;
-        let index = caller.found(Action::ReadMember, Target::by_code(state, owner, &code), state, directory)?;
+        let index =
+            caller.found(Action::ReadMember, Target::by_code(state, owner, &code), state, directory)?;
         Ok(answer(StatusCode::OK, state.lsn(), &view(&caller, state, directory, index)))
     })
     .await

@@ -1,10 +1,12 @@
 //! Our own API, under `/v1`.
 //!
-//! One module per resource; each declares its routes with their description, and the router and `/openapi.json` are made of the same
-//! declarations. What all of them share: failures (`problem`), what is taken (`extract`), lists (`page`), words (`types`).
+//! One module per resource; each declares its routes with their description, and the router and
+//! `/openapi.json` are made of the same declarations. What all of them share: failures (`problem`), what is
+//! taken (`extract`), lists (`page`), words (`types`).
 //!
-//! Rules for a route: describe what it takes (`known` lets nothing else in) and take it through `extract`; ask `authorize` under the same read lock that looks the target up, so that
-//! nobody learns what they may not see; answer with [`answer`], which names the LSN of the state that was read or written.
+//! Rules for a route: describe what it takes (`known` lets nothing else in) and take it through `extract`;
+//! ask `authorize` under the same read lock that looks the target up, so that nobody learns what they may not
+//! see; answer with [`answer`], which names the LSN of the state that was read or written.
 
 pub mod as_of;
 mod audit;
@@ -123,12 +125,21 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
 
 /// What writes and what operates.
 fn writes() -> OpenApiRouter<Arc<Shared>> {
-    let all = [register::routes, batch::routes, manage::routes, pay::routes, plan::routes, operate::routes, clock::routes];
+    let all = [
+        register::routes,
+        batch::routes,
+        manage::routes,
+        pay::routes,
+        plan::routes,
+        operate::routes,
+        clock::routes,
+    ];
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }
 
 fn declared() -> OpenApiRouter<Arc<Shared>> {
-    // Each route names its whole path. Nested, they would cost each request a path of its own without the prefix.
+    // Each route names its whole path. Nested, they would cost each request a path of its own without the
+    // prefix.
     OpenApiRouter::with_openapi(about()).merge(reads()).merge(writes())
 }
 
@@ -143,12 +154,18 @@ fn about() -> OpenApi {
              problem+json with a stable `code`. What was answered with 2xx is durable.",
         ))
         .build();
-    let header_key =
-        |name: &str, description: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)));
+    let header_key = |name: &str, description: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
+    };
     let components = ComponentsBuilder::new()
         .security_scheme("key", header_key("X-Api-Key", "Id of a service key; goes with X-Api-Secret"))
         .security_scheme("secret", header_key("X-Api-Secret", "Secret of a service key"))
-        .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()))
+        .security_scheme(
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
+            ),
+        )
         .build();
     let security = [
         SecurityRequirement::new("key", Vec::<String>::new()).add("secret", Vec::<String>::new()),
@@ -165,14 +182,19 @@ pub struct Routes(Router);
 impl Routes {
     pub fn new(shared: Arc<Shared>) -> Self {
         let (router, _) = declared().split_for_parts();
-        Self(router.method_not_allowed_fallback(method_not_allowed).fallback(route_unknown).with_state(shared))
+        Self(
+            router.method_not_allowed_fallback(method_not_allowed).fallback(route_unknown).with_state(shared),
+        )
     }
 
-    /// Answers a request, and tells which route did, so that it can be counted; none where the path or its method is not known.
+    /// Answers a request, and tells which route did, so that it can be counted; none where the path or its
+    /// method is not known.
     ///
     /// The check is no layer of the router: that costs each request a few boxes.
     pub async fn answer(&self, request: Request<Body>) -> (Reply, Option<RouteIndex>) {
-        let Some(position) = known::find(request.method(), request.uri().path()) else { return (self.routed(request).await, None) };
+        let Some(position) = known::find(request.method(), request.uri().path()) else {
+            return (self.routed(request).await, None);
+        };
         let route = RouteIndex::of_v1(position, request.method());
         let reply = match known::operations()[position].check(&request) {
             Ok(()) => self.routed(request).await,

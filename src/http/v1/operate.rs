@@ -28,7 +28,10 @@ use crate::{
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(snapshots, make_snapshot)).routes(routes!(digest)).routes(routes!(recompute_ranks))
+    OpenApiRouter::new()
+        .routes(routes!(snapshots, make_snapshot))
+        .routes(routes!(digest))
+        .routes(routes!(recompute_ranks))
 }
 
 /// A snapshot that is durable.
@@ -104,7 +107,8 @@ struct DigestsAt {
     lsn: u64,
     members: u32,
     bonuses: u64,
-    /// BLAKE3 of the network: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses, whatever log led to it.
+    /// BLAKE3 of the network: ids, codes, edges, slots, join times, statuses, roles, ranks and bonuses,
+    /// whatever log led to it.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     network_digest: String,
     /// BLAKE3 of everything, LSN and order included: the same log gives the same.
@@ -156,7 +160,13 @@ impl From<RankComparison> for Recomputed {
             lsn: compared.lsn,
             members: compared.members,
             differences: compared.differences,
-            first: first.map(|(id, kept, recomputed)| RankDifference { user_id: Uuid::from_bytes(id.0), kept, recomputed }).collect(),
+            first: first
+                .map(|(id, kept, recomputed)| RankDifference {
+                    user_id: Uuid::from_bytes(id.0),
+                    kept,
+                    recomputed,
+                })
+                .collect(),
             view_seconds: compared.froze_in.as_secs_f64(),
             seconds: compared.computed_in.as_secs_f64(),
         }
@@ -183,8 +193,8 @@ fn of_snapshot(error: &SnapshotError) -> Problem {
 
 /// Make a snapshot
 ///
-/// 201 when it is durable; signups go on meanwhile. Requests that come while one is made share the next. When nothing changed since the newest, that one
-/// is the answer (200).
+/// 201 when it is durable; signups go on meanwhile. Requests that come while one is made share the next. When
+/// nothing changed since the newest, that one is the answer (200).
 #[utoipa::path(
     post,
     path = "/v1/snapshots",
@@ -232,7 +242,8 @@ async fn snapshots(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Res
 
 /// Digests of the network
 ///
-/// Computed on a frozen view, at an LSN that is not before the request. Requests that wait share what is computed next.
+/// Computed on a frozen view, at an LSN that is not before the request. Requests that wait share what is
+/// computed next.
 #[utoipa::path(
     get,
     path = "/v1/digest",
@@ -254,8 +265,8 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
 
 /// Recompute all ranks
 ///
-/// From scratch, in parallel, on a frozen view, one request at a time. Changes nothing: ranks are kept up to date by each signup, and this shows that they
-/// are right.
+/// From scratch, in parallel, on a frozen view, one request at a time. Changes nothing: ranks are kept up to
+/// date by each signup, and this shows that they are right.
 #[utoipa::path(
     post,
     path = "/v1/ranks/recompute",
@@ -267,7 +278,11 @@ async fn recompute_ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) 
     let engine = shared.v1_engine()?.clone();
     let compared = desk::alone(&shared, move || engine.compare_ranks()).await?;
     if compared.differences != 0 {
-        tracing::error!(differences = compared.differences, lsn = compared.lsn, "ranks that were kept are not those recomputed: a bug");
+        tracing::error!(
+            differences = compared.differences,
+            lsn = compared.lsn,
+            "ranks that were kept are not those recomputed: a bug"
+        );
     }
     Ok(answer(StatusCode::OK, compared.lsn, &Recomputed::from(compared)))
 }

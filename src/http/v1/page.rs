@@ -1,12 +1,15 @@
 //! Lists: a page with a cursor, or the whole as NDJSON, both from one walk in bounded slices.
 //!
-//! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it would go on. A page is one slice,
-//! and the first one is taken where the list begins, so everything in a page is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether there is
-//! more. A stream is slice after slice while the client reads; between two slices the lock is free.
+//! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it
+//! would go on. A page is one slice, and the first one is taken where the list begins, so everything in a
+//! page is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether
+//! there is more. A stream is slice after slice while the client reads; between two slices the lock is free.
 //!
-//! What takes long is heavy work, which waits for its turn (`http/heavy.rs`): a page of many rows or of a walk, and the slices of a stream. Of the few streams of whole
-//! downlines slices are taken while those before are printed and sent: taking waits for memory, printing is work, so they have two cores to run on. Any other stream takes a
-//! slice when the one before is on its way, so that a slow reader holds no more than that one.
+//! What takes long is heavy work, which waits for its turn (`http/heavy.rs`): a page of many rows or of a
+//! walk, and the slices of a stream. Of the few streams of whole downlines slices are taken while those
+//! before are printed and sent: taking waits for memory, printing is work, so they have two cores to run on.
+//! Any other stream takes a slice when the one before is on its way, so that a slow reader holds no more than
+//! that one.
 
 use std::{
     cell::Cell,
@@ -59,11 +62,13 @@ pub fn limit(asked: Option<u32>) -> Result<usize, Problem> {
     if (1..=LIMIT_MAX).contains(&limit) {
         return Ok(limit as usize);
     }
-    Err(Problem::new(Code::ParameterInvalid).with("field", "limit").detail(format!("limit must be within 1..={LIMIT_MAX}")))
+    Err(Problem::new(Code::ParameterInvalid)
+        .with("field", "limit")
+        .detail(format!("limit must be within 1..={LIMIT_MAX}")))
 }
 
-/// Declares the query of a list: `tree`, if it begins with that, what the list has of its own, and what all lists have. Not by flattening, which takes
-/// the types from texts: `limit=1` would be no number.
+/// Declares the query of a list: `tree`, if it begins with that, what the list has of its own, and what all
+/// lists have. Not by flattening, which takes the types from texts: `limit=1` would be no number.
 macro_rules! list_query {
     (struct $name:ident { tree, $($own:tt)* }) => {
         $crate::http::v1::page::list_query! {
@@ -136,15 +141,16 @@ impl Reader<'_> {
 pub trait Listing: Send + Unpin + 'static {
     type Item: Serialize + Send + Unpin + 'static;
 
-    /// Slices that a stream takes while it prints and sends those before. None, but where only few streams can be under way: they are in memory for
-    /// each reader, however slow it is.
+    /// Slices that a stream takes while it prints and sends those before. None, but where only few streams
+    /// can be under way: they are in memory for each reader, however slow it is.
     const SLICES_AHEAD: usize = 0;
     /// Rows of a stream's slice.
     const STREAM_ROWS: usize = STREAM_ROWS;
     /// Whether a page may take many steps for each row, so that it is heavy work however short it is.
     const WALKS: bool = false;
 
-    /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing is left.
+    /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing
+    /// is left.
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
 
     /// Where to go on: what [`Cursors::open`] gives back. Never more than six words.
@@ -187,7 +193,8 @@ impl Cursors {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (words, rest) = bytes.as_chunks::<8>();
         let (tag, words) = words.split_last()?;
-        let is_ours = rest.is_empty() && u64::from_le_bytes(*tag) == xxh3_64_with_seed(words.as_flattened(), self.seed);
+        let is_ours =
+            rest.is_empty() && u64::from_le_bytes(*tag) == xxh3_64_with_seed(words.as_flattened(), self.seed);
         is_ours.then(|| words.iter().map(|word| u64::from_le_bytes(*word)).collect())
     }
 }
@@ -207,7 +214,11 @@ impl Source {
     /// # Errors
     /// `starting` while there is nothing to take from.
     pub fn new(shared: &Shared, caller: &Caller) -> Result<Self, Problem> {
-        Ok(Self { engine: shared.v1_engine()?.clone(), heavy: Arc::clone(&shared.heavy), payer: caller.0.payer.clone() })
+        Ok(Self {
+            engine: shared.v1_engine()?.clone(),
+            heavy: Arc::clone(&shared.heavy),
+            payer: caller.0.payer.clone(),
+        })
     }
 
     /// Takes a slice under one lock, and charges for it. Whether there is more, and the LSN.
@@ -242,8 +253,8 @@ impl<L: Listing> Slice<L> {
     }
 }
 
-/// What became of the first slice. It is taken where the listing is begun: were a page of two states, it would name the LSN of the second and lack who joined
-/// in between.
+/// What became of the first slice. It is taken where the listing is begun: were a page of two states, it
+/// would name the LSN of the second and lack who joined in between.
 enum First<L: Listing> {
     Page(Reply),
     /// A stream, or a page that has no row yet.
@@ -253,7 +264,8 @@ enum First<L: Listing> {
 /// Answers with a listing, as a page or a stream, as the client asks.
 ///
 /// # Errors
-/// When the limit is out of range; those of `begin`; `rate_limited` where the caller used too much; `overloaded` when too much heavy work is waiting.
+/// When the limit is out of range; those of `begin`; `rate_limited` where the caller used too much;
+/// `overloaded` when too much heavy work is waiting.
 pub async fn list<L: Listing>(
     shared: &Shared,
     caller: &Caller,
@@ -276,7 +288,10 @@ pub async fn list<L: Listing>(
             Ok::<_, Problem>((Slice { listing, items, more }, state.lsn(), limit))
         })?;
         let is_page = !is_stream && slice.is_page();
-        Ok::<_, Problem>((if is_page { First::Page(slice.print(lsn, cursors)) } else { First::Slice(slice, lsn) }, rows))
+        Ok::<_, Problem>((
+            if is_page { First::Page(slice.print(lsn, cursors)) } else { First::Slice(slice, lsn) },
+            rows,
+        ))
     };
     let is_light = is_stream || asked.unwrap_or(LIMIT_DEFAULT) as usize <= LIGHT_ROWS;
     let (first, rows) = if is_light && !L::WALKS {
@@ -292,8 +307,14 @@ pub async fn list<L: Listing>(
     })
 }
 
-/// Answers with a page whose first row was not found at once. However long it takes, after so many slices it is answered without one, with a cursor.
-async fn later_page<L: Listing>(source: &Source, mut slice: Slice<L>, rows: usize, cursors: &Cursors) -> Reply {
+/// Answers with a page whose first row was not found at once. However long it takes, after so many slices it
+/// is answered without one, with a cursor.
+async fn later_page<L: Listing>(
+    source: &Source,
+    mut slice: Slice<L>,
+    rows: usize,
+    cursors: &Cursors,
+) -> Reply {
     // The first slice was taken by who found no row in it.
     for number in 2.. {
         let is_last = number == PAGE_SLICES_MAX;
@@ -314,7 +335,12 @@ async fn later_page<L: Listing>(source: &Source, mut slice: Slice<L>, rows: usiz
 ///
 /// # Errors
 /// When the limit is out of range.
-pub fn past<L: Listing>(reader: &Reader<'_>, mut listing: L, asked: Option<u32>, cursors: &Cursors) -> Result<Reply, Problem> {
+pub fn past<L: Listing>(
+    reader: &Reader<'_>,
+    mut listing: L,
+    asked: Option<u32>,
+    cursors: &Cursors,
+) -> Result<Reply, Problem> {
     let mut items = Vec::new();
     let more = listing.slice(reader, limit(asked)?, &mut items);
     Ok(Slice { listing, items, more }.print(reader.state.lsn(), cursors))
@@ -377,10 +403,14 @@ fn print<T: Serialize>(items: &[T]) -> Vec<u8> {
 
 impl<L: Listing> HttpBody for Lines<L> {
     type Data = Bytes;
-    /// What takes a slice panicked, or the runtime is ending. The connection ends without a last chunk, so that nobody takes the list for whole.
+    /// What takes a slice panicked, or the runtime is ending. The connection ends without a last chunk, so
+    /// that nobody takes the list for whole.
     type Error = JoinError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
         let this = &mut *self;
         // A fast reader would otherwise keep this worker busy for the whole list.
         if std::mem::take(&mut this.has_sent) {
@@ -406,7 +436,8 @@ impl<L: Listing> HttpBody for Lines<L> {
             };
             if more {
                 let is_ahead = L::SLICES_AHEAD != 0;
-                this.next = if is_ahead { Next::begin(this.source.clone(), listing) } else { Next::Resting(listing) };
+                this.next =
+                    if is_ahead { Next::begin(this.source.clone(), listing) } else { Next::Resting(listing) };
             }
             if !items.is_empty() {
                 this.has_sent = true;
@@ -438,7 +469,10 @@ mod tests {
                 let mut broken = text.clone().into_bytes();
                 broken[at] = if broken[at] == b'A' { b'B' } else { b'A' };
                 let broken = String::from_utf8(broken).unwrap();
-                assert!(here.open(&broken).is_err() || here.open(&broken).unwrap() == words, "only the bits that mean nothing may differ");
+                assert!(
+                    here.open(&broken).is_err() || here.open(&broken).unwrap() == words,
+                    "only the bits that mean nothing may differ"
+                );
             }
         }
         for nonsense in ["", "A", "AAAA", "!!!!", &"A".repeat(1_000)] {

@@ -19,7 +19,10 @@ use super::{
     types::{Bonus, BonusStatus, Time, member_id},
 };
 use crate::{
-    engine::{Applied, Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, Sent, Sum, TriggerBonus},
+    engine::{
+        Applied, Command, Engine, Money, Outcome, PayFilter, Plan, Reference, Rejection, RequestKey, Sent,
+        Sum, TriggerBonus,
+    },
     http::{
         auth::{Action, SeenEntry},
         reply::Reply,
@@ -33,7 +36,11 @@ pub(super) const KIND_BYTES_MAX: usize = 64;
 const PAID_ONCE: &str = "referral";
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::new().routes(routes!(trigger)).routes(routes!(pay)).routes(routes!(reverse)).routes(routes!(pay_all))
+    OpenApiRouter::new()
+        .routes(routes!(trigger))
+        .routes(routes!(pay))
+        .routes(routes!(reverse))
+        .routes(routes!(pay_all))
 }
 
 // Order and names of the fields are part of the fingerprint of idempotency keys, which is on disk.
@@ -50,12 +57,14 @@ pub(super) struct Trigger {
     /// What shares are taken of; fixed bonuses do not look at it.
     #[serde(default)]
     amount: Option<AmountGiven>,
-    /// Refuse when this source's trigger of this name was paid with `once` before; one without it, as the drop-in routes send, is not looked at. Unless
-    /// said otherwise true for a `referral`, which a member is once, and false for everything else.
+    /// Refuse when this source's trigger of this name was paid with `once` before; one without it, as the
+    /// drop-in routes send, is not looked at. Unless said otherwise true for a `referral`, which a member is
+    /// once, and false for everything else.
     #[serde(default)]
     once: Option<bool>,
-    /// What the outside calls that which it came from, e.g. an order: printable, not blank at its ends. Kept with the bonuses, which are found by it. It says
-    /// nothing about repeats: for those there is the `Idempotency-Key`.
+    /// What the outside calls that which it came from, e.g. an order: printable, not blank at its ends. Kept
+    /// with the bonuses, which are found by it. It says nothing about repeats: for those there is the
+    /// `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64, example = "order 4711")]
     reference: Option<String>,
@@ -97,7 +106,8 @@ impl AmountGiven {
 /// What a trigger came to; the same for a repeat.
 #[derive(Serialize, ToSchema)]
 struct Paid {
-    /// The entries made, nearest receiver first: one for each level, and for each admin beyond, at most 79. As made: pending.
+    /// The entries made, nearest receiver first: one for each level, and for each admin beyond, at most 79.
+    /// As made: pending.
     #[schema(max_items = 79)]
     bonuses: Vec<Bonus>,
     /// Receivers who got nothing since they are not active: breakage.
@@ -136,7 +146,8 @@ impl<'de> Deserialize<'de> for UpTo {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         // Not with a sign, which reading a number would take.
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let up_to = if is_number { text.parse().ok().map(Self::Lsn) } else { text.parse().ok().map(Self::Bonus) };
+        let up_to =
+            if is_number { text.parse().ok().map(Self::Lsn) } else { text.parse().ok().map(Self::Bonus) };
         up_to.ok_or_else(|| serde::de::Error::custom("must be an LSN or the id of a bonus"))
     }
 }
@@ -145,8 +156,8 @@ impl<'de> Deserialize<'de> for UpTo {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct PayQuery {
-    /// Only bonuses that were there: an LSN (that of the list which was looked at, its `x-lsn`), or the id of a bonus, which means the LSN of the
-    /// command that made it.
+    /// Only bonuses that were there: an LSN (that of the list which was looked at, its `x-lsn`), or the id of
+    /// a bonus, which means the LSN of the command that made it.
     #[param(value_type = Option<String>, max_length = 64, example = "41")]
     up_to: Option<UpTo>,
     /// Only those of this kind: a trigger's name, `registration`, or `rank:` and a number.
@@ -164,10 +175,13 @@ impl PayQuery {
     /// What the command says.
     ///
     /// # Errors
-    /// `entry_unknown`; `parameter_invalid` for a kind that is too long, or a window that ends before it begins.
+    /// `entry_unknown`; `parameter_invalid` for a kind that is too long, or a window that ends before it
+    /// begins.
     fn filter(self, engine: &Engine) -> Result<PayFilter, Problem> {
         let Self { up_to, kind, receiver, from, to } = self;
-        let invalid = |field: &'static str, detail: &'static str| Problem::new(Code::ParameterInvalid).with("field", field).detail(detail);
+        let invalid = |field: &'static str, detail: &'static str| {
+            Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
+        };
         if kind.as_ref().is_some_and(|kind| !(1..=KIND_BYTES_MAX).contains(&kind.len())) {
             return Err(invalid("kind", "must have 1 to 64 bytes"));
         }
@@ -254,7 +268,8 @@ fn concluded(applied: Applied, member: &'static str) -> Result<(Outcome, u64), P
 
 /// Pay the bonuses of a trigger to the uplines of its source
 ///
-/// A referral pays once per source. Of other kinds a repeat pays again, without `once` and without an `Idempotency-Key`.
+/// A referral pays once per source. Of other kinds a repeat pays again, without `once` and without an
+/// `Idempotency-Key`.
 #[utoipa::path(
     post,
     path = "/v1/bonuses",
@@ -283,24 +298,40 @@ async fn trigger(
     };
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses", &body);
     let (known, amount) = engine.read(|state, directory| {
-        caller.member(Action::TriggerBonus, body.source, state, directory).map_err(|problem| problem.with("field", "source"))?;
+        caller
+            .member(Action::TriggerBonus, body.source, state, directory)
+            .map_err(|problem| problem.with("field", "source"))?;
         // Before anything that the plan decides: the plan may be another one by now.
         let known = state.known(key);
-        let amount = body.amount.as_ref().filter(|_| known.is_none()).map(|amount| amount.money(state.plan())).transpose()?;
+        let amount = body
+            .amount
+            .as_ref()
+            .filter(|_| known.is_none())
+            .map(|amount| amount.money(state.plan()))
+            .transpose()?;
         Ok::<_, Problem>((known, amount))
     })?;
     let (outcome, lsn) = match known {
         Some(known) => concluded(known, "source")?,
         None => {
             let once = body.once.unwrap_or(body.kind == PAID_ONCE);
-            let bonus = TriggerBonus { source: member_id(body.source), trigger: body.kind.as_str().into(), amount, once, reference };
+            let bonus = TriggerBonus {
+                source: member_id(body.source),
+                trigger: body.kind.as_str().into(),
+                amount,
+                once,
+                reference,
+            };
             submit(engine, Command::TriggerBonus(bonus), caller.sends(key)).await?
         }
     };
-    let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else { return Err(Code::Internal.into()) };
+    let Outcome::BonusPaid { first_entry, entries, withheld } = outcome else {
+        return Err(Code::Internal.into());
+    };
     engine.read(|state, directory| {
         let (reader, sight) = (Reader::new(engine, state), caller.0.sight(state, directory));
-        let made = (first_entry..first_entry + u64::from(entries)).map(|entry| sight.of_entry(state, &state.entry(entry)));
+        let made = (first_entry..first_entry + u64::from(entries))
+            .map(|entry| sight.of_entry(state, &state.entry(entry)));
         let bonuses = made.map(|entry| as_made(&reader, &entry)).collect();
         Ok(answer(StatusCode::CREATED, lsn, &Paid { bonuses, withheld }))
     })
@@ -313,9 +344,10 @@ fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
 
 /// Take one bonus back
 ///
-/// Makes a pending bonus of the negative amount, to the same receiver and with the same source, level, kind and reference, that names the one it takes
-/// back. Whether that was paid does not matter: what was paid by mistake is owed back, what is pending cancels out. A bonus is taken back
-/// once, and what takes one back never is. A `referral` that was taken back still counts as triggered.
+/// Makes a pending bonus of the negative amount, to the same receiver and with the same source, level, kind
+/// and reference, that names the one it takes back. Whether that was paid does not matter: what was paid by
+/// mistake is owed back, what is pending cancels out. A bonus is taken back once, and what takes one back
+/// never is. A `referral` that was taken back still counts as triggered.
 #[utoipa::path(
     post,
     path = "/v1/bonuses/{id}/reverse",
@@ -334,7 +366,8 @@ async fn reverse(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let named = engine.entry_of(id.into_bytes());
-    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let entry =
+        engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/reverse", &id);
     let (outcome, lsn) = submit(engine, Command::ReverseEntry { entry }, caller.sends(key)).await?;
     let Outcome::Reversed { reversal, .. } = outcome else { return Err(Code::Internal.into()) };
@@ -358,10 +391,16 @@ async fn reverse(
     ),
     responses((status = 200, body = Bonus, description = "Paid", headers(("x-lsn" = u64))), PayProblems),
 )]
-async fn pay(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Path(id): Path<Uuid>, key: IdempotencyKey) -> Result<Reply, Problem> {
+async fn pay(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     let named = engine.entry_of(id.into_bytes());
-    let entry = engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
+    let entry =
+        engine.read(|state, directory| caller.entry(Action::PayBonus, id, named, state, directory))?;
     let key = key.for_request(&caller.0.name, "POST /v1/bonuses/{id}/pay", &id);
     let (outcome, lsn) = submit(engine, Command::PayEntry { entry }, caller.sends(key)).await?;
     let Outcome::EntryPaid { entry, .. } = outcome else { return Err(Code::Internal.into()) };
@@ -399,11 +438,17 @@ async fn pay_all(
     let sum = match outcome {
         Outcome::MatchingPaid { entries, amount } => Sum { entries: entries.into(), amount: amount.sum() },
         // A repeat of a request that was done before there were sums.
-        Outcome::AllPaid { entries } => return Ok(answer(StatusCode::OK, lsn, &AllPaid { entries, total: None, up_to_lsn: lsn - 1 })),
+        Outcome::AllPaid { entries } => {
+            return Ok(answer(StatusCode::OK, lsn, &AllPaid { entries, total: None, up_to_lsn: lsn - 1 }));
+        }
         _ => return Err(Code::Internal.into()),
     };
     let total = engine.read(|state, _| Total::new(sum, state.plan()));
-    Ok(answer(StatusCode::OK, lsn, &AllPaid { entries: sum.entries, total: Some(total), up_to_lsn: up_to.min(lsn - 1) }))
+    Ok(answer(
+        StatusCode::OK,
+        lsn,
+        &AllPaid { entries: sum.entries, total: Some(total), up_to_lsn: up_to.min(lsn - 1) },
+    ))
 }
 
 /// The fingerprint of a request that names nothing is what it was before there were filters.
@@ -414,5 +459,9 @@ fn pay_all_key(key: &IdempotencyKey, principal: &str, filter: &PayFilter) -> Opt
         return key.for_request(principal, SCOPE, &());
     }
     let receiver = receiver.map(|receiver| Uuid::from_bytes(receiver.0));
-    key.for_request(principal, SCOPE, &(up_to_lsn, kind, receiver, from.map(|from| from.0), until.map(|until| until.0)))
+    key.for_request(
+        principal,
+        SCOPE,
+        &(up_to_lsn, kind, receiver, from.map(|from| from.0), until.map(|until| until.0)),
+    )
 }

@@ -130,7 +130,8 @@ fn etag(version: u32) -> HeaderValue {
 
 /// The plan in force
 ///
-/// As JSON with its version, or with `Accept: application/toml` as a plan file. The version is also the `ETag`.
+/// As JSON with its version, or with `Accept: application/toml` as a plan file. The version is also the
+/// `ETag`.
 #[utoipa::path(
     get,
     path = "/v1/plan",
@@ -143,10 +144,15 @@ fn etag(version: u32) -> HeaderValue {
         GetProblems,
     ),
 )]
-async fn plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<Reply, Problem> {
+async fn plan(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Reply, Problem> {
     caller.may(Action::ReadPlan)?;
     let engine = shared.v1_engine()?;
-    let (plan, version, lsn) = engine.read(|state, _| (Arc::clone(state.plan()), state.plan_version(), state.lsn()));
+    let (plan, version, lsn) =
+        engine.read(|state, _| (Arc::clone(state.plan()), state.plan_version(), state.lsn()));
     let mut reply = match shared.options.plan_text {
         Some(text) if accepts(&headers, TOML) => {
             let reply = reply::with_type(StatusCode::OK, TOML, text(&plan));
@@ -161,8 +167,9 @@ async fn plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, headers: He
 
 /// Change the plan
 ///
-/// The whole plan is sent. Width, placement rules, and the kind and number of ranks are fixed once a member exists (409), the currency once a bonus
-/// exists (409). With `If-Match` the change is made only if that version is in force (412). The plan that is in force already is 200 and no change.
+/// The whole plan is sent. Width, placement rules, and the kind and number of ranks are fixed once a member
+/// exists (409), the currency once a bonus exists (409). With `If-Match` the change is made only if that
+/// version is in force (412). The plan that is in force already is 200 and no change.
 #[utoipa::path(
     put,
     path = "/v1/plan",
@@ -190,8 +197,9 @@ async fn put_plan(
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
     let change = async move {
-        // All plan changes come through here, so with this held nothing comes between the comparison of versions and the change. It is held until
-        // the change has its outcome, although the client may have left by then.
+        // All plan changes come through here, so with this held nothing comes between the comparison of
+        // versions and the change. It is held until the change has its outcome, although the client may have
+        // left by then.
         let _alone = alone;
         compare_and_change(&engine, &headers, command, sent).await
     };
@@ -210,11 +218,21 @@ async fn put_plan(
     Ok(reply)
 }
 
-/// Makes the change if the version in force is one that the request names; what it came to, and that version. The caller keeps other changes out.
-async fn compare_and_change(engine: &Engine, headers: &HeaderMap, command: Command, sent: Sent) -> Result<(Applied, u32), Problem> {
+/// Makes the change if the version in force is one that the request names; what it came to, and that version.
+/// The caller keeps other changes out.
+async fn compare_and_change(
+    engine: &Engine,
+    headers: &HeaderMap,
+    command: Command,
+    sent: Sent,
+) -> Result<(Applied, u32), Problem> {
     let (version, lsn, is_known_key) = engine.read(|state, directory| {
         let verdict = state.check(directory, sent.key, &command);
-        (state.plan_version(), state.lsn(), matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)))
+        (
+            state.plan_version(),
+            state.lsn(),
+            matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)),
+        )
     });
     // The version that a repeat names was replaced by the first try.
     if !is_known_key {
@@ -246,20 +264,26 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
         for tag in value.to_str().unwrap_or("?").split(',').map(str::trim) {
             let quoted = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             if tag != "*" && quoted.is_none() {
-                return Err(Problem::new(Code::ParameterInvalid).with("field", "If-Match").detail("versions stand in quotes, as in ETag"));
+                return Err(Problem::new(Code::ParameterInvalid)
+                    .with("field", "If-Match")
+                    .detail("versions stand in quotes, as in ETag"));
             }
             matches |= tag == "*" || quoted == Some(&version.to_string());
         }
     }
-    let differs = || Problem::new(Code::PlanVersionDiffers).with("field", "If-Match").detail(format!("version {version} is in force"));
+    let differs = || {
+        Problem::new(Code::PlanVersionDiffers)
+            .with("field", "If-Match")
+            .detail(format!("version {version} is in force"))
+    };
     if matches { Ok(()) } else { Err(differs()) }
 }
 
 /// Try a plan
 ///
-/// Validates it, says whether activating it would be refused for the network as it is, for how many members which rank would change, and warns
-/// where the rates of a trigger add up to more than 100%. Changes
-/// nothing. Works on a frozen view, one request at a time; others wait.
+/// Validates it, says whether activating it would be refused for the network as it is, for how many members
+/// which rank would change, and warns where the rates of a trigger add up to more than 100%. Changes nothing.
+/// Works on a frozen view, one request at a time; others wait.
 #[utoipa::path(
     post,
     path = "/v1/plan/check",
@@ -267,7 +291,11 @@ fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
     request_body = PlanDocument,
     responses((status = 200, body = PlanChecked, description = "What it would do", headers(("x-lsn" = u64))), CheckProblems),
 )]
-async fn check_plan(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Json(body): Json<PlanDocument>) -> Result<Reply, Problem> {
+async fn check_plan(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Json(body): Json<PlanDocument>,
+) -> Result<Reply, Problem> {
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?.clone();
     let plan = body.plan()?;
@@ -321,7 +349,8 @@ mod tests {
             (Some("\""), Some(Code::ParameterInvalid)),
         ];
         for (given, expected) in table {
-            let headers = given.map(|value| (header::IF_MATCH, HeaderValue::from_static(value))).into_iter().collect();
+            let headers =
+                given.map(|value| (header::IF_MATCH, HeaderValue::from_static(value))).into_iter().collect();
             assert_eq!(match_version(&headers, 3).err().map(|problem| problem.code()), expected, "{given:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! Plans as JSON: read strictly, written whole, in the words of plan files (`plans/`), but for money, which is minor units here.
+//! Plans as JSON: read strictly, written whole, in the words of plan files (`plans/`), but for money, which
+//! is minor units here.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -15,8 +16,8 @@ use super::{
     types::TreeName,
 };
 use crate::engine::{
-    BasisPoints, BonusRule, Currency, LEVELS_MAX, LevelPay, Money, Placement, PlacementRule, Plan, PlanError, RankBasis, RankRule,
-    RankStep, Tree,
+    BasisPoints, BonusRule, Currency, LEVELS_MAX, LevelPay, Money, Placement, PlacementRule, Plan, PlanError,
+    RankBasis, RankRule, RankStep, Tree,
 };
 
 /// A placement rule by its name.
@@ -43,7 +44,11 @@ impl PartialSchema for RuleName {
     fn schema() -> RefOr<Schema> {
         let names = PlacementRule::ALL.map(PlacementRule::name);
         let description = Some("How a free slot is found, starting at the sponsor");
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(description).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(names))
+            .description(description)
+            .into()
     }
 }
 
@@ -199,10 +204,16 @@ struct RankDocument {
 impl PlanDocument {
     /// Canonical: every field, defaults included.
     pub fn new(plan: &Plan) -> Self {
-        let code = std::str::from_utf8(&plan.currency.code).expect("plans have capital letters as currency").to_owned();
+        let code = std::str::from_utf8(&plan.currency.code)
+            .expect("plans have capital letters as currency")
+            .to_owned();
         let (rule, basis) = match plan.ranks {
-            RankRule::Thresholds { basis: RankBasis::Direct, .. } => (RankRuleName::Thresholds, Some(BasisName::Direct)),
-            RankRule::Thresholds { basis: RankBasis::Downline, .. } => (RankRuleName::Thresholds, Some(BasisName::Downline)),
+            RankRule::Thresholds { basis: RankBasis::Direct, .. } => {
+                (RankRuleName::Thresholds, Some(BasisName::Direct))
+            }
+            RankRule::Thresholds { basis: RankBasis::Downline, .. } => {
+                (RankRuleName::Thresholds, Some(BasisName::Downline))
+            }
             RankRule::LevelFill { .. } => (RankRuleName::LevelFill, None),
         };
         let rank = |step: &RankStep| RankDocument {
@@ -237,7 +248,12 @@ impl PlanDocument {
         if code.is_err() {
             errors.push(wrong("currency.code", "must be three capital letters"));
         }
-        let bonuses = self.bonus.iter().enumerate().map(|(position, bonus)| bonus.rule(position, &mut errors)).collect();
+        let bonuses = self
+            .bonus
+            .iter()
+            .enumerate()
+            .map(|(position, bonus)| bonus.rule(position, &mut errors))
+            .collect();
         if self.ranks.rule == RankRuleName::LevelFill && self.ranks.basis.is_some() {
             errors.push(wrong("ranks.basis", "goes with `thresholds` alone"));
         }
@@ -259,18 +275,30 @@ impl PlanDocument {
         };
         let known: Vec<String> = errors.iter().map(|error: &PlanError| error.field.clone()).collect();
         let found = plan.validate().err().unwrap_or_default();
-        errors.extend(found.into_iter().map(|error| in_document(error, &plan)).filter(|error| !known.contains(&error.field)));
+        errors.extend(
+            found
+                .into_iter()
+                .map(|error| in_document(error, &plan))
+                .filter(|error| !known.contains(&error.field)),
+        );
         if errors.is_empty() { Ok(plan) } else { Err(invalid(&errors)) }
     }
 
     fn rank_rule(&self) -> RankRule {
-        let step =
-            |rank: &RankDocument| RankStep { name: rank.name.as_str().into(), minimum: rank.minimum, reward: rank.reward.map(Money) };
+        let step = |rank: &RankDocument| RankStep {
+            name: rank.name.as_str().into(),
+            minimum: rank.minimum,
+            reward: rank.reward.map(Money),
+        };
         let (tree, steps) = (self.ranks.tree.into(), self.rank.iter().map(step).collect());
         match self.ranks.rule {
             RankRuleName::LevelFill => RankRule::LevelFill { tree, steps },
             RankRuleName::Thresholds => {
-                let basis = if self.ranks.basis == Some(BasisName::Direct) { RankBasis::Direct } else { RankBasis::Downline };
+                let basis = if self.ranks.basis == Some(BasisName::Direct) {
+                    RankBasis::Direct
+                } else {
+                    RankBasis::Downline
+                };
                 RankRule::Thresholds { tree, basis, steps }
             }
         }
@@ -298,12 +326,21 @@ impl BonusDocument {
             (Some(amounts), None) => LevelPay::Fixed(amounts.iter().copied().map(Money).collect()),
             (None, Some(rates)) => LevelPay::Share(rates.iter().copied().map(BasisPoints).collect()),
             _ => {
-                errors.push(wrong(&format!("bonus[{position}].amounts"), "one of `amounts` and `basis_points` is needed, not both"));
+                errors.push(wrong(
+                    &format!("bonus[{position}].amounts"),
+                    "one of `amounts` and `basis_points` is needed, not both",
+                ));
                 LevelPay::Fixed(vec![Money(0)])
             }
         };
         let Self { on_registration, admins_beyond, .. } = *self;
-        BonusRule { trigger: self.trigger.as_str().into(), tree: self.tree.into(), pay, on_registration, admins_beyond }
+        BonusRule {
+            trigger: self.trigger.as_str().into(),
+            tree: self.tree.into(),
+            pay,
+            on_registration,
+            admins_beyond,
+        }
     }
 }
 
@@ -321,7 +358,10 @@ fn wrong(field: &str, reason: &str) -> PlanError {
 /// A finding of `Plan::validate` under the name that its field has here.
 fn in_document(error: PlanError, plan: &Plan) -> PlanError {
     let Some(rule) = error.field.strip_suffix(".levels") else { return error };
-    let position = rule.strip_prefix("bonus[").and_then(|rest| rest.strip_suffix(']')).and_then(|number| number.parse::<usize>().ok());
+    let position = rule
+        .strip_prefix("bonus[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .and_then(|number| number.parse::<usize>().ok());
     let name = match position.and_then(|position| plan.bonuses.get(position)).map(|bonus| &bonus.pay) {
         Some(LevelPay::Share(_)) => "basis_points",
         _ => "amounts",
@@ -329,7 +369,8 @@ fn in_document(error: PlanError, plan: &Plan) -> PlanError {
     PlanError { field: format!("{rule}.{name}"), reason: error.reason }
 }
 
-/// Findings that one answer names: more than a plan has limits, and less than a body of nothing but mistakes could ask for.
+/// Findings that one answer names: more than a plan has limits, and less than a body of nothing but mistakes
+/// could ask for.
 const ERRORS_MAX: usize = 100;
 
 fn invalid(errors: &[PlanError]) -> Problem {
@@ -339,7 +380,10 @@ fn invalid(errors: &[PlanError]) -> Problem {
         .map(|error| json!({ "field": cut(error.field.clone().into()), "reason": cut(error.reason.clone().into()) }));
     let list: Vec<Value> = list.collect();
     let detail = format!("{}: {}", errors[0].field, errors[0].reason);
-    Problem::new(Code::FieldInvalid).with("field", errors[0].field.clone()).detail(detail).with("errors", list)
+    Problem::new(Code::FieldInvalid)
+        .with("field", errors[0].field.clone())
+        .detail(detail)
+        .with("errors", list)
 }
 
 #[cfg(test)]
@@ -361,7 +405,8 @@ mod tests {
     }
 
     fn read(document: &Value) -> Result<Plan, Value> {
-        let read: PlanDocument = super::super::extract::parse(document.to_string().as_bytes()).map_err(|problem| problem.to_json())?;
+        let read: PlanDocument = super::super::extract::parse(document.to_string().as_bytes())
+            .map_err(|problem| problem.to_json())?;
         read.plan().map_err(|problem| problem.to_json())
     }
 
@@ -395,7 +440,12 @@ mod tests {
             ("/bonus/1/basis_points", json!(vec![1; 16]), "field_invalid", "bonus[1].basis_points"),
             ("/bonus/1/basis_points", Value::Null, "field_invalid", "bonus[1].amounts"),
             ("/bonus/1/trigger", json!("referral"), "field_invalid", "bonus[1].trigger"),
-            ("/bonus/0", json!({ "trigger": "x", "amounts": [1], "pays": 1 }), "field_unknown", "bonus[0].pays"),
+            (
+                "/bonus/0",
+                json!({ "trigger": "x", "amounts": [1], "pays": 1 }),
+                "field_unknown",
+                "bonus[0].pays",
+            ),
             ("/ranks/rule", json!("level-fill"), "field_invalid", "ranks.basis"),
             ("/rank/1/minimum", json!(3), "field_invalid", "rank[1].minimum"),
             ("/bonus", json!(no_bonuses), "", ""),
@@ -405,7 +455,10 @@ mod tests {
             *document.pointer_mut(place).unwrap() = value.clone();
             let found = read(&document);
             let expected = (!code.is_empty()).then_some((code, field));
-            let found = found.as_ref().err().map(|problem| (problem["code"].as_str().unwrap(), problem["field"].as_str().unwrap()));
+            let found = found
+                .as_ref()
+                .err()
+                .map(|problem| (problem["code"].as_str().unwrap(), problem["field"].as_str().unwrap()));
             assert_eq!(found, expected, "{place} = {value}");
         }
     }

@@ -1,4 +1,5 @@
-//! What `/v1` answers where there is no result: problem+json (RFC 9457) with a stable code, from one closed table.
+//! What `/v1` answers where there is no result: problem+json (RFC 9457) with a stable code, from one closed
+//! table.
 //!
 //! Clients branch on `code`; `title` and `detail` are for people and may be worded differently any day.
 
@@ -29,7 +30,8 @@ use crate::{
 /// Media type of every failure on `/v1`.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Why there is no result. Each has one status, one code and one title; they are listed in `docs/api.md`, which a test compares.
+/// Why there is no result. Each has one status, one code and one title; they are listed in `docs/api.md`,
+/// which a test compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
     BodyMalformed,
@@ -113,7 +115,9 @@ impl Code {
     /// Stable name, status and title. One row per code.
     fn row(self) -> (&'static str, u16, &'static str) {
         match self {
-            Code::BodyMalformed => ("body_malformed", 400, "The body is not what its media type says, or it broke off"),
+            Code::BodyMalformed => {
+                ("body_malformed", 400, "The body is not what its media type says, or it broke off")
+            }
             Code::CursorInvalid => ("cursor_invalid", 400, "The cursor is not one of this list"),
             Code::AsOfInvalid => ("as_of_invalid", 400, "There is no such moment in this network's past"),
             Code::Unauthenticated => ("unauthenticated", 401, "Credentials are missing or not valid"),
@@ -122,29 +126,55 @@ impl Code {
             Code::MethodNotAllowed => ("method_not_allowed", 405, "The route does not have this method"),
             Code::BodyTooSlow => ("body_too_slow", 408, "The body took too long"),
             Code::HistoryNotRetained => ("history_not_retained", 410, "The log does not reach back that far"),
-            Code::PlanVersionDiffers => ("plan_version_differs", 412, "Another version of the plan is in force"),
+            Code::PlanVersionDiffers => {
+                ("plan_version_differs", 412, "Another version of the plan is in force")
+            }
             Code::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
-            Code::MediaTypeUnsupported => ("media_type_unsupported", 415, "The body has another media type than this route takes"),
-            Code::FieldUnknown => ("field_unknown", 422, "The body has a field that this route does not know"),
+            Code::MediaTypeUnsupported => {
+                ("media_type_unsupported", 415, "The body has another media type than this route takes")
+            }
+            Code::FieldUnknown => {
+                ("field_unknown", 422, "The body has a field that this route does not know")
+            }
             Code::FieldInvalid => ("field_invalid", 422, "A field of the body is missing or wrong"),
-            Code::ParameterUnknown => ("parameter_unknown", 422, "The query has a parameter that this route does not know"),
-            Code::ParameterInvalid => ("parameter_invalid", 422, "A parameter of path, query or header is missing or wrong"),
+            Code::ParameterUnknown => {
+                ("parameter_unknown", 422, "The query has a parameter that this route does not know")
+            }
+            Code::ParameterInvalid => {
+                ("parameter_invalid", 422, "A parameter of path, query or header is missing or wrong")
+            }
             Code::RateLimited => ("rate_limited", 429, "Too many requests"),
             Code::Internal => ("internal", 500, "The server failed"),
-            Code::SnapshotFailed => ("snapshot_failed", 500, "The snapshot could not be written; signups go on"),
+            Code::SnapshotFailed => {
+                ("snapshot_failed", 500, "The snapshot could not be written; signups go on")
+            }
             Code::Starting => ("starting", 503, "The network is being loaded"),
             Code::Overloaded => ("overloaded", 503, "Too much work is waiting; nothing was done"),
             Code::Stopping => ("stopping", 503, "The server is stopping; nothing was done"),
             Code::ReadOnly => ("read_only", 503, "An earlier write to the log failed; nothing was done"),
-            Code::OutcomeUnknown => ("outcome_unknown", 503, "The write is done or not; repeat it with the same key"),
+            Code::OutcomeUnknown => {
+                ("outcome_unknown", 503, "The write is done or not; repeat it with the same key")
+            }
             Code::AnswerTooSlow => ("answer_too_slow", 503, "The answer took too long"),
-            Code::NoRoom => ("no_room", 503, "The log has no room at present, on its disk or for want of descriptors; nothing was done"),
+            Code::NoRoom => (
+                "no_room",
+                503,
+                "The log has no room at present, on its disk or for want of descriptors; nothing was done",
+            ),
             Code::ClockJumped => ("clock_jumped", 503, "The server's clock jumped; nothing was done"),
-            Code::SubjectNotMember => ("subject_not_member", 401, "The token is a member's and names no member"),
-            Code::OriginForeign => ("origin_foreign", 403, "A web page of another origin may change nothing here"),
+            Code::SubjectNotMember => {
+                ("subject_not_member", 401, "The token is a member's and names no member")
+            }
+            Code::OriginForeign => {
+                ("origin_foreign", 403, "A web page of another origin may change nothing here")
+            }
             Code::HostUnknown => ("host_unknown", 421, "This host is no name of the server"),
-            Code::HostInvalid => ("host_invalid", 400, "The Host header is missing, there twice, or not a host"),
-            Code::BodyEncoded => ("body_encoded", 415, "The body is compressed or encoded otherwise; only plain ones are read"),
+            Code::HostInvalid => {
+                ("host_invalid", 400, "The Host header is missing, there twice, or not a host")
+            }
+            Code::BodyEncoded => {
+                ("body_encoded", 415, "The body is compressed or encoded otherwise; only plain ones are read")
+            }
             Code::Rejected(rejection) => {
                 let (status, title) = rejection_row(rejection);
                 (rejection.name(), status, title)
@@ -168,16 +198,20 @@ impl Code {
     /// Seconds for `Retry-After`, where coming back helps.
     fn retry_after(self) -> Option<u32> {
         match self {
-            Code::RateLimited | Code::Starting | Code::Overloaded | Code::Stopping | Code::AnswerTooSlow | Code::NoRoom => {
-                Some(RETRY_SOON_SECONDS)
-            }
+            Code::RateLimited
+            | Code::Starting
+            | Code::Overloaded
+            | Code::Stopping
+            | Code::AnswerTooSlow
+            | Code::NoRoom => Some(RETRY_SOON_SECONDS),
             Code::ReadOnly | Code::OutcomeUnknown | Code::ClockJumped => Some(RETRY_AFTER_RESTART_SECONDS),
             _ => None,
         }
     }
 }
 
-/// Status and title of each rule: what is not there is 404, what cannot be now is 409, what could never be is 422, what is full is 507.
+/// Status and title of each rule: what is not there is 404, what cannot be now is 409, what could never be is
+/// 422, what is full is 507.
 fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
     match rejection {
         Rejection::MemberExists => (409, "This member was registered before with other arguments"),
@@ -218,7 +252,8 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
     }
 }
 
-/// Characters of one text of a problem. Texts name what was sent, which need not come back whole; none of our own is longer.
+/// Characters of one text of a problem. Texts name what was sent, which need not come back whole; none of our
+/// own is longer.
 const TEXT_CHARS_MAX: usize = 300;
 
 /// The text, or its beginning and a sign that there was more.
@@ -244,7 +279,13 @@ struct Parts {
 
 impl Problem {
     pub fn new(code: Code) -> Self {
-        Self(Box::new(Parts { code, detail: None, lsn: None, retry_after: code.retry_after(), more: Map::new() }))
+        Self(Box::new(Parts {
+            code,
+            detail: None,
+            lsn: None,
+            retry_after: code.retry_after(),
+            more: Map::new(),
+        }))
     }
 
     /// What happened this time, for people. Nothing of the inside. A long one is cut ([`TEXT_CHARS_MAX`]).
@@ -261,7 +302,8 @@ impl Problem {
         self
     }
 
-    /// Another member of the object, for programs: `field`, `oldest_lsn` and the like. A long text is cut ([`TEXT_CHARS_MAX`]).
+    /// Another member of the object, for programs: `field`, `oldest_lsn` and the like. A long text is cut
+    /// ([`TEXT_CHARS_MAX`]).
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
@@ -366,8 +408,8 @@ impl IntoResponse for Problem {
 /// Answers of an operation, by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// What any operation may answer: what reads the request, the gate, the check of the query and the service stand before all of them. A body is read
-/// before it is known whether the route takes one.
+/// What any operation may answer: what reads the request, the gate, the check of the query and the service
+/// stand before all of them. A body is read before it is known whether the route takes one.
 const EVERYWHERE: [Code; 15] = [
     Code::HostInvalid,
     Code::BodyMalformed,
@@ -386,12 +428,14 @@ const EVERYWHERE: [Code; 15] = [
     Code::Overloaded,
 ];
 
-/// The answers of an operation that some codes make, and of all operations, by status, each with one example per code.
+/// The answers of an operation that some codes make, and of all operations, by status, each with one example
+/// per code.
 pub fn described(codes: &[Code]) -> Responses {
     grouped(&[codes, &EVERYWHERE].concat())
 }
 
-/// Declares what a kind of route can fail with, from lists of codes: a type for `#[utoipa::path(responses(...))]`.
+/// Declares what a kind of route can fail with, from lists of codes: a type for
+/// `#[utoipa::path(responses(...))]`.
 macro_rules! problems {
     ($(#[$about:meta])* $visibility:vis $name:ident: $($codes:expr),+ $(,)?) => {
         $(#[$about])*
@@ -414,12 +458,16 @@ fn grouped(codes: &[Code]) -> Responses {
             of_status.push(*code);
         }
     }
-    by_status.into_iter().map(|(status, codes)| (status.to_string(), described_status(&codes).into())).collect()
+    by_status
+        .into_iter()
+        .map(|(status, codes)| (status.to_string(), described_status(&codes).into()))
+        .collect()
 }
 
 fn described_status(codes: &[Code]) -> Response {
     let examples = codes.iter().map(|code| {
-        let example = ExampleBuilder::new().summary(code.title()).value(Some(Problem::new(*code).to_json())).build();
+        let example =
+            ExampleBuilder::new().summary(code.title()).value(Some(Problem::new(*code).to_json())).build();
         (code.name().to_owned(), RefOr::T(example))
     });
     let mut content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -500,7 +548,10 @@ mod tests {
 
     #[test]
     fn a_problem_says_what_it_has_to_say() {
-        let problem = Problem::from(Rejection::SlotTaken).detail("slot 1 is taken").at(7).with("field", "placement.slot");
+        let problem = Problem::from(Rejection::SlotTaken)
+            .detail("slot 1 is taken")
+            .at(7)
+            .with("field", "placement.slot");
         let reply = Reply::from(problem.clone());
         assert_eq!(reply.status(), 409);
         assert_eq!(reply.headers()["content-type"], PROBLEM_JSON);
@@ -517,9 +568,12 @@ mod tests {
     #[test]
     fn long_texts_are_cut_between_two_characters() {
         // characters sent, characters kept
-        for (sent, kept) in
-            [(0, 0), (TEXT_CHARS_MAX, TEXT_CHARS_MAX), (TEXT_CHARS_MAX + 1, TEXT_CHARS_MAX + 1), (50_000, TEXT_CHARS_MAX + 1)]
-        {
+        for (sent, kept) in [
+            (0, 0),
+            (TEXT_CHARS_MAX, TEXT_CHARS_MAX),
+            (TEXT_CHARS_MAX + 1, TEXT_CHARS_MAX + 1),
+            (50_000, TEXT_CHARS_MAX + 1),
+        ] {
             let text = "\u{e9}".repeat(sent);
             let problem = Problem::new(Code::FieldInvalid).detail(text.clone()).with("field", text).to_json();
             for name in ["detail", "field"] {
@@ -532,7 +586,8 @@ mod tests {
 
     #[test]
     fn descriptions_group_codes_by_status() {
-        let described = grouped(&[Code::FieldInvalid, Code::Overloaded, Code::FieldUnknown, Code::FieldInvalid]);
+        let described =
+            grouped(&[Code::FieldInvalid, Code::Overloaded, Code::FieldUnknown, Code::FieldInvalid]);
         assert_eq!(described.keys().collect::<Vec<_>>(), ["422", "503"]);
         let RefOr::T(response) = &described["422"] else { panic!("inline") };
         let RefOr::T(content) = &response.content[PROBLEM_JSON] else { panic!("inline") };

@@ -135,7 +135,10 @@ async fn ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<
         caller.network(Action::ReadNetwork, state, directory)?;
         let (rule, held) = (&state.plan().ranks, state.rank_distribution());
         let holders = |rank: usize| RankHolders {
-            rank: RankName::new(rule, u16::try_from(rank).expect("ranks are limited by RANKS_MAX and ADMIN_LEVELS_MAX")),
+            rank: RankName::new(
+                rule,
+                u16::try_from(rank).expect("ranks are limited by RANKS_MAX and ADMIN_LEVELS_MAX"),
+            ),
             members: held.get(rank).copied().unwrap_or(0),
         };
         let ranks = (0..held.len().max(rule.steps().len() + 1)).map(holders).collect();

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     engine::{
-        AnsweredBy, Applied, Code as ReferralCode, Command, MemberDirectory, MemberIx, Origin, Outcome, PlacementRequest, Register,
-        Rejection, SponsorRef, State, Tree,
+        AnsweredBy, Applied, Code as ReferralCode, Command, MemberDirectory, MemberIx, Origin, Outcome,
+        PlacementRequest, Register, Rejection, SponsorRef, State, Tree,
     },
     http::{
         auth::Action,
@@ -170,14 +170,17 @@ impl Registration {
         let Some(placement) = &self.placement else { return Ok(PlacementRequest::PlanDefault) };
         match (placement.rule, placement.parent, placement.slot) {
             (Some(rule), None, None) => Ok(PlacementRequest::Rule(rule.0)),
-            (None, Some(parent), Some(slot)) => Ok(PlacementRequest::Slot { parent: member_id(parent), slot }),
+            (None, Some(parent), Some(slot)) => {
+                Ok(PlacementRequest::Slot { parent: member_id(parent), slot })
+            }
             _ => Err(field_invalid("placement", "a place is named by rule, or by parent and slot")),
         }
     }
 }
 
 fn referral_code(field: &'static str, text: &str) -> Result<ReferralCode, Problem> {
-    ReferralCode::parse(text).ok_or_else(|| field_invalid(field, "codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))
+    ReferralCode::parse(text)
+        .ok_or_else(|| field_invalid(field, "codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))
 }
 
 /// A field whose value cannot be right, whatever the network looks like.
@@ -201,8 +204,8 @@ impl Done {
     }
 }
 
-/// What a registration came to. A member that was registered before with the same arguments is a success, whoever was first: of two equal
-/// requests that race, both get the one member.
+/// What a registration came to. A member that was registered before with the same arguments is a success,
+/// whoever was first: of two equal requests that race, both get the one member.
 ///
 /// # Errors
 /// The rejection, with the field that it is about.
@@ -214,7 +217,9 @@ pub fn settle(
     directory: &MemberDirectory,
 ) -> Result<(MemberIx, Done), Problem> {
     match applied.outcome {
-        Outcome::Registered { member } => Ok((member, if by == AnsweredBy::Repeat { Done::Before } else { Done::Now })),
+        Outcome::Registered { member } => {
+            Ok((member, if by == AnsweredBy::Repeat { Done::Before } else { Done::Now }))
+        }
         Outcome::Rejected(Rejection::MemberExists) => match state.repeated(directory, register) {
             Some(member) => Ok((member, Done::Before)),
             None => Err(rejected(Rejection::MemberExists, applied.lsn)),
@@ -243,7 +248,8 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
     problem.with("field", field)
 }
 
-/// The member as it was when it had just been registered: the first answer, which repeats give again, whatever became of the member since.
+/// The member as it was when it had just been registered: the first answer, which repeats give again,
+/// whatever became of the member since.
 pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, member: MemberIx) -> Member {
     let counts = |tree| Counts { direct: 0, downline: state.downline(tree, member).map(|_| 0) };
     Member {
@@ -295,10 +301,12 @@ const SCOPE: &str = "POST /v1/members";
 
 /// Register a member
 ///
-/// 201 with the member and its `Location`. A repeat with the same arguments is 200 with the same body, for ever: after a restart, and whatever
-/// became of the member since; its `x-lsn` is that of the state it was found in. The same arguments are: the same sponsor, however named; the
-/// same role, join time and placement (naming the plan's default rule is as naming none); the same code, if one is named. Other arguments
-/// are 409 `member_exists`. An `Idempotency-Key` is kept with the registration that it came with; what writes nothing (200, or a refusal) keeps none. Of two equal requests at once both get the one member.
+/// 201 with the member and its `Location`. A repeat with the same arguments is 200 with the same body, for
+/// ever: after a restart, and whatever became of the member since; its `x-lsn` is that of the state it was
+/// found in. The same arguments are: the same sponsor, however named; the same role, join time and placement
+/// (naming the plan's default rule is as naming none); the same code, if one is named. Other arguments are
+/// 409 `member_exists`. An `Idempotency-Key` is kept with the registration that it came with; what writes
+/// nothing (200, or a refusal) keeps none. Of two equal requests at once both get the one member.
 #[utoipa::path(
     post,
     path = "/v1/members",
@@ -325,9 +333,14 @@ async fn register(
     engine.read(|state, directory| {
         let (member, when) = settle(&register, done.applied, done.by, state, directory)?;
         // A rejection that turned out to be a repeat was judged at some LSN; the member is there at this one.
-        let lsn = if matches!(done.applied.outcome, Outcome::Registered { .. }) { done.applied.lsn } else { state.lsn() };
+        let lsn = if matches!(done.applied.outcome, Outcome::Registered { .. }) {
+            done.applied.lsn
+        } else {
+            state.lsn()
+        };
         let reply = answer(when.status(), lsn, &first_view(&caller, state, directory, member));
-        let location = HeaderValue::try_from(format!("/v1/members/{}", body.user_id)).expect("ids are plain ASCII");
+        let location =
+            HeaderValue::try_from(format!("/v1/members/{}", body.user_id)).expect("ids are plain ASCII");
         Ok(reply::with_header(reply, header::LOCATION, location))
     })
 }

@@ -108,11 +108,13 @@ impl Listing for Members {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Member>) -> bool {
         let (state, mut steps) = (reader.state, SLICE_STEPS);
-        let members: Vec<MemberIx> = std::iter::from_fn(|| state.roster_step(&mut self.0, &mut steps)).take(rows).collect();
+        let members: Vec<MemberIx> =
+            std::iter::from_fn(|| state.roster_step(&mut self.0, &mut steps)).take(rows).collect();
         let goes_on = state.roster_goes_on(&mut self.0, &mut steps);
         // What is below a member is looked up in two trees, which is as much work again as showing the rest
         // of it.
-        reader.note(SLICE_STEPS - steps + usize::try_from(ROW_UNITS).expect("a small number") * members.len());
+        reader
+            .note(SLICE_STEPS - steps + usize::try_from(ROW_UNITS).expect("a small number") * members.len());
         state.look_ahead_to_rows(Tree::Placement, &members);
         // Those who may ask at all see everybody.
         out.extend(members.iter().map(|member| Member::new(state, Sight::All, *member)));

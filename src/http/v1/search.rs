@@ -1,4 +1,5 @@
-//! Search by the beginning of an id or a referral code. There are no names to search for: the engine holds no personal data.
+//! Search by the beginning of an id or a referral code. There are no names to search for: the engine holds no
+//! personal data.
 
 use std::sync::Arc;
 
@@ -97,20 +98,29 @@ fn found(state: &State, index: MemberIx, matches: SearchMatch) -> SearchResult {
     params(SearchQuery),
     responses((status = 200, description = "Who was found", body = SearchResults, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), NetworkProblems)
 )]
-async fn search(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<SearchQuery>) -> Result<Reply, Problem> {
-    let invalid = |field: &str, detail: String| Problem::new(Code::ParameterInvalid).with("field", field).detail(detail);
+async fn search(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<SearchQuery>,
+) -> Result<Reply, Problem> {
+    let invalid = |field: &str, detail: String| {
+        Problem::new(Code::ParameterInvalid).with("field", field).detail(detail)
+    };
     let most = query.limit.unwrap_or(RESULTS_DEFAULT);
     if !(1..=RESULTS_MAX).contains(&most) {
         return Err(invalid("limit", format!("limit must be within 1..={RESULTS_MAX}")));
     }
     let code = Prefix::of_code(&query.q).filter(|_| !query.q.is_empty());
-    let code = code.ok_or_else(|| invalid("q", format!("q must be 1 to {CODE_BYTES_MAX} of A-Z, a-z, 0-9, _ and -")))?;
+    let code = code
+        .ok_or_else(|| invalid("q", format!("q must be 1 to {CODE_BYTES_MAX} of A-Z, a-z, 0-9, _ and -")))?;
     let engine = shared.v1_engine()?;
     engine.read(|state, directory| caller.network(Action::ReadNetwork, state, directory))?;
     let (searching, most) = (engine.clone(), most as usize);
     // Not on this thread: the first search takes its time, and all read the state many times over.
     let searched = shared.heavy.run_search(move || {
-        let of_kind = |prefix: Option<Prefix>| prefix.map_or(Ok(Vec::new()), |prefix| searching.search(&prefix, most + 1));
+        let of_kind = |prefix: Option<Prefix>| {
+            prefix.map_or(Ok(Vec::new()), |prefix| searching.search(&prefix, most + 1))
+        };
         let (alike, mut codes) = (code.alike(), of_kind(Some(code))?);
         if codes.is_empty() {
             codes = of_kind(alike)?;

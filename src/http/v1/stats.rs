@@ -18,7 +18,8 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(stats))
 }
 
-/// Figures of a running network. `network` and `memory` are of the answer's LSN; the others may be a moment apart.
+/// Figures of a running network. `network` and `memory` are of the answer's LSN; the others may be a moment
+/// apart.
 #[derive(Serialize, ToSchema)]
 struct Stats {
     instance_id: Uuid,
@@ -162,7 +163,8 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 )]
 async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    // The table first: who may not ask learns no figures. `status` and the search have locks of their own and cannot be read inside a read.
+    // The table first: who may not ask learns no figures. `status` and the search have locks of their own and
+    // cannot be read inside a read.
     caller.may(Action::ReadOperations)?;
     let (status, search) = (engine.status(), engine.search_bytes());
     engine.read(|state, directory| {

@@ -1,12 +1,17 @@
-//! JSON as the description says it: what is described as an object is an object, what is described as a name is a text.
+//! JSON as the description says it: what is described as an object is an object, what is described as a name
+//! is a text.
 //!
-//! Structs that derive `Deserialize` also take an array, with their fields by position, and enums also take `{"name": null}`. Nothing describes either, and
-//! such a request is a mistake that would be carried out. [`Strict`] stands between serde and the reader of JSON and refuses both, wherever
-//! in the document. Enums have variants without content alone.
+//! Structs that derive `Deserialize` also take an array, with their fields by position, and enums also take
+//! `{"name": null}`. Nothing describes either, and such a request is a mistake that would be carried out.
+//! [`Strict`] stands between serde and the reader of JSON and refuses both, wherever in the document. Enums
+//! have variants without content alone.
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
+};
 
 /// A deserializer, or a seed of one, under this rule.
 pub struct Strict<T>(pub T);
@@ -236,16 +241,28 @@ mod tests {
     fn objects_are_objects_and_names_are_texts() {
         // document, whether serde alone would take it, what is said
         let table = [
-            (r#"{"inner":{"kind":"one"},"list":[{"kind":"two"}],"numbers":[1,2],"pair":[1,{"kind":"one"}]}"#, true, None),
+            (
+                r#"{"inner":{"kind":"one"},"list":[{"kind":"two"}],"numbers":[1,2],"pair":[1,{"kind":"one"}]}"#,
+                true,
+                None,
+            ),
             (r#"{"inner":null}"#, true, None),
             (r#"{"inner":{"k\u0069nd":"o\u006ee"}}"#, true, None),
             (r"[null,[],[],null]", true, Some("invalid type: array, expected an object")),
             (r#"{"inner":["one"]}"#, true, Some("invalid type: array, expected an object")),
-            (r#"{"inner":{"kind":"one"},"list":[["two"]]}"#, true, Some("invalid type: array, expected an object")),
+            (
+                r#"{"inner":{"kind":"one"},"list":[["two"]]}"#,
+                true,
+                Some("invalid type: array, expected an object"),
+            ),
             (r#"{"pair":[1,["one"]]}"#, true, Some("invalid type: array, expected an object")),
             (r#"{"inner":{"kind":{"one":null}}}"#, true, Some("expected one of `one`, `two`")),
             (r#"{"inner":{"kind":null}}"#, false, Some("invalid type: null, expected one of `one`, `two`")),
-            (r#"{"inner":{"kind":"three"}}"#, false, Some("unknown variant `three`, expected `one` or `two`")),
+            (
+                r#"{"inner":{"kind":"three"}}"#,
+                false,
+                Some("unknown variant `three`, expected `one` or `two`"),
+            ),
             (r#"{"inner":5}"#, false, Some("invalid type: integer `5`, expected an object")),
             (r#"{"numbers":{}}"#, false, Some("expected a sequence")),
             (r"{} {}", false, Some("trailing characters")),

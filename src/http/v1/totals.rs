@@ -80,7 +80,8 @@ struct Report {
     /// The part that is not paid yet.
     pending: Total,
     paid: Total,
-    /// The part of `total` that takes other bonuses back: it counts each reversal, and comes to their negative amounts.
+    /// The part of `total` that takes other bonuses back: it counts each reversal, and comes to their
+    /// negative amounts.
     reversed: Total,
     /// Kinds that occur, in the order in which the network came to know them.
     by_kind: Vec<TotalOfKind>,
@@ -117,11 +118,14 @@ impl WindowQuery {
     /// `parameter_invalid` for a window that ends before it begins.
     fn window(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
         let to = self.to.map_or(now, |to| to.0);
-        let from = self.from.map_or(Timestamp(to.0.saturating_sub(WINDOW_MICROSECONDS).max(0)), |from| from.0);
+        let from =
+            self.from.map_or(Timestamp(to.0.saturating_sub(WINDOW_MICROSECONDS).max(0)), |from| from.0);
         if from <= to {
             return Ok((from, to));
         }
-        Err(Problem::new(Code::ParameterInvalid).with("field", "from").detail("the window ends before it begins"))
+        Err(Problem::new(Code::ParameterInvalid)
+            .with("field", "from")
+            .detail("the window ends before it begins"))
     }
 }
 
@@ -153,8 +157,9 @@ fn now() -> Timestamp {
 
 /// What a member received in a window of time
 ///
-/// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals are bonuses of a negative amount: they count
-/// in the window in which they were made, and so do the sums by kind and level.
+/// Adds up over the member's bonuses back to the begin of the window, some ten million a second. Reversals
+/// are bonuses of a negative amount: they count in the window in which they were made, and so do the sums by
+/// kind and level.
 #[utoipa::path(
     get, path = "/v1/members/{id}/report", tag = "bonuses",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
@@ -176,7 +181,10 @@ async fn report(
     add_up(&shared, &caller, &mut sums).await?;
     Ok(engine.read(|state, _| {
         let total = |sum: Sum| Total::new(sum, state.plan());
-        let paid = Sum { entries: sums.total.entries - sums.pending.entries, amount: sums.total.amount - sums.pending.amount };
+        let paid = Sum {
+            entries: sums.total.entries - sums.pending.entries,
+            amount: sums.total.amount - sums.pending.amount,
+        };
         let report = Report {
             user_id: id,
             from: Time(from),
@@ -188,9 +196,16 @@ async fn report(
             by_kind: sums
                 .by_kind
                 .iter()
-                .map(|(kind, sum)| TotalOfKind { kind: state.kind_name(*kind).into_owned(), total: total(*sum) })
+                .map(|(kind, sum)| TotalOfKind {
+                    kind: state.kind_name(*kind).into_owned(),
+                    total: total(*sum),
+                })
                 .collect(),
-            by_level: sums.by_level.iter().map(|(level, sum)| TotalOfLevel { level: *level, total: total(*sum) }).collect(),
+            by_level: sums
+                .by_level
+                .iter()
+                .map(|(level, sum)| TotalOfLevel { level: *level, total: total(*sum) })
+                .collect(),
         };
         answer(StatusCode::OK, lsn, &report)
     }))

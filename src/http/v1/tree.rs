@@ -58,7 +58,8 @@ struct WindowQuery {
     /// Children of one member, at most.
     #[param(minimum = 1, maximum = 1_000, default = 50)]
     siblings: Option<u32>,
-    /// `more` of this member in an earlier window: the window goes on with its later children. Anything else is 400.
+    /// `more` of this member in an earlier window: the window goes on with its later children. Anything else
+    /// is 400.
     #[param(max_length = 128)]
     cursor: Option<String>,
 }
@@ -115,7 +116,8 @@ struct TreeNode {
     direct: u32,
     /// All below; null where the plan does not count this tree.
     downline: Option<u32>,
-    /// Children that are neither in this window nor, for a window that goes on with later children, in an earlier one.
+    /// Children that are neither in this window nor, for a window that goes on with later children, in an
+    /// earlier one.
     hidden: u32,
     /// Where there are hidden children: `cursor` for the window of this member that goes on with them.
     more: Option<String>,
@@ -133,11 +135,18 @@ fn cursors_of(engine: &Engine, tree: TreeName, member: Uuid) -> Cursors {
 /// Written instead of the last child shown when none was.
 const NOBODY: u64 = u64::MAX;
 
-fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, above: Option<Uuid>) -> TreeNode {
+fn node(
+    engine: &Engine,
+    state: &State,
+    tree: TreeName,
+    found: &WindowMember,
+    above: Option<Uuid>,
+) -> TreeNode {
     let member = state.member(found.member);
     let user_id = Uuid::from_bytes(member.id.0);
     let hidden = found.direct.saturating_sub(found.shown);
-    // Not by the numbers: how many were shown before is the cursor's word, and a wrong one must not lead in a circle.
+    // Not by the numbers: how many were shown before is the cursor's word, and a wrong one must not lead in a
+    // circle.
     let goes_on = match found.last_shown {
         Some(last) => state.later_children(tree.into(), last).next().is_some(),
         None => 0 < found.direct,
@@ -164,21 +173,29 @@ fn node(engine: &Engine, state: &State, tree: TreeName, found: &WindowMember, ab
 }
 
 /// Where a window goes on: the last child that was shown, and how many were.
-fn going_on(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<Option<(MemberIx, u32)>, Problem> {
+fn going_on(
+    state: &State,
+    tree: Tree,
+    top: MemberIx,
+    words: &[u64],
+) -> Result<Option<(MemberIx, u32)>, Problem> {
     let [last, shown] = words else { return Err(cursor_invalid()) };
     if *last == NOBODY {
         return if *shown == 0 { Ok(None) } else { Err(cursor_invalid()) };
     }
     let last = known(state, *last)?;
     // One was shown at least, and some were not: nobody leaves.
-    let shown = u32::try_from(*shown).ok().filter(|shown| (1..state.direct(tree, top)).contains(shown)).ok_or_else(cursor_invalid)?;
+    let shown = u32::try_from(*shown)
+        .ok()
+        .filter(|shown| (1..state.direct(tree, top)).contains(shown))
+        .ok_or_else(cursor_invalid)?;
     if state.above(tree, last) == Some(top) { Ok(Some((last, shown))) } else { Err(cursor_invalid()) }
 }
 
 /// A window of a tree
 ///
-/// The members nearest to one, level by level, for viewers: each with what is below it, with what is hidden and how to get there, and with its
-/// empty slots.
+/// The members nearest to one, level by level, for viewers: each with what is below it, with what is hidden
+/// and how to get there, and with its empty slots.
 #[utoipa::path(
     get, path = "/v1/members/{id}/tree", tag = "trees",
     params(("id" = Uuid, Path, description = "The member's user_id"), WindowQuery),
@@ -200,11 +217,16 @@ async fn window(
             let top = caller.member(Action::ReadMember, id, state, directory)?;
             let after = after.as_deref().map_or(Ok(None), |words| going_on(state, tree, top, words))?;
             let found = state.window(tree, top, after, size);
-            let ids: HashMap<MemberIx, Uuid> = found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
+            let ids: HashMap<MemberIx, Uuid> =
+                found.iter().map(|found| (found.member, user_id(state, found.member))).collect();
             let above = |found: &WindowMember| {
-                state.above(tree, found.member).filter(|_| 0 < found.depth).and_then(|above| ids.get(&above).copied())
+                state
+                    .above(tree, found.member)
+                    .filter(|_| 0 < found.depth)
+                    .and_then(|above| ids.get(&above).copied())
             };
-            let nodes: Vec<TreeNode> = found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
+            let nodes: Vec<TreeNode> =
+                found.iter().map(|found| node(engine, state, query.tree, found, above(found))).collect();
             Ok::<_, Problem>((nodes, state.lsn()))
         })?;
         caller.pays(NODE_UNITS * nodes.len() as u64);
@@ -290,24 +312,37 @@ problems!(
     params(PreviewQuery),
     responses((status = 200, description = "The place", body = NextPlace, headers(("x-lsn" = u64, description = "LSN of the state that was read"))), PreviewProblems)
 )]
-async fn preview(Extract(shared): Extract<Arc<Shared>>, caller: Caller, Query(query): Query<PreviewQuery>) -> Result<Reply, Problem> {
+async fn preview(
+    Extract(shared): Extract<Arc<Shared>>,
+    caller: Caller,
+    Query(query): Query<PreviewQuery>,
+) -> Result<Reply, Problem> {
     let named = query.rule.as_deref().map(|name| {
-        let unknown = || Problem::new(Code::ParameterInvalid).with("field", "rule").detail("there is no such placement rule");
+        let unknown = || {
+            Problem::new(Code::ParameterInvalid)
+                .with("field", "rule")
+                .detail("there is no such placement rule")
+        };
         PlacementRule::from_name(name).ok_or_else(unknown)
     });
     let named = named.transpose()?;
     shared.v1_engine()?.read(|state, directory| {
         let at = |rejection: Rejection| Problem::from(rejection).at(state.lsn());
-        let sponsor = caller.member(Action::ReadMember, query.sponsor, state, directory).map_err(|problem| {
-            let is_unknown = problem.code() == Code::Rejected(Rejection::MemberUnknown);
-            if is_unknown { at(Rejection::SponsorUnknown) } else { problem }
-        })?;
+        let sponsor =
+            caller.member(Action::ReadMember, query.sponsor, state, directory).map_err(|problem| {
+                let is_unknown = problem.code() == Code::Rejected(Rejection::MemberUnknown);
+                if is_unknown { at(Rejection::SponsorUnknown) } else { problem }
+            })?;
         if state.member(sponsor).status != crate::engine::Status::Active {
             return Err(at(Rejection::SponsorNotActive));
         }
         let rule = named.unwrap_or(state.plan().placement.default_rule);
         let (parent, slot) = state.preview(sponsor, rule).map_err(at)?;
         let level = state.member(parent).level + 1;
-        Ok(answer(StatusCode::OK, state.lsn(), &NextPlace { parent: user_id(state, parent), slot, level, rule: rule.name() }))
+        Ok(answer(
+            StatusCode::OK,
+            state.lsn(),
+            &NextPlace { parent: user_id(state, parent), slot, level, rule: rule.name() },
+        ))
     })
 }

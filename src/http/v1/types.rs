@@ -106,7 +106,8 @@ impl From<Role> for crate::engine::Role {
     }
 }
 
-/// An amount of money: an integer of minor units (cents, for an exponent of 2). Never a floating-point number.
+/// An amount of money: an integer of minor units (cents, for an exponent of 2). Never a floating-point
+/// number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "minor": 1050, "currency": "USD", "exponent": 2 }))]
 pub struct Amount {
@@ -127,7 +128,8 @@ pub struct CurrencyCode([u8; 3]);
 
 impl Serialize for CurrencyCode {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(std::str::from_utf8(&self.0).expect("plans have capital letters as currency"))
+        serializer
+            .serialize_str(std::str::from_utf8(&self.0).expect("plans have capital letters as currency"))
     }
 }
 
@@ -217,7 +219,8 @@ pub struct Bonus {
     pub id: Uuid,
     /// Who gets it.
     pub receiver: Uuid,
-    /// Whose signup or trigger it comes from; null where the caller may not see it (entries brought along from elsewhere may name anybody).
+    /// Whose signup or trigger it comes from; null where the caller may not see it (entries brought along
+    /// from elsewhere may name anybody).
     pub source: Option<Uuid>,
     /// The trigger's name, `registration`, or `rank:` and a number.
     #[schema(max_length = 64, example = "referral")]
@@ -232,7 +235,8 @@ pub struct Bonus {
     pub lsn: u64,
     /// Version of the plan that it was paid by.
     pub plan_version: u32,
-    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that it takes back. Null also where `source` is null.
+    /// What the outside calls that which it came from, e.g. an order; a reversal has that of the bonus that
+    /// it takes back. Null also where `source` is null.
     #[schema(max_length = 64, example = "order 4711")]
     pub reference: Option<String>,
     /// The bonus that this one takes back: it has the opposite amount.

@@ -1,7 +1,8 @@
 //! Pages whose work was too much for one request: kept until their cursor comes back.
 //!
-//! A cursor names such work by a ticket, together with the place where it began. If the work was dropped, since others needed the room or the process was started
-//! again, it is begun there once more: nothing is lost but time.
+//! A cursor names such work by a ticket, together with the place where it began. If the work was dropped,
+//! since others needed the room or the process was started again, it is begun there once more: nothing is
+//! lost but time.
 
 use std::collections::VecDeque;
 
@@ -31,7 +32,8 @@ impl<T> Default for Unfinished<T> {
 }
 
 impl<T> Unfinished<T> {
-    /// Keeps work; the ticket that gives it back. What was kept for the same owner long ago, or for anybody, may be dropped for it.
+    /// Keeps work; the ticket that gives it back. What was kept for the same owner long ago, or for anybody,
+    /// may be dropped for it.
     pub fn keep(&self, owner: &str, work: T) -> u64 {
         let mut kept = self.0.lock();
         let ticket = kept.next;
@@ -68,7 +70,11 @@ mod tests {
         assert_eq!((unfinished.take(first, "a"), unfinished.take(first, "a")), (Some(1), None));
         let tickets: Vec<u64> = (0..10).map(|number| unfinished.keep("a", number)).collect();
         let kept: Vec<bool> = tickets.iter().map(|ticket| unfinished.take(*ticket, "a").is_some()).collect();
-        assert_eq!(kept.iter().rposition(|kept| !kept), Some(10 - UNFINISHED_PAGES_OF_ONE_MAX - 1), "the last ones of one owner");
+        assert_eq!(
+            kept.iter().rposition(|kept| !kept),
+            Some(10 - UNFINISHED_PAGES_OF_ONE_MAX - 1),
+            "the last ones of one owner"
+        );
         for number in 0..10 * UNFINISHED_PAGES_MAX {
             unfinished.keep(&number.to_string(), number);
         }

@@ -1,7 +1,9 @@
-//! Judges JSON values by a JSON Schema (draft 2020-12): `jsonschema` behind functions without type parameters.
+//! Judges JSON values by a JSON Schema (draft 2020-12): `jsonschema` behind functions without type
+//! parameters.
 //!
-//! All of `jsonschema` is generic over the form of its values, so each program that names it compiles it again:
-//! some 2 MB of code and 40 seconds of a processor for each of the test programs. Here it is compiled once.
+//! All of `jsonschema` is generic over the form of its values, so each program that names it compiles it
+//! again: some 2 MB of code and 40 seconds of a processor for each of the test programs. Here it is compiled
+//! once.
 #![forbid(unsafe_code)]
 
 use serde_json::Value;

@@ -11,12 +11,19 @@ use crate::model::picture::EntryPicture;
 
 impl Naive {
     /// What `rule` gives to whom, those who may not earn included, by level.
-    pub(super) fn payments(&self, rule: &BonusRule, source: usize, amount: Option<Money>, kind: &str) -> Vec<Payment> {
+    pub(super) fn payments(
+        &self,
+        rule: &BonusRule,
+        source: usize,
+        amount: Option<Money>,
+        kind: &str,
+    ) -> Vec<Payment> {
         let levels = rule.pay.levels();
         let mut payments = Vec::new();
         for (above, receiver) in self.upline(rule.tree, source).enumerate() {
             let level = above + 1;
-            let beyond = rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
+            let beyond =
+                rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
             if levels < level && !beyond {
                 continue;
             }
@@ -29,7 +36,12 @@ impl Naive {
     }
 
     /// Books payments; how many entries that made and how many were withheld from members who may not earn.
-    pub(super) fn pay(&mut self, source: usize, payments: Vec<Payment>, reference: Option<&Reference>) -> (u32, u32) {
+    pub(super) fn pay(
+        &mut self,
+        source: usize,
+        payments: Vec<Payment>,
+        reference: Option<&Reference>,
+    ) -> (u32, u32) {
         let (mut paid, mut withheld) = (0, 0);
         for payment in payments {
             if self.members[payment.receiver].status == Status::Active {
@@ -82,7 +94,10 @@ impl Naive {
     }
 
     pub(super) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
-        let row = usize::try_from(entry).ok().and_then(|at| self.entries.get_mut(at)).ok_or(Rejection::EntryUnknown)?;
+        let row = usize::try_from(entry)
+            .ok()
+            .and_then(|at| self.entries.get_mut(at))
+            .ok_or(Rejection::EntryUnknown)?;
         let changed = row.status == EntryStatus::Pending;
         row.status = EntryStatus::Paid;
         Ok(Outcome::EntryPaid { entry, changed })
@@ -99,7 +114,8 @@ impl Naive {
 
     /// An entry that may be taken back.
     fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
-        let found = usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
+        let found =
+            usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
         if found.reverses.is_some() {
             return Err(Rejection::EntryIsReversal);
         }
@@ -125,7 +141,8 @@ impl Naive {
         let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
         let receiver = receiver.as_ref().map(|receiver| self.find(receiver)).transpose()?.map(index);
         if let Some(kind) = kind {
-            let is_known = kind_is_trigger(kind).is_some_and(|trigger| !trigger || self.kinds.contains(&**kind));
+            let is_known =
+                kind_is_trigger(kind).is_some_and(|trigger| !trigger || self.kinds.contains(&**kind));
             if !is_known {
                 return Err(Rejection::TriggerUnknown);
             }
@@ -164,7 +181,15 @@ impl Naive {
         if let Some(reverses) = entry.reverses {
             let reversed = self.reversible(reverses)?;
             let same = (index(receiver), index(source), entry.level, &*entry.kind, -entry.amount.0);
-            if same != (reversed.receiver, reversed.source, reversed.level, reversed.kind.as_str(), reversed.amount.0) {
+            if same
+                != (
+                    reversed.receiver,
+                    reversed.source,
+                    reversed.level,
+                    reversed.kind.as_str(),
+                    reversed.amount.0,
+                )
+            {
                 return Err(Rejection::ReversalUnmatched);
             }
         } else if entry.amount.0 < 0 {

@@ -47,7 +47,9 @@ impl Naive {
     fn top_rank(&self, member: usize) -> u16 {
         let steps = self.plan.ranks.steps().len();
         match self.plan.ranks {
-            RankRule::LevelFill { .. } if self.members[member].role == Role::Admin && steps != 0 => ADMIN_LEVELS_MAX as u16,
+            RankRule::LevelFill { .. } if self.members[member].role == Role::Admin && steps != 0 => {
+                ADMIN_LEVELS_MAX as u16
+            }
             RankRule::LevelFill { .. } => steps.max(1) as u16,
             RankRule::Thresholds { .. } => steps as u16,
         }
@@ -101,7 +103,8 @@ impl Naive {
         Some(NextRank { rank, level: level as u32, minimum, missing: minimum - count })
     }
 
-    /// Gives everybody the rank that the rule says; who rose how far is the answer: (member, lifetime rank before).
+    /// Gives everybody the rank that the rule says; who rose how far is the answer: (member, lifetime rank
+    /// before).
     pub(super) fn rerank(&mut self) -> Vec<(usize, u16)> {
         let counts = self.head_counts(self.plan.ranks.tree());
         let mut risen = Vec::new();
@@ -123,7 +126,8 @@ impl Naive {
             return;
         }
         let mut payments = Vec::new();
-        let rules: Vec<BonusRule> = self.plan.bonuses.iter().filter(|rule| rule.on_registration).cloned().collect();
+        let rules: Vec<BonusRule> =
+            self.plan.bonuses.iter().filter(|rule| rule.on_registration).cloned().collect();
         for rule in rules {
             payments.extend(self.payments(&rule, member, None, KIND_REGISTRATION));
         }
@@ -136,7 +140,12 @@ impl Naive {
                 if let Some(reward) = step.and_then(|step| step.reward)
                     && reward != Money(0)
                 {
-                    payments.push(Payment { receiver, level: 0, amount: reward, kind: format!("rank:{rank}") });
+                    payments.push(Payment {
+                        receiver,
+                        level: 0,
+                        amount: reward,
+                        kind: format!("rank:{rank}"),
+                    });
                 }
             }
         }

@@ -25,7 +25,9 @@ impl Naive {
             return Err(Rejection::RankUnknown);
         }
         let placement = &self.plan.placement;
-        if carried.turn != 0 && !(placement.allows(PlacementRule::RoundRobin) && Some(carried.turn) < placement.width) {
+        if carried.turn != 0
+            && !(placement.allows(PlacementRule::RoundRobin) && Some(carried.turn) < placement.width)
+        {
             return Err(Rejection::TurnUnknown);
         }
         self.row_ids.extend(carried.row_id);
@@ -42,7 +44,9 @@ impl Naive {
             SponsorRef::Code(code) => Some(self.look_up_code(code)?.ok_or(Rejection::SponsorUnknown)?),
         };
         let carried = register.origin.carried();
-        if !carried.sponsor_too && sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active) {
+        if !carried.sponsor_too
+            && sponsor.is_some_and(|sponsor| self.members[sponsor].status != Status::Active)
+        {
             return Err(Rejection::SponsorNotActive);
         }
         if let Some(code) = &register.code {
@@ -50,7 +54,11 @@ impl Naive {
                 return Err(Rejection::CodeReadsAsId);
             }
             // What is imported was chosen elsewhere.
-            let owner = if register.origin == Origin::Signup { self.look_up_code(code) } else { Ok(self.find_code(code)) };
+            let owner = if register.origin == Origin::Signup {
+                self.look_up_code(code)
+            } else {
+                Ok(self.find_code(code))
+            };
             if owner != Ok(None) {
                 return Err(Rejection::CodeTaken);
             }
@@ -59,7 +67,9 @@ impl Naive {
             return Err(Rejection::AdminsFull);
         }
         let place = match sponsor {
-            None if register.placement != PlacementRequest::PlanDefault => return Err(Rejection::RootWithPlacement),
+            None if register.placement != PlacementRequest::PlanDefault => {
+                return Err(Rejection::RootWithPlacement);
+            }
             None => None,
             Some(sponsor) => Some(self.requested_place(sponsor, register)?),
         };
@@ -76,7 +86,10 @@ impl Naive {
             joined_at: register.joined_at.unwrap_or(self.time),
             status: carried.status,
             role: register.role,
-            code: register.code.as_ref().map_or_else(|| format!("generated-{member}"), |code| code.as_str().to_owned()),
+            code: register
+                .code
+                .as_ref()
+                .map_or_else(|| format!("generated-{member}"), |code| code.as_str().to_owned()),
             paid_as: 0,
             lifetime: carried.lifetime_rank,
             turn: carried.turn.into(),
@@ -88,10 +101,13 @@ impl Naive {
     fn requested_place(&self, sponsor: usize, register: &Register) -> Result<Place, Rejection> {
         let placement = &self.plan.placement;
         // What was placed elsewhere is put where it was, unless parents are always the sponsors.
-        let may_name = placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
+        let may_name =
+            placement.strategic || (register.origin != Origin::Signup && !placement.trees_coincide());
         match register.placement {
             PlacementRequest::PlanDefault => Ok(self.find_place(sponsor, self.plan.placement.default_rule)),
-            PlacementRequest::Rule(rule) if self.plan.placement.allows(rule) => Ok(self.find_place(sponsor, rule)),
+            PlacementRequest::Rule(rule) if self.plan.placement.allows(rule) => {
+                Ok(self.find_place(sponsor, rule))
+            }
             PlacementRequest::Rule(_) => Err(Rejection::RuleNotAllowed),
             PlacementRequest::Slot { .. } if !may_name => Err(Rejection::StrategicNotAllowed),
             PlacementRequest::Slot { parent, slot } => {
@@ -123,8 +139,11 @@ impl Naive {
             PlacementRule::BreadthFirst | PlacementRule::EvenFill => at(self.breadth_first(sponsor)),
             PlacementRule::BreadthFirstBySlot => at(self.breadth_first_by_slot(sponsor)),
             PlacementRule::Balanced => at(self.descend(sponsor, |full| self.smallest_child(full))),
-            PlacementRule::RoundRobin => Place { in_turn: true, ..at(self.descend(sponsor, |full| self.child_in_turn(full))) },
-            PlacementRule::PowerLeg => at(self.descend(sponsor, |full| self.child_at(full, 0).expect("a full member has a first child"))),
+            PlacementRule::RoundRobin => {
+                Place { in_turn: true, ..at(self.descend(sponsor, |full| self.child_in_turn(full))) }
+            }
+            PlacementRule::PowerLeg => at(self
+                .descend(sponsor, |full| self.child_at(full, 0).expect("a full member has a first child"))),
             PlacementRule::Unilevel => at((sponsor, self.next_slot(sponsor))),
             PlacementRule::Left => at(self.outside(sponsor, 0)),
             PlacementRule::Right => at(self.outside(sponsor, 1)),
@@ -137,7 +156,8 @@ impl Naive {
         }
     }
 
-    /// The placement subtree of `top`, itself included, in level order, inside a level in order of the path of slots.
+    /// The placement subtree of `top`, itself included, in level order, inside a level in order of the path
+    /// of slots.
     fn level_order(&self, top: usize) -> Vec<(usize, Vec<u32>)> {
         let with_path = |member| self.path_below(top, member).map(|path| (member, path));
         let mut subtree: Vec<(usize, Vec<u32>)> = (0..self.members.len()).filter_map(with_path).collect();
@@ -147,7 +167,10 @@ impl Naive {
 
     fn breadth_first(&self, top: usize) -> (usize, u32) {
         let order = self.level_order(top);
-        order.iter().find_map(|(member, _)| Some((*member, self.free_slot(*member)?))).expect("the deepest members have free slots")
+        order
+            .iter()
+            .find_map(|(member, _)| Some((*member, self.free_slot(*member)?)))
+            .expect("the deepest members have free slots")
     }
 
     fn breadth_first_by_slot(&self, top: usize) -> (usize, u32) {
@@ -173,7 +196,8 @@ impl Naive {
     }
 
     fn smallest_child(&self, full: usize) -> usize {
-        let children = (0..self.width()).map(|slot| self.child_at(full, slot).expect("a full member has a child in each slot"));
+        let children = (0..self.width())
+            .map(|slot| self.child_at(full, slot).expect("a full member has a child in each slot"));
         // `min_by_key` returns the first of equals, so ties go to the lowest slot.
         children.min_by_key(|child| self.subtree_size(*child)).expect("width is at least 1")
     }
@@ -182,7 +206,8 @@ impl Naive {
         self.child_at(full, self.members[full].turn).expect("a full member has a child in each slot")
     }
 
-    /// What a round-robin spill from `top` leaves behind: each full member it passed hands the next one to its next child.
+    /// What a round-robin spill from `top` leaves behind: each full member it passed hands the next one to
+    /// its next child.
     fn advance_turns(&mut self, top: usize) {
         let mut here = top;
         while self.free_slot(here).is_none() {
@@ -228,7 +253,12 @@ impl Naive {
 
     /// The only open slot under unlimited width.
     fn next_slot(&self, parent: usize) -> u32 {
-        self.members.iter().filter(|person| person.parent == Some(parent)).map(|person| person.slot + 1).max().unwrap_or(0)
+        self.members
+            .iter()
+            .filter(|person| person.parent == Some(parent))
+            .map(|person| person.slot + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     fn subtree_size(&self, top: usize) -> usize {

@@ -39,8 +39,13 @@ impl Serving {
     /// # Errors
     /// When it ends instead, with what it said last.
     pub fn start(cores: &Cores, arguments: &[&str], interrupt: &Interrupt) -> Result<Self, Failure> {
-        let mut child =
-            cores.server_command()?.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(cannot_start)?;
+        let mut child = cores
+            .server_command()?
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(cannot_start)?;
         let (sender, said) = mpsc::channel();
         let log = Arc::new(Mutex::new(Vec::new()));
         // Read to their ends, so that the process never waits for a full pipe.
@@ -61,12 +66,15 @@ impl Serving {
             match said.recv_timeout(LOOK) {
                 Ok(line) => {
                     if let Some(address) = line.strip_prefix("listening on http://") {
-                        serving.address = address.parse().map_err(|_| failed(format!("no address: {line}")))?;
+                        serving.address =
+                            address.parse().map_err(|_| failed(format!("no address: {line}")))?;
                         return Ok(serving);
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) if begin.elapsed() < START_TIMEOUT => {}
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err(failed(format!("`upline {}` does not listen", arguments.join(" ")))),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    return Err(failed(format!("`upline {}` does not listen", arguments.join(" "))));
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(serving.ended(arguments)),
             }
         }
@@ -96,7 +104,10 @@ impl Drop for Serving {
     }
 }
 
-fn lines_of(stream: Option<impl Read + Send + 'static>, mut take: impl FnMut(String) + Send + 'static) -> Result<(), Failure> {
+fn lines_of(
+    stream: Option<impl Read + Send + 'static>,
+    mut take: impl FnMut(String) + Send + 'static,
+) -> Result<(), Failure> {
     let stream = stream.expect("it is piped");
     let read = move || BufReader::new(stream).lines().map_while(Result::ok).for_each(&mut take);
     thread::Builder::new().name("child-lines".into()).spawn(read).map(drop).map_err(cannot_start)
@@ -106,9 +117,20 @@ fn lines_of(stream: Option<impl Read + Send + 'static>, mut take: impl FnMut(Str
 ///
 /// # Errors
 /// When it fails, with what it said.
-pub(super) fn finish(cores: &Cores, arguments: &[&str], interrupt: &Interrupt) -> Result<serde_json::Value, Failure> {
-    let mut child =
-        Ending(cores.any_command()?.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(cannot_start)?);
+pub(super) fn finish(
+    cores: &Cores,
+    arguments: &[&str],
+    interrupt: &Interrupt,
+) -> Result<serde_json::Value, Failure> {
+    let mut child = Ending(
+        cores
+            .any_command()?
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(cannot_start)?,
+    );
     // What these commands print fits a pipe.
     while child.0.try_wait().map_err(cannot_start)?.is_none() {
         if interrupt.asked() {
@@ -144,7 +166,8 @@ impl Drop for Ending {
     }
 }
 
-/// Which cores the servers get and which the generator. Both halves where there are two cores at least and `taskset` can give them out, otherwise all share.
+/// Which cores the servers get and which the generator. Both halves where there are two cores at least and
+/// `taskset` can give them out, otherwise all share.
 pub(super) struct Cores {
     all: Vec<usize>,
     server: Option<Vec<usize>>,
@@ -240,7 +263,8 @@ fn parse_cores(text: &str) -> Option<Vec<usize>> {
 /// Processor time of a process, `self` for this one; to a hundredth of a second.
 pub(super) fn cpu_seconds(process: &str) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in parentheses, may contain anything; utime and stime are the twelfth and thirteenth after it.
+    // The name, in parentheses, may contain anything; utime and stime are the twelfth and thirteenth after
+    // it.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)

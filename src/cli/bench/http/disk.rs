@@ -10,12 +10,14 @@ use crate::{
     },
 };
 
-/// Bytes that are written over and over: as much as a segment of the log has, so that the blocks are as far apart.
+/// Bytes that are written over and over: as much as a segment of the log has, so that the blocks are as far
+/// apart.
 pub(super) const FILE_BYTES: u64 = crate::durability::SEGMENT_BYTES;
 /// Syncs of one measurement at most.
 const SYNCS_MAX: usize = 100_000;
 
-/// A file of written zeros, as segments are: the first write to a block that was merely allocated changes metadata too, and its sync takes longer.
+/// A file of written zeros, as segments are: the first write to a block that was merely allocated changes
+/// metadata too, and its sync takes longer.
 #[derive(Debug)]
 pub(super) struct Prepared {
     file: Box<dyn StorageFile>,

@@ -1,7 +1,8 @@
 //! `bench guard`: how long signups take while others ask for what costs much.
 //!
-//! Signups come in an open loop, at a rate far below the peak, on connections of their own; on 64 others one heavy question follows the other as fast as it
-//! is answered, or refused. Turns with and without them alternate, so that the machine's moods touch both.
+//! Signups come in an open loop, at a rate far below the peak, on connections of their own; on 64 others one
+//! heavy question follows the other as fast as it is answered, or refused. Turns with and without them
+//! alternate, so that the machine's moods touch both.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::Uuid;
@@ -39,7 +40,10 @@ pub(in super::super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Re
             bench.turn(Who::Server, &[signups], turn, &mut [&mut alone])?;
             bench.turn(Who::Server, &[signups, asked], turn, &mut [&mut loaded, &mut heavy])?;
         }
-        let target = format!("guard: signup p99 during {} on 64 connections at most twice that without", question.shown());
+        let target = format!(
+            "guard: signup p99 during {} on 64 connections at most twice that without",
+            question.shown()
+        );
         let mut report = bench.report(&target, READ_CONNECTIONS)?;
         report.bench = "guard";
         report.param("route", question.shown());
@@ -54,7 +58,8 @@ pub(in super::super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Re
         report.limit("signup_p99_us", alone.at(0.99));
         report.limit("generator_late_p99_us", loaded.late(0.99));
         report.compare(alone.at(0.99), loaded.at(0.99));
-        let keeps = loaded.at(0.99).zip(alone.at(0.99)).map(|(loaded, alone)| loaded <= P99_FACTOR_MAX * alone);
+        let keeps =
+            loaded.at(0.99).zip(alone.at(0.99)).map(|(loaded, alone)| loaded <= P99_FACTOR_MAX * alone);
         report.judge(bench.is_asked(), keeps);
         reports.push(report);
     }
@@ -75,8 +80,13 @@ impl Bench<'_> {
         let lsn = |name| format!("{:.0}", metric(&text, name)).parse::<u64>().unwrap_or(0);
         let path = format!("/v1/members/{}/bonuses?limit=100", self.members.first());
         let page = ask(address, &path).map_err(failed)?;
-        let page: serde_json::Value = serde_json::from_str(&page).map_err(|error| Failure::new(Exit::Failed, error))?;
-        let ids = page["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str()?.parse::<Uuid>().ok());
+        let page: serde_json::Value =
+            serde_json::from_str(&page).map_err(|error| Failure::new(Exit::Failed, error))?;
+        let ids = page["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item["id"].as_str()?.parse::<Uuid>().ok());
         let mut bonuses: Vec<Uuid> = ids.collect();
         // In another order than that in which they were made, so that each asks for another state.
         let mut random = Pcg64::new(u128::from(self.args.seed), 7);

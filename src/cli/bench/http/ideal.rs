@@ -1,8 +1,9 @@
 //! The latency of an ideal group commit, from when a run's own syncs began and how long they took.
 //!
-//! Whoever asks while a sync runs cannot be in it: the least it waits is what is left of that sync, and the next one. Whoever asks while none runs waits for
-//! one sync. Nothing else takes any time there: no network, no encoding, no applying. (Where a server does something between two syncs, somebody who asks
-//! meanwhile is counted as if the next sync began at once, which flatters the ideal, not the server.)
+//! Whoever asks while a sync runs cannot be in it: the least it waits is what is left of that sync, and the
+//! next one. Whoever asks while none runs waits for one sync. Nothing else takes any time there: no network,
+//! no encoding, no applying. (Where a server does something between two syncs, somebody who asks meanwhile is
+//! counted as if the next sync began at once, which flatters the ideal, not the server.)
 
 use hdrhistogram::Histogram;
 use rand_pcg::{Pcg64, rand_core::RngCore};
@@ -17,8 +18,8 @@ pub(super) struct Sync {
 /// Moments drawn: a thousand are beyond the 99.9th percentile of each million.
 const DRAWS: u64 = 1_000_000;
 
-/// Latencies in microseconds of those who ask at random moments between the first sync and the last but one. `None` with fewer than three syncs. Syncs are in
-/// order and do not overlap.
+/// Latencies in microseconds of those who ask at random moments between the first sync and the last but one.
+/// `None` with fewer than three syncs. Syncs are in order and do not overlap.
 pub(super) fn latencies(syncs: &[Sync], seed: u64) -> Option<Histogram<u64>> {
     let [first, .., last, _] = syncs else { return None };
     let span = last.began.checked_sub(first.began).filter(|span| *span != 0)?;
@@ -53,7 +54,8 @@ mod tests {
 
     #[test]
     fn equal_syncs_without_a_pause_give_one_and_a_half() {
-        let syncs: Vec<Sync> = (0..1_000).map(|number| Sync { began: number * 1_000_000, took: 1_000_000 }).collect();
+        let syncs: Vec<Sync> =
+            (0..1_000).map(|number| Sync { began: number * 1_000_000, took: 1_000_000 }).collect();
         let histogram = latencies(&syncs, 1).unwrap();
         let median = histogram.value_at_quantile(0.5);
         assert!((1_495..=1_505).contains(&median), "{median}");

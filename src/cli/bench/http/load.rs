@@ -1,12 +1,14 @@
 //! The load generator.
 //!
-//! *Closed loop*: each connection sends its next request when it has its answer. That finds the peak, and hides stalls: while the server stands still nobody
-//! asks. *Open loop*: requests have times at which they are meant to be sent, drawn as a Poisson process, whatever the server does; a request whose time
-//! has come waits for a free connection, and its latency counts from when it was meant to be sent. So a stall counts for everybody who would have asked
-//! meanwhile (what is called correction for coordinated omission).
+//! *Closed loop*: each connection sends its next request when it has its answer. That finds the peak, and
+//! hides stalls: while the server stands still nobody asks. *Open loop*: requests have times at which they
+//! are meant to be sent, drawn as a Poisson process, whatever the server does; a request whose time has come
+//! waits for a free connection, and its latency counts from when it was meant to be sent. So a stall counts
+//! for everybody who would have asked meanwhile (what is called correction for coordinated omission).
 //!
-//! Threads share nothing: each has its part of the connections and of the rate, a runtime of one thread and histograms of its own. Timers of the runtime are
-//! too coarse (1 ms), so an open loop looks at the clock between looks at its sockets, which keeps a core busy.
+//! Threads share nothing: each has its part of the connections and of the rate, a runtime of one thread and
+//! histograms of its own. Timers of the runtime are too coarse (1 ms), so an open loop looks at the clock
+//! between looks at its sockets, which keeps a core busy.
 
 use std::{
     cell::RefCell,
@@ -31,12 +33,14 @@ use crate::cli::{bench::timing::is_enough, interrupt::Interrupt};
 
 /// How long after the end of a load its last answers may take. Then it has failed.
 const GRACE: Duration = Duration::from_secs(60);
-/// Requests of an open loop that may wait for a connection, in each thread: at 40,000/s half a minute of standstill. Further ones are given up.
+/// Requests of an open loop that may wait for a connection, in each thread: at 40,000/s half a minute of
+/// standstill. Further ones are given up.
 const WAITING_MAX: usize = 1 << 20;
 /// Latencies are told apart from 1 us to two minutes, to three digits.
 const LONGEST_MICROS: u64 = 120_000_000;
 const DIGITS: u8 = 3;
-/// Closer than this to its next request an open loop no longer sleeps: the runtime's timers round up to milliseconds.
+/// Closer than this to its next request an open loop no longer sleeps: the runtime's timers round up to
+/// milliseconds.
 const NEARLY: Duration = Duration::from_micros(2_500);
 
 /// One kind of request, at one pace.
@@ -70,14 +74,25 @@ pub(super) struct Outcome {
     pub complaint: Option<String>,
     /// In microseconds; in an open loop from when the request was meant to be sent.
     pub latency: Histogram<u64>,
-    /// How much later than meant requests of an open loop were ready to be sent, by the generator's own fault.
+    /// How much later than meant requests of an open loop were ready to be sent, by the generator's own
+    /// fault.
     pub late: Histogram<u64>,
 }
 
 impl Outcome {
     fn new() -> Self {
-        let empty = || Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS).expect("the bounds are in order");
-        Self { per_second: 0.0, good: 0, refused: 0, bad: 0, given_up: 0, complaint: None, latency: empty(), late: empty() }
+        let empty =
+            || Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS).expect("the bounds are in order");
+        Self {
+            per_second: 0.0,
+            good: 0,
+            refused: 0,
+            bad: 0,
+            given_up: 0,
+            complaint: None,
+            latency: empty(),
+            late: empty(),
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -128,8 +143,10 @@ impl Generator {
             move || run_parts(parts, lasting, &interrupt)
         };
         let mut sums: Vec<Outcome> = streams.iter().map(|_| Outcome::new()).collect();
-        let started: io::Result<Vec<_>> =
-            parts.into_iter().map(|parts| thread::Builder::new().name("load".into()).spawn(work(parts))).collect();
+        let started: io::Result<Vec<_>> = parts
+            .into_iter()
+            .map(|parts| thread::Builder::new().name("load".into()).spawn(work(parts)))
+            .collect();
         for running in started? {
             let outcomes = running.join().map_err(|_| io::Error::other("a load thread panicked"))??;
             sums.iter_mut().zip(&outcomes).for_each(|(sum, outcome)| sum.add(outcome));
@@ -146,7 +163,9 @@ impl Generator {
             let connections = share(stream.connections);
             let pace = match stream.pace {
                 Pace::Closed => Pace::Closed,
-                Pace::Open { per_second } => Pace::Open { per_second: per_second * connections as f64 / stream.connections.max(1) as f64 },
+                Pace::Open { per_second } => Pace::Open {
+                    per_second: per_second * connections as f64 / stream.connections.max(1) as f64,
+                },
             };
             let requests = Requests::new(stream.kind, self.members.clone(), stream.address, number);
             Part {
@@ -182,7 +201,9 @@ fn run_parts(parts: Vec<Part>, lasting: Duration, interrupt: &Interrupt) -> io::
             opened.push((part, connections));
         }
         let begin = Instant::now();
-        let running = opened.into_iter().map(|(part, connections)| Work::begin(part, connections, begin, lasting, interrupt.clone()));
+        let running = opened
+            .into_iter()
+            .map(|(part, connections)| Work::begin(part, connections, begin, lasting, interrupt.clone()));
         let running: Vec<_> = running.collect();
         let mut outcomes = Vec::with_capacity(running.len());
         for work in running {
@@ -191,7 +212,9 @@ fn run_parts(parts: Vec<Part>, lasting: Duration, interrupt: &Interrupt) -> io::
         Ok(outcomes)
     };
     let limited = async { tokio::time::timeout(lasting + GRACE, all).await };
-    LocalSet::new().block_on(&runtime, limited).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "answers take too long")))
+    LocalSet::new()
+        .block_on(&runtime, limited)
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "answers take too long")))
 }
 
 /// A part while it runs.
@@ -219,7 +242,13 @@ struct Due {
 }
 
 impl Work {
-    fn begin(part: Part, connections: Vec<Connection>, begin: Instant, lasting: Duration, interrupt: Interrupt) -> Self {
+    fn begin(
+        part: Part,
+        connections: Vec<Connection>,
+        begin: Instant,
+        lasting: Duration,
+        interrupt: Interrupt,
+    ) -> Self {
         let shared = Rc::new(Shared {
             end: begin + lasting,
             lasting,
@@ -230,8 +259,10 @@ impl Work {
             due: RefCell::default(),
         });
         let is_open = matches!(part.pace, Pace::Open { .. });
-        let mut tasks: Vec<_> =
-            connections.into_iter().map(|connection| tokio::task::spawn_local(Rc::clone(&shared).converse(connection, is_open))).collect();
+        let mut tasks: Vec<_> = connections
+            .into_iter()
+            .map(|connection| tokio::task::spawn_local(Rc::clone(&shared).converse(connection, is_open)))
+            .collect();
         if let Pace::Open { per_second } = part.pace
             && 0.0 < per_second
             && part.connections != 0
@@ -273,7 +304,12 @@ impl Shared {
             } else {
                 outcome.bad += 1;
                 outcome.complaint.get_or_insert_with(|| {
-                    format!("{} answered {} {}", String::from_utf8_lossy(&request), answer.status, String::from_utf8_lossy(answer.body))
+                    format!(
+                        "{} answered {} {}",
+                        String::from_utf8_lossy(&request),
+                        answer.status,
+                        String::from_utf8_lossy(answer.body)
+                    )
                 });
             }
         }
@@ -380,7 +416,10 @@ mod tests {
                     tokio::spawn(async move {
                         let mut buffer = [0; 4_096];
                         while let Ok(1..) = stream.read(&mut buffer).await {
-                            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                            stream
+                                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                                .await
+                                .unwrap();
                         }
                     });
                 }
@@ -392,7 +431,10 @@ mod tests {
     fn run(pace: Pace, lasting: Duration, pause: Duration) -> Outcome {
         let address = server(Duration::from_millis(300), pause);
         let mut generator = Generator::new(Members::new(1, 10), 2, Interrupt::never());
-        generator.run(&[Stream { address, kind: Kind::Reads, connections: 8, pace }], lasting).unwrap().remove(0)
+        generator
+            .run(&[Stream { address, kind: Kind::Reads, connections: 8, pace }], lasting)
+            .unwrap()
+            .remove(0)
     }
 
     #[test]
@@ -402,7 +444,8 @@ mod tests {
         assert!((99.0..101.0).contains(&sum.as_secs_f64()), "{sum:?}");
     }
 
-    /// The point of an open loop: a pause of 400 ms in a load of one second touches a third of its requests, not the eight that were under way.
+    /// The point of an open loop: a pause of 400 ms in a load of one second touches a third of its requests,
+    /// not the eight that were under way.
     #[test]
     fn an_open_loop_shows_a_pause_to_everybody_it_touches() {
         let pause = Duration::from_millis(400);

@@ -1,16 +1,20 @@
-//! `bench http`: the program as it is served, over HTTP and durable, beside a stub on the same stack and the bare disk (P3, P4, P5).
+//! `bench http`: the program as it is served, over HTTP and durable, beside a stub on the same stack and the
+//! bare disk (P3, P4, P5).
 //!
-//! One run makes a network, starts the real server on it and the stub beside it (both are this program, as processes of their own), and loads them in turns with
-//! its own generator:
+//! One run makes a network, starts the real server on it and the stub beside it (both are this program, as
+//! processes of their own), and loads them in turns with its own generator:
 //!
-//! - **P3**, closed loop: 256 connections sign members up as fast as they are answered, the stub and the server in turns, and the bare disk after each turn.
-//! - **P5**: 64 connections ask about members while signups go on at half of the peak found before; the stub gets the same signups. The rate is a closed
-//!   loop's; latencies are an open loop's, at one rate for both.
-//! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an ideal group commit of those very syncs.
+//! - **P3**, closed loop: 256 connections sign members up as fast as they are answered, the stub and the
+//!   server in turns, and the bare disk after each turn.
+//! - **P5**: 64 connections ask about members while signups go on at half of the peak found before; the stub
+//!   gets the same signups. The rate is a closed loop's; latencies are an open loop's, at one rate for both.
+//! - **P4**, open loop at half of the peak, on a server that logs each sync; latencies are compared with an
+//!   ideal group commit of those very syncs.
 //!
-//! Signups go to the route that the replaced service's clients use, `POST /user/register`; so do counts. The other questions are `/v1`'s. No credentials are
-//! asked for, and everything else is as `upline serve` has it. Servers are killed, not stopped; then `upline verify` must find in the directory what the network
-//! had and every signup that was acknowledged, no more and no less.
+//! Signups go to the route that the replaced service's clients use, `POST /user/register`; so do counts. The
+//! other questions are `/v1`'s. No credentials are asked for, and everything else is as `upline serve` has
+//! it. Servers are killed, not stopped; then `upline verify` must find in the directory what the network had
+//! and every signup that was acknowledged, no more and no less.
 
 use std::{
     io::Write,
@@ -50,7 +54,8 @@ mod requests;
 pub(super) mod stub;
 mod wire;
 
-/// Members of the network that the load begins with, where nothing else is asked for: far more than fits the caches.
+/// Members of the network that the load begins with, where nothing else is asked for: far more than fits the
+/// caches.
 const MEMBERS: u32 = 1_000_000;
 const SECONDS: u64 = 10;
 /// Connections that sign up, as P3 says.
@@ -157,7 +162,8 @@ impl Side {
         sum(&mut self.late, outcome.late);
     }
 
-    /// Processor time of the server for each answer. `None` where it is not known, or shorter than the clock's ticks.
+    /// Processor time of the server for each answer. `None` where it is not known, or shorter than the
+    /// clock's ticks.
     fn cpu_micros(&self) -> Option<f64> {
         let seconds = self.cpu_seconds.filter(|seconds| *seconds != 0.0 && self.answers != 0)?;
         Some(seconds / self.answers as f64 * 1e6)
@@ -184,14 +190,19 @@ impl<'a> Bench<'a> {
         let members = Members::new(args.seed, args.members(MEMBERS));
         let data_dir = text(scratch.data_dir())?;
         let cores = Cores::split();
-        screen::tell(&format!("making {} in {}", screen::counted(members.count.into(), "member"), scratch.folder().display()));
+        screen::tell(&format!(
+            "making {} in {}",
+            screen::counted(members.count.into(), "member"),
+            scratch.folder().display()
+        ));
         let digest = make_network(args, &cores, &members, &data_dir, interrupt)?;
         let server = serve(&cores, &data_dir, "warn", interrupt)?;
         let (answers, log) = (file("answers.json"), text(file("stub.log"))?);
         let given = sample(&server, &members).map_err(failed)?;
         let written = serde_json::to_vec(&given).map_err(|error| Failure::new(Exit::Failed, error))?;
         private_file::create_new(&answers).and_then(|mut file| file.write_all(&written)).map_err(failed)?;
-        let stub = Serving::start(&cores, &["bench-stub", "--answers", &text(answers)?, "--log", &log], interrupt)?;
+        let stub =
+            Serving::start(&cores, &["bench-stub", "--answers", &text(answers)?, "--log", &log], interrupt)?;
         let disk = Prepared::create(&file("disk")).map_err(failed)?;
         let generator = Generator::new(members.clone(), cores.generator_threads(), interrupt.clone());
         Ok(Self {
@@ -213,7 +224,13 @@ impl<'a> Bench<'a> {
     }
 
     fn report(&self, target: &str, connections: usize) -> Result<Report, Failure> {
-        let mut report = self.args.report("http", target, self.members.count, self.args.shape(Shape::Real), &self.args.plan()?);
+        let mut report = self.args.report(
+            "http",
+            target,
+            self.members.count,
+            self.args.shape(Shape::Real),
+            &self.args.plan()?,
+        );
         report.param("seconds", self.lasting.as_secs());
         report.param("connections", connections);
         report.param("server_cores", self.cores.server_shown());
@@ -229,22 +246,38 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// One turn of some streams; adds to a side each. What was not answered well ends the bench: figures of failures are none.
-    fn turn(&mut self, who: Who, streams: &[(Kind, usize, Pace)], lasting: Duration, sides: &mut [&mut Side]) -> Result<(), Failure> {
+    /// One turn of some streams; adds to a side each. What was not answered well ends the bench: figures of
+    /// failures are none.
+    fn turn(
+        &mut self,
+        who: Who,
+        streams: &[(Kind, usize, Pace)],
+        lasting: Duration,
+        sides: &mut [&mut Side],
+    ) -> Result<(), Failure> {
         let address = self.serving(who).address;
         let streams: Vec<Stream> = streams
             .iter()
-            .map(|(kind, connections, pace)| Stream { address, kind: *kind, connections: *connections, pace: *pace })
+            .map(|(kind, connections, pace)| Stream {
+                address,
+                kind: *kind,
+                connections: *connections,
+                pace: *pace,
+            })
             .collect();
         let used = |bench: &Self| (bench.serving(who).cpu_seconds(), cpu_seconds("self"));
         let (before, begin) = (used(self), Instant::now());
-        let outcomes = self.generator.run(&streams, lasting).map_err(|error| self.load_failed(who, &error))?;
+        let outcomes =
+            self.generator.run(&streams, lasting).map_err(|error| self.load_failed(who, &error))?;
         let (after, seconds) = (used(self), begin.elapsed().as_secs_f64());
         super::stop_if_asked(self.interrupt)?;
         for ((outcome, stream), side) in outcomes.into_iter().zip(&streams).zip(sides) {
             if outcome.bad != 0 || outcome.given_up != 0 {
                 let said = outcome.complaint.unwrap_or_default();
-                return Err(Failure::new(Exit::Failed, format!("{} answered badly, {} not at all: {said}", outcome.bad, outcome.given_up)));
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("{} answered badly, {} not at all: {said}", outcome.bad, outcome.given_up),
+                ));
             }
             if who == Who::Server && stream.kind == Kind::Signups {
                 self.acknowledged += outcome.good;
@@ -261,7 +294,10 @@ impl<'a> Bench<'a> {
         let said = self.serving(who).take_log().pop().unwrap_or_default();
         Failure::new(
             Exit::Failed,
-            format!("the load on the {} failed: {error}; {said}", if who == Who::Server { "server" } else { "stub" }),
+            format!(
+                "the load on the {} failed: {error}; {said}",
+                if who == Who::Server { "server" } else { "stub" }
+            ),
         )
     }
 
@@ -277,21 +313,24 @@ impl<'a> Bench<'a> {
         let mut bytes = 0;
         for number in 0..TURNS {
             // Who goes first alternates: what one leaves behind is there for the other as often.
-            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            let order =
+                if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
             for who in order {
                 self.turn(who, &closed, turn, &mut [if who == Who::Stub { &mut stub } else { &mut server }])?;
             }
-            // A turn without a group is one of which nothing is known: a sync of the smallest is the least there is.
+            // A turn without a group is one of which nothing is known: a sync of the smallest is the least
+            // there is.
             bytes = stub::group_bytes(self.groups()?.since(groups).mean().unwrap_or(1.0));
             syncs.extend(disk::syncs(&mut self.disk, bytes, Instant::now() + turn / 2).map_err(failed)?);
         }
         let group = self.groups()?.since(groups);
         let (peak, limit, sync) = (server.rate(), stub.rate(), Latencies::of(syncs));
         let peak = known(peak, "signups")?;
-        let disk_bound = sync.at(0.5).map(|sync| SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.as_secs_f64().max(1e-9)));
+        let disk_bound = sync
+            .at(0.5)
+            .map(|sync| SIGNUP_CONNECTIONS as f64 / (P3_SYNCS_WAITED * sync.as_secs_f64().max(1e-9)));
         let least = disk_bound.map(|bound| P3_RATE_MIN.min(P3_DISK_SHARE * bound));
-        let target =
-            "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or 85% of 256 / (1.5 x fdatasync p50)";
+        let target = "P3: durable signups over HTTP, 256 connections: >= 65% of the stub, and >= 40,000/s or 85% of 256 / (1.5 x fdatasync p50)";
         let mut report = self.report(target, SIGNUP_CONNECTIONS)?;
         report.param("route", "POST /user/register");
         report.figure("signups_per_second", peak);
@@ -311,14 +350,18 @@ impl<'a> Bench<'a> {
         report.limit("disk_bound_per_second", disk_bound);
         report.limit("least_per_second", least);
         report.compare(peak, limit);
-        report.judge(self.is_asked(), limit.zip(least).map(|(limit, least)| P3_SHARE_MIN * limit <= peak && least <= peak));
+        report.judge(
+            self.is_asked(),
+            limit.zip(least).map(|(limit, least)| P3_SHARE_MIN * limit <= peak && least <= peak),
+        );
         Ok((report, peak))
     }
 
     /// P4, on a server of its own that logs its syncs.
     fn latency(&mut self, peak: f64) -> Result<Report, Failure> {
         self.server = None;
-        self.server = Some(serve(&self.cores, &self.data_dir, "warn,upline::engine::writer=trace", self.interrupt)?);
+        self.server =
+            Some(serve(&self.cores, &self.data_dir, "warn,upline::engine::writer=trace", self.interrupt)?);
         let per_second = peak / 2.0;
         let open = [(Kind::Signups, SIGNUP_CONNECTIONS, Pace::Open { per_second })];
         let (mut warm, mut side) = (Side::default(), Side::default());
@@ -347,7 +390,8 @@ impl<'a> Bench<'a> {
             report.figure("p999_beyond_ideal_us", beyond(0.999));
             // More is better, as everywhere: how much of the latency nobody could avoid.
             report.compare(at(&ideal, 0.99), side.at(0.99));
-            let keeps = beyond(0.99).zip(beyond(0.999)).map(|(p99, p999)| p99 <= P4_P99_MAX && p999 <= P4_P999_MAX);
+            let keeps =
+                beyond(0.99).zip(beyond(0.999)).map(|(p99, p999)| p99 <= P4_P99_MAX && p999 <= P4_P999_MAX);
             report.judge(self.is_asked(), keeps);
         }
         Ok(report)
@@ -361,25 +405,28 @@ impl<'a> Bench<'a> {
         let (mut alone, mut under, mut signed, mut open) = (sides(), sides(), sides(), sides());
         let turn = self.lasting / TURNS;
         for number in 0..TURNS {
-            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            let order =
+                if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
             for who in order {
                 let at = usize::from(who == Who::Stub);
                 self.turn(who, &[closed], turn / 2, &mut [&mut alone[at]])?;
                 self.turn(who, &[closed, signups], turn, &mut [&mut under[at], &mut signed[at]])?;
             }
         }
-        // One rate for both, which both can serve: at its peak each would only show the length of its own queue.
-        let per_second = known(under[0].rate(), "reads")?.min(known(under[1].rate(), "reads of the stub")?) / 2.0;
+        // One rate for both, which both can serve: at its peak each would only show the length of its own
+        // queue.
+        let per_second =
+            known(under[0].rate(), "reads")?.min(known(under[1].rate(), "reads of the stub")?) / 2.0;
         let asked = (Kind::Reads, READ_CONNECTIONS, Pace::Open { per_second });
         for number in 0..TURNS {
-            let order = if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
+            let order =
+                if number.is_multiple_of(2) { [Who::Stub, Who::Server] } else { [Who::Server, Who::Stub] };
             for who in order {
                 let at = usize::from(who == Who::Stub);
                 self.turn(who, &[asked, signups], turn, &mut [&mut open[at], &mut signed[at]])?;
             }
         }
-        let target =
-            "P5: reads by id while signups run at half peak: >= 90% of the stub's rate, p99 <= the stub's under the same signups + 0.5 ms";
+        let target = "P5: reads by id while signups run at half peak: >= 90% of the stub's rate, p99 <= the stub's under the same signups + 0.5 ms";
         let mut report = self.report(target, READ_CONNECTIONS)?;
         let routes: Vec<String> = Question::ALL.map(Question::shown).into();
         report.param("routes", routes);
@@ -399,8 +446,10 @@ impl<'a> Bench<'a> {
         report.limit("generator_cpu_share", alone[stub].generator_share(self.generator.threads));
         report.limit("generator_late_p99_us", open[server].late(0.99));
         report.compare(under[server].rate(), under[stub].rate());
-        let keeps_rate = under[stub].rate().zip(under[server].rate()).map(|(stub, server)| P5_SHARE_MIN * stub <= server);
-        let keeps_p99 = open[stub].at(0.99).zip(open[server].at(0.99)).map(|(stub, server)| server <= stub + P5_P99_MAX);
+        let keeps_rate =
+            under[stub].rate().zip(under[server].rate()).map(|(stub, server)| P5_SHARE_MIN * stub <= server);
+        let keeps_p99 =
+            open[stub].at(0.99).zip(open[server].at(0.99)).map(|(stub, server)| server <= stub + P5_P99_MAX);
         report.judge(self.is_asked(), keeps_rate.zip(keeps_p99).map(|(rate, p99)| rate && p99));
         Ok(report)
     }
@@ -424,12 +473,14 @@ impl<'a> Bench<'a> {
     /// Kills the server and looks at what it left behind.
     fn verify(&mut self) -> Result<(u64, bool), Failure> {
         self.server = None;
-        let found = child::finish(&self.cores, &["verify", "--data-dir", &self.data_dir, "--json"], self.interrupt)?;
+        let found =
+            child::finish(&self.cores, &["verify", "--data-dir", &self.data_dir, "--json"], self.interrupt)?;
         let members = found["members"].as_u64().unwrap_or(0);
         let expected = u64::from(self.members.count) + self.acknowledged;
         if members != expected {
             let place = self.scratch.data_dir();
-            let message = format!("{members} members in {}, where {expected} were acknowledged", place.display());
+            let message =
+                format!("{members} members in {}, where {expected} were acknowledged", place.display());
             return Err(Failure::new(Exit::Failed, message));
         }
         Ok((members, found["ok"] == true))
@@ -476,7 +527,12 @@ fn sum(sum: Option<f64>, before: Option<f64>, after: Option<f64>) -> Option<f64>
 /// # Errors
 /// Where there is none.
 fn known(rate: Option<f64>, what: &str) -> Result<f64, Failure> {
-    rate.ok_or_else(|| Failure::new(Exit::Failed, format!("not enough data: no {what} were answered in time; --seconds gives them longer")))
+    rate.ok_or_else(|| {
+        Failure::new(
+            Exit::Failed,
+            format!("not enough data: no {what} were answered in time; --seconds gives them longer"),
+        )
+    })
 }
 
 fn metric(text: &str, name: &str) -> f64 {
@@ -493,19 +549,53 @@ fn syncs_of(lines: &[String]) -> Vec<ideal::Sync> {
     lines.iter().filter_map(sync).collect()
 }
 
-fn make_network(args: &Args, cores: &Cores, members: &Members, data_dir: &str, interrupt: &Interrupt) -> Result<String, Failure> {
-    let (count, seed, width) = (members.count.to_string(), members.seed.to_string(), args.width.map(|width| width.to_string()));
+fn make_network(
+    args: &Args,
+    cores: &Cores,
+    members: &Members,
+    data_dir: &str,
+    interrupt: &Interrupt,
+) -> Result<String, Failure> {
+    let (count, seed, width) =
+        (members.count.to_string(), members.seed.to_string(), args.width.map(|width| width.to_string()));
     let shape = args.shape(Shape::Real).name();
-    let mut demo = vec!["demo", "--no-serve", "--json", "--members", &count, "--shape", shape, "--seed", &seed, "--data-dir", data_dir];
+    let mut demo = vec![
+        "demo",
+        "--no-serve",
+        "--json",
+        "--members",
+        &count,
+        "--shape",
+        shape,
+        "--seed",
+        &seed,
+        "--data-dir",
+        data_dir,
+    ];
     if let Some(width) = &width {
         demo.extend(["--max-children", width]);
     }
     let made = child::finish(cores, &demo, interrupt)?;
-    made["network_digest"].as_str().map(str::to_owned).ok_or_else(|| Failure::new(Exit::Failed, format!("no digest: {made}")))
+    made["network_digest"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::new(Exit::Failed, format!("no digest: {made}")))
 }
 
 fn serve(cores: &Cores, data_dir: &str, log: &str, interrupt: &Interrupt) -> Result<Serving, Failure> {
-    let arguments = ["serve", "--addr", "127.0.0.1:0", "--data-dir", data_dir, "--auth", "off", "--log-format", "json", "--log", log];
+    let arguments = [
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--data-dir",
+        data_dir,
+        "--auth",
+        "off",
+        "--log-format",
+        "json",
+        "--log",
+        log,
+    ];
     Serving::start(cores, &arguments, interrupt)
 }
 
@@ -522,7 +612,8 @@ fn sample(server: &Serving, members: &Members) -> std::io::Result<Answers> {
         for _ in 0..ANSWERS {
             let member = members.pick(&mut random);
             for (answers, question) in questions.iter_mut().zip(Question::ALL) {
-                let request = format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", question.path(member), server.address);
+                let request =
+                    format!("GET {} HTTP/1.1\r\nhost: {}\r\n\r\n", question.path(member), server.address);
                 answers.push(exchange(&mut connection, request.as_bytes()).await?);
             }
         }
@@ -536,7 +627,11 @@ async fn exchange(connection: &mut Connection, request: &[u8]) -> std::io::Resul
     if answer.status == 200 {
         return Ok(body);
     }
-    Err(std::io::Error::other(format!("{} answered {} {body}", String::from_utf8_lossy(request), answer.status)))
+    Err(std::io::Error::other(format!(
+        "{} answered {} {body}",
+        String::from_utf8_lossy(request),
+        answer.status
+    )))
 }
 
 fn ask(address: std::net::SocketAddr, path: &str) -> std::io::Result<String> {
@@ -548,7 +643,9 @@ fn ask(address: std::net::SocketAddr, path: &str) -> std::io::Result<String> {
 }
 
 fn text(path: PathBuf) -> Result<String, Failure> {
-    path.into_os_string().into_string().map_err(|path| Failure::new(Exit::Usage, format!("the path {} is no UTF-8", path.display())))
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| Failure::new(Exit::Usage, format!("the path {} is no UTF-8", path.display())))
 }
 
 fn failed(error: std::io::Error) -> Failure {

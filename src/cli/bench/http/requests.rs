@@ -1,4 +1,5 @@
-//! What is asked for: signups on the route that the replaced service's clients use, and the four questions about one member.
+//! What is asked for: signups on the route that the replaced service's clients use, and the four questions
+//! about one member.
 
 use std::{io::Write, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -78,7 +79,9 @@ impl Heavy {
         let mut below = |bound: u64| random.next_u64() % bound.max(1);
         let facts = &members.facts;
         let id = match self {
-            Self::Explain if !facts.bonuses.is_empty() => facts.bonuses[usize::try_from(below(facts.bonuses.len() as u64)).unwrap_or(0)],
+            Self::Explain if !facts.bonuses.is_empty() => {
+                facts.bonuses[usize::try_from(below(facts.bonuses.len() as u64)).unwrap_or(0)]
+            }
             _ => members.first(),
         };
         let lsn = facts.lsns.start + below(facts.lsns.end.saturating_sub(facts.lsns.start));
@@ -117,7 +120,8 @@ impl Members {
     }
 }
 
-/// Writes one request after the other. Two with different `stream`s never sign the same member up, but for a chance of one in 2^60.
+/// Writes one request after the other. Two with different `stream`s never sign the same member up, but for a
+/// chance of one in 2^60.
 pub(super) struct Requests {
     kind: Kind,
     members: Members,
@@ -155,7 +159,8 @@ impl Requests {
             Kind::Reads => self.read(out),
             Kind::Heavy(question) => {
                 let path = question.path(&self.members, &mut self.random);
-                write!(out, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host).expect("memory takes everything");
+                write!(out, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host)
+                    .expect("memory takes everything");
             }
         }
     }
@@ -163,7 +168,8 @@ impl Requests {
     fn signup(&mut self, out: &mut Vec<u8>) {
         let mut bytes = [0; 16];
         self.random.fill_bytes(&mut bytes);
-        let (member, sponsor) = (Builder::from_random_bytes(bytes).into_uuid(), self.members.pick(&mut self.random));
+        let (member, sponsor) =
+            (Builder::from_random_bytes(bytes).into_uuid(), self.members.pick(&mut self.random));
         let body_bytes = SIGNUP_PARTS[0].len() + SIGNUP_PARTS[1].len() + SIGNUP_PARTS[2].len() + 2 * 36;
         let written = write!(
             out,
@@ -215,7 +221,8 @@ mod tests {
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("content-length: {}", body.len())), "{text}");
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            let ids: Vec<Uuid> = ["user_id", "parent_id"].map(|name| body[name].as_str().unwrap().parse().unwrap()).into();
+            let ids: Vec<Uuid> =
+                ["user_id", "parent_id"].map(|name| body[name].as_str().unwrap().parse().unwrap()).into();
             assert!((0..10).any(|number| shapes::member_id(3, number).0 == *ids[1].as_bytes()), "{text}");
         }
     }
@@ -228,7 +235,8 @@ mod tests {
 
     #[test]
     fn each_question_is_asked_in_turn() {
-        let lines: Vec<String> = texts(Kind::Reads, 1).iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
+        let lines: Vec<String> =
+            texts(Kind::Reads, 1).iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
         for (line, question) in lines.iter().zip(Question::ALL.iter().cycle()) {
             let id: Uuid = line.split('/').find_map(|part| part.get(..36)?.parse().ok()).unwrap();
             assert_eq!(*line, format!("GET {} HTTP/1.1", question.path(id)));

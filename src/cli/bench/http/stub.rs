@@ -1,17 +1,23 @@
-//! `upline bench-stub`: what bounds the server, as a program: the HTTP stack and the disk, with nothing of ours between them.
+//! `upline bench-stub`: what bounds the server, as a program: the HTTP stack and the disk, with nothing of
+//! ours between them.
 //!
 //! An honest limit does all that nobody can leave out, in the cheapest way there is, and nothing else:
 //!
-//! - the same accept loop (tokio's threads, hyper's HTTP/1.1, TCP_NODELAY) and axum's router, in a process of its own with as many cores;
-//! - a signup's body is parsed (by serde, into the same two ids), goes through a bounded channel of the same length to one writer thread, which takes what waits
-//!   as one group, writes as many bytes as the log's frame for that group has into a file of written zeros, syncs it once, and answers through the same kind of
-//!   channel; the answer has the same headers and the same bytes, with the id of whoever asked;
-//! - a question's id is parsed, and the answer is one that the real server gave about some other member, from memory.
+//! - the same accept loop (tokio's threads, hyper's HTTP/1.1, TCP_NODELAY) and axum's router, in a process of
+//!   its own with as many cores;
+//! - a signup's body is parsed (by serde, into the same two ids), goes through a bounded channel of the same
+//!   length to one writer thread, which takes what waits as one group, writes as many bytes as the log's
+//!   frame for that group has into a file of written zeros, syncs it once, and answers through the same kind
+//!   of channel; the answer has the same headers and the same bytes, with the id of whoever asked;
+//! - a question's id is parsed, and the answer is one that the real server gave about some other member, from
+//!   memory.
 //!
-//! What is left out, and so is what the ratio shows: limits and timeouts, authorization, metrics, catching panics; the tolerant reader of bodies; looking ids
-//! up, judging, encoding and checksumming the log, applying (place, counts, ranks), publishing, locks; printing what was read.
+//! What is left out, and so is what the ratio shows: limits and timeouts, authorization, metrics, catching
+//! panics; the tolerant reader of bodies; looking ids up, judging, encoding and checksumming the log,
+//! applying (place, counts, ranks), publishing, locks; printing what was read.
 //!
-//! It keeps nothing, so it serves nobody: it is for `upline bench http` alone, which is why `--help` does not list it.
+//! It keeps nothing, so it serves nobody: it is for `upline bench http` alone, which is why `--help` does not
+//! list it.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 
@@ -159,13 +165,17 @@ async fn serve_connection(stream: TcpStream, router: Router) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        router.clone().oneshot(request.map(Body::new))
+    });
     // A connection that ends badly is its client's to tell.
     _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn signup(State(stub): State<Arc<Stub>>, body: Bytes) -> Response<Body> {
-    let Ok(body) = serde_json::from_slice::<SignupBody>(&body) else { return response(StatusCode::UNPROCESSABLE_ENTITY, Bytes::new()) };
+    let Ok(body) = serde_json::from_slice::<SignupBody>(&body) else {
+        return response(StatusCode::UNPROCESSABLE_ENTITY, Bytes::new());
+    };
     let (reply, durable) = oneshot::channel();
     let queued = stub.queue.try_send(Signup { member: body.user_id, sponsor: body.parent_id, reply });
     if queued.is_err() || durable.await.is_err() {
@@ -177,7 +187,10 @@ async fn signup(State(stub): State<Arc<Stub>>, body: Bytes) -> Response<Body> {
     response(StatusCode::OK, text.into())
 }
 
-async fn answer<const QUESTION: usize>(State(stub): State<Arc<Stub>>, Path(id): Path<Uuid>) -> Response<Body> {
+async fn answer<const QUESTION: usize>(
+    State(stub): State<Arc<Stub>>,
+    Path(id): Path<Uuid>,
+) -> Response<Body> {
     let answers = &stub.questions[QUESTION];
     let body = answers[usize::from(id.as_bytes()[15]) % answers.len()].clone();
     let mut response = response(StatusCode::OK, body);
@@ -231,7 +244,11 @@ fn write(mut waiting: mpsc::Receiver<Signup>, mut file: Prepared) {
 
 /// Bytes that the log's frame has for a group of so many signups.
 pub(super) fn group_bytes(signups: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of commands, at most that of the largest group")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of commands, at most that of the largest group"
+    )]
     let signups = signups.round().clamp(1.0, GROUP_COMMANDS_MAX as f64) as usize;
     frame_bytes(signups * signup_record_bytes())
 }
@@ -249,7 +266,8 @@ fn signup_record_bytes() -> usize {
     };
     // The bench asks without credentials, from this machine.
     let actor = Some(Actor::new(ActorKind::Anonymous, "127.0.0.1"));
-    let stamped = Stamped { lsn: 1, time: Timestamp(0), key: None, actor, command: Command::Register(register) };
+    let stamped =
+        Stamped { lsn: 1, time: Timestamp(0), key: None, actor, command: Command::Register(register) };
     record_bytes(&stamped).expect("a signup has no long texts")
 }
 
@@ -266,7 +284,10 @@ mod tests {
     fn answers_must_be_whole() {
         let answers = |signup: &str, upline: &[&str]| {
             let some = || vec!["{}".to_owned()];
-            Answers { signup: signup.into(), questions: [some(), some(), some(), upline.iter().map(|text| (*text).to_owned()).collect()] }
+            Answers {
+                signup: signup.into(),
+                questions: [some(), some(), some(), upline.iter().map(|text| (*text).to_owned()).collect()],
+            }
         };
         let made = |answers| Stub::new(answers, mpsc::channel(1).0).map_err(|failure| failure.message);
         let id = "00000000-0000-4000-8000-000000000007";

@@ -1,6 +1,8 @@
-//! HTTP/1.1 as a load generator needs it: requests are bytes, and of an answer only status, length and end matter.
+//! HTTP/1.1 as a load generator needs it: requests are bytes, and of an answer only status, length and end
+//! matter.
 //!
-//! One request at a time on a connection that is kept; answers must name their length. Nothing else is understood, so nothing else costs time.
+//! One request at a time on a connection that is kept; answers must name their length. Nothing else is
+//! understood, so nothing else costs time.
 
 use std::{io, net::SocketAddr, pin::Pin};
 
@@ -9,7 +11,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The largest answer taken. What is asked for here has some hundreds of bytes, a page of an upline some thousands.
+/// The largest answer taken. What is asked for here has some hundreds of bytes, a page of an upline some
+/// thousands.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// The header that says how long an answer's body is.
 const LENGTH: &[u8] = b"content-length:";
@@ -46,7 +49,10 @@ impl Connection {
             };
             let length = head.bytes + head.content_length;
             if length < filled {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "more than one answer to one request"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "more than one answer to one request",
+                ));
             }
             if length == filled {
                 return Ok(Answer { status: head.status, body: &self.buffer[head.bytes..filled] });
@@ -73,13 +79,17 @@ impl Connection {
         }
     }
 
-    /// Not `try_read`: that would look for bytes once more before it waits, at the price of a system call for each request.
+    /// Not `try_read`: that would look for bytes once more before it waits, at the price of a system call for
+    /// each request.
     async fn read(&mut self, filled: usize) -> io::Result<usize> {
         let (stream, room) = (&mut self.stream, &mut self.buffer[filled..]);
         let mut room = ReadBuf::new(room);
         std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut room)).await?;
         match room.filled().len() {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed before the answer ended")),
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection was closed before the answer ended",
+            )),
             read => Ok(read),
         }
     }
@@ -114,18 +124,22 @@ impl Head {
         let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let mut lines = Lines(bytes);
         let Some(first) = lines.next() else { return Ok(None) };
-        let status =
-            first.strip_prefix(b"HTTP/1.1 ").and_then(|rest| number(rest.get(..3)?)).ok_or_else(|| invalid("not an HTTP/1.1 answer"))?;
+        let status = first
+            .strip_prefix(b"HTTP/1.1 ")
+            .and_then(|rest| number(rest.get(..3)?))
+            .ok_or_else(|| invalid("not an HTTP/1.1 answer"))?;
         let status = u16::try_from(status).map_err(|_| invalid("not a status"))?;
         let mut content_length = None;
         while let Some(line) = lines.next() {
             if line.is_empty() {
                 let bytes = bytes.len() - lines.0.len();
-                let content_length = content_length.ok_or_else(|| invalid("an answer that does not name its length"))?;
+                let content_length =
+                    content_length.ok_or_else(|| invalid("an answer that does not name its length"))?;
                 return Ok(Some(Self { status, bytes, content_length }));
             }
             if LENGTH.len() < line.len() && line[..LENGTH.len()].eq_ignore_ascii_case(LENGTH) {
-                content_length = Some(number(line[LENGTH.len()..].trim_ascii()).ok_or_else(|| invalid("not a length"))?);
+                content_length =
+                    Some(number(line[LENGTH.len()..].trim_ascii()).ok_or_else(|| invalid("not a length"))?);
             }
         }
         Ok(None)

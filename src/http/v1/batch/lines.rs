@@ -41,7 +41,16 @@ pub struct Lines {
 impl Lines {
     /// A line that is not complete within `line_timeout` fails the body.
     pub fn new(body: Body, line_timeout: Duration) -> Self {
-        Self { body, piece: Bytes::new(), begun: Vec::new(), is_too_long: false, number: 0, end: None, line_timeout, waits_since: None }
+        Self {
+            body,
+            piece: Bytes::new(),
+            begun: Vec::new(),
+            is_too_long: false,
+            number: 0,
+            end: None,
+            line_timeout,
+            waits_since: None,
+        }
     }
 
     /// How many lines there were so far.
@@ -148,7 +157,10 @@ mod tests {
         type Data = Bytes;
         type Error = std::io::Error;
 
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
             match (self.pieces.pop_front(), self.end) {
                 (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
                 (None, "hangs") => Poll::Pending,
@@ -184,8 +196,15 @@ mod tests {
         let line = |number, text: &str| Line::Text(number, Bytes::copy_from_slice(text.as_bytes()));
         for size in [1, 2, 7, 4_095, 4_096, 4_097, 100_000] {
             let found = lines_of(text.as_bytes(), size, "").await;
-            let expected =
-                [line(1, "one\r"), line(4, "two"), line(5, &longest), Line::TooLong(6), Line::TooLong(7), line(8, "last"), Line::End];
+            let expected = [
+                line(1, "one\r"),
+                line(4, "two"),
+                line(5, &longest),
+                Line::TooLong(6),
+                Line::TooLong(7),
+                line(8, "last"),
+                Line::End,
+            ];
             assert_eq!(found, expected, "pieces of {size}");
         }
         assert_eq!(lines_of(b"", 1, "").await, [Line::End]);
@@ -199,7 +218,10 @@ mod tests {
         type Data = Bytes;
         type Error = std::io::Error;
 
-        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
             std::task::ready!(self.0.as_mut().poll(cx));
             self.0.set(tokio::time::sleep(Duration::from_secs(5)));
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" \n")))))
@@ -209,7 +231,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn empty_lines_buy_no_time() {
         let begin = Instant::now();
-        let mut lines = Lines::new(Body::new(Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))), Duration::from_secs(12));
+        let mut lines = Lines::new(
+            Body::new(Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))),
+            Duration::from_secs(12),
+        );
         let ended = loop {
             match lines.next() {
                 Line::None => lines.fill().await,

@@ -1,9 +1,11 @@
 //! Seats of batches: how many run at once, how many of them one principal may take, and who makes way.
 //!
-//! A batch lives as long as its client likes, so seats alone could be held for ever by clients that hardly send. Whoever finds no seat
-//! takes that of the batch that has waited longest for its client, if it has waited for [`BATCH_IDLE`] with everything answered: such a batch loses
-//! nothing by ending, and its client can send the rest again. A line now and then, or an answer read now and then, does not keep a seat: if none is idle,
-//! the batch goes that its clients held up most, and that was slower than [`BATCH_PACE_LINES`] while it did.
+//! A batch lives as long as its client likes, so seats alone could be held for ever by clients that hardly
+//! send. Whoever finds no seat takes that of the batch that has waited longest for its client, if it has
+//! waited for [`BATCH_IDLE`] with everything answered: such a batch loses nothing by ending, and its client
+//! can send the rest again. A line now and then, or an answer read now and then, does not keep a seat: if
+//! none is idle, the batch goes that its clients held up most, and that was slower than [`BATCH_PACE_LINES`]
+//! while it did.
 
 use std::{
     sync::Arc,
@@ -51,7 +53,8 @@ impl Pace {
         }
     }
 
-    /// For how long it has been held up, if it was too slow meanwhile. What was fast enough is forgotten after a while, so that it buys no time later.
+    /// For how long it has been held up, if it was too slow meanwhile. What was fast enough is forgotten
+    /// after a while, so that it buys no time later.
     fn too_slow(&mut self, now: Instant) -> Option<Duration> {
         let waits = self.waits_since.is_some();
         self.wait(false, now);
@@ -79,7 +82,8 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// A seat for a principal that may hold `share` of them; `None` when there is none, and nobody makes way. O(seats).
+    /// A seat for a principal that may hold `share` of them; `None` when there is none, and nobody makes way.
+    /// O(seats).
     pub fn take(self: &Arc<Self>, holder: &Arc<str>, share: usize) -> Option<Seat> {
         self.take_after(holder, share, BATCH_IDLE)
     }
@@ -90,16 +94,22 @@ impl Seats {
         if !has_share || BATCHES_MAX <= seats.len() {
             // Who has its share can only take its own place.
             let may_give_way = |taken: &Taken| has_share || taken.holder == *holder;
-            let idle_since = |taken: &Taken| (*taken.idle_since.lock()).filter(|since| idle <= since.elapsed());
+            let idle_since =
+                |taken: &Taken| (*taken.idle_since.lock()).filter(|since| idle <= since.elapsed());
             let waiting = seats.iter().enumerate().filter(|(_, taken)| may_give_way(taken));
             let idle = waiting.clone().filter_map(|(at, taken)| Some((idle_since(taken)?, at))).min();
             let now = Instant::now();
-            let slowest = || waiting.filter_map(|(at, taken)| Some((taken.pace.lock().too_slow(now)?, at))).max();
+            let slowest =
+                || waiting.filter_map(|(at, taken)| Some((taken.pace.lock().too_slow(now)?, at))).max();
             let at = idle.map(|(_, at)| at).or_else(|| slowest().map(|(_, at)| at))?;
             seats.swap_remove(at).give_way.notify_one();
         }
-        let taken =
-            Arc::new(Taken { holder: Arc::clone(holder), idle_since: Mutex::new(None), pace: Mutex::default(), give_way: Notify::new() });
+        let taken = Arc::new(Taken {
+            holder: Arc::clone(holder),
+            idle_since: Mutex::new(None),
+            pace: Mutex::default(),
+            give_way: Notify::new(),
+        });
         seats.push(Arc::clone(&taken));
         Some(Seat { seats: Arc::clone(self), taken })
     }
@@ -150,7 +160,11 @@ mod tests {
         let own: Vec<Option<Seat>> = (0..3).map(|_| taken(&seats, "one", 2)).collect();
         assert_eq!(own.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
         let others: Vec<Option<Seat>> = ["two", "two", "three"].map(|holder| taken(&seats, holder, 2)).into();
-        assert_eq!(others.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false], "as many as there are");
+        assert_eq!(
+            others.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, true, false],
+            "as many as there are"
+        );
         drop(own);
         assert!(taken(&seats, "three", 2).is_some());
     }
@@ -167,7 +181,10 @@ mod tests {
         let newcomer = taken(&seats, "two", BATCHES_MAX).expect("one makes way");
         held[2].lost().await;
         drop(newcomer);
-        assert!(taken(&seats, "two", BATCHES_MAX).is_some(), "a seat that was lost is not given back a second time");
+        assert!(
+            taken(&seats, "two", BATCHES_MAX).is_some(),
+            "a seat that was lost is not given back a second time"
+        );
         held[1].note(false);
         let _newcomer = taken(&seats, "two", BATCHES_MAX);
         assert!(taken(&seats, "three", BATCHES_MAX).is_none(), "a line has come meanwhile");
@@ -178,10 +195,14 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         let seconds = BATCH_PACE_TIME.as_secs();
-        // lines in each second, seconds of each in which the client is waited for or the server works, whether it is too slow
-        for (lines, is_waiting, expected) in
-            [(1, true, true), (BATCH_PACE_LINES, true, false), (1, false, false), (BATCH_PACE_LINES - 1, true, true)]
-        {
+        // lines in each second, seconds of each in which the client is waited for or the server works,
+        // whether it is too slow
+        for (lines, is_waiting, expected) in [
+            (1, true, true),
+            (BATCH_PACE_LINES, true, false),
+            (1, false, false),
+            (BATCH_PACE_LINES - 1, true, true),
+        ] {
             let mut pace = Pace::default();
             let mut found = Vec::new();
             for second in 0..5 * seconds {

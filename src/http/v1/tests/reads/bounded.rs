@@ -55,7 +55,8 @@ async fn rows_of_pages(network: &Network, path: &str, limit: usize) -> Vec<Vec<V
     }
 }
 
-/// A receiver with more bonuses than one request looks through, and a level behind more members than one request walks by.
+/// A receiver with more bonuses than one request looks through, and a level behind more members than one
+/// request walks by.
 #[tokio::test]
 async fn a_page_of_a_level_goes_on_with_the_work_that_was_too_much() {
     let one_request = PAGE_SLICES_MAX * SLICE_STEPS;
@@ -129,12 +130,20 @@ async fn a_page_of_members_ends_after_so_many_and_goes_on() {
     write_all(&network, std::iter::once(signup(0, None))).await;
     write_all(&network, (1..members).map(|number| signup(number, Some(0)))).await;
     let terminated = crate::engine::Status::Terminated;
-    write_all(&network, [1, members - 1].into_iter().map(|number| Command::SetStatus { member: id(number), status: terminated })).await;
-    let expected =
-        |numbers: &[usize]| -> Vec<String> { numbers.iter().map(|number| path(*number)["/v1/members/".len()..].to_owned()).collect() };
+    write_all(
+        &network,
+        [1, members - 1]
+            .into_iter()
+            .map(|number| Command::SetStatus { member: id(number), status: terminated }),
+    )
+    .await;
+    let expected = |numbers: &[usize]| -> Vec<String> {
+        numbers.iter().map(|number| path(*number)["/v1/members/".len()..].to_owned()).collect()
+    };
     // order, who is found
     for (order, found) in [("oldest", [1, members - 1]), ("newest", [members - 1, 1])] {
-        let pages = rows_of_pages(&network, &format!("/v1/members?status=terminated&order={order}"), 10).await;
+        let pages =
+            rows_of_pages(&network, &format!("/v1/members?status=terminated&order={order}"), 10).await;
         assert_eq!(texts(&pages.concat(), "/user_id"), expected(&found), "{order}");
         let empty = pages.iter().filter(|rows| rows.is_empty()).count();
         assert!((2..=4).contains(&empty), "{order}: {empty} requests passed by {members} members");

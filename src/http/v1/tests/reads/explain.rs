@@ -15,7 +15,9 @@ async fn what_is_written_meanwhile_is_not_told_in_part() {
     let engine = &network.engine;
     let find = |state: &crate::engine::State| {
         (0..state.entries()).find(|entry| {
-            state.entry(*entry).status == EntryStatus::Pending && state.reverses(*entry).is_none() && state.reversal_of(*entry).is_none()
+            state.entry(*entry).status == EntryStatus::Pending
+                && state.reverses(*entry).is_none()
+                && state.reversal_of(*entry).is_none()
         })
     };
     let entry = engine.read(|state, _| find(state)).expect("something is pending");
@@ -28,8 +30,14 @@ async fn what_is_written_meanwhile_is_not_told_in_part() {
     let bytes = reply.into_body().collect().await.unwrap().to_bytes();
     let json: Value = serde_json::from_slice(&bytes).unwrap();
     let bonus = &json["bonus"];
-    assert_eq!((&bonus["status"], &bonus["reversed_by"], &json["paid"]), (&"pending".into(), &Value::Null, &Value::Null), "{json}");
+    assert_eq!(
+        (&bonus["status"], &bonus["reversed_by"], &json["paid"]),
+        (&"pending".into(), &Value::Null, &Value::Null),
+        "{json}"
+    );
     // Asked now, it is told as it is now.
     let now = engine.explain(entry).unwrap().unwrap();
-    assert!(now.paid.is_some() && now.reversed_by.is_some() && now.lsn == engine.read(|state, _| state.lsn()));
+    assert!(
+        now.paid.is_some() && now.reversed_by.is_some() && now.lsn == engine.read(|state, _| state.lsn())
+    );
 }

@@ -24,13 +24,19 @@ async fn it_says_that_it_is_alive() {
             let frame = body.frame().await.expect("it does not end").expect("it does not fail");
             assert_eq!(frame.into_data().expect("data"), heartbeat.as_bytes());
             let waited = begin.elapsed();
-            assert!((EVENT_HEARTBEAT..EVENT_HEARTBEAT + Duration::from_secs(1)).contains(&waited), "{accept}: {waited:?}");
+            assert!(
+                (EVENT_HEARTBEAT..EVENT_HEARTBEAT + Duration::from_secs(1)).contains(&waited),
+                "{accept}: {waited:?}"
+            );
         }
     }
     // What happens is told before the next heartbeat.
-    let mut body = network.begin(Principal::anonymous(), "/v1/events", "application/x-ndjson").await.into_body();
+    let mut body =
+        network.begin(Principal::anonymous(), "/v1/events", "application/x-ndjson").await.into_body();
     network.grow(1).await;
-    let frame = body.frame().await.expect("it does not end").expect("it does not fail").into_data().expect("data");
-    let first: Value = serde_json::Deserializer::from_slice(&frame).into_iter().next().expect("a line").expect("JSON");
+    let frame =
+        body.frame().await.expect("it does not end").expect("it does not fail").into_data().expect("data");
+    let first: Value =
+        serde_json::Deserializer::from_slice(&frame).into_iter().next().expect("a line").expect("JSON");
     assert_eq!(first["lsn"], next);
 }

@@ -37,20 +37,36 @@ async fn lists_of_members_are_the_naive_lists() {
                 ("children".to_owned(), model.children(tree, member), String::new()),
                 ("upline".to_owned(), model.upline(tree, member), String::new()),
                 ("downline".to_owned(), levels.concat(), String::new()),
-                ("downline".to_owned(), levels[..levels.len().min(depth as usize)].concat(), format!("&depth={depth}")),
-                (format!("levels/{depth}"), levels.get(depth as usize - 1).cloned().unwrap_or_default(), String::new()),
+                (
+                    "downline".to_owned(),
+                    levels[..levels.len().min(depth as usize)].concat(),
+                    format!("&depth={depth}"),
+                ),
+                (
+                    format!("levels/{depth}"),
+                    levels.get(depth as usize - 1).cloned().unwrap_or_default(),
+                    String::new(),
+                ),
             ];
             for (list, expected, more) in lists {
                 let path = format!("/v1/members/{id}/{list}?tree={name}{more}");
                 let pointer = if list.starts_with("levels") { "/member/user_id" } else { "/user_id" };
                 let streamed = network.stream(&path).await.lines();
-                assert_eq!(texts(&streamed, pointer), model.ids_of(&expected), "seed {seed}: {path} as a stream");
+                assert_eq!(
+                    texts(&streamed, pointer),
+                    model.ids_of(&expected),
+                    "seed {seed}: {path} as a stream"
+                );
                 // Without signups between them pages are what the stream is, to the last byte.
                 let paged = network.pages(&path, limit, false).await;
                 assert_eq!(paged, streamed, "seed {seed}: {path} in pages of {limit}");
                 if limit < 1_000 && expected.len() < 60 {
                     let paged = network.pages(&path, limit, true).await;
-                    assert_eq!(texts(&paged, pointer), model.ids_of(&expected), "seed {seed}: {path} in pages of {limit}, with signups");
+                    assert_eq!(
+                        texts(&paged, pointer),
+                        model.ids_of(&expected),
+                        "seed {seed}: {path} in pages of {limit}, with signups"
+                    );
                 }
                 if network.len() != u32::try_from(model.ids.len()).unwrap() {
                     break;
@@ -102,7 +118,9 @@ async fn lists_of_bonuses_are_the_naive_lists() {
             ];
             for (path, expected) in lists {
                 let streamed = network.stream(&path).await.lines();
-                let row_id = |entry: &&Entry| Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string();
+                let row_id = |entry: &&Entry| {
+                    Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string()
+                };
                 let ids: Vec<String> = expected.iter().map(row_id).collect();
                 assert_eq!(texts(&streamed, "/id"), ids, "seed {seed}: {path}");
                 for (row, entry) in streamed.iter().zip(&expected) {
@@ -123,8 +141,10 @@ async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     let mut network = Network::new(5, 80).await;
     let model = network.model();
     let pending = model.entries_in_order(|entry| entry.status == EntryStatus::Pending);
-    let pending: Vec<String> =
-        pending.iter().map(|entry| Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string()).collect();
+    let pending: Vec<String> = pending
+        .iter()
+        .map(|entry| Uuid::from_bytes(network.engine.row_id(RowKind::Entry, entry.index)).to_string())
+        .collect();
     let mut left = pending.iter();
     let paged = network.pages("/v1/bonuses?status=pending", 40, true).await;
     // Some may have been paid meanwhile; none can have come, and the order stays.
@@ -132,7 +152,8 @@ async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
     assert!(pending.len() < paged.len() + 40, "{} of {}", paged.len(), pending.len());
     let model = network.model();
     let member = model.ids[0];
-    let expected: Vec<u64> = model.entries_in_order(|entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
+    let expected: Vec<u64> =
+        model.entries_in_order(|entry| entry.receiver.0 == 0).iter().map(|entry| entry.lsn).collect();
     let paged = network.pages(&format!("/v1/members/{member}/bonuses?"), 1, true).await;
     let lsns: Vec<u64> = paged.iter().map(|bonus| bonus["lsn"].as_u64().unwrap()).collect();
     assert_eq!(lsns, expected);
@@ -143,7 +164,8 @@ async fn cursors_open_for_their_own_list_only() {
     let mut network = Network::new(3, 120).await;
     let model = network.model();
     // Members with several children in both trees.
-    let wide = |tree| (0..120).filter(|member| 2 <= model.children(tree, *member).len()).collect::<Vec<u32>>();
+    let wide =
+        |tree| (0..120).filter(|member| 2 <= model.children(tree, *member).len()).collect::<Vec<u32>>();
     let (sponsor, placement) = (wide(TREES[0].0), wide(TREES[1].0));
     let both: Vec<u32> = sponsor.into_iter().filter(|member| placement.contains(member)).take(2).collect();
     let [one, other] = [both[0], both[1]].map(|member| model.ids[member as usize]);
@@ -179,7 +201,12 @@ async fn cursors_open_for_their_own_list_only() {
             }
         }
         let last = cursor.len() - 3;
-        let broken = format!("{}{}{}", &cursor[..last], if &cursor[last..=last] == "A" { "B" } else { "A" }, &cursor[last + 1..]);
+        let broken = format!(
+            "{}{}{}",
+            &cursor[..last],
+            if &cursor[last..=last] == "A" { "B" } else { "A" },
+            &cursor[last + 1..]
+        );
         assert_eq!(network.get(&format!("{}&cursor={broken}", paths[from])).await.status, 400, "{broken}");
     }
     let elsewhere = Network::new(3, 120).await;
@@ -199,7 +226,11 @@ async fn streams_longer_than_what_is_taken_ahead_are_whole() {
         for top in (0..members).filter(|member| model.above(tree, *member).is_none()) {
             let path = format!("/v1/members/{}/downline?tree={name}", model.ids[top as usize]);
             let streamed = network.stream(&path).await.lines();
-            assert_eq!(texts(&streamed, "/user_id"), model.ids_of(&model.levels(tree, top).concat()), "{path}");
+            assert_eq!(
+                texts(&streamed, "/user_id"),
+                model.ids_of(&model.levels(tree, top).concat()),
+                "{path}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The reading routes in this process, without sockets, on random networks, against what the plainest way makes of the parent of each member.
+//! The reading routes in this process, without sockets, on random networks, against what the plainest way
+//! makes of the parent of each member.
 
 mod bounded;
 mod explain;

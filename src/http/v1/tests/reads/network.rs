@@ -20,9 +20,9 @@ use crate::{
     access::{Role as Access, Scopes},
     config::HttpConfig,
     engine::{
-        BonusRule, Code, Command, Engine, EngineOptions, Entry, EntryStatus, ImportEntry, LevelPay, MemberId, MemberIx, Money, Origin,
-        PlacementRequest, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register, Role, SnapshotPolicy, SponsorRef, Timestamp, Tree,
-        TriggerBonus,
+        BonusRule, Code, Command, Engine, EngineOptions, Entry, EntryStatus, ImportEntry, LevelPay, MemberId,
+        MemberIx, Money, Origin, PlacementRequest, Plan, PlanChoice, RankBasis, RankRule, RankStep, Register,
+        Role, SnapshotPolicy, SponsorRef, Timestamp, Tree, TriggerBonus,
     },
     http::{
         Options,
@@ -48,8 +48,11 @@ pub fn plan() -> Plan {
     plan.placement.strategic = true;
     plan.count_sponsor_tree = true;
     plan.bonuses = vec![rule("sponsored", Tree::Sponsor, true), rule("placed", Tree::Placement, true)];
-    plan.ranks =
-        RankRule::Thresholds { tree: Tree::Sponsor, basis: RankBasis::Downline, steps: vec![step("Bronze", 2), step("Silver", 6)] };
+    plan.ranks = RankRule::Thresholds {
+        tree: Tree::Sponsor,
+        basis: RankBasis::Downline,
+        steps: vec![step("Bronze", 2), step("Silver", 6)],
+    };
     plan
 }
 
@@ -92,7 +95,8 @@ impl Network {
         let (engine, _) = Engine::open(options).unwrap();
         let metrics = Metrics::new(&[]);
         let gate = Gate::off(&metrics);
-        let shared = Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
+        let shared =
+            Shared::new(Options::new("127.0.0.1:0".parse().unwrap(), &HttpConfig::default()), metrics, gate);
         assert!(shared.engine.set(engine.clone()).is_ok());
         let random = Pcg64Mcg::seed_from_u64(seed);
         let mut network = Self { engine, random, routes: Routes::new(shared), _dir: dir };
@@ -140,7 +144,9 @@ impl Network {
         let slot = (!is_root).then(|| PlacementRequest::Slot { parent: id_of(sponsor), slot: 0 });
         let sponsor = if is_root { SponsorRef::None } else { SponsorRef::Member(id_of(sponsor)) };
         let placement = match (slot, self.below(2)) {
-            (Some(PlacementRequest::Slot { parent, .. }), 0) => PlacementRequest::Slot { parent, slot: self.below(3) },
+            (Some(PlacementRequest::Slot { parent, .. }), 0) => {
+                PlacementRequest::Slot { parent, slot: self.below(3) }
+            }
             _ => PlacementRequest::PlanDefault,
         };
         let given = self.below(4) == 0;
@@ -157,7 +163,8 @@ impl Network {
 
     fn bonus(&mut self, there: u32) -> Command {
         let (receiver, source) = (MemberIx(self.below(there)), MemberIx(self.below(there)));
-        let [receiver, source] = [receiver, source].map(|index| self.engine.read(|state, _| state.member(index).id));
+        let [receiver, source] =
+            [receiver, source].map(|index| self.engine.read(|state, _| state.member(index).id));
         match self.below(4) {
             0 => Command::ImportEntry(ImportEntry {
                 receiver,
@@ -175,7 +182,13 @@ impl Network {
                 let entries = self.engine.read(|state, _| state.entries());
                 Command::PayEntry { entry: u64::from(self.below(u32::try_from(entries).unwrap().max(1))) }
             }
-            _ => Command::TriggerBonus(TriggerBonus { source, trigger: "placed".into(), amount: None, once: false, reference: None }),
+            _ => Command::TriggerBonus(TriggerBonus {
+                source,
+                trigger: "placed".into(),
+                amount: None,
+                once: false,
+                reference: None,
+            }),
         }
     }
 
@@ -190,7 +203,11 @@ impl Network {
     pub async fn ask(&self, principal: Principal, path: &str, accept: &str) -> Answer {
         let (parts, body) = self.begin(principal, path, accept).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
     }
 
     /// Asks as one who may do everything.
@@ -265,8 +282,11 @@ impl Model {
 
     pub fn children(&self, tree: Tree, parent: u32) -> Vec<u32> {
         let places = self.above[tree as usize].iter().zip(0_u32..);
-        let mut children: Vec<(u32, u32)> =
-            places.filter_map(|(place, child)| place.filter(|(above, _)| *above == parent).map(|(_, order)| (order, child))).collect();
+        let mut children: Vec<(u32, u32)> = places
+            .filter_map(|(place, child)| {
+                place.filter(|(above, _)| *above == parent).map(|(_, order)| (order, child))
+            })
+            .collect();
         children.sort_unstable();
         children.into_iter().map(|(_, child)| child).collect()
     }
@@ -297,7 +317,8 @@ impl Model {
         members.iter().map(|member| self.ids[*member as usize].to_string()).collect()
     }
 
-    /// Entries as lists show them: newest first, by time and then by LSN; those of one command by level, then in the order in which they were made.
+    /// Entries as lists show them: newest first, by time and then by LSN; those of one command by level, then
+    /// in the order in which they were made.
     pub fn entries_in_order(&self, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| keep(entry)).collect();
         entries.sort_by_key(|entry| (std::cmp::Reverse((entry.time, entry.lsn)), entry.level, entry.index));
@@ -312,6 +333,11 @@ pub fn member(id: Uuid) -> Principal {
 
 /// A field of each item.
 pub fn texts(items: &[Value], pointer: &str) -> Vec<String> {
-    let text = |item: &Value| item.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {item}")).to_owned();
+    let text = |item: &Value| {
+        item.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{pointer} in {item}"))
+            .to_owned()
+    };
     items.iter().map(text).collect()
 }

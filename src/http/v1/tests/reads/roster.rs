@@ -15,7 +15,9 @@ type Query = (String, Box<dyn Fn(&Member, u16) -> bool>);
 
 /// Members as they stand, in the order in which they were registered, each with its rank.
 fn all(network: &Network) -> Vec<(Member, u16)> {
-    network.engine.read(|state, _| (0..state.len()).map(MemberIx).map(|member| (state.member(member), state.paid_as(member))).collect())
+    network.engine.read(|state, _| {
+        (0..state.len()).map(MemberIx).map(|member| (state.member(member), state.paid_as(member))).collect()
+    })
 }
 
 fn queries(network: &Network) -> Vec<Query> {
@@ -37,7 +39,9 @@ fn queries(network: &Network) -> Vec<Query> {
         (
             format!("from={}&to={}&roots=true&role=member", print(middle), print(late)),
             Box::new(move |member, _| {
-                (middle..late).contains(&member.joined_at) && member.sponsor.is_none() && member.role == Role::Member
+                (middle..late).contains(&member.joined_at)
+                    && member.sponsor.is_none()
+                    && member.role == Role::Member
             }),
         ),
         (format!("from={}&to={}", print(late), print(middle)), Box::new(|_, _| false)),
@@ -45,7 +49,11 @@ fn queries(network: &Network) -> Vec<Query> {
 }
 
 fn ids(members: &[(Member, u16)], fits: &dyn Fn(&Member, u16) -> bool) -> Vec<String> {
-    members.iter().filter(|(member, rank)| fits(member, *rank)).map(|(member, _)| Uuid::from_bytes(member.id.0).to_string()).collect()
+    members
+        .iter()
+        .filter(|(member, rank)| fits(member, *rank))
+        .map(|(member, _)| Uuid::from_bytes(member.id.0).to_string())
+        .collect()
 }
 
 #[tokio::test]
@@ -53,7 +61,14 @@ async fn the_list_of_all_members_is_the_naive_list() {
     for seed in 0..4 {
         let mut network = Network::new(500 + seed, MEMBERS).await;
         let inactive: Vec<MemberId> = all(&network).iter().map(|(member, _)| member.id).step_by(7).collect();
-        network.write(inactive.into_iter().map(|member| Command::SetStatus { member, status: Status::Inactive }).collect()).await;
+        network
+            .write(
+                inactive
+                    .into_iter()
+                    .map(|member| Command::SetStatus { member, status: Status::Inactive })
+                    .collect(),
+            )
+            .await;
         let mut shown = 0;
         for (query, fits) in queries(&network) {
             for (order, is_newest) in [("", false), ("&order=oldest", false), ("&order=newest", true)] {
@@ -66,12 +81,20 @@ async fn the_list_of_all_members_is_the_naive_list() {
                 let streamed = network.stream(&path).await.lines();
                 assert_eq!(texts(&streamed, "/user_id"), expected, "seed {seed}: {path} as a stream");
                 for limit in [7, 1_000] {
-                    assert_eq!(network.pages(&path, limit, false).await, streamed, "seed {seed}: {path} in pages of {limit}");
+                    assert_eq!(
+                        network.pages(&path, limit, false).await,
+                        streamed,
+                        "seed {seed}: {path} in pages of {limit}"
+                    );
                 }
                 // Each row is what the member's own route says.
                 for row in streamed.iter().take(2) {
                     let id = row["user_id"].as_str().unwrap();
-                    assert_eq!(network.get(&format!("/v1/members/{id}")).await.json(), *row, "seed {seed}: {path}");
+                    assert_eq!(
+                        network.get(&format!("/v1/members/{id}")).await.json(),
+                        *row,
+                        "seed {seed}: {path}"
+                    );
                 }
                 shown += expected.len();
             }

@@ -52,7 +52,11 @@ fn named(value: &Value, known: &BTreeSet<String>, found: &mut BTreeSet<String>) 
 
 /// An answer as JSON, whether it is one value or lines.
 fn values(answer: &Answer) -> Value {
-    if answer.headers["content-type"] == "application/x-ndjson" { answer.lines().into() } else { answer.json() }
+    if answer.headers["content-type"] == "application/x-ndjson" {
+        answer.lines().into()
+    } else {
+        answer.json()
+    }
 }
 
 #[tokio::test]
@@ -67,9 +71,11 @@ async fn a_member_never_sees_outside_its_own_downline() {
         let mut network = Network::new(1_000 + seed, 240).await;
         let model = network.model();
         let known: BTreeSet<String> = model.ids.iter().map(Uuid::to_string).collect();
-        let sights: BTreeMap<u32, BTreeSet<Uuid>> = (0..240).map(|index| (index, model.seen_by(index))).collect();
-        let codes: Vec<String> =
-            network.engine.read(|state, _| (0..240).map(|index| state.code(crate::engine::MemberIx(index)).as_str().to_owned()).collect());
+        let sights: BTreeMap<u32, BTreeSet<Uuid>> =
+            (0..240).map(|index| (index, model.seen_by(index))).collect();
+        let codes: Vec<String> = network.engine.read(|state, _| {
+            (0..240).map(|index| state.code(crate::engine::MemberIx(index)).as_str().to_owned()).collect()
+        });
         for _ in 0..500 {
             tried += 1;
             let principal = network.below(240);
@@ -89,14 +95,21 @@ async fn a_member_never_sees_outside_its_own_downline() {
             let accept = if which % 3 == 0 { "application/x-ndjson" } else { "application/json" };
             let answer = network.ask(asks.clone(), path, accept).await;
             let asked_other = path.contains("is-ancestor-of");
-            let may = sight.contains(&model.ids[target]) && (!asked_other || sight.contains(&model.ids[other]));
+            let may =
+                sight.contains(&model.ids[target]) && (!asked_other || sight.contains(&model.ids[other]));
             if may {
                 seen_some += 1;
                 assert_eq!(answer.status, 200, "seed {seed}: {path}: {}", answer.text);
                 let mut found = BTreeSet::new();
                 named(&values(&answer), &known, &mut found);
-                let outside: Vec<&String> = found.iter().filter(|id| !sight.contains(&Uuid::parse_str(id).unwrap())).collect();
-                assert!(outside.is_empty(), "seed {seed}: {path} shows {outside:?} to {}: {}", model.ids[principal as usize], answer.text);
+                let outside: Vec<&String> =
+                    found.iter().filter(|id| !sight.contains(&Uuid::parse_str(id).unwrap())).collect();
+                assert!(
+                    outside.is_empty(),
+                    "seed {seed}: {path} shows {outside:?} to {}: {}",
+                    model.ids[principal as usize],
+                    answer.text
+                );
             } else {
                 hidden_some += 1;
                 assert_eq!(answer.status, 404, "seed {seed}: {path}: {}", answer.text);
@@ -109,9 +122,20 @@ async fn a_member_never_sees_outside_its_own_downline() {
         }
         // What is about everybody is not for members.
         let asks = member(model.ids[0]);
-        for path in ["/v1/bonuses", "/v1/members", "/v1/members?roots=true", "/v1/ranks", "/v1/stats", "/v1/search?q=a"] {
+        for path in [
+            "/v1/bonuses",
+            "/v1/members",
+            "/v1/members?roots=true",
+            "/v1/ranks",
+            "/v1/stats",
+            "/v1/search?q=a",
+        ] {
             let answer = network.ask(asks.clone(), path, "application/json").await;
-            assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (403, "forbidden"), "{path}");
+            assert_eq!(
+                (answer.status, answer.json()["code"].as_str().unwrap()),
+                (403, "forbidden"),
+                "{path}"
+            );
         }
     }
     println!("{tried} pairs: {seen_some} seen, {hidden_some} hidden");
@@ -127,14 +151,24 @@ async fn an_upline_ends_with_whoever_asks() {
         for (tree, name) in TREES {
             for target in model.levels(tree, principal).concat().into_iter().chain([principal]).take(12) {
                 let path = format!("/v1/members/{}/upline?tree={name}", model.ids[target as usize]);
-                let answer = network.ask(member(model.ids[principal as usize]), &path, "application/json").await.json();
+                let answer = network
+                    .ask(member(model.ids[principal as usize]), &path, "application/json")
+                    .await
+                    .json();
                 let upline = model.upline(tree, target);
                 let end = upline.iter().position(|above| *above == principal).map_or(0, |place| place + 1);
                 let sight = model.seen_by(principal);
                 // In the other tree there may be members that are seen all the same.
-                let seen: Vec<u32> = upline.iter().copied().take_while(|above| sight.contains(&model.ids[*above as usize])).collect();
+                let seen: Vec<u32> = upline
+                    .iter()
+                    .copied()
+                    .take_while(|above| sight.contains(&model.ids[*above as usize]))
+                    .collect();
                 assert!(end <= seen.len());
-                assert_eq!(super::network::texts(answer["items"].as_array().unwrap(), "/user_id"), model.ids_of(&seen));
+                assert_eq!(
+                    super::network::texts(answer["items"].as_array().unwrap(), "/user_id"),
+                    model.ids_of(&seen)
+                );
                 assert!(answer["next"].is_null());
                 longest = longest.max(end);
             }

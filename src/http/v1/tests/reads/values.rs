@@ -29,22 +29,37 @@ async fn levels_are_counted_and_summed() {
             let path = format!("/v1/members/{}/levels", model.ids[member as usize]);
             let answer = network.get(&format!("{path}?tree={name}")).await.json();
             let of_member = || model.entries.iter().filter(|entry| entry.receiver.0 == member);
-            assert_eq!(given(&answer["commission"]), sum(of_member().filter(|entry| entry.level != 0)), "seed {seed}");
-            assert_eq!(given(&answer["rank_rewards"]), sum(of_member().filter(|entry| entry.level == 0)), "seed {seed}");
+            assert_eq!(
+                given(&answer["commission"]),
+                sum(of_member().filter(|entry| entry.level != 0)),
+                "seed {seed}"
+            );
+            assert_eq!(
+                given(&answer["rank_rewards"]),
+                sum(of_member().filter(|entry| entry.level == 0)),
+                "seed {seed}"
+            );
             let levels = model.levels(tree, member);
             let cap = answer["level_cap"].as_u64().unwrap();
             let rows = answer["levels"].as_array().unwrap();
-            assert!(rows.iter().zip(1..=cap).all(|(row, level)| row["level"] == level), "seed {seed}: those within the cap come first");
+            assert!(
+                rows.iter().zip(1..=cap).all(|(row, level)| row["level"] == level),
+                "seed {seed}: those within the cap come first"
+            );
             for row in rows {
                 let level = row["level"].as_u64().unwrap();
                 let there = levels.get(usize::try_from(level).unwrap() - 1).map_or(0, Vec::len);
-                assert!(row["members"] == there || (cap < level && row["members"].is_null()), "seed {seed}: {row}");
+                assert!(
+                    row["members"] == there || (cap < level && row["members"].is_null()),
+                    "seed {seed}: {row}"
+                );
                 let brought = of_member().filter(|entry| u64::from(entry.level) == level);
                 assert_eq!(given(&row["commission"]), sum(brought), "seed {seed}, level {level}");
             }
             let level = 1 + network.below(3);
             for row in network.stream(&format!("{path}/{level}?tree={name}")).await.lines() {
-                let source = model.ids.iter().position(|id| row["member"]["user_id"] == id.to_string()).unwrap();
+                let source =
+                    model.ids.iter().position(|id| row["member"]["user_id"] == id.to_string()).unwrap();
                 let brought = of_member().filter(|entry| entry.level == level && entry.source.at() == source);
                 assert_eq!(given(&row["commission"]), sum(brought), "seed {seed}: {row}");
             }
@@ -64,15 +79,32 @@ async fn reports_add_up_a_window() {
             0 => (String::new(), 1_000_000..i64::MAX),
             1 => ("?from=1970-01-01T00:00:00Z".to_owned(), 0..i64::MAX),
             2 => ("?to=1970-01-01T00:00:00.5Z".to_owned(), 0..500_000),
-            _ => ("?from=1970-01-01T00:00:00.2Z&to=1970-01-01T01:00:00.700%2B01:00".to_owned(), 200_000..700_000),
+            _ => (
+                "?from=1970-01-01T00:00:00.2Z&to=1970-01-01T01:00:00.700%2B01:00".to_owned(),
+                200_000..700_000,
+            ),
         };
         let answer = network.get(&format!("/v1/members/{id}/report{query}")).await.json();
-        let inside = || model.entries.iter().filter(|entry| entry.receiver.0 == member && window.contains(&entry.time.0));
+        let inside = || {
+            model.entries.iter().filter(|entry| entry.receiver.0 == member && window.contains(&entry.time.0))
+        };
         assert_eq!(given(&answer["total"]), sum(inside()), "{query}");
-        assert_eq!(given(&answer["pending"]), sum(inside().filter(|entry| entry.status == EntryStatus::Pending)), "{query}");
-        assert_eq!(given(&answer["paid"]), sum(inside().filter(|entry| entry.status == EntryStatus::Paid)), "{query}");
+        assert_eq!(
+            given(&answer["pending"]),
+            sum(inside().filter(|entry| entry.status == EntryStatus::Pending)),
+            "{query}"
+        );
+        assert_eq!(
+            given(&answer["paid"]),
+            sum(inside().filter(|entry| entry.status == EntryStatus::Paid)),
+            "{query}"
+        );
         for row in answer["by_level"].as_array().unwrap() {
-            assert_eq!(given(&row["total"]), sum(inside().filter(|entry| row["level"] == entry.level)), "{query}");
+            assert_eq!(
+                given(&row["total"]),
+                sum(inside().filter(|entry| row["level"] == entry.level)),
+                "{query}"
+            );
         }
         let kinds = answer["by_kind"].as_array().unwrap();
         assert_eq!(kinds.iter().map(|row| given(&row["total"]).0).sum::<u64>(), given(&answer["total"]).0);
@@ -87,7 +119,9 @@ async fn explored(network: &mut Network, top: Uuid, tree: &str) -> Vec<String> {
     let mut found = Vec::new();
     while let Some((member, cursor)) = asked.pop() {
         let (depth, limit, siblings) = (network.below(4), 1 + network.below(9), 1 + network.below(3));
-        let path = format!("/v1/members/{member}/tree?tree={tree}&depth={depth}&limit={limit}&siblings={siblings}{cursor}");
+        let path = format!(
+            "/v1/members/{member}/tree?tree={tree}&depth={depth}&limit={limit}&siblings={siblings}{cursor}"
+        );
         let answer = network.get(&path).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         let answer = answer.json();
@@ -121,7 +155,8 @@ async fn a_viewer_gets_everywhere_and_sees_everybody_once() {
     }
     let root = model.ids[0];
     let window = network.get(&format!("/v1/members/{root}/tree?depth=1")).await.json();
-    let slots: Vec<u64> = window["nodes"].as_array().unwrap()[1..].iter().map(|node| node["slot"].as_u64().unwrap()).collect();
+    let slots: Vec<u64> =
+        window["nodes"].as_array().unwrap()[1..].iter().map(|node| node["slot"].as_u64().unwrap()).collect();
     let empty: Vec<u64> = (0..3).filter(|slot| !slots.contains(slot)).collect();
     assert_eq!(window["nodes"][0]["empty_slots"], json!(empty));
     assert_eq!(window["nodes"][0]["empty"], 3 - slots.len());
@@ -138,8 +173,10 @@ async fn ancestors_are_those_above() {
         let (one, other) = (network.below(120), network.below(120));
         let (tree, name) = TREES[network.below(2) as usize];
         let [above, below] = [one, other].map(|member| model.ids[member as usize]);
-        let answer = network.get(&format!("/v1/members/{above}/is-ancestor-of/{below}?tree={name}")).await.json();
-        let distance = model.upline(tree, other).iter().position(|member| *member == one).map(|place| place + 1);
+        let answer =
+            network.get(&format!("/v1/members/{above}/is-ancestor-of/{below}?tree={name}")).await.json();
+        let distance =
+            model.upline(tree, other).iter().position(|member| *member == one).map(|place| place + 1);
         assert_eq!(answer, json!({ "is_ancestor": distance.is_some(), "distance": distance }));
     }
 }
@@ -148,26 +185,38 @@ async fn ancestors_are_those_above() {
 async fn searches_find_what_begins_so() {
     let mut network = Network::new(61, 200).await;
     let model = network.model();
-    let codes: Vec<String> =
-        network.engine.read(|state, _| (0..200).map(|index| state.code(crate::engine::MemberIx(index)).as_str().to_owned()).collect());
+    let codes: Vec<String> = network.engine.read(|state, _| {
+        (0..200).map(|index| state.code(crate::engine::MemberIx(index)).as_str().to_owned()).collect()
+    });
     let mut both = 0;
     for _ in 0..200 {
         let member = network.below(200) as usize;
         let text = if network.below(2) == 0 { codes[member].clone() } else { model.ids[member].to_string() };
         let length = 1 + network.below(6) as usize;
-        let text = if network.below(2) == 0 { text[..length].to_uppercase() } else { text[..length].to_owned() };
+        let text =
+            if network.below(2) == 0 { text[..length].to_uppercase() } else { text[..length].to_owned() };
         let limit = 1 + network.below(100) as usize;
         let answer = network.get(&format!("/v1/search?q={text}&limit={limit}")).await.json();
         let items = answer["items"].as_array().unwrap();
         let folded = text.to_lowercase();
-        let begins =
-            |index: &usize| (codes[*index].to_lowercase().starts_with(&folded), model.ids[*index].to_string().starts_with(&folded));
-        let expected: BTreeSet<String> =
-            (0..200).filter(|index| begins(index) != (false, false)).map(|index| model.ids[index].to_string()).collect();
+        let begins = |index: &usize| {
+            (
+                codes[*index].to_lowercase().starts_with(&folded),
+                model.ids[*index].to_string().starts_with(&folded),
+            )
+        };
+        let expected: BTreeSet<String> = (0..200)
+            .filter(|index| begins(index) != (false, false))
+            .map(|index| model.ids[index].to_string())
+            .collect();
         let found = texts(items, "/user_id");
         let distinct: BTreeSet<String> = found.iter().cloned().collect();
         assert_eq!(distinct.len(), found.len(), "each once");
-        assert_eq!((found.len(), answer["more"] == json!(true)), (expected.len().min(limit), limit < expected.len()), "{text}");
+        assert_eq!(
+            (found.len(), answer["more"] == json!(true)),
+            (expected.len().min(limit), limit < expected.len()),
+            "{text}"
+        );
         assert!(distinct.is_subset(&expected), "{text}: {answer}");
         let by_id = items.iter().filter(|item| item["matches"] == "user_id").count();
         both += usize::from(0 < by_id && by_id < items.len());
@@ -197,21 +246,34 @@ async fn ranks_places_and_figures_are_those_of_the_state() {
         held[ordinal] += 1;
         assert_eq!(answer["paid_as"], json!({ "ordinal": ordinal, "name": name }));
         assert_eq!(answer["lifetime"], answer["paid_as"]);
-        let expected = next.map_or(Value::Null, |(minimum, held)| json!({ "minimum": minimum, "held": held, "missing": minimum - held }));
+        let expected = next.map_or(
+            Value::Null,
+            |(minimum, held)| json!({ "minimum": minimum, "held": held, "missing": minimum - held }),
+        );
         for field in ["minimum", "held", "missing"] {
-            assert_eq!(answer["next"].get(field).unwrap_or(&Value::Null), expected.get(field).unwrap_or(&Value::Null), "{answer}");
+            assert_eq!(
+                answer["next"].get(field).unwrap_or(&Value::Null),
+                expected.get(field).unwrap_or(&Value::Null),
+                "{answer}"
+            );
         }
         let whole = network.get(&format!("/v1/members/{}", model.ids[member as usize])).await.json();
         assert_eq!((&whole["rank"], &whole["sponsored"]["downline"]), (&json!(ordinal), &json!(below)));
         let code = whole["code"].as_str().unwrap().to_lowercase();
         assert_eq!(network.get(&format!("/v1/members/by-code/{code}")).await.json(), whole);
     }
-    let given: Vec<u64> = distribution["ranks"].as_array().unwrap().iter().map(|row| row["members"].as_u64().unwrap()).collect();
+    let given: Vec<u64> = distribution["ranks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["members"].as_u64().unwrap())
+        .collect();
     assert_eq!(given, held);
     assert_eq!(distribution["ranks"][2]["rank"], json!({ "ordinal": 2, "name": "Silver" }));
 
     let sponsor = network.below(130);
-    let place = network.get(&format!("/v1/placement/preview?sponsor={}", model.ids[sponsor as usize])).await.json();
+    let place =
+        network.get(&format!("/v1/placement/preview?sponsor={}", model.ids[sponsor as usize])).await.json();
     let parent = model.ids.iter().position(|id| place["parent"] == id.to_string()).unwrap();
     let parent = u32::try_from(parent).unwrap();
     assert!(parent == sponsor || model.upline(TREES[1].0, parent).contains(&sponsor), "below the sponsor");
@@ -270,7 +332,12 @@ async fn what_is_wrong_is_named() {
         ("/v1/members?cursor=AAAA".into(), 400, "cursor_invalid", None),
         (format!("/v1/members/{nobody}/report"), 404, "member_unknown", None),
         (format!("/v1/members/{id}/report?from=yesterday"), 422, "parameter_invalid", Some("from")),
-        (format!("/v1/members/{id}/report?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"), 422, "parameter_invalid", Some("from")),
+        (
+            format!("/v1/members/{id}/report?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"),
+            422,
+            "parameter_invalid",
+            Some("from"),
+        ),
         (format!("/v1/members/{nobody}/tree"), 404, "member_unknown", None),
         (format!("/v1/members/{id}/tree?depth=33"), 422, "parameter_invalid", Some("depth")),
         (format!("/v1/members/{id}/tree?siblings=0"), 422, "parameter_invalid", Some("siblings")),
@@ -301,7 +368,9 @@ async fn what_is_wrong_is_named() {
 async fn said(network: &Network, members: &[Uuid], as_of: &str) -> Vec<(u64, Value)> {
     let mut answers = Vec::new();
     for id in members {
-        for route in ["", "/rank", "/levels", "/levels?tree=sponsor", "/upline?limit=3", "/upline?tree=sponsor"] {
+        for route in
+            ["", "/rank", "/levels", "/levels?tree=sponsor", "/upline?limit=3", "/upline?tree=sponsor"]
+        {
             let joint = if route.contains('?') { "&" } else { "?" };
             let query = if as_of.is_empty() { String::new() } else { format!("{joint}as_of={as_of}") };
             let answer = network.get(&format!("/v1/members/{id}{route}{query}")).await;
@@ -336,9 +405,14 @@ async fn the_past_says_what_was_said_then() {
     let (oldest, _, _) = then.last().unwrap();
     let youngest = network.model().ids[100];
     let answer = network.get(&format!("/v1/members/{youngest}?as_of={oldest}")).await;
-    assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (404, "member_unknown"), "who joined later was not there");
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str().unwrap()),
+        (404, "member_unknown"),
+        "who joined later was not there"
+    );
     // An upline of the past goes on with its own cursor and no other.
-    let deepest = first.iter().max_by_key(|id| network.model().ids.iter().position(|known| known == *id)).unwrap();
+    let deepest =
+        first.iter().max_by_key(|id| network.model().ids.iter().position(|known| known == *id)).unwrap();
     for (query, status, code) in [
         ("as_of=99999999".to_owned(), 400, "as_of_invalid"),
         ("as_of=2099-01-01T00:00:00Z".to_owned(), 400, "as_of_invalid"),
@@ -346,7 +420,11 @@ async fn the_past_says_what_was_said_then() {
     ] {
         for route in ["", "/rank", "/levels", "/upline"] {
             let answer = network.get(&format!("/v1/members/{deepest}{route}?{query}")).await;
-            assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (status, code), "{route}?{query}");
+            assert_eq!(
+                (answer.status, answer.json()["code"].as_str().unwrap()),
+                (status, code),
+                "{route}?{query}"
+            );
         }
     }
     let answer = network.stream(&format!("/v1/members/{deepest}/upline?as_of={oldest}")).await;
@@ -364,9 +442,19 @@ async fn a_member_sees_no_more_of_the_past_than_of_the_present() {
         let sight = model.seen_by(principal);
         let route = ["", "/rank", "/levels", "/upline"][network.below(4) as usize];
         let path = format!("/v1/members/{}{route}?as_of={lsn}", model.ids[target as usize]);
-        let answer = network.ask(super::network::member(model.ids[principal as usize]), &path, "application/json").await;
-        assert_eq!(answer.status, if sight.contains(&model.ids[target as usize]) { 200 } else { 404 }, "{path}");
-        let hidden = model.ids.iter().filter(|id| !sight.contains(id)).find(|id| answer.text.contains(&id.to_string()));
+        let answer = network
+            .ask(super::network::member(model.ids[principal as usize]), &path, "application/json")
+            .await;
+        assert_eq!(
+            answer.status,
+            if sight.contains(&model.ids[target as usize]) { 200 } else { 404 },
+            "{path}"
+        );
+        let hidden = model
+            .ids
+            .iter()
+            .filter(|id| !sight.contains(id))
+            .find(|id| answer.text.contains(&id.to_string()));
         assert_eq!(hidden, None, "{path}: {}", answer.text);
     }
 }
