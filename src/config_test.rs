@@ -1,3 +1,10 @@
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use super::*;
 
 fn sources(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Sources {
