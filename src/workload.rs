@@ -72,7 +72,7 @@ pub trait Apply {
 impl Apply for Network {
     fn apply(&mut self, commands: &[Stamped]) {
         for slice in commands.chunks(APPLY_SLICE_MAX) {
-            self.state.look_ahead(&self.directory, slice);
+            self.state.prefetch(&self.directory, slice);
             apply_slice(&mut self.state, &mut self.directory.write(), slice);
         }
     }
@@ -81,7 +81,7 @@ impl Apply for Network {
 impl Apply for Network<Numbers> {
     fn apply(&mut self, commands: &[Stamped]) {
         for slice in commands.chunks(APPLY_SLICE_MAX) {
-            self.state.look_ahead(&self.directory, slice);
+            self.state.prefetch(&self.directory, slice);
             apply_slice(&mut self.state, &mut self.directory, slice);
         }
     }
@@ -141,8 +141,8 @@ impl Directory for Numbers {
         self.0 = member.0 + 1;
     }
 
-    fn guess<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, guesses: &mut Vec<MemberIx>) {
-        guesses.extend(ids.filter_map(|id| self.member(id, |_| true)));
+    fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
+        candidates.extend(ids.filter_map(|id| self.member(id, |_| true)));
     }
 
     /// # Panics

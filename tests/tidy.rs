@@ -79,7 +79,10 @@ const LAYERS: [Layer; 4] = [
             "RwLock",
             "SystemTime",
         ],
-        homes: &[("petgraph", &["graph.rs"]), ("rayon", &["recompute.rs", "recount.rs"])],
+        homes: &[
+            ("petgraph", &["read/graph.rs"]),
+            ("rayon", &["store/parallel.rs", "state/recompute.rs", "tree/recount.rs"]),
+        ],
     },
     Layer {
         folder: "durability",
@@ -170,6 +173,10 @@ const NOWHERE: [(&str, &[&str]); 13] = [
     (".create(true)", &["private_file.rs"]),
     ("create_new(true)", &["private_file.rs"]),
 ];
+
+/// The floors of the core, from the ground up: each may use those before it (`src/core/mod.rs`).
+const FLOORS: [&str; 9] =
+    ["words", "plan", "store", "tree", "requests", "ledger", "network", "state", "read"];
 
 struct Source {
     /// Relative to `src` or `tests`.
@@ -334,6 +341,34 @@ fn layers_know_only_what_is_below_them() {
     assert!(findings.is_empty(), "\n{findings}");
 }
 
+/// Paths by which a file of the core goes to a floor above its own.
+fn ways_up(source: &Source) -> Vec<String> {
+    let floor = |name: &str| FLOORS.iter().position(|floor| *floor == name);
+    let Some(rest) = source.name.strip_prefix("core/") else { return Vec::new() };
+    let Some(own) = floor(rest.split(['/', '.']).next().unwrap_or_default()) else { return Vec::new() };
+    let mut ways = paths(&source.program);
+    ways.retain(|path| {
+        let to = path.strip_prefix("crate::core::").and_then(|rest| rest.split("::").next());
+        to.is_some_and(|to| floor(to).is_none_or(|to| own < to))
+    });
+    ways
+}
+
+#[test]
+fn floors_of_the_core_use_those_below_them() {
+    let mut findings = String::new();
+    for source in sources("src") {
+        for path in ways_up(&source) {
+            writeln!(findings, "src/{} uses {path}", source.name).expect("a string takes it");
+        }
+    }
+    assert!(findings.is_empty(), "\n{findings}");
+    let ways = |name: &str, text: &str| ways_up(&source(name.into(), text.into())).len();
+    assert_eq!(ways("core/tree/x.rs", "use crate::core::{state::parts::State, words::types::NONE};"), 1);
+    assert_eq!(ways("core/state/x.rs", "use crate::core::tree::tour::Tour;"), 0);
+    assert_eq!(ways("core/state/x.rs", "use crate::core::Entry;"), 1, "through the face of the core");
+}
+
 #[test]
 fn nothing_unfinished_or_careless_stays() {
     let mut findings = String::new();
@@ -406,7 +441,7 @@ fn the_rules_bite() {
         ("core/x.rs", "use crate::{core::plan::Plan, http};", true),
         ("core/x.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}", false),
         ("core/x.rs", "#[cfg(test)]\nmod tests;\nuse std::fs;", true),
-        ("core/graph.rs", "use petgraph::dot::Dot;", false),
+        ("core/read/graph.rs", "use petgraph::dot::Dot;", false),
         ("core/state.rs", "use petgraph::dot::Dot;", true),
         ("durability/x.rs", "use crate::core::types::Money;", false),
         ("durability/x.rs", "use crate::{\n    core::{\n        state::State,\n    },\n};", true),

@@ -2,92 +2,72 @@
 //!
 //! This layer does no I/O and knows no clock, chance, lock, thread of its own, float or wire format. Time,
 //! generated ids and everything else that is not determined come in with the command. Rayon is used in
-//! `recompute` and `recount` alone, for work whose result does not depend on the number of threads.
+//! `store::parallel` and `tree::recount` alone, for work whose result does not depend on the number of
+//! threads.
 //!
-//! In reading order: the words (`types`, `actor`, `command`, `plan`, `image`), the state and what changes it
-//! (`state`, `signup`, `bonus`, `payout`, `change`, `prepare`), what it is made of (`column`, `members`,
-//! `genealogy`, `siblings`, `tour`, `placement`, `full`, `codes`, `ledger`, `late`, `order`, `keys`, `rank`),
-//! what can be asked of it (`query`, `walk`, `window`, `listed`, `received`, `roster`, `explain`, `graph`),
-//! and the second way to every number (`restore`, `recompute`, `recount`, `audit`, `digest`).
+//! The folders are floors, from the ground up: each may use those before it, `tests/tidy.rs` enforces it.
+//! What other layers use of the core is named here.
 
-pub mod command;
-pub mod image;
+mod words;
+
 pub mod plan;
-pub mod types;
+
+mod store;
+
+mod tree;
+
+mod requests;
+
+mod ledger;
+
+mod network;
 
 pub mod state;
 
-mod actor;
-mod bonus;
-mod change;
-mod payout;
-mod prepare;
-mod signup;
+mod read;
 
-mod codes;
-mod column;
-mod full;
-mod genealogy;
-mod keys;
-mod late;
-mod ledger;
-mod members;
-mod order;
-mod placement;
-mod rank;
-mod references;
-pub(crate) mod region;
-mod reversals;
-mod row_ids;
-mod settled;
-pub(crate) mod siblings;
-pub(crate) mod steps;
-mod tour;
-mod unchanged;
-mod warm;
-
-mod explain;
-pub mod graph;
-mod listed;
-mod query;
-mod received;
-mod registration;
-mod roster;
-mod walk;
-mod window;
-
-mod audit;
-mod digest;
-mod recompute;
-mod recount;
-mod restore;
-
+pub(crate) use self::store::region;
 pub use self::{
-    actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
-    audit::audit,
-    bonus::ShareFate,
-    codes::{CodeForm, CodeKey},
-    digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
-    explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
-    genealogy::Preorder,
-    keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
-    ledger::Entry,
-    listed::{EntryFilter, Listed, ReceivedWalk},
-    payout::Payout,
-    prepare::{Need, Preparation},
-    query::{Member, MemoryUse, RankView},
-    rank::{ADMIN_LEVELS_MAX, NextRank},
-    received::{Brought, ReceivedSums, SUM_LEVELS_MAX, Sum},
-    recompute::{
-        counts as recomputed_counts, on_threads, ranks as recomputed_ranks,
-        ranks_from as recomputed_ranks_from, ranks_under as recomputed_ranks_under,
+    ledger::{entries::Entry, filter::EntryFilter},
+    network::{
+        codes::{CodeForm, CodeKey},
+        rank::NextRank,
     },
-    recount::Counts,
-    restore::Restore,
-    roster::{MemberFilter, Roster, RosterOrder},
-    row_ids::RowKind,
-    signup::ADMINS_MAX,
-    unchanged::{UNCHANGED_MAX, Unchanged},
-    walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
-    window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},
+    read::{
+        digest::{Digest, network_digest, state_digest, state_digest_of_format_1},
+        explain::{EntryKind, ExplainedShare, RankNeed, RankReached, Walk},
+        graph,
+        invariants::audit,
+        listed::{Listed, ReceivedWalk},
+        query::{Member, MemoryUse, RankView},
+        received::{Brought, ReceivedSums, SUM_LEVELS_MAX, Sum},
+        roster::{MemberFilter, Roster, RosterOrder},
+        walk::{BreadthFirst, LEVEL_ORDER_WORDS, LevelOrder},
+        window::{EMPTY_SLOTS_NAMED_MAX, WindowMember, WindowSize},
+    },
+    requests::{
+        command,
+        keys::{KEY_STEP_MAX, KEY_TIME, KEYS_MAX},
+        unchanged::{UNCHANGED_MAX, Unchanged},
+    },
+    state::{
+        bonus::ShareFate,
+        image,
+        payout::Payout,
+        prepare::{Need, Preparation},
+        recompute::{
+            counts as recomputed_counts, ranks as recomputed_ranks, ranks_from as recomputed_ranks_from,
+            ranks_under as recomputed_ranks_under,
+        },
+        restore::Restore,
+    },
+    store::parallel::on_threads,
+    tree::{preorder::Preorder, recount::Counts},
+    words::{
+        actor::{ACTOR_ID_BYTES_MAX, Actor, ActorKind},
+        row_kind::RowKind,
+        types::{self, ADMIN_LEVELS_MAX, ADMINS_MAX},
+    },
 };
+#[cfg(test)]
+pub(crate) use self::{store::steps, tree::families::work as family_work};

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::types::{BasisPoints, LEVELS_MAX, Money, Tree};
+use crate::core::words::types::{BasisPoints, LEVELS_MAX, Money, Tree};
 
 /// The widest forced matrix. A signup scans the children of each node on its way down, so width is a cost per
 /// level.

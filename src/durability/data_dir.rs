@@ -16,7 +16,6 @@ use super::{
         segment::{self, SegmentHeader},
     },
     paths::Paths,
-    recovery::{self, Opened},
     snapshot::{SnapshotStore, SnapshotWriter},
     storage::{Access, Storage, StorageLock},
     unfinished,
@@ -114,25 +113,6 @@ impl DataDir {
         Ok(Creation { locks, instance, options, store })
     }
 
-    /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans
-    /// the live log, and mends what a crash may have left. It can crash at any point and be repeated. Nothing
-    /// is changed before everything was found to be good.
-    ///
-    /// # Errors
-    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged`, `Io`.
-    pub fn open(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions) -> Result<Opened> {
-        Self::open_with(storage, path, options, Access::ReadWrite)
-    }
-
-    /// Opens a directory without changing anything in it: for tools. Locks it all the same. A torn tail is
-    /// left out and reported; the journal takes no writes.
-    ///
-    /// # Errors
-    /// As `open`.
-    pub fn open_read_only(storage: &Arc<dyn Storage>, path: &Path) -> Result<Opened> {
-        Self::open_with(storage, path, LogOptions::default(), Access::Read)
-    }
-
     /// Whether there is nothing at the path that `create` would refuse: no directory, an empty one, or a
     /// creation that never finished.
     ///
@@ -148,16 +128,6 @@ impl DataDir {
             Err(Error::NotEmpty { .. } | Error::InstanceLost { .. }) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    fn open_with(
-        storage: &Arc<dyn Storage>,
-        path: &Path,
-        options: LogOptions,
-        access: Access,
-    ) -> Result<Opened> {
-        let (directory, instance) = Self::lock(storage, path, access)?;
-        recovery::open(storage, &Paths::new(path), instance, options, access, directory)
     }
 
     /// Makes sure that it is a data directory, and takes its locks. Looks at nothing else.

@@ -17,11 +17,13 @@ use super::{
     log::{
         chain,
         frame::{self, Kind},
+        position::Position,
         reader::chain_in,
-        rewrite::read_whole,
-        scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+        scan::{self, Tail},
+        segment::{HEADER_BYTES, Parsed, SegmentHeader},
+        whole::read_whole,
     },
+    names,
     paths::Paths,
     snapshot,
     storage::{Access, Storage},
@@ -187,8 +189,9 @@ fn segments_in(
         return Ok(Vec::new());
     }
     let names = storage.list(directory).map_err(Error::io("list", directory))?;
-    let numbered =
-        names.iter().filter_map(|name| Some((segment::number_of(name)?, is_archived, directory.join(name))));
+    let numbered = names
+        .iter()
+        .filter_map(|name| Some((names::segment_number(name)?, is_archived, directory.join(name))));
     Ok(numbered.collect())
 }
 
@@ -366,7 +369,7 @@ pub fn snapshot_files(storage: &Arc<dyn Storage>, path: &Path) -> Result<Vec<Pat
             continue;
         }
         let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-        names.retain(|name| snapshot::lsn_of(name).is_some());
+        names.retain(|name| names::snapshot_lsn(name).is_some());
         names.sort_unstable();
         files.extend(names.into_iter().map(|name| directory.join(name)));
     }

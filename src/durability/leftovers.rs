@@ -14,11 +14,12 @@ use super::{
     instance::Instance,
     log::{
         frame::{self, Form},
-        rewrite::read_whole,
-        segment::{self, Parsed, SegmentHeader},
+        segment::{Parsed, SegmentHeader},
+        whole::read_whole,
     },
+    names,
     paths::{Paths, TEMPORARY},
-    snapshot::{self, Manifest, inspect_snapshot},
+    snapshot::{Manifest, inspect_snapshot},
     storage::{Access, Storage},
 };
 
@@ -157,11 +158,11 @@ fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
             let path = directory.join(&name);
             let Some(plain) = name.strip_suffix(TEMPORARY) else { continue };
             let kind = if directory == paths.snapshots() {
-                snapshot::lsn_of(plain).map(|_| Kind::Snapshot)
+                names::snapshot_lsn(plain).map(|_| Kind::Snapshot)
             } else if path == Paths::temporary(&paths.cut()) {
                 Some(Kind::Cut)
             } else {
-                segment::number_of(plain).map(Kind::Segment)
+                names::segment_number(plain).map(Kind::Segment)
             };
             found.extend(kind.map(|kind| (path, kind)));
         }
@@ -243,7 +244,7 @@ fn check_snapshot(
             log.last_lsn()
         )
     } else {
-        let has_its_lsn = path.file_name() == Paths::temporary(&snapshot::name_of(manifest.lsn)).file_name();
+        let has_its_lsn = path.file_name() == Paths::temporary(&names::snapshot(manifest.lsn)).file_name();
         return Ok((seen.damage.is_empty() && has_its_lsn).then(|| Box::new(manifest)));
     };
     Err(Error::damaged(path, 0, Some(manifest.lsn), reason + WAY_OUT, "what this file holds"))

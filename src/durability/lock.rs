@@ -15,7 +15,8 @@ use std::{
 
 use super::{
     error::{Error, Result},
-    log::segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+    log::segment::{HEADER_BYTES, Parsed, SegmentHeader},
+    names,
     paths::Paths,
     storage::{Access, Storage, StorageLock},
 };
@@ -127,7 +128,7 @@ fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf
         return Ok(None);
     }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| names::segment_number(name)).collect();
     numbers.sort_unstable();
     for number in numbers.into_iter().rev() {
         let path = paths.segment(number);

@@ -54,12 +54,14 @@
 mod codec;
 mod data_dir;
 mod error;
+mod format;
 pub mod inspect;
 mod instance;
 mod leftovers;
 mod lock;
 mod log;
 pub mod memory;
+mod names;
 mod paths;
 mod pending;
 mod recovery;
@@ -81,6 +83,7 @@ pub use self::{
     },
     data_dir::{Creation, DataDir, Genesis},
     error::{Damage, Error, Result},
+    format::FORMAT_VERSION,
     instance::{Instance, InstanceId},
     log::{
         Appended, Figures, Group, GroupReader, Journal, LOG_READERS_MAX, LogHealth, LogOptions, LogTrouble,
@@ -100,8 +103,3 @@ pub(crate) use self::{
     log::fuzzing::{frame, reseal_segment},
     snapshot::fuzzing::reseal_snapshot,
 };
-
-/// Version of everything on disk that this release writes, and the newest that it reads. 2: commands that
-/// changed nothing, and what imports carry along. 3: who sent a command, the chain over all records, and
-/// idempotency keys that no jump of the clock expires.
-pub const FORMAT_VERSION: u32 = 3;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     error::{Error, Result},
-    log, snapshot,
+    names,
     storage::{Access, Storage},
 };
 
@@ -63,19 +63,19 @@ impl Paths {
     }
 
     pub(crate) fn segment(&self, number: u64) -> PathBuf {
-        self.log().join(log::segment::name_of(number))
+        self.log().join(names::segment(number))
     }
 
     pub(crate) fn archived(&self, number: u64) -> PathBuf {
-        self.archive().join(log::segment::name_of(number))
+        self.archive().join(names::segment(number))
     }
 
     pub(crate) fn archived_snapshot(&self, lsn: u64) -> PathBuf {
-        self.archive().join(snapshot::name_of(lsn))
+        self.archive().join(names::snapshot(lsn))
     }
 
     pub(crate) fn snapshot(&self, lsn: u64) -> PathBuf {
-        self.snapshots().join(snapshot::name_of(lsn))
+        self.snapshots().join(names::snapshot(lsn))
     }
 
     /// The name under which a file is written before it gets its own.

@@ -19,9 +19,10 @@ use super::{
     log::{
         evidence,
         frame::{self, Form},
-        rewrite::{self, Intent, Purpose, read_whole},
-        segment,
+        rewrite::{self, Intent, Purpose},
+        whole::read_whole,
     },
+    names,
     paths::Paths,
     storage::Storage,
 };
@@ -133,7 +134,7 @@ struct Behind {
 fn behind(storage: &dyn Storage, paths: &Paths, instance: &Instance, after: u64) -> Result<Behind> {
     let names = storage.list(&paths.log()).map_err(Error::io("list", &paths.log()))?;
     let mut behind = Behind { last_lsn: after, durable_lsn: None };
-    for number in names.iter().filter_map(|name| segment::number_of(name)) {
+    for number in names.iter().filter_map(|name| names::segment_number(name)) {
         let content = match read_whole(storage, &paths.segment(number)) {
             Err(Error::Damaged(_)) => continue,
             content => content?,

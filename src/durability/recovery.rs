@@ -3,7 +3,10 @@
 //! First everything is looked at and nothing changed; whatever is wrong is an error from there. Only then is
 //! the log's end mended.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     FORMAT_VERSION,
@@ -16,10 +19,13 @@ use super::{
         Readers, Retention, SegmentEntry, SharedIndex,
         evidence::{self, Evidence},
         frame,
-        rewrite::{self, read_whole},
-        scan::{self, Position, Tail},
-        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+        position::Position,
+        rewrite,
+        scan::{self, Tail},
+        segment::{HEADER_BYTES, Parsed, SegmentHeader, check_identity},
+        whole::read_whole,
     },
+    names,
     paths::Paths,
     pending::{self, PendingCut},
     retained,
@@ -85,7 +91,39 @@ pub struct TornTail {
     pub lsn: u64,
 }
 
-pub(crate) fn open(
+impl DataDir {
+    /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans
+    /// the live log, and mends what a crash may have left. It can crash at any point and be repeated. Nothing
+    /// is changed before everything was found to be good.
+    ///
+    /// # Errors
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged`, `Io`.
+    pub fn open(storage: &Arc<dyn Storage>, path: &Path, options: LogOptions) -> Result<Opened> {
+        Self::open_with(storage, path, options, Access::ReadWrite)
+    }
+
+    /// Opens a directory without changing anything in it: for tools. Locks it all the same. A torn tail is
+    /// left out and reported; the journal takes no writes.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_read_only(storage: &Arc<dyn Storage>, path: &Path) -> Result<Opened> {
+        Self::open_with(storage, path, LogOptions::default(), Access::Read)
+    }
+
+    fn open_with(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        options: LogOptions,
+        access: Access,
+    ) -> Result<Opened> {
+        let (directory, instance) = Self::lock(storage, path, access)?;
+        open(storage, &Paths::new(path), instance, options, access, directory)
+    }
+}
+
+/// Opens a directory whose locks are held.
+fn open(
     storage: &Arc<dyn Storage>,
     paths: &Paths,
     instance: Instance,
@@ -246,7 +284,7 @@ enum NextFile {
 fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option<u64>) -> Result<Survey> {
     let directory = paths.log();
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| names::segment_number(name)).collect();
     numbers.sort_unstable();
     let mut survey: Option<Survey> = None;
     for (position, number) in numbers.iter().copied().enumerate() {
@@ -303,7 +341,7 @@ fn until_cut(paths: &Paths, instance: &Instance, mut survey: Survey, after: u64)
     Ok(survey)
 }
 
-fn parse_sector(path: &std::path::Path, content: &[u8]) -> Result<Option<(SegmentHeader, u32)>> {
+fn parse_sector(path: &Path, content: &[u8]) -> Result<Option<(SegmentHeader, u32)>> {
     let Some(sector) = content.first_chunk::<HEADER_BYTES>() else {
         let reason = format!("it is only {} bytes long", content.len());
         return Err(Error::damaged(path, 0, None, reason, "the commands of this segment and all after it"));
@@ -317,31 +355,9 @@ fn parse_sector(path: &std::path::Path, content: &[u8]) -> Result<Option<(Segmen
     }
 }
 
-pub(super) fn check_identity(
-    path: &std::path::Path,
-    header: &SegmentHeader,
-    instance: &Instance,
-    number: u64,
-    length: u64,
-) -> Result<()> {
-    let reason = if header.instance != instance.id.0 || header.network != instance.network_id {
-        "it belongs to another data directory".to_owned()
-    } else if header.number != number {
-        format!("it is segment {} under another's name", header.number)
-    } else if header.bytes != length {
-        format!("it is {length} bytes long, and was made with {}", header.bytes)
-    } else if header.first_lsn == 0 {
-        "it begins with LSN 0".to_owned()
-    } else {
-        return Ok(());
-    };
-    let lost = format!("commands from LSN {} on", header.first_lsn);
-    Err(Error::damaged(path, 0, Some(header.first_lsn), reason, lost))
-}
-
 /// Scans a segment that has its header, and joins it to what came before.
 fn scan_segment(
-    path: &std::path::Path,
+    path: &Path,
     header: SegmentHeader,
     crc: u32,
     content: Vec<u8>,
@@ -351,7 +367,7 @@ fn scan_segment(
     let (mut first, mut bytes, mut groups) = (header, 0, 0);
     if let Some(before) = before {
         // The segment before was sealed and synced before this one got its header, so it must be perfect.
-        let before_path = path.with_file_name(segment::name_of(before.number));
+        let before_path = path.with_file_name(names::segment(before.number));
         if let Tail::Damaged { offset, reason, .. } = &before.tail {
             return Err(lost_from(&before_path, *offset, &before, reason));
         }
@@ -394,7 +410,7 @@ fn scan_segment(
 
 /// A file without a header: the next segment, made and not yet used. Nothing in it can have been acknowledged
 /// if nothing was written behind the first sector, since the header is synced before any frame.
-fn never_used(path: &std::path::Path, content: &[u8], before: Option<Survey>, last: bool) -> Result<Survey> {
+fn never_used(path: &Path, content: &[u8], before: Option<Survey>, last: bool) -> Result<Survey> {
     let Some(mut survey) = before.filter(|_| last) else {
         return Err(Error::damaged(
             path,
@@ -439,7 +455,7 @@ fn check_end(paths: &Paths, survey: &Survey) -> Result<()> {
     Ok(())
 }
 
-fn lost_from(path: &std::path::Path, offset: u64, survey: &Survey, reason: &str) -> Error {
+fn lost_from(path: &Path, offset: u64, survey: &Survey, reason: &str) -> Error {
     let lsn = survey.at.next_lsn;
     Error::damaged(path, offset, Some(lsn), reason, format!("commands from LSN {lsn} on"))
 }

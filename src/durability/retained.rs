@@ -9,12 +9,12 @@ use super::{
     log::{
         SegmentEntry,
         frame::{self, End, Kind},
-        scan::Position,
-        segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+        position::Position,
+        segment::{HEADER_BYTES, Parsed, SegmentHeader, check_identity},
     },
+    names,
     paths::{Paths, TEMPORARY},
-    recovery::check_identity,
-    snapshot::{self, SNAPSHOTS_KEPT},
+    snapshot::SNAPSHOTS_KEPT,
     storage::{Access, Storage, StorageFile},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn survey_archive(
     // A segment that is here and there was about to be archived when the process ended: the live one counts.
     let mut numbers: Vec<u64> = names
         .iter()
-        .filter_map(|name| segment::number_of(name))
+        .filter_map(|name| names::segment_number(name))
         .filter(|number| *number < first_live.number)
         .collect();
     numbers.sort_unstable();
@@ -142,7 +142,7 @@ pub(super) fn missed(
     }
     let mut names = storage.list(&directory).map_err(Error::io("list", &directory))?;
     names.sort_unstable();
-    let is_ours = |name: &str| segment::number_of(name).is_some() || snapshot::lsn_of(name).is_some();
+    let is_ours = |name: &str| names::segment_number(name).is_some() || names::snapshot_lsn(name).is_some();
     if let Some(name) = names.iter().find(|name| name.strip_suffix(TEMPORARY).is_some_and(is_ours)) {
         let reason = "nothing in the archive is ever unfinished. Was it renamed? Give it back its name (without `.tmp`), or move it out of the directory";
         let lost = "what this file holds of the past".into();
@@ -155,7 +155,7 @@ pub(super) fn missed(
         }));
     }
     let Some(first) = segments.first() else { return Ok(None) };
-    let lsns = names.iter().filter_map(|name| snapshot::lsn_of(name));
+    let lsns = names.iter().filter_map(|name| names::snapshot_lsn(name));
     let Some(base) = lsns.filter(|lsn| lsn + 1 < first.first_lsn).min() else { return Ok(None) };
     let reason = format!(
         "the log begins with LSN {}: the archived segments between are missing. Put them back; if they are gone for good, move this snapshot out of the \

@@ -15,9 +15,10 @@ use super::{
     FORMAT_VERSION,
     error::{Error, Result},
     instance::Instance,
-    log::{frame, rewrite::read_whole, segment},
+    log::{frame, whole::read_whole},
+    names,
     paths::{Paths, TEMPORARY},
-    snapshot::{self, inspect_snapshot},
+    snapshot::inspect_snapshot,
     storage::{Access, Storage},
 };
 
@@ -156,8 +157,8 @@ fn numbered_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> 
         names.sort_unstable();
         let is_ours = |name: &&String| {
             let plain = name.strip_suffix(TEMPORARY).unwrap_or(name);
-            segment::number_of(plain).is_some()
-                || snapshot::lsn_of(plain).is_some()
+            names::segment_number(plain).is_some()
+                || names::snapshot_lsn(plain).is_some()
                 || plain.ends_with(".snap.damaged")
         };
         found.extend(names.iter().filter(is_ours).map(|name| directory.join(name)));
@@ -170,7 +171,7 @@ fn numbered_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> 
 fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = name.strip_suffix(TEMPORARY).unwrap_or(name);
-    if segment::number_of(plain).is_some() {
+    if names::segment_number(plain).is_some() {
         return match read_whole(storage, path) {
             Ok(content) => Ok(!frame::holds_frame(&content)),
             Err(Error::Damaged(_)) => Ok(false),

@@ -215,9 +215,9 @@ impl Directory for MemberDirectory {
         self.ids.get_mut().add_new(id, member, id_of)
     }
 
-    fn guess<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, guesses: &mut Vec<MemberIx>) {
+    fn candidates<'a>(&self, ids: impl Iterator<Item = &'a MemberId>, candidates: &mut Vec<MemberIx>) {
         let index = self.ids.read();
-        guesses.extend(ids.filter_map(|id| index.find(id, |_| true)));
+        candidates.extend(ids.filter_map(|id| index.find(id, |_| true)));
     }
 
     fn code(&self, folded: &str) -> Option<MemberIx> {
@@ -311,16 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn nearly_all_guesses_are_right() {
+    fn nearly_all_candidates_are_right() {
         let mut directory = MemberDirectory::with_capacity(10_000, 0);
         for number in 0..10_000 {
             directory.add_member(&id(number), MemberIx(number), |member| id(member.0));
         }
         let ids: Vec<MemberId> = (0..10_000).map(id).collect();
-        let mut guesses = Vec::new();
-        directory.guess(ids.iter(), &mut guesses);
-        assert_eq!(guesses.len(), ids.len());
-        let right = (0..).zip(&guesses).filter(|(number, guess)| *number == guess.0).count();
+        let mut candidates = Vec::new();
+        directory.candidates(ids.iter(), &mut candidates);
+        assert_eq!(candidates.len(), ids.len());
+        let right = (0..).zip(&candidates).filter(|(number, candidate)| *number == candidate.0).count();
         assert!(9_000 < right, "{right}");
     }
 

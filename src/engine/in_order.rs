@@ -13,7 +13,9 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, AnsweredBy, Engine, Sent, SubmitError,
+    answer::{Answer, AnsweredBy, Sent},
+    error::SubmitError,
+    handle::Engine,
     writer::{self, Job, Write},
 };
 use crate::{

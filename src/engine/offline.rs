@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Digest, DurabilityError, Engine, MemberId, MemberIx, Plan, Rejection, SnapshotInfo, State, Verdict,
-    network_digest, state_digest,
+    Digest, DurabilityError, MemberId, MemberIx, Plan, Rejection, SnapshotInfo, State, Verdict,
+    handle::Engine, network_digest, state_digest,
 };
 use crate::{
     core::{command::Command, on_threads, recomputed_ranks, recomputed_ranks_under},

@@ -17,17 +17,16 @@ use super::{
     history::History,
     lifecycle::Parts,
     limits::{APPLY_SLICE_MAX, PROGRESS_EVERY_COMMANDS, SNAPSHOT_ROWS_MAX, SNAPSHOT_THREADS},
-    shared::Marks,
+    marks::Marks,
+    replay::{Progress, apply, check_outcomes, restore_into},
     snapshotter::{SnapshotSink, Written},
     system_clock,
 };
 use crate::{
     core::{
-        Digest, Restore,
-        command::{Command, Stamped},
-        network_digest, on_threads,
+        Digest, network_digest, on_threads,
         state::{Directory, State},
-        state_digest, state_digest_of_format_1,
+        state_digest,
         types::Timestamp,
     },
     durability::{
@@ -35,8 +34,6 @@ use crate::{
         SnapshotReader, SnapshotStore, storage::Storage,
     },
 };
-
-pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
 /// A network read from its directory, which nothing was changed in: for tools that look.
 pub struct Loaded {
@@ -327,34 +324,6 @@ fn restore(
     Ok((state, directory, newest))
 }
 
-/// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made
-/// from.
-pub(super) fn restore_into<D: Directory + Send>(
-    mut snapshot: SnapshotReader,
-    directory: &mut D,
-    progress: Progress<'_>,
-) -> Result<State, OpenError> {
-    let header = snapshot.header().clone();
-    let lsn = header.lsn;
-    let broken = |reason| OpenError::Image { lsn, reason };
-    let rows_total = header.counts().map(u64::from).iter().sum();
-    let mut rows_read = 0;
-    let mut restore = Restore::new(header).map_err(broken)?;
-    while let Some(rows) = snapshot.next_rows()? {
-        rows_read += rows.len() as u64;
-        restore.push(directory, rows).map_err(broken)?;
-        progress(OpenProgress::Loading { rows: rows_read, rows_total });
-    }
-    progress(OpenProgress::Checking);
-    let state = restore.finish().map_err(broken)?;
-    let digest = if snapshot.manifest().version == 1 { state_digest_of_format_1 } else { state_digest };
-    let (rebuilt, stored) = (digest(&state), Digest(snapshot.manifest().state_digest));
-    if rebuilt != stored {
-        return Err(OpenError::Digest { lsn, stored, rebuilt });
-    }
-    Ok(state)
-}
-
 /// Applies the commands after the snapshot. Returns how many.
 fn replay(
     state: &mut State,
@@ -367,7 +336,7 @@ fn replay(
     while tail.next_into(&mut group)? {
         check_outcomes(state, &group)?;
         for slice in group.commands.chunks(APPLY_SLICE_MAX) {
-            state.look_ahead(directory, slice);
+            state.prefetch(directory, slice);
             for stamped in slice {
                 apply(state, directory, stamped)?;
                 replayed += 1;
@@ -379,45 +348,6 @@ fn replay(
     }
     progress(OpenProgress::Replaying { commands: replayed });
     Ok(replayed)
-}
-
-/// Compares what stands before a group with what is known there, where it is recorded.
-pub(super) fn check_outcomes(state: &State, group: &Group) -> Result<(), OpenError> {
-    let computed = state.outcome_hash();
-    match group.outcome_hash_before {
-        Some(recorded) if recorded != computed => {
-            Err(OpenError::OutcomeDiffers { lsn: state.lsn(), recorded, computed })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Applies a command of the log.
-pub(super) fn apply<D: Directory>(
-    state: &mut State,
-    directory: &mut D,
-    stamped: &Stamped,
-) -> Result<(), OpenError> {
-    check_replayable(state, stamped)?;
-    state.apply(directory, stamped);
-    Ok(())
-}
-
-/// What `apply` relies on, as an error instead of a panic: the log is input here.
-fn check_replayable(state: &State, stamped: &Stamped) -> Result<(), OpenError> {
-    if stamped.lsn != state.lsn() + 1 {
-        return Err(OpenError::Gap { expected: state.lsn() + 1, found: stamped.lsn });
-    }
-    let refuse = |reason: String| Err(OpenError::Replay { lsn: stamped.lsn, reason });
-    if stamped.time < state.time() {
-        return refuse("its time lies before that of the command before".into());
-    }
-    if let Command::PutPlan(plan) = &stamped.command
-        && let Err(errors) = plan.validate()
-    {
-        return refuse(format!("its plan is not valid: {}: {}", errors[0].field, errors[0].reason));
-    }
-    Ok(())
 }
 
 /// Snapshots into the data directory.

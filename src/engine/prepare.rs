@@ -11,12 +11,19 @@ use std::sync::Arc;
 use tokio::sync::{MutexGuard, oneshot};
 
 use super::{
-    Answer, Engine, RequestKey, SubmitError,
+    answer::Answer,
+    error::SubmitError,
+    handle::Engine,
     limits::{PREPARATION_STEPS, PREPARATION_THREADS, PREPARE_FROM_MEMBERS},
     shared::Shared,
     sync,
+    writer::is_long,
 };
-use crate::core::{Need, Preparation, command::Command, on_threads, types::Role};
+use crate::core::{
+    Need, Preparation,
+    command::{Command, RequestKey},
+    on_threads,
+};
 
 /// A command that may be queued, or is answered already.
 pub(super) enum Ready<'engine> {
@@ -105,9 +112,4 @@ impl Shared {
         while !preparation.advance(&self.state.read(), PREPARATION_STEPS) {}
         preparation.complete(&self.state.read());
     }
-}
-
-/// Whether the command may touch much of the network, so that it is applied by itself.
-pub(super) fn is_long(command: &Command) -> bool {
-    matches!(command, Command::PutPlan(_) | Command::SetRole { role: Role::Admin, .. })
 }

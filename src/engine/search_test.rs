@@ -15,7 +15,7 @@ use crate::{
     engine::{
         MemberDirectory, RowIds,
         clock::ClockGuard,
-        shared::Marks,
+        marks::Marks,
         sync::{AtomicBool, OnceLock, RwLock},
         system_boot_clock, system_clock,
         tests::empty_history,

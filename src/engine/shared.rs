@@ -6,19 +6,21 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::watch;
-
 use super::{
-    MemberDirectory, Watermarks,
+    MemberDirectory,
     clock::ClockGuard,
-    history::History,
+    history::{Effort, History, HistoryError, Present},
     limits,
+    marks::Marks,
     row_id::{RowIds, RowKind},
     status::LogFigures,
-    sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
+    sync::{AtomicBool, Mutex, OnceLock, Ordering, RwLock, RwLockReadGuard, thread_local},
 };
 use crate::{
-    core::state::{CopyProgress, FrozenCopy, State},
+    core::{
+        state::{CopyProgress, FrozenCopy, State},
+        types::Timestamp,
+    },
     durability::LogHealth,
     metrics::Metrics,
 };
@@ -47,67 +49,6 @@ pub(super) struct Shared {
     pub view: Mutex<Weak<State>>,
     /// States of the past.
     pub history: History,
-}
-
-/// [`Watermarks`] as the threads move them. Each only rises.
-pub(super) struct Marks {
-    snapshot: AtomicU64,
-    applied: AtomicU64,
-    durable: AtomicU64,
-    admitted: AtomicU64,
-    /// `applied` once more, for those who wait for it.
-    followed: watch::Sender<u64>,
-}
-
-impl Marks {
-    /// Right after opening: everything found is durable and applied.
-    pub fn opened(snapshot: u64, applied: u64) -> Self {
-        let marks = Self {
-            snapshot: AtomicU64::new(snapshot),
-            applied: AtomicU64::new(applied),
-            durable: AtomicU64::new(applied),
-            admitted: AtomicU64::new(applied),
-            followed: watch::Sender::new(applied),
-        };
-        marks.get().validate();
-        marks
-    }
-
-    /// All four. They are read from the lowest up, so that the chain holds in what is returned even while
-    /// they move.
-    pub fn get(&self) -> Watermarks {
-        let snapshot = self.snapshot.load(Ordering::Acquire);
-        let applied = self.applied.load(Ordering::Acquire);
-        let durable = self.durable.load(Ordering::Acquire);
-        let admitted = self.admitted.load(Ordering::Acquire);
-        Watermarks { snapshot, applied, durable, admitted }
-    }
-
-    pub fn admit(&self, lsn: u64) {
-        self.admitted.store(lsn, Ordering::Release);
-    }
-
-    pub fn make_durable(&self, lsn: u64) {
-        self.durable.store(lsn, Ordering::Release);
-    }
-
-    pub fn apply(&self, lsn: u64) {
-        self.applied.store(lsn, Ordering::Release);
-        self.followed.send_replace(lsn);
-    }
-
-    /// Tells whenever something was applied, and when the engine stops.
-    pub fn follow(&self) -> watch::Receiver<u64> {
-        self.followed.subscribe()
-    }
-
-    pub fn snapshot(&self, lsn: u64) {
-        self.snapshot.store(lsn, Ordering::Release);
-    }
-
-    pub fn applied(&self) -> u64 {
-        self.applied.load(Ordering::Acquire)
-    }
 }
 
 thread_local! {
@@ -191,7 +132,7 @@ impl Shared {
     /// From now on no write is accepted, and nobody waits for one.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.marks.followed.send_modify(|_| {});
+        self.marks.wake();
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -347,3 +288,32 @@ const _: () = assert!(
     limits::APPLY_SLICE_MAX <= 256,
     "the longest hold of the write lock is promised in the layer's documentation"
 );
+
+impl Shared {
+    /// See `Engine::state_at`.
+    pub fn state_at(&self, lsn: u64, effort: &mut Effort) -> Result<Arc<State>, HistoryError> {
+        let applied = self.marks.applied();
+        if applied < lsn {
+            return Err(HistoryError::Ahead { applied });
+        }
+        self.history.state_at(self.present(), lsn, effort)
+    }
+
+    fn present(&self) -> Present<'_> {
+        Present { directory: &self.directory, marks: &self.marks, stopping: &self.stopping }
+    }
+
+    /// See `Engine::lsn_at`.
+    pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
+        // What comes next is stamped with this or later, so up to here nothing is added any more.
+        // A clock that jumped is not what comes next is stamped with.
+        let wall = if self.clock.jump().is_none() { self.clock.wall() } else { Timestamp(i64::MIN) };
+        let now = wall.max(self.read(|state, _| state.time()));
+        if now <= time {
+            return Err(HistoryError::InFuture { now });
+        }
+        let applied = self.marks.applied();
+        let lsn = self.history.log.lsn_at(time).map_err(|error| self.history.unreadable(error.into()))?;
+        Ok(lsn.min(applied))
+    }
+}

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     SnapshotError, SnapshotInfo, SnapshotPolicy,
     limits::{SNAPSHOT_REST_MAX, SNAPSHOT_RETRY_AFTER, SNAPSHOT_WAITERS_MAX, TICK},
-    shared::{Marks, Shared},
+    marks::Marks,
+    shared::Shared,
     sync::{Condvar, Mutex, MutexGuard, sleep},
     writer::Job,
 };

@@ -8,11 +8,13 @@
 use std::sync::Arc;
 
 use super::{
-    Admitted, Answer, Command, Engine, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent,
-    SnapshotError, SnapshotInfo, SubmitError,
+    Answer, Command, EngineOptions, OpenError, OpenReport, PendingWrite, Rejection, Sent, SnapshotError,
+    SnapshotInfo, SubmitError,
+    handle::Engine,
     lifecycle::{Assembled, assemble},
     open,
     snapshotter::{SnapshotStep, Snapshotter},
+    submit::Admitted,
     writer::{Job, Writer},
 };
 

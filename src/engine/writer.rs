@@ -5,9 +5,9 @@ use std::{ops::Range, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Sent, SubmitError,
+    answer::Sent,
+    error::SubmitError,
     limits::{APPLY_SLICE_MAX, GROUP_BYTES_MAX, GROUP_COMMANDS_MAX},
-    prepare::is_long,
     shared::{AbortOnPanic, Shared},
     status::LogFigures,
     sync::{self, RwLockWriteGuard, SyncSender},
@@ -16,7 +16,7 @@ use crate::{
     core::{
         ACTOR_ID_BYTES_MAX, Preparation,
         command::{Applied, Command, Outcome, Stamped},
-        types::{REFERENCE_CHARS_MAX, Timestamp},
+        types::{REFERENCE_CHARS_MAX, Role, Timestamp},
     },
     durability::{Error as DurabilityError, Journal, RECORD_BYTES_MAX, TEXT_BYTES_MAX},
     metrics::{Refusal, RejectionStage},
@@ -241,7 +241,7 @@ impl Writer {
 
     fn apply_slice(&mut self, slice: Range<usize>) {
         // Beside the readers: only this thread changes anything.
-        self.shared.state.read().look_ahead(&self.shared.directory, &self.group[slice.clone()]);
+        self.shared.state.read().prefetch(&self.shared.directory, &self.group[slice.clone()]);
         let mut state = self.shared.state.write();
         let mut directory = self.shared.directory.write();
         self.applied.extend(self.group[slice].iter().map(|stamped| state.apply(&mut directory, stamped)));
@@ -410,4 +410,9 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
         SubmitError::NoRoom => Refusal::NoRoom,
         SubmitError::ClockJumped => Refusal::ClockJumped,
     }
+}
+
+/// Whether the command may touch much of the network, so that it is applied by itself.
+pub(super) fn is_long(command: &Command) -> bool {
+    matches!(command, Command::PutPlan(_) | Command::SetRole { role: Role::Admin, .. })
 }

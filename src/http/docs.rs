@@ -14,10 +14,10 @@ use utoipa_swagger_ui::{Config, serve};
 
 use super::{
     auth::{self, Principal},
+    context::Shared,
     dropin::{describe, examples},
     prepared::Prepared,
     reply::{self, Reply},
-    service::Shared,
     v1,
 };
 
@@ -349,7 +349,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::http::routes::{DROPIN, OPS};
+    use crate::http::route_table::{DROPIN, OPS};
 
     #[test]
     fn the_description_names_every_route_and_nothing_undefined() {

@@ -20,7 +20,7 @@ use super::{
         DOORSTEP_HEAD_BYTES_MAX, DOORSTEP_TIME, LEAVING_BYTES_MAX, LEAVING_MAX, LEAVING_TIME,
         RETRY_SOON_SECONDS,
     },
-    routes::SPARE,
+    route_table::SPARE,
 };
 use crate::metrics::ConnectionRefused;
 

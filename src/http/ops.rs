@@ -1,13 +1,9 @@
 //! Routes for those who run the process: life, readiness, version, metrics.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Extension, Router,
-    body::Bytes,
     extract::State,
     http::{HeaderValue, StatusCode, header},
     routing::get,
@@ -16,8 +12,8 @@ use serde_json::json;
 
 use super::{
     auth::{self, Action, Principal, TurnedAway},
+    context::Shared,
     reply::{self, Reply},
-    service::Shared,
 };
 use crate::{
     engine::{ClockJump, ClockStanding},
@@ -105,68 +101,18 @@ async fn metrics(State(shared): State<Arc<Shared>>, Extension(principal): Extens
     {
         return auth::turned_away("/metrics", TurnedAway::Denied(denied));
     }
-    match shared.rendering.of_now(Arc::clone(&shared)).await {
-        Some(text) => reply::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
-        None => reply::internal_error(),
-    }
-}
-
-/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise a client that asks
-/// often, where nobody needs credentials, would keep a core busy.
-#[derive(Default)]
-pub struct Rendering {
-    /// How many renderings were begun.
-    begun: AtomicU64,
-    /// The last one, and its number.
-    last: tokio::sync::Mutex<(u64, Bytes)>,
-}
-
-impl Rendering {
-    /// Metrics as they were at some moment after this was called. `None` when rendering failed.
-    async fn of_now(&self, shared: Arc<Shared>) -> Option<Bytes> {
-        let before = self.begun.load(Ordering::Acquire);
-        let mut last = self.last.lock().await;
-        if before < last.0 {
-            return Some(last.1.clone());
-        }
-        let number = 1 + self.begun.fetch_add(1, Ordering::AcqRel);
-        // Rendering reads files of the process and formats every series: not for a thread that serves
-        // requests.
-        let rendered = tokio::task::spawn_blocking(move || {
+    let render = {
+        let shared = Arc::clone(&shared);
+        move || {
             if let Some(engine) = shared.engine.get() {
                 engine.refresh_metrics();
             }
             shared.gate.refresh_metrics();
             shared.metrics.render()
-        });
-        let text = Bytes::from(rendered.await.ok()?.into_bytes().into_boxed_slice());
-        *last = (number, text.clone());
-        Some(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        config::HttpConfig,
-        http::{Options, auth::Gate},
-        metrics::Metrics,
+        }
     };
-
-    #[tokio::test]
-    async fn all_who_ask_while_metrics_are_rendered_share_the_next_ones() {
-        let metrics = Metrics::new(crate::http::routes());
-        let gate = Gate::off(&metrics);
-        let options = Options::new(([127, 0, 0, 1], 0).into(), &HttpConfig::default());
-        let shared = Shared::new(options, Arc::clone(&metrics), gate);
-        let ask = || shared.rendering.of_now(Arc::clone(&shared));
-        let seen = futures_util::future::join_all((0..100).map(|_| ask())).await;
-        assert!(seen.iter().all(Option::is_some));
-        assert!(shared.rendering.begun.load(Ordering::Acquire) <= 2, "a hundred at once are one or two");
-        // What happened before somebody asked is in the answer.
-        metrics.writes.signups.increment(1);
-        let text = ask().await.unwrap();
-        assert!(String::from_utf8_lossy(&text).contains("upline_signups_total 1"));
+    match shared.rendering.of_now(render).await {
+        Some(text) => reply::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
+        None => reply::internal_error(),
     }
 }

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
 };
 
-use super::dropin::python_print::print_str;
+use super::dropin::python::print::print_str;
 
 /// An answer. Axum's body type holds both whole bodies and streams.
 pub type Reply = Response<Body>;

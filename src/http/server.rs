@@ -20,11 +20,12 @@ use super::{
     Options,
     auth::Gate,
     connection::{Guarded, Phase},
+    context::Shared,
     crowd::{Crowd, Guest, Room},
     doorstep::{self, Farewells, Wants},
     edge::Edge,
     limits::{ACCEPT_REST, HEADERS_MAX, LISTEN_BACKLOG, UNSENT_BYTES_MAX, open_files_max},
-    service::{Service, Shared},
+    service::Service,
 };
 use crate::{
     engine::Engine,

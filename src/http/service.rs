@@ -1,13 +1,7 @@
 //! One request: routed, measured, bounded in time, and answered whatever happens.
 
 use std::{
-    convert::Infallible,
-    net::IpAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
-    task::Poll,
-    time::Instant,
+    convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Instant,
 };
 
 use axum::{
@@ -20,90 +14,20 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{
-    Options,
     answer_body::AnswerBody,
-    auth::{self, Denied, Gate, Principal, Refusal, TurnedAway, Verdict, is_told},
+    auth::{self, Denied, Principal, Refusal, TurnedAway, Verdict, is_told},
     connection::{Answering, Peer},
     content::{self, Content},
+    context::Shared,
     docs, dropin,
     edge::Edge,
-    heavy::Heavy,
     host::{self, Forwarded},
-    limits::{BULK_STREAMS_MAX, EVENT_STREAMS_MAX, LONG_REQUEST_TIMEOUT, RETRY_SOON_SECONDS},
+    limits::LONG_REQUEST_TIMEOUT,
     ops,
-    reply::{self, Refused, Reply},
-    routes::{self, RouteIndex},
-    v1::{
-        self,
-        problem::{Code, Problem},
-    },
+    reply::{self, Reply},
+    route_table::{self, RouteIndex},
+    v1::{self},
 };
-use crate::{engine::Engine, metrics::Metrics};
-
-/// What all requests share.
-pub struct Shared {
-    pub options: Options,
-    pub metrics: Arc<Metrics>,
-    pub gate: Arc<Gate>,
-    /// Empty while the engine opens.
-    pub engine: OnceLock<Engine>,
-    /// The process is stopping.
-    pub draining: AtomicBool,
-    /// Held while the network is filled with test data.
-    pub seeding: tokio::sync::Mutex<()>,
-    /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
-    pub bulk: Arc<tokio::sync::Semaphore>,
-    /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
-    pub feeds: Arc<tokio::sync::Semaphore>,
-    /// Metrics on their way to whoever asked.
-    pub rendering: ops::Rendering,
-    /// Turns at heavy work.
-    pub heavy: Arc<Heavy>,
-    /// Turns at what `/v1` does not do for everybody at once.
-    pub desk: v1::Desk,
-}
-
-impl Shared {
-    pub fn new(options: Options, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Arc<Self> {
-        let (engine, draining, seeding) =
-            (OnceLock::new(), AtomicBool::new(false), tokio::sync::Mutex::new(()));
-        let bulk = Arc::new(tokio::sync::Semaphore::new(BULK_STREAMS_MAX));
-        let feeds = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
-        let heavy = Heavy::new(Arc::clone(&metrics));
-        let (rendering, desk) = (ops::Rendering::default(), v1::Desk::default());
-        Arc::new(Self {
-            options,
-            metrics,
-            gate,
-            engine,
-            draining,
-            seeding,
-            bulk,
-            feeds,
-            rendering,
-            heavy,
-            desk,
-        })
-    }
-
-    /// The engine, or the answer to give without one.
-    ///
-    /// # Errors
-    /// 503 while the engine opens.
-    pub fn engine(&self) -> Result<&Engine, Refused> {
-        self.engine.get().ok_or_else(|| {
-            reply::unavailable("Starting: the network is being loaded", RETRY_SOON_SECONDS).into()
-        })
-    }
-
-    /// As [`Shared::engine`], for `/v1`.
-    ///
-    /// # Errors
-    /// `starting` while the engine opens.
-    pub fn v1_engine(&self) -> Result<&Engine, Problem> {
-        self.engine.get().ok_or_else(|| Code::Starting.into())
-    }
-}
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -221,7 +145,7 @@ impl Service {
             Err(error) => return (Edge::of(parts.uri.path()).unread(error), None),
         };
         let path = parts.uri.path();
-        let (edge, is_of_ops) = (Edge::of(path), routes::is_of_ops(path));
+        let (edge, is_of_ops) = (Edge::of(path), route_table::is_of_ops(path));
         let request = Request::from_parts(parts, Body::empty());
         match edge {
             Edge::V1 => self.v1.answer(request).await,

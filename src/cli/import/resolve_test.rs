@@ -291,7 +291,7 @@ fn steps(file: &str, plan: &str) -> u64 {
     let mut network = network(plan);
     let mut taken = None;
     let steps =
-        crate::core::siblings::work::of(|| taken = Some(members_from(&mut network, file.as_bytes(), false)));
+        crate::core::family_work::of(|| taken = Some(members_from(&mut network, file.as_bytes(), false)));
     let taken = taken.unwrap();
     assert_eq!(taken.refused, [], "{} taken in", taken.members);
     steps

@@ -1,6 +1,6 @@
 //! Bounds-checked reading, and the little that writing needs beside `extend_from_slice`.
 
-use super::{DecodeError, EncodeError, TEXT_BYTES_MAX};
+use super::error::{DecodeError, EncodeError, TEXT_BYTES_MAX};
 
 /// A text: `u16` length and UTF-8.
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -122,5 +122,15 @@ impl<'a> Reader<'a> {
     /// Something is.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error("bytes are left over")) }
+    }
+}
+
+pub(super) fn put_optional(value: Option<i64>, out: &mut Vec<u8>) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! The full canonical plan, as it stands in `PutPlan` records and in snapshots.
 
 use super::{
-    DecodeError, EncodeError,
-    bytes::{Reader, put_count, put_text},
-    put_optional,
+    bytes::{Reader, put_count, put_optional, put_text},
+    error::{DecodeError, EncodeError},
 };
 use crate::core::{
     plan::{BonusRule, Currency, LevelPay, Placement, PlacementRule, Plan, RankBasis, RankRule, RankStep},

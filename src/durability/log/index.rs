@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::reader::{self, ChainAt, Group, GroupReader};
+use super::segment::SegmentEntry;
 use crate::{
     core::types::Timestamp,
     durability::{
@@ -14,28 +14,6 @@ use crate::{
         storage::Storage,
     },
 };
-
-/// What becomes of segments that no kept snapshot needs. Whatever is chosen, they go to `archive/` first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Retention {
-    /// They stay there.
-    Keep,
-    /// The oldest are deleted as long as the archive holds more bytes than this.
-    Bytes(u64),
-    /// Those whose newest command is older than this many days of log time are deleted.
-    Days(u32),
-}
-
-/// One segment with a valid header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SegmentEntry {
-    pub number: u64,
-    pub first_lsn: u64,
-    pub bytes: u64,
-    /// Log time of the newest command before the segment, in microseconds.
-    pub time: i64,
-    pub archived: bool,
-}
 
 /// All segments, oldest first, without a gap.
 #[derive(Debug)]
@@ -89,7 +67,11 @@ pub(crate) struct Readers(Arc<AtomicUsize>);
 pub(crate) struct ReaderPermit(Readers);
 
 impl Readers {
-    fn permit(&self) -> Result<ReaderPermit> {
+    /// A permit to read.
+    ///
+    /// # Errors
+    /// `TooManyReaders`.
+    pub(crate) fn permit(&self) -> Result<ReaderPermit> {
         let permit = ReaderPermit(self.clone());
         if self.0.fetch_add(1, Ordering::AcqRel) < LOG_READERS_MAX {
             Ok(permit)
@@ -126,74 +108,15 @@ impl LogView {
         self.index.lock().durable_lsn
     }
 
-    /// The groups from the one that holds `lsn` on, up to what is durable now, through archived and live
-    /// segments. A first group that begins before `lsn` comes without its beginning.
-    ///
-    /// # Errors
-    /// `BelowRetained` when the log does not reach back to `lsn`.
-    pub fn read_from(&self, lsn: u64) -> Result<GroupReader> {
-        self.read_range(lsn, u64::MAX)
-    }
-
-    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends
-    /// behind `last` comes without its end.
-    ///
-    /// # Errors
-    /// `BelowRetained` when the log does not reach back to `first`; `TooManyReaders`.
-    pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
-        let (segment, until) = {
-            let index = self.index.lock();
-            let segment = index.holding(first).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
-            (segment.number, index.durable_lsn.min(last))
-        };
-        Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
-    }
-
-    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart.
-    /// Reads a part of one segment.
-    ///
-    /// # Errors
-    /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
-    pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
-        let segment = {
-            let index = self.index.lock();
-            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
-        };
-        reader::chain_at(self, segment, lsn)
-    }
-
     /// Whether the log is retained from the first command ever logged in this directory on.
     pub fn is_whole(&self) -> bool {
         self.index.lock().segments.first().is_some_and(|segment| segment.number == 1)
     }
 
     /// First LSN of the segment in which log time passes `time`; `None` when that is before the retained log.
-    fn segment_at(&self, time: Timestamp) -> Option<u64> {
+    pub(super) fn segment_at(&self, time: Timestamp) -> Option<u64> {
         let index = self.index.lock();
         let after = index.segments.partition_point(|segment| segment.time <= time.0);
         after.checked_sub(1).map(|at| index.segments[at].first_lsn)
-    }
-
-    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one
-    /// segment.
-    ///
-    /// # Errors
-    /// `BelowRetained` when that is before the retained log; `Damaged`, `Io`.
-    pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
-        let first =
-            self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
-        let mut lsn = first - 1;
-        let mut reader = self.read_from(first)?;
-        let mut group = Group::default();
-        while reader.next_into(&mut group)? {
-            let earlier = group.commands.iter().take_while(|stamped| stamped.time <= time).count();
-            if let Some(last) = group.commands[..earlier].last() {
-                lsn = last.lsn;
-            }
-            if earlier < group.commands.len() {
-                break;
-            }
-        }
-        Ok(lsn)
     }
 }

@@ -3,15 +3,15 @@
 use std::{fmt::Debug, sync::Arc};
 
 use super::{
-    LogOptions, chain,
+    LogOptions, Retention, chain,
     evidence::Evidence,
     frame::{self, Form, Header, Kind},
-    index::{LogIndex, LogView, Retention, SegmentEntry},
+    index::{LogIndex, LogView},
     next::{LogHealth, Next},
+    position::Position,
     reader::GroupReader,
     rewrite::{self, Intent, Purpose},
-    scan::Position,
-    segment::{self, SegmentHeader},
+    segment::{self, SegmentEntry, SegmentHeader},
 };
 use crate::{
     core::{command::Stamped, types::Timestamp},

@@ -6,11 +6,12 @@ use super::{
     chain,
     frame::{self, End, Form, Kind},
     index::{LogView, ReaderPermit},
-    scan::{Position, check_chain},
+    position::Position,
+    scan::check_chain,
     segment::{HEADER_BYTES, Parsed, SegmentHeader},
 };
 use crate::{
-    core::command::Stamped,
+    core::{command::Stamped, types::Timestamp},
     durability::{
         codec,
         error::{Error, Result},
@@ -144,6 +145,67 @@ impl GroupReader {
 
     fn open_segment(&self) -> Result<OpenSegment> {
         OpenSegment::open(&self.log, self.segment, self.end.as_ref()).map(|(segment, _)| segment)
+    }
+}
+
+impl LogView {
+    /// The groups from the one that holds `lsn` on, up to what is durable now, through archived and live
+    /// segments. A first group that begins before `lsn` comes without its beginning.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not reach back to `lsn`.
+    pub fn read_from(&self, lsn: u64) -> Result<GroupReader> {
+        self.read_range(lsn, u64::MAX)
+    }
+
+    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends
+    /// behind `last` comes without its end.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not reach back to `first`; `TooManyReaders`.
+    pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
+        let (segment, until) = {
+            let index = self.index.lock();
+            let segment = index.holding(first).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?;
+            (segment.number, index.durable_lsn.min(last))
+        };
+        Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
+    }
+
+    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart.
+    /// Reads a part of one segment.
+    ///
+    /// # Errors
+    /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
+    pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
+        let segment = {
+            let index = self.index.lock();
+            index.holding(lsn + 1).ok_or(Error::BelowRetained { oldest: index.oldest_lsn() })?.number
+        };
+        chain_at(self, segment, lsn)
+    }
+
+    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one
+    /// segment.
+    ///
+    /// # Errors
+    /// `BelowRetained` when that is before the retained log; `Damaged`, `Io`.
+    pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
+        let first =
+            self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
+        let mut lsn = first - 1;
+        let mut reader = self.read_from(first)?;
+        let mut group = Group::default();
+        while reader.next_into(&mut group)? {
+            let earlier = group.commands.iter().take_while(|stamped| stamped.time <= time).count();
+            if let Some(last) = group.commands[..earlier].last() {
+                lsn = last.lsn;
+            }
+            if earlier < group.commands.len() {
+                break;
+            }
+        }
+        Ok(lsn)
     }
 }
 

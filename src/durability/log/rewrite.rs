@@ -7,12 +7,14 @@ use super::{
     chain, evidence,
     frame::{self, End, Header, Kind},
     index::LogView,
-    scan::Position,
+    position::Position,
     segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+    whole::read_whole,
 };
 use crate::durability::{
     codec,
     error::{Error, Result},
+    names,
     paths::Paths,
     storage::{Access, Storage, StorageFile},
 };
@@ -174,7 +176,7 @@ pub(crate) fn carry_out_cut(
         .list(&paths.log())
         .map_err(Error::io("list", &paths.log()))?
         .iter()
-        .filter_map(|name| segment::number_of(name))
+        .filter_map(|name| names::segment_number(name))
         .collect();
     numbers.sort_unstable();
     let mut kept = None;
@@ -290,17 +292,4 @@ fn append_beginning(
         sealed: false,
         chain: shorter.chain(),
     })
-}
-
-/// A whole file in memory.
-pub(crate) fn read_whole(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
-    let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
-    let length = file.len().map_err(Error::io("look at", path))?;
-    let length = usize::try_from(length).ok().filter(|length| *length as u64 <= super::SEGMENT_BYTES_MAX);
-    let length = length.ok_or_else(|| {
-        Error::damaged(path, 0, None, "it is longer than any segment", "nothing that could be read")
-    })?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", path))?;
-    Ok(bytes)
 }

@@ -1,23 +1,34 @@
 //! A segment file: its name, its header, and how an empty one comes to be.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
     chain,
     frame::{self, Form, SECTOR_BYTES},
-    index::SegmentEntry,
-    rewrite::read_whole,
-    scan::Position,
+    position::Position,
+    whole::read_whole,
 };
 use crate::{
     core::types::Timestamp,
     durability::{
         FORMAT_VERSION,
         error::{Error, Result},
+        instance::Instance,
         paths::Paths,
         storage::{Storage, StorageFile},
     },
 };
+
+/// One segment with a valid header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SegmentEntry {
+    pub number: u64,
+    pub first_lsn: u64,
+    pub bytes: u64,
+    /// Log time of the newest command before the segment, in microseconds.
+    pub time: i64,
+    pub archived: bool,
+}
 
 /// Frames begin after one sector, which the header has for itself: no append ever rewrites it.
 pub(crate) const HEADER_BYTES: usize = SECTOR_BYTES;
@@ -253,13 +264,28 @@ pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64)
     Ok(())
 }
 
-/// The number in a segment's file name.
-pub(crate) fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".log")?;
-    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
-}
-
-/// A segment's file name.
-pub(crate) fn name_of(number: u64) -> PathBuf {
-    format!("{number:020}.log").into()
+/// Makes sure that a segment is the one of its name, of this directory, and as long as it was made.
+///
+/// # Errors
+/// `Damaged`.
+pub(crate) fn check_identity(
+    path: &Path,
+    header: &SegmentHeader,
+    instance: &Instance,
+    number: u64,
+    length: u64,
+) -> Result<()> {
+    let reason = if header.instance != instance.id.0 || header.network != instance.network_id {
+        "it belongs to another data directory".to_owned()
+    } else if header.number != number {
+        format!("it is segment {} under another's name", header.number)
+    } else if header.bytes != length {
+        format!("it is {length} bytes long, and was made with {}", header.bytes)
+    } else if header.first_lsn == 0 {
+        "it begins with LSN 0".to_owned()
+    } else {
+        return Ok(());
+    };
+    let lost = format!("commands from LSN {} on", header.first_lsn);
+    Err(Error::damaged(path, 0, Some(header.first_lsn), reason, lost))
 }

@@ -1,6 +1,6 @@
 //! What of the unsynced survives, sector by sector.
 
-use super::Survival;
+use super::fault::Survival;
 
 /// A small generator: good enough to choose sectors, and the same everywhere.
 pub(super) struct Chance {

@@ -3,7 +3,7 @@
 
 use std::{io, ops::Range};
 
-use super::{Survival, chance::Chance};
+use super::{chance::Chance, fault::Survival};
 
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;

@@ -11,7 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Repair, Step, Survey, survey::Fresh};
+use super::{
+    look::Repair,
+    step::Step,
+    survey::{Fresh, Survey},
+};
 use crate::{
     core::command::Stamped,
     durability::{
@@ -19,8 +23,9 @@ use crate::{
         error::{Error, Result},
         log::{
             evidence, frame,
-            rewrite::{read_whole, replace_segment},
+            rewrite::replace_segment,
             segment::{self, HEADER_BYTES, SegmentHeader},
+            whole::read_whole,
         },
         paths::Paths,
         snapshot::relabel,

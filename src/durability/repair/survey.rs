@@ -12,11 +12,13 @@ use crate::{
         log::{
             ChainAt,
             frame::{self, End, Form, Header, SECTOR_BYTES},
+            position::Position,
             reader::chain_in,
-            rewrite::read_whole,
-            scan::{self, Position, Tail},
-            segment::{self, HEADER_BYTES, Parsed, SegmentHeader},
+            scan::{self, Tail},
+            segment::{HEADER_BYTES, Parsed, SegmentHeader},
+            whole::read_whole,
         },
+        names,
         paths::Paths,
         snapshot::{Manifest, of_another_history},
         storage::Storage,
@@ -161,7 +163,7 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
         }
         let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
         let numbered =
-            names.iter().filter_map(|name| Some((segment::number_of(name)?, directory.join(name))));
+            names.iter().filter_map(|name| Some((names::segment_number(name)?, directory.join(name))));
         places.extend(numbered.map(|(number, path)| Place {
             number,
             archived,

@@ -11,10 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{SnapshotReader, SnapshotStore, store::lsn_of};
+use super::{SnapshotReader, SnapshotStore};
 use crate::durability::{
     error::{Damage, Error, Result},
     log::LogView,
+    names,
     paths::{Paths, rename_to_free},
     storage::Storage,
 };
@@ -41,7 +42,7 @@ impl SnapshotStore {
             return Ok(Vec::new());
         }
         let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
-        let mut lsns: Vec<u64> = names.iter().filter_map(|name| lsn_of(name)).collect();
+        let mut lsns: Vec<u64> = names.iter().filter_map(|name| names::snapshot_lsn(name)).collect();
         lsns.sort_unstable();
         Ok(lsns)
     }
@@ -203,7 +204,9 @@ pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: 
     let archive = paths.archive();
     let names = storage.list(&archive).map_err(Error::io("list", &archive))?;
     let mut removed = false;
-    for lsn in names.iter().filter_map(|name| lsn_of(name)).filter(|lsn| !is_useful(*lsn, first_lsn)) {
+    for lsn in
+        names.iter().filter_map(|name| names::snapshot_lsn(name)).filter(|lsn| !is_useful(*lsn, first_lsn))
+    {
         let path = paths.archived_snapshot(lsn);
         storage.remove(&path).map_err(Error::io("remove", &path))?;
         removed = true;

@@ -2,12 +2,16 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX};
 use crate::{
     core::{image::SECTIONS, types::Timestamp},
     durability::FORMAT_VERSION,
 };
 
+/// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk
+/// busy.
+pub const CHUNK_ROWS_MAX: usize = 64 * 1_024;
+/// No archive is longer, whatever is in it (architecture: at most 64 MiB).
+pub(crate) const ARCHIVE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 pub(super) const FILE_HEADER_BYTES: usize = 64;
 pub(super) const CHUNK_HEADER_BYTES: usize = 32;
 pub(super) const MANIFEST_BYTES: usize = 256;

@@ -23,20 +23,10 @@ mod write;
 
 pub use self::{
     archive::ARCHIVED_SNAPSHOTS_MAX,
-    container::Manifest,
+    container::{CHUNK_ROWS_MAX, Manifest},
     inspect::{ChunkSeen, SnapshotSeen, inspect_snapshot},
     read::SnapshotReader,
     store::{Published, SNAPSHOTS_KEPT, SnapshotStore},
     write::SnapshotWriter,
 };
-pub(crate) use self::{
-    archive::drop_bases_below,
-    relabel::relabel,
-    store::{lsn_of, name_of, of_another_history},
-};
-
-/// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk
-/// busy.
-pub const CHUNK_ROWS_MAX: usize = 64 * 1_024;
-/// No archive is longer, whatever is in it (architecture: at most 64 MiB).
-pub(crate) const ARCHIVE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+pub(crate) use self::{archive::drop_bases_below, relabel::relabel, store::of_another_history};

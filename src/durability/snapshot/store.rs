@@ -6,16 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{container::Manifest, read::SnapshotReader, write::SnapshotWriter};
-use crate::{
-    core::image::ImageHeader,
-    durability::{
-        error::{Damage, Error, Result},
-        leftovers,
-        log::{ChainAt, LogView, SharedIndex},
-        paths::{Paths, rename_to_free},
-        storage::{Access, Storage},
-    },
+use super::{container::Manifest, read::SnapshotReader};
+use crate::durability::{
+    error::{Damage, Error, Result},
+    leftovers,
+    log::{ChainAt, LogView, SharedIndex},
+    names,
+    paths::{Paths, rename_to_free},
+    storage::{Access, Storage},
 };
 
 /// Snapshots kept: the newest, and one to fall back to.
@@ -54,14 +52,6 @@ pub(crate) struct Newest {
 }
 
 impl SnapshotStore {
-    /// Begins a snapshot of an image; its rows follow.
-    ///
-    /// # Errors
-    /// `Io`; `BadImage` for a plan without a form on disk.
-    pub fn begin(&self, header: &ImageHeader) -> Result<SnapshotWriter> {
-        SnapshotWriter::begin(self.clone(), header)
-    }
-
     /// LSNs of the snapshots, ascending.
     ///
     /// # Errors
@@ -69,7 +59,7 @@ impl SnapshotStore {
     pub fn list(&self) -> Result<Vec<u64>> {
         let directory = self.paths.snapshots();
         let names = self.storage.list(&directory).map_err(Error::io("list", &directory))?;
-        let mut lsns: Vec<u64> = names.iter().filter_map(|name| lsn_of(name)).collect();
+        let mut lsns: Vec<u64> = names.iter().filter_map(|name| names::snapshot_lsn(name)).collect();
         lsns.sort_unstable();
         Ok(lsns)
     }
@@ -205,15 +195,4 @@ pub(crate) fn of_another_history(
     Some(format!(
         "it is a snapshot of another history of this directory, such as a copy has that went another way: {differs}"
     ))
-}
-
-/// The LSN in a snapshot's file name.
-pub(crate) fn lsn_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".snap")?;
-    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
-}
-
-/// A snapshot's file name.
-pub(crate) fn name_of(lsn: u64) -> PathBuf {
-    format!("{lsn:020}.snap").into()
 }

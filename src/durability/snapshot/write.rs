@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    ARCHIVE_BYTES_MAX, CHUNK_ROWS_MAX,
     container::{
-        ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, ChunkHeader, FILE_HEADER_BYTES, FileHeader, Manifest, Section,
-        chain,
+        ARCHIVE_ALIGNMENT, ARCHIVE_BYTES_MAX, CHUNK_HEADER_BYTES, CHUNK_ROWS_MAX, ChunkHeader,
+        FILE_HEADER_BYTES, FileHeader, Manifest, Section, chain,
     },
     header,
     rows::{Bytes, RowsRef},
@@ -50,6 +49,16 @@ pub struct SnapshotWriter {
     checksums: u64,
     /// Used again for each chunk.
     buffer: Bytes,
+}
+
+impl SnapshotStore {
+    /// Begins a snapshot of an image; its rows follow.
+    ///
+    /// # Errors
+    /// `Io`; `BadImage` for a plan without a form on disk.
+    pub fn begin(&self, header: &ImageHeader) -> Result<SnapshotWriter> {
+        SnapshotWriter::begin(self.clone(), header)
+    }
 }
 
 impl SnapshotWriter {

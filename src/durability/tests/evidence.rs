@@ -67,7 +67,7 @@ fn a_prepared_file_in_place_of_the_active_segment_is_missed() {
     let whole = with_groups(200);
     let newest = whole.all().keys().filter(|path| path.starts_with(paths().log())).max().unwrap().clone();
     let number =
-        crate::durability::log::segment::number_of(newest.file_name().unwrap().to_str().unwrap()).unwrap();
+        crate::durability::names::segment_number(newest.file_name().unwrap().to_str().unwrap()).unwrap();
     assert!(2 < number);
     for active in [newest.clone(), paths().segment(number)] {
         let memory = whole.copy();

@@ -2,7 +2,7 @@
 //! else nothing is changed.
 
 use super::*;
-use crate::durability::{log::segment, memory::Survival, paths::Paths};
+use crate::durability::{log::segment, memory::Survival, names, paths::Paths};
 
 fn root() -> &'static Path {
     Path::new(ROOT)
@@ -151,7 +151,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         .all()
         .keys()
         .filter(|path| path.starts_with(paths().log()))
-        .filter_map(|path| segment::number_of(path.file_name()?.to_str()?))
+        .filter_map(|path| names::segment_number(path.file_name()?.to_str()?))
         .collect();
     let last = *live
         .iter()
@@ -307,7 +307,7 @@ fn nothing_is_renamed_over_something_else() {
         .all()
         .keys()
         .filter(|path| path.starts_with(paths().log()))
-        .filter_map(|path| segment::number_of(path.file_name()?.to_str()?))
+        .filter_map(|path| names::segment_number(path.file_name()?.to_str()?))
         .min()
         .unwrap();
     memory.set_content(&paths().archived(number), b"an operator's");

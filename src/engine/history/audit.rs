@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Effort, HistoryError, Shared, explain::scan};
+use super::{effort::Effort, error::HistoryError, explain::scan, feed::Fate};
 use crate::{
     core::{
         Actor, ActorKind,
@@ -10,7 +10,7 @@ use crate::{
         types::Timestamp,
     },
     durability::Error as DurabilityError,
-    engine::{Fate, limits::AUDIT_SCAN_COMMANDS},
+    engine::{limits::AUDIT_SCAN_COMMANDS, shared::Shared},
 };
 
 /// Which commands are asked for; what is `None` asks for all.

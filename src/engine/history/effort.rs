@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::{
     limits::{HISTORY_REST_MAX, HISTORY_STRETCH},
-    shared::Shared,
+    marks::Marks,
     sync::sleep,
 };
 
@@ -30,7 +30,7 @@ impl Default for Effort {
 impl Effort {
     /// Rests as long as was worked since the last time, if that was a while and writes came in meanwhile. Not
     /// to be called with a lock in hand.
-    pub(super) fn give_way(&mut self, shared: &Shared) {
+    pub(in crate::engine) fn give_way(&mut self, marks: &Marks) {
         // On a scheduler in place of threads the clock must not decide which step comes next.
         if cfg!(all(test, feature = "shuttle")) {
             return;
@@ -39,7 +39,7 @@ impl Effort {
         if worked < HISTORY_STRETCH {
             return;
         }
-        let applied = shared.marks.applied();
+        let applied = marks.applied();
         if applied != self.applied {
             self.applied = applied;
             sleep(worked.min(HISTORY_REST_MAX));

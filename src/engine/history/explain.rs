@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Effort, HistoryError, Shared};
+use super::{effort::Effort, error::HistoryError};
 use crate::{
     core::{
         Actor, Entry, EntryKind, RankReached, Walk,
@@ -12,7 +12,7 @@ use crate::{
         types::{EntryStatus, MemberId, MemberIx, Timestamp},
     },
     durability::{Error as DurabilityError, Group},
-    engine::{MemberDirectory, limits::EXPLAIN_SCAN_COMMANDS},
+    engine::{MemberDirectory, limits::EXPLAIN_SCAN_COMMANDS, shared::Shared},
 };
 
 /// Everything about one ledger entry.
@@ -261,7 +261,7 @@ pub(super) fn scan(
     let mut group = Group::default();
     while reader.next_into(&mut group).map_err(failed)? {
         effort.read += group.commands.len() as u64;
-        effort.give_way(shared);
+        effort.give_way(&shared.marks);
         for stamped in &group.commands {
             if !look(stamped) {
                 return Ok(());

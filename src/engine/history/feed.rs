@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{HistoryError, Shared};
+use super::error::HistoryError;
 use crate::{
     core::{
         Member, Unchanged,
@@ -16,6 +16,7 @@ use crate::{
     engine::{
         MemberDirectory,
         limits::{FEED_BATCH_COMMANDS, FEED_EFFECTS_MAX},
+        shared::Shared,
     },
 };
 

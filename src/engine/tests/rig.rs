@@ -13,7 +13,7 @@ use std::{
 
 use super::super::{
     lifecycle::Parts,
-    shared::Marks,
+    marks::Marks,
     snapshotter::{SnapshotSink, Written},
     *,
 };

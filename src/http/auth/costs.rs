@@ -16,7 +16,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{policy::Principal, rates::client_of};
+use super::rates::client_of;
 use crate::{
     access::Role,
     config::RateConfig,
@@ -94,12 +94,12 @@ impl Costs {
         })
     }
 
-    /// The account of a principal; of its address, where nobody is asked who it is.
-    pub fn payer(self: &Arc<Self>, principal: &Principal, address: Option<IpAddr>) -> Payer {
-        let is_member = principal.role == Role::Member;
+    /// The account of a principal of this name and role; of its address, where nobody is asked who it is.
+    pub fn payer(self: &Arc<Self>, name: &str, role: Role, address: Option<IpAddr>) -> Payer {
+        let is_member = role == Role::Member;
         let key = match address {
             Some(address) => self.hasher.hash_one(client_of(address)),
-            None => self.hasher.hash_one(&*principal.name),
+            None => self.hasher.hash_one(name),
         };
         Payer(Some(Account { costs: Arc::clone(self), is_member, key }))
     }
@@ -202,18 +202,15 @@ mod tests {
         let metrics = Metrics::new(&[]);
         let pair = Some((NonZeroU32::new(10).unwrap(), NonZeroU32::new(10).unwrap()));
         let costs = Costs::new(&RateConfig { member_cost: pair, ..RateConfig::default() }, &metrics);
-        let principal = |role, name: &str| Principal::new(role, None, name, Scopes::NONE);
-        let (member, other) = (principal(Role::Member, "a"), principal(Role::Service, "a"));
-        let member = costs.payer(&member, None);
-        for payer in [
-            member.clone(),
-            costs.payer(&other, None),
-            costs.payer(&Principal::anonymous(), Some([127, 0, 0, 1].into())),
-        ] {
+        let other = || costs.payer("a", Role::Service, None);
+        let member = costs.payer("a", Role::Member, None);
+        for payer in
+            [member.clone(), other(), costs.payer("anonymous", Role::Service, Some([127, 0, 0, 1].into()))]
+        {
             payer.charge(1_000);
         }
         assert!(member.check().is_err());
-        assert_eq!(costs.payer(&other, None).check(), Ok(()));
+        assert_eq!(other().check(), Ok(()));
         assert_eq!(Payer::default().check(), Ok(()));
         let told = metrics.render();
         assert!(

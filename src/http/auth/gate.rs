@@ -248,7 +248,7 @@ impl Gate {
             other => other,
         })?;
         self.rates.principal(&principal.name).map_err(|wait| self.too_often(LimitedBy::Principal, wait))?;
-        let payer = self.costs.payer(&principal, None);
+        let payer = self.costs.payer(&principal.name, principal.role, None);
         Ok(principal.at(address).paid_by(payer))
     }
 
@@ -274,7 +274,7 @@ impl Gate {
             tracing::debug!(?reason, %address, host = ?parts.headers.get("host"), path = parts.uri.path(), "a web page was not let in");
         })?;
         let anonymous = Principal::anonymous().at(address);
-        let payer = self.costs.payer(&anonymous, Some(address));
+        let payer = self.costs.payer(&anonymous.name, anonymous.role, Some(address));
         Ok(anonymous.paid_by(payer))
     }
 

@@ -1,9 +1,12 @@
 //! Request bodies: content type, document, fields, and the 422 items that say what is wrong with them.
 
 use super::{
-    python_json::{JsonError, Token, Value},
-    python_print::print_str,
-    python_text::Decoded,
+    python::print::print_str,
+    python::text::Decoded,
+    python::{
+        error::JsonError,
+        json::{Token, Value},
+    },
     uuid,
 };
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::examples::{self, Example};
 use crate::http::{
     limits::IDEMPOTENCY_KEY_BYTES_MAX,
-    routes::{DROPIN, Operation},
+    route_table::{DROPIN, Operation},
 };
 
 /// Paths of the drop-in, with their operations.
@@ -98,12 +98,12 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
             json!({ "name": "status", "in": "query", "required": false, "schema": { "type": "string" } }),
         );
     }
-    if is_keyed(operation) {
+    if operation.is_keyed() {
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX });
         parameters
             .push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
     }
-    if body.is_some() || parameter.is_some() || is_keyed(operation) {
+    if body.is_some() || parameter.is_some() || operation.is_keyed() {
         errors.push(("422", "A field or the Idempotency-Key is missing or wrong", "ValidationError"));
     }
     if let Some(schema) = body {
@@ -158,18 +158,6 @@ pub const EVERYWHERE: [(&str, &str); 3] = [
 /// Unique, and a name that generated clients can use.
 fn operation_id(operation: Operation, path: &str) -> String {
     format!("dropin_{operation:?}{}", if is_alias(path) { "_alias" } else { "" })
-}
-
-/// Operations that take an `Idempotency-Key`.
-pub(super) fn is_keyed(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Register
-            | Operation::RootUser
-            | Operation::Trigger
-            | Operation::MarkPaid
-            | Operation::MarkAllPaid
-    )
 }
 
 /// Schemas that the operations refer to.

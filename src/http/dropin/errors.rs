@@ -7,10 +7,14 @@ use crate::{
     engine::{Rejection, SubmitError},
     http::{
         limits::{RETRY_AFTER_RESTART_SECONDS, RETRY_SOON_SECONDS},
-        reply::{self, Refused},
-        routes::Operation,
+        reply::{self, Refused, Reply},
+        route_table::Operation,
     },
 };
+
+pub fn not_found() -> Reply {
+    reply::detail(StatusCode::NOT_FOUND, "Not Found")
+}
 
 /// Content that could not be read.
 pub fn refused(refusal: Refusal) -> Refused {

@@ -13,7 +13,7 @@ use crate::{
     engine::Rejection,
     http::{
         auth::{Denied, TurnedAway},
-        routes::Operation,
+        route_table::Operation,
     },
 };
 
@@ -206,7 +206,7 @@ fn invalid(operation: Operation, path: &str) -> Vec<Example> {
         }
         _ => of_path().into_iter().collect(),
     };
-    if super::describe::is_keyed(operation) {
+    if operation.is_keyed() {
         examples.push(key_reused);
     }
     examples

@@ -2,8 +2,8 @@
 
 use super::{
     body::{Refusal, RegisterBody, TriggerBody},
-    python_json::INT_DIGITS_MAX,
-    python_text::Decoded,
+    python::json::INT_DIGITS_MAX,
+    python::text::Decoded,
 };
 
 const JSON: Option<&[u8]> = Some(b"application/json");
@@ -68,7 +68,7 @@ fn told<T>(read: Result<T, Refusal>) -> Option<T> {
             // then shows that it is none.
             let depth = answer.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
             assert!(
-                depth + 3 > super::python_json::DEPTH_MAX || print(answer.as_bytes()).is_some(),
+                depth + 3 > super::python::json::DEPTH_MAX || print(answer.as_bytes()).is_some(),
                 "{answer}"
             );
             None

@@ -12,17 +12,17 @@ use super::{
     body,
     errors::refused,
     lists::{Downline, Entries, Nothing},
-    python_print::print_str,
-    query_parameter,
+    python::print::print_str,
+    query::query_parameter,
     weekly::Weekly,
 };
 use crate::{
     engine::{EntryStatus, MemberId, Timestamp, Tree},
     http::{
         auth::{self, Principal, TurnedAway},
+        context::Shared,
         limits::RETRY_SOON_SECONDS,
         reply::{self, Refused, Reply},
-        service::Shared,
         stream::{self, Source},
     },
 };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    python_print::{print_float, print_str},
+    python::print::{print_float, print_str},
     uuid,
 };
 

@@ -6,13 +6,14 @@
 
 use axum::http::request::Parts;
 
-use super::{Operation, body};
+use super::body;
 use crate::{
     engine::MemberId,
     http::{
         auth::{self, Action, Principal, Role, Target, TurnedAway, authorize},
+        context::Shared,
         reply::{self, Refused},
-        service::Shared,
+        route_table::Operation,
     },
 };
 

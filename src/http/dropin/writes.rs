@@ -5,9 +5,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
     body::{self, RegisterBody, TriggerBody},
-    errors::{not_submitted, refused, rejected},
+    errors::{not_found, not_submitted, refused, rejected},
     lists::{print_bonus, print_member},
-    not_found,
     render::{MEMBER_CLOSE, print_id},
 };
 use crate::{
@@ -18,10 +17,10 @@ use crate::{
     http::{
         auth::Principal,
         content::is_encoded,
+        context::Shared,
         limits::IDEMPOTENCY_KEY_BYTES_MAX,
         reply::{self, Refused, Reply},
-        routes::Operation,
-        service::Shared,
+        route_table::Operation,
     },
 };
 

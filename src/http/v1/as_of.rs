@@ -17,8 +17,8 @@ use super::{
 use crate::{
     engine::{Effort, Engine, HistoryError, MemberDirectory, State, Timestamp},
     http::{
+        context::Shared,
         limits::{READ_UNITS, REBUILD_UNITS, RETRY_HISTORY_SECONDS},
-        service::Shared,
     },
     time_text::{TEXT_BYTES_MAX, TimeFault},
 };

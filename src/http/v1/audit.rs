@@ -21,7 +21,7 @@ use super::{
 use crate::{
     command_json::stamped_json,
     engine::{ACTOR_ID_BYTES_MAX, ActorKind, AuditFilter, COMMAND_KINDS, Engine, Fate, RowKind, Stamped},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {

@@ -50,19 +50,17 @@ use crate::{
     },
     http::{
         auth::{Action, Sight},
+        context::Shared,
         limits::{
             BATCH_PIECE_BYTES, BATCH_PIECES_MAX, BATCH_WINDOW, BATCHES_MAX, BATCHES_OF_PRINCIPAL_MAX,
             SLICE_ROWS,
         },
         reply::{self, Reply},
-        service::Shared,
     },
 };
 
 mod lines;
-mod seats;
-
-pub use self::seats::Seats;
+pub mod seats;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new().routes(routes!(batch))

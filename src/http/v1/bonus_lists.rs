@@ -19,9 +19,9 @@ use crate::{
     engine::{Directory, EntryFilter, EntryStatus, Listed, MemberDirectory, Reference, Rejection, State},
     http::{
         auth::{Action, Sight},
+        context::Shared,
         limits::SLICE_STEPS,
         reply::Reply,
-        service::Shared,
     },
 };
 

@@ -11,8 +11,8 @@ use crate::{
     engine::{Directory, MemberIx, Rejection, RequestKey, Sent, State},
     http::{
         auth::{Action, Denied, Principal, Refusal, Target, authorize, is_told, permit, whole_seconds},
+        context::Shared,
         heavy::Full,
-        service::Shared,
     },
 };
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::{ClockJump, ClockStanding},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
     time_text,
 };
 

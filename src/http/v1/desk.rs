@@ -1,16 +1,15 @@
 //! What the routes of `/v1` share between requests: turns at work that grows with the network.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
-    batch::Seats,
-    levels::LevelList,
+    batch::seats::Seats,
     problem::{Code, Problem},
     unfinished::Unfinished,
 };
-use crate::{engine::Digests, http::service::Shared};
+use crate::engine::Digests;
 
 /// Turns.
 pub struct Desk {
@@ -19,7 +18,7 @@ pub struct Desk {
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
     /// Pages of levels whose work goes on.
-    pub unfinished: Unfinished<LevelList>,
+    pub unfinished: Unfinished<Box<dyn Any + Send>>,
     /// Held while a plan is changed.
     pub plan: Arc<Mutex<()>>,
     /// The last digests; held while they are computed.
@@ -38,22 +37,24 @@ impl Default for Desk {
     }
 }
 
-/// Runs work that grows with the network on a thread that may block, alone. Whoever comes meanwhile waits.
-/// The work ends even if nobody waits for it any more, and keeps its turn until then.
-///
-/// # Errors
-/// `internal` when it panicked.
-pub async fn alone<R: Send + 'static>(
-    shared: &Shared,
-    work: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, Problem> {
-    let turn =
-        Arc::clone(&shared.desk.heavy).acquire_owned().await.map_err(|_| Problem::from(Code::Internal))?;
-    let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        work()
-    });
-    done.await.map_err(|_| Code::Internal.into())
+impl Desk {
+    /// Runs work that grows with the network on a thread that may block, alone; others wait for their turn.
+    /// The work ends even if nobody waits for it any more, and keeps its turn until then.
+    ///
+    /// # Errors
+    /// `internal` when it panicked.
+    pub async fn alone<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Problem> {
+        let turn =
+            Arc::clone(&self.heavy).acquire_owned().await.map_err(|_| Problem::from(Code::Internal))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|_| Code::Internal.into())
+    }
 }
 
 /// Does work to its end, whether or not anybody waits for it: a client that leaves has its request dropped

@@ -35,9 +35,9 @@ use crate::{
     http::{
         auth::Action,
         connection::Peer,
+        context::Shared,
         limits::{EVENT_HEARTBEAT, EVENT_LOOK},
         reply::Reply,
-        service::Shared,
     },
 };
 

@@ -26,8 +26,8 @@ use crate::{
     },
     http::{
         auth::{Action, Principal, Sight},
+        context::Shared,
         reply::Reply,
-        service::Shared,
     },
 };
 

@@ -21,7 +21,7 @@ use crate::{
     http::{
         Options,
         auth::{Gate, Principal},
-        service::Shared,
+        context::Shared,
     },
     metrics::Metrics,
 };

@@ -28,9 +28,9 @@ use crate::{
     },
     http::{
         auth::{Action, Sight},
+        context::Shared,
         limits::{BULK_SLICES_AHEAD, SLICE_ROWS, SLICE_STEPS},
         reply::Reply,
-        service::Shared,
     },
 };
 
@@ -91,7 +91,7 @@ fn push_rows(
     members: &[MemberIx],
     out: &mut Vec<MemberRow>,
 ) {
-    state.look_ahead_to_rows(tree, members);
+    state.prefetch_rows(tree, members);
     out.extend(members.iter().map(|member| {
         MemberRow::new(state, sight, tree, *member, state.level_in(tree, *member).abs_diff(level))
     }));

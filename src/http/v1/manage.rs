@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{Command, Engine, Outcome, Rejection, RequestKey, Sent, Verdict},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {

@@ -21,8 +21,8 @@ use crate::{
     engine::{self, Code as ReferralCode, MemberIx, Rejection, Tree},
     http::{
         auth::{Action, Sight, Target},
+        context::Shared,
         reply::Reply,
-        service::Shared,
     },
 };
 

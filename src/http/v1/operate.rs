@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::{
     answer,
     caller::Caller,
-    desk,
     problem::{Code, Problem, problems},
     types::Time,
 };
@@ -22,8 +21,8 @@ use crate::{
     engine::{Digests, KeptSnapshot, RankComparison, SnapshotError, SnapshotInfo},
     http::{
         auth::Action,
+        context::Shared,
         reply::{self, Reply},
-        service::Shared,
     },
 };
 
@@ -257,7 +256,7 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
     let mut last = shared.desk.digests.lock().await;
     let digests = match last.take() {
         Some(digests) if asked_at <= digests.lsn => digests,
-        _ => desk::alone(&shared, move || engine.digests()).await?,
+        _ => shared.desk.alone(move || engine.digests()).await?,
     };
     let digests = last.insert(digests);
     Ok(answer(StatusCode::OK, digests.lsn, &DigestsAt::from(&*digests)))
@@ -276,7 +275,7 @@ async fn digest(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result
 async fn recompute_ranks(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     caller.may(Action::Operate)?;
     let engine = shared.v1_engine()?.clone();
-    let compared = desk::alone(&shared, move || engine.compare_ranks()).await?;
+    let compared = shared.desk.alone(move || engine.compare_ranks()).await?;
     if compared.differences != 0 {
         tracing::error!(
             differences = compared.differences,

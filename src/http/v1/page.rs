@@ -39,10 +39,10 @@ use crate::{
     engine::{Engine, MemberDirectory, RowKind, State},
     http::{
         auth::Payer,
+        context::Shared,
         heavy::Heavy,
         limits::{LIGHT_ROWS, PAGE_SLICES_MAX, ROW_UNITS, SLICE_ROWS, SLICE_STEPS, STREAM_ROWS},
         reply::Reply,
-        service::Shared,
     },
 };
 

@@ -25,8 +25,8 @@ use crate::{
     },
     http::{
         auth::{Action, SeenEntry},
+        context::Shared,
         reply::Reply,
-        service::Shared,
     },
 };
 

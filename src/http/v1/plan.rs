@@ -24,8 +24,8 @@ use crate::{
     engine::{Applied, Command, Engine, Outcome, Plan, PlanTrial, Rejection, Sent, Verdict},
     http::{
         auth::Action,
+        context::Shared,
         reply::{self, Reply},
-        service::Shared,
     },
 };
 
@@ -299,7 +299,7 @@ async fn check_plan(
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?.clone();
     let plan = body.plan()?;
-    let (trial, plan) = desk::alone(&shared, move || (engine.try_plan(&plan), plan)).await?;
+    let (trial, plan) = shared.desk.alone(move || (engine.try_plan(&plan), plan)).await?;
     Ok(answer(StatusCode::OK, trial.lsn, &checked(&trial, &plan)))
 }
 

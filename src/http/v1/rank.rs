@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::{MemberIx, RankRule, State},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {

@@ -27,8 +27,8 @@ use crate::{
     },
     http::{
         auth::Action,
+        context::Shared,
         reply::{self, Reply},
-        service::Shared,
     },
 };
 

@@ -20,9 +20,9 @@ use crate::{
     engine::{ADMIN_LEVELS_MAX, MemberDirectory, MemberFilter, MemberIx, Roster, RosterOrder, State, Tree},
     http::{
         auth::{Action, Sight},
+        context::Shared,
         limits::{ROW_UNITS, SLICE_STEPS},
         reply::Reply,
-        service::Shared,
     },
 };
 
@@ -115,7 +115,7 @@ impl Listing for Members {
         // of it.
         reader
             .note(SLICE_STEPS - steps + usize::try_from(ROW_UNITS).expect("a small number") * members.len());
-        state.look_ahead_to_rows(Tree::Placement, &members);
+        state.prefetch_rows(Tree::Placement, &members);
         // Those who may ask at all see everybody.
         out.extend(members.iter().map(|member| Member::new(state, Sight::All, *member)));
         goes_on

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{CODE_BYTES_MAX, MemberIx, Prefix, SearchBusy, State},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
 };
 
 /// What a search shows at most: whoever finds more goes on typing.

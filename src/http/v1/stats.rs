@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{answer, caller::Caller, lists::NetworkProblems, problem::Problem, totals::Total, types::Time};
 use crate::{
     engine::{Engine, EngineStatus, State, Sum},
-    http::{auth::Action, reply::Reply, service::Shared},
+    http::{auth::Action, context::Shared, reply::Reply},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {

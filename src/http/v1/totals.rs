@@ -26,9 +26,9 @@ use crate::{
     engine::{Money, Plan, ReceivedSums, Sum, Timestamp},
     http::{
         auth::Action,
+        context::Shared,
         limits::{LIGHT_STEPS, SLICE_STEPS},
         reply::Reply,
-        service::Shared,
     },
 };
 

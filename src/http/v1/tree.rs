@@ -22,9 +22,9 @@ use crate::{
     engine::{Engine, MemberIx, PlacementRule, Rejection, State, Tree, WindowMember, WindowSize},
     http::{
         auth::Action,
+        context::Shared,
         limits::{LIGHT_ROWS, ROW_UNITS},
         reply::Reply,
-        service::Shared,
     },
 };
 

@@ -27,8 +27,8 @@ use crate::{
     http::{
         Options,
         auth::{Gate, Principal},
+        context::Shared,
         reply::Reply,
-        service::Shared,
     },
     metrics::Metrics,
 };

@@ -1,0 +1,145 @@
+//! What came late: triggers whose time lies before that of an earlier one, and their entries.
+//!
+//! Lists are by time. Triggers that pay carry the log time, so the order in which they come is that of their
+//! times, and nothing else is kept. Entries from elsewhere bring times of their own, in any order: such as
+//! come late are kept apart, in order, and lists merge both. A network without any has none of this; one
+//! whose whole ledger came in a bad order pays some 12 bytes an entry. Which are late follows from the times
+//! alone, so nothing of it is in images: it is made again, with one sort.
+
+use crate::core::{
+    store::{
+        column::{Freeze, Kept},
+        order::Sequence,
+    },
+    words::types::Timestamp,
+};
+
+pub(crate) struct Late {
+    /// Bit `i % 64` of word `i / 64`: trigger `i` came late. As long as the last late one needs.
+    marks: Vec<u64>,
+    /// Late triggers by time, then index.
+    pub triggers: Sequence,
+    /// Entries of late triggers by receiver, then time, then index.
+    pub entries: Sequence,
+    /// Whether the sequences are kept as triggers come. Not in copies, nor in what is being restored.
+    pub is_ordered: bool,
+    /// The time of the latest trigger so far.
+    newest: Timestamp,
+    /// Whether the newest trigger is late.
+    newest_is_behind: bool,
+}
+
+/// Not part of copies.
+impl Freeze for Late {
+    fn freeze(&mut self) {}
+
+    fn thaw(&mut self, _kept: &mut Kept) {}
+
+    fn release(&mut self, _kept: &mut Kept) {}
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        copy.is_ordered = false;
+        true
+    }
+}
+
+impl Late {
+    pub fn new() -> Self {
+        Self {
+            marks: Vec::new(),
+            triggers: Sequence::new(),
+            entries: Sequence::new(),
+            is_ordered: true,
+            newest: Timestamp(i64::MIN),
+            newest_is_behind: false,
+        }
+    }
+
+    /// Takes in the time of the next trigger; whether it is late.
+    pub fn take(&mut self, trigger: usize, time: Timestamp) -> bool {
+        self.newest_is_behind = time < self.newest;
+        self.newest = self.newest.max(time);
+        if self.newest_is_behind {
+            self.marks.resize(trigger / 64 + 1, 0);
+            self.marks[trigger / 64] |= 1 << (trigger % 64);
+        }
+        self.newest_is_behind
+    }
+
+    pub fn newest_is_behind(&self) -> bool {
+        self.newest_is_behind
+    }
+
+    pub fn is_late(&self, trigger: u32) -> bool {
+        self.word(trigger as usize / 64) >> (trigger % 64) & 1 != 0
+    }
+
+    /// The last trigger below `bound` that is not late. O(1) where there is one nearby, O(bound / 64) at
+    /// worst.
+    pub fn in_time_below(&self, bound: u32) -> Option<u32> {
+        let mut bound = bound;
+        while 0 < bound {
+            let last = bound - 1;
+            let below = !self.word(last as usize / 64) << (63 - last % 64);
+            if below != 0 {
+                return Some(last - below.leading_zeros());
+            }
+            bound = last / 64 * 64;
+        }
+        None
+    }
+
+    /// The first late trigger from this one on. O(marks / 64) at worst.
+    pub fn late_from(&self, trigger: u32) -> Option<u32> {
+        let first = trigger as usize / 64;
+        let mut marked = self.word(first) & (u64::MAX << (trigger % 64));
+        for word in first.. {
+            if marked != 0 {
+                return u32::try_from(word * 64 + marked.trailing_zeros() as usize).ok();
+            }
+            if self.marks.len() <= word + 1 {
+                return None;
+            }
+            marked = self.marks[word + 1];
+        }
+        None
+    }
+
+    fn word(&self, word: usize) -> u64 {
+        self.marks.get(word).copied().unwrap_or(0)
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.marks.capacity() * size_of::<u64>() + self.triggers.bytes() + self.entries.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triggers_in_time_are_found_among_late_ones() {
+        let mut late = Late::new();
+        let times: Vec<i64> = (0..1_000)
+            .map(|number| if (100..900).contains(&number) { number % 90 } else { number })
+            .collect();
+        let expected: Vec<bool> =
+            (0..1_000).map(|at| times[..at].iter().any(|time| times[at] < *time)).collect();
+        for (trigger, time) in times.iter().enumerate() {
+            assert_eq!(late.take(trigger, Timestamp(*time)), expected[trigger], "{trigger}");
+        }
+        for bound in 0..=1_000 {
+            let below = (0..bound).rev().find(|trigger| !expected[*trigger as usize]);
+            assert_eq!(late.in_time_below(bound), below, "{bound}");
+            assert_eq!(
+                late.late_from(bound),
+                (bound..1_000).find(|trigger| expected[*trigger as usize]),
+                "{bound}"
+            );
+            assert!(bound == 1_000 || late.is_late(bound) == expected[bound as usize]);
+        }
+        assert!(!late.is_late(100_000));
+    }
+}

@@ -1,0 +1,119 @@
+//! Which entry takes back which: a reversal is an entry of the negative amount, and each entry has one at
+//! most.
+//!
+//! They are rare, so they stand apart: one row for each, ascending by reversal, and an index by the entry
+//! that was reversed. Some 25 bytes each.
+
+use std::collections::HashMap;
+
+use crate::core::{
+    ledger::rows::ReversalRow,
+    store::{
+        column::{Freeze, Kept},
+        settled::Settled,
+    },
+};
+
+pub(crate) struct Reversals {
+    rows: Settled<ReversalRow>,
+    /// By the entry that was reversed. Not in copies, but made again from the rows.
+    reversal_of: HashMap<u32, u32>,
+}
+
+impl Freeze for Reversals {
+    fn freeze(&mut self) {
+        self.rows.freeze();
+    }
+
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.rows.thaw(kept);
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+    }
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.rows.copy_step(&mut copy.rows)
+    }
+}
+
+impl Reversals {
+    pub fn new() -> Self {
+        Self { rows: Settled::new(), reversal_of: HashMap::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn row(&self, at: usize) -> ReversalRow {
+        *self.rows.get(at)
+    }
+
+    /// Adds a reversal: the newest entry, of one that has none.
+    pub fn push(&mut self, row: ReversalRow) {
+        debug_assert!(self.len() == 0 || self.row(self.len() - 1).entry < row.entry);
+        self.rows.push(row);
+        self.reversal_of.insert(row.reverses, row.entry);
+    }
+
+    /// Makes the index of a frozen copy.
+    pub fn index_copy(&mut self) {
+        self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
+    }
+
+    /// The entry that takes this one back. O(1).
+    pub fn reversal_of(&self, entry: u64) -> Option<u64> {
+        self.reversal_of.get(&u32::try_from(entry).ok()?).map(|reversal| u64::from(*reversal))
+    }
+
+    /// The entry that this one takes back. O(log n).
+    pub fn reverses(&self, entry: u64) -> Option<u64> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if u64::from(self.row(middle).entry) < entry {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let row = (low < self.len()).then(|| self.row(low)).filter(|row| u64::from(row.entry) == entry)?;
+        Some(u64::from(row.reverses))
+    }
+
+    /// Bytes held, the index estimated by its capacity.
+    pub fn size_bytes(&self) -> usize {
+        self.rows.bytes() + self.reversal_of.capacity() * (4 + 4 + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_lead_both_ways_in_copies_too() {
+        let mut reversals = Reversals::new();
+        assert_eq!(
+            (reversals.reversal_of(0), reversals.reverses(0), reversals.size_bytes()),
+            (None, None, 0)
+        );
+        (0..100).for_each(|number| reversals.push(ReversalRow { entry: 200 + number * 3, reverses: number }));
+        reversals.freeze();
+        reversals.push(ReversalRow { entry: 900, reverses: 150 });
+        let mut copy = Reversals::new();
+        while !reversals.copy_step(&mut copy) {}
+        copy.index_copy();
+        assert_eq!((copy.len(), copy.reversal_of(150), reversals.reversal_of(150)), (100, None, Some(900)));
+        for number in 0..100 {
+            assert_eq!(
+                (copy.reversal_of(number), copy.reverses(200 + number * 3)),
+                (Some(200 + number * 3), Some(number))
+            );
+            assert_eq!((copy.reverses(201 + number * 3), copy.reverses(number)), (None, None));
+        }
+        assert_eq!(copy.reversal_of(1 << 32), None, "beyond what entries there can be");
+    }
+}

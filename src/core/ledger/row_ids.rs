@@ -1,0 +1,129 @@
+//! Row ids that were brought along from elsewhere.
+//!
+//! A row of this network has an id that is computed from its kind and index (the engine does that, with a key
+//! of the instance). A company that comes from another service has ids that its other systems know: those are
+//! kept here, both ways. Memory is proportional to them alone, some 90 bytes each; a network that was not
+//! imported has none.
+
+use std::collections::HashMap;
+
+use crate::core::{
+    store::{
+        column::{Freeze, Kept},
+        settled::Settled,
+    },
+    words::row_kind::RowKind,
+};
+
+/// A row id that was brought along from elsewhere, in the order in which they came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowIdRow {
+    pub id: [u8; 16],
+    pub kind: RowKind,
+    pub index: u32,
+}
+
+/// The rows, in the order in which they came, with two indexes that are not part of frozen copies but made
+/// again from the rows.
+pub(crate) struct CarriedIds {
+    rows: Settled<RowIdRow>,
+    place_of_id: HashMap<[u8; 16], u32>,
+    place_of_row: HashMap<(RowKind, u32), u32>,
+}
+
+impl Freeze for CarriedIds {
+    fn freeze(&mut self) {
+        self.rows.freeze();
+    }
+
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.rows.thaw(kept);
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        self.rows.release(kept);
+    }
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.rows.copy_step(&mut copy.rows)
+    }
+}
+
+impl CarriedIds {
+    pub fn new() -> Self {
+        Self { rows: Settled::new(), place_of_id: HashMap::new(), place_of_row: HashMap::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn row(&self, at: usize) -> RowIdRow {
+        *self.rows.get(at)
+    }
+
+    /// The id that a row brought along. O(1).
+    pub fn id_of(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
+        let index = u32::try_from(index).ok()?;
+        self.place_of_row.get(&(kind, index)).map(|place| self.row(*place as usize).id)
+    }
+
+    /// The row that brought an id along. O(1).
+    pub fn row_of(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
+        let row = self.row(*self.place_of_id.get(id)? as usize);
+        Some((row.kind, row.index.into()))
+    }
+
+    /// Adds an id that no row has, for a row that has none.
+    pub fn push(&mut self, row: RowIdRow) {
+        self.rows.push(row);
+        self.index(self.rows.len() - 1);
+    }
+
+    /// Makes the indexes of a frozen copy.
+    pub fn index_copy(&mut self) {
+        (0..self.rows.len()).for_each(|place| self.index(place));
+    }
+
+    fn index(&mut self, place: usize) {
+        let row = self.row(place);
+        let place = u32::try_from(place).expect("fewer than members and entries");
+        self.place_of_id.insert(row.id, place);
+        self.place_of_row.insert((row.kind, row.index), place);
+    }
+
+    /// Bytes held, the indexes estimated by their capacity.
+    pub fn size_bytes(&self) -> usize {
+        let indexes = self.place_of_id.capacity() * (16 + 4 + 1) + self.place_of_row.capacity() * (8 + 4 + 1);
+        self.rows.bytes() + indexes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_lead_both_ways_in_copies_too() {
+        let mut ids = CarriedIds::new();
+        assert_eq!((ids.id_of(RowKind::Member, 0), ids.row_of(&[0; 16]), ids.size_bytes()), (None, None, 0));
+        for index in 0..100 {
+            let kind = if index % 3 == 0 { RowKind::Member } else { RowKind::Entry };
+            ids.push(RowIdRow { id: u128::from(index).to_le_bytes(), kind, index: index * 7 });
+        }
+        ids.freeze();
+        ids.push(RowIdRow { id: [255; 16], kind: RowKind::Member, index: 5 });
+        let mut copy = CarriedIds::new();
+        while !ids.copy_step(&mut copy) {}
+        copy.index_copy();
+        assert_eq!((copy.len(), copy.row_of(&[255; 16])), (100, None));
+        assert_eq!(ids.row_of(&[255; 16]), Some((RowKind::Member, 5)));
+        for index in 0..100_u32 {
+            let kind = if index % 3 == 0 { RowKind::Member } else { RowKind::Entry };
+            let (id, row) = (u128::from(index).to_le_bytes(), u64::from(index * 7));
+            assert_eq!((copy.id_of(kind, row), copy.row_of(&id)), (Some(id), Some((kind, row))));
+        }
+        assert_eq!(copy.id_of(RowKind::Entry, 0), None, "another kind");
+        assert_eq!(copy.id_of(RowKind::Entry, 7 + (1 << 32)), None, "beyond what rows there can be");
+    }
+}

@@ -1,0 +1,414 @@
+//! Referral codes: those that were given are stored, generated ones are computed from the member's index and
+//! back.
+//!
+//! A generated code is eight characters of an alphabet without letters that look like digits: some 40 bits
+//! that hold the index and seven or eight check bits, shuffled by a key of the instance, so that codes cannot
+//! be guessed from each other and a misspelt one is mostly refused. It costs no memory. When the code that
+//! would be generated was already given to somebody else, the member gets it with a number behind it, stored.
+
+use crate::core::{
+    store::{
+        column::{Scalar, freeze_fields},
+        settled::Settled,
+    },
+    words::{
+        directory::Directory,
+        types::{Code, MemberIx},
+    },
+};
+
+/// Crockford's base 32: no letters that look like digits.
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// The same without E, and of that the letters: a code of them is neither a number nor one with an exponent.
+const WITHOUT_E: &[u8; 31] = b"0123456789ABCDFGHJKMNPQRSTVWXYZ";
+const LETTERS: &[u8; 21] = b"ABCDFGHJKMNPQRSTVWXYZ";
+const GENERATED_BYTES: usize = 8;
+/// Rounds come in pairs, of which each changes both halves.
+const ROUND_PAIRS: u64 = 3;
+/// Bits of the right half of what is shuffled.
+const HALF_BITS: u32 = 20;
+
+/// How the codes are made that nobody chose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CodeKey {
+    /// Shuffles them: other keys give other codes.
+    pub key: u64,
+    pub form: CodeForm,
+}
+
+/// What generated codes look like. Numbers are on disk: never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum CodeForm {
+    /// Eight digits or letters of Crockford's base 32, as in networks that were made before format 3. Some
+    /// look like numbers (`27964070`, `27964E70`), which spreadsheets and loosely typed programs turn into
+    /// others.
+    Any = 0,
+    /// A letter, then seven digits or letters, and no E.
+    LetterFirst = 1,
+}
+
+/// The form of networks made before format 3.
+impl From<u64> for CodeKey {
+    fn from(key: u64) -> Self {
+        Self { key, form: CodeForm::Any }
+    }
+}
+
+impl CodeForm {
+    pub fn from_code(code: u8) -> Option<Self> {
+        [CodeForm::Any, CodeForm::LetterFirst].into_iter().find(|form| *form as u8 == code)
+    }
+
+    /// Bits that stand in a code: the index, and behind it check bits.
+    const fn bits(self) -> u32 {
+        match self {
+            CodeForm::Any => 40,
+            CodeForm::LetterFirst => 39,
+        }
+    }
+
+    const fn check_bits(self) -> u32 {
+        self.bits() - u32::BITS
+    }
+}
+
+/// A code is like several others and none of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::core) struct Ambiguous;
+
+#[derive(Clone, Copy)]
+struct StoredCode {
+    member: u32,
+    len: u32,
+    offset: u64,
+}
+
+/// Codes that were given, ascending by member since a code comes with the signup.
+pub(crate) struct Codes {
+    stored: Settled<StoredCode>,
+    bytes: Settled<u8>,
+    /// Stored codes that look like generated ones. As long as there are none, no generated code can be taken.
+    lookalikes: Scalar<u32>,
+}
+
+freeze_fields!(Codes { stored, bytes, lookalikes });
+
+impl Codes {
+    pub fn new() -> Self {
+        Self { stored: Settled::new(), bytes: Settled::new(), lookalikes: Scalar::new(0) }
+    }
+
+    /// How many are stored.
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// The `index`-th stored code and its owner.
+    pub fn stored(&self, index: usize) -> (MemberIx, Code) {
+        let mut bytes = Vec::new();
+        self.copy_bytes(index, &mut bytes);
+        let text = std::str::from_utf8(&bytes).expect("codes are ASCII");
+        (MemberIx(self.stored.get(index).member), Code::parse(text).expect("only codes are stored"))
+    }
+
+    /// Appends the bytes of the `index`-th stored code.
+    fn copy_bytes(&self, index: usize, out: &mut Vec<u8>) {
+        let row = self.stored.get(index);
+        let start = usize::try_from(row.offset).expect("offsets are positions in memory");
+        self.bytes.copy_range(start..start + row.len as usize, out);
+    }
+
+    /// Stores the code of the newest member. Owners must ascend.
+    pub fn push(&mut self, key: CodeKey, member: MemberIx, code: &Code) {
+        debug_assert!(self.last_owner().is_none_or(|last| last < member));
+        let text = code.as_str().as_bytes();
+        let row = StoredCode {
+            member: member.0,
+            len: u32::try_from(text.len()).expect("codes are short"),
+            offset: self.bytes.len() as u64,
+        };
+        self.stored.push(row);
+        *self.lookalikes += u32::from(index_in(key, &code.folded()).is_some());
+        text.iter().for_each(|byte| self.bytes.push(*byte));
+    }
+
+    pub fn last_owner(&self) -> Option<MemberIx> {
+        self.stored.len().checked_sub(1).map(|last| MemberIx(self.stored.get(last).member))
+    }
+
+    /// A member's code, stored or generated. O(log stored).
+    pub fn of(&self, key: CodeKey, member: MemberIx) -> Code {
+        self.find(member).map_or_else(|| generated(key, member), |index| self.stored(index).1)
+    }
+
+    /// Appends a member's code in the form in which codes are compared. O(log stored), and no memory of its
+    /// own.
+    pub fn fold_into(&self, key: CodeKey, member: MemberIx, out: &mut Vec<u8>) {
+        let Some(index) = self.find(member) else {
+            let letters = generated_letters(key, member);
+            out.extend(letters.iter().map(u8::to_ascii_lowercase));
+            return;
+        };
+        let before = out.len();
+        self.copy_bytes(index, out);
+        out[before..].make_ascii_lowercase();
+    }
+
+    /// The owner of a code among the first `members` members.
+    pub fn owner(
+        &self,
+        key: CodeKey,
+        directory: &impl Directory,
+        folded: &str,
+        members: u32,
+    ) -> Option<MemberIx> {
+        let stored = directory.code(folded).filter(|owner| owner.0 < members);
+        stored.or_else(|| {
+            index_in(key, folded).filter(|owner| owner.0 < members && self.find(*owner).is_none())
+        })
+    }
+
+    /// The owner of a code among the first `members` members, as people write codes: the exact one, or else
+    /// the only one that is like it ([`Code::alike`]).
+    pub fn look_up(
+        &self,
+        key: CodeKey,
+        directory: &impl Directory,
+        code: &Code,
+        members: u32,
+    ) -> Result<Option<MemberIx>, Ambiguous> {
+        let exact = self.owner(key, directory, &code.folded(), members);
+        if exact.is_some() {
+            return Ok(exact);
+        }
+        // One code may be written in just this way; all others that are like it are in the directory's table
+        // of them.
+        let alike = code.alike();
+        let mut owner = self.owner(key, directory, &alike, members);
+        let mut others = false;
+        directory.codes_alike(&alike, &mut |candidate| {
+            if candidate.0 < members
+                && self.find(candidate).is_some_and(|index| self.stored(index).1.alike() == alike)
+            {
+                others |= owner.is_some();
+                owner = Some(candidate);
+            }
+        });
+        if others { Err(Ambiguous) } else { Ok(owner) }
+    }
+
+    /// The code for a member who gave none, when it has to be stored because somebody else has the generated
+    /// one.
+    pub fn replacement(&self, key: CodeKey, directory: &impl Directory, member: MemberIx) -> Option<Code> {
+        if *self.lookalikes == 0 {
+            return None;
+        }
+        let code = generated(key, member);
+        directory.code(&code.folded())?;
+        let numbered = |number: u32| {
+            Code::parse(&format!("{}-{number}", code.as_str())).expect("a code with a number is a code")
+        };
+        (2..=u32::MAX).map(numbered).find(|code| directory.code(&code.folded()).is_none())
+    }
+
+    /// Reads where a member's code most likely is. What it is means nothing.
+    pub fn prefetch(&self, member: MemberIx) -> u32 {
+        if self.stored.len() <= member.at() {
+            return 0;
+        }
+        let row = self.stored.get(member.at());
+        row.len ^ usize::try_from(row.offset).map_or(0, |start| u32::from(*self.bytes.get(start)))
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.stored.bytes() + self.bytes.bytes()
+    }
+
+    /// Where a member's code is stored. O(1) where everybody up to it has one, as after most imports, else
+    /// O(log stored).
+    fn find(&self, member: MemberIx) -> Option<usize> {
+        // Owners ascend: the code at `n` is that of member `n` or of a later one.
+        let at = member.at();
+        if at < self.stored.len() && self.stored.get(at).member == member.0 {
+            return Some(at);
+        }
+        let (mut low, mut high) = (0, self.stored.len().min(at));
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.stored.get(middle).member < member.0 {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low < self.stored.len() && self.stored.get(low).member == member.0).then_some(low)
+    }
+}
+
+/// The code generated for a member.
+fn generated(key: CodeKey, member: MemberIx) -> Code {
+    let letters = generated_letters(key, member);
+    Code::parse(std::str::from_utf8(&letters).expect("the alphabet is ASCII"))
+        .expect("the alphabet is that of codes")
+}
+
+fn generated_letters(key: CodeKey, member: MemberIx) -> [u8; GENERATED_BYTES] {
+    let value = shuffle(key, u64::from(member.0) << key.form.check_bits());
+    match key.form {
+        CodeForm::Any => std::array::from_fn(|position| {
+            CROCKFORD[(value >> (5 * (GENERATED_BYTES - 1 - position)) & 31) as usize]
+        }),
+        CodeForm::LetterFirst => {
+            let mut rest = value;
+            let mut next = |alphabet: &[u8]| {
+                let at = usize::try_from(rest % alphabet.len() as u64).expect("below the length");
+                let letter = alphabet[at];
+                rest /= alphabet.len() as u64;
+                letter
+            };
+            std::array::from_fn(|position| next(if position == 0 { LETTERS } else { WITHOUT_E }))
+        }
+    }
+}
+
+/// The index in a generated code; `None` for any other text.
+fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
+    if folded.len() != GENERATED_BYTES {
+        return None;
+    }
+    let digit = |alphabet: &[u8], letter: u8| {
+        alphabet.iter().position(|known| known.to_ascii_lowercase() == letter).map(|at| at as u64)
+    };
+    let mut letters = folded.bytes();
+    let value = match key.form {
+        CodeForm::Any => letters.try_fold(0, |value, letter| Some(value << 5 | digit(CROCKFORD, letter)?))?,
+        CodeForm::LetterFirst => {
+            let first = digit(LETTERS, letters.next()?)?;
+            let rest = letters.rev().try_fold(0, |value, letter| {
+                Some(value * WITHOUT_E.len() as u64 + digit(WITHOUT_E, letter)?)
+            })?;
+            rest * LETTERS.len() as u64 + first
+        }
+    };
+    // Eight letters have room for a few more values than are used.
+    if value >> key.form.bits() != 0 {
+        return None;
+    }
+    let plain = unshuffle(key, value);
+    let check = plain & ((1 << key.form.check_bits()) - 1);
+    (check == 0).then_some(MemberIx(u32::try_from(plain >> key.form.check_bits()).ok()?))
+}
+
+/// What one half of a value is changed by, from the other half.
+fn round(key: CodeKey, round: u64, half: u64) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | round).to_le_bytes(), key.key)
+}
+
+/// The lowest bits of the left half and of the right half.
+fn masks(form: CodeForm) -> [u64; 2] {
+    [(1 << (form.bits() - HALF_BITS)) - 1, (1 << HALF_BITS) - 1]
+}
+
+/// A permutation of the form's bits: a Feistel network. It hides order, it does not keep secrets.
+fn shuffle(key: CodeKey, value: u64) -> u64 {
+    let [left_mask, right_mask] = masks(key.form);
+    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
+    for pair in 0..ROUND_PAIRS {
+        left ^= round(key, 2 * pair, right) & left_mask;
+        right ^= round(key, 2 * pair + 1, left) & right_mask;
+    }
+    left << HALF_BITS | right
+}
+
+fn unshuffle(key: CodeKey, value: u64) -> u64 {
+    let [left_mask, right_mask] = masks(key.form);
+    let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
+    for pair in (0..ROUND_PAIRS).rev() {
+        right ^= round(key, 2 * pair + 1, left) & right_mask;
+        left ^= round(key, 2 * pair, right) & left_mask;
+    }
+    left << HALF_BITS | right
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn generated_codes_lead_back_and_differ() {
+        for form in [CodeForm::Any, CodeForm::LetterFirst] {
+            let key = |key| CodeKey { key, form };
+            let mut seen = HashSet::new();
+            for index in (0..200_000).chain([u32::MAX - 2]) {
+                let code = generated(key(99), MemberIx(index));
+                assert_eq!(index_in(key(99), &code.folded()), Some(MemberIx(index)));
+                assert!(seen.insert(code.folded()));
+                assert_eq!(code.folded(), code.alike(), "no letter of it is taken for a digit");
+            }
+            assert_eq!(index_in(key(99), "too-long-or-not"), None);
+            assert_eq!(index_in(key(99), "uuuuuuuu"), None, "u is not in the alphabet");
+            let wrong = (0..10_000)
+                .filter(|index| index_in(key(100), &generated(key(99), MemberIx(*index)).folded()).is_some())
+                .count();
+            assert!(wrong < 200, "another instance's codes are mostly refused: {wrong}");
+        }
+    }
+
+    /// As releases before format 3 had it, which wrote it in another way.
+    fn generated_before_3(key: u64, member: u32) -> String {
+        let mask = (1 << 20) - 1;
+        let value = u64::from(member) << 8;
+        let (mut left, mut right) = (value >> 20, value & mask);
+        for number in 0..6_u64 {
+            let changed =
+                xxhash_rust::xxh3::xxh3_64_with_seed(&(right << 8 | number).to_le_bytes(), key) & mask;
+            (left, right) = (right, left ^ changed);
+        }
+        let value = left << 20 | right;
+        (0..8)
+            .map(|position| {
+                char::from(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> (5 * (7 - position)) & 31) as usize])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn codes_of_networks_before_format_3_never_change() {
+        for member in (0..2_000).chain([u32::MAX - 2]) {
+            assert_eq!(generated(77.into(), MemberIx(member)).as_str(), generated_before_3(77, member));
+        }
+    }
+
+    #[test]
+    fn new_generated_codes_look_like_no_number() {
+        let key = CodeKey { key: 7, form: CodeForm::LetterFirst };
+        for index in 0..100_000 {
+            let code = generated(key, MemberIx(index));
+            assert!(
+                code.as_str().as_bytes()[0].is_ascii_alphabetic() && !code.as_str().contains('E'),
+                "{code:?}"
+            );
+            assert!(code.as_str().parse::<f64>().is_err());
+        }
+    }
+
+    #[test]
+    fn stored_codes_are_found_by_member() {
+        let mut codes = Codes::new();
+        for (member, text) in [(3, "three"), (7, "Seven"), (8, "8")] {
+            codes.push(1.into(), MemberIx(member), &Code::parse(text).unwrap());
+        }
+        assert_eq!(codes.of(1.into(), MemberIx(7)).as_str(), "Seven");
+        assert_eq!(codes.of(1.into(), MemberIx(8)).as_str(), "8");
+        assert_eq!(codes.of(1.into(), MemberIx(4)), generated(1.into(), MemberIx(4)));
+        assert_eq!(codes.last_owner(), Some(MemberIx(8)));
+        for member in 0..20 {
+            let mut folded = Vec::new();
+            codes.fold_into(1.into(), MemberIx(member), &mut folded);
+            assert_eq!(folded, codes.of(1.into(), MemberIx(member)).folded().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What is stored of a member beside its place in the trees.
+
+use crate::core::{
+    requests::command::{PlacementRequest, Register},
+    store::{
+        column::{Column, freeze_fields},
+        settled::Settled,
+    },
+    words::types::{MemberId, MemberIx, NONE, Role, Status, Timestamp},
+};
+
+/// Bits of `flags`, as they are on disk (`snapshots/README.md`).
+const STATUS_BITS: u32 = 0b11;
+const ROLE_SHIFT: u32 = 2;
+const ROLE_BITS: u32 = 0b11 << ROLE_SHIFT;
+/// How placement was asked for: 0 the plan's default, 1..=15 the code of a rule, 16 parent and slot named.
+const REQUEST_SHIFT: u32 = 4;
+const REQUEST_STRATEGIC: u32 = 16;
+/// The join time was given, not taken from the log.
+const JOINED_AT_GIVEN: u32 = 1 << 9;
+/// The role is the other one than at registration: what a repeated registration is compared with.
+const ROLE_CHANGED: u32 = 1 << 10;
+/// One bit per trigger kind: paid with `once`.
+const ONCE_SHIFT: u32 = 16;
+/// Trigger kinds that have a bit.
+pub(crate) const ONCE_KINDS: usize = 16;
+/// All bits in use.
+pub(crate) const FLAG_BITS: u32 = STATUS_BITS
+    | ROLE_BITS
+    | 0b1_1111 << REQUEST_SHIFT
+    | JOINED_AT_GIVEN
+    | ROLE_CHANGED
+    | 0xffff << ONCE_SHIFT;
+
+/// How placement was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Requested {
+    PlanDefault,
+    /// By the rule of this code.
+    Rule(u32),
+    /// Parent and slot were named.
+    Slot,
+}
+
+/// Rank columns of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ranks {
+    pub paid_as: u16,
+    pub lifetime: u16,
+}
+
+pub(crate) struct Members {
+    ids: Settled<MemberId>,
+    joined_at: Settled<Timestamp>,
+    flags: Column<u32>,
+    ranks: Column<Ranks>,
+    /// Newest ledger entry received.
+    newest_entry: Column<u32>,
+}
+
+freeze_fields!(Members { ids, joined_at, flags, ranks, newest_entry });
+
+/// The flags of a new member.
+pub(crate) fn flags_of(register: &Register) -> u32 {
+    let request = match register.placement {
+        PlacementRequest::PlanDefault => 0,
+        PlacementRequest::Rule(rule) => rule as u32,
+        PlacementRequest::Slot { .. } => REQUEST_STRATEGIC,
+    };
+    let given = if register.joined_at.is_some() { JOINED_AT_GIVEN } else { 0 };
+    register.origin.carried().status as u32
+        | (register.role as u32) << ROLE_SHIFT
+        | request << REQUEST_SHIFT
+        | given
+}
+
+impl Members {
+    pub fn new() -> Self {
+        Self {
+            ids: Settled::new(),
+            joined_at: Settled::new(),
+            flags: Column::new(),
+            ranks: Column::new(),
+            newest_entry: Column::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn push(&mut self, id: MemberId, joined_at: Timestamp, flags: u32, ranks: Ranks) {
+        self.ids.push(id);
+        self.joined_at.push(joined_at);
+        self.flags.push(flags);
+        self.ranks.push(ranks);
+        self.newest_entry.push(NONE);
+    }
+
+    pub fn id(&self, member: MemberIx) -> &MemberId {
+        self.ids.get(member.at())
+    }
+
+    /// Whether there is such a member, and this is its id.
+    pub fn is(&self, member: MemberIx, id: &MemberId) -> bool {
+        member.at() < self.len() && self.id(member) == id
+    }
+
+    pub fn joined_at(&self, member: MemberIx) -> Timestamp {
+        *self.joined_at.get(member.at())
+    }
+
+    pub fn flags(&self, member: MemberIx) -> u32 {
+        *self.flags.get(member.at())
+    }
+
+    /// Reads what a signup asks about its sponsor. The result means nothing, see `state::prefetch`.
+    pub fn prefetch(&self, member: MemberIx) -> u32 {
+        self.flags(member) ^ u32::from(self.id(member).0[0])
+    }
+
+    /// Reads all that is kept of a member here but for the ledger. The result means nothing.
+    pub fn prefetch_all(&self, member: MemberIx) -> u32 {
+        let Timestamp(time) = self.joined_at(member);
+        self.prefetch(member) ^ u32::from(self.ranks(member).paid_as) ^ u32::from(time & 1 == 0)
+    }
+
+    pub fn status(&self, member: MemberIx) -> Status {
+        status_in(self.flags(member)).expect("flags are checked where they enter")
+    }
+
+    pub fn role(&self, member: MemberIx) -> Role {
+        role_in(self.flags(member)).expect("flags are checked where they enter")
+    }
+
+    /// Whether the role is not the one that the member registered with.
+    pub fn role_has_changed(&self, member: MemberIx) -> bool {
+        self.flags(member) & ROLE_CHANGED != 0
+    }
+
+    /// Whether the join time was named in the registration.
+    pub fn joined_at_given(&self, member: MemberIx) -> bool {
+        self.flags(member) & JOINED_AT_GIVEN != 0
+    }
+
+    pub fn requested(&self, member: MemberIx) -> Requested {
+        match self.flags(member) >> REQUEST_SHIFT & 0b1_1111 {
+            0 => Requested::PlanDefault,
+            REQUEST_STRATEGIC => Requested::Slot,
+            code => Requested::Rule(code),
+        }
+    }
+
+    pub fn ranks(&self, member: MemberIx) -> Ranks {
+        *self.ranks.get(member.at())
+    }
+
+    pub fn newest_entry(&self, member: MemberIx) -> Option<u32> {
+        let entry = *self.newest_entry.get(member.at());
+        (entry != NONE).then_some(entry)
+    }
+
+    pub fn paid_once(&self, member: MemberIx, kind: usize) -> bool {
+        self.flags(member) >> ONCE_SHIFT & 1 << kind != 0
+    }
+
+    pub fn set_status(&mut self, member: MemberIx, status: Status) {
+        let flags = self.flags.get_mut(member.at());
+        *flags = *flags & !STATUS_BITS | status as u32;
+    }
+
+    /// To a role that it does not have.
+    pub fn set_role(&mut self, member: MemberIx, role: Role) {
+        debug_assert!(self.role(member) != role);
+        let flags = self.flags.get_mut(member.at());
+        *flags = (*flags & !ROLE_BITS | (role as u32) << ROLE_SHIFT) ^ ROLE_CHANGED;
+    }
+
+    pub fn set_paid_once(&mut self, member: MemberIx, kind: usize) {
+        debug_assert!(kind < ONCE_KINDS);
+        *self.flags.get_mut(member.at()) |= 1 << kind << ONCE_SHIFT;
+    }
+
+    pub fn set_ranks(&mut self, member: MemberIx, ranks: Ranks) {
+        *self.ranks.get_mut(member.at()) = ranks;
+    }
+
+    /// Raises the best ranks ever to those of `other`, and to the present ranks. Both have the same members.
+    pub fn take_lifetimes(&mut self, other: &Members) {
+        for (member, earlier) in other.ranks.iter().enumerate() {
+            let ranks = self.ranks.get_mut(member);
+            ranks.lifetime = earlier.lifetime.max(ranks.paid_as);
+        }
+    }
+
+    /// Exchanges the columns of ranks. There is no frozen view.
+    pub fn swap_ranks(&mut self, other: &mut Members) {
+        std::mem::swap(&mut self.ranks, &mut other.ranks);
+    }
+
+    pub fn set_newest_entry(&mut self, member: MemberIx, entry: u32) {
+        *self.newest_entry.get_mut(member.at()) = entry;
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.ids.bytes()
+            + self.joined_at.bytes()
+            + self.flags.bytes()
+            + self.ranks.bytes()
+            + self.newest_entry.bytes()
+    }
+}
+
+/// The status in flags from outside; `None` when there is no such status.
+pub(crate) fn status_in(flags: u32) -> Option<Status> {
+    Status::from_code(u8::try_from(flags & STATUS_BITS).expect("two bits"))
+}
+
+const _: () = assert!(Role::ALL.len() == 2, "one bit tells the role at registration from the present one");
+
+/// The role in flags from outside; `None` when there is no such role.
+pub(crate) fn role_in(flags: u32) -> Option<Role> {
+    Role::from_code(u8::try_from((flags & ROLE_BITS) >> ROLE_SHIFT).expect("two bits"))
+}

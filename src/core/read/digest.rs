@@ -1,0 +1,370 @@
+//! Two digests: of everything in a state, and of the network that it stands for.
+
+use std::fmt;
+
+use crate::core::{
+    network::codes::CodeForm,
+    plan::{BonusRule, LevelPay, Plan, RankRule},
+    state::parts::State,
+    store::parallel::in_blocks,
+    words::types::{MemberIx, Tree, index},
+};
+
+/// A BLAKE3 hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// Everything that a query could show, LSN and order included: the same log gives the same digest on every
+/// machine. O(members + entries). (A state that was restored from a snapshot of format 1 does not know which
+/// commands before it changed nothing, and says so here too.)
+pub fn state_digest(state: &State) -> Digest {
+    let mut whole = fields_of_format_1(state);
+    // What was added later is fed only where it says something that could not be said before.
+    if state.scalars.code_key.form != CodeForm::Any {
+        whole.text("code form").number(state.scalars.code_key.form as u8);
+    }
+    if state.unchanged.len() != 0 || state.unchanged.complete_after() != 0 {
+        whole.text("unchanged").number(state.unchanged.complete_after()).number(state.unchanged.len() as u64);
+        for at in 0..state.unchanged.len() {
+            let row = state.unchanged.row(at);
+            whole.number(row.lsn).number(row.reason);
+        }
+    }
+    if state.scalars.key_lag != 0 {
+        whole.text("key lag").signed(state.scalars.key_lag);
+    }
+    if state.row_ids.len() != 0 {
+        whole.text("row ids").number(state.row_ids.len() as u64);
+        for at in 0..state.row_ids.len() {
+            let row = state.row_ids.row(at);
+            whole.bytes(&row.id).number(row.kind as u8).number(row.index);
+        }
+    }
+    if state.references.len() != 0 {
+        whole.text("references").number(state.references.len() as u64);
+        for at in 0..state.references.len() {
+            let (trigger, reference) = state.references.row(at);
+            whole.number(trigger).text(reference.as_str());
+        }
+    }
+    if state.reversals.len() != 0 {
+        whole.text("reversals").number(state.reversals.len() as u64);
+        for at in 0..state.reversals.len() {
+            let row = state.reversals.row(at);
+            whole.number(row.entry).number(row.reverses);
+        }
+    }
+    whole.finish()
+}
+
+/// The state digest as format 1 had it: without the commands that changed nothing and without brought row
+/// ids. Snapshots of that format carry it.
+pub fn state_digest_of_format_1(state: &State) -> Digest {
+    fields_of_format_1(state).finish()
+}
+
+fn fields_of_format_1(state: &State) -> Fields {
+    let mut whole = Fields::new("state");
+    whole
+        .number(state.lsn())
+        .signed(state.time().0)
+        .number(state.outcome_hash())
+        .number(state.scalars.code_key.key);
+    whole.plan(state.plan()).number(state.plan_version()).number(state.depth());
+    whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
+    let (levels, amount) = state.breakage();
+    whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
+    // Ranks that nobody holds may or may not have a place in the distribution.
+    let distribution = state.rank_distribution().iter().enumerate().filter(|(_, members)| **members != 0);
+    distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
+    for (admin, deep) in state.admins.iter() {
+        whole.number(admin.0);
+        deep.iter().for_each(|counts| whole.list(counts, |fields, count| _ = fields.number(*count)));
+    }
+    for code in 0..state.codes.len() {
+        let (member, code) = state.codes.stored(code);
+        whole.number(member.0).text(code.as_str());
+    }
+    for row in state.keys.iter() {
+        whole.bytes(&row.key.key).number(row.key.fingerprint).signed(row.time.0).number(row.applied.lsn);
+        row.applied.outcome.words().iter().for_each(|word| _ = whole.number(*word));
+    }
+    for block in in_blocks(state.members.len(), |range| members_digest(state, range)) {
+        whole.bytes(&block);
+    }
+    let entries = usize::try_from(state.entries()).expect("entries are in memory");
+    for block in in_blocks(entries, |range| entries_digest(state, range)) {
+        whole.bytes(&block);
+    }
+    for block in in_blocks(state.ledger.triggers(), |range| triggers_digest(state, range)) {
+        whole.bytes(&block);
+    }
+    whole
+}
+
+fn members_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("members");
+    for member in range.map(index) {
+        block
+            .bytes(&state.members.id(member).0)
+            .signed(state.members.joined_at(member).0)
+            .number(state.members.flags(member));
+        let ranks = state.members.ranks(member);
+        block.number(ranks.paid_as).number(ranks.lifetime).number(state.slots.turn(member));
+        for tree in [Tree::Sponsor, Tree::Placement] {
+            let genealogy = state.tree(tree);
+            let link = genealogy.link(member);
+            block.numbers([link.parent, link.slot, link.level, link.children]);
+            if let Some(levels) = genealogy.levels(member) {
+                block.numbers(levels).number(genealogy.near_downline(member).unwrap_or(0));
+            }
+        }
+    }
+    block.finish().0
+}
+
+fn entries_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("entries");
+    for index in range {
+        let entry = state.entry(index as u64);
+        block
+            .number(entry.lsn)
+            .signed(entry.time.0)
+            .number(entry.receiver.0)
+            .number(entry.source.0)
+            .number(entry.level);
+        block.signed(entry.amount.0).number(entry.kind).number(entry.status as u8).number(entry.plan_version);
+    }
+    block.finish().0
+}
+
+fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
+    let mut block = Fields::new("triggers");
+    for index in range {
+        let trigger = state.ledger.trigger(index);
+        block.signed(trigger.amount).number(trigger.first_entry);
+    }
+    block.finish().0
+}
+
+/// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks
+/// and bonuses, without LSNs and positions. Sums of hashes of rows, so it does not depend on their order: two
+/// machines that hold the same network agree.
+pub fn network_digest(state: &State) -> Digest {
+    let members = in_blocks(state.members.len(), |range| {
+        let (mut row, mut code) = (Row::new("member"), Vec::new());
+        sum(range.map(|member| member_hash(state, index(member), &mut row, &mut code)))
+    });
+    let entries = usize::try_from(state.entries()).expect("entries are in memory");
+    let bonuses = in_blocks(entries, |range| {
+        let mut row = Row::new("entry");
+        sum(range.map(|entry| entry_hash(state, entry as u64, &mut row)))
+    });
+    let mut whole = Fields::new("network");
+    whole.number(state.len()).number(state.entries());
+    for part in [sum(members.into_iter()), sum(bonuses.into_iter())] {
+        part.iter().for_each(|lane| _ = whole.number(*lane));
+    }
+    whole.finish()
+}
+
+/// `code` is memory for the member's.
+fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u8>) -> [u64; 4] {
+    code.clear();
+    state.fold_code(member, code);
+    let row = state.member(member);
+    let id_of = |other: Option<MemberIx>| other.map_or([0; 16], |other| state.members.id(other).0);
+    hash.of(|fields| {
+        fields
+            .bytes(&row.id.0)
+            .number(u8::from(row.sponsor.is_some()))
+            .bytes(&id_of(row.sponsor))
+            .bytes(&id_of(row.parent));
+        fields.number(row.slot).signed(row.joined_at.0).number(row.status as u8).number(row.role as u8);
+        fields.number(code.len() as u64).bytes(code).number(state.members.ranks(member).paid_as);
+    })
+}
+
+fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
+    let entry = state.entry(index);
+    hash.of(|fields| {
+        fields
+            .bytes(&state.members.id(entry.receiver).0)
+            .bytes(&state.members.id(entry.source).0)
+            .number(entry.level);
+        fields
+            .signed(entry.amount.0)
+            .text(&state.kind_name(entry.kind))
+            .number(entry.status as u8)
+            .signed(entry.time.0);
+        // What came later, where it says something.
+        if let Some(reference) = state.reference_of(index) {
+            fields.text("reference").text(reference.as_str());
+        }
+        if let Some(reversed) = state.reverses(index).map(|reversed| state.entry(reversed)) {
+            fields.text("reverses").signed(reversed.time.0).number(reversed.status as u8);
+        }
+    })
+}
+
+/// Hashes of many rows of one kind, one after the other in the same memory.
+struct Row {
+    fields: Fields,
+    /// Bytes of the kind's name, with which each row begins.
+    domain: usize,
+}
+
+impl Row {
+    fn new(domain: &str) -> Self {
+        let fields = Fields::new(domain);
+        let domain = fields.len;
+        Self { fields, domain }
+    }
+
+    fn of(&mut self, feed: impl FnOnce(&mut Fields)) -> [u64; 4] {
+        self.fields.len = self.domain;
+        feed(&mut self.fields);
+        let bytes = *blake3::hash(self.fields.gathered()).as_bytes();
+        std::array::from_fn(|lane| {
+            u64::from_le_bytes(bytes[lane * 8..lane * 8 + 8].try_into().expect("eight bytes"))
+        })
+    }
+}
+
+/// Sum modulo 2^64 in each of four lanes.
+fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
+    rows.fold([0; 4], |total, row| std::array::from_fn(|lane| total[lane].wrapping_add(row[lane])))
+}
+
+/// Fields fed to a hash, each so that no two different sequences look the same.
+///
+/// They are gathered first, and hashed when there is no more room: BLAKE3 hashes many of its chunks of 1 KiB
+/// at a time where it is given them at once, from where a multiple of as many begins.
+struct Fields {
+    hash: blake3::Hasher,
+    gathered: Box<[u8]>,
+    /// Bytes gathered.
+    len: usize,
+}
+
+/// Bytes gathered before they are hashed, a power of two: enough for the widest vectors, little enough to
+/// stay in the cache.
+const GATHERED_BYTES: usize = 32 * 1_024;
+
+impl Fields {
+    fn new(domain: &str) -> Self {
+        let mut fields = Self {
+            hash: blake3::Hasher::new(),
+            gathered: vec![0; GATHERED_BYTES].into_boxed_slice(),
+            len: 0,
+        };
+        fields.text(domain);
+        fields
+    }
+
+    fn number(&mut self, value: impl Into<u64>) -> &mut Self {
+        self.bytes(&value.into().to_le_bytes())
+    }
+
+    /// As [`Fields::number`] for each.
+    fn numbers<const N: usize>(&mut self, values: [u32; N]) -> &mut Self {
+        self.bytes(values.map(|value| u64::from(value).to_le_bytes()).as_flattened())
+    }
+
+    fn signed(&mut self, value: i64) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    #[inline]
+    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        match self.gathered.get_mut(self.len..self.len + value.len()) {
+            Some(room) => room.copy_from_slice(value),
+            None => return self.bytes_beyond(value),
+        }
+        self.len += value.len();
+        self
+    }
+
+    /// What there is no room for: the room is filled up to its end, and hashed as a whole.
+    #[cold]
+    fn bytes_beyond(&mut self, mut value: &[u8]) -> &mut Self {
+        while GATHERED_BYTES < self.len + value.len() {
+            let (now, later) = value.split_at(GATHERED_BYTES - self.len);
+            self.gathered[self.len..].copy_from_slice(now);
+            self.hash.update(&self.gathered);
+            (self.len, value) = (0, later);
+        }
+        self.bytes(value)
+    }
+
+    fn gathered(&self) -> &[u8] {
+        &self.gathered[..self.len]
+    }
+
+    fn text(&mut self, value: &str) -> &mut Self {
+        self.number(value.len() as u64).bytes(value.as_bytes())
+    }
+
+    fn list<T>(&mut self, items: &[T], mut feed: impl FnMut(&mut Self, &T)) {
+        self.number(items.len() as u64);
+        items.iter().for_each(|item| feed(self, item));
+    }
+
+    fn optional(&mut self, value: Option<i64>) {
+        self.number(u8::from(value.is_some())).signed(value.unwrap_or_default());
+    }
+
+    /// Field by field: a digest is on disk, and may not change with the name of a field or with how a
+    /// compiler prints a struct. A field that is added later is fed only where it says something that could
+    /// not be said before.
+    fn plan(&mut self, plan: &Plan) -> &mut Self {
+        let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks } = plan;
+        self.text(name).bytes(&currency.code).number(currency.exponent);
+        self.number(placement.width.unwrap_or(0)).number(placement.default_rule as u8);
+        self.list(&placement.other_rules, |fields, rule| _ = fields.number(*rule as u8));
+        self.number(u8::from(placement.strategic)).number(u8::from(*count_sponsor_tree)).number(*level_cap);
+        self.list(bonuses, |fields, rule| {
+            let BonusRule { trigger, tree, pay, on_registration, admins_beyond } = rule;
+            fields
+                .text(trigger)
+                .number(*tree as u8)
+                .number(u8::from(*on_registration))
+                .number(u8::from(*admins_beyond));
+            match pay {
+                LevelPay::Fixed(amounts) => {
+                    fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0))
+                }
+                LevelPay::Share(rates) => {
+                    fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0))
+                }
+            }
+        });
+        match ranks {
+            RankRule::Thresholds { tree, basis, .. } => {
+                self.number(0_u8).number(*tree as u8).number(*basis as u8)
+            }
+            RankRule::LevelFill { tree, .. } => self.number(1_u8).number(*tree as u8),
+        };
+        self.list(ranks.steps(), |fields, step| {
+            fields.text(&step.name).number(step.minimum).optional(step.reward.map(|reward| reward.0));
+        });
+        self
+    }
+
+    fn finish(mut self) -> Digest {
+        self.hash.update(&self.gathered[..self.len]);
+        Digest(*self.hash.finalize().as_bytes())
+    }
+}

@@ -1,0 +1,184 @@
+//! Why somebody was paid, or was not: the walk that paying takes, told line by line.
+//!
+//! Each question is put to the state right after the command that paid, with the very functions that paid
+//! (`bonus.rs`, `rank.rs`), so there is no second rule to keep in step. That state answers exactly: such a
+//! command changes neither a status nor the plan, and what it adds to the trees, a new member, was there
+//! already when its signup was paid.
+
+use std::ops::Range;
+
+use crate::core::{
+    plan::{RankBasis, RankRule},
+    state::{
+        bonus::{KIND_RANK, KIND_SIGNUP, Share, ShareFate},
+        parts::State,
+    },
+    words::types::{MemberIx, Money, Tree},
+};
+
+/// The way up from the source of a trigger or signup.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Walk {
+    pub source: MemberIx,
+    /// Everybody who was looked at, nearest first: in the order in which they were paid.
+    pub shares: Vec<ExplainedShare>,
+    /// Ancestors above the last level that is paid (of the longest rule), those among `shares` included.
+    pub beyond: u32,
+}
+
+/// One receiver on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExplainedShare {
+    pub receiver: MemberIx,
+    /// Edges from source to receiver, in the rule's tree.
+    pub level: u32,
+    pub amount: Money,
+    pub fate: ShareFate,
+    /// An admin above the last level, who gets what that level gets.
+    pub is_beyond: bool,
+    /// Position in the plan of the rule that names the amount.
+    pub rule: usize,
+}
+
+/// How a rank was reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RankReached {
+    pub rank: u16,
+    /// As the plan calls it.
+    pub name: Option<String>,
+    pub tree: Tree,
+    /// `None` for a rule of level fill.
+    pub basis: Option<RankBasis>,
+    /// What the rank asks for: one count, or one for each level up to it.
+    pub needs: Vec<RankNeed>,
+    pub reward: Option<Money>,
+    /// Edges from the receiver down to the member whose signup it was.
+    pub distance: Option<u32>,
+}
+
+/// One count that a rank asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RankNeed {
+    /// For level fill; 0 otherwise.
+    pub level: u32,
+    pub minimum: u32,
+    /// What was there once the command was applied; exact up to the highest minimum of the plan.
+    pub count: u32,
+}
+
+/// What an entry is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// A trigger of the plan, or one that was imported.
+    Trigger,
+    Registration,
+    Rank(u16),
+}
+
+impl EntryKind {
+    /// From `Entry::kind`.
+    pub fn of(kind: u16) -> Self {
+        match kind {
+            KIND_SIGNUP => EntryKind::Registration,
+            KIND_RANK.. => EntryKind::Rank(kind - KIND_RANK),
+            _ => EntryKind::Trigger,
+        }
+    }
+}
+
+impl State {
+    /// The walk of a trigger that was just paid; `None` when the plan in force has no such trigger, or it
+    /// needs an amount and there is none. O(levels + admins).
+    pub fn explain_trigger(&self, source: MemberIx, trigger: &str, amount: Option<Money>) -> Option<Walk> {
+        let plan = self.plan();
+        let position = plan.bonuses.iter().position(|rule| &*rule.trigger == trigger)?;
+        let rule = &plan.bonuses[position];
+        rule.pay.at(1, amount)?;
+        let shares = self
+            .shares(rule, amount, source)
+            .into_iter()
+            .map(|share| self.explained(position, &share))
+            .collect();
+        Some(Walk { source, shares, beyond: self.levels_beyond(rule.tree, source, rule.pay.levels()) })
+    }
+
+    /// The walk of a signup that was just paid. O(rules * (levels + admins)).
+    pub fn explain_registration(&self, member: MemberIx) -> Walk {
+        let plan = self.plan();
+        let shares = self.registration_shares(plan, member);
+        let shares = shares.into_iter().map(|(position, share)| self.explained(position, &share)).collect();
+        let rules = plan.bonuses.iter().filter(|rule| rule.on_registration);
+        let beyond =
+            rules.map(|rule| self.levels_beyond(rule.tree, member, rule.pay.levels())).min().unwrap_or(0);
+        Walk { source: member, shares, beyond }
+    }
+
+    /// How `receiver` came to `rank` by the signup of `source` that was just applied. `None` for a rank that
+    /// the plan in force does not have. O(rank).
+    pub fn explain_rank(&self, receiver: MemberIx, rank: u16, source: MemberIx) -> Option<RankReached> {
+        let rule = &self.plan().ranks;
+        let standing = self.standing(receiver);
+        let (basis, needs) = match rule {
+            RankRule::Thresholds { basis, steps, .. } => {
+                let minimum = steps.get(usize::from(rank).checked_sub(1)?)?.minimum;
+                let count =
+                    if *basis == RankBasis::Direct { standing.direct } else { standing.near_downline };
+                (Some(*basis), vec![RankNeed { level: 0, minimum, count }])
+            }
+            RankRule::LevelFill { .. } => {
+                let need = |level: usize| {
+                    let minimum =
+                        crate::core::network::rank::level_minimum(rule, level, standing.deep.is_some())?;
+                    Some(RankNeed {
+                        level: u32::try_from(level).ok()?,
+                        minimum,
+                        count: standing.level(level),
+                    })
+                };
+                (None, (1..=usize::from(rank)).map(need).collect::<Option<Vec<_>>>()?)
+            }
+        };
+        let step = rule.steps().get(usize::from(rank).checked_sub(1)?);
+        Some(RankReached {
+            rank,
+            name: rule.name_of(rank),
+            tree: rule.tree(),
+            basis,
+            needs,
+            reward: step.and_then(|step| step.reward),
+            distance: self.distance(rule.tree(), receiver, source),
+        })
+    }
+
+    /// The ledger entries that a command made. O(log entries).
+    pub fn entries_of(&self, lsn: u64) -> Range<u64> {
+        let first = |lsn: u64| {
+            let (mut low, mut high) = (0, self.ledger.triggers());
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                if self.ledger.trigger(middle).lsn < lsn {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            if low < self.ledger.triggers() {
+                u64::from(self.ledger.trigger(low).first_entry)
+            } else {
+                self.ledger.len()
+            }
+        };
+        first(lsn)..first(lsn.saturating_add(1))
+    }
+
+    fn explained(&self, rule: usize, share: &Share) -> ExplainedShare {
+        let Share { receiver, level, amount, is_beyond } = *share;
+        ExplainedShare { receiver, level, amount, fate: self.fate(share), is_beyond, rule }
+    }
+
+    /// Ancestors of `source` above the first `levels`.
+    fn levels_beyond(&self, tree: Tree, source: MemberIx, levels: usize) -> u32 {
+        let ancestors = self.tree(tree).link(source).level - 1;
+        ancestors.saturating_sub(u32::try_from(levels).expect("limited by LEVELS_MAX"))
+    }
+}

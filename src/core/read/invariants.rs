@@ -1,0 +1,212 @@
+//! Every invariant of a state, checked the slow way. Kept numbers are compared with a recount from scratch.
+
+use crate::core::{
+    state::{parts::State, recompute},
+    words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
+};
+
+/// What does not hold, at most `most` findings, each naming member or entry. O(members * log members +
+/// entries).
+pub fn audit(state: &State, most: usize) -> Vec<String> {
+    let mut findings = Findings { list: Vec::new(), most };
+    let trees = [Tree::Sponsor, Tree::Placement].into_iter().filter(|tree| state.kept_tree(*tree) == *tree);
+    trees.clone().for_each(|tree| audit_links(state, tree, &mut findings));
+    // Everything else walks along them, and would not come to an end in a circle.
+    if !findings.list.is_empty() {
+        return findings.list;
+    }
+    trees.for_each(|tree| audit_counts(state, tree, &mut findings));
+    audit_placement(state, &mut findings);
+    audit_ranks(state, &mut findings);
+    audit_admins(state, &mut findings);
+    audit_ledger(state, &mut findings);
+    findings.list
+}
+
+struct Findings {
+    list: Vec<String>,
+    most: usize,
+}
+
+impl Findings {
+    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.list.len() < self.most {
+            self.list.push(what());
+        }
+    }
+}
+
+fn members(state: &State) -> impl Iterator<Item = MemberIx> {
+    (0..state.len()).map(MemberIx)
+}
+
+/// Children lists agree with parents, slots ascend, levels are one below.
+fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
+    let tree = state.tree(name);
+    findings.require(tree.len() == state.len() as usize, || {
+        format!("{name:?} tree has {} members of {}", tree.len(), state.len())
+    });
+    let parent_of = |member| MemberIx::from_column(tree.link(member).parent);
+    for member in members(state).filter(|member| parent_of(*member).is_some_and(|parent| *member <= parent)) {
+        findings.require(false, || format!("{member:?} is before its {name:?} parent"));
+    }
+    let mut listed = 0;
+    for member in members(state) {
+        let link = tree.link(member);
+        let mut children = 0;
+        let mut slot_before = None;
+        // No more than there are members, in all lists together: a list may lead back into itself.
+        for child in tree.children(member).take((state.len() - listed) as usize) {
+            let below = tree.link(child);
+            findings.require(below.parent == member.0, || {
+                format!("{child:?} is listed under {member:?} but names another {name:?}")
+            });
+            findings.require(below.level == link.level + 1, || {
+                format!("level of {child:?} in the {name:?} tree")
+            });
+            findings.require(slot_before < Some(below.slot), || {
+                format!("slots under {member:?} do not ascend in the {name:?} tree")
+            });
+            slot_before = Some(below.slot);
+            children += 1;
+        }
+        findings.require(children == link.children, || {
+            format!("direct count of {member:?} in the {name:?} tree")
+        });
+        listed += children;
+        let root_level_right = link.parent != NONE || link.level == 1;
+        findings.require(root_level_right, || format!("level of root {member:?}"));
+    }
+    let below_somebody = members(state).filter(|member| tree.link(*member).parent != NONE).count();
+    findings.require(listed as usize == below_somebody, || {
+        format!("{name:?} tree lists {listed} children of {below_somebody}")
+    });
+}
+
+/// Downlines and levels are those of a recount.
+fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
+    let tree = state.tree(name);
+    for member in tree.wrong_jumps() {
+        findings.require(false, || format!("the way up from {member:?} in the {name:?} tree"));
+    }
+    if !tree.is_counted() {
+        return;
+    }
+    let counts = recompute::counts(state, name);
+    let near_cap = state.scalars.watches[name as usize].downline.last().copied().unwrap_or(0);
+    for member in members(state) {
+        let size = counts.downline(member);
+        findings.require(tree.downline(member) == Some(size), || {
+            format!("{name:?} downline of {member:?}: {:?}, is {size}", tree.downline(member))
+        });
+        findings.require(tree.near_downline(member) == Some(size.min(near_cap)), || {
+            format!("near {name:?} downline of {member:?}")
+        });
+        let levels = counts.levels(member);
+        findings.require(tree.levels(member) == Some(levels), || {
+            format!("{name:?} levels of {member:?}: {:?}, are {levels:?}", tree.levels(member))
+        });
+    }
+}
+
+/// The parent lies in the sponsor's placement subtree, slots are within the width.
+fn audit_placement(state: &State, findings: &mut Findings) {
+    let width = state.plan().placement.width.map(u32::from);
+    for member in members(state) {
+        let row = state.member(member);
+        findings.require(row.sponsor.is_some() == row.parent.is_some(), || {
+            format!("{member:?} has a sponsor or a parent but not both")
+        });
+        if let (Some(sponsor), Some(parent)) = (row.sponsor, row.parent) {
+            let inside = sponsor == parent || state.placement.is_ancestor(sponsor, parent);
+            findings.require(inside, || format!("{member:?} is outside its sponsor's placement subtree"));
+            findings.require(width.is_none_or(|width| row.slot < width), || {
+                format!("slot of {member:?} is beyond the width")
+            });
+        }
+    }
+    let deepest = members(state).map(|member| state.placement.link(member).level).max().unwrap_or(0);
+    findings.require(state.depth() == deepest, || format!("depth {}, is {deepest}", state.depth()));
+}
+
+fn audit_ranks(state: &State, findings: &mut Findings) {
+    let ranks = recompute::ranks(state);
+    let mut distribution = vec![0_u64; state.rank_distribution().len()];
+    for member in members(state) {
+        let held = state.members.ranks(member);
+        let rank = ranks[member.at()];
+        findings.require(held.paid_as == rank, || format!("rank of {member:?}: {}, is {rank}", held.paid_as));
+        findings
+            .require(held.paid_as <= held.lifetime, || format!("best rank of {member:?} is below its rank"));
+        if let Some(count) = distribution.get_mut(usize::from(held.paid_as)) {
+            *count += 1;
+        }
+    }
+    findings.require(distribution == state.rank_distribution(), || {
+        format!("rank distribution {:?}, is {distribution:?}", state.rank_distribution())
+    });
+}
+
+fn audit_admins(state: &State, findings: &mut Findings) {
+    for member in members(state) {
+        let is_admin = state.members.role(member) == Role::Admin;
+        findings.require(is_admin == state.admins.contains_key(&member), || {
+            format!("role of {member:?} and the list of admins disagree")
+        });
+    }
+    for (admin, deep) in state.admins.iter() {
+        findings.require(*deep == state.deep_levels(*admin), || format!("deep levels of admin {admin:?}"));
+    }
+}
+
+/// Lists by receiver hold each entry once, newest first; the number pending is right. A copy has no lists of
+/// what came late: there it is counted.
+fn audit_ledger(state: &State, findings: &mut Findings) {
+    let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
+    for receiver in members(state) {
+        let mut newer = (Timestamp(i64::MAX), u64::MAX);
+        let mut walk = state.received(receiver);
+        let mut is_sorted = true;
+        while is_sorted && let Some(index) = state.received_step(&mut walk) {
+            let entry = state.entry(index);
+            findings
+                .require(entry.receiver == receiver, || format!("entry {index} is listed for {receiver:?}"));
+            listed += 1;
+            is_sorted = (entry.time, index) < newer;
+            newer = (entry.time, index);
+        }
+        findings.require(is_sorted, || format!("entries of {receiver:?} are not newest first"));
+    }
+    findings.require(listed == state.entries(), || {
+        format!("{listed} entries are listed by receiver, of {}", state.entries())
+    });
+    let held: i128 = (0..state.entries())
+        .map(|index| state.entry(index))
+        .filter(|entry| entry.status == EntryStatus::Pending)
+        .map(|entry| i128::from(entry.amount.0))
+        .sum();
+    findings.require(held == state.ledger.pending_amount(), || {
+        format!("pending entries come to {}, really to {held}", state.ledger.pending_amount())
+    });
+    let pending = (0..state.entries())
+        .filter(|index| state.entry(*index).status == EntryStatus::Pending)
+        .count() as u64;
+    findings.require(pending == state.pending(), || {
+        format!("{} entries are pending, of them {pending} really", state.pending())
+    });
+}
+
+/// How many entries came late, told from their times.
+fn late_entries(state: &State) -> u64 {
+    let mut newest = Timestamp(i64::MIN);
+    let is_late = |index: &u64| {
+        let time = state.entry(*index).time;
+        newest = newest.max(time);
+        time < newest
+    };
+    (0..state.entries()).filter(is_late).count() as u64
+}
+
+#[cfg(test)]
+#[path = "invariants_test.rs"]
+mod tests;

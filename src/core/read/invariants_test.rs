@@ -1,0 +1,141 @@
+//! Each thing that an audit looks at, broken by hand: what is not noticed here would not be noticed by
+//! `upline verify`.
+
+use super::*;
+use crate::{
+    core::{
+        network::members::Ranks,
+        requests::command::{Command, Stamped},
+        tree::{counting::Watch, genealogy::Genealogy},
+        words::types::Timestamp,
+    },
+    plan_file,
+    shapes::{Shape, member_id},
+    workload::{Apply, Network, referrals},
+};
+
+const MEMBERS: u32 = 200;
+/// Somebody with members below, above and beside in both trees.
+const SOMEBODY: MemberIx = MemberIx(3);
+
+/// Somebody without anybody below, in either tree.
+const LAST: MemberIx = MemberIx(MEMBERS - 1);
+
+/// Both trees counted, ranks reached, bonuses paid, one admin.
+fn network() -> State {
+    let mut plan = plan_file::default_plan();
+    plan.count_sponsor_tree = true;
+    let mut network = Network::grown(plan, Shape::Uniform, MEMBERS, 1);
+    network.apply(&referrals(network.state.lsn(), MEMBERS, 1, 0..MEMBERS.into()));
+    let lsn = network.state.lsn() + 1;
+    let command = Command::SetRole { member: member_id(1, 0), role: Role::Admin };
+    network.apply(&[Stamped {
+        lsn,
+        time: Timestamp(i64::try_from(lsn).unwrap()),
+        key: None,
+        actor: None,
+        command,
+    }]);
+    network.state
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_broken() {
+    let state = network();
+    assert_eq!(audit(&state, 10), Vec::<String>::new());
+    assert!(state.tree(Tree::Sponsor).is_counted() && state.kept_tree(Tree::Sponsor) == Tree::Sponsor);
+    for tree in [Tree::Sponsor, Tree::Placement] {
+        let link = state.tree(tree).link(SOMEBODY);
+        assert!(link.parent != NONE && 1 < link.children, "{tree:?}");
+    }
+    assert!(0 < state.pending() && 1 < state.members.ranks(SOMEBODY).paid_as);
+}
+
+/// What is broken, and a finding that says so.
+type Broken = (&'static str, fn(&mut State));
+
+#[test]
+fn whatever_is_broken_is_found() {
+    let broken: [Broken; 21] = [
+        ("is before its Placement parent", |state| state.placement.link_mut(SOMEBODY).parent = SOMEBODY.0),
+        ("names another Sponsor", |state| state.sponsors.link_mut(LAST).parent = MEMBERS - 2),
+        ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
+        ("level of root MemberIx(0)", |state| state.placement.link_mut(MemberIx(0)).level = 2),
+        ("do not ascend in the Placement tree", |state| {
+            state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0
+        }),
+        ("direct count of MemberIx(3) in the Sponsor tree", |state| {
+            state.sponsors.link_mut(SOMEBODY).children += 1
+        }),
+        ("Placement tree lists", |state| {
+            state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE
+        }),
+        ("do not ascend in the Placement tree", |state| {
+            let circle = second_child(state, Tree::Placement);
+            state.placement.link_mut(circle).next_sibling = circle.0;
+        }),
+        ("near Placement downline of MemberIx(3)", |state| state.placement.tally_mut(SOMEBODY)[0] -= 1),
+        ("Sponsor levels of MemberIx(3)", |state| state.sponsors.tally_mut(SOMEBODY)[1] += 1),
+        ("is outside its sponsor's placement subtree", |state| {
+            let parent = state.member(LAST).parent.unwrap();
+            let elsewhere = members(state)
+                .find(|member| *member != parent && !state.placement.is_ancestor(*member, parent));
+            state.sponsors = sponsored(state, elsewhere);
+        }),
+        ("has a sponsor or a parent but not both", |state| state.sponsors = sponsored(state, None)),
+        ("is beyond the width", |state| {
+            let last_child = members(state).find(|member| state.placement.link(*member).slot == 2).unwrap();
+            state.placement.link_mut(last_child).slot = 3;
+        }),
+        ("depth ", |state| state.scalars.depth += 1),
+        ("rank of MemberIx(3): 0", |state| {
+            state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 })
+        }),
+        ("best rank of MemberIx(3)", |state| {
+            let paid_as = state.members.ranks(SOMEBODY).paid_as;
+            state.members.set_ranks(SOMEBODY, Ranks { paid_as, lifetime: paid_as - 1 });
+        }),
+        ("rank distribution", |state| state.scalars.rank_distribution[0] += 1),
+        ("role of MemberIx(3) and the list of admins disagree", |state| {
+            state.members.set_role(SOMEBODY, Role::Admin)
+        }),
+        ("deep levels of admin MemberIx(0)", |state| {
+            state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1)
+        }),
+        ("entries are listed by receiver", |state| state.members.set_newest_entry(SOMEBODY, NONE)),
+        ("is listed for MemberIx(3)", |state| {
+            let others = state.members.newest_entry(MemberIx(0)).unwrap();
+            state.members.set_newest_entry(SOMEBODY, others);
+        }),
+    ];
+    for (says, break_it) in broken {
+        let mut state = network();
+        break_it(&mut state);
+        let findings = audit(&state, 1_000);
+        assert!(findings.iter().any(|finding| finding.contains(says)), "{says}: {findings:?}");
+        assert_eq!(audit(&state, 1).len(), 1, "{says}: no more than asked for");
+    }
+}
+
+#[test]
+fn a_number_of_pending_entries_that_is_wrong_is_found() {
+    let mut state = network();
+    state.ledger.miscount_pending();
+    assert_eq!(audit(&state, 10).len(), 1);
+}
+
+/// The sponsor tree as it would be if the last member had another sponsor.
+fn sponsored(state: &State, sponsor: Option<MemberIx>) -> Genealogy {
+    let mut tree = Genealogy::new(true);
+    for member in members(state) {
+        let parent =
+            if member == LAST { sponsor } else { MemberIx::from_column(state.sponsors.link(member).parent) };
+        let place = parent.map(|parent| (parent, tree.link(parent).children));
+        tree.attach(place, &Watch::default(), &mut Vec::new());
+    }
+    tree
+}
+
+fn second_child(state: &State, tree: Tree) -> MemberIx {
+    state.tree(tree).children(SOMEBODY).nth(1).unwrap()
+}

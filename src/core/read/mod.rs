@@ -1,0 +1,12 @@
+//! Questions to a state, its digests, and the check of its invariants. Changes nothing.
+
+pub(in crate::core) mod digest;
+pub(in crate::core) mod explain;
+pub mod graph;
+pub(in crate::core) mod invariants;
+pub(in crate::core) mod listed;
+pub(in crate::core) mod query;
+pub(in crate::core) mod received;
+pub(in crate::core) mod roster;
+pub(in crate::core) mod walk;
+pub(in crate::core) mod window;

@@ -1,0 +1,409 @@
+//! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n)
+//! unless it says otherwise.
+
+use std::{borrow::Cow, hint::black_box, sync::Arc};
+
+use crate::core::{
+    ledger::entries::Entry,
+    network::rank::{self, NextRank},
+    plan::{KIND_REGISTRATION, PlacementRule, Plan},
+    requests::{command::Rejection, unchanged::Unchanged},
+    state::{
+        bonus::{KIND_RANK, KIND_RANK_PREFIX, KIND_SIGNUP, Kind, kind_from_name},
+        parts::State,
+    },
+    tree::{placement::Spot, preorder::Preorder},
+    words::{
+        directory::Directory,
+        row_kind::RowKind,
+        types::{Code, LEVELS_MAX, MemberId, MemberIx, Money, Reference, Role, Status, Timestamp, Tree},
+    },
+};
+
+/// One member, as stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    pub index: MemberIx,
+    pub id: MemberId,
+    pub sponsor: Option<MemberIx>,
+    pub parent: Option<MemberIx>,
+    /// Slot under the parent, from 0; 0 for a root.
+    pub slot: u32,
+    /// Level in the placement tree; 1 for a root.
+    pub level: u32,
+    /// Level in the sponsor tree; 1 for a root.
+    pub sponsor_level: u32,
+    pub joined_at: Timestamp,
+    pub status: Status,
+    pub role: Role,
+}
+
+/// A member's rank.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RankView {
+    /// In force now; 0 is "no rank".
+    pub paid_as: u16,
+    /// Best ever.
+    pub lifetime: u16,
+    /// What the next rank asks for; `None` at the top.
+    pub next: Option<NextRank>,
+}
+
+/// Bytes held by the parts of a state, in the order of its members' life: what the memory report shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryUse {
+    pub members: usize,
+    pub links: usize,
+    pub counts: usize,
+    pub slots: usize,
+    /// Codes that were given, and row ids that were brought along.
+    pub codes: usize,
+    pub ledger: usize,
+}
+
+impl State {
+    /// Commands applied so far.
+    pub fn lsn(&self) -> u64 {
+        self.scalars.lsn
+    }
+
+    /// Log time of the last command.
+    pub fn time(&self) -> Timestamp {
+        self.scalars.time
+    }
+
+    /// Rolling hash over all outcomes.
+    pub fn outcome_hash(&self) -> u64 {
+        self.scalars.outcome_hash
+    }
+
+    /// Members; their indexes are `0..len`.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.members.len()).expect("limited by MEMBERS_MAX")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.scalars.plan
+    }
+
+    /// How often a plan was activated, the first included.
+    pub fn plan_version(&self) -> u32 {
+        self.scalars.plan_version
+    }
+
+    /// Deepest level of the placement tree; 0 when empty.
+    pub fn depth(&self) -> u32 {
+        self.scalars.depth
+    }
+
+    /// Members by paid-as rank; ranks nobody ever held may be missing at the end.
+    pub fn rank_distribution(&self) -> &[u64] {
+        &self.scalars.rank_distribution
+    }
+
+    /// Levels withheld so far because their receiver may not earn, and what they would have been paid.
+    pub fn breakage(&self) -> (u64, Money) {
+        (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
+    }
+
+    /// By outside id, among the members there are.
+    pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
+        directory.member(id, |member| self.members.is(member, id))
+    }
+
+    /// As [`State::find`]; without such a member, one to look at in its stead (none in an empty network), so
+    /// that an unknown id takes the steps of a known one. It follows from the id: what is asked about an id
+    /// twice takes as long twice.
+    ///
+    /// # Errors
+    /// The stand-in.
+    pub fn find_or_stand_in<D: Directory>(
+        &self,
+        directory: &D,
+        id: &MemberId,
+    ) -> Result<MemberIx, Option<MemberIx>> {
+        self.find(directory, id).ok_or_else(|| {
+            let stand_in = self.stand_in(u128::from_le_bytes(id.0));
+            stand_in.inspect(|stand_in| {
+                black_box(self.members.is(*stand_in, id));
+            })
+        })
+    }
+
+    /// Some member, chosen by a number; `None` in an empty network.
+    pub fn stand_in(&self, number: u128) -> Option<MemberIx> {
+        let chosen = number.checked_rem(u128::from(self.len()))?;
+        Some(MemberIx(u32::try_from(chosen).expect("below the number of members")))
+    }
+
+    /// By referral code, generated ones included, and by nothing that is merely like it.
+    pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
+        self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
+    }
+
+    /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
+    /// one that is like it.
+    ///
+    /// # Errors `CodeAmbiguous` when it is like several, none of which is it.
+    pub fn look_up_code<D: Directory>(
+        &self,
+        directory: &D,
+        code: &Code,
+    ) -> Result<Option<MemberIx>, Rejection> {
+        self.codes
+            .look_up(self.scalars.code_key, directory, code, self.len())
+            .map_err(|_| Rejection::CodeAmbiguous)
+    }
+
+    /// A member's outside id: one column of what [`State::member`] reads.
+    pub fn id(&self, index: MemberIx) -> MemberId {
+        *self.members.id(index)
+    }
+
+    /// A member's columns.
+    pub fn member(&self, index: MemberIx) -> Member {
+        let placement = self.placement.link(index);
+        let sponsor = self.tree(Tree::Sponsor).link(index);
+        Member {
+            index,
+            id: *self.members.id(index),
+            sponsor: MemberIx::from_column(sponsor.parent),
+            parent: MemberIx::from_column(placement.parent),
+            slot: placement.slot,
+            level: placement.level,
+            sponsor_level: sponsor.level,
+            joined_at: self.members.joined_at(index),
+            status: self.members.status(index),
+            role: self.members.role(index),
+        }
+    }
+
+    /// A member's referral code.
+    pub fn code(&self, index: MemberIx) -> Code {
+        self.codes.of(self.scalars.code_key, index)
+    }
+
+    /// Appends a member's referral code in the form in which codes are compared (`Code::folded`), as bytes.
+    /// For work on many.
+    pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
+        self.codes.fold_into(self.scalars.code_key, index, out);
+    }
+
+    /// Children in a tree.
+    pub fn direct(&self, tree: Tree, index: MemberIx) -> u32 {
+        self.tree(tree).link(index).children
+    }
+
+    /// The whole downline; `None` where the plan does not count this tree. O(log n) at any depth.
+    pub fn downline(&self, tree: Tree, index: MemberIx) -> Option<u32> {
+        self.tree(tree).downline(index)
+    }
+
+    /// Head-counts of levels 1 to 15, those above the plan's cap 0; `None` where the plan does not count this
+    /// tree.
+    pub fn levels(&self, tree: Tree, index: MemberIx) -> Option<[u32; LEVELS_MAX]> {
+        let mut levels = self.tree(tree).levels(index)?;
+        levels[usize::from(self.scalars.plan.level_cap)..].fill(0);
+        Some(levels)
+    }
+
+    /// An admin's head-counts of the levels beyond `LEVELS_MAX`; `None` for others, and where the plan does
+    /// not count this tree.
+    pub fn deep_levels_of(&self, tree: Tree, index: MemberIx) -> Option<&[u32]> {
+        if !self.tree(tree).is_counted() {
+            return None;
+        }
+        self.admins.get(&index).map(|deep| deep[self.kept_tree(tree) as usize].as_slice())
+    }
+
+    /// Ordinal of the rank in force; 0 is "no rank".
+    pub fn paid_as(&self, index: MemberIx) -> u16 {
+        self.members.ranks(index).paid_as
+    }
+
+    pub fn rank(&self, index: MemberIx) -> RankView {
+        let ranks = self.members.ranks(index);
+        RankView {
+            paid_as: ranks.paid_as,
+            lifetime: ranks.lifetime,
+            next: rank::next_rank(&self.scalars.plan.ranks, &self.standing(index)),
+        }
+    }
+
+    /// Parent first, up to the root. O(depth) for the whole.
+    pub fn upline(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        self.tree(tree).upline(index)
+    }
+
+    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else
+    /// O(children).
+    pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
+        self.placement.lowest_free(parent)
+    }
+
+    /// In slot order; in the sponsor tree that is join order.
+    pub fn children(&self, tree: Tree, index: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
+        self.tree(tree).children(index)
+    }
+
+    /// Edges from `ancestor` down to `member`; `None` when it is not an ancestor.
+    pub fn distance(&self, tree: Tree, ancestor: MemberIx, member: MemberIx) -> Option<u32> {
+        let tree = self.tree(tree);
+        tree.is_ancestor(ancestor, member).then(|| tree.link(member).level - tree.link(ancestor).level)
+    }
+
+    /// Whether `member` is in the team of `top`: itself, or below it in the placement tree. Since a member's
+    /// parent is its sponsor or below its sponsor (a rule of every registration, of every image that is read,
+    /// and of the audit), that is also everybody below it in the sponsor tree. O(log n), and the same steps
+    /// for every pair of members.
+    pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
+        self.placement.contains(top, member).expect("the placement tree is always counted")
+    }
+
+    /// A walk through the downline of `top` (without `top` itself) as it is now, for
+    /// [`State::preorder_step`].
+    pub fn preorder(&self, tree: Tree, top: MemberIx) -> Preorder {
+        self.tree(tree).preorder(top, top, self.len())
+    }
+
+    /// The next member of a walk through `tree`, the one it was begun in: parents before children, siblings
+    /// in slot order. `None` when it is over, or when `steps`, which are counted down, are used up:
+    /// [`Preorder::is_over`] tells. O(steps).
+    pub fn preorder_step(&self, tree: Tree, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
+        self.tree(tree).preorder_next(walk, steps)
+    }
+
+    /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`),
+    /// among members with an index below `before`. Amortised O(1), but one call may climb the whole depth:
+    /// under a lock, use [`State::preorder_step`].
+    pub fn preorder_next(&self, tree: Tree, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
+        let tree = self.tree(tree);
+        let mut steps = usize::MAX;
+        tree.preorder_next(&mut tree.preorder(top, after, before), &mut steps)
+    }
+
+    /// Where the next signup under `sponsor` would go by `rule`.
+    ///
+    /// # Errors
+    /// `RuleNotAllowed` when the plan does not allow the rule.
+    pub fn preview(&self, sponsor: MemberIx, rule: PlacementRule) -> Result<Spot, Rejection> {
+        let placement = &self.scalars.plan.placement;
+        if !placement.allows(rule) {
+            return Err(Rejection::RuleNotAllowed);
+        }
+        Ok(self.slots.find(&self.placement, placement, sponsor, rule))
+    }
+
+    /// Ledger entries; their indexes are `0..entries`.
+    pub fn entries(&self) -> u64 {
+        self.ledger.len()
+    }
+
+    /// Entries not paid yet.
+    pub fn pending(&self) -> u64 {
+        self.ledger.pending()
+    }
+
+    pub fn entry(&self, index: u64) -> Entry {
+        self.ledger.entry(index)
+    }
+
+    /// Whether all entries came in the order of their times. Imported ones may not.
+    pub fn entry_times_ascend(&self) -> bool {
+        self.ledger.times_ascend()
+    }
+
+    /// What the outside calls that which an entry came from. O(log references).
+    pub fn reference_of(&self, entry: u64) -> Option<Reference> {
+        self.references.of(self.ledger.trigger_of(entry))
+    }
+
+    /// The entry that this one takes back. O(log reversals).
+    pub fn reverses(&self, entry: u64) -> Option<u64> {
+        self.reversals.reverses(entry)
+    }
+
+    /// The entry that takes this one back. O(1).
+    pub fn reversal_of(&self, entry: u64) -> Option<u64> {
+        self.reversals.reversal_of(entry)
+    }
+
+    /// Entries that take others back.
+    pub fn reversal_count(&self) -> usize {
+        self.reversals.len()
+    }
+
+    /// Triggers of entries that have a reference.
+    pub fn reference_count(&self) -> usize {
+        self.references.len()
+    }
+
+    /// The kind of entries that is printed so; `None` for what no plan and no entry ever had.
+    pub fn kind_named(&self, name: &str) -> Option<u16> {
+        match kind_from_name(name)? {
+            Kind::Signup => Some(KIND_SIGNUP),
+            Kind::Rank(rank) => Some(KIND_RANK + rank),
+            Kind::Trigger => self.kind_of(name).and_then(|kind| u16::try_from(kind).ok()),
+        }
+    }
+
+    /// The printed kind of an entry: the trigger's name, `registration`, or `rank:<ordinal>`.
+    pub fn kind_name(&self, kind: u16) -> Cow<'_, str> {
+        match kind {
+            KIND_SIGNUP => KIND_REGISTRATION.into(),
+            KIND_RANK.. => format!("{KIND_RANK_PREFIX}{}", kind - KIND_RANK).into(),
+            _ => Cow::Borrowed(&self.scalars.kinds[usize::from(kind)]),
+        }
+    }
+
+    /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known:
+    /// see [`State::changed_nothing_after`]. O(log of how many did not).
+    pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
+        self.unchanged.find(lsn)
+    }
+
+    /// After this LSN it is known of every command whether it changed anything. 0 for a network that was
+    /// never in a directory of format 1, and did not have more than [`super::UNCHANGED_MAX`] such commands.
+    pub fn changed_nothing_after(&self) -> u64 {
+        self.unchanged.complete_after()
+    }
+
+    /// The id that a row brought along from elsewhere. O(1).
+    pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
+        self.row_ids.id_of(kind, index)
+    }
+
+    /// The row that brought an id along. O(1).
+    pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
+        self.row_ids.row_of(id)
+    }
+
+    /// How many rows brought an id along.
+    pub fn carried_row_ids(&self) -> usize {
+        self.row_ids.len()
+    }
+
+    /// Round robin: the slot that the next spill from a member goes to; 0 where the plan has no turns. O(1).
+    pub fn turn(&self, member: MemberIx) -> u16 {
+        self.slots.turn(member)
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> MemoryUse {
+        let (placement_links, placement_counts) = self.placement.bytes();
+        let (sponsor_links, sponsor_counts) = self.sponsors.bytes();
+        MemoryUse {
+            members: self.members.bytes(),
+            links: placement_links + sponsor_links,
+            counts: placement_counts + sponsor_counts,
+            slots: self.slots.bytes(),
+            codes: self.codes.size_bytes() + self.row_ids.size_bytes(),
+            ledger: self.ledger.bytes() + self.references.size_bytes() + self.reversals.size_bytes(),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What one member received: sums over its ledger entries.
+//!
+//! They are walks along the receiver's entries, counted in steps like those of `walk`. Entries that came late
+//! (`late.rs`) stand apart, and are looked through after the others: sums do not ask for an order. The list
+//! itself is in `listed.rs`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::core::{
+    ledger::entries::Entry,
+    read::listed::ReceivedWalk,
+    state::parts::State,
+    words::types::{EntryStatus, MemberIx, Money, Timestamp},
+};
+
+/// Count and amount of some entries. The amount is wider than one entry's: four thousand million of the
+/// largest do not fit 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Sum {
+    pub entries: u64,
+    pub amount: i128,
+}
+
+impl Sum {
+    fn add(&mut self, amount: Money) {
+        self.entries += 1;
+        self.amount += i128::from(amount.0);
+    }
+}
+
+/// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind
+/// that occurs; levels are limited by what plans pay, but those of imported entries only by
+/// [`SUM_LEVELS_MAX`].
+#[derive(Clone, Debug)]
+pub struct ReceivedSums {
+    walk: ReceivedWalk,
+    is_over: bool,
+    /// Entries with an index below this existed when it began.
+    before: u64,
+    from: Timestamp,
+    until: Timestamp,
+    /// Entries that were looked at.
+    pub looked: u64,
+    pub total: Sum,
+    pub pending: Sum,
+    /// Those of all that take others back.
+    pub reversed: Sum,
+    /// By level at which it was paid, along the tree of the bonus; 0 for rank rewards.
+    pub by_level: BTreeMap<u32, Sum>,
+    /// For [`State::kind_name`].
+    pub by_kind: BTreeMap<u16, Sum>,
+}
+
+/// Levels that are summed apart; entries beyond count as of this one. Admins are paid to `ADMIN_LEVELS_MAX`,
+/// which is less.
+pub const SUM_LEVELS_MAX: u32 = 2_048;
+
+impl ReceivedSums {
+    /// Whether all entries were added.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+/// What each of some members brought to one receiver: the sums of its entries by source. Memory: some 100
+/// bytes for each source asked for, at worst.
+///
+/// The receiver's entries are looked through newest first, and what came in meanwhile is looked through
+/// afterwards, so that in the end the sums are those of one state.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    receiver: MemberIx,
+    level: u32,
+    sums: HashMap<u32, Sum>,
+    /// Entries that were looked at.
+    pub looked: u64,
+    /// The rest of what there was when it began, which was less than `before` entries of the network.
+    walk: ReceivedWalk,
+    before: u64,
+    /// The newest entry in time that is or will have been looked at.
+    newest: Option<u64>,
+    /// Of what came in since: the next to look at, and the one before which it ends, which was looked at
+    /// earlier.
+    at: Option<u64>,
+    end: Option<u64>,
+    /// Late triggers from this one on are yet to be looked at.
+    late_from: u32,
+}
+
+impl Brought {
+    /// Asks about a source. Only what is looked at afterwards is added to it.
+    pub fn ask(&mut self, source: MemberIx) {
+        self.sums.entry(source.0).or_default();
+    }
+
+    /// Adds an entry, if it is one of those asked for.
+    fn add(&mut self, entry: &Entry) {
+        if entry.receiver == self.receiver
+            && entry.level == self.level
+            && let Some(sum) = self.sums.get_mut(&entry.source.0)
+        {
+            sum.add(entry.amount);
+        }
+    }
+
+    /// What one of the sources brought.
+    pub fn of(&self, source: MemberIx) -> Sum {
+        self.sums.get(&source.0).copied().unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Sums over the entries of `receiver` with a time in `from..until`, for [`State::received_sums_step`].
+    pub fn received_sums(&self, receiver: MemberIx, from: Timestamp, until: Timestamp) -> ReceivedSums {
+        let nothing = Sum::default();
+        let (walk, before) = (self.received_until(receiver, until), self.entries());
+        let (by_level, by_kind) = (BTreeMap::new(), BTreeMap::new());
+        let (is_over, looked) = (false, 0);
+        ReceivedSums {
+            walk,
+            is_over,
+            before,
+            from,
+            until,
+            looked,
+            total: nothing,
+            pending: nothing,
+            reversed: nothing,
+            by_level,
+            by_kind,
+        }
+    }
+
+    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the
+    /// whole is O(entries of the receiver that are newer than the window's begin).
+    pub fn received_sums_step(&self, sums: &mut ReceivedSums, steps: usize) {
+        for _ in 0..steps {
+            let next = self.received_step(&mut sums.walk).map(|index| self.entry(index));
+            sums.looked += u64::from(next.is_some());
+            let Some(entry) = next.filter(|entry| sums.from <= entry.time) else {
+                sums.is_over = true;
+                return;
+            };
+            if sums.until <= entry.time || sums.before <= entry.index {
+                continue;
+            }
+            sums.total.add(entry.amount);
+            if entry.status == EntryStatus::Pending {
+                sums.pending.add(entry.amount);
+            }
+            if self.reversal_count() != 0 && self.reverses(entry.index).is_some() {
+                sums.reversed.add(entry.amount);
+            }
+            sums.by_level.entry(entry.level.min(SUM_LEVELS_MAX)).or_default().add(entry.amount);
+            sums.by_kind.entry(entry.kind).or_default().add(entry.amount);
+        }
+        sums.is_over = sums.walk.is_over();
+    }
+
+    /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for
+    /// [`State::brought_step`].
+    pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
+        let (walk, newest) = (self.received(receiver), self.members.newest_entry(receiver).map(u64::from));
+        let (before, late_from) = (self.entries(), self.ledger.triggers_end());
+        Brought {
+            receiver,
+            level,
+            sums: HashMap::new(),
+            looked: 0,
+            walk,
+            before,
+            newest,
+            at: newest,
+            end: newest,
+            late_from,
+        }
+    }
+
+    /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is
+    /// O(entries of the receiver), for there is no index by source, and what came late meanwhile.
+    pub fn brought_step(&self, brought: &mut Brought, steps: usize) -> bool {
+        if brought.sums.is_empty() {
+            return true;
+        }
+        for _ in 0..steps {
+            brought.looked += 1;
+            if let Some(index) = self.received_step(&mut brought.walk) {
+                if index < brought.before {
+                    brought.add(&self.entry(index));
+                }
+            } else if brought.at != brought.end {
+                let index = brought.at.expect("entries are linked down to the first");
+                brought.at = self.ledger.older(index);
+                brought.add(&self.entry(index));
+            } else if let Some(trigger) = self.ledger.late_from(brought.late_from) {
+                brought.late_from = trigger + 1;
+                for index in self.ledger.entries_of_trigger(trigger) {
+                    brought.looked += 1;
+                    brought.add(&self.entry(index));
+                }
+            } else {
+                brought.late_from = self.ledger.triggers_end();
+                let newest = self.members.newest_entry(brought.receiver).map(u64::from);
+                if newest == brought.newest {
+                    return true;
+                }
+                (brought.end, brought.at, brought.newest) = (brought.newest, newest, newest);
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+#[path = "network_test.rs"]
+pub(in crate::core) mod network;
+#[cfg(test)]
+#[path = "received_test.rs"]
+mod tests;

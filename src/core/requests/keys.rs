@@ -1,0 +1,245 @@
+//! Idempotency keys and what came of them, kept for a time that the log measures.
+
+use std::collections::HashMap;
+
+use crate::core::{
+    requests::rows::KeyRow,
+    store::column::{Column, Freeze, Kept, Scalar},
+    words::types::Timestamp,
+};
+
+/// The most keys kept; the oldest goes first.
+pub const KEYS_MAX: usize = 1_000_000;
+/// How long a key is kept: 72 hours of log time, in microseconds.
+pub const KEY_TIME: i64 = 72 * 3_600 * 1_000_000;
+/// How much of one step of log time counts toward that, in microseconds: an hour. However far the clock of a
+/// machine jumps for one write, and back, it brings no key closer to its end than that, so that a retry with
+/// the same key is still known. Commands of formats before 3 count whole.
+pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
+/// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than
+/// it comes, and no command pays for a million keys of a busy hour three days ago.
+const EXPIRED_PER_COMMAND: usize = 64;
+
+/// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the
+/// rows.
+///
+/// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after
+/// its time can therefore have two rows: the index knows the newer one.
+///
+/// Times here are those of the keys' own clock ([`Clock`]), which is log time less what did not count.
+pub(crate) struct Keys {
+    ring: Column<KeyRow>,
+    ends: Scalar<Ends>,
+    row_of: HashMap<[u8; 16], u32>,
+}
+
+/// The clock by which keys expire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::core) struct Clock {
+    /// Log time.
+    pub time: Timestamp,
+    /// Microseconds of it that did not count, never negative.
+    pub lag: i64,
+}
+
+impl Clock {
+    /// The time by which keys are dated and expire.
+    pub fn now(self) -> Timestamp {
+        Timestamp(self.time.0.saturating_sub(self.lag))
+    }
+
+    /// One step of log time later. Of a step that is `bounded` no more than [`KEY_STEP_MAX`] counts.
+    pub fn step(self, time: Timestamp, bounded: bool) -> Self {
+        let beyond = time.0.saturating_sub(self.time.0).saturating_sub(KEY_STEP_MAX).max(0);
+        let lag = if bounded { self.lag.saturating_add(beyond) } else { self.lag };
+        Self { time, lag }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Ends {
+    oldest: usize,
+    len: usize,
+}
+
+impl Freeze for Keys {
+    fn freeze(&mut self) {
+        self.ring.freeze();
+        self.ends.freeze();
+    }
+
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.ring.thaw(kept);
+        self.ends.thaw(kept);
+    }
+
+    fn release(&mut self, kept: &mut Kept) {
+        self.ring.release(kept);
+    }
+
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.ends.copy_step(&mut copy.ends) && self.ring.copy_step(&mut copy.ring)
+    }
+}
+
+impl Keys {
+    pub fn new() -> Self {
+        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0 }), row_of: HashMap::new() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len
+    }
+
+    /// The row kept for a key, unless it is too old at `now`. O(1).
+    pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
+        self.row_of.get(key).map(|place| self.ring.get(*place as usize)).filter(|row| !is_expired(row, now))
+    }
+
+    /// When the newest row came.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.ends.len.checked_sub(1).map(|last| self.ring.get((self.ends.oldest + last) % KEYS_MAX).time)
+    }
+
+    /// Forgets some of what is too old at `now`. O(1).
+    pub fn expire(&mut self, now: Timestamp) {
+        for _ in 0..EXPIRED_PER_COMMAND {
+            if self.ends.len == 0 || !is_expired(self.ring.get(self.ends.oldest), now) {
+                return;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    /// Keeps a row whose key `get` does not find.
+    pub fn push(&mut self, row: KeyRow) {
+        if self.ends.len == KEYS_MAX {
+            self.forget_oldest();
+        }
+        let place = (self.ends.oldest + self.ends.len) % KEYS_MAX;
+        if place == self.ring.len() {
+            self.ring.push(row);
+        } else {
+            *self.ring.get_mut(place) = row;
+        }
+        self.ends.len += 1;
+        self.row_of.insert(row.key.key, u32::try_from(place).expect("below KEYS_MAX"));
+    }
+
+    /// Rows, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &KeyRow> + '_ {
+        (0..self.ends.len).map(|at| self.ring.get((self.ends.oldest + at) % KEYS_MAX))
+    }
+
+    /// Makes the index of a frozen copy.
+    pub fn index_copy(&mut self) {
+        let places = (0..self.ends.len).map(|at| (self.ends.oldest + at) % KEYS_MAX);
+        self.row_of = places
+            .map(|place| (self.ring.get(place).key.key, u32::try_from(place).expect("below KEYS_MAX")))
+            .collect();
+    }
+
+    fn forget_oldest(&mut self) {
+        let key = self.ring.get(self.ends.oldest).key.key;
+        if self.row_of.get(&key).is_some_and(|place| *place as usize == self.ends.oldest) {
+            self.row_of.remove(&key);
+        }
+        self.ends.oldest = (self.ends.oldest + 1) % KEYS_MAX;
+        self.ends.len -= 1;
+        if self.ends.len == 0 {
+            self.ends.oldest = 0;
+        }
+    }
+}
+
+fn is_expired(row: &KeyRow, now: Timestamp) -> bool {
+    row.time.0 <= now.0.saturating_sub(KEY_TIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::requests::command::{Applied, Outcome, RequestKey};
+
+    const NOW: Timestamp = Timestamp(9);
+
+    fn row(number: u64, time: i64) -> KeyRow {
+        let key = RequestKey { key: u128::from(number).to_le_bytes(), fingerprint: number };
+        KeyRow {
+            key,
+            time: Timestamp(time),
+            applied: Applied { outcome: Outcome::AllPaid { entries: number }, lsn: number },
+        }
+    }
+
+    #[test]
+    fn keys_live_for_their_time_and_the_oldest_go_first() {
+        let mut keys = Keys::new();
+        (0..10).for_each(|number| keys.push(row(number, i64::try_from(number).unwrap())));
+        keys.expire(Timestamp(KEY_TIME + 4));
+        assert_eq!(keys.iter().map(|row| row.key.fingerprint).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
+        assert!(keys.get(&row(4, 0).key.key, NOW).is_none());
+        assert_eq!(keys.get(&row(5, 0).key.key, NOW), Some(&row(5, 5)));
+    }
+
+    #[test]
+    fn one_step_counts_an_hour_at_most() {
+        let hour = KEY_STEP_MAX;
+        // lag, step, bounded, lag after
+        let table = [
+            (0, 0, true, 0),
+            (0, hour, true, 0),
+            (0, hour + 1, true, 1),
+            (7, 100 * hour, true, 7 + 99 * hour),
+            (7, 100 * hour, false, 7),
+            (0, i64::MAX, true, i64::MAX - hour),
+            (i64::MAX, i64::MAX, true, i64::MAX),
+        ];
+        for (lag, step, bounded, after) in table {
+            let clock = Clock { time: Timestamp(0), lag }.step(Timestamp(step), bounded);
+            assert_eq!(clock, Clock { time: Timestamp(step), lag: after }, "{lag} {step} {bounded}");
+        }
+    }
+
+    #[test]
+    fn the_ring_is_bounded() {
+        let mut keys = Keys::new();
+        for number in 0..KEYS_MAX as u64 + 3 {
+            keys.push(row(number, 0));
+        }
+        assert_eq!(keys.len(), KEYS_MAX);
+        assert_eq!(keys.iter().next().map(|row| row.key.fingerprint), Some(3));
+        assert!(keys.get(&row(2, 0).key.key, NOW).is_none());
+        assert!(keys.get(&row(KEYS_MAX as u64 + 2, 0).key.key, NOW).is_some());
+        keys.index_copy();
+        assert!(keys.get(&row(3, 0).key.key, NOW).is_some());
+    }
+
+    #[test]
+    fn what_expired_is_never_shown_and_goes_in_small_steps() {
+        let mut keys = Keys::new();
+        let many = 3 * EXPIRED_PER_COMMAND as u64 + 5;
+        (0..many).for_each(|number| keys.push(row(number, 0)));
+        let later = Timestamp(KEY_TIME);
+        let mut left = Vec::new();
+        while left.last() != Some(&0) {
+            assert!((0..many).all(|number| keys.get(&row(number, 0).key.key, later).is_none()));
+            keys.expire(later);
+            left.push(keys.len());
+        }
+        assert_eq!(left, [133, 69, 5, 0]);
+    }
+
+    #[test]
+    fn a_key_that_comes_again_after_its_time_is_found_when_its_first_row_goes() {
+        let mut keys = Keys::new();
+        (0..100).for_each(|number| keys.push(row(number, 0)));
+        keys.expire(Timestamp(KEY_TIME));
+        let again = KeyRow { time: Timestamp(KEY_TIME), ..row(99, 0) };
+        assert!(keys.get(&again.key.key, again.time).is_none());
+        keys.push(again);
+        keys.expire(Timestamp(KEY_TIME + 1));
+        assert_eq!((keys.len(), keys.get(&again.key.key, again.time)), (1, Some(&again)));
+        assert_eq!(keys.newest(), Some(again.time));
+    }
+}

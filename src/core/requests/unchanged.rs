@@ -1,0 +1,205 @@
+//! Which commands of the log changed nothing: those that a rule rejected when they were applied, repeats of
+//! an idempotency key, and those that asked for what was so already.
+//!
+//! Admission refuses the first two before they are logged, so those lost a race between admission and
+//! application. The list is small and nevertheless bounded: it is a ring of the newest [`UNCHANGED_MAX`], and
+//! it says from which LSN on it is complete.
+
+use crate::core::{
+    requests::{
+        command::{Applied, Outcome, Rejection},
+        rows::UnchangedRow,
+    },
+    store::column::{Column, Scalar, freeze_fields},
+};
+
+/// The most commands remembered, 16 MiB of them; the oldest goes first. A client that races against itself on
+/// purpose costs no more memory than this.
+pub const UNCHANGED_MAX: usize = 1 << 20;
+
+/// Why a command of the log changed nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unchanged {
+    /// A rule said no when it was applied.
+    Rejected(Rejection),
+    /// An earlier command of the same idempotency key had done it.
+    Repeat,
+    /// It asked for what was so already: a status or role that the member had, a bonus that was paid, all
+    /// pending ones where there were none.
+    Already,
+}
+
+/// On disk, beside the numbers of rejections.
+const REPEAT: u16 = 0;
+const ALREADY: u16 = u16::MAX;
+
+impl Unchanged {
+    /// Why the command of an LSN changed nothing, told from what came of it; `None` if it changed something.
+    pub(in crate::core) fn of(lsn: u64, applied: &Applied) -> Option<Self> {
+        match applied.outcome {
+            _ if applied.lsn != lsn => Some(Unchanged::Repeat),
+            Outcome::Rejected(rejection) => Some(Unchanged::Rejected(rejection)),
+            Outcome::EntryPaid { changed: false, .. }
+            | Outcome::AllPaid { entries: 0 }
+            | Outcome::MatchingPaid { entries: 0, .. }
+            | Outcome::StatusSet { changed: false, .. }
+            | Outcome::RoleSet { changed: false, .. } => Some(Unchanged::Already),
+            _ => None,
+        }
+    }
+
+    /// The reason as a number, as on disk.
+    pub(in crate::core) fn code(self) -> u16 {
+        match self {
+            Unchanged::Rejected(rejection) => rejection as u16,
+            Unchanged::Repeat => REPEAT,
+            Unchanged::Already => ALREADY,
+        }
+    }
+
+    /// `None` for a number that no reason has.
+    pub(in crate::core) fn from_code(code: u16) -> Option<Self> {
+        match code {
+            REPEAT => Some(Unchanged::Repeat),
+            ALREADY => Some(Unchanged::Already),
+            code => Rejection::from_code(code).map(Unchanged::Rejected),
+        }
+    }
+
+    /// In words for programs: a rejection's name, `repeat` or `already`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unchanged::Rejected(rejection) => rejection.name(),
+            Unchanged::Repeat => "repeat",
+            Unchanged::Already => "already",
+        }
+    }
+}
+
+/// A ring of rows, ascending by LSN.
+pub(crate) struct UnchangedList {
+    ring: Column<UnchangedRow>,
+    ends: Scalar<Ends>,
+}
+
+#[derive(Clone, Copy)]
+struct Ends {
+    oldest: usize,
+    len: usize,
+    /// All commands after this LSN that changed nothing are listed.
+    complete_after: u64,
+}
+
+freeze_fields!(UnchangedList { ends, ring });
+
+impl UnchangedList {
+    pub fn new() -> Self {
+        Self { ring: Column::new(), ends: Scalar::new(Ends { oldest: 0, len: 0, complete_after: 0 }) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len
+    }
+
+    pub fn complete_after(&self) -> u64 {
+        self.ends.complete_after
+    }
+
+    pub fn set_complete_after(&mut self, lsn: u64) {
+        self.ends.complete_after = lsn;
+    }
+
+    /// The `at`-th row, oldest first.
+    pub fn row(&self, at: usize) -> UnchangedRow {
+        *self.ring.get((self.ends.oldest + at) % UNCHANGED_MAX)
+    }
+
+    /// Adds a row; LSNs ascend.
+    pub fn push(&mut self, row: UnchangedRow) {
+        debug_assert!(self.len() == 0 || self.row(self.len() - 1).lsn < row.lsn);
+        if self.ends.len == UNCHANGED_MAX {
+            self.ends.complete_after = self.row(0).lsn;
+            self.ends.oldest = (self.ends.oldest + 1) % UNCHANGED_MAX;
+            self.ends.len -= 1;
+        }
+        let place = (self.ends.oldest + self.ends.len) % UNCHANGED_MAX;
+        if place == self.ring.len() {
+            self.ring.push(row);
+        } else {
+            *self.ring.get_mut(place) = row;
+        }
+        self.ends.len += 1;
+    }
+
+    /// O(log rows).
+    pub fn find(&self, lsn: u64) -> Option<Unchanged> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.row(middle).lsn < lsn {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let row = (low < self.len()).then(|| self.row(low)).filter(|row| row.lsn == lsn)?;
+        Some(Unchanged::from_code(row.reason).expect("codes are checked where they enter"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::store::column::{Freeze, Kept};
+
+    fn row(lsn: u64) -> UnchangedRow {
+        UnchangedRow { lsn, reason: u16::from(lsn.is_multiple_of(2)) }
+    }
+
+    #[test]
+    fn each_reason_has_a_number_and_a_name() {
+        for (reason, name) in [
+            (Unchanged::Rejected(Rejection::MemberExists), "member_exists"),
+            (Unchanged::Repeat, "repeat"),
+            (Unchanged::Already, "already"),
+        ] {
+            assert_eq!((Unchanged::from_code(reason.code()), reason.name()), (Some(reason), name));
+        }
+    }
+
+    #[test]
+    fn rows_are_found_by_lsn() {
+        let mut list = UnchangedList::new();
+        assert_eq!(list.find(1), None);
+        (1..1_000).map(|number| row(number * 3)).for_each(|row| list.push(row));
+        for lsn in 0..3_010 {
+            let listed = lsn != 0 && lsn % 3 == 0 && lsn < 3_000;
+            let kind =
+                if lsn % 2 == 0 { Unchanged::Rejected(Rejection::MemberExists) } else { Unchanged::Repeat };
+            assert_eq!(list.find(lsn), listed.then_some(kind), "{lsn}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_says_where_it_is_complete() {
+        let mut list = UnchangedList::new();
+        (1..=UNCHANGED_MAX as u64 + 3).for_each(|lsn| list.push(row(lsn)));
+        assert_eq!((list.len(), list.complete_after()), (UNCHANGED_MAX, 3));
+        assert_eq!(list.find(3), None);
+        assert!(list.find(4).is_some() && list.find(UNCHANGED_MAX as u64 + 3).is_some());
+        assert!(list.row(0).lsn == 4 && list.row(UNCHANGED_MAX - 1).lsn == UNCHANGED_MAX as u64 + 3);
+    }
+
+    #[test]
+    fn a_frozen_copy_is_the_list_as_it_was() {
+        let mut list = UnchangedList::new();
+        (1..=10).for_each(|lsn| list.push(row(lsn)));
+        list.freeze();
+        (11..=20).for_each(|lsn| list.push(row(lsn)));
+        let mut copy = UnchangedList::new();
+        while !list.copy_step(&mut copy) {}
+        list.thaw(&mut Kept::new());
+        assert_eq!((copy.len(), copy.find(10).is_some(), copy.find(11)), (10, true, None));
+        assert_eq!(list.len(), 20);
+    }
+}

@@ -1,0 +1,215 @@
+//! `apply`, the only thing that changes a state.
+//!
+//! It is a flat match with one function per command. Each first *judges* (reads only; a rejection changes
+//! nothing but the LSN) and then acts, and the judging is also what admission asks before a command is
+//! logged (`check`), so there is one home for each rule.
+
+use crate::core::{
+    requests::{
+        command::{Applied, CodeRules, Command, Outcome, Rejection, RequestKey, Stamped},
+        keys::Clock,
+        rows::{KeyRow, UnchangedRow},
+        unchanged::Unchanged,
+    },
+    state::{
+        parts::State,
+        prepare::{Aside, Preparation},
+        view::KeptPages,
+    },
+    words::directory::Directory,
+};
+
+/// Answer of [`State::check`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing speaks against it now.
+    Admit,
+    /// It breaks a rule now.
+    Reject(Rejection),
+    /// An earlier command with the same key did it.
+    Repeat(Applied),
+}
+
+impl State {
+    /// Applies the next command. Deterministic: the same state and command give the same outcome and state on
+    /// every machine.
+    ///
+    /// # Panics
+    /// When `stamped.lsn` is not the next one, or its time lies before that of the last: a bug of the caller.
+    pub fn apply<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
+        self.advance(directory, stamped, &mut Aside::default())
+    }
+
+    /// As `apply`, with the same outcome and state: what was prepared for the command is used if it is good
+    /// for it. What comes back is to be dropped after the lock is released: it is the memory of what was
+    /// replaced.
+    ///
+    /// # Panics
+    /// As `apply`.
+    pub fn apply_prepared<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        stamped: &Stamped,
+        prepared: Option<Preparation>,
+    ) -> (Applied, KeptPages) {
+        let mut aside = Aside { prepared, ..Aside::default() };
+        let applied = self.advance(directory, stamped, &mut aside);
+        let Aside { prepared: unused, replaced: mut pages } = aside;
+        if let Some(unused) = unused {
+            pages.push(Box::new(unused));
+        }
+        (applied, KeptPages { pages })
+    }
+
+    fn advance<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped, aside: &mut Aside) -> Applied {
+        assert_eq!(stamped.lsn, self.scalars.lsn + 1, "commands are applied in order, each once");
+        assert!(self.scalars.time <= stamped.time, "log time never goes backwards");
+        self.step(stamped);
+        self.keys.expire(self.key_clock().now());
+        let applied = match self.check_key(stamped.key) {
+            Verdict::Repeat(earlier) => earlier,
+            Verdict::Reject(rejection) => Applied { outcome: Outcome::Rejected(rejection), lsn: stamped.lsn },
+            Verdict::Admit => self.act(directory, stamped, aside),
+        };
+        self.note(&applied, stamped.lsn);
+        applied
+    }
+
+    /// Moves LSN and clocks on to a command.
+    fn step(&mut self, stamped: &Stamped) {
+        // There is nothing before the first command that it could be a step from.
+        let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
+        self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
+        self.scalars.lsn = stamped.lsn;
+        self.scalars.time = stamped.time;
+    }
+
+    /// The clock by which keys expire.
+    pub(in crate::core) fn key_clock(&self) -> Clock {
+        Clock { time: self.scalars.time, lag: self.scalars.key_lag }
+    }
+
+    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed
+    /// nothing.
+    fn note(&mut self, applied: &Applied, lsn: u64) {
+        self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
+        if let Some(reason) = Unchanged::of(lsn, applied) {
+            self.unchanged.push(UnchangedRow { lsn, reason: reason.code() });
+        }
+    }
+
+    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check`
+    /// and then `apply`, but judged once. For networks that are made before anything is logged; such commands
+    /// have no idempotency keys.
+    ///
+    /// # Errors
+    /// The rejection.
+    ///
+    /// # Panics
+    /// As `apply`; for a command with a key.
+    pub fn apply_unless_rejected<D: Directory>(
+        &mut self,
+        directory: &mut D,
+        stamped: &Stamped,
+    ) -> Result<Applied, Rejection> {
+        assert!(stamped.key.is_none(), "a repeated command is neither applied nor rejected");
+        let before = (self.scalars.lsn, self.scalars.time, self.scalars.key_lag);
+        assert_eq!(stamped.lsn, before.0 + 1, "commands are applied in order, each once");
+        assert!(before.1 <= stamped.time, "log time never goes backwards");
+        self.step(stamped);
+        let applied = self.act(directory, stamped, &mut Aside::default());
+        if let Outcome::Rejected(rejection) = applied.outcome {
+            // Whoever is refused was judged before anything was done.
+            (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
+            return Err(rejection);
+        }
+        self.keys.expire(self.key_clock().now());
+        self.note(&applied, stamped.lsn);
+        Ok(applied)
+    }
+
+    /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command
+    /// with the same key, or nothing that speaks against it. A command may still be rejected when it is
+    /// applied, if another came between.
+    pub fn check<D: Directory>(&self, directory: &D, key: Option<RequestKey>, command: &Command) -> Verdict {
+        match self.check_key(key) {
+            Verdict::Admit => {
+                self.judge(directory, command).map_or_else(Verdict::Reject, |()| Verdict::Admit)
+            }
+            decided => decided,
+        }
+    }
+
+    /// What is answered to a request with this key before it is looked at what it asks for: what it came to
+    /// the first time, or that the key was used for another request. `None` for a key that is not kept, or
+    /// none. O(1).
+    pub fn known(&self, key: Option<RequestKey>) -> Option<Applied> {
+        match self.check_key(key) {
+            Verdict::Repeat(applied) => Some(applied),
+            Verdict::Reject(reason) => Some(Applied { outcome: Outcome::Rejected(reason), lsn: self.lsn() }),
+            Verdict::Admit => None,
+        }
+    }
+
+    fn check_key(&self, key: Option<RequestKey>) -> Verdict {
+        let Some((key, row)) =
+            key.and_then(|key| Some((key, self.keys.get(&key.key, self.key_clock().now())?)))
+        else {
+            return Verdict::Admit;
+        };
+        if row.key.fingerprint == key.fingerprint {
+            Verdict::Repeat(row.applied)
+        } else {
+            Verdict::Reject(Rejection::KeyReused)
+        }
+    }
+
+    fn judge<D: Directory>(&self, directory: &D, command: &Command) -> Result<(), Rejection> {
+        match command {
+            Command::Register(register) => {
+                self.judge_register(directory, register, CodeRules::Alike).map(|_| ())
+            }
+            Command::TriggerBonus(trigger) => self.judge_trigger(directory, trigger).map(|_| ()),
+            Command::PayEntry { entry } => self.judge_pay(*entry),
+            Command::PayAll => Ok(()),
+            Command::SetStatus { member, status } => {
+                self.judge_status(directory, member, *status).map(|_| ())
+            }
+            Command::SetRole { member, role } => self.judge_role(directory, member, *role).map(|_| ()),
+            Command::PutPlan(plan) => self.judge_plan(plan),
+            Command::ImportEntry(entry) => self.judge_import_entry(directory, entry).map(|_| ()),
+            Command::ReverseEntry { entry } => self.judge_reverse(*entry),
+            Command::PayMatching(filter) => self.payout(directory, filter).map(|_| ()),
+        }
+    }
+
+    fn act<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped, aside: &mut Aside) -> Applied {
+        let result = match &stamped.command {
+            Command::Register(register) => self.register(directory, register, stamped.code_rules()),
+            Command::TriggerBonus(trigger) => self.trigger_bonus(directory, trigger),
+            Command::PayEntry { entry } => self.pay_entry(*entry),
+            Command::PayAll => Ok(Outcome::AllPaid { entries: self.ledger.pay_all() }),
+            Command::SetStatus { member, status } => self.set_status(directory, member, *status),
+            Command::SetRole { member, role } => self.set_role(directory, member, *role, aside),
+            Command::PutPlan(plan) => self.put_plan(plan, aside),
+            Command::ImportEntry(entry) => self.import_entry(directory, entry),
+            Command::ReverseEntry { entry } => self.reverse_entry(*entry),
+            Command::PayMatching(filter) => self.pay_matching(directory, filter),
+        };
+        let applied = Applied { outcome: result.unwrap_or_else(Outcome::Rejected), lsn: stamped.lsn };
+        if let (Some(key), Ok(_)) = (stamped.key, result) {
+            self.keys.push(KeyRow { key, time: self.key_clock().now(), applied });
+        }
+        applied
+    }
+}
+
+/// Folds one outcome into the rolling hash that the log carries.
+fn roll(hash: u64, applied: &Applied) -> u64 {
+    let [kind, first, second] = applied.outcome.words();
+    let mut bytes = [0; 32];
+    for (place, word) in bytes.chunks_exact_mut(8).zip([kind, first, second, applied.lsn]) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    xxhash_rust::xxh3::xxh3_64_with_seed(&bytes, hash)
+}

@@ -1,0 +1,419 @@
+//! Bonuses: what triggers, signups and ranks pay, to whom, and what is withheld.
+
+use crate::core::{
+    ledger::rows::{EntryRow, ReversalRow, TriggerRow},
+    network::members::ONCE_KINDS,
+    plan::{BonusRule, KIND_REGISTRATION, NAME_BYTES_MAX, Plan},
+    requests::command::{ImportEntry, Outcome, Rejection, TriggerBonus},
+    state::parts::State,
+    words::{
+        directory::Directory,
+        row_kind::RowKind,
+        types::{
+            ADMIN_LEVELS_MAX, ADMINS_MAX, EntryStatus, LEVELS_MAX, MemberIx, Money, Reference, Status,
+            Timestamp,
+        },
+    },
+};
+
+/// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK`
+/// on, rank rewards.
+pub(in crate::core) const KIND_SIGNUP: u16 = 0x7fff;
+/// Kind of the reward for rank 0; that for rank `r` is `KIND_RANK + r`.
+pub(in crate::core) const KIND_RANK: u16 = 0x8000;
+/// Before the ordinal in the printed kind of a rank reward.
+pub(in crate::core) const KIND_RANK_PREFIX: &str = "rank:";
+
+/// The most entries one trigger or signup rule makes: a level each, and each admin beyond them.
+const ENTRIES_PER_TRIGGER_MAX: usize = LEVELS_MAX + ADMINS_MAX;
+const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
+/// The most entries of one command: a signup that every rule pays, and that lifts members to every rank.
+pub(in crate::core) const ENTRIES_PER_COMMAND_MAX: usize =
+    (ONCE_KINDS + ADMIN_LEVELS_MAX) * ENTRIES_PER_TRIGGER_MAX;
+
+/// One receiver of a bonus, before it is looked at whether it may earn.
+#[derive(Clone, Copy)]
+pub(in crate::core) struct Share {
+    pub receiver: MemberIx,
+    pub level: u32,
+    pub amount: Money,
+    /// An admin above the last level that the rule pays.
+    pub is_beyond: bool,
+}
+
+/// What becomes of a share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShareFate {
+    /// It is a ledger entry.
+    Paid,
+    /// The plan gives this level nothing: no entry.
+    Nothing,
+    /// The receiver, whose status this is, may not earn: no entry, the amount is breakage.
+    Withheld(Status),
+}
+
+/// What all entries of one trigger have in common.
+#[derive(Clone, Copy)]
+struct Cause {
+    kind: u16,
+    source: MemberIx,
+    amount: Money,
+    time: Timestamp,
+}
+
+impl State {
+    pub(in crate::core) fn judge_trigger<D: Directory>(
+        &self,
+        directory: &D,
+        trigger: &TriggerBonus,
+    ) -> Result<MemberIx, Rejection> {
+        let source = self.find(directory, &trigger.source).ok_or(Rejection::MemberUnknown)?;
+        let rule = self.scalars.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?;
+        if trigger.amount.is_some_and(|amount| amount.0 < 0 || !amount.in_range()) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        if rule.pay.at(1, trigger.amount).is_none() {
+            return Err(Rejection::AmountMissing);
+        }
+        if !shares_in_range(rule, trigger.amount) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        let kind =
+            self.kind_of(&trigger.trigger).expect("the plan's triggers are numbered when it is activated");
+        if trigger.once && self.members.paid_once(source, kind) {
+            return Err(Rejection::TriggeredBefore);
+        }
+        if !self.ledger.has_room(ENTRIES_PER_TRIGGER_MAX as u64) {
+            return Err(Rejection::LedgerFull);
+        }
+        Ok(source)
+    }
+
+    pub(in crate::core) fn trigger_bonus<D: Directory>(
+        &mut self,
+        directory: &D,
+        trigger: &TriggerBonus,
+    ) -> Result<Outcome, Rejection> {
+        let source = self.judge_trigger(directory, trigger)?;
+        let kind = self.kind_of(&trigger.trigger).expect("judged");
+        let plan = self.scalars.plan.clone();
+        let rule = plan.bonus(&trigger.trigger).expect("judged");
+        if trigger.once {
+            self.members.set_paid_once(source, kind);
+        }
+        let cause = Cause {
+            kind: u16::try_from(kind).expect("below ONCE_KINDS"),
+            source,
+            amount: trigger.amount.unwrap_or_default(),
+            time: self.scalars.time,
+        };
+        let first_entry = self.ledger.len();
+        let withheld = self.pay(rule, trigger.amount, cause);
+        let entries =
+            u32::try_from(self.ledger.len() - first_entry).expect("limited by ENTRIES_PER_TRIGGER_MAX");
+        if entries != 0 {
+            self.refer(trigger.reference.as_ref());
+        }
+        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+    }
+
+    /// Whether the ledger has room for whatever one signup can pay.
+    pub(in crate::core) fn has_room_for_signup(&self) -> bool {
+        let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
+        // A signup can lift at most one member past each minimum of a count, and each of the levels and
+        // admins of a level rule.
+        let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
+        self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
+    }
+
+    /// Pays what the plan pays on registration.
+    pub(in crate::core) fn pay_registration(&mut self, member: MemberIx) {
+        let plan = self.scalars.plan.clone();
+        let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
+        let shares: Vec<Share> =
+            self.registration_shares(&plan, member).into_iter().map(|(_, share)| share).collect();
+        self.pay_shares(&shares, cause);
+    }
+
+    /// Who gets what on the signup of `member`, level ascending, each with the position of its rule in the
+    /// plan.
+    pub(in crate::core) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
+        let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
+        let of_rule = |(position, rule)| {
+            self.shares(rule, None, member).into_iter().map(move |share| (position, share))
+        };
+        let mut shares: Vec<(usize, Share)> = rules.flat_map(of_rule).collect();
+        shares.sort_by_key(|(_, share)| share.level);
+        shares
+    }
+
+    /// Pays the reward of a rank that `receiver` reached for the first time by the signup of `source`.
+    pub(in crate::core) fn pay_reward(&mut self, source: MemberIx, receiver: MemberIx, rank: u16) {
+        let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
+        let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
+        if let Some(amount) = reward {
+            self.pay_shares(&[Share { receiver, level: 0, amount, is_beyond: false }], cause);
+        }
+    }
+
+    /// Pays one rule; how many levels were withheld.
+    fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
+        let shares = self.shares(rule, amount, cause.source);
+        self.pay_shares(&shares, cause)
+    }
+
+    /// Who gets what, level ascending.
+    pub(in crate::core) fn shares(
+        &self,
+        rule: &BonusRule,
+        amount: Option<Money>,
+        source: MemberIx,
+    ) -> Vec<Share> {
+        let tree = self.tree(rule.tree);
+        let levels = rule.pay.levels();
+        let at_level = |level: usize| rule.pay.at(level, amount).expect("an amount was asked for");
+        let near = tree.near_upline(source);
+        let ladder = near.as_slice().iter().zip(1_u32..).take(levels);
+        let mut shares: Vec<Share> = ladder
+            .map(|(receiver, level)| Share {
+                receiver: *receiver,
+                level,
+                amount: at_level(level as usize),
+                is_beyond: false,
+            })
+            .collect();
+        if rule.admins_beyond {
+            let source_level = tree.link(source).level;
+            let beyond = |admin: &MemberIx| {
+                let level = source_level.saturating_sub(tree.link(*admin).level);
+                let beyond = levels < level as usize && level as usize <= ADMIN_LEVELS_MAX;
+                (beyond && tree.is_ancestor(*admin, source)).then(|| Share {
+                    receiver: *admin,
+                    level,
+                    amount: at_level(levels),
+                    is_beyond: true,
+                })
+            };
+            let mut admins: Vec<Share> = self.admins.keys().filter_map(beyond).collect();
+            admins.sort_by_key(|share| share.level);
+            shares.append(&mut admins);
+        }
+        shares
+    }
+
+    /// Writes the entries of those who may earn; the others' shares are breakage. Shares of nothing make no
+    /// entry.
+    fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
+        let mut begun = false;
+        let mut withheld = 0;
+        for share in shares {
+            match self.fate(share) {
+                ShareFate::Nothing => {}
+                ShareFate::Withheld(_) => {
+                    self.withhold(share.amount);
+                    withheld += 1;
+                }
+                ShareFate::Paid => {
+                    if !begun {
+                        self.begin_group(cause);
+                        begun = true;
+                    }
+                    self.post(share, EntryStatus::Pending);
+                }
+            }
+        }
+        withheld
+    }
+
+    /// Whether a share is paid: the one home of that rule, for paying and for explaining.
+    pub(in crate::core) fn fate(&self, share: &Share) -> ShareFate {
+        if share.amount == Money(0) {
+            return ShareFate::Nothing;
+        }
+        match self.members.status(share.receiver) {
+            Status::Active => ShareFate::Paid,
+            status => ShareFate::Withheld(status),
+        }
+    }
+
+    fn begin_group(&mut self, cause: Cause) {
+        self.ledger.begin(TriggerRow {
+            lsn: self.scalars.lsn,
+            time: cause.time,
+            amount: cause.amount.0,
+            source: cause.source.0,
+            first_entry: 0,
+            plan_version: self.scalars.plan_version,
+            kind: cause.kind,
+        });
+    }
+
+    fn post(&mut self, share: &Share, status: EntryStatus) -> u32 {
+        self.append_entry(EntryRow {
+            amount: share.amount.0,
+            receiver: share.receiver.0,
+            level: share.level,
+            status,
+        })
+    }
+
+    /// Keeps the reference of the group begun last.
+    fn refer(&mut self, reference: Option<&Reference>) {
+        let Some(reference) = reference else { return };
+        let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
+        let ledger = &self.ledger;
+        self.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
+    }
+
+    /// Adds an entry to the group begun last; its index.
+    pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
+        let receiver = MemberIx(row.receiver);
+        let mut newest = self.members.newest_entry(receiver);
+        let entry = self.ledger.push(row, &mut newest);
+        if newest == Some(entry) {
+            self.members.set_newest_entry(receiver, entry);
+        }
+        entry
+    }
+
+    pub(in crate::core) fn judge_pay(&self, entry: u64) -> Result<(), Rejection> {
+        if entry < self.ledger.len() { Ok(()) } else { Err(Rejection::EntryUnknown) }
+    }
+
+    pub(in crate::core) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        self.judge_pay(entry)?;
+        Ok(Outcome::EntryPaid { entry, changed: self.ledger.pay(entry) })
+    }
+
+    /// An entry is taken back once, and what takes one back never is.
+    pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
+        self.judge_pay(entry)?;
+        if self.reversals.reverses(entry).is_some() {
+            return Err(Rejection::EntryIsReversal);
+        }
+        if self.reversals.reversal_of(entry).is_some() {
+            return Err(Rejection::ReversedBefore);
+        }
+        if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
+    }
+
+    /// A pending entry of the negative amount to the same receiver, whatever became of the entry or of the
+    /// receiver meanwhile: what was paid by mistake is owed back. It has the reference of what it takes back,
+    /// so that both are found by it.
+    pub(in crate::core) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        self.judge_reverse(entry)?;
+        let reversed = self.entry(entry);
+        let reference = self.reference_of(entry);
+        self.begin_group(Cause {
+            kind: reversed.kind,
+            source: reversed.source,
+            amount: Money(0),
+            time: self.scalars.time,
+        });
+        let (receiver, level, amount) =
+            (reversed.receiver, reversed.level, Money(reversed.amount.0.wrapping_neg()));
+        let reversal = self.post(&Share { receiver, level, amount, is_beyond: false }, EntryStatus::Pending);
+        self.refer(reference.as_ref());
+        self.keep_reversal(reversal, entry);
+        Ok(Outcome::Reversed { entry, reversal: reversal.into() })
+    }
+
+    fn keep_reversal(&mut self, entry: u32, reverses: u64) {
+        let reverses = u32::try_from(reverses).expect("limited by ENTRIES_MAX");
+        self.reversals.push(ReversalRow { entry, reverses });
+    }
+
+    /// Whether an entry from elsewhere may take back the one that it names.
+    fn judge_imported_reversal(
+        &self,
+        (receiver, source): (MemberIx, MemberIx),
+        entry: &ImportEntry,
+    ) -> Result<(), Rejection> {
+        let Some(named) = entry.reverses else {
+            return if entry.amount.0 < 0 { Err(Rejection::ReversalUnmatched) } else { Ok(()) };
+        };
+        self.judge_reverse(named)?;
+        let reversed = self.entry(named);
+        let fits = (reversed.receiver, reversed.source, reversed.level) == (receiver, source, entry.level)
+            && *self.kind_name(reversed.kind) == *entry.kind
+            && reversed.amount.0 == -entry.amount.0;
+        if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
+    }
+
+    /// Receiver and source of an entry from elsewhere, if it would be taken.
+    ///
+    /// # Errors
+    /// The rejection with which [`Command::ImportEntry`](crate::core::requests::command::Command::ImportEntry) would be
+    /// refused.
+    pub fn judge_import_entry<D: Directory>(
+        &self,
+        directory: &D,
+        entry: &ImportEntry,
+    ) -> Result<(MemberIx, MemberIx), Rejection> {
+        let receiver = self.find(directory, &entry.receiver).ok_or(Rejection::MemberUnknown)?;
+        let source = self.find(directory, &entry.source).ok_or(Rejection::MemberUnknown)?;
+        self.judge_row_id(entry.row_id)?;
+        match kind_from_name(&entry.kind) {
+            Some(Kind::Trigger) if !self.has_room_for_kinds(std::iter::once(&*entry.kind)) => {
+                Err(Rejection::PlanKindsFull)
+            }
+            None => Err(Rejection::TriggerUnknown),
+            _ if !entry.amount.in_range() => Err(Rejection::AmountOutOfRange),
+            _ if !self.ledger.has_room(1) => Err(Rejection::LedgerFull),
+            _ => self.judge_imported_reversal((receiver, source), entry).map(|()| (receiver, source)),
+        }
+    }
+
+    pub(in crate::core) fn import_entry<D: Directory>(
+        &mut self,
+        directory: &D,
+        entry: &ImportEntry,
+    ) -> Result<Outcome, Rejection> {
+        let (receiver, source) = self.judge_import_entry(directory, entry)?;
+        let kind = match kind_from_name(&entry.kind).expect("judged") {
+            Kind::Signup => KIND_SIGNUP,
+            Kind::Rank(rank) => KIND_RANK + rank,
+            Kind::Trigger => u16::try_from(self.intern_kind(&entry.kind)).expect("below ONCE_KINDS"),
+        };
+        self.begin_group(Cause { kind, source, amount: Money(0), time: entry.time });
+        let posted = self.post(
+            &Share { receiver, level: entry.level, amount: entry.amount, is_beyond: false },
+            entry.status,
+        );
+        self.keep_row_id(RowKind::Entry, posted, entry.row_id);
+        self.refer(entry.reference.as_ref());
+        if let Some(reverses) = entry.reverses {
+            self.keep_reversal(posted, reverses);
+        }
+        Ok(Outcome::EntryImported { entry: u64::from(posted) })
+    }
+}
+
+/// No level may pay more than an amount can be.
+fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
+    (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
+}
+
+/// What an entry is for, told from how it is printed.
+pub(in crate::core) enum Kind {
+    Signup,
+    Rank(u16),
+    Trigger,
+}
+
+/// What a printed kind means; `None` for what no kind is printed as.
+pub(in crate::core) fn kind_from_name(name: &str) -> Option<Kind> {
+    if name == KIND_REGISTRATION {
+        return Some(Kind::Signup);
+    }
+    if let Some(ordinal) = name.strip_prefix(KIND_RANK_PREFIX) {
+        let rank: u16 = ordinal.parse().ok()?;
+        let canonical = (1..KIND_RANK).contains(&rank) && rank.to_string() == ordinal;
+        return canonical.then_some(Kind::Rank(rank));
+    }
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    ((1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)).then_some(Kind::Trigger)
+}
+
+const _: () = assert!(ONCE_KINDS < KIND_SIGNUP as usize);

@@ -1,0 +1,225 @@
+//! Changes to members and to the plan.
+
+use std::sync::Arc;
+
+use crate::core::{
+    plan::{Plan, RankRule},
+    requests::command::{Outcome, Rejection},
+    state::{
+        parts::{State, watches},
+        prepare::Aside,
+        recompute,
+    },
+    store::column::Kept,
+    tree::{counting::Watch, genealogy::Genealogy, placement::SlotFinder, recount},
+    words::{
+        directory::Directory,
+        types::{ADMIN_LEVELS_MAX, ADMINS_MAX, MemberId, MemberIx, Role, Status, Tree, index},
+    },
+};
+
+impl State {
+    /// Active and inactive change into each other; terminated is for good.
+    pub(in crate::core) fn judge_status<D: Directory>(
+        &self,
+        directory: &D,
+        member: &MemberId,
+        status: Status,
+    ) -> Result<MemberIx, Rejection> {
+        let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
+        let present = self.members.status(member);
+        if present == Status::Terminated && status != Status::Terminated {
+            return Err(Rejection::StatusChangeNotAllowed);
+        }
+        Ok(member)
+    }
+
+    pub(in crate::core) fn set_status<D: Directory>(
+        &mut self,
+        directory: &D,
+        member: &MemberId,
+        status: Status,
+    ) -> Result<Outcome, Rejection> {
+        let member = self.judge_status(directory, member, status)?;
+        let changed = self.members.status(member) != status;
+        if changed {
+            self.members.set_status(member, status);
+        }
+        Ok(Outcome::StatusSet { member, changed })
+    }
+
+    pub(in crate::core) fn judge_role<D: Directory>(
+        &self,
+        directory: &D,
+        member: &MemberId,
+        role: Role,
+    ) -> Result<MemberIx, Rejection> {
+        let member = self.find(directory, member).ok_or(Rejection::MemberUnknown)?;
+        let one_more = role == Role::Admin && self.members.role(member) != Role::Admin;
+        if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
+    }
+
+    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now, or O(1)
+    /// when they were prepared.
+    pub(in crate::core) fn set_role<D: Directory>(
+        &mut self,
+        directory: &D,
+        member: &MemberId,
+        role: Role,
+        aside: &mut Aside,
+    ) -> Result<Outcome, Rejection> {
+        let member = self.judge_role(directory, member, role)?;
+        let changed = self.members.role(member) != role;
+        if changed {
+            self.change_role(member, role, aside);
+        }
+        Ok(Outcome::RoleSet { member, changed })
+    }
+
+    /// Gives a member the role that it does not have.
+    pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, aside: &mut Aside) {
+        self.members.set_role(member, role);
+        match role {
+            Role::Admin => {
+                let deep =
+                    self.take_prepared_levels(member, aside).unwrap_or_else(|| self.deep_levels(member));
+                self.admins.insert(member, deep);
+            }
+            Role::Member => {
+                self.admins.remove(&member);
+            }
+        }
+        self.rerate(member);
+    }
+
+    /// An admin's head-counts beyond `LEVELS_MAX`, from scratch.
+    pub(in crate::core) fn deep_levels(&self, member: MemberIx) -> [Vec<u32>; 2] {
+        let mut deep = [Vec::new(), Vec::new()];
+        for tree in self.counted_trees() {
+            deep[tree as usize] = self.tree(tree).deep_levels(member, ADMIN_LEVELS_MAX);
+        }
+        deep
+    }
+
+    pub(in crate::core) fn judge_plan(&self, plan: &Plan) -> Result<(), Rejection> {
+        let present = &*self.scalars.plan;
+        if plan == present {
+            return Err(Rejection::PlanUnchanged);
+        }
+        if !self.is_empty() && plan.placement != present.placement {
+            return Err(Rejection::PlanPlacementFixed);
+        }
+        if self.ledger.len() != 0 && plan.currency != present.currency {
+            return Err(Rejection::PlanCurrencyFixed);
+        }
+        let same_rule = matches!(
+            (&plan.ranks, &present.ranks),
+            (RankRule::Thresholds { .. }, RankRule::Thresholds { .. })
+                | (RankRule::LevelFill { .. }, RankRule::LevelFill { .. })
+        );
+        if !self.is_empty() && (!same_rule || plan.ranks.steps().len() < present.ranks.steps().len()) {
+            return Err(Rejection::PlanRanksRemoved);
+        }
+        if !self.has_room_for_kinds(plan.bonuses.iter().map(|rule| &*rule.trigger)) {
+            return Err(Rejection::PlanKindsFull);
+        }
+        Ok(())
+    }
+
+    /// Activates a plan. Where its minima of ranks differ every rank is looked at again, and nobody is paid
+    /// for it. O(members) then, O(members * log members) where it starts to count the sponsor tree or stops,
+    /// both O(1) when they were prepared; O(1) otherwise.
+    pub(in crate::core) fn put_plan(&mut self, plan: &Plan, aside: &mut Aside) -> Result<Outcome, Rejection> {
+        self.judge_plan(plan)?;
+        if self.is_empty() {
+            self.lose_view(&mut aside.replaced);
+            self.placement = Genealogy::new(true);
+            self.sponsors = Genealogy::new(plan.count_sponsor_tree);
+            self.slots = SlotFinder::new(&plan.placement);
+        }
+        let is_prepared = self.adopt_prepared_plan(plan, aside);
+        let before = std::mem::replace(&mut self.scalars.plan, plan.clone().into());
+        let watched_before = std::mem::replace(&mut self.scalars.watches, watches(plan));
+        self.scalars.plan_version += 1;
+        for rule in &plan.bonuses {
+            self.intern_kind(&rule.trigger);
+        }
+        if !is_prepared {
+            self.recount_watched(&watched_before);
+            self.count_sponsor_tree_as_planned(&mut aside.replaced);
+            if !rates_alike(&before.ranks, &plan.ranks) {
+                self.rerate_all();
+            }
+        }
+        Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
+    }
+
+    /// Whether changing to `plan` is more than O(1).
+    pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
+        let counts_otherwise =
+            plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
+        counts_otherwise || !rates_alike(&self.scalars.plan.ranks, &plan.ranks)
+    }
+
+    /// Starts or stops counting the sponsor tree. O(members).
+    fn count_sponsor_tree_as_planned(&mut self, replaced: &mut Kept) {
+        let planned = self.scalars.plan.count_sponsor_tree;
+        if self.scalars.plan.placement.trees_coincide() || self.sponsors.is_counted() == planned {
+            return;
+        }
+        self.lose_view(replaced);
+        let mut admins = std::mem::take(&mut *self.admins);
+        if planned {
+            self.sponsors.count_anew(&self.scalars.watches[Tree::Sponsor as usize]);
+        } else if let Some(counts) = self.sponsors.stop_counting() {
+            replaced.push(counts);
+        }
+        for (admin, deep) in &mut admins {
+            deep[Tree::Sponsor as usize] =
+                if planned { self.sponsors.deep_levels(*admin, ADMIN_LEVELS_MAX) } else { Vec::new() };
+        }
+        *self.admins = admins;
+    }
+
+    /// Counts the deep levels of all admins from scratch.
+    pub(in crate::core) fn recount_admins(&mut self) {
+        let admins: Vec<MemberIx> = self.admins.keys().copied().collect();
+        for admin in admins {
+            let deep = self.deep_levels(admin);
+            self.admins.insert(admin, deep);
+        }
+    }
+
+    /// Brings the near downlines in line with what ranks watch now.
+    pub(in crate::core) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
+        let watched = self.scalars.watches.clone();
+        for (tree, index) in
+            [(&mut self.sponsors, Tree::Sponsor as usize), (&mut self.placement, Tree::Placement as usize)]
+        {
+            if before[index] != watched[index] && tree.is_counted() {
+                let sizes = recount::downlines(tree);
+                tree.rewatch(&watched[index], &sizes);
+            }
+        }
+    }
+
+    /// Gives every member the rank that the plan in force gives it.
+    fn rerate_all(&mut self) {
+        for (member, paid_as) in recompute::ranks(self).into_iter().enumerate() {
+            let member = index(member);
+            if self.members.ranks(member).paid_as != paid_as {
+                self.rerate(member);
+            }
+        }
+    }
+}
+
+/// Whether two rules give everybody the same rank. Names and rewards do not matter for that.
+fn rates_alike(one: &RankRule, other: &RankRule) -> bool {
+    let basis = |rule: &RankRule| match rule {
+        RankRule::Thresholds { basis, .. } => Some(*basis),
+        RankRule::LevelFill { .. } => None,
+    };
+    let minima = |rule: &RankRule| rule.steps().iter().map(|step| step.minimum).collect::<Vec<_>>();
+    one.tree() == other.tree() && basis(one) == basis(other) && minima(one) == minima(other)
+}

@@ -1,0 +1,120 @@
+//! A network as plain rows: what a snapshot or an importer must keep so that the state can be built again,
+//! and nothing that can be computed from it.
+//!
+//! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
+
+use crate::core::{network::codes::CodeKey, plan::Plan, words::types::Timestamp};
+
+pub use crate::core::{
+    ledger::{
+        row_ids::RowIdRow,
+        rows::{EntryRow, ReferenceRow, ReversalRow, TriggerRow},
+    },
+    network::rows::{CodeRow, MemberRow},
+    requests::rows::{KeyRow, UnchangedRow},
+};
+
+/// The scalars of a state, and how many rows of each section follow.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ImageHeader {
+    /// All commands up to and including this one are in the image.
+    pub lsn: u64,
+    /// Log time of that command.
+    pub time: Timestamp,
+    /// Microseconds of log time that did not count toward the expiry of idempotency keys, never negative.
+    pub key_lag: i64,
+    /// Rolling hash over the outcomes of all commands so far.
+    pub outcome_hash: u64,
+    /// How generated referral codes are made; decided when the network was made.
+    pub code_key: CodeKey,
+    pub plan: Plan,
+    /// How often a plan was activated, the first included.
+    pub plan_version: u32,
+    /// Names of entry kinds in the order in which they were first used; rows refer to positions here.
+    pub kinds: Vec<Box<str>>,
+    /// Levels not paid because their receiver may not earn, and what they would have got.
+    pub breakage_levels: u64,
+    pub breakage_amount: i64,
+    pub members: u32,
+    pub codes: u32,
+    pub triggers: u32,
+    pub entries: u32,
+    pub keys: u32,
+    pub unchanged: u32,
+    pub row_ids: u32,
+    pub references: u32,
+    pub reversals: u32,
+    /// All commands after this LSN that changed nothing are among the rows.
+    pub unchanged_after: u64,
+}
+
+impl ImageHeader {
+    /// How many rows of each section follow, in the order of [`ImageRows`].
+    pub fn counts(&self) -> [u32; SECTIONS] {
+        [
+            self.members,
+            self.codes,
+            self.triggers,
+            self.entries,
+            self.keys,
+            self.unchanged,
+            self.row_ids,
+            self.references,
+            self.reversals,
+        ]
+    }
+}
+
+/// Sections of rows.
+pub const SECTIONS: usize = 9;
+
+/// Rows of one section, in index order. Sections follow each other in the order of the variants; each may
+/// come in many chunks.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ImageRows {
+    Members(Vec<MemberRow>),
+    Codes(Vec<CodeRow>),
+    Triggers(Vec<TriggerRow>),
+    Entries(Vec<EntryRow>),
+    Keys(Vec<KeyRow>),
+    Unchanged(Vec<UnchangedRow>),
+    RowIds(Vec<RowIdRow>),
+    References(Vec<ReferenceRow>),
+    Reversals(Vec<ReversalRow>),
+}
+
+impl ImageRows {
+    /// How many rows there are. O(1).
+    pub fn len(&self) -> usize {
+        match self {
+            ImageRows::Members(rows) => rows.len(),
+            ImageRows::Codes(rows) => rows.len(),
+            ImageRows::Triggers(rows) => rows.len(),
+            ImageRows::Entries(rows) => rows.len(),
+            ImageRows::Keys(rows) => rows.len(),
+            ImageRows::Unchanged(rows) => rows.len(),
+            ImageRows::RowIds(rows) => rows.len(),
+            ImageRows::References(rows) => rows.len(),
+            ImageRows::Reversals(rows) => rows.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The position of the section, from 0.
+    pub fn section(&self) -> usize {
+        match self {
+            ImageRows::Members(_) => 0,
+            ImageRows::Codes(_) => 1,
+            ImageRows::Triggers(_) => 2,
+            ImageRows::Entries(_) => 3,
+            ImageRows::Keys(_) => 4,
+            ImageRows::Unchanged(_) => 5,
+            ImageRows::RowIds(_) => 6,
+            ImageRows::References(_) => 7,
+            ImageRows::Reversals(_) => 8,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The parts put together. Each command is judged and applied here, and here alone a state changes.
+
+pub(in crate::core) mod apply;
+pub(in crate::core) mod bonus;
+pub(in crate::core) mod change;
+pub mod image;
+pub(in crate::core) mod parts;
+pub(in crate::core) mod payout;
+pub(in crate::core) mod prefetch;
+pub(in crate::core) mod prepare;
+pub(in crate::core) mod recompute;
+pub(in crate::core) mod registration;
+pub(in crate::core) mod restore;
+pub(in crate::core) mod signup;
+pub(in crate::core) mod view;
+
+pub use self::{
+    apply::Verdict,
+    parts::State,
+    view::{CopyProgress, FrozenCopy, KeptPages},
+};
+pub use super::words::directory::Directory;

@@ -1,0 +1,115 @@
+//! Prefetching: the memory that a group of signups, or a slice of a list, will touch is read first, for all
+//! of them together.
+//!
+//! A signup in a large network touches some thirty cache lines, one after the other, since each says where
+//! the next is: sponsor, place, family, tour, then the counts of fifteen ancestors. Most of its time goes to
+//! waiting for memory. The signups of a group do not depend on each other, so each step is made for all of
+//! them before the next one, and the processor has many misses in flight at once. Prefetching decides
+//! nothing: where an earlier signup of the group changes the way, applying the command finds the right one
+//! and takes longer.
+
+use std::hint::black_box;
+
+use crate::core::{
+    requests::command::{Command, PlacementRequest, Register, SponsorRef, Stamped},
+    state::parts::State,
+    words::{
+        directory::Directory,
+        types::{MemberId, MemberIx, NONE, Tree},
+    },
+};
+
+/// Commands, or members, prefetched together: enough to keep the memory busy, few enough that the lines are
+/// still in the nearest caches when they are used (some 3 KiB for a signup).
+pub(in crate::core) const TOGETHER: usize = 64;
+
+/// Networks smaller than this are in the caches anyway.
+const PREFETCH_FROM_MEMBERS: usize = 1 << 16;
+
+/// Steps down from a sponsor to its place that are followed. Places further down are reached through members
+/// that many signups pass, which are in the caches.
+const STEPS_DOWN: usize = 4;
+
+impl State {
+    /// Fetches what a list shows of `members`, and the ids of who is above them in `tree`: in a walk through
+    /// a downline each is somewhere else. Changes nothing. O(members).
+    pub fn prefetch_rows(&self, tree: Tree, members: &[MemberIx]) {
+        let seen = members.iter().fold(0, |seen, member| {
+            let above = self.tree(tree).link(*member).parent;
+            let above_id = if above == NONE { 0 } else { self.members.id(MemberIx(above)).0[0] };
+            let linked = [Tree::Placement, Tree::Sponsor].map(|tree| self.tree(tree).link(*member).parent);
+            seen ^ self.members.prefetch_all(*member)
+                ^ linked[0]
+                ^ linked[1]
+                ^ u32::from(above_id)
+                ^ self.codes.prefetch(*member)
+        });
+        black_box(seen);
+    }
+
+    /// Fetches what applying `commands` will touch. Changes nothing. O(commands).
+    pub fn prefetch<D: Directory>(&self, directory: &D, commands: &[Stamped]) {
+        if self.members.len() < PREFETCH_FROM_MEMBERS {
+            return;
+        }
+        let mut candidates = Vec::with_capacity(TOGETHER);
+        for together in commands.chunks(TOGETHER) {
+            let registers = || together.iter().filter_map(|stamped| register_in(&stamped.command));
+            // The places of the directory where the new ids will be entered. Nobody has them yet, so the
+            // candidates do not matter.
+            directory.candidates(registers().map(|register| &register.member), &mut candidates);
+            candidates.clear();
+            directory.candidates(registers().filter_map(sponsor_of), &mut candidates);
+            candidates.retain(|member| member.at() < self.members.len());
+            // Where one member signs up many, one look is enough.
+            candidates.dedup();
+            black_box(self.prefetch_places(&mut candidates));
+        }
+    }
+
+    /// Reads, step by step for all of `places`, which are sponsors at first, what a signup below them
+    /// touches. The result means nothing.
+    fn prefetch_places(&self, places: &mut [MemberIx]) -> u32 {
+        let own_sponsor_tree = !self.scalars.plan.placement.trees_coincide();
+        let mut seen = 0;
+        for sponsor in places.iter() {
+            seen ^= self.members.prefetch(*sponsor)
+                ^ self.slots.prefetch(*sponsor)
+                ^ self.placement.link(*sponsor).last_child;
+            if own_sponsor_tree {
+                seen ^= self.sponsors.link(*sponsor).last_child;
+            }
+        }
+        if own_sponsor_tree {
+            for sponsor in places.iter() {
+                seen ^= self.sponsors.prefetch_last_child(*sponsor);
+            }
+        }
+        for _ in 0..STEPS_DOWN {
+            for place in places.iter() {
+                seen ^= self.slots.prefetch_children(&self.placement, *place);
+            }
+            for place in places.iter_mut() {
+                *place = self.slots.step_down(&self.placement, *place);
+            }
+        }
+        seen ^ self.placement.prefetch(places)
+    }
+}
+
+/// A signup that is placed by a rule. Others are rare.
+fn register_in(command: &Command) -> Option<&Register> {
+    match command {
+        Command::Register(register) if !matches!(register.placement, PlacementRequest::Slot { .. }) => {
+            Some(register)
+        }
+        _ => None,
+    }
+}
+
+fn sponsor_of(register: &Register) -> Option<&MemberId> {
+    match &register.sponsor {
+        SponsorRef::Member(id) => Some(id),
+        SponsorRef::None | SponsorRef::Code(_) => None,
+    }
+}

@@ -1,0 +1,52 @@
+//! Everything derived, from scratch: the second way to every number.
+//!
+//! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in
+//! parallel, with the same result for any number of threads (integer sums in a fixed order). Used when a plan
+//! changes, and by `audit`.
+
+use rayon::prelude::*;
+
+use crate::core::{
+    network::rank::{self, Standing},
+    plan::RankRule,
+    state::parts::State,
+    store::{parallel::BLOCK, region},
+    tree::recount::{self, Counts},
+    words::types::{ADMIN_LEVELS_MAX, MemberIx, Role, Tree, index},
+};
+
+/// The downline and level counts of every member of a tree. O(members).
+pub fn counts(state: &State, tree: Tree) -> Counts {
+    recount::count(state.tree(tree))
+}
+
+/// Every member's paid-as rank under the plan in force, from counts computed here.
+pub fn ranks(state: &State) -> Vec<u16> {
+    ranks_under(state, &state.plan().ranks)
+}
+
+/// As [`ranks`], under another rule: what a change of the plan would make of them.
+pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
+    ranks_from(state, rule, &counts(state, rule.tree()))
+}
+
+/// As [`ranks_under`], from counts of the rule's tree.
+pub fn ranks_from(state: &State, rule: &RankRule, counts: &Counts) -> Vec<u16> {
+    let tree = state.tree(rule.tree());
+    let rank = |member: MemberIx| {
+        let is_admin = state.members.role(member) == Role::Admin;
+        let deep = is_admin.then(|| tree.deep_levels(member, ADMIN_LEVELS_MAX));
+        let standing = Standing {
+            direct: tree.link(member).children,
+            near_downline: counts.downline(member),
+            levels: counts.levels(member),
+            deep: deep.as_deref(),
+        };
+        rank::paid_as(rule, &standing)
+    };
+    let mut ranks = region::filled(0, tree.len());
+    ranks.par_chunks_mut(BLOCK).enumerate().for_each(|(block, ranks)| {
+        ranks.iter_mut().zip(block * BLOCK..).for_each(|(kept, member)| *kept = rank(index(member)));
+    });
+    ranks
+}

@@ -1,0 +1,88 @@
+//! Frozen views of a state: what snapshots, exports and recounts read without a lock.
+
+use crate::core::{
+    state::parts::{State, View},
+    store::column::{Freeze, Kept},
+};
+
+/// A frozen state on its way to become a state of its own.
+#[derive(Default)]
+pub struct FrozenCopy(pub(in crate::core) Option<State>);
+
+/// Pages that were kept for a frozen view, or columns that were replaced.
+#[must_use = "drop it outside of the lock"]
+pub struct KeptPages {
+    pub(in crate::core) pages: Kept,
+}
+
+impl KeptPages {
+    /// Whether there is any memory to give back.
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+}
+
+/// How far a copy of the frozen view got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyProgress {
+    More,
+    Complete,
+    /// The view is gone: a plan change rebuilt what it was made of. Freeze again and start over.
+    Lost,
+}
+
+impl State {
+    /// Starts the frozen view at the present LSN, without copying anything. One at a time.
+    pub fn freeze(&mut self) {
+        Freeze::freeze(self);
+    }
+
+    /// Ends the frozen view. Harmless when there is none. What comes back is to be dropped after the lock is
+    /// released: it is the memory of all pages that were kept.
+    pub fn thaw(&mut self) -> KeptPages {
+        let mut kept = Kept::new();
+        Freeze::thaw(self, &mut kept);
+        KeptPages { pages: kept }
+    }
+
+    /// Takes out what the view holds for parts that were copied, to be dropped after the lock is released.
+    /// O(columns).
+    pub fn release(&mut self) -> KeptPages {
+        let mut kept = Kept::new();
+        Freeze::release(self, &mut kept);
+        KeptPages { pages: kept }
+    }
+
+    /// Copies the next part, some 64 KiB, of the frozen view. There is one copy of each view: what was copied
+    /// is not kept any more.
+    pub fn copy_frozen(&self, copy: &mut FrozenCopy) -> CopyProgress {
+        if self.view != View::Frozen {
+            return CopyProgress::Lost;
+        }
+        let copy =
+            copy.0.get_or_insert_with(|| Self::empty((*self.scalars.plan).clone(), self.scalars.code_key));
+        if self.copy_step(copy) { CopyProgress::Complete } else { CopyProgress::More }
+    }
+
+    /// Gives up a frozen view before columns are replaced rather than changed. Its pages go to `replaced`.
+    pub(in crate::core) fn lose_view(&mut self, replaced: &mut Kept) {
+        if self.view == View::Frozen {
+            Freeze::thaw(self, replaced);
+            self.view = View::Lost;
+        }
+    }
+}
+
+impl FrozenCopy {
+    /// The state as it was when the view was frozen.
+    ///
+    /// # Panics
+    /// When the copy is not complete.
+    pub fn into_state(self) -> State {
+        let mut state = self.0.expect("a complete copy");
+        state.keys.index_copy();
+        state.row_ids.index_copy();
+        state.reversals.index_copy();
+        state
+    }
+}

@@ -1,0 +1,8 @@
+//! Columns that can be frozen and copied, their memory, and work in parallel. Knows nothing of members.
+
+pub(in crate::core) mod column;
+pub(in crate::core) mod order;
+pub(in crate::core) mod parallel;
+pub(crate) mod region;
+pub(in crate::core) mod settled;
+pub(crate) mod steps;

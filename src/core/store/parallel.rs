@@ -1,0 +1,39 @@
+//! Work in parallel whose result does not depend on the number of threads.
+
+use rayon::prelude::*;
+
+/// Members handled together by one thread.
+pub(in crate::core) const BLOCK: usize = 16 * 1_024;
+
+/// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that
+/// serves, where the writer must find a core free. Where the system gives no threads, on those there are.
+pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
+}
+
+/// Applies `work` to consecutive ranges that cover `0..len`, in parallel; results in order.
+pub(in crate::core) fn in_blocks<R: Send>(
+    len: usize,
+    work: impl Fn(std::ops::Range<usize>) -> R + Sync,
+) -> Vec<R> {
+    (0..len.div_ceil(BLOCK))
+        .into_par_iter()
+        .map(|block| work(block * BLOCK..len.min((block + 1) * BLOCK)))
+        .collect()
+}
+
+/// Runs two pieces of work, side by side where there is a thread for it.
+pub(in crate::core) fn both<A: Send, B: Send>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    rayon::join(one, other)
+}
+
+/// Sorts in parallel. Equal values are the same, so their order does not show.
+pub(in crate::core) fn sort<T: Ord + Send>(items: &mut [T]) {
+    items.par_sort_unstable();
+}

@@ -1,0 +1,174 @@
+//! Rows that never change once they are there: ids, join times, chains, lines of the ledger.
+//!
+//! As a [`Column`](crate::core::store::column::Column) it grows without moving, but a frozen copy shares its regions
+//! instead of copying them: whatever is in a full one stays as it is. So a view of such rows costs nothing,
+//! neither for the writer nor in memory, but for the last region.
+
+use std::sync::Arc;
+
+use crate::core::store::{
+    column::{Freeze, Kept},
+    region,
+};
+
+/// Bytes that a copy takes of the last region under one hold of the lock.
+const STEP_BYTES: usize = 64 * 1024;
+/// Regions that a copy shares under one hold of the lock.
+const REGIONS_STEP: usize = 256;
+
+/// An array that grows without moving, of rows that do not change.
+pub(crate) struct Settled<T> {
+    full: Vec<Arc<Vec<T>>>,
+    /// The region that is being filled.
+    last: Vec<T>,
+    /// The length when the view was frozen.
+    frozen: Option<usize>,
+}
+
+impl<T: Copy> Settled<T> {
+    const REGION_SHIFT: u32 = region::rows_within::<T>(region::SHARED_BYTES).ilog2();
+    const REGION_ROWS: usize = 1 << Self::REGION_SHIFT;
+
+    pub fn new() -> Self {
+        Self { full: Vec::new(), last: Vec::new(), frozen: None }
+    }
+
+    pub fn len(&self) -> usize {
+        (self.full.len() << Self::REGION_SHIFT) + self.last.len()
+    }
+
+    /// The row at `index`, which must be below `len`.
+    #[inline]
+    pub fn get(&self, index: usize) -> &T {
+        let within = index & (Self::REGION_ROWS - 1);
+        match self.full.get(index >> Self::REGION_SHIFT) {
+            Some(region) => &region[within],
+            None => &self.last[within],
+        }
+    }
+
+    #[inline]
+    pub fn push(&mut self, value: T) {
+        region::push(&mut self.last, value, Self::REGION_ROWS);
+        if self.last.len() == Self::REGION_ROWS {
+            self.settle();
+        }
+    }
+
+    /// Nothing is added to the last region any more.
+    #[cold]
+    fn settle(&mut self) {
+        let full = std::mem::replace(&mut self.last, region::with_room(Self::REGION_ROWS));
+        self.full.push(Arc::new(full));
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> + '_ {
+        self.full.iter().flat_map(|region| region.iter()).chain(&self.last)
+    }
+
+    /// Appends the rows of `range`, which must be below `len`.
+    pub fn copy_range(&self, range: std::ops::Range<usize>, out: &mut Vec<T>) {
+        debug_assert!(range.end <= self.len());
+        let mut at = range.start;
+        while at < range.end {
+            let region = self.full.get(at >> Self::REGION_SHIFT).map_or(&self.last, |region| region);
+            let start = at & (Self::REGION_ROWS - 1);
+            let rows = (range.end - at).min(Self::REGION_ROWS - start);
+            out.extend_from_slice(&region[start..start + rows]);
+            at += rows;
+        }
+    }
+
+    /// Bytes held, those that copies share included.
+    pub fn bytes(&self) -> usize {
+        self.len() * size_of::<T>()
+    }
+}
+
+impl<T: Copy + Send + Sync + 'static> Freeze for Settled<T> {
+    fn freeze(&mut self) {
+        assert!(self.frozen.is_none(), "one frozen view at a time");
+        self.frozen = Some(self.len());
+    }
+
+    fn thaw(&mut self, _kept: &mut Kept) {
+        self.frozen = None;
+    }
+
+    /// Nothing is held for a view.
+    fn release(&mut self, _kept: &mut Kept) {}
+
+    /// Shares some full regions, or copies 64 KiB of those rows that were in none.
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        let frozen = self.frozen.expect("copy_step follows freeze");
+        let (from, full) = (copy.full.len(), frozen >> Self::REGION_SHIFT);
+        if from < full {
+            copy.full.extend_from_slice(&self.full[from..full.min(from + REGIONS_STEP)]);
+            return false;
+        }
+        let first = copy.len();
+        if first < frozen {
+            if copy.last.capacity() == 0 {
+                copy.last = region::with_room(frozen - first);
+            }
+            self.copy_range(first..frozen.min(first + region::rows_within::<T>(STEP_BYTES)), &mut copy.last);
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copied(rows: &Settled<u64>) -> Settled<u64> {
+        let mut copy = Settled::new();
+        while !rows.copy_step(&mut copy) {}
+        copy
+    }
+
+    #[test]
+    fn a_copy_has_what_was_there_when_it_was_frozen_and_can_grow_by_itself() {
+        for len in [0_u64, 1, 8_191, 8_193, 524_287, 524_288, 524_289, 524_288 * 3 + 5] {
+            let mut rows = Settled::new();
+            (0..len).for_each(|value| rows.push(value));
+            rows.freeze();
+            (0..20_000).for_each(|_| rows.push(7));
+            let mut copy = copied(&rows);
+            assert!(copy.iter().copied().eq(0..len), "{len}");
+            assert_eq!(u64::try_from(copy.len()).unwrap(), len);
+            rows.thaw(&mut Kept::new());
+            (0..20_000).for_each(|_| copy.push(9));
+            let at = usize::try_from(len).unwrap();
+            assert_eq!((*rows.get(at), *copy.get(at), *copy.get(at + 19_999)), (7, 9, 9), "{len}");
+            if let Some(last) = at.checked_sub(1) {
+                assert_eq!((*rows.get(last), *copy.get(last)), (len - 1, len - 1));
+            }
+        }
+    }
+
+    #[test]
+    fn full_regions_are_shared() {
+        let mut rows = Settled::new();
+        (0..2_000_000_u64).for_each(|value| rows.push(value));
+        rows.freeze();
+        let copy = copied(&rows);
+        assert_eq!(copy.full.len(), 3);
+        assert!(rows.full.iter().zip(&copy.full).all(|(one, other)| Arc::ptr_eq(one, other)));
+    }
+
+    #[test]
+    fn ranges_are_copied_across_regions() {
+        let mut rows = Settled::new();
+        (0..600_000_u64).for_each(|value| rows.push(value));
+        for range in [0..0, 0..1, 524_287..524_289, 5..600_000, 524_288..600_000, 600_000..600_000] {
+            let mut out = vec![7];
+            rows.copy_range(range.clone(), &mut out);
+            assert!(
+                out.iter().copied().eq([7].into_iter().chain(range.start as u64..range.end as u64)),
+                "{range:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What is counted along one tree.
+//!
+//! What a signup touches is arranged by *family*: the children of one parent. All of them have the same
+//! ancestors, so the chain of the nearest sixteen is stored once, with the family, as family numbers; and
+//! what is counted for an ancestor stands in one 64-byte line of its own family. So a signup reads one line
+//! (the chain) and then changes up to fifteen lines that do not depend on each other.
+
+use crate::core::{
+    store::{
+        column::{Column, Freeze, Kept, freeze_fields},
+        settled::Settled,
+    },
+    tree::{link::Link, tour::Tour},
+    words::types::{LEVELS_MAX, MemberIx, NONE, index},
+};
+
+/// Ancestors in a chain: one more than the levels counted, so that a walk beyond them goes on from the last.
+pub(in crate::core) const CHAIN: usize = 16;
+/// In a tally: the downline, exact as long as it is below the cap of `Watch`, else the cap.
+pub(in crate::core) const NEAR: usize = 0;
+
+/// Counts at which somebody looks at an ancestor again (rank minima).
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Watch {
+    /// Downline counts up to the largest of these are kept at hand. Ascending.
+    pub downline: Vec<u32>,
+    /// Per level from 1; 0 for a level nobody looks at.
+    pub levels: [u32; LEVELS_MAX + 1],
+}
+
+impl Watch {
+    pub fn near_cap(&self) -> u32 {
+        self.downline.last().copied().unwrap_or(0)
+    }
+}
+
+/// What is counted along one tree.
+pub(in crate::core) struct Counts {
+    pub tour: Tour,
+    /// Of each family, the families of its parent's ancestors: its own first, nearest next.
+    pub chains: Settled<[u32; CHAIN]>,
+    /// Of each family, what its parent has below: the near downline, then levels 1 to 15.
+    pub tallies: Column<[u32; CHAIN]>,
+    /// The parent.
+    pub owners: Settled<u32>,
+}
+
+freeze_fields!(Counts { tour, chains, tallies, owners });
+
+impl Freeze for Option<Counts> {
+    fn freeze(&mut self) {
+        self.iter_mut().for_each(Freeze::freeze);
+    }
+    fn thaw(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|counts| counts.thaw(kept));
+    }
+    fn copy_step(&self, copy: &mut Self) -> bool {
+        self.as_ref().is_none_or(|counts| {
+            counts.copy_step(copy.get_or_insert_with(|| Counts::with_tour(Tour::empty_copy())))
+        })
+    }
+    fn release(&mut self, kept: &mut Kept) {
+        self.iter_mut().for_each(|counts| counts.release(kept));
+    }
+}
+
+/// Up to sixteen ancestors, parent first.
+pub(crate) struct NearUpline {
+    pub members: [MemberIx; CHAIN],
+    pub len: usize,
+}
+
+impl NearUpline {
+    pub fn add(&mut self, member: MemberIx) {
+        self.members[self.len] = member;
+        self.len += 1;
+    }
+
+    pub fn as_slice(&self) -> &[MemberIx] {
+        &self.members[..self.len]
+    }
+}
+
+impl Counts {
+    pub fn with_tour(tour: Tour) -> Self {
+        Self { tour, chains: Settled::new(), tallies: Column::new(), owners: Settled::new() }
+    }
+
+    pub fn tally(&self, link: &Link) -> Option<&[u32; CHAIN]> {
+        (link.family != NONE).then(|| self.tallies.get(link.family as usize))
+    }
+
+    /// Gives `parent` a family if this is its first child.
+    pub fn found_family(&mut self, links: &mut Column<Link>, parent: MemberIx) {
+        let link = links.get(parent.at());
+        if link.family != NONE {
+            return;
+        }
+        let family = u32::try_from(self.owners.len()).expect("fewer families than members");
+        let mut chain = [NONE; CHAIN];
+        chain[0] = family;
+        if link.parent != NONE {
+            let above = self.chains.get(links.get(link.parent as usize).family as usize);
+            chain[1..].copy_from_slice(&above[..CHAIN - 1]);
+        }
+        self.chains.push(chain);
+        self.tallies.push([0; CHAIN]);
+        self.owners.push(parent.0);
+        links.get_mut(parent.at()).family = family;
+    }
+
+    /// Gives all who have children a family, and nobody else.
+    pub fn found_families(&mut self, links: &mut Column<Link>) {
+        for member in 0..links.len() {
+            if links.get(member).family != NONE {
+                links.get_mut(member).family = NONE;
+            }
+            if links.get(member).first_child != NONE {
+                self.found_family(links, index(member));
+            }
+        }
+    }
+
+    /// Counts a new member of `family` for all its ancestors that keep a count of it.
+    pub fn count(&mut self, family: u32, watch: &Watch, reached: &mut Vec<MemberIx>) {
+        let cap = watch.near_cap();
+        let chain = *self.chains.get(family as usize);
+        let mut still_near = true;
+        for (above, family) in chain.iter().enumerate() {
+            let level = above + 1;
+            if *family == NONE {
+                return;
+            }
+            if LEVELS_MAX < level && !still_near {
+                return;
+            }
+            let tally = self.tallies.get_mut(*family as usize);
+            let mut marked = false;
+            if level <= LEVELS_MAX {
+                tally[level] += 1;
+                marked = tally[level] == watch.levels[level];
+            }
+            still_near = still_near && tally[NEAR] < cap;
+            if still_near {
+                tally[NEAR] += 1;
+                marked |= watch.downline.contains(&tally[NEAR]);
+            }
+            if marked {
+                reached.push(MemberIx(*self.owners.get(*family as usize)));
+            }
+        }
+        if still_near {
+            self.count_far(&chain, watch, reached);
+        }
+    }
+
+    /// Goes on from the end of a chain to those whose downline is still below the cap. Downlines strictly
+    /// grow going up: once one has passed it, all above have.
+    fn count_far(&mut self, chain: &[u32; CHAIN], watch: &Watch, reached: &mut Vec<MemberIx>) {
+        let mut chain = *chain;
+        loop {
+            chain = *self.chains.get(chain[CHAIN - 1] as usize);
+            for family in &chain[1..] {
+                if *family == NONE {
+                    return;
+                }
+                let tally = self.tallies.get_mut(*family as usize);
+                if watch.near_cap() <= tally[NEAR] {
+                    return;
+                }
+                tally[NEAR] += 1;
+                if watch.downline.contains(&tally[NEAR]) {
+                    reached.push(MemberIx(*self.owners.get(*family as usize)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Who is below whom: links, counts, tours, and where a new member goes. Knows members by index alone.
+
+pub(in crate::core) mod children;
+pub(in crate::core) mod counting;
+pub(in crate::core) mod families;
+pub(in crate::core) mod full;
+pub(in crate::core) mod genealogy;
+pub(in crate::core) mod link;
+pub(in crate::core) mod open_key;
+pub(in crate::core) mod placement;
+pub(in crate::core) mod preorder;
+pub(in crate::core) mod recount;
+pub(in crate::core) mod spines;
+pub(in crate::core) mod tour;

@@ -1,0 +1,57 @@
+//! A downline in preorder.
+
+use crate::core::{
+    tree::{genealogy::Genealogy, link::Link},
+    words::types::{MemberIx, NONE},
+};
+
+/// A walk through a downline in preorder that can rest after any step, also while it climbs out of a deep
+/// leg. What is attached meanwhile does not disturb it.
+#[derive(Clone, Copy, Debug)]
+pub struct Preorder {
+    top: MemberIx,
+    /// Members from this index on are left out: with a length seen when the walk began, it sees the downline
+    /// as it was then.
+    before: u32,
+    /// The member found last, or one that the walk has climbed to from there.
+    at: MemberIx,
+    /// The child of `at` to look at next; `NONE` when `at` has no more.
+    candidate: u32,
+}
+
+impl Preorder {
+    /// Whether nobody is left.
+    pub fn is_over(&self) -> bool {
+        self.candidate == NONE && self.at == self.top
+    }
+}
+
+impl Genealogy {
+    /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of
+    /// them, or `top` for all).
+    pub fn preorder(&self, top: MemberIx, after: MemberIx, before: u32) -> Preorder {
+        Preorder { top, before, at: after, candidate: self.link(after).first_child }
+    }
+
+    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which are
+    /// counted down, are used up before one is found: then `Preorder::is_over` is false, and the walk can go
+    /// on. A whole walk is linear.
+    pub fn preorder_next(&self, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
+        while 0 < *steps && !walk.is_over() {
+            *steps -= 1;
+            match MemberIx::from_column(walk.candidate) {
+                Some(member) if member.0 < walk.before => {
+                    (walk.at, walk.candidate) = (member, self.link(member).first_child);
+                    return Some(member);
+                }
+                // Who joined since the walk began is passed over, and has nobody below who was there before.
+                Some(newer) => walk.candidate = self.link(newer).next_sibling,
+                None => {
+                    let Link { parent, next_sibling, .. } = *self.link(walk.at);
+                    (walk.at, walk.candidate) = (MemberIx(parent), next_sibling);
+                }
+            }
+        }
+        None
+    }
+}

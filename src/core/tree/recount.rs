@@ -1,0 +1,215 @@
+//! All counts of a tree from scratch, on all cores: the downline of each member and its head-counts of levels
+//! 1 to 15.
+//!
+//! Parents stand before their children, so one pass from the end does it: what is counted for a member is
+//! complete when the pass comes to it, and is then added to its parent, one level further down. Only members
+//! with children have a row; most have none. The pass goes block by block. Within a block it is made by one
+//! thread; what a block adds to rows before it is shared out by row, so that no two threads ever touch the
+//! same one, and the sums are the same for any number of them.
+
+use rayon::prelude::*;
+
+use crate::core::{
+    store::region,
+    tree::genealogy::Genealogy,
+    words::types::{LEVELS_MAX, MemberIx, NONE, index},
+};
+
+/// Members of a block. Work is handed out once for each, and a thread that slept may take milliseconds to
+/// wake, so blocks are long; what stays within one is work of one thread, so they are not longer.
+const BLOCK: usize = if cfg!(test) { 4 * 1_024 } else { 256 * 1_024 };
+/// Rows that go to one thread together; the next ones go to the next thread, so that parents who are close to
+/// each other are shared out.
+const PIECE: usize = 1_024;
+
+/// The downline, then levels 1 to 15: one line of memory.
+type Row = [u32; LEVELS_MAX + 1];
+
+/// What a recount came to.
+pub struct Counts {
+    /// Of each member its place in `rows`; `NONE` without children.
+    place: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+impl Counts {
+    /// Descendants of a member.
+    pub fn downline(&self, member: MemberIx) -> u32 {
+        self.row(member)[0]
+    }
+
+    /// Head-counts of levels 1 to 15 below a member.
+    pub fn levels(&self, member: MemberIx) -> [u32; LEVELS_MAX] {
+        let row = self.row(member);
+        std::array::from_fn(|level| row[level + 1])
+    }
+
+    fn row(&self, member: MemberIx) -> Row {
+        row_at(&self.rows, self.place[member.at()], 0)
+    }
+}
+
+/// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does
+/// it.
+pub(in crate::core) fn downlines(tree: &Genealogy) -> Vec<u32> {
+    let mut sizes = region::filled(0_u32, tree.len());
+    for member in (0..sizes.len()).rev() {
+        let parent = tree.link(index(member)).parent;
+        if parent != NONE {
+            sizes[parent as usize] += sizes[member] + 1;
+        }
+    }
+    sizes
+}
+
+/// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other.
+pub(in crate::core) fn count(tree: &Genealogy) -> Counts {
+    let (place, inner_before) = places(tree);
+    let mut parents: Vec<u32> = region::filled(NONE, tree.len());
+    parents.par_chunks_mut(BLOCK).enumerate().for_each(|(block, parents)| {
+        for (offset, row) in parents.iter_mut().enumerate() {
+            let parent = tree.link(index(block * BLOCK + offset)).parent;
+            if parent != NONE {
+                *row = place[parent as usize];
+            }
+        }
+    });
+    let mut rows: Vec<Row> =
+        region::filled([0; LEVELS_MAX + 1], inner_before.last().copied().unwrap_or(0) as usize);
+    for (block, first) in inner_before.iter().enumerate().rev().skip(1) {
+        let members = block * BLOCK..tree.len().min((block + 1) * BLOCK);
+        let (before, own) = rows.split_at_mut(*first as usize);
+        add_within(&place[members.clone()], &parents[members.clone()], own, *first);
+        add_before(&place[members.clone()], &parents[members], own, *first, before);
+    }
+    Counts { place, rows }
+}
+
+/// Numbers the members with children, and says how many of them stand before each block, and in all.
+fn places(tree: &Genealogy) -> (Vec<u32>, Vec<u32>) {
+    let mut place = region::filled(NONE, tree.len());
+    let has_children = |member: usize| tree.link(index(member)).first_child != NONE;
+    let number = |(block, place): (usize, &mut [u32])| {
+        let mut inner = 0;
+        for (offset, place) in place.iter_mut().enumerate() {
+            if has_children(block * BLOCK + offset) {
+                *place = inner;
+                inner += 1;
+            }
+        }
+        inner
+    };
+    let inner: Vec<u32> = place.par_chunks_mut(BLOCK).enumerate().map(number).collect();
+    let mut before = vec![0];
+    before.extend(inner.iter().scan(0, |sum, inner| {
+        *sum += inner;
+        Some(*sum)
+    }));
+    place.par_chunks_mut(BLOCK).zip(&before).for_each(|(place, before)| {
+        place.iter_mut().filter(|place| **place != NONE).for_each(|place| *place += before);
+    });
+    (place, before)
+}
+
+/// Adds members of a block to parents in the same block, whose rows begin at `first`.
+fn add_within(place: &[u32], parents: &[u32], own: &mut [Row], first: u32) {
+    for (place, parent) in place.iter().zip(parents).rev() {
+        if *parent != NONE && first <= *parent {
+            let row = row_at(own, *place, first);
+            add(&mut own[(*parent - first) as usize], &row);
+        }
+    }
+}
+
+/// Adds members of a block, whose rows are complete, to parents before it.
+fn add_before(place: &[u32], parents: &[u32], own: &[Row], first: u32, before: &mut [Row]) {
+    let threads = rayon::current_num_threads();
+    let mut shares: Vec<Vec<&mut [Row]>> = (0..threads).map(|_| Vec::new()).collect();
+    for (number, piece) in before.chunks_mut(PIECE).enumerate() {
+        shares[number % threads].push(piece);
+    }
+    shares.into_par_iter().enumerate().for_each(|(thread, mut share)| {
+        for (place, parent) in place.iter().zip(parents) {
+            let (piece, within) = (*parent as usize / PIECE, *parent as usize % PIECE);
+            if *parent < first && piece % threads == thread {
+                add(&mut share[piece / threads][within], &row_at(own, *place, first));
+            }
+        }
+    });
+}
+
+/// The row at a place, where the first of `rows` is `first`; zeros for who has none.
+fn row_at(rows: &[Row], place: u32, first: u32) -> Row {
+    if place == NONE { [0; LEVELS_MAX + 1] } else { rows[(place - first) as usize] }
+}
+
+/// Adds a child, and what is counted for it, to its parent.
+fn add(parent: &mut Row, child: &Row) {
+    parent[0] += child[0] + 1;
+    parent[1] += 1;
+    for level in 2..=LEVELS_MAX {
+        parent[level] += child[level - 1];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{store::parallel::on_threads, tree::counting::Watch};
+
+    /// A tree of a shape, and its counts the slow way: each member is counted for all above it.
+    fn tree(shape: &str, members: u32) -> (Genealogy, Vec<Row>) {
+        let mut random = 7_u64;
+        let mut tree = Genealogy::new(false);
+        let mut rows: Vec<Row> = vec![[0; LEVELS_MAX + 1]; members as usize];
+        let mut recruits = vec![0; members as usize];
+        for member in 0..members {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let any = u32::try_from((random >> 33) % u64::from(member.max(1))).unwrap();
+            let parent = match shape {
+                "chain" => member.saturating_sub(1),
+                "star" => 0,
+                "ternary" => member.saturating_sub(1) / 3,
+                _ => any,
+            };
+            let place = (member != 0 && (shape != "forest" || member % 50 != 7)).then_some(MemberIx(parent));
+            tree.attach(
+                place.map(|parent| (parent, recruits[parent.at()])),
+                &Watch::default(),
+                &mut Vec::new(),
+            );
+            place.iter().for_each(|parent| recruits[parent.at()] += 1);
+            // Long chains would take for ever; what is beyond the levels is checked by the other shapes.
+            let reach = if shape == "chain" { LEVELS_MAX } else { usize::MAX };
+            for (distance, above) in tree.upline(MemberIx(member)).take(reach).enumerate() {
+                rows[above.at()][0] += 1;
+                if distance < LEVELS_MAX {
+                    rows[above.at()][distance + 1] += 1;
+                }
+            }
+        }
+        (tree, rows)
+    }
+
+    #[test]
+    fn counts_are_those_of_a_walk_for_every_shape_and_number_of_threads() {
+        let members = u32::try_from(2 * BLOCK + 100).unwrap();
+        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
+            let (tree, rows) = tree(shape, members);
+            for threads in [1, 2, 5] {
+                let counts = on_threads(threads, || count(&tree));
+                for (member, row) in (0..).zip(&rows) {
+                    let downline = if shape == "chain" { members - member - 1 } else { row[0] };
+                    assert_eq!(counts.downline(MemberIx(member)), downline, "{shape} {member} on {threads}");
+                    assert_eq!(counts.levels(MemberIx(member)), row[1..], "{shape} {member} on {threads}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_tree_has_no_counts() {
+        let counts = count(&Genealogy::new(false));
+        assert!(counts.place.is_empty() && counts.rows.is_empty());
+    }
+}

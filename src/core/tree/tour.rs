@@ -1,0 +1,624 @@
+//! A counted Euler tour: the whole downline of any member, exact at once, in O(log n) whatever the depth.
+//!
+//! Every member has two tokens, *enter* and *exit*; its downline stands between them. A new member's pair
+//! goes right before its parent's exit token, so siblings stand in join order. The sequence is the leaves of
+//! a B+-tree whose inner nodes count tokens, and each token knows its leaf, so a token's position is found
+//! bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
+//!
+//! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an
+//! outside leg are 10^5 deep.
+
+use std::ops::Range;
+
+use crate::core::{
+    store::{
+        column::{Column, Scalar, freeze_fields},
+        region, steps,
+    },
+    words::types::{MemberIx, NONE},
+};
+
+/// Tokens of a leaf. With its three other words a leaf is 512 bytes.
+const LEAF_TOKENS: usize = 125;
+/// Children of an inner node. With its other words an inner node is 512 bytes.
+const FAN_OUT: usize = 62;
+
+#[derive(Clone, Copy)]
+struct Leaf {
+    tokens: [u32; LEAF_TOKENS],
+    len: u32,
+    parent: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Inner {
+    children: [u32; FAN_OUT],
+    /// Tokens below each child.
+    counts: [u32; FAN_OUT],
+    len: u32,
+    parent: u32,
+    /// 1: children are leaves; above: inner nodes.
+    height: u32,
+    _unused: u32,
+}
+
+const _: () = assert!(size_of::<Leaf>() == 512);
+const _: () = assert!(size_of::<Inner>() == 512);
+
+/// Tokens of a leaf, and children of an inner node, of a tour that is made whole: four fifths, so that
+/// signups find room.
+const LEAF_TOKENS_FIRST: usize = 100;
+const FAN_OUT_FIRST: usize = 50;
+
+const EMPTY_LEAF: Leaf = Leaf { tokens: [NONE; LEAF_TOKENS], len: 0, parent: NONE, next: NONE };
+const EMPTY_INNER: Inner =
+    Inner { children: [NONE; FAN_OUT], counts: [0; FAN_OUT], len: 0, parent: NONE, height: 0, _unused: 0 };
+
+/// One of a member's two tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Token {
+    Enter(MemberIx),
+    Exit(MemberIx),
+}
+
+impl Token {
+    fn to_word(self) -> u32 {
+        match self {
+            Token::Enter(member) => member.0 << 1,
+            Token::Exit(member) => member.0 << 1 | 1,
+        }
+    }
+}
+
+/// The tour of a forest.
+pub(crate) struct Tour {
+    leaves: Column<Leaf>,
+    inners: Column<Inner>,
+    /// Leaf of each token, by its word.
+    leaf_of: Column<u32>,
+    /// Where new roots go.
+    last_leaf: Scalar<u32>,
+}
+
+freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf });
+
+/// Where the tokens of each member of a forest stand in its tour.
+pub(crate) struct Spans {
+    exits: Vec<u32>,
+    /// Of each member, its downline.
+    sizes: Vec<u32>,
+}
+
+impl Spans {
+    /// From the parent and the downline of each member; parents come first. O(n): the pair of a member stands
+    /// behind those of its earlier siblings' downlines.
+    pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
+        let mut last_root = 0;
+        // Until the last child was entered: where the next one's pair begins.
+        let mut exits: Vec<u32> = region::filled(0, sizes.len());
+        for (member, parent) in parents.enumerate() {
+            let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
+            let enter = *next;
+            *next += sizes[member] * 2 + 2;
+            exits[member] = enter + 1;
+        }
+        Self { exits, sizes }
+    }
+
+    /// Of each member, its downline.
+    pub fn sizes(&self) -> &[u32] {
+        &self.sizes
+    }
+
+    /// Positions of a member's two tokens.
+    pub fn of(&self, member: MemberIx) -> Range<u32> {
+        let (exit, size) = (self.exits[member.at()], self.sizes[member.at()]);
+        exit - size * 2 - 1..exit
+    }
+
+    /// Whether `ancestor` is above `member`.
+    pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
+        let (above, below) = (self.of(ancestor), self.of(member));
+        above.start < below.start && below.end < above.end
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        (0..self.exits.len()).map(|member| self.of(MemberIx(narrow(member))))
+    }
+}
+
+impl Tour {
+    pub fn new() -> Self {
+        let mut tour = Self::empty_copy();
+        tour.leaves.push(Leaf { parent: 0, ..EMPTY_LEAF });
+        let mut root = Inner { len: 1, height: 1, ..EMPTY_INNER };
+        root.children[0] = 0;
+        tour.inners.push(root);
+        tour
+    }
+
+    /// The tour of a whole forest, where each member's last token stands at its position in `exits` and its
+    /// first one twice its downline and one before that: the same as pushing one member after the other, in
+    /// O(n).
+    pub fn whole(spans: &Spans) -> Self {
+        let members = spans.exits.len();
+        if members == 0 {
+            return Self::new();
+        }
+        let leaves = (members * 2).div_ceil(LEAF_TOKENS_FIRST);
+        let mut tour = Self {
+            leaves: Column::filled(EMPTY_LEAF, leaves),
+            leaf_of: Column::filled(NONE, members * 2),
+            ..Self::empty_copy()
+        };
+        for (member, span) in spans.iter().enumerate() {
+            let member = MemberIx(narrow(member));
+            for (token, position) in [(Token::Enter(member), span.start), (Token::Exit(member), span.end)] {
+                let (leaf, place) =
+                    (position as usize / LEAF_TOKENS_FIRST, position as usize % LEAF_TOKENS_FIRST);
+                tour.leaves.get_mut(leaf).tokens[place] = token.to_word();
+                *tour.leaf_of.get_mut(token.to_word() as usize) = narrow(leaf);
+            }
+        }
+        for leaf in 0..leaves {
+            let row = tour.leaves.get_mut(leaf);
+            row.len = narrow((members * 2 - leaf * LEAF_TOKENS_FIRST).min(LEAF_TOKENS_FIRST));
+            row.next = if leaf + 1 < leaves { narrow(leaf + 1) } else { NONE };
+        }
+        tour.last_leaf = Scalar::new(narrow(leaves - 1));
+        tour.build_inners();
+        tour
+    }
+
+    /// The inner nodes over leaves that stand in order.
+    fn build_inners(&mut self) {
+        let mut below: Vec<(u32, u32)> =
+            (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
+        for height in 1.. {
+            let first = self.inners.len();
+            for part in below.chunks(FAN_OUT_FIRST) {
+                let number = narrow(self.inners.len());
+                let mut inner = Inner { len: narrow(part.len()), height, ..EMPTY_INNER };
+                for (place, (child, tokens)) in part.iter().enumerate() {
+                    (inner.children[place], inner.counts[place]) = (*child, *tokens);
+                    self.set_parent(height, *child, number);
+                }
+                self.inners.push(inner);
+            }
+            below = (first..self.inners.len())
+                .map(|inner| (narrow(inner), self.inners.get(inner).tokens()))
+                .collect();
+            if below.len() == 1 {
+                return;
+            }
+        }
+    }
+
+    /// What a frozen copy starts from.
+    pub fn empty_copy() -> Self {
+        Self {
+            leaves: Column::new(),
+            inners: Column::new(),
+            leaf_of: Column::new(),
+            last_leaf: Scalar::new(0),
+        }
+    }
+
+    /// Adds the next member (members come in index order) as the last child of `parent`, or as the last root.
+    /// O(log n).
+    pub fn push(&mut self, member: MemberIx, parent: Option<MemberIx>) {
+        debug_assert_eq!(self.leaf_of.len(), member.at() * 2);
+        let (leaf, position) = match parent {
+            Some(parent) => {
+                let exit = Token::Exit(parent).to_word();
+                let leaf = *self.leaf_of.get(exit as usize);
+                (leaf, self.position_in_leaf(leaf, exit))
+            }
+            None => (*self.last_leaf, self.leaves.get(*self.last_leaf as usize).len as usize),
+        };
+        let (leaf, position) = self.make_room(leaf, position);
+        let row = self.leaves.get_mut(leaf as usize);
+        let len = row.len as usize;
+        row.tokens.copy_within(position..len, position + 2);
+        row.tokens[position] = Token::Enter(member).to_word();
+        row.tokens[position + 1] = Token::Exit(member).to_word();
+        row.len += 2;
+        self.leaf_of.push(leaf);
+        self.leaf_of.push(leaf);
+        self.add_to_counts(leaf, 2);
+    }
+
+    /// Reads where a member's exit token is. The result means nothing, see `state::prefetch`.
+    pub fn prefetch_leaf(&self, member: MemberIx) -> u32 {
+        *self.leaf_of.get(Token::Exit(member).to_word() as usize)
+    }
+
+    /// Reads the leaf of a member's exit token, a word of each line. The result means nothing.
+    pub fn prefetch_tokens(&self, member: MemberIx) -> u32 {
+        let leaf = self.leaves.get(self.prefetch_leaf(member) as usize);
+        leaf.tokens.iter().step_by(16).fold(leaf.parent, |seen, token| seen ^ token)
+    }
+
+    /// Descendants of a member. O(log n).
+    pub fn downline(&self, member: MemberIx) -> u32 {
+        (self.position(Token::Exit(member)) - self.position(Token::Enter(member)) - 1) / 2
+    }
+
+    /// Whether `ancestor` is above `member`. A member is not its own ancestor. O(log n).
+    pub fn is_ancestor(&self, ancestor: MemberIx, member: MemberIx) -> bool {
+        let enter = self.position(Token::Enter(member));
+        self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
+    }
+
+    /// Whether `member` is `top` or below it. O(log n), and the same steps for every pair: it decides who
+    /// sees whom, and nobody may learn from the work where a member stands that is not seen. Other questions
+    /// stop as soon as they know.
+    pub fn contains(&self, top: MemberIx, member: MemberIx) -> bool {
+        let enter = self.position_evenly(Token::Enter(member));
+        let (begin, end) = (self.position_evenly(Token::Enter(top)), self.position_evenly(Token::Exit(top)));
+        (begin..end).contains(&enter)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.leaves.bytes() + self.inners.bytes() + self.leaf_of.bytes()
+    }
+
+    /// Tokens before `token` in the tour.
+    fn position(&self, token: Token) -> u32 {
+        let word = token.to_word();
+        let leaf = *self.leaf_of.get(word as usize);
+        let mut position = narrow(self.position_in_leaf(leaf, word));
+        let mut child = leaf;
+        let mut parent = self.leaves.get(leaf as usize).parent;
+        while parent != NONE {
+            let inner = self.inners.get(parent as usize);
+            let place = place_in(inner, child);
+            position += inner.counts[..place].iter().sum::<u32>();
+            child = parent;
+            parent = inner.parent;
+        }
+        position
+    }
+
+    /// As `position`. All leaves are equally deep, and every word of a node is looked at, so all tokens take
+    /// the same steps.
+    fn position_evenly(&self, token: Token) -> u32 {
+        let word = token.to_word();
+        let leaf = *self.leaf_of.get(word as usize);
+        let row = self.leaves.get(leaf as usize);
+        let mut position = place_among(&row.tokens, row.len, word);
+        let mut child = leaf;
+        let mut parent = row.parent;
+        while parent != NONE {
+            let inner = self.inners.get(parent as usize);
+            position += sum_before(&inner.counts, place_among(&inner.children, inner.len, child));
+            child = parent;
+            parent = inner.parent;
+        }
+        position
+    }
+
+    fn position_in_leaf(&self, leaf: u32, word: u32) -> usize {
+        let row = self.leaves.get(leaf as usize);
+        let tokens = &row.tokens[..row.len as usize];
+        tokens.iter().position(|token| *token == word).expect("a token is in the leaf that leaf_of names")
+    }
+
+    fn add_to_counts(&mut self, leaf: u32, tokens: u32) {
+        let mut child = leaf;
+        let mut parent = self.leaves.get(leaf as usize).parent;
+        while parent != NONE {
+            let inner = self.inners.get_mut(parent as usize);
+            let place = place_in(inner, child);
+            inner.counts[place] += tokens;
+            child = parent;
+            parent = inner.parent;
+        }
+    }
+
+    /// Makes room for two tokens at `position` of `leaf`; splits the leaf when it is full. Returns where that
+    /// position is now.
+    fn make_room(&mut self, leaf: u32, position: usize) -> (u32, usize) {
+        let len = self.leaves.get(leaf as usize).len as usize;
+        if len + 2 <= LEAF_TOKENS {
+            return (leaf, position);
+        }
+        let mut left = *self.leaves.get(leaf as usize);
+        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split
+        // in the middle.
+        let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
+        let new_leaf = narrow(self.leaves.len());
+        let mut right = Leaf { len: narrow(len - cut), parent: left.parent, next: left.next, ..EMPTY_LEAF };
+        right.tokens[..len - cut].copy_from_slice(&left.tokens[cut..len]);
+        for word in &right.tokens[..len - cut] {
+            *self.leaf_of.get_mut(*word as usize) = new_leaf;
+        }
+        left.len = narrow(cut);
+        left.next = new_leaf;
+        *self.leaves.get_mut(leaf as usize) = left;
+        self.leaves.push(right);
+        if *self.last_leaf == leaf {
+            *self.last_leaf = new_leaf;
+        }
+        self.add_sibling(leaf, left.parent, new_leaf, right.len);
+        if position < cut || (position == cut && cut + 2 <= LEAF_TOKENS) {
+            (leaf, position)
+        } else {
+            (new_leaf, position - cut)
+        }
+    }
+
+    /// Enters `new_child`, which took `tokens` tokens from `child` when that was split, behind it in
+    /// `parent`; splits upwards as far as needed.
+    fn add_sibling(&mut self, child: u32, parent: u32, new_child: u32, tokens: u32) {
+        let (mut child, mut parent, mut new_child, mut tokens) = (child, parent, new_child, tokens);
+        while parent != NONE {
+            let mut left = *self.inners.get(parent as usize);
+            let place = place_in(&left, child);
+            left.counts[place] -= tokens;
+            if (left.len as usize) < FAN_OUT {
+                insert_at(&mut left, place + 1, new_child, tokens);
+                *self.inners.get_mut(parent as usize) = left;
+                self.set_parent(left.height, new_child, parent);
+                return;
+            }
+            let right = self.split_inner(&mut left, parent, place, new_child, tokens);
+            *self.inners.get_mut(parent as usize) = left;
+            tokens = self.inners.get(right as usize).tokens();
+            (child, parent, new_child) = (parent, left.parent, right);
+        }
+        self.push_root(child, new_child, tokens);
+    }
+
+    /// Moves the end of the full node `left` (number `node`) to a new node, and enters `new_child` behind
+    /// `place`. The new node's number.
+    fn split_inner(&mut self, left: &mut Inner, node: u32, place: usize, new_child: u32, tokens: u32) -> u32 {
+        let cut = if FAN_OUT * 3 / 4 <= place { (place + 1).min(FAN_OUT - 1) } else { FAN_OUT / 2 };
+        let number = narrow(self.inners.len());
+        let mut right =
+            Inner { len: narrow(FAN_OUT - cut), parent: left.parent, height: left.height, ..EMPTY_INNER };
+        right.children[..FAN_OUT - cut].copy_from_slice(&left.children[cut..]);
+        right.counts[..FAN_OUT - cut].copy_from_slice(&left.counts[cut..]);
+        left.len = narrow(cut);
+        if place < cut {
+            insert_at(left, place + 1, new_child, tokens);
+            self.set_parent(left.height, new_child, node);
+        } else {
+            insert_at(&mut right, place + 1 - cut, new_child, tokens);
+        }
+        for child in &right.children[..right.len as usize] {
+            self.set_parent(right.height, *child, number);
+        }
+        self.inners.push(right);
+        number
+    }
+
+    /// A new root over the old one and the sibling split off it.
+    fn push_root(&mut self, old: u32, sibling: u32, tokens: u32) {
+        let number = narrow(self.inners.len());
+        let below = self.inners.get(old as usize);
+        let mut root = Inner { len: 2, height: below.height + 1, ..EMPTY_INNER };
+        root.children[..2].copy_from_slice(&[old, sibling]);
+        root.counts[..2].copy_from_slice(&[below.tokens(), tokens]);
+        self.inners.push(root);
+        self.inners.get_mut(old as usize).parent = number;
+        self.inners.get_mut(sibling as usize).parent = number;
+    }
+
+    fn set_parent(&mut self, height: u32, child: u32, parent: u32) {
+        if height == 1 {
+            self.leaves.get_mut(child as usize).parent = parent;
+        } else {
+            self.inners.get_mut(child as usize).parent = parent;
+        }
+    }
+}
+
+/// Where `word` stands among the first `len`, once. Looks at all words, wherever it is found; without
+/// branches, so that several are looked at with one instruction.
+fn place_among<const N: usize>(words: &[u32; N], len: u32, word: u32) -> u32 {
+    let (mut nth, mut looked) = (0, 0);
+    for (at, known) in (1..).zip(words) {
+        nth |= if at <= len && *known == word { at } else { 0 };
+        looked += 1;
+    }
+    steps::add(looked);
+    assert!(nth != 0, "a token is in the leaf, and a node below the parent, that it names");
+    nth - 1
+}
+
+/// The sum of the first `place` counts, which fits. Looks at all of them.
+fn sum_before(counts: &[u32; FAN_OUT], place: u32) -> u32 {
+    let (mut sum, mut looked) = (0_u32, 0);
+    for (at, count) in (0..).zip(counts) {
+        sum = sum.wrapping_add(if at < place { *count } else { 0 });
+        looked += 1;
+    }
+    steps::add(looked);
+    sum
+}
+
+fn place_in(inner: &Inner, child: u32) -> usize {
+    inner.children[..inner.len as usize]
+        .iter()
+        .position(|entry| *entry == child)
+        .expect("a node is among its parent's children")
+}
+
+fn insert_at(inner: &mut Inner, place: usize, child: u32, tokens: u32) {
+    let len = inner.len as usize;
+    inner.children.copy_within(place..len, place + 1);
+    inner.counts.copy_within(place..len, place + 1);
+    inner.children[place] = child;
+    inner.counts[place] = tokens;
+    inner.len += 1;
+}
+
+impl Inner {
+    /// Tokens below.
+    fn tokens(&self) -> u32 {
+        self.counts[..self.len as usize].iter().sum()
+    }
+}
+
+/// Nodes and places are counted by tokens, and those fit 32 bits (`MEMBERS_MAX`).
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("at most as many as tokens")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::store::steps::steps_of;
+
+    /// Parents of a forest by shape; `parents[i] < i`.
+    fn forest(shape: &str, members: u32) -> Vec<Option<MemberIx>> {
+        let mut random = 42_u64;
+        (0..members)
+            .map(|member| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let any = MemberIx(u32::try_from((random >> 33) % u64::from(member.max(1))).unwrap());
+                let parent = match shape {
+                    "chain" => MemberIx(member.saturating_sub(1)),
+                    "star" => MemberIx(0),
+                    "ternary" => MemberIx(member.saturating_sub(1) / 3),
+                    _ => any,
+                };
+                (member != 0 && (shape != "forest" || member % 50 != 7)).then_some(parent)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn counts_are_those_of_a_recount_for_every_shape() {
+        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
+            let parents = forest(shape, 40_000);
+            let mut tour = Tour::new();
+            for (member, parent) in parents.iter().enumerate() {
+                tour.push(MemberIx(narrow(member)), *parent);
+            }
+            let mut sizes = vec![0_u32; parents.len()];
+            for member in (0..parents.len()).rev() {
+                if let Some(parent) = parents[member] {
+                    sizes[parent.at()] += sizes[member] + 1;
+                }
+            }
+            for (member, size) in sizes.iter().enumerate() {
+                assert_eq!(tour.downline(MemberIx(narrow(member))), *size, "{shape} {member}");
+            }
+            // Memory and depth. In a chain, which grows in the middle, leaves are little more than a quarter
+            // full.
+            let (leaves, inners) = (tour.leaves.len(), tour.inners.len());
+            assert!(leaves * LEAF_TOKENS <= 4 * 2 * parents.len(), "{shape}: {leaves} leaves");
+            assert!(
+                inners * FAN_OUT <= 4 * (leaves + inners),
+                "{shape}: {inners} inner nodes over {leaves} leaves"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tour_made_whole_is_the_one_made_step_by_step_and_goes_on_as_that() {
+        for (shape, members) in ["chain", "star", "ternary", "uniform", "forest"]
+            .into_iter()
+            .flat_map(|shape| [0, 1, 51, 20_000].map(|n| (shape, n)))
+        {
+            let parents = forest(shape, members + 3_000);
+            let mut steps = Tour::new();
+            let push = |tour: &mut Tour, range: std::ops::Range<u32>| {
+                range.for_each(|member| tour.push(MemberIx(member), parents[member as usize]));
+            };
+            push(&mut steps, 0..members);
+            let sizes: Vec<u32> = (0..members).map(|member| steps.downline(MemberIx(member))).collect();
+            let columns = parents[..members as usize].iter().map(|parent| MemberIx::to_column(*parent));
+            let spans = Spans::new(columns, sizes);
+            let mut whole = Tour::whole(&spans);
+            let positions = |tour: &Tour, member| {
+                [Token::Enter(MemberIx(member)), Token::Exit(MemberIx(member))]
+                    .map(|token| tour.position(token))
+            };
+            for member in 0..members {
+                assert_eq!(positions(&whole, member), positions(&steps, member), "{shape} {member}");
+                assert_eq!(
+                    positions(&whole, member),
+                    [spans.of(MemberIx(member)).start, spans.of(MemberIx(member)).end]
+                );
+                let other = MemberIx(member / 3);
+                assert_eq!(
+                    spans.is_ancestor(other, MemberIx(member)),
+                    steps.is_ancestor(other, MemberIx(member)),
+                    "{shape} {member}"
+                );
+            }
+            push(&mut whole, members..members + 3_000);
+            push(&mut steps, members..members + 3_000);
+            for member in 0..members + 3_000 {
+                assert_eq!(
+                    positions(&whole, member),
+                    positions(&steps, member),
+                    "{shape} {member} of {members}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ancestors_are_those_on_the_path() {
+        let parents = forest("forest", 3_000);
+        let mut tour = Tour::new();
+        for (member, parent) in parents.iter().enumerate() {
+            tour.push(MemberIx(narrow(member)), *parent);
+        }
+        for member in (0..3_000).step_by(13) {
+            let path: Vec<MemberIx> =
+                std::iter::successors(parents[member], |above| parents[above.at()]).collect();
+            for other in (0..3_000).step_by(7) {
+                let expected = path.contains(&MemberIx(other));
+                assert_eq!(
+                    tour.is_ancestor(MemberIx(other), MemberIx(narrow(member))),
+                    expected,
+                    "{other} above {member}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn who_contains_whom_takes_the_same_steps_for_every_pair() {
+        for shape in ["chain", "star", "ternary", "uniform", "forest"] {
+            let parents = forest(shape, 20_000);
+            let mut tour = Tour::new();
+            for (member, parent) in parents.iter().enumerate() {
+                tour.push(MemberIx(narrow(member)), *parent);
+            }
+            let (_, expected) = steps_of(|| tour.contains(MemberIx(0), MemberIx(0)));
+            // Three tokens, each with a leaf and no more nodes above it than the height.
+            assert!((375..3 * 1_000).contains(&expected), "{shape}: {expected}");
+            for (top, member) in (0..20_000)
+                .step_by(37)
+                .flat_map(|member| [(member / 2, member), (member, member), (19_999 - member, member)])
+            {
+                let (contains, steps) = steps_of(|| tour.contains(MemberIx(top), MemberIx(member)));
+                assert_eq!(steps, expected, "{shape}: {top} and {member}");
+                assert_eq!(
+                    contains,
+                    top == member || tour.is_ancestor(MemberIx(top), MemberIx(member)),
+                    "{shape}: {top} and {member}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_tour_is_preorder_with_siblings_in_join_order() {
+        let mut tour = Tour::new();
+        for (member, parent) in [(0, None), (1, Some(0)), (2, Some(0)), (3, Some(1)), (4, None), (5, Some(1))]
+        {
+            tour.push(MemberIx(member), parent.map(MemberIx));
+        }
+        let mut seen: Vec<u32> = (0..6).collect();
+        seen.sort_by_key(|member| tour.position(Token::Enter(MemberIx(*member))));
+        assert_eq!(seen, [0, 1, 3, 5, 2, 4]);
+    }
+}

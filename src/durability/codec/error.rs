@@ -1,0 +1,25 @@
+//! What cannot be written as a record, or read as one.
+
+/// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small
+/// whatever is asked.
+pub const TEXT_BYTES_MAX: usize = 1_024;
+
+/// A command that has no form on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EncodeError {
+    #[error("a text of {0} bytes is over the limit of {TEXT_BYTES_MAX}")]
+    TextTooLong(usize),
+    #[error("a list of {0} is over the limit of 255")]
+    ListTooLong(usize),
+    #[error("a command without an actor has the form of format 2, which cannot say this")]
+    NotBeforeFormat3,
+}
+
+/// Bytes that are no record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct DecodeError {
+    /// Offset from the start of what was decoded.
+    pub offset: usize,
+    pub reason: &'static str,
+}

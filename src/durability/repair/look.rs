@@ -1,0 +1,447 @@
+//! Looks at a directory: what is whole, what is not, and what a repair would do.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    step::Step,
+    survey::{Beginning, Place, Stretch, Survey, frames, survey},
+};
+use crate::core::command::Stamped;
+use crate::durability::{
+    codec,
+    data_dir::DataDir,
+    error::{Damage, Error, Result},
+    instance::Instance,
+    leftovers,
+    log::{
+        evidence,
+        frame::{self, Form, Kind},
+        segment::HEADER_BYTES,
+        whole::read_whole,
+    },
+    names,
+    paths::Paths,
+    pending,
+    snapshot::{Manifest, SnapshotStore, inspect_snapshot},
+    storage::{Access, Storage},
+};
+
+/// A directory that was looked at, and is locked for as long as this lives.
+#[derive(Debug)]
+pub struct Repair {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) paths: Paths,
+    pub(super) instance: Instance,
+    pub(super) survey: Survey,
+    pub(super) base: Base,
+    /// Which stretch of the log goes on from the base; none if there is nothing to go on with.
+    pub(super) stretch: Option<usize>,
+    pub(super) steps: Vec<Step>,
+    pub(super) look: Look,
+    /// Its lock, held until this is dropped.
+    _directory: DataDir,
+}
+
+/// What a look came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Look {
+    pub verdict: Verdict,
+    /// Everything that is not as it should be, snapshots first, then the log in order.
+    pub problems: Vec<Damage>,
+    /// The newest snapshot that verifies.
+    pub snapshot_lsn: u64,
+    /// Everything up to here is whole; a repair keeps it.
+    pub last_good_lsn: u64,
+    /// The highest LSN that anything in the directory tells of.
+    pub known_lsn: u64,
+    /// Commands after the last good LSN that can still be read, and would be dropped.
+    pub dropped: Dropped,
+    /// What a repair would do, in its order.
+    pub steps: Vec<String>,
+}
+
+/// Commands that can be read and would be dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dropped {
+    pub commands: u64,
+    /// The lowest and the highest of their LSNs; there may be gaps between.
+    pub first_lsn: u64,
+    pub last_lsn: u64,
+}
+
+/// What can be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing needs to be done.
+    Healthy,
+    /// Everything that was ever acknowledged is there; only files that are not needed go.
+    WithoutLoss,
+    /// Commands that may have been acknowledged would be dropped.
+    WouldLose,
+}
+
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) manifest: Manifest,
+    pub(super) path: PathBuf,
+    pub(super) is_archived: bool,
+}
+
+impl Repair {
+    /// Looks at a directory, which is locked and not changed.
+    ///
+    /// # Errors
+    /// `Locked`, `NotADataDirectory`, `Unfinished`, `NewerFormat`, `Io`; `Damaged` for what cannot be
+    /// repaired from what is in the directory: its file `instance`, all of its snapshots, a cut of the log
+    /// that was interrupted.
+    pub fn look(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+        let (directory, instance) = DataDir::lock(storage, path, Access::Read)?;
+        let paths = Paths::new(path);
+        if let Some((_, cut)) = pending::find(&**storage, &paths, &instance, 0)? {
+            let reason =
+                format!("{cut}. Opening the directory finishes the cut, and a repair comes after that");
+            return Err(Error::damaged(&paths.cut(), 0, None, reason, "nothing that was acknowledged"));
+        }
+        let Snapshots { good, mut damaged, mut problems, mut known } = snapshots(storage, &paths, &instance)?;
+        let beginnings: Vec<Beginning> = good.iter().map(|base| Beginning::behind(&base.manifest)).collect();
+        let mut survey = survey(&**storage, &paths, &instance, &beginnings)?;
+        let (base, foreign) = choose(&**storage, &survey, good)?;
+        damaged.extend(foreign.iter().map(|damage| damage.file.clone()));
+        let is_one_history = foreign.is_empty();
+        problems.extend(foreign);
+        problems.append(&mut survey.problems);
+        let is_chained =
+            survey.places.iter().any(|place| !place.archived && place.lsns.is_some() && 3 <= place.version);
+        let (evidence, is_spoilt) = match evidence::needed_lsn(&**storage, &paths, &instance.id.0, is_chained)
+        {
+            Ok(durable_lsn) => (durable_lsn, false),
+            Err(Error::Damaged(damage)) => {
+                problems.push(*damage);
+                (0, true)
+            }
+            Err(error) => return Err(error),
+        };
+        known = known.max(evidence);
+        let unfinished = leftovers::told(&**storage, &paths, &instance)?;
+        known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
+        let next = base.manifest.lsn + 1;
+        let candidates = survey
+            .stretches
+            .iter()
+            .enumerate()
+            .filter(|(_, stretch)| (stretch.first_lsn..=stretch.end.next_lsn).contains(&next));
+        let stretch = candidates.max_by_key(|(at, stretch)| (stretch.end.next_lsn, *at)).map(|(at, _)| at);
+        let last_good_lsn = stretch.map_or(base.manifest.lsn, |at| survey.stretches[at].end.next_lsn - 1);
+        let is_last =
+            stretch.is_some_and(|at| at + 1 == survey.stretches.len() && survey.stretches[at].is_whole);
+        let headers =
+            survey.places.iter().filter_map(|place| place.lsns).map(|(first, last)| last.max(first - 1));
+        known = headers.fold(known, u64::max);
+        let look = Look {
+            verdict: Verdict::Healthy,
+            problems,
+            snapshot_lsn: base.manifest.lsn,
+            last_good_lsn,
+            known_lsn: known.max(last_good_lsn),
+            dropped: Dropped::default(),
+            steps: Vec::new(),
+        };
+        let mut repair = Self {
+            storage: Arc::clone(storage),
+            paths,
+            instance,
+            survey,
+            base,
+            stretch,
+            steps: Vec::new(),
+            look,
+            _directory: directory,
+        };
+        repair.look_at_dropped()?;
+        repair.look_at_coverage();
+        // What a snapshot of another history holds is in no other file.
+        let lossless = is_last && repair.look.known_lsn == last_good_lsn && is_one_history;
+        repair.plan(&damaged, is_spoilt || last_good_lsn < evidence);
+        repair.set_unfinished_aside(&unfinished);
+        repair.look.verdict = match (lossless, repair.steps.is_empty()) {
+            (true, true) => Verdict::Healthy,
+            (true, false) => Verdict::WithoutLoss,
+            (false, _) => Verdict::WouldLose,
+        };
+        repair.look.steps = repair.steps.iter().map(|step| step.describe(last_good_lsn)).collect();
+        Ok(repair)
+    }
+
+    /// What the look came to.
+    pub fn found(&self) -> &Look {
+        &self.look
+    }
+
+    /// Who the directory is.
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The commands that a repair would drop, as far as they can be read, once each, in the order of the
+    /// segments.
+    ///
+    /// # Errors
+    /// `Io`, and those of `see`.
+    pub(super) fn each_dropped(&self, see: &mut dyn FnMut(&Stamped) -> Result<()>) -> Result<()> {
+        let after = self.look.last_good_lsn;
+        let mut seen: Vec<(u64, u64)> = Vec::new();
+        self.each_dropped_frame(&mut |header, whole| {
+            if header.kind != Kind::Group || header.next_lsn() <= after + 1 {
+                return Ok(());
+            }
+            // A segment may be there twice.
+            if seen.iter().any(|(first, last)| (*first..=*last).contains(&header.first_lsn)) {
+                return Ok(());
+            }
+            match seen.last_mut().filter(|(_, last)| last + 1 == header.first_lsn) {
+                Some((_, last)) => *last = header.next_lsn() - 1,
+                None => seen.push((header.first_lsn, header.next_lsn() - 1)),
+            }
+            let (mut body, mut commands) = (Vec::new(), Vec::new());
+            frame::plain_body(header, whole, &mut body);
+            // What does not decode although it verifies cannot be shown. The file that holds it is kept.
+            if codec::decode_group(&body, header.first_lsn, header.count, &mut commands).is_ok() {
+                commands.iter().filter(|stamped| after < stamped.lsn).try_for_each(&mut *see)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Every frame that verifies in what a repair takes away.
+    pub(super) fn each_dropped_frame(
+        &self,
+        see: &mut dyn FnMut(&frame::Header, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let kept = self.kept();
+        for (at, place) in self.survey.places.iter().enumerate() {
+            let link = kept.and_then(|stretch| stretch.links.iter().find(|link| link.place == at));
+            let from = match link {
+                None => HEADER_BYTES,
+                Some(link) => match link.fresh.as_ref().and_then(|fresh| fresh.until) {
+                    Some(offset) => usize::try_from(offset).expect("a segment is in memory"),
+                    None => continue,
+                },
+            };
+            let content = match read_whole(&*self.storage, &place.path) {
+                Err(Error::Damaged(_)) => continue,
+                content => content?,
+            };
+            frames(&content, Form::new(place.version, &self.instance.id.0, place.number), from, see)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_dropped(&mut self) -> Result<()> {
+        let (mut dropped, mut known) =
+            (Dropped { first_lsn: u64::MAX, ..Dropped::default() }, self.look.known_lsn);
+        self.each_dropped_frame(&mut |header, _| {
+            known = known.max(header.durable_lsn).max(header.next_lsn() - 1);
+            Ok(())
+        })?;
+        self.each_dropped(&mut |stamped| {
+            dropped.commands += 1;
+            (dropped.first_lsn, dropped.last_lsn) =
+                (dropped.first_lsn.min(stamped.lsn), dropped.last_lsn.max(stamped.lsn));
+            Ok(())
+        })?;
+        self.look.dropped = if dropped.commands == 0 { Dropped::default() } else { dropped };
+        self.look.known_lsn = known;
+        Ok(())
+    }
+
+    /// What each file by itself does not show: that snapshot and log do not make everything that is known of.
+    fn look_at_coverage(&mut self) {
+        let (base, last, known) = (self.look.snapshot_lsn, self.look.last_good_lsn, self.look.known_lsn);
+        let reason = match self.stretch {
+            None => format!(
+                "the log does not go on from LSN {}, where the newest snapshot that verifies ends",
+                base + 1
+            ),
+            Some(_) if last < known && self.look.problems.is_empty() => {
+                format!("the log ends with LSN {last}, and LSN {known} is known to have been written")
+            }
+            Some(_) => return,
+        };
+        let file = self
+            .kept()
+            .and_then(|stretch| stretch.links.last())
+            .map(|link| self.survey.places[link.place].path.clone());
+        let (file, offset) =
+            (file.unwrap_or_else(|| self.paths.log()), self.kept().map_or(0, |stretch| stretch.end.offset));
+        let would_be_lost = format!("commands from LSN {} on", last + 1);
+        self.look.problems.push(Damage { file, offset, lsn: Some(last + 1), reason, lost: would_be_lost });
+    }
+
+    pub(super) fn kept(&self) -> Option<&Stretch> {
+        self.stretch.map(|at| &self.survey.stretches[at])
+    }
+
+    /// What opening would remove is kept whole by a repair, and so is what it would refuse to remove.
+    fn set_unfinished_aside(&mut self, unfinished: &[(PathBuf, Option<u64>)]) {
+        let last = self.look.last_good_lsn;
+        let holds_more = unfinished.iter().any(|(_, lsn)| lsn.is_some_and(|lsn| last < lsn));
+        if holds_more || !self.steps.is_empty() {
+            self.steps.splice(0..0, unfinished.iter().map(|(path, _)| Step::Aside(path.clone())));
+        }
+    }
+
+    /// The steps, in an order in which each of them leaves a directory that is refused as before, or opens.
+    fn plan(&mut self, damaged_snapshots: &[PathBuf], renews_evidence: bool) {
+        let (mut steps, paths, base) = (Vec::new(), &self.paths, &self.base);
+        let places = &self.survey.places;
+        let kept = self.kept().map_or(&[][..], |stretch| &stretch.links[..]);
+        let numbers = kept
+            .first()
+            .zip(kept.last())
+            .map(|(first, last)| (places[first.place].number, places[last.place].number));
+        let aside = |place: &Place| Step::Aside(place.path.clone());
+        let is_below = |place: &&Place| numbers.is_none_or(|(first, _)| place.number < first);
+        steps.extend(places.iter().filter(is_below).map(aside));
+        if let Some(first) = kept.first().filter(|_| !steps.is_empty()) {
+            // Snapshots of the past that need those segments go with them.
+            let names = self.storage.list(&paths.archive()).unwrap_or_default();
+            let lsns = names
+                .iter()
+                .filter_map(|name| names::snapshot_lsn(name))
+                .filter(|lsn| lsn + 1 < first.first_lsn);
+            let needing = lsns
+                .map(|lsn| paths.archived_snapshot(lsn))
+                .filter(|path| *path != base.path && !damaged_snapshots.contains(path));
+            steps.extend(needing.map(Step::Aside));
+        }
+        // The segments that go on from the base have to be live ones.
+        let needed = kept.iter().rposition(|link| link.first_lsn <= base.manifest.lsn + 1).unwrap_or(0);
+        for (at, link) in kept.iter().enumerate().rev() {
+            let place = &places[link.place];
+            steps.extend(link.fresh.clone().map(|fresh| Step::Replace(place.path.clone(), fresh)));
+            if place.archived && needed <= at {
+                steps.push(Step::Back { from: place.path.clone(), to: paths.segment(place.number) });
+            }
+        }
+        let unused = self.survey.unused.map(|at| &places[at]);
+        if let Some((_, last)) = numbers {
+            let is_above = |place: &&Place| {
+                last < place.number
+                    && unused.is_none_or(|unused| unused.number != place.number || last + 1 < unused.number)
+            };
+            steps.extend(places.iter().rev().filter(is_above).map(aside));
+        }
+        let goes_on = self.kept().is_some_and(|stretch| {
+            let next_is_there =
+                unused.is_some_and(|unused| Some(unused.number - 1) == numbers.map(|(_, last)| last));
+            !stretch.end.sealed
+                || next_is_there
+                || kept
+                    .last()
+                    .is_some_and(|link| link.fresh.as_ref().is_some_and(|fresh| fresh.until.is_some()))
+        });
+        if !goes_on {
+            let highest = places.last().map_or(0, |place| place.number);
+            steps.push(Step::Begin(numbers.map_or(highest, |(_, last)| last) + 1));
+        }
+        if self.look.last_good_lsn < base.manifest.durable_lsn {
+            steps.push(Step::Relabel { path: base.path.clone(), durable_lsn: self.look.last_good_lsn });
+        }
+        if renews_evidence {
+            let path = paths.durable();
+            let is_there = self.storage.is_file(&path).unwrap_or(false);
+            steps.push(Step::Evidence { path, is_there, durable_lsn: self.look.last_good_lsn });
+        }
+        if base.is_archived {
+            steps.push(Step::Back { from: base.path.clone(), to: paths.snapshot(base.manifest.lsn) });
+        }
+        steps.extend(damaged_snapshots.iter().map(|path| Step::Aside(path.clone())));
+        self.steps = steps;
+    }
+}
+
+/// The newest of the snapshots that verify (ascending) that is of the history that the log has, and what is
+/// wrong with those that are not.
+fn choose(storage: &dyn Storage, survey: &Survey, good: Vec<Base>) -> Result<(Base, Vec<Damage>)> {
+    let (mut chosen, mut foreign) = (None, Vec::new());
+    for base in good {
+        match survey.of_another_history(storage, &base.manifest)? {
+            None => chosen = Some(base),
+            Some(reason) => {
+                let lsn = base.manifest.lsn;
+                foreign.push(Damage {
+                    file: base.path,
+                    offset: 0,
+                    lsn: Some(lsn),
+                    reason,
+                    lost: format!("this snapshot of LSN {lsn}"),
+                });
+            }
+        }
+    }
+    match (chosen, foreign.last()) {
+        (Some(base), _) => Ok((base, foreign)),
+        (None, last) => {
+            Err(Error::Damaged(Box::new(last.expect("there is a snapshot that verifies").clone())))
+        }
+    }
+}
+
+/// Everything that was seen of the snapshots.
+struct Snapshots {
+    /// Those that verify, ascending; of one that is in both places the live one last.
+    good: Vec<Base>,
+    /// Those that do not.
+    damaged: Vec<PathBuf>,
+    problems: Vec<Damage>,
+    /// The highest LSN that any of them tells of.
+    known: u64,
+}
+
+fn snapshots(storage: &Arc<dyn Storage>, paths: &Paths, instance: &Instance) -> Result<Snapshots> {
+    let store = SnapshotStore {
+        storage: Arc::clone(storage),
+        paths: paths.clone(),
+        network: instance.network_id,
+        instance: instance.id.0,
+        log: None,
+        retained: None,
+    };
+    let (mut good, mut problems, mut damaged, mut known) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut files: Vec<(u64, bool)> = store.list_archived()?.into_iter().map(|lsn| (lsn, true)).collect();
+    files.extend(store.list()?.into_iter().map(|lsn| (lsn, false)));
+    for (lsn, is_archived) in files {
+        let path = if is_archived { paths.archived_snapshot(lsn) } else { paths.snapshot(lsn) };
+        match store.open_at(lsn, path.clone()) {
+            Ok(reader) => {
+                let manifest = *reader.manifest();
+                known = known.max(manifest.durable_lsn).max(lsn);
+                good.push(Base { manifest, path, is_archived });
+            }
+            Err(Error::Damaged(damage)) => {
+                // Where its manifest verifies, it still tells how far the log went.
+                let manifest = inspect_snapshot(&**storage, &path)?
+                    .manifest
+                    .filter(|manifest| manifest.instance == instance.id.0);
+                known = manifest.map_or(known, |manifest| known.max(manifest.durable_lsn).max(manifest.lsn));
+                problems.push(*damage);
+                damaged.push(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    good.sort_by_key(|base: &Base| (base.manifest.lsn, !base.is_archived));
+    if !good.is_empty() {
+        return Ok(Snapshots { good, damaged, problems, known });
+    }
+    Err(problems.into_iter().next_back().map_or_else(
+        || Error::damaged(&paths.snapshots(), 0, None, "there is no snapshot", "everything"),
+        |mut damage| {
+            damage.reason += ", and no other snapshot verifies, archived ones included";
+            Error::Damaged(Box::new(damage))
+        },
+    ))
+}

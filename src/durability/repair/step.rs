@@ -1,0 +1,62 @@
+//! One change of files that a repair makes.
+
+use std::path::PathBuf;
+
+use super::survey::Fresh;
+
+/// One change of files.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Out of the way, whole.
+    Aside(PathBuf),
+    /// Copied out of the way, and a fresh file put in its place.
+    Replace(PathBuf, Fresh),
+    /// An empty segment, after the log's last one or, with none, after the base.
+    Begin(u64),
+    /// Back from the archive.
+    Back { from: PathBuf, to: PathBuf },
+    /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
+    Relabel { path: PathBuf, durable_lsn: u64 },
+    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one
+    /// put in its place.
+    Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
+}
+
+impl Step {
+    /// For people.
+    pub fn describe(&self, after: u64) -> String {
+        match self {
+            Self::Aside(path) => format!("move {} aside", path.display()),
+            Self::Replace(path, Fresh { until: Some(offset), .. }) => {
+                format!(
+                    "write {} afresh with what verifies of it, up to byte {offset}, and keep the damaged one aside",
+                    path.display()
+                )
+            }
+            Self::Replace(path, Fresh { header: Some(_), .. }) => {
+                format!(
+                    "write {} afresh with its header computed anew, and keep the damaged one aside",
+                    path.display()
+                )
+            }
+            Self::Replace(path, _) => format!(
+                "write {} afresh with its full length, and keep the damaged one aside",
+                path.display()
+            ),
+            Self::Begin(number) => format!("begin segment {number} of the log after LSN {after}"),
+            Self::Evidence { path, durable_lsn, .. } => {
+                format!(
+                    "write {} afresh so that it asks for no command after LSN {durable_lsn}",
+                    path.display()
+                )
+            }
+            Self::Back { from, to } => format!("bring {} back as {}", from.display(), to.display()),
+            Self::Relabel { path, durable_lsn } => {
+                format!(
+                    "write {} afresh so that it asks for no command after LSN {durable_lsn}, and keep the old one aside",
+                    path.display()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Who sends a command, and what it comes to.
+
+use crate::core::{
+    Actor,
+    command::{Applied, RequestKey},
+};
+
+/// Who sends a command, and under which key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    pub actor: Actor,
+    /// The client's idempotency key, if it sent one.
+    pub key: Option<RequestKey>,
+}
+
+impl From<(Actor, Option<RequestKey>)> for Sent {
+    fn from((actor, key): (Actor, Option<RequestKey>)) -> Self {
+        Self { actor, key }
+    }
+}
+
+/// For tests, benches and simulations: the log then says that nobody said who it was. What serves others
+/// names them; `tests/audit.rs` sends a write to every route and looks.
+impl From<Option<RequestKey>> for Sent {
+    fn from(key: Option<RequestKey>) -> Self {
+        Self { actor: Actor::unknown(), key }
+    }
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The outcome and its LSN. For a refusal before the log: the LSN of the state it was judged against.
+    pub applied: Applied,
+    pub by: AnsweredBy,
+}
+
+/// How an answer was found. All three are final and durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnsweredBy {
+    /// The command was logged and applied. (If an earlier one of the same key was faster, the outcome and LSN
+    /// are its.)
+    Log,
+    /// It broke a rule before the log.
+    Admission,
+    /// An earlier command with the same key had done it.
+    Repeat,
+}

@@ -1,0 +1,198 @@
+//! States of the past, rebuilt one at a time.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{directory::PastDirectory, effort::Effort, error::HistoryError};
+use crate::{
+    core::state::State,
+    durability::{Error as DurabilityError, Group, LogView, SnapshotStore},
+    engine::{
+        MemberDirectory, OpenError, limits,
+        marks::Marks,
+        replay::{apply, check_outcomes, restore_into},
+        sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, sleep},
+    },
+};
+
+/// What of the present a state of the past is rebuilt beside.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Present<'a> {
+    pub directory: &'a MemberDirectory,
+    pub marks: &'a Marks,
+    pub stopping: &'a AtomicBool,
+}
+
+/// What the past is rebuilt from, and the last state that was.
+pub(in crate::engine) struct History {
+    pub log: LogView,
+    snapshots: SnapshotStore,
+    /// Held while a state is rebuilt: one at a time, so that memory holds one network of the past beside the
+    /// present one.
+    last: Mutex<Option<Past>>,
+    waiting: AtomicUsize,
+}
+
+struct Past {
+    state: Arc<State>,
+    used: Instant,
+}
+
+impl History {
+    pub fn new(log: LogView, snapshots: SnapshotStore) -> Self {
+        Self { log, snapshots, last: Mutex::default(), waiting: AtomicUsize::new(0) }
+    }
+
+    /// Lets go of a state that was not asked for in a while. Never waits.
+    pub fn release_idle(&self) {
+        let Some(mut last) = self.last.try_lock() else { return };
+        if last.as_ref().is_some_and(|past| limits::HISTORY_IDLE <= past.used.elapsed()) {
+            let released = last.take();
+            // Freeing a network takes a while; whoever comes now need not wait for it.
+            drop(last);
+            drop(released);
+        }
+    }
+
+    /// The oldest LSN whose state can be rebuilt.
+    pub fn oldest(&self) -> Result<u64, HistoryError> {
+        let bases = self.snapshots.bases().map_err(|error| HistoryError::Unreadable(error.to_string()))?;
+        // The newest snapshot is always there.
+        bases.first().copied().ok_or_else(|| HistoryError::Unreadable("there is no snapshot".into()))
+    }
+
+    /// The state at `lsn`, which is applied.
+    pub(in crate::engine) fn state_at(
+        &self,
+        present: Present<'_>,
+        lsn: u64,
+        effort: &mut Effort,
+    ) -> Result<Arc<State>, HistoryError> {
+        let mut last = self.wait_for_turn(lsn)?;
+        if let Some(past) = &mut *last
+            && past.state.lsn() == lsn
+        {
+            past.used = Instant::now();
+            return Ok(Arc::clone(&past.state));
+        }
+        // From here on nobody else holds it.
+        let earlier = last.take().and_then(|past| Arc::try_unwrap(past.state).ok());
+        let state = Arc::new(self.rebuild(present, earlier, lsn, effort)?);
+        *last = Some(Past { state: Arc::clone(&state), used: Instant::now() });
+        Ok(state)
+    }
+
+    /// Waits until the last state is the one asked for, or nobody's any more.
+    fn wait_for_turn(&self, lsn: u64) -> Result<MutexGuard<'_, Option<Past>>, HistoryError> {
+        let _waiting = Waiting::begin(&self.waiting).ok_or(HistoryError::Busy)?;
+        let until = Instant::now() + limits::HISTORY_WAIT;
+        loop {
+            let last = self.last.try_lock_until(until).ok_or(HistoryError::Busy)?;
+            match &*last {
+                // The lock is held, and only under it is it handed out: whoever holds it now can only let go.
+                Some(past) if past.state.lsn() != lsn && 1 < Arc::strong_count(&past.state) => {}
+                _ => return Ok(last),
+            }
+            drop(last);
+            if until <= Instant::now() {
+                return Err(HistoryError::Busy);
+            }
+            sleep(limits::HISTORY_RETRY);
+        }
+    }
+
+    /// From an earlier state, if no snapshot is nearer, or else from a snapshot.
+    fn rebuild(
+        &self,
+        present: Present<'_>,
+        earlier: Option<State>,
+        lsn: u64,
+        effort: &mut Effort,
+    ) -> Result<State, HistoryError> {
+        let directory = present.directory;
+        let bases = self.snapshots.bases().map_err(|error| self.unreadable(error.into()))?;
+        let nearest = bases.into_iter().rfind(|base| *base <= lsn);
+        let (mut state, mut past) = match earlier {
+            Some(state) if state.lsn() <= lsn && nearest <= Some(state.lsn()) => {
+                let past = PastDirectory::of(directory, state.len());
+                (state, past)
+            }
+            earlier => {
+                drop(earlier);
+                let snapshot = self.snapshots.base_of(lsn).map_err(|error| self.unreadable(error.into()))?;
+                let mut past = PastDirectory::of(directory, 0);
+                let mut rest = |_| effort.give_way(present.marks);
+                let state =
+                    restore_into(snapshot, &mut past, &mut rest).map_err(|error| self.unreadable(error))?;
+                effort.rebuilt += u64::from(state.len()) + state.entries();
+                (state, past)
+            }
+        };
+        self.replay(present, &mut state, &mut past, lsn, effort)?;
+        Ok(state)
+    }
+
+    fn replay(
+        &self,
+        present: Present<'_>,
+        state: &mut State,
+        past: &mut PastDirectory<'_>,
+        lsn: u64,
+        effort: &mut Effort,
+    ) -> Result<(), HistoryError> {
+        if state.lsn() == lsn {
+            return Ok(());
+        }
+        let mut reader =
+            self.log.read_range(state.lsn() + 1, lsn).map_err(|error| self.unreadable(error.into()))?;
+        let mut group = Group::default();
+        while reader.next_into(&mut group).map_err(|error| self.unreadable(error.into()))? {
+            if present.stopping.load(Ordering::Acquire) {
+                return Err(HistoryError::Stopping);
+            }
+            effort.give_way(present.marks);
+            effort.rebuilt += group.commands.len() as u64;
+            check_outcomes(state, &group).map_err(|error| self.unreadable(error))?;
+            for stamped in &group.commands {
+                apply(state, past, stamped).map_err(|error| self.unreadable(error))?;
+            }
+        }
+        if state.lsn() != lsn {
+            return Err(HistoryError::Unreadable(format!(
+                "the log ends with LSN {} where {lsn} was applied",
+                state.lsn()
+            )));
+        }
+        Ok(())
+    }
+
+    /// As an error of ours. What is not retained any more is told with the oldest LSN that is.
+    pub(in crate::engine) fn unreadable(&self, error: OpenError) -> HistoryError {
+        match error {
+            OpenError::Data(DurabilityError::BelowRetained { oldest }) => {
+                HistoryError::BelowRetained { oldest: self.oldest().unwrap_or(oldest) }
+            }
+            // They come to an end; ask again.
+            OpenError::Data(DurabilityError::TooManyReaders { .. }) => HistoryError::Busy,
+            error => {
+                tracing::error!(%error, "a state of the past cannot be rebuilt; serving goes on");
+                HistoryError::Unreadable(error.to_string())
+            }
+        }
+    }
+}
+
+/// One of those who wait, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
+        let this = Self(waiting);
+        (waiting.fetch_add(1, Ordering::AcqRel) < limits::HISTORY_WAITERS_MAX).then_some(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,107 @@
+//! The way of a command into the queue of the writer, and of its answer back.
+
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    answer::{Answer, AnsweredBy, Sent},
+    error::SubmitError,
+    handle::Engine,
+    prepare::Ready,
+    sync,
+    writer::{self, Job, Write},
+};
+use crate::core::{
+    Preparation,
+    command::{Applied, Command, Rejection},
+};
+
+/// What became of a write at the door.
+pub(super) enum Admitted {
+    Answered(Answer),
+    Queued(oneshot::Receiver<Result<Applied, SubmitError>>),
+}
+
+impl Engine {
+    /// Writes: returns when the command is durable and applied, or was refused by a rule.
+    ///
+    /// A plan change or a new admin in a large network is prepared first, for seconds, in a thread beside the
+    /// network (`prepare.rs`).
+    ///
+    /// Dropping the future does not take the command back, once it is queued.
+    ///
+    /// # Errors
+    /// Only when there is no outcome: see [`SubmitError`].
+    ///
+    /// # Panics
+    /// When a plan in the command was not validated: our bug.
+    pub async fn submit(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
+        let sent = sent.into();
+        let (preparation, _alone) = match self.prepared(&command, sent.key).await {
+            Ok(Ready::Answered(answer)) => return Ok(answer),
+            Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
+            Err(error) => return self.conclude(Err(error)),
+        };
+        let result = match self.admit(command, sent, preparation, |_| false) {
+            Ok(Admitted::Answered(answer)) => return Ok(answer),
+            // A writer that is gone without an answer took the write with it.
+            Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
+            Err(error) => Err(error),
+        };
+        self.conclude(result)
+    }
+
+    /// As [`Engine::submit`], for threads that may block. Panics inside an async runtime.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn submit_blocking(&self, command: Command, sent: impl Into<Sent>) -> Result<Answer, SubmitError> {
+        let sent = sent.into();
+        let (preparation, _alone) = match self.prepared_blocking(&command, sent.key) {
+            Ok(Ready::Answered(answer)) => return Ok(answer),
+            Ok(Ready::Queue { preparation, alone }) => (preparation, alone),
+            Err(error) => return self.conclude(Err(error)),
+        };
+        let result = match self.admit(command, sent, preparation, |_| false) {
+            Ok(Admitted::Answered(answer)) => return Ok(answer),
+            Ok(Admitted::Queued(reply)) => {
+                sync::wait_for_answer(reply).unwrap_or(Err(SubmitError::OutcomeUnknown))
+            }
+            Err(error) => Err(error),
+        };
+        self.conclude(result)
+    }
+
+    /// Answers at once what needs no log, queues the rest. `may_pass` as for [`Engine::judge`].
+    pub(super) fn admit(
+        &self,
+        command: Command,
+        sent: Sent,
+        preparation: Option<Preparation>,
+        may_pass: impl FnOnce(Rejection) -> bool,
+    ) -> Result<Admitted, SubmitError> {
+        if let Some(answer) = self.judge(&command, sent.key, may_pass)? {
+            return Ok(Admitted::Answered(answer));
+        }
+        let (reply, answer) = oneshot::channel();
+        let write = Write { command, sent, preparation, queued_at: Instant::now(), reply };
+        let queue = self.inner.queue.read();
+        let queue = queue.as_ref().ok_or(SubmitError::Stopping)?;
+        queue.try_send(Job::Write(write)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        Ok(Admitted::Queued(answer))
+    }
+
+    pub(super) fn conclude(&self, result: Result<Applied, SubmitError>) -> Result<Answer, SubmitError> {
+        match result {
+            Ok(applied) => Ok(Answer { applied, by: AnsweredBy::Log }),
+            Err(error) => {
+                self.inner.shared.metrics.writes.refusal(writer::refusal(error));
+                Err(error)
+            }
+        }
+    }
+}
