@@ -11,7 +11,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -19,12 +19,19 @@ use std::{
 /// must not fail a test.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A test that measures, or that takes the whole machine, waits here for those before it.
+#[must_use = "the turn ends when it is dropped"]
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A server process. Killed when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
     /// What it says after the line that names its address.
-    said: std::sync::Mutex<mpsc::Receiver<String>>,
+    said: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Server {

@@ -1,5 +1,5 @@
 //! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files
-//! is in `tests/engine.rs`.
+//! is in `tests/engine`.
 
 #[cfg(feature = "shuttle")]
 mod models;

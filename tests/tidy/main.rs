@@ -1,0 +1,5 @@
+//! Rules about the project's text: which layer may know what, and that the deliberate faults still apply.
+//! Needs nothing of the crate, and reads the files as they are.
+
+mod faults;
+mod layers;
