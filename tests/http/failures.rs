@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{Client, Reply, registration, uuid};
 use upline::{
     config::HttpConfig,
     durability::memory::{Fault, Memory},
@@ -21,6 +20,8 @@ use upline::{
     metrics::Metrics,
     plan_file::default_plan,
 };
+
+use crate::common::{Client, PATIENCE, Reply, registration, uuid};
 
 /// A server in this process. Stopped when dropped.
 struct Running {
@@ -221,8 +222,7 @@ fn a_stop_ends_idle_connections_at_once() {
     let running = run(|_| {});
     let mut idle = Client::connect(running.address);
     assert_eq!(idle.request("GET", "/health", &[], b"").status, 200);
-    let begin = std::time::Instant::now();
+    // Had it waited for this one, it would have had to cut it.
     assert_eq!(running.stop(), Drained { cut: 0 });
-    assert!(begin.elapsed() < Duration::from_millis(900), "{:?}", begin.elapsed());
-    assert_eq!(idle.read_to_end(Duration::from_secs(1)).as_deref(), Some(&b""[..]));
+    assert_eq!(idle.read_to_end(PATIENCE).as_deref(), Some(&b""[..]));
 }

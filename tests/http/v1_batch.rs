@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Client, Server, uuid};
 use serde_json::{Value, json};
+
+use crate::common::{Client, Server, uuid};
 
 fn line(number: u64, sponsor: Option<u64>) -> String {
     match sponsor {
@@ -309,7 +310,6 @@ fn there_is_a_limit_of_batches_and_of_patience() {
     // One breaks off inside a line: what was whole is answered, and the place is free again.
     drop(open.pop());
     // The others wait too long with the rest of their line.
-    let begin = Instant::now();
     for client in &mut open {
         let mut seen = Vec::new();
         while client.read_chunk(&mut seen).unwrap() {}
@@ -323,7 +323,6 @@ fn there_is_a_limit_of_batches_and_of_patience() {
             [(1, 201, String::new()), (2, 408, "body_too_slow".to_owned())]
         );
     }
-    assert!(begin.elapsed() < Duration::from_secs(30));
     assert_eq!(batch(&server, &line(9, None)).len(), 1);
     assert_eq!(members(&server), 5);
 }

@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Client, Reply, Server, binary, registration, uuid};
 use serde_json::{Value, json};
+
+use crate::common::{Client, PATIENCE, Reply, Server, binary, registration, uuid};
 
 /// Root 1 has sponsored 2 to 13, who fill two levels of three slots; 5 has pulled one trigger.
 fn network(data: &Path) -> Server {
@@ -290,7 +291,7 @@ fn only_so_many_bulk_streams_are_under_way() {
     drop(under_way);
     let begin = Instant::now();
     while ask(&paths[0]).0 != 200 {
-        assert!(begin.elapsed() < Duration::from_secs(20), "who leaves makes room");
+        assert!(begin.elapsed() < PATIENCE, "who leaves makes room");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -16,13 +16,6 @@ use std::{
     time::Duration,
 };
 
-use crate::proof;
-
-/// Whether the figures are those of a machine that does nothing else.
-fn is_strict() -> bool {
-    proof::number("UPLINE_STRICT", 0) == 1
-}
-
 /// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many
 /// as this process is allowed to ask for; the usual limit is 1,024. False in that process.
 fn is_run_alone(name: &str) -> bool {

@@ -162,7 +162,6 @@ pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen
     };
     let is_up = converse(stage, address, seen);
     traced.signal("TERM");
-    let begin = Instant::now();
     let status = traced.wait();
     seen.was_killed = status.signal() == Some(9) || status.code() == Some(137);
     // A batch that ends because the log failed closes its connection with the rest of the body unread: its
@@ -171,7 +170,6 @@ pub fn run(stage: Stage, data: &Path, strace_arguments: &[&str], seen: &mut Seen
         is_up || seen.was_killed || !status.success(),
         "only a kill or a log that failed cuts a conversation, not {status}"
     );
-    assert!(begin.elapsed() < Duration::from_secs(15), "told to stop, it took {:?}", begin.elapsed());
     seen.ended_early = seen.was_killed;
     seen.ended_well = status.success();
 }

@@ -6,15 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{is_run_alone, is_strict, percentile, resident_bytes};
+use super::{is_run_alone, percentile, resident_bytes};
 use crate::{
-    common::{Client, Server, registration, turn, uuid},
+    common::{Client, PATIENCE, Server, assert_within, is_strict, registration, turn, uuid},
     proof,
 };
 
 /// What the edge gives a head, and what a busy machine may add to it.
-const HEAD_SECONDS: u64 = 5;
-const SLACK_SECONDS: u64 = 10;
+const CUT_WITHIN: Duration = Duration::from_secs(5 + 10);
 
 /// Memory that one more connection may cost the server.
 const BYTES_PER_CONNECTION: u64 = 64 << 10;
@@ -41,7 +40,7 @@ fn crowd(address: SocketAddr, count: u64, beginning: &[u8]) -> Vec<TcpStream> {
 /// When the last of them was cut.
 fn last_cut(crowd: Vec<TcpStream>, begin: Instant) -> Duration {
     for mut stream in crowd {
-        let left = Duration::from_secs(HEAD_SECONDS + SLACK_SECONDS).saturating_sub(begin.elapsed());
+        let left = PATIENCE.saturating_sub(begin.elapsed());
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("a socket");
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
@@ -81,9 +80,10 @@ fn attack() {
         grown / (2 * count).max(1)
     ));
     assert!(grown < 2 * count * BYTES_PER_CONNECTION + (16 << 20), "{grown} bytes for {count} connections");
+    assert_within(CUT_WITHIN, cut, "the last of the crowd is cut");
     let bound =
         if is_strict() { quiet.mul_f64(1.2) } else { quiet.mul_f64(5.0) + Duration::from_millis(100) };
-    assert!(loaded <= bound, "others waited {loaded:?}, before {quiet:?}");
+    assert_within(bound, loaded, &format!("others waited, {quiet:?} before"));
     assert_eq!(server.get("/readyz").status, 200);
 }
 

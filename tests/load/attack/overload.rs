@@ -23,9 +23,9 @@ use upline::{
     plan_file::default_plan,
 };
 
-use super::{is_run_alone, is_strict, percentile, resident_bytes};
+use super::{is_run_alone, percentile, resident_bytes};
 use crate::{
-    common::{Client, registration, turn, uuid},
+    common::{Client, PATIENCE, are_times_judged, assert_within, is_strict, registration, turn, uuid},
     proof::{self, slow_disk::SlowSync},
 };
 
@@ -154,11 +154,14 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
         } else {
             (0.5, Duration::from_millis(250))
         };
-        assert!(least <= goodput, "{factor} times: {goodput:.2} of the peak of {peak:.0} per second");
-        assert!(refusal < most, "{factor} times: a refusal took {refusal:?}");
+        assert!(
+            !are_times_judged() || least <= goodput,
+            "{factor} times: {goodput:.2} of the peak of {peak:.0} per second"
+        );
+        assert_within(most, refusal, &format!("{factor} times: a refusal"));
     }
     let grown = resident_bytes(std::process::id()).saturating_sub(memory);
-    // Back to normal: within five seconds, as before.
+    // Back to normal: as before.
     let begin = Instant::now();
     let mut client = Client::connect(address);
     let mut in_a_row = 0;
@@ -166,13 +169,15 @@ fn beyond_its_capacity_it_does_what_it_can_and_refuses_the_rest_at_once() {
         let mut seen = Seen::default();
         write(&mut client, &next, &mut seen);
         in_a_row = if seen.refused == 0 { in_a_row + 1 } else { 0 };
-        assert!(begin.elapsed() < Duration::from_secs(5), "it does not come back");
+        assert!(begin.elapsed() < PATIENCE, "it does not come back");
     }
+    let back = begin.elapsed();
+    assert_within(Duration::from_secs(5), back, "back to normal");
     proof::summary(&format!(
         "overload: peak_per_second={peak:.0} seconds={} {} grown_bytes={grown} back_after_ms={}",
         time.as_secs(),
         figures.join(" "),
-        begin.elapsed().as_millis()
+        back.as_millis()
     ));
     assert!(grown < 64 << 20, "{grown} bytes");
     drop(client);
