@@ -10,6 +10,7 @@ mod edge;
 mod failures;
 mod history;
 mod limits;
+mod routes;
 mod v1_batch;
 mod v1_described;
 mod v1_reads;

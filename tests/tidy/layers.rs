@@ -171,22 +171,22 @@ const NOWHERE: [(&str, &[&str]); 13] = [
     ("create_new(true)", &["private_file.rs"]),
 ];
 
-struct Source {
+pub struct Source {
     /// Relative to `src` or `tests`.
-    name: String,
+    pub name: String,
     /// Without comments and strings' line comments, without the tests inside.
     program: String,
     /// The tests inside, or everything for a test file.
     tests: String,
-    text: String,
+    pub text: String,
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
 }
 
 /// All Rust files below a folder.
-fn sources(folder: &str) -> Vec<Source> {
+pub fn sources(folder: &str) -> Vec<Source> {
     let top = root().join(folder);
     let mut left = vec![top.clone()];
     let mut sources = Vec::new();
@@ -384,6 +384,21 @@ fn files_are_short_and_explain_themselves() {
         }
     }
     assert!(findings.is_empty(), "\n{findings}");
+}
+
+/// Each program of the tests is linked with the whole crate: a new file is a module of one of them.
+#[test]
+fn the_tests_are_few_programs() {
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests")).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists() {
+            programs.push(path.file_stem().expect("a name").to_string_lossy().into_owned());
+        }
+    }
+    programs.sort();
+    let known = ["cli", "disk", "engine", "http", "load", "memory", "simulation", "state", "tidy"];
+    assert_eq!(programs, known);
 }
 
 /// The rules above must be able to find something.
