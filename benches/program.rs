@@ -4,7 +4,7 @@
 //!
 //! - `cargo bench --bench program` measures, on networks of [`MEMBERS`] members. Some ten minutes.
 //! - Otherwise (`cargo test`, `cargo bench -- --test`) each that is quick runs once with
-//!   [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/bench.rs`.
+//!   [`MEMBERS_IN_TESTS`]; what they say in detail is in `tests/cli/bench.rs`.
 #![forbid(unsafe_code)]
 
 mod harness;
@@ -119,7 +119,7 @@ fn measure(criterion: &mut Criterion) {
 }
 
 /// Each bench once, small: it says what is measured here. HTTP, which takes seconds however small it is, is
-/// left to `tests/bench_http.rs`.
+/// left to `tests/cli/bench_http.rs`.
 fn check() {
     let mut benches: Vec<&str> =
         PROGRAM.iter().map(|measured| measured.bench).filter(|bench| *bench != "http").collect();

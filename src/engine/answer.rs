@@ -20,7 +20,7 @@ impl From<(Actor, Option<RequestKey>)> for Sent {
 }
 
 /// For tests, benches and simulations: the log then says that nobody said who it was. What serves others
-/// names them; `tests/audit.rs` sends a write to every route and looks.
+/// names them; `tests/http/audit.rs` sends a write to every route and looks.
 impl From<Option<RequestKey>> for Sent {
     fn from(key: Option<RequestKey>) -> Self {
         Self { actor: Actor::unknown(), key }

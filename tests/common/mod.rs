@@ -11,20 +11,48 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
-/// How long the binary may take to listen, to be ready, or to end. Far more than it needs: a loaded machine
-/// must not fail a test.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the binary may take to listen, to be ready, or to end, and whatever else a test waits for. Far more
+/// than it needs: it ends tests that hang, and a loaded machine must not fail one.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A test that measures, or that takes the whole machine, waits here for those before it.
+#[must_use = "the turn ends when it is dropped"]
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the figures are those of a machine that does nothing else: then the design's are demanded.
+pub fn is_strict() -> bool {
+    is_set("UPLINE_STRICT")
+}
+
+/// Whether times and rates are held against their bounds: in the deep and the release tier (`.ci/proof`), never
+/// in a plain `cargo test`, which says nothing about the machine that it runs on.
+pub fn are_times_judged() -> bool {
+    is_strict() || is_set("UPLINE_TIMES")
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|text| text == "1")
+}
+
+/// Tells how long something took, and judges it where times are judged.
+pub fn assert_within(most: Duration, took: Duration, what: &str) {
+    println!("{what}: {took:?}, {most:?} are allowed");
+    assert!(!are_times_judged() || took <= most, "{what}: {took:?}");
+}
 
 /// A server process. Killed when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
     /// What it says after the line that names its address.
-    said: std::sync::Mutex<mpsc::Receiver<String>>,
+    said: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Server {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 
 use upline::durability::memory::{Fault, Memory, Survival};
 
-use crate::random::Chance;
+use crate::networks::random::Chance;
 
 /// What is wrong with the disk in one life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -33,15 +33,15 @@ use upline::{
 use crate::{
     disk::{Trace, Traced},
     faults::{self, Damage, End, Trouble},
-    model::naive::Naive,
     naive_clock::NaiveClock,
-    random::{self, Chance, StepMaker},
+    networks::{
+        naive::Naive,
+        random::{self, Chance, StepMaker},
+    },
     tally::Tally,
 };
 
-#[path = "beside.rs"]
 mod beside;
-#[path = "writes.rs"]
 mod writes;
 
 const ROOT: &str = "/sim";

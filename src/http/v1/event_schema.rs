@@ -470,7 +470,7 @@ mod tests {
     use crate::engine::Command;
 
     /// A command added to the engine stops here until it is described. Whether the description is true,
-    /// `tests/v1_described.rs` shows.
+    /// `tests/http/v1_described.rs` shows.
     fn kind(command: &Command) -> &'static str {
         match command {
             Command::Register(_) => "register",

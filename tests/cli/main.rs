@@ -1,0 +1,24 @@
+//! The program as people and scripts meet it: the real binary, its output, its exit codes, its files; and
+//! what is documented, measured and written in other languages around it.
+
+mod bench;
+mod bench_http;
+mod clients;
+#[path = "../common/mod.rs"]
+mod common;
+mod demo;
+mod directory;
+mod export;
+mod import;
+mod import_files;
+mod inspect;
+mod loadtest;
+mod look;
+mod plan;
+mod private_files;
+mod readme;
+mod real_data;
+mod repair;
+mod serve;
+mod support;
+mod times;

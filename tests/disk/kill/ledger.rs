@@ -1,0 +1,178 @@
+//! What the clients were told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde_json::{Value, json};
+
+use crate::common::uuid;
+
+/// What a request asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    Register { member: u64 },
+    Trigger,
+    Pay { bonus: String },
+    Status { member: u64, is_active: bool },
+    Plan { name: String },
+}
+
+/// A write that can be repeated.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub ask: Ask,
+    pub method: &'static str,
+    pub path: String,
+    pub key: Option<String>,
+    pub body: String,
+}
+
+impl Request {
+    pub fn register(member: u64, sponsor: Option<u64>, key: Option<String>) -> Self {
+        let mut body = json!({ "user_id": uuid(member) });
+        if let Some(sponsor) = sponsor {
+            body["sponsor"] = json!({ "user_id": uuid(sponsor) });
+        }
+        Self {
+            ask: Ask::Register { member },
+            method: "POST",
+            path: "/v1/members".into(),
+            key,
+            body: body.to_string(),
+        }
+    }
+}
+
+/// A write, and what was answered: `None` where no answer came.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub request: Request,
+    pub answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub lsn: u64,
+    /// Whether the write was done by this request: then the LSN is its own, else that of the state it was
+    /// found in.
+    pub is_first: bool,
+    pub body: Value,
+}
+
+/// Members with such numbers change their status, and are nobody's sponsor: who is not active cannot be one.
+pub fn changes_status(member: u64) -> bool {
+    member % 16 == 15
+}
+
+#[derive(Default)]
+pub struct Ledger {
+    /// By number: how each was registered and what was answered.
+    pub members: BTreeMap<u64, (Request, Answer)>,
+    /// By LSN.
+    pub triggers: BTreeMap<u64, (Request, Value)>,
+    pub paid: BTreeSet<String>,
+    /// The last change of each member's status.
+    pub statuses: BTreeMap<u64, (u64, bool)>,
+    /// The last plan.
+    pub plan: (u64, String),
+    pub last_lsn: u64,
+    /// Acknowledged writes of all kinds.
+    pub acknowledged: u64,
+}
+
+impl Ledger {
+    /// Enters what was answered; gives back what was not.
+    pub fn take(&mut self, told: Vec<Told>) -> Vec<Request> {
+        let mut unknown = Vec::new();
+        for Told { request, answer } in told {
+            match answer {
+                Some(answer) => self.enter(request, answer),
+                None => unknown.push(request),
+            }
+        }
+        unknown
+    }
+
+    pub fn enter(&mut self, request: Request, answer: Answer) {
+        self.last_lsn = self.last_lsn.max(answer.lsn);
+        self.acknowledged += 1;
+        match request.ask.clone() {
+            Ask::Register { member } => _ = self.members.insert(member, (request, answer)),
+            Ask::Trigger => _ = self.triggers.insert(answer.lsn, (request, answer.body)),
+            Ask::Pay { bonus } => _ = self.paid.insert(bonus),
+            Ask::Status { member, is_active } => {
+                let last = self.statuses.entry(member).or_insert((answer.lsn, is_active));
+                *last = (*last).max((answer.lsn, is_active));
+            }
+            Ask::Plan { name } => self.plan = self.plan.clone().max((answer.lsn, name)),
+        }
+    }
+
+    /// Numbers of members that may be sponsors.
+    pub fn sponsors(&self) -> Vec<u64> {
+        self.members.keys().copied().filter(|member| !changes_status(*member)).collect()
+    }
+
+    /// The first number that was never used, also not by a request without an answer: those are settled
+    /// before anything new is asked.
+    pub fn next_member(&self) -> u64 {
+        self.members.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+
+    /// Bonuses that nobody asked to be marked paid.
+    pub fn unpaid(&self) -> Vec<String> {
+        let made = self.triggers.values().flat_map(|(_, body)| body["bonuses"].as_array().expect("a list"));
+        let ids = made.map(|bonus| bonus["id"].as_str().expect("an id").to_owned());
+        ids.filter(|id| !self.paid.contains(id)).collect()
+    }
+}
+
+/// What came out, over all networks.
+#[derive(Default)]
+pub struct Counts {
+    pub kills: u64,
+    /// Of them, before the directory was open.
+    pub in_opening: u64,
+    /// Of them, while a snapshot was asked for and not yet there.
+    pub in_snapshot: u64,
+    /// Of them, just after the log went on to another segment.
+    pub at_rotation: u64,
+    pub acknowledged: u64,
+    pub signups: u64,
+    pub unknown: u64,
+    /// Of the unknown, those that had been done.
+    pub unknown_done: u64,
+    /// Acknowledged writes that were repeated, and answered as the first time.
+    pub repeated: u64,
+    pub lost: u64,
+    pub doubled: u64,
+    pub changed: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kills,
+            in_opening,
+            in_snapshot,
+            at_rotation,
+            acknowledged,
+            signups,
+            unknown,
+            unknown_done,
+            repeated,
+            ..
+        } = self;
+        write!(
+            out,
+            "kills={kills} in_opening={in_opening} in_snapshot={in_snapshot} at_rotation={at_rotation} "
+        )?;
+        write!(
+            out,
+            "acknowledged={acknowledged} signups={signups} unknown={unknown} unknown_done={unknown_done} repeated={repeated} "
+        )?;
+        write!(out, "lost={} doubled={} changed={}", self.lost, self.doubled, self.changed)
+    }
+}

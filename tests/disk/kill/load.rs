@@ -1,0 +1,291 @@
+//! Sixteen clients that write until the server is gone.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::ledger::{Answer, Ask, Ledger, Request, Told, changes_status};
+use crate::{
+    common::{Client, Reply, Server, uuid},
+    proof::Chance,
+};
+
+const CLIENTS: u64 = 16;
+
+/// Lines of one batch.
+const BATCH_LINES: usize = 20;
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the clients share.
+struct World {
+    sponsors: Mutex<Vec<u64>>,
+    unpaid: Mutex<Vec<String>>,
+    next_member: AtomicU64,
+    next_key: AtomicU64,
+    /// Part of each key, so that those of two rounds differ.
+    round: u64,
+    answered: AtomicU64,
+}
+
+impl World {
+    fn key(&self) -> String {
+        format!("{:x}-{}", self.round, self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn sponsor(&self, chance: &mut Chance) -> u64 {
+        *chance.pick(&self.sponsors.lock().expect("no client panicked"))
+    }
+
+    fn register(&self, chance: &mut Chance) -> Request {
+        let member = self.next_member.fetch_add(1, Ordering::Relaxed);
+        let key = chance.one_in(2).then(|| self.key());
+        Request::register(member, Some(self.sponsor(chance)), key)
+    }
+
+    fn request(&self, chance: &mut Chance) -> Request {
+        match chance.below(10) {
+            0 | 1 => {
+                let body = json!({ "once": false, "source": uuid(self.sponsor(chance)), "kind": if chance.one_in(2) { "referral" } else { "purchase" },
+                    "amount": { "minor": chance.below(1_000_000) } });
+                self.keyed(Ask::Trigger, "POST", "/v1/bonuses".into(), body.to_string())
+            }
+            2 => {
+                let bonus = self.unpaid.lock().expect("no client panicked").pop();
+                let Some(bonus) = bonus else { return self.register(chance) };
+                let path = format!("/v1/bonuses/{bonus}/pay");
+                self.keyed(Ask::Pay { bonus }, "POST", path, String::new())
+            }
+            3 => {
+                let known = self.next_member.load(Ordering::Relaxed);
+                let (member, is_active) =
+                    (known.saturating_sub(64 + chance.below(32)) / 16 * 16 + 15, chance.one_in(2));
+                if known < 200 {
+                    return self.register(chance);
+                }
+                let body = json!({ "status": if is_active { "active" } else { "inactive" } });
+                self.keyed(
+                    Ask::Status { member, is_active },
+                    "PATCH",
+                    format!("/v1/members/{}", uuid(member)),
+                    body.to_string(),
+                )
+            }
+            _ => self.register(chance),
+        }
+    }
+
+    fn keyed(&self, ask: Ask, method: &'static str, path: String, body: String) -> Request {
+        Request { ask, method, path, key: Some(self.key()), body }
+    }
+
+    /// What an answer makes possible.
+    fn learn(&self, request: &Request, answer: &Answer) {
+        match request.ask {
+            Ask::Register { member } if !changes_status(member) => {
+                self.sponsors.lock().expect("no client panicked").push(member)
+            }
+            Ask::Trigger => {
+                let bonuses = answer.body["bonuses"].as_array().expect("a list");
+                let ids = bonuses.iter().map(|bonus| bonus["id"].as_str().expect("an id").to_owned());
+                self.unpaid.lock().expect("no client panicked").extend(ids);
+            }
+            _ => {}
+        }
+        if matches!(request.ask, Ask::Register { .. }) {
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends a write. `None`: no answer came.
+pub fn send(client: &mut Client, request: &Request) -> Option<Reply> {
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(request.key.as_ref().map(|key| ("idempotency-key", key.as_str())));
+    client.try_request(request.method, &request.path, &headers, request.body.as_bytes()).ok()
+}
+
+/// The answer, if the status is one of success. `None`: the member whose status was to change is not there,
+/// which says nothing.
+pub fn accept(request: &Request, reply: &Reply) -> Option<Answer> {
+    if reply.status == 404 && matches!(request.ask, Ask::Status { .. }) {
+        return None;
+    }
+    assert!(matches!(reply.status, 200 | 201), "{request:?}: {} {}", reply.status, reply.text());
+    let lsn = reply.header("x-lsn").expect("every answer names its LSN").parse().expect("a number");
+    Some(Answer { lsn, is_first: reply.status == 201, body: reply.json() })
+}
+
+pub fn register_root(server: &Server, ledger: &mut Ledger) {
+    let request = Request::register(0, None, None);
+    let reply = send(&mut server.connect(), &request).expect("an answer");
+    let answer = accept(&request, &reply).expect("a registration");
+    ledger.enter(request, answer);
+}
+
+fn write_until_the_end(world: &World, mut client: Client, mut chance: Chance) -> Vec<Told> {
+    let mut told = Vec::new();
+    loop {
+        let request = world.request(&mut chance);
+        match send(&mut client, &request) {
+            Some(reply) => {
+                let Some(answer) = accept(&request, &reply) else { continue };
+                world.learn(&request, &answer);
+                told.push(Told { request, answer: Some(answer) });
+            }
+            None => {
+                told.push(Told { request, answer: None });
+                return told;
+            }
+        }
+    }
+}
+
+/// The last client sends batches.
+fn batches_until_the_end(world: &World, mut client: Client, mut chance: Chance) -> Vec<Told> {
+    let mut told = Vec::new();
+    loop {
+        let requests: Vec<Request> =
+            (0..BATCH_LINES).map(|_| Request { key: None, ..world.register(&mut chance) }).collect();
+        let lines: String = requests.iter().map(|request| request.body.clone() + "\n").collect();
+        let head = format!(
+            "POST /v1/members/batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{lines}",
+            lines.len()
+        );
+        let mut answers = Vec::new();
+        let went_well = client.send(head.as_bytes()).and_then(|()| {
+            let (status, _) = client.read_head()?;
+            assert_eq!(status, 200);
+            while client.read_chunk(&mut answers)? {}
+            Ok(())
+        });
+        // What came after the last line break is half an answer.
+        let whole = answers.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut lines = std::str::from_utf8(&answers[..whole]).expect("UTF-8").lines();
+        for request in requests {
+            let answer = lines.next().map(|line| {
+                let body: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(body["status"], 201, "{line}");
+                Answer { lsn: body["lsn"].as_u64().expect("a number"), is_first: true, body }
+            });
+            if let Some(answer) = &answer {
+                world.learn(&request, answer);
+            }
+            told.push(Told { request, answer });
+        }
+        if went_well.is_err() {
+            return told;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub struct Load {
+    world: Arc<World>,
+    clients: Vec<JoinHandle<Vec<Told>>>,
+    /// For what is sent beside them.
+    address: std::net::SocketAddr,
+    more: Mutex<Vec<Told>>,
+    waiting: Mutex<Vec<JoinHandle<()>>>,
+    /// Snapshots that were asked for and came to an end.
+    pub snapshots: Arc<AtomicU64>,
+}
+
+impl Load {
+    pub fn start(server: &Server, ledger: &Ledger, seed: u64) -> Self {
+        let world = Arc::new(World {
+            sponsors: Mutex::new(ledger.sponsors()),
+            unpaid: Mutex::new(ledger.unpaid()),
+            next_member: AtomicU64::new(ledger.next_member()),
+            next_key: AtomicU64::new(0),
+            round: seed,
+            answered: AtomicU64::new(0),
+        });
+        let clients = (0..CLIENTS)
+            .map(|number| {
+                let (world, client, chance) =
+                    (Arc::clone(&world), server.connect(), Chance::new(seed.wrapping_add(number)));
+                let work = if number == CLIENTS - 1 { batches_until_the_end } else { write_until_the_end };
+                std::thread::spawn(move || work(&world, client, chance))
+            })
+            .collect();
+        Self {
+            world,
+            clients,
+            address: server.address,
+            more: Mutex::default(),
+            waiting: Mutex::default(),
+            snapshots: Arc::default(),
+        }
+    }
+
+    /// Waits for so many answered signups.
+    pub fn wait_for(&self, signups: u64) {
+        let begin = Instant::now();
+        while self.world.answered.load(Ordering::Relaxed) < signups {
+            assert!(begin.elapsed() < PATIENCE, "the clients stand still");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Asks for a snapshot and does not wait for it.
+    pub fn snapshot(&self) {
+        let (mut client, snapshots) = (Client::connect(self.address), Arc::clone(&self.snapshots));
+        let waiting = std::thread::spawn(move || {
+            if client.try_request("POST", "/v1/snapshots", &[], b"").is_ok() {
+                snapshots.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        self.waiting.lock().expect("no thread panicked").push(waiting);
+    }
+
+    /// Changes the plan again and again, as the largest thing that the log takes, until another segment is
+    /// begun. What is seen of that is that the one after it is being prepared.
+    pub fn fill_segment(&self, log: &Path) {
+        let before = names(log);
+        let mut client = Client::connect(self.address);
+        let mut plan = client.request("GET", "/v1/plan", &[], b"").json()["plan"].take();
+        let begin = Instant::now();
+        while names(log).is_subset(&before) {
+            assert!(begin.elapsed() < PATIENCE, "no segment is begun");
+            let name = self.world.key();
+            plan["name"] = Value::from(name.clone());
+            let request = self.world.keyed(Ask::Plan { name }, "PUT", "/v1/plan".into(), plan.to_string());
+            let answer = send(&mut client, &request).and_then(|reply| accept(&request, &reply));
+            self.more
+                .lock()
+                .expect("no thread panicked")
+                .push(Told { request, answer: Some(answer.expect("it was not killed yet")) });
+        }
+    }
+
+    /// Waits for the clients, whose server is gone.
+    pub fn end(self) -> Vec<Told> {
+        let mut told: Vec<Told> = self
+            .clients
+            .into_iter()
+            .flat_map(|client| client.join().expect("a client ends in peace"))
+            .collect();
+        told.extend(self.more.into_inner().expect("no thread panicked"));
+        for waiting in self.waiting.into_inner().expect("no thread panicked") {
+            waiting.join().expect("it ends in peace");
+        }
+        told
+    }
+}
+
+/// Files in the log's directory.
+fn names(log: &Path) -> BTreeSet<std::ffi::OsString> {
+    let entries = std::fs::read_dir(log).expect("the log's directory");
+    entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
+}

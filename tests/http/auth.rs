@@ -1,0 +1,14 @@
+//! Who comes in and who does not, on the running binary: keys, tokens, limits, web pages, and what each role
+//! may do and is shown.
+
+mod apart;
+mod entries;
+mod issuer;
+mod keys;
+mod pages;
+mod rates;
+mod reload;
+mod roles;
+mod shared_secret;
+pub mod support;
+mod tokens;

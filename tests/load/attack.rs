@@ -1,0 +1,53 @@
+//! The edge under attack: thousands of connections that say nothing or half a thing, readers that take
+//! nothing, JSON made to hurt, questions that cost much, and more writes than can be done.
+//!
+//! `UPLINE_CONNECTIONS` (1,000 idle and as many half-sent heads), `UPLINE_OVERLOAD_SECONDS` (2 for each load)
+//! and `UPLINE_SLOW_READERS` (150) say how much. With `UPLINE_STRICT=1`, for a machine that does nothing
+//! else, the figures of the design are demanded; else bounds that a busy machine keeps too.
+
+mod bounds;
+mod crowd;
+mod json;
+mod overload;
+mod readers;
+
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// Runs a test in a process of its own, whose memory is that of nothing else, and with many files, or as many
+/// as this process is allowed to ask for; the usual limit is 1,024. False in that process.
+fn is_run_alone(name: &str) -> bool {
+    const INSIDE: &str = "UPLINE_TEST_ALONE";
+    if std::env::var_os(INSIDE).is_some() {
+        return false;
+    }
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 65536 2>/dev/null || ulimit -n $(ulimit -Hn); exec \"$0\" --exact \"$1\" --nocapture",
+        ])
+        .arg(std::env::current_exe().expect("a test is a program"))
+        .arg(name)
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .status()
+        .expect("a shell starts");
+    assert!(status.success(), "{name}, in a process of its own");
+    true
+}
+
+/// Bytes of memory that a process uses.
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kibibytes << 10
+}
+
+/// The value below which so many of a hundred are. Sorts.
+fn percentile(times: &mut [Duration], hundredth: usize) -> Duration {
+    times.sort_unstable();
+    times.get((times.len() * hundredth / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+}

@@ -1,0 +1,13 @@
+//! What needs the machine for itself: crowds of clients, more load than can be done, networks of a million.
+//! Each test waits for its turn (`common::turn`): it measures, or would starve another one.
+
+mod attack;
+mod clients;
+#[path = "../common/mod.rs"]
+mod common;
+mod large;
+mod million;
+mod million_files;
+mod plan_change;
+#[path = "../proof/mod.rs"]
+mod proof;

@@ -1,0 +1,10 @@
+//! What the tests of the state and the simulation share: a naive network written from the definitions, the
+//! real one behind the same small interface, pictures of both that can be compared, a line language for plans
+//! and commands, and random ones.
+#![allow(dead_code, reason = "each of the two test programs uses its part")]
+
+pub mod naive;
+pub mod network;
+pub mod picture;
+pub mod random;
+pub mod script;

@@ -1,0 +1,217 @@
+//! Who is paid what, and the ledger.
+
+use upline::core::{
+    command::{ImportEntry, Outcome, PayFilter, Rejection, TriggerBonus, WideMoney},
+    plan::{BonusRule, LevelPay},
+    types::{EntryStatus, Money, Reference, Role, Status},
+};
+
+use super::super::picture::EntryPicture;
+use super::{ADMIN_LEVELS_MAX, KINDS_MAX, Naive, Payment, index, kind_is_trigger};
+
+impl Naive {
+    /// What `rule` gives to whom, those who may not earn included, by level.
+    pub(super) fn payments(
+        &self,
+        rule: &BonusRule,
+        source: usize,
+        amount: Option<Money>,
+        kind: &str,
+    ) -> Vec<Payment> {
+        let levels = rule.pay.levels();
+        let mut payments = Vec::new();
+        for (above, receiver) in self.upline(rule.tree, source).enumerate() {
+            let level = above + 1;
+            let beyond =
+                rule.admins_beyond && level <= ADMIN_LEVELS_MAX && self.members[receiver].role == Role::Admin;
+            if levels < level && !beyond {
+                continue;
+            }
+            let amount = rule.pay.at(level.min(levels), amount).expect("amounts were checked");
+            if amount != Money(0) {
+                payments.push(Payment { receiver, level: level as u32, amount, kind: kind.to_owned() });
+            }
+        }
+        payments
+    }
+
+    /// Books payments; how many entries that made and how many were withheld from members who may not earn.
+    pub(super) fn pay(
+        &mut self,
+        source: usize,
+        payments: Vec<Payment>,
+        reference: Option<&Reference>,
+    ) -> (u32, u32) {
+        let (mut paid, mut withheld) = (0, 0);
+        for payment in payments {
+            if self.members[payment.receiver].status == Status::Active {
+                self.entries.push(EntryPicture {
+                    lsn: self.lsn,
+                    time: self.time,
+                    receiver: index(payment.receiver),
+                    source: index(source),
+                    level: payment.level,
+                    amount: payment.amount,
+                    kind: payment.kind,
+                    status: EntryStatus::Pending,
+                    plan_version: self.plan_version,
+                    reference: reference.cloned(),
+                    reverses: None,
+                });
+                paid += 1;
+            } else {
+                self.breakage.0 += 1;
+                self.breakage.1 += payment.amount.0;
+                withheld += 1;
+            }
+        }
+        (paid, withheld)
+    }
+
+    pub(super) fn trigger_bonus(&mut self, trigger: &TriggerBonus) -> Result<Outcome, Rejection> {
+        let source = self.find(&trigger.source)?;
+        let rule = self.plan.bonus(&trigger.trigger).ok_or(Rejection::TriggerUnknown)?.clone();
+        if matches!(rule.pay, LevelPay::Share(_)) && trigger.amount.is_none() {
+            return Err(Rejection::AmountMissing);
+        }
+        let good = |amount: Money| 0 <= amount.0 && amount.in_range();
+        // What a level would get is checked whether somebody is there or not.
+        let mut shares = (1..=rule.pay.levels()).filter_map(|level| rule.pay.at(level, trigger.amount));
+        if trigger.amount.is_some_and(|amount| !good(amount)) || !shares.all(good) {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        let mark = (source, trigger.trigger.to_string());
+        if trigger.once && self.once.contains(&mark) {
+            return Err(Rejection::TriggeredBefore);
+        }
+        let payments = self.payments(&rule, source, trigger.amount, &trigger.trigger);
+        if trigger.once {
+            self.once.insert(mark);
+        }
+        let first_entry = self.entries.len() as u64;
+        let (entries, withheld) = self.pay(source, payments, trigger.reference.as_ref());
+        Ok(Outcome::BonusPaid { first_entry, entries, withheld })
+    }
+
+    pub(super) fn pay_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        let row = usize::try_from(entry)
+            .ok()
+            .and_then(|at| self.entries.get_mut(at))
+            .ok_or(Rejection::EntryUnknown)?;
+        let changed = row.status == EntryStatus::Pending;
+        row.status = EntryStatus::Paid;
+        Ok(Outcome::EntryPaid { entry, changed })
+    }
+
+    pub(super) fn pay_all(&mut self) -> Outcome {
+        let mut entries = 0;
+        for entry in self.entries.iter_mut().filter(|entry| entry.status == EntryStatus::Pending) {
+            entry.status = EntryStatus::Paid;
+            entries += 1;
+        }
+        Outcome::AllPaid { entries }
+    }
+
+    /// An entry that may be taken back.
+    fn reversible(&self, entry: u64) -> Result<&EntryPicture, Rejection> {
+        let found =
+            usize::try_from(entry).ok().and_then(|at| self.entries.get(at)).ok_or(Rejection::EntryUnknown)?;
+        if found.reverses.is_some() {
+            return Err(Rejection::EntryIsReversal);
+        }
+        let is_reversed = self.entries.iter().any(|other| other.reverses == Some(entry));
+        if is_reversed { Err(Rejection::ReversedBefore) } else { Ok(found) }
+    }
+
+    pub(super) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
+        let reversed = self.reversible(entry)?.clone();
+        self.entries.push(EntryPicture {
+            lsn: self.lsn,
+            time: self.time,
+            amount: Money(-reversed.amount.0),
+            status: EntryStatus::Pending,
+            plan_version: self.plan_version,
+            reverses: Some(entry),
+            ..reversed
+        });
+        Ok(Outcome::Reversed { entry, reversal: self.entries.len() as u64 - 1 })
+    }
+
+    pub(super) fn pay_matching(&mut self, filter: &PayFilter) -> Result<Outcome, Rejection> {
+        let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;
+        let receiver = receiver.as_ref().map(|receiver| self.find(receiver)).transpose()?.map(index);
+        if let Some(kind) = kind {
+            let is_known =
+                kind_is_trigger(kind).is_some_and(|trigger| !trigger || self.kinds.contains(&**kind));
+            if !is_known {
+                return Err(Rejection::TriggerUnknown);
+            }
+        }
+        let is_meant = |entry: &EntryPicture| {
+            entry.status == EntryStatus::Pending
+                && up_to_lsn.is_none_or(|lsn| entry.lsn <= lsn)
+                && kind.as_ref().is_none_or(|kind| **kind == *entry.kind)
+                && receiver.is_none_or(|receiver| receiver == entry.receiver)
+                && from.is_none_or(|from| from <= entry.time)
+                && until.is_none_or(|until| entry.time < until)
+        };
+        let (mut entries, mut amount) = (0, 0);
+        for entry in self.entries.iter_mut().filter(|entry| is_meant(entry)) {
+            entry.status = EntryStatus::Paid;
+            entries += 1;
+            amount += i128::from(entry.amount.0);
+        }
+        Ok(Outcome::MatchingPaid { entries, amount: WideMoney::new(amount) })
+    }
+
+    pub(super) fn import_entry(&mut self, entry: &ImportEntry) -> Result<Outcome, Rejection> {
+        let receiver = self.find(&entry.receiver)?;
+        let source = self.find(&entry.source)?;
+        if entry.row_id.is_some_and(|id| self.row_ids.contains(&id)) {
+            return Err(Rejection::RowIdTaken);
+        }
+        let trigger = kind_is_trigger(&entry.kind).ok_or(Rejection::TriggerUnknown)?;
+        let new = trigger && !self.kinds.contains(&*entry.kind);
+        if new && self.kinds.len() == KINDS_MAX {
+            return Err(Rejection::PlanKindsFull);
+        }
+        if !entry.amount.in_range() {
+            return Err(Rejection::AmountOutOfRange);
+        }
+        if let Some(reverses) = entry.reverses {
+            let reversed = self.reversible(reverses)?;
+            let same = (index(receiver), index(source), entry.level, &*entry.kind, -entry.amount.0);
+            if same
+                != (
+                    reversed.receiver,
+                    reversed.source,
+                    reversed.level,
+                    reversed.kind.as_str(),
+                    reversed.amount.0,
+                )
+            {
+                return Err(Rejection::ReversalUnmatched);
+            }
+        } else if entry.amount.0 < 0 {
+            return Err(Rejection::ReversalUnmatched);
+        }
+        self.row_ids.extend(entry.row_id);
+        if new {
+            self.kinds.insert(entry.kind.to_string());
+        }
+        self.entries.push(EntryPicture {
+            lsn: self.lsn,
+            time: entry.time,
+            receiver: index(receiver),
+            source: index(source),
+            level: entry.level,
+            amount: entry.amount,
+            kind: entry.kind.to_string(),
+            status: entry.status,
+            plan_version: self.plan_version,
+            reference: entry.reference.clone(),
+            reverses: entry.reverses,
+        });
+        Ok(Outcome::EntryImported { entry: self.entries.len() as u64 - 1 })
+    }
+}

@@ -1,0 +1,219 @@
+//! Writes: some commands wait together, the writer takes a turn, and what it answers is compared.
+
+use std::{collections::VecDeque, sync::atomic::Ordering};
+
+use upline::{
+    core::{
+        Actor,
+        command::{Applied, Command, Outcome, Register, RequestKey, Stamped},
+        types::Timestamp,
+    },
+    engine::{Answer, AnsweredBy, Engine, SteppedWriter, SubmitError, Submitted},
+};
+
+use super::{HOUR, Waiting, World, is_poisoned};
+use crate::{faults::Trouble, networks::picture::Network};
+
+impl World {
+    /// Some commands that wait together.
+    pub(super) fn group(&mut self, writing: &mut SteppedWriter) {
+        let mut queued = VecDeque::new();
+        self.submit_some(writing, &mut queued);
+        self.turn(writing, &mut queued);
+    }
+
+    pub(super) fn submit_some(&mut self, writing: &SteppedWriter, queued: &mut VecDeque<Waiting>) {
+        let most = if self.idle { 2 } else { self.chance.of_slice(&[1, 1, 3, 8, 20]) };
+        for _ in 0..self.chance.between(1, most) {
+            let step = self.maker.step();
+            self.time_passes(step.pause);
+            let command = step.command(|id| self.naive.code_of(id));
+            let again = self.chance.percent(4);
+            self.submit(writing, command.clone(), step.key, queued);
+            if again {
+                // A client that lost patience.
+                self.submit(writing, command, step.key, queued);
+            }
+        }
+    }
+
+    /// Some time passes, or the clock is set.
+    fn time_passes(&mut self, pause: i64) {
+        let jump = match self.chance.below(100) {
+            0 | 1 => -100 * HOUR,
+            2 if self.clock_jump_max.is_some() => 100 * HOUR,
+            _ => 0,
+        };
+        if jump == 0 {
+            self.clock.fetch_add(pause, Ordering::Relaxed);
+            self.boot_clock.fetch_add(pause, Ordering::Relaxed);
+        } else {
+            self.clock.fetch_add(jump, Ordering::Relaxed);
+            self.clock_off -= jump;
+        }
+    }
+
+    /// After a refusal: somebody puts the clock right, or accepts it, or does nothing yet.
+    fn look_at_the_clock(&mut self, engine: &Engine) {
+        let (wall, boot) = self.clocks();
+        match self.chance.below(3) {
+            0 => {
+                self.clock.fetch_add(std::mem::take(&mut self.clock_off), Ordering::Relaxed);
+            }
+            1 => {
+                assert!(engine.accept_clock().jump.is_some() && self.naive_clock.accept(wall, boot));
+                assert_eq!(engine.accept_clock().jump, None, "once is enough");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn submit(
+        &mut self,
+        writing: &SteppedWriter,
+        command: Command,
+        key: Option<RequestKey>,
+        queued: &mut VecDeque<Waiting>,
+    ) {
+        self.tally.operations += 1;
+        let was_ready = !is_poisoned(writing.engine());
+        // As the lines of an import are, which may rest on lines before them.
+        let unjudged = self.chance.percent(15);
+        match writing.submit(command.clone(), key, |_| unjudged) {
+            Submitted::Queued(reply) => {
+                assert!(was_ready, "D4: a poisoned writer takes nothing");
+                queued.push_back(Waiting { command, key, reply });
+            }
+            Submitted::Answered(Err(error)) => {
+                let expected = if was_ready { SubmitError::TooLarge } else { SubmitError::ReadOnly };
+                assert_eq!(error, expected, "{command:?}");
+            }
+            Submitted::Answered(Ok(answer)) => {
+                assert!(was_ready, "D4: a poisoned writer answers nothing");
+                self.check_at_once(&command, key, answer);
+            }
+        }
+    }
+
+    /// What was answered without the log must be what the model says of what was acknowledged.
+    pub(super) fn check_at_once(&mut self, command: &Command, key: Option<RequestKey>, answer: Answer) {
+        let (lsn, _) = self.naive.position();
+        let (expected, by) = match self.naive.without_effect(key, command) {
+            Ok(earlier) => (earlier, AnsweredBy::Repeat),
+            Err(rejection) => (Applied { outcome: Outcome::Rejected(rejection), lsn }, AnsweredBy::Admission),
+        };
+        assert_eq!((answer.applied, answer.by), (expected, by), "{command:?}, {key:?}");
+        match by {
+            AnsweredBy::Repeat => self.tally.repeats += 1,
+            _ => self.tally.refused_at_admission += 1,
+        }
+    }
+
+    /// The writer's turns, until nothing waits; what is answered is compared after each.
+    pub(super) fn turn(&mut self, writing: &mut SteppedWriter, queued: &mut VecDeque<Waiting>) {
+        loop {
+            let was_ready = !is_poisoned(writing.engine());
+            if !writing.step() {
+                break;
+            }
+            let mut group = Vec::new();
+            while let Some(answer) = queued.front_mut().and_then(|first| first.reply.try_answer()) {
+                let Waiting { command, key, .. } = queued.pop_front().expect("it was looked at");
+                group.push((command, key, answer));
+            }
+            self.check_group(writing.engine(), group, was_ready);
+        }
+        assert!(queued.is_empty(), "everybody is answered");
+    }
+
+    pub(super) fn check_group(
+        &mut self,
+        engine: &Engine,
+        group: Vec<(Command, Option<RequestKey>, Result<Answer, SubmitError>)>,
+        was_ready: bool,
+    ) {
+        let Some((_, _, first)) = group.first() else { return };
+        self.say(|| format!("group of {}: {first:?}", group.len()));
+        let (wall, boot) = self.clocks();
+        let time = self.naive.position().1.max(Timestamp(wall));
+        // A failed log is said first.
+        let jumped = was_ready && self.naive_clock.jumped(wall, boot).is_some();
+        assert_eq!(*first == Err(SubmitError::ClockJumped), jumped, "{first:?}, {:?}", engine.clock());
+        match *first {
+            Ok(_) => {
+                assert_eq!(self.naive_clock.write(wall, boot), Ok(time.0));
+                // A small group may still fit where a larger one, or a mark, did not.
+                assert!(was_ready && !is_poisoned(engine), "a poisoned writer acknowledges nothing");
+                assert_eq!(engine.read(|state, _| state.time()), time);
+                self.tally.groups += 1;
+                for (command, key, answer) in group {
+                    let answer = answer.expect("a group is acknowledged as a whole");
+                    assert_eq!(answer.by, AnsweredBy::Log);
+                    let expected = self.apply(engine, command, key, time);
+                    assert_eq!(answer.applied, expected, "outcome of the engine, and of the model");
+                    self.tally.acknowledged += 1;
+                }
+            }
+            Err(SubmitError::ClockJumped) => {
+                assert!(!is_poisoned(engine) && !engine.ready(), "it is no failure, and it is said");
+                assert!(
+                    group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::ClockJumped)),
+                    "a group is refused as a whole"
+                );
+                self.tally.clock_jumped += 1;
+                self.look_at_the_clock(engine);
+            }
+            Err(SubmitError::NoRoom) => {
+                assert!(
+                    was_ready && !is_poisoned(engine) && !engine.ready(),
+                    "it is no failure, and it is said"
+                );
+                assert!(
+                    group.iter().all(|(_, _, answer)| *answer == Err(SubmitError::NoRoom)),
+                    "a group is refused as a whole"
+                );
+                assert_ne!(self.trouble, Trouble::None, "no room, and nothing was wrong");
+                self.tally.no_room += 1;
+            }
+            Err(error) => {
+                assert!(group.iter().all(|(_, _, answer)| *answer == Err(error)), "a group fails as a whole");
+                assert!(!engine.ready());
+                let expected = if was_ready { SubmitError::OutcomeUnknown } else { SubmitError::ReadOnly };
+                assert_eq!(error, expected);
+                if was_ready {
+                    self.in_flight = group.into_iter().map(|(command, key, _)| (command, key)).collect();
+                    self.in_flight_time = time;
+                }
+            }
+        }
+        self.compare(engine);
+    }
+
+    /// Lets the model do what the engine did.
+    pub(super) fn apply(
+        &mut self,
+        engine: &Engine,
+        command: Command,
+        key: Option<RequestKey>,
+        time: Timestamp,
+    ) -> Applied {
+        let stamped =
+            Stamped { lsn: self.naive.position().0 + 1, time, key, actor: Some(Actor::unknown()), command };
+        let applied = self.naive.apply(&stamped);
+        if applied.lsn == stamped.lsn {
+            self.maker.learn(&stamped.command, applied.outcome);
+            if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) =
+                (&stamped.command, applied.outcome)
+            {
+                let known = engine.read(|state, _| (member.0 < state.len()).then(|| state.code(member)));
+                self.naive.learn_code(member.at(), &known.expect("the member is there"));
+            }
+        }
+        self.tally.rejected_in_the_log += u64::from(matches!(applied.outcome, Outcome::Rejected(_)));
+        self.maker.entries = self.naive.entries();
+        if applied.lsn == stamped.lsn {
+            self.acknowledged.push((stamped.command, key, applied));
+        }
+        applied
+    }
+}

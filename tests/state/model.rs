@@ -1,0 +1,200 @@
+//! Random command sequences on the real core and on a naive model, compared after every step; and directed
+//! tests of extreme shapes.
+//!
+//! `UPLINE_SEED=n` runs the one case with this seed; `UPLINE_CASES` and `UPLINE_STEPS` say how many cases of
+//! how many steps are run, and `UPLINE_FIRST_SEED` where their seeds begin.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small, or meant to wrap"
+)]
+
+mod compare;
+mod damage;
+mod directed;
+mod prepared;
+
+use std::{
+    collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use compare::{Pace, Pair};
+use upline::core::{
+    Actor,
+    command::{Outcome, Rejection, Stamped},
+    types::Timestamp,
+};
+
+use crate::networks::{
+    naive::Naive,
+    picture::Network,
+    random::{Scenario, Step, scenario},
+};
+
+const CASES: u64 = 256;
+const STEPS: u64 = 200;
+/// Where the seeds of a plain test run begin; each case has its own.
+const FIRST_SEED: u64 = 1;
+
+#[test]
+fn the_core_does_what_the_naive_model_does() {
+    let cases = from_environment("UPLINE_CASES").unwrap_or(CASES);
+    let steps = from_environment("UPLINE_STEPS").unwrap_or(STEPS) as usize;
+    if let Some(seed) = from_environment("UPLINE_SEED") {
+        return run(seed, steps);
+    }
+    let first = from_environment("UPLINE_FIRST_SEED").unwrap_or(FIRST_SEED);
+    let next = AtomicU64::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let case = next.fetch_add(1, Ordering::Relaxed)
+                    && case < cases
+                {
+                    run(first + case, steps);
+                }
+            });
+        }
+    });
+    println!("model: seeds={cases} first={first} steps={steps} differences=0");
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Runs one case. When it fails, the steps that are needed for the failure are printed and run once more.
+fn run(seed: u64, steps: usize) {
+    let case = scenario(seed, steps);
+    let Err(failed_at) = attempt(seed, &case, Pace::NORMAL) else { return };
+    let Scenario { plan, mut steps } = case;
+    steps.truncate(failed_at + 1);
+    println!("seed {seed} failed at step {failed_at} of {}", steps.len());
+    let case = Scenario { plan, steps };
+    // Short sequences are found only if the failure does not hang on when the slower comparisons are made.
+    let pace = if attempt(seed, &case, Pace::THOROUGH).is_err() { Pace::THOROUGH } else { Pace::NORMAL };
+    let minimal = shrink(seed, case, pace);
+    println!("the steps that are needed, under {:#?}", minimal.plan);
+    for step in &minimal.steps {
+        println!("  {step:?}");
+    }
+    let mut pair = Pair::new(minimal.plan.clone(), seed, pace);
+    for step in &minimal.steps {
+        pair.step(step);
+    }
+    pair.finish();
+    panic!("seed {seed} fails, and its shortened form does not");
+}
+
+/// Whether a case runs through; else the step at which it failed (the number of steps when only the end
+/// fails).
+fn attempt(seed: u64, case: &Scenario, pace: Pace) -> Result<(), usize> {
+    let mut done = 0;
+    let attempt = panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut pair = Pair::new(case.plan.clone(), seed, pace);
+        for step in &case.steps {
+            pair.step(step);
+            done += 1;
+        }
+        pair.finish();
+    }));
+    attempt.map_err(|_| done)
+}
+
+/// Leaves out steps, many at once at first, as long as the case still fails.
+fn shrink(seed: u64, mut case: Scenario, pace: Pace) -> Scenario {
+    let mut part = case.steps.len().div_ceil(2);
+    while 0 < part {
+        let mut from = 0;
+        while from < case.steps.len() {
+            let without: Vec<Step> =
+                [&case.steps[..from], &case.steps[case.steps.len().min(from + part)..]].concat();
+            let shorter = Scenario { plan: case.plan.clone(), steps: without };
+            if attempt(seed, &shorter, pace).is_err() {
+                case = shorter;
+            } else {
+                from += part;
+            }
+        }
+        part /= 2;
+    }
+    case
+}
+
+/// The comparison is worth what its steps reach: every kind of outcome, and every rejection that a small
+/// network can meet.
+#[test]
+fn random_steps_reach_everything() {
+    const FAR_AWAY: [Rejection; 4] =
+        [Rejection::NetworkFull, Rejection::LedgerFull, Rejection::PlanKindsFull, Rejection::AdminsFull];
+    const OUTCOMES: [&str; 15] = [
+        "repeat",
+        "registered",
+        "paid",
+        "withheld",
+        "entry paid true",
+        "entry paid false",
+        "all paid",
+        "status set true",
+        "status set false",
+        "role set true",
+        "role set false",
+        "plan activated",
+        "reversed",
+        "matching paid none",
+        "matching paid some",
+    ];
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let mut rewards = 0;
+    for seed in (0..64).map(|case| FIRST_SEED + case) {
+        let case = scenario(seed, STEPS as usize);
+        let mut naive = Naive::new(case.plan);
+        let mut time = 0;
+        for (step, lsn) in case.steps.into_iter().zip(1..) {
+            time += step.pause;
+            let command = step.command(|id| naive.code_of(id));
+            let applied = naive.apply(&Stamped {
+                lsn,
+                time: Timestamp(time),
+                key: step.key,
+                actor: Some(Actor::unknown()),
+                command,
+            });
+            let outcome = match applied.outcome {
+                _ if applied.lsn != lsn => "repeat".to_owned(),
+                Outcome::Rejected(rejection) => rejection.name().to_owned(),
+                Outcome::Registered { .. } => "registered".to_owned(),
+                Outcome::BonusPaid { withheld: 0, .. } => "paid".to_owned(),
+                Outcome::BonusPaid { .. } => "withheld".to_owned(),
+                Outcome::EntryPaid { changed, .. } => format!("entry paid {changed}"),
+                Outcome::AllPaid { .. } => "all paid".to_owned(),
+                Outcome::StatusSet { changed, .. } => format!("status set {changed}"),
+                Outcome::RoleSet { changed, .. } => format!("role set {changed}"),
+                Outcome::PlanActivated { .. } => "plan activated".to_owned(),
+                Outcome::EntryImported { .. } => "entry imported".to_owned(),
+                Outcome::Reversed { .. } => "reversed".to_owned(),
+                Outcome::MatchingPaid { entries: 0, .. } => "matching paid none".to_owned(),
+                Outcome::MatchingPaid { .. } => "matching paid some".to_owned(),
+            };
+            *seen.entry(outcome).or_default() += 1;
+        }
+        rewards += naive
+            .picture()
+            .entries
+            .iter()
+            .filter(|entry| entry.kind.starts_with("rank:") && entry.level == 0)
+            .count();
+    }
+    for rejection in Rejection::ALL.into_iter().filter(|rejection| !FAR_AWAY.contains(rejection)) {
+        assert!(seen.contains_key(rejection.name()), "no step met {}; met were {seen:#?}", rejection.name());
+    }
+    for outcome in OUTCOMES {
+        assert!(seen.get(outcome).is_some_and(|times| 20 <= *times), "{outcome}: {seen:#?}");
+    }
+    assert!(100 <= rewards, "only {rewards} rewards");
+}

@@ -1,0 +1,402 @@
+//! The real core and the naive model side by side: every step is done by both, and everything that can be
+//! seen of them is compared.
+
+use std::cmp::Reverse;
+
+use upline::core::{
+    Actor, Digest, EntryFilter, audit,
+    command::{Applied, Command, Outcome, PayFilter, Register, Rejection, Stamped},
+    network_digest,
+    plan::{PlacementRule, Plan},
+    recomputed_ranks,
+    state::{CopyProgress, FrozenCopy, Verdict},
+    state_digest,
+    types::{Code, EntryStatus, LEVELS_MAX, MemberId, MemberIx, Role, Timestamp, Tree},
+};
+
+use crate::networks::{
+    naive::Naive,
+    network::Real,
+    picture::{EntryPicture, Network, Picture, TREES},
+    random::{Chance, Step},
+};
+
+/// How often the slower comparisons are made: once in so many steps.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub walks: u64,
+    pub reopen: u64,
+    pub freeze: u64,
+}
+
+impl Pace {
+    pub const NORMAL: Pace = Pace { walks: 12, reopen: 30, freeze: 20 };
+    /// Everything after each step, to find the step that goes wrong.
+    pub const THOROUGH: Pace = Pace { walks: 1, reopen: 1, freeze: 2 };
+}
+
+pub struct Pair {
+    real: Real,
+    naive: Naive,
+    /// Made from an image of `real` on the way; does everything that `real` does from then on.
+    twin: Option<Real>,
+    frozen: Option<Frozen>,
+    /// What was done, and what came of it; repeats count as refused.
+    log: Vec<(Stamped, Outcome)>,
+    plan: Plan,
+    /// Commands after which the log is of format 3.
+    upgraded_at: usize,
+    /// Decides when the slower comparisons are made.
+    chance: Chance,
+    pace: Pace,
+}
+
+struct Frozen {
+    copy: FrozenCopy,
+    digest: Digest,
+    picture: Picture,
+}
+
+impl Pair {
+    pub fn new(plan: Plan, seed: u64, pace: Pace) -> Self {
+        let mut chance = Chance::of(seed);
+        let upgraded_at =
+            if chance.percent(60) { 0 } else { usize::try_from(chance.below(60)).expect("few") };
+        Self {
+            upgraded_at,
+            real: Real::new(plan.clone()),
+            naive: Naive::new(plan.clone()),
+            twin: None,
+            frozen: None,
+            log: Vec::new(),
+            plan,
+            chance,
+            pace,
+        }
+    }
+
+    /// Does one step on both sides. Panics where they differ.
+    pub fn step(&mut self, step: &Step) -> Outcome {
+        let time = Timestamp(self.real.state.time().0 + step.pause);
+        // A log that begins in an old format goes on in the newest.
+        let actor = (self.upgraded_at <= self.log.len()).then(Actor::unknown);
+        let stamped = Stamped {
+            lsn: self.real.state.lsn() + 1,
+            time,
+            key: step.key,
+            actor,
+            command: step.command(|id| self.code_of(id)),
+        };
+        let verdict = self.real.state.check(&self.real.directory, stamped.key, &stamped.command);
+        let expected = self.naive.apply(&stamped);
+        let applied = self.real.apply(&stamped);
+        assert_eq!(applied, expected, "outcome of the core, and of the model");
+        // What is admitted now is judged by the rules of now.
+        if (step.pause == 0 || stamped.key.is_none()) && stamped.is_of_format_3() {
+            check_verdict(verdict, &stamped, applied);
+        }
+        self.learn_code(&stamped, applied);
+        let picture = self.naive.picture();
+        if let Some(difference) = self.real.picture().difference(&picture) {
+            panic!("the core's {difference}\n(which is the model's)");
+        }
+        self.real.check_graphs(&picture);
+        if let Some(twin) = &mut self.twin {
+            assert_eq!(twin.apply(&stamped), applied, "outcome of the restored twin");
+        }
+        let done = if applied.lsn == stamped.lsn {
+            applied.outcome
+        } else {
+            Outcome::Rejected(Rejection::KeyReused)
+        };
+        self.log.push((stamped, done));
+        self.go_on_copying(&picture);
+        if self.chance.below(self.pace.walks) == 0 {
+            self.check_walks(&picture);
+        }
+        if self.chance.below(self.pace.reopen) == 0 {
+            self.check_whole(&picture);
+        }
+        applied.outcome
+    }
+
+    /// What is compared once, at the end.
+    pub fn finish(mut self) {
+        let picture = self.naive.picture();
+        self.check_walks(&picture);
+        self.check_whole(&picture);
+        while self.frozen.is_some() {
+            self.go_on_copying(&picture);
+        }
+        let mut again = Real::new(self.plan.clone());
+        for (stamped, _) in &self.log {
+            again.apply(stamped);
+        }
+        assert_eq!(
+            again.state.outcome_hash(),
+            self.real.state.outcome_hash(),
+            "outcome hash of the same log"
+        );
+        assert_eq!(state_digest(&again.state), state_digest(&self.real.state), "state of the same log");
+        self.check_without_the_refused();
+    }
+
+    /// Another log that leads to the same network: without the commands that changed nothing. What names an
+    /// LSN names the one that the same command has there.
+    fn check_without_the_refused(&self) {
+        let mut other = Real::new(self.plan.clone());
+        let mut kept = Vec::new();
+        for (stamped, outcome) in &self.log {
+            if matches!(outcome, Outcome::Rejected(_)) {
+                continue;
+            }
+            let mut command = stamped.command.clone();
+            if let Command::PayMatching(PayFilter { up_to_lsn: Some(up_to), .. }) = &mut command {
+                *up_to = kept.partition_point(|lsn| *lsn <= *up_to) as u64;
+            }
+            kept.push(stamped.lsn);
+            other.apply(&Stamped { lsn: other.state.lsn() + 1, key: None, command, ..stamped.clone() });
+        }
+        assert_eq!(
+            network_digest(&other.state),
+            network_digest(&self.real.state),
+            "network of a log without refused commands"
+        );
+    }
+
+    fn code_of(&self, id: &MemberId) -> Option<Code> {
+        self.real.state.find(&self.real.directory, id).map(|member| self.real.state.code(member))
+    }
+
+    fn learn_code(&mut self, stamped: &Stamped, applied: Applied) {
+        if let (Command::Register(Register { code: None, .. }), Outcome::Registered { member }) =
+            (&stamped.command, applied.outcome)
+        {
+            self.naive.learn_code(member.at(), &self.real.state.code(member));
+        }
+    }
+
+    /// A view is frozen now and then, copied part by part while the network goes on, and must then be what it
+    /// was at the freeze.
+    fn go_on_copying(&mut self, picture: &Picture) {
+        let Some(frozen) = &mut self.frozen else {
+            if self.chance.below(self.pace.freeze) == 0 {
+                self.real.state.freeze();
+                let digest = state_digest(&self.real.state);
+                self.frozen = Some(Frozen { copy: FrozenCopy::default(), digest, picture: picture.clone() });
+            }
+            return;
+        };
+        if self.chance.percent(40) {
+            return;
+        }
+        match self.real.state.copy_frozen(&mut frozen.copy) {
+            // What was copied must not be needed any more.
+            CopyProgress::More => return drop(self.real.state.release()),
+            CopyProgress::Complete => drop(self.real.state.thaw()),
+            CopyProgress::Lost => {
+                assert_ne!(
+                    frozen.picture.plan_version, picture.plan_version,
+                    "a view is lost by a plan change alone"
+                );
+                drop(self.real.state.thaw());
+                self.frozen = None;
+                return;
+            }
+        }
+        let frozen = self.frozen.take().expect("it was there above");
+        let state = frozen.copy.into_state();
+        assert_eq!(state_digest(&state), frozen.digest, "digest of the frozen view");
+        let view = Real { state, directory: self.real.directory.clone() };
+        if let Some(difference) = view.picture().difference(&frozen.picture) {
+            panic!("the frozen view's {difference}");
+        }
+        assert_eq!(audit(&view.state, 10), Vec::<String>::new(), "audit of the frozen view");
+    }
+
+    /// Audit, petgraph, and a restored twin that is the same and goes on the same way.
+    fn check_whole(&mut self, picture: &Picture) {
+        let state = &self.real.state;
+        assert_eq!(audit(state, 10), Vec::<String>::new(), "audit");
+        let ranks: Vec<u16> = picture.members.iter().map(|member| member.paid_as).collect();
+        assert_eq!(recomputed_ranks(state), ranks, "ranks recomputed");
+        let digest = state_digest(state);
+        if let Some(twin) = self.twin.take() {
+            assert_eq!(state_digest(&twin.state), digest, "digest of the twin that went on");
+            assert_eq!(
+                twin.state.outcome_hash(),
+                state.outcome_hash(),
+                "outcome hash of the twin that went on"
+            );
+        }
+        let twin = self.real.reopened(self.chance.between(1, 50) as usize);
+        if let Some(difference) = twin.picture().difference(picture) {
+            panic!("the restored {difference}");
+        }
+        assert_eq!(state_digest(&twin.state), digest, "digest of the restored state");
+        assert_eq!(
+            network_digest(&twin.state),
+            network_digest(state),
+            "network digest of the restored state"
+        );
+        assert_eq!(twin.state.outcome_hash(), state.outcome_hash(), "outcome hash of the restored state");
+        self.twin = Some(twin);
+    }
+
+    fn check_walks(&mut self, picture: &Picture) {
+        for tree in TREES {
+            self.check_tree(picture, tree);
+        }
+        self.check_entries(picture);
+        self.check_codes(picture);
+        self.check_previews(picture);
+    }
+
+    fn check_tree(&mut self, picture: &Picture, tree: Tree) {
+        let state = &self.real.state;
+        let members = picture.members.len() as u32;
+        let before = self.chance.below(u64::from(members) + 1) as u32;
+        let mut beyond = vec![Vec::new(); picture.members.len()];
+        for index in (0..members).map(MemberIx) {
+            let upline: Vec<MemberIx> =
+                std::iter::successors(picture.above(tree, index), |here| picture.above(tree, *here))
+                    .collect();
+            assert_eq!(state.upline(tree, index).collect::<Vec<_>>(), upline, "{tree:?} upline of {index:?}");
+            for (deeper, above) in upline.iter().skip(LEVELS_MAX).enumerate() {
+                let counts: &mut Vec<u32> = &mut beyond[above.at()];
+                counts.resize(counts.len().max(deeper + 1), 0);
+                counts[deeper] += 1;
+            }
+            let other = MemberIx(self.chance.below(u64::from(members)) as u32);
+            let distance = upline.iter().position(|above| *above == other).map(|before| before as u32 + 1);
+            assert_eq!(
+                state.distance(tree, other, index).filter(|distance| *distance != 0),
+                distance,
+                "{tree:?} from {other:?} to {index:?}"
+            );
+            assert_eq!(
+                state.children(tree, index).collect::<Vec<_>>(),
+                children(picture, tree, index),
+                "{tree:?} children of {index:?}"
+            );
+            for before in [before, members] {
+                let steps = |after: &MemberIx| state.preorder_next(tree, index, *after, before);
+                let walk: Vec<MemberIx> = std::iter::successors(steps(&index), steps).collect();
+                assert_eq!(
+                    walk,
+                    preorder(picture, tree, index, before),
+                    "{tree:?} preorder of {index:?} before {before}"
+                );
+            }
+        }
+        let counted = picture.plan.counts(tree);
+        for (at, member) in picture.members.iter().enumerate().filter(|_| counted) {
+            let deep = state.deep_levels_of(tree, MemberIx(at as u32)).map(without_trailing_zeros);
+            let expected = (member.role == Role::Admin).then_some(beyond[at].as_slice());
+            assert_eq!(deep, expected, "{tree:?} levels beyond {LEVELS_MAX} of {at}");
+        }
+    }
+
+    fn check_entries(&self, picture: &Picture) {
+        let entries = &picture.entries;
+        for receiver in (0..picture.members.len() as u32).map(MemberIx) {
+            let filter = EntryFilter { receiver: Some(receiver), ..EntryFilter::default() };
+            self.check_listed(entries, &filter);
+            let mut expected: Vec<usize> =
+                (0..entries.len()).filter(|entry| entries[*entry].receiver == receiver).collect();
+            expected.sort_by_key(|entry| Reverse((entries[*entry].time, *entry)));
+            let received = self.real.state.received_entries(receiver).map(|entry| entry as usize);
+            assert_eq!(received.collect::<Vec<_>>(), expected, "entries of {receiver:?}");
+        }
+        for status in [None, Some(EntryStatus::Pending), Some(EntryStatus::Paid)] {
+            self.check_listed(entries, &EntryFilter { status, ..EntryFilter::default() });
+        }
+    }
+
+    /// A list, read in pieces, is all entries that the filter takes, sorted.
+    fn check_listed(&self, entries: &[EntryPicture], filter: &EntryFilter) {
+        let state = &self.real.state;
+        let mut expected: Vec<usize> =
+            (0..entries.len()).filter(|entry| filter.takes(&state.entry(*entry as u64))).collect();
+        expected.sort_by_key(|entry| {
+            let EntryPicture { time, lsn, level, .. } = entries[*entry];
+            (Reverse((time, lsn)), level, *entry)
+        });
+        let (mut walk, mut listed) = (state.listed(filter.clone()), Vec::new());
+        while !walk.is_over() {
+            let mut steps = 3;
+            listed.extend(state.listed_step(&mut walk, &mut steps).map(|entry| entry as usize));
+            walk = state.listed_from(filter.clone(), walk.position()).expect("a position of this walk");
+        }
+        assert_eq!(listed, expected, "the list by {filter:?}");
+    }
+
+    fn check_codes(&self, picture: &Picture) {
+        for (index, member) in picture.members.iter().enumerate() {
+            for code in [member.code.to_ascii_lowercase(), member.code.to_ascii_uppercase()] {
+                let code = Code::parse(&code).expect("codes have one alphabet");
+                let found = self.real.state.member_by_code(&self.real.directory, &code);
+                assert_eq!(found, Some(MemberIx(index as u32)), "{code:?}");
+            }
+        }
+    }
+
+    fn check_previews(&mut self, picture: &Picture) {
+        for _ in 0..picture.members.len().min(4) {
+            let sponsor = MemberIx(self.chance.below(picture.members.len() as u64) as u32);
+            for rule in PlacementRule::ALL {
+                assert_eq!(
+                    self.real.state.preview(sponsor, rule),
+                    self.naive.preview(sponsor, rule),
+                    "{rule:?} under {sponsor:?}"
+                );
+            }
+        }
+    }
+}
+
+/// What `check` said before the command must be what came.
+fn check_verdict(verdict: Verdict, stamped: &Stamped, applied: Applied) {
+    match (verdict, applied.outcome) {
+        (Verdict::Repeat(earlier), _) => {
+            assert_eq!(earlier, applied, "check answered with an earlier outcome")
+        }
+        (Verdict::Reject(expected), Outcome::Rejected(rejection)) => {
+            assert_eq!(expected, rejection, "check named a rejection")
+        }
+        (Verdict::Reject(expected), outcome) => {
+            panic!("check wanted to reject with {expected:?} what became {outcome:?}")
+        }
+        (Verdict::Admit, Outcome::Rejected(rejection)) => {
+            panic!("check admitted what was rejected with {rejection:?}")
+        }
+        (Verdict::Admit, _) => assert_eq!(applied.lsn, stamped.lsn, "check admitted a repeat"),
+    }
+}
+
+fn without_trailing_zeros(counts: &[u32]) -> &[u32] {
+    &counts[..counts.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1)]
+}
+
+/// In slot order in the placement tree, in join order in the sponsor tree.
+fn children(picture: &Picture, tree: Tree, parent: MemberIx) -> Vec<MemberIx> {
+    let all = (0..picture.members.len() as u32).map(MemberIx);
+    let mut children: Vec<MemberIx> =
+        all.filter(|child| picture.above(tree, *child) == Some(parent)).collect();
+    if tree == Tree::Placement {
+        children.sort_by_key(|child| picture.members[child.at()].slot);
+    }
+    children
+}
+
+/// The downline of `top` in preorder, those who joined at `before` or later left out.
+fn preorder(picture: &Picture, tree: Tree, top: MemberIx, before: u32) -> Vec<MemberIx> {
+    let below = |member| children(picture, tree, member).into_iter().rev().filter(|child| child.0 < before);
+    let mut walk = Vec::new();
+    let mut to_do: Vec<MemberIx> = below(top).collect();
+    while let Some(member) = to_do.pop() {
+        walk.push(member);
+        to_do.extend(below(member));
+    }
+    walk
+}

@@ -1,0 +1,180 @@
+//! Random sequences with plan changes and new admins, once as they come and once with what was prepared for
+//! them: nothing may differ.
+//!
+//! A preparation begins some steps before its command, while other steps go on: members join, roles and plans
+//! change, the view is copied and the preparation catches up in small pieces. Some are then given to another
+//! command than the one they were made for.
+
+use upline::core::{
+    Need, Preparation, audit,
+    command::{Command, Outcome, Stamped},
+    state::{CopyProgress, FrozenCopy},
+    state_digest,
+    types::{MemberIx, Role, Timestamp, Tree},
+};
+use upline::{
+    shapes::{Shape, member_id},
+    workload::Signups,
+};
+
+use super::FIRST_SEED;
+use crate::networks::{
+    network::Real,
+    picture::Network,
+    random::{Chance, Scenario, Step, scenario},
+};
+
+/// How many steps before its command a preparation begins, at most.
+const AHEAD_MAX: usize = 30;
+
+/// What is being prepared, for the step at `due`.
+struct Ahead {
+    due: usize,
+    began_with: u32,
+    stage: Stage,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+enum Stage {
+    Copying(FrozenCopy, Command),
+    CatchingUp(Preparation),
+}
+
+#[derive(Default, Debug)]
+struct Used {
+    plans: u32,
+    admins: u32,
+    /// Of both: with members who joined since the preparation began.
+    grown: u32,
+    /// For the wrong command, or overtaken by another plan.
+    not_good: u32,
+}
+
+#[test]
+fn prepared_changes_do_what_the_others_do() {
+    let mut used = Used::default();
+    for seed in (0..96).map(|case| FIRST_SEED + case) {
+        println!("seed {seed}");
+        run(seed, scenario(seed, 200), &mut used);
+    }
+    println!("{used:?}");
+    assert!(50 <= used.plans && 50 <= used.admins && 50 <= used.grown && 10 <= used.not_good, "{used:?}");
+}
+
+/// What was counted for one member is not another's, however deep both stand.
+#[test]
+fn a_preparation_for_one_admin_is_of_no_use_to_another() {
+    let mut real = Real::new(upline::plan_file::default_plan());
+    for signup in Signups::new(Shape::Chain, 60, 1).batch() {
+        real.apply(&signup);
+    }
+    let mut preparation = Preparation::of_admin(&real.state, MemberIx(5));
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
+    let (lsn, command) =
+        (real.state.lsn() + 1, |member| Command::SetRole { member: member_id(1, member), role: Role::Admin });
+    assert!(preparation.is_good_for(&real.state, &real.directory, &command(5)));
+    assert!(!preparation.is_good_for(&real.state, &real.directory, &command(1)));
+    let stamped = Stamped { lsn, time: real.state.time(), key: None, actor: None, command: command(1) };
+    drop(real.state.apply_prepared(&mut real.directory, &stamped, Some(preparation)));
+    assert_eq!(audit(&real.state, 3), Vec::<String>::new());
+    // A chain of 60: 58 below it, 43 of them beyond the fifteenth level.
+    assert_eq!(real.state.deep_levels_of(Tree::Placement, MemberIx(1)).map(<[u32]>::len), Some(43));
+}
+
+fn run(seed: u64, Scenario { plan, steps }: Scenario, used: &mut Used) {
+    let mut chance = Chance::of(!seed);
+    let (mut plain, mut prepared) = (Real::new(plan.clone()), Real::new(plan));
+    let mut ahead = None;
+    for (at, step) in steps.iter().enumerate() {
+        let stamped = stamped(&plain, step);
+        ahead = match ahead.take() {
+            None => begin(&mut prepared, &mut chance, &steps, at),
+            Some(ahead) => go_on(&mut prepared, &mut chance, ahead),
+        };
+        let expected = plain.state.apply(&mut plain.directory, &stamped);
+        let is_due = ahead.as_ref().is_some_and(|ahead| ahead.due == at || chance.percent(2));
+        let outcome = match if is_due { ahead.take() } else { None } {
+            Some(ahead) => apply(&mut prepared, &stamped, ahead, used),
+            None => prepared.state.apply(&mut prepared.directory, &stamped).outcome,
+        };
+        assert_eq!(outcome, expected.outcome, "seed {seed}, step {at}");
+        assert_eq!(
+            state_digest(&prepared.state),
+            state_digest(&plain.state),
+            "seed {seed}, step {at}: {step:?}"
+        );
+    }
+    assert_eq!(audit(&prepared.state, 3), Vec::<String>::new(), "seed {seed}");
+    assert_eq!(prepared.state.outcome_hash(), plain.state.outcome_hash(), "seed {seed}");
+}
+
+fn stamped(real: &Real, step: &Step) -> Stamped {
+    let code_of = |id: &_| real.state.find(&real.directory, id).map(|member| real.state.code(member));
+    let time = Timestamp(real.state.time().0 + step.pause);
+    Stamped { lsn: real.state.lsn() + 1, time, key: step.key, actor: None, command: step.command(code_of) }
+}
+
+/// Begins a preparation for one of the next steps, if one of them is worth it.
+fn begin(real: &mut Real, chance: &mut Chance, steps: &[Step], at: usize) -> Option<Ahead> {
+    let until = steps.len().min(at + 1 + chance.below(AHEAD_MAX as u64) as usize);
+    let due = (at..until)
+        .rev()
+        .find(|due| real.state.preparation_for(&real.directory, &steps[*due].command, 0).is_some())?;
+    let began_with = real.state.len();
+    let stage = match real.state.preparation_for(&real.directory, &steps[due].command, 0)? {
+        Need::Plan => {
+            real.state.freeze();
+            Stage::Copying(FrozenCopy::default(), steps[due].command.clone())
+        }
+        Need::Admin(member) => Stage::CatchingUp(Preparation::of_admin(&real.state, member)),
+    };
+    Some(Ahead { due, began_with, stage })
+}
+
+/// The next piece of a preparation.
+fn go_on(real: &mut Real, chance: &mut Chance, mut ahead: Ahead) -> Option<Ahead> {
+    ahead.stage = match ahead.stage {
+        Stage::Copying(mut copy, command) => match real.state.copy_frozen_for_plan(&mut copy) {
+            CopyProgress::More => Stage::Copying(copy, command),
+            CopyProgress::Complete => {
+                drop(real.state.thaw());
+                let Command::PutPlan(plan) = command else { panic!("a copy is made for a plan") };
+                Stage::CatchingUp(Preparation::of_plan(copy.into_state(), &plan)?)
+            }
+            CopyProgress::Lost => {
+                drop(real.state.thaw());
+                return None;
+            }
+        },
+        Stage::CatchingUp(mut preparation) => {
+            preparation.advance(&real.state, chance.below(4) as usize);
+            Stage::CatchingUp(preparation)
+        }
+    };
+    Some(ahead)
+}
+
+/// Finishes the preparation and applies the command with it, whatever command that is.
+fn apply(real: &mut Real, stamped: &Stamped, ahead: Ahead, used: &mut Used) -> Outcome {
+    let Stage::CatchingUp(mut preparation) = ahead.stage else {
+        // Too late: the command comes first, and takes the view away if it must.
+        let outcome = real.state.apply(&mut real.directory, stamped).outcome;
+        drop(real.state.thaw());
+        return outcome;
+    };
+    while !preparation.advance(&real.state, 3) {}
+    preparation.complete(&real.state);
+    let is_good = preparation.is_good_for(&real.state, &real.directory, &stamped.command);
+    let members = real.state.len();
+    let (applied, replaced) = real.state.apply_prepared(&mut real.directory, stamped, Some(preparation));
+    drop(replaced);
+    match applied.outcome {
+        _ if !is_good => used.not_good += 1,
+        Outcome::PlanActivated { .. } => used.plans += 1,
+        Outcome::RoleSet { changed: true, .. } => used.admins += 1,
+        _ => return applied.outcome,
+    }
+    used.grown += u32::from(is_good && ahead.began_with < members);
+    applied.outcome
+}

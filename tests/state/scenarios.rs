@@ -1,0 +1,372 @@
+//! Runs the scenarios of `tests/scenarios/*.txt` against the real core and against the naive model.
+//! `tests/scenarios/README.md` explains their language; what they say is the reference of the plan's rules by
+//! example.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small, or meant to wrap"
+)]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use upline::core::{
+    Actor,
+    command::{Command, Outcome, Rejection, RequestKey, Stamped},
+    types::{EntryStatus, MemberIx, Money, Timestamp, Tree},
+};
+
+use crate::networks::{
+    naive::Naive,
+    network::Real,
+    picture::{EntryPicture, Make, MemberPicture, Network, Picture, TREES},
+    script::{self, HOUR, Words, Wrong, name_of, print_money},
+};
+
+#[test]
+fn the_core_does_what_the_scenarios_say() {
+    check_all(&|plan| Box::new(Real::new(plan)));
+}
+
+#[test]
+fn the_naive_model_does_what_the_scenarios_say() {
+    check_all(&|plan| Box::new(Naive::new(plan)));
+}
+
+/// Limits of thousands of millions of rows.
+const NOT_IN_SCENARIOS: [Rejection; 2] = [Rejection::NetworkFull, Rejection::LedgerFull];
+
+#[test]
+fn each_rejection_has_a_scenario() {
+    let texts: Vec<String> = scenarios().into_iter().map(|(_, text)| text).collect();
+    for rejection in Rejection::ALL {
+        let expected = format!("-> rejected {}", rejection.name());
+        let shown = texts.iter().any(|text| text.lines().any(|line| line.trim_end().ends_with(&expected)));
+        assert_eq!(shown, !NOT_IN_SCENARIOS.contains(&rejection), "{expected}");
+    }
+}
+
+#[test]
+fn a_wrong_expectation_is_found() {
+    let text = "== wrong on purpose\nplan\njoin A -> root\njoin B by A -> A:1\nmembers -> 3\n";
+    let complaints = check("wrong.txt", text, &|plan| Box::new(Naive::new(plan)));
+    assert_eq!(complaints.len(), 2, "{complaints:#?}");
+    assert!(complaints[0].starts_with("wrong.txt:4: "), "{}", complaints[0]);
+    assert!(complaints[1].starts_with("wrong.txt:5: "), "{}", complaints[1]);
+}
+
+/// Names and texts of all scenario files, sorted by name.
+fn scenarios() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let paths: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let texts = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    texts
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+fn check_all(make: Make) {
+    let scenarios = scenarios();
+    assert!(!scenarios.is_empty());
+    let complaints: Vec<String> = scenarios.iter().flat_map(|(file, text)| check(file, text, make)).collect();
+    assert!(complaints.is_empty(), "{} lines do not hold:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// Runs one file; each line that does not hold gives one complaint, with its place.
+fn check(file: &str, text: &str, make: Make) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut case: Option<Case> = None;
+    let mut lines =
+        text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or(""))).peekable();
+    while let Some((number, line)) = lines.next() {
+        let mut complain =
+            |what: &str| complaints.push(format!("{file}:{number}: {} -- {what}", line.trim()));
+        if line.trim().is_empty() {
+            continue;
+        }
+        if line.starts_with("==") {
+            case = None;
+            continue;
+        }
+        let (ask, expected) =
+            line.split_once("->").map_or((line, None), |(ask, expected)| (ask, Some(expected)));
+        let answer = if ask.trim() == "plan" {
+            let mut body = Vec::new();
+            while let Some((_, line)) =
+                lines.next_if(|(_, line)| line.starts_with(' ') || line.trim().is_empty())
+            {
+                body.extend((!line.trim().is_empty()).then_some(line));
+            }
+            script::plan(&body).map(|plan| {
+                if let Some(case) = &mut case {
+                    return case.submit(Command::PutPlan(Box::new(plan)), None);
+                }
+                case = Some(Case { network: make(plan), lsn: 0, time: 0 });
+                String::new()
+            })
+        } else {
+            case.as_mut().ok_or_else(|| "there is no plan yet".to_owned()).and_then(|case| case.line(ask))
+        };
+        match (answer, expected.map(|expected| expected.split_whitespace().collect::<Vec<_>>().join(" "))) {
+            (Err(wrong), _) => complain(&wrong),
+            (Ok(answer), Some(expected)) if answer != expected => complain(&format!("it was: {answer}")),
+            (Ok(answer), None) if answer.starts_with("rejected") => complain(&format!("it was: {answer}")),
+            (Ok(_), _) => {}
+        }
+    }
+    complaints
+}
+
+struct Case {
+    network: Box<dyn Network>,
+    lsn: u64,
+    time: i64,
+}
+
+impl Case {
+    /// Does what a line asks and says what came of it.
+    fn line(&mut self, ask: &str) -> Result<String, Wrong> {
+        if let Some((key, ask)) = ask.split_once('|') {
+            let words = &mut Words::of(key);
+            let key = match words.next("key")? {
+                "key" => script::request_key(words.next("key")?, words.next("content")?),
+                other => return Err(format!("`{other}` should be `key`")),
+            };
+            let words = &mut Words::of(ask);
+            let command = script::command(words.next("command")?, words)?.ok_or("only commands have keys")?;
+            return Ok(self.submit(command, Some(key)));
+        }
+        let ask = self.with_codes(ask);
+        let words = &mut Words::of(&ask);
+        let verb = words.next("word")?;
+        match verb {
+            "wait" => {
+                let hours =
+                    words.next("hours")?.strip_suffix('h').and_then(|hours| hours.parse::<i64>().ok());
+                self.time += HOUR * hours.ok_or("wait for hours, as in 71h")?;
+                return Ok(String::new());
+            }
+            "chain" => return self.chain(words),
+            "join" if ask.contains("..") => return self.join_many(words),
+            _ => {}
+        }
+        match script::command(verb, words)? {
+            Some(command) => Ok(self.submit(command, None)),
+            None => self.question(verb, words),
+        }
+    }
+
+    /// Replaces `by-code-of NAME` by the code that the member has.
+    fn with_codes(&self, ask: &str) -> String {
+        let Some((before, after)) = ask.split_once("by-code-of ") else { return ask.to_owned() };
+        let (name, after) = after.split_once(' ').unwrap_or((after, ""));
+        let picture = self.network.picture();
+        let code = picture
+            .members
+            .iter()
+            .find(|member| member.id == script::id_of(name))
+            .map_or("nobody", |member| &member.code);
+        format!("{before}by-code {code} {after}")
+    }
+
+    /// `chain M0..M20`: each sponsored by the one before.
+    fn chain(&mut self, words: &mut Words) -> Result<String, Wrong> {
+        let names = range(words.next("range")?)?;
+        for (at, name) in names.iter().enumerate() {
+            let by = if at == 0 { String::new() } else { format!("by {}", names[at - 1]) };
+            self.must(&format!("join {name} {by}"))?;
+        }
+        Ok(String::new())
+    }
+
+    /// `join m1..m13 by R`
+    fn join_many(&mut self, words: &mut Words) -> Result<String, Wrong> {
+        let names = range(words.next("range")?)?;
+        let rest = words.rest().join(" ");
+        for name in names {
+            self.must(&format!("join {name} {rest}"))?;
+        }
+        Ok(String::new())
+    }
+
+    fn must(&mut self, ask: &str) -> Result<(), Wrong> {
+        let answer = self.line(ask)?;
+        if answer.starts_with("rejected") { Err(format!("`{ask}` was: {answer}")) } else { Ok(()) }
+    }
+
+    fn submit(&mut self, command: Command, key: Option<RequestKey>) -> String {
+        let entries_before = self.network.picture().entries.len();
+        self.lsn += 1;
+        // Codes are taken by the rules of format 3; the scenarios of keys wait longer than one of its steps
+        // counts.
+        let actor = (key.is_none() && matches!(command, Command::Register(_))).then(Actor::unknown);
+        let applied =
+            self.network.apply(&Stamped { lsn: self.lsn, time: Timestamp(self.time), key, actor, command });
+        if applied.lsn != self.lsn {
+            return "repeat".into();
+        }
+        self.network.check();
+        let picture = self.network.picture();
+        let changed = |changed: bool| if changed { "changed" } else { "unchanged" }.to_owned();
+        let mut parts = match applied.outcome {
+            Outcome::Rejected(rejection) => vec![format!("rejected {}", rejection.name())],
+            Outcome::Registered { member } => vec![position(&picture, member)],
+            Outcome::BonusPaid { .. } | Outcome::Reversed { .. } => Vec::new(),
+            Outcome::AllPaid { entries } => vec![format!("{entries} entries")],
+            Outcome::MatchingPaid { entries, amount } => {
+                let sum = i64::try_from(amount.sum()).expect("scenarios are small");
+                vec![format!("{entries} entries of {}", print_money(Money(sum)))]
+            }
+            Outcome::EntryPaid { changed: really, .. }
+            | Outcome::StatusSet { changed: really, .. }
+            | Outcome::RoleSet { changed: really, .. } => return changed(really),
+            Outcome::PlanActivated { version } => vec![format!("version {version}")],
+            Outcome::EntryImported { entry } => return format!("entry {entry}"),
+        };
+        parts.extend(picture.entries[entries_before..].iter().map(|entry| new_entry(&picture, entry)));
+        if let Outcome::BonusPaid { withheld, .. } = applied.outcome {
+            parts.extend((withheld != 0).then(|| format!("{withheld} withheld")));
+        }
+        if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
+    }
+
+    /// What the network says of itself.
+    fn question(&self, verb: &str, words: &mut Words) -> Result<String, Wrong> {
+        let picture = self.network.picture();
+        let member = |name: &str| {
+            let found = picture.members.iter().position(|member| member.id == script::id_of(name));
+            found.ok_or_else(|| format!("there is no {name}"))
+        };
+        let answer = match verb {
+            "members" => picture.members.len().to_string(),
+            "depth" => picture.depth.to_string(),
+            "breakage" => format!("{} levels, {}", picture.breakage.0, print_money(picture.breakage.1)),
+            "total" => print_money(Money(picture.entries.iter().map(|entry| entry.amount.0).sum())),
+            "pending" => picture.pending.to_string(),
+            "version" => picture.plan_version.to_string(),
+            "balances" => balances(&picture),
+            "ranks" => distribution(&picture),
+            "position" => position(&picture, MemberIx(member(words.next("member")?)? as u32)),
+            "sponsor" => name(&picture, picture.members[member(words.next("member")?)?].sponsor),
+            "joined" => {
+                format!("hour {}", picture.members[member(words.next("member")?)?].joined_at.0 / HOUR)
+            }
+            "code" => picture.members[member(words.next("member")?)?].code.clone(),
+            "rank" => rank(&picture.members[member(words.next("member")?)?]),
+            "counts" => {
+                let tree = script::tree(words.next("tree")?)?;
+                counts(&picture.members[member(words.next("member")?)?], tree)
+            }
+            "entries" => {
+                let receiver = MemberIx(member(words.next("member")?)? as u32);
+                let lines = picture
+                    .entries
+                    .iter()
+                    .rev()
+                    .filter(|entry| entry.receiver == receiver)
+                    .map(|entry| full_entry(&picture, entry));
+                lines.collect::<Vec<_>>().join("; ")
+            }
+            "preview" => {
+                let sponsor = MemberIx(member(words.next("member")?)? as u32);
+                match self.network.preview(sponsor, script::rule(words.next("rule")?)?) {
+                    Ok((parent, slot)) => format!("{}:{slot}", name(&picture, Some(parent))),
+                    Err(rejection) => format!("rejected {}", rejection.name()),
+                }
+            }
+            other => return Err(format!("`{other}` is no word of this language")),
+        };
+        words.end()?;
+        Ok(answer)
+    }
+}
+
+/// `M0..M20`: the names with these numbers.
+fn range(word: &str) -> Result<Vec<String>, Wrong> {
+    let wrong = || format!("`{word}` is no range of names like m1..m13");
+    let (first, last) = word.split_once("..").ok_or_else(wrong)?;
+    let stem = first.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let from: u32 = first[stem.len()..].parse().map_err(|_| wrong())?;
+    let to: u32 = last.strip_prefix(stem).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
+    Ok((from..=to).map(|number| format!("{stem}{number}")).collect())
+}
+
+fn name(picture: &Picture, member: Option<MemberIx>) -> String {
+    member.map_or_else(|| "nobody".into(), |member| name_of(picture.members[member.at()].id))
+}
+
+fn position(picture: &Picture, member: MemberIx) -> String {
+    let member = &picture.members[member.at()];
+    if member.parent.is_none() {
+        "root".into()
+    } else {
+        format!("{}:{}", name(picture, member.parent), member.slot)
+    }
+}
+
+/// An entry as its trigger shows it: the kind of rank rewards alone.
+fn new_entry(picture: &Picture, entry: &EntryPicture) -> String {
+    let kind = if entry.kind.starts_with("rank:") { format!(" {}", entry.kind) } else { String::new() };
+    let sign = if entry.amount.0 < 0 { "" } else { "+" };
+    format!("{} {sign}{}{kind}", name(picture, Some(entry.receiver)), print_money(entry.amount))
+}
+
+fn full_entry(picture: &Picture, entry: &EntryPicture) -> String {
+    let status = if entry.status == EntryStatus::Paid { "paid" } else { "pending" };
+    let source = name(picture, Some(entry.source));
+    let hour = entry.time.0 / HOUR;
+    format!(
+        "{} {} level {} from {source} {status} hour {hour} plan {}",
+        print_money(entry.amount),
+        entry.kind,
+        entry.level,
+        entry.plan_version
+    )
+}
+
+fn balances(picture: &Picture) -> String {
+    let sum = |index: usize| {
+        picture
+            .entries
+            .iter()
+            .filter(|entry| entry.receiver.at() == index)
+            .map(|entry| entry.amount.0)
+            .sum::<i64>()
+    };
+    let with_money = (0..picture.members.len())
+        .map(|index| (index, Money(sum(index))))
+        .filter(|(_, sum)| *sum != Money(0));
+    with_money
+        .map(|(index, sum)| format!("{} {}", name_of(picture.members[index].id), print_money(sum)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `rank:members` for the ranks that somebody has.
+fn distribution(picture: &Picture) -> String {
+    let held = picture.rank_distribution.iter().enumerate().filter(|(_, members)| **members != 0);
+    held.map(|(rank, members)| format!("{rank}:{members}")).collect::<Vec<_>>().join(" ")
+}
+
+fn rank(member: &MemberPicture) -> String {
+    let next = member.next.as_ref().map_or_else(String::new, |next| {
+        let level = if next.level == 0 { String::new() } else { format!(" on level {}", next.level) };
+        format!(", next {} missing {} of {}{level}", next.rank, next.missing, next.minimum)
+    });
+    format!("{}, lifetime {}{next}", member.paid_as, member.lifetime)
+}
+
+fn counts(member: &MemberPicture, tree: Tree) -> String {
+    let at = TREES.iter().position(|other| *other == tree).expect("there are two");
+    let direct = member.direct[at];
+    let (Some(downline), Some(levels)) = (member.downline[at], member.levels[at]) else {
+        return format!("direct {direct}");
+    };
+    let filled = levels.iter().rposition(|count| *count != 0).map_or(0, |last| last + 1);
+    let levels: Vec<String> = levels[..filled].iter().map(u32::to_string).collect();
+    format!(
+        "direct {direct}, downline {downline}, levels {}",
+        if levels.is_empty() { "none".into() } else { levels.join(" ") }
+    )
+}

@@ -1,0 +1,236 @@
+//! Each kind of thing is wired everywhere it must be: commands, outcomes, rejections, sections of a snapshot,
+//! metrics. Routes are in `tests/http/v1_described.rs`.
+//!
+//! The compiler finds a `match` that lacks one. It does not find a decoder, a list, a page, a generator of
+//! random ones or a golden directory that does; each of those is a row here.
+
+use std::fs;
+
+use super::layers::{root, sources};
+
+/// One of its kind, as the source has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Kind {
+    /// `PayEntry`.
+    name: String,
+    /// On disk; 0 where it has none.
+    number: u32,
+}
+
+impl Kind {
+    /// `pay_entry`.
+    fn snake(&self) -> String {
+        let mut text = String::new();
+        for character in self.name.chars() {
+            if character.is_uppercase() && !text.is_empty() {
+                text.push('_');
+            }
+            text.extend(character.to_lowercase());
+        }
+        text
+    }
+}
+
+/// Where each of a kind must stand: the file, the item of it (none: anywhere), and as what.
+type Place = (&'static str, &'static str, fn(&Kind) -> String);
+
+#[test]
+fn every_command_is_wired_everywhere() {
+    let named: fn(&Kind) -> String = |kind| format!("Command::{}", kind.name);
+    check(
+        &variants("src/core/command.rs", "pub enum Command {"),
+        &[
+            ("src/durability/codec/mod.rs", "fn encode_record(", named),
+            ("src/durability/codec/mod.rs", "fn decode_record(", |kind| {
+                format!("{} => Command::{}", kind.number, kind.name)
+            }),
+            // What fuzzers and the tests of the codec begin with.
+            ("src/durability/codec/arbitrary.rs", "fn command(", named),
+            ("src/command_json.rs", "pub fn command_json(", named),
+            ("src/metrics.rs", "fn command_position(", named),
+            ("src/engine/history/audit.rs", "fn kind_name(", named),
+            ("tests/networks/naive.rs", "    fn execute(", named),
+            ("tests/networks/random.rs", "    fn command(", named),
+            ("tests/disk/format.rs", "fn command(", named),
+            ("snapshots/README.md", "| kind | command |", |kind| format!("\n| {} | ", kind.number)),
+        ],
+    );
+}
+
+#[test]
+fn every_outcome_is_wired_everywhere() {
+    let named: fn(&Kind) -> String = |kind| format!("Outcome::{}", kind.name);
+    check(
+        &variants("src/core/command.rs", "pub enum Outcome {"),
+        &[
+            ("src/durability/codec/outcome.rs", "pub fn encode_outcome(", named),
+            ("src/durability/codec/outcome.rs", "pub fn decode_outcome(", named),
+            ("src/durability/codec/arbitrary.rs", "pub(crate) fn outcome(", named),
+            ("snapshots/README.md", "| kind | outcome |", |kind| format!("\n| {} | ", kind.number)),
+        ],
+    );
+}
+
+/// That each has a scenario is in `tests/state/scenarios.rs`, that each has a row in `docs/api.md` beside the
+/// table of codes.
+#[test]
+fn every_rejection_is_wired_everywhere() {
+    let named: fn(&Kind) -> String = |kind| format!("Rejection::{}", kind.name);
+    check(
+        &variants("src/core/command.rs", "pub enum Rejection {"),
+        &[
+            ("src/core/command.rs", "    pub const ALL: [Rejection", named),
+            ("src/http/v1/problem.rs", "", named),
+            ("src/http/dropin/errors.rs", "", named),
+            ("docs/api.md", "", |kind| format!("| `{}` | ", kind.snake())),
+        ],
+    );
+}
+
+#[test]
+fn every_section_of_a_snapshot_is_wired_everywhere() {
+    let named: fn(&Kind) -> String = |kind| format!("Section::{}", kind.name);
+    check(
+        &variants("src/durability/snapshot/container.rs", "pub(super) enum Section {"),
+        &[
+            ("src/durability/snapshot/container.rs", "    pub(super) const ALL: [Section", named),
+            ("src/durability/snapshot/rows.rs", "pub(super) fn rows_of(", named),
+            ("src/durability/snapshot/inspect.rs", "", |kind| {
+                format!("Section::{} => \"{}\"", kind.name, kind.snake())
+            }),
+            ("snapshots/README.md", "", |kind| {
+                let words = match kind.name.as_str() {
+                    "Unchanged" => "commands that changed nothing".into(),
+                    _ => kind.snake().replace('_', " "),
+                };
+                format!("{} {words}", kind.number)
+            }),
+        ],
+    );
+}
+
+#[test]
+fn every_metric_is_in_the_table_and_set() {
+    let definitions = text_of("src/metrics/table.rs");
+    let metrics: Vec<Kind> = definitions
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": Definition"))
+        .map(|(name, _)| Kind { name: name.into(), number: 0 })
+        .collect();
+    check(&metrics, &[("src/metrics/table.rs", "pub const TABLE", |kind| kind.name.clone())]);
+    let users = text_of("src/metrics.rs") + &text_of("src/metrics/access.rs");
+    for Kind { name, .. } in metrics {
+        assert!(stands(&users, &format!("table::{name}")), "{name} is never set");
+    }
+}
+
+/// A list that is to have all variants of an enum has them.
+#[test]
+fn every_list_of_all_is_whole() {
+    let mut lists = 0;
+    let mut missing = Vec::new();
+    for source in sources("src") {
+        for (at, _) in
+            source.text.match_indices("const ALL: [").chain(source.text.match_indices("const OURS: ["))
+        {
+            let rest = &source.text[at..];
+            let Some((_, typed)) = rest.split_once(": [") else { continue };
+            let of = typed.split(';').next().unwrap_or_default();
+            let Some(list) = rest.split_once("= [").and_then(|(_, list)| list.split_once("];")) else {
+                continue;
+            };
+            let Some(begin) = source.text.find(&format!("enum {of} {{")) else { continue };
+            lists += 1;
+            for kind in variants_of(item(&source.text[begin..], "enum ")) {
+                let is_there = [of, "Self"].iter().any(|of| stands(list.0, &format!("{of}::{}", kind.name)));
+                if !is_there {
+                    missing.push(format!("src/{}: {of}::{}", source.name, kind.name));
+                }
+            }
+        }
+    }
+    // What carries another kind has a list of its own.
+    missing.retain(|found| found != "src/http/v1/problem.rs: Code::Rejected");
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(8 <= lists, "{lists} lists");
+}
+
+fn check(kinds: &[Kind], places: &[Place]) {
+    assert!(9 <= kinds.len(), "{kinds:?}");
+    let mut missing = Vec::new();
+    for (file, of, form) in places {
+        let text = text_of(file);
+        let text = item(&text, of);
+        missing.extend(
+            kinds
+                .iter()
+                .map(|kind| (kind, form(kind)))
+                .filter(|(_, wanted)| !stands(text, wanted))
+                .map(|(kind, wanted)| format!("{}: {file} ({of}) lacks {wanted:?}", kind.name)),
+        );
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+fn text_of(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// A text from the line with `begin` on, up to the line that closes what begins there, of a table of a page
+/// up to its end. Of nothing, all.
+fn item<'text>(text: &'text str, begin: &str) -> &'text str {
+    let at = text.find(begin).unwrap_or_else(|| panic!("there is no {begin:?}"));
+    let indent = &begin[..begin.len() - begin.trim_start().len()];
+    let rest = &text[at..];
+    let ends = match begin.chars().next() {
+        None => vec![],
+        Some('|') => vec![rest.find("\n\n")],
+        Some(_) => ["}", "]"].map(|close| rest.find(&format!("\n{indent}{close}"))).into(),
+    };
+    &rest[..ends.into_iter().flatten().min().unwrap_or(rest.len())]
+}
+
+fn variants(file: &str, begin: &str) -> Vec<Kind> {
+    variants_of(item(&text_of(file), begin))
+}
+
+/// The variants of an enum, with the number that is given to each, or that begins its documentation.
+fn variants_of(text: &str) -> Vec<Kind> {
+    let (mut number, mut kinds) = (0, Vec::new());
+    for line in text.lines().skip(1).filter_map(|line| line.strip_prefix("    ")) {
+        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse();
+        if let Some(words) = line.strip_prefix("/// ") {
+            number = digits(words).unwrap_or(number);
+        } else if line.starts_with(char::is_uppercase) {
+            let name: String = line.chars().take_while(|character| character.is_alphanumeric()).collect();
+            let given = line.split_once("= ").and_then(|(_, given)| digits(given).ok());
+            kinds.push(Kind { name, number: given.unwrap_or(number) });
+            number = 0;
+        }
+    }
+    kinds
+}
+
+/// Whether a text has something, and not only as a part of something longer.
+fn stands(text: &str, wanted: &str) -> bool {
+    let is_part = |character: char| character.is_alphanumeric() || character == '_';
+    text.match_indices(wanted).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_some_and(is_part) && wanted.starts_with(is_part);
+        let after =
+            text[at + wanted.len()..].chars().next().is_some_and(is_part) && wanted.ends_with(is_part);
+        !before && !after
+    })
+}
+
+/// The rules above must be able to find something.
+#[test]
+fn what_is_forgotten_is_found() {
+    let source = "pub enum Pay {\n    /// 1: one.\n    One(u8),\n    /// 12\n    Another { a: u8 },\n    Third = 3,\n}\n\
+                  fn pay() {\n    Pay::One;\n    Pay::AnotherOne;\n}\n";
+    let kinds = variants_of(item(source, "pub enum Pay {"));
+    let found: Vec<_> = kinds.iter().map(|kind| (kind.snake(), kind.number)).collect();
+    assert_eq!(found, [("one".into(), 1), ("another".into(), 12), ("third".into(), 3)]);
+    let of_pay = item(source, "fn pay(");
+    let named: Vec<bool> = kinds.iter().map(|kind| stands(of_pay, &format!("Pay::{}", kind.name))).collect();
+    assert_eq!(named, [true, false, false]);
+}
