@@ -1,5 +1,5 @@
-//! Runs the commands of README.md and of the pages in docs/, one by one, and compares the answers. Checks the
-//! tables of settings and exit codes against the program, and every link of every page.
+//! Runs the commands of README.md and of the pages in docs/, one by one, and compares the answers. The checks
+//! of tables, links and names are in `readme/references.rs`.
 //!
 //! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary.
 //! What differs from run to run (ids that the server makes, times, digests, generated codes, seconds) is
@@ -7,11 +7,13 @@
 //! in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
 //!
 //! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (the test has its
-//! own client, so that none needs to be installed), `head` and `echo $?`. Comments in the pages that readers do
-//! not see start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files
+//! own client, so that none needs to be installed), `head` and `echo $?`. Comments in the pages that readers
+//! do not see start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files
 //! (`<!-- file: team.csv -->`).
 
 mod common;
+#[path = "readme/references.rs"]
+mod references;
 
 use std::{
     collections::HashMap,
@@ -571,98 +573,4 @@ fn commands_are_read_as_a_shell_would() {
     ];
     assert_eq!(steps(text), expected);
     assert_eq!(words("curl -d '{\"a\": 1}'     x ''"), ["curl", "-d", "{\"a\": 1}", "x", ""]);
-}
-
-// --- tables and links
-
-#[test]
-fn every_setting_is_in_its_page() {
-    let page = page("docs/settings.md");
-    for setting in &upline::config::SETTINGS {
-        let default =
-            if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
-        let row = format!("\n| `{}` | {default} | ", setting.key);
-        assert!(page.contains(&row), "the table of settings lacks: {row}");
-    }
-}
-
-#[test]
-fn every_exit_code_is_in_its_page() {
-    let output = Command::new(env!("CARGO_BIN_EXE_upline"))
-        .arg("--help")
-        .env_clear()
-        .output()
-        .expect("the binary starts");
-    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
-    let (_, codes) = help.split_once("Exit codes:\n").expect("help lists them");
-    let page = page("docs/exit-codes.md");
-    let mut count = 0;
-    for line in codes.lines() {
-        let (code, meaning) = line.trim().split_once(' ').expect("a code and what it means");
-        let row = format!("\n| {code} | {} |\n", meaning.trim());
-        assert!(page.contains(&row), "the table of exit codes lacks: {row}");
-        count += 1;
-    }
-    assert_eq!(count, 18);
-}
-
-#[test]
-fn every_link_of_a_page_resolves() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut count = 0;
-    for name in pages() {
-        let folder = Path::new(&name).parent().expect("a page is in a folder");
-        for link in page(&name).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if link.starts_with("https://") {
-                continue;
-            }
-            count += 1;
-            let (file, place) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { root.join(&name) } else { root.join(folder).join(file) };
-            assert!(target.exists(), "{name} links to {link}, and there is no such file");
-            if !place.is_empty() {
-                let text = fs::read_to_string(&target).expect("a link with a place leads to a page");
-                assert!(
-                    anchors(&text).iter().any(|anchor| anchor == place),
-                    "{name} links to {link}: no such place"
-                );
-            }
-        }
-    }
-    assert!(50 <= count, "{count} links");
-}
-
-/// The places in a page that links can name, as GitHub derives them from its headings.
-fn anchors(page: &str) -> Vec<String> {
-    let mut in_block = false;
-    let headings = page.lines().filter(|line| {
-        in_block ^= line.trim_start().starts_with("```");
-        !in_block && line.starts_with('#')
-    });
-    let kept = |character: &char| character.is_alphanumeric() || " -_".contains(*character);
-    headings
-        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
-        .map(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-"))
-        .collect()
-}
-
-#[test]
-fn places_are_those_of_the_headings() {
-    let page = "# The API: `/v1`\n```sh\n# no heading\n```\n## Web pages, kept out\ntext\n### bench http\n";
-    assert_eq!(anchors(page), ["the-api-v1", "web-pages-kept-out", "bench-http"]);
-}
-
-#[test]
-fn every_metric_that_a_page_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let metrics =
-        fs::read_to_string(root.join("src/metrics/table.rs")).expect("the table of metrics is there");
-    for name in pages() {
-        let text = page(&name);
-        for word in
-            text.split('`').filter(|word| word.starts_with("upline_") && !word.contains(['*', ' ', '{']))
-        {
-            assert!(metrics.contains(&format!("\"{word}\"")), "{name} names the metric {word}");
-        }
-    }
 }
