@@ -5,7 +5,7 @@
 //! `store::parallel` and `tree::recount` alone, for work whose result does not depend on the number of
 //! threads.
 //!
-//! The folders are floors, from the ground up: each may use those before it, `tests/tidy.rs` enforces it.
+//! The folders are floors, from the ground up: each may use those before it, `tests/tidy` enforces it.
 //! What other layers use of the core is named here.
 
 mod words;

@@ -8,7 +8,7 @@
 //! authorised by knowing a row id.
 //!
 //! Rows that were imported may have brought the ids along by which other systems know them; those are in the
-//! state (`core/row_ids.rs`) and go first. An id that this instance makes itself is nobody's to bring along.
+//! state (`core/ledger/row_ids.rs`) and go first. An id that this instance makes itself is nobody's to bring along.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

@@ -1,14 +1,18 @@
-//! Does what README.md and the pages in docs/ say, command by command, and compares the answers.
+//! Runs the commands of README.md and of the pages in docs/, one by one, and compares the answers. The checks
+//! of tables, links and names are in `readme/references.rs`.
 //!
 //! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary.
 //! What differs from run to run (ids that the server makes, times, digests, generated codes, seconds) is
-//! matched by kind, and one value of the README must stand for one value of the run wherever it appears: the
-//! `id` in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
+//! matched by kind, and one value of a page must stand for one value of the run wherever it appears: the `id`
+//! in a reply is the `id` in the path of the next request. Everything else must be equal to the byte.
 //!
-//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (a client of our
-//! own, so that none needs to be installed), `head` and `echo $?`. Comments in the README that no reader sees
-//! start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files (`<!-- file:
-//! team.csv -->`).
+//! The commands are those that the pages use and no more: `upline`, a few forms of `curl` (the test has its
+//! own client, so that none needs to be installed), `head` and `echo $?`. Comments in the pages that readers
+//! do not see start, stop and kill the server (`<!-- server: start -->`), and name blocks that are files
+//! (`<!-- file: team.csv -->`).
+
+#[path = "references.rs"]
+mod references;
 
 use std::{
     collections::HashMap,
@@ -21,49 +25,75 @@ use std::{
 
 use crate::common::Server;
 
-/// Where the README says the server listens.
-const README_ADDRESS: &str = "127.0.0.1:8000";
+/// The address at which the server listens, as the pages say.
+const PAGE_ADDRESS: &str = "127.0.0.1:8000";
 
-/// Where the pages say that they are.
-const README_PLACE: &str = "/home/anna/upline";
+/// The directory in which the commands run, as the pages say.
+const PAGE_PLACE: &str = "/home/anna/upline";
 
-fn readme() -> String {
-    page("README.md")
-}
+/// How many steps (commands, files, starts and ends of the server) the pages have at least, so that none is
+/// lost when a page is rewritten.
+const STEPS_MIN: [(&str, usize); 5] = [
+    ("README.md", 8),
+    ("docs/api.md", 19),
+    ("docs/authorization.md", 1),
+    ("docs/cli.md", 61),
+    ("docs/tour.md", 37),
+];
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-#[test]
-fn the_readme_says_what_happens() {
-    says_what_happens("README.md", 30);
-}
-
-#[test]
-fn the_pages_say_what_happens() {
+/// Every page that people write. Programs write those in docs/proof/.
+fn pages() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let names =
         fs::read_dir(folder).expect("there are pages").map(|entry| entry.expect("an entry").file_name());
     let mut pages: Vec<String> = names
         .filter_map(|name| name.into_string().ok())
         .filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "md"))
+        .map(|name| format!("docs/{name}"))
         .collect();
     pages.sort();
-    assert!(pages.contains(&"cli.md".to_owned()), "{pages:?}");
-    for name in pages {
-        let path = format!("docs/{name}");
-        if page(&path).contains("\n```console\n") {
-            says_what_happens(&path, if name == "cli.md" { 25 } else { 1 });
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "BENCHMARKS.md",
+        "CHANGELOG.md",
+        "fuzz/README.md",
+        "loadtest/README.md",
+        "snapshots/README.md",
+        "tests/scenarios/README.md",
+    ];
+    pages.extend(others.map(str::to_owned));
+    pages
+}
+
+#[test]
+fn the_readme_says_what_happens() {
+    says_what_happens("README.md");
+}
+
+#[test]
+fn the_pages_say_what_happens() {
+    let pages = pages();
+    for (name, _) in STEPS_MIN {
+        assert!(pages.iter().any(|page| page == name), "{name} is missing: {pages:?}");
+    }
+    for name in pages.iter().filter(|name| *name != "README.md") {
+        if STEPS_MIN.iter().any(|(page, _)| page == name) || page(name).contains("\n```console\n") {
+            says_what_happens(name);
         }
     }
 }
 
-/// Does a page, which has at least `steps_min` steps, from an empty directory on.
-fn says_what_happens(name: &str, steps_min: usize) {
+/// Runs the steps of a page, beginning in an empty directory.
+fn says_what_happens(name: &str) {
     let steps = steps(&page(name));
-    assert!(steps_min <= steps.len(), "{name} has {} steps", steps.len());
+    let steps_min = STEPS_MIN.iter().find(|(page, _)| *page == name).map_or(1, |(_, steps)| *steps);
+    assert!(steps_min <= steps.len(), "{name} has {} steps, and had {steps_min}", steps.len());
     let place = tempfile::tempdir().expect("a temporary directory");
     // The pages are of a checkout, which is known by this file, and keeps its data in `snapshots/live`.
     fs::create_dir(place.path().join("snapshots")).expect("a temporary directory");
@@ -79,7 +109,7 @@ fn says_what_happens(name: &str, steps_min: usize) {
     assert!(wrong.is_empty(), "{name} is not what happens:\n\n{}", wrong.join("\n\n"));
 }
 
-// --- the README as steps
+// --- a page as steps
 
 #[derive(PartialEq, Eq, Debug)]
 enum Step {
@@ -90,7 +120,7 @@ enum Step {
     Command { line: usize, text: String, expected: String },
 }
 
-/// What a README asks for, in order.
+/// The steps of a page, in order.
 fn steps(text: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut file = None;
@@ -237,7 +267,7 @@ impl Session<'_> {
         // The pages' server has the port that a new user's has; that of the test has any.
         let address = self.server.as_ref().map(|server| server.address.to_string());
         let arguments = arguments.iter().map(|argument| match &address {
-            Some(address) => argument.replace(README_ADDRESS, address),
+            Some(address) => argument.replace(PAGE_ADDRESS, address),
             None => (*argument).to_owned(),
         });
         let status = Command::new(env!("CARGO_BIN_EXE_upline"))
@@ -254,10 +284,10 @@ impl Session<'_> {
         output.rewind().expect("it is a file");
         output.read_to_string(&mut text).expect("it says UTF-8");
         if let Some(address) = address {
-            text = text.replace(&address, README_ADDRESS);
+            text = text.replace(&address, PAGE_ADDRESS);
         }
         let place = self.place.canonicalize().expect("it is there");
-        let text = text.replace(place.to_str().expect("UTF-8"), README_PLACE);
+        let text = text.replace(place.to_str().expect("UTF-8"), PAGE_PLACE);
         (status.code().expect("it ends by itself"), with_the_pages_user(&text))
     }
 
@@ -273,7 +303,7 @@ impl Session<'_> {
                 "-H" => headers.push(value(arguments.next())),
                 "-d" => body = Some(value(arguments.next())),
                 url => {
-                    let rest = url.strip_prefix("http://").and_then(|rest| rest.strip_prefix(README_ADDRESS));
+                    let rest = url.strip_prefix("http://").and_then(|rest| rest.strip_prefix(PAGE_ADDRESS));
                     path = Some(rest.unwrap_or_else(|| panic!("not known: {url}")).to_owned());
                 }
             }
@@ -293,7 +323,7 @@ impl Session<'_> {
         );
         let text = String::from_utf8(reply.body)
             .expect("it answers UTF-8")
-            .replace(&server.address.to_string(), README_ADDRESS);
+            .replace(&server.address.to_string(), PAGE_ADDRESS);
         if text.ends_with('\n') { text } else { text + "\n" }
     }
 }
@@ -332,10 +362,10 @@ enum Piece<'t> {
     Value(Kind, &'t str),
 }
 
-/// Which value of the run each value of the README stands for.
+/// Which value of the run each value of the page stands for.
 struct Matcher {
     started: SystemTime,
-    /// From the README's value to that of the run. What the README itself gave stands for itself.
+    /// From the page's value to that of the run. A value that the page itself gave stands for itself.
     values: HashMap<String, String>,
 }
 
@@ -479,7 +509,7 @@ fn a_changed_answer_is_found() {
     const NAMED: &str = "2962ef90-c4ec-509d-9762-d392726c79e0";
     let now = format!("{:.6}", jiff::Timestamp::now());
     let digest = |digit: &str| digit.repeat(64);
-    // What the README has, what came, whether that is right.
+    // The page, the answer, whether they match.
     let table = [
         ("{\"level\":2}".to_owned(), "{\"level\":2}".to_owned(), true),
         ("{\"level\":2}".to_owned(), "{\"level\":3}".to_owned(), false),
@@ -542,66 +572,4 @@ fn commands_are_read_as_a_shell_would() {
     ];
     assert_eq!(steps(text), expected);
     assert_eq!(words("curl -d '{\"a\": 1}'     x ''"), ["curl", "-d", "{\"a\": 1}", "x", ""]);
-}
-
-// --- tables and links
-
-#[test]
-fn every_setting_is_in_the_readme() {
-    let readme = readme();
-    for setting in &upline::config::SETTINGS {
-        let default =
-            if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
-        let row = format!("\n| `{}` | {default} | ", setting.key);
-        assert!(readme.contains(&row), "the table of settings lacks: {row}");
-    }
-}
-
-#[test]
-fn every_exit_code_is_in_the_readme() {
-    let output = Command::new(env!("CARGO_BIN_EXE_upline"))
-        .arg("--help")
-        .env_clear()
-        .output()
-        .expect("the binary starts");
-    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
-    let (_, codes) = help.split_once("Exit codes:\n").expect("help lists them");
-    let readme = readme();
-    let mut count = 0;
-    for line in codes.lines() {
-        let (code, meaning) = line.trim().split_once(' ').expect("a code and what it means");
-        let row = format!("\n| {code} | {} |\n", meaning.trim());
-        assert!(readme.contains(&row), "the table of exit codes lacks: {row}");
-        count += 1;
-    }
-    assert_eq!(count, 18);
-}
-
-#[test]
-fn every_file_and_metric_that_the_documents_name_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let metrics =
-        fs::read_to_string(root.join("src/metrics/table.rs")).expect("the table of metrics is there");
-    for (folder, name) in [
-        (".", "README.md"),
-        (".", "BENCHMARKS.md"),
-        ("loadtest", "README.md"),
-        (".", "ARCHITECTURE.md"),
-        ("docs", "cli.md"),
-        ("docs", "api.md"),
-        ("docs", "authorization.md"),
-    ] {
-        let text = fs::read_to_string(root.join(folder).join(name))
-            .unwrap_or_else(|error| panic!("{folder}/{name}: {error}"));
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap_or_default();
-            let is_there = link.starts_with("https://") || root.join(folder).join(file).exists();
-            assert!(is_there, "{folder}/{name} links to {link}");
-        }
-        for word in
-            text.split('`').filter(|word| word.starts_with("upline_") && !word.contains(['*', ' ', '{']))
-        {
-            assert!(metrics.contains(&format!("\"{word}\"")), "{folder}/{name} names the metric {word}");
-        }
-    }
 }

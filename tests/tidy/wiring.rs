@@ -38,10 +38,10 @@ type Place = (&'static str, &'static str, fn(&Kind) -> String);
 fn every_command_is_wired_everywhere() {
     let named: fn(&Kind) -> String = |kind| format!("Command::{}", kind.name);
     check(
-        &variants("src/core/command.rs", "pub enum Command {"),
+        &variants("src/core/requests/command.rs", "pub enum Command {"),
         &[
-            ("src/durability/codec/mod.rs", "fn encode_record(", named),
-            ("src/durability/codec/mod.rs", "fn decode_record(", |kind| {
+            ("src/durability/codec/record.rs", "fn encode_record(", named),
+            ("src/durability/codec/record.rs", "fn decode_record(", |kind| {
                 format!("{} => Command::{}", kind.number, kind.name)
             }),
             // What fuzzers and the tests of the codec begin with.
@@ -61,7 +61,7 @@ fn every_command_is_wired_everywhere() {
 fn every_outcome_is_wired_everywhere() {
     let named: fn(&Kind) -> String = |kind| format!("Outcome::{}", kind.name);
     check(
-        &variants("src/core/command.rs", "pub enum Outcome {"),
+        &variants("src/core/requests/command.rs", "pub enum Outcome {"),
         &[
             ("src/durability/codec/outcome.rs", "pub fn encode_outcome(", named),
             ("src/durability/codec/outcome.rs", "pub fn decode_outcome(", named),
@@ -77,9 +77,9 @@ fn every_outcome_is_wired_everywhere() {
 fn every_rejection_is_wired_everywhere() {
     let named: fn(&Kind) -> String = |kind| format!("Rejection::{}", kind.name);
     check(
-        &variants("src/core/command.rs", "pub enum Rejection {"),
+        &variants("src/core/requests/command.rs", "pub enum Rejection {"),
         &[
-            ("src/core/command.rs", "    pub const ALL: [Rejection", named),
+            ("src/core/requests/command.rs", "    pub const ALL: [Rejection", named),
             ("src/http/v1/problem.rs", "", named),
             ("src/http/dropin/errors.rs", "", named),
             ("docs/api.md", "", |kind| format!("| `{}` | ", kind.snake())),
