@@ -114,11 +114,16 @@ pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
 
 /// ISO 8601 in UTC with six digits of microseconds: what [`exact`] reads back.
 pub fn print(time: Timestamp) -> String {
-    match EPOCH.checked_add(SignedDuration::from_micros(time.0)) {
-        Ok(civil) => format!("{civil:.6}Z"),
+    match civil(time) {
+        Some(civil) => format!("{civil:.6}Z"),
         // No way in leads here: files, clients and clocks are bounded by the calendar.
-        Err(_) => format!("{}us", time.0),
+        None => format!("{}us", time.0),
     }
+}
+
+/// The date and time in UTC; `None` where the calendar does not reach.
+pub fn civil(time: Timestamp) -> Option<DateTime> {
+    EPOCH.checked_add(SignedDuration::from_micros(time.0)).ok()
 }
 
 /// The form in which a file writes its times, in the conversion specifiers of strftime.
@@ -156,6 +161,12 @@ impl TimeForm {
     /// # Errors
     /// See [`TimeFault`].
     pub fn read(&self, text: &str) -> Result<Timestamp, TimeFault> {
+        // The library reads no seconds of the hours for which it has no moments.
+        if &*self.0 == "%s"
+            && let Ok(seconds) = text.parse::<i64>()
+        {
+            return in_range(seconds.saturating_mul(1_000_000));
+        }
         let broken = BrokenDownTime::parse(&*self.0, text).map_err(|_| TimeFault::OtherForm)?;
         if let Some(instant) = broken.timestamp() {
             return in_range(instant.as_microsecond());
