@@ -12,6 +12,8 @@ mod proof;
 mod bounds;
 #[path = "http_attack/crowd.rs"]
 mod crowd;
+#[path = "http_attack/files.rs"]
+mod files;
 #[path = "http_attack/json.rs"]
 mod json;
 #[path = "http_attack/overload.rs"]
