@@ -12,6 +12,8 @@ mod import;
 mod import_files;
 #[path = "cli/inspect.rs"]
 mod inspect;
+#[path = "cli/interrupt.rs"]
+mod interrupt;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/plan.rs"]
