@@ -232,7 +232,9 @@ fn at(local: DateTime, offset: Offset) -> Result<Timestamp, TimeFault> {
         return Err(TimeFault::LongOffset);
     }
     let since_epoch = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into());
-    in_range(i64::try_from(since_epoch.as_micros()).map_err(|_| TimeFault::OutOfRange)?)
+    // Cut off toward the past, so that the last moment of 1969 does not become the first of 1970.
+    let micros = since_epoch.as_nanos().div_euclid(1_000);
+    in_range(i64::try_from(micros).map_err(|_| TimeFault::OutOfRange)?)
 }
 
 fn in_range(microseconds: i64) -> Result<Timestamp, TimeFault> {

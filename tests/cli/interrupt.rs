@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM while a command waits for a pipe: the first signal ends it, with nothing half-done.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{Read, Write},
     process::{Child, Command, Stdio},
@@ -26,7 +27,7 @@ fn pipe(place: &Place, name: &str) -> String {
 
 /// Starts the program, with pipes for all that it reads and writes, and waits until signals no longer end it
 /// by default.
-fn start(arguments: &[&str]) -> Child {
+fn start<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Child {
     let child = command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -51,7 +52,9 @@ fn the_first_signal_ends_an_import_that_waits() {
         let place = Place::new();
         let (data, pipe) = (place.text("data"), pipe(&place, "pipe"));
         let members = place.file("members.csv", format!("{HEADER}root,,\n"));
-        let here = |arguments: &[&str]| [arguments, &["--data-dir", &data]].concat();
+        let here = |arguments: &[&str]| -> Vec<String> {
+            [arguments, &["--data-dir", &data]].concat().into_iter().map(str::to_owned).collect()
+        };
         // What is waited for: a writer of the members, of the bonuses, of the plan, of the configuration; more
         // from standard input, of which nothing came yet.
         let table = [
@@ -71,7 +74,7 @@ fn the_first_signal_ends_an_import_that_waits() {
             assert!(!place.path("data").exists(), "{arguments:?}");
         }
         // A writer that says nothing more.
-        let mut child = start(&here(&["import", &pipe]));
+        let mut child = start(here(&["import", &pipe]));
         let mut writer = File::options().write(true).open(&pipe).expect("it has a reader");
         writer.write_all(format!("{HEADER}root,,\n").as_bytes()).expect("it is read");
         std::thread::sleep(ON_THE_WAY);
@@ -92,7 +95,7 @@ fn an_import_into_a_network_that_is_there_leaves_it_as_it_is() {
     run(["import", &members, "--data-dir", &data]).ends_with(0);
     let digest = || run(["verify", "--data-dir", &data, "--json"]).ends_with(0).json()["network_digest"].clone();
     let before = digest();
-    let mut child = start(&["import", "-", "--data-dir", &data]);
+    let mut child = start(["import", "-", "--data-dir", &data]);
     let mut input = child.stdin.take().expect("it is piped");
     input.write_all(format!("{HEADER}root,,\nnew,root,\n").as_bytes()).expect("it reads");
     signal(&child, "TERM");
@@ -108,7 +111,7 @@ fn a_message_that_nobody_reads_keeps_no_command_alive() {
     let data = place.text("data");
     let rows: String = (0..20_000).map(|number| format!("m{number},nobody,\n")).collect();
     let members = place.file("members.csv", format!("{HEADER}{rows}"));
-    let mut child = start(&["import", &members, "--data-dir", &data]);
+    let mut child = start(["import", &members, "--data-dir", &data]);
     let mut err = child.stderr.take().expect("it is piped");
     // What fits no pipe was said: the command waits.
     let mut first = [0; 1];
@@ -133,7 +136,7 @@ fn the_first_signal_ends_an_export_that_waits() {
     let table: [&[&str]; 3] =
         [&["--output", &pipe, "--bonuses", &bonuses], &["--output", &out, "--bonuses", &pipe], &[]];
     for more in table {
-        let child = start(&[&["export", "--data-dir", &data], more].concat());
+        let child = start([&["export", "--data-dir", &data], more].concat());
         signal(&child, "TERM");
         let mut child = child;
         let unread = child.stdout.take();
@@ -148,7 +151,7 @@ fn the_first_signal_ends_a_start_that_waits() {
     let place = Place::new();
     let (data, pipe) = (place.text("data"), pipe(&place, "pipe"));
     let serve = ["serve", "--data-dir", &data, "--addr", "127.0.0.1:0", "--plan", &pipe];
-    let child = start(&serve);
+    let child = start(serve);
     signal(&child, "TERM");
     // As whenever it is told to stop.
     wait(child).ends_with(0);
