@@ -75,8 +75,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let plan = plan_choice(&config)?.plan;
         Ok((config, plan))
     })?;
-    let scratch =
-        is_temporary.then(|| Scratch::new(None, "upline-demo-", "--data-dir")).transpose()?;
+    let scratch = is_temporary.then(|| Scratch::new(None, "upline-demo-", "--data-dir")).transpose()?;
     if let Some(scratch) = &scratch {
         config.data_dir = scratch.data_dir();
     }

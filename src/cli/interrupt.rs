@@ -1,8 +1,8 @@
 //! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends
-//! the process at once. Work that leaves nothing half-done wherever it ends is [`Interrupt::interruptible`]: the
-//! first signal ends it, even while it waits for a pipe. SIGUSR1 and SIGUSR2, which would end the process by
-//! default, do nothing: some supervisors and log rotations send them to everything. SIGHUP is a server's, see
-//! [`Hangups`].
+//! the process at once. Work that leaves nothing half-done wherever it ends is
+//! [`Interrupt::interruptible`]: the first signal ends it, even while it waits for a pipe. SIGUSR1 and
+//! SIGUSR2, which would end the process by default, do nothing: some supervisors and log rotations send them
+//! to everything. SIGHUP is a server's, see [`Hangups`].
 
 use std::sync::{
     Arc,

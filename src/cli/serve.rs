@@ -145,8 +145,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let hangups = Hangups::listen()?;
     let metrics = Metrics::new(http::routes());
     let (of_config, of_metrics) = (config.clone(), Arc::clone(&metrics));
-    let read =
-        move || Ok((engine_options(&of_config, &of_metrics)?, open_gate(&of_config, &of_metrics)?));
+    let read = move || Ok((engine_options(&of_config, &of_metrics)?, open_gate(&of_config, &of_metrics)?));
     let (options, gate) = tokio::select! {
         read = beside(read) => read?,
         // A plan or a key set may be a pipe that nobody writes to.

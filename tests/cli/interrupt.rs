@@ -93,7 +93,8 @@ fn an_import_into_a_network_that_is_there_leaves_it_as_it_is() {
     let data = place.text("data");
     let members = place.file("members.csv", format!("{HEADER}root,,\n"));
     run(["import", &members, "--data-dir", &data]).ends_with(0);
-    let digest = || run(["verify", "--data-dir", &data, "--json"]).ends_with(0).json()["network_digest"].clone();
+    let digest =
+        || run(["verify", "--data-dir", &data, "--json"]).ends_with(0).json()["network_digest"].clone();
     let before = digest();
     let mut child = start(["import", "-", "--data-dir", &data]);
     let mut input = child.stdin.take().expect("it is piped");

@@ -130,14 +130,20 @@ fn the_last_second_of_the_calendar_goes_all_the_way() {
     let members = place.file("members.csv", format!("member,sponsor,joined_at\n{ROOT},,{LAST}\n"));
     let bonuses = place.file(
         "bonuses.csv",
-        format!("receiver,source,level,amount,kind,status,created_at\n{ROOT},{ROOT},1,1.00,referral,paid,{LAST}\n"),
+        format!(
+            "receiver,source,level,amount,kind,status,created_at\n{ROOT},{ROOT},1,1.00,referral,paid,{LAST}\n"
+        ),
     );
     run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0);
 
     let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
     let body = json!({ "user_id": CHILD, "sponsor": { "user_id": ROOT }, "joined_at": LAST }).to_string();
     let (status, body) = server.request("POST", "/v1/members", &body);
-    assert_eq!((status, &json_of(&body)["joined_at"]), (201, &"9999-12-31T23:59:59.000000Z".into()), "{body}");
+    assert_eq!(
+        (status, &json_of(&body)["joined_at"]),
+        (201, &"9999-12-31T23:59:59.000000Z".into()),
+        "{body}"
+    );
     let of_dropin = |path: String| {
         let (status, body) = server.request("GET", &path, "");
         assert_eq!(status, 200, "{path}: {body}");

@@ -85,7 +85,8 @@ fn with_all_seats_taken(server: &Server, client: &mut Client) -> u32 {
     let feeds: Vec<Client> = (0..FEEDS)
         .map(|_| {
             let mut feed = server.connect();
-            feed.send(b"GET /v1/events?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("it takes a request");
+            feed.send(b"GET /v1/events?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                .expect("it takes a request");
             assert_eq!(feed.read_head().expect("an answer").0, 200);
             feed
         })
@@ -98,7 +99,8 @@ fn with_all_seats_taken(server: &Server, client: &mut Client) -> u32 {
         assert_eq!(batch(client, first, BATCH), usize::try_from(BATCH).expect("it fits"));
         let made = client.request("POST", "/v1/snapshots", &[], b"");
         assert!([200, 201].contains(&made.status), "{}", made.text());
-        let past = client.request("GET", &format!("/v1/members/{}?as_of={}", uuid(first), first + 2), &[], b"");
+        let past =
+            client.request("GET", &format!("/v1/members/{}?as_of={}", uuid(first), first + 2), &[], b"");
         assert!([200, 404].contains(&past.status), "{}", past.text());
         assert_ready(client);
         most = most.max(open_files(server.pid()));
@@ -113,7 +115,9 @@ fn with_no_file_left(server: &Server, client: &mut Client) -> u64 {
     allow(server.pid(), open_files(server.pid()).min(FILES));
     // The kernel takes it, and it is answered when there are files again.
     let mut waiting = server.connect();
-    waiting.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("a connection");
+    waiting
+        .send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .expect("a connection");
     let (begin, mut member) = (Instant::now(), 1_000_000);
     loop {
         let accepted = batch(client, member, BATCH);

@@ -431,8 +431,7 @@ impl<'n> Intake<'n> {
         if self.stage < Stage::Over {
             return wait();
         }
-        let is_like =
-            |above: &MemberIx| name.codes().any(|code| code.alike() == state.code(*above).alike());
+        let is_like = |above: &MemberIx| name.codes().any(|code| code.alike() == state.code(*above).alike());
         if let Some(member) = held.and_then(|held| held.above).filter(is_like) {
             return self.when_settled(Found { member, respelled: false });
         }

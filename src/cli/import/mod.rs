@@ -381,11 +381,7 @@ fn take_bonuses(
 }
 
 /// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place.
-fn each_bonus(
-    lines: &mut Lines,
-    network: &mut Network,
-    reading: &Reading,
-) -> Result<TakenBonuses, Failure> {
+fn each_bonus(lines: &mut Lines, network: &mut Network, reading: &Reading) -> Result<TakenBonuses, Failure> {
     let mut before = bonus_row::Before::new(network.state.entries());
     let mut taken = TakenBonuses::default();
     while let Some(row) = lines.next_row().map_err(file_failure)? {

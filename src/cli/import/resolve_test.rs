@@ -254,7 +254,8 @@ fn spellings_of_one_name_are_one_member() {
 #[test]
 fn a_code_as_it_is_is_no_other_spelling() {
     let mut network = network(plan_file::DEFAULT_PLAN);
-    let file = "member,sponsor,joined_at,code\nanna,,,ANNA\nBob,anna,,bob\na,ANNA,,\nb,bob,,\nc,Anna,,\nd,BOB,,\n";
+    let file =
+        "member,sponsor,joined_at,code\nanna,,,ANNA\nBob,anna,,bob\na,ANNA,,\nb,bob,,\nc,Anna,,\nd,BOB,,\n";
     let taken = members_from(&mut network, file.as_bytes(), false);
     assert_eq!((taken.members, taken.refused.len(), taken.respelled), (6, 0, 2), "c and d respell");
     let taken = members_from(&mut network, b"member,sponsor,joined_at\ne,ANNA,\nf,bob,\ng,bOB,\n", false);
