@@ -114,11 +114,16 @@ pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
 
 /// ISO 8601 in UTC with six digits of microseconds: what [`exact`] reads back.
 pub fn print(time: Timestamp) -> String {
-    match EPOCH.checked_add(SignedDuration::from_micros(time.0)) {
-        Ok(civil) => format!("{civil:.6}Z"),
+    match civil(time) {
+        Some(civil) => format!("{civil:.6}Z"),
         // No way in leads here: files, clients and clocks are bounded by the calendar.
-        Err(_) => format!("{}us", time.0),
+        None => format!("{}us", time.0),
     }
+}
+
+/// The date and time in UTC; `None` where the calendar does not reach.
+pub fn civil(time: Timestamp) -> Option<DateTime> {
+    EPOCH.checked_add(SignedDuration::from_micros(time.0)).ok()
 }
 
 /// The form in which a file writes its times, in the conversion specifiers of strftime.
@@ -156,6 +161,12 @@ impl TimeForm {
     /// # Errors
     /// See [`TimeFault`].
     pub fn read(&self, text: &str) -> Result<Timestamp, TimeFault> {
+        // The library reads no seconds of the hours for which it has no moments.
+        if &*self.0 == "%s"
+            && let Ok(seconds) = text.parse::<i64>()
+        {
+            return in_range(seconds.saturating_mul(1_000_000));
+        }
         let broken = BrokenDownTime::parse(&*self.0, text).map_err(|_| TimeFault::OtherForm)?;
         if let Some(instant) = broken.timestamp() {
             return in_range(instant.as_microsecond());
@@ -221,7 +232,9 @@ fn at(local: DateTime, offset: Offset) -> Result<Timestamp, TimeFault> {
         return Err(TimeFault::LongOffset);
     }
     let since_epoch = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into());
-    in_range(i64::try_from(since_epoch.as_micros()).map_err(|_| TimeFault::OutOfRange)?)
+    // Cut off toward the past, so that the last moment of 1969 does not become the first of 1970.
+    let micros = since_epoch.as_nanos().div_euclid(1_000);
+    in_range(i64::try_from(micros).map_err(|_| TimeFault::OutOfRange)?)
 }
 
 fn in_range(microseconds: i64) -> Result<Timestamp, TimeFault> {

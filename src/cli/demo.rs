@@ -22,6 +22,9 @@ use crate::{
 /// The trigger that the original's seeder pulls for each member, where the plan has it.
 const TRIGGER: &str = "referral";
 
+/// What it means that a demo was interrupted before its network was there.
+const NO_NETWORK: &str = "no network was made";
+
 /// The most members of a demo: ten times the largest network that this is made for. A number beyond is a slip
 /// of the finger, and would only be noticed when the machine has no memory left.
 const MEMBERS_MAX: u32 = 100_000_000;
@@ -60,23 +63,27 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     check_memory(args.members, available_memory())?;
     let interrupt = Interrupt::listen()?;
-    // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
-    let scratch = if args.serve.data_dir.data_dir.is_none() {
-        Some(Scratch::new(None, "upline-demo-", "--data-dir")?)
-    } else {
-        None
-    };
     let mut serve_args = args.serve.clone();
-    if let Some(scratch) = &scratch {
-        serve_args.data_dir.data_dir = Some(scratch.data_dir().display().to_string());
+    // Without a directory of its own a demo leaves nothing behind, and never touches the default one.
+    let is_temporary = serve_args.data_dir.data_dir.is_none();
+    if is_temporary {
+        serve_args.data_dir.data_dir = Some(std::env::temp_dir().display().to_string());
     }
-    let mut config = serve_args.config()?;
+    // Before anything is made that would be left behind.
+    let (mut config, plan) = interrupt.interruptible(NO_NETWORK, || {
+        let config = serve_args.config()?;
+        let plan = plan_choice(&config)?.plan;
+        Ok((config, plan))
+    })?;
+    let scratch = is_temporary.then(|| Scratch::new(None, "upline-demo-", "--data-dir")).transpose()?;
+    if let Some(scratch) = &scratch {
+        config.data_dir = scratch.data_dir();
+    }
     // A large network takes minutes, and it would be for nothing.
     if !args.no_serve {
-        serve::preflight(&config)?;
+        serve::preflight(&config, &interrupt)?;
     }
-    let mut target =
-        Target::create(config.data_dir.clone(), log_options(&config), plan_choice(&config)?.plan)?;
+    let mut target = Target::create(config.data_dir.clone(), log_options(&config), plan)?;
     fill(args, &mut target, &interrupt)?;
     let written = target.commit(false)?;
     if scratch.is_none() {
@@ -151,7 +158,7 @@ fn fill(args: &Args, target: &mut Target, interrupt: &Interrupt) -> Result<(), F
     let bar = screen::progress("members", Some(args.members.into()), false);
     network.grow(args.shape, args.members, args.seed, pays.then_some(TRIGGER), &mut |number| {
         bar.set_position(number.into());
-        if interrupt.asked() { Err(Failure::interrupted("no network was made")) } else { Ok(()) }
+        if interrupt.asked() { Err(Failure::interrupted(NO_NETWORK)) } else { Ok(()) }
     })?;
     bar.finish_and_clear();
     Ok(())

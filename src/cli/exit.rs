@@ -97,6 +97,11 @@ impl Failure {
     pub fn interrupted(what: &str) -> Self {
         Self::new(Exit::Interrupted, format!("interrupted: {what}"))
     }
+
+    /// The line that tells it.
+    pub fn line(&self) -> String {
+        format!("upline: {}", self.message)
+    }
 }
 
 impl From<ConfigError> for Failure {

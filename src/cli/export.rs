@@ -42,7 +42,8 @@ use crate::{
         types::{MemberIx, Tree},
     },
     durability::storage::Disk,
-    engine, private_file,
+    engine::{self, Loaded},
+    private_file,
 };
 
 /// Characters that make a spreadsheet evaluate a cell which begins with one.
@@ -50,6 +51,9 @@ pub(super) const EVALUATED: [char; 4] = ['=', '+', '-', '@'];
 
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
+
+/// What it means that an export was interrupted.
+const INCOMPLETE: &str = "the export is not complete";
 
 const MEMBER_COLUMNS: [&str; 12] = [
     "member",
@@ -132,23 +136,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = Interrupt::listen()?;
-    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
-    check_files(args, &config.data_dir)?;
-    let mut loading = screen::Loading::new();
-    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
-    loading.finish();
+    let loaded = interrupt.interruptible(INCOMPLETE, || load(args))?;
     let state = &loaded.state;
     let members = |out: &mut dyn Write| write_members(state, args.format, out, &interrupt);
     match &args.output {
-        Some(path) => into_file(path, members)?,
-        None => {
+        Some(path) => into_file(path, members, &interrupt)?,
+        None => interrupt.interruptible(INCOMPLETE, || {
             let mut out = screen::bulk_output();
             let written = members(&mut out).and_then(|()| out.flush().map_err(Stop::Io));
-            written.map_err(|stop| stop.into_failure("standard output"))?;
-        }
+            written.map_err(|stop| stop.into_failure("standard output"))
+        })?,
     }
     if let Some(path) = &args.bonuses {
-        into_file(path, |out| write_bonuses(state, args.format, out, &interrupt))?;
+        into_file(path, |out| write_bonuses(state, args.format, out, &interrupt), &interrupt)?;
     }
     if args.json {
         let bonuses = args.bonuses.is_some().then(|| state.entries());
@@ -157,6 +157,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         screen::say(&object.to_string())?;
     }
     Ok(())
+}
+
+/// The network, once it is known that its files can be written.
+fn load(args: &Args) -> Result<Loaded, Failure> {
+    let config = args.data_dir.resolve(&PlanArgs::default(), [].into())?;
+    check_files(args, &config.data_dir)?;
+    let mut loading = screen::Loading::new();
+    let loaded = engine::load(&Disk::shared(), &config.data_dir, &mut |progress| loading.show(progress))?;
+    loading.finish();
+    Ok(loaded)
 }
 
 /// Refuses files of which one would be written over the other, or over what is read.
@@ -198,7 +208,7 @@ impl Stop {
     fn into_failure(self, name: &str) -> Failure {
         match self {
             Stop::Io(error) => screen::output_failure(&error, name),
-            Stop::Interrupted => Failure::interrupted("the export is not complete"),
+            Stop::Interrupted => Failure::interrupted(INCOMPLETE),
         }
     }
 }
@@ -222,20 +232,27 @@ fn resolved(path: &Path) -> PathBuf {
 
 /// Writes a file, for its owner alone, beside its place and moves it there when it is complete. So it has our
 /// mode, whatever that of an older one was. What is there and no file, such as a pipe or a device, is written
-/// to as it is.
-fn into_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>) -> Result<(), Failure> {
+/// to as it is, and nothing of it can be taken back: a signal ends that at once, since a pipe may never get a
+/// reader.
+fn into_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Stop>,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     let name = path.display().to_string();
     let failed = |stop: Stop| match stop {
         Stop::Io(error) => Failure::new(Exit::Failed, format!("cannot write {name}: {error}")),
         Stop::Interrupted => stop.into_failure(&name),
     };
     if !is_replaced(path) {
-        let written = File::options().write(true).open(path).map_err(Stop::Io).and_then(|file| {
-            let mut out = BufWriter::with_capacity(1 << 20, file);
-            write(&mut out)?;
-            Ok(out.flush()?)
+        return interrupt.interruptible(INCOMPLETE, || {
+            let written = File::options().write(true).open(path).map_err(Stop::Io).and_then(|file| {
+                let mut out = BufWriter::with_capacity(1 << 20, file);
+                write(&mut out)?;
+                Ok(out.flush()?)
+            });
+            written.map_err(failed)
         });
-        return written.map_err(failed);
     }
     let path = resolved(path);
     let partial = unfinished(&path);

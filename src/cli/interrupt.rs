@@ -1,24 +1,63 @@
 //! Ctrl-C and SIGTERM: the first asks the command to stop where it leaves nothing half-done, the second ends
-//! the process at once. SIGUSR1 and SIGUSR2, which would end it by default, do nothing: some supervisors and
-//! log rotations send them to everything. SIGHUP is a server's, see [`Hangups`].
+//! the process at once. Work that leaves nothing half-done wherever it ends is
+//! [`Interrupt::interruptible`]: the first signal ends it, even while it waits for a pipe. SIGUSR1 and
+//! SIGUSR2, which would end the process by default, do nothing: some supervisors and log rotations send them
+//! to everything. SIGHUP is a server's, see [`Hangups`].
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
     exit::{Exit, Failure},
-    screen::tell,
+    screen::tell_soon,
 };
 
 /// Knows whether the command was asked to stop.
 #[derive(Clone)]
 pub(super) struct Interrupt {
-    asked: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     changed: watch::Receiver<bool>,
+}
+
+#[derive(Default)]
+struct Shared {
+    asked: AtomicBool,
+    /// While work runs that may end anywhere: what the end of it means.
+    interruptible: Mutex<Option<&'static str>>,
+}
+
+impl Shared {
+    /// Takes the first signal. Does not return where the work may end anywhere.
+    fn ask(&self) {
+        // Held to the end of the process, so that the command cannot begin its next step meanwhile.
+        let interruptible = self.interruptible.lock();
+        self.asked.store(true, Ordering::Relaxed);
+        if let Some(meaning) = *interruptible {
+            tell_soon(&Failure::interrupted(meaning).line());
+            crate::cli::end_at_once(Exit::Interrupted);
+        }
+    }
+
+    /// Says that the work may end anywhere, or no longer. False if a signal came before.
+    fn set_interruptible(&self, meaning: Option<&'static str>) -> bool {
+        let mut interruptible = self.interruptible.lock();
+        *interruptible = meaning;
+        !self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// Ends a stretch of interruptible work, however it is left.
+struct Stretch<'a>(&'a Shared);
+
+impl Drop for Stretch<'_> {
+    fn drop(&mut self) {
+        self.0.set_interruptible(None);
+    }
 }
 
 impl Interrupt {
@@ -31,8 +70,8 @@ impl Interrupt {
             |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
         let (sender, changed) = watch::channel(false);
-        let asked = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&asked);
+        let shared = Arc::new(Shared::default());
+        let asked = Arc::clone(&shared);
         let (ready, is_ready) = std::sync::mpsc::channel();
         let wait = async move {
             let mut signals = match Signals::new() {
@@ -41,9 +80,9 @@ impl Interrupt {
             };
             _ = ready.send(Ok(()));
             signals.next().await;
-            flag.store(true, Ordering::Relaxed);
+            asked.ask();
             _ = sender.send(true);
-            tell("stopping; once more to stop at once");
+            tell_soon("stopping; once more to stop at once");
             signals.next().await;
             crate::cli::end_at_once(Exit::Interrupted);
         };
@@ -53,18 +92,38 @@ impl Interrupt {
             .map_err(failed)?;
         let listening = is_ready.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended")));
         listening.map_err(failed)?;
-        Ok(Self { asked, changed })
+        Ok(Self { shared, changed })
     }
 
     /// One that nobody asks.
     #[cfg(test)]
     pub fn never() -> Self {
-        Self { asked: Arc::default(), changed: watch::channel(false).1 }
+        Self { shared: Arc::default(), changed: watch::channel(false).1 }
     }
 
     /// Whether to stop. Cheap enough for every row.
     pub fn asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
+    /// Runs work that leaves nothing half-done wherever it ends. The first signal ends the process during it,
+    /// whatever it waits for, such as a pipe without a writer; the last line says what that means. Not for
+    /// work inside other such work.
+    ///
+    /// # Errors
+    /// `Interrupted` when a signal came before; those of the work.
+    pub fn interruptible<T>(
+        &self,
+        meaning: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let stretch = Stretch(&self.shared);
+        if !self.shared.set_interruptible(Some(meaning)) {
+            return Err(Failure::interrupted(meaning));
+        }
+        let result = work();
+        drop(stretch);
+        result
     }
 
     /// Returns when asked to stop.

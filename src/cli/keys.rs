@@ -6,7 +6,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     access::{KeyFile, NAME_CHARS_MAX, NewKey, Role, Scope, Scopes, ServiceKey, is_name},
+    core::types::Timestamp,
     time_text,
 };
 
@@ -212,7 +212,8 @@ fn now() -> i64 {
 }
 
 fn time(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+    let civil = seconds.checked_mul(1_000_000).and_then(|micros| time_text::civil(Timestamp(micros)));
+    civil.map_or_else(|| seconds.to_string(), |civil| format!("{civil}Z"))
 }
 
 fn seconds_of(text: &str) -> Result<i64, String> {
@@ -230,6 +231,9 @@ mod tests {
         assert_eq!(seconds_of("2027-01-31"), Ok(1_801_353_600));
         assert_eq!(seconds_of("2027-01-31T01:00:00+01:00"), Ok(1_801_353_600));
         assert_eq!(time(1_801_353_600), "2027-01-31T00:00:00Z");
+        assert_eq!(seconds_of("9999-12-31T23:59:59.5Z"), Ok(253_402_300_799));
+        assert_eq!(time(253_402_300_799), "9999-12-31T23:59:59Z");
+        assert_eq!(time(i64::MAX), "9223372036854775807");
         for bad in ["", "tomorrow", "2027-13-01", "31.01.2027"] {
             assert!(seconds_of(bad).is_err(), "{bad}");
         }

@@ -147,11 +147,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(()) => Exit::Ok.into(),
-        Err(Failure { exit, message }) => {
-            if !message.is_empty() {
-                screen::tell(&format!("upline: {message}"));
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                screen::tell(&failure.line());
             }
-            exit.into()
+            failure.exit.into()
         }
     }
 }

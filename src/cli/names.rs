@@ -47,7 +47,7 @@ pub(super) struct Name {
     pub text: Option<Box<str>>,
 }
 
-/// A member that was found, and whether its name is spelled in another way than the text.
+/// A member that was found, and whether the text is its name in another spelling, and not its code as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub member: MemberIx,
@@ -104,9 +104,14 @@ impl Name {
                 let owner = state.member_by_code(directory, &Code::parse(text)?)?;
                 (id_of_name(state.code(owner).as_str()) == state.id(owner)).then_some(owner)
             };
-            in_lower_case().or_else(kept).map(|member| Found { member, respelled: true })
+            in_lower_case().or_else(kept).map(|member| self.respelled(state, member))
         };
         exact.or_else(respelled)
+    }
+
+    /// A member whose name it spells in another way, unless it is the member's code letter by letter.
+    fn respelled(&self, state: &State, member: MemberIx) -> Found {
+        Found { member, respelled: self.text.as_deref() != Some(state.code(member).as_str()) }
     }
 
     /// By a code that is exactly this, but for case.
@@ -181,7 +186,7 @@ impl FileNames {
     pub fn named(&self, name: &Name, state: &State, directory: &impl Directory) -> Option<Found> {
         name.named(state, directory).or_else(|| {
             let id = self.spelled.get(&name.key)?;
-            state.find(directory, id).map(|member| Found { member, respelled: true })
+            state.find(directory, id).map(|member| name.respelled(state, member))
         })
     }
 }

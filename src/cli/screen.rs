@@ -17,6 +17,9 @@ use crate::engine::OpenProgress;
 /// How often a progress bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
+/// How long [`tell_soon`] waits for standard error.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
+
 /// Writes a line to standard output.
 ///
 /// # Errors
@@ -48,6 +51,20 @@ pub(super) fn say_result(json: bool, object: &Value, text: impl FnOnce() -> Stri
 /// Writes a message to standard error. Where that is gone too there is nobody to tell.
 pub(super) fn tell(message: &str) {
     _ = writeln!(io::stderr().lock(), "{message}");
+}
+
+/// As [`tell`], but does not wait for long: standard error may be a pipe that nobody reads any more, and held
+/// by a thread that waits for it.
+pub(super) fn tell_soon(message: &str) {
+    let message = message.to_string();
+    let (told, is_told) = std::sync::mpsc::channel();
+    let telling = move || {
+        tell(&message);
+        _ = told.send(());
+    };
+    if std::thread::Builder::new().name("last words".into()).spawn(telling).is_ok() {
+        _ = is_told.recv_timeout(TELL_WITHIN);
+    }
 }
 
 /// What a failed write to `name` means for the command.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{Engine, EngineOptions, OpenError, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
+    engine::{Engine, EngineOptions, OpenReport, ShutdownReport, SnapshotError, SnapshotPolicy},
     http::{self, Server, auth::Gate},
     metrics::Metrics,
     plan_file, version,
@@ -144,8 +144,13 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     // First of all: who sends it while a large network is loaded means no end of it.
     let hangups = Hangups::listen()?;
     let metrics = Metrics::new(http::routes());
-    let options = engine_options(config, &metrics)?;
-    let gate = open_gate(config, &metrics)?;
+    let (of_config, of_metrics) = (config.clone(), Arc::clone(&metrics));
+    let read = move || Ok((engine_options(&of_config, &of_metrics)?, open_gate(&of_config, &of_metrics)?));
+    let (options, gate) = tokio::select! {
+        read = beside(read) => read?,
+        // A plan or a key set may be a pipe that nobody writes to.
+        () = interrupt.clone().wait() => return Ok(()),
+    };
     let reloads = tokio::spawn(reload(hangups, Arc::clone(&gate)));
     // Listening comes before opening, so that a port that is taken is known at once and probes get an answer
     // during a long replay.
@@ -159,7 +164,7 @@ async fn serve_in_runtime(config: &Config, interrupt: Interrupt) -> Result<(), F
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(server.run(async move { _ = stopped.await }));
     let opened = tokio::select! {
-        opened = open(options) => opened,
+        opened = beside(|| Ok(Engine::open(options)?)) => opened,
         () = interrupt.clone().wait() => return Ok(()),
     };
     let (engine, report) = opened?;
@@ -199,9 +204,9 @@ async fn reload(mut hangups: Hangups, gate: Arc<Gate>) {
 ///
 /// # Errors
 /// As [`serve`] would end.
-pub(super) fn preflight(config: &Config) -> Result<(), Failure> {
+pub(super) fn preflight(config: &Config, interrupt: &Interrupt) -> Result<(), Failure> {
     descriptors::ensure()?;
-    open_gate(config, &Metrics::new(http::routes()))?;
+    interrupt.interruptible("nothing was served", || open_gate(config, &Metrics::new(http::routes())))?;
     let addresses: Vec<_> = [Some(config.addr), config.http.ops_address].into_iter().flatten().collect();
     http::can_listen(&addresses).map_err(|error| Failure::new(Exit::Failed, error))
 }
@@ -237,12 +242,12 @@ fn engine_options(config: &Config, metrics: &Arc<Metrics>) -> Result<EngineOptio
     })
 }
 
-/// Opens the engine beside the runtime.
-async fn open(options: EngineOptions) -> Result<(Engine, OpenReport), Failure> {
-    let opened = tokio::task::spawn_blocking(|| Engine::open(options)).await;
-    let opened: Result<_, OpenError> =
-        opened.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?;
-    Ok(opened?)
+/// Does what may block, beside the runtime.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::new(Exit::Failed, format!("opening failed: {error}")))?
 }
 
 /// The banner on a terminal, a log line elsewhere.

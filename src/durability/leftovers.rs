@@ -3,8 +3,8 @@
 //!
 //! What a killed process leaves holds nothing that is not elsewhere: a prepared segment is zeros, one that
 //! was being rewritten holds commands that the log has, an unfinished snapshot lacks its end, and one that
-//! lacks nothing but its name gets that. A file that holds more got its name some other way. It is refused
-//! and stays.
+//! lacks nothing but its name gets that. A file that holds more, or commands other than those of the log, got
+//! its name some other way. It is refused and stays.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use super::{
     error::{Error, Result},
     instance::Instance,
     log::{
-        frame::{self, Form},
+        chain,
+        frame::{self, End, Form, Header},
         segment::{Parsed, SegmentHeader},
         whole::read_whole,
     },
@@ -99,7 +100,7 @@ pub(super) fn unfinished(
     for (path, kind) in named(storage, paths)? {
         let whole = match kind {
             Kind::Segment(number) => {
-                check_segment(storage, &path, number, instance, log)?;
+                check_segment(storage, paths, (&path, number), instance, log)?;
                 None
             }
             Kind::Snapshot => check_snapshot(storage, &path, instance, log)?,
@@ -110,33 +111,44 @@ pub(super) fn unfinished(
     Ok(leftovers)
 }
 
-/// For a repair, which keeps such files whatever they are: each, and the highest LSN that it tells of, if
-/// any.
+/// What a repair, which keeps unfinished files whatever they are, is told of one.
+pub(super) struct Told {
+    pub path: PathBuf,
+    /// The highest LSN that it tells of, if any.
+    pub lsn: Option<u64>,
+    /// It is a segment, and holds commands other than those of the log.
+    pub differs: bool,
+}
+
+/// All unfinished files, for a repair.
 ///
 /// # Errors
 /// `Io`.
-pub(super) fn told(
-    storage: &dyn Storage,
-    paths: &Paths,
-    instance: &Instance,
-) -> Result<Vec<(PathBuf, Option<u64>)>> {
+pub(super) fn told(storage: &dyn Storage, paths: &Paths, instance: &Instance) -> Result<Vec<Told>> {
     let mut all = Vec::new();
     for (path, kind) in named(storage, paths)? {
-        let lsn = match kind {
+        let (mut lsn, mut differs) = (None, false);
+        match kind {
             Kind::Segment(number) => match read_whole(storage, &path) {
-                Ok(content) => next_lsn_in(&content, number, instance).map(|next| next - 1),
-                Err(Error::Damaged(_)) => None,
+                Ok(content) => {
+                    lsn = next_lsn_in(&content, number, instance).map(|next| next - 1);
+                    let named = paths.segment(number);
+                    if storage.is_file(&named).map_err(Error::io("look at", &named))? {
+                        differs = first_other(&content, &read_whole(storage, &named)?).is_some();
+                    }
+                }
+                Err(Error::Damaged(_)) => {}
                 Err(error) => return Err(error),
             },
             Kind::Snapshot => {
                 let manifest = inspect_snapshot(storage, &path)?.manifest;
-                manifest
+                lsn = manifest
                     .filter(|manifest| manifest.instance == instance.id.0)
-                    .map(|manifest| manifest.durable_lsn)
+                    .map(|manifest| manifest.durable_lsn);
             }
-            Kind::Cut => None,
-        };
-        all.push((path, lsn));
+            Kind::Cut => {}
+        }
+        all.push(Told { path, lsn, differs });
     }
     Ok(all)
 }
@@ -184,8 +196,8 @@ pub(super) fn renamed(storage: &dyn Storage, directory: &Path) -> String {
 
 fn check_segment(
     storage: &dyn Storage,
-    path: &Path,
-    number: u64,
+    paths: &Paths,
+    (path, number): (&Path, u64),
     instance: &Instance,
     log: &dyn Holdings,
 ) -> Result<()> {
@@ -200,7 +212,17 @@ fn check_segment(
     }
     let Some(next_lsn) = next_lsn_in(&content, number, instance) else { return Ok(()) };
     match log.next_lsn_of(number) {
-        Some(held) if next_lsn <= held => Ok(()),
+        Some(held) if next_lsn <= held => {
+            match first_other(&content, &read_whole(storage, &paths.segment(number))?) {
+                None => Ok(()),
+                Some(lsn) => refuse(
+                    Some(lsn),
+                    format!(
+                        "it holds other commands from LSN {lsn} on than the segment that it should be a copy of"
+                    ),
+                ),
+            }
+        }
         Some(held) => refuse(
             Some(held),
             format!(
@@ -225,6 +247,49 @@ fn next_lsn_in(content: &[u8], number: u64, instance: &Instance) -> Option<u64> 
     let frames = frame::places(content)
         .filter_map(|at| forms.iter().find_map(|form| frame::parse_header(&content[at..], *form)));
     frames.map(|header| header.next_lsn()).max()
+}
+
+/// Where the frames that verify in an unfinished segment are others than those of the segment that it should
+/// be a copy of: the LSN with which the first of them begins. What a killed process leaves has the same frames
+/// at the same places; only the last one may have fewer commands, where the log was to be cut in the middle of
+/// a group.
+fn first_other(content: &[u8], held: &[u8]) -> Option<u64> {
+    let Some(Parsed::Header(header, _)) = held.first_chunk().map(SegmentHeader::parse) else { return None };
+    let forms = [2, FORMAT_VERSION].map(|version| Form::new(version, &header.instance, header.number));
+    let found = frame::places(content).filter_map(|at| {
+        let found = forms.iter().find_map(|form| frame::parse_header(&content[at..], *form))?;
+        Some((at, found))
+    });
+    let is_other = |at: usize, found: &Header| {
+        let there = held.get(at..).and_then(|rest| Some((frame::parse_header(rest, header.form())?, rest)));
+        there.is_none_or(|(there, rest)| !is_beginning((found, &content[at..]), (&there, rest)))
+    };
+    let others = found.filter(|(at, found)| is_other(*at, found));
+    others.map(|(_, found)| found.first_lsn).min()
+}
+
+/// Whether a frame says the same as another one, or the beginning of it, as far as it is whole. Each comes
+/// with the bytes of its segment from it on.
+fn is_beginning((found, from): (&Header, &[u8]), (held, held_from): (&Header, &[u8])) -> bool {
+    let is_same = found == held;
+    let is_shorter = found.first_lsn == held.first_lsn && found.form == held.form && found.count < held.count;
+    match (body_of(found, from), body_of(held, held_from)) {
+        (Some(body), Some(held_body)) if is_same || is_shorter => {
+            let records = |body: &[u8]| chain::after(0, body, found.count.into());
+            is_same && body == held_body || is_shorter && records(&body) == records(&held_body)
+        }
+        _ => is_same || is_shorter,
+    }
+}
+
+/// The plain body of a frame, if it verifies.
+fn body_of(header: &Header, from: &[u8]) -> Option<Vec<u8>> {
+    let whole = from.get(..header.frame_bytes())?;
+    let mut body = Vec::new();
+    (frame::check_end(header.form, whole) != End::BadBody).then(|| {
+        frame::plain_body(header, whole, &mut body);
+        body
+    })
 }
 
 fn check_snapshot(

@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{crowd::Seat, limits::Limits};
+use super::{
+    crowd::{Seat, YOUNG},
+    limits::Limits,
+};
 
 /// Where the connection is in its conversation; told by the service, looked at by the stream.
 pub struct Phase {
@@ -98,6 +101,8 @@ pub enum End {
 /// A stream that knows how its other end is.
 pub trait Ended {
     fn end(&self) -> End;
+    /// Whether nothing of what it has sent lies here unread. Asks the system.
+    fn is_silent(&self) -> bool;
 }
 
 impl Ended for TcpStream {
@@ -109,6 +114,12 @@ impl Ended for TcpStream {
             Some(Ok(_)) | None => End::Open,
             Some(Err(_)) => End::Gone,
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        // Not by what the runtime was told: it hears late on a machine that lags.
+        let peeked = socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -131,6 +142,8 @@ pub struct Guarded<S> {
     requests_seen: u64,
     /// Until when the next head, or the next request, must be there.
     read_deadline: Option<Instant>,
+    /// When to look whether it is silent; until its first request.
+    look: Option<Instant>,
     /// Whether the deadline is that of a head which has begun.
     head_has_begun: bool,
     read_sleep: Option<Pin<Box<Sleep>>>,
@@ -139,7 +152,7 @@ pub struct Guarded<S> {
     write_waits: bool,
 }
 
-impl<S> Guarded<S> {
+impl<S: Ended> Guarded<S> {
     pub fn new(stream: S, phase: Arc<Phase>, limits: &Limits) -> Self {
         Self {
             stream,
@@ -150,6 +163,7 @@ impl<S> Guarded<S> {
             requests_seen: 0,
             // Who connects has something to say.
             read_deadline: Some(Instant::now() + limits.head_timeout),
+            look: Some(Instant::now() + YOUNG),
             head_has_begun: true,
             read_sleep: None,
             write_sleep: None,
@@ -163,6 +177,7 @@ impl<S> Guarded<S> {
         if requests != self.requests_seen {
             self.requests_seen = requests;
             self.read_deadline = None;
+            self.look = None;
             self.head_has_begun = false;
         }
     }
@@ -181,11 +196,26 @@ impl<S> Guarded<S> {
             return Poll::Pending;
         }
         let deadline = *self.read_deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
-        let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
+        loop {
+            let next = self.look.map_or(deadline, |look| look.min(deadline));
+            let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            if sleep.deadline() != next {
+                sleep.as_mut().reset(next);
+            }
+            ready!(sleep.as_mut().poll(cx));
+            if self.look.take().is_none() {
+                break;
+            }
+            if self.stream.is_silent() {
+                self.phase.seat.note_silent();
+            } else {
+                // It is about to be read.
+                self.look = Some(Instant::now() + YOUNG);
+            }
+            if deadline <= Instant::now() {
+                break;
+            }
         }
-        ready!(sleep.as_mut().poll(cx));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"))
     }
 
@@ -209,7 +239,7 @@ impl<S> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Ended + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -287,6 +317,10 @@ mod tests {
     impl Ended for DuplexStream {
         fn end(&self) -> End {
             End::Open
+        }
+
+        fn is_silent(&self) -> bool {
+            true
         }
     }
 

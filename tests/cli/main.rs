@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod import_files;
 mod inspect;
+mod interrupt;
 mod loadtest;
 mod look;
 mod plan;

@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, Server, command, run};
+use crate::support::{Place, Server, command, run, verified};
 
 const ROOT: &str = "00000000-0000-4000-8000-000000000001";
 
 /// Text, and the moment that it is in UTC; `None` where it is refused.
-const TIMES: [(&str, Option<&str>); 17] = [
+const TIMES: [(&str, Option<&str>); 22] = [
     ("2025-03-01T10:00:00Z", Some("2025-03-01T10:00:00.000000Z")),
     ("2025-03-01T10:00:00.25+01:00", Some("2025-03-01T09:00:00.250000Z")),
     ("2025-03-01T10:00:00[America/New_York]", Some("2025-03-01T15:00:00.000000Z")),
@@ -27,7 +27,12 @@ const TIMES: [(&str, Option<&str>); 17] = [
     ("2025-11-02T01:30:00[America/New_York]", None),
     ("1969-12-31T23:59:59.9999999Z", None),
     ("1900-01-01T00:00:00[Europe/Berlin]", None),
-    ("9999-12-31T23:59:59.999999Z", None),
+    ("9999-12-31T23:59:59Z", Some("9999-12-31T23:59:59.000000Z")),
+    ("9999-12-31T23:59:59.999999Z", Some("9999-12-31T23:59:59.999999Z")),
+    ("9999-12-31T23:59:59-01:00", None),
+    ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59.000000Z")),
+    ("2025-03-01T10:00:00+23:59", Some("2025-02-28T10:01:00.000000Z")),
+    ("2025-03-01T10:00:00+24:00", None),
     ("2025-03-01T10:00:00 CET", None),
 ];
 
@@ -114,6 +119,53 @@ fn a_time_is_the_same_moment_at_every_door() {
     server.end().ends_with(0);
 }
 
+/// The last second of the year 9999, for which the time-zone library has no moment: in by every door, out of
+/// every other, and back in.
+#[test]
+fn the_last_second_of_the_calendar_goes_all_the_way() {
+    const LAST: &str = "9999-12-31T23:59:59Z";
+    const CHILD: &str = "00000000-0000-4000-8000-000000000002";
+    let place = Place::new();
+    let (data, copy) = (place.text("data"), place.text("copy"));
+    let members = place.file("members.csv", format!("member,sponsor,joined_at\n{ROOT},,{LAST}\n"));
+    let bonuses = place.file(
+        "bonuses.csv",
+        format!(
+            "receiver,source,level,amount,kind,status,created_at\n{ROOT},{ROOT},1,1.00,referral,paid,{LAST}\n"
+        ),
+    );
+    run(["import", &members, "--bonuses", &bonuses, "--data-dir", &data]).ends_with(0);
+
+    let server = Server::start(&mut command(["serve", "--addr", "127.0.0.1:0", "--data-dir", &data]));
+    let body = json!({ "user_id": CHILD, "sponsor": { "user_id": ROOT }, "joined_at": LAST }).to_string();
+    let (status, body) = server.request("POST", "/v1/members", &body);
+    assert_eq!(
+        (status, &json_of(&body)["joined_at"]),
+        (201, &"9999-12-31T23:59:59.000000Z".into()),
+        "{body}"
+    );
+    let of_dropin = |path: String| {
+        let (status, body) = server.request("GET", &path, "");
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    };
+    for path in [format!("/user/downline/{ROOT}"), format!("/bonus/user/{ROOT}")] {
+        let body = of_dropin(path);
+        assert!(body.contains("\"created_at\":\"9999-12-31T23:59:59"), "{body}");
+    }
+    server.signal("TERM");
+    server.end().ends_with(0);
+
+    let (out, paid) = (place.text("out.csv"), place.text("paid.csv"));
+    run(["export", "--data-dir", &data, "--output", &out, "--bonuses", &paid]).ends_with(0);
+    for (file, rows) in [(&out, 2), (&paid, 1)] {
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text.matches("9999-12-31T23:59:59.000000Z").count(), rows, "{text}");
+    }
+    run(["import", &out, "--bonuses", &paid, "--data-dir", &copy]).ends_with(0);
+    assert_eq!(verified(&copy)["network_digest"], verified(&data)["network_digest"]);
+}
+
 #[test]
 fn the_end_of_a_key_is_a_time_like_others() {
     let place = Place::new();
@@ -134,7 +186,9 @@ fn the_end_of_a_key_is_a_time_like_others() {
         ),
         ("2999-03-10T02:30:00[America/New_York]", Err("a time that its zone skipped")),
         ("2999-11-03T01:30:00[America/New_York]", Err("a time that its zone had twice")),
-        ("9999-12-31T23:59:59Z", Err("outside of the years 1970 to 9999")),
+        ("9999-12-31T23:59:59Z", Ok("9999-12-31T23:59:59Z")),
+        ("9999-12-31T23:59:59-01:00", Err("outside of the years 1970 to 9999")),
+        ("2999-01-31T10:00:00-24:00", Err("a time whose offset from UTC is a day or more")),
         ("1969-12-31", Err("outside of the years 1970 to 9999")),
         ("31.01.2999", Err("a date that can begin with its day or its month")),
         ("tomorrow", Err("not a time such as")),

@@ -58,13 +58,7 @@ pub struct Server {
 impl Server {
     /// Starts `upline serve` on a free port and waits until it is ready.
     pub fn start(data_dir: &Path, arguments: &[&str]) -> Self {
-        let server = Self::start_without_waiting(data_dir, arguments);
-        let begin = Instant::now();
-        while server.get("/readyz").status != 200 {
-            assert!(begin.elapsed() < PATIENCE, "not ready");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        server
+        Self::start_without_waiting(data_dir, arguments).when_ready()
     }
 
     /// Starts it and waits only for the line that names its address.
@@ -74,17 +68,31 @@ impl Server {
 
     /// Starts it and waits until it is ready; `None` if it ends instead.
     pub fn try_start(data_dir: &Path, arguments: &[&str]) -> Option<Self> {
-        let server = Self::launch(data_dir, arguments)?;
+        Self::launch(data_dir, arguments).map(Self::when_ready)
+    }
+
+    /// As `start`, of a process that may have so many open files.
+    pub fn start_with_files(data_dir: &Path, arguments: &[&str], files: u32) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(binary());
+        Self::launch_by(shell, data_dir, arguments).expect("the server says where it listens").when_ready()
+    }
+
+    fn when_ready(self) -> Self {
         let begin = Instant::now();
-        while server.get("/readyz").status != 200 {
+        while self.get("/readyz").status != 200 {
             assert!(begin.elapsed() < PATIENCE, "not ready");
             std::thread::sleep(Duration::from_millis(10));
         }
-        Some(server)
+        self
     }
 
     fn launch(data_dir: &Path, arguments: &[&str]) -> Option<Self> {
-        let mut child = Command::new(binary())
+        Self::launch_by(Command::new(binary()), data_dir, arguments)
+    }
+
+    fn launch_by(mut command: Command, data_dir: &Path, arguments: &[&str]) -> Option<Self> {
+        let mut child = command
             .args(["serve", "--addr", "127.0.0.1:0", "--segment-bytes", "1048576", "--data-dir"])
             .arg(data_dir)
             .args(arguments)

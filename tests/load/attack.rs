@@ -7,6 +7,7 @@
 
 mod bounds;
 mod crowd;
+mod files;
 mod json;
 mod overload;
 mod readers;

@@ -77,7 +77,8 @@ fn absolute<'a>(module: &[&'a str], path: &'a str) -> Option<Vec<&'a str>> {
 
 /// The file that a path leads to. What a `mod.rs` only hands on leads to none: it is declared elsewhere.
 fn target(files: &BTreeMap<Vec<&str>, usize>, sources: &[Source], path: &[&str]) -> Option<usize> {
-    let (length, file) = (0..=path.len()).rev().find_map(|length| Some((length, *files.get(&path[..length])?)))?;
+    let (length, file) =
+        (0..=path.len()).rev().find_map(|length| Some((length, *files.get(&path[..length])?)))?;
     let Source { name, program, .. } = &sources[file];
     let is_face = ["mod.rs", "lib.rs", "main.rs"].iter().any(|face| name.ends_with(face));
     let item = path.get(length).copied().unwrap_or_default();

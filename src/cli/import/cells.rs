@@ -8,6 +8,8 @@ pub(super) const ROW_BYTES_MAX: usize = 16 << 10;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LineFault {
     NotUtf8,
+    /// In UTF-16 half a character, or the replacement character, which stands for one.
+    NotUtf16,
     TooLong,
     /// Fewer or more cells than the header.
     CutOff,
@@ -26,6 +28,16 @@ pub enum LineFault {
     BadJson(String),
     /// An object that does not name a column which is needed.
     KeyMissing(&'static str),
+}
+
+/// The text of a row. `transcoded` is what was UTF-16 in the file, with a replacement character where that was
+/// no text.
+///
+/// # Errors
+/// What it is instead.
+pub(super) fn as_text(bytes: &[u8], transcoded: bool) -> Result<&str, LineFault> {
+    let text = std::str::from_utf8(bytes).map_err(|_| LineFault::NotUtf8)?;
+    if transcoded && text.contains(char::REPLACEMENT_CHARACTER) { Err(LineFault::NotUtf16) } else { Ok(text) }
 }
 
 /// One row as it was read: its cells in one text, or what is wrong with it. Taken again for the next one.

@@ -69,8 +69,8 @@ fn rows(bytes: &[u8], columns: &'static [Column]) -> Option<u64> {
 /// As a file that can be read twice.
 fn taken(network: &mut Network, bytes: &[u8], reading: &Reading) -> Option<Taken> {
     let mut intake = Intake::new(network, reading.update);
-    declare(&mut lines(bytes, &member_row::COLUMNS)?, &mut intake, &mut || Ok(())).ok()?;
-    each_member(&mut lines(bytes, &member_row::COLUMNS)?, intake, false, reading, &mut || Ok(())).ok()
+    declare(&mut lines(bytes, &member_row::COLUMNS)?, &mut intake).ok()?;
+    each_member(&mut lines(bytes, &member_row::COLUMNS)?, intake, false, reading).ok()
 }
 
 fn take_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> bool {
@@ -88,7 +88,7 @@ fn take_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> bool 
 fn take_bonuses(network: &mut Network, bytes: &[u8]) {
     let Some(mut lines) = lines(bytes, &bonus_row::COLUMNS) else { return };
     let before = network.state.entries();
-    let Ok(taken) = each_bonus(&mut lines, network, &Reading::default(), &mut || Ok(())) else { return };
+    let Ok(taken) = each_bonus(&mut lines, network, &Reading::default()) else { return };
     assert_eq!(taken.entries, network.state.entries() - before, "entries taken are entries there");
     if before == 0 {
         let rows = rows(bytes, &bonus_row::COLUMNS).expect("it was just read");

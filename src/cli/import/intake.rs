@@ -28,7 +28,7 @@ use crate::{
         network::Network,
     },
     core::{
-        RowKind,
+        Member, RowKind,
         command::{Carried, Command, Origin, PlacementRequest, Register, SponsorRef},
         types::{Code, MemberId, MemberIx, Role, Status},
     },
@@ -133,6 +133,13 @@ enum Wanted {
     Name(Name),
     /// The row of this member, which the network knows.
     Row(MemberId),
+}
+
+/// A member that is there, of which a row is, and who is above it.
+#[derive(Clone, Copy)]
+struct Held {
+    member: MemberIx,
+    above: Option<MemberIx>,
 }
 
 /// Why a cell leads to no member now.
@@ -299,7 +306,8 @@ impl<'n> Intake<'n> {
         if let Some(new) = there.and_then(|there| there.member.0.checked_sub(self.base)) {
             return Err(Refusal::DuplicateLine(self.lines[new as usize]));
         }
-        let (sponsor, parent) = match (self.seek_sponsor(row, there), self.seek(row.parent.as_ref())) {
+        let parent = self.seek(row.parent.as_ref(), self.held(there, |held| held.parent));
+        let (sponsor, parent) = match (self.seek_sponsor(row, there), parent) {
             (Err(NotNow::Refuse(reason)), _) | (Ok(_), Err(NotNow::Refuse(reason))) => return Err(reason),
             (Err(NotNow::Wait(wanted)), _) | (Ok(_), Err(NotNow::Wait(wanted))) => {
                 return Ok(Step::Wait(wanted));
@@ -392,8 +400,16 @@ impl<'n> Intake<'n> {
         })
     }
 
-    /// The member that a cell of sponsor or parent means; `None` for an empty cell.
-    fn seek(&self, name: Option<&Name>) -> Result<Option<Found>, NotNow> {
+    /// A member that is there, with its sponsor or parent.
+    fn held(&self, there: Option<Found>, above: impl Fn(&Member) -> Option<MemberIx>) -> Option<Held> {
+        let member = there?.member;
+        Some(Held { member, above: above(&self.network.state.member(member)) })
+    }
+
+    /// The member that a cell of sponsor or parent means; `None` for an empty cell. Of a row whose member is
+    /// there, a code means whom it meant when that member joined: codes that are given later make no other of
+    /// it, or an import that died could not be made again.
+    fn seek(&self, name: Option<&Name>, held: Option<Held>) -> Result<Option<Found>, NotNow> {
         let Some(name) = name else { return Ok(None) };
         let Network { state, directory, .. } = &*self.network;
         let wait = || Err(NotNow::Wait(Wanted::Name(name.clone())));
@@ -408,11 +424,16 @@ impl<'n> Intake<'n> {
         if progress.is_some() {
             return wait();
         }
-        if let Some(member) = name.by_exact_code(state, directory) {
+        let was_there = |member: &MemberIx| held.is_none_or(|held| *member < held.member);
+        if let Some(member) = name.by_exact_code(state, directory).filter(was_there) {
             return self.when_settled(Found { member, respelled: false });
         }
         if self.stage < Stage::Over {
             return wait();
+        }
+        let is_like = |above: &MemberIx| name.codes().any(|code| code.alike() == state.code(*above).alike());
+        if let Some(member) = held.and_then(|held| held.above).filter(is_like) {
+            return self.when_settled(Found { member, respelled: false });
         }
         match name.by_code(state, directory) {
             Ok(Some(member)) => self.when_settled(Found { member, respelled: false }),
@@ -423,7 +444,7 @@ impl<'n> Intake<'n> {
 
     /// The sponsor of a row. The one of every member that names none is not its own.
     fn seek_sponsor(&self, row: &MemberRow, there: Option<Found>) -> Result<Option<Found>, NotNow> {
-        let sought = self.seek(row.sponsor.as_ref());
+        let sought = self.seek(row.sponsor.as_ref(), self.held(there, |held| held.sponsor));
         let Some(sponsor) = row.sponsor.as_ref().filter(|_| row.sponsor_is_default) else { return sought };
         let own = there.map(|there| there.member);
         let is_own = match &sought {
@@ -571,19 +592,16 @@ impl<'n> Intake<'n> {
     /// for.
     fn missing(&self, line: u64) -> (bool, &Name, Wanted) {
         let row = &self.waiting.rows[&line];
-        let wanted = |name: Option<&Name>| match self.seek(name) {
+        let there = self.member_of(&row.member);
+        let wanted = |sought| match sought {
             Err(NotNow::Wait(wanted)) => Some(wanted),
             Ok(_) | Err(NotNow::Refuse(_)) => None,
         };
-        let of =
-            |name: &Option<Name>| name.as_ref().and_then(|name| Some((name.clone(), wanted(Some(name))?)));
-        let sponsor = match self.seek_sponsor(row, self.member_of(&row.member)) {
-            Ok(None) => None,
-            _ => of(&row.sponsor),
-        };
-        match (sponsor, of(&row.parent)) {
-            (Some((_, wanted)), _) => (true, row.sponsor.as_ref().expect("it was looked for"), wanted),
-            (_, Some((_, wanted))) => (false, row.parent.as_ref().expect("it was looked for"), wanted),
+        let sponsor = wanted(self.seek_sponsor(row, there));
+        let parent = wanted(self.seek(row.parent.as_ref(), self.held(there, |held| held.parent)));
+        match (sponsor, parent) {
+            (Some(wanted), _) => (true, row.sponsor.as_ref().expect("it was looked for"), wanted),
+            (_, Some(wanted)) => (false, row.parent.as_ref().expect("it was looked for"), wanted),
             _ => unreachable!("a row whose sponsor and parent are known was set free"),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::cells::{Cells, LineFault, ROW_BYTES_MAX};
+use super::cells::{Cells, LineFault, ROW_BYTES_MAX, as_text};
 
 /// Floats below this hold every whole number.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -72,10 +72,7 @@ impl JsonRows {
         if ROW_BYTES_MAX < self.buffer.len() {
             return Err(LineFault::TooLong);
         }
-        let line = std::str::from_utf8(&self.buffer).map_err(|_| LineFault::NotUtf8)?;
-        if self.transcoded && line.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(LineFault::NotUtf8);
-        }
+        let line = as_text(&self.buffer, self.transcoded)?;
         self.values.iter_mut().for_each(|value| *value = None);
         read_object(line, Row { columns: &self.columns, values: &mut self.values })
             .map_err(LineFault::BadJson)?;

@@ -33,7 +33,7 @@ pub enum FileFault {
         "{path}: the header has no column `{name}` (it has: {present}); --columns {column}=NAME reads it from another one"
     )]
     ColumnMissing { path: String, column: &'static str, name: String, present: String },
-    #[error("{path}: the header is not UTF-8 text of names")]
+    #[error("{path}: the header is not text of names (UTF-8, or UTF-16 with a byte order mark)")]
     BadHeader { path: String },
     #[error("{path}: the first line is not an object (NDJSON has one on each line): {reason}")]
     BadObject { path: String, reason: String },
@@ -53,6 +53,8 @@ pub struct Lines {
     pub ignored: Vec<String>,
     /// Rows whose cells were all empty; they were passed over.
     pub empty: u64,
+    /// Whether there was anything but a header yet.
+    pub has_rows: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one for each file")]
@@ -135,6 +137,7 @@ impl Lines {
             columns: header.count,
             ignored: header.ignored,
             empty: 0,
+            has_rows: false,
         })
     }
 
@@ -161,6 +164,7 @@ impl Lines {
             columns: count,
             ignored: header.ignored,
             empty: 0,
+            has_rows: false,
         })
     }
 
@@ -178,6 +182,7 @@ impl Lines {
             if !is_there.map_err(|source| FileFault::Io { path: self.path.clone(), source })? {
                 return Ok(None);
             }
+            self.has_rows = true;
             if cells.fault.is_some() || !cells.are_empty() {
                 break;
             }

@@ -104,7 +104,20 @@ fn text_that_was_no_text_in_utf_16_is_refused() {
         "\u{feff}member,sponsor\na,\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     bytes.extend([0x00, 0xd8]);
     bytes.extend(",\nb,\n".encode_utf16().flat_map(u16::to_le_bytes));
-    assert_eq!(rows(&bytes), ["2:a||", "3:NotUtf8", "4:b||"]);
+    assert_eq!(rows(&bytes), ["2:a||", "3:NotUtf16", "4:b||"]);
+    let said = LineFault::NotUtf16.to_string();
+    assert!(said.contains("UTF-16") && said.contains("half a surrogate pair"), "{said}");
+    // A byte too many at the end of the file.
+    let mut bytes: Vec<u8> =
+        "\u{feff}member,sponsor\na,\nb,".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    bytes.push(0);
+    assert_eq!(rows(&bytes), ["2:a||", "3:NotUtf16"]);
+    let mut bytes: Vec<u8> = "\u{feff}{\"member\":\"a\",\"sponsor\":null}\n{\"member\":\"b"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    bytes.push(b'x');
+    assert_eq!(rows(&bytes), ["1:a||", "2:NotUtf16"]);
     // In UTF-8 the replacement character is a character like another.
     assert_eq!(rows("member,sponsor\n\u{fffd},\n".as_bytes()), ["2:\u{fffd}||"]);
 }
@@ -119,7 +132,7 @@ fn headers_are_checked() {
         (b"\xef\xbb\xbf", "no header line"),
         (b"member,parent\n", "no column `sponsor` (it has: member, parent); --columns sponsor=NAME"),
         (b"member,sponsor,member\n", "names `member` twice"),
-        (b"caf\xe9,member,sponsor\n", "not UTF-8 text"),
+        (b"caf\xe9,member,sponsor\n", "the header is not text of names (UTF-8,"),
         (b"\xff\xfe,member,sponsor\n", "header"),
         (&[0x1f, 0x8b, 8, 0], "cannot read"),
         (b"PK\x03\x04\x14\0\0\0", "is a zip archive: unpack it first"),

@@ -110,8 +110,8 @@ mod resume_test;
 #[cfg(test)]
 mod round_trip_test;
 
-/// Rows between two looks at progress and interruption.
-const LOOK_EVERY_ROWS: u64 = 1_024;
+/// Rows that are read before they are handed on together.
+const BATCH_ROWS: usize = 1_024;
 
 /// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the
 /// other, some two megabytes.
@@ -171,34 +171,9 @@ struct TakenMembers {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let interrupt = Interrupt::listen()?;
-    let config = args.data_dir.resolve(&args.plan, [].into())?;
-    if let Some(bonuses) = &args.bonuses {
-        // Read as both, it is refused row by row, or an ended pipe.
-        files::refuse_same(&[
-            Named { how: "FILE", path: &args.file },
-            Named { how: "--bonuses", path: bonuses },
-        ])?;
-    }
-    let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
-    let clock = ClockRule::of(&config, args.accept_clock);
-    let mut target =
-        Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
-    let reading = args.files.reading(target.network.state.plan());
-    let taken = take_members(&args.file, &member_layout, &reading, &mut target.network, &interrupt)?;
-    let bonuses = match &args.bonuses {
-        Some(path) => take_bonuses(path, &bonus_layout, &reading, &mut target.network, &interrupt)?,
-        None => TakenBonuses::default(),
-    };
+    let Tried { mut target, taken, bonuses } =
+        interrupt.interruptible("nothing was imported", || try_everything(args))?;
     let members = &taken.rows;
-    report_refused(&args.file, &members.refused);
-    for (line, member, difference) in &members.differing {
-        screen::tell(&format!(
-            "{}: line {line}: {}: is there already, {difference}",
-            args.file.display(),
-            visible(member)
-        ));
-    }
-    report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
     let refused = members.refused.len() + bonuses.refused.len();
     let good = members.members + members.already_there + bonuses.entries + bonuses.already_there;
     // A file of which nothing can be taken is the wrong file: no network is made of it.
@@ -234,57 +209,88 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What came of the files, on the network in memory.
+struct Tried {
+    target: Target,
+    taken: TakenMembers,
+    bonuses: TakenBonuses,
+}
+
+/// Reads all files into the network, tells of the rows that need somebody to look at them, and writes nothing.
+fn try_everything(args: &Args) -> Result<Tried, Failure> {
+    let config = args.data_dir.resolve(&args.plan, [].into())?;
+    if let Some(bonuses) = &args.bonuses {
+        // Read as both, it is refused row by row, or an ended pipe.
+        files::refuse_same(&[
+            Named { how: "FILE", path: &args.file },
+            Named { how: "--bonuses", path: bonuses },
+        ])?;
+    }
+    let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
+    let clock = ClockRule::of(&config, args.accept_clock);
+    let mut target =
+        Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
+    let reading = args.files.reading(target.network.state.plan());
+    let taken = take_members(&args.file, &member_layout, &reading, &mut target.network)?;
+    let bonuses = match &args.bonuses {
+        Some(path) => take_bonuses(path, &bonus_layout, &reading, &mut target.network)?,
+        None => TakenBonuses::default(),
+    };
+    let members = &taken.rows;
+    report_refused(&args.file, &members.refused);
+    for (line, member, difference) in &members.differing {
+        screen::tell(&format!(
+            "{}: line {line}: {}: is there already, {difference}",
+            args.file.display(),
+            visible(member)
+        ));
+    }
+    report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
+    Ok(Tried { target, taken, bonuses })
+}
+
 fn take_members(
     path: &Path,
     layout: &Layout,
     reading: &Reading,
     network: &mut Network,
-    interrupt: &Interrupt,
 ) -> Result<TakenMembers, Failure> {
-    let mut look = || stop_if_asked(interrupt);
     let before = network.state.len();
     let mut intake = Intake::new(network, reading.update);
     // What is no file, such as a pipe, can be read once.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     if is_file {
         let mut lines = Lines::open(path, layout, |source| source).map_err(file_failure)?;
-        declare(&mut lines, &mut intake, &mut look)?;
+        declare(&mut lines, &mut intake)?;
     }
     let meter = Meter::new(path, "members");
     let mut lines = meter.open(layout).map_err(file_failure)?;
     note_ignored(path, &lines);
-    let rows = each_member(&mut lines, intake, !is_file, reading, &mut look)?;
+    let rows = each_member(&mut lines, intake, !is_file, reading)?;
+    note_missing_rows(path, &lines);
     let is_root = |member: &u32| network.state.member(MemberIx(*member)).sponsor.is_none();
     let roots = (before..network.state.len()).filter(is_root).count() as u64;
     Ok(TakenMembers { rows, empty: lines.empty, roots, hash: meter.finish() })
 }
 
 /// Tells the intake of all members of a file.
-fn declare(
-    lines: &mut Lines,
-    intake: &mut Intake<'_>,
-    look: &mut dyn FnMut() -> Result<(), Failure>,
-) -> Result<(), Failure> {
+fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), Failure> {
     while let Some(row) = lines.next_row().map_err(file_failure)? {
         let Ok(row) = row else { continue };
         if let Some(member) = Name::parse(row.cell(0)) {
             intake.declare(&member);
-        }
-        if row.line.is_multiple_of(LOOK_EVERY_ROWS) {
-            look()?;
         }
     }
     Ok(())
 }
 
 /// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory
-/// until they are. `look` is called now and then and may stop it.
+/// until they are.
 fn each_member(
     lines: &mut Lines,
     mut intake: Intake<'_>,
     is_to_declare: bool,
     reading: &Reading,
-    look: &mut dyn FnMut() -> Result<(), Failure>,
 ) -> Result<Taken, Failure> {
     // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order
     // of the file.
@@ -300,12 +306,8 @@ fn each_member(
             } else {
                 batch.into_iter().for_each(|row| take(&mut intake, row));
             }
-            look()?;
         }
-        for batch in kept {
-            batch.into_iter().for_each(|row| take(&mut intake, row));
-            look()?;
-        }
+        kept.into_iter().flatten().for_each(|row| take(&mut intake, row));
         Ok(intake.finish())
     })
 }
@@ -342,7 +344,7 @@ fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result
 /// The next rows; none at the end.
 fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
     let mut batch = Batch::new();
-    while (batch.len() as u64) < LOOK_EVERY_ROWS
+    while batch.len() < BATCH_ROWS
         && let Some(row) = lines.next_row()?
     {
         batch.push(match row {
@@ -360,13 +362,13 @@ fn take_bonuses(
     layout: &Layout,
     reading: &Reading,
     network: &mut Network,
-    interrupt: &Interrupt,
 ) -> Result<TakenBonuses, Failure> {
     let meter = Meter::new(path, "bonuses");
     let mut lines = meter.open(layout).map_err(file_failure)?;
     note_ignored(path, &lines);
     let held = network.state.entries();
-    let taken = each_bonus(&mut lines, network, reading, &mut || stop_if_asked(interrupt))?;
+    let taken = each_bonus(&mut lines, network, reading)?;
+    note_missing_rows(path, &lines);
     meter.finish();
     if taken.already_there < held {
         let message = format!(
@@ -379,13 +381,7 @@ fn take_bonuses(
 }
 
 /// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place.
-/// `look` is called now and then and may stop it.
-fn each_bonus(
-    lines: &mut Lines,
-    network: &mut Network,
-    reading: &Reading,
-    look: &mut dyn FnMut() -> Result<(), Failure>,
-) -> Result<TakenBonuses, Failure> {
+fn each_bonus(lines: &mut Lines, network: &mut Network, reading: &Reading) -> Result<TakenBonuses, Failure> {
     let mut before = bonus_row::Before::new(network.state.entries());
     let mut taken = TakenBonuses::default();
     while let Some(row) = lines.next_row().map_err(file_failure)? {
@@ -402,9 +398,6 @@ fn each_bonus(
             Ok(BonusStep::Taken) => taken.entries += 1,
             Ok(BonusStep::OtherLedger) => break,
             Err(reason) => taken.refused.push(Refused { line, member: receiver, reason }),
-        }
-        if line.is_multiple_of(LOOK_EVERY_ROWS) {
-            look()?;
         }
     }
     taken.empty = lines.empty;
@@ -438,10 +431,6 @@ fn take_bonus(
     Ok(if is_held { BonusStep::There } else { BonusStep::Taken })
 }
 
-fn stop_if_asked(interrupt: &Interrupt) -> Result<(), Failure> {
-    if interrupt.asked() { Err(Failure::interrupted("nothing was imported")) } else { Ok(()) }
-}
-
 fn file_failure(fault: FileFault) -> Failure {
     Failure::new(Exit::Failed, fault)
 }
@@ -453,6 +442,13 @@ fn note_ignored(path: &Path, lines: &Lines) {
             path.display(),
             visible(&lines.ignored.join(", "))
         ));
+    }
+}
+
+/// Of a file that was read to its end: an export of nothing is one, and so is one that went wrong.
+fn note_missing_rows(path: &Path, lines: &Lines) {
+    if !lines.has_rows {
+        screen::tell(&format!("{}: only a header, and no row", path.display()));
     }
 }
 
@@ -563,7 +559,7 @@ fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken
     // Files and pipes are read in two ways, and come to the same.
     let is_file = bytes.len().is_multiple_of(2);
     if is_file {
-        declare(&mut open(), &mut intake, &mut || Ok(())).expect("nobody interrupts");
+        declare(&mut open(), &mut intake).expect("it can be read");
     }
-    each_member(&mut open(), intake, !is_file, reading, &mut || Ok(())).expect("nobody interrupts")
+    each_member(&mut open(), intake, !is_file, reading).expect("it can be read")
 }

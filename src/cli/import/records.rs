@@ -11,7 +11,7 @@ use std::io::{self, BufRead};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use super::cells::{Cells, LineFault, ROW_BYTES_MAX};
+use super::cells::{Cells, LineFault, ROW_BYTES_MAX, as_text};
 
 /// A file of records.
 pub(super) struct Records {
@@ -125,10 +125,7 @@ impl Records {
             }
             Ok(()) => {}
         }
-        let text = std::str::from_utf8(&self.text[..record.text]).map_err(|_| LineFault::NotUtf8)?;
-        if self.transcoded && text.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(LineFault::NotUtf8);
-        }
+        let text = as_text(&self.text[..record.text], self.transcoded)?;
         cells.take(text, &self.ends[..record.cells]).ok_or(LineFault::NotUtf8)
     }
 

@@ -67,6 +67,7 @@ impl Refusal {
     pub fn name(&self) -> &'static str {
         match self {
             Refusal::Line(LineFault::NotUtf8) => "not_utf8",
+            Refusal::Line(LineFault::NotUtf16) => "not_utf16",
             Refusal::Line(LineFault::TooLong) => "too_long",
             Refusal::Line(LineFault::CutOff) => "cut_off",
             Refusal::Line(LineFault::OpenQuote { .. }) => "open_quote",
@@ -161,6 +162,9 @@ impl fmt::Display for LineFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineFault::NotUtf8 => out.write_str("the line is not UTF-8 text"),
+            LineFault::NotUtf16 => out.write_str(
+                "the line is not UTF-16 text: it has half a surrogate pair, an odd byte at the end of the file, or U+FFFD in place of a lost character",
+            ),
             LineFault::TooLong => write!(out, "the row is longer than {ROW_BYTES_MAX} bytes"),
             LineFault::CutOff => out.write_str("cut off: the number of cells is not that of the header"),
             LineFault::OpenQuote { line, at_end: true } => {

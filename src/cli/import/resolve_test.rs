@@ -250,6 +250,18 @@ fn spellings_of_one_name_are_one_member() {
     assert_eq!(found.ok(), Some(MemberIx(0)));
 }
 
+/// A code that differs from its member's name only in case is no other spelling of the name.
+#[test]
+fn a_code_as_it_is_is_no_other_spelling() {
+    let mut network = network(plan_file::DEFAULT_PLAN);
+    let file =
+        "member,sponsor,joined_at,code\nanna,,,ANNA\nBob,anna,,bob\na,ANNA,,\nb,bob,,\nc,Anna,,\nd,BOB,,\n";
+    let taken = members_from(&mut network, file.as_bytes(), false);
+    assert_eq!((taken.members, taken.refused.len(), taken.respelled), (6, 0, 2), "c and d respell");
+    let taken = members_from(&mut network, b"member,sponsor,joined_at\ne,ANNA,\nf,bob,\ng,bOB,\n", false);
+    assert_eq!((taken.members, taken.refused.len(), taken.respelled), (3, 0, 1), "g respells");
+}
+
 #[test]
 fn old_codes_that_read_as_ids_are_found_and_new_ones_refused() {
     let code = "000102030405060708090a0b0c0d0eff";

@@ -88,6 +88,59 @@ fn an_import_that_dies_at_any_point_is_finished_by_another() {
     }
 }
 
+/// Sponsors by a code that is merely like one. A member that they bring has a code that is like it too: so the
+/// same cell means `r`, and later one of several.
+fn ambiguous_file() -> String {
+    let mut text = "member,sponsor,joined_at,code\nr,,2020-01-01,AN-01\n".to_string();
+    let by_like_code = |text: &mut String, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            *text += &format!("a{number},AN-O1,2020-01-01,\n");
+            for child in 0..3 {
+                *text += &format!("c{number}-{child},a{number},2020-01-01,\n");
+            }
+        }
+    };
+    by_like_code(&mut text, 0..20);
+    text += "like,a0,2020-01-01,AN-0I\n";
+    by_like_code(&mut text, 20..22);
+    (0..150).for_each(|number| text += &format!("z{number},a{},2020-01-01,\n", number % 20));
+    text
+}
+
+#[test]
+fn a_code_that_became_ambiguous_means_whom_it_meant() {
+    let plan = plan_file::DEFAULT_PLAN;
+    let refusals = |storage: &Memory, file: &str| {
+        let mut target = target(storage, plan).unwrap_or_else(|failure| panic!("{}", failure.message));
+        let taken = members_from(&mut target.network, file.as_bytes(), false);
+        let lines: Vec<_> = taken.refused.iter().map(|row| (row.line, row.reason.name())).collect();
+        (taken.already_there, lines)
+    };
+    let file = ambiguous_file();
+    let base = Memory::new();
+    imported(&base, plan, "member,sponsor,joined_at\nbefore,,2020-01-01\n");
+    let (_, refused) = refusals(&base.copy(), &file);
+    let ambiguous = refused.iter().filter(|(_, reason)| *reason == "code_ambiguous").count();
+    assert_eq!((ambiguous, refused.len()), (2, 8), "two sponsors, and those whom they would bring");
+    let whole = base.copy();
+    whole.set_fault(None);
+    let (members, expected) = imported(&whole, plan, &file);
+    let calls = whole.calls();
+    let mut dead_between = 0;
+    for at in 1..=calls {
+        let storage = base.copy();
+        storage.set_fault(Some(Fault::PowerLoss { at }));
+        let died = import(&storage, plan, &file).is_err();
+        let left = storage.crash(Survival::Everything);
+        let (there, refused_again) = refusals(&left.copy(), &file);
+        assert_eq!(refused_again, refused, "dead at call {at} of {calls}, with {there} members there");
+        let (more, digest) = imported(&left, plan, &file);
+        dead_between += u64::from(died && 32 < more && more < members - 100);
+        assert_eq!(digest, expected, "dead at call {at} of {calls}: then {more} members more");
+    }
+    assert_ne!(dead_between, 0, "none died behind the members with like codes");
+}
+
 #[test]
 fn what_somebody_decided_since_stays() {
     let base = Memory::new();

@@ -34,7 +34,7 @@ impl Random {
 }
 
 fn bonuses_from(path: &Path, network: &mut Network) -> Result<TakenBonuses, Failure> {
-    take_bonuses(path, &Layout::new(&bonus_row::COLUMNS), &Reading::default(), network, &Interrupt::never())
+    take_bonuses(path, &Layout::new(&bonus_row::COLUMNS), &Reading::default(), network)
 }
 
 fn empty(plan: &str, now: i64) -> Network {
@@ -297,7 +297,7 @@ fn negative_rows_are_reversals_or_refused() {
     let header = "receiver,source,level,amount,kind,status,created_at,number,reverses\n";
     std::fs::write(file.path(), header.to_owned() + &rows.join("\n")).unwrap();
     let (layout, reading) = (Layout::new(&bonus_row::COLUMNS), Reading::default());
-    let taken = take_bonuses(file.path(), &layout, &reading, &mut network, &Interrupt::never()).ok().unwrap();
+    let taken = take_bonuses(file.path(), &layout, &reading, &mut network).ok().unwrap();
     let refused: Vec<_> = taken.refused.iter().map(|refused| (refused.line, refused.reason.name())).collect();
     let expected =
         [(4, "reversed_before"), (5, "reversal_unmatched"), (10, "reversal_unmatched"), (11, "bad_reverses")];

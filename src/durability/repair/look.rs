@@ -15,7 +15,7 @@ use crate::durability::{
     data_dir::DataDir,
     error::{Damage, Error, Result},
     instance::Instance,
-    leftovers,
+    leftovers::{self, Told},
     log::{
         evidence,
         frame::{self, Form, Kind},
@@ -126,7 +126,7 @@ impl Repair {
         };
         known = known.max(evidence);
         let unfinished = leftovers::told(&**storage, &paths, &instance)?;
-        known = unfinished.iter().filter_map(|(_, lsn)| *lsn).fold(known, u64::max);
+        known = unfinished.iter().filter_map(|file| file.lsn).fold(known, u64::max);
         let next = base.manifest.lsn + 1;
         let candidates = survey
             .stretches
@@ -285,11 +285,11 @@ impl Repair {
     }
 
     /// What opening would remove is kept whole by a repair, and so is what it would refuse to remove.
-    fn set_unfinished_aside(&mut self, unfinished: &[(PathBuf, Option<u64>)]) {
+    fn set_unfinished_aside(&mut self, unfinished: &[Told]) {
         let last = self.look.last_good_lsn;
-        let holds_more = unfinished.iter().any(|(_, lsn)| lsn.is_some_and(|lsn| last < lsn));
-        if holds_more || !self.steps.is_empty() {
-            self.steps.splice(0..0, unfinished.iter().map(|(path, _)| Step::Aside(path.clone())));
+        let holds_more = |file: &Told| file.differs || file.lsn.is_some_and(|lsn| last < lsn);
+        if unfinished.iter().any(holds_more) || !self.steps.is_empty() {
+            self.steps.splice(0..0, unfinished.iter().map(|file| Step::Aside(file.path.clone())));
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
+use jiff::civil::DateTime;
+
 use super::{
     python::print::{print_float, print_str},
     uuid,
 };
+use crate::{engine::Timestamp, time_text};
 
 /// A member object without the end of its `children`: the caller prints them, then `]}`.
 pub struct MemberObject<'a> {
@@ -129,9 +132,8 @@ pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
 ///
 /// Times that the calendar does not reach (the year 9999 is its end) print as the nearest that it does.
 pub fn print_timestamp(microseconds: i64, zone: &str, out: &mut String) {
-    let nearest = if microseconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-    let time = jiff::Timestamp::from_microsecond(microseconds).unwrap_or(nearest);
-    let date = jiff::tz::Offset::UTC.to_datetime(time);
+    let nearest = if microseconds < 0 { DateTime::MIN } else { DateTime::MAX };
+    let date = time_text::civil(Timestamp(microseconds)).unwrap_or(nearest);
     let two = |value: i8, out: &mut String| {
         let value = value.unsigned_abs();
         out.push(char::from(b'0' + value / 10 % 10));
@@ -182,6 +184,9 @@ mod tests {
             (1_763_663_703_068_920, "2025-11-20T18:35:03.068920Z"),
             (951_782_400_000_000, "2000-02-29T00:00:00Z"),
             (-62_135_596_800_000_000, "0001-01-01T00:00:00Z"),
+            (253_402_207_200_000_000, "9999-12-30T22:00:00Z"),
+            (time_text::TIME_MAX, "9999-12-31T23:59:59.999999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
         ];
         for (microseconds, text) in table {
             assert_eq!(printed(|out| print_timestamp(microseconds, "Z", out)), text);

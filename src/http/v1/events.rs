@@ -135,7 +135,13 @@ async fn events(
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    // Not with a sign, which reading a number would take.
+    let digits = value
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|text| text.starts_with(|first: char| first.is_ascii_digit()));
+    let number = digits.and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| {
         Problem::new(Code::ParameterInvalid)
             .with("field", "Last-Event-ID")

@@ -1,20 +1,28 @@
 //! What a route's description names is all that it takes: any other parameter of the query is refused by
-//! name, and so is a body where none is described.
+//! name, and so is a body where none is described. A parameter that is described as a whole number has no
+//! sign: readers of numbers would take a `+`.
 //!
 //! The check is made of the description itself and stands before every route, so no route can forget it, and
 //! the description cannot leave out a parameter that works.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use axum::{extract::Request, http::Method};
+use axum::{
+    extract::Request,
+    http::{Method, Uri},
+};
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::{
     OpenApi, RefOr,
-    path::{Operation, ParameterIn, PathItem},
+    path::{Operation, Parameter, ParameterIn, PathItem},
+    schema::{Schema, SchemaType, Type},
 };
 
 use super::problem::{Code, Problem};
 use crate::http::content::Content;
+
+/// What is said of a number with a sign.
+const UNSIGNED: &str = "must be a whole number without a sign";
 
 /// One operation: what it is called, and what it takes.
 pub struct Known {
@@ -23,6 +31,8 @@ pub struct Known {
     pub path: String,
     /// Names of the query's parameters.
     parameters: Vec<String>,
+    /// Those of the query and of the path that are whole numbers.
+    numbers: Vec<String>,
     takes_body: bool,
 }
 
@@ -51,15 +61,28 @@ fn of_item(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> 
 }
 
 fn known(method: &'static str, path: &str, operation: &Operation) -> Known {
-    let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
-        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
-        RefOr::T(_) | RefOr::Ref(_) => None,
-    });
+    let named = |is_meant: &dyn Fn(&Parameter) -> bool| {
+        let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter),
+            RefOr::Ref(_) => None,
+        });
+        parameters.filter(|parameter| is_meant(parameter)).map(|parameter| parameter.name.clone()).collect()
+    };
     Known {
         method,
         path: path.to_owned(),
-        parameters: parameters.collect(),
+        parameters: named(&|parameter| parameter.parameter_in == ParameterIn::Query),
+        numbers: named(&is_number),
         takes_body: operation.request_body.is_some(),
+    }
+}
+
+fn is_number(parameter: &Parameter) -> bool {
+    let Some(RefOr::T(Schema::Object(schema))) = &parameter.schema else { return false };
+    match &schema.schema_type {
+        SchemaType::Type(one) => *one == Type::Integer,
+        SchemaType::Array(several) => several.contains(&Type::Integer),
+        SchemaType::AnyValue => false,
     }
 }
 
@@ -88,10 +111,11 @@ fn by_path() -> matchit::Router<Vec<usize>> {
 
 impl Known {
     /// # Errors
-    /// `parameter_unknown`; `field_unknown` for a body that is not asked for.
+    /// `parameter_unknown`; `parameter_invalid` for a number with a sign; `field_unknown` for a body that is not
+    /// asked for.
     pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let query = request.uri().query().unwrap_or_default();
-        if let Some(name) = names(query).find(|name| !self.parameters.contains(name)) {
+        if let Some((name, _)) = pairs(query).find(|(name, _)| !self.parameters.contains(name)) {
             let known = if self.parameters.is_empty() {
                 "none".to_owned()
             } else {
@@ -100,20 +124,42 @@ impl Known {
             let detail = format!("this route has no parameter `{name}`; it has {known}");
             return Err(Problem::new(Code::ParameterUnknown).with("field", name).detail(detail));
         }
+        if let Some(name) = self.signed_number(request.uri()) {
+            return Err(Problem::new(Code::ParameterInvalid).with("field", name).detail(UNSIGNED));
+        }
         let has_body = request.extensions().get::<Content>().is_some_and(|Content(bytes)| !bytes.is_empty());
         if has_body && !self.takes_body {
             return Err(Problem::new(Code::FieldUnknown).detail("this route takes no body"));
         }
         Ok(())
     }
+
+    /// The name of a number that is sent with a sign.
+    fn signed_number(&self, uri: &Uri) -> Option<String> {
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+        // Practically no request has one.
+        if self.numbers.is_empty() || !path.contains(['+', '%']) && !query.contains('%') {
+            return None;
+        }
+        let mut sent = self.of_path(path).chain(pairs(query));
+        sent.find(|(name, value)| self.numbers.contains(name) && value.starts_with('+')).map(|(name, _)| name)
+    }
+
+    /// The parameters of a path that this operation was found by, decoded. Each is one segment.
+    fn of_path<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
+        self.path.split('/').zip(path.split('/')).filter_map(|(template, segment)| {
+            let name = template.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name.to_owned(), percent_decode_str(segment).decode_utf8_lossy().into_owned()))
+        })
+    }
 }
 
-/// Names of the parameters in a query, decoded as forms are.
-fn names(query: &str) -> impl Iterator<Item = String> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| {
-        let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
-        percent_decode_str(&name).decode_utf8_lossy().into_owned()
+/// The parameters of a query with their values, decoded as forms are.
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
     })
 }
 
@@ -122,19 +168,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_a_query_are_decoded() {
-        // query, names
-        let table: [(&str, &[&str]); 6] = [
+    fn parameters_of_a_query_are_decoded() {
+        // query, names and values
+        let table: [(&str, &[(&str, &str)]); 6] = [
             ("", &[]),
             ("&", &[]),
-            ("a", &["a"]),
-            ("a=1&b=2=3&", &["a", "b"]),
-            ("%61+b=1", &["a b"]),
-            ("=1&%ff", &["", "\u{fffd}"]),
+            ("a", &[("a", "")]),
+            ("a=1&b=2=3&", &[("a", "1"), ("b", "2=3")]),
+            ("%61+b=%2B1", &[("a b", "+1")]),
+            ("=+1&%ff", &[("", " 1"), ("\u{fffd}", "")]),
         ];
         for (query, expected) in table {
-            assert_eq!(names(query).collect::<Vec<_>>(), expected, "{query}");
+            let found: Vec<(String, String)> = pairs(query).collect();
+            let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert_eq!(found, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn numbers_are_known_by_their_description() {
+        let numbers = |path: &str| &operations()[find(&Method::GET, path).unwrap()].numbers[..];
+        assert_eq!(numbers("/v1/members/x/downline"), ["depth", "limit"].map(String::from));
+        assert_eq!(numbers("/v1/members/x/levels/3"), ["level", "limit"].map(String::from));
     }
 
     #[test]
