@@ -4,8 +4,27 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{history, lifecycle::Inner, open, sync, *};
-use crate::metrics::Metrics;
+use super::{
+    clock::ClockStanding,
+    directory::MemberDirectory,
+    error::{OpenError, SnapshotError},
+    history::{self, AuditFilter, AuditPage, Effort, Explanation, Feed, HistoryError},
+    lifecycle::Inner,
+    open,
+    options::EngineOptions,
+    row_id::RowKind,
+    search::{Prefix, SearchBusy},
+    status::{EngineStatus, OpenReport, ShutdownReport, SnapshotInfo},
+    sync,
+};
+use crate::{
+    core::{
+        state::State,
+        types::{MemberIx, Timestamp},
+    },
+    durability::LogTrouble,
+    metrics::Metrics,
+};
 
 /// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, what is queued is
 /// still written, and the threads are joined, without a final snapshot: prefer [`Engine::shutdown`].

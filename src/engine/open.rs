@@ -23,12 +23,7 @@ use super::{
     system_clock,
 };
 use crate::{
-    core::{
-        Digest, network_digest, on_threads,
-        state::{Directory, State},
-        state_digest,
-        types::Timestamp,
-    },
+    core::{Digest, network_digest, on_threads, state::State, state_digest, types::Timestamp},
     durability::{
         DataDir, Error, Genesis, Group, GroupReader, Instance, LogOptions, LogView, Opened, Report,
         SnapshotReader, SnapshotStore, storage::Storage,

@@ -2,8 +2,10 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{arbitrary, *};
 use crate::core::{
+    Actor, ActorKind,
+    command::{Command, RequestKey, Stamped, TriggerBonus},
     plan::{LevelPay, RankRule, RankStep},
-    types::LEVELS_MAX,
+    types::{LEVELS_MAX, MemberId, Money, Status, Timestamp},
 };
 
 fn encode(group: &[Stamped]) -> Vec<u8> {

@@ -1,7 +1,8 @@
 use super::{
     LogOptions,
     frame::{self, End, Form, Header, Kind},
-    scan::{Position, Tail, scan},
+    position::Position,
+    scan::{Tail, scan},
 };
 use crate::core::types::Timestamp;
 

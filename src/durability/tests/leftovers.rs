@@ -2,7 +2,7 @@
 //! else nothing is changed.
 
 use super::*;
-use crate::durability::{log::segment, memory::Survival, names, paths::Paths};
+use crate::durability::{memory::Survival, names, paths::Paths};
 
 fn root() -> &'static Path {
     Path::new(ROOT)

@@ -4,15 +4,15 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Condvar as StdCondvar, Mutex as StdMutex,
+        Arc, Condvar as StdCondvar, Mutex as StdMutex,
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::super::{
-    lifecycle::Parts,
+    lifecycle::{Inner, Parts},
     marks::Marks,
     snapshotter::{SnapshotSink, Written},
     *,
@@ -21,6 +21,7 @@ use crate::durability::{
     Appended, DataDir, Error, Figures, Genesis, GroupReader, InstanceId, Journal, LogHealth, LogView, Purged,
     SEGMENT_BYTES_MIN, memory::Memory,
 };
+use crate::metrics::Metrics;
 
 /// What the journal of a test shall do, and what was done to it.
 #[derive(Default)]

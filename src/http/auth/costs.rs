@@ -158,7 +158,6 @@ impl fmt::Debug for Payer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Scopes;
 
     const SECOND: Duration = Duration::from_secs(1);
 
