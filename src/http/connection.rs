@@ -22,10 +22,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{
-    crowd::{Seat, YOUNG},
-    limits::Limits,
-};
+use super::{crowd::Seat, limits::Limits};
 
 /// Where the connection is in its conversation; told by the service, looked at by the stream.
 pub struct Phase {
@@ -101,8 +98,6 @@ pub enum End {
 /// A stream that knows how its other end is.
 pub trait Ended {
     fn end(&self) -> End;
-    /// Whether nothing of what it has sent lies here unread. Asks the system.
-    fn is_silent(&self) -> bool;
 }
 
 impl Ended for TcpStream {
@@ -114,12 +109,6 @@ impl Ended for TcpStream {
             Some(Ok(_)) | None => End::Open,
             Some(Err(_)) => End::Gone,
         }
-    }
-
-    fn is_silent(&self) -> bool {
-        // Not by what the runtime was told: it hears late on a machine that lags.
-        let peeked = socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()]);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -142,8 +131,6 @@ pub struct Guarded<S> {
     requests_seen: u64,
     /// Until when the next head, or the next request, must be there.
     read_deadline: Option<Instant>,
-    /// When to look whether it is silent; until its first request.
-    look: Option<Instant>,
     /// Whether the deadline is that of a head which has begun.
     head_has_begun: bool,
     read_sleep: Option<Pin<Box<Sleep>>>,
@@ -152,7 +139,7 @@ pub struct Guarded<S> {
     write_waits: bool,
 }
 
-impl<S: Ended> Guarded<S> {
+impl<S> Guarded<S> {
     pub fn new(stream: S, phase: Arc<Phase>, limits: &Limits) -> Self {
         Self {
             stream,
@@ -163,7 +150,6 @@ impl<S: Ended> Guarded<S> {
             requests_seen: 0,
             // Who connects has something to say.
             read_deadline: Some(Instant::now() + limits.head_timeout),
-            look: Some(Instant::now() + YOUNG),
             head_has_begun: true,
             read_sleep: None,
             write_sleep: None,
@@ -177,7 +163,6 @@ impl<S: Ended> Guarded<S> {
         if requests != self.requests_seen {
             self.requests_seen = requests;
             self.read_deadline = None;
-            self.look = None;
             self.head_has_begun = false;
         }
     }
@@ -196,26 +181,11 @@ impl<S: Ended> Guarded<S> {
             return Poll::Pending;
         }
         let deadline = *self.read_deadline.get_or_insert_with(|| Instant::now() + self.idle_timeout);
-        loop {
-            let next = self.look.map_or(deadline, |look| look.min(deadline));
-            let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
-            if sleep.deadline() != next {
-                sleep.as_mut().reset(next);
-            }
-            ready!(sleep.as_mut().poll(cx));
-            if self.look.take().is_none() {
-                break;
-            }
-            if self.stream.is_silent() {
-                self.phase.seat.note_silent();
-            } else {
-                // It is about to be read.
-                self.look = Some(Instant::now() + YOUNG);
-            }
-            if deadline <= Instant::now() {
-                break;
-            }
+        let sleep = self.read_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
         }
+        ready!(sleep.as_mut().poll(cx));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"))
     }
 
@@ -239,7 +209,7 @@ impl<S: Ended> Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + Ended + Unpin> AsyncRead for Guarded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -317,10 +287,6 @@ mod tests {
     impl Ended for DuplexStream {
         fn end(&self) -> End {
             End::Open
-        }
-
-        fn is_silent(&self) -> bool {
-            true
         }
     }
 

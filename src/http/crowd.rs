@@ -40,13 +40,11 @@ const CANDIDATES: usize = 64;
 /// for each thousand.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A connection that never sent a request is looked at after this: if nothing came, it can be closed for
-/// another one. Before that its request may be on its way; otherwise, while all others are busy, newcomers
-/// would only close each other. It is its own task that looks, so that on a machine that lags nobody is taken
-/// for silent whose request lies there unread.
-pub const YOUNG: Duration = Duration::from_millis(10);
+/// A connection that never sent a request is not closed for another before this: its request may be on its
+/// way. Otherwise, while all others are busy, newcomers would only close each other.
+const YOUNG: Duration = Duration::from_millis(10);
 
-/// A request is being answered, or was received; or nobody has looked yet whether one comes.
+/// A request is being answered, or was received.
 const BUSY: u64 = 0;
 /// It was told to end: no request begins on it any more.
 const CUT: u64 = u64::MAX;
@@ -69,6 +67,8 @@ pub struct Crowd {
     seats: [usize; 4],
     /// Seats of one address; 0 is no limit.
     per_address: usize,
+    /// [`YOUNG`], in microseconds.
+    young: u64,
     began: Instant,
     seated: Mutex<Seated>,
     /// Connections that are open, those included that were told to end.
@@ -152,6 +152,7 @@ impl Crowd {
         Arc::new(Self {
             seats: [limits.connections_max, SPARE_CONNECTIONS_MAX, OPS_CONNECTIONS_MAX, DOORSTEP_MAX],
             per_address: limits.connections_per_address,
+            young: u64::try_from(YOUNG.as_micros()).expect("it is short"),
             began: Instant::now(),
             seated: Mutex::default(),
             open: AtomicUsize::new(0),
@@ -192,7 +193,7 @@ impl Crowd {
             client,
             is_proxy,
             began: self.began,
-            idle_since: AtomicU64::new(BUSY),
+            idle_since: AtomicU64::new(now(self.began)),
             stalled_since: AtomicU64::new(0),
             has_asked: AtomicBool::new(false),
             held: AtomicUsize::new(0),
@@ -214,8 +215,7 @@ impl Crowd {
         let mut seated = self.seated.lock();
         let spare = Room::Spare as usize;
         let has_room = seated.counts[spare] < self.seats[spare] || self.close_idle(&mut seated, Room::Spare);
-        // Its request is there: however long that took, it makes way for nobody now.
-        if !has_room || !seated.seats.contains_key(&seat.id) || !seat.be_busy() {
+        if !has_room || !seated.seats.contains_key(&seat.id) {
             return false;
         }
         seated.counts[Room::Doorstep as usize] -= 1;
@@ -245,7 +245,7 @@ impl Crowd {
             if is_second || looked_lately {
                 return false;
             }
-            let found = seated.look_for_idle(room);
+            let found = seated.look_for_idle(room, now(self.began).saturating_sub(self.young));
             seated.looked[position] = found.is_empty().then(Instant::now);
             seated.idle[position] = found;
         }
@@ -290,10 +290,12 @@ impl Seated {
         }
     }
 
-    /// The next to be closed. O(connections).
-    fn look_for_idle(&self, room: Room) -> VecDeque<Candidate> {
+    /// The next to be closed, none of which is silent since later than `old`. O(connections).
+    fn look_for_idle(&self, room: Room, old: u64) -> VecDeque<Candidate> {
         let in_room = self.seats.values().filter(|seat| seat.room() == room);
-        let mut found: Vec<Candidate> = in_room.filter_map(|seat| seat.candidate()).collect();
+        let candidates = in_room.filter_map(|seat| seat.candidate());
+        let mut found: Vec<Candidate> =
+            candidates.filter(|candidate| candidate.has_asked || candidate.since <= old).collect();
         if CANDIDATES < found.len() {
             found.select_nth_unstable(CANDIDATES);
             found.truncate(CANDIDATES);
@@ -333,23 +335,13 @@ impl Seat {
         self.is_spare.load(Ordering::Relaxed)
     }
 
-    /// It had its time ([`YOUNG`]) and has sent no request.
-    pub fn note_silent(&self) {
-        if !self.has_asked.load(Ordering::Relaxed) {
-            self.end();
-        }
-    }
-
     /// A request was received. False when the connection was told to end before that.
     pub fn begin(&self) -> bool {
         self.has_asked.store(true, Ordering::Relaxed);
-        self.be_busy()
-    }
-
-    /// False when it was told to end.
-    fn be_busy(&self) -> bool {
-        let busy = |since| (since != CUT).then_some(BUSY);
-        self.idle_since.fetch_update(Ordering::AcqRel, Ordering::Acquire, busy).is_ok()
+        let begun = self
+            .idle_since
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |since| (since != CUT).then_some(BUSY));
+        begun.is_ok()
     }
 
     /// The request was answered.

@@ -11,12 +11,10 @@ use std::{io, net::Shutdown, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::Semaphore,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
-    connection::Ended,
-    crowd::{Seat, YOUNG},
     edge::Edge,
     limits::{
         DOORSTEP_HEAD_BYTES_MAX, DOORSTEP_TIME, LEAVING_BYTES_MAX, LEAVING_MAX, LEAVING_TIME,
@@ -58,29 +56,16 @@ fn wants(head: &[u8]) -> Wants {
 }
 
 /// Waits until a connection has said what it wants. `Unsaid` when its time is over, or it sends no more.
-pub async fn listen(stream: &TcpStream, seat: &Seat) -> Wants {
+pub async fn listen(stream: &TcpStream) -> Wants {
     let mut head = [0; DOORSTEP_HEAD_BYTES_MAX];
-    let (young_until, end) = (Instant::now() + YOUNG, Instant::now() + DOORSTEP_TIME);
-    let (mut is_young, mut seen) = (true, 0);
-    loop {
-        let until = if is_young { young_until } else { end };
-        let there = match timeout_at(until, stream.peek(&mut head)).await {
-            Ok(Ok(there)) => there,
-            Err(_) if is_young => {
-                is_young = false;
-                if stream.is_silent() {
-                    seat.note_silent();
-                }
-                continue;
-            }
-            Ok(Err(_)) | Err(_) => return Wants::Unsaid,
-        };
+    let end = Instant::now() + DOORSTEP_TIME;
+    let mut seen = 0;
+    while let Ok(Ok(there)) = tokio::time::timeout_at(end, stream.peek(&mut head)).await {
         match wants(&head[..there]) {
-            Wants::Unsaid if there == 0 || there == seen && end <= Instant::now() => return Wants::Unsaid,
+            Wants::Unsaid if there == 0 => break,
             Wants::Unsaid => {
-                if young_until <= Instant::now() {
-                    // Half a head holds no place either.
-                    seat.note_silent();
+                if there == seen && end <= Instant::now() {
+                    break;
                 }
                 seen = there;
                 sleep(LOOK_AGAIN).await;
@@ -88,6 +73,7 @@ pub async fn listen(stream: &TcpStream, seat: &Seat) -> Wants {
             said => return said,
         }
     }
+    Wants::Unsaid
 }
 
 /// Sends connections away, so many at once that wait for it.
@@ -156,7 +142,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::crowd::a_seat;
 
     #[test]
     fn probes_are_told_from_everything_else_by_their_heads() {
@@ -190,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_head_that_comes_in_pieces_is_waited_for() {
         let (mut client, stream) = pair().await;
-        let listening = tokio::spawn(async move { listen(&stream, &a_seat()).await });
+        let listening = tokio::spawn(async move { listen(&stream).await });
         for piece in ["GET /li", "vez HTTP/1.1\r\nhost: a", "\r\n\r\n"] {
             client.write_all(piece.as_bytes()).await.unwrap();
             tokio::task::yield_now().await;
@@ -198,7 +183,7 @@ mod tests {
         assert_eq!(listening.await.unwrap(), Wants::Probe);
         let (client, stream) = pair().await;
         drop(client);
-        assert_eq!(listen(&stream, &a_seat()).await, Wants::Unsaid, "gone");
+        assert_eq!(listen(&stream).await, Wants::Unsaid, "gone");
     }
 
     /// A request that lies unread when its connection is closed would reset it.

@@ -253,7 +253,7 @@ impl Serve {
     ) {
         if guest.seat().room() == Room::Doorstep {
             let wants = tokio::select! {
-                wants = doorstep::listen(&stream, guest.seat()) => wants,
+                wants = doorstep::listen(&stream) => wants,
                 _ = order.changed() => Wants::Unsaid,
                 () = guest.seat().is_cut() => Wants::Unsaid,
             };

@@ -111,8 +111,8 @@ fn with_all_seats_taken(server: &Server, client: &mut Client) -> u32 {
 }
 
 /// Nothing new can be opened: what is written goes on as long as there is room in the log, and is then refused
-/// and not lost.
-fn with_no_file_left(server: &Server, client: &mut Client) -> u64 {
+/// and not lost. `writer` may be closed after a batch that was refused.
+fn with_no_file_left(server: &Server, client: &mut Client, mut writer: Client) -> u64 {
     // The limit is on the numbers of descriptors: all below this are taken.
     allow(server.pid(), 4);
     // The kernel takes it, and it is answered when there are files again.
@@ -122,7 +122,7 @@ fn with_no_file_left(server: &Server, client: &mut Client) -> u64 {
         .expect("a connection");
     let (begin, mut member) = (Instant::now(), 1_000_000);
     loop {
-        let accepted = batch(client, member, BATCH);
+        let accepted = batch(&mut writer, member, BATCH);
         member += BATCH;
         if accepted < usize::try_from(BATCH).expect("it fits") {
             break;
@@ -149,12 +149,16 @@ fn attack() {
     let data = directory.path().join("data");
     let arguments = ["--ops-addr", "127.0.0.1:0", "--connections-per-address", "0", "--log", "error"];
     let server = Server::start_with_files(&data, &arguments, FILES);
-    let mut client = Client::connect(server.ops_address());
+    let operations = server.ops_address();
+    let mut client = Client::connect(operations);
     assert_eq!(batch(&mut client, 0, BATCH), usize::try_from(BATCH).expect("it fits"));
     let most = with_all_seats_taken(&server, &mut client);
     assert!(most <= FILES, "{most} files");
     assert_ready(&mut client);
-    let next = with_no_file_left(&server, &mut client);
+    // It must have been accepted before nothing can be.
+    let mut writer = Client::connect(operations);
+    assert_ready(&mut writer);
+    let next = with_no_file_left(&server, &mut client, writer);
     assert_eq!(batch(&mut client, next, BATCH), usize::try_from(BATCH).expect("it fits"));
     let made = client.request("POST", "/v1/snapshots", &[], b"");
     assert_eq!(made.status, 201, "{}", made.text());
