@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
-    import::print_time,
     remote::{self, Remote},
     screen,
     source::suggest_server,
@@ -17,6 +16,7 @@ use crate::{
     config::Config,
     durability::storage::Disk,
     engine::{self, OpenReport, system_clock},
+    time_text,
 };
 
 #[derive(clap::Args, Debug)]
@@ -68,8 +68,8 @@ fn show_directory(asked: &Asked) -> Result<(), Failure> {
     let (report, rule) = (&loaded.report, ClockRule::of(&config, false));
     let object = json!({
         "command": "clock show",
-        "clock": print_time(system_clock()()),
-        "last_command": report.time.map(print_time),
+        "clock": time_text::print(system_clock()()),
+        "last_command": report.time.map(time_text::print),
         "ahead_seconds": report.clock_ahead.as_secs_f64(),
         "behind_seconds": report.clock_behind.as_secs_f64(),
         "jump_max_seconds": rule.most.map(|most| most.as_secs()),
@@ -121,7 +121,7 @@ fn server_in_words(now: &Value) -> String {
 /// How the clock stands to a log that was opened, in a line. `most` is how far it may be behind.
 pub(super) fn in_words(report: &OpenReport, most: Option<Duration>) -> String {
     let Some(time) = report.time else { return "nothing was written yet".into() };
-    let time = print_time(time);
+    let time = time_text::print(time);
     if report.clock_behind.is_zero() {
         return format!("{} ahead of the log's last time, {time}", span(report.clock_ahead));
     }

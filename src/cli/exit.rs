@@ -202,6 +202,12 @@ impl From<OpenError> for Failure {
     }
 }
 
+/// Ends the process without looking back: somebody asked twice. What is durable stays so; nothing else was
+/// promised.
+pub(super) fn end_at_once(exit: Exit) -> ! {
+    std::process::exit(i32::from(exit as u8))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,9 +30,9 @@ use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
     files::{self, Named},
-    import::print_time,
     interrupt::Interrupt,
     screen,
+    spreadsheet::EVALUATED,
 };
 use crate::{
     amount,
@@ -43,11 +43,8 @@ use crate::{
     },
     durability::storage::Disk,
     engine::{self, Loaded},
-    private_file,
+    private_file, time_text,
 };
-
-/// Characters that make a spreadsheet evaluate a cell which begins with one.
-pub(super) const EVALUATED: [char; 4] = ['=', '+', '-', '@'];
 
 /// Rows between two looks at progress and interruption.
 const LOOK_EVERY_ROWS: u64 = 1_024;
@@ -344,7 +341,7 @@ fn write_members(
             id_of(row.parent),
             if row.parent.is_some() { Cell::Number(row.slot.into()) } else { Cell::Empty },
             Cell::Number(row.level.into()),
-            Cell::Text(print_time(row.joined_at)),
+            Cell::Text(time_text::print(row.joined_at)),
             Cell::Number(state.direct(Tree::Placement, member).into()),
             state.downline(Tree::Placement, member).map_or(Cell::Empty, |count| Cell::Number(count.into())),
             if rank.is_empty() { Cell::Empty } else { Cell::Text(rank) },
@@ -383,7 +380,7 @@ fn write_bonuses(
             Cell::Amount(amount::print(entry.amount, exponent)),
             Cell::Text(state.kind_name(entry.kind).into_owned()),
             Cell::Text(entry.status.name().into()),
-            Cell::Text(print_time(entry.time)),
+            Cell::Text(time_text::print(entry.time)),
         ];
         rows.write(cells.into_iter().chain(links.cells(state, index)))?;
         look(index, &bar, interrupt)?;

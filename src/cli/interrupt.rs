@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, end_at_once},
     screen::tell_soon,
 };
 
@@ -39,7 +39,7 @@ impl Shared {
         self.asked.store(true, Ordering::Relaxed);
         if let Some(meaning) = *interruptible {
             tell_soon(&Failure::interrupted(meaning).line());
-            crate::cli::end_at_once(Exit::Interrupted);
+            end_at_once(Exit::Interrupted);
         }
     }
 
@@ -84,7 +84,7 @@ impl Interrupt {
             _ = sender.send(true);
             tell_soon("stopping; once more to stop at once");
             signals.next().await;
-            crate::cli::end_at_once(Exit::Interrupted);
+            end_at_once(Exit::Interrupted);
         };
         std::thread::Builder::new()
             .name("signals".into())

@@ -3,11 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::{
-    Cli,
     exit::{Exit, Failure},
     screen,
 };
@@ -24,27 +22,27 @@ pub(super) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-pub(super) fn completions(args: &CompletionArgs) -> Result<(), Failure> {
+pub(super) fn completions(args: &CompletionArgs, mut program: clap::Command) -> Result<(), Failure> {
     // Into memory first: what writes for itself panics when nobody reads any more.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "upline", &mut script);
+    clap_complete::generate(args.shell, &mut program, "upline", &mut script);
     screen::say_bytes(&script)
 }
 
-pub(super) fn man(args: &ManArgs) -> Result<(), Failure> {
+pub(super) fn man(args: &ManArgs, program: clap::Command) -> Result<(), Failure> {
     if let Some(directory) = &args.output {
-        return write_pages(directory);
+        return write_pages(directory, program);
     }
     let mut page = Vec::new();
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("cannot make the page: {error}"));
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
+    clap_mangen::Man::new(program).render(&mut page).map_err(failed)?;
     screen::say_bytes(&page)
 }
 
-fn write_pages(directory: &Path) -> Result<(), Failure> {
+fn write_pages(directory: &Path, program: clap::Command) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("cannot write into {}: {error}", directory.display()))
     };
     std::fs::create_dir_all(directory).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), directory).map_err(failed)
+    clap_mangen::generate_to(program.disable_help_subcommand(true), directory).map_err(failed)
 }

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::{
     exit::{Exit, Failure},
-    import::print_time,
     names::{find_member, server_paths, unknown_member},
     remote::Remote,
     screen,
@@ -22,6 +21,7 @@ use crate::{
         types::{MemberIx, Money, Tree},
     },
     engine::{RowIds, RowKind},
+    time_text,
 };
 
 /// Bonuses shown, newest first.
@@ -66,7 +66,7 @@ fn of_state(state: &State, rows: RowIds, index: MemberIx) -> Value {
             "slot": member.slot,
             "level": member.level,
             "sponsor_level": member.sponsor_level,
-            "joined_at": print_time(member.joined_at),
+            "joined_at": time_text::print(member.joined_at),
             "status": member.status.name(),
             "role": member.role.name(),
             "rank": state.rank(index).paid_as,
@@ -110,7 +110,7 @@ fn bonuses(state: &State, rows: RowIds, index: MemberIx) -> Vec<Value> {
         json!({
             "id": Uuid::from_bytes(rows.encode(RowKind::Entry, entry.index)).to_string(),
             "receiver": state.member(entry.receiver).id.to_string(),
-            "time": print_time(entry.time),
+            "time": time_text::print(entry.time),
             "source": state.member(entry.source).id.to_string(),
             "kind": state.kind_name(entry.kind),
             "level": entry.level,

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::{
     DataDirArgs, PlanArgs,
     exit::{Exit, Failure},
-    import::print_time,
     log_options,
     remote::{self, Remote},
     screen,
@@ -15,7 +14,7 @@ use crate::{
     durability::{DataDir, Error, storage::Disk},
     engine::{Engine, EngineOptions, PlanChoice, SnapshotPolicy},
     metrics::Metrics,
-    plan_file,
+    plan_file, time_text,
 };
 
 #[derive(clap::Args, Debug)]
@@ -86,7 +85,7 @@ fn of_directory(args: &DataDirArgs) -> Result<Value, Failure> {
         "members": made.members,
         "bytes": made.bytes,
         "seconds": made.duration.as_secs_f64(),
-        "made_at": print_time(made.made_at),
+        "made_at": time_text::print(made.made_at),
         "state_digest": made.state_digest.to_string(),
         "network_digest": made.network_digest.to_string(),
     }))

@@ -14,13 +14,13 @@ use super::{
     DataDirArgs, PlanArgs,
     clock::in_words,
     exit::{Exit, Failure},
-    import::print_time,
     screen,
 };
 use crate::{
     core::{audit, network_digest, state_digest},
     durability::{Group, storage::Disk},
     engine::{self, OpenError},
+    time_text,
 };
 
 /// Findings that are printed. Where one thing is wrong, often everything is.
@@ -116,7 +116,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "plan": plan.name,
         "plan_version": state.plan_version(),
         "lsn": state.lsn(),
-        "last_command": loaded.report.time.map(print_time),
+        "last_command": loaded.report.time.map(time_text::print),
         "clock_ahead_seconds": loaded.report.clock_ahead.as_secs_f64(),
         "clock_behind_seconds": loaded.report.clock_behind.as_secs_f64(),
         "snapshot_lsn": loaded.report.snapshot_lsn,

@@ -21,7 +21,7 @@ fn ways_up(source: &Source) -> Vec<String> {
     let mut ways = paths(&source.program);
     ways.retain(|path| {
         let to = path.strip_prefix("crate::core::").and_then(|rest| rest.split("::").next());
-        to.is_some_and(|to| floor(to).is_none_or(|to| own < to))
+        to.is_some_and(|to| !to.is_empty() && floor(to).is_none_or(|to| own < to))
     });
     ways
 }
@@ -92,8 +92,9 @@ fn cycles(sources: &[Source]) -> Vec<Vec<&str>> {
     let mut graph = DiGraph::<usize, ()>::new();
     let nodes: Vec<_> = (0..sources.len()).map(|file| graph.add_node(file)).collect();
     for (from, source) in sources.iter().enumerate() {
-        for path in paths(&source.program) {
-            let path = absolute(&module_of(&source.name), &path).map(|path| target(&files, sources, &path));
+        // Before braces a path is no whole one.
+        for path in paths(&source.program).iter().filter(|path| !path.ends_with("::")) {
+            let path = absolute(&module_of(&source.name), path).map(|path| target(&files, sources, &path));
             if let Some(Some(to)) = path.filter(|to| *to != Some(from)) {
                 graph.update_edge(nodes[from], nodes[to], ());
             }

@@ -163,7 +163,7 @@ const NOWHERE: [(&str, &[&str]); 13] = [
     ("println!", &[]),
     ("eprintln!", &[]),
     // The program ends by returning, but for a second Ctrl-C.
-    ("process::exit", &["cli/mod.rs"]),
+    ("process::exit", &["cli/exit.rs"]),
     // A broken writer thread must not let the process go on.
     ("process::abort", &["engine"]),
     // What is written is for its owner alone, whatever the umask: files are created in one place.

@@ -10,7 +10,6 @@ use super::{Args, Report, child::Child, disk, on_disk, stop_if_asked, timing::ra
 use crate::{
     cli::{
         exit::{Exit, Failure},
-        import::print_time,
         interrupt::Interrupt,
         scratch::Scratch,
     },
@@ -21,6 +20,7 @@ use crate::{
     durability::storage::Disk,
     engine, private_file,
     shapes::{self, Shape, member_id},
+    time_text,
 };
 
 /// The two files that P7 names.
@@ -181,7 +181,7 @@ fn write_csv(
         let parent = network
             .as_ref()
             .and_then(|network| network.state.upline(Tree::Placement, MemberIx(number)).next());
-        let joined_at = print_time(Timestamp(FIRST_JOINED + i64::from(number) * JOINED_EVERY));
+        let joined_at = time_text::print(Timestamp(FIRST_JOINED + i64::from(number) * JOINED_EVERY));
         let (member, sponsor, parent) =
             (member_id(seed, number), named(sponsor), named(parent.map(|parent| parent.0)));
         writeln!(out, "{member},{sponsor},{parent},{joined_at}").map_err(failed)?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     lines::Row,
     member_row::{optional, parse_row_id},
-    options::Reading,
+    reading::Reading,
     refusal::Refusal,
 };
 use crate::{

@@ -3,12 +3,13 @@
 use std::io::Cursor;
 
 use super::{
-    bonus_row, declare, each_bonus, each_member,
+    bonus_row,
+    command::{declare, each_bonus, each_member},
     intake::{Intake, Taken},
     layout::{Column, Layout},
     lines::Lines,
     member_row,
-    options::Reading,
+    reading::Reading,
 };
 use crate::{
     cli::network::Network,

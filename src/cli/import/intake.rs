@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    member_row::{MemberRow, print_time},
+    member_row::MemberRow,
     refusal::{Refusal, Refused},
     update::Updates,
 };
@@ -32,6 +32,7 @@ use crate::{
         command::{Carried, Command, Origin, PlacementRequest, Register, SponsorRef},
         types::{Code, MemberId, MemberIx, Role, Status},
     },
+    time_text,
 };
 
 pub(super) struct Intake<'n> {
@@ -477,7 +478,8 @@ impl<'n> Intake<'n> {
         let state = &self.network.state;
         let (joined_at, code) = (state.member(there).joined_at, state.code(there));
         let time = row.joined_at.filter(|time| *time != joined_at);
-        let time = time.map(|time| format!("joined at {}, not {}", print_time(joined_at), print_time(time)));
+        let time = time
+            .map(|time| format!("joined at {}, not {}", time_text::print(joined_at), time_text::print(time)));
         let named = row.code.as_ref().filter(|named| **named != code);
         let code = named.map(|named| format!("its code is {}, not {}", code.as_str(), named.as_str()));
         let held = state.carried_row_id(RowKind::Member, u64::from(there.0));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    cli::import::members_from,
+    cli::import::command::members_from,
     core::{state::State, types::Timestamp},
     engine::MemberDirectory,
     plan_file,

@@ -19,6 +19,7 @@ use super::{
     records::Records,
     source::{self, Source},
 };
+use crate::cli::spreadsheet::EVALUATED;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,7 @@ impl<'a> Row<'a> {
     pub fn cell(&self, column: usize) -> &'a str {
         let cell = self.positions[column].map_or("", |position| self.cells.get(position).trim());
         match cell.strip_prefix('\'') {
-            Some(marked) if !self.exact && marked.starts_with(super::super::export::EVALUATED) => marked,
+            Some(marked) if !self.exact && marked.starts_with(EVALUATED) => marked,
             _ => cell,
         }
     }

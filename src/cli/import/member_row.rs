@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{lines::Row, options::Reading, refusal::Refusal};
+use super::{lines::Row, reading::Reading, refusal::Refusal};
 use crate::{
     cli::names::Name,
     core::{
@@ -30,8 +30,6 @@ pub(super) const COLUMNS: [(&str, bool); 15] = [
     ("downline", false),
     ("rank", false),
 ];
-
-pub(in super::super) use crate::time_text::print as print_time;
 
 /// A row that can be read.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,0 +1,513 @@
+//! The command: what it is told, and how it goes through the files.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Instant,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    bonus_row,
+    intake::{Intake, Taken},
+    layout::Layout,
+    lines::{FileFault, Lines},
+    member_row::MemberRow,
+    meter::Meter,
+    options::FileArgs,
+    reading::Reading,
+    refusal::{Refusal, Refused},
+    visible::visible,
+};
+use crate::cli::{
+    DataDirArgs, PlanArgs, announce,
+    clock::ClockRule,
+    exit::{Exit, Failure},
+    files::{self, Named},
+    interrupt::Interrupt,
+    log_options,
+    names::Name,
+    network::Network,
+    plan_choice, screen,
+    target::Target,
+};
+use crate::core::{
+    Digest,
+    command::{Command, ImportEntry},
+    network_digest,
+    state::State,
+    types::MemberIx,
+};
+
+/// Rows that are read before they are handed on together.
+const BATCH_ROWS: usize = 1_024;
+
+/// Batches of so many rows that are read ahead of those that are taken in: enough that neither waits for the
+/// other, some two megabytes.
+const BATCHES_AHEAD: usize = 8;
+
+/// Takes members, and with `--bonuses` the ledger, from CSV or NDJSON files into a new or an existing data
+/// directory.
+#[derive(clap::Args, Debug)]
+pub(in crate::cli) struct Args {
+    /// File of members, CSV or NDJSON, plain or gzip; `-` is standard input
+    file: PathBuf,
+    /// File of bonuses, as `export --bonuses` writes it
+    #[arg(long, value_name = "FILE")]
+    bonuses: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Try everything and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// All or nothing: import nothing if any row is refused, and leave nothing if it is cut short
+    #[arg(long)]
+    strict: bool,
+    /// Import although the clock is behind the log's last time by more than clock_jump_max: what is written
+    /// gets that time
+    #[arg(long)]
+    accept_clock: bool,
+    #[command(flatten)]
+    files: FileArgs,
+    /// One JSON object on the last line of standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of the bonus file.
+#[derive(Default)]
+pub(super) struct TakenBonuses {
+    pub(super) refused: Vec<Refused>,
+    pub(super) entries: u64,
+    pub(super) already_there: u64,
+    /// Rows of empty cells.
+    pub(super) empty: u64,
+}
+
+/// What came of the member file.
+struct TakenMembers {
+    rows: Taken,
+    /// Rows of empty cells.
+    empty: u64,
+    /// Of the members taken in, those without a sponsor.
+    roots: u64,
+    /// Of the file's bytes.
+    hash: String,
+}
+
+pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    let interrupt = Interrupt::listen()?;
+    let Tried { mut target, taken, bonuses } =
+        interrupt.interruptible("nothing was imported", || try_everything(args))?;
+    let members = &taken.rows;
+    let refused = members.refused.len() + bonuses.refused.len();
+    let good = members.members + members.already_there + bonuses.entries + bonuses.already_there;
+    // A file of which nothing can be taken is the wrong file: no network is made of it.
+    let spoilt = refused != 0 && (args.strict || good == 0);
+    let writes = !args.dry_run && !spoilt;
+    let written = if writes { target.commit(args.strict)? } else { None };
+    if writes && target.is_new() {
+        announce::network(target.path());
+    }
+    let digest = written.unwrap_or_else(|| network_digest(&target.network.state));
+    let mut object = summary(args, &taken, &bonuses, &target.network.state, digest);
+    object.insert("source_blake3".into(), taken.hash.as_str().into());
+    object.insert("imported".into(), writes.into());
+    object.insert("seconds".into(), json!(started.elapsed().as_secs_f64()));
+    screen::say_result(args.json, &Value::Object(object), || {
+        in_words(args, &taken, &bonuses, writes, started)
+    })?;
+    if spoilt {
+        let why = if args.strict { " (--strict)" } else { ": not one row can be taken" };
+        return Err(Failure::new(
+            Exit::RowsRefused,
+            format!("{refused} rows were refused, so nothing was imported{why}"),
+        ));
+    }
+    if refused != 0 {
+        let verb = if writes { "were" } else { "would be" };
+        let all = if writes { "all others are in the network" } else { "all others would be imported" };
+        return Err(Failure::new(
+            Exit::RowsLeftOut,
+            format!("{} {verb} refused; {all}", screen::counted(refused as u64, "row")),
+        ));
+    }
+    Ok(())
+}
+
+/// What came of the files, on the network in memory.
+struct Tried {
+    target: Target,
+    taken: TakenMembers,
+    bonuses: TakenBonuses,
+}
+
+/// Reads all files into the network, tells of the rows that need somebody to look at them, and writes nothing.
+fn try_everything(args: &Args) -> Result<Tried, Failure> {
+    let config = args.data_dir.resolve(&args.plan, [].into())?;
+    if let Some(bonuses) = &args.bonuses {
+        // Read as both, it is refused row by row, or an ended pipe.
+        files::refuse_same(&[
+            Named { how: "FILE", path: &args.file },
+            Named { how: "--bonuses", path: bonuses },
+        ])?;
+    }
+    let (member_layout, bonus_layout) = (args.files.member_layout()?, args.files.bonus_layout()?);
+    let clock = ClockRule::of(&config, args.accept_clock);
+    let mut target =
+        Target::open(config.data_dir.clone(), log_options(&config), plan_choice(&config)?, clock)?;
+    let reading = args.files.reading(target.network.state.plan());
+    let taken = take_members(&args.file, &member_layout, &reading, &mut target.network)?;
+    let bonuses = match &args.bonuses {
+        Some(path) => take_bonuses(path, &bonus_layout, &reading, &mut target.network)?,
+        None => TakenBonuses::default(),
+    };
+    let members = &taken.rows;
+    report_refused(&args.file, &members.refused);
+    for (line, member, difference) in &members.differing {
+        screen::tell(&format!(
+            "{}: line {line}: {}: is there already, {difference}",
+            args.file.display(),
+            visible(member)
+        ));
+    }
+    report_refused(args.bonuses.as_deref().unwrap_or(Path::new("")), &bonuses.refused);
+    Ok(Tried { target, taken, bonuses })
+}
+
+fn take_members(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+) -> Result<TakenMembers, Failure> {
+    let before = network.state.len();
+    let mut intake = Intake::new(network, reading.update);
+    // What is no file, such as a pipe, can be read once.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if is_file {
+        let mut lines = Lines::open(path, layout, |source| source).map_err(file_failure)?;
+        declare(&mut lines, &mut intake)?;
+    }
+    let meter = Meter::new(path, "members");
+    let mut lines = meter.open(layout).map_err(file_failure)?;
+    note_ignored(path, &lines);
+    let rows = each_member(&mut lines, intake, !is_file, reading)?;
+    note_missing_rows(path, &lines);
+    let is_root = |member: &u32| network.state.member(MemberIx(*member)).sponsor.is_none();
+    let roots = (before..network.state.len()).filter(is_root).count() as u64;
+    Ok(TakenMembers { rows, empty: lines.empty, roots, hash: meter.finish() })
+}
+
+/// Tells the intake of all members of a file.
+pub(super) fn declare(lines: &mut Lines, intake: &mut Intake<'_>) -> Result<(), Failure> {
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        let Ok(row) = row else { continue };
+        if let Some(member) = Name::parse(row.cell(0)) {
+            intake.declare(&member);
+        }
+    }
+    Ok(())
+}
+
+/// Takes every row of a member file. Unless all its members were declared before, its rows are kept in memory
+/// until they are.
+pub(super) fn each_member(
+    lines: &mut Lines,
+    mut intake: Intake<'_>,
+    is_to_declare: bool,
+    reading: &Reading,
+) -> Result<Taken, Failure> {
+    // Reading a row and taking it in cost about the same, so each has a thread; the rows arrive in the order
+    // of the file.
+    std::thread::scope(|scope| {
+        let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || read_ahead(lines, reading, &sender));
+        let mut kept = Vec::new();
+        while let Ok(batch) = batches.recv() {
+            let batch = batch.map_err(file_failure)?;
+            if is_to_declare {
+                batch.iter().filter_map(member_of).for_each(|member| intake.declare(member));
+                kept.push(batch);
+            } else {
+                batch.into_iter().for_each(|row| take(&mut intake, row));
+            }
+        }
+        kept.into_iter().flatten().for_each(|row| take(&mut intake, row));
+        Ok(intake.finish())
+    })
+}
+
+fn member_of(row: &ReadRow) -> Option<&Name> {
+    match row {
+        Ok(row) => Some(&row.member),
+        Err((_, member, _)) => member.as_ref(),
+    }
+}
+
+fn take(intake: &mut Intake<'_>, row: ReadRow) {
+    match row {
+        Ok(row) => intake.offer(row),
+        Err((line, member, reason)) => intake.refuse(line, member.as_ref(), reason),
+    }
+}
+
+/// A row ready to be taken in, or its line, its member if that can be told, and what is wrong with it.
+type ReadRow = Result<MemberRow, (u64, Option<Name>, Refusal)>;
+type Batch = Vec<ReadRow>;
+
+/// Reads a file to its end, or until nobody wants its rows any more.
+fn read_ahead(lines: &mut Lines, reading: &Reading, to: &mpsc::SyncSender<Result<Batch, FileFault>>) {
+    loop {
+        let batch = read_batch(lines, reading);
+        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+        if to.send(batch).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The next rows; none at the end.
+fn read_batch(lines: &mut Lines, reading: &Reading) -> Result<Batch, FileFault> {
+    let mut batch = Batch::new();
+    while batch.len() < BATCH_ROWS
+        && let Some(row) = lines.next_row()?
+    {
+        batch.push(match row {
+            Err((line, fault)) => Err((line, None, Refusal::Line(fault))),
+            Ok(row) => {
+                MemberRow::parse(&row, reading).map_err(|reason| (row.line, Name::parse(row.cell(0)), reason))
+            }
+        });
+    }
+    Ok(batch)
+}
+
+fn take_bonuses(
+    path: &Path,
+    layout: &Layout,
+    reading: &Reading,
+    network: &mut Network,
+) -> Result<TakenBonuses, Failure> {
+    let meter = Meter::new(path, "bonuses");
+    let mut lines = meter.open(layout).map_err(file_failure)?;
+    note_ignored(path, &lines);
+    let held = network.state.entries();
+    let taken = each_bonus(&mut lines, network, reading)?;
+    note_missing_rows(path, &lines);
+    meter.finish();
+    if taken.already_there < held {
+        let message = format!(
+            "the network has {held} bonuses already, and {} does not begin with them: importing it could pay twice; nothing was imported",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(taken)
+}
+
+/// Takes every row of a bonus file, up to the first that is not the one that the ledger holds in its place.
+pub(super) fn each_bonus(
+    lines: &mut Lines,
+    network: &mut Network,
+    reading: &Reading,
+) -> Result<TakenBonuses, Failure> {
+    let mut before = bonus_row::Before::new(network.state.entries());
+    let mut taken = TakenBonuses::default();
+    while let Some(row) = lines.next_row().map_err(file_failure)? {
+        let (line, receiver, read) = match row {
+            Err((line, fault)) => (line, String::new(), Err(Refusal::Line(fault))),
+            Ok(row) => {
+                let parsed = bonus_row::number(&row)
+                    .and_then(|number| Ok((number, bonus_row::parse(&row, reading, network, &before)?)));
+                (row.line, row.cell(0).to_string(), parsed)
+            }
+        };
+        match read.and_then(|(number, entry)| take_bonus(network, &mut before, number, entry)) {
+            Ok(BonusStep::There) => taken.already_there += 1,
+            Ok(BonusStep::Taken) => taken.entries += 1,
+            Ok(BonusStep::OtherLedger) => break,
+            Err(reason) => taken.refused.push(Refused { line, member: receiver, reason }),
+        }
+    }
+    taken.empty = lines.empty;
+    Ok(taken)
+}
+
+/// What came of a bonus that was not refused.
+enum BonusStep {
+    There,
+    Taken,
+    /// The ledger holds something else in its place.
+    OtherLedger,
+}
+
+/// Takes one bonus, which its file may give a number, or passes over it.
+fn take_bonus(
+    network: &mut Network,
+    before: &mut bonus_row::Before,
+    number: Option<u64>,
+    entry: ImportEntry,
+) -> Result<BonusStep, Refusal> {
+    let is_held = before.is_held();
+    if is_held && !bonus_row::is_same(network, &network.state.entry(before.end), &entry) {
+        // The ledger says nothing of rows that were refused when it was made.
+        return bonus_row::refused_before(network, before, &entry).map_or(Ok(BonusStep::OtherLedger), Err);
+    }
+    if !is_held {
+        network.apply(Command::ImportEntry(entry)).map_err(Refusal::Rule)?;
+    }
+    before.pass(network.state.entry(before.end).receiver, number);
+    Ok(if is_held { BonusStep::There } else { BonusStep::Taken })
+}
+
+fn file_failure(fault: FileFault) -> Failure {
+    Failure::new(Exit::Failed, fault)
+}
+
+fn note_ignored(path: &Path, lines: &Lines) {
+    if !lines.ignored.is_empty() {
+        screen::tell(&format!(
+            "{}: columns not read: {}",
+            path.display(),
+            visible(&lines.ignored.join(", "))
+        ));
+    }
+}
+
+/// Of a file that was read to its end: an export of nothing is one, and so is one that went wrong.
+fn note_missing_rows(path: &Path, lines: &Lines) {
+    if !lines.has_rows {
+        screen::tell(&format!("{}: only a header, and no row", path.display()));
+    }
+}
+
+/// One line per refused row, whatever their number: they are what somebody has to mend.
+fn report_refused(path: &Path, refused: &[Refused]) {
+    for row in refused {
+        screen::tell(&format!("{}: {row}", path.display()));
+    }
+}
+
+fn summary(
+    args: &Args,
+    taken: &TakenMembers,
+    bonuses: &TakenBonuses,
+    state: &State,
+    digest: Digest,
+) -> Map<String, Value> {
+    let members = &taken.rows;
+    let mut reasons = Map::new();
+    for refused in members.refused.iter().chain(&bonuses.refused) {
+        let count = reasons.entry(refused.reason.name()).or_insert_with(|| 0.into());
+        *count = (count.as_u64().unwrap_or(0) + 1).into();
+    }
+    let object = json!({
+        "command": "import",
+        "dry_run": args.dry_run,
+        "members": members.members,
+        "roots": taken.roots,
+        "members_already_there": members.already_there,
+        "members_updated": members.updated,
+        "members_already_there_differing": members.differing.len(),
+        "members_refused": members.refused.len(),
+        "members_waited": members.waited,
+        "names_not_kept_as_codes": members.names_not_kept,
+        "names_in_another_case": members.respelled,
+        "bonuses": bonuses.entries,
+        "bonuses_already_there": bonuses.already_there,
+        "bonuses_refused": bonuses.refused.len(),
+        "rows_empty": taken.empty + bonuses.empty,
+        "refused_by_reason": reasons,
+        "network_members": state.len(),
+        "network_bonuses": state.entries(),
+        "network_digest": digest.to_string(),
+    });
+    match object {
+        Value::Object(map) => map,
+        _ => unreachable!("the macro was given an object"),
+    }
+}
+
+fn in_words(
+    args: &Args,
+    taken: &TakenMembers,
+    bonuses: &TakenBonuses,
+    writes: bool,
+    started: Instant,
+) -> String {
+    let members = &taken.rows;
+    let verb = match (writes, args.dry_run) {
+        (true, _) => "imported",
+        (false, true) => "would import",
+        (false, false) => "did not import",
+    };
+    let mut text = format!("{verb} {}", screen::counted(members.members, "member"));
+    if members.members != 0 {
+        text += &format!(" ({})", screen::counted(taken.roots, "root"));
+    }
+    if args.bonuses.is_some() {
+        text += &format!(" and {}", screen::counted(bonuses.entries, "bonus"));
+    }
+    text += &format!(
+        ", {} refused",
+        screen::counted((members.refused.len() + bonuses.refused.len()) as u64, "row")
+    );
+    let notes = [
+        (members.already_there + bonuses.already_there, "already there"),
+        (members.updated, "of those set to another status or role"),
+        (members.differing.len() as u64, "of those with something else, where what is there stays"),
+        (members.waited, "came before their sponsor or parent"),
+        (members.names_not_kept, "names could not be kept as referral codes"),
+        (members.respelled, "cells with a name in another case than where it came first"),
+    ];
+    for (number, note) in notes.into_iter().filter(|(number, _)| *number != 0) {
+        text += &format!(", {} {note}", screen::grouped(number));
+    }
+    let empty = taken.empty + bonuses.empty;
+    if empty != 0 {
+        text += &format!(", {} passed over", screen::counted(empty, "empty row"));
+    }
+    text + &format!(" ({:.1} s)", started.elapsed().as_secs_f64())
+}
+
+/// Takes a member file that is in memory.
+#[cfg(test)]
+pub(super) fn members_from(network: &mut Network, bytes: &[u8], own_sponsor_is_root: bool) -> Taken {
+    let is_binary = network.state.plan().placement.width == Some(2);
+    read_members(network, bytes, &Reading { own_sponsor_is_root, is_binary, ..Reading::default() })
+}
+
+/// The same, with cells read in other ways.
+#[cfg(test)]
+pub(super) fn read_members(network: &mut Network, bytes: &[u8], reading: &Reading) -> Taken {
+    let open = || {
+        let file: Box<dyn std::io::Read + Send> = Box::new(std::io::Cursor::new(bytes.to_vec()));
+        Lines::read("the file".into(), file, &Layout::new(&super::member_row::COLUMNS))
+            .expect("the header is right")
+    };
+    let mut intake = Intake::new(network, reading.update);
+    // Files and pipes are read in two ways, and come to the same.
+    let is_file = bytes.len().is_multiple_of(2);
+    if is_file {
+        declare(&mut open(), &mut intake).expect("it can be read");
+    }
+    each_member(&mut open(), intake, !is_file, reading).expect("it can be read")
+}
+
+#[cfg(test)]
+#[path = "again_test.rs"]
+mod again_test;
+#[cfg(test)]
+#[path = "resolve_test.rs"]
+mod resolve_test;
+#[cfg(test)]
+#[path = "resume_test.rs"]
+mod resume_test;
+#[cfg(test)]
+#[path = "round_trip_test.rs"]
+mod round_trip_test;
