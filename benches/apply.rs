@@ -128,7 +128,7 @@ fn reads(criterion: &mut Criterion) {
     });
     group.bench_function("levels", |bencher| bencher.iter(|| state.levels(Tree::Placement, pick.member())));
     group.bench_function("downline", |bencher| {
-        bencher.iter(|| state.downline(Tree::Placement, pick.member()))
+        bencher.iter(|| state.downline(Tree::Placement, pick.member()));
     });
     group.bench_function("rank", |bencher| bencher.iter(|| state.rank(pick.member())));
     group.bench_function("code", |bencher| bencher.iter(|| state.code(pick.member())));

@@ -4,8 +4,8 @@ use super::*;
 fn micros(text: &str) -> i64 {
     let civil: DateTime = text.strip_suffix('Z').unwrap().parse().unwrap();
     let days = i64::from((civil.date() - date(1970, 1, 1)).get_days());
-    let into_day = civil.time() - jiff::civil::Time::midnight();
-    days * 86_400_000_000 + into_day.total(jiff::Unit::Microsecond).unwrap() as i64
+    let into_day = civil.time().duration_since(jiff::civil::Time::midnight());
+    days * 86_400_000_000 + i64::try_from(into_day.as_micros()).unwrap()
 }
 
 /// Text, what `exact` makes of it, what `lenient` makes of it: a moment in UTC, or the fault.

@@ -131,7 +131,7 @@ fn many_commands_at_once_lose_nothing() {
             let file = &file;
             scope.spawn(move || {
                 (0..10)
-                    .for_each(|number| file.add(make(&format!("{thread}.{number}"), None).key, NOW).unwrap())
+                    .for_each(|number| file.add(make(&format!("{thread}.{number}"), None).key, NOW).unwrap());
             });
         }
     });

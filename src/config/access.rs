@@ -272,7 +272,7 @@ fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
     let (jwks, secrets) = (values.text("jwt_jwks"), values.text("jwt_hs256_secret_file"));
     match (jwks.is_empty(), secrets.is_empty()) {
         (true, true) => {
-            values.wrong("jwt_jwks", "must not be empty: tokens need jwt_jwks or jwt_hs256_secret_file")
+            values.wrong("jwt_jwks", "must not be empty: tokens need jwt_jwks or jwt_hs256_secret_file");
         }
         (false, false) => values.wrong(
             "jwt_hs256_secret_file",

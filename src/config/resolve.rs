@@ -4,7 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     access::{self, AuthConfig},
-    bounds::*,
+    bounds::{
+        BODY_BYTES_MAX, BODY_SECONDS, CLOCK_JUMP_SECONDS_MAX, CLOCK_JUMP_SECONDS_MIN, CONNECTIONS_DEFAULT,
+        CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_DEFAULT, DRAIN_SECONDS_DEFAULT, DRAIN_SECONDS_MAX,
+        HEADER_SECONDS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SNAPSHOT_COMMANDS_MIN, SNAPSHOT_SECONDS_MAX,
+        SNAPSHOT_SECONDS_MIN,
+    },
     place,
     settings::SETTINGS,
     sources::{Given, Origin, Sources, pick, read_file, use_original_environment},

@@ -112,7 +112,7 @@ impl Values<'_> {
         match size::parse(&self.given(key).text) {
             Ok(bytes) if (low..=high).contains(&bytes) => return bytes,
             Ok(_) => {
-                self.wrong(key, &format!("must be between {} and {}", size::print(low), size::print(high)))
+                self.wrong(key, &format!("must be between {} and {}", size::print(low), size::print(high)));
             }
             Err(reason) => self.wrong(key, reason),
         }

@@ -435,7 +435,7 @@ impl StorageFile for MemoryFile {
         match (&allowed, image.fault) {
             (Ok(()), _) => image.files[self.number].sync(),
             (Err(_), Some(Fault::LostSync { seed, .. })) => {
-                image.files[self.number].lose(&mut Chance::new(Survival::Chance(seed)))
+                image.files[self.number].lose(&mut Chance::new(Survival::Chance(seed)));
             }
             (Err(_), _) => {}
         }

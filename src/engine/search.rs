@@ -216,7 +216,7 @@ impl Runs {
                 shared.read(|state, _| {
                     keys.extend(
                         (from..until).map(|member| (Key::of(self.kind, state, MemberIx(member)), member)),
-                    )
+                    );
                 });
             }
             keys.sort_unstable();
@@ -253,7 +253,7 @@ fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
         shared.read(|state, _| {
             heads.extend(
                 slice.iter().map(|(part, member)| Reverse((Key::of(kind, state, MemberIx(*member)), *part))),
-            )
+            );
         });
     }
     wanted.clear();

@@ -82,10 +82,10 @@ fn it_says_what_it_measured_and_the_network_holds_what_was_acknowledged() {
         // Of few calls in a short time high percentiles are not known: null, and never 0.
         let is_unknown = |part: &str, name: &str| name.contains("p99") && line[part][name].is_null();
         figures.iter().for_each(|name| {
-            assert!(is_unknown("figures", name) || 0.0 < number(line, "figures", name), "{name}: {line}")
+            assert!(is_unknown("figures", name) || 0.0 < number(line, "figures", name), "{name}: {line}");
         });
         limits.iter().for_each(|name| {
-            assert!(is_unknown("limit", name) || 0.0 < number(line, "limit", name), "{name}: {line}")
+            assert!(is_unknown("limit", name) || 0.0 < number(line, "limit", name), "{name}: {line}");
         });
     }
     assert!(1.0 <= number(&lines[0], "figures", "group_commands_mean"));

@@ -110,7 +110,8 @@ fn an_import_into_a_network_that_is_there_leaves_it_as_it_is() {
 fn a_message_that_nobody_reads_keeps_no_command_alive() {
     let place = Place::new();
     let data = place.text("data");
-    let rows: String = (0..20_000).map(|number| format!("m{number},nobody,\n")).collect();
+    let rows: String =
+        (0..20_000).flat_map(|number| ["m".into(), number.to_string(), ",nobody,\n".into()]).collect();
     let members = place.file("members.csv", format!("{HEADER}{rows}"));
     let mut child = start(["import", &members, "--data-dir", &data]);
     let mut err = child.stderr.take().expect("it is piped");
@@ -128,7 +129,8 @@ fn a_message_that_nobody_reads_keeps_no_command_alive() {
 fn the_first_signal_ends_an_export_that_waits() {
     let place = Place::new();
     let (data, pipe) = (place.text("data"), pipe(&place, "pipe"));
-    let rows: String = (0..5_000).map(|number| format!("m{number},root,\n")).collect();
+    let rows: String =
+        (0..5_000).flat_map(|number| ["m".into(), number.to_string(), ",root,\n".into()]).collect();
     let members = place.file("members.csv", format!("{HEADER}root,,\n{rows}"));
     run(["import", &members, "--data-dir", &data]).ends_with(0);
     let out = place.text("members-out.csv");

@@ -217,7 +217,7 @@ impl Session<'_> {
             }
             Step::Kill => self.server.take().expect("the server runs").kill(),
             Step::File { name, content } => {
-                fs::write(self.place.join(name), content).expect("a temporary file can be written")
+                fs::write(self.place.join(name), content).expect("a temporary file can be written");
             }
             Step::Command { line, text, expected } => {
                 let command = self.matcher.translated(text);
@@ -382,7 +382,7 @@ impl Matcher {
             match piece {
                 Piece::Text(plain) => text += plain,
                 Piece::Value(_, value) => {
-                    text += self.values.entry(value.to_owned()).or_insert_with(|| value.to_owned())
+                    text += self.values.entry(value.to_owned()).or_insert_with(|| value.to_owned());
                 }
             }
         }
@@ -394,7 +394,7 @@ impl Matcher {
         for (wanted, found) in wanted.iter().zip(&found) {
             match (wanted, found) {
                 (Piece::Value(kind, wanted), Piece::Value(other, found)) if kind == other => {
-                    self.stands_for(*kind, wanted, found)?
+                    self.stands_for(*kind, wanted, found)?;
                 }
                 _ if wanted == found => {}
                 _ => return Err(format!("{wanted:?} is now {found:?}")),

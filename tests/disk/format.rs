@@ -148,7 +148,7 @@ fn command(version: u32, lsn: u64) -> Stamped {
         1 => signup(&|signup| signup.sponsor = SponsorRef::None),
         6 => signup(&|signup| {
             (signup.sponsor, signup.role, signup.code) =
-                (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)))
+                (SponsorRef::Member(member(1)), Role::Admin, Some(code(6)));
         }),
         179 => Command::PutPlan(Box::new(refused_plan())),
         180 => Command::PutPlan(Box::new(second_plan())),

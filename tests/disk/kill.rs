@@ -89,7 +89,7 @@ impl Campaign {
         load.wait_for(self.chance.below(self.signups) + self.signups / 2);
         match moment {
             Moment::Load | Moment::Opening => {
-                std::thread::sleep(Duration::from_micros(self.chance.below(20_000)))
+                std::thread::sleep(Duration::from_micros(self.chance.below(20_000)));
             }
             Moment::Snapshot => {
                 load.snapshot();

@@ -115,7 +115,7 @@ fn sign_up_until_killed(path: &Path) -> ! {
                     let answer = submit(&engine, signup(number, Some(0)));
                     match answer.applied.outcome {
                         Outcome::Registered { member } => {
-                            println!("ack {number} {} {} .", answer.applied.lsn, member.0)
+                            println!("ack {number} {} {} .", answer.applied.lsn, member.0);
                         }
                         Outcome::Rejected(Rejection::MemberExists) => {}
                         other => panic!("{other:?}"),

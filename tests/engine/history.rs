@@ -225,7 +225,7 @@ fn the_feed_gives_every_command_once_and_then_waits_for_more() {
         let (placed, code) = event.member.as_ref().expect("a signup");
         assert_eq!(placed.id, member(number));
         engine.read(|state, _| {
-            assert_eq!((state.member(placed.index), state.code(placed.index)), (*placed, code.clone()))
+            assert_eq!((state.member(placed.index), state.code(placed.index)), (*placed, code.clone()));
         });
     }
     // Nothing new: it waits, and giving up the waiting loses nothing.

@@ -29,7 +29,7 @@ fn headers_of(key: &support::Key) -> Headers {
 /// A write on every route that writes. The ids of bonuses are those of the first trigger.
 fn write_all(server: &Server, headers: &Headers) {
     let expect = |reply: Reply, what: &str| {
-        assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text())
+        assert!((200..300).contains(&reply.status), "{what}: {} {}", reply.status, reply.text());
     };
     let send =
         |method: &str, path: &str, body: String| expect(ask(server, headers, method, path, &body), path);

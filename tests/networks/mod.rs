@@ -2,6 +2,7 @@
 //! real one behind the same small interface, pictures of both that can be compared, a line language for plans
 //! and commands, and random ones.
 #![allow(dead_code, reason = "each of the two test programs uses its part")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "models are small")]
 
 pub mod naive;
 pub mod network;

@@ -183,7 +183,7 @@ impl Real {
                 );
             }
             (_, Outcome::EntryImported { entry }) => {
-                assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry])
+                assert_eq!(entries.iter().map(|found| found.index).collect::<Vec<_>>(), [entry]);
             }
             _ => assert_eq!(entries, []),
         }

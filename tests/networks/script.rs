@@ -123,10 +123,10 @@ pub fn register(words: &mut Words) -> Result<Register, Wrong> {
             "admin" => register.role = Role::Admin,
             "imported" => _ = carried.get_or_insert_with(Carried::default),
             "row" => {
-                carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0)
+                carried.get_or_insert_with(Carried::default).row_id = Some(id_of(words.next("row id")?).0);
             }
             "lifetime" => {
-                carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?
+                carried.get_or_insert_with(Carried::default).lifetime_rank = words.number("rank")?;
             }
             "turn" => carried.get_or_insert_with(Carried::default).turn = words.number("slot")?,
             "status" => {

@@ -23,6 +23,7 @@ fn ways_up(source: &Source) -> Vec<String> {
         let to = path.strip_prefix("crate::core::").and_then(|rest| rest.split("::").next());
         to.is_some_and(|to| !to.is_empty() && floor(to).is_none_or(|to| own < to))
     });
+    ways.dedup();
     ways
 }
 

@@ -149,7 +149,7 @@ impl Layout {
             match found {
                 Ok(header) => return Ok(Found { header, delimiter, skip, first_line }),
                 Err(fault) if worst.as_ref().is_none_or(|(most, _)| *most < count) => {
-                    worst = Some((count, fault))
+                    worst = Some((count, fault));
                 }
                 Err(_) => {}
             }

@@ -92,7 +92,7 @@ impl Records {
                 ReadRecordResult::InputEmpty => {}
                 // What is too long is read to its end, and refused.
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
-                    (record.text, record.cells) = (0, 0)
+                    (record.text, record.cells) = (0, 0);
                 }
             }
         }

@@ -110,7 +110,7 @@ pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch 
     match rule {
         RankRule::Thresholds { basis: RankBasis::Direct, .. } => {}
         RankRule::Thresholds { basis: RankBasis::Downline, steps, .. } => {
-            watch.downline = steps.iter().map(|step| step.minimum).collect()
+            watch.downline = steps.iter().map(|step| step.minimum).collect();
         }
         RankRule::LevelFill { steps, .. } => {
             for level in 1..=LEVELS_MAX {

@@ -344,10 +344,10 @@ impl Fields {
                 .number(u8::from(*admins_beyond));
             match pay {
                 LevelPay::Fixed(amounts) => {
-                    fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0))
+                    fields.number(0_u8).list(amounts, |fields, amount| _ = fields.signed(amount.0));
                 }
                 LevelPay::Share(rates) => {
-                    fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0))
+                    fields.number(1_u8).list(rates, |fields, rate| _ = fields.number(rate.0));
                 }
             }
         });

@@ -62,13 +62,13 @@ fn whatever_is_broken_is_found() {
         ("level of MemberIx(3) in the Placement tree", |state| state.placement.link_mut(SOMEBODY).level += 1),
         ("level of root MemberIx(0)", |state| state.placement.link_mut(MemberIx(0)).level = 2),
         ("do not ascend in the Placement tree", |state| {
-            state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0
+            state.placement.link_mut(second_child(state, Tree::Placement)).slot = 0;
         }),
         ("direct count of MemberIx(3) in the Sponsor tree", |state| {
-            state.sponsors.link_mut(SOMEBODY).children += 1
+            state.sponsors.link_mut(SOMEBODY).children += 1;
         }),
         ("Placement tree lists", |state| {
-            state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE
+            state.placement.link_mut(second_child(state, Tree::Placement)).next_sibling = NONE;
         }),
         ("do not ascend in the Placement tree", |state| {
             let circle = second_child(state, Tree::Placement);
@@ -89,7 +89,7 @@ fn whatever_is_broken_is_found() {
         }),
         ("depth ", |state| state.scalars.depth += 1),
         ("rank of MemberIx(3): 0", |state| {
-            state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 })
+            state.members.set_ranks(SOMEBODY, Ranks { paid_as: 0, lifetime: 4 });
         }),
         ("best rank of MemberIx(3)", |state| {
             let paid_as = state.members.ranks(SOMEBODY).paid_as;
@@ -97,10 +97,10 @@ fn whatever_is_broken_is_found() {
         }),
         ("rank distribution", |state| state.scalars.rank_distribution[0] += 1),
         ("role of MemberIx(3) and the list of admins disagree", |state| {
-            state.members.set_role(SOMEBODY, Role::Admin)
+            state.members.set_role(SOMEBODY, Role::Admin);
         }),
         ("deep levels of admin MemberIx(0)", |state| {
-            state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1)
+            state.admins.get_mut(&MemberIx(0)).unwrap()[Tree::Placement as usize].push(1);
         }),
         ("entries are listed by receiver", |state| state.members.set_newest_entry(SOMEBODY, NONE)),
         ("is listed for MemberIx(3)", |state| {

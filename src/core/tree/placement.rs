@@ -222,7 +222,7 @@ impl SlotFinder {
         let spines = [&self.power, &self.left, &self.right]
             .into_iter()
             .flatten()
-            .map(|spines| spines.bytes())
+            .map(super::spines::Spines::bytes)
             .sum::<usize>();
         self.open.as_ref().map_or(0, Column::bytes) + spines + self.turns.as_ref().map_or(0, Column::bytes)
     }

@@ -64,7 +64,7 @@ fn encode_bonus(rule: &BonusRule, out: &mut Vec<u8>) -> Result<(), EncodeError> 
 fn encode_ranks(ranks: &RankRule, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match ranks {
         RankRule::Thresholds { tree, basis, .. } => {
-            out.extend_from_slice(&[RANKS_THRESHOLDS, *tree as u8, *basis as u8])
+            out.extend_from_slice(&[RANKS_THRESHOLDS, *tree as u8, *basis as u8]);
         }
         RankRule::LevelFill { tree, .. } => out.extend_from_slice(&[RANKS_LEVEL_FILL, *tree as u8]),
     }

@@ -123,7 +123,7 @@ fn encode_record(stamped: &Stamped, out: &mut Vec<u8>) -> Result<(), EncodeError
             }
         }
         Command::PayEntry { entry } | Command::ReverseEntry { entry } => {
-            out.extend_from_slice(&entry.to_le_bytes())
+            out.extend_from_slice(&entry.to_le_bytes());
         }
         Command::PayAll => {}
         Command::SetStatus { member, status } => {

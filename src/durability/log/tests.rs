@@ -189,7 +189,7 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
         match scan.tail {
             // The last sector may hold no more than bytes of the trailer.
             Tail::Clean | Tail::ShortTrailer => {
-                assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}")
+                assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}");
             }
             Tail::Torn { .. } => assert_eq!(scan.at.next_lsn, 2, "{lost:b}"),
             Tail::Damaged { reason, .. } => panic!("{lost:b}: {reason}"),

@@ -54,7 +54,7 @@ impl FileImage {
         let sectors = start / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES);
         match self.dirty.last_mut() {
             Some(last) if last.start <= sectors.start && sectors.start <= last.end => {
-                last.end = last.end.max(sectors.end)
+                last.end = last.end.max(sectors.end);
             }
             _ => self.dirty.push(sectors),
         }

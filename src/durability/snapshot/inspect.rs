@@ -82,10 +82,10 @@ pub fn inspect_snapshot(storage: &dyn Storage, path: &Path) -> Result<SnapshotSe
             seen.manifest = Some(manifest);
         }
         Parsed::Newer(version) => {
-            seen.damage.push((end, format!("its manifest has format version {version}")))
+            seen.damage.push((end, format!("its manifest has format version {version}")));
         }
         Parsed::Bad => {
-            seen.damage.push((end, "its manifest does not verify: it is incomplete or was altered".into()))
+            seen.damage.push((end, "its manifest does not verify: it is incomplete or was altered".into()));
         }
     }
     Ok(seen)

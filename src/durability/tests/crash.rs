@@ -133,7 +133,7 @@ fn a_creation_may_end_at_any_call() {
             let after = memory.crash(survival);
             match open(&after.shared(), path) {
                 Ok(_) => {
-                    assert!(calls <= at + 3, "call {at} of {calls}, {survival:?}: not before its last step")
+                    assert!(calls <= at + 3, "call {at} of {calls}, {survival:?}: not before its last step");
                 }
                 Err(Error::NotADataDirectory { .. } | Error::Unfinished { .. }) => {
                     create(&after.shared(), path, 0, 5)

@@ -93,7 +93,7 @@ fn a_directory_that_lost_its_instance_is_no_unfinished_creation() {
     type Change<'a> = &'a dyn Fn(&Memory);
     let table: [(&str, &str, Change<'_>); 8] = [
         ("renamed to instance.tmp", "instance.tmp", &|memory| {
-            move_to(memory, &paths().instance(), &root().join("instance.tmp"))
+            move_to(memory, &paths().instance(), &root().join("instance.tmp"));
         }),
         ("removed", "log/", &|memory| memory.forget(&paths().instance())),
         ("renamed, and empty", "log/", &|memory| {

@@ -304,7 +304,7 @@ fn a_full_queue_refuses_at_once() {
 fn groups_keep_within_their_bytes() {
     // Room for two plans and a half.
     let rig = rig(|_, script, _| {
-        script.set(|script| script.group_bytes_max = 5 * crate::durability::RECORD_BYTES_MAX / 2)
+        script.set(|script| script.group_bytes_max = 5 * crate::durability::RECORD_BYTES_MAX / 2);
     });
     rig.script.set(|script| script.hold = true);
     let mut threads = vec![submit_aside(&rig.engine, signup(0, None))];
@@ -571,7 +571,7 @@ fn readers_do_not_starve_the_writer() {
                 while !stop.load(Ordering::Relaxed) {
                     // Long enough that the readers overlap all the time.
                     engine.read(|state, _| {
-                        (0..2_000).for_each(|_| _ = std::hint::black_box(state.member(MemberIx(0))))
+                        (0..2_000).for_each(|_| _ = std::hint::black_box(state.member(MemberIx(0))));
                     });
                     reads += 1;
                 }

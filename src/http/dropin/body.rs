@@ -218,7 +218,13 @@ fn uuid_field(name: &str, value: Value<'_>, items: &mut Items) -> Option<[u8; 16
             Err(reason) => items.uuid_parsing(place, &reason, input),
         },
         _ => {
-            items.push("uuid_type", place, "UUID input should be a string, bytes or UUID object", input, None)
+            items.push(
+                "uuid_type",
+                place,
+                "UUID input should be a string, bytes or UUID object",
+                input,
+                None,
+            );
         }
     }
     None

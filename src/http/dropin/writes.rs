@@ -64,7 +64,7 @@ fn register_command(user_id: [u8; 16], parent: Option<[u8; 16]>) -> Command {
 fn member_reply(engine: &Engine, member: MemberIx) -> Reply {
     let mut body = String::with_capacity(256);
     engine.read(|state, _| {
-        print_member(&|kind, index| engine.row_id(kind, index), state, &state.member(member), &mut body)
+        print_member(&|kind, index| engine.row_id(kind, index), state, &state.member(member), &mut body);
     });
     body.push_str(MEMBER_CLOSE);
     reply::json(StatusCode::OK, body)

@@ -1,6 +1,9 @@
 //! Entries of the ledger as lists show them.
 
-use super::{page::Reader, types::*};
+use super::{
+    page::Reader,
+    types::{Amount, Bonus, Time, user_id},
+};
 use crate::http::auth::SeenEntry;
 
 impl Bonus {

@@ -206,7 +206,7 @@ impl World {
     fn learn(&self, answer: &Answered) {
         match answer.ask {
             Ask::Register { member, .. } if answer.status == 201 => {
-                self.known.lock().expect("no client panicked").push(member)
+                self.known.lock().expect("no client panicked").push(member);
             }
             Ask::Trigger { .. } => {
                 let made = answer.body["bonuses"].as_array().expect("a list");

@@ -93,7 +93,7 @@ impl World {
     fn learn(&self, request: &Request, answer: &Answer) {
         match request.ask {
             Ask::Register { member } if !changes_status(member) => {
-                self.sponsors.lock().expect("no client panicked").push(member)
+                self.sponsors.lock().expect("no client panicked").push(member);
             }
             Ask::Trigger => {
                 let bonuses = answer.body["bonuses"].as_array().expect("a list");

@@ -59,17 +59,17 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
     add("the last segment is missing", Refused, &|files| _ = files.remove(last));
     add("two segments are swapped", Refused, &|files| swap(files, first, middle));
     add("a segment is there under the next one's name too", Refused, &|files| {
-        _ = files.insert(last.clone(), files[middle].clone())
+        _ = files.insert(last.clone(), files[middle].clone());
     });
     add("a segment of another directory", Refused, &|files| {
-        _ = files.insert(middle.clone(), other[middle].clone())
+        _ = files.insert(middle.clone(), other[middle].clone());
     });
     add("a segment cut to half its length", Refused, &|files| {
-        files.get_mut(middle).expect("it is there").truncate(8 << 10)
+        files.get_mut(middle).expect("it is there").truncate(8 << 10);
     });
     add("a segment of zeros", Refused, &|files| files.get_mut(middle).expect("it is there").fill(0));
     add("a sector of zeros in a sealed segment", Refused, &|files| {
-        files.get_mut(middle).expect("it is there")[1_024..1_536].fill(0)
+        files.get_mut(middle).expect("it is there")[1_024..1_536].fill(0);
     });
     add("the newest snapshot is missing", Served, &|files| _ = files.remove(newer));
     add("the older snapshot is missing", Served, &|files| _ = files.remove(older));
@@ -78,16 +78,16 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
         files.remove(newer);
     });
     add("the newest snapshot is the older one under its name", Served, &|files| {
-        _ = files.insert(newer.clone(), files[older].clone())
+        _ = files.insert(newer.clone(), files[older].clone());
     });
     add("the newest snapshot is another directory's", Served, &|files| {
-        _ = files.insert(newer.clone(), other[newer].clone())
+        _ = files.insert(newer.clone(), other[newer].clone());
     });
     add("the newest snapshot is cut", Served, &|files| {
-        files.get_mut(newer).expect("it is there").truncate(3_000)
+        files.get_mut(newer).expect("it is there").truncate(3_000);
     });
     add("archived segments are missing", Served, &|files| {
-        archived.iter().for_each(|name| _ = files.remove(name))
+        archived.iter().for_each(|name| _ = files.remove(name));
     });
     add("the instance file is another directory's", Refused, &|files| {
         _ = files.insert("instance".into(), other[Path::new("instance")].clone());
@@ -98,10 +98,10 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
         files.insert("instance.tmp".into(), instance);
     });
     add("the active segment is a prepared one", Refused, &|files| {
-        files.get_mut(last).expect("it is there").fill(0)
+        files.get_mut(last).expect("it is there").fill(0);
     });
     add("the active segment holds nothing", Refused, &|files| {
-        files.get_mut(last).expect("it is there")[512..].fill(0)
+        files.get_mut(last).expect("it is there")[512..].fill(0);
     });
     add("the last sector of the active segment is zero", Refused, &|files| {
         let content = files.get_mut(last).expect("it is there");
@@ -109,7 +109,7 @@ fn operations(content: &Content, other: &Content) -> Vec<(&'static str, Fate, Co
         content[end / 512 * 512..].fill(0);
     });
     add("what says how far the log is durable is missing", Refused, &|files| {
-        _ = files.remove(Path::new("durable"))
+        _ = files.remove(Path::new("durable"));
     });
     add("what says how far the log is durable is another directory's", Refused, &|files| {
         _ = files.insert("durable".into(), other[Path::new("durable")].clone());

@@ -80,7 +80,7 @@ fn fill(server: &Server) -> (Vec<u64>, Option<End>) {
             lines.len()
         );
         let sending = std::thread::spawn(move || {
-            _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes())
+            _ = std::io::Write::write_all(&mut sender, (head + &lines).as_bytes());
         });
         let mut answers = Vec::new();
         // A batch that cannot go on ends its connection with the rest of the lines unread, and so what it

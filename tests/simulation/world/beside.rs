@@ -129,7 +129,7 @@ impl World {
         };
         match expected {
             Some(applied) => {
-                assert_eq!((answer.applied, answer.by), (applied, AnsweredBy::Repeat), "D5: {command:?}")
+                assert_eq!((answer.applied, answer.by), (applied, AnsweredBy::Repeat), "D5: {command:?}");
             }
             None => assert_eq!(
                 answer.applied.outcome,
@@ -183,7 +183,7 @@ impl World {
             }
             Err(_) if self.past_damaged => {}
             Err(HistoryError::BelowRetained { .. }) => {
-                assert_ne!(self.retention, Retention::Keep, "everything is kept")
+                assert_ne!(self.retention, Retention::Keep, "everything is kept");
             }
             Err(error) => assert_ne!(self.trouble, Trouble::None, "LSN {lsn}: {error}"),
         }

@@ -359,10 +359,10 @@ impl Pair {
 fn check_verdict(verdict: Verdict, stamped: &Stamped, applied: Applied) {
     match (verdict, applied.outcome) {
         (Verdict::Repeat(earlier), _) => {
-            assert_eq!(earlier, applied, "check answered with an earlier outcome")
+            assert_eq!(earlier, applied, "check answered with an earlier outcome");
         }
         (Verdict::Reject(expected), Outcome::Rejected(rejection)) => {
-            assert_eq!(expected, rejection, "check named a rejection")
+            assert_eq!(expected, rejection, "check named a rejection");
         }
         (Verdict::Reject(expected), outcome) => {
             panic!("check wanted to reject with {expected:?} what became {outcome:?}")

@@ -351,10 +351,10 @@ fn generated_codes_give_way_to_given_ones() {
         match (given, number % 3) {
             (Some(given), _) => assert_eq!(second.real.state.code(member), given),
             (None, 2) => {
-                assert_ne!(second.real.state.code(member).folded(), code.folded(), "the code is taken")
+                assert_ne!(second.real.state.code(member).folded(), code.folded(), "the code is taken");
             }
             (None, _) => {
-                assert_eq!(second.real.state.code(member), *code, "codes do not hang on others' codes")
+                assert_eq!(second.real.state.code(member), *code, "codes do not hang on others' codes");
             }
         }
     }
