@@ -389,6 +389,39 @@ fn files_are_short_and_explain_themselves() {
     assert!(findings.is_empty(), "\n{findings}");
 }
 
+/// The comments of a file: each line with its number.
+fn comments(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    lines.filter(|(_, line)| line.trim_start().starts_with("//"))
+}
+
+/// Comments are as wide as code, and say things in words that a native reader would use.
+#[test]
+fn comments_are_narrow_and_plain() {
+    const WIDTH: usize = 110;
+    // Written in two parts, so that this file does not find itself.
+    let words = [concat!("who", "ever"), concat!("an", "ew"), concat!("brought", " along")];
+    let mut findings = String::new();
+    for folder in ["src", "tests", "benches", "fuzz"] {
+        for source in sources(folder) {
+            for (number, line) in comments(&source.text) {
+                if WIDTH < line.chars().count() {
+                    writeln!(findings, "{folder}/{}:{number} is too wide", source.name)
+                        .expect("a string takes it");
+                }
+                for word in words.iter().filter(|word| has_word(&line.to_lowercase(), word)) {
+                    writeln!(findings, "{folder}/{}:{number}: {word}", source.name)
+                        .expect("a string takes it");
+                }
+            }
+        }
+    }
+    assert!(findings.is_empty(), "\n{findings}");
+    let found: Vec<usize> =
+        comments("// a\nlet x = 1; // b\n    /// c\n").map(|(number, _)| number).collect();
+    assert_eq!(found, [1, 3]);
+}
+
 /// Each program of the tests is linked with the whole crate: a new file is a module of one of them.
 #[test]
 fn the_tests_are_few_programs() {
