@@ -1,12 +1,12 @@
-//! `POST /v1/members/batch`: registrations, one a line, answered line by line while they come in.
+//! `POST /v1/members/batch`: registrations, one per line, answered line by line as they come in.
 //!
-//! One task per batch reads lines, queues them in their order, and writes their answers in the same order.
-//! How many lines wait for their outcome is bounded ([`BATCH_WINDOW`]), so is what waits for a client that
-//! does not read ([`BATCH_PIECES_MAX`]); when either is full nothing more is read, and TCP tells the client
-//! so. Nothing grows with the number of lines.
+//! One task per batch reads lines, queues them in order, and writes their answers in the same order. The
+//! number of lines in flight is bounded ([`BATCH_WINDOW`]), and so is the output waiting for a client that
+//! does not read ([`BATCH_PIECES_MAX`]); when either is full, reading stops and TCP applies backpressure.
+//! Nothing grows with the number of lines.
 //!
-//! What a line rests on may be on its way: a child may follow its sponsor at once. Such a line is queued
-//! behind it and judged when it is applied ([`Engine::judge`]). What nothing on its way can mend is refused
+//! A line may depend on one in flight: a child may follow its sponsor at once. Such a line is queued behind
+//! it and judged when it is applied ([`Engine::judge`]). A line that nothing in flight can fix is refused
 //! before the log, as everywhere.
 
 use std::{
@@ -183,7 +183,7 @@ async fn batch(
     request: Request,
 ) -> Result<Reply, Problem> {
     let begun = begin(&shared, &caller, request).await;
-    // What is left of the body is not read.
+    // The rest of the body is not read.
     begun.or_else(|problem| {
         Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close")))
     })
@@ -194,7 +194,7 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     let engine = shared.v1_engine()?.clone();
     let (parts, body) = request.into_parts();
     media::check_body(&parts.headers, is_lines, "application/x-ndjson")?;
-    // Where nobody is asked for credentials all are one principal.
+    // Without credentials, all clients are one principal.
     let share = if caller.0.is_anonymous() { BATCHES_MAX } else { BATCHES_OF_PRINCIPAL_MAX };
     let seat = shared.desk.batches.take(&caller.0.name, share);
     let seat = seat
