@@ -1,4 +1,4 @@
-//! Words that several routes of `/v1` share, as they are on the wire.
+//! Types that several routes of `/v1` share, as they are on the wire.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -177,7 +177,7 @@ impl utoipa::PartialSchema for Time {
 
 impl ToSchema for Time {}
 
-/// The UUID by which the outside knows a member.
+/// A member's external UUID.
 pub fn user_id(state: &State, member: MemberIx) -> Uuid {
     Uuid::from_bytes(state.id(member).0)
 }
