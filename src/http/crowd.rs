@@ -49,7 +49,7 @@ const BUSY: u64 = 0;
 /// It was told to end: no request begins on it any more.
 const CUT: u64 = u64::MAX;
 
-/// Where a connection sits.
+/// A room of seats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
     Main = 0,

@@ -245,7 +245,7 @@ fn operations() -> Map<String, Value> {
     table.into_iter().map(describe).collect()
 }
 
-/// What `/version` answers.
+/// The schema of `/version`.
 fn version_schema() -> Value {
     json!({
         "type": "object",

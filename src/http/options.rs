@@ -28,7 +28,7 @@ pub struct Options {
 pub type PlanText = fn(&crate::engine::Plan) -> String;
 
 impl Options {
-    /// As configured.
+    /// The options as configured.
     #[must_use]
     pub fn new(address: SocketAddr, config: &HttpConfig) -> Self {
         let HttpConfig { test_data, none_parent_is_null, .. } = *config;

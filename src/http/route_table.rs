@@ -125,7 +125,7 @@ impl RouteIndex {
         Self((1 + OPS.len()) * METHODS.len() + position)
     }
 
-    /// Of a route of `/v1`, by its position in `v1::operations`.
+    /// The index of a route of `/v1`, by its position in `v1::operations`.
     pub fn of_v1(position: usize, method: &Method) -> Self {
         Self(
             (1 + OPS.len()) * METHODS.len()
@@ -135,7 +135,7 @@ impl RouteIndex {
         )
     }
 
-    /// Of a path that axum's router matches, whether or not it has the method.
+    /// The index of a path that axum's router matches, whether or not it has the method.
     pub fn of_ops(path: &str, method: &Method) -> Option<Self> {
         // The files of the page count as the page.
         let path = if path.starts_with("/docs/") { "/docs" } else { path };
@@ -144,7 +144,7 @@ impl RouteIndex {
             .map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
     }
 
-    /// Of a request that no route answered.
+    /// The index of a request that no route answered.
     pub fn unmatched(method: &Method) -> Self {
         Self(of_method(method))
     }

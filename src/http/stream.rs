@@ -95,7 +95,7 @@ struct RowsBody<R> {
     next: Next<R>,
 }
 
-/// What is sent next.
+/// The next part to send.
 enum Next<R> {
     /// Not printed before it is asked for, so that a slow reader holds no more than what is in flight.
     Resting(R),

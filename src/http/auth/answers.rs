@@ -88,7 +88,7 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
     answer
 }
 
-/// Rounds up, so that a client that waits this long is not too early.
+/// Rounded up, so that a client that waits this long is not too early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
 }

@@ -109,7 +109,7 @@ impl Costs {
         if is_member { self.members.as_ref() } else { self.others.as_ref() }
     }
 
-    /// To be called every few seconds, from a thread that may work.
+    /// To be called every few seconds, from a thread that may block.
     pub fn clean(&self) {
         let now = self.began.elapsed();
         [&self.members, &self.others].into_iter().flatten().for_each(|accounts| accounts.clean(now));

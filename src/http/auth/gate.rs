@@ -148,8 +148,8 @@ impl Gate {
         if !is_on && !addr.ip().is_loopback() && !config.insecure {
             return Err(GateError::Exposed(addr));
         }
-        // With `on`, keys may come later; with `auto`, the last one was revoked, and either outcome would be
-        // a surprise.
+        // With `on`, keys may come later; with `auto`, the last one was revoked, and starting open or closed
+        // would both surprise.
         if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
             return Err(GateError::Nobody);
         }

@@ -96,7 +96,7 @@ mod tests {
             format!("token:{}", &long[6..]),
             format!("ulk_{}", &long[10..]),
         ]);
-        // What others are called is a subject too.
+        // Names of other kinds are subjects too.
         for _ in 0..3 {
             let names: Vec<String> = subjects.iter().map(|subject| of_token(subject).to_string()).collect();
             subjects.extend(names);

@@ -38,7 +38,7 @@ pub struct Principal {
     pub scopes: Scopes,
     /// The sender as logged.
     actor: Actor,
-    /// Where the request comes from, as far as the gate knows.
+    /// The client address, as far as the gate knows it.
     address: Option<IpAddr>,
     /// Who pays for its work.
     pub payer: Payer,
@@ -85,7 +85,7 @@ impl Principal {
         self.actor.clone()
     }
 
-    /// Where the request comes from.
+    /// The client address.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -127,7 +127,7 @@ impl Principal {
         self.verdict.store(verdict as u8, Ordering::Relaxed);
     }
 
-    /// What this principal sees of a network. O(1).
+    /// The principal's view of a network. O(1).
     pub fn sight<D: Directory>(&self, state: &State, directory: &D) -> Sight {
         match self.role {
             Role::Service | Role::Auditor | Role::Admin => Sight::All,

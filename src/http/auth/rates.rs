@@ -44,7 +44,7 @@ impl Limiter {
         }
     }
 
-    /// Counts one request.
+    /// Counts one event.
     ///
     /// # Errors
     /// How long to wait, when the limit is exceeded.
@@ -108,7 +108,7 @@ impl Rates {
         self.failures.as_ref().map_or(Ok(()), |limiter| limiter.check(client_of(address)))
     }
 
-    /// To be called every few seconds, from a thread that may work.
+    /// To be called every few seconds, from a thread that may block.
     pub fn clean(&self) {
         [&self.principals, &self.addresses, &self.failures].into_iter().flatten().for_each(Limiter::clean);
     }

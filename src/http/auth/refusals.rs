@@ -25,7 +25,7 @@ pub struct Refusal<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub address: Option<IpAddr>,
-    /// Who asked, where that is known.
+    /// The principal, where known.
     pub principal: &'a str,
 }
 

@@ -414,7 +414,7 @@ impl Listing for Downline {
     }
 }
 
-/// Whether a walk finds another member. If that takes more than `steps`, returns true; the walk keeps its
+/// Whether a walk may find another member. If `steps` are too few to tell, returns true and keeps the walk's
 /// progress.
 pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usize) -> bool {
     let mut ahead = *walk;

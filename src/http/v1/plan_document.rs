@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_plan_is_named() {
         let no_bonuses: &[Value] = &[];
-        // where, what is put there, code, field
+        // where, inserted value, code, field
         let table = [
             ("/name", json!(""), "field_invalid", "name"),
             ("/name", json!(7), "field_invalid", "name"),

@@ -204,8 +204,8 @@ impl Done {
     }
 }
 
-/// The result of a registration. A member that was registered before with the same arguments is a success,
-/// whoever was first: of two equal requests that race, both get the one member.
+/// The result of a registration. A member that was registered before with the same arguments is a success: of
+/// two equal requests that race, both get the one member.
 ///
 /// # Errors
 /// The rejection, with the field that it is about.

@@ -133,7 +133,7 @@ impl Serialize for CurrencyCode {
 }
 
 impl Amount {
-    /// In the currency of a plan.
+    /// The amount in the currency of a plan.
     pub fn new(money: Money, plan: &Plan) -> Self {
         Self { minor: money.0, currency: CurrencyCode(plan.currency.code), exponent: plan.currency.exponent }
     }

@@ -1,4 +1,4 @@
-//! Pages and streams equal the naive lists exactly, whatever the limit and whoever joins meanwhile.
+//! Pages and streams equal the naive lists exactly, whatever the limit and despite signups meanwhile.
 
 use http_body_util::BodyExt;
 use uuid::Uuid;
