@@ -16,7 +16,7 @@ use hyper::body::Buf;
 
 use super::{connection::Answering, crowd::Seat, reply::Reply};
 
-/// Extension of an answer whose bytes everybody shares: they cost nothing for one reader more.
+/// Extension of an answer whose bytes are shared by all readers: one reader more costs nothing.
 #[derive(Clone, Copy)]
 pub struct SharedBytes;
 
@@ -61,7 +61,7 @@ impl HttpBody for AnswerBody {
 /// Bytes that wait for their reader.
 pub struct Held {
     bytes: Bytes,
-    /// What dropping them gives back.
+    /// Bytes to release on drop.
     counted: usize,
     seat: Arc<Seat>,
 }

@@ -1,8 +1,8 @@
-//! A TCP stream that gives up on peers that do nothing.
+//! A TCP stream that gives up on inactive peers.
 //!
 //! Hyper's own header timeout also ends connections that are idle between two requests, so one number would
-//! have to serve for slow attackers and for pooled gateways. Here they differ, and a reader that takes
-//! nothing is cut as well.
+//! have to serve both slow attackers and pooled gateways. Here the two differ, and a stalled reader is cut as
+//! well.
 
 use std::{
     io,
@@ -24,19 +24,19 @@ use tokio::{
 
 use super::{crowd::Seat, limits::Limits};
 
-/// Where the connection is in its conversation; told by the service, looked at by the stream.
+/// The state of the connection's conversation; set by the service, read by the stream.
 pub struct Phase {
     seat: Arc<Seat>,
     /// Requests whose head was read.
     requests: AtomicU64,
-    /// From the head of a request until the end of its answer's body.
+    /// True from a request's head to the end of its answer's body.
     answering: AtomicBool,
-    /// The peer sends no more, as last seen: it closed its sending half, or all of the connection.
+    /// The peer was seen to send no more: it closed its sending half, or the whole connection.
     finished: AtomicBool,
 }
 
 impl Phase {
-    /// Of a connection that was just accepted.
+    /// The phase of a newly accepted connection.
     pub fn new(seat: Arc<Seat>) -> Self {
         Self {
             seat,
@@ -46,8 +46,8 @@ impl Phase {
         }
     }
 
-    /// A request has begun; it ends when the guard is dropped. `None` when the connection was told to end
-    /// before.
+    /// Begins a request, which ends when the guard is dropped. Returns `None` when the connection was told to
+    /// end before.
     pub fn begin(self: &Arc<Self>) -> Option<Answering> {
         if !self.seat.begin() {
             return None;
@@ -62,12 +62,12 @@ impl Phase {
 pub struct Answering(Arc<Phase>);
 
 impl Answering {
-    /// Who is being answered.
+    /// The peer being answered.
     pub fn peer(&self) -> Peer {
         Peer(Arc::clone(&self.0))
     }
 
-    /// The connection's place.
+    /// The connection's seat.
     pub fn seat(&self) -> &Arc<Seat> {
         &self.0.seat
     }
@@ -78,31 +78,31 @@ impl Answering {
 pub struct Peer(Arc<Phase>);
 
 impl Peer {
-    /// Whether the peer sends no more. It may be reading still, and it may be gone: a write tells, the second
-    /// one at the latest.
+    /// Whether the peer sends no more. It may still be reading, or be gone: a write tells, the second one at
+    /// the latest.
     pub fn has_finished(&self) -> bool {
         self.0.finished.load(Ordering::Relaxed)
     }
 }
 
-/// What can be known of the other end without reading from it.
+/// State of the other end, as known without reading from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     Open,
     /// It sends no more.
     Finished,
-    /// It takes nothing more either.
+    /// It receives nothing more either.
     Gone,
 }
 
-/// A stream that knows how its other end is.
+/// A stream that knows the state of its other end.
 pub trait Ended {
     fn end(&self) -> End;
 }
 
 impl Ended for TcpStream {
     fn end(&self) -> End {
-        // What the system has told already: no call is made and nothing is waited for.
+        // Uses only cached readiness: no system call, no wait.
         match self.ready(Interest::READABLE | Interest::WRITABLE).now_or_never() {
             Some(Ok(ready)) if ready.is_write_closed() => End::Gone,
             Some(Ok(ready)) if ready.is_read_closed() => End::Finished,
@@ -119,7 +119,7 @@ impl Drop for Answering {
     }
 }
 
-/// The stream with its deadlines. All state of one connection runs in one task, so relaxed atomics are
+/// The stream with its deadlines. All state of one connection is used in one task, so relaxed atomics are
 /// enough.
 pub struct Guarded<S> {
     stream: S,
@@ -127,11 +127,11 @@ pub struct Guarded<S> {
     head_timeout: Duration,
     idle_timeout: Duration,
     write_timeout: Duration,
-    /// `Phase::requests` when a read was last tried.
+    /// `Phase::requests` at the last attempt to read.
     requests_seen: u64,
-    /// Until when the next head, or the next request, must be there.
+    /// Deadline for the next head, or the next request.
     read_deadline: Option<Instant>,
-    /// Whether the deadline is that of a head which has begun.
+    /// Whether the deadline is that of a head in progress.
     head_has_begun: bool,
     read_sleep: Option<Pin<Box<Sleep>>>,
     /// Armed while a write waits.
@@ -148,7 +148,7 @@ impl<S> Guarded<S> {
             idle_timeout: limits.idle_timeout,
             write_timeout: limits.write_timeout,
             requests_seen: 0,
-            // Who connects has something to say.
+            // A new connection is expected to send a request.
             read_deadline: Some(Instant::now() + limits.head_timeout),
             head_has_begun: true,
             read_sleep: None,
@@ -157,7 +157,7 @@ impl<S> Guarded<S> {
         }
     }
 
-    /// A request went through since the last look: what was known about the head before it is over.
+    /// Resets the head's deadline when a request has gone through since the last check.
     fn notice_requests(&mut self) {
         let requests = self.phase.requests.load(Ordering::Relaxed);
         if requests != self.requests_seen {
@@ -167,7 +167,7 @@ impl<S> Guarded<S> {
         }
     }
 
-    /// Bytes came in.
+    /// Notes that bytes came in.
     fn note_bytes(&mut self) {
         if !self.head_has_begun && !self.phase.answering.load(Ordering::Relaxed) {
             self.head_has_begun = true;
@@ -175,7 +175,7 @@ impl<S> Guarded<S> {
         }
     }
 
-    /// Nothing to read: is the peer still in its time?
+    /// Nothing to read: checks the peer's deadline.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.phase.answering.load(Ordering::Relaxed) {
             return Poll::Pending;
@@ -189,7 +189,7 @@ impl<S> Guarded<S> {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer sent no request in time"))
     }
 
-    /// What a write came to: progress disarms the deadline, waiting arms it.
+    /// Handles the result of a write: progress disarms the deadline, waiting arms it.
     fn guard_write<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if std::mem::take(&mut self.write_waits) {
@@ -259,8 +259,8 @@ impl<S: AsyncWrite + Ended + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // While it answers, hyper does not read, so this is where an end is noticed: it flushes whenever the
-        // body was asked for more.
+        // Hyper does not read while it answers, so an end is noticed here: it flushes whenever the body was
+        // asked for more.
         match self.stream.end() {
             End::Open => {}
             End::Finished => self.phase.finished.store(true, Ordering::Relaxed),
@@ -305,8 +305,8 @@ mod tests {
         (Guarded::new(near, Arc::clone(&phase), &limits()), far, phase)
     }
 
-    /// The clock is tokio's and stands still while anything runs: what is measured is what was waited for, to
-    /// its timer's millisecond.
+    /// The clock is tokio's and stands still while anything runs, so this measures the time waited, to the
+    /// timer's millisecond.
     fn assert_about(expected: Duration, begin: Instant) {
         let waited = begin.elapsed();
         assert!((expected..=expected + Duration::from_millis(2)).contains(&waited), "{waited:?}");

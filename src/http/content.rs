@@ -8,22 +8,22 @@ use http_body_util::BodyExt;
 
 use super::limits::Limits;
 
-/// The body of a request, read. An extension of the request, which every route gets with an empty body in its
+/// A request's body, once read. An extension of the request, which every route gets with an empty body in its
 /// place.
 #[derive(Clone, Default)]
 pub struct Content(pub Bytes);
 
-/// Why a body was not read to its end. The connection ends after the answer that says so.
+/// Why a body was not read to its end. The connection closes after that answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadError {
     TooLarge,
-    /// It broke off or was not framed properly.
+    /// It was truncated or misframed.
     Broken,
     TooSlow,
 }
 
-/// Whether a body is sent compressed, or encoded in another way than in chunks. None such is read: a few
-/// bytes could stand for very many.
+/// Whether a body is compressed, or has any encoding other than chunked. Such bodies are not read: a few
+/// bytes could expand to very many.
 pub fn is_encoded(headers: &HeaderMap) -> bool {
     let parts = |name: HeaderName| {
         headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -65,10 +65,10 @@ async fn read_bounded(mut body: Body, limits: &Limits) -> Result<Bytes, ReadErro
             return Err(ReadError::TooLarge);
         }
         if limits.body_bytes_max < length {
-            // Read on, but keep nothing.
+            // Keep reading, but discard.
             whole = Vec::new();
         } else if before == 0 {
-            // Nearly all bodies come in one piece, which need not be copied.
+            // Nearly all bodies come in one piece, which needs no copy.
             first = data;
         } else {
             if whole.is_empty() {

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! State shared by all requests.
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{engine::Engine, metrics::Metrics};
 
-/// What all requests share.
+/// State shared by all requests.
 pub struct Shared {
     pub options: Options,
     pub metrics: Arc<Metrics>,
@@ -25,17 +25,17 @@ pub struct Shared {
     pub engine: OnceLock<Engine>,
     /// The process is stopping.
     pub draining: AtomicBool,
-    /// Held while the network is filled with test data.
+    /// Held while test data is added to the network.
     pub seeding: tokio::sync::Mutex<()>,
     /// Streams that keep a queue of their own (`limits::BULK_STREAMS_MAX`).
     pub bulk: Arc<tokio::sync::Semaphore>,
-    /// Change feeds that are followed (`limits::EVENT_STREAMS_MAX`).
+    /// Change feeds being followed (`limits::EVENT_STREAMS_MAX`).
     pub feeds: Arc<tokio::sync::Semaphore>,
-    /// Metrics on their way to whoever asked.
+    /// The rendering of metrics in flight.
     pub rendering: Rendering,
-    /// Turns at heavy work.
+    /// Turns for heavy work.
     pub heavy: Arc<Heavy>,
-    /// Turns at what `/v1` does not do for everybody at once.
+    /// Turns for `/v1` work that is limited in concurrency.
     pub desk: Desk,
 }
 

@@ -1,16 +1,16 @@
-//! Who has a connection, who gets one, and whose is closed to make room.
+//! Admits connections, and chooses which to close to make room.
 //!
 //! Each connection has a seat in one of four rooms. The *main* room has `connections_max` seats. When they
 //! are taken, the connection that has been idle longest is closed for the new one: first those that never
-//! sent a request, then the others, then those whose reader takes nothing of an answer, and last those of
-//! trusted proxies. Only when all are busy a connection waits on the *doorstep* until it has said what it
-//! wants (`doorstep`): probes and metrics get one of the few *spare* seats, everything else is 503. One more
-//! room belongs to the listener of operations (`ops_addr`). One address has so many seats of all the others
-//! together at most.
+//! sent a request, then the others, then those with a stalled reader, and last those of trusted proxies. Only
+//! when all are busy does a connection wait on the *doorstep* until it has said what it wants (`doorstep`):
+//! probes and metrics get one of the few *spare* seats, everything else gets 503. One more room belongs to
+//! the operations listener (`ops_addr`). The seats of one address in all the other rooms together are
+//! limited.
 //!
-//! The crowd also knows how many bytes of answers each connection holds. What one holds beyond its own
-//! allowance is taken from a common one; when that is used up, the connections that have held more than
-//! theirs for longest are closed.
+//! The crowd also tracks how many bytes of answers each connection holds. Bytes beyond a connection's own
+//! allowance count against a shared one; when that is used up, the connections that have been over theirs for
+//! longest are closed.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -34,30 +34,30 @@ use super::{
 };
 use crate::metrics::{ConnectionCut, ConnectionRefused, Metrics};
 
-/// Connections that one look at all of them finds to be closed, one after the other, while room is wanted.
+/// Candidates found by one scan of all connections, to be closed one after the other when room is needed.
 const CANDIDATES: usize = 64;
-/// How long to wait before looking for idle connections again where none was found: a look costs microseconds
+/// How long to wait before scanning for idle connections again when none was found: a scan costs microseconds
 /// for each thousand.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A connection that never sent a request is not closed for another before this: its request may be on its
-/// way. Otherwise, while all others are busy, newcomers would only close each other.
+/// Minimum age at which a connection that never sent a request is closed for another: its request may be in
+/// flight. Otherwise, while all others are busy, newcomers would only close each other.
 const YOUNG: Duration = Duration::from_millis(10);
 
-/// A request is being answered, or was received.
+/// A request was received or is being answered.
 const BUSY: u64 = 0;
 /// It was told to end: no request begins on it any more.
 const CUT: u64 = u64::MAX;
 
-/// Where a connection sits.
+/// A room of seats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
     Main = 0,
     /// For probes, when the main room is full of busy connections.
     Spare = 1,
-    /// Of the listener for operations.
+    /// Of the operations listener.
     Ops = 2,
-    /// It has not said yet what it wants, and all others are busy.
+    /// It has not yet said what it wants, and all others are busy.
     Doorstep = 3,
 }
 
@@ -71,7 +71,7 @@ pub struct Crowd {
     young: u64,
     began: Instant,
     seated: Mutex<Seated>,
-    /// Connections that are open, those included that were told to end.
+    /// Open connections, including those told to end.
     open: AtomicUsize,
     ended: Notify,
     beyond: Arc<Beyond>,
@@ -93,7 +93,7 @@ struct Seated {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     is_proxy: bool,
-    /// It is not idle, but its reader takes nothing.
+    /// It is not idle, but its reader is stalled.
     is_stalled: bool,
     has_asked: bool,
     since: u64,
@@ -109,9 +109,9 @@ pub struct Seat {
     client: u64,
     is_proxy: bool,
     began: Instant,
-    /// Microseconds since `began` of the crowd, from 1, or [`BUSY`], or [`CUT`].
+    /// Microseconds since the crowd's `began`, from 1, or [`BUSY`], or [`CUT`].
     idle_since: AtomicU64,
-    /// Since when a write waits for its reader; 0 when none does.
+    /// When a write began to wait for its reader; 0 when none waits.
     stalled_since: AtomicU64,
     has_asked: AtomicBool,
     held: AtomicUsize,
@@ -119,7 +119,7 @@ pub struct Seat {
     cut: Notify,
 }
 
-/// What connections hold beyond their allowance, together.
+/// Bytes held beyond the allowances, by all connections.
 struct Beyond {
     bytes: Mutex<BeyondBytes>,
     metrics: Arc<Metrics>,
@@ -128,10 +128,10 @@ struct Beyond {
 #[derive(Default)]
 struct BeyondBytes {
     total: usize,
-    /// Of connections that were told to end and have not yet.
+    /// Bytes of connections that were told to end but have not yet.
     ending: usize,
     holders: HashMap<u64, Holder>,
-    /// Holders that were not told to end, those first that have held more than their allowance for longest.
+    /// Holders that were not told to end, those over their allowance for longest first.
     order: BTreeMap<u64, u64>,
     next: u64,
 }
@@ -144,7 +144,7 @@ struct Holder {
     is_ending: bool,
 }
 
-/// Why a connection was not taken.
+/// Why a connection was refused.
 pub type Refusal = ConnectionRefused;
 
 impl Crowd {
@@ -162,8 +162,8 @@ impl Crowd {
         })
     }
 
-    /// Gives a new connection a seat, if need be somebody else's who is idle. O(1), but for one look at all
-    /// connections in some dozens of those for which somebody else's is closed.
+    /// Gives a new connection a seat, if need be that of an idle one. O(1), except for one scan of all
+    /// connections per few dozen evictions.
     ///
     /// # Errors
     /// Why there is none.
@@ -175,7 +175,7 @@ impl Crowd {
         if has_limit && seated.addresses.get(&client).is_some_and(|count| self.per_address <= *count) {
             return Err(Refusal::Address);
         }
-        // Those that were told to end have their descriptors for a moment longer.
+        // Connections told to end hold their descriptors for a moment longer.
         if self.seats.iter().sum::<usize>() + CLOSING_MAX <= self.open.load(Ordering::Acquire) {
             return Err(Refusal::Busy);
         }
@@ -209,8 +209,8 @@ impl Crowd {
         Ok(Guest { crowd: Arc::clone(self), seat })
     }
 
-    /// Gives a connection on the doorstep that is a probe a spare seat, if there is one. False when there is
-    /// none, or when it was told to end.
+    /// Gives a probe on the doorstep a spare seat, if there is one. Returns false when there is none, or when
+    /// the connection was told to end.
     pub fn seat_probe(&self, seat: &Seat) -> bool {
         let mut seated = self.seated.lock();
         let spare = Room::Spare as usize;
@@ -224,7 +224,7 @@ impl Crowd {
         true
     }
 
-    /// Closes the connection of a room that has been idle longest. False when none is idle.
+    /// Closes the connection of a room that has been idle longest. Returns false when none is idle.
     fn close_idle(&self, seated: &mut Seated, room: Room) -> bool {
         let position = room as usize;
         for is_second in [false, true] {
@@ -290,7 +290,7 @@ impl Seated {
         }
     }
 
-    /// The next to be closed, none of which is silent since later than `old`. O(connections).
+    /// The next connections to close, none of them silent since later than `old`. O(connections).
     fn look_for_idle(&self, room: Room, old: u64) -> VecDeque<Candidate> {
         let in_room = self.seats.values().filter(|seat| seat.room() == room);
         let candidates = in_room.filter_map(|seat| seat.candidate());
@@ -305,7 +305,7 @@ impl Seated {
     }
 }
 
-/// A connection while it is open.
+/// An open connection.
 pub struct Guest {
     crowd: Arc<Crowd>,
     seat: Arc<Seat>,
@@ -330,12 +330,12 @@ impl Seat {
         if self.is_spare() { Room::Spare } else { self.room }
     }
 
-    /// Whether this is a spare seat, on which one request is answered.
+    /// Whether this is a spare seat, which answers one request.
     pub fn is_spare(&self) -> bool {
         self.is_spare.load(Ordering::Relaxed)
     }
 
-    /// A request was received. False when the connection was told to end before that.
+    /// Notes a received request. Returns false when the connection was told to end before that.
     pub fn begin(&self) -> bool {
         self.has_asked.store(true, Ordering::Relaxed);
         let begun = self
@@ -344,23 +344,23 @@ impl Seat {
         begun.is_ok()
     }
 
-    /// The request was answered.
+    /// Notes that the request was answered.
     pub fn end(&self) {
         let idle = now(self.began);
         _ = self.idle_since.compare_exchange(BUSY, idle, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// An answer waits for its reader.
+    /// Notes that an answer waits for its reader.
     pub fn stall(&self) {
         self.stalled_since.store(now(self.began), Ordering::Relaxed);
     }
 
-    /// Its reader took something.
+    /// Notes that the reader made progress.
     pub fn flow(&self) {
         self.stalled_since.store(0, Ordering::Relaxed);
     }
 
-    /// What it is as one that can be closed, if it can.
+    /// The connection as a candidate to close, if it is one.
     fn candidate(&self) -> Option<Candidate> {
         let (idle, stalled) =
             (self.idle_since.load(Ordering::Relaxed), self.stalled_since.load(Ordering::Relaxed));
@@ -373,7 +373,7 @@ impl Seat {
         Some(Candidate { is_proxy: self.is_proxy, is_stalled, has_asked, since, id: self.id })
     }
 
-    /// Tells it to end, if it is as it was. A request that was received since then is answered.
+    /// Tells it to end, if its state is unchanged. A request received since then is answered.
     fn cut_if_still(&self, candidate: Candidate) -> bool {
         let from = if candidate.is_stalled { BUSY } else { candidate.since };
         let is_stalled_still =
@@ -396,7 +396,7 @@ impl Seat {
         self.cut.notified().await;
     }
 
-    /// Bytes of an answer were handed to the connection.
+    /// Notes bytes of an answer handed to the connection.
     pub fn hold(self: &Arc<Self>, bytes: usize) {
         if bytes == 0 {
             return;
@@ -409,7 +409,7 @@ impl Seat {
         }
     }
 
-    /// They were sent, or nobody reads them any more.
+    /// Notes that they were sent or dropped.
     pub fn release(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -468,7 +468,7 @@ impl Beyond {
     }
 }
 
-/// A seat in a crowd of its own, for tests of what sits on one.
+/// A seat in a crowd of its own, for tests.
 #[cfg(test)]
 pub fn a_seat() -> Arc<Seat> {
     let crowd = Crowd::new(&Limits::default(), Metrics::new(&[]));

@@ -44,7 +44,7 @@ fn the_longest_idle_makes_room_and_whoever_is_busy_stays() {
     a_moment();
     let silent = crowd.seat(HERE, false, false).unwrap();
     let mut later = Vec::new();
-    // Who never asked anything goes first, then by time; who came last is idle too.
+    // Connections that never sent a request go first, then by time; the newest is idle too.
     for closed in [&silent, &old, &young] {
         assert!(is_open(closed));
         later.push(asked(&crowd, HERE));
@@ -105,7 +105,7 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
         Room::Ops,
         "operators have a room of their own"
     );
-    // A reader that takes nothing of its answer makes room before anybody is turned away.
+    // A stalled reader makes room before anybody is refused.
     guests[1].seat().stall();
     std::thread::sleep(LOOK_AGAIN);
     assert_eq!(crowd.seat(HERE, false, false).unwrap().seat().room(), Room::Main);
@@ -115,7 +115,7 @@ fn when_all_are_busy_there_are_spare_seats_and_then_none() {
     assert_eq!(crowd.open(), 0);
 }
 
-/// However many wait without a word, a probe comes in: they are not on the seats of probes, and make way on
+/// A probe gets in however many silent connections wait: those do not take the probes' seats, and make way on
 /// the doorstep.
 #[test]
 fn who_is_no_probe_never_has_a_spare_seat() {
@@ -153,8 +153,8 @@ fn one_address_has_so_many_and_proxies_are_not_counted() {
     assert!(crowd.seated.lock().addresses.is_empty(), "who is gone is forgotten");
 }
 
-/// However idle and silent connections come and go, there are never more than there may be, and a new one
-/// always gets a seat.
+/// However idle and silent connections come and go, their number stays within bounds, and a new one always
+/// gets a seat.
 #[test]
 fn a_storm_of_idle_connections_locks_nobody_out() {
     let (crowd, _) = crowd(50, 0);
@@ -178,7 +178,7 @@ fn what_answers_hold_is_counted_and_the_slowest_of_those_with_much_are_closed() 
     let hold = |number: usize, bytes| guests[number].seat().hold(bytes);
     let release = |number: usize, bytes| guests[number].seat().release(bytes);
     let beyond = || crowd.beyond.bytes.lock().total;
-    // What each may hold by itself costs the others nothing.
+    // Bytes within a connection's own allowance cost the others nothing.
     (0..4).for_each(|number| hold(number, HELD_BYTES_ALLOWED));
     assert_eq!(
         (beyond(), metric(&metrics, "upline_http_answer_held_bytes")),
@@ -189,14 +189,14 @@ fn what_answers_hold_is_counted_and_the_slowest_of_those_with_much_are_closed() 
     hold(1, half);
     assert_eq!(beyond(), HELD_BYTES_BEYOND_MAX);
     assert!(guests.iter().all(is_open));
-    // Who was first and has not read since then pays; it still holds its bytes until its connection is gone,
-    // which does not count against others.
+    // The first that has not read since then pays; it holds its bytes until its connection is gone, which
+    // does not count against others.
     hold(2, 1);
     assert_eq!([0, 1, 2].map(|number| is_open(&guests[number])), [false, true, true]);
     hold(3, half - 1);
     assert!(is_open(&guests[1]));
     release(0, HELD_BYTES_ALLOWED + half);
-    // A reader that has taken everything meanwhile starts from zero.
+    // A reader that has caught up starts from zero.
     release(1, half);
     hold(1, half);
     hold(2, 1_000);

@@ -1,5 +1,5 @@
-//! What the API is: `/openapi.json` for programs, `/docs` for people. Everything is in the binary; nothing is
-//! loaded from elsewhere.
+//! The API's description: `/openapi.json` for programs, `/docs` for people. Everything is in the binary;
+//! nothing is loaded from elsewhere.
 
 use std::sync::{Arc, LazyLock};
 
@@ -46,7 +46,7 @@ async fn redoc(Extension(principal): Extension<Principal>) -> Reply {
 /// All routes as OpenAPI 3.1: those of `/v1` as their handlers declare them, the others from their tables.
 pub fn description() -> Value {
     let mut whole = serde_json::to_value(v1::description()).expect("descriptions are plain data");
-    // The one version that this description is written for, whatever its generator writes by default.
+    // This description is written for one version, whatever the generator's default.
     whole["openapi"] = "3.1.0".into();
     let mut paths = describe::paths();
     paths.extend(operations());
@@ -67,11 +67,11 @@ pub fn description() -> Value {
     whole
 }
 
-/// What stands above the paths, beside what the generator writes.
+/// Adds the parts above the paths that the generator does not write.
 fn add_frame(description: &mut Value) {
     description["info"]["license"] =
         json!({ "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") });
-    // Wherever this description was read from.
+    // Relative to wherever this description was read from.
     description["servers"] = json!([{ "url": "/" }]);
     let tags = TAGS.map(|(name, about)| json!({ "name": name, "description": about }));
     description["tags"] = tags.into_iter().collect();
@@ -91,9 +91,9 @@ const TAGS: [(&str, &str); 10] = [
     ("drop-in", "The routes of the service that this one replaces"),
 ];
 
-/// Mends what the generator writes where a schema has remarks (a default, a description): a second schema
-/// that must hold too, of the type object, which no text or number is. Beside a reference a remark loses its
-/// type; into a schema that stands there itself it is moved.
+/// Fixes schemas with annotations (a default, a description): the generator adds a second required schema of
+/// type object, which no text or number satisfies. Next to a reference, an annotation loses its type; an
+/// inline schema absorbs it.
 fn mend_remarks(description: &mut Value) {
     let mut waiting = vec![description];
     while let Some(value) = waiting.pop() {
@@ -129,7 +129,7 @@ fn mend_remarks(description: &mut Value) {
     }
 }
 
-/// The routes of those who run the process, and these.
+/// The operations routes, and these.
 fn operations() -> Map<String, Value> {
     let status = |values: &[&'static str]| {
         let properties =
@@ -233,7 +233,7 @@ fn operations() -> Map<String, Value> {
         for (status, about) in describe::EVERYWHERE {
             operation["responses"][status] = failure(about, status);
         }
-        // Probes are never turned away for coming too often.
+        // Probes are never rate limited.
         if !auth::is_unlimited(path) {
             operation["responses"]["429"] = failure("Too many requests", "429");
         }
@@ -245,7 +245,7 @@ fn operations() -> Map<String, Value> {
     table.into_iter().map(describe).collect()
 }
 
-/// What `/version` answers.
+/// The schema of `/version`.
 fn version_schema() -> Value {
     json!({
         "type": "object",
@@ -263,8 +263,8 @@ fn description_example() -> Value {
     json!({ "openapi": "3.1.0", "info": { "title": "upline", "version": env!("CARGO_PKG_VERSION") }, "paths": {} })
 }
 
-/// No script or style but ours, and no connection but to this server. The page's own styles are set by
-/// script, hence `unsafe-inline` for them.
+/// No scripts or styles but ours, and no connections but to this server. Scripts set the page's own styles,
+/// hence `unsafe-inline` for them.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -306,7 +306,7 @@ async fn page(Extension(principal): Extension<Principal>, headers: HeaderMap) ->
     )
 }
 
-/// The files of the page, of which all but one are Swagger UI's.
+/// The files of the page, all but one of them Swagger UI's.
 async fn file(
     Extension(principal): Extension<Principal>,
     Path(name): Path<String>,
@@ -319,10 +319,10 @@ async fn file(
     }
 }
 
-/// What the page needs of Swagger UI's distribution; the rest of it is not shown.
+/// The files of Swagger UI's distribution that the page needs; the others are not served.
 const FILES: [&str; 3] = ["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
-/// All files, prepared when the first one is asked for: some 2 MB.
+/// All files, prepared on first use: some 2 MB.
 fn files() -> &'static [(&'static str, Prepared)] {
     static PREPARED: LazyLock<Vec<(&'static str, Prepared)>> = LazyLock::new(|| {
         let config = Arc::new(Config::from("/openapi.json"));
@@ -372,7 +372,7 @@ mod tests {
         }
     }
 
-    /// Two types of one name would be one schema, which is right for one of them at most.
+    /// Two types with one name would share a schema, which is right for at most one of them.
     #[test]
     fn schemas_have_names_of_their_own() {
         let mut names = BTreeSet::new();

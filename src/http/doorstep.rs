@@ -1,10 +1,9 @@
-//! Connections without a seat: those that have yet to say whether they are a probe, and those that are sent
-//! away.
+//! Connections without a seat: those that have not yet shown whether they are a probe, and those being
+//! refused.
 //!
 //! When the main room is full of busy connections, a new one waits on the doorstep until its head is there. A
-//! probe then gets a spare seat, and everything else is told at once that there is no room: it never has a
-//! seat that a probe could need. Nothing is taken from the connection meanwhile (it is peeked at), so a probe
-//! is answered as on any other seat.
+//! probe then gets a spare seat, and everything else is refused at once: it never takes a seat that a probe
+//! could need. Meanwhile the connection is only peeked at, so a probe is answered as on any other seat.
 
 use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
@@ -24,21 +23,21 @@ use super::{
 };
 use crate::metrics::ConnectionRefused;
 
-/// How long to wait for more of a head that has begun: the system tells only that something is there, not
-/// that there is more.
+/// How long to wait for more of a partial head: the system reports only that bytes are there, not that there
+/// are more.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// What a connection wants, as far as the beginning of its head tells.
+/// What a connection wants, as far as the beginning of its head shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wants {
-    /// Its whole head is there, and it asks for what is answered on spare seats.
+    /// Its head is complete, and asks for a path that spare seats answer.
     Probe,
     Else(Edge),
-    /// It has not said yet.
+    /// Its head is not there yet.
     Unsaid,
 }
 
-/// Reads the beginning of a head.
+/// Parses the beginning of a head.
 fn wants(head: &[u8]) -> Wants {
     let text = String::from_utf8_lossy(head);
     let Some((line, _)) = text.split_once('\n') else {
@@ -55,7 +54,8 @@ fn wants(head: &[u8]) -> Wants {
     }
 }
 
-/// Waits until a connection has said what it wants. `Unsaid` when its time is over, or it sends no more.
+/// Waits until a connection has said what it wants. Returns `Unsaid` when its time is over, or it sends no
+/// more.
 pub async fn listen(stream: &TcpStream) -> Wants {
     let mut head = [0; DOORSTEP_HEAD_BYTES_MAX];
     let end = Instant::now() + DOORSTEP_TIME;
@@ -76,7 +76,7 @@ pub async fn listen(stream: &TcpStream) -> Wants {
     Wants::Unsaid
 }
 
-/// Sends connections away, so many at once that wait for it.
+/// Refuses connections; the number of those that linger is bounded.
 #[derive(Clone)]
 pub struct Farewells(Arc<Semaphore>);
 
@@ -85,13 +85,13 @@ impl Farewells {
         Self(Arc::new(Semaphore::new(LEAVING_MAX)))
     }
 
-    /// Tells a connection that there is no room for it, and closes it. Where something that was sent is left
-    /// unread, closing resets the connection, and its client may lose the answer: so only the sending half is
-    /// closed at first, and what comes is read and dropped, for a moment. When too many are on their way out
-    /// already, the next ones are closed at once.
+    /// Tells a connection that there is no room for it, and closes it. Closing with unread bytes resets the
+    /// connection, and its client may lose the answer: so only the sending half is closed at first, and input
+    /// is read and dropped for a moment. When too many are lingering already, further ones are closed at
+    /// once.
     pub fn tell(&self, stream: TcpStream, refusal: ConnectionRefused, edge: Edge) {
         let answer = answer(refusal, edge);
-        // Who does not take these few bytes at once does not get them: nothing may pile up here.
+        // A client that does not take these few bytes at once does not get them: nothing may pile up here.
         if stream.try_write(answer.as_bytes()).is_ok()
             && let Ok(place) = Arc::clone(&self.0).try_acquire_owned()
         {
@@ -119,7 +119,7 @@ async fn read_out(stream: TcpStream) {
     }
 }
 
-/// 503, as the API of the path that was asked for words it.
+/// 503, in the wording of the API whose path was asked for.
 fn answer(refusal: ConnectionRefused, edge: Edge) -> String {
     let words = match refusal {
         ConnectionRefused::Busy => "Too many connections",
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(listen(&stream).await, Wants::Unsaid, "gone");
     }
 
-    /// A request that lies unread when its connection is closed would reset it.
+    /// A request left unread when its connection is closed would reset it.
     #[tokio::test]
     async fn who_is_sent_away_gets_the_answer_whatever_it_has_sent() {
         for (refusal, edge) in

@@ -1,4 +1,4 @@
-//! Which API a path belongs to, and how that API words what happens before or outside of its routes.
+//! Which API a path belongs to, and how that API words errors before or outside of its routes.
 
 use axum::http::{HeaderValue, StatusCode, header};
 
@@ -14,7 +14,7 @@ use super::{
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Edge {
-    /// The drop-in and the routes of operations: `{"detail":...}`.
+    /// The drop-in and the operations routes: `{"detail":...}`.
     Dropin,
     /// `/v1`: problem+json.
     V1,
@@ -25,7 +25,7 @@ impl Edge {
         if v1::is_ours(path) { Edge::V1 } else { Edge::Dropin }
     }
 
-    /// A body that was not read.
+    /// The answer when a body could not be read.
     pub fn unread(self, error: ReadError) -> Reply {
         let (code, status, detail) = match error {
             ReadError::TooLarge => {
@@ -42,7 +42,7 @@ impl Edge {
         reply::with_header(reply, header::CONNECTION, HeaderValue::from_static("close"))
     }
 
-    /// A request that does not say which host it is for, or says so twice.
+    /// The answer to a request whose host is missing or repeated.
     pub fn host_invalid(self) -> Reply {
         self.choose(Code::HostInvalid, || {
             reply::detail(StatusCode::BAD_REQUEST, "The Host header is missing, there twice, or not a host")
@@ -75,10 +75,10 @@ impl Edge {
         }
     }
 
-    /// What the answer says has made it.
+    /// The `server` header of its answers.
     pub fn server(self) -> &'static str {
         match self {
-            // As the original's answers say.
+            // As in the original's answers.
             Edge::Dropin => "uvicorn",
             Edge::V1 => "upline",
         }

@@ -1,18 +1,18 @@
-//! What holds for anything that a client sends.
+//! Properties that hold for any client input.
 
 #[cfg(test)]
 pub(crate) use super::auth::fuzzing::signed;
 use super::{auth, dropin, v1};
 use crate::engine::Engine;
 
-/// A body, read as each of those that some route takes.
+/// A body, read as each kind that some route accepts.
 pub(crate) fn request_body(bytes: &[u8]) -> bool {
     let dropin = dropin::fuzzing::body(bytes);
     let v1 = v1::fuzzing::body(bytes);
     dropin || v1
 }
 
-/// A cursor as sent, and positions sealed as one, given to the lists of this network.
+/// A cursor as sent, and positions sealed as one, passed to the lists of this network.
 pub(crate) fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     v1::fuzzing::cursor(engine, bytes)
 }

@@ -1,10 +1,9 @@
-//! Heavy work: reads that would keep the processor from those who sign up.
+//! Heavy work: reads that would keep the processor from signups.
 //!
-//! Lanes, all bounded. Work on the present goes on in short pieces, each of which waits for a turn; there are
-//! half as many turns as cores, at least one, and they are given in the order in which they were asked for.
-//! Work that cannot be cut into pieces, on the past and on the index of the search, has a lane for each of
-//! the two, in which one request is worked on at a time. A request that comes when too many wait is refused
-//! (503) before anything is done.
+//! Lanes, all bounded. Work on the present runs in short pieces, each of which waits for a turn; there are
+//! half as many turns as cores, at least one, granted in FIFO order. Work that cannot be cut into pieces, on
+//! the past and on the search index, has a lane for each of the two, with one request at a time. A request
+//! that arrives when too many wait is refused (503) before anything is done.
 
 use std::{
     sync::{
@@ -24,11 +23,11 @@ use tokio::{
 use super::limits::{HEAVY_WAITING_MAX, SINGLE_WAIT, SINGLE_WAITING_MAX};
 use crate::metrics::{Lane, Metrics};
 
-/// Too much is waiting.
+/// Too many requests are waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
 
-/// A lane in which one request is worked on at a time.
+/// A lane that works on one request at a time.
 struct Single {
     lane: Lane,
     turn: Arc<Semaphore>,
@@ -41,14 +40,14 @@ impl Single {
     }
 }
 
-/// Turns at heavy work.
+/// Turns for heavy work.
 pub struct Heavy {
     turns: Semaphore,
     /// Pieces that wait for a turn.
     waiting: AtomicUsize,
     past: Single,
     search: Single,
-    /// There is one core: what a piece took is left to others after it.
+    /// There is only one core: after each piece, others get as much time as it took.
     rests: bool,
     metrics: Arc<Metrics>,
 }
@@ -66,7 +65,8 @@ impl Heavy {
         })
     }
 
-    /// Whether another request may begin heavy work. Asked once for each; its further pieces only wait.
+    /// Checks whether another request may begin heavy work. Asked once per request; its further pieces only
+    /// wait.
     ///
     /// # Errors
     /// [`Full`].
@@ -78,7 +78,7 @@ impl Heavy {
         Err(Full)
     }
 
-    /// Does a piece of work when its turn comes, off the threads that serve requests. A piece takes about a
+    /// Runs a piece of work when its turn comes, off the threads that serve requests. A piece takes about a
     /// millisecond at most.
     pub async fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let waiting = Waiting::begin(&self.waiting, &self.metrics);
@@ -92,11 +92,11 @@ impl Heavy {
         done
     }
 
-    /// Does work on the past, alone. It goes on to its end even if nobody waits for it any more, and keeps
-    /// its turn until then.
+    /// Runs work on the past, alone. It runs to its end even if its caller is gone, and keeps its turn until
+    /// then.
     ///
     /// # Errors
-    /// [`Full`] when too many wait, or the work before took too long. What the thread says when the work
+    /// [`Full`] when too many wait, or the previous work took too long. The thread's error when the work
     /// panicked.
     pub async fn run_on_past<R: Send + 'static>(
         &self,
@@ -105,7 +105,7 @@ impl Heavy {
         self.run_alone(&self.past, work).await
     }
 
-    /// The same for searches, of which the first makes an index of all members.
+    /// The same for searches, the first of which builds an index of all members.
     ///
     /// # Errors
     /// As [`Heavy::run_on_past`].
@@ -142,7 +142,7 @@ impl Heavy {
     }
 }
 
-/// Runs work that keeps a thread busy: the runtime serves others on another thread meanwhile.
+/// Runs work that blocks its thread: meanwhile the runtime serves others on another thread.
 fn off_the_workers<R>(work: impl FnOnce() -> R) -> R {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -151,7 +151,7 @@ fn off_the_workers<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
-/// One that waits, until it is dropped.
+/// Counts as waiting until dropped.
 struct Waiting<'a> {
     count: &'a AtomicUsize,
     metrics: &'a Metrics,
@@ -187,7 +187,7 @@ mod tests {
         })
     }
 
-    /// However many ask, no more work at once than there are turns, and everybody gets one.
+    /// However many ask, concurrent work never exceeds the number of turns, and everybody gets one.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_more_work_at_once_than_there_are_turns() {
         let heavy = heavy(2);

@@ -1,15 +1,14 @@
-//! Which host a request is for: the `Host` header, and what a proxy that we trust says its own client asked
-//! for.
+//! The host a request is for: the `Host` header, and the host that a trusted proxy says its client asked for.
 
 use std::net::Ipv6Addr;
 
 use axum::http::{HeaderMap, Version, header, request::Parts};
 
-/// Bytes of a host with its port: the longest name that there is in the DNS, and a port.
+/// Bytes of a host with its port: the longest DNS name, and a port.
 const HOST_BYTES_MAX: usize = 255 + 6;
 
-/// Whether a request names its host as RFC 9112 (3.2) demands: one `Host` header that is a host; in HTTP/1.0
-/// none will do. Two of them, or something else in it, could mean one host to a proxy and another one to us.
+/// Whether a request names its host as RFC 9112 (3.2) requires: exactly one `Host` header that is a host; in
+/// HTTP/1.0 it is optional. Two of them, or an invalid one, could mean one host to a proxy and another to us.
 pub fn is_named(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -40,7 +39,7 @@ pub fn is_host(text: &str) -> bool {
     is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// What a trusted proxy says of the address that its client used. An extension of requests that have it.
+/// What a trusted proxy reports of the address that its client used. An extension of requests that have it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Forwarded {
     pub scheme: Option<&'static str>,
@@ -49,8 +48,8 @@ pub struct Forwarded {
 
 impl Forwarded {
     /// Reads `X-Forwarded-Proto` and `X-Forwarded-Host`; `None` where neither says anything. Of several
-    /// values the last one counts, which the proxy that we trust has written; what stands before it came from
-    /// outside. What is no scheme or no host says nothing.
+    /// values the last one counts, which the trusted proxy has written; earlier ones came from outside. An
+    /// invalid scheme or host is ignored.
     pub fn read(headers: &HeaderMap) -> Option<Self> {
         let scheme = last(headers, "x-forwarded-proto");
         let scheme = ["http", "https"]
@@ -63,7 +62,7 @@ impl Forwarded {
     }
 }
 
-/// Whether the port of a host, if it has one, is one. The grammar also allows none at all behind the colon,
+/// Whether the port of a host, if it has one, is valid. The grammar also allows an empty one after the colon,
 /// and any number of digits.
 fn has_right_port(host: &str) -> bool {
     let behind_name = host.rsplit_once(']').map_or(host, |(_, rest)| rest);

@@ -8,13 +8,14 @@ use crate::{config::HttpConfig, engine::LOG_READERS_MAX};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Open connections. One idle connection costs some 20 KiB and a file descriptor; further ones are
-    /// answered 503 and closed. Lowered at start to what the process may open (see [`FILES_KEPT_BACK`]).
+    /// answered 503 and closed. Lowered at startup to the process's limit of open files (see
+    /// [`FILES_KEPT_BACK`]).
     pub connections_max: usize,
-    /// Those of one address (IPv4 address, or IPv6 network of 64 bits) that is no trusted proxy; further ones
-    /// are answered 503. 0 is no limit.
+    /// Connections of one address (IPv4 address, or IPv6 network of 64 bits) that is no trusted proxy;
+    /// further ones are answered 503. 0 is no limit.
     pub connections_per_address: usize,
-    /// From a connection, or from the first byte of a later request, to the end of its head. Who needs longer
-    /// for a few hundred bytes is holding the connection on purpose.
+    /// From a connection, or from the first byte of a later request, to the end of its head. A client that
+    /// needs longer for a few hundred bytes is holding the connection on purpose.
     pub head_timeout: Duration,
     /// Bytes of one request head; more is 431. Gateways add headers, but 32 KiB of them are an error or an
     /// attack.
@@ -23,19 +24,20 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of one body; more is 413. The largest valid body of these routes has some 200.
     pub body_bytes_max: usize,
-    /// How much of a body that is too large is read and dropped before the answer, so that an honest client
-    /// gets to see the 413 instead of a reset connection.
+    /// How much of an oversized body is read and dropped before the answer, so that an honest client sees the
+    /// 413 instead of a reset connection.
     pub body_discard_max: usize,
-    /// Between requests on one connection. Longer than the 60 s that common gateways keep theirs, so that
-    /// they close first and never send a request into a connection we are closing.
+    /// Between requests on one connection. Longer than the 60 s of common gateways, so that they close first
+    /// and never send a request into a connection we are closing.
     pub idle_timeout: Duration,
-    /// A reader that takes nothing for so long is gone. Bounds how long a streamed answer can be held open.
+    /// A reader that takes nothing for this long is considered gone. Bounds how long a streamed answer can be
+    /// held open.
     pub write_timeout: Duration,
     /// From the head to the beginning of the answer. A write waits for a sync of the log; a disk that takes
     /// longer than this is failing, and the client is told that the outcome is unknown.
     pub request_timeout: Duration,
-    /// From the signal to stop until open connections are cut. Leaves three of the promised ten seconds to
-    /// the engine.
+    /// From the stop signal until open connections are cut. Leaves three of the promised ten seconds to the
+    /// engine.
     pub drain_timeout: Duration,
 }
 
@@ -46,7 +48,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What can be configured as configured, the rest as it always is.
+    /// Configurable limits as configured, the others at their defaults.
     #[must_use]
     pub fn configured(config: &HttpConfig) -> Self {
         Self {
@@ -65,29 +67,30 @@ impl Limits {
     }
 }
 
-/// Descriptors of the log: the active segment, the next one while it is made, the file `durable`, directories
-/// while they are synced, locks.
+/// Descriptors of the log: the active segment, the next one while it is created, the file `durable`,
+/// directories while they are synced, locks.
 pub const FILES_OF_THE_LOG: usize = 16;
 
-/// Descriptors of snapshots: one that is written, one that is read for a question about the past, and looks
-/// at their sizes.
+/// Descriptors of snapshots: one being written, one being read for a query of the past, and checks of their
+/// sizes.
 pub const FILES_OF_SNAPSHOTS: usize = 16;
 
-/// Descriptors of the rest: standard streams, the runtime, the listeners, a connection that is being refused,
-/// key files and key sets, `/proc` for metrics.
+/// Other descriptors: standard streams, the runtime, the listeners, a connection being refused, key files and
+/// key sets, `/proc` for metrics.
 pub const FILES_OF_THE_PROCESS: usize = 24;
 
-/// Connections on which probes and metrics are answered when all others are busy.
+/// Connections that answer probes and metrics when all others are busy.
 pub const SPARE_CONNECTIONS_MAX: usize = 16;
 
-/// Connections of the listener for operations: some people, a scraper, a few probes.
+/// Connections of the operations listener: some people, a scraper, a few probes.
 pub const OPS_CONNECTIONS_MAX: usize = 64;
 
-/// Connections that were told to end and have not yet. They end at once; more than this waits for that.
+/// Connections that were told to end but have not yet. They end at once; beyond this number new ones must
+/// wait.
 pub const CLOSING_MAX: usize = 64;
 
-/// Connections that have no seat and have yet to say whether they are a probe. When more come, those go that
-/// have said nothing for longest.
+/// Connections without a seat that have not yet shown whether they are a probe. When more come, those silent
+/// for longest are closed.
 pub const DOORSTEP_MAX: usize = 32;
 
 /// How long one may take for its head: probes and scrapers send it at once.
@@ -96,51 +99,51 @@ pub const DOORSTEP_TIME: Duration = Duration::from_secs(1);
 /// Bytes of the head of a probe: a path and some headers.
 pub const DOORSTEP_HEAD_BYTES_MAX: usize = 2_048;
 
-/// Connections that were told that there is no room, and whose client is given time to read that. Further
-/// ones are closed at once.
+/// Refused connections whose client is given time to read the answer. Further ones are closed at once.
 pub const LEAVING_MAX: usize = 32;
 
-/// For how long, and how many bytes of what it sends are read and dropped meanwhile.
+/// For how long, and how many bytes of its input are read and dropped meanwhile.
 pub const LEAVING_TIME: Duration = Duration::from_secs(1);
 pub const LEAVING_BYTES_MAX: usize = 256 * 1_024;
 
-/// Descriptors of connections that are none of the main room.
+/// Descriptors of connections outside the main room.
 pub const FILES_OF_OTHER_CONNECTIONS: usize =
     SPARE_CONNECTIONS_MAX + OPS_CONNECTIONS_MAX + CLOSING_MAX + DOORSTEP_MAX + LEAVING_MAX;
 
 /// Descriptors that connections of the main room never get. Readers of the log (change feeds, explanations,
-/// states of the past) are bounded where they open files (`LOG_READERS_MAX`); a further one is refused, and
-/// so none of them ever takes what the log needs.
+/// states of the past) are bounded where they open files (`LOG_READERS_MAX`); further ones are refused, so
+/// they never take what the log needs.
 pub const FILES_KEPT_BACK: usize = FILES_OF_THE_LOG
     + FILES_OF_SNAPSHOTS
     + LOG_READERS_MAX
     + FILES_OF_THE_PROCESS
     + FILES_OF_OTHER_CONNECTIONS;
 
-/// Fewer open files than this are no use: what is kept back, and as many connections.
+/// Minimum limit of open files: the reserve, and as many connections.
 pub const FILES_MIN: usize = 2 * FILES_KEPT_BACK;
 
-/// Bytes of answers that one connection may hold while its reader takes nothing. With what the connection
-/// itself costs (some 10 KiB) 64 KiB.
+/// Bytes of answers that one connection may hold while its reader is stalled. With the connection itself
+/// (some 10 KiB) 64 KiB.
 pub const HELD_BYTES_ALLOWED: usize = 48 * 1_024;
 
-/// What all connections together may hold beyond that: some hundred of the largest answers on their way. When
-/// it is used up, those are closed that have held more than their own for longest.
+/// Bytes that all connections together may hold beyond that: some hundred of the largest answers in flight.
+/// When it is used up, those over their own allowance for longest are closed.
 pub const HELD_BYTES_BEYOND_MAX: usize = 64 << 20;
 
-/// Bytes that the kernel may hold for one connection and has not sent. It would hold megabytes for a reader
-/// that takes nothing.
+/// Unsent bytes that the kernel may hold for one connection. It would otherwise hold megabytes for a stalled
+/// reader.
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1_024;
 
-/// Rows of a list that a stream takes at once, where any number of streams may be under way: some 16 KiB of
+/// Rows of a list that a stream takes at once, where any number of streams may be in flight: some 16 KiB of
 /// text.
 pub const STREAM_ROWS: usize = 64;
 
-/// Connections the kernel may hold for us until we accept them: a burst of signups, not a queue to wait in.
+/// Connections the kernel may queue until we accept them: enough for a burst of signups, not a queue to wait
+/// in.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
-/// How long to rest when accepting fails for want of descriptors or memory: trying at once would only burn a
-/// core.
+/// How long to pause when accepting fails for lack of descriptors or memory: retrying at once would only burn
+/// a core.
 pub const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Headers of one request. Hyper's default, named here: 100 is more than gateways send.
@@ -149,99 +152,95 @@ pub const HEADERS_MAX: usize = 100;
 /// Rows printed under one hold of the read lock: some 50 us, so that the writer never waits long for a list.
 pub const SLICE_ROWS: usize = 256;
 
-/// What a slice of cheap steps (entries looked at, brackets closed) may do under one hold of the lock.
+/// Cheap steps (entries examined, brackets closed) of a slice under one hold of the lock.
 pub const SLICE_STEPS: usize = 4_096;
 
-/// Rows of a list up to which a page is taken on the thread that serves the request: some 50 us. Larger ones
+/// Rows of a list up to which a page is read on the thread that serves the request: some 50 us. Larger ones
 /// are heavy work.
 pub const LIGHT_ROWS: usize = 128;
 
 /// The same in cheap steps.
 pub const LIGHT_STEPS: usize = 512;
 
-/// Pieces of heavy work that wait for a turn: at a millisecond each, half a second. A request that comes then
-/// is 503.
+/// Pieces of heavy work waiting for a turn: at a millisecond each, half a second. Further requests get 503.
 pub const HEAVY_WAITING_MAX: usize = 512;
 
-/// Questions about the past, and searches, that wait for the one before, and for how long. Small networks are
-/// rebuilt in less; for large ones waiting is the client's. Who waits holds no thread, and does not ask again
-/// meanwhile.
+/// Queries of the past, and searches, that wait for the previous one, and for how long. Small networks are
+/// rebuilt in less; for large ones the client must wait. A waiting request holds no thread, and its client
+/// does not retry meanwhile.
 pub const SINGLE_WAITING_MAX: usize = 512;
 pub const SINGLE_WAIT: Duration = Duration::from_secs(2);
 
-/// What work costs, in units of a step of a walk, some tenth of a microsecond: a row that is shown; a command
-/// that is read from the log; a command or row of a snapshot that a state of the past is made of.
+/// Cost of work, in units of a step of a walk, some tenth of a microsecond: a row that is shown; a command
+/// read from the log; a command or snapshot row that goes into a state of the past.
 pub const ROW_UNITS: u64 = 8;
 pub const READ_UNITS: u64 = 8;
 pub const REBUILD_UNITS: u64 = 16;
 
-/// Slices that one page may take before it is answered as far as it came, with a cursor: a million steps,
-/// some tens of milliseconds of work.
+/// Slices that one page may take before it is answered partially, with a cursor: a million steps, some tens
+/// of milliseconds of work.
 pub const PAGE_SLICES_MAX: usize = if cfg!(test) { 2 } else { 256 };
 
-/// Pages whose work goes on when their cursor comes back: of everybody, and of one principal. Each holds sums
-/// for one page of members, some 100 KiB at worst. One that was dropped is begun again.
+/// Pages whose work resumes when their cursor comes back: in total, and of one principal. Each holds sums for
+/// one page of members, some 100 KiB at worst. One that was dropped is restarted.
 pub const UNFINISHED_PAGES_MAX: usize = 64;
 pub const UNFINISHED_PAGES_OF_ONE_MAX: usize = 4;
 
-/// Whole downlines and levels that are streamed at once; a further one is 503. Each keeps a queue, 20 MB at
-/// worst in a network of ten million.
+/// Whole downlines and levels streamed at once; a further one is 503. Each keeps a queue, 20 MB at worst in a
+/// network of ten million.
 pub const BULK_STREAMS_MAX: usize = 16;
 
-/// Slices that such a stream takes while those before are printed: enough that handing them from thread to
-/// thread does not show (with one it costs what it gains).
+/// Slices that such a stream prefetches while earlier ones are printed: enough to hide the handoff between
+/// threads (one would cost what it gains).
 pub const BULK_SLICES_AHEAD: usize = 4;
 
-/// Change feeds that are followed at once; a further one is 503. Each holds one batch, some megabytes at
-/// worst.
+/// Change feeds followed at once; a further one is 503. Each holds one batch, some megabytes at worst.
 pub const EVENT_STREAMS_MAX: usize = 64;
 
-/// A change feed without an event says that it is alive after this long: below what proxies usually cut, a
-/// minute.
+/// An idle change feed sends a heartbeat after this long: below the usual timeout of proxies, a minute.
 pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How often a change feed that waits looks whether the server stops: well within the time that running
-/// requests get.
+/// How often a waiting change feed checks for shutdown: well within the time that running requests get.
 pub const EVENT_LOOK: Duration = Duration::from_secs(1);
 
-/// What `Retry-After` says where another question about the past is being answered: a network of ten million
-/// takes longer, most do not.
+/// `Retry-After` when another query of the past is running: a network of ten million takes longer, most do
+/// not.
 pub const RETRY_HISTORY_SECONDS: u32 = 2;
 
-/// Lists up to this size are sent with a content length, as the original sends all of them; longer ones are
+/// Lists up to this size are sent with a content length, as the original sends all lists; longer ones are
 /// streamed in chunks.
 pub const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
-/// Batches at once; a further one is 503. Together they fill half of the queue of writes at most
-/// (`BATCH_WINDOW`), so that single signups go on.
+/// Batches at once; a further one is 503. Together they fill at most half of the write queue
+/// (`BATCH_WINDOW`), so that single signups proceed.
 pub const BATCHES_MAX: usize = 4;
 
 /// Batches at once of one principal, where credentials are asked for: half of them, so that no service can
-/// keep all others out.
+/// lock out all others.
 pub const BATCHES_OF_PRINCIPAL_MAX: usize = BATCHES_MAX / 2;
 
-/// A batch that has waited this long for its next line makes way when somebody else finds no place. Networks
-/// and busy clients pause for less.
+/// A batch that has waited this long for its next line is evicted when another finds no seat. Networks and
+/// busy clients pause for less.
 pub const BATCH_IDLE: Duration = Duration::from_secs(2);
 
-/// The least pace of a batch that another one waits for: lines for each second that it waits for its client
-/// to send or to read, in stretches of [`BATCH_PACE_TIME`] of such waiting at least. Time that the server
-/// takes does not count. Slower than this is a single signup now and then.
+/// Minimum pace of a batch while another waits for its seat: lines per second of waiting for its client to
+/// send or to read, measured over at least [`BATCH_PACE_TIME`] of such waiting. The server's own time does
+/// not count. Anything slower is a single signup now and then.
 pub const BATCH_PACE_LINES: u64 = 10;
 pub const BATCH_PACE_TIME: Duration = Duration::from_secs(10);
 
-/// Lines of one batch that wait for their outcome: a group of the log for one sync.
+/// Lines of one batch in flight: one group commit of the log.
 pub const BATCH_WINDOW: usize = 1_024;
 
-/// Bytes of one line of a batch; a longer one is answered with a problem of its own and skipped. The longest
-/// valid line has some 500.
+/// Bytes of one line of a batch; a longer one is answered with its own problem and skipped. The longest valid
+/// line has some 500.
 pub const BATCH_LINE_BYTES_MAX: usize = 4_096;
 
-/// Answers are handed over in pieces of some so many bytes.
+/// Answers are handed over in pieces of about this many bytes.
 pub const BATCH_PIECE_BYTES: usize = 32 * 1_024;
 
-/// Pieces that wait for a client that sends and does not read: 4 MiB, some 25,000 answers, beside what
-/// sockets hold. Then nothing more is read from it until it reads.
+/// Pieces waiting for a client that sends but does not read: 4 MiB, some 25,000 answers, besides what sockets
+/// hold. Beyond that, nothing more is read from it until it reads.
 pub const BATCH_PIECES_MAX: usize = 128;
 
 /// For work that grows with the network: snapshots, digests, recounts. Some seconds for ten million members;
@@ -251,10 +250,10 @@ pub const LONG_REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// Bytes of an `Idempotency-Key`. UUIDs and hashes fit well.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// What `Retry-After` says under overload and while starting, in seconds: queues empty in fractions of one.
+/// `Retry-After` under overload and while starting, in seconds: queues empty in fractions of one.
 pub const RETRY_SOON_SECONDS: u32 = 1;
 
-/// What `Retry-After` says when a restart is needed, or somebody has to look at the clock.
+/// `Retry-After` when a restart is needed, or an operator must check the clock.
 pub const RETRY_AFTER_RESTART_SECONDS: u32 = 30;
 
 const _: () = assert!(SLICE_ROWS <= SLICE_STEPS && STREAM_ROWS <= SLICE_ROWS);
@@ -265,7 +264,7 @@ const _: () = assert!(
 const _: () = assert!(2 * BATCHES_MAX * BATCH_WINDOW <= crate::engine::limits::QUEUE_MAX);
 
 impl Limits {
-    /// With no more connections than the process may have open files.
+    /// Caps connections to the process's limit of open files.
     #[must_use]
     pub fn within_open_files(mut self, open_files_max: Option<usize>) -> Self {
         if let Some(files) = open_files_max {
@@ -276,7 +275,7 @@ impl Limits {
     }
 }
 
-/// The soft limit of open files of this process; `None` where there is none.
+/// The process's soft limit of open files; `None` where there is none.
 #[must_use]
 pub fn open_files_max() -> Option<usize> {
     let soft = rlimit::Resource::NOFILE.get_soft().ok()?;

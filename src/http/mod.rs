@@ -1,27 +1,26 @@
-//! The HTTP edge: requests to commands, outcomes to answers, and nothing else.
+//! The HTTP edge: turns requests into commands and outcomes into answers, and nothing else.
 //!
 //! # What is here
 //!
-//! - [`Server`]: an accept loop of its own over hyper's HTTP/1.1, with a limit on everything ([`Limits`]), a
-//!   graceful stop, and answers from the first moment on: while the engine is opening it is live but not
-//!   ready.
+//! - [`Server`]: its own accept loop over hyper's HTTP/1.1, with a limit on everything ([`Limits`]) and
+//!   graceful shutdown. It answers from the start: while the engine is opening it is live but not ready.
 //! - `dropin`: the API of the service that this one replaces, to the byte.
 //! - `v1`: our own API.
-//! - `ops`: life, readiness, version, metrics.
+//! - `ops`: liveness, readiness, version, metrics.
 //! - `docs`: the description of all of it, for programs and as a page.
 //!
 //! # What it does not know
 //!
-//! No rule of the network, no byte on disk, no clock but the wall's (for the weekly report). It reaches the
-//! state through [`crate::engine`] alone, in reads that are short and bounded; lists are printed slice by
-//! slice while the client takes them (`stream`).
+//! No rules of the network, no bytes on disk, no clock but the wall clock (for the weekly report). It reaches
+//! the state through [`crate::engine`] alone, in short, bounded reads; lists are printed slice by slice as
+//! the client reads them (`stream`).
 //!
 //! # Choices
 //!
 //! - `axum::serve` is not used: it has no header timeout and no connection limit.
-//! - A poisoned log leaves the process live (reads go on) and not ready: whoever balances load should send
-//!   writes elsewhere.
-//! - Answers outside of `/v1` carry `server: uvicorn` as the original's do.
+//! - A poisoned log leaves the process live (reads go on) and not ready: load balancers should send writes
+//!   elsewhere.
+//! - Answers outside of `/v1` carry `server: uvicorn`, as the original's do.
 
 mod answer_body;
 pub mod auth;

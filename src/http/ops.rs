@@ -1,4 +1,4 @@
-//! Routes for those who run the process: life, readiness, version, metrics.
+//! Routes for operators: liveness, readiness, version, metrics.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -29,21 +29,22 @@ pub fn router() -> Router<Arc<Shared>> {
         .route("/metrics", get(metrics))
 }
 
-/// What all routes outside of `/v1` that axum matches say to other methods.
+/// The answer to other methods on all routes outside of `/v1` that axum matches.
 pub async fn method_not_allowed() -> Reply {
     let reply = reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     reply::with_header(reply, header::ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
-/// Always 200: whoever can answer is alive. Also while loading, draining, or with a poisoned log, none of
-/// which a restart of a process that is doing its best would mend by itself.
+/// Always 200: a process that can answer is alive. Also while loading, draining, or with a poisoned log: a
+/// restart by itself would fix none of these.
 async fn livez() -> Reply {
     reply::json(StatusCode::OK, "{\"status\":\"live\"}")
 }
 
-/// 200 when writes are accepted, with a detail while the next segment of the log cannot be made; 503 while
-/// the log is full for that reason, while the clock is not believed, while the network is being loaded, while
-/// draining, and for good after the log has failed (reads still work then, but traffic should go elsewhere).
+/// 200 when writes are accepted, with a detail while the next segment of the log cannot be created; 503 while
+/// the log is full for that reason, while the clock is not trusted, while the network is loading, while
+/// draining, and permanently after the log has failed (reads still work then, but traffic should go
+/// elsewhere).
 async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
     let status = match shared.engine.get() {
         _ if shared.draining.load(Ordering::Relaxed) => "draining",
@@ -71,7 +72,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
                     let body = json!({ "status": "clock_jumped", "detail": clock_detail(&clock) });
                     return reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
                 }
-                // It stops, or what it was is over.
+                // It is stopping, or the cause is gone.
                 _ => "read_only",
             },
         },
@@ -79,7 +80,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Reply {
     reply::json(StatusCode::SERVICE_UNAVAILABLE, format!("{{\"status\":\"{status}\"}}"))
 }
 
-/// What an operator should know of a clock that jumped.
+/// Tells an operator about a clock that jumped.
 fn clock_detail(clock: &ClockStanding) -> String {
     let seconds = clock.jumped_by().as_secs();
     let how = match clock.jump {

@@ -1,8 +1,7 @@
-//! Documents that never change: made once, as they are and compressed, and sent from the same bytes to
-//! everybody.
+//! Immutable documents: built once, plain and compressed, and sent from the same bytes to everybody.
 //!
-//! Nothing is compressed, decompressed or copied for a request, so that an answer costs neither processor
-//! time nor memory however many ask for it and however slowly they read.
+//! Nothing is compressed, decompressed or copied per request, so an answer costs neither processor time nor
+//! memory, however many clients ask for it and however slowly they read.
 
 use std::io::{Read, Write};
 
@@ -35,7 +34,7 @@ impl Prepared {
         Self::new(kind, plain, packed.into_boxed_slice().into())
     }
 
-    /// Unpacks a document that is kept compressed. `None` when it is damaged.
+    /// Decompresses a document that is kept compressed. `None` when it is corrupt.
     pub fn of_gzip(kind: &str, gzip: impl Into<Bytes>) -> Option<Self> {
         let gzip = gzip.into();
         let mut plain = Vec::new();
@@ -52,7 +51,7 @@ impl Prepared {
         Self { kind, plain_tag: tag(""), gzip_tag: tag("-gzip"), plain, gzip }
     }
 
-    /// Answers a GET in the encoding that the client takes; 304 where the client has the document already.
+    /// Answers a GET in the encoding that the client accepts; 304 where the client has the document already.
     /// O(1) and without copies.
     pub fn answer(&self, headers: &HeaderMap) -> Reply {
         let is_packed = takes_gzip(headers);
@@ -67,7 +66,7 @@ impl Prepared {
         let sent = reply.headers_mut();
         sent.insert(header::ETAG, tag.clone());
         sent.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        // Kept, and asked about each time: another release has another document under the same name.
+        // Cached, but revalidated each time: another release has another document under the same name.
         sent.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if !is_known {
             sent.insert(header::CONTENT_TYPE, self.kind.clone());
@@ -79,7 +78,7 @@ impl Prepared {
     }
 }
 
-/// Values of a header that may be there several times, each a list with commas.
+/// Values of a header that may be repeated, each a comma-separated list.
 fn listed(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
@@ -89,7 +88,7 @@ fn listed(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item =
         .map(str::trim)
 }
 
-/// Whether a client takes gzip: named, or meant by `*`, and not with the weight 0.
+/// Whether a client accepts gzip: by name or by `*`, with a weight other than 0.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for coding in listed(headers, header::ACCEPT_ENCODING) {
@@ -105,7 +104,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     any
 }
 
-/// Whether `If-None-Match` names this tag. Weak comparison, as RFC 9110 says.
+/// Whether `If-None-Match` names this tag. Weak comparison, as RFC 9110 requires.
 fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tag = tag.to_str().unwrap_or_default();
     listed(headers, header::IF_NONE_MATCH)

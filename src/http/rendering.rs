@@ -1,22 +1,22 @@
-//! Metrics as text, rendered once for all who ask at a time.
+//! Metrics as text, rendered once for all concurrent requests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Bytes;
 
-/// Metrics being rendered: by one at a time, and once for all who ask meanwhile. Otherwise a client that asks
-/// often, where nobody needs credentials, would keep a core busy.
+/// Metrics being rendered: one at a time, and once for all requests that arrive meanwhile. Otherwise a client
+/// that asks often, without credentials, would keep a core busy.
 #[derive(Default)]
 pub struct Rendering {
-    /// How many renderings were begun.
+    /// Number of renderings begun.
     begun: AtomicU64,
     /// The last one, and its number.
     last: tokio::sync::Mutex<(u64, Bytes)>,
 }
 
 impl Rendering {
-    /// Metrics as they were at some moment after this was called, from `render` or somebody else's. `None`
-    /// when rendering failed.
+    /// Returns metrics as of some moment after this call, rendered here or by a concurrent call. `None` when
+    /// rendering failed.
     pub async fn of_now(&self, render: impl FnOnce() -> String + Send + 'static) -> Option<Bytes> {
         let before = self.begun.load(Ordering::Acquire);
         let mut last = self.last.lock().await;
@@ -24,7 +24,7 @@ impl Rendering {
             return Some(last.1.clone());
         }
         let number = 1 + self.begun.fetch_add(1, Ordering::AcqRel);
-        // Rendering reads files of the process and formats every series: not for a thread that serves
+        // Rendering reads the process's files and formats every series: too slow for a thread that serves
         // requests.
         let rendered = tokio::task::spawn_blocking(render);
         let text = Bytes::from(rendered.await.ok()?.into_bytes().into_boxed_slice());
@@ -51,7 +51,7 @@ mod tests {
         let seen = futures_util::future::join_all((0..100).map(|_| ask())).await;
         assert!(seen.iter().all(Option::is_some));
         assert!(rendering.begun.load(Ordering::Acquire) <= 2, "a hundred at once are one or two");
-        // What happened before somebody asked is in the answer.
+        // Events before the request are in the answer.
         metrics.writes.signups.increment(1);
         let text = ask().await.unwrap();
         assert!(String::from_utf8_lossy(&text).contains("upline_signups_total 1"));

@@ -1,4 +1,4 @@
-//! Answers: status, headers and body of everything that is not a stream.
+//! Answers: status, headers and body of all but streams.
 
 use axum::{
     body::{Body, Bytes},
@@ -10,7 +10,7 @@ use super::dropin::python::print::print_str;
 /// An answer. Axum's body type holds both whole bodies and streams.
 pub type Reply = Response<Body>;
 
-/// An answer that ends the work on a request early. Boxed, so that results stay small where all goes well.
+/// An answer that ends a request early. Boxed, so that results stay small on success.
 pub struct Refused(Box<Reply>);
 
 impl From<Reply> for Refused {
@@ -52,7 +52,7 @@ pub fn detail(status: StatusCode, detail: &str) -> Reply {
     json(status, body)
 }
 
-/// `{"detail":"..."}` with 503, and when to come back.
+/// `{"detail":"..."}` with 503, and when to retry.
 pub fn unavailable(text: &str, retry_after_seconds: u32) -> Reply {
     with_header(
         detail(StatusCode::SERVICE_UNAVAILABLE, text),
@@ -61,7 +61,7 @@ pub fn unavailable(text: &str, retry_after_seconds: u32) -> Reply {
     )
 }
 
-/// What the original says to exceptions it did not expect.
+/// The original's answer to unexpected exceptions.
 pub fn internal_error() -> Reply {
     text(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }

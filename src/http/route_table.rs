@@ -1,4 +1,4 @@
-//! Which request goes where: one table of every route, and the original's way of matching them.
+//! Routing: one table of every route, and the original's way of matching them.
 //!
 //! The drop-in's routes are not matched by axum's router because the original differs in ways its clients can
 //! see: it decodes the path before it matches, names only the first matching route's method in `allow`, and
@@ -7,7 +7,7 @@
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-/// What a route of the drop-in does.
+/// The operation of a drop-in route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
     Welcome,
@@ -40,7 +40,7 @@ impl Operation {
         )
     }
 
-    /// Whether it may change something. Two do though their method is GET.
+    /// Whether it may change something. Two do so by GET.
     fn changes(self) -> bool {
         match self {
             Operation::Register
@@ -62,8 +62,8 @@ impl Operation {
     }
 }
 
-/// Whether a request may change something: by its method, and by its route where that is a GET of the
-/// original's. A path as it was sent.
+/// Whether a request may change something: by its method, or by its route for the original's GETs that do.
+/// Takes the path as sent.
 pub fn may_change(method: &Method, path: &str) -> bool {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let path = percent_decode_str(path).decode_utf8_lossy();
@@ -81,8 +81,7 @@ const fn route(method: &'static str, path: &'static str, operation: Operation) -
     Route { method, path, operation }
 }
 
-/// Routes of the drop-in in the order in which they are tried. The last four are what the original's README
-/// names.
+/// Routes of the drop-in, in matching order. The last four are those named in the original's README.
 pub const DROPIN: [Route; 19] = [
     route("GET", "/", Operation::Welcome),
     route("GET", "/health", Operation::Health),
@@ -108,17 +107,16 @@ pub const DROPIN: [Route; 19] = [
 /// Routes of operations, which axum's router matches. All answer GET and HEAD.
 pub const OPS: [&str; 7] = ["/livez", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/redoc"];
 
-/// What is answered on the connections that are kept free for operators when all others are busy.
+/// Paths answered on the connections reserved for operators when all others are busy.
 pub const SPARE: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// Methods with series of their own. Clients may call a method anything: what is not among these is counted
-/// as the last one.
+/// Methods with their own series. Clients may send any method: those not listed count as the last one.
 pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
 /// Path of the series of requests that no route answered (404, 405, 307).
 pub const UNMATCHED: &str = "unmatched";
 
-/// Position in `routes::routes` of the route that answered, so that it can be counted.
+/// Position in `routes::routes` of the route that answered, for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RouteIndex(pub usize);
 
@@ -127,7 +125,7 @@ impl RouteIndex {
         Self((1 + OPS.len()) * METHODS.len() + position)
     }
 
-    /// Of a route of `/v1`, by its position in `v1::operations`.
+    /// The index of a route of `/v1`, by its position in `v1::operations`.
     pub fn of_v1(position: usize, method: &Method) -> Self {
         Self(
             (1 + OPS.len()) * METHODS.len()
@@ -137,7 +135,7 @@ impl RouteIndex {
         )
     }
 
-    /// Of a path that axum's router matches, whether or not it has the method.
+    /// The index of a path that axum's router matches, whether or not it has the method.
     pub fn of_ops(path: &str, method: &Method) -> Option<Self> {
         // The files of the page count as the page.
         let path = if path.starts_with("/docs/") { "/docs" } else { path };
@@ -146,7 +144,7 @@ impl RouteIndex {
             .map(|position| Self((1 + position) * METHODS.len() + of_method(method)))
     }
 
-    /// Of a request that no route answered.
+    /// The index of a request that no route answered.
     pub fn unmatched(method: &Method) -> Self {
         Self(of_method(method))
     }
@@ -162,7 +160,7 @@ pub fn is_of_ops(path: &str) -> bool {
     RouteIndex::of_ops(path, &Method::GET).is_some()
 }
 
-/// What the table says to a request.
+/// The result of matching a request.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Match<'p> {
     /// With the text of the path's parameter, empty when the route has none.
@@ -175,7 +173,7 @@ pub enum Match<'p> {
     WrongMethod {
         allow: &'static str,
     },
-    /// This path, which has one slash more or less at its end, exists.
+    /// The path exists with its last slash toggled.
     Redirect {
         path: String,
     },
@@ -201,7 +199,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Match<'p> {
     }
     let toggled = match path.strip_suffix('/') {
         Some("") => return Match::NotFound,
-        // The original takes all of them away.
+        // The original strips all of them.
         Some(_) => path.trim_end_matches('/').to_owned(),
         None => format!("{path}/"),
     };
@@ -210,8 +208,7 @@ pub fn find<'p>(method: &Method, path: &'p str) -> Match<'p> {
     if exists { Match::Redirect { path: toggled } } else { Match::NotFound }
 }
 
-/// Whether a path has the form of a pattern; if so, the text in the place of its parameter, or nothing when
-/// it has none.
+/// Matches a path against a pattern. Returns the text of its parameter, empty when it has none.
 fn parameter_of<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let Some((before, rest)) = pattern.split_once('{') else { return (pattern == path).then_some("") };
     let (_, after) = rest.split_once('}')?;
@@ -225,7 +222,7 @@ mod tests {
 
     #[test]
     fn requests_find_the_first_matching_route() {
-        // method, path, what is found
+        // method, path, match
         let table = [
             ("GET", "/", "Welcome()"),
             ("POST", "/user/register", "Register()"),

@@ -9,8 +9,8 @@ use super::{
 
 /// Method and path of every series of requests, for `Metrics::new`.
 ///
-/// First the paths that are counted whatever the method is, each with all of [`METHODS`]; then the routes of
-/// the drop-in; then those of `/v1`, each followed by its HEAD, which only those with GET have.
+/// First the paths counted under any method, each with all of [`METHODS`]; then the routes of the drop-in;
+/// then those of `/v1`, each GET followed by its HEAD.
 pub fn routes() -> &'static [(&'static str, &'static str)] {
     static ROUTES: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
         let with_any =

@@ -1,4 +1,4 @@
-//! The accept loop: takes connections, bounds them, and lets them end when the process stops.
+//! The accept loop: accepts connections, bounds them, and drains them when the process stops.
 
 use std::{
     future::Future,
@@ -50,7 +50,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// A server that listens already and answers once it runs.
+/// A server that is already listening, and answers once it runs.
 pub struct Server {
     listener: TcpListener,
     /// For operations, if there is one.
@@ -74,15 +74,15 @@ impl EngineSlot {
 /// How the server stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Drained {
-    /// Connections that were still busy when their time was over.
+    /// Connections that were still busy at the deadline.
     pub cut: usize,
 }
 
-/// What connections are told.
+/// Orders to connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Serve,
-    /// End after the answer in hand.
+    /// End after the current answer.
     Drain,
     /// End now.
     Cut,
@@ -112,12 +112,12 @@ impl Server {
         Ok(Self { listener, ops, service: Service::new(Shared::new(options, metrics, gate)) })
     }
 
-    /// The address with the port that is really listened on.
+    /// The address with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.service.shared().options.address
     }
 
-    /// The same of the listener for operations, if there is one.
+    /// The same for the operations listener, if there is one.
     pub fn ops_address(&self) -> Option<SocketAddr> {
         self.service.shared().options.ops_address
     }
@@ -127,7 +127,8 @@ impl Server {
         EngineSlot(Arc::clone(self.service.shared()))
     }
 
-    /// Serves until `shutdown` comes, then lets running requests end for at most `Limits::drain_timeout`.
+    /// Serves until `shutdown` completes, then lets running requests finish for at most
+    /// `Limits::drain_timeout`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { listener, ops, service } = self;
         let shared = Arc::clone(service.shared());
@@ -169,13 +170,13 @@ impl Server {
         }
         shared.draining.store(true, Ordering::Relaxed);
         drop((listener, ops));
-        // Until the last request is answered the keys stay as they are.
+        // Keys stay unchanged until the last request is answered.
         watch.abort();
         drain(&orders, &crowd, shared.options.limits.drain_timeout).await
     }
 }
 
-/// The next connection of a listener that may not be there.
+/// The next connection of an optional listener.
 async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     match listener {
         Some(listener) => listener.accept().await,
@@ -191,7 +192,7 @@ fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     Ok((listener, address))
 }
 
-/// Whether all of these addresses can be listened on now, at once.
+/// Checks whether all of these addresses can be listened on at once.
 ///
 /// # Errors
 /// The first that cannot.
@@ -212,11 +213,10 @@ fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
         socket2::Type::STREAM,
         Some(socket2::Protocol::TCP),
     )?;
-    // A restarted server must not wait for the old one's connections to be forgotten.
+    // A restarted server must not wait for the old one's connections to expire.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Connections inherit it. What a reader does not take would otherwise pile up in the kernel, megabytes
-    // for each.
+    // Connections inherit it. Otherwise unread answers would pile up in the kernel, megabytes for each.
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.bind(&address.into())?;
@@ -224,7 +224,7 @@ fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
     Ok(socket)
 }
 
-/// Errors that say something about one connection, not about us.
+/// Errors that concern one connection, not the listener.
 fn is_of_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -235,7 +235,7 @@ fn is_of_peer(error: &io::Error) -> bool {
     )
 }
 
-/// What a connection needs.
+/// State that a connection needs.
 struct Serve {
     service: Service,
     crowd: Arc<Crowd>,
@@ -243,7 +243,7 @@ struct Serve {
 }
 
 impl Serve {
-    /// Serves a connection, once it has a seat to be served on.
+    /// Serves a connection, once it has a seat.
     async fn connection(
         self,
         stream: TcpStream,
@@ -258,7 +258,7 @@ impl Serve {
                 () = guest.seat().is_cut() => Wants::Unsaid,
             };
             if wants != Wants::Probe || !self.crowd.seat_probe(guest.seat()) {
-                // Its place is free before it has gone.
+                // Its seat is free before it has left.
                 drop(guest);
                 self.service.shared().metrics.http.refused(ConnectionRefused::Busy);
                 let edge = if let Wants::Else(edge) = wants { edge } else { Edge::Dropin };
@@ -291,7 +291,7 @@ async fn serve_connection(
         let answering = phase.begin();
         let service = service.clone();
         async move {
-            // The connection was given away just before: as if it had been closed before the request came.
+            // The connection was evicted just before: treat it as closed before the request came.
             let Some(answering) = answering else {
                 return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
             };
@@ -305,8 +305,8 @@ async fn serve_connection(
         .header_read_timeout(limits.idle_timeout + limits.head_timeout)
         .max_buf_size(limits.head_bytes_max)
         .max_headers(HEADERS_MAX)
-        // Who closes its sending half after the request still reads: it gets its answer in full. Who closed
-        // all of the connection is found by what is written, or by the limits of an answer's time.
+        // A client that closes its sending half after the request still reads: it gets its full answer. One
+        // that closed the whole connection is detected by writes, or by the time limits of answers.
         .half_close(true)
         .serve_connection(io, answer);
     let mut connection = std::pin::pin!(connection);
@@ -329,9 +329,9 @@ async fn serve_connection(
     shared.metrics.http.connections.decrement(1.0);
 }
 
-/// Lets connections end, then cuts those that do not.
+/// Drains connections, then cuts those that do not end.
 async fn drain(orders: &watch::Sender<Order>, crowd: &Crowd, drain_timeout: Duration) -> Drained {
-    /// How long tasks get to notice that they are cut.
+    /// How long tasks get to notice that they were cut.
     const CUT_GRACE: Duration = Duration::from_millis(500);
     orders.send_replace(Order::Drain);
     if timeout(drain_timeout, crowd.wait_until_empty()).await.is_ok() {

@@ -1,4 +1,4 @@
-//! One request: routed, measured, bounded in time, and answered whatever happens.
+//! Handles one request: routed, measured, bounded in time, and always answered.
 
 use std::{
     convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Poll, time::Instant,
@@ -38,7 +38,7 @@ pub struct Service {
     ops: Router,
 }
 
-/// An answer, and which route gave it; none where that can be told from the path alone, or no route did.
+/// An answer, and which route gave it; `None` where the path alone tells, or no route did.
 type Answered = (Reply, Option<RouteIndex>);
 
 impl Service {
@@ -55,7 +55,7 @@ impl Service {
         &self.shared
     }
 
-    /// Lets a request in and routes it, or turns it away. Nothing is routed that did not pass the gate.
+    /// Admits and routes a request, or turns it away. Nothing is routed that did not pass the gate.
     async fn route(&self, request: Request<Incoming>, peer: IpAddr, endless: Option<Peer>) -> Answered {
         let (mut parts, body) = request.into_parts();
         if !host::is_named(&parts) {
@@ -92,7 +92,7 @@ impl Service {
         answered
     }
 
-    /// Tells of an answer that is a refusal.
+    /// Logs an answer that is a refusal.
     fn tell_refusal(
         &self,
         method: &Method,
@@ -113,7 +113,7 @@ impl Service {
         }
     }
 
-    /// Routes the request of a principal that was let in.
+    /// Routes the request of an admitted principal.
     async fn route_principal(&self, mut parts: Parts, body: Incoming, principal: &Principal) -> Answered {
         let gate = &self.shared.gate;
         parts.extensions.insert(principal.clone());
@@ -134,8 +134,8 @@ impl Service {
         (reply, route)
     }
 
-    /// Reads the body of a request, whether or not its route looks at it, and routes it: a body left unread
-    /// would end the connection, and its client, which was not told so, would lose its next request.
+    /// Reads the body of a request, whether or not its route uses it, and routes it: an unread body would end
+    /// the connection without notice, and its client would lose its next request.
     async fn route_admitted(&self, mut parts: Parts, body: Incoming) -> Answered {
         if v1::takes_stream(&parts) {
             return self.v1.answer(Request::from_parts(parts, Body::new(body))).await;
@@ -157,8 +157,8 @@ impl Service {
         }
     }
 
-    /// Answers a request that goes no further. What it sent along is read and dropped, within the limits, so
-    /// that its client gets to see the answer; a stream, which has no end in sight, ends the connection.
+    /// Answers a request that was turned away. Its body is read and dropped, within the limits, so that its
+    /// client sees the answer; an endless body ends the connection.
     async fn turn_away(&self, parts: &Parts, body: Incoming, reply: Reply) -> Reply {
         let is_read = !v1::takes_stream(parts)
             && content::read(Body::new(body), &self.shared.options.limits).await.is_ok();
@@ -207,14 +207,13 @@ impl Service {
     }
 }
 
-/// Answers what looks like a path of operations and is none.
+/// Answers paths that look like operations but are not.
 async fn elsewhere(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Reply {
     dropin::answer(&shared, request).await.0
 }
 
-/// Runs a future; `None` when it panicked. The panic hook has told where; the client is told nothing of it.
-/// Takes it by reference: by value there would be room for it twice in what holds this one, for each
-/// connection.
+/// Runs a future; `None` when it panicked. The panic hook has logged where; the client learns nothing of it.
+/// Takes it by reference: by value, the enclosing future would have room for it twice, for each connection.
 async fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),

@@ -1,8 +1,8 @@
 //! Lists as bodies: printed slice by slice while the client reads, so that no answer is ever held as a whole.
 //!
-//! Between two slices the read lock is free. A list shows its rows as they stood when the request came: what
-//! came later is left out by the lengths that were seen then. Only a status may be newer, where an entry was
-//! paid while the list was being read.
+//! Between two slices the read lock is free. A list shows its rows as of the request: later ones are excluded
+//! by the lengths seen then. Only a status may be newer, where an entry was paid while the list was being
+//! read.
 
 use std::{
     pin::Pin,
@@ -30,17 +30,17 @@ pub type RowIdOf<'a> = &'a dyn Fn(RowKind, u64) -> [u8; 16];
 
 /// A list that can be printed in slices.
 pub trait Rows: Send + Unpin + 'static {
-    /// Does a bounded piece of the work and prints what came of it, which may be nothing yet. False when
-    /// nothing is left.
+    /// Does a bounded piece of the work and prints its result, which may be empty. Returns false when nothing
+    /// is left.
     fn print_slice(&mut self, row_id: RowIdOf<'_>, state: &State, out: &mut String) -> bool;
 
-    /// Steps of the last slice, where one that prints little may take many.
+    /// Steps of the last slice, for lists where a slice may print little but take many steps.
     fn looked(&self) -> usize {
         0
     }
 }
 
-/// What a list is printed from, whose turn it is, and who pays.
+/// The source of a list, its turns, and who pays.
 #[derive(Clone)]
 pub struct Source {
     pub engine: Engine,
@@ -49,14 +49,14 @@ pub struct Source {
 }
 
 impl Source {
-    /// Prints a slice. False when nothing is left.
+    /// Prints a slice. Returns false when nothing is left.
     fn print(&self, rows: &mut impl Rows, out: &mut String) -> bool {
         let before = out.len();
         let engine = &self.engine;
         let goes_on =
             engine.read(|state, _| rows.print_slice(&|kind, index| engine.row_id(kind, index), state, out));
         let printed = out.len() - before;
-        // What was printed is what was looked at, unless nothing was, or the list says otherwise.
+        // Rows printed count as rows examined, unless there are none, or the list says otherwise.
         let units =
             if printed == 0 { SLICE_STEPS as u64 } else { ROW_UNITS * (1 + printed / ROW_BYTES) as u64 };
         self.payer.charge(units.max(rows.looked() as u64));
@@ -64,7 +64,7 @@ impl Source {
     }
 }
 
-/// Bytes of a row, about.
+/// Approximate bytes of a row.
 const ROW_BYTES: usize = 230;
 
 /// Answers with a list: whole with its length if it is short, in chunks otherwise. All but the first slice is
@@ -90,16 +90,16 @@ pub async fn list(source: Source, mut rows: impl Rows) -> Reply {
 
 struct RowsBody<R> {
     source: Source,
-    /// Printed before it was known that the list is long.
+    /// Printed before the list was known to be long.
     begin: Option<Bytes>,
     next: Next<R>,
 }
 
-/// What is sent next.
+/// The next part to send.
 enum Next<R> {
-    /// Not printed before it is asked for, so that a slow reader holds no more than what is on its way.
+    /// Not printed before it is asked for, so that a slow reader holds no more than what is in flight.
     Resting(R),
-    /// The rows, what was printed of them, and whether there are more.
+    /// The rows, their printed text, and whether there are more.
     Awaited(JoinHandle<(R, String, bool)>),
     Nothing,
 }

@@ -1,5 +1,5 @@
-//! What those are told who do not come in, in the shape of the API they asked: `{"detail": ...}` beside
-//! `/v1`, problem+json below it.
+//! Answers to requests that the gate turns away, in the shape of the API they asked: `{"detail": ...}`
+//! outside `/v1`, problem+json inside it.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::http::{
     v1::problem::{Code, Problem},
 };
 
-/// Why a request goes no further.
+/// Why a request was turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TurnedAway {
     /// No credentials.
     Missing,
-    /// Credentials that open nothing. Which part was wrong is nobody's business but ours: metrics have it.
+    /// Invalid credentials. Clients are not told which part was wrong; metrics are.
     Invalid {
         was_token: bool,
     },
     /// A good token of a member that names no member.
     NotMember,
-    /// `Host` is no name of this server, which asks nobody for credentials.
+    /// `Host` is not a name of this server, which asks for no credentials.
     HostUnknown,
-    /// A web page of somebody else wants to change something in a server that asks nobody for credentials.
+    /// A foreign web page wants to change something in a server that asks for no credentials.
     PageForeign,
-    /// Too often; come back after this time.
+    /// Rate limited; retry after this time.
     TooOften(Duration),
-    /// The issuer's keys are not there yet.
+    /// The issuer's keys have not arrived yet.
     KeysMissing,
     Denied(Denied),
 }
 
 impl TurnedAway {
-    /// What is said.
+    /// Code and text of the answer.
     pub(in crate::http) fn words(&self) -> (Code, &'static str) {
         match self {
             TurnedAway::Missing => (Code::Unauthenticated, "Not authenticated"),
@@ -69,7 +69,7 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
     };
     let headers = answer.headers_mut();
     match reason {
-        // RFC 6750: the error is named only to those who sent a token.
+        // RFC 6750: only clients that sent a token are told the error.
         TurnedAway::Invalid { was_token: true } | TurnedAway::NotMember => {
             let challenge = HeaderValue::from_static("Bearer realm=\"upline\", error=\"invalid_token\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -88,7 +88,7 @@ pub fn turned_away(path: &str, reason: TurnedAway) -> Reply {
     answer
 }
 
-/// Rounded up, so that who waits so long is not too early.
+/// Rounded up, so that a client that waits this long is not too early.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
 }

@@ -1,8 +1,8 @@
-//! How much work: an account of each principal, in units that are counted while the work is done.
+//! Work limits: an account for each principal, in units that are counted while the work is done.
 //!
-//! What a request costs is known only afterwards, so it is charged afterwards: an account may go into debt,
-//! and as long as it is, costly requests of its principal are answered 429. Small ones (a member, a count, a
-//! rank) cost nothing and are always answered.
+//! The cost of a request is known only afterwards, so it is charged afterwards. An account may go into debt;
+//! while it is, costly requests of its principal are answered 429. Small ones (a member, a count, a rank)
+//! cost nothing and are always answered.
 
 use std::{
     collections::HashMap,
@@ -23,8 +23,8 @@ use crate::{
     metrics::{LimitedBy, Metrics},
 };
 
-/// Longest time for which an account is in debt, however much its last request cost: a client is not told to
-/// come back tomorrow.
+/// Longest time for which an account is in debt, whatever its last request cost: no client is told to come
+/// back tomorrow.
 const DEBT_MAX: Duration = Duration::from_secs(60);
 /// Accounts of their own; further principals share [`SHARED`] accounts.
 const ACCOUNTS_MAX: usize = 100_000;
@@ -34,7 +34,7 @@ const SHARED: u64 = 1_024;
 struct Accounts {
     per_unit: Duration,
     burst: Duration,
-    /// When each will have paid for what it used, in time since the beginning.
+    /// When each debt will be paid off, in time since the start.
     paid_at: Mutex<HashMap<u64, Duration>>,
 }
 
@@ -94,7 +94,8 @@ impl Costs {
         })
     }
 
-    /// The account of a principal of this name and role; of its address, where nobody is asked who it is.
+    /// The account of a principal of this name and role, or of its address where no credentials are asked
+    /// for.
     pub fn payer(self: &Arc<Self>, name: &str, role: Role, address: Option<IpAddr>) -> Payer {
         let is_member = role == Role::Member;
         let key = match address {
@@ -108,14 +109,14 @@ impl Costs {
         if is_member { self.members.as_ref() } else { self.others.as_ref() }
     }
 
-    /// To be called every few seconds, from a thread that may work.
+    /// To be called every few seconds, from a thread that may block.
     pub fn clean(&self) {
         let now = self.began.elapsed();
         [&self.members, &self.others].into_iter().flatten().for_each(|accounts| accounts.clean(now));
     }
 }
 
-/// Who pays for a request. Cheap to clone; a stream keeps it and pays as it goes on.
+/// Who pays for a request. Cheap to clone; a stream keeps it and pays as it progresses.
 #[derive(Clone, Default)]
 pub struct Payer(Option<Account>);
 

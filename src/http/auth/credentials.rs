@@ -1,4 +1,4 @@
-//! What a request says about who sends it: headers to credentials, and the address it comes from.
+//! Reads from a request who sent it: credentials from its headers, and the client address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -8,10 +8,10 @@ use crate::access::is_key_id;
 
 /// Bytes of the longest token worth a look; signed tokens have one or two thousand.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
-/// Addresses of `X-Forwarded-For` that are looked at: more proxies in a row than anybody has.
+/// Addresses of `X-Forwarded-For` that are examined: more proxies in a row than any deployment has.
 const HOPS_MAX: usize = 16;
 
-/// Credentials as sent; nothing about them is known yet.
+/// Credentials as sent, not yet verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Credentials<'r> {
     Key { id: &'r str, secret: &'r str },
@@ -22,7 +22,7 @@ pub enum Credentials<'r> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
     Missing,
-    /// Half a key, another scheme, a header twice, or a key and a token at once, of which nobody could say
+    /// Half a key, another scheme, a repeated header, or a key and a token at once, where it is ambiguous
     /// which one counts.
     Malformed,
 }
@@ -63,9 +63,9 @@ fn one<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Unread
     value.to_str().map(Some).map_err(|_| Unreadable::Malformed)
 }
 
-/// The address a request comes from: the peer of the connection, or, when that is a proxy we trust, the one
-/// that it says it got the request from, and so on. Read from the right: what stands further left was written
-/// by whoever is not trusted.
+/// The address a request comes from: the peer of the connection, or, when the peer is a trusted proxy, the
+/// address it reports, and so on. Read from the right: anything further left was written by untrusted
+/// parties.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[(Ipv6Addr, u8)]) -> IpAddr {
     let mut address = peer.to_canonical();
     if trusted.is_empty() {
@@ -77,7 +77,7 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[(Ipv6Addr, u
         if !is_in(address, trusted) {
             break;
         }
-        // A proxy that writes what is no address tells nothing further.
+        // An entry that is no address ends the chain.
         let Some(next) = hop_address(hop.trim()) else { break };
         address = next;
     }
@@ -105,7 +105,7 @@ fn is_in(address: IpAddr, networks: &[(Ipv6Addr, u8)]) -> bool {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),
     };
-    // A prefix of 0 bits shifts everything out.
+    // A prefix of 0 bits shifts all bits out.
     let prefix = |bits: u128, length: u8| bits.checked_shr(128 - u32::from(length)).unwrap_or(0);
     networks.iter().any(|(network, length)| prefix(network.to_bits(), *length) == prefix(bits, *length))
 }

@@ -1,19 +1,19 @@
-//! What of a ledger entry a principal sees: the one place that decides it.
+//! Decides, in one place, which parts of a ledger entry a principal sees.
 //!
-//! Everybody who may read an entry sees its receiver, amount, kind, level, status and time: those are the
-//! receiver's, who is seen. Its source is somebody else, and its reference (an order, say) is the source's.
-//! For what this network computed the source stands below the receiver and is seen with it; an entry that was
-//! imported may name anybody. So everything that prints an entry takes a [`SeenEntry`], which has no other
-//! way to the source and its reference than through a [`Sight`].
+//! Every reader of an entry sees its receiver, amount, kind, level, status and time: those belong to the
+//! receiver, who is visible. Its source is another member, and its reference (an order, say) belongs to the
+//! source. In entries computed here, the source is below the receiver and therefore visible too; an imported
+//! entry may name anybody. So all code that prints an entry takes a [`SeenEntry`], which reaches the source
+//! and its reference only through a [`Sight`].
 
 use super::policy::Sight;
 use crate::engine::{Entry, EntryStatus, MemberId, MemberIx, Money, Reference, State, Timestamp};
 
-/// What the routes of the original print in the place of a source that is not shown: their clients expect the
-/// text of a UUID. `/v1` says null.
+/// What the routes of the original print instead of a hidden source: their clients expect the text of a UUID.
+/// `/v1` says null.
 pub const HIDDEN_SOURCE: MemberId = MemberId([0; 16]);
 
-/// An entry as somebody sees it. Its fields are those of [`Entry`].
+/// An entry as one principal sees it. Its fields are those of [`Entry`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeenEntry {
     pub index: u64,
@@ -30,15 +30,15 @@ pub struct SeenEntry {
 }
 
 impl SeenEntry {
-    /// What that which it came from is called outside; `None` where that was not said, and where the source
-    /// is hidden. O(1).
+    /// The external reference of the source event; `None` where there was none, and where the source is
+    /// hidden. O(1).
     pub fn reference(&self, state: &State) -> Option<Reference> {
         self.source.and_then(|_| state.reference_of(self.index))
     }
 }
 
 impl Sight {
-    /// What is seen of an entry that may be read. O(1), or O(log n) for a member.
+    /// The visible part of an entry that may be read. O(1), or O(log n) for a member.
     pub fn of_entry(self, state: &State, entry: &Entry) -> SeenEntry {
         let Entry { index, lsn, time, receiver, source, level, amount, kind, status, plan_version } = *entry;
         let source = Some(source).filter(|source| self.sees(state, *source));

@@ -1,4 +1,4 @@
-//! What holds for any bytes sent as a token, or served as an issuer's keys.
+//! Properties that hold for any bytes sent as a token, or served as an issuer's keys.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ const AUDIENCE: &str = "upline";
 const LEEWAY_SECONDS: u64 = 30;
 const ALGORITHMS: [JwtAlgorithm; 3] = [JwtAlgorithm::Rs256, JwtAlgorithm::Es256, JwtAlgorithm::EdDsa];
 
-/// The key that signs here, and the rules and keys that know it.
+/// The signing key used here, and the rules and keys that accept it.
 struct Issuer {
     key: EncodingKey,
     rules: Rules,
@@ -57,7 +57,7 @@ thread_local! {
     static HERE: Issuer = Issuer::new();
 }
 
-/// A token signed with the known key, for whoever makes inputs.
+/// A token signed with the known key, as a seed for inputs.
 #[cfg(test)]
 pub(crate) fn signed(claims: &Value) -> String {
     HERE.with(|here| {
@@ -65,10 +65,11 @@ pub(crate) fn signed(claims: &Value) -> String {
     })
 }
 
-/// Bytes as a token, as the claims of one, and as a key set. True when one of them was taken.
+/// Tries bytes as a token, as the claims of one, and as a key set. Returns true when one of them was
+/// accepted.
 ///
 /// # Panics
-/// When a token is taken that says less than it must, or one with another signature than its own.
+/// When a token is accepted that lacks a required claim or has an invalid signature.
 pub(in crate::http) fn token(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     bearer(text);
@@ -95,7 +96,7 @@ pub(in crate::http) fn token(bytes: &[u8]) -> bool {
     taken || keys.is_ok()
 }
 
-/// Signs claims and shows the token.
+/// Signs claims and checks the token.
 fn as_claims(here: &Issuer, claims: &Map<String, Value>) -> bool {
     let token = encode(&Header::new(Algorithm::EdDSA), claims, &here.key).expect("claims are plain data");
     let (signed, signature) = token.rsplit_once('.').expect("a token has three parts");
@@ -114,7 +115,7 @@ fn as_claims(here: &Issuer, claims: &Map<String, Value>) -> bool {
     }
 }
 
-/// What must be said for somebody to be somebody.
+/// Claims that a principal requires.
 fn check_claims(claims: &Map<String, Value>, principal: &Principal) {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     assert_eq!(text("iss"), Some(ISSUER));
@@ -143,7 +144,7 @@ fn check_claims(claims: &Map<String, Value>, principal: &Principal) {
     }
 }
 
-/// As it stands in a header.
+/// The text as a bearer token in a header.
 fn bearer(text: &str) {
     let Ok(value) = HeaderValue::from_bytes(format!("Bearer {text}").as_bytes()) else { return };
     let mut headers = HeaderMap::new();

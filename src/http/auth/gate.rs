@@ -1,10 +1,9 @@
-//! The gate: every request passes it once, before it is routed, and comes out with a principal or does not
-//! come out.
+//! The gate: every request passes it once, before routing, and leaves with a principal or is turned away.
 //!
-//! Keys and key sets are read beside the requests, by `watch`; requests take what was last read without any
-//! lock. A file that cannot be read any more changes nothing: the last good keys go on, an error is logged
-//! once, a metric counts. So that this cannot open a door, keys keep their expiry, and a gate that has asked
-//! for credentials once goes on asking.
+//! Keys and key sets are read outside of requests, by `watch`; requests take the last version read without a
+//! lock. A file that becomes unreadable changes nothing: the last good keys stay in force, the error is
+//! logged once, and a metric counts it. So that this cannot open a door, keys keep their expiry, and a gate
+//! that has asked for credentials once never stops asking.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -38,28 +37,27 @@ use crate::{
     metrics::{AccessMetrics, AuthOutcome, LimitedBy, Loaded, Metrics},
 };
 
-/// How often the key file is looked at. What `keys revoke` takes away is gone after this and the time of one
+/// How often the key file is checked. What `keys revoke` takes away is gone after this and the time of one
 /// read: two seconds at most.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
-/// How long to wait for the issuer again while it has never answered, or when the last try failed.
+/// How long to wait before asking the issuer again when it has never answered or the last attempt failed.
 const JWKS_RETRY: Duration = Duration::from_secs(5);
-/// How often limits forget who is gone.
+/// How often limits drop idle keys.
 const RATES_CLEAN: Duration = Duration::from_secs(5);
 
-/// Paths that need no credentials, as they stand in the request: what is written another way is not among
-/// them.
+/// Paths that need no credentials, compared as written in the request: other spellings do not match.
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/version", "/health", "/status"];
-/// Paths of the documentation, and what is below the last one: open where `docs_open` says so.
+/// Paths of the documentation, and everything below the last one: open where `docs_open` says so.
 const DOCS: [&str; 3] = ["/openapi.json", "/redoc", "/docs"];
-/// Probes, which must be answered whoever else is knocking.
+/// Probes, which must be answered under any load.
 const UNLIMITED: [&str; 2] = ["/livez", "/readyz"];
 
-/// Whether a path is answered however often it is asked for.
+/// Whether a path is exempt from rate limits.
 pub fn is_unlimited(path: &str) -> bool {
     UNLIMITED.contains(&path)
 }
 
-/// Why the server may not start as it is configured.
+/// Why the server may not start with its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     #[error(transparent)]
@@ -102,24 +100,23 @@ pub struct Gate {
     rules: Option<Rules>,
     key_set: ArcSwapOption<KeySet>,
     key_set_read: Mutex<Option<Instant>>,
-    /// Held while the key set is read, so that what was read last stays.
+    /// Held while the key set is read, so that the last read wins.
     key_set_reading: Mutex<()>,
     /// A token named a key that is not in the set.
     key_wanted: Notify,
 }
 
-/// What was last seen of the key file.
+/// The key file as last read.
 struct Seen {
     stamp: Option<Stamp>,
     checked: Instant,
-    /// It could not be read; that was said.
+    /// It could not be read; this was logged.
     is_failing: bool,
 }
 
 impl Gate {
-    /// Reads the keys. A key set in a file must be there; one at an address is waited for while serving,
-    /// since an issuer that is down must not keep services with keys of their own from working. Blocks for
-    /// milliseconds.
+    /// Reads the keys. A key set in a file must be there. A key set at an address is fetched while serving,
+    /// since an issuer that is down must not stop services that have their own keys. Blocks for milliseconds.
     ///
     /// # Errors
     /// See [`GateError`].
@@ -141,7 +138,7 @@ impl Gate {
             AuthMode::Auto => has_file || config.jwt.is_some(),
         };
         if has_file && let Err(error) = key_file.note_made() {
-            // On a medium that cannot be written nobody makes or loses keys either.
+            // On a read-only medium, nobody can add or lose keys either.
             tracing::warn!(%error, "it cannot be noted that there are keys: should their file be lost, the next start would not miss it");
         }
         // A lost file must not open a door that was shut.
@@ -151,8 +148,8 @@ impl Gate {
         if !is_on && !addr.ip().is_loopback() && !config.insecure {
             return Err(GateError::Exposed(addr));
         }
-        // With `on`, keys may come later; with `auto`, somebody revoked the last one and would be surprised
-        // either way.
+        // With `on`, keys may come later; with `auto`, the last one was revoked, and starting open or closed
+        // would both surprise.
         if is_on && active == 0 && config.jwt.is_none() && config.mode == AuthMode::Auto {
             return Err(GateError::Nobody);
         }
@@ -164,7 +161,7 @@ impl Gate {
         Ok(Arc::new(gate))
     }
 
-    /// A gate that asks nobody for anything.
+    /// A gate that asks for no credentials.
     pub fn off(metrics: &Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self::new(
             &AuthConfig::default(),
@@ -219,10 +216,10 @@ impl Gate {
         OPEN.contains(&path) || (self.docs_open && is_of_docs()) || (self.metrics_open && path == "/metrics")
     }
 
-    /// Who sends a request, counted against all limits.
+    /// Returns the sender of a request, counted against all limits.
     ///
     /// # Errors
-    /// Why it goes no further.
+    /// Why it was turned away.
     pub fn admit(&self, parts: &Parts, peer: IpAddr) -> Result<Principal, TurnedAway> {
         let path = parts.uri.path();
         if is_unlimited(path) {
@@ -237,8 +234,8 @@ impl Gate {
             return Ok(Principal::nobody().at(address));
         }
         let principal = self.authenticate(parts).map_err(|turned| match turned {
-            // Who fails too often learns less; who has the right credentials is never kept out by others of
-            // its address.
+            // Clients that fail too often learn less; right credentials are never locked out by other clients
+            // of the same address.
             TurnedAway::Missing | TurnedAway::Invalid { .. } | TurnedAway::NotMember => {
                 match self.rates.failure(address) {
                     Ok(()) => turned,
@@ -252,17 +249,17 @@ impl Gate {
         Ok(principal.at(address).paid_by(payer))
     }
 
-    /// The address that a request comes from, behind the proxies that are trusted.
+    /// The client address of a request, behind trusted proxies.
     pub fn address_of(&self, parts: &Parts, peer: IpAddr) -> IpAddr {
         client_address(peer, &parts.headers, &self.trusted_proxies)
     }
 
-    /// What is told of requests that were refused.
+    /// The log of refused requests.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
-    /// Everybody who reaches the address may do everything, but for web pages that are not ours.
+    /// Every client that reaches the address may do everything, except foreign web pages.
     fn admit_anybody(&self, parts: &Parts, address: IpAddr) -> Result<Principal, TurnedAway> {
         let checked = self.names.check(parts);
         self.access().outcome(match checked {
@@ -278,8 +275,8 @@ impl Gate {
         Ok(anonymous.paid_by(payer))
     }
 
-    /// Whether a peer is one of the trusted proxies: each stands for many clients, and what it says of them
-    /// is believed.
+    /// Whether a peer is a trusted proxy: it stands for many clients, and what it reports of them is
+    /// believed.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         is_trusted(peer, &self.trusted_proxies)
     }
@@ -353,7 +350,7 @@ impl Gate {
 
     // --- reading again
 
-    /// Reads what changes, until it is dropped. What blocks runs beside the runtime.
+    /// Rereads keys and key sets until it is dropped. Blocking work runs outside the runtime.
     pub async fn watch(self: Arc<Self>) {
         let keys = Arc::clone(&self);
         let look = async {
@@ -378,8 +375,8 @@ impl Gate {
         tokio::join!(look, Arc::clone(&self).watch_key_set());
     }
 
-    /// Looks at the key set every `jwt_refresh_seconds`, and once between two of those looks when a token
-    /// names a key that is not in it.
+    /// Reads the key set every `jwt_refresh_seconds`, and once in between when a token names a key that is
+    /// not in it.
     async fn watch_key_set(self: Arc<Self>) {
         let Some(rules) = &self.rules else { return };
         let refresh = rules.config().refresh;
@@ -393,7 +390,7 @@ impl Gate {
             let begin = Instant::now();
             let gate = Arc::clone(&self);
             let is_good = beside(move || gate.read_key_set_or_say()).await;
-            // The regular look stays where it was: whoever invents key names cannot move it.
+            // The regular read keeps its schedule: invented key names cannot move it.
             let left = wait.saturating_sub(begin.elapsed());
             had_early_look = is_early;
             wait = match (is_good, is_early) {
@@ -404,8 +401,8 @@ impl Gate {
         }
     }
 
-    /// Reads service keys and the issuer's keys again, at once and whether or not their files look changed:
-    /// for SIGHUP. If a file cannot be read, the keys in force stay, and the log says why. An issuer's
+    /// Rereads service keys and the issuer's keys at once, whether or not their files look changed: for
+    /// SIGHUP. If a file cannot be read, the keys in force stay, and the log says why. An issuer's
     /// certificates (`jwt_ca_file`) are read with its keys. Blocks.
     pub fn reload(&self) {
         self.look_at_keys(true);
@@ -415,7 +412,7 @@ impl Gate {
         }
     }
 
-    /// Reads the key file if it is another one than last time, or if somebody asks for it.
+    /// Reads the key file if it has changed, or if a reload was requested.
     fn look_at_keys(&self, is_asked: bool) {
         let Some(file) = &self.key_file else { return };
         let mut seen = self.keys_seen.lock();
@@ -424,8 +421,8 @@ impl Gate {
                 return Ok(None);
             }
             let ring = file.load()?;
-            // A file that is gone is a mistake, or somebody's way of letting nobody in; `keys revoke` is the
-            // way that says which.
+            // A missing file is a mistake, or an attempt to lock everybody out; `keys revoke` does that
+            // explicitly.
             if ring.is_none() && seen.stamp.is_some() {
                 let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
                 return Err(KeyFileError::Io { what: "open", path: file.path(), source: gone });
@@ -452,7 +449,7 @@ impl Gate {
         }
     }
 
-    /// The first key of a server that asked nobody: from now on it asks.
+    /// The first key of a server without authentication: from now on it asks for credentials.
     fn turn_on(&self) {
         if self.mode == AuthMode::Auto && !self.is_on.swap(true, Ordering::Relaxed) {
             self.access().enabled.set(1.0);
@@ -481,7 +478,7 @@ impl Gate {
     }
 }
 
-/// Runs what blocks on a thread that may.
+/// Runs blocking work on a thread meant for it.
 async fn beside<T: Send + Default + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap_or_default()
 }

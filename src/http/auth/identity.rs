@@ -1,9 +1,9 @@
-//! What principals are called: one name for each, and no name for two.
+//! Names of principals: one name for each, and never the same name for two.
 //!
-//! By its name a principal has its idempotency keys, its limits, its account and its lines in the log. A name
-//! therefore tells the kind of credential too. Keys are called by their ids (`ulk_...`) and tokens by their
-//! subjects, as ever, since names are part of idempotency keys that are on disk; only a subject that could be
-//! taken for another principal's name, or that is too long to stand in the log, is called something else.
+//! Idempotency keys, limits, accounts and log lines belong to a principal by its name. A name therefore also
+//! tells the kind of credential. Keys are named by their ids (`ulk_...`) and tokens by their subjects, as
+//! before, since names are part of idempotency keys that are on disk; only a subject that could be mistaken
+//! for another principal's name, or that is too long for the log, gets another name.
 
 use std::sync::Arc;
 
@@ -14,23 +14,22 @@ use crate::{
 
 /// Everybody, where authorization is off.
 pub const ANONYMOUS: &str = "anonymous";
-/// Who has not said who it is.
+/// A client without credentials.
 pub const NOBODY: &str = "nobody";
-/// Before the subject of a token that would be taken for something else.
+/// Prefix of a token's subject that would be mistaken for something else.
 const TOKEN: &str = "token:";
-/// Before the hash of a subject that does not fit. No subject that [`TOKEN`] alone stands before begins with
-/// this.
+/// Prefix of the hash of a subject that does not fit. No subject that only gets [`TOKEN`] begins with this.
 const HASH: &str = "blake3:";
-/// Before the id of a member that asks for itself: somebody else than a service whose subject is that id.
+/// Prefix of the id of a member that asks for itself: it differs from a service whose subject is that id.
 const MEMBER: &str = "member:";
 
-/// Of a member that asks for itself.
+/// The name of a member that asks for itself.
 pub fn of_member(id: MemberId) -> Arc<str> {
     format!("{MEMBER}{id}").into()
 }
 
-/// Of a token that is no member's. At most [`ACTOR_ID_BYTES_MAX`] bytes, and never the same for two subjects:
-/// what does not fit is told apart by its hash, with its beginning behind that for those who read logs.
+/// The name of a token that is no member's. At most [`ACTOR_ID_BYTES_MAX`] bytes, and unique to each subject:
+/// one that does not fit is identified by its hash, followed by its beginning for readers of logs.
 pub fn of_token(subject: &str) -> Arc<str> {
     let is_reserved = [ANONYMOUS, NOBODY].contains(&subject)
         || [KEY_ID_PREFIX, TOKEN, MEMBER].iter().any(|prefix| subject.starts_with(prefix));
@@ -97,7 +96,7 @@ mod tests {
             format!("token:{}", &long[6..]),
             format!("ulk_{}", &long[10..]),
         ]);
-        // What others are called is a subject too.
+        // Names of other kinds are subjects too.
         for _ in 0..3 {
             let names: Vec<String> = subjects.iter().map(|subject| of_token(subject).to_string()).collect();
             subjects.extend(names);

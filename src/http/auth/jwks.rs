@@ -1,4 +1,4 @@
-//! Getting the issuer's keys: from a file, or from an address. Everything here blocks.
+//! Fetches the issuer's keys, from a file or from an address. Everything here blocks.
 
 use std::{path::Path, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{
     trust::{self, read_bounded},
 };
 
-/// Bytes of a key set: 64 RSA keys with their certificates have less.
+/// Bytes of a key set: 64 RSA keys with their certificates take less.
 const BYTES_MAX: u64 = 512 * 1024;
 
-/// Gets the keys as they are now.
+/// Fetches the current keys.
 ///
 /// # Errors
 /// A sentence.
@@ -39,14 +39,14 @@ fn get(url: &str, ca_file: Option<&Path>) -> Result<String, String> {
     let mut config = Agent::config_builder()
         .timeout_global(Some(FETCH_TIME_MAX))
         .timeout_connect(Some(FETCH_TIME_MAX / 2))
-        // Whoever can redirect chooses the keys.
+        // A redirect would let its target choose the keys.
         .max_redirects(0)
         .max_idle_connections(0)
         .max_idle_age(Duration::ZERO)
         .user_agent(concat!("upline/", env!("CARGO_PKG_VERSION")))
         .accept("application/jwk-set+json, application/json");
     match url.strip_prefix("http://") {
-        // A proxy has nothing to do with this machine.
+        // No proxy for this machine's own addresses.
         Some(rest) if is_loopback(rest) => config = config.proxy(None),
         Some(_) => {}
         None => config = config.https_only(true).tls_config(trust::tls(ca_file)?),

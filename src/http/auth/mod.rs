@@ -1,14 +1,14 @@
 //! Who is asking, and whether they may.
 //!
-//! - `gate`: every request passes it once, before it is routed: limits, credentials, principal.
-//! - `credentials`, `tokens`, `jwks`, `rates`, `costs`: what it is made of.
+//! - `gate`: every request passes it once, before routing: limits, credentials, principal.
+//! - `credentials`, `tokens`, `jwks`, `rates`, `costs`: the parts of the gate.
 //! - `policy`: the one decision, [`authorize`], and its table. Routes ask it; a route that answers without
 //!   having asked is a hole, which the service closes.
-//! - `identity`: what principals are called, so that no two are one.
-//! - `entries`: what of a bonus is shown to whom, also asked by every route that shows one.
-//! - `pages`: what keeps web pages out of a server that asks nobody for credentials.
-//! - `refusals`: what the log of the process says of those who did not get what they asked for.
-//! - `answers`: what those are told who do not come in.
+//! - `identity`: names of principals, unique to each.
+//! - `entries`: which parts of a bonus are shown to whom, also asked by every route that shows one.
+//! - `pages`: keeps web pages out of a server that asks for no credentials.
+//! - `refusals`: logs refused requests.
+//! - `answers`: answers to requests that were turned away.
 
 mod answers;
 mod costs;

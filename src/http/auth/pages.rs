@@ -1,18 +1,17 @@
-//! Keeps web pages out of a server that asks nobody for credentials.
+//! Keeps web pages out of a server that asks for no credentials.
 //!
-//! Such a server trusts everybody who reaches its address: on loopback, the programs of this machine. But the
-//! browser of this machine sends requests for every page that it shows, and does so in two ways:
+//! Such a server trusts every client that reaches its address: on loopback, the programs of this machine. But
+//! this machine's browser sends requests for every page that it shows, in two ways:
 //!
-//! - *DNS rebinding*: the page's own name is made to resolve to loopback, and the page talks to us as if we
-//!   were its server, and reads the answers. It gives itself away by `Host`, which is a name that is none of
-//!   ours.
+//! - *DNS rebinding*: the page's own name is made to resolve to loopback, so the page talks to us as if we
+//!   were its server, and reads the answers. `Host` gives it away: it is not one of our names.
 //! - *Cross-site requests*: a form, an image or a script sends a request to our address. The page cannot read
-//!   the answer (nothing here allows it to), but a request that changes something has done so. Browsers say
+//!   the answer (nothing here allows it to), but the request may already have changed something. Browsers say
 //!   where it comes from: `Sec-Fetch-Site`, `Origin`, or at least `Referer`. The media type tells nothing,
 //!   since the original takes bodies of any.
 //!
 //! Programs send none of those headers, and name the address they connect to: nothing changes for them. Where
-//! credentials are asked for none of this is looked at: credentials are headers that a page does not have and
+//! credentials are asked for, none of this is checked: credentials are headers that a page does not have and
 //! that browsers never add by themselves; there are no cookies.
 
 use std::net::IpAddr;
@@ -25,17 +24,17 @@ use crate::{config::ANY_HOST, http::route_table::may_change};
 /// The names of this server.
 pub struct Names {
     bound: IpAddr,
-    /// In small letters, without ports.
+    /// Lowercase, without ports.
     allowed: Vec<String>,
 }
 
 impl Names {
-    /// Of a server that listens on `bound`, and as configured (`allowed_hosts`).
+    /// Names of a server that listens on `bound`, as configured (`allowed_hosts`).
     pub fn new(bound: IpAddr, allowed: &[String]) -> Self {
         Self { bound: bound.to_canonical(), allowed: allowed.to_vec() }
     }
 
-    /// Whether a request may go on that nobody is asked to sign.
+    /// Checks whether a request without credentials may proceed.
     ///
     /// # Errors
     /// `HostUnknown`, `PageForeign`.
@@ -51,7 +50,7 @@ impl Names {
     }
 
     fn is_ours(&self, authority: &Authority) -> bool {
-        // A host and at most a port: what stands before an `@` is neither, and no browser sends it.
+        // A host and at most a port: text before an `@` is neither, and no browser sends it.
         let has_more = authority.port_u16().is_none() && authority.as_str() != authority.host();
         if has_more || authority.as_str().contains('@') {
             return false;
@@ -67,13 +66,13 @@ impl Names {
     }
 }
 
-/// In small letters, without brackets and without the dot that ends a full name.
+/// Lowercase, without brackets and without the trailing dot of a full name.
 fn host_of(authority: &Authority) -> String {
     authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Every host that a request names: that of its target, if it has one, and `Host`. None at all, or an empty
-/// one, is what old programs send and no browser does.
+/// Every host that a request names: that of its target, if it has one, and `Host`. Old programs send none, or
+/// an empty one; browsers always send one.
 fn hosts(parts: &Parts) -> Result<Vec<Authority>, ()> {
     let of_target = parts.uri.authority().cloned().map(Ok);
     let of_header = |value: &header::HeaderValue| Authority::try_from(value.as_bytes()).map_err(|_| ());
@@ -83,12 +82,12 @@ fn hosts(parts: &Parts) -> Result<Vec<Authority>, ()> {
         .collect()
 }
 
-/// Whether a request says that it comes from a page which is not this server's own. Where a browser says
-/// nothing of the request its `Referer` is looked at; who says nothing at all is a program.
+/// Whether a request says that it comes from another server's page. If the browser's own headers say nothing,
+/// its `Referer` is checked; a request with none of these comes from a program.
 fn is_of_other_page(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     let all = |name: &str| headers.get_all(name).iter().collect::<Vec<_>>();
     let (sites, origins, referers) = (all("sec-fetch-site"), all("origin"), all("referer"));
-    // `none` is what the user typed or has among the bookmarks. What is not known is not trusted.
+    // `none`: the user typed the address or has it bookmarked. Unknown values are not trusted.
     let is_own_site = |value: &&header::HeaderValue| {
         ["same-origin", "none"].iter().any(|own| value.as_bytes() == own.as_bytes())
     };
@@ -100,8 +99,8 @@ fn is_of_other_page(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     !sites.iter().all(is_own_site) || !origins.iter().all(is_own)
 }
 
-/// Whether an address (an `Origin`, or a `Referer`) is of the host that the request names, with the port that
-/// its scheme has unless written. `null`, which sandboxed pages and files send, is of no host.
+/// Whether an address (an `Origin`, or a `Referer`) has the host that the request names, with its scheme's
+/// default port unless written. `null`, which sandboxed pages and files send, has no host.
 fn is_same_origin(address: &[u8], host: &Authority) -> bool {
     let Ok(address) = Uri::try_from(address) else { return false };
     let port = match address.scheme_str() {

@@ -1,4 +1,4 @@
-//! What a browser sends for pages of others, and what programs send.
+//! What browsers send for foreign pages, and what programs send.
 
 use axum::{body::Body, http::Request};
 
@@ -98,7 +98,7 @@ fn pages_of_others_read_and_change_nothing() {
         ("app.example", &[("origin", "https://app.example:443")], true),
         ("app.example:443", &[("origin", "https://app.example")], true),
         ("127.0.0.1:8000", &[("referer", "http://127.0.0.1:8000/docs")], true),
-        // Pages of others.
+        // Foreign pages.
         ("127.0.0.1:8000", &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], false),
         ("127.0.0.1:8000", &[("origin", "https://evil.example")], false),
         ("127.0.0.1:8000", &[("origin", "null")], false),
@@ -116,7 +116,7 @@ fn pages_of_others_read_and_change_nothing() {
         ("app.example", &[("origin", "https://app.example:8443")], false),
         ("app.example", &[("origin", "https://app.example.evil.example")], false),
     ];
-    // Whatever may change something, by its method or in spite of it; and what only reads.
+    // Requests that may change something, by method or despite it, and requests that only read.
     let changes = [
         ("POST", "/user/register"),
         ("POST", "/bonus/"),
@@ -151,7 +151,7 @@ fn pages_of_others_read_and_change_nothing() {
             assert_eq!(ours.check(&request(method, path, &headers)), Ok(()), "{method} {path} {headers:?}");
         }
     }
-    // A page's request without a host cannot be of the same one.
+    // A page's request without a host cannot be same-origin.
     assert_eq!(
         ours.check(&request("POST", "/bonus/", &[("origin", "http://127.0.0.1:8000")])),
         Err(TurnedAway::PageForeign)

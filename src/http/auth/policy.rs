@@ -3,13 +3,13 @@
 //! # What a member sees
 //!
 //! Itself, and everybody below it in the placement tree. A member's parent is its sponsor or below its
-//! sponsor, so the sponsor downline lies inside the placement downline: everybody below it in either tree is
-//! seen. One question of the counted placement tree answers it ([`State::is_in_team`]), in the same steps for
-//! every pair of members and for a member that is not there: neither the answer nor the work behind it tells
-//! what is hidden. What is seen is closed: everybody below a member that is seen, in either tree, is
-//! seen. A list of a downline therefore needs one question, for its top. What leads *up* is not closed:
-//! uplines, sponsors and parents must be cut with [`Sight::sees`], row by row, and what a bonus names is what
-//! `entries` shows of it.
+//! sponsor, so the sponsor downline lies inside the placement downline: a member sees everybody below it in
+//! either tree. One query of the counted placement tree decides it ([`State::is_in_team`]), in the same steps
+//! for every pair of members and for a member that does not exist: neither the answer nor the work behind it
+//! reveals what is hidden. Visibility is closed downward: everybody below a visible member, in either tree,
+//! is visible. A list of a downline therefore needs one query, for its top. What leads *up* is not closed:
+//! uplines, sponsors and parents must be filtered with [`Sight::sees`], row by row, and `entries` decides
+//! what is shown of the members a bonus names.
 
 use std::{
     net::IpAddr,
@@ -25,24 +25,24 @@ use crate::{
     engine::{Actor, ActorKind, Code, Directory, MemberId, MemberIx, RequestKey, Sent, State},
 };
 
-/// Who asks. In the extensions of every request that reaches a route.
+/// The principal that asks. In the extensions of every request that reaches a route.
 #[derive(Clone, Debug)]
 pub struct Principal {
     pub role: Role,
     /// The member that asks, for the role `member`.
     pub subject: Option<MemberId>,
-    /// What it is called: for logs, limits and idempotency keys, never for decisions. No two principals have
-    /// the same one (see [`identity`]).
+    /// Its name: for logs, limits and idempotency keys, never for decisions. Unique to each principal (see
+    /// [`identity`]).
     pub name: Arc<str>,
-    /// What a service may do; the other roles do not look at it.
+    /// What a service may do; unused by other roles.
     pub scopes: Scopes,
-    /// Who the log says it was.
+    /// The sender as logged.
     actor: Actor,
-    /// Where the request comes from, as far as the gate knows.
+    /// The client address, as far as the gate knows it.
     address: Option<IpAddr>,
     /// Who pays for its work.
     pub payer: Payer,
-    /// What the table last said about this request. An answer without its word is a hole, which the service
+    /// The table's last verdict on this request. An answer without a verdict is a hole, which the service
     /// closes.
     verdict: Arc<AtomicU8>,
 }
@@ -69,7 +69,7 @@ impl Principal {
         }
     }
 
-    /// The same principal, sending from this address. In the log the address stands for a sender without
+    /// The same principal, sending from this address. In the log, the address stands for a sender without
     /// credentials.
     #[must_use]
     pub fn at(self, address: IpAddr) -> Self {
@@ -80,45 +80,45 @@ impl Principal {
         Self { actor, address: Some(address), ..self }
     }
 
-    /// Who the log says that sent a command of this request.
+    /// The sender of this request's commands, as logged.
     pub fn actor(&self) -> Actor {
         self.actor.clone()
     }
 
-    /// Where the request comes from.
+    /// The client address.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// What goes with a command of this request.
+    /// What accompanies a command of this request.
     pub fn sends(&self, key: Option<RequestKey>) -> Sent {
         Sent { actor: self.actor(), key }
     }
 
-    /// Whether this is everybody, where authorization is off.
+    /// Whether this is the anonymous principal, where authorization is off.
     pub fn is_anonymous(&self) -> bool {
         self.actor.kind() == ActorKind::Anonymous
     }
 
-    /// Who has not said who it is, on a route that is open to all: may do nothing else.
+    /// A client without credentials, on a route that is open to all: it may do nothing else.
     pub fn nobody() -> Self {
         Self::new(Role::Service, None, identity::NOBODY, Scopes::NONE)
     }
 
-    /// The same, with somebody who pays for its work.
+    /// The same principal, with a payer for its work.
     #[must_use]
     pub fn paid_by(mut self, payer: Payer) -> Self {
         self.payer = payer;
         self
     }
 
-    /// What the table last said about this request.
+    /// The table's last verdict on this request.
     pub fn verdict(&self) -> Verdict {
         let code = self.verdict.load(Ordering::Relaxed);
         Verdict::ALL.into_iter().find(|verdict| *verdict as u8 == code).expect("only verdicts are stored")
     }
 
-    /// For answers that are everybody's: there is nothing to ask.
+    /// For answers that everybody may read: there is nothing to ask.
     pub fn answers_everybody(&self) {
         self.note(Verdict::Allowed);
     }
@@ -127,7 +127,7 @@ impl Principal {
         self.verdict.store(verdict as u8, Ordering::Relaxed);
     }
 
-    /// What this principal sees of a network. O(1).
+    /// The principal's view of a network. O(1).
     pub fn sight<D: Directory>(&self, state: &State, directory: &D) -> Sight {
         match self.role {
             Role::Service | Role::Auditor | Role::Admin => Sight::All,
@@ -139,7 +139,7 @@ impl Principal {
     }
 }
 
-/// What became of a request.
+/// The outcome of authorization for a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Verdict {
@@ -171,7 +171,8 @@ pub enum Sight {
 }
 
 impl Sight {
-    /// Whether a member is seen. O(log n) at any depth and under every plan; the same steps for every member.
+    /// Whether a member is visible. O(log n) at any depth and under every plan; the same steps for every
+    /// member.
     pub fn sees(self, state: &State, member: MemberIx) -> bool {
         match self {
             Sight::All => true,
@@ -181,14 +182,14 @@ impl Sight {
     }
 }
 
-/// What can be asked for. Closed: a new one must find its row in [`Action::rule`].
+/// Actions that can be asked for. Closed: a new one must have its row in [`Action::rule`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Record, uplines, downlines, levels, rank, tree, placement preview of one member.
     ReadMember,
     /// Bonuses, reports and explanations of one member or of one bonus.
     ReadBonuses,
-    /// What is about all members at once: lists of the whole network, search, rank distribution.
+    /// Data about all members at once: lists of the whole network, search, rank distribution.
     ReadNetwork,
     RegisterMember,
     /// Status and role of a member.
@@ -214,7 +215,7 @@ pub enum Action {
 pub struct Rule {
     /// A member may, for targets that it sees.
     pub member: bool,
-    /// A service may, with this scope; without one no service may.
+    /// A service with this scope may; without a scope, no service may.
     pub scope: Option<Scope>,
     /// An auditor may.
     pub auditor: bool,
@@ -260,37 +261,38 @@ impl Action {
     }
 }
 
-/// What an action is about.
+/// The object of an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
-    /// All of the network, or nothing in it.
+    /// The whole network, or nothing in it.
     Network,
     Member(MemberIx),
-    /// A bonus entry: it is its receiver's.
+    /// A bonus entry: it belongs to its receiver.
     Entry(u64),
-    /// What was named is not there. Ask all the same: to a member it looks like what is hidden from it. It is
-    /// asked about a member in its stead (none in an empty network), so that the answer takes as long.
+    /// The named target does not exist. It is checked all the same: to a member it looks like a hidden
+    /// target. The check asks about a stand-in member (none in an empty network), so that the answer takes as
+    /// long.
     Unknown {
         stand_in: Option<MemberIx>,
     },
 }
 
 impl Target {
-    /// The member of an id.
+    /// The member with an id.
     pub fn member<D: Directory>(state: &State, directory: &D, id: &MemberId) -> Self {
         state
             .find_or_stand_in(directory, id)
             .map_or_else(|stand_in| Target::Unknown { stand_in }, Target::Member)
     }
 
-    /// The member that a referral code led to, if it led to one.
+    /// The member with a referral code, if there is one.
     pub fn by_code(state: &State, found: Option<MemberIx>, code: &Code) -> Self {
         let number = || u128::from(xxhash_rust::xxh3::xxh3_64(code.folded().as_bytes()));
         let unknown = || Target::Unknown { stand_in: state.stand_in(number()) };
         found.map_or_else(unknown, Target::Member)
     }
 
-    /// What the id `uuid` of a bonus was read as: an index, which may be beyond those there are, or nothing.
+    /// The entry whose id `uuid` was parsed as: an index, which may be out of range, or nothing.
     pub fn entry(state: &State, uuid: [u8; 16], index: Option<u64>) -> Self {
         if let Some(index) = index.filter(|index| *index < state.entries()) {
             return Target::Entry(index);
@@ -313,7 +315,7 @@ impl Target {
     }
 }
 
-/// Why not.
+/// Why an action is denied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
     /// 404, as if the target did not exist.
@@ -324,9 +326,10 @@ pub enum Denied {
     Forbidden,
 }
 
-/// The one decision. `Ok` for [`Target::Unknown`] means that the principal may know that there is nothing.
+/// The one decision. `Ok` for [`Target::Unknown`] means that the principal may know that nothing exists
+/// there.
 ///
-/// O(1) but for members, O(log n), in the same steps whether the target is seen, hidden or not there.
+/// O(1) but for members, O(log n), in the same steps whether the target is visible, hidden or missing.
 ///
 /// # Errors
 /// See [`Denied`].
@@ -345,8 +348,8 @@ pub fn authorize<D: Directory>(
     decision
 }
 
-/// Whether a principal may do this at all, whatever the target: for routes that need no state. [`authorize`]
-/// asks the same table.
+/// Whether a principal may do this at all, whatever the target: for routes that need no state. Uses the same
+/// table as [`authorize`].
 ///
 /// # Errors
 /// `Forbidden`.
@@ -377,11 +380,11 @@ fn sees<D: Directory>(
         Target::Member(member) => (Some(member), true),
         Target::Entry(entry) => ((entry < state.entries()).then(|| state.entry(entry).receiver), true),
         Target::Unknown { stand_in } => (stand_in, false),
-        // No rule of a member is about more than one member.
+        // No rule for members covers more than one member.
         Target::Network => return Err(Denied::Forbidden),
     };
     let sight = principal.sight(state, directory);
-    // Asked before it is looked at whether the target is there at all: a stand-in costs what a member costs.
+    // Asked before checking whether the target exists at all: a stand-in costs what a member costs.
     let is_seen = member.is_some_and(|member| sight.sees(state, member));
     if is_seen & is_there { Ok(()) } else { Err(Denied::Unseen) }
 }

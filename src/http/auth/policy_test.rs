@@ -22,8 +22,7 @@ fn id(number: u32) -> MemberId {
     MemberId(bytes)
 }
 
-/// A network with what a naive model knows of it: sponsor and parent of each member, taken down when it was
-/// registered.
+/// A network with a naive model of it: sponsor and parent of each member, recorded at registration.
 struct Network {
     state: State,
     names: MemberDirectory,
@@ -109,7 +108,7 @@ fn the_table_is_this() {
         (Action::Operate, false, "operate", false),
         (Action::ReadEvents, false, "events:read", true),
         (Action::ReadMetrics, false, "metrics", true),
-        // No scope opens it to a service.
+        // No scope grants this to a service.
         (Action::ReadAudit, false, "", true),
     ];
     assert_eq!(table.map(|row| row.0), Action::ALL);
@@ -165,7 +164,7 @@ fn whether_it_was_asked_is_remembered_by_all_copies() {
     assert_eq!(nobody.verdict(), Verdict::Forbidden);
 }
 
-/// Time would say too little, so the steps of the question are counted: they are the same for every pair of
+/// Timing would prove too little, so the steps of the query are counted: they are the same for every pair of
 /// members, and for ids that do not exist.
 #[test]
 fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
@@ -184,7 +183,7 @@ fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
         for asker in [0, 1, CHAIN / 2, CHAIN - 1, CHAIN, 2 * CHAIN - 1] {
             let principal = member(id(asker));
             let mut decided = [0; 2];
-            // The second half of the ids is nobody's.
+            // The second half of the ids is unused.
             for target in (0..4 * CHAIN).step_by(7) {
                 let (decision, steps) = steps_of(|| {
                     let target = Target::member(state, names, &id(target));
@@ -195,7 +194,7 @@ fn what_is_hidden_and_what_is_not_there_take_the_same_steps() {
                 all.insert(steps);
             }
             assert!(0 < decided[0] && (0 < decided[1] || asker % 7 != 0), "{asker}: {decided:?}");
-            // Codes and bonuses are asked about in the same way.
+            // Codes and bonuses are checked in the same way.
             for code in [
                 state.code(MemberIx(CHAIN)),
                 state.code(MemberIx(3)),
@@ -250,8 +249,8 @@ fn plans() -> Vec<Plan> {
     rules.into_iter().map(plan).collect()
 }
 
-/// A tree of up to twelve members, now and then of a hundred: sponsors at random, a third of the members into
-/// a slot they choose.
+/// A tree of up to twelve members, occasionally of a hundred: random sponsors, a third of the members in a
+/// slot they choose.
 fn grow(network: &mut Network, random: &mut Pcg64) -> std::ops::Range<u32> {
     let mut below = |bound: u32| u32::try_from(random.next_u64() % u64::from(bound)).unwrap();
     let root = network.add(None, None);
@@ -298,7 +297,7 @@ fn a_member_never_sees_outside_its_own_downline() {
                 assert_eq!(asked(Action::ManageMember), Err(Denied::Forbidden), "{place}");
                 shown += u64::from(expected);
                 hidden += u64::from(!expected);
-                // Closed downwards: a list of a downline needs no second question.
+                // Closed downward: a list of a downline needs no second query.
                 let above = [network.sponsors[target as usize], network.parents[target as usize]];
                 let seen_above = above.into_iter().flatten().any(|above| network.is_at_or_below(top, above));
                 assert!(expected || !seen_above, "{place}");

@@ -1,4 +1,4 @@
-//! How often: a limit for each principal, each address, and the failures of each address.
+//! Rate limits: one for each principal, each address, and the failures of each address.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
@@ -15,19 +15,19 @@ use governor::{
 
 use crate::config::RateConfig;
 
-/// Principals or addresses with a count of their own. Each costs some 40 bytes; an attacker with more
-/// addresses than this shares.
+/// Principals or addresses with a counter of their own. Each costs some 40 bytes; an attacker with more
+/// addresses than this shares counters.
 const KEYS_MAX: usize = 100_000;
-/// Counts that all others share, while there are too many.
+/// Counters that all others share while there are too many.
 const SHARED: u64 = 1_024;
-/// How many requests go by between two looks at how many counts there are.
+/// Requests between two checks of the number of counters.
 const LOOK_EVERY: u32 = 64;
 
 /// One limit, counted per key.
 struct Limiter {
     counts: DefaultKeyedRateLimiter<u64>,
     clock: DefaultClock,
-    /// Keys are hashed with a random start, so that nobody can choose to share somebody else's count.
+    /// Keys are hashed with a random seed, so that nobody can choose to share another's counter.
     hasher: RandomState,
     requests: AtomicU32,
     is_full: AtomicBool,
@@ -44,10 +44,10 @@ impl Limiter {
         }
     }
 
-    /// Counts one.
+    /// Counts one event.
     ///
     /// # Errors
-    /// How long to wait, when it was one too many.
+    /// How long to wait, when the limit is exceeded.
     fn check(&self, key: impl Hash) -> Result<(), Duration> {
         let hash = self.hasher.hash_one(key);
         if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
@@ -57,7 +57,7 @@ impl Limiter {
         self.counts.check_key(&key).map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets who has not come for so long that nothing is counted any more. O(keys).
+    /// Drops keys that have been idle so long that their count is zero. O(keys).
     fn clean(&self) {
         self.counts.retain_recent();
         self.counts.shrink_to_fit();
@@ -65,7 +65,7 @@ impl Limiter {
     }
 }
 
-/// All limits; one that is not configured holds nobody.
+/// All limits; one that is not configured limits nobody.
 pub struct Rates {
     principals: Option<Limiter>,
     addresses: Option<Limiter>,
@@ -108,17 +108,17 @@ impl Rates {
         self.failures.as_ref().map_or(Ok(()), |limiter| limiter.check(client_of(address)))
     }
 
-    /// To be called every few seconds, from a thread that may work.
+    /// To be called every few seconds, from a thread that may block.
     pub fn clean(&self) {
         [&self.principals, &self.addresses, &self.failures].into_iter().flatten().for_each(Limiter::clean);
     }
 }
 
-/// Who an address belongs to, as far as anybody can say: an IPv4 address, or the 64 bits of a network that
-/// one IPv6 client has to itself.
+/// The client of an address, as far as can be told: an IPv4 address, or the network of 64 bits that one IPv6
+/// client has to itself.
 pub fn client_of(address: IpAddr) -> u64 {
     match address.to_canonical() {
-        // Outside of what IPv6 gives to anybody (2000::/3 and fc00::/7), so the two never meet.
+        // Outside of the ranges that IPv6 assigns (2000::/3 and fc00::/7), so the two never collide.
         IpAddr::V4(address) => u64::from(address.to_bits()),
         IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).expect("the upper half has 64 bits"),
     }

@@ -1,8 +1,7 @@
-//! What the log of the process says of requests that were refused: failed sign-ins (401), what a principal
-//! may not (403), and writes that came to nothing.
+//! Logs refused requests: failed sign-ins (401), forbidden actions (403), and writes that were rejected.
 //!
-//! A line each, with the address, but only so many a second: an attacker must not fill the disk. What was
-//! left out is told as a number.
+//! One line each, with the address, but rate limited: an attacker must not fill the disk. The number of
+//! suppressed lines is logged.
 
 use std::{
     net::IpAddr,
@@ -12,11 +11,11 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Lines a second, in the long run; a line has some 200 bytes, so they are 170 MB a day at worst.
+/// Sustained lines per second; a line has some 200 bytes, so they are 170 MB a day at worst.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not 0");
-/// Lines at once.
+/// Burst, in lines.
 const LINES_BURST: NonZeroU32 = NonZeroU32::new(100).expect("not 0");
-/// Bytes of a path that are shown.
+/// Bytes of a path that are logged.
 const PATH_BYTES_MAX: usize = 128;
 
 /// One request that was refused.
@@ -26,11 +25,11 @@ pub struct Refusal<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub address: Option<IpAddr>,
-    /// Who asked, where that is known.
+    /// The principal, where known.
     pub principal: &'a str,
 }
 
-/// See the head of this file.
+/// See the module documentation.
 pub struct Refusals {
     lines: DefaultDirectRateLimiter,
     left_out: AtomicU64,
@@ -44,7 +43,7 @@ impl Refusals {
         }
     }
 
-    /// Tells of a refusal, or counts it when too many were told already. Whether it was told.
+    /// Logs a refusal, or counts it when over the limit. Returns whether it was logged.
     pub fn tell(&self, refusal: &Refusal<'_>) -> bool {
         if self.lines.check().is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -62,7 +61,7 @@ impl Refusals {
         true
     }
 
-    /// Tells how many were left out since this was told last, if any. To be called now and then.
+    /// Logs how many lines were suppressed since the last report, if any. To be called now and then.
     pub(super) fn tell_left_out(&self) -> u64 {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out != 0 {
@@ -75,8 +74,8 @@ impl Refusals {
     }
 }
 
-/// Whether an answer is worth a line: everybody who was not let in or not allowed, and writes that a rule or
-/// a check refused.
+/// Whether an answer is worth a line: requests that were not authenticated or not allowed, and writes that a
+/// rule or a check refused.
 pub fn is_told(status: u16, is_write: bool) -> bool {
     matches!(status, 401 | 403)
         || is_write && matches!(status, 400 | 404 | 409 | 410 | 412 | 413 | 415 | 422 | 429 | 503)

@@ -1,9 +1,9 @@
-//! Bearer tokens: the issuer's keys, and what a signed token says.
+//! Bearer tokens: the issuer's keys, and the claims of a signed token.
 //!
-//! A token's header chooses nothing but which key it claims: each key has its own list of algorithms, made of
-//! the configuration and of what the key is, and a token of another algorithm is refused before anything is
-//! computed. An issuer has public keys or shared secrets and never both, and nothing that is read as the one
-//! kind is ever tried as the other.
+//! A token's header chooses nothing but the key it names: each key has its own list of algorithms, derived
+//! from the configuration and the key's type, and a token of another algorithm is refused before anything is
+//! computed. An issuer has public keys or shared secrets, never both, and a key read as one kind is never
+//! tried as the other.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     metrics::AuthOutcome,
 };
 
-/// Keys of one issuer: it has the present one, the next one and the last one.
+/// Keys of one issuer: the current one, the next one and the previous one are usual.
 const KEYS_MAX: usize = 64;
 /// Entries of a list of roles.
 const ROLES_MAX: usize = 64;
@@ -34,12 +34,12 @@ struct PublicKey {
     algorithms: Vec<Algorithm>,
 }
 
-/// The keys of an issuer: of one kind, which decides the algorithms. A public key verifies with what its kind
-/// and the configuration allow, a shared secret with HS256; neither can ever be tried as the other, whatever
-/// a token says.
+/// The keys of an issuer, all of one kind, which decides the algorithms. A public key verifies with what its
+/// type and the configuration allow, a shared secret with HS256; neither can ever be tried as the other,
+/// whatever a token says.
 pub enum KeySet {
     Public(PublicKeys),
-    /// Any of them may have signed: what a token's `kid` says of them is not looked at.
+    /// Any of them may have signed: a token's `kid` is ignored.
     Shared(Vec<DecodingKey>),
 }
 
@@ -47,11 +47,11 @@ pub enum KeySet {
 pub struct PublicKeys(Vec<PublicKey>);
 
 impl KeySet {
-    /// Reads a JWK set (RFC 7517). Keys that are not for signatures, or of a kind that is not configured, are
-    /// left out: shared secrets above all.
+    /// Reads a JWK set (RFC 7517). Keys that are not for signatures, or of a type that is not configured, are
+    /// skipped, shared secrets in particular.
     ///
     /// # Errors
-    /// A sentence, when it is no JWK set or no key of it can be used.
+    /// A sentence, when it is no JWK set or has no usable key.
     pub fn parse(text: &str, configured: &[JwtAlgorithm]) -> Result<Self, String> {
         let document: Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
@@ -72,7 +72,7 @@ impl KeySet {
         Ok(KeySet::Public(PublicKeys(usable)))
     }
 
-    /// Of secrets that are shared with the issuer.
+    /// The key set of secrets shared with the issuer.
     pub fn shared(secrets: &[Vec<u8>]) -> Self {
         KeySet::Shared(secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect())
     }
@@ -84,7 +84,7 @@ impl KeySet {
         }
     }
 
-    /// The keys that may have signed a token with this header, and the algorithms that those verify with.
+    /// The keys that may have signed a token with this header, and their algorithms.
     fn candidates(&self, header: &Header) -> Result<(Vec<&DecodingKey>, Vec<Algorithm>), AuthOutcome> {
         match self {
             KeySet::Public(keys) => {
@@ -99,11 +99,11 @@ impl KeySet {
     }
 }
 
-/// What shared secrets sign with.
+/// The algorithm of shared secrets.
 const SHARED_ALGORITHM: Algorithm = Algorithm::HS256;
 
 impl PublicKeys {
-    /// The key that a header names. Without a name it must be the only one that comes into question.
+    /// The key that a header names. Without a name there must be only one candidate.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&PublicKey, AuthOutcome> {
         let mut named = self.0.iter().filter(|key| id.is_none() || key.id.as_deref() == id).peekable();
         if named.peek().is_none() {
@@ -141,7 +141,7 @@ fn public_key(value: &Value, configured: &[JwtAlgorithm]) -> Option<PublicKey> {
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
             &[Algorithm::EdDSA]
         }
-        // Shared secrets above all.
+        // Shared secrets in particular.
         _ => &[],
     };
     let configured =
@@ -173,12 +173,12 @@ fn algorithm_of(configured: JwtAlgorithm) -> Algorithm {
     }
 }
 
-/// The signature algorithm that a key is bound to by its own `alg`; `None` for one of another purpose.
+/// The signature algorithm that a key's own `alg` binds it to; `None` for one of another purpose.
 fn signature_of(own: KeyAlgorithm) -> Option<Algorithm> {
     own.to_string().parse().ok()
 }
 
-/// What tokens must say.
+/// Claims that tokens must have.
 pub struct Rules {
     config: JwtConfig,
     validation: Validation,
@@ -205,18 +205,18 @@ impl Rules {
         &self.config
     }
 
-    /// Who a token is. One signature check (of shared secrets, up to one for each): some 30 to 100 us, which
-    /// is why it is done where the request is.
+    /// Returns the principal of a token. One signature check (with shared secrets, up to one for each): some
+    /// 30 to 100 us, which is why it runs on the request's own thread.
     ///
     /// # Errors
-    /// Why it is nobody.
+    /// Why it is refused.
     pub fn check(&self, keys: &KeySet, token: &str) -> Result<Principal, AuthOutcome> {
         let header = decode_header(token).map_err(|error| match error.into_kind() {
-            // `none` and everything unknown.
+            // `none` and all unknown algorithms.
             ErrorKind::Json(_) if token.split('.').count() == 3 => AuthOutcome::TokenAlgorithm,
             _ => AuthOutcome::TokenMalformed,
         })?;
-        // Extensions that must be understood, and are not.
+        // Critical extensions that are not supported.
         if header.crit.is_some() {
             return Err(AuthOutcome::TokenMalformed);
         }
@@ -228,7 +228,7 @@ impl Rules {
                 Ok(decoded) => return self.principal(&decoded.claims),
                 Err(error) => refused = outcome_of(error.kind()),
             }
-            // Signatures come first: what else is wrong is wrong under every secret.
+            // Signatures are checked first: any other fault is the same under every secret.
             if refused != AuthOutcome::TokenSignature {
                 break;
             }
@@ -248,13 +248,13 @@ impl Rules {
             let id = MemberId(id.into_bytes());
             return Ok(Principal::new(role, Some(id), identity::of_member(id), Scopes::NONE));
         }
-        // RFC 8693: words with blanks between them; those of others mean nothing here.
+        // RFC 8693: words separated by spaces; unknown ones mean nothing here.
         let scopes = text("scope").unwrap_or_default().split(' ').filter_map(Scope::from_name).collect();
         Ok(Principal::new(role, None, identity::of_token(subject), scopes))
     }
 
-    /// What may be missing is missing or right. The library passes over a claim that is of another type, and
-    /// takes a list that has the right issuer among others.
+    /// Optional claims are missing or right. The library ignores a claim of the wrong type, and accepts a
+    /// list that contains the right issuer.
     fn check_issuer_and_audience(&self, claims: &Map<String, Value>) -> Result<(), AuthOutcome> {
         let JwtConfig { issuer, audience, may_lack_issuer, may_lack_audience, .. } = &self.config;
         let is_issuer = |said: &Value| said.as_str().is_some() && said.as_str() == issuer.as_deref();
@@ -271,10 +271,10 @@ impl Rules {
         }
     }
 
-    /// One role, or the most that a list gives: what means nothing here gives nothing, but a claim that gives
-    /// nothing at all is a mistake. Without the claim, or with an empty list, it is a member.
+    /// One role, or the strongest of a list: unknown names grant nothing, but a claim that grants nothing at
+    /// all is a mistake. Without the claim, or with an empty list, it is a member.
     fn role(&self, claims: &Map<String, Value>) -> Result<Role, AuthOutcome> {
-        /// From the one that may do most.
+        /// Strongest first.
         const ORDER: [Role; 4] = [Role::Admin, Role::Auditor, Role::Service, Role::Member];
         let said: Vec<&str> = match claims.get(&self.config.role_claim) {
             None => return Ok(Role::Member),
@@ -308,7 +308,7 @@ fn outcome_of(error: &ErrorKind) -> AuthOutcome {
     }
 }
 
-/// How long the keys of an issuer may take to come, all in all.
+/// Total time to fetch an issuer's keys.
 pub const FETCH_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tokens that are right, and every way in which one can be wrong.
+//! Valid tokens, and every way in which one can be invalid.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -196,7 +196,7 @@ fn no_header_talks_the_algorithm_down() {
         let unsigned = format!("{}.{}.", part(&json!({ "alg": algorithm, "kid": "ec" })), part(&claims()));
         assert_eq!(outcome(&unsigned), Some(AuthOutcome::TokenAlgorithm), "{algorithm}");
     }
-    // A public key as a shared secret, in each form that an attacker can have.
+    // A public key used as a shared secret, in each form available to an attacker.
     let published = public(&rsa(), Algorithm::RS256, Some("rsa"));
     let modulus = published["n"].as_str().unwrap();
     for secret in [
@@ -221,13 +221,13 @@ fn no_header_talks_the_algorithm_down() {
         Some(AuthOutcome::TokenSignature)
     );
     assert_eq!(outcome(&token(Algorithm::EdDSA, Some("ed"), &ed(), &claims())), Some(AuthOutcome::TokenKey));
-    // Signed, then changed.
+    // Changed after signing.
     let good = token(Algorithm::ES256, Some("ec"), &ec(1), &claims());
     let mut parts: Vec<&str> = good.split('.').collect();
     let other = part(&with("sub", json!("00000000-0000-4000-8000-000000000002")));
     parts[1] = &other;
     assert_eq!(outcome(&parts.join(".")), Some(AuthOutcome::TokenSignature));
-    // No signature at all, broken forms, an extension that must be understood.
+    // No signature at all, malformed tokens, an extension that must be understood.
     let head_and_claims = good.rsplit_once('.').unwrap().0;
     assert_eq!(outcome(&format!("{head_and_claims}.")), Some(AuthOutcome::TokenSignature));
     for broken in ["", ".", "..", "a.b.c", head_and_claims, &format!("{good}.x"), &good[..good.len() / 3]] {
@@ -320,19 +320,19 @@ fn shared_secrets_sign_with_one_algorithm_and_rotate() {
     for secret in [SECRET, OTHER_SECRET] {
         assert_eq!(rules().check(&both, &signed(secret, &claims())).unwrap().role, Role::Member);
     }
-    // A name of a key, which shared secrets do not have, changes nothing.
+    // A key name, which shared secrets do not have, changes nothing.
     let named = token(Algorithm::HS256, Some("any"), &EncodingKey::from_secret(SECRET.as_bytes()), &claims());
     assert!(rules().check(&both, &named).is_ok());
     let only_one = shared(&[OTHER_SECRET]);
     assert_eq!(rules().check(&only_one, &signed(SECRET, &claims())).err(), Some(AuthOutcome::TokenSignature));
-    // Any other fault is named, by whichever secret the token was signed.
+    // Any other fault is named, whichever secret signed the token.
     for secret in [SECRET, OTHER_SECRET] {
         assert_eq!(
             rules().check(&both, &signed(secret, &with("exp", json!(1_000)))).err(),
             Some(AuthOutcome::TokenExpired)
         );
     }
-    // Other algorithms, with the same secret or with a key that everybody knows.
+    // Other algorithms, with the same secret or with a public key.
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
         let other = token(algorithm, None, &EncodingKey::from_secret(SECRET.as_bytes()), &claims());
@@ -358,7 +358,7 @@ fn shared_secrets_sign_with_one_algorithm_and_rotate() {
             );
         }
     }
-    // A secret is no public key and a public key no secret, whichever of them a token takes for the other.
+    // A secret is never used as a public key, nor a public key as a secret, whichever a token claims.
     let public_text = public(&rsa(), Algorithm::RS256, None).to_string();
     let forged = signed(&public_text, &claims());
     assert_eq!(rules().check(&both, &forged).err(), Some(AuthOutcome::TokenSignature));
@@ -398,7 +398,7 @@ fn what_may_be_missing_is_named_by_the_configuration() {
         original(all)
     };
     let admin = json!({ "roles": ["u-admin"] });
-    // issuer, audience, which of them a token may lack, claims, what becomes of it
+    // issuer, audience, which of them a token may lack, claims, outcome
     let table = [
         (None, None, [true, true], original(admin.clone()), Ok(Role::Admin)),
         (id, us, [false, false], original(admin.clone()), Err(AuthOutcome::TokenClaim)),
@@ -406,7 +406,7 @@ fn what_may_be_missing_is_named_by_the_configuration() {
         (id, us, [false, true], original(admin.clone()), Err(AuthOutcome::TokenClaim)),
         (id, us, [true, true], original(admin.clone()), Ok(Role::Admin)),
         (id, us, [true, true], of(&issued, admin.clone()), Ok(Role::Admin)),
-        // One that is there must be right, and where none is known none may be there.
+        // A claim that is present must be right; where none is configured, none may be present.
         (id, us, [true, true], of(&json!({ "iss": "other" }), admin.clone()), Err(AuthOutcome::TokenIssuer)),
         (
             id,
@@ -434,7 +434,7 @@ fn what_may_be_missing_is_named_by_the_configuration() {
             Err(AuthOutcome::TokenAudience),
         ),
         (None, None, [true, true], of(&json!({ "aud": ["upline"] }), admin), Err(AuthOutcome::TokenAudience)),
-        // An e-mail may be a service, an auditor or an admin, and never a member.
+        // An e-mail may be a service, an auditor or an admin, but never a member.
         (None, None, [true, true], original(json!({ "roles": ["u-service"] })), Ok(Role::Service)),
         (None, None, [true, true], original(json!({ "roles": "u-auditor" })), Ok(Role::Auditor)),
         (
@@ -455,7 +455,7 @@ fn what_may_be_missing_is_named_by_the_configuration() {
             "{issuer:?} {audience:?} {may_lack:?} {claims}"
         );
     }
-    // The claim that names the member is the configured one and no other.
+    // Only the configured claim names the member.
     let named = rules(None, None, [true, true], "user_id");
     let member = named.check(&keys, &signed(SECRET, &original(json!({ "user_id": MEMBER })))).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Request bodies: content type, document, fields, and the 422 items that say what is wrong with them.
+//! Request bodies: content type, document, fields, and the 422 items that describe what is wrong with them.
 
 use super::{
     python::print::print_str,
@@ -19,11 +19,11 @@ pub enum Refusal {
     Invalid(Items),
 }
 
-/// The items of a 422 answer, printed one behind the other, in the order in which the fields are declared.
+/// The items of a 422 answer, printed one after the other, in declaration order of the fields.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Items(String);
 
-/// Where a value stood.
+/// Location of a value.
 #[derive(Clone, Copy)]
 pub enum Place<'a> {
     Body,
@@ -33,7 +33,7 @@ pub enum Place<'a> {
 }
 
 impl Items {
-    /// `input` prints the refused value, `context` is the name and text of the one entry of `ctx`.
+    /// `input` prints the refused value; `context` is the name and text of the only entry of `ctx`.
     fn push(
         &mut self,
         kind: &str,
@@ -71,7 +71,7 @@ impl Items {
         out.push('}');
     }
 
-    /// The whole answer.
+    /// The complete answer.
     pub fn into_json(self) -> String {
         format!("{{\"detail\":[{}]}}", self.0)
     }
@@ -82,7 +82,7 @@ impl Items {
     }
 }
 
-/// An id in the path, already percent-decoded.
+/// Reads an id in the path, already percent-decoded.
 ///
 /// # Errors
 /// The 422 that the original gives.
@@ -105,7 +105,7 @@ impl RegisterBody {
     /// `none_is_null`: the original's gateway writes the text `None` where it has no parent.
     ///
     /// # Errors
-    /// What the original says to such a body.
+    /// The original's answer to such a body.
     pub fn read(content_type: Option<&[u8]>, body: &[u8], none_is_null: bool) -> Result<Self, Refusal> {
         with_fields(content_type, body, |fields, items| {
             let user_id =
@@ -133,7 +133,7 @@ const TRIGGER_TYPES: [&str; 2] = ["referral", "purchase"];
 
 impl TriggerBody {
     /// # Errors
-    /// What the original says to such a body.
+    /// The original's answer to such a body.
     pub fn read(content_type: Option<&[u8]>, body: &[u8]) -> Result<Self, Refusal> {
         with_fields(content_type, body, |fields, items| {
             let source = required(fields, "source_user_id", items)
@@ -145,7 +145,7 @@ impl TriggerBody {
     }
 }
 
-/// Reads the body as an object and gives it to `read`, whose answer counts if no item was added.
+/// Reads the body as an object and passes it to `read`, whose result counts if no item was added.
 fn with_fields<T>(
     content_type: Option<&[u8]>,
     body: &[u8],
@@ -292,7 +292,7 @@ mod tests {
         out
     }
 
-    /// What the fixture's stand-in for the original answers to a register call.
+    /// The fixture's stand-in for the original's answer to a register call.
     fn register(content_type: Option<&[u8]>, body: &[u8]) -> (u64, String) {
         match RegisterBody::read(content_type, body, false) {
             Ok(body) => {

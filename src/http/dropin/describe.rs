@@ -111,7 +111,7 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
             json!({ "required": true, "content": content(&reference(schema), examples::bodies(operation)) });
         errors.push(("415", "The body is compressed", "Error"));
     }
-    // A body is read, and the Host looked at, before it is known which route is meant.
+    // The body is read, and the Host checked, before the route is known.
     errors.extend(EVERYWHERE.map(|(status, about)| (status, about, "Error")).into_iter().filter(
         |(status, ..)| {
             let is_known = |status: &str| {
@@ -147,15 +147,14 @@ fn describe_operation(operation: Operation, path: &str) -> Value {
     described
 }
 
-/// What is answered before it is known which route is meant: status and description. On every route outside
-/// of `/v1`.
+/// Answers given before the route is known: status and description. On every route outside of `/v1`.
 pub const EVERYWHERE: [(&str, &str); 3] = [
     ("400", "The body broke off, or the Host header is missing, there twice, or not a host"),
     ("408", "The body came too slowly"),
     ("413", "The body is too large"),
 ];
 
-/// Unique, and a name that generated clients can use.
+/// Unique, and usable as a name in generated clients.
 fn operation_id(operation: Operation, path: &str) -> String {
     format!("dropin_{operation:?}{}", if is_alias(path) { "_alias" } else { "" })
 }
@@ -219,7 +218,7 @@ pub fn schemas() -> Value {
     })
 }
 
-/// What an operation is, in a line.
+/// A one-line summary of an operation.
 fn summary(operation: Operation) -> &'static str {
     match operation {
         Operation::Welcome => "A greeting",
@@ -244,7 +243,7 @@ fn summary(operation: Operation) -> &'static str {
     }
 }
 
-/// Paths that the original's README names and the original never had.
+/// Paths that the original's README names but the original never had.
 fn is_alias(path: &str) -> bool {
     path.starts_with("/bonus/bonus")
 }

@@ -1,4 +1,4 @@
-//! What the drop-in answers where there is no result: one place for rules, engine and content.
+//! The drop-in's answers when there is no result: one place for rules, engine and content.
 
 use axum::http::StatusCode;
 
@@ -16,7 +16,7 @@ pub fn not_found() -> Reply {
     reply::detail(StatusCode::NOT_FOUND, "Not Found")
 }
 
-/// Content that could not be read.
+/// The answer to unreadable content.
 pub fn refused(refusal: Refusal) -> Refused {
     match refusal {
         Refusal::Unparsable => reply::detail(StatusCode::BAD_REQUEST, "There was an error parsing the body"),
@@ -25,7 +25,7 @@ pub fn refused(refusal: Refusal) -> Refused {
     .into()
 }
 
-/// A rule said no. The first rows are the original's own; it has no words for the others, which its plans
+/// A rule rejected it. The first rows are the original's own; it has no words for the others, which its plans
 /// cannot run into.
 pub fn rejected(operation: Operation, rejection: Rejection) -> Refused {
     let (status, detail) = status_and_detail(operation, rejection);
@@ -88,7 +88,7 @@ pub(super) fn status_and_detail(operation: Operation, rejection: Rejection) -> (
     }
 }
 
-/// There is no outcome.
+/// The answer when there is no outcome.
 pub fn not_submitted(error: SubmitError) -> Refused {
     match error {
         SubmitError::Overloaded => reply::unavailable(

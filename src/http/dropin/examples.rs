@@ -1,5 +1,5 @@
-//! Literal answers of the drop-in for its description. Words of failures come from where they are answered,
-//! so that they cannot differ; the others are compared with the answers by tests.
+//! Literal answers of the drop-in, for its description. Failure texts come from the code that answers them,
+//! so they cannot differ; tests compare the others with real answers.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A name, and what is sent.
+/// A name, and the example's value.
 pub type Example = (&'static str, Value);
 
 const ROOT: &str = "00000000-0000-4000-8000-000000000001";
@@ -49,7 +49,7 @@ fn below() -> Value {
     })
 }
 
-/// The report ends its times otherwise than the other routes.
+/// The report's times have another suffix than those of the other routes.
 fn bonus(status: &str, offset: &str) -> Value {
     json!({
         "id": "352693df-2619-447b-a2ab-3ffe66d3817e", "user_id": ROOT, "source_user_id": MEMBER, "level": 1, "amount": 10.0,
@@ -57,7 +57,7 @@ fn bonus(status: &str, offset: &str) -> Value {
     })
 }
 
-/// What an operation answers where it has a result.
+/// An operation's answers when it has a result.
 pub fn successes(operation: Operation) -> Vec<Example> {
     let one = |value: Value| vec![("answer", value)];
     match operation {
@@ -95,7 +95,7 @@ pub fn successes(operation: Operation) -> Vec<Example> {
     }
 }
 
-/// Bodies that an operation takes.
+/// Bodies that an operation accepts.
 pub fn bodies(operation: Operation) -> Vec<Example> {
     match operation {
         Operation::Register => {
@@ -113,7 +113,7 @@ pub fn bodies(operation: Operation) -> Vec<Example> {
     }
 }
 
-/// What an operation answers with a status that is no success. `path` names its parameter.
+/// An operation's answers with an error status. `path` names its parameter.
 pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> {
     let rule = |name, rejection| (name, detail(status_and_detail(operation, rejection).1));
     match (operation, status) {
@@ -141,7 +141,7 @@ pub fn failures(operation: Operation, path: &str, status: &str) -> Vec<Example> 
     }
 }
 
-/// What all routes outside of `/v1` answer with a status, whatever they do.
+/// Answers of all routes outside of `/v1` with a status, whatever they do.
 pub fn shared(status: &str) -> Vec<Example> {
     let turned_away = |name, reason: TurnedAway| (name, detail(reason.words().1));
     match status {
@@ -212,7 +212,7 @@ fn invalid(operation: Operation, path: &str) -> Vec<Example> {
     examples
 }
 
-/// The answer to content that was refused.
+/// The answer to refused content.
 fn items(refusal: Refusal) -> Value {
     match refusal {
         Refusal::Invalid(items) => serde_json::from_str(&items.into_json()).expect("answers are JSON"),

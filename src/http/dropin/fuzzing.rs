@@ -1,4 +1,4 @@
-//! What holds for any bytes sent as a body to the drop-in routes.
+//! Properties that hold for any bytes sent as a body to the drop-in routes.
 
 use super::{
     body::{Refusal, RegisterBody, TriggerBody},
@@ -8,10 +8,10 @@ use super::{
 
 const JSON: Option<&[u8]> = Some(b"application/json");
 
-/// True when some route takes it.
+/// Returns true when some route accepts it.
 ///
 /// # Panics
-/// When what is said of a refused body is no JSON, when printing is not stable, when plain JSON is refused.
+/// When the answer to a refused body is not JSON, when printing is not stable, or when plain JSON is refused.
 pub(in crate::http) fn body(bytes: &[u8]) -> bool {
     let printed = print(bytes);
     if let Some(printed) = &printed {
@@ -21,7 +21,7 @@ pub(in crate::http) fn body(bytes: &[u8]) -> bool {
             "what is printed is read back and printed the same"
         );
     }
-    // Decimal numbers of any size are Python's, but for the longest.
+    // Decimal numbers of any size are valid in Python, up to its digit limit.
     let longest = bytes.split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
     if longest <= INT_DIGITS_MAX && serde_json::from_slice::<serde_json::Value>(bytes).is_ok() {
         assert!(printed.is_some(), "JSON is read");
@@ -42,7 +42,7 @@ pub(in crate::http) fn body(bytes: &[u8]) -> bool {
         );
     });
     let triggers = told(TriggerBody::read(JSON, bytes));
-    // Of another type nothing is read.
+    // Nothing is read of another type.
     let _ = told(plain);
     let other = told(RegisterBody::read(Some(b"text/plain"), bytes, true));
     assert!(other.is_none(), "a body that is not said to be JSON is not read as JSON");
@@ -57,15 +57,15 @@ fn print(bytes: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// A refusal is answered with JSON, whatever of the body it repeats.
+/// A refusal is answered with JSON, whatever of the body it echoes.
 fn told<T>(read: Result<T, Refusal>) -> Option<T> {
     match read {
         Ok(found) => Some(found),
         Err(Refusal::Unparsable) => None,
         Err(Refusal::Invalid(items)) => {
             let answer = items.into_json();
-            // It holds the refused document three levels deeper, which our own reader may not take; nothing
-            // then shows that it is none.
+            // The answer nests the refused document three levels deeper, which our own reader may refuse;
+            // that then does not show that it is invalid.
             let depth = answer.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
             assert!(
                 depth + 3 > super::python::json::DEPTH_MAX || print(answer.as_bytes()).is_some(),

@@ -1,4 +1,4 @@
-//! The drop-in's lists, each as a walk that can rest after any row.
+//! The drop-in's lists, each as a walk that can pause after any row.
 
 use super::render::{BonusObject, MEMBER_CLOSE, MemberObject};
 use crate::{
@@ -23,7 +23,7 @@ pub fn print_member(row_id: RowIdOf<'_>, state: &State, member: &Member, out: &m
     object.print_open(out);
 }
 
-/// Prints a bonus object; `zone` is how its time ends.
+/// Prints a bonus object; `zone` is the suffix of its time.
 pub fn print_bonus(row_id: RowIdOf<'_>, state: &State, entry: &SeenEntry, zone: &str, out: &mut String) {
     let object = BonusObject {
         id: row_id(RowKind::Entry, entry.index),
@@ -51,34 +51,34 @@ impl Rows for Nothing {
 }
 
 /// The nested downline of a member. Nesting comes from the levels of a preorder walk: a row one level deeper
-/// than the one before is its child; otherwise objects end first, until as many are open as the row has
-/// ancestors in the list.
+/// than the previous one is its child; otherwise objects are closed first, until as many are open as the row
+/// has ancestors in the list.
 pub struct Downline {
     top_level: u32,
     walk: Preorder,
-    /// The row to print once `to_close` objects have ended.
+    /// The row to print once `to_close` objects have been closed.
     next: Next,
     to_close: u32,
-    /// Objects that have begun and not ended.
+    /// Open objects.
     open: u32,
     separator: Separator,
 }
 
-/// What the walk has found.
+/// The state of the walk.
 enum Next {
-    /// Nothing yet: it is on its way.
+    /// Still searching.
     Searching,
     Row(Member),
     /// All rows are printed.
     End,
 }
 
-/// What goes before a row.
+/// What precedes a row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Separator {
-    /// It is the first of all.
+    /// The first row of all.
     Begin,
-    /// It is the first in its parent's `children`.
+    /// The first in its parent's `children`.
     FirstChild,
     Sibling,
 }
@@ -95,8 +95,8 @@ impl Downline {
         }
     }
 
-    /// Goes on to the next row, and to how many objects end before it. False when a slice's steps were not
-    /// enough to find it.
+    /// Advances to the next row, and counts the objects to close before it. Returns false when a slice's
+    /// steps were not enough to find it.
     fn search(&mut self, state: &State, steps: &mut usize) -> bool {
         if !matches!(self.next, Next::Searching) {
             return true;
@@ -117,7 +117,7 @@ impl Downline {
         true
     }
 
-    /// Ends objects, as many as a slice may. True when all that had to end have.
+    /// Closes as many objects as a slice may. Returns true when all that had to be closed are.
     fn close(&mut self, steps: &mut usize, out: &mut String) -> bool {
         while 0 < self.to_close && 0 < *steps {
             out.push_str(MEMBER_CLOSE);
@@ -172,7 +172,7 @@ impl Brackets {
     }
 }
 
-/// A list of entries: newest first, by time and then by LSN, and level ascending.
+/// A list of entries: newest first, by time and then by LSN, with levels ascending.
 pub struct Entries {
     sight: Sight,
     walk: Listed,

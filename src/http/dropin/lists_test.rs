@@ -6,7 +6,7 @@ use crate::engine::{
     Register, Role, SponsorRef, Stamped, Timestamp, TriggerBonus,
 };
 
-/// A network made by commands, one microsecond apart.
+/// A network built by commands, one microsecond apart.
 struct Network {
     state: State,
     directory: MemberDirectory,
@@ -60,7 +60,7 @@ fn row_id(kind: RowKind, index: u64) -> [u8; 16] {
     (u128::from(index) << 8 | kind as u128).to_be_bytes()
 }
 
-/// Prints a list, doing something to the network between slices.
+/// Prints a list, changing the network between slices.
 fn print_between(
     network: &mut Network,
     mut rows: impl Rows,
@@ -78,7 +78,7 @@ fn print_between(
     }
 }
 
-/// The nested downline, the recursive way.
+/// The nested downline, computed recursively.
 fn nested(state: &State, member: MemberIx) -> String {
     let children: Vec<String> = state
         .children(Tree::Placement, member)
@@ -209,7 +209,7 @@ fn bonuses_come_newest_command_first_then_by_level() {
     assert_eq!(print_between(&mut network, leaf, |_| {}), "[]");
 }
 
-/// A signup may pay one receiver twice, as sponsor and as somebody further up the placement tree.
+/// A signup may pay one receiver twice: as sponsor and as an upline of the placement tree.
 #[test]
 fn what_one_command_pays_one_receiver_is_listed_by_level() {
     let mut network = Network::new(3);
@@ -232,7 +232,7 @@ fn what_one_command_pays_one_receiver_is_listed_by_level() {
     assert_eq!(entries.len(), 8);
 }
 
-/// After a deep leg the walk has far to climb before it finds the next leg: it rests on the way.
+/// After a deep leg the walk has far to climb to the next leg: it pauses on the way.
 #[test]
 fn a_slice_is_short_also_where_a_deep_leg_ends() {
     let mut network = Network::new(2);
@@ -302,7 +302,7 @@ fn the_week_is_counted_back_from_now() {
         (whole["total_bonus"].as_f64(), whole["count"].as_u64()),
         (Some(10.0 + 5.0 + 2.0 + 1.0 + 1.0), Some(5))
     );
-    // What is exactly a week old is in.
+    // An entry exactly a week old is included.
     assert_eq!(report(&mut network, 0, 300 + WEEK).1, [5, 9, 13]);
     assert_eq!(report(&mut network, 0, 301 + WEEK).1, [9, 13]);
     let rows = Weekly::new(&network.state, Sight::All, id_of(0).0, Some(MemberIx(0)), Timestamp(501 + WEEK));

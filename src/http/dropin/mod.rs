@@ -1,8 +1,8 @@
-//! The drop-in API: the routes of the service that this one replaces, answered to the byte as it did, but for
-//! the defects that were decided to be mended (unknown sources, counts, races, deep trees).
+//! The drop-in API: the routes of the service that this one replaces, answered identically to the byte,
+//! except for defects that were deliberately fixed (unknown sources, counts, races, deep trees).
 //!
 //! A request goes through `answer`: path decoded and matched, content parsed (`body`), then a read or a
-//! write. What goes wrong becomes an answer in `errors` alone.
+//! write. Failures become answers in `errors` alone.
 
 mod body;
 pub(super) mod describe;

@@ -1,4 +1,4 @@
-//! Queries as the original's framework reads them.
+//! Queries as parsed by the original's framework.
 
 use std::borrow::Cow;
 

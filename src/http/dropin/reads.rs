@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Where a list is printed from, if its reader may ask for one.
+/// The source of a list, if its reader is allowed to read it.
 fn source(shared: &Shared, parts: &Parts) -> Result<Source, Refused> {
     let principal = parts.extensions.get::<Principal>().ok_or_else(reply::internal_error)?;
     let payer = principal.payer.clone();

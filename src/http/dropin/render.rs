@@ -1,4 +1,4 @@
-//! The drop-in's objects as it prints them: field order, timestamps, amounts.
+//! Prints the drop-in's objects: field order, timestamps, amounts.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ impl MemberObject<'_> {
     }
 }
 
-/// What ends a member object.
+/// The end of a member object.
 pub const MEMBER_CLOSE: &str = "]}";
 
 /// A bonus object.
@@ -94,18 +94,18 @@ pub fn print_integer(value: u64, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-/// An amount of minor units as Python prints the float of it: always with a point, no more decimals than it
-/// has.
+/// An amount of minor units as Python prints its float: always with a point, and with no more decimals than
+/// needed.
 ///
 /// Up to 10^15 minor units the decimal number is itself the shortest text that reads back as its nearest
-/// float, so its digits are printed as they are. Larger ones (totals) are rounded to the nearest float, as
-/// the original's are.
+/// float, so its digits are printed unchanged. Larger ones (totals) are rounded to the nearest float, as in
+/// the original.
 pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
     let scale = 10_u64.pow(u32::from(exponent.min(18)));
     let magnitude = minor.unsigned_abs();
     let whole = magnitude / u128::from(scale);
     let part = u64::try_from(magnitude % u128::from(scale)).expect("a remainder is below its divisor");
-    // Python changes to an exponent below 10^-4.
+    // Python switches to an exponent below 10^-4.
     let is_tiny = whole == 0 && part != 0 && u128::from(part) * 10_000 < u128::from(scale);
     let width = usize::from(exponent.min(18));
     match u64::try_from(magnitude) {
@@ -130,7 +130,7 @@ pub fn print_amount(minor: i128, exponent: u8, out: &mut String) {
 
 /// ISO 8601 in UTC: six digits of microseconds, none when they are 0, then the zone's suffix.
 ///
-/// Times that the calendar does not reach (the year 9999 is its end) print as the nearest that it does.
+/// Times beyond the calendar (which ends with the year 9999) are clamped to its range.
 pub fn print_timestamp(microseconds: i64, zone: &str, out: &mut String) {
     let nearest = if microseconds < 0 { DateTime::MIN } else { DateTime::MAX };
     let date = time_text::civil(Timestamp(microseconds)).unwrap_or(nearest);
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// The shortcut for small amounts is what rounding to a float and printing its shortest digits gives.
+    /// The shortcut for small amounts matches rounding to a float and printing its shortest digits.
     #[test]
     fn printed_digits_are_those_of_the_float() {
         use rand_pcg::rand_core::RngCore;

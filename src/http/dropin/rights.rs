@@ -1,8 +1,8 @@
-//! What each operation of the drop-in is to `authorize`: an action and a target.
+//! Maps each operation of the drop-in to an action and a target for `authorize`.
 //!
-//! Where authorization is off nobody is asked anything and unknown members have empty results, as in the
-//! original. To a member, which the original did not know as a client, a member that it may not see is 404,
-//! and so is one that does not exist: it cannot tell them apart.
+//! Where authorization is off, no checks are made and unknown members have empty results, as in the original.
+//! To a member, which the original did not have as a client, hidden members and missing ones are both 404: it
+//! cannot tell them apart.
 
 use axum::http::request::Parts;
 
@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// What an operation does and whether its path names the member it is about; `None` for what everybody may
-/// ask.
+/// The action of an operation, and whether its path names the member it is about; `None` for operations open
+/// to all.
 fn action_of(operation: Operation) -> Option<(Action, bool)> {
     match operation {
         Operation::Welcome | Operation::Health | Operation::Status => None,
@@ -34,10 +34,10 @@ fn action_of(operation: Operation) -> Option<(Action, bool)> {
     }
 }
 
-/// The principal of a request, if it may do this.
+/// Returns the principal of a request, if it may do this.
 ///
 /// # Errors
-/// The answer to give instead: 404 or 403, or 503 while there is no network to look at.
+/// The answer to give instead: 404 or 403, or 503 while no network is loaded.
 pub fn check<'p>(
     shared: &Shared,
     operation: Operation,
@@ -51,14 +51,14 @@ pub fn check<'p>(
         return Ok(principal);
     };
     let denied = |denied| auth::turned_away(parts.uri.path(), TurnedAway::Denied(denied));
-    // Whoever is no member sees all members: nothing to look up for the gateway, whose requests these mostly
-    // are.
+    // Principals other than members see all members: no lookup for the gateway, which sends most of these
+    // requests.
     if !is_about_member || principal.role != Role::Member {
         auth::permit(principal, action).map_err(denied)?;
         return Ok(principal);
     }
     let engine = shared.engine()?;
-    // What is no id names nobody; who may know that is told so by the operation itself.
+    // An invalid id names nobody; principals who may know that learn it from the operation itself.
     let member = body::path_uuid("user_id", parameter).ok().map(MemberId);
     let decision = engine.read(|state, directory| {
         let target = member

@@ -1,4 +1,4 @@
-//! A request of the drop-in to its route.
+//! Routes a request of the drop-in.
 
 use axum::{
     body::Body,
@@ -17,8 +17,8 @@ use crate::http::{
     route_table::{self, Match, Operation, RouteIndex},
 };
 
-/// Answers what is neither under `/v1` nor of operations: all of the drop-in, and everything unknown. Tells
-/// which route answered.
+/// Answers all paths other than `/v1` and operations: all of the drop-in, and everything unknown. Also
+/// returns which route answered.
 pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIndex>) {
     let (mut parts, _) = request.into_parts();
     let Content(body) = parts.extensions.remove().unwrap_or_default();
@@ -42,7 +42,7 @@ pub async fn answer(shared: &Shared, request: Request) -> (Reply, Option<RouteIn
     }
 }
 
-/// One operation. `Err` is an answer too: that of a step which ended it early.
+/// Performs one operation. `Err` is an answer too: that of a step which ended it early.
 async fn perform(
     shared: &Shared,
     operation: Operation,
@@ -70,7 +70,7 @@ async fn perform(
     }
 }
 
-/// What the original's framework leaves as it is in a location.
+/// Characters that the original's framework leaves unescaped in a location.
 const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -97,7 +97,7 @@ const LOCATION_SET: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b';');
 
 /// 307 to the path with its last slash toggled, on the host that the request named, or that its client named
-/// to a proxy that we trust.
+/// to a trusted proxy.
 fn redirect(shared: &Shared, parts: &Parts, path: &str) -> Reply {
     let forwarded = parts.extensions.get::<Forwarded>();
     let scheme = forwarded.and_then(|forwarded| forwarded.scheme).unwrap_or("http");

@@ -1,7 +1,7 @@
 //! Member and row ids as the original accepts them, and its reasons for refusing others.
 //!
 //! The original's validation library takes both from version 1.16 of the Rust `uuid` crate. Later versions
-//! read the same, but word the reasons differently, so those are made here;
+//! accept the same ids but word the reasons differently, so the texts are built here;
 //! `tests/fixtures/request_bodies.jsonl` pins them.
 
 const URN_PREFIX: &str = "urn:uuid:";
@@ -9,8 +9,8 @@ const URN_PREFIX: &str = "urn:uuid:";
 /// Where the groups of the hyphenated form begin.
 const GROUP_STARTS: [usize; 5] = [0, 9, 14, 19, 24];
 
-/// Reads 32 hexadecimal digits, or the hyphenated form, which may be in braces or behind `urn:uuid:`. Any
-/// case, any version.
+/// Reads 32 hexadecimal digits, or the hyphenated form, optionally in braces or after `urn:uuid:`. Any case,
+/// any version.
 ///
 /// # Errors
 /// The reason, as the original words it.
@@ -24,7 +24,7 @@ pub fn parse(input: &str) -> Result<[u8; 16], String> {
             _ => (input, None),
         },
     };
-    // The original reports places inside the part that had the right length.
+    // The original reports positions within the part that had the right length.
     id.ok_or_else(|| reason(shape))
 }
 
@@ -33,7 +33,7 @@ fn read(text: &[u8]) -> Option<[u8; 16]> {
     ::uuid::Uuid::try_parse_ascii(text).ok().map(::uuid::Uuid::into_bytes)
 }
 
-/// Why `input` is no UUID: first a character that has no place in one, then lengths.
+/// Why `input` is no UUID: invalid characters first, then lengths.
 fn reason(input: &str) -> String {
     let bytes = input.as_bytes();
     let (inner, offset, is_simple) = match (bytes, input.strip_prefix(URN_PREFIX)) {
@@ -73,11 +73,11 @@ fn reason(input: &str) -> String {
             );
         }
     }
-    // The original counts braces and prefix into the last group.
+    // The original counts braces and prefix as part of the last group.
     format!("invalid group length in group 4: expected 12, found {}", input.len() - GROUP_STARTS[4])
 }
 
-/// Prints lower-case hyphenated.
+/// Prints the hyphenated form in lowercase.
 pub fn print(id: &[u8; 16], out: &mut String) {
     out.push_str(
         ::uuid::Uuid::from_bytes_ref(id).hyphenated().encode_lower(&mut ::uuid::Uuid::encode_buffer()),

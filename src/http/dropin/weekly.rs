@@ -1,9 +1,9 @@
 //! The weekly report: totals first, then the entries, oldest first.
 //!
-//! Entries of a receiver are walked newest first, and the report wants them the other way round without
-//! holding them all. The first walk counts, adds up, and remembers where every n-th entry was; the second
-//! goes through the pieces between those from the oldest to the newest and turns each round. What is
-//! remembered stays below [`MARKS_MAX`], whatever the receiver earned.
+//! A receiver's entries are walked newest first, but the report needs the reverse without holding them all.
+//! The first pass counts, sums, and marks the position of every n-th entry; the second visits the pieces
+//! between marks from oldest to newest and reverses each. The marks stay below [`MARKS_MAX`], whatever the
+//! receiver earned.
 
 use super::{
     lists::print_bonus,
@@ -21,14 +21,14 @@ use crate::{
 /// The window: seven days.
 pub const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 
-/// Places remembered in the first walk. When there are more, every other one is forgotten and pieces become
+/// Positions marked in the first pass. When there are more, every other one is dropped and pieces become
 /// twice as long.
 const MARKS_MAX: usize = 4_096;
 
-/// Entries between two remembered ones, at first: a piece fits a slice.
+/// Initial number of entries between two marks: a piece fits a slice.
 const PIECE_BEGIN: usize = STREAM_ROWS;
 
-/// A report being made.
+/// A report in progress.
 pub struct Weekly {
     sight: Sight,
     user_id: [u8; 16],
@@ -38,13 +38,13 @@ pub struct Weekly {
     count: u64,
     /// Entries with an index below this existed when it began.
     before: u64,
-    /// Where the walk is.
+    /// Position of the walk.
     at: Option<ReceivedWalk>,
-    /// Where every `piece`-th entry of the report is next, newest first.
+    /// Position before every `piece`-th entry of the report, newest first.
     marks: Vec<ReceivedWalk>,
     piece: usize,
     stage: Stage,
-    /// Entries of the piece in hand, newest first.
+    /// Entries of the current piece, newest first.
     rows: Vec<u64>,
     has_rows: bool,
 }
@@ -59,7 +59,7 @@ enum Stage {
 }
 
 impl Weekly {
-    /// `receiver` is `None` for users that are no members.
+    /// `receiver` is `None` for users that are not members.
     pub fn new(
         state: &State,
         sight: Sight,
@@ -83,8 +83,8 @@ impl Weekly {
         }
     }
 
-    /// The next entry of the report from `self.at` on, and where that was; `None` at the end, or when the
-    /// steps are used up (then `self.at` is set).
+    /// Returns the next entry of the report from `self.at` on, and its position; `None` at the end, or when
+    /// the steps are used up (then `self.at` is set).
     fn next_in_window(&mut self, state: &State, steps: &mut usize) -> Option<(u64, ReceivedWalk)> {
         while let Some(walk) = &mut self.at {
             if *steps == 0 {
@@ -102,7 +102,7 @@ impl Weekly {
         None
     }
 
-    /// The first walk. True when it is through.
+    /// The first pass. Returns true when it is done.
     fn count(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
         while let Some((index, place)) = self.next_in_window(state, &mut steps) {
@@ -128,7 +128,7 @@ impl Weekly {
         print_id(&self.user_id, out);
         out.push_str(",\"total_bonus\":");
         if self.count == 0 {
-            // The original adds up an empty list: an integer.
+            // The original sums an empty list, which gives an integer.
             out.push('0');
         } else {
             print_amount(self.total, state.plan().currency.exponent, out);
@@ -138,14 +138,14 @@ impl Weekly {
         out.push_str(",\"bonuses\":[");
     }
 
-    /// Goes on to the oldest piece that is left. False when there is none.
+    /// Advances to the oldest remaining piece. Returns false when there is none.
     fn begin_piece(&mut self) -> bool {
         self.at = self.marks.pop();
         self.stage = Stage::Collect;
         self.at.is_some()
     }
 
-    /// Collects the entries of a piece. True when it is complete.
+    /// Collects the entries of a piece. Returns true when it is complete.
     fn collect(&mut self, state: &State) -> bool {
         let mut steps = SLICE_STEPS;
         while self.rows.len() < self.piece {
@@ -191,7 +191,7 @@ impl Rows for Weekly {
     }
 }
 
-/// Ends the report; there is nothing after it.
+/// Ends the report; nothing follows it.
 fn end(out: &mut String) -> bool {
     out.push_str("]}");
     false

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Members that `add_test_data` puts below its root, as the original's does.
+/// Members that `add_test_data` adds below its root, as in the original.
 const TEST_MEMBERS: usize = 250;
 
 /// `POST /user/register` and `POST /user/root_user`
@@ -38,7 +38,7 @@ pub async fn register(
     let body = RegisterBody::read(content_type(&parts.headers), content, shared.options.none_parent_is_null)
         .map_err(refused)?;
     let engine = shared.engine()?;
-    // A root's parent is checked and then not looked at.
+    // A root's parent is validated, then ignored.
     let parent = body.parent_id.filter(|_| operation == Operation::Register);
     let canonical = [&body.user_id[..], parent.as_ref().map_or(&[][..], |parent| parent)];
     let key = RequestKeys::read(parts, operation, &canonical)?;
@@ -121,7 +121,7 @@ pub async fn mark_paid(
 pub async fn mark_all_paid(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     let engine = shared.engine()?;
     let key = RequestKeys::read(parts, Operation::MarkAllPaid, &[])?;
-    // Whoever follows links must not be able to fill the log with commands that do nothing.
+    // A client that follows links must not be able to fill the log with no-op commands.
     if key.is_none() && engine.read(|state, _| state.pending()) == 0 {
         return Ok(all_paid(0));
     }
@@ -141,13 +141,13 @@ fn all_paid(entries: u64) -> Reply {
 }
 
 /// `GET /user/add_test_data`: a root, members below it, and a referral of each. Never deletes anything: it
-/// wants an empty network.
+/// requires an empty network.
 pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refused> {
     if !shared.options.test_data {
         return Err(not_found().into());
     }
     let engine = shared.engine()?;
-    // Two at once would both find the network empty.
+    // Two concurrent calls would both find the network empty.
     let _seeding = shared.seeding.lock().await;
     if !engine.read(|state, _| state.is_empty()) {
         return Err(reply::detail(StatusCode::CONFLICT, "The network is not empty").into());
@@ -164,7 +164,7 @@ pub async fn add_test_data(shared: &Shared, parts: &Parts) -> Result<Reply, Refu
     Ok(reply::json(StatusCode::OK, body))
 }
 
-/// Submits commands side by side, so that they share syncs. The first failure is the answer.
+/// Submits commands concurrently, so that they share syncs. The first failure is the answer.
 async fn submit_all(
     engine: &Engine,
     sent: &Sent,
@@ -182,7 +182,7 @@ async fn submit_all(
     Ok(())
 }
 
-/// Submits a command. `Err` is the answer when a rule said no or there is no outcome.
+/// Submits a command. `Err` is the answer when a rule rejected it or there is no outcome.
 async fn submit(
     engine: &Engine,
     operation: Operation,
@@ -196,7 +196,7 @@ async fn submit(
     }
 }
 
-/// What goes with a command of a request: who sent it, and under which key.
+/// What accompanies a command of a request: its sender and its key.
 fn sends(
     parts: &Parts,
     engine: &Engine,
@@ -206,7 +206,7 @@ fn sends(
     Ok(sender(parts)?.sends(keys.map(|keys| keys.choose(engine, command))))
 }
 
-/// Who sent the request: the gate put it there.
+/// The sender of the request, put there by the gate.
 fn sender(parts: &Parts) -> Result<&Principal, Refused> {
     parts.extensions.get::<Principal>().ok_or_else(|| reply::internal_error().into())
 }
@@ -216,7 +216,7 @@ fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// # Errors
-/// 415 for a body that is compressed.
+/// 415 for a compressed body.
 fn check_plain(headers: &HeaderMap) -> Result<(), Refused> {
     if !is_encoded(headers) {
         return Ok(());
@@ -228,23 +228,23 @@ fn check_plain(headers: &HeaderMap) -> Result<(), Refused> {
     Err(reply::with_header(reply, header::ACCEPT_ENCODING, HeaderValue::from_static("identity")).into())
 }
 
-/// The client's idempotency key, hashed with the operation it is for and with who sent it, and the hash of
-/// what it is sent with.
+/// The client's idempotency key, hashed with its operation and its sender, and the hash of the content sent
+/// with it.
 ///
 /// Both hashes are in the log: neither the names of `scope` nor the order of `content` may ever change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct RequestKeys {
     key: RequestKey,
-    /// The same without who sent it: how keys were kept before they were told apart by principal. `None` for
-    /// those whose keys are so still, where nobody is asked for credentials.
+    /// The same without the sender: how keys were stored before they were separated by principal. `None`
+    /// where no credentials are asked for, since those keys are still stored that way.
     shared: Option<RequestKey>,
 }
 
 impl RequestKeys {
-    /// The key of a request, if it has one.
+    /// Returns the key of a request, if it has one.
     ///
     /// # Errors
-    /// 422 for a key that is too long or there twice.
+    /// 422 for a key that is too long or repeated.
     fn read(parts: &Parts, operation: Operation, content: &[&[u8]]) -> Result<Option<Self>, Refused> {
         let principal = sender(parts)?;
         let principal = (!principal.is_anonymous()).then_some(&*principal.name);
@@ -252,7 +252,7 @@ impl RequestKeys {
     }
 
     fn new(key: &[u8], principal: Option<&str>, operation: Operation, content: &[&[u8]]) -> Self {
-        // The parts have fixed lengths, but for the last.
+        // All parts but the last have fixed lengths.
         let fingerprint = xxh3_64(&content.concat());
         let hashed =
             |parts: &[&[u8]]| RequestKey { key: xxh3_128(&parts.join(&0)).to_le_bytes(), fingerprint };
@@ -266,9 +266,9 @@ impl RequestKeys {
         }
     }
 
-    /// The key to submit a command with: that of the principal, or the one under which the very same request
-    /// was kept before, so that a retry that meets a newer version is still known. Such keys expire as all
-    /// do.
+    /// The key to submit a command with: that of the principal, or the one under which the identical request
+    /// was stored before, so that a retry is still recognized after an upgrade. Such keys expire like all
+    /// others.
     fn choose(self, engine: &Engine, command: &Command) -> RequestKey {
         let was_kept = |key: &RequestKey| {
             engine.read(|state, directory| {
@@ -286,7 +286,7 @@ fn client_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refused> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next().map(HeaderValue::as_bytes) else { return Ok(None) };
     if keys.next().is_some() {
-        // Whichever was taken, a repeat that comes with the other one alone would be done again.
+        // Whichever was used, a retry with only the other one would be executed again.
         return invalid("Idempotency-Key is there twice");
     }
     if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
@@ -295,7 +295,7 @@ fn client_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refused> {
     Ok(Some(key))
 }
 
-/// What keys of an operation are told apart by; the README's aliases are the same operation.
+/// Separates the keys of different operations; the README's aliases are the same operation.
 fn scope(operation: Operation) -> &'static str {
     match operation {
         Operation::Register => "POST /user/register",

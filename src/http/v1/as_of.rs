@@ -1,8 +1,8 @@
 //! `as_of`: reads of the past.
 //!
 //! A route that takes it has `as_of: Option<AsOf>` in its query and reads through [`read`], or [`past`] where
-//! it needs more than one look. Who may not see something now may not see it in the past either: both are
-//! asked.
+//! it needs more than one read. Anything hidden from a principal now is hidden in the past too: both states
+//! are checked.
 
 use std::{fmt, sync::Arc};
 
@@ -87,7 +87,7 @@ pub struct AsOfQuery {
     pub as_of: Option<AsOf>,
 }
 
-/// What reading the past can fail with, beside what the route can.
+/// Errors of reading the past, in addition to the route's own.
 pub const PROBLEMS: [Code; 4] =
     [Code::AsOfInvalid, Code::HistoryNotRetained, Code::Overloaded, Code::Stopping];
 
@@ -108,7 +108,7 @@ impl From<HistoryError> for Problem {
                 Problem::new(Code::Overloaded).detail(detail).retry_after(RETRY_HISTORY_SECONDS)
             }
             HistoryError::Stopping => Code::Stopping.into(),
-            // What it says is about files; it is in the log of the process.
+            // Its text is about files; it is in the process's log.
             HistoryError::Unreadable(_) => {
                 Problem::new(Code::Internal).detail("the past cannot be read; the present is not affected")
             }
@@ -116,8 +116,8 @@ impl From<HistoryError> for Problem {
     }
 }
 
-/// Work on the past: one request's at a time, on a thread that may block. The caller is charged for what it
-/// took, also when nothing came of it.
+/// Runs work on the past: one request at a time, on a thread that may block. The caller is charged for its
+/// cost, even without a result.
 ///
 /// # Errors
 /// The work's own; `overloaded` when too much waits.
@@ -137,7 +137,7 @@ pub async fn on_past<R: Send + 'static>(
     Ok(done.map_err(|_| Problem::from(Code::Internal))??)
 }
 
-/// The state at a moment. Others who ask about the past wait for it to be dropped.
+/// The state at a moment. Other queries of the past wait until it is dropped.
 ///
 /// # Errors
 /// Those of [`PROBLEMS`], `rate_limited`.
@@ -153,8 +153,8 @@ pub async fn past(shared: &Shared, caller: &Caller, as_of: AsOf) -> Result<Arc<S
     .await
 }
 
-/// Reads the present, or the past if asked for: short and bounded, as `Engine::read`. `view` asks who may see
-/// what; for the past it is asked about the present first, and what it answers then is dropped.
+/// Reads the present, or the past if asked for: short and bounded, as `Engine::read`. `view` also authorizes;
+/// for the past it runs on the present first, and that answer is dropped.
 ///
 /// # Errors
 /// Those of `view` and of [`PROBLEMS`].

@@ -1,12 +1,12 @@
-//! `POST /v1/members/batch`: registrations, one a line, answered line by line while they come in.
+//! `POST /v1/members/batch`: registrations, one per line, answered line by line as they come in.
 //!
-//! One task per batch reads lines, queues them in their order, and writes their answers in the same order.
-//! How many lines wait for their outcome is bounded ([`BATCH_WINDOW`]), so is what waits for a client that
-//! does not read ([`BATCH_PIECES_MAX`]); when either is full nothing more is read, and TCP tells the client
-//! so. Nothing grows with the number of lines.
+//! One task per batch reads lines, queues them in order, and writes their answers in the same order. The
+//! number of lines in flight is bounded ([`BATCH_WINDOW`]), and so is the output waiting for a client that
+//! does not read ([`BATCH_PIECES_MAX`]); when either is full, reading stops and TCP applies backpressure.
+//! Nothing grows with the number of lines.
 //!
-//! What a line rests on may be on its way: a child may follow its sponsor at once. Such a line is queued
-//! behind it and judged when it is applied ([`Engine::judge`]). What nothing on its way can mend is refused
+//! A line may depend on one in flight: a child may follow its sponsor at once. Such a line is queued behind
+//! it and judged when it is applied ([`Engine::judge`]). A line that nothing in flight can fix is refused
 //! before the log, as everywhere.
 
 use std::{
@@ -183,7 +183,7 @@ async fn batch(
     request: Request,
 ) -> Result<Reply, Problem> {
     let begun = begin(&shared, &caller, request).await;
-    // What is left of the body is not read.
+    // The rest of the body is not read.
     begun.or_else(|problem| {
         Ok(reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close")))
     })
@@ -194,14 +194,14 @@ async fn begin(shared: &Arc<Shared>, caller: &Caller, request: Request) -> Resul
     let engine = shared.v1_engine()?.clone();
     let (parts, body) = request.into_parts();
     media::check_body(&parts.headers, is_lines, "application/x-ndjson")?;
-    // Where nobody is asked for credentials all are one principal.
+    // Without credentials, all clients are one principal.
     let share = if caller.0.is_anonymous() { BATCHES_MAX } else { BATCHES_OF_PRINCIPAL_MAX };
     let seat = shared.desk.batches.take(&caller.0.name, share);
     let seat = seat
         .ok_or_else(|| Problem::new(Code::Overloaded).detail("as many batches are running as may at once"))?;
     let mut lines = Lines::new(body, shared.options.limits.body_timeout);
-    // Only asking for the body makes the server say "continue"; everybody else may be waiting for the
-    // answer's head before they send.
+    // Only reading the body makes the server say "continue"; other clients may wait for the answer's head
+    // before they send.
     if parts.headers.contains_key(header::EXPECT) {
         lines.fill().await;
     }
@@ -234,14 +234,14 @@ fn is_lines(essence: &str) -> bool {
     matches!(essence, "application/x-ndjson" | "application/ndjson" | "application/jsonl")
 }
 
-/// A line that was taken and not answered yet.
+/// A line that was accepted but not answered yet.
 struct Taken {
     line: u64,
     asked: Asked,
 }
 
 enum Asked {
-    /// It did not come to a command, or the command has no outcome.
+    /// It produced no command, or the command has no outcome.
     Refused(Problem),
     Answered(Register, Answer),
     Waiting(Register, PendingWrite),
@@ -280,14 +280,14 @@ struct Batch {
     engine: Engine,
     lines: Lines,
     sight: Sight,
-    /// Slots have no number, so only the next one is free.
+    /// Slots are unnumbered, so only the next one is free.
     is_unlimited: bool,
-    /// Who sends it.
+    /// The sender.
     caller: Caller,
     in_flight: VecDeque<Taken>,
-    /// No more lines are taken.
+    /// No further lines are accepted.
     is_over: bool,
-    /// Answers that are not handed over yet.
+    /// Answers not handed over yet.
     out: Vec<u8>,
     pieces: mpsc::Sender<Piece>,
     seat: Seat,
@@ -306,7 +306,7 @@ impl Batch {
             let mut has_seat = true;
             let can_take = !self.is_over && self.in_flight.len() < BATCH_WINDOW;
             if can_take {
-                // Not while answers are left: that client may only be slow to read.
+                // Not idle while answers are left: that client may only be slow to read.
                 let is_idle = self.in_flight.is_empty()
                     && self.out.is_empty()
                     && self.pieces.capacity() == BATCH_PIECES_MAX;
@@ -316,7 +316,7 @@ impl Batch {
                     () = self.lines.fill() => continue,
                     () = self.seat.lost() => has_seat = false,
                     () = wait_for(self.in_flight.front_mut()) => {}
-                    // Kept back while there was no room for it.
+                    // Held back while there was no room for it.
                     room = self.pieces.reserve(), if !self.out.is_empty() => match room {
                         Ok(room) => room.send(Piece::Data(std::mem::take(&mut self.out).into())),
                         Err(_) => return,
@@ -325,7 +325,7 @@ impl Batch {
             } else {
                 self.seat.waits(false);
                 wait_for(self.in_flight.front_mut()).await;
-                // The clock of the next line runs while it could have been taken.
+                // The next line's clock starts only now that it could be accepted.
                 self.lines.restart_clock();
             }
             if !has_seat {
@@ -336,17 +336,17 @@ impl Batch {
                 continue;
             }
             if self.hand_over().await.is_err() {
-                // What is queued is written nevertheless; whoever sends the whole again is told.
+                // Queued lines are still written; a client that sends them again gets their outcome.
                 return;
             }
         }
-        // The end is sent last, so that an answer without it is known to be cut.
+        // The end marker is sent last, so that an answer without it is known to be truncated.
         if self.flush().await.is_ok() {
             let _ = send(&self.pieces, &self.seat, Piece::End).await;
         }
     }
 
-    /// Takes a line that is there, if one is.
+    /// Accepts a line, if one has come.
     async fn take(&mut self) -> bool {
         if self.shared.draining.load(Ordering::Relaxed) {
             self.end(Code::Stopping.into());
@@ -381,7 +381,7 @@ impl Batch {
         self.in_flight.push_back(Taken { line, asked: Asked::Refused(problem) });
     }
 
-    /// Answers the line that would have been next, and takes no more.
+    /// Answers in place of the next line, and accepts no more.
     fn end(&mut self, problem: Problem) {
         let line = self.lines.number() + 1;
         self.refuse(line, problem);
@@ -405,20 +405,20 @@ impl Batch {
             Err(error) => Err(error),
         };
         let asked = asked.unwrap_or_else(|error| {
-            // None of these gets better within this batch.
+            // None of these can be fixed within this batch.
             self.is_over = true;
             Asked::Refused(error.into())
         });
         self.in_flight.push_back(Taken { line, asked });
     }
 
-    /// Prints the answers that are there and hands them over. Waits for a client that does not read.
+    /// Prints available answers and hands them over. Waits for a client that does not read.
     async fn hand_over(&mut self) -> Result<(), Gone> {
         loop {
             let ready = self.in_flight.iter_mut().take(SLICE_ROWS).position(|taken| !taken.is_answered());
             let ready = ready.unwrap_or(self.in_flight.len().min(SLICE_ROWS));
             if ready == 0 {
-                // What is small waits for more rather than take a place.
+                // A small piece waits for more instead of taking a place.
                 return if self.pieces.capacity() == 0 && self.out.len() < BATCH_PIECE_BYTES {
                     Ok(())
                 } else {
@@ -459,8 +459,8 @@ impl Batch {
     }
 }
 
-/// Hands a piece over, as soon as there is room for it. Who does not read loses its place like one who does
-/// not send, and then the answer breaks off.
+/// Hands a piece over as soon as there is room for it. A client that does not read loses its seat like one
+/// that does not send; the answer is then truncated.
 async fn send(pieces: &mpsc::Sender<Piece>, seat: &Seat, piece: Piece) -> Result<(), Gone> {
     seat.waits(pieces.capacity() == 0);
     tokio::select! {
@@ -478,14 +478,14 @@ async fn wait_for(taken: Option<&mut Taken>) {
 }
 
 fn read_line(text: &[u8]) -> Result<Register, Problem> {
-    // The fast way tells nothing of a field's path; only lines that are wrong are read again.
+    // The fast path reports no field paths; only invalid lines are parsed again.
     let registration =
         strict_json::from_slice::<Registration>(text).or_else(|_| extract::parse::<Registration>(text))?;
     registration.register()
 }
 
-/// Whether a rejection may be because a line on its way is not applied yet: a sponsor or parent that comes
-/// first, or the slots before this one.
+/// Whether a rejection may be due to a line in flight: a sponsor or parent that comes first, or the slots
+/// before this one.
 fn may_be_on_its_way(in_flight: &VecDeque<Taken>, register: &Register, rejection: Rejection) -> bool {
     let mut waiting = in_flight.iter().rev().filter_map(|taken| match &taken.asked {
         Asked::Waiting(register, _) => Some(register),
@@ -552,7 +552,7 @@ fn answer_of(
     }
 }
 
-/// Failures after which no later line can go better.
+/// Failures after which no later line can succeed.
 fn ends_a_batch(code: Code) -> bool {
     code.status() == StatusCode::SERVICE_UNAVAILABLE || code == Code::Internal
 }
@@ -562,8 +562,8 @@ enum Piece {
     End,
 }
 
-/// The answers as a body. One that ends without [`Piece::End`] is an error, so that nobody takes a cut answer
-/// for a whole one.
+/// The answers as a body. One that ends without [`Piece::End`] is an error, so that nobody takes a truncated
+/// answer for a complete one.
 struct Pieces {
     queue: mpsc::Receiver<Piece>,
     is_done: bool,

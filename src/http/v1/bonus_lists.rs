@@ -66,7 +66,7 @@ list_query! {
 }
 
 impl NetworkBonusQuery {
-    /// Everything that decides which list it is.
+    /// Everything that identifies the list.
     fn name(&self) -> String {
         let Self { status, from, to, kind, receiver, source, reference, limit: _, cursor: _ } = self;
         let time = |time: &Option<Time>| time.map(|time| time.0.0);
@@ -82,10 +82,10 @@ impl NetworkBonusQuery {
         format!("bonuses/{list:?}")
     }
 
-    /// What the list shows in a network.
+    /// The entries that the list shows in a network.
     ///
     /// # Errors
-    /// `member_unknown`; `parameter_invalid` for what no reference is.
+    /// `member_unknown`; `parameter_invalid` for an invalid reference.
     fn filter<D: Directory>(&self, state: &State, directory: &D) -> Result<EntryFilter, Problem> {
         let member = |id: Option<Uuid>, field: &'static str| {
             let find = |id| state.find(directory, &member_id(id)).ok_or_else(|| unknown(field, state.lsn()));
@@ -109,7 +109,7 @@ impl NetworkBonusQuery {
         Ok(match self.kind.as_deref() {
             None => filter,
             Some(name) => match state.kind_named(name) {
-                // No bonus was ever of this kind.
+                // No bonus ever had this kind.
                 None => EntryFilter { until: nothing.from, ..filter },
                 kind => EntryFilter { kind, ..filter },
             },
@@ -140,7 +140,7 @@ struct Bonuses {
 }
 
 impl Bonuses {
-    /// One that begins, or that goes on where a cursor says.
+    /// Begins a list, or resumes it at a cursor's position.
     fn new(state: &State, sight: Sight, filter: EntryFilter, after: Option<&[u64]>) -> Result<Self, Problem> {
         let walk = match after {
             None => state.listed(filter),

@@ -1,4 +1,4 @@
-//! Who asks, and the questions that nearly every route begins with.
+//! The caller, and the checks that nearly every route begins with.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The principal of a request; authentication put it there.
+/// The principal of a request, put there by authentication.
 #[derive(Clone)]
 pub struct Caller(pub Principal);
 
@@ -29,12 +29,12 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
-    /// What goes with a command of this request: who sent it, and under which key.
+    /// What accompanies a command of this request: its sender and its key.
     pub fn sends(&self, key: Option<RequestKey>) -> Sent {
         self.0.sends(key)
     }
 
-    /// Tells in the log of the process of a line of a batch that was refused, as of a request.
+    /// Logs a refused line of a batch, as for a request.
     pub fn tell_refused_line(&self, shared: &Shared, status: u16) {
         if is_told(status, true) {
             let refusal = Refusal {
@@ -48,7 +48,7 @@ impl Caller {
         }
     }
 
-    /// A member that may be acted on or read.
+    /// Returns a member that may be acted on or read.
     ///
     /// # Errors
     /// `member_unknown` when there is none that this principal may see, `forbidden`.
@@ -78,7 +78,7 @@ impl Caller {
         target.found_member().ok_or_else(unknown)
     }
 
-    /// A ledger entry that may be acted on or read, by its id and what that was read as.
+    /// Checks a ledger entry that is acted on or read, by its id and the index parsed from it.
     ///
     /// # Errors
     /// `entry_unknown`, `forbidden`.
@@ -99,7 +99,7 @@ impl Caller {
         }
     }
 
-    /// What is about the network as a whole.
+    /// Checks an action on the network as a whole.
     ///
     /// # Errors
     /// `forbidden`.
@@ -108,7 +108,7 @@ impl Caller {
         denied.map_err(|denied| of_denied(denied, || Code::Forbidden.into()))
     }
 
-    /// Whether this principal may do this at all; for routes that need no state.
+    /// Checks whether this principal may do this at all; for routes that need no state.
     ///
     /// # Errors
     /// `forbidden`.
@@ -118,10 +118,10 @@ impl Caller {
 }
 
 impl Caller {
-    /// Whether costly work may be begun for this principal: asked first of all by each route that does any.
+    /// Checks whether this principal may begin costly work: called first by each route that does any.
     ///
     /// # Errors
-    /// `rate_limited` while what it used before is not paid for.
+    /// `rate_limited` while its account is in debt.
     pub fn may_cost(&self) -> Result<(), Problem> {
         self.0.payer.check().map_err(|wait| {
             let seconds = u32::try_from(whole_seconds(wait)).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! The clock that commands are stamped with: how it stands, and accepting it after a jump.
+//! The clock that stamps commands: its state, and accepting it after a jump.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! All routes, as the resources declare them: the router and the description are made of the same.
+//! All routes, as the resources declare them: the source of both the router and the description.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::http::context::Shared;
 
-/// What reads.
+/// Routes that read.
 fn reads() -> OpenApiRouter<Arc<Shared>> {
     let all = [
         members::routes,
@@ -34,7 +34,7 @@ fn reads() -> OpenApiRouter<Arc<Shared>> {
     all.into_iter().fold(OpenApiRouter::default(), |router, routes| router.merge(routes()))
 }
 
-/// What writes and what operates.
+/// Routes that write or operate.
 fn writes() -> OpenApiRouter<Arc<Shared>> {
     let all = [
         register::routes,
@@ -50,8 +50,7 @@ fn writes() -> OpenApiRouter<Arc<Shared>> {
 
 /// Router and description.
 pub fn declared() -> OpenApiRouter<Arc<Shared>> {
-    // Each route names its whole path. Nested, they would cost each request a path of its own without the
-    // prefix.
+    // Each route names its whole path. Nesting would give each request a second path without the prefix.
     OpenApiRouter::with_openapi(about()).merge(reads()).merge(writes())
 }
 

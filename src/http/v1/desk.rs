@@ -1,4 +1,4 @@
-//! What the routes of `/v1` share between requests: turns at work that grows with the network.
+//! State that routes of `/v1` share between requests: turns for work that grows with the network.
 
 use std::{any::Any, sync::Arc};
 
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::engine::Digests;
 
-/// Turns.
+/// Turns for such work.
 pub struct Desk {
     /// Batches that run at once.
     pub batches: Arc<Seats>,
     /// Work on frozen views: each takes the memory of a second state, so one at a time.
     heavy: Arc<Semaphore>,
-    /// Pages of levels whose work goes on.
+    /// Unfinished pages of levels.
     pub unfinished: Unfinished<Box<dyn Any + Send>>,
     /// Held while a plan is changed.
     pub plan: Arc<Mutex<()>>,
-    /// The last digests; held while they are computed.
+    /// The last digests; locked while they are computed.
     pub digests: Mutex<Option<Digests>>,
 }
 
@@ -38,8 +38,8 @@ impl Default for Desk {
 }
 
 impl Desk {
-    /// Runs work that grows with the network on a thread that may block, alone; others wait for their turn.
-    /// The work ends even if nobody waits for it any more, and keeps its turn until then.
+    /// Runs work that grows with the network alone, on a thread that may block; others wait for their turn.
+    /// The work runs to its end even if its caller is gone, and keeps its turn until then.
     ///
     /// # Errors
     /// `internal` when it panicked.
@@ -57,9 +57,9 @@ impl Desk {
     }
 }
 
-/// Does work to its end, whether or not anybody waits for it: a client that leaves has its request dropped
-/// between any two steps, with the locks that it holds. For what must not stop half-way, or must keep others
-/// out until it is done; it takes its locks along.
+/// Runs work to its end, even if its caller is gone: when a client leaves, its request is dropped between any
+/// two steps, with the locks that it holds. For work that must not stop half-way, or must keep others out
+/// until it is done; it takes ownership of its locks.
 ///
 /// # Errors
 /// Those of the work; `internal` when it panicked.

@@ -7,7 +7,7 @@ use super::{
 use crate::http::auth::SeenEntry;
 
 impl Bonus {
-    /// As its reader sees it.
+    /// An entry as its reader sees it.
     pub fn new(reader: &Reader<'_>, entry: &SeenEntry) -> Self {
         let state = reader.state;
         Self {

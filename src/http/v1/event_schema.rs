@@ -1,8 +1,8 @@
-//! What a line of the change feed is, field by field, for `/openapi.json`.
+//! The schema of the change feed's lines, field by field, for `/openapi.json`.
 //!
 //! Written by hand, since the feed is written by `command_json`, which `upline inspect` shares and which
-//! knows no descriptions. The tests hold every kind of command against this, and nothing may be in one of
-//! them that is not described here.
+//! knows no descriptions. The tests check every kind of command against this schema; no command may have a
+//! field that is missing here.
 
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// An object all of whose fields are there.
+/// An object whose fields are all required.
 fn object(about: &str, fields: Value) -> Value {
     let required: Vec<String> = fields.as_object().into_iter().flat_map(Map::keys).cloned().collect();
     let mut schema = json!({ "type": "object", "description": about, "required": required });
@@ -42,7 +42,7 @@ fn object(about: &str, fields: Value) -> Value {
     schema
 }
 
-/// One of several objects, told apart by a field.
+/// One of several objects, distinguished by a field.
 fn one_of(about: &str, field: &str, choices: &[(&str, &str)]) -> Value {
     let mapping: Map<String, Value> = choices
         .iter()
@@ -218,7 +218,7 @@ fn feed() -> Named {
     ]
 }
 
-/// The commands but for those about bonuses, and for what a registration and a plan are made of.
+/// The commands, except those about bonuses and the parts of registrations and plans.
 fn commands() -> Named {
     let kinds = [
         ("register", "RegisterCommand"),
@@ -341,7 +341,7 @@ fn payments() -> Named {
     ]
 }
 
-/// What a registration is made of.
+/// The parts of a registration.
 fn registration() -> Named {
     let sponsor = json!({
         "description": "The sponsor as it was named",
@@ -469,8 +469,8 @@ mod tests {
     use super::*;
     use crate::engine::Command;
 
-    /// A command added to the engine stops here until it is described. Whether the description is true,
-    /// `tests/http/v1_described.rs` shows.
+    /// A new command of the engine fails to compile here until it is described. Whether the description is
+    /// right is checked by `tests/http/v1_described.rs`.
     fn kind(command: &Command) -> &'static str {
         match command {
             Command::Register(_) => "register",

@@ -1,8 +1,8 @@
 //! The change feed: `GET /v1/events`.
 //!
-//! Every logged command from an LSN on, in order, at least once, without a hole, and then each new one as
-//! soon as it is durable and applied. A client that reads slowly is sent later; nothing is kept for it. It
-//! resumes after the last LSN it has seen.
+//! Every logged command from an LSN on, in order, at least once, without gaps, and then each new one as soon
+//! as it is durable and applied. A slow client is sent events later; nothing is buffered for it. It resumes
+//! after the last LSN it has seen.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -67,10 +67,10 @@ problems!(
 /// Media type of server-sent events.
 const SSE: &str = "text/event-stream";
 
-/// How events are written.
+/// The format of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {
-    /// A line each.
+    /// One line each.
     Lines,
     /// Server-sent events.
     Sse,
@@ -135,7 +135,7 @@ async fn events(
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    // Not with a sign, which reading a number would take.
+    // Signs are rejected; parsing a number would accept one.
     let digits = value
         .to_str()
         .ok()
@@ -162,24 +162,24 @@ struct Follower {
 }
 
 impl Follower {
-    /// What to send next; `None` at the end.
+    /// The next chunk; `None` at the end.
     async fn next_chunk(&mut self) -> Option<Bytes> {
         loop {
             if self.shared.draining.load(std::sync::atomic::Ordering::Relaxed) {
                 return None;
             }
-            // A client that sends no more may be gone; only writing tells, and its place is needed.
+            // A client that sends no more may be gone; only a write tells, and its seat is needed.
             let heartbeat =
                 if self.peer.as_ref().is_some_and(Peer::has_finished) { EVENT_LOOK } else { EVENT_HEARTBEAT };
             let until = EVENT_LOOK
                 .min(heartbeat.saturating_sub(self.last_sent.elapsed()))
                 .max(Duration::from_millis(1));
-            // Giving up waiting loses nothing.
+            // Cancelling the wait loses nothing.
             let next = tokio::time::timeout(until, self.feed.next_batch()).await;
             let chunk = match next {
                 Ok(Ok(Some(events))) => self.written(&events),
                 Ok(Ok(None)) => return None,
-                // The client comes again and is told why.
+                // The client reconnects and is told why.
                 Ok(Err(error)) => {
                     if !matches!(error, HistoryError::Stopping) {
                         tracing::warn!(%error, lsn = self.feed.next_lsn(), "a change feed ends");

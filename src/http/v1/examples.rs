@@ -1,9 +1,9 @@
-//! Examples in the description: every answer and every body that has none of its own gets one, made of the
-//! examples and limits of its schema, so that no route can be without.
+//! Examples in the description: every answer and body without an example gets one, built from the examples
+//! and limits of its schema, so that no route lacks any.
 
 use serde_json::{Map, Value, json};
 
-/// Schemas inside schemas, at most. Ours are not recursive; a schema that were would end here.
+/// Maximum nesting of schemas. Ours are not recursive; a recursive one would end here.
 const DEPTH_MAX: u32 = 12;
 
 /// Adds an example to each body and each answer that has none.
@@ -35,7 +35,7 @@ fn fill_content(content: &mut Value, schemas: &Value) {
     }
 }
 
-/// A value that fits a schema; `None` for a schema that says too little.
+/// A value that fits a schema; `None` for a schema that is too vague.
 fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
     if let Some(value) = schema.get("const") {
@@ -62,7 +62,7 @@ fn example_of(schema: &Value, schemas: &Value, depth: u32) -> Option<Value> {
         }
     }
     let kind = schema.get("type")?;
-    // Of `["string", "null"]` the first.
+    // The first of `["string", "null"]`.
     match kind.as_str().or_else(|| kind.get(0)?.as_str())? {
         "object" => {
             let properties = schema.get("properties").and_then(Value::as_object)?;
@@ -106,7 +106,7 @@ fn text_of(schema: &Value) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Whether a value fits a schema, as far as types, required fields and choices go.
+    /// Whether a value fits a schema: checks only types, required fields and choices.
     fn fits(value: &Value, schema: &Value, schemas: &Value) -> bool {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             return fits(value, &schemas[name.rsplit('/').next().unwrap()], schemas);
@@ -167,7 +167,7 @@ mod tests {
                 let examples: Vec<&Value> = media.get("example").into_iter().chain(named).collect();
                 assert!(!examples.is_empty(), "{about} {kind}");
                 for example in examples {
-                    // What is a line or a page of text is of another type than its schema says of its parts.
+                    // A line or a page of text has another type than its schema, which describes its parts.
                     let is_text = example.is_string() && !kind.contains("json");
                     assert!(
                         is_text || fits(example, &media["schema"], schemas),

@@ -1,4 +1,4 @@
-//! Why a bonus is what it is: `GET /v1/bonuses/{id}/explain`.
+//! Explains a bonus: `GET /v1/bonuses/{id}/explain`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -159,7 +159,7 @@ async fn explain(
     Ok(told_to(&caller.0, engine, &told))
 }
 
-/// The answer. Who sees what is asked of the present; everything else is of the state that was explained.
+/// The answer. Visibility is checked against the present; everything else is from the explained state.
 pub(super) fn told_to(principal: &Principal, engine: &Engine, told: &Explanation) -> Reply {
     engine.read(|state, directory| {
         let sight = principal.sight(state, directory);

@@ -1,4 +1,4 @@
-//! What handlers of `/v1` take, with failures as problems: strict bodies, paths, queries, keys.
+//! Extractors for handlers of `/v1`, with failures as problems: strict bodies, paths, queries, keys.
 
 use axum::{
     extract::{
@@ -46,7 +46,7 @@ fn is_json_type(essence: &str) -> bool {
 ///
 /// # Errors
 /// `BodyMalformed` when it is not JSON, `FieldUnknown` and `FieldInvalid` when it is not a `T`, with `field`
-/// unless it is the whole.
+/// unless the document as a whole is wrong.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
@@ -62,15 +62,15 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 fn of_serde(error: &serde_json::Error, path: &str, bytes: &[u8]) -> Problem {
-    // Not by the error's category alone: a number beyond all of ours is a syntax error to the reader, and
-    // JSON to its sender.
+    // The error's category is not enough: a number out of our range is a syntax error to the parser, but
+    // valid JSON.
     if !error.is_data() && !is_json(bytes) {
         return malformed(error);
     }
     let text = plain(&error.to_string());
     let path = (path != ".").then_some(path);
     let (code, field) = match unknown_field(&text) {
-        // The path ends with the unknown field already.
+        // The path already ends with the unknown field.
         Some(name) => (Code::FieldUnknown, Some(path.unwrap_or(name).to_owned())),
         None => (
             Code::FieldInvalid,
@@ -88,7 +88,7 @@ fn joined(path: Option<&str>, field: &str) -> String {
     path.map_or_else(|| field.to_owned(), |path| format!("{path}.{field}"))
 }
 
-/// A problem of a field or parameter; of none in particular where the whole is at fault.
+/// A problem of a field or parameter; of none where the whole is at fault.
 fn at_fault(code: Code, field: Option<String>) -> Problem {
     let problem = Problem::new(code);
     match field {
@@ -97,18 +97,17 @@ fn at_fault(code: Code, field: Option<String>) -> Problem {
     }
 }
 
-/// The name in the words with which serde refuses an unknown field. Words of a dependency: the tests pin
-/// them.
+/// The name in serde's error for an unknown field. The text is a dependency's: tests pin it.
 fn unknown_field(text: &str) -> Option<&str> {
     text.strip_prefix("unknown field `")?.split('`').next()
 }
 
-/// The name of a field that is missing or there twice, which the path does not end with.
+/// The name of a missing or repeated field, which the path does not end with.
 fn named_field(text: &str) -> Option<&str> {
     text.strip_prefix("missing field `").or_else(|| text.strip_prefix("duplicate field `"))?.split('`').next()
 }
 
-/// What readers of single values say, in words for who sent them.
+/// Errors of value parsers, in words for clients.
 const PLAIN: [(&str, &str); 7] = [
     ("UUID parsing failed: ", "not a UUID: "),
     ("cannot parse integer from empty string", "must be a whole number"),
@@ -119,7 +118,7 @@ const PLAIN: [(&str, &str); 7] = [
     ("invalid type: map", "invalid type: object"),
 ];
 
-/// A failure of a library in words for who sent the request. Words of dependencies: the tests pin them.
+/// A library's error in words for clients. The texts are the dependencies': tests pin them.
 fn plain(text: &str) -> String {
     let known = PLAIN.iter().find_map(|(theirs, ours)| Some(format!("{ours}{}", text.strip_prefix(theirs)?)));
     known.unwrap_or_else(|| text.to_owned())
@@ -139,7 +138,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
                 let name_at = |index| Some(names.as_ref().ok()?.iter().nth(index)?.0.to_owned());
                 Err(of_path(error.into_kind(), name_at))
             }
-            // A route without parameters that asks for them.
+            // The route has no parameters but asks for them.
             Err(_) => Err(Code::Internal.into()),
         }
     }
@@ -155,13 +154,13 @@ fn of_path(error: PathError, name_at: impl Fn(usize) -> Option<String>) -> Probl
         PathError::DeserializeError { key, message, .. } => (Some(key), plain(&message)),
         PathError::InvalidUtf8InPathParam { key } => (Some(key), "must be UTF-8, percent-encoded".into()),
         PathError::Message(message) => (name_at(0), plain(&message)),
-        // What a route asks for is not what its path has.
+        // The route asks for parameters that its path does not have.
         _ => return Code::Internal.into(),
     };
     at_fault(Code::ParameterInvalid, name).detail(detail)
 }
 
-/// Parameters of the query; `T` denies unknown ones, which `known` refuses before.
+/// Parameters of the query; `T` denies unknown ones, which `known` has already refused.
 pub struct Query<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -172,7 +171,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         query.map(|AxumQuery(value)| Self(value)).map_err(|rejection| {
             let text = std::error::Error::source(&rejection)
                 .map_or_else(|| rejection.body_text(), ToString::to_string);
-            // Before the reason stands the parameter, where serde had come to one.
+            // The parameter precedes the reason, where serde had reached one.
             let (parameter, reason) = match text.split_once(": ") {
                 Some((parameter, reason)) if !parameter.contains(' ') => (Some(parameter), reason),
                 _ => (None, text.as_str()),
@@ -197,7 +196,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         let mut keys = parts.headers.get_all("idempotency-key").iter();
         let Some(key) = keys.next() else { return Ok(Self(None)) };
         if keys.next().is_some() {
-            // Whichever was taken, a repeat that comes with the other one alone would be done again.
+            // Whichever was used, a retry with only the other one would be executed again.
             return Err(invalid("Idempotency-Key is there twice".to_owned()));
         }
         if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
@@ -208,8 +207,8 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key as the log holds it: hashed with who sent it and what it was sent to, beside a hash of what
-    /// was sent.
+    /// The key as the log stores it: hashed with its sender and its operation, along with a hash of the
+    /// content.
     ///
     /// `scope` is method and path template of the operation, `request` everything that decides what it does
     /// (path parameters and body, with fields in the order of the type). Both hashes are on disk: neither may

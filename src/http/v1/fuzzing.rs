@@ -1,4 +1,4 @@
-//! What holds for any bytes sent to `/v1` as a body or a cursor.
+//! Properties that hold for any bytes sent to `/v1` as a body or a cursor.
 
 use std::{cell::OnceCell, time::Duration};
 
@@ -28,21 +28,21 @@ use crate::{
 
 /// Words of the longest cursor.
 const WORDS_MAX: usize = 6;
-/// Pages of the longest list of the smallest network: more is a list without an end.
+/// Pages of the longest list of the smallest network: more means an endless list.
 const PAGES_MAX: usize = 200;
-/// How long a page of it may take: what takes this long has no end.
+/// How long a page of it may take before it counts as endless.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Bytes of an answer to a page of the smallest network: more is a list without an end.
+/// Bytes of an answer to a page of the smallest network: more means an endless list.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// True when some route takes it.
+/// Returns true when some route accepts it.
 ///
 /// # Panics
-/// When the two readers do not agree, or what was read is printed and read back as something else.
+/// When the two readers disagree, or a parsed value is printed and read back as something else.
 pub fn body(bytes: &[u8]) -> bool {
     let registration = read_back(read::<Registration>(bytes));
     let trigger = read_back(read::<Trigger>(bytes));
-    // It is never printed: what it does not name must be absent.
+    // It is never printed: fields it does not name must be absent.
     let change = read::<Change>(bytes).is_some();
     let plan = read_back(read::<PlanDocument>(bytes));
     if let Some(Ok(plan)) = plan.as_ref().map(PlanDocument::plan) {
@@ -91,12 +91,12 @@ fn list_of(number: u8, id: Uuid) -> (String, String) {
     }
 }
 
-/// `{list u8, rest}`: the rest as a cursor's text, and as the words of one. True when the text was a cursor
-/// or a list took the words.
+/// `{list u8, rest}`: tries the rest as a cursor's text, and as the words of one. Returns true when the text
+/// was a cursor or a list accepted the words.
 ///
 /// # Panics
 /// When a cursor that opens is not the one that its words are sealed to, opens for another query or with
-/// another character, or when a list answers forged words with anything but 200 and 400, or has no end then.
+/// another character, or when a list answers forged words with anything but 200 and 400, or then has no end.
 pub fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     let Some((list, rest)) = bytes.split_first() else { return false };
     let id = engine
@@ -121,9 +121,9 @@ pub fn cursor(engine: &Engine, bytes: &[u8]) -> bool {
     opened.is_some() || walked(engine, &path, Some(sealed))
 }
 
-/// Cursors of every list with numbers at the ends of their ranges in place of what they had, whether they
-/// were honest before or not, each with a valid checksum. `below` gives random numbers below a bound. How
-/// many were taken, of so many `rounds` for each list and member.
+/// Sends cursors of every list with their numbers replaced by ends of their ranges, plausible or not, each
+/// with a valid checksum. `below` gives random numbers below a bound. Returns how many were accepted, of
+/// `rounds` for each list and member.
 ///
 /// # Panics
 /// As [`cursor`].
@@ -155,7 +155,7 @@ pub fn forged(engine: &Engine, rounds: usize, below: &mut dyn FnMut(usize) -> us
     taken
 }
 
-/// A number at the end of some range, or with a half of it there.
+/// A number at the end of some range, or with such a half.
 #[cfg(test)]
 fn extreme(word: u64, members: u64, below: &mut dyn FnMut(usize) -> usize) -> u64 {
     let (half, highest) = (u64::from(u32::MAX), 1 << 31);
@@ -176,13 +176,13 @@ fn word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Where a page, or a window's first member, goes on.
+/// Where a page, or a window's first member, continues.
 fn next_of(body: &Value) -> Option<String> {
     let next = body.get("next").or_else(|| body.pointer("/nodes/0/more"));
     next.and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Reads a list from a cursor to its end. Whether the cursor was taken.
+/// Reads a list from a cursor to its end. Returns whether the cursor was accepted.
 fn walked(engine: &Engine, path: &str, mut cursor: Option<String>) -> bool {
     let mut pages = 0;
     while let Some(from) = &cursor {
@@ -197,7 +197,7 @@ fn walked(engine: &Engine, path: &str, mut cursor: Option<String>) -> bool {
     true
 }
 
-/// The routes over an engine, and what runs them.
+/// The routes over an engine, and their runtime.
 struct Edge {
     routes: Routes,
     runtime: tokio::runtime::Runtime,
@@ -221,7 +221,7 @@ impl Edge {
 /// A page that is answered with 200.
 fn page(engine: &Engine, path: &str, cursor: Option<&str>) -> Option<Value> {
     thread_local! {
-        /// A thread's targets have one engine.
+        /// All targets of a thread share one engine.
         static EDGE: OnceCell<Edge> = const { OnceCell::new() };
     }
     let joint = if path.contains('?') { '&' } else { '?' };

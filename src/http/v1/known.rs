@@ -1,9 +1,9 @@
-//! What a route's description names is all that it takes: any other parameter of the query is refused by
-//! name, and so is a body where none is described. A parameter that is described as a whole number has no
-//! sign: readers of numbers would take a `+`.
+//! A route accepts only what its description names: any other parameter of the query is refused by name, and
+//! so is a body where none is described. A parameter that is described as a whole number must have no sign:
+//! number parsers would accept a `+`.
 //!
-//! The check is made of the description itself and stands before every route, so no route can forget it, and
-//! the description cannot leave out a parameter that works.
+//! The check is derived from the description itself and runs before every route, so no route can forget it,
+//! and the description cannot omit a parameter that works.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -21,17 +21,17 @@ use utoipa::openapi::{
 use super::problem::{Code, Problem};
 use crate::http::content::Content;
 
-/// What is said of a number with a sign.
+/// The error for a number with a sign.
 const UNSIGNED: &str = "must be a whole number without a sign";
 
-/// One operation: what it is called, and what it takes.
+/// One operation: its name, and its input.
 pub struct Known {
     pub method: &'static str,
     /// Template.
     pub path: String,
     /// Names of the query's parameters.
     parameters: Vec<String>,
-    /// Those of the query and of the path that are whole numbers.
+    /// Parameters of the query and of the path that are whole numbers.
     numbers: Vec<String>,
     takes_body: bool,
 }
@@ -87,7 +87,7 @@ fn is_number(parameter: &Parameter) -> bool {
 }
 
 /// Position of the operation of a request. Paths are matched by the same crate as in axum's router, so both
-/// find the same one.
+/// agree.
 pub fn find(method: &Method, path: &str) -> Option<usize> {
     static POSITIONS: LazyLock<matchit::Router<Vec<usize>>> = LazyLock::new(by_path);
     // Axum answers HEAD by the route's GET.
@@ -111,8 +111,8 @@ fn by_path() -> matchit::Router<Vec<usize>> {
 
 impl Known {
     /// # Errors
-    /// `parameter_unknown`; `parameter_invalid` for a number with a sign; `field_unknown` for a body that is not
-    /// asked for.
+    /// `parameter_unknown`; `parameter_invalid` for a number with a sign; `field_unknown` for an undescribed
+    /// body.
     pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let query = request.uri().query().unwrap_or_default();
         if let Some((name, _)) = pairs(query).find(|(name, _)| !self.parameters.contains(name)) {
@@ -137,7 +137,7 @@ impl Known {
     /// The name of a number that is sent with a sign.
     fn signed_number(&self, uri: &Uri) -> Option<String> {
         let (path, query) = (uri.path(), uri.query().unwrap_or_default());
-        // Practically no request has one.
+        // Fast path: practically no request has one.
         if self.numbers.is_empty() || !path.contains(['+', '%']) && !query.contains('%') {
             return None;
         }
@@ -145,7 +145,7 @@ impl Known {
         sent.find(|(name, value)| self.numbers.contains(name) && value.starts_with('+')).map(|(name, _)| name)
     }
 
-    /// The parameters of a path that this operation was found by, decoded. Each is one segment.
+    /// The parameters of a path that matched this operation, decoded. Each is one segment.
     fn of_path<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
         self.path.split('/').zip(path.split('/')).filter_map(|(template, segment)| {
             let name = template.strip_prefix('{')?.strip_suffix('}')?;

@@ -1,7 +1,7 @@
-//! Levels of a member's downline: how many stand there, and what they brought.
+//! Levels of a member's downline: how many members each has, and the commissions from them.
 //!
 //! A commission belongs to the level at which it was paid, along the tree of its bonus; `tree` chooses whose
-//! members are counted and listed. Where a plan pays along one tree both speak of the same members.
+//! members are counted and listed. Where a plan pays along one tree, both refer to the same members.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -39,8 +39,8 @@ use crate::{
     },
 };
 
-/// Members of a level whose commissions are added up in one walk through the receiver's entries, in a stream:
-/// some 3 MiB, of which there can be as many as there are bulk streams. Fewer would walk more often.
+/// Members of a level whose commissions are summed in one walk through the receiver's entries, in a stream:
+/// some 3 MiB for each of the bulk streams. A smaller batch would walk more often.
 const STREAM_BATCH: usize = 1 << 15;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -103,7 +103,7 @@ fn counts(state: &State, tree: Tree, member: MemberIx) -> Vec<u32> {
     let Some(near) = state.levels(tree, member) else { return Vec::new() };
     let cap = usize::from(state.plan().level_cap);
     match state.deep_levels_of(tree, member) {
-        // An admin's levels are counted on beyond the cap.
+        // An admin's levels are counted beyond the cap.
         Some(deep) if cap == LEVELS_MAX => near.iter().chain(deep).copied().collect(),
         _ => near[..cap].to_vec(),
     }
@@ -152,7 +152,7 @@ async fn levels(
 ) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
     caller.may_cost()?;
-    // Everything that can change is read now; the entries there are do not.
+    // Everything mutable is read now; existing entries do not change.
     let begin = |state: &State, directory: &MemberDirectory| {
         let member = caller.member(Action::ReadMember, id, state, directory)?;
         caller.member(Action::ReadBonuses, id, state, directory)?;
@@ -183,7 +183,7 @@ list_query! {
     }
 }
 
-/// The members of one level, batch by batch: found first, then looked up among the receiver's entries, then
+/// The members of one level, batch by batch: first found, then looked up among the receiver's entries, then
 /// shown.
 pub struct LevelList {
     _permit: Option<OwnedSemaphorePermit>,
@@ -194,7 +194,7 @@ pub struct LevelList {
     /// Members of a batch.
     batch: usize,
     walk: LevelOrder,
-    /// The walk before the batch in hand.
+    /// The walk before the current batch.
     begun: LevelOrder,
     found: VecDeque<MemberIx>,
     is_collected: bool,
@@ -202,7 +202,7 @@ pub struct LevelList {
 }
 
 impl LevelList {
-    /// Collects members. True when the batch is complete.
+    /// Collects members. Returns true when the batch is complete.
     fn collect(&mut self, reader: &Reader<'_>) -> bool {
         let mut steps = SLICE_STEPS;
         let is_complete = loop {
@@ -221,13 +221,13 @@ impl LevelList {
         is_complete
     }
 
-    /// Whether there is a batch whose sums are not there yet: work that a position cannot tell of.
+    /// Whether the current batch lacks its sums: work that a position cannot represent.
     fn is_adding_up(&self) -> bool {
         !self.found.is_empty()
     }
 
-    /// Shows those that were found so far and no more, once their sums are there: the rest is for another
-    /// page.
+    /// Closes the batch at the members found so far, to be shown once their sums are there: the rest is for
+    /// another page.
     fn close_batch(&mut self) {
         self.is_collected = self.is_adding_up();
     }
@@ -241,7 +241,7 @@ impl Listing for LevelList {
 
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<LevelRow>) -> bool {
         let state = reader.state;
-        // What can be done under this one lock is: the page is of one state then.
+        // Do as much as possible under this lock: then the page is of one state.
         if !self.is_collected {
             self.is_collected = self.collect(reader);
             if !self.is_collected {
@@ -270,7 +270,7 @@ impl Listing for LevelList {
         goes_on
     }
 
-    /// Where the batch in hand begins, if it was not shown yet.
+    /// Where the current batch begins, if it was not shown yet.
     fn position(&self) -> Vec<u64> {
         lists::packed(if self.is_adding_up() { &self.begun } else { &self.walk })
     }
@@ -315,7 +315,7 @@ async fn level(
     let is_stream = permit.is_some();
     let tree = query.tree.into();
     let (position, ticket) = match after.as_deref() {
-        // The last word is the ticket of work that goes on.
+        // The last word is the ticket of unfinished work.
         Some([position @ .., ticket]) if position.len() == lists::PACKED_WORDS => {
             (Some(position), Some(*ticket))
         }
@@ -354,13 +354,13 @@ async fn level(
     shared.heavy.enter()?;
     let owner = format!("{}/{query_name}", caller.0.name);
     let unfinished = ticket.and_then(|ticket| shared.desk.unfinished.take(ticket, &owner));
-    // Only pages of levels are left unfinished today; the query in the owner tells them from others.
+    // Only pages of levels are left unfinished today; the query in the owner distinguishes them from others.
     let unfinished = unfinished.and_then(|work| work.downcast().ok());
     let listing = unfinished.map_or(new, |work| *work);
     Ok(level_page(&shared, &source, listing, limit, &cursors, &owner).await)
 }
 
-/// A page of a level: whole, or as far as it came, with a cursor that goes on.
+/// A page of a level: complete, or partial with a cursor to resume it.
 async fn level_page(
     shared: &Shared,
     source: &Source,
@@ -388,7 +388,7 @@ async fn level_page(
             return page;
         }
         lsn = seen;
-        // Half of the work for finding members, so that some is left for what they brought.
+        // Half of the work goes to finding members, so that some is left for their sums.
         if number == PAGE_SLICES_MAX / 2 {
             listing.close_batch();
         }

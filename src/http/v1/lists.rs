@@ -1,8 +1,8 @@
 //! Lists of members along a tree: `upline`, `downline`, `children`.
 //!
-//! Each shows the members that were there when its first page was read: who joins later is in no later page
-//! of the same list, and nobody who was there is lost or shown twice. What a row says of a member (status,
-//! rank, children) is as of the page it is in.
+//! Each shows the members that existed when its first page was read: later ones appear in no later page of
+//! the same list, and no member is lost or shown twice. The rest of a row (status, rank, children) is as of
+//! the page it is in.
 
 use std::sync::Arc;
 
@@ -81,8 +81,8 @@ impl MemberRow {
     }
 }
 
-/// Appends the rows of `members`, who stand anywhere above or below a member at `level`: each is somewhere
-/// else in memory, so it is looked ahead for all of them.
+/// Appends the rows of `members`, which are anywhere above or below a member at `level`. Each is elsewhere in
+/// memory, so all are prefetched.
 fn push_rows(
     state: &State,
     sight: Sight,
@@ -124,7 +124,7 @@ list_query! {
     }
 }
 
-/// What every reading route can fail with.
+/// Errors of every reading route.
 pub const COMMON: [Code; 4] =
     [Code::FieldUnknown, Code::ParameterInvalid, Code::Overloaded, Code::AnswerTooSlow];
 
@@ -165,7 +165,7 @@ pub fn cursor_invalid() -> Problem {
     Code::CursorInvalid.into()
 }
 
-/// A member index in a cursor: one of those there are.
+/// A member index from a cursor, checked to exist.
 pub fn known(state: &State, word: u64) -> Result<MemberIx, Problem> {
     u32::try_from(word).ok().filter(|index| *index < state.len()).map(MemberIx).ok_or_else(cursor_invalid)
 }
@@ -175,7 +175,7 @@ struct Children {
     sight: Sight,
     tree: Tree,
     parent: MemberIx,
-    /// The last one that was looked at.
+    /// The last one that was examined.
     last: Option<MemberIx>,
     /// Members from this index on joined after the list was begun.
     before: u32,
@@ -265,11 +265,11 @@ async fn children(
     page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await
 }
 
-/// Who stands above one member, as far as the caller sees.
+/// The uplines of one member, as far as the caller sees.
 struct Upline {
     sight: Sight,
     tree: Tree,
-    /// Level of the member that was asked about.
+    /// Level of the requested member.
     level: u32,
     /// The last one that was shown.
     at: MemberIx,
@@ -344,7 +344,7 @@ async fn upline(
     let Some(as_of) = query.as_of else {
         return page::list(&shared, &caller, &headers, query.limit, &cursors, begin).await;
     };
-    // Who may not see the present may not see the past.
+    // A principal that may not see the present may not see the past.
     engine.read(begin)?;
     let past = as_of::past(&shared, &caller, as_of).await?;
     engine.read(|_, directory| {
@@ -353,7 +353,7 @@ async fn upline(
     })
 }
 
-/// What decides which list it is. A page of the past goes on at the same moment.
+/// Identifies the list. Further pages of the past stay at the same moment.
 fn upline_query(id: Uuid, query: &UplineQuery) -> String {
     let as_of = query.as_of.map(|as_of| format!("/{as_of}")).unwrap_or_default();
     format!("upline/{id}/{}{as_of}", query.tree.name())
@@ -363,7 +363,7 @@ fn upline_query(id: Uuid, query: &UplineQuery) -> String {
 struct Downline {
     sight: Sight,
     tree: Tree,
-    /// Level of the member that was asked about.
+    /// Level of the requested member.
     level: u32,
     walk: Walk,
 }
@@ -414,8 +414,8 @@ impl Listing for Downline {
     }
 }
 
-/// Whether a walk finds anybody else; where that takes more than `steps`, it may, and has come that much
-/// further.
+/// Whether a walk may find another member. If `steps` are too few to tell, returns true and keeps the walk's
+/// progress.
 pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usize) -> bool {
     let mut ahead = *walk;
     if state.level_order_step(tree, &mut ahead, &mut steps).is_some() {
@@ -428,7 +428,7 @@ pub fn goes_on(state: &State, tree: Tree, walk: &mut LevelOrder, mut steps: usiz
 /// Words of a packed walk.
 pub const PACKED_WORDS: usize = LEVEL_ORDER_WORDS.div_ceil(2);
 
-/// The words of a walk, two in one of a cursor's.
+/// The words of a walk, two to each word of a cursor.
 pub fn packed(walk: &LevelOrder) -> Vec<u64> {
     let words = walk.to_words();
     words
@@ -437,10 +437,10 @@ pub fn packed(walk: &LevelOrder) -> Vec<u64> {
         .collect()
 }
 
-/// The walk of `top`'s downline whose words these are.
+/// Restores the walk of `top`'s downline from its words.
 ///
 /// # Errors
-/// `cursor_invalid` when it has none such.
+/// `cursor_invalid` when no such walk has these words.
 pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Result<LevelOrder, Problem> {
     if words.len() != PACKED_WORDS {
         return Err(cursor_invalid());
@@ -452,10 +452,10 @@ pub fn unpacked(state: &State, tree: Tree, top: MemberIx, words: &[u64]) -> Resu
     state.level_order_from(tree, top, unpacked).ok_or_else(cursor_invalid)
 }
 
-/// The right to stream in bulk. Taken before anything is read, so that too many streams cost nothing.
+/// A permit to stream in bulk. Taken before anything is read, so that too many streams cost nothing.
 ///
 /// # Errors
-/// `Overloaded` while as many are under way as may be.
+/// `Overloaded` while the maximum is in flight.
 pub fn bulk_permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Problem> {
     Ok(Arc::clone(&shared.bulk).try_acquire_owned().map_err(|_| Code::Overloaded)?)
 }

@@ -91,7 +91,7 @@ problems!(
     ], NOT_WRITTEN
 );
 
-/// Keys of the two commands that one request may make.
+/// Scopes of the keys of the two commands that one request may send.
 const STATUS_SCOPE: &str = "PATCH /v1/members/{id} status";
 const ROLE_SCOPE: &str = "PATCH /v1/members/{id} role";
 
@@ -134,15 +134,15 @@ async fn manage(
     let role =
         change.role.map(|role| (role, Command::SetRole { member, role: role.into() }, sends(ROLE_SCOPE)));
     let engine = engine.clone();
-    // The client may leave between the two commands; the second is made all the same.
+    // The client may leave between the two commands; the second is sent all the same.
     let (done, lsn) = desk::to_the_end(async move { carry_out(&engine, id, status, role).await }).await?;
     Ok(answer(StatusCode::OK, lsn, &done))
 }
 
-/// A change with its command, and who sends that under which key.
+/// A change with its command, its sender and its key.
 type Step<T> = Option<(T, Command, Sent)>;
 
-/// What was changed, and when. Judges both before it does either.
+/// Makes the changes; returns what was changed, and when. Judges both before it makes either.
 async fn carry_out(
     engine: &Engine,
     id: Uuid,
@@ -169,7 +169,7 @@ async fn carry_out(
     Ok((done, lsn))
 }
 
-/// Refuses before anything is done what a rule speaks against now.
+/// Rejects, before anything is done, what the rules currently forbid.
 fn judge(
     engine: &Engine,
     commands: [Option<(&Command, Option<RequestKey>, &'static str)>; 2],
@@ -184,7 +184,7 @@ fn judge(
     })
 }
 
-/// Whether it changed anything, and when.
+/// Submits a command; returns whether it changed anything, and when.
 async fn submit(
     engine: &Engine,
     command: Command,

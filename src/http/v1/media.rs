@@ -1,12 +1,11 @@
-//! Media types that requests name.
+//! Media types named in requests.
 
 use axum::http::{HeaderMap, header};
 
 use super::problem::{Code, Problem};
 use crate::http::content;
 
-/// Whether a client asks for a media type by its name. Ranges (`*/*`) ask for nothing in particular, and
-/// `q=0` asks not to get it.
+/// Whether a client asks for a media type by name. Ranges (`*/*`) do not count, and `q=0` excludes it.
 pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut named =
@@ -14,7 +13,7 @@ pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     named.any(|part| !part.split(';').skip(1).any(is_zero_weight))
 }
 
-/// Whether a parameter of a media type says `q=0`, with any number of zeros.
+/// Whether a parameter of a media type is `q=0`, with any number of zeros.
 fn is_zero_weight(parameter: &str) -> bool {
     let Some((name, weight)) = parameter.split_once('=') else { return false };
     let weight = weight.trim();
@@ -23,7 +22,7 @@ fn is_zero_weight(parameter: &str) -> bool {
         && weight.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
-/// Whether a body may be read: it is of a type that the route takes, and not compressed.
+/// Checks that a body may be read: its type is one that the route accepts, and it is not compressed.
 ///
 /// # Errors
 /// `body_encoded`; `media_type_unsupported`, which names `expected`.
@@ -41,7 +40,7 @@ pub fn check_body(
     Err(Problem::new(Code::MediaTypeUnsupported).detail(format!("this route takes {expected}")))
 }
 
-/// Media type of a body without its parameters, in small letters; empty where none is named.
+/// Media type of a body without its parameters, in lowercase; empty where none is named.
 fn essence(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     essence_of(given).to_ascii_lowercase()

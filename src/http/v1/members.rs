@@ -139,7 +139,7 @@ async fn member_by_code(
     })?;
     as_of::read(&shared, &caller, query.as_of, |state, directory| {
         let owner = state.look_up_code(directory, &code).or_else(|rejection| {
-            // That there are such codes is not for those who may not see whose they are.
+            // The existence of a code is hidden from those who may not see its member.
             caller
                 .network(Action::ReadNetwork, state, directory)
                 .map_or(Ok(None), |()| Err(Problem::from(rejection).at(state.lsn())))

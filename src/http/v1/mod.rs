@@ -1,12 +1,12 @@
 //! Our own API, under `/v1`.
 //!
 //! One module per resource; each declares its routes with their description, and the router and
-//! `/openapi.json` are made of the same declarations. What all of them share: failures (`problem`), what is
-//! taken (`extract`), lists (`page`), words (`types`).
+//! `/openapi.json` are built from the same declarations. Shared modules: failures (`problem`), input
+//! (`extract`), lists (`page`), common types (`types`).
 //!
-//! Rules for a route: describe what it takes (`known` lets nothing else in) and take it through `extract`;
-//! ask `authorize` under the same read lock that looks the target up, so that nobody learns what they may not
-//! see; answer with [`answer`], which names the LSN of the state that was read or written.
+//! Rules for a route: describe its input (`known` refuses anything else) and read it through `extract`; ask
+//! `authorize` under the same read lock that looks the target up, so that nothing hidden leaks; answer with
+//! [`answer`], which names the LSN of the state that was read or written.
 
 mod answer;
 pub mod as_of;

@@ -182,7 +182,7 @@ problems!(
 
 fn of_snapshot(error: &SnapshotError) -> Problem {
     Problem::new(match error {
-        // Why is in the server's log and in its status: it names files.
+        // The reason is in the server's log and in its status: it names files.
         SnapshotError::Failed(_) => Code::SnapshotFailed,
         SnapshotError::ReadOnly => Code::ReadOnly,
         SnapshotError::Overloaded => Code::Overloaded,

@@ -1,15 +1,15 @@
 //! Lists: a page with a cursor, or the whole as NDJSON, both from one walk in bounded slices.
 //!
-//! A list is a [`Listing`]: something that does a bounded piece of work under one read lock and says where it
-//! would go on. A page is one slice, and the first one is taken where the list begins, so everything in a
-//! page is of one LSN, which the answer names. It may be shorter than `limit`: `next` alone says whether
-//! there is more. A stream is slice after slice while the client reads; between two slices the lock is free.
+//! A list is a [`Listing`]: it does a bounded piece of work under one read lock and returns where it would
+//! resume. A page is one slice, and the first one is taken where the list begins, so everything in a page is
+//! of one LSN, which the answer names. It may be shorter than `limit`: `next` alone tells whether there is
+//! more. A stream is slice after slice while the client reads; between two slices the lock is free.
 //!
-//! What takes long is heavy work, which waits for its turn (`http/heavy.rs`): a page of many rows or of a
-//! walk, and the slices of a stream. Of the few streams of whole downlines slices are taken while those
-//! before are printed and sent: taking waits for memory, printing is work, so they have two cores to run on.
-//! Any other stream takes a slice when the one before is on its way, so that a slow reader holds no more than
-//! that one.
+//! Slow work is heavy work, which waits for its turn (`http/heavy.rs`): a page of many rows or of a walk, and
+//! the slices of a stream. The few streams of whole downlines prefetch slices while earlier ones are printed
+//! and sent: reading waits for memory, printing uses the processor, so they have two cores to run on. Any
+//! other stream reads a slice only when the previous one is on its way, so that a slow reader holds no more
+//! than that one.
 
 use std::{
     cell::Cell,
@@ -46,11 +46,11 @@ use crate::{
     },
 };
 
-/// Rows of a page unless asked for otherwise.
+/// Default rows of a page.
 pub const LIMIT_DEFAULT: u32 = 100;
-/// Rows of a page at most: they are collected under one hold of the read lock, some 200 us.
+/// Maximum rows of a page: they are collected under one hold of the read lock, some 200 us.
 pub const LIMIT_MAX: u32 = 1_000;
-/// Words of a cursor at most; no list needs more to know where it was.
+/// Maximum words of a cursor; no list needs more for its position.
 const CURSOR_WORDS_MAX: usize = 6;
 
 /// Rows of a page, as asked for.
@@ -67,8 +67,8 @@ pub fn limit(asked: Option<u32>) -> Result<usize, Problem> {
         .detail(format!("limit must be within 1..={LIMIT_MAX}")))
 }
 
-/// Declares the query of a list: `tree`, if it begins with that, what the list has of its own, and what all
-/// lists have. Not by flattening, which takes the types from texts: `limit=1` would be no number.
+/// Declares the query of a list: `tree`, if it begins with that, the list's own parameters, and those of all
+/// lists. Not by flattening, which parses types from text: `limit=1` would be no number.
 macro_rules! list_query {
     (struct $name:ident { tree, $($own:tt)* }) => {
         $crate::http::v1::page::list_query! {
@@ -106,11 +106,11 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// What a listing sees while it works: one state, under one lock.
+/// A listing's view while it works: one state, under one lock.
 pub struct Reader<'a> {
     pub engine: &'a Engine,
     pub state: &'a State,
-    /// Steps that led to no row, as listings noted them.
+    /// Steps that produced no row, as noted by listings.
     steps: Cell<usize>,
 }
 
@@ -119,12 +119,12 @@ impl<'a> Reader<'a> {
         Self { engine, state, steps: Cell::new(0) }
     }
 
-    /// Takes note of steps, for which the caller is charged as for rows.
+    /// Notes steps, for which the caller is charged as for rows.
     pub fn note(&self, steps: usize) {
         self.steps.set(self.steps.get() + steps);
     }
 
-    /// What was done, in units of work, with so many rows that came of it.
+    /// The cost in units of work, including that of `rows`.
     pub fn units(&self, rows: usize) -> u64 {
         ROW_UNITS * rows as u64 + self.steps.get() as u64
     }
@@ -141,36 +141,36 @@ impl Reader<'_> {
 pub trait Listing: Send + Unpin + 'static {
     type Item: Serialize + Send + Unpin + 'static;
 
-    /// Slices that a stream takes while it prints and sends those before. None, but where only few streams
-    /// can be under way: they are in memory for each reader, however slow it is.
+    /// Slices that a stream prefetches while it prints and sends earlier ones. None by default, unless only
+    /// few streams can run: they occupy memory for each reader, however slow it is.
     const SLICES_AHEAD: usize = 0;
     /// Rows of a stream's slice.
     const STREAM_ROWS: usize = STREAM_ROWS;
-    /// Whether a page may take many steps for each row, so that it is heavy work however short it is.
+    /// Whether a page may take many steps for each row, which makes it heavy work however short it is.
     const WALKS: bool = false;
 
-    /// Appends up to `rows` items, doing at most some [`SLICE_STEPS`] steps of cheap work. False when nothing
-    /// is left.
+    /// Appends up to `rows` items, in about [`SLICE_STEPS`] steps of cheap work at most. Returns false when
+    /// nothing is left.
     fn slice(&mut self, reader: &Reader<'_>, rows: usize, out: &mut Vec<Self::Item>) -> bool;
 
-    /// Where to go on: what [`Cursors::open`] gives back. Never more than six words.
+    /// Where to resume: the words that [`Cursors::open`] returns. Never more than six.
     fn position(&self) -> Vec<u64>;
 }
 
-/// Cursors of one query: they open for the same query in the same network and for nothing else.
+/// Cursors of one query: they open only for the same query in the same network.
 pub struct Cursors {
     seed: u64,
 }
 
 impl Cursors {
-    /// `query` names the route with everything that decides what is listed, but not `limit`.
+    /// `query` names the route with everything that identifies the list, but not `limit`.
     pub fn new(engine: &Engine, query: &str) -> Self {
         let instance = u128::from_le_bytes(engine.instance_id());
         let folded = (instance ^ (instance >> 64)) & u128::from(u64::MAX);
         Self { seed: xxh3_64_with_seed(query.as_bytes(), u64::try_from(folded).expect("masked")) }
     }
 
-    /// Text for a position.
+    /// Encodes a position as text.
     pub fn seal(&self, words: &[u64]) -> String {
         assert!(words.len() <= CURSOR_WORDS_MAX, "positions are short");
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -178,7 +178,7 @@ impl Cursors {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position of a cursor.
+    /// Decodes the position of a cursor.
     ///
     /// # Errors
     /// `CursorInvalid` when it is not one of this query.
@@ -199,10 +199,10 @@ impl Cursors {
     }
 }
 
-/// Media type of a list that is streamed, an item a line.
+/// Media type of a streamed list, one item per line.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// What slices are taken from, whose turn it is, and who pays.
+/// The source of slices, their turns, and who pays.
 #[derive(Clone)]
 pub struct Source {
     pub engine: Engine,
@@ -212,7 +212,7 @@ pub struct Source {
 
 impl Source {
     /// # Errors
-    /// `starting` while there is nothing to take from.
+    /// `starting` while there is nothing to read.
     pub fn new(shared: &Shared, caller: &Caller) -> Result<Self, Problem> {
         Ok(Self {
             engine: shared.v1_engine()?.clone(),
@@ -221,7 +221,7 @@ impl Source {
         })
     }
 
-    /// Takes a slice under one lock, and charges for it. Whether there is more, and the LSN.
+    /// Takes a slice under one lock, and charges for it. Returns whether there is more, and the LSN.
     pub fn take<L: Listing>(&self, listing: &mut L, rows: usize, items: &mut Vec<L::Item>) -> (bool, u64) {
         let before = items.len();
         let (more, lsn, units) = self.engine.read(|state, _| {
@@ -234,7 +234,7 @@ impl Source {
     }
 }
 
-/// Rows that were taken, and what takes those after them.
+/// Collected rows, and the listing for those after them.
 struct Slice<L: Listing> {
     listing: L,
     items: Vec<L::Item>,
@@ -242,7 +242,7 @@ struct Slice<L: Listing> {
 }
 
 impl<L: Listing> Slice<L> {
-    /// Whether it makes a page: one without a row would only send the client on.
+    /// Whether it makes a page: a page without rows would only cost the client another request.
     fn is_page(&self) -> bool {
         !self.items.is_empty() || !self.more
     }
@@ -253,8 +253,8 @@ impl<L: Listing> Slice<L> {
     }
 }
 
-/// What became of the first slice. It is taken where the listing is begun: were a page of two states, it
-/// would name the LSN of the second and lack who joined in between.
+/// The result of the first slice. It is taken where the listing is begun: a page of two states would name the
+/// LSN of the second and lack members that joined in between.
 enum First<L: Listing> {
     Page(Reply),
     /// A stream, or a page that has no row yet.
@@ -264,8 +264,8 @@ enum First<L: Listing> {
 /// Answers with a listing, as a page or a stream, as the client asks.
 ///
 /// # Errors
-/// When the limit is out of range; those of `begin`; `rate_limited` where the caller used too much;
-/// `overloaded` when too much heavy work is waiting.
+/// When the limit is out of range; those of `begin`; `rate_limited` where the caller is in debt; `overloaded`
+/// when too much heavy work is waiting.
 pub async fn list<L: Listing>(
     shared: &Shared,
     caller: &Caller,
@@ -307,15 +307,15 @@ pub async fn list<L: Listing>(
     })
 }
 
-/// Answers with a page whose first row was not found at once. However long it takes, after so many slices it
-/// is answered without one, with a cursor.
+/// Answers with a page whose first row was not found at once. After a maximum of slices it is answered empty,
+/// with a cursor.
 async fn later_page<L: Listing>(
     source: &Source,
     mut slice: Slice<L>,
     rows: usize,
     cursors: &Cursors,
 ) -> Reply {
-    // The first slice was taken by who found no row in it.
+    // The caller has already taken the first slice, without a row.
     for number in 2.. {
         let is_last = number == PAGE_SLICES_MAX;
         let work = || {
@@ -331,7 +331,7 @@ async fn later_page<L: Listing>(
     unreachable!("it ends with the last slice")
 }
 
-/// Answers with one page of a listing of the past, from the one state that the reader has.
+/// Answers with one page of a listing of the past, from the reader's single state.
 ///
 /// # Errors
 /// When the limit is out of range.
@@ -346,7 +346,7 @@ pub fn past<L: Listing>(
     Ok(Slice { listing, items, more }.print(reader.state.lsn(), cursors))
 }
 
-/// Answers with the whole of a listing, an item a line. `lsn` is that of the state in which it was begun.
+/// Answers with a complete listing, one item per line. `lsn` is that of the state in which it was begun.
 pub fn stream<L: Listing>(source: Source, listing: L, lsn: u64) -> Reply {
     stream_from(source, Slice { listing, items: Vec::new(), more: true }, lsn)
 }
@@ -363,11 +363,11 @@ fn stream_from<L: Listing>(source: Source, first: Slice<L>, lsn: u64) -> Reply {
 struct Lines<L: Listing> {
     source: Source,
     next: Next<L>,
-    /// Whether something was sent after which other tasks did not have their turn yet.
+    /// Whether something was sent without yielding to other tasks since.
     has_sent: bool,
 }
 
-/// What a stream sends next.
+/// The next part of a stream.
 enum Next<L: Listing> {
     Taken(Slice<L>),
     /// Not taken before it is asked for.
@@ -377,7 +377,7 @@ enum Next<L: Listing> {
 }
 
 impl<L: Listing> Next<L> {
-    /// Takes slices when their turn comes, each under a lock of its own.
+    /// Takes slices when their turn comes, each under its own lock.
     fn begin(source: Source, mut listing: L) -> Self {
         Next::Awaited(tokio::spawn(async move {
             let heavy = Arc::clone(&source.heavy);
@@ -403,8 +403,8 @@ fn print<T: Serialize>(items: &[T]) -> Vec<u8> {
 
 impl<L: Listing> HttpBody for Lines<L> {
     type Data = Bytes;
-    /// What takes a slice panicked, or the runtime is ending. The connection ends without a last chunk, so
-    /// that nobody takes the list for whole.
+    /// The task that takes slices panicked, or the runtime is ending. The connection ends without a last
+    /// chunk, so that nobody takes the list for complete.
     type Error = JoinError;
 
     fn poll_frame(
@@ -412,7 +412,7 @@ impl<L: Listing> HttpBody for Lines<L> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, JoinError>>> {
         let this = &mut *self;
-        // A fast reader would otherwise keep this worker busy for the whole list.
+        // Otherwise a fast reader would keep this worker busy for the whole list.
         if std::mem::take(&mut this.has_sent) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -1,16 +1,16 @@
-//! What the path of a request says of it.
+//! Classifies requests by their path.
 
 use axum::http::{Method, request::Parts};
 
-/// What all paths of this API begin with.
+/// Prefix of all paths of this API.
 pub const PREFIX: &str = "/v1";
 
-/// Whether a path is one of this API's, so that its failures are problems.
+/// Whether a path belongs to this API, so that its failures are problems.
 pub fn is_ours(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a request may take longer than others: its work grows with the network.
+/// Whether a request gets a longer timeout: its work grows with the network.
 pub fn takes_long(method: &Method, path: &str) -> bool {
     match path {
         "/v1/snapshots" | "/v1/ranks/recompute" | "/v1/plan/check" => method == Method::POST,
@@ -19,7 +19,7 @@ pub fn takes_long(method: &Method, path: &str) -> bool {
     }
 }
 
-/// The route whose body is read by itself, line by line, and not before it.
+/// The route that reads its own body, line by line, instead of having it read beforehand.
 pub const STREAMED: &str = "/v1/members/batch";
 
 /// Whether a request is for [`STREAMED`].
@@ -27,7 +27,7 @@ pub fn takes_stream(parts: &Parts) -> bool {
     parts.method == Method::POST && parts.uri.path() == STREAMED
 }
 
-/// Whether a request asks for an answer that has no end of its own.
+/// Whether a request asks for an endless answer.
 pub fn is_endless(path: &str) -> bool {
     path == "/v1/events"
 }

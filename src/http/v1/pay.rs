@@ -30,9 +30,9 @@ use crate::{
     },
 };
 
-/// Bytes of the name of a bonus; those of plans are no longer.
+/// Maximum bytes of the name of a bonus; those of plans are no longer.
 pub(super) const KIND_BYTES_MAX: usize = 64;
-/// What happens to a member once, so that a repeat is a mistake unless it is asked for.
+/// Triggers that happen once per member, so that a repeat is an error unless requested.
 const PAID_ONCE: &str = "referral";
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -144,7 +144,7 @@ enum UpTo {
 impl<'de> Deserialize<'de> for UpTo {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        // Not with a sign, which reading a number would take.
+        // Signs are rejected; parsing a number would accept one.
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         let up_to =
             if is_number { text.parse().ok().map(Self::Lsn) } else { text.parse().ok().map(Self::Bonus) };
@@ -172,7 +172,7 @@ struct PayQuery {
 }
 
 impl PayQuery {
-    /// What the command says.
+    /// The filter for the command.
     ///
     /// # Errors
     /// `entry_unknown`; `parameter_invalid` for a kind that is too long, or a window that ends before it
@@ -200,7 +200,7 @@ impl PayQuery {
     }
 }
 
-/// The LSN of the command that made a bonus.
+/// The LSN of the command that created a bonus.
 fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
     let entry = engine.entry_of(id.into_bytes());
     engine.read(|state, _| {
@@ -210,7 +210,7 @@ fn lsn_of(engine: &Engine, id: Uuid) -> Result<u64, Problem> {
     })
 }
 
-/// What all writes here can fail with, beside their own.
+/// Errors of all writes here, in addition to their own.
 const COMMON: [Code; 3] = [Code::FieldUnknown, Code::ParameterInvalid, Code::Rejected(Rejection::KeyReused)];
 
 problems!(
@@ -246,14 +246,14 @@ problems!(
     ], COMMON, NOT_WRITTEN
 );
 
-/// Submits a command: what it came to, and when.
+/// Submits a command; returns its outcome, and when it was applied.
 async fn submit(engine: &Engine, command: Command, sent: Sent) -> Result<(Outcome, u64), Problem> {
     let member = if matches!(command, Command::PayMatching(_)) { "receiver" } else { "source" };
     let applied = engine.submit(command, sent).await?.applied;
     concluded(applied, member)
 }
 
-/// What was applied, or the problem that a rejection is. `member` is the field that names the member.
+/// The outcome, or a rejection as a problem. `member` is the field that names the member.
 fn concluded(applied: Applied, member: &'static str) -> Result<(Outcome, u64), Problem> {
     let Outcome::Rejected(rejection) = applied.outcome else { return Ok((applied.outcome, applied.lsn)) };
     let problem = Problem::from(rejection).at(applied.lsn);
@@ -301,7 +301,7 @@ async fn trigger(
         caller
             .member(Action::TriggerBonus, body.source, state, directory)
             .map_err(|problem| problem.with("field", "source"))?;
-        // Before anything that the plan decides: the plan may be another one by now.
+        // Checked before anything that depends on the plan, which may have changed by now.
         let known = state.known(key);
         let amount = body
             .amount
@@ -337,7 +337,7 @@ async fn trigger(
     })
 }
 
-/// A bonus as it was when it was made.
+/// A bonus as it was when it was created.
 fn as_made(reader: &Reader<'_>, entry: &SeenEntry) -> Bonus {
     Bonus { status: BonusStatus::Pending, reversed_by: None, ..Bonus::new(reader, entry) }
 }
@@ -437,7 +437,7 @@ async fn pay_all(
     let (outcome, lsn) = submit(engine, Command::PayMatching(filter), caller.sends(key)).await?;
     let sum = match outcome {
         Outcome::MatchingPaid { entries, amount } => Sum { entries: entries.into(), amount: amount.sum() },
-        // A repeat of a request that was done before there were sums.
+        // A repeat of a request from before there were sums.
         Outcome::AllPaid { entries } => {
             return Ok(answer(StatusCode::OK, lsn, &AllPaid { entries, total: None, up_to_lsn: lsn - 1 }));
         }
@@ -451,7 +451,7 @@ async fn pay_all(
     ))
 }
 
-/// The fingerprint of a request that names nothing is what it was before there were filters.
+/// A request without filters keeps the fingerprint it had before filters existed.
 fn pay_all_key(key: &IdempotencyKey, principal: &str, filter: &PayFilter) -> Option<RequestKey> {
     const SCOPE: &str = "POST /v1/bonuses/pay-all";
     let PayFilter { up_to_lsn, kind, receiver, from, until } = filter;

@@ -191,15 +191,14 @@ async fn put_plan(
     caller.may(Action::ChangePlan)?;
     let engine = shared.v1_engine()?;
     let wanted = body.plan()?;
-    // What is the same plan has the same fingerprint, however its defaults were written.
+    // Equal plans have the same fingerprint, however their defaults were written.
     let sent = caller.sends(key.for_request(&caller.0.name, "PUT /v1/plan", &PlanDocument::new(&wanted)));
     let command = Command::PutPlan(Box::new(wanted));
     let engine = engine.clone();
     let alone = Arc::clone(&shared.desk.plan).lock_owned().await;
     let change = async move {
-        // All plan changes come through here, so with this held nothing comes between the comparison of
-        // versions and the change. It is held until the change has its outcome, although the client may have
-        // left by then.
+        // All plan changes take this lock, so nothing comes between the comparison of versions and the
+        // change. It is held until the change has its outcome, even if the client has left by then.
         let _alone = alone;
         compare_and_change(&engine, &headers, command, sent).await
     };
@@ -218,8 +217,8 @@ async fn put_plan(
     Ok(reply)
 }
 
-/// Makes the change if the version in force is one that the request names; what it came to, and that version.
-/// The caller keeps other changes out.
+/// Makes the change if the version in force is one that the request names; returns its outcome, and that
+/// version. The caller keeps other changes out.
 async fn compare_and_change(
     engine: &Engine,
     headers: &HeaderMap,
@@ -234,7 +233,7 @@ async fn compare_and_change(
             matches!(verdict, Verdict::Repeat(_) | Verdict::Reject(Rejection::KeyReused)),
         )
     });
-    // The version that a repeat names was replaced by the first try.
+    // A repeat names a version that the first attempt already replaced.
     if !is_known_key {
         match_version(headers, version).map_err(|problem| problem.at(lsn))?;
     }
@@ -253,7 +252,7 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
 }
 
 /// # Errors
-/// `plan_version_differs`; `parameter_invalid` for what is no version.
+/// `plan_version_differs`; `parameter_invalid` for an invalid version.
 fn match_version(headers: &HeaderMap, version: u32) -> Result<(), Problem> {
     let mut tags = headers.get_all(header::IF_MATCH).iter().peekable();
     if tags.peek().is_none() {
@@ -337,7 +336,7 @@ mod tests {
 
     #[test]
     fn versions_are_matched() {
-        // If-Match, what is said with version 3 in force
+        // If-Match, result with version 3 in force
         let table = [
             (None, None),
             (Some("\"3\""), None),

@@ -1,5 +1,5 @@
-//! Plans as JSON: read strictly, written whole, in the words of plan files (`plans/`), but for money, which
-//! is minor units here.
+//! Plans as JSON: read strictly, written in full, with the names of plan files (`plans/`), except that money
+//! is in minor units.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -241,7 +241,7 @@ impl PlanDocument {
     /// The plan, validated.
     ///
     /// # Errors
-    /// `field_invalid` with everything that is wrong.
+    /// `field_invalid` with all errors.
     pub fn plan(&self) -> Result<Plan, Problem> {
         let mut errors = Vec::new();
         let code = <[u8; 3]>::try_from(self.currency.code.as_bytes());
@@ -355,7 +355,7 @@ fn wrong(field: &str, reason: &str) -> PlanError {
     PlanError { field: field.into(), reason: reason.into() }
 }
 
-/// A finding of `Plan::validate` under the name that its field has here.
+/// Translates an error of `Plan::validate` to the field's name in this document.
 fn in_document(error: PlanError, plan: &Plan) -> PlanError {
     let Some(rule) = error.field.strip_suffix(".levels") else { return error };
     let position = rule
@@ -369,8 +369,8 @@ fn in_document(error: PlanError, plan: &Plan) -> PlanError {
     PlanError { field: format!("{rule}.{name}"), reason: error.reason }
 }
 
-/// Findings that one answer names: more than a plan has limits, and less than a body of nothing but mistakes
-/// could ask for.
+/// Maximum errors in one answer: more than a plan has limits, and fewer than a body full of mistakes could
+/// cause.
 const ERRORS_MAX: usize = 100;
 
 fn invalid(errors: &[PlanError]) -> Problem {
@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_plan_is_named() {
         let no_bonuses: &[Value] = &[];
-        // where, what is put there, code, field
+        // where, inserted value, code, field
         let table = [
             ("/name", json!(""), "field_invalid", "name"),
             ("/name", json!(7), "field_invalid", "name"),

@@ -1,7 +1,6 @@
-//! What `/v1` answers where there is no result: problem+json (RFC 9457) with a stable code, from one closed
-//! table.
+//! Failures of `/v1`: problem+json (RFC 9457) with a stable code, from one closed table.
 //!
-//! Clients branch on `code`; `title` and `detail` are for people and may be worded differently any day.
+//! Clients branch on `code`; `title` and `detail` are for people and may be reworded at any time.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -30,8 +29,8 @@ use crate::{
 /// Media type of every failure on `/v1`.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Why there is no result. Each has one status, one code and one title; they are listed in `docs/api.md`,
-/// which a test compares.
+/// Why there is no result. Each has one status, one code and one title; `docs/api.md` lists them, and a test
+/// compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
     BodyMalformed,
@@ -66,12 +65,12 @@ pub enum Code {
     HostUnknown,
     HostInvalid,
     BodyEncoded,
-    /// A rule said no. The code is the rejection's own name.
+    /// A rule rejected it. The code is the rejection's own name.
     Rejected(Rejection),
 }
 
 impl Code {
-    /// All codes that are not a rule's.
+    /// All codes other than rejections.
     pub const OURS: [Code; 32] = [
         Code::BodyMalformed,
         Code::CursorInvalid,
@@ -107,7 +106,7 @@ impl Code {
         Code::BodyEncoded,
     ];
 
-    /// Every code there is, in the order of the documentation.
+    /// All codes, in the order of the documentation.
     pub fn all() -> impl Iterator<Item = Code> {
         Self::OURS.into_iter().chain(Rejection::ALL.into_iter().map(Code::Rejected))
     }
@@ -182,7 +181,7 @@ impl Code {
         }
     }
 
-    /// What clients branch on; never changes.
+    /// The name clients branch on; never changes.
     pub fn name(self) -> &'static str {
         self.row().0
     }
@@ -195,7 +194,7 @@ impl Code {
         self.row().2
     }
 
-    /// Seconds for `Retry-After`, where coming back helps.
+    /// Seconds for `Retry-After`, where retrying helps.
     fn retry_after(self) -> Option<u32> {
         match self {
             Code::RateLimited
@@ -210,8 +209,8 @@ impl Code {
     }
 }
 
-/// Status and title of each rule: what is not there is 404, what cannot be now is 409, what could never be is
-/// 422, what is full is 507.
+/// Status and title of each rule: missing is 404, impossible at present is 409, always invalid is 422, full
+/// is 507.
 fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
     match rejection {
         Rejection::MemberExists => (409, "This member was registered before with other arguments"),
@@ -252,11 +251,11 @@ fn rejection_row(rejection: Rejection) -> (u16, &'static str) {
     }
 }
 
-/// Characters of one text of a problem. Texts name what was sent, which need not come back whole; none of our
-/// own is longer.
+/// Maximum characters of a text in a problem. Texts may echo input, which need not come back whole; none of
+/// our own is longer.
 const TEXT_CHARS_MAX: usize = 300;
 
-/// The text, or its beginning and a sign that there was more.
+/// The text, truncated with a mark if it is too long.
 pub fn cut(text: Cow<'static, str>) -> Cow<'static, str> {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]).into(),
@@ -264,7 +263,7 @@ pub fn cut(text: Cow<'static, str>) -> Cow<'static, str> {
     }
 }
 
-/// A failure with what is to be said about it. Boxed, so that results stay small where all goes well.
+/// A failure with its details. Boxed, so that results stay small on success.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -288,14 +287,14 @@ impl Problem {
         }))
     }
 
-    /// What happened this time, for people. Nothing of the inside. A long one is cut ([`TEXT_CHARS_MAX`]).
+    /// Details of this occurrence, for people. No internals. A long one is cut ([`TEXT_CHARS_MAX`]).
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(cut(detail.into()));
         self
     }
 
-    /// The LSN of the state that was judged by.
+    /// The LSN of the state that decided it.
     #[must_use]
     pub fn at(mut self, lsn: u64) -> Self {
         self.0.lsn = Some(lsn);
@@ -324,7 +323,7 @@ impl Problem {
         self.0.code
     }
 
-    /// The object that is sent.
+    /// The object as sent.
     pub fn to_json(&self) -> Value {
         let code = self.0.code;
         let mut object = Map::new();
@@ -392,7 +391,7 @@ impl From<Problem> for Reply {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if matches!(code, Code::BodyTooLarge | Code::BodyTooSlow) {
-            // What is left of the body is not read.
+            // The rest of the body is not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         reply
@@ -408,8 +407,8 @@ impl IntoResponse for Problem {
 /// Answers of an operation, by status.
 pub type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// What any operation may answer: what reads the request, the gate, the check of the query and the service
-/// stand before all of them. A body is read before it is known whether the route takes one.
+/// Codes that any operation may answer: the request reader, the gate, the query check and the service run
+/// before all of them. A body is read before it is known whether the route takes one.
 const EVERYWHERE: [Code; 15] = [
     Code::HostInvalid,
     Code::BodyMalformed,
@@ -428,14 +427,13 @@ const EVERYWHERE: [Code; 15] = [
     Code::Overloaded,
 ];
 
-/// The answers of an operation that some codes make, and of all operations, by status, each with one example
-/// per code.
+/// The answers of an operation with these codes, and those of all operations, by status, each with one
+/// example per code.
 pub fn described(codes: &[Code]) -> Responses {
     grouped(&[codes, &EVERYWHERE].concat())
 }
 
-/// Declares what a kind of route can fail with, from lists of codes: a type for
-/// `#[utoipa::path(responses(...))]`.
+/// Declares the errors of a kind of route, from lists of codes: a type for `#[utoipa::path(responses(...))]`.
 macro_rules! problems {
     ($(#[$about:meta])* $visibility:vis $name:ident: $($codes:expr),+ $(,)?) => {
         $(#[$about])*

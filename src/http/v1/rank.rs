@@ -1,4 +1,4 @@
-//! Ranks: of one member, and how many hold each.
+//! Ranks: of one member, and how many members hold each.
 
 use std::sync::Arc;
 

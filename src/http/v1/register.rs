@@ -1,4 +1,4 @@
-//! `POST /v1/members`: one registration. What is taken and how it is answered serves the batch too.
+//! `POST /v1/members`: one registration. The batch shares its input and answers.
 
 use std::sync::Arc;
 
@@ -183,7 +183,7 @@ fn referral_code(field: &'static str, text: &str) -> Result<ReferralCode, Proble
         .ok_or_else(|| field_invalid(field, "codes are 1 to 64 of A-Z, a-z, 0-9, _ and -"))
 }
 
-/// A field whose value cannot be right, whatever the network looks like.
+/// A field whose value is invalid whatever the state of the network.
 pub fn field_invalid(field: &'static str, detail: &'static str) -> Problem {
     Problem::new(Code::FieldInvalid).with("field", field).detail(detail)
 }
@@ -204,8 +204,8 @@ impl Done {
     }
 }
 
-/// What a registration came to. A member that was registered before with the same arguments is a success,
-/// whoever was first: of two equal requests that race, both get the one member.
+/// The result of a registration. A member that was registered before with the same arguments is a success: of
+/// two equal requests that race, both get the one member.
 ///
 /// # Errors
 /// The rejection, with the field that it is about.
@@ -248,8 +248,8 @@ fn rejected(rejection: Rejection, lsn: u64) -> Problem {
     problem.with("field", field)
 }
 
-/// The member as it was when it had just been registered: the first answer, which repeats give again,
-/// whatever became of the member since.
+/// The member as it was just after registration: the first answer, which repeats return again, whatever has
+/// changed since.
 pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, member: MemberIx) -> Member {
     let counts = |tree| Counts { direct: 0, downline: state.downline(tree, member).map(|_| 0) };
     Member {
@@ -262,7 +262,7 @@ pub fn first_view(caller: &Caller, state: &State, directory: &MemberDirectory, m
     }
 }
 
-/// What a registration can fail with; [`settle`]'s rejections and what every write can.
+/// Errors of a registration: [`settle`]'s rejections and those of every write.
 const PROBLEMS: [Code; 25] = [
     Code::BodyMalformed,
     Code::Rejected(Rejection::SponsorUnknown),
@@ -291,7 +291,7 @@ const PROBLEMS: [Code; 25] = [
     Code::Rejected(Rejection::CodeReadsAsId),
 ];
 
-/// What every write can fail with when there is no outcome.
+/// Errors of every write without an outcome.
 pub const NOT_WRITTEN: [Code; 6] =
     [Code::Overloaded, Code::Stopping, Code::ReadOnly, Code::OutcomeUnknown, Code::NoRoom, Code::ClockJumped];
 
@@ -332,7 +332,8 @@ async fn register(
     let done = engine.submit(Command::Register(register.clone()), caller.sends(key)).await?;
     engine.read(|state, directory| {
         let (member, when) = settle(&register, done.applied, done.by, state, directory)?;
-        // A rejection that turned out to be a repeat was judged at some LSN; the member is there at this one.
+        // A rejection that turned out to be a repeat was judged at an earlier LSN; the member exists at this
+        // one.
         let lsn = if matches!(done.applied.outcome, Outcome::Registered { .. }) {
             done.applied.lsn
         } else {

@@ -81,7 +81,7 @@ list_query! {
 }
 
 impl MembersQuery {
-    /// Everything that decides which list it is.
+    /// Everything that identifies the list.
     fn name(&self) -> String {
         format!("members/{:?}/{:?}", self.filter(), self.order)
     }
@@ -111,12 +111,11 @@ impl Listing for Members {
         let members: Vec<MemberIx> =
             std::iter::from_fn(|| state.roster_step(&mut self.0, &mut steps)).take(rows).collect();
         let goes_on = state.roster_goes_on(&mut self.0, &mut steps);
-        // What is below a member is looked up in two trees, which is as much work again as showing the rest
-        // of it.
+        // Counting the members below takes lookups in two trees, as much work as showing the rest of the row.
         reader
             .note(SLICE_STEPS - steps + usize::try_from(ROW_UNITS).expect("a small number") * members.len());
         state.prefetch_rows(Tree::Placement, &members);
-        // Those who may ask at all see everybody.
+        // Principals that may ask at all see every member.
         out.extend(members.iter().map(|member| Member::new(state, Sight::All, *member)));
         goes_on
     }

@@ -1,4 +1,4 @@
-//! A request to its route, with the check that stands before each of them.
+//! Routes a request, after a check common to all routes.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::{
     route_table::RouteIndex,
 };
 
-/// The routes, with the check that stands before each of them. Cheap to clone.
+/// The routes, with the check that runs before each of them. Cheap to clone.
 #[derive(Clone)]
 pub struct Routes(Router);
 
@@ -33,10 +33,10 @@ impl Routes {
         )
     }
 
-    /// Answers a request, and tells which route did, so that it can be counted; none where the path or its
-    /// method is not known.
+    /// Answers a request, and returns which route did, for metrics; `None` where the path or its method is
+    /// unknown.
     ///
-    /// The check is no layer of the router: that costs each request a few boxes.
+    /// The check is not a layer of the router: that costs each request a few boxes.
     pub async fn answer(&self, request: Request<Body>) -> (Reply, Option<RouteIndex>) {
         let Some(position) = known::find(request.method(), request.uri().path()) else {
             return (self.routed(request).await, None);
@@ -44,7 +44,7 @@ impl Routes {
         let route = RouteIndex::of_v1(position, request.method());
         let reply = match known::operations()[position].check(&request) {
             Ok(()) => self.routed(request).await,
-            // What a stream sends along is not read.
+            // A stream's body is not read.
             Err(problem) if request.uri().path() == STREAMED => {
                 reply::with_header(problem.into(), header::CONNECTION, HeaderValue::from_static("close"))
             }

@@ -1,4 +1,4 @@
-//! Search by the beginning of an id or a referral code. There are no names to search for: the engine holds no
+//! Search by prefix of an id or a referral code. There are no names to search for: the engine holds no
 //! personal data.
 
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::{
     http::{auth::Action, context::Shared, reply::Reply},
 };
 
-/// What a search shows at most: whoever finds more goes on typing.
+/// Maximum results of a search: with more matches, the user types on.
 const RESULTS_MAX: u32 = 100;
-/// What a search shows unless asked for otherwise.
+/// Default results of a search.
 const RESULTS_DEFAULT: u32 = 20;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -116,7 +116,7 @@ async fn search(
     let engine = shared.v1_engine()?;
     engine.read(|state, directory| caller.network(Action::ReadNetwork, state, directory))?;
     let (searching, most) = (engine.clone(), most as usize);
-    // Not on this thread: the first search takes its time, and all read the state many times over.
+    // Not on this thread: the first search is slow, and all read the state many times.
     let searched = shared.heavy.run_search(move || {
         let of_kind = |prefix: Option<Prefix>| {
             prefix.map_or(Ok(Vec::new()), |prefix| searching.search(&prefix, most + 1))

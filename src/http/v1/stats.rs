@@ -163,8 +163,8 @@ fn stats_of(engine: &Engine, status: &EngineStatus, state: &State, search: usize
 )]
 async fn stats(Extract(shared): Extract<Arc<Shared>>, caller: Caller) -> Result<Reply, Problem> {
     let engine = shared.v1_engine()?;
-    // The table first: who may not ask learns no figures. `status` and the search have locks of their own and
-    // cannot be read inside a read.
+    // The table first: unauthorized callers learn no figures. `status` and the search have their own locks
+    // and cannot be read inside a read.
     caller.may(Action::ReadOperations)?;
     let (status, search) = (engine.status(), engine.search_bytes());
     engine.read(|state, directory| {

@@ -1,10 +1,9 @@
-//! JSON as the description says it: what is described as an object is an object, what is described as a name
-//! is a text.
+//! JSON as described: what is described as an object must be an object, and a name must be a string.
 //!
-//! Structs that derive `Deserialize` also take an array, with their fields by position, and enums also take
-//! `{"name": null}`. Nothing describes either, and such a request is a mistake that would be carried out.
-//! [`Strict`] stands between serde and the reader of JSON and refuses both, wherever in the document. Enums
-//! have variants without content alone.
+//! Structs that derive `Deserialize` also accept an array, with their fields by position, and enums also
+//! accept `{"name": null}`. The description allows neither, and such a request is a mistake that would be
+//! carried out. [`Strict`] stands between serde and the JSON parser and refuses both, anywhere in the
+//! document. Enums have only variants without content.
 
 use std::fmt;
 
@@ -27,7 +26,7 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     Ok(value)
 }
 
-/// Methods for values that have no others inside, and for those that take whatever comes.
+/// Methods for values that contain no others, and for those that accept anything.
 macro_rules! passed_on {
     ($($method:ident)*) => {
         $(
@@ -39,7 +38,7 @@ macro_rules! passed_on {
     };
 }
 
-/// Methods for values that have others inside.
+/// Methods for values that contain others.
 macro_rules! looked_into {
     ($($method:ident($($argument:ident: $kind:ty),*))*) => {
         $(
@@ -105,7 +104,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
     }
 }
 
-/// Keeps the rule for what is inside.
+/// Applies the rule to nested values.
 struct Inside<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
@@ -140,7 +139,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Inside<V> {
     }
 }
 
-/// Takes an object and nothing else.
+/// Accepts only an object.
 struct Object<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
@@ -160,7 +159,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
     }
 }
 
-/// Takes a text that names a variant.
+/// Accepts a string that names a variant.
 struct Name<V> {
     variants: &'static [&'static str],
     visitor: V,
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn objects_are_objects_and_names_are_texts() {
-        // document, whether serde alone would take it, what is said
+        // document, whether serde alone would accept it, result
         let table = [
             (
                 r#"{"inner":{"kind":"one"},"list":[{"kind":"two"}],"numbers":[1,2],"pair":[1,{"kind":"one"}]}"#,

@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// The window of a report unless asked for otherwise: seven days.
+/// Default window of a report: seven days.
 const WINDOW_MICROSECONDS: i64 = 7 * 24 * 3_600 * 1_000_000;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -129,7 +129,7 @@ impl WindowQuery {
     }
 }
 
-/// Adds up to the end. What a few hundred steps do not is heavy work.
+/// Sums to the end. Beyond a few hundred steps it is heavy work.
 ///
 /// # Errors
 /// `overloaded` when too much heavy work is waiting.

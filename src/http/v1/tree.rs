@@ -1,4 +1,4 @@
-//! Trees as viewers need them: a bounded window, who is above whom, and where the next one would go.
+//! Trees for viewers: a bounded window, the uplines of a member, and the next placement.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,13 +28,13 @@ use crate::{
     },
 };
 
-/// What a member of a window costs: its children and empty slots are looked at as well.
+/// Cost of a member in a window: its children and empty slots are read too.
 const NODE_UNITS: u64 = 2 * ROW_UNITS;
-/// Levels of a window at most: whoever wants more has left what a screen shows.
+/// Maximum levels of a window: more does not fit a screen.
 const DEPTH_MAX: u32 = 32;
-/// Levels of a window unless asked for otherwise.
+/// Default levels of a window.
 const DEPTH_DEFAULT: u32 = 3;
-/// Children shown of one member unless asked for otherwise: one wide node leaves room for the others.
+/// Default number of children shown per member: one wide node leaves room for the others.
 const SIBLINGS_DEFAULT: u32 = 50;
 
 pub fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -66,7 +66,7 @@ struct WindowQuery {
 
 impl WindowQuery {
     /// # Errors
-    /// `parameter_invalid` for what is out of range.
+    /// `parameter_invalid` for a value out of range.
     fn size(&self) -> Result<WindowSize, Problem> {
         let within = |field: &str, asked: Option<u32>, default: u32, range: std::ops::RangeInclusive<u32>| {
             let value = asked.unwrap_or(default);
@@ -132,7 +132,7 @@ fn cursors_of(engine: &Engine, tree: TreeName, member: Uuid) -> Cursors {
     Cursors::new(engine, &format!("tree/{member}/{}", tree.name()))
 }
 
-/// Written instead of the last child shown when none was.
+/// Written instead of the last child shown when there is none.
 const NOBODY: u64 = u64::MAX;
 
 fn node(
@@ -145,8 +145,7 @@ fn node(
     let member = state.member(found.member);
     let user_id = Uuid::from_bytes(member.id.0);
     let hidden = found.direct.saturating_sub(found.shown);
-    // Not by the numbers: how many were shown before is the cursor's word, and a wrong one must not lead in a
-    // circle.
+    // Not by counts: the number shown before comes from the cursor, and a wrong one must not cause a loop.
     let goes_on = match found.last_shown {
         Some(last) => state.later_children(tree.into(), last).next().is_some(),
         None => 0 < found.direct,
@@ -172,7 +171,7 @@ fn node(
     }
 }
 
-/// Where a window goes on: the last child that was shown, and how many were.
+/// Where a window continues: the last child shown, and how many were.
 fn going_on(
     state: &State,
     tree: Tree,
@@ -184,7 +183,7 @@ fn going_on(
         return if *shown == 0 { Ok(None) } else { Err(cursor_invalid()) };
     }
     let last = known(state, *last)?;
-    // One was shown at least, and some were not: nobody leaves.
+    // At least one was shown, and some were not: members never leave.
     let shown = u32::try_from(*shown)
         .ok()
         .filter(|shown| (1..state.direct(tree, top)).contains(shown))
@@ -230,7 +229,7 @@ async fn window(
             Ok::<_, Problem>((nodes, state.lsn()))
         })?;
         caller.pays(NODE_UNITS * nodes.len() as u64);
-        // Written out when the lock is free.
+        // Serialized after the lock is released.
         Ok(answer(StatusCode::OK, lsn, &TreeWindow { tree: query.tree, nodes }))
     };
     if size.members <= LIGHT_ROWS {

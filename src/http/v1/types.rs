@@ -1,4 +1,4 @@
-//! Words that several routes of `/v1` share, as they are on the wire.
+//! Types that several routes of `/v1` share, as they are on the wire.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -133,7 +133,7 @@ impl Serialize for CurrencyCode {
 }
 
 impl Amount {
-    /// In the currency of a plan.
+    /// The amount in the currency of a plan.
     pub fn new(money: Money, plan: &Plan) -> Self {
         Self { minor: money.0, currency: CurrencyCode(plan.currency.code), exponent: plan.currency.exponent }
     }
@@ -177,7 +177,7 @@ impl utoipa::PartialSchema for Time {
 
 impl ToSchema for Time {}
 
-/// The UUID by which the outside knows a member.
+/// A member's external UUID.
 pub fn user_id(state: &State, member: MemberIx) -> Uuid {
     Uuid::from_bytes(state.id(member).0)
 }

@@ -1,8 +1,7 @@
-//! Pages whose work was too much for one request: kept until their cursor comes back.
+//! Pages that took more work than one request may do: kept until their cursor comes back.
 //!
-//! A cursor names such work by a ticket, together with the place where it began. If the work was dropped,
-//! since others needed the room or the process was started again, it is begun there once more: nothing is
-//! lost but time.
+//! A cursor names such work by a ticket, along with the position where it began. If the work was dropped, for
+//! lack of room or by a restart, it is redone from there: nothing is lost but time.
 
 use std::collections::VecDeque;
 
@@ -10,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::http::limits::{UNFINISHED_PAGES_MAX, UNFINISHED_PAGES_OF_ONE_MAX};
 
-/// Work that goes on, the newest last.
+/// Unfinished work, newest last.
 pub struct Unfinished<T>(Mutex<Kept<T>>);
 
 struct Kept<T> {
@@ -20,7 +19,7 @@ struct Kept<T> {
 
 struct Work<T> {
     ticket: u64,
-    /// Whose it is and for which query: nobody else gets it.
+    /// Its principal and query: no other gets it.
     owner: Box<str>,
     rest: T,
 }
@@ -32,8 +31,8 @@ impl<T> Default for Unfinished<T> {
 }
 
 impl<T> Unfinished<T> {
-    /// Keeps work; the ticket that gives it back. What was kept for the same owner long ago, or for anybody,
-    /// may be dropped for it.
+    /// Stores work; returns the ticket for it. Older work of the same owner, or of anybody, may be dropped
+    /// for it.
     pub fn keep(&self, owner: &str, work: T) -> u64 {
         let mut kept = self.0.lock();
         let ticket = kept.next;
@@ -50,7 +49,7 @@ impl<T> Unfinished<T> {
         ticket
     }
 
-    /// Gives work back to its owner, once.
+    /// Returns work to its owner, once.
     pub fn take(&self, ticket: u64, owner: &str) -> Option<T> {
         let mut kept = self.0.lock();
         let place = kept.works.iter().position(|work| work.ticket == ticket && *work.owner == *owner)?;

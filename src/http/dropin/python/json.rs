@@ -15,23 +15,23 @@ use super::{
     text::{Decoded, push_code_point},
 };
 
-/// Containers inside each other. `CPython` fails with `RecursionError` at a depth that depends on its own
+/// Nesting depth of containers. `CPython` fails with `RecursionError` at a depth that depends on its own
 /// stack, somewhat below a thousand; a body this deep can only be an attack.
 pub const DEPTH_MAX: usize = 900;
 
 /// Digits of one integer; `CPython` 3.11 refuses to convert more (`sys.int_info.default_max_str_digits`).
 pub const INT_DIGITS_MAX: usize = 4_300;
 
-/// A string of the document. Halves of surrogate pairs, which Python keeps and UTF-8 cannot hold, stand as
+/// A string of the document. Lone surrogates, which Python keeps and UTF-8 cannot hold, are replaced by
 /// U+FFFD.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text<'a> {
     pub text: Cow<'a, str>,
-    /// Whether a half of a surrogate pair was replaced.
+    /// Whether a lone surrogate was replaced.
     pub broken: bool,
 }
 
-/// One step of the document in reading order. Dictionaries hold a `Str` and a value by turns.
+/// One step of the document in reading order. In dictionaries, a `Str` and a value alternate.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Token<'a> {
     Null,
@@ -41,7 +41,7 @@ pub enum Token<'a> {
     /// `NaN` and infinities included.
     Float(f64),
     Str(Text<'a>),
-    /// Position just behind the matching `Close`.
+    /// Position just after the matching `Close`.
     List {
         end: usize,
     },
@@ -79,7 +79,7 @@ impl Decoded<'_> {
     }
 }
 
-/// What went wrong, at which byte.
+/// What went wrong, and at which byte.
 enum Failure {
     Decode(&'static str, usize),
     Unreadable,
@@ -147,8 +147,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads values until one is complete in itself: a scalar, or a container that closes at once. Containers
-    /// with something in them are left open for `document`.
+    /// Reads values until one is complete by itself: a scalar, or an empty container. Containers with
+    /// contents are left open for `document`.
     fn value(&mut self) -> Result<(), Failure> {
         loop {
             let rest = &self.bytes[self.at..];
@@ -191,7 +191,7 @@ impl<'a> Scanner<'a> {
         self.at += length;
     }
 
-    /// Opens a container and goes to its first character that is not space.
+    /// Opens a container and skips to its first character that is not space.
     fn enter(&mut self, is_dict: bool) -> Result<Open, Failure> {
         if DEPTH_MAX <= self.open.len() {
             return Err(Failure::Unreadable);
@@ -265,11 +265,11 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// A string, from its opening quote to behind its closing one.
+    /// A string, from its opening quote to just after its closing one.
     fn string(&mut self) -> Result<Text<'a>, Failure> {
         let begin = self.at;
         let mut from = begin + 1;
-        // Filled from the first escape on; until then the text is a piece of the source.
+        // Filled from the first escape on; until then the text is a slice of the source.
         let mut unescaped: Option<Vec<u8>> = None;
         let mut broken = false;
         loop {
@@ -305,14 +305,14 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The escape whose character after the backslash is at `at`: what it stands for, and where it ends.
+/// Decodes the escape whose character after the backslash is at `at`; returns its value, and where it ends.
 fn escape(bytes: &[u8], begin: usize, at: usize) -> Result<(u32, usize), Failure> {
     let simple = match bytes.get(at) {
         None => return Err(Failure::Decode(UNTERMINATED, begin)),
         Some(b'u') => {
             let high = hex_unit(bytes, at)?;
             let end = at + 5;
-            // CPython looks at the second half only where one more character follows it.
+            // CPython reads the second half only where one more character follows it.
             let pair_follows = end + 6 < bytes.len() && bytes[end..].starts_with(b"\\u");
             if (0xd800..0xdc00).contains(&high) && pair_follows {
                 let low = hex_unit(bytes, end + 1)?;
@@ -333,7 +333,7 @@ fn escape(bytes: &[u8], begin: usize, at: usize) -> Result<(u32, usize), Failure
     Ok((u32::from(simple), at + 1))
 }
 
-/// Four hexadecimal digits after the `u` at `at`, with at least one character behind them.
+/// Four hexadecimal digits after the `u` at `at`, with at least one character after them.
 fn hex_unit(bytes: &[u8], at: usize) -> Result<u32, Failure> {
     let invalid = Failure::Decode(INVALID_UNICODE_ESCAPE, at);
     if bytes.len() <= at + 5 {
@@ -343,7 +343,7 @@ fn hex_unit(bytes: &[u8], at: usize) -> Result<u32, Failure> {
     bytes[at + 1..at + 5].iter().try_fold(0, digit).ok_or(invalid)
 }
 
-/// Bytes as text; `suspicious` when there may be surrogates in them.
+/// Bytes as text; `suspicious` when they may contain surrogates.
 fn text_of(bytes: Cow<'_, [u8]>, suspicious: bool) -> Text<'_> {
     if !suspicious {
         let text = match bytes {
@@ -369,7 +369,7 @@ fn text_of(bytes: Cow<'_, [u8]>, suspicious: bool) -> Text<'_> {
                 text.push_str(&String::from_utf8_lossy(valid));
                 text.push(char::REPLACEMENT_CHARACTER);
                 broken = true;
-                // All that is not UTF-8 here are surrogates of three bytes.
+                // Whatever is not UTF-8 here is a surrogate of three bytes.
                 rest = after.get(3..).unwrap_or_default();
             }
         }
@@ -391,7 +391,7 @@ impl<'d> Value<'d> {
         matches!(self.token(), Token::Dict { .. })
     }
 
-    /// Position behind this value.
+    /// Position just after this value.
     fn end(&self) -> usize {
         match self.token() {
             Token::List { end } | Token::Dict { end } => *end,
@@ -399,13 +399,13 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// The value of a key in a dictionary, the last one if the key is repeated. `None` for everything that is
-    /// no dictionary.
+    /// The value of a key in a dictionary, the last one if the key is repeated. `None` if this is no
+    /// dictionary.
     pub fn get(&self, key: &str) -> Option<Value<'d>> {
         self.entries().filter(|(name, _)| !name.broken && name.text == key).last().map(|(_, value)| value)
     }
 
-    /// The values of a list; empty for everything that is no list.
+    /// The values of a list; empty if this is no list.
     pub(super) fn items(&self) -> impl Iterator<Item = Value<'d>> + use<'d> {
         let tokens = self.tokens;
         let (mut at, close) = match self.token() {
@@ -419,7 +419,7 @@ impl<'d> Value<'d> {
         })
     }
 
-    /// Keys and values as written, repeats included; empty for everything that is no dictionary.
+    /// Keys and values as written, including repeats; empty if this is no dictionary.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'d Text<'d>, Value<'d>)> + use<'d> {
         let tokens = self.tokens;
         let mut at = if self.is_dict() { self.at + 1 } else { usize::MAX };
@@ -431,7 +431,7 @@ impl<'d> Value<'d> {
         })
     }
 
-    /// Entries as a Python dictionary holds them: each key once, where it came first, with its last value.
+    /// Entries as a Python dictionary holds them: each key once, at its first position, with its last value.
     pub(super) fn distinct_entries(&self) -> Vec<(&'d Text<'d>, Value<'d>)> {
         let mut positions = std::collections::HashMap::new();
         let mut distinct: Vec<(&Text, Value)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What Python does to JSON, number by number and byte by byte: the original's answers show it.
+//! How Python treats JSON, number by number and byte by byte, as visible in the original's answers.
 
 pub mod error;
 pub mod json;

@@ -32,8 +32,8 @@ pub fn print_str(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A float as Python's `repr` prints it: the shortest digits that read back as the same float, a point
-/// always, an exponent below 10^-4 and from 10^16 on. What JSON cannot hold is null.
+/// A float as Python's `repr` prints it: the shortest digits that read back as the same float, always with a
+/// point, and an exponent below 10^-4 and from 10^16 on. Values that JSON cannot hold are null.
 pub fn print_float(value: f64, out: &mut String) {
     if !value.is_finite() {
         out.push_str("null");
@@ -64,8 +64,8 @@ pub fn print_float(value: f64, out: &mut String) {
 }
 
 impl Value<'_> {
-    /// The value as the original echoes it: `json.dumps` without spaces and without escaping what is not
-    /// ASCII. What that cannot print (`NaN`, infinities) is null.
+    /// The value as the original echoes it: `json.dumps` without spaces and without escaping non-ASCII
+    /// characters. Values it cannot print (`NaN`, infinities) are null.
     pub fn print(&self, out: &mut String) {
         enum Step<'d> {
             Value(Value<'d>),

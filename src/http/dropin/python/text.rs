@@ -1,11 +1,10 @@
-//! Bytes of a request to text, as Python's `json.loads` decodes them.
+//! Decodes request bytes to text, as Python's `json.loads` does.
 
 use std::borrow::Cow;
 
 use super::error::JsonError;
 
-/// Bytes as UTF-8, except that surrogates may stand in it by themselves (as three bytes each), whatever
-/// encoding they came in.
+/// Bytes as UTF-8, except that lone surrogates may occur (as three bytes each), whatever the source encoding.
 pub struct Decoded<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     pub(super) has_surrogates: bool,

@@ -1,4 +1,4 @@
-//! Lines of a body that comes in pieces, each within a limit, and each within a time.
+//! Lines of a body that arrives in pieces, each with a size limit and a timeout.
 
 use std::time::Duration;
 
@@ -8,33 +8,33 @@ use tokio::time::Instant;
 
 use crate::http::{limits::BATCH_LINE_BYTES_MAX, v1::problem::Code};
 
-/// What is next.
+/// The next line.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Line {
-    /// Number, from 1, and text without its end.
+    /// Number, from 1, and text without its line end.
     Text(u64, Bytes),
-    /// The line of this number has too many bytes. It is skipped.
+    /// The line with this number is too long. It is skipped.
     TooLong(u64),
     /// Nothing yet: [`Lines::fill`].
     None,
     End,
-    /// The body broke off, or took too long.
+    /// The body was truncated, or took too long.
     Failed(Code),
 }
 
-/// Cuts a body into lines. Holds one piece of the body and at most one unfinished line.
+/// Splits a body into lines. Holds one piece of the body and at most one unfinished line.
 pub struct Lines {
     body: Body,
-    /// What came last and was not looked at.
+    /// The unread rest of the last piece.
     piece: Bytes,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an unfinished line.
     begun: Vec<u8>,
     /// That line is too long already: nothing of it is kept.
     is_too_long: bool,
     number: u64,
     end: Option<Line>,
     line_timeout: Duration,
-    /// Since when the line at hand could have come.
+    /// Since when the current line could have come.
     waits_since: Option<Instant>,
 }
 
@@ -53,12 +53,12 @@ impl Lines {
         }
     }
 
-    /// How many lines there were so far.
+    /// Number of lines so far.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The time for the next line begins anew: nothing was taken meanwhile.
+    /// Restarts the time for the next line: no lines were accepted meanwhile.
     pub fn restart_clock(&mut self) {
         self.waits_since = None;
     }
@@ -72,7 +72,7 @@ impl Lines {
                     None => Line::None,
                     Some(Line::Failed(code)) => Line::Failed(*code),
                     Some(_) if self.begun.is_empty() && !self.is_too_long => Line::End,
-                    // A last line need not have an end.
+                    // A last line need not have a line end.
                     Some(_) => match self.finish(Bytes::new()) {
                         Line::None => Line::End,
                         line => line,
@@ -110,14 +110,14 @@ impl Lines {
         }
         let text = if begun.is_empty() { rest } else { [&begun[..], &rest].concat().into() };
         if text.iter().all(u8::is_ascii_whitespace) {
-            // The clock runs on: whoever sends nothing but empty lines sends nothing.
+            // The clock is not reset: empty lines do not count as input.
             return Line::None;
         }
         self.waits_since = None;
         Line::Text(self.number, text)
     }
 
-    /// Waits for more of the body. May be dropped and called again.
+    /// Waits for more of the body. Cancel safe.
     pub async fn fill(&mut self) {
         if self.end.is_some() || !self.piece.is_empty() {
             return;
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(lines_of(b"\n\n", 1, "").await, [Line::End]);
     }
 
-    /// An empty line every so often, for ever.
+    /// An empty line at intervals, forever.
     struct Trickle(Pin<Box<tokio::time::Sleep>>);
 
     impl HttpBody for Trickle {

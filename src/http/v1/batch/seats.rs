@@ -1,11 +1,10 @@
-//! Seats of batches: how many run at once, how many of them one principal may take, and who makes way.
+//! Seats of batches: how many run at once, how many one principal may take, and which is evicted.
 //!
-//! A batch lives as long as its client likes, so seats alone could be held for ever by clients that hardly
-//! send. Whoever finds no seat takes that of the batch that has waited longest for its client, if it has
-//! waited for [`BATCH_IDLE`] with everything answered: such a batch loses nothing by ending, and its client
-//! can send the rest again. A line now and then, or an answer read now and then, does not keep a seat: if
-//! none is idle, the batch goes that its clients held up most, and that was slower than [`BATCH_PACE_LINES`]
-//! while it did.
+//! A batch lives as long as its client wants, so without eviction clients that hardly send could hold seats
+//! forever. A client that finds no seat takes that of the batch that has waited longest for its client, if it
+//! has waited for [`BATCH_IDLE`] with everything answered: such a batch loses nothing by ending, and its
+//! client can send the rest again. An occasional line, sent or read, does not keep a seat: if none is idle,
+//! the batch held up most by its client is evicted, if it was slower than [`BATCH_PACE_LINES`] meanwhile.
 
 use std::{
     sync::Arc,
@@ -26,13 +25,13 @@ pub struct Seats {
 struct Taken {
     /// Name of the principal.
     holder: Arc<str>,
-    /// Since when the batch has had nothing to do but wait for its client.
+    /// Since when the batch has only waited for its client.
     idle_since: Mutex<Option<Instant>>,
     pace: Mutex<Pace>,
     give_way: Notify,
 }
 
-/// How fast a batch has been of late, by the time for which its client held it up.
+/// Recent pace of a batch, over the time for which its client held it up.
 #[derive(Default)]
 struct Pace {
     lines: u64,
@@ -41,7 +40,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// Whether the batch waits for its client from now on.
+    /// Notes whether the batch waits for its client from now on.
     fn wait(&mut self, waits: bool, now: Instant) {
         match (self.waits_since, waits) {
             (None, true) => self.waits_since = Some(now),
@@ -53,8 +52,8 @@ impl Pace {
         }
     }
 
-    /// For how long it has been held up, if it was too slow meanwhile. What was fast enough is forgotten
-    /// after a while, so that it buys no time later.
+    /// How long it has been held up, if it was too slow meanwhile. Fast stretches are forgotten after a
+    /// while, so that they buy no time later.
     fn too_slow(&mut self, now: Instant) -> Option<Duration> {
         let waits = self.waits_since.is_some();
         self.wait(false, now);
@@ -75,15 +74,15 @@ impl Pace {
     }
 }
 
-/// A seat. It is free again when this is dropped.
+/// A seat, released on drop.
 pub struct Seat {
     seats: Arc<Seats>,
     taken: Arc<Taken>,
 }
 
 impl Seats {
-    /// A seat for a principal that may hold `share` of them; `None` when there is none, and nobody makes way.
-    /// O(seats).
+    /// A seat for a principal that may hold `share` of them; `None` when there is none, and none can be
+    /// evicted. O(seats).
     pub fn take(self: &Arc<Self>, holder: &Arc<str>, share: usize) -> Option<Seat> {
         self.take_after(holder, share, BATCH_IDLE)
     }
@@ -92,7 +91,7 @@ impl Seats {
         let mut seats = self.taken.lock();
         let has_share = seats.iter().filter(|taken| taken.holder == *holder).count() < share;
         if !has_share || BATCHES_MAX <= seats.len() {
-            // Who has its share can only take its own place.
+            // A principal with its full share can only evict its own batches.
             let may_give_way = |taken: &Taken| has_share || taken.holder == *holder;
             let idle_since =
                 |taken: &Taken| (*taken.idle_since.lock()).filter(|since| idle <= since.elapsed());
@@ -116,24 +115,24 @@ impl Seats {
 }
 
 impl Seat {
-    /// Says whether the batch has nothing to do but wait for its client.
+    /// Notes whether the batch is only waiting for its client.
     pub fn note(&self, is_idle: bool) {
         let mut since = self.taken.idle_since.lock();
         *since = if is_idle { since.or_else(|| Some(Instant::now())) } else { None };
     }
 
-    /// Says whether it is the client that holds the batch up, by what it does not send or does not read.
+    /// Notes whether the client holds the batch up, by not sending or not reading.
     pub fn waits(&self, waits: bool) {
         self.taken.pace.lock().wait(waits, Instant::now());
     }
 
-    /// A line has come.
+    /// Notes that a line has come.
     pub fn line(&self) {
         self.note(false);
         self.taken.pace.lock().line(Instant::now());
     }
 
-    /// Waits until another batch has taken the seat. Once it has, at once.
+    /// Waits until another batch has taken the seat; returns at once if it already has.
     pub async fn lost(&self) {
         self.taken.give_way.notified().await;
         self.taken.give_way.notify_one();
@@ -176,7 +175,7 @@ mod tests {
         assert!(taken(&seats, "two", BATCHES_MAX).is_none(), "all are at work");
         held[2].note(true);
         held[1].note(true);
-        // Said again, it is no later.
+        // Repeating it does not reset the time.
         held[2].note(true);
         let newcomer = taken(&seats, "two", BATCHES_MAX).expect("one makes way");
         held[2].lost().await;
@@ -195,8 +194,8 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         let seconds = BATCH_PACE_TIME.as_secs();
-        // lines in each second, seconds of each in which the client is waited for or the server works,
-        // whether it is too slow
+        // lines per second, seconds of each in which the client is waited for or the server works, whether it
+        // is too slow
         for (lines, is_waiting, expected) in [
             (1, true, true),
             (BATCH_PACE_LINES, true, false),
@@ -214,7 +213,7 @@ mod tests {
             assert!(!found[..usize::try_from(seconds).unwrap() - 1].contains(&true), "it has a while");
             assert_eq!(found.contains(&true), expected, "{lines} {is_waiting}");
         }
-        // A million lines at first buy no time for ever: what is not read is not read.
+        // A million lines at first buy only limited time for a client that stops reading.
         let mut pace = Pace { lines: 1_000_000, ..Pace::default() };
         pace.wait(true, begin);
         assert_eq!(pace.too_slow(at(3 * seconds)), None);

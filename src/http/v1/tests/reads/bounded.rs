@@ -1,4 +1,4 @@
-//! However much there is to look through, one request does so much and no more: the next one goes on.
+//! However much there is to search, one request does a bounded amount; the next one continues.
 
 use serde_json::Value;
 
@@ -55,13 +55,13 @@ async fn rows_of_pages(network: &Network, path: &str, limit: usize) -> Vec<Vec<V
     }
 }
 
-/// A receiver with more bonuses than one request looks through, and a level behind more members than one
-/// request walks by.
+/// A receiver with more bonuses than one request scans, and a level behind more members than one request
+/// passes.
 #[tokio::test]
 async fn a_page_of_a_level_goes_on_with_the_work_that_was_too_much() {
     let one_request = PAGE_SLICES_MAX * SLICE_STEPS;
     let network = Network::new(41, 20).await;
-    // A star in the sponsor tree, where one of the last recruits somebody.
+    // A star in the sponsor tree, where one of the last members recruits.
     let (star, last) = (100_000, one_request + 100);
     write_all(&network, std::iter::once(signup(star, None))).await;
     write_all(&network, (1..=last).map(|number| signup(star + number, Some(star)))).await;
@@ -72,7 +72,7 @@ async fn a_page_of_a_level_goes_on_with_the_work_that_was_too_much() {
     assert_eq!(texts(&pages.concat(), "/member/user_id"), [path(1).rsplit('/').next().unwrap()]);
     assert!((1..=8).contains(&empty), "{empty} requests walked by {last} members");
 
-    // One who brought far more bonuses than one request looks through.
+    // A member that brought far more bonuses than one request scans.
     let (top, below) = (2, 3);
     write_all(&network, [signup(top, None)].into_iter()).await;
     write_all(&network, (0..3).map(|number| signup(below + number, Some(top)))).await;
@@ -99,7 +99,7 @@ async fn a_page_of_a_level_goes_on_with_the_work_that_was_too_much() {
         assert_eq!(empty, 2 * whole, "each page takes three requests: the work is not begun again with each");
     }
 
-    // Work of which nothing is kept any more is begun again, and comes to the same.
+    // Work that was dropped is restarted, with the same result.
     let first = network.get(&format!("{level}&limit=10")).await.json();
     let next = first["next"].as_str().unwrap();
     let again = || async { network.get(&format!("{level}&limit=10&cursor={next}")).await.json() };
@@ -115,13 +115,13 @@ async fn a_page_of_a_level_goes_on_with_the_work_that_was_too_much() {
     };
     assert_eq!(rows, Value::from(streamed.clone()));
 
-    // A cursor of somebody else's work gives nobody that work.
+    // A cursor of another's work gives no access to it.
     let other = member(uuid::Uuid::from_bytes(id(below).0));
     let refused = network.ask(other, &format!("{level}&limit=10&cursor={next}"), "application/json").await;
     assert_eq!(refused.status, 404, "{}", refused.text);
 }
 
-/// Whom a filter fits may stand behind more members than one request looks at.
+/// Matches of a filter may come after more members than one request examines.
 #[tokio::test]
 async fn a_page_of_members_ends_after_so_many_and_goes_on() {
     let one_request = PAGE_SLICES_MAX * SLICE_STEPS;
@@ -140,7 +140,7 @@ async fn a_page_of_members_ends_after_so_many_and_goes_on() {
     let expected = |numbers: &[usize]| -> Vec<String> {
         numbers.iter().map(|number| path(*number)["/v1/members/".len()..].to_owned()).collect()
     };
-    // order, who is found
+    // order, matches
     for (order, found) in [("oldest", [1, members - 1]), ("newest", [members - 1, 1])] {
         let pages =
             rows_of_pages(&network, &format!("/v1/members?status=terminated&order={order}"), 10).await;

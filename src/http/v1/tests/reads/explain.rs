@@ -1,4 +1,4 @@
-//! An explanation is of one state, whatever is written before it is told.
+//! An explanation is of one state, whatever is written before it is printed.
 
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -35,7 +35,7 @@ async fn what_is_written_meanwhile_is_not_told_in_part() {
         (&"pending".into(), &Value::Null, &Value::Null),
         "{json}"
     );
-    // Asked now, it is told as it is now.
+    // Asked now, it is as of now.
     let now = engine.explain(entry).unwrap().unwrap();
     assert!(
         now.paid.is_some() && now.reversed_by.is_some() && now.lsn == engine.read(|state, _| state.lsn())

@@ -1,4 +1,4 @@
-//! A change feed to which nothing happens.
+//! An idle change feed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::network::Network;
 use crate::http::{auth::Principal, limits::EVENT_HEARTBEAT};
 
-/// On a clock that jumps to what is waited for.
+/// With a clock that jumps to the next timer.
 #[tokio::test(start_paused = true)]
 async fn it_says_that_it_is_alive() {
     let mut network = Network::new(5, 3).await;
@@ -30,7 +30,7 @@ async fn it_says_that_it_is_alive() {
             );
         }
     }
-    // What happens is told before the next heartbeat.
+    // New events are sent before the next heartbeat.
     let mut body =
         network.begin(Principal::anonymous(), "/v1/events", "application/x-ndjson").await.into_body();
     network.grow(1).await;

@@ -1,4 +1,4 @@
-//! Pages and streams are exactly the naive lists, whatever the limit and whoever joins meanwhile.
+//! Pages and streams equal the naive lists exactly, whatever the limit and despite signups meanwhile.
 
 use http_body_util::BodyExt;
 use uuid::Uuid;
@@ -57,7 +57,7 @@ async fn lists_of_members_are_the_naive_lists() {
                     model.ids_of(&expected),
                     "seed {seed}: {path} as a stream"
                 );
-                // Without signups between them pages are what the stream is, to the last byte.
+                // Without signups in between, pages equal the stream to the last byte.
                 let paged = network.pages(&path, limit, false).await;
                 assert_eq!(paged, streamed, "seed {seed}: {path} in pages of {limit}");
                 if limit < 1_000 && expected.len() < 60 {
@@ -147,7 +147,7 @@ async fn bonuses_that_come_meanwhile_are_in_no_later_page() {
         .collect();
     let mut left = pending.iter();
     let paged = network.pages("/v1/bonuses?status=pending", 40, true).await;
-    // Some may have been paid meanwhile; none can have come, and the order stays.
+    // Some may have been paid meanwhile; none can have been added, and the order stays.
     assert!(texts(&paged, "/id").iter().all(|id| left.any(|expected| expected == id)), "seed 5");
     assert!(pending.len() < paged.len() + 40, "{} of {}", paged.len(), pending.len());
     let model = network.model();
@@ -235,7 +235,7 @@ async fn streams_longer_than_what_is_taken_ahead_are_whole() {
     }
 }
 
-/// Numbers without end, until it panics.
+/// Infinite numbers, until it panics.
 struct Breaking(usize);
 
 impl Listing for Breaking {

@@ -1,5 +1,5 @@
-//! The reading routes in this process, without sockets, on random networks, against what the plainest way
-//! makes of the parent of each member.
+//! The reading routes in this process, without sockets, on random networks, compared with the naive result
+//! computed from each member's parent.
 
 mod bounded;
 mod explain;

@@ -33,7 +33,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// A plan in which everything happens: both trees differ, signups pay along both, ranks have rewards.
+/// A plan that exercises everything: both trees differ, signups pay along both, ranks have rewards.
 pub fn plan() -> Plan {
     let rule = |trigger: &str, tree, on_registration| BonusRule {
         trigger: trigger.into(),
@@ -56,7 +56,7 @@ pub fn plan() -> Plan {
     plan
 }
 
-/// What an answer was.
+/// An answer in full.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
@@ -112,19 +112,19 @@ impl Network {
         self.engine.read(|state, _| state.len())
     }
 
-    /// Writes several commands at once; which of them were rejected does not matter.
+    /// Writes several commands at once; some may be rejected.
     pub async fn write(&self, commands: Vec<Command>) {
         for answer in join_all(commands.into_iter().map(|command| self.engine.submit(command, None))).await {
             answer.unwrap();
         }
     }
 
-    /// Adds members and, now and then, bonuses.
+    /// Adds members and, occasionally, bonuses.
     pub async fn grow(&mut self, members: u32) {
         let target = self.len() + members;
         while self.len() < target {
             let there = self.len();
-            // Those of one batch do not know each other: their sponsors are there already.
+            // Members of one batch do not depend on each other: their sponsors already exist.
             let batch = (target - there).min(there.max(1)).min(64);
             let commands = (0..batch).map(|_| self.signup(there)).collect();
             self.write(commands).await;
@@ -192,7 +192,7 @@ impl Network {
         }
     }
 
-    /// An answer of which nothing was read yet.
+    /// An answer whose body has not been read.
     pub async fn begin(&self, principal: Principal, path: &str, accept: &str) -> Reply {
         let mut request = Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
         request.extensions_mut().insert(principal);
@@ -210,7 +210,7 @@ impl Network {
         }
     }
 
-    /// Asks as one who may do everything.
+    /// Asks as a principal that may do everything.
     pub async fn get(&self, path: &str) -> Answer {
         self.ask(Principal::anonymous(), path, "application/json").await
     }
@@ -219,7 +219,7 @@ impl Network {
         self.ask(Principal::anonymous(), path, "application/x-ndjson").await
     }
 
-    /// A list read page by page, with something done between any two. `path` has a query already.
+    /// Reads a list page by page, with changes in between. `path` already has a query.
     pub async fn pages(&mut self, path: &str, limit: usize, grows: bool) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         let mut lsn = 0;
@@ -244,7 +244,7 @@ impl Network {
         panic!("{path} does not end");
     }
 
-    /// The naive model as it is now.
+    /// The naive model of the current state.
     pub fn model(&self) -> Model {
         self.engine.read(|state, _| {
             let members = || (0..state.len()).map(MemberIx);
@@ -265,10 +265,10 @@ impl Network {
     }
 }
 
-/// Who stands above whom, in which order, and what was paid: nothing else.
+/// Parents, order of children, and bonuses: nothing else.
 pub struct Model {
     pub ids: Vec<Uuid>,
-    /// By tree: above, and the order among its children.
+    /// By tree: the parent, and the position among its children.
     above: [Vec<Option<(u32, u32)>>; 2],
     pub entries: Vec<Entry>,
 }
@@ -307,7 +307,7 @@ impl Model {
         levels
     }
 
-    /// What a member sees: itself and who is below it in either tree.
+    /// Members that a member sees: itself and everybody below it in either tree.
     pub fn seen_by(&self, member: u32) -> BTreeSet<Uuid> {
         let below = TREES.into_iter().flat_map(|(tree, _)| self.levels(tree, member)).flatten();
         below.chain([member]).map(|seen| self.ids[seen as usize]).collect()
@@ -318,7 +318,7 @@ impl Model {
     }
 
     /// Entries as lists show them: newest first, by time and then by LSN; those of one command by level, then
-    /// in the order in which they were made.
+    /// in order of creation.
     pub fn entries_in_order(&self, keep: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.iter().filter(|entry| keep(entry)).collect();
         entries.sort_by_key(|entry| (std::cmp::Reverse((entry.time, entry.lsn)), entry.level, entry.index));

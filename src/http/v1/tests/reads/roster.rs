@@ -1,4 +1,4 @@
-//! The list of all members is what a look at each of them finds, whatever is asked for.
+//! The list of all members equals a scan of each of them, whatever the filters.
 
 use uuid::Uuid;
 
@@ -10,10 +10,10 @@ use crate::{
 
 const MEMBERS: u32 = 150;
 
-/// A query, and what it fits.
+/// A query, and its predicate.
 type Query = (String, Box<dyn Fn(&Member, u16) -> bool>);
 
-/// Members as they stand, in the order in which they were registered, each with its rank.
+/// Current members in order of registration, each with its rank.
 fn all(network: &Network) -> Vec<(Member, u16)> {
     network.engine.read(|state, _| {
         (0..state.len()).map(MemberIx).map(|member| (state.member(member), state.paid_as(member))).collect()
@@ -87,7 +87,7 @@ async fn the_list_of_all_members_is_the_naive_list() {
                         "seed {seed}: {path} in pages of {limit}"
                     );
                 }
-                // Each row is what the member's own route says.
+                // Each row equals the answer of the member's own route.
                 for row in streamed.iter().take(2) {
                     let id = row["user_id"].as_str().unwrap();
                     assert_eq!(
@@ -100,7 +100,7 @@ async fn the_list_of_all_members_is_the_naive_list() {
             }
         }
         assert!(1_000 < shown, "{shown}");
-        // Who joins while a list is read is not in it; nobody else is lost.
+        // Members that join while a list is read are not in it; no other is lost.
         for order in ["oldest", "newest"] {
             let mut expected = ids(&all(&network), &|_, _| true);
             if order == "newest" {

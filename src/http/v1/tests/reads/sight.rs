@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::network::{Answer, Network, TREES, member};
 
-/// Pairs of principal and target that are tried; the deep tier asks for a hundred thousand.
+/// Pairs of principal and target that are tried; the deep tier requests a hundred thousand.
 const PAIRS: u32 = 3_000;
 
 fn pairs() -> u32 {
     std::env::var("UPLINE_TEST_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(PAIRS)
 }
 
-/// Everything that a member may ask about another.
+/// All requests that a member may make about another.
 fn routes(target: Uuid, other: Uuid, code: &str, seed: u32) -> Vec<String> {
     let tree = TREES[(seed % 2) as usize].1;
     let limit = 1 + seed % 7;
@@ -80,7 +80,7 @@ async fn a_member_never_sees_outside_its_own_downline() {
             tried += 1;
             let principal = network.below(240);
             let sight = &sights[&principal];
-            // Half of the targets are among those that are seen, else hardly any would be.
+            // Half of the targets are chosen among the visible ones, since few would be otherwise.
             let target = if network.below(2) == 0 {
                 let nth = network.below(u32::try_from(sight.len()).unwrap()) as usize;
                 model.ids.iter().position(|id| Some(id) == sight.iter().nth(nth)).unwrap()
@@ -113,14 +113,14 @@ async fn a_member_never_sees_outside_its_own_downline() {
             } else {
                 hidden_some += 1;
                 assert_eq!(answer.status, 404, "seed {seed}: {path}: {}", answer.text);
-                // To the byte what is said of one who does not exist.
+                // Identical to the byte to the answer for a member that does not exist.
                 let nobody = Uuid::from_u128(0x4000_8000_0000_0000_0000_u128);
                 let instead = routes(nobody, nobody, "nobody-has-this-code", which);
                 let same = network.ask(asks, &instead[which as usize / 8 % paths.len()], accept).await;
                 assert_eq!((answer.text, answer.status), (same.text, same.status), "seed {seed}: {path}");
             }
         }
-        // What is about everybody is not for members.
+        // Requests about all members are not for members.
         let asks = member(model.ids[0]);
         for path in [
             "/v1/bonuses",
@@ -158,7 +158,7 @@ async fn an_upline_ends_with_whoever_asks() {
                 let upline = model.upline(tree, target);
                 let end = upline.iter().position(|above| *above == principal).map_or(0, |place| place + 1);
                 let sight = model.seen_by(principal);
-                // In the other tree there may be members that are seen all the same.
+                // In the other tree there may be members that are visible all the same.
                 let seen: Vec<u32> = upline
                     .iter()
                     .copied()

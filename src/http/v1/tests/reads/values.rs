@@ -1,4 +1,4 @@
-//! Numbers, windows and searches against the plainest way to them, and what is refused.
+//! Numbers, windows and searches compared with naive results, and what is refused.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::network::{Network, TREES, texts};
 use crate::engine::{Entry, EntryStatus};
 
-/// A sum as an answer gives it.
+/// A sum as an answer shows it.
 fn sum<'a>(entries: impl Iterator<Item = &'a Entry>) -> (u64, i64) {
     entries.fold((0, 0), |(count, amount), entry| (count + 1, amount + entry.amount.0))
 }
@@ -113,7 +113,7 @@ async fn reports_add_up_a_window() {
     }
 }
 
-/// Everybody below a member, through windows that go on where one ends.
+/// Everybody below a member, through consecutive windows.
 async fn explored(network: &mut Network, top: Uuid, tree: &str) -> Vec<String> {
     let mut asked = vec![(top.to_string(), String::new())];
     let mut found = Vec::new();
@@ -364,7 +364,7 @@ async fn what_is_wrong_is_named() {
     }
 }
 
-/// What a member's routes said at some moment.
+/// Answers of a member's routes at some moment.
 async fn said(network: &Network, members: &[Uuid], as_of: &str) -> Vec<(u64, Value)> {
     let mut answers = Vec::new();
     for id in members {
@@ -376,7 +376,7 @@ async fn said(network: &Network, members: &[Uuid], as_of: &str) -> Vec<(u64, Val
             let answer = network.get(&format!("/v1/members/{id}{route}{query}")).await;
             assert_eq!(answer.status, 200, "{route}{query}: {}", answer.text);
             let mut body = answer.json();
-            // Cursors are bound to the question, which has another name in the past.
+            // Cursors are bound to the query, which has another name in the past.
             if !body["next"].is_null() && route.starts_with("/upline") {
                 body["next"] = json!("more");
             }
@@ -410,7 +410,7 @@ async fn the_past_says_what_was_said_then() {
         (404, "member_unknown"),
         "who joined later was not there"
     );
-    // An upline of the past goes on with its own cursor and no other.
+    // An upline of the past continues only with its own cursor.
     let deepest =
         first.iter().max_by_key(|id| network.model().ids.iter().position(|known| known == *id)).unwrap();
     for (query, status, code) in [
