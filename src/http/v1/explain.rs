@@ -40,7 +40,7 @@ pub fn routes() -> OpenApiRouter<Arc<Shared>> {
 struct Explained {
     bonus: Bonus,
     /// What it came from: `trigger`, `registration`, `rank` (the reward of one), `reversal` (it takes another
-    /// bonus back, `bonus.reverses`) or `import` (brought along, computed elsewhere).
+    /// bonus back, `bonus.reverses`) or `import` (computed elsewhere).
     #[schema(pattern = "^(trigger|registration|rank|reversal|import)$", example = "trigger")]
     cause: &'static str,
     /// The logged command that made it, as the change feed shows it. Null where the caller may not see all of

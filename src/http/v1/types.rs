@@ -218,7 +218,7 @@ pub struct Bonus {
     pub id: Uuid,
     /// Who gets it.
     pub receiver: Uuid,
-    /// Whose signup or trigger it comes from; null where the caller may not see it (entries brought along
+    /// Whose signup or trigger it comes from; null where the caller may not see it (entries imported
     /// from elsewhere may name anybody).
     pub source: Option<Uuid>,
     /// The trigger's name, `registration`, or `rank:` and a number.
