@@ -31,7 +31,8 @@ impl Marks {
         marks
     }
 
-    /// Returns all four. They are read from the lowest up, so that the chain holds even while they move.
+    /// All four. They are read from the lowest up, so that the chain holds in what is returned even while
+    /// they move.
     pub fn get(&self) -> Watermarks {
         let snapshot = self.snapshot.load(Ordering::Acquire);
         let applied = self.applied.load(Ordering::Acquire);

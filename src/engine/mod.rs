@@ -2,9 +2,9 @@
 //!
 //! # What this layer does
 //!
-//! It owns the [`State`] behind a lock, the directory from outside ids to indexes, the log and the snapshots,
-//! and holds them in one order. It decides, once, whatever is not deterministic: the time of a command, the
-//! keys of a new instance.
+//! It owns the [`State`] behind a lock, the directory from external ids to indexes, the log and the
+//! snapshots, and holds them in one order. It decides, once, whatever is not deterministic: the time of a
+//! command, the keys of a new instance.
 //!
 //! # What it does not know
 //!
@@ -25,8 +25,8 @@
 //!
 //! The first failed append or sync poisons the writer permanently: writes in flight answer
 //! [`SubmitError::OutcomeUnknown`], later ones [`SubmitError::ReadOnly`], reads continue. A panic in the
-//! writer thread aborts the process: it can only be our bug, in the one place where continuing could expose
-//! or lose data.
+//! writer thread aborts the process: it can only be our bug, in the one place where continuing could serve
+//! wrong data or lose data.
 //!
 //! Sync and apply are not pipelined: applying takes a fifth of the time of a sync, and in sequence the
 //! outcome hash recorded with a group covers everything before it.
@@ -34,7 +34,7 @@
 //! # Threads
 //!
 //! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views alongside it; the ticker
-//! (`ticker.rs`), which does periodic work while the engine is idle. `lifecycle.rs` starts and ends them.
+//! (`ticker.rs`), which does periodic work that no command triggers. `lifecycle.rs` starts and ends them.
 //! Each is a loop around steps; `stepped.rs` exposes the steps without the loops, so that one thread can take
 //! them in any order.
 //!

@@ -161,7 +161,7 @@ struct Runs {
     covered: u32,
 }
 
-/// The indexes of an engine, empty until somebody searches.
+/// The indexes of an engine, empty until the first search.
 pub(super) struct SearchIndex {
     ids: Mutex<Runs>,
     codes: Mutex<Runs>,

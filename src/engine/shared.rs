@@ -128,7 +128,7 @@ impl Shared {
         self.poison.get().is_some()
     }
 
-    /// Refuses all writes from now on, and wakes waiters.
+    /// From now on no write is accepted, and nobody waits for one.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.marks.wake();
@@ -144,8 +144,8 @@ impl Shared {
         self.frozen_view_unless(&mut || true).expect("nobody gives it up")
     }
 
-    /// As `frozen_view`; `goes_on` is called before each step of the copy, without holding the state's lock.
-    /// `None` when it returned false.
+    /// As `frozen_view`; `goes_on` is asked before each step of the copy, with no lock of the state held.
+    /// `None` when it said no.
     pub fn frozen_view_unless(&self, goes_on: &mut dyn FnMut() -> bool) -> Option<Arc<State>> {
         self.assert_not_reading();
         let mut last = self.view.lock();
@@ -154,8 +154,8 @@ impl Shared {
         {
             return Some(view);
         }
-        // A plan change may invalidate the view while it is copied; the retry sees the network under the new
-        // plan.
+        // A plan change may take the view away while it is copied; the next try sees the network under the
+        // new plan.
         loop {
             match self.copy_view(State::copy_frozen, goes_on) {
                 Copied::Whole(view) => {
@@ -268,7 +268,7 @@ impl Drop for Thaw<'_> {
 }
 
 /// Aborts the process when the thread that holds it panics: for the writer, where only our own bug can panic,
-/// and where continuing could expose or lose data. The panic itself was printed before.
+/// and where continuing could serve wrong data or lose data. The panic itself was printed before.
 pub(super) struct AbortOnPanic(pub &'static str);
 
 impl Drop for AbortOnPanic {

@@ -1,4 +1,4 @@
-//! The ticker: periodic work while the engine is idle.
+//! The ticker: periodic work that no command triggers.
 //!
 //! It requests a mark frame from the writer after an idle moment, drains the histograms, reports clock jumps,
 //! and releases a past state that is no longer used. It never touches the state or the log.

@@ -206,8 +206,8 @@ impl Writer {
         self.applied.clear();
     }
 
-    /// Gives each command its LSN and all of them one time: never before that of the last command, whatever
-    /// the clock says.
+    /// Gives each command its LSN and all of them one time: not before that of the last command, whatever the
+    /// clock says.
     fn stamp(&mut self, wall: Timestamp) {
         self.time = self.time.max(wall);
         for stamped in &mut self.group {
@@ -246,13 +246,13 @@ impl Writer {
         drop(directory);
         self.outcome_hash = state.outcome_hash();
         self.shared.note_carried_row_ids(&state);
-        // Inside the lock: a reader that sees the state sees the mark.
+        // Inside the lock: whoever sees the state sees the mark.
         self.shared.marks.apply(state.lsn());
         RwLockWriteGuard::unlock_fair(state);
     }
 
-    /// The preparation is brought up to date before the lock is taken, and the memory that it replaced is
-    /// freed by a separate thread: freeing takes longer than everything under the lock.
+    /// The preparation is brought up to date before the lock is taken, and what it replaced is given back by
+    /// a thread of its own: that takes longer than everything under the lock.
     fn apply_long(&mut self, at: usize) {
         let mut preparation = self.preparations[at].take();
         if let Some(preparation) = &mut preparation {
@@ -303,7 +303,7 @@ impl Writer {
             lsn = self.lsn,
             "the log failed: read-only until a restart"
         );
-        // It cannot be set already: nothing is tried after the first failure.
+        // A second failure cannot come: nothing is tried after the first.
         let _ = self.shared.poison.set(why.to_owned());
         self.shared.metrics.writes.poisoned.set(1.0);
         self.refuse_group(SubmitError::OutcomeUnknown);

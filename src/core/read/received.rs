@@ -128,8 +128,8 @@ impl State {
         }
     }
 
-    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the
-    /// total is O(entries of the receiver that are newer than the window's start).
+    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among late ones; the total is
+    /// O(entries of the receiver that are newer than the window's start).
     pub fn received_sums_step(&self, sums: &mut ReceivedSums, steps: usize) {
         for _ in 0..steps {
             let next = self.received_step(&mut sums.walk).map(|index| self.entry(index));
