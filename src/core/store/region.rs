@@ -21,7 +21,7 @@ pub(crate) const REGION_BYTES: usize = MAPPED_BYTES;
 /// The largest size of a region that copies share once it is full: small, since copies duplicate the partial
 /// one.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
-/// Initial capacity of a vector, in rows.
+/// Minimum initial capacity of a vector, in rows.
 const ROWS_FIRST: usize = 4;
 
 /// The largest power of two of rows that fit in this many bytes, at least one.
