@@ -5,8 +5,8 @@
 //! `store::parallel` and `tree::recount` alone, for work whose result does not depend on the number of
 //! threads.
 //!
-//! The folders are floors, from the ground up: each may use those before it, `tests/tidy` enforces it.
-//! What other layers use of the core is named here.
+//! The folders are layers, bottom up: each may use those before it, which `tests/tidy` enforces. The core's
+//! interface to other layers is re-exported here.
 
 mod words;
 

@@ -1,7 +1,7 @@
 //! The plan: everything a company may choose, as validated data.
 //!
-//! A `Plan` in hand has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log or a
-//! snapshot. What each choice means is stated at its field; the definitions follow the field's usual terms
+//! Every `Plan` in use has passed [`Plan::validate`], whether it came from a file (`plan_file.rs`), the log
+//! or a snapshot. Each choice is documented at its field; the definitions follow the field's usual terms
 //! (README, "Words").
 
 use std::fmt;
@@ -20,8 +20,8 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// The largest head-count a rank may ask for. A signup walks up until the count of an ancestor passes the
 /// highest threshold.
 pub const THRESHOLD_MAX: u32 = 10_000_000;
-/// The largest rate: ten times the amount. Plans that pay more than 100% over all levels are warned about,
-/// not refused.
+/// The largest rate: ten times the amount. Plans that pay more than 100% over all levels get a warning, not a
+/// refusal.
 pub const RATE_MAX: BasisPoints = BasisPoints(100_000);
 /// Minor units per unit are at most 10^8.
 pub const CURRENCY_EXPONENT_MAX: u8 = 8;
@@ -33,8 +33,8 @@ pub struct Plan {
     pub name: Box<str>,
     pub currency: Currency,
     pub placement: Placement,
-    /// Keep counts per level and of the whole downline for the sponsor tree too. Always kept for the
-    /// placement tree. Needed when a rank rule looks at the sponsor tree; free where both trees are the same
+    /// Also keep counts per level and of the whole downline for the sponsor tree; the placement tree always
+    /// has them. Needed when a rank rule uses the sponsor tree; free where both trees are the same
     /// (`Placement::trees_coincide`).
     pub count_sponsor_tree: bool,
     /// Levels counted, paid and ranked for members that are not admins: `1..=LEVELS_MAX`.
@@ -43,7 +43,7 @@ pub struct Plan {
     pub ranks: RankRule,
 }
 
-/// What amounts are in. Fixed once the ledger has an entry.
+/// The currency of amounts. Fixed once the ledger has an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Currency {
     /// Three capital letters (ISO 4217), or `XXX` for none.
@@ -52,15 +52,16 @@ pub struct Currency {
     pub exponent: u8,
 }
 
-/// Where members go. Fixed once a member exists.
+/// Placement options. Fixed once a member exists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
     /// Slots under each member; `None` is unlimited and goes with `Unilevel` alone.
     pub width: Option<u16>,
     pub default_rule: PlacementRule,
-    /// Rules a signup may ask for beside the default, ascending, without the default and without repeats.
+    /// Rules a signup may request in addition to the default, ascending, without the default and without
+    /// repeats.
     pub other_rules: Vec<PlacementRule>,
-    /// May a signup name parent and slot.
+    /// Whether a signup may name parent and slot.
     pub strategic: bool,
 }
 
@@ -88,16 +89,15 @@ impl Placement {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum PlacementRule {
-    /// The first member in level order, inside a level in slot order of the path, that has a free slot.
+    /// The first member in level order, within a level in slot order of the path, that has a free slot.
     BreadthFirst = 1,
     /// Of all free slots below: the least (depth of the parent, slot number, path of the parent).
     BreadthFirstBySlot = 2,
-    /// At a full member go on to the child with the fewest descendants; ties to the lowest slot.
+    /// At a full member descend to the child with the fewest descendants; ties to the lowest slot.
     Balanced = 3,
-    /// Each full member hands spilled members to its children in turn; the turn advances only when a spill
-    /// passes.
+    /// Each full member hands spilled members to its children in turn; the turn advances only on spillover.
     RoundRobin = 4,
-    /// At a full member go on to the first child.
+    /// At a full member descend to the first child.
     PowerLeg = 5,
     /// Directly under the sponsor, in the next slot. Unlimited width.
     Unilevel = 6,
@@ -169,7 +169,7 @@ impl PlacementRule {
         Self::ALL.into_iter().find(|rule| *rule as u8 == code)
     }
 
-    /// Rules that speak of a left and a right leg.
+    /// Rules that refer to a left and a right leg.
     pub fn is_binary(self) -> bool {
         PlacementRule::Left <= self
     }
@@ -178,15 +178,16 @@ impl PlacementRule {
 /// What one trigger pays to the uplines of its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BonusRule {
-    /// The trigger's name, unique in the plan: `[a-z0-9_-]{1,64}`. `referral` and `purchase` are those of the
-    /// drop-in API.
+    /// The trigger's name, unique in the plan: `[a-z0-9_-]{1,64}`. The drop-in API uses `referral` and
+    /// `purchase`.
     pub trigger: Box<str>,
-    /// Along which tree the bonus goes up. Each ancestor is a level, whoever it is (no compression).
+    /// The tree along which the bonus goes up. Each ancestor is one level, whatever its status (no
+    /// compression).
     pub tree: Tree,
-    /// What each level gets, nearest first: `1..=level_cap` of them. An admin beyond the last level gets the
+    /// The pay of each level, nearest first: `1..=level_cap` of them. An admin beyond the last level gets the
     /// last level's pay when `BonusRule::admins_beyond` is set.
     pub pay: LevelPay,
-    /// Pay this on each signup too, the new member being the source.
+    /// Also pay this on each signup, with the new member as the source.
     pub on_registration: bool,
     /// Pay admins above the last level as well (the last level's amount).
     pub admins_beyond: bool,
@@ -194,14 +195,14 @@ pub struct BonusRule {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LevelPay {
-    /// The same amount whatever the trigger's.
+    /// The same amount, whatever the trigger's.
     Fixed(Vec<Money>),
-    /// A part of the trigger's amount.
+    /// A share of the trigger's amount.
     Share(Vec<BasisPoints>),
 }
 
 impl LevelPay {
-    /// How many levels are paid.
+    /// Number of paid levels.
     pub fn levels(&self) -> usize {
         match self {
             LevelPay::Fixed(amounts) => amounts.len(),
@@ -209,8 +210,7 @@ impl LevelPay {
         }
     }
 
-    /// What the level `1..=levels()` pays on a trigger of `amount`. `None` where a share is asked of no
-    /// amount.
+    /// What the level `1..=levels()` pays on a trigger of `amount`. `None` for a share without an amount.
     pub fn at(&self, level: usize, amount: Option<Money>) -> Option<Money> {
         match self {
             LevelPay::Fixed(amounts) => Some(amounts[level - 1]),
@@ -219,15 +219,15 @@ impl LevelPay {
     }
 }
 
-/// What makes a rank.
+/// The rule that determines ranks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RankRule {
     /// Rank `k` (from 1) is held when the count reaches the k-th minimum; minima strictly rise. Rank 0 is "no
     /// rank".
     Thresholds { tree: Tree, basis: RankBasis, steps: Vec<RankStep> },
     /// Rank is the deepest level, counted from 1 without a gap, that has its minimum of members; 1 when level
-    /// 1 has not (so that rank 1 means "none or level 1", as in the article this comes from). Admins are not
-    /// capped by the number of minima: for them the last one goes on for deeper levels, down to
+    /// 1 does not (so that rank 1 means "none or level 1", as in the article this comes from). Admins are not
+    /// capped by the number of minima: for them the last one applies to deeper levels, down to
     /// `ADMIN_LEVELS_MAX`.
     LevelFill { tree: Tree, steps: Vec<RankStep> },
 }
@@ -269,12 +269,12 @@ pub struct RankStep {
     pub name: Box<str>,
     /// Members needed, at least 1.
     pub minimum: u32,
-    /// Paid once ever to a member who reaches the rank by the growth of the network. A plan change re-rates
-    /// without paying.
+    /// Paid once ever to a member who reaches the rank through network growth. A plan change re-rates without
+    /// paying.
     pub reward: Option<Money>,
 }
 
-/// A rule that a plan breaks: where (the path of the field, as in the file) and why.
+/// A violated plan rule: where (the path of the field, as in the file) and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlanError {
     pub field: String,
@@ -302,8 +302,8 @@ impl fmt::Display for AboveWhole<'_> {
 }
 
 impl Plan {
-    /// Triggers that pay more than the whole of their amount over all levels. That is allowed, and mostly a
-    /// mistake: what shows a plan warns of it.
+    /// Triggers that pay more than the whole of their amount over all levels. That is allowed, but usually a
+    /// mistake: plan displays warn about it.
     pub fn above_whole(&self) -> impl Iterator<Item = AboveWhole<'_>> {
         let rates = self.bonuses.iter().filter_map(|rule| match &rule.pay {
             LevelPay::Share(rates) => {
@@ -325,10 +325,10 @@ impl Plan {
         tree == Tree::Placement || self.count_sponsor_tree || self.placement.trees_coincide()
     }
 
-    /// Checks every limit and every rule between fields.
+    /// Checks every limit and every cross-field rule.
     ///
     /// # Errors
-    /// All that is wrong, in the order of the fields.
+    /// All violations, in the order of the fields.
     pub fn validate(&self) -> Result<(), Vec<PlanError>> {
         let mut errors = Errors(Vec::new());
         errors.require(is_name(&self.name), "name", || {
@@ -469,7 +469,7 @@ fn is_trigger_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) && name != KIND_REGISTRATION
 }
 
-/// Kind of the entries that a rule with `on_registration` makes on a signup.
+/// Kind of the entries that a signup makes under a rule with `on_registration`.
 pub const KIND_REGISTRATION: &str = "registration";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who sends a command, and what it comes to.
+//! Who sends a command, and its result.
 
 use crate::core::{
     Actor,
@@ -19,15 +19,15 @@ impl From<(Actor, Option<RequestKey>)> for Sent {
     }
 }
 
-/// For tests, benches and simulations: the log then says that nobody said who it was. What serves others
-/// names them; `tests/http/audit.rs` sends a write to every route and looks.
+/// For tests, benches and simulations: the log records no actor. Servers name the sender;
+/// `tests/http/audit.rs` sends a write to every route and checks.
 impl From<Option<RequestKey>> for Sent {
     fn from(key: Option<RequestKey>) -> Self {
         Self { actor: Actor::unknown(), key }
     }
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
     /// The outcome and its LSN. For a refusal before the log: the LSN of the state it was judged against.
@@ -38,10 +38,10 @@ pub struct Answer {
 /// How an answer was found. All three are final and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnsweredBy {
-    /// The command was logged and applied. (If an earlier one of the same key was faster, the outcome and LSN
-    /// are its.)
+    /// The command was logged and applied. (If an earlier one with the same key won the race, the outcome and
+    /// LSN are that one's.)
     Log,
-    /// It broke a rule before the log.
+    /// It broke a rule and was refused before the log.
     Admission,
     /// An earlier command with the same key had done it.
     Repeat,

@@ -1,20 +1,19 @@
-//! The clocks of the machine, and when the wall clock is not believed.
+//! The machine's clocks, and when the wall clock is distrusted.
 //!
-//! Log time is the wall clock's, and never goes back. So one write under a clock that is wrong stamps all
-//! that follow, and nothing takes that back. A wall clock that jumps is therefore not written by: writes are
-//! refused until it is back or an operator accepts it. What it is held against is the machine's boot clock,
-//! which nobody can set, which follows the same corrections of its rate, and which counts while the machine
-//! sleeps.
+//! Log time follows the wall clock and never goes back. A single write under a wrong clock would therefore
+//! stamp all later ones, irreversibly. So a wall clock that jumps is not used: writes are refused until it is
+//! back or an operator accepts it. It is compared with the machine's boot clock, which cannot be set, follows
+//! the same rate corrections, and counts while the machine sleeps.
 //!
 //! - *Ahead*: since the last command of this process the wall clock gained more than the bound on the boot
-//!   clock. The opening counts as a command, unless the clock was behind by more than the bound then: such a
-//!   clock is nothing to compare with, and may be put right.
+//!   clock. Opening counts as a command, unless the clock was behind by more than the bound then: such a
+//!   clock is no baseline, and may be corrected.
 //! - *Behind*: the wall clock is behind the log time of the last command by more than the bound. This is all
-//!   that can be known after a restart, where a clock ahead of the log is that of a server that was down.
+//!   that can be known after a restart, where a clock ahead of the log only means that the server was down.
 //!
-//! Accepting takes the reading of that moment as if a command had been written then. A clock that was
-//! accepted while behind stays accepted until it loses more than the bound again, or the log time is reached;
-//! log time stands still until then.
+//! Accepting takes the current reading as if a command had been written then. A clock that was accepted while
+//! behind stays accepted until it loses more than the bound again, or the log time is reached; log time
+//! stands still until then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,8 +23,7 @@ use crate::core::types::Timestamp;
 /// The clock that commands are stamped with.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Microseconds since the machine was booted, its sleep included. It never goes back while a process runs,
-/// and nobody can set it.
+/// Microseconds since boot, including sleep. It never goes back while a process runs, and cannot be set.
 pub type BootClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The system's wall clock, in microseconds UTC.
@@ -36,8 +34,8 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// The system's boot clock: `CLOCK_BOOTTIME`; where there is none, the monotonic clock, which counts sleep on
-/// those systems.
+/// The system's boot clock: `CLOCK_BOOTTIME`; elsewhere the monotonic clock, which counts sleep on those
+/// systems.
 pub fn system_boot_clock() -> BootClock {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const ID: rustix::time::ClockId = rustix::time::ClockId::Boottime;
@@ -49,7 +47,7 @@ pub fn system_boot_clock() -> BootClock {
     })
 }
 
-/// How a clock that is not believed stands.
+/// How a distrusted clock jumped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClockJump {
     /// It gained more than the bound on the boot clock since the last command.
@@ -58,26 +56,26 @@ pub enum ClockJump {
     Behind,
 }
 
-/// How the wall clock stands at one moment.
+/// The state of the wall clock at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClockStanding {
-    /// What it says.
+    /// Its reading.
     pub wall: Timestamp,
     /// Log time of the last command; `None` before the first.
     pub last: Option<Timestamp>,
     /// Microseconds that it gained on the boot clock since the last command of this process or, before that,
-    /// since the opening; negative: lost. `None` where there is nothing to compare with: it was behind by
-    /// more than the bound when the directory was opened.
+    /// since the opening; negative if it lost. `None` without a baseline: it was behind by more than the
+    /// bound when the directory was opened.
     pub gained: Option<i64>,
-    /// How far it may jump; `None`: as far as it likes.
+    /// How far it may jump; `None`: unbounded.
     pub bound: Option<Duration>,
-    /// Why writes are refused, if they are for this.
+    /// Why writes are refused, if the clock is the reason.
     pub jump: Option<ClockJump>,
 }
 
 impl ClockStanding {
-    /// How far the clock is ahead of the log time of the last command; zero when it is not. For a server
-    /// nobody writes to, that is how long ago the last command was.
+    /// How far the clock is ahead of the log time of the last command; zero when it is not. On an idle
+    /// server, that is how long ago the last command was.
     pub fn ahead_of_log(&self) -> Duration {
         self.last.map_or(Duration::ZERO, |last| micros(self.wall.0.saturating_sub(last.0)))
     }
@@ -97,13 +95,13 @@ impl ClockStanding {
     }
 }
 
-/// As a duration; zero for what is negative.
+/// As a duration; negative values become zero.
 fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// Both clocks at one moment. The boot clock is asked before and after, so that a thread that was stopped in
-/// between takes no pause for a jump.
+/// Both clocks at one moment. The boot clock is read before and after, so that a thread preempted in between
+/// does not mistake the pause for a jump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Reading {
     pub wall: Timestamp,
@@ -112,20 +110,20 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// At least what the wall clock gained on the boot clock between two readings.
+    /// Lower bound on what the wall clock gained on the boot clock between two readings.
     fn gained_since(self, earlier: Self) -> i64 {
         let elapsed = self.after.saturating_sub(earlier.before);
         self.wall.0.saturating_sub(earlier.wall.0).saturating_sub(elapsed)
     }
 
-    /// At least what it lost.
+    /// Lower bound on what it lost.
     fn lost_since(self, earlier: Self) -> i64 {
         let elapsed = self.before.saturating_sub(earlier.after);
         elapsed.saturating_sub(self.wall.0.saturating_sub(earlier.wall.0))
     }
 }
 
-/// What a reading is judged by.
+/// The baseline that a reading is judged by.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     /// At the last command of this process, or when it was opened or accepted.
@@ -151,8 +149,7 @@ impl Seen {
     }
 }
 
-/// The clocks, and what the wall clock is judged by. Its mutex is held for some comparisons, and never while
-/// a clock or anything else is asked.
+/// The clocks and the baseline. Its mutex is held for a few comparisons, never while a clock is read.
 pub(super) struct ClockGuard {
     wall: Clock,
     boot: BootClock,
@@ -163,7 +160,7 @@ pub(super) struct ClockGuard {
 
 impl ClockGuard {
     /// For a directory that was just opened. `last` is the log time of its last command, `bound` how far the
-    /// clock may jump: `None` is as far as it likes.
+    /// clock may jump; `None`: unbounded.
     pub fn opened(wall: Clock, boot: BootClock, bound: Option<Duration>, last: Option<Timestamp>) -> Self {
         let bound = bound.map(|bound| i64::try_from(bound.as_micros()).unwrap_or(i64::MAX));
         let seen = Mutex::new(Seen { at: None, last, behind_is_accepted: false });
@@ -177,31 +174,31 @@ impl ClockGuard {
         guard
     }
 
-    /// What the wall clock says.
+    /// Reads the wall clock.
     pub fn wall(&self) -> Timestamp {
         (self.wall)()
     }
 
-    /// Asks both clocks.
+    /// Reads both clocks.
     pub fn read(&self) -> Reading {
         let before = (self.boot)();
         let wall = (self.wall)();
         Reading { wall, before, after: (self.boot)() }
     }
 
-    /// Whether a command may be written by this reading: `None` if so.
+    /// Whether a command may be written with this reading: `None` if so.
     pub fn judge(&self, now: Reading) -> Option<ClockJump> {
         let bound = self.bound?;
         self.seen.lock().judge(now, bound)
     }
 
-    /// Whether writes are refused now, and why. Asks no clock when nothing is refused.
+    /// Whether writes are refused now, and why. Reads no clock when nothing is refused.
     pub fn jump(&self) -> Option<ClockJump> {
         self.bound?;
         self.judge(self.read())
     }
 
-    /// A command was written by this reading, which had been judged, and its log time is `time`.
+    /// Records that a command was written with this reading, already judged, at log time `time`.
     pub fn written(&self, now: Reading, time: Timestamp) {
         let mut seen = self.seen.lock();
         seen.last = Some(time);
@@ -212,14 +209,14 @@ impl ClockGuard {
         }
     }
 
-    /// How the clock stands.
+    /// The current standing.
     pub fn standing(&self) -> ClockStanding {
         let now = self.read();
         let seen = *self.seen.lock();
         self.standing_of(&seen, now)
     }
 
-    /// Accepts the clock if it jumped; else nothing happens. How it stood before.
+    /// Accepts the clock if it jumped; otherwise does nothing. Returns the standing before.
     pub fn accept(&self) -> ClockStanding {
         let now = self.read();
         let mut seen = self.seen.lock();

@@ -30,13 +30,13 @@ fn opened(wall: i64, last: Option<i64>, bound: Option<i64>) -> Rig {
 }
 
 impl Rig {
-    /// Some time passes on both clocks, asleep or awake, and the wall clock is set by `jump` more.
+    /// Time passes on both clocks, asleep or awake, and the wall clock is set by `jump` more.
     fn passes(&self, time: i64, jump: i64) {
         self.wall.fetch_add(time + jump, Ordering::Relaxed);
         self.boot.fetch_add(time, Ordering::Relaxed);
     }
 
-    /// As the writer does it: the log time, or why not.
+    /// Like the writer: returns the log time, or why not.
     fn write(&self) -> Result<i64, ClockJump> {
         let now = self.guard.read();
         match self.guard.judge(now) {
@@ -77,7 +77,7 @@ fn the_bound_is_a_bound_to_the_second() {
         assert_eq!(rig.guard.standing().jump, expected.err(), "{what}");
         assert_eq!(rig.write().map(|time| time - START), expected, "{what}");
         if expected.is_err() {
-            // It is refused as long as it is so, however much time passes, and goes on when it is back.
+            // Refused as long as the jump lasts, however much time passes; accepted once the clock is back.
             rig.passes(if jump < 0 { 0 } else { 100 * HOUR }, 0);
             assert_eq!(rig.write().map(|time| time - START), expected, "{what}");
             rig.passes(HOUR, -jump);
@@ -112,11 +112,11 @@ fn after_a_restart_ahead_is_normal_and_behind_is_refused() {
         assert_eq!(rig.write().map(|time| time - START), expected, "{at}");
     }
     assert_eq!(opened(-START, None, Some(BOUND)).write(), Ok(-START), "an empty log has no time");
-    // A jump between the opening and the first command is one.
+    // A jump between opening and the first command counts.
     let rig = opened(START + HOUR, Some(START), Some(BOUND));
     rig.passes(SECOND, BOUND + SECOND);
     assert_eq!(rig.write(), Err(Ahead));
-    // A clock that was behind at the opening has nothing to say: put right, by years, it is taken.
+    // A clock that was behind at opening is no baseline: it may be corrected, even by years.
     let rig = opened(START - 100_000 * HOUR, Some(START), Some(BOUND));
     assert_eq!(rig.guard.standing().gained, None);
     rig.passes(SECOND, 100_000 * HOUR + 50 * HOUR);
@@ -156,7 +156,7 @@ fn what_is_accepted_is_the_jump_that_is_seen() {
             assert_eq!(rig.write().err(), expected, "{what}");
         }
     }
-    // Accepting where nothing jumped does not move what the clock is held against.
+    // Accepting without a jump does not move the baseline.
     let rig = opened(START, Some(START), Some(BOUND));
     rig.passes(0, BOUND);
     assert_eq!(rig.guard.accept().jump, None);
@@ -174,12 +174,12 @@ fn an_accepted_clock_is_behind_until_it_has_caught_up() {
     }
     rig.passes(2 * HOUR, 0);
     assert_eq!(rig.write(), Ok(START + HOUR));
-    // What was accepted is over.
+    // The acceptance has ended.
     rig.passes(0, -BOUND - SECOND);
     assert_eq!(rig.write(), Err(Behind));
 }
 
-/// A thread may be stopped between asking one clock and the other: that is no jump, whichever way it falls.
+/// A thread may be preempted between reading the two clocks: that is no jump, in either direction.
 #[test]
 fn a_pause_between_two_clocks_is_no_jump() {
     let reading = |wall, before, after| Reading { wall: Timestamp(START + wall), before, after };

@@ -1,16 +1,15 @@
-//! The directory: from what the outside calls a member to the member's index.
+//! The directory maps external ids to member indexes.
 //!
-//! Written by the writer thread alone, under the state's lock, and read by everybody. An index is copied out
-//! at once: no guard ever leaves a function of this file, so none can be held across another call or an
-//! await.
+//! The writer thread alone writes it, under the state's lock; anyone may read it. An index is copied out at
+//! once: no guard ever leaves a function of this file, so none can be held across another call or an await.
 //!
-//! Ids are indexed by tables of member indexes alone: the ids themselves stand in the state, which is asked
-//! whether a candidate is meant. A member costs some 8 bytes here instead of the 35 of a map with ids in it,
-//! and a group of signups can look ahead for all of its members under one lock, so that the processor waits
-//! for many lines of memory at once (a lock for each would make it wait for one after the other).
+//! The tables hold member indexes only: the ids themselves are in the state, which confirms each candidate. A
+//! member costs some 8 bytes here instead of the 35 of a map keyed by id, and a group of signups can prefetch
+//! all of its members under one lock, so that their cache misses overlap (one lock each would serialize
+//! them).
 //!
 //! Hashing is `SipHash` under a key that is random per process (`RandomState`): ids and codes come from
-//! outside, and whoever chooses them must not be able to choose where they collide.
+//! outside, so clients must not be able to force collisions.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -27,18 +26,17 @@ use crate::core::{
 /// From ids and referral codes to indexes. Some 8 bytes per member, and the code's own bytes plus some 28 per
 /// code that was given (generated codes are computed, not stored).
 ///
-/// Readers meet it inside `Engine::read`, where the state's lock keeps it in step with the state: every index
-/// in it is below `State::len`. Used beside a frozen view or a state of the past, it may name members that
-/// those do not know yet: whoever asks says whether a candidate is meant.
+/// Readers use it inside `Engine::read`, where the state's lock keeps it consistent with the state: every
+/// index in it is below `State::len`. With a frozen view or a past state, it may return members that those do
+/// not have yet: the caller confirms each candidate.
 pub struct MemberDirectory {
     ids: RwLock<IdIndex>,
     codes: DashMap<Box<str>, u32, RandomState>,
     alike: AlikeIndex,
 }
 
-/// Owners of given codes that are not written as their `alike` form is (those with O, I or L in them), found
-/// by that form. It keeps no texts: the state is asked whether a candidate's code is meant. 9 bytes for each
-/// such code.
+/// Owners of given codes that differ from their `alike` form (those with O, I or L in them), found by that
+/// form. It stores no text: the state confirms each candidate. 9 bytes for each such code.
 struct AlikeIndex {
     /// Half a hash of the form, and the owner.
     shards: Vec<RwLock<HashTable<(u32, u32)>>>,
@@ -57,7 +55,7 @@ impl AlikeIndex {
         u32::try_from(self.hashing.hash_one(alike) >> 32).expect("32 bits")
     }
 
-    /// A table places by the lowest bits and tells apart by the highest.
+    /// A table uses the lowest bits for placement and the highest for tags.
     fn spread(hash: u32) -> u64 {
         u64::from(hash) << 32 | u64::from(hash)
     }
@@ -91,8 +89,8 @@ impl AlikeIndex {
     }
 }
 
-/// Tables of member indexes, found by the hash of the member's id. Many small ones: one grows in less time
-/// than a person notices.
+/// Tables of member indexes, found by the hash of the member's id. Many small ones, so that growing one is
+/// not noticeable.
 struct IdIndex {
     shards: Vec<HashTable<u32>>,
     hashing: RandomState,
@@ -111,7 +109,7 @@ impl IdIndex {
         hashing.hash_one(u128::from_ne_bytes(id.0))
     }
 
-    /// A table places by the lowest bits of a hash and tells apart by the highest.
+    /// A table uses the lowest bits of a hash for placement and the highest for tags.
     fn shard_of(hash: u64) -> usize {
         usize::try_from(hash >> 32).expect("32 bits") % DIRECTORY_SHARDS
     }
@@ -130,7 +128,8 @@ impl IdIndex {
             .insert_unique(hash, member.0, |index| Self::hash(hashing, &id_of(MemberIx(*index))));
     }
 
-    /// See [`Directory::add_new_member`]: one hash and one look, where finding and adding take two of each.
+    /// See [`Directory::add_new_member`]: one hash and one probe; finding and adding separately take two of
+    /// each.
     fn add_new(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId) -> bool {
         let hash = Self::hash(&self.hashing, id);
         let hashing = &self.hashing;
@@ -161,7 +160,7 @@ impl MemberDirectory {
         }
     }
 
-    /// As [`Directory::code`], but a member at or beyond `published` (a length of some state) is unknown.
+    /// As [`Directory::code`], but a member at or beyond `published` (the length of some state) is unknown.
     pub fn code_below(&self, folded: &str, published: u32) -> Option<MemberIx> {
         self.code(folded).filter(|member| member.0 < published)
     }
@@ -181,7 +180,7 @@ impl MemberDirectory {
         self.codes.len()
     }
 
-    /// Bytes held by the tables: room for entries, used or not, without the texts of codes. O(shards).
+    /// Bytes held by the tables: their capacity, without the text of codes. O(shards).
     pub fn bytes(&self) -> usize {
         let ids: usize = self.ids.read().shards.iter().map(HashTable::allocation_size).sum();
         ids + self.codes.capacity() * (size_of::<(Box<str>, u32)>() + 1) + self.alike.bytes()
@@ -233,9 +232,8 @@ impl Directory for MemberDirectory {
     }
 }
 
-/// The directory in the hands of who changes it: without a lock for each question, which would make the
-/// processor wait, each time, until all that was written before is in its cache. Others wait meanwhile: hold
-/// it for a slice of a group.
+/// Write access to the directory, without a lock per lookup: each lock would stall the processor until all
+/// earlier stores have reached its cache. Other threads wait meanwhile: hold it for one slice of a group.
 pub struct DirectoryWriter<'a> {
     ids: RwLockWriteGuard<'a, IdIndex>,
     shared: &'a MemberDirectory,
@@ -275,7 +273,7 @@ mod tests {
         MemberId(bytes)
     }
 
-    /// As a state would say it.
+    /// Stands in for the state.
     fn find(directory: &MemberDirectory, number: u32) -> Option<MemberIx> {
         directory.member(&id(number), |member| id(member.0) == id(number))
     }
@@ -304,7 +302,7 @@ mod tests {
         for number in 0..1_000 {
             assert!(directory.add_new_member(&id(number), MemberIx(number), |member| id(member.0)));
         }
-        // The next one has the id of the first.
+        // The next member repeats the first id.
         let ids = |member: MemberIx| id(member.0 % 1_000);
         assert!(!directory.add_new_member(&id(0), MemberIx(1_000), ids));
         assert_eq!((directory.members(), find(&directory, 999)), (1_000, Some(MemberIx(999))));

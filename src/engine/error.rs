@@ -1,4 +1,4 @@
-//! What can go wrong in this layer. A rule that says no is not here: that is an outcome.
+//! Errors of this layer. A rule that refuses a command is not one: that is an outcome.
 
 use crate::{
     core::{
@@ -14,21 +14,21 @@ pub enum SubmitError {
     /// The queue is full. Nothing was logged: try again later.
     #[error("too many writes are waiting")]
     Overloaded,
-    /// An earlier write to the log failed. Nothing was logged; reads go on, writes need a restart.
+    /// An earlier write to the log failed. Nothing was logged; reads continue, writes need a restart.
     #[error("read-only: an earlier write to the log failed")]
     ReadOnly,
-    /// The log failed while it held this write: after a restart it is there or not. Repeating it with the
-    /// same idempotency key is safe.
+    /// The log failed while it held this write: after a restart it may or may not be there. Repeating it with
+    /// the same idempotency key is safe.
     #[error("the log failed: the outcome of this write is unknown until a restart")]
     OutcomeUnknown,
     /// The engine is shutting down. Nothing was logged.
     #[error("the engine is stopping")]
     Stopping,
-    /// The log is full and the next segment of it cannot be made at present: no space, no descriptors.
-    /// Nothing was logged; it is tried again, and writes go on as soon as it succeeds.
+    /// The log is full and the next segment of it cannot be created at present: no space, no descriptors.
+    /// Nothing was logged; creation is retried, and writes resume as soon as it succeeds.
     #[error("the log has no room at present")]
     NoRoom,
-    /// The wall clock jumped, see [`super::ClockJump`]. Nothing was logged; writes go on as soon as it is
+    /// The wall clock jumped, see [`super::ClockJump`]. Nothing was logged; writes resume as soon as it is
     /// back, or an operator accepts it.
     #[error("the clock jumped")]
     ClockJumped,
@@ -38,7 +38,8 @@ pub enum SubmitError {
     TooLarge,
 }
 
-/// Why a directory could not be opened. Nothing in it was changed, except where recovery had cut a torn tail.
+/// Why a directory could not be opened. Nothing in it was changed, except that recovery may have cut a torn
+/// tail.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The plan in force in the directory is not the one that was asked for.
@@ -46,20 +47,20 @@ pub enum OpenError {
     PlanDiffers {
         wanted: Box<Plan>,
         present: Box<Plan>,
-        /// How often a plan was activated in the directory.
+        /// How many plans were activated in the directory.
         version: u32,
     },
     /// The plan for a new directory breaks a rule of plans.
     #[error("the plan is not valid: {}", .0.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect::<Vec<_>>().join("; "))]
     PlanInvalid(Vec<PlanError>),
-    /// The rows of the snapshot do not make a state.
+    /// The rows of the snapshot do not form a valid state.
     #[error("the snapshot at LSN {lsn} does not hold together: {reason}")]
     Image { lsn: u64, reason: String },
-    /// The state rebuilt from the snapshot is not the one it was made from.
+    /// The state rebuilt from the snapshot differs from the one it was made from.
     #[error("the snapshot at LSN {lsn} says digest {stored}, what was rebuilt from it has {rebuilt}")]
     Digest { lsn: u64, stored: Digest, rebuilt: Digest },
-    /// Replay came to other outcomes than the process that wrote the log: another build, or damage that no
-    /// checksum saw.
+    /// Replay produced other outcomes than the process that wrote the log: another build, or damage that no
+    /// checksum caught.
     #[error(
         "replay differs from what was recorded, at LSN {lsn}: outcome hash {computed:016x}, recorded {recorded:016x}"
     )]
@@ -69,13 +70,13 @@ pub enum OpenError {
         recorded: u64,
         computed: u64,
     },
-    /// A command of the log cannot have been logged by us.
+    /// A logged command that this engine cannot have logged.
     #[error("the command at LSN {lsn} cannot be replayed: {reason}")]
     Replay { lsn: u64, reason: String },
-    /// The log does not go on where the state stands.
+    /// The log does not continue from the state's LSN.
     #[error("the log goes on with LSN {found}, the state needs {expected}")]
     Gap { expected: u64, found: u64 },
-    /// Locked, foreign, damaged, of a newer format, or the operating system refused: durability tells them
+    /// Locked, foreign, damaged, of a newer format, or refused by the operating system: durability tells them
     /// apart.
     #[error(transparent)]
     Data(#[from] DurabilityError),
@@ -84,7 +85,7 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why a snapshot was not made. Signups go on, unless it says `ReadOnly`.
+/// Why a snapshot was not made. Signups continue, unless it says `ReadOnly`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Writing or publishing it failed.
@@ -93,7 +94,7 @@ pub enum SnapshotError {
     /// The log failed earlier: nothing more is written until a restart.
     #[error("read-only: an earlier write to the log failed")]
     ReadOnly,
-    /// More requests wait for a snapshot than are worth remembering.
+    /// Too many requests already wait for a snapshot.
     #[error("too many requests wait for a snapshot")]
     Overloaded,
     #[error("the engine is stopping")]

@@ -1,4 +1,4 @@
-//! The engine as others hold it.
+//! The engine's public handle.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, what is queued is
+/// The engine. Cheap to clone; all clones are one engine. When the last clone is dropped, queued writes are
 /// still written, and the threads are joined, without a final snapshot: prefer [`Engine::shutdown`].
 #[derive(Clone)]
 pub struct Engine {
@@ -34,7 +34,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the data directory, or makes it, and starts the threads. Nothing is served before this returns.
+    /// Opens or creates the data directory and starts the threads. Nothing is served before this returns.
     /// Blocks for as long as loading and replay take.
     ///
     /// # Errors
@@ -47,7 +47,8 @@ impl Engine {
         Ok((engine, report))
     }
 
-    /// Reads, short and bounded: everything `read` sees is of one LSN and durable. Lock rules 1 and 2 above.
+    /// Runs a short, bounded read: everything `read` sees is of one LSN and durable. Lock rules 1 and 2
+    /// above.
     ///
     /// # Panics
     /// Inside a `read` of the same engine, as do `submit` and `frozen_view` there: our bug, and better than a
@@ -56,16 +57,15 @@ impl Engine {
         self.inner.shared.read(read)
     }
 
-    /// An owned view of everything at one LSN, for work that grows with the network. Blocks while the view is
-    /// copied (seconds, for ten million members), not holding anybody else up: call it from a thread that may
-    /// block. One view is made at a time; it is shared if nothing changed since the last one that is still
-    /// held.
+    /// Returns an owned view of everything at one LSN, for work that grows with the network. Blocks while the
+    /// view is copied (seconds, for ten million members) without blocking others: call it from a thread that
+    /// may block. One view is made at a time; it is shared if nothing changed since the last one still held.
     pub fn frozen_view(&self) -> Arc<State> {
         self.inner.shared.frozen_view()
     }
 
     /// Makes a snapshot, or shares the next one if one is running. If nothing changed since the last one,
-    /// that one is the answer.
+    /// returns that one.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -94,20 +94,20 @@ impl Engine {
         self.inner.shared.is_poisoned()
     }
 
-    /// What keeps the next segment of the log from being made, if anything does. Writes go on until the
-    /// active one is full. O(1), takes no lock of the state.
+    /// What prevents the creation of the next log segment, if anything. Writes continue until the active one
+    /// is full. O(1), takes no lock of the state.
     pub fn log_trouble(&self) -> Option<LogTrouble> {
         self.inner.shared.log_health.trouble()
     }
 
-    /// How the wall clock stands, by which commands are stamped. O(1), takes no lock of the state.
+    /// The standing of the wall clock that stamps commands. O(1), takes no lock of the state.
     pub fn clock(&self) -> ClockStanding {
         self.inner.shared.clock.standing()
     }
 
     /// Accepts the wall clock as it is now, if writes are refused because it jumped; a later jump is refused
-    /// again. Otherwise nothing happens, so it may be repeated. It is for operators: commands are then
-    /// stamped by that clock, and log time never goes back. How the clock stood before. O(1).
+    /// again. Otherwise a no-op, hence idempotent. For operators only: commands are then stamped by that
+    /// clock, and log time never goes back. Returns the standing before. O(1).
     pub fn accept_clock(&self) -> ClockStanding {
         self.inner.shared.clock.accept()
     }
@@ -149,8 +149,8 @@ impl Engine {
         &self.inner.shared.metrics
     }
 
-    /// Sets the gauges that are not kept up to date by the writer (members, ranks, ledger, ages, sizes). Call
-    /// it before rendering. O(ranks).
+    /// Sets the gauges that the writer does not maintain (members, ranks, ledger, ages, sizes). Call it
+    /// before rendering. O(ranks).
     pub fn refresh_metrics(&self) {
         let shared = &self.inner.shared;
         shared.refresh_metrics();
@@ -159,14 +159,13 @@ impl Engine {
         shared.metrics.snapshots.age_seconds.set(age as f64 / 1e6);
     }
 
-    /// The UUID of a member's row or a ledger entry: the one it brought along from elsewhere, or else one
-    /// that is computed. O(1), and without a lookup in a network that no row brought an id into. May be
-    /// called inside a read.
+    /// The UUID of a member's row or a ledger entry: imported with the row, or else computed. O(1), and
+    /// without a lookup in a network without imported row ids. May be called inside a read.
     pub fn row_id(&self, kind: RowKind, index: u64) -> [u8; 16] {
         self.inner.shared.row_id(kind, index)
     }
 
-    /// What a row's UUID names, or `None` if this instance neither made nor was brought it. The index may be
+    /// What a row's UUID names, or `None` if this instance neither made nor imported it. The index may be
     /// beyond the rows that exist. O(1). May be called inside a read.
     fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         self.inner.shared.row_of(uuid)
@@ -178,11 +177,11 @@ impl Engine {
     }
 
     /// Up to `most` members whose id or code begins with `prefix`, in the order of that text. Blocks: the
-    /// first search makes the index (about a second for a million members, 8 bytes each from then on), later
-    /// ones bring it up to date. O(log n + most) after that. What it finds does not change, but members that
-    /// join while it looks may be missing.
+    /// first search builds the index (about a second for a million members, 8 bytes each from then on), later
+    /// ones update it. O(log n + most) after that. Results do not change, but members that join during the
+    /// search may be missing.
     /// # Errors
-    /// While another search makes the index and that takes longer than a second.
+    /// While another search is building the index and takes longer than a second.
     pub fn search(&self, prefix: &Prefix, most: usize) -> Result<Vec<MemberIx>, SearchBusy> {
         self.inner.search.find(&self.inner.shared, prefix, most)
     }
@@ -197,7 +196,7 @@ impl Engine {
         self.inner.shared.instance_id
     }
 
-    /// The network's number, as the directory was made with.
+    /// The network number that the directory was created with.
     pub fn network_id(&self) -> u32 {
         self.inner.shared.network_id
     }
@@ -208,12 +207,12 @@ impl Engine {
     }
 
     /// The network as it was right after the command `lsn`: rebuilt from the newest snapshot at or before it
-    /// and the log. Look members up in it with the directory that [`Engine::read`] gives, or by index:
-    /// members are never removed and never change theirs.
+    /// and the log. Look up its members in the directory from [`Engine::read`], or by index: members are
+    /// never removed and never change theirs.
     ///
-    /// Blocks, for large networks for seconds to a minute: call it from a thread that may. One state of the
-    /// past is held at a time; it is kept for a while, and a later LSN goes on from it. Do not hold it longer
-    /// than needed: others wait for it.
+    /// Blocks, for seconds to a minute on large networks: call it from a thread that may block. One past
+    /// state exists at a time; it is cached for a while, and a later LSN continues from it. Do not hold it
+    /// longer than needed: others wait for it.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -221,7 +220,7 @@ impl Engine {
         self.state_at_counting(lsn, &mut Effort::default())
     }
 
-    /// As [`Engine::state_at`]; adds what it took to `effort`.
+    /// As [`Engine::state_at`]; adds its cost to `effort`.
     ///
     /// # Errors
     /// As [`Engine::state_at`].
@@ -229,10 +228,10 @@ impl Engine {
         self.inner.shared.state_at(lsn, effort)
     }
 
-    /// The last LSN that had been applied at `time`, in log time. Blocks for a read of a part of the log.
+    /// The last LSN that had been applied at `time`, in log time. Blocks while it reads part of the log.
     ///
     /// # Errors
-    /// `InFuture` when `time` is not over yet, so that the answer could still change; `BelowRetained`,
+    /// `InFuture` when `time` has not passed, so that the answer could still change; `BelowRetained`,
     /// `Unreadable`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
         self.inner.shared.lsn_at(time)
@@ -252,7 +251,7 @@ impl Engine {
         self.inner.shared.history.log.oldest_lsn()
     }
 
-    /// All commands from `lsn` on, in order, and then each new one: see [`Feed`].
+    /// All commands from `lsn` on, in order, then each new one: see [`Feed`].
     ///
     /// # Errors
     /// `BelowRetained` naming the oldest LSN; `Ahead` when `lsn` is beyond the next command.
@@ -260,9 +259,9 @@ impl Engine {
         Feed::new(Arc::clone(&self.inner.shared), lsn)
     }
 
-    /// Commands by who sent them, newest first, at most `most` of them below the LSN `below`, or from the
-    /// newest on. Reads a bounded part of the log: there may be fewer, and others further back. Blocks for
-    /// that: call it from a thread that may.
+    /// Commands filtered by actor, newest first, at most `most` of them, below the LSN `below` or else from
+    /// the newest on. Reads a bounded part of the log: a short page does not mean the end. Blocks: call it
+    /// from a thread that may block.
     ///
     /// # Errors
     /// `BelowRetained` where the log does not reach back so far; `Unreadable`.
@@ -275,7 +274,7 @@ impl Engine {
         self.audit_counting(filter, below, most, &mut Effort::default())
     }
 
-    /// As [`Engine::audit`]; adds what it took to `effort`.
+    /// As [`Engine::audit`]; adds its cost to `effort`.
     ///
     /// # Errors
     /// As [`Engine::audit`].
@@ -297,7 +296,7 @@ impl Engine {
         self.explain_counting(entry, &mut Effort::default())
     }
 
-    /// As [`Engine::explain`]; adds what it took to `effort`.
+    /// As [`Engine::explain`]; adds its cost to `effort`.
     ///
     /// # Errors
     /// As [`Engine::state_at`].
@@ -309,17 +308,17 @@ impl Engine {
         history::explain(&self.inner.shared, entry, effort)
     }
 
-    /// Stops: no more writes are accepted, what is queued is written and answered, a final snapshot is made
-    /// (if the policy says so), the threads end and the directory is free. Reads go on. Blocks: call it from
-    /// a thread that may. A second call waits for the first and gives the same report.
+    /// Shuts down: refuses new writes, writes and answers those queued, makes a final snapshot (if the policy
+    /// says so), ends the threads and frees the directory. Reads continue. Blocks: call it from a thread that
+    /// may block. A second call waits for the first and returns the same report.
     pub fn shutdown(&self) -> ShutdownReport {
         self.inner.shutdown(None)
     }
 
     /// As [`Engine::shutdown`], but returns after `within` and twice [`limits::GIVE_UP_AFTER`] at the latest.
-    /// A snapshot that is not ready then is given up and reported as `Stopping`: the log has everything, the
-    /// next start replays it. Threads that cannot end, since the disk hangs, are left to themselves; the
-    /// directory is free when they have ended or the process has.
+    /// A snapshot not ready by then is abandoned and reported as `Stopping`: the log has everything, the next
+    /// start replays it. Threads stuck on a hung disk are detached; the directory is freed when they or the
+    /// process end.
     pub fn shutdown_within(&self, within: Duration) -> ShutdownReport {
         self.inner.shutdown(Some(within))
     }

@@ -1,12 +1,11 @@
-//! Writes in order, many at once: for whoever has a long list of commands of which later ones rest on earlier
+//! Pipelined writes in order: for callers with a long list of commands of which later ones depend on earlier
 //! ones.
 //!
 //! `submit` waits for each outcome, and judges each command by the published state. A list would then take a
-//! sync for each line, or its lines would be refused because of lines that are on their way. Here commands
-//! are queued without waiting for what came before, in the order of the calls; the writer takes them in that
-//! order, so groups form by themselves. What is on its way cannot be seen by admission, so the caller, who
-//! knows its own list, says which refusals may be because of that: those commands are judged when they are
-//! applied.
+//! sync per line, or its lines would be refused because of lines still in flight. Here commands are queued in
+//! call order without waiting for earlier ones; the writer takes them in that order, so groups form by
+//! themselves. Admission cannot see commands in flight, so the caller, who knows the list, says which
+//! refusals they may explain: those commands are judged when they are applied.
 
 use std::{sync::Arc, time::Instant};
 
@@ -26,7 +25,7 @@ use crate::{
     metrics::{Metrics, RejectionStage},
 };
 
-/// A write that is queued: its outcome will come, whether or not anybody waits for it.
+/// A queued write: its outcome will come, whether or not the caller waits for it.
 pub struct PendingWrite {
     reply: oneshot::Receiver<Result<Applied, SubmitError>>,
     metrics: Arc<Metrics>,
@@ -37,7 +36,7 @@ impl PendingWrite {
         Self { reply, metrics }
     }
 
-    /// Waits for the outcome. May be dropped and called again until it has answered.
+    /// Waits for the outcome. Cancel-safe until it has answered.
     ///
     /// # Errors
     /// When there is no outcome.
@@ -46,7 +45,7 @@ impl PendingWrite {
         self.conclude(reply.unwrap_or(Err(SubmitError::OutcomeUnknown)))
     }
 
-    /// The outcome, if it has come and was not taken before.
+    /// The outcome, if it has arrived and was not taken before.
     pub fn try_answer(&mut self) -> Option<Result<Answer, SubmitError>> {
         match self.reply.try_recv() {
             Ok(reply) => Some(self.conclude(reply)),
@@ -65,7 +64,7 @@ impl PendingWrite {
 
 impl Engine {
     /// Answers at once what needs no log: refusals and repeats. `None` is for [`Engine::queue`]. A refusal
-    /// for which `may_pass` says true is not one: the command is judged when it is applied.
+    /// for which `may_pass` returns true is deferred: the command is judged when it is applied.
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -80,7 +79,7 @@ impl Engine {
     ) -> Result<Option<Answer>, SubmitError> {
         let shared = &self.inner.shared;
         if let Command::PutPlan(plan) = command {
-            // Logged, an invalid plan would make the log unreadable.
+            // Once logged, an invalid plan would make the log unreadable.
             assert_eq!(plan.validate(), Ok(()), "plans are validated where they come from");
         }
         if shared.is_stopping() {
@@ -93,7 +92,7 @@ impl Engine {
             self.read(|state, directory| (state.check(directory, key, command), state.lsn()));
         let is_ours = command.carried_row_id().is_some_and(|id| shared.row_ids.decode(id).is_some());
         if is_ours && verdict == Verdict::Admit {
-            // It is, or will be, the computed id of one of our rows.
+            // The id is, or will be, the computed id of one of our rows.
             verdict = Verdict::Reject(Rejection::RowIdTaken);
         }
         match verdict {
@@ -104,7 +103,7 @@ impl Engine {
             }
             Verdict::Admit | Verdict::Reject(_) => {}
             Verdict::Repeat(applied) => {
-                // Applied means durable: the sync comes before.
+                // Applied implies durable: the sync comes before.
                 shared.metrics.writes.repeats.increment(1);
                 return Ok(Some(Answer { applied, by: AnsweredBy::Repeat }));
             }
@@ -117,18 +116,18 @@ impl Engine {
     }
 
     /// Queues a command that [`Engine::judge`] let pass, behind those queued before by the same caller. Waits
-    /// for room in the queue. Who queues without waiting for answers must bound how many are on their way,
-    /// well below the queue's length, or everybody else is refused.
+    /// for room in the queue. A caller that does not wait for answers must bound its commands in flight, well
+    /// below the queue's length, or all other clients are refused.
     ///
-    /// Nothing is prepared for it: a plan change or a new admin holds everybody up for as long as it
-    /// computes. Such a command is for `submit`.
+    /// Nothing is prepared for it: a plan change or a new admin blocks the engine for as long as it computes.
+    /// Use `submit` for those.
     ///
     /// # Errors
     /// `Stopping`.
     pub async fn queue(&self, command: Command, sent: impl Into<Sent>) -> Result<PendingWrite, SubmitError> {
         let (reply, answer) = oneshot::channel();
         let write = Write { command, sent: sent.into(), preparation: None, queued_at: Instant::now(), reply };
-        // A sender of our own, for as long as it takes the writer to make room: stopping waits for it.
+        // A sender of our own while the queue is full: shutdown waits for it.
         let queue = self.inner.queue.read().clone().ok_or(SubmitError::Stopping)?;
         queue.send(Job::Write(write)).await.map_err(|_| SubmitError::Stopping)?;
         Ok(PendingWrite::new(answer, Arc::clone(&self.inner.shared.metrics)))

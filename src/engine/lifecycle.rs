@@ -1,4 +1,4 @@
-//! The threads of an engine: how they start, and how they end.
+//! The threads of an engine: startup and shutdown.
 
 use std::{
     any::Any,
@@ -27,19 +27,19 @@ use crate::{
     durability::{Journal, SnapshotStore},
 };
 
-/// What all clones of an engine are.
+/// The part shared by all clones of an engine.
 pub(super) struct Inner {
     pub shared: Arc<Shared>,
-    /// The only strong sender; gone once stopped, so that the writer ends.
+    /// The only strong sender; taken on shutdown, so that the writer ends.
     pub queue: RwLock<Option<mpsc::Sender<Job>>>,
     pub queue_max: usize,
     /// The largest command that the log takes.
     pub command_bytes_max: usize,
     pub desk: Arc<SnapshotDesk>,
     pub search: SearchIndex,
-    /// Held while a command with a preparation is under way.
+    /// Held while a command with a preparation is in flight.
     pub preparing: tokio::sync::Mutex<()>,
-    /// The snapshots on disk; only tests have none there.
+    /// The snapshots on disk; `None` only in tests.
     pub store: Option<SnapshotStore>,
     ticker: Arc<TickerStop>,
     threads: Mutex<Threads>,
@@ -52,9 +52,9 @@ struct Threads {
     writer: Option<JoinHandle<()>>,
     snapshotter: Option<JoinHandle<()>>,
     ticker: Option<JoinHandle<()>>,
-    /// What `shutdown` answered.
+    /// The report of `shutdown`.
     report: Option<ShutdownReport>,
-    /// Keeps others out of the directory until the threads have ended.
+    /// Locks the directory until the threads have ended.
     lock: Option<Box<dyn Any + Send>>,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Parts {
     pub instance_id: [u8; 16],
     pub network_id: u32,
     pub row_key: u64,
-    /// Keeps others out of the directory; dropped last.
+    /// Locks the directory; dropped last.
     pub lock: Box<dyn Any + Send>,
     pub report: OpenReport,
 }
@@ -94,7 +94,7 @@ impl Inner {
         Ok(inner)
     }
 
-    /// See `Engine::shutdown_within`; `None` takes the time it takes.
+    /// See `Engine::shutdown_within`; `None`: no time limit.
     pub fn shutdown(&self, within: Option<Duration>) -> ShutdownReport {
         let deadline = within.and_then(|within| Instant::now().checked_add(within));
         let mut threads = self.threads.lock();
@@ -112,7 +112,7 @@ impl Inner {
         }
         let mut left = Vec::new();
         if let Some(snapshotter) = join_until(threads.snapshotter.take(), deadline) {
-            // Out of time: it is given up between two chunks.
+            // Out of time: the snapshot is abandoned between two chunks.
             self.desk.stop();
             left.extend(join_until(Some(snapshotter), Some(Instant::now() + limits::GIVE_UP_AFTER)));
         }
@@ -120,8 +120,7 @@ impl Inner {
             answer.as_mut().map(|answer| answer.try_recv().unwrap_or(Err(SnapshotError::Stopping)));
         self.ticker.stop();
         join(threads.ticker.take());
-        // The writer ends when nobody is left who could ask for anything; what came in meanwhile is written
-        // first.
+        // The writer ends when no sender is left; jobs queued meanwhile are done first.
         drop(sender);
         self.queue.write().take();
         let writer_deadline = deadline.map(|deadline| deadline.max(Instant::now() + limits::GIVE_UP_AFTER));
@@ -134,7 +133,7 @@ impl Inner {
     }
 }
 
-/// An engine put together, and those who work for it, who have not begun.
+/// An assembled engine and its workers, not yet started.
 pub(super) struct Assembled {
     pub inner: Arc<Inner>,
     pub writer: Writer,
@@ -142,8 +141,8 @@ pub(super) struct Assembled {
     pub ticker_queue: mpsc::WeakSender<Job>,
 }
 
-/// Puts an engine together. Nothing happens in it until somebody takes the steps of its writer and its
-/// snapshotter: threads, or whoever holds a `SteppedEngine`.
+/// Assembles an engine. It does nothing until threads, or the owner of a `SteppedEngine`, take the steps of
+/// its writer and its snapshotter.
 pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
     let metrics = options.metrics;
     let queue_max = options.queue_max.clamp(1, limits::QUEUE_LIMIT);
@@ -199,7 +198,7 @@ pub(super) fn assemble(parts: Parts, options: EngineOptions) -> Assembled {
         threads: Mutex::new(Threads { lock: Some(parts.lock), ..Threads::default() }),
         final_snapshot: options.snapshots.on_shutdown,
         opened: report,
-        // The only strong one: when it goes, the writer ends.
+        // The only strong sender: when it is dropped, the writer ends.
         queue: RwLock::new(Some(sender)),
         shared,
     });
@@ -219,8 +218,8 @@ impl Drop for Inner {
     }
 }
 
-/// Waits until everything that is queued now is answered, or the deadline has passed: a disk that hangs
-/// answers nobody. No tokio call that blocks: those panic inside a runtime, and stopping must not.
+/// Waits until everything that is queued now is answered, or the deadline has passed: a hung disk never
+/// answers. No blocking tokio call: those panic inside a runtime, and shutdown must not.
 fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
     let (done, drained) = sync::sync_channel(1);
     let mut fence = Job::Fence(done);
@@ -235,15 +234,14 @@ fn drain(queue: &mpsc::Sender<Job>, deadline: Option<Instant>) {
         }
         sync::sleep(limits::DRAIN_RETRY);
     }
-    // An error means that the writer is gone, so that nothing is left to wait for, or that there is no time
-    // left.
+    // An error means that the writer has ended, so there is nothing to wait for, or that time is up.
     match deadline {
         None => _ = drained.recv(),
         Some(deadline) => _ = drained.recv_timeout(deadline.saturating_duration_since(Instant::now())),
     }
 }
 
-/// Joins a thread; gives it back if it still runs at the deadline.
+/// Joins a thread; returns it if it still runs at the deadline.
 fn join_until(thread: Option<JoinHandle<()>>, deadline: Option<Instant>) -> Option<JoinHandle<()>> {
     let thread = thread?;
     while let Some(deadline) = deadline
@@ -258,8 +256,8 @@ fn join_until(thread: Option<JoinHandle<()>>, deadline: Option<Instant>) -> Opti
     None
 }
 
-/// Frees the directory, at once or when the threads that could not end in time have ended. A process that
-/// ends before cuts them, which is what every crash does: nothing that was acknowledged depends on them.
+/// Frees the directory, at once or when the remaining threads have ended. If the process exits before, it
+/// cuts them off like any crash: nothing acknowledged depends on them.
 fn release(lock: Option<Box<dyn Any + Send>>, left: Vec<JoinHandle<()>>) {
     if left.is_empty() {
         return drop(lock);
@@ -281,7 +279,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 fn join(thread: Option<JoinHandle<()>>) {
-    // The writer aborts on a panic; one of the others is reported by the panic itself.
+    // The writer aborts on a panic; for the other threads the panic itself is the report.
     if let Some(thread) = thread
         && thread.join().is_err()
     {

@@ -1,4 +1,4 @@
-//! How far the protocol has come.
+//! The engine's watermarks.
 
 use tokio::sync::watch;
 
@@ -7,13 +7,13 @@ use super::{
     sync::{AtomicU64, Ordering},
 };
 
-/// [`Watermarks`] as the threads move them. Each only rises.
+/// [`Watermarks`] as the threads advance them. Each only rises.
 pub(super) struct Marks {
     snapshot: AtomicU64,
     applied: AtomicU64,
     durable: AtomicU64,
     admitted: AtomicU64,
-    /// `applied` once more, for those who wait for it.
+    /// `applied` again, for tasks that wait for it.
     followed: watch::Sender<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Marks {
         self.followed.send_replace(lsn);
     }
 
-    /// Tells whenever something was applied, and when the engine stops.
+    /// Notifies when something is applied, and when the engine stops.
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.followed.subscribe()
     }
@@ -67,7 +67,7 @@ impl Marks {
         self.applied.load(Ordering::Acquire)
     }
 
-    /// Wakes those who follow, so that they see that the engine stops.
+    /// Wakes the followers, so that they see that the engine stops.
     pub fn wake(&self) {
         self.followed.send_modify(|_| {});
     }

@@ -2,9 +2,9 @@
 //!
 //! # What this layer does
 //!
-//! It owns the [`State`] behind a lock, the directory from outside ids to indexes, the log and the snapshots,
-//! and holds them in one order. It decides, once, what is not determined: the time of a command, the keys of
-//! a new instance.
+//! It owns the [`State`] behind a lock, the directory from external ids to indexes, the log and the
+//! snapshots, and holds them in one order. It decides, once, whatever is not deterministic: the time of a
+//! command, the keys of a new instance.
 //!
 //! # What it does not know
 //!
@@ -18,41 +18,40 @@
 //! writer: take all that waits -> stamp -> append -> sync -> apply in slices -> publish -> answer
 //! ```
 //!
-//! `writer.rs` holds the order in one function. There is no timer: a group is what piled up during the last
-//! sync. What breaks a rule against the present state is refused before the log, and its answer names the LSN
-//! it was judged at; only races reach the log, and `State::apply` judges them. Nothing that is not durable is
-//! ever applied, so whatever a reader can see has survived a sync.
+//! `writer.rs` holds the order in one function. There is no timer: group commit takes what piled up during
+//! the last sync. A command that breaks a rule against the present state is refused before the log, and its
+//! answer names the LSN it was judged at; only races reach the log, and `State::apply` judges them. Only
+//! durable commands are applied, so everything a reader sees has survived a sync.
 //!
-//! The first failed append or sync poisons the writer for good: writes that wait for it answer
-//! [`SubmitError::OutcomeUnknown`], later ones [`SubmitError::ReadOnly`], reads go on. A panic in the writer
-//! thread aborts the process: it could only be our bug, in the one place where going on could show or lose
-//! something wrongly.
+//! The first failed append or sync poisons the writer permanently: writes in flight answer
+//! [`SubmitError::OutcomeUnknown`], later ones [`SubmitError::ReadOnly`], reads continue. A panic in the
+//! writer thread aborts the process: it can only be our bug, in the one place where continuing could serve
+//! wrong data or lose data.
 //!
-//! Syncing one group while the one before is applied is not done: applying takes a fifth of the time of a
-//! sync, and in sequence the outcome hash that goes with a group is that of everything before it.
+//! Sync and apply are not pipelined: applying takes a fifth of the time of a sync, and in sequence the
+//! outcome hash recorded with a group covers everything before it.
 //!
 //! # Threads
 //!
-//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views beside it; the ticker
-//! (`ticker.rs`), which does what must happen when nothing happens. `lifecycle.rs` starts and ends them. Each
-//! of them is a loop around steps; `stepped.rs` gives the steps without the loops, so that one thread can
-//! take them in an order of its own.
+//! The writer; the snapshotter (`snapshotter.rs`), which works on frozen views alongside it; the ticker
+//! (`ticker.rs`), which does periodic work that no command triggers. `lifecycle.rs` starts and ends them.
+//! Each is a loop around steps; `stepped.rs` exposes the steps without the loops, so that one thread can take
+//! them in any order.
 //!
 //! # Lock rules
 //!
-//! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, and
-//!    for O(1) to begin and end a frozen view, and now and then between its steps to take out what was kept
+//! 1. The state's lock is taken for writing by the writer thread for at most `APPLY_SLICE_MAX` commands, for
+//!    O(1) to begin and end a frozen view, and occasionally between its steps to take out the old copies kept
 //!    for it. Between slices it is handed over fairly, so readers wait for one slice, not for a group; and a
 //!    waiting writer holds new readers back, so readers cannot starve it. A plan change or a new admin is
-//!    applied by itself and exchanges what was prepared (`prepare.rs`).
+//!    applied alone and swaps in prepared columns (`prepare.rs`).
 //! 2. It is taken for reading for short, bounded work: [`Engine::read`]. No `read` inside a `read` (a writer
-//!    that waits between the two would stop both; it panics instead), no blocking and no await in it.
+//!    waiting between the two would deadlock both; it panics instead), no blocking and no await in it.
 //! 3. Work that grows with the network uses [`Engine::frozen_view`].
-//! 4. The directory's maps lock their shards inside one call each; no guard leaves `directory.rs`.
-//! 5. The clock guard's mutex (`clock.rs`) is held for comparisons alone, and nothing is asked or locked
-//!    meanwhile.
-//! 6. Order, where two are held: the mutex of preparations, then view mutex, then state lock, then a
-//!    directory shard. Never the other way.
+//! 4. The directory's maps lock their shards within a single call; no guard leaves `directory.rs`.
+//! 5. The clock guard's mutex (`clock.rs`) is held for comparisons alone; no clock is read and no lock taken
+//!    under it.
+//! 6. Lock order: preparation mutex, view mutex, state lock, directory shard. Never the reverse.
 
 mod clock;
 pub mod limits;

@@ -1,8 +1,7 @@
-//! Work that grows with the network, on a frozen view beside the writer: digests, recounts, what another plan
-//! would do.
+//! Work that grows with the network, on a frozen view alongside the writer: digests, recounts, plan trials.
 //!
-//! All of it blocks for seconds at ten million members and takes the memory of a second state: for one thread
-//! at a time that may block.
+//! All of it blocks for seconds at ten million members and takes the memory of a second state: run one at a
+//! time, on a thread that may block.
 
 use std::time::{Duration, Instant};
 
@@ -26,22 +25,22 @@ pub struct Digests {
     pub entries: u64,
     pub state: Digest,
     pub network: Digest,
-    /// Making the view and computing.
+    /// Time to make the view and compute.
     pub took: Duration,
 }
 
-/// The full recomputation of ranks, compared with those that are kept.
+/// The full recomputation of ranks, compared with the maintained ones.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RankComparison {
     pub lsn: u64,
     pub members: u32,
-    /// Members whose kept rank is not the recomputed one. Anything but 0 is our bug.
+    /// Members whose maintained rank is not the recomputed one. Anything but 0 is our bug.
     pub differences: u64,
-    /// The first of them: member, kept, recomputed.
+    /// The first of them: member, maintained, recomputed.
     pub first: Vec<(MemberId, u16, u16)>,
-    /// Making the view.
+    /// Time to make the view.
     pub froze_in: Duration,
-    /// Recomputing and comparing.
+    /// Time to recompute and compare.
     pub computed_in: Duration,
 }
 
@@ -49,11 +48,11 @@ pub struct RankComparison {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlanTrial {
     pub lsn: u64,
-    /// The version that it was compared with.
+    /// The version it was compared with.
     pub version: u32,
     /// Why it would be refused.
     pub refusal: Option<Rejection>,
-    /// Members by rank now, and as they would be; of the same length.
+    /// Members by rank now, and under the plan; of the same length.
     pub before: Vec<u64>,
     pub after: Vec<u64>,
     /// Members whose rank would rise, and whose would fall.
@@ -67,12 +66,12 @@ pub struct PlanTrial {
 pub struct KeptSnapshot {
     pub lsn: u64,
     pub bytes: u64,
-    /// What else is known of it: of the newest that was opened with or made, everything.
+    /// Further information; complete only for the newest one opened or made.
     pub info: Option<SnapshotInfo>,
 }
 
 impl Engine {
-    /// The snapshots that are kept, newest first. Asks the file system; blocks for that.
+    /// The kept snapshots, newest first. Blocks on the file system.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -126,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// What activating a valid plan would come to. Changes nothing. O(members); blocks.
+    /// The effect of activating a valid plan. Changes nothing. O(members); blocks.
     pub fn try_plan(&self, plan: &Plan) -> PlanTrial {
         let began = Instant::now();
         let command = Command::PutPlan(Box::new(plan.clone()));

@@ -1,10 +1,10 @@
-//! Opening: from a data directory to a state that may be served.
+//! Opening turns a data directory into a state to serve.
 //!
-//! Durability finds the newest valid snapshot and the commands after it; here they become a state, and two
-//! checks make sure that it is the right one. The state rebuilt from a snapshot must have the digest that the
-//! snapshot carries, else the older snapshot and the longer log are used, loudly. And before each group the
-//! rolling hash over all outcomes must be the one that was recorded when the group was written, else this
-//! build applies the log differently than the one that wrote it, and the directory is refused.
+//! Durability finds the newest valid snapshot and the commands after it; here they become a state, verified
+//! by two checks. The state rebuilt from a snapshot must have the digest that the snapshot carries, else
+//! opening falls back to the older snapshot and a longer log, with a warning. Before each group the rolling
+//! hash over all outcomes must be the one recorded when the group was written, else this build applies the
+//! log differently from the one that wrote it, and the directory is refused.
 
 use std::{
     path::Path,
@@ -30,20 +30,20 @@ use crate::{
     },
 };
 
-/// A network read from its directory, which nothing was changed in: for tools that look.
+/// A network loaded read-only from its directory, for inspection tools.
 pub struct Loaded {
     pub state: State,
     pub directory: MemberDirectory,
-    /// Who the directory is.
+    /// The directory's identity.
     pub instance: Instance,
-    /// The log, as far as it is retained.
+    /// The retained log.
     pub log: LogView,
-    /// The snapshots, archived ones too.
+    /// The snapshots, including archived ones.
     pub snapshots: SnapshotStore,
     pub report: OpenReport,
-    /// What durability found: files, bytes, damage that did not matter.
+    /// Durability's report: files, bytes, harmless damage.
     pub files: Report,
-    /// Keeps others out of the directory for as long as this lives.
+    /// Locks the directory for as long as this lives.
     pub lock: DataDir,
 }
 
@@ -94,8 +94,8 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     let Built { state, directory, newest, opened, rejected, .. } = built;
     let Remains { instance, journal, snapshots, directory: lock, .. } = opened;
     for (lsn, _) in rejected {
-        // Left where it is, it would count as one of the two that are kept, and the log that is needed
-        // instead of it would go.
+        // Left in place, it would count as one of the two kept, and the log needed in its stead would be
+        // retired.
         snapshots.set_aside(&snapshots.paths.snapshot(lsn))?;
     }
     let history = History::new(journal.view(), snapshots.clone());
@@ -115,7 +115,7 @@ pub(super) fn open(options: &mut EngineOptions) -> Result<Parts, OpenError> {
     })
 }
 
-/// Makes a directory with an empty network.
+/// Creates a directory with an empty network.
 fn create_empty(options: &EngineOptions) -> Result<(), OpenError> {
     options.plan.plan.validate().map_err(OpenError::PlanInvalid)?;
     let genesis = Genesis::random(options.network_id, (options.clock)());
@@ -124,9 +124,9 @@ fn create_empty(options: &EngineOptions) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes a data directory whose first snapshot is `state`, which has the code key of `genesis`. It appears
-/// whole or not at all. `written` is told how many rows were written since it was told last. The network
-/// digest.
+/// Creates a data directory whose first snapshot is `state`, which has the code key of `genesis`. Atomic: it
+/// appears complete or not at all. `written` is told how many rows were written since its last call. Returns
+/// the network digest.
 ///
 /// # Errors
 /// As [`DataDir::create`].
@@ -152,14 +152,14 @@ pub fn create(
     Ok(of_network)
 }
 
-/// Both digests of a state, computed on all cores while this thread writes it.
+/// Computes both digests of a state on all cores while this thread writes it.
 fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, Digest), R) {
     let digests = || (state_digest(state), network_digest(state));
     std::thread::scope(|scope| {
         let computing =
             std::thread::Builder::new().name("upline-digests".into()).spawn_scoped(scope, digests);
         let written = write();
-        // Without a thread they are computed now.
+        // Without a thread they are computed here.
         let computed = computing
             .map_or_else(|_| digests(), |thread| thread.join().expect("computing a digest does not panic"));
         (computed, written)
@@ -167,7 +167,7 @@ fn with_digests<R>(state: &State, write: &mut dyn FnMut() -> R) -> ((Digest, Dig
 }
 
 impl PlanChoice {
-    /// An explicit choice must be what is there. To be asked after replay: plan changes are in the log.
+    /// An explicit choice must match the directory. Call after replay: plan changes are in the log.
     ///
     /// # Errors
     /// `PlanDiffers`.
@@ -186,7 +186,7 @@ impl PlanChoice {
     }
 }
 
-/// What is left of an opened directory when snapshot and tail are used up.
+/// What remains of an opened directory once snapshot and tail are consumed.
 struct Remains {
     instance: Instance,
     journal: Box<dyn crate::durability::Journal>,
@@ -201,12 +201,12 @@ struct Built {
     /// The snapshot that was used.
     newest: SnapshotInfo,
     replayed: u64,
-    /// Snapshots that durability found good but whose digest was not that of what they hold.
+    /// Snapshots that durability accepted but whose digest does not match their content.
     rejected: Vec<(u64, String)>,
     opened: Remains,
 }
 
-/// From snapshot and log to the state.
+/// Builds the state from snapshot and log.
 fn build(opened: Opened, progress: Progress<'_>) -> Result<Built, OpenError> {
     let Opened { instance, mut snapshot, mut tail, journal, snapshots, report, directory: lock } = opened;
     let mut rejected = Vec::new();
@@ -286,7 +286,7 @@ fn notes(files: &Report) -> Vec<String> {
     history.chain(bases).chain(cut).chain(unfinished).collect()
 }
 
-/// Whether an older snapshot may do instead: what was read is wrong, as opposed to not being readable now.
+/// Whether to fall back to an older snapshot: the data is wrong, as opposed to unreadable at present.
 fn is_damage(error: &OpenError) -> bool {
     matches!(error, OpenError::Image { .. } | OpenError::Digest { .. } | OpenError::Data(Error::Damaged(_)))
 }
@@ -297,7 +297,7 @@ fn older_snapshot(snapshots: &SnapshotStore, lsn: u64) -> Result<Option<Snapshot
     Ok(older.map(|lsn| snapshots.open(lsn)).transpose()?)
 }
 
-/// Builds the state of a snapshot, and compares it with what the snapshot was made from.
+/// Builds the state of a snapshot and verifies its digest.
 fn restore(
     snapshot: SnapshotReader,
     created: Timestamp,
@@ -319,7 +319,7 @@ fn restore(
     Ok((state, directory, newest))
 }
 
-/// Applies the commands after the snapshot. Returns how many.
+/// Applies the commands after the snapshot. Returns their number.
 fn replay(
     state: &mut State,
     directory: &mut MemberDirectory,
@@ -345,7 +345,7 @@ fn replay(
     Ok(replayed)
 }
 
-/// Snapshots into the data directory.
+/// Writes snapshots into the data directory.
 struct DirectorySink {
     snapshots: SnapshotStore,
     clock: super::Clock,
@@ -369,8 +369,8 @@ impl SnapshotSink for DirectorySink {
             }
             Ok(snapshot)
         };
-        // Making the view of a large network takes a second: if nobody wrote meanwhile nobody is in a hurry.
-        // Else the writer finds a core free.
+        // Making the view of a large network takes a second: if no writes came meanwhile, use all cores. Else
+        // leave a core free for the writer.
         let is_idle = marks.applied() == view.lsn();
         let ((state_digest, network_digest), snapshot) = if is_idle {
             with_digests(view, &mut write)

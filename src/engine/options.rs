@@ -1,4 +1,4 @@
-//! What an engine is opened with.
+//! The options an engine is opened with.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 /// The network's number in a new directory: one network per process today.
 pub const NETWORK_ID: u32 = 1;
 
-/// What opening needs to know.
+/// The inputs of opening.
 pub struct EngineOptions {
     pub data_dir: PathBuf,
     pub plan: PlanChoice,
@@ -24,25 +24,23 @@ pub struct EngineOptions {
     pub snapshots: SnapshotPolicy,
     /// Segment size and retention of the log.
     pub log: LogOptions,
-    /// The disk, or what a test puts in its place.
+    /// The disk, or a test's substitute.
     pub storage: Arc<dyn Storage>,
-    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (brought there if it is not); beyond that `submit`
-    /// answers `Overloaded`.
+    /// Writes that may wait, `1..=limits::QUEUE_LIMIT` (clamped); beyond that `submit` answers `Overloaded`.
     pub queue_max: usize,
     pub metrics: Arc<Metrics>,
-    /// The wall clock, by which commands are stamped.
+    /// The wall clock that stamps commands.
     pub clock: Clock,
-    /// What the wall clock is held against.
+    /// The clock that the wall clock is checked against.
     pub boot_clock: BootClock,
-    /// A wall clock that jumped by more than this is not written by, see `clock.rs`; `None`: whatever it
-    /// says.
+    /// A wall clock that jumped by more than this is not used, see `clock.rs`; `None`: always used.
     pub clock_jump_max: Option<Duration>,
-    /// Called now and then while opening, from the opening thread.
+    /// Called occasionally while opening, from the opening thread.
     pub progress: Option<Box<dyn FnMut(OpenProgress) + Send>>,
 }
 
 impl EngineOptions {
-    /// What must be chosen; the rest is as most want it.
+    /// Required choices; the rest gets the usual defaults.
     pub fn new(data_dir: PathBuf, plan: PlanChoice, metrics: Arc<Metrics>) -> Self {
         Self {
             data_dir,
@@ -61,22 +59,22 @@ impl EngineOptions {
     }
 }
 
-/// The plan for a new directory, and what of it an existing directory must agree with.
+/// The plan for a new directory, and which parts of it an existing directory must match.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PlanChoice {
     pub plan: Plan,
-    /// Somebody asked for this plan: a directory with another one is refused.
+    /// The plan was requested explicitly: a directory with another one is refused.
     pub plan_is_explicit: bool,
-    /// Somebody asked for this width: a directory with another one is refused.
+    /// The width was requested explicitly: a directory with another one is refused.
     pub width_is_explicit: bool,
 }
 
-/// When snapshots are made beside those on demand. Nothing is written when nothing changed.
+/// When automatic snapshots are made, in addition to those on demand. None is written when nothing changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SnapshotPolicy {
-    /// After so many commands; `None`: not by count.
+    /// After this many commands; `None`: not by count.
     pub every_commands: Option<u64>,
-    /// After so much time; `None`: not by time.
+    /// After this time; `None`: not by time.
     pub every: Option<Duration>,
     /// When the engine is shut down.
     pub on_shutdown: bool,

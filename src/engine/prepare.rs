@@ -1,10 +1,10 @@
-//! What a plan change or a new admin needs is computed before the command is queued, beside a network that
-//! goes on.
+//! Computes what a plan change or a new admin needs before the command is queued, while the network keeps
+//! serving.
 //!
-//! Who submits such a command makes the preparation, for seconds on large networks; the writer brings it up
-//! to date for what was queued in between, off the write lock, and exchanges columns under it. One such
-//! command is under way at a time: two would make each other's work useless. A preparation that fails (no
-//! thread, a stop) is no failure of the command: it computes under the lock.
+//! The submitting thread makes the preparation, for seconds on large networks; the writer updates it for
+//! commands queued in between, off the write lock, and swaps columns under it. One such command is in flight
+//! at a time: two would invalidate each other's work. A preparation that fails (no thread, a shutdown) does
+//! not fail the command: it computes under the lock.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::core::{
     on_threads,
 };
 
-/// A command that may be queued, or is answered already.
+/// A command ready to be queued, or its answer.
 pub(super) enum Ready<'engine> {
     Answered(Answer),
     Queue {
@@ -36,8 +36,8 @@ pub(super) enum Ready<'engine> {
 }
 
 impl Engine {
-    /// Answers at once what needs no log; prepares what is worth it. Dropped, it prepares on for nothing, and
-    /// takes nothing back.
+    /// Answers at once what needs no log; prepares what is worth it. If dropped, the preparation runs on
+    /// unused and undoes nothing.
     pub(super) async fn prepared(
         &self,
         command: &Command,
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     fn need(&self, command: &Command) -> Option<Need> {
-        // All other commands are spared the lock.
+        // All other commands skip the lock.
         if !is_long(command) {
             return None;
         }
@@ -86,8 +86,8 @@ impl Engine {
 }
 
 impl Shared {
-    /// What `command` needs, nearly up to date. Blocks. `None` when it needs nothing any more, would be
-    /// refused, or the engine stops.
+    /// The preparation for `command`, nearly up to date. Blocks. `None` when none is needed any more, the
+    /// command would be refused, or the engine stops.
     fn prepare(&self, command: &Command) -> Option<Preparation> {
         let need = self.state.read().preparation_for(&self.directory, command, PREPARE_FROM_MEMBERS)?;
         let mut preparation = match (need, command) {
@@ -106,8 +106,8 @@ impl Shared {
         None
     }
 
-    /// Brings a preparation to where the state stands. For the writer, which alone changes the state: nothing
-    /// can come between this and the command.
+    /// Brings a preparation up to the state's LSN. For the writer only, which alone changes the state:
+    /// nothing can come between this and the command.
     pub fn complete(&self, preparation: &mut Preparation) {
         while !preparation.advance(&self.state.read(), PREPARATION_STEPS) {}
         preparation.complete(&self.state.read());

@@ -1,4 +1,4 @@
-//! What opening and the past do alike: a state from a snapshot, and commands of the log put to it.
+//! Shared by opening and history: builds a state from a snapshot and applies logged commands to it.
 
 use super::{OpenError, OpenProgress};
 use crate::{
@@ -11,11 +11,10 @@ use crate::{
     durability::{Group, SnapshotReader},
 };
 
-/// Told how far opening is.
+/// Called with the progress of opening.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(OpenProgress);
 
-/// Builds the state of a snapshot with whatever directory, and compares it with what the snapshot was made
-/// from.
+/// Builds the state of a snapshot with any directory, and verifies its digest.
 pub(super) fn restore_into<D: Directory + Send>(
     mut snapshot: SnapshotReader,
     directory: &mut D,
@@ -42,7 +41,7 @@ pub(super) fn restore_into<D: Directory + Send>(
     Ok(state)
 }
 
-/// Compares what stands before a group with what is known there, where it is recorded.
+/// Compares the outcome hash before a group with the recorded one, if any.
 pub(super) fn check_outcomes(state: &State, group: &Group) -> Result<(), OpenError> {
     let computed = state.outcome_hash();
     match group.outcome_hash_before {
@@ -64,7 +63,7 @@ pub(super) fn apply<D: Directory>(
     Ok(())
 }
 
-/// What `apply` relies on, as an error instead of a panic: the log is input here.
+/// Checks the preconditions of `apply`, with an error instead of a panic: the log is input here.
 fn check_replayable(state: &State, stamped: &Stamped) -> Result<(), OpenError> {
     if stamped.lsn != state.lsn() + 1 {
         return Err(OpenError::Gap { expected: state.lsn() + 1, found: stamped.lsn });

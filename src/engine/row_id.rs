@@ -1,14 +1,13 @@
 //! Row ids: the `id` of a member row or a bonus, as a UUID that costs no storage and no index.
 //!
 //! A row id is a keyed permutation of (kind, index). 122 bits of a version-4 UUID are free; 64 hold the
-//! index, 8 the kind, and the other 50 are zero before the permutation, so that a UUID we did not make
-//! decodes to something with those bits zero only once in 2^50 tries (2^-57 with the kinds that exist). The
-//! permutation is a Feistel network of two 61-bit halves with xxh3 under the instance's key as the round
-//! function. It hides order and number of rows from outsiders; it is no cryptography, and nothing is
-//! authorised by knowing a row id.
+//! index, 8 the kind, and the other 50 are zero before the permutation, so that a foreign UUID decodes with
+//! those bits zero only once in 2^50 tries (2^-57 with the kinds that exist). The permutation is a Feistel
+//! network of two 61-bit halves with xxh3 under the instance's key as the round function. It hides order and
+//! number of rows from outsiders; it is not cryptography, and knowing a row id authorizes nothing.
 //!
-//! Rows that were imported may have brought the ids along by which other systems know them; those are in the
-//! state (`core/ledger/row_ids.rs`) and go first. An id that this instance makes itself is nobody's to bring along.
+//! Imported rows may carry the ids that other systems know them by; those are in the state
+//! (`core/ledger/row_ids.rs`) and take precedence. An id that this instance computes cannot be imported.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -20,11 +19,11 @@ const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
 /// Four rounds make a permutation that looks random if the round function does; two more are margin and cost
 /// a few nanoseconds.
 const ROUNDS: u8 = 6;
-/// Bits of the packed value that hold index and kind; all above are check bits.
+/// Bits of the packed value that hold the index; the kind is above, then check bits.
 const INDEX_BITS: u32 = 64;
 const KIND_BITS: u32 = 8;
 
-/// Makes row ids and reads them, for one instance.
+/// Encodes and decodes row ids for one instance.
 #[derive(Clone, Copy)]
 pub struct RowIds {
     key: u64,
@@ -48,7 +47,7 @@ impl RowIds {
     }
 
     /// What the UUID names, or `None` if this instance did not make it (up to one chance in 2^57). The index
-    /// may still be beyond the rows that exist. O(1).
+    /// may be beyond the rows that exist. O(1).
     pub fn decode(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         let shuffled = from_uuid(uuid)?;
         let mut left = half(shuffled >> HALF_BITS);

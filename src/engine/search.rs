@@ -1,10 +1,10 @@
-//! Search by prefix: which members' ids or referral codes begin with some text.
+//! Prefix search over members' ids and referral codes.
 //!
-//! Ids and codes never change once given, so an index of them is only ever added to: sorted runs of member
-//! indexes, 4 bytes for each member and kind of text, with a short unsorted tail that is looked through one
-//! by one. Nothing is kept of the texts themselves: a comparison asks the state. The index is made when it is
-//! first asked for (about a second for a million members) and brought up to date by each search; until then
-//! it costs nothing, and signups never know of it. The state's lock is held for [`SLICE`] texts at a time.
+//! Ids and codes never change once given, so an index of them is append-only: sorted runs of member indexes,
+//! 4 bytes for each member and kind of text, with a short unsorted tail that is scanned. The texts themselves
+//! are not stored: a comparison looks them up in the state. The index is built on first use (about a second
+//! for a million members) and updated by each search; until then it costs nothing, and signups never touch
+//! it. The state's lock is held for [`SLICE`] texts at a time.
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
@@ -15,17 +15,17 @@ use crate::core::{
     types::{CODE_BYTES_MAX, MemberIx, alike},
 };
 
-/// Members that are looked through one by one at most. Codes are computed for that, some 150 ns each: a
-/// millisecond for a full tail.
+/// Members scanned one by one, at most. Codes are computed for that, some 150 ns each: a millisecond for a
+/// full tail.
 const TAIL_MAX: u32 = 8_192;
 
 /// Texts looked up under one hold of the read lock: some 100 us where each is a cache miss.
 const SLICE: usize = 512;
 
-/// How long a search waits for another that makes the index. Longer waits would only pile up threads.
+/// How long a search waits for another that builds the index. Longer waits would only pile up threads.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Another search is making the index: try again.
+/// Another search is building the index: retry later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the index of the search is being made")]
 pub struct SearchBusy;
@@ -35,7 +35,7 @@ pub struct SearchBusy;
 pub enum Prefix {
     /// The first `digits` hexadecimal digits of an id, in the highest bits of `value`.
     Id { value: u128, digits: u32 },
-    /// The beginning of a referral code, in the form in which codes are compared.
+    /// The beginning of a referral code, folded for comparison.
     Code(Box<str>),
     /// The beginning of a referral code with O as 0 and I and L as 1 (`Code::alike`).
     CodeAlike(Box<str>),
@@ -47,7 +47,7 @@ const ID_DIGITS: u32 = 32;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Prefix {
-    /// The beginning of an id's text, with all hyphens that it has so far or with none. `None` for any other
+    /// Parses the beginning of an id's text, with hyphens in place or with none at all. `None` for any other
     /// text. The empty text is the beginning of every id.
     pub fn of_id(text: &str) -> Option<Self> {
         let has_hyphens = text.contains('-');
@@ -68,14 +68,14 @@ impl Prefix {
         Some(Self::Id { value: if digits == 0 { 0 } else { value << (4 * (ID_DIGITS - digits)) }, digits })
     }
 
-    /// The beginning of a code, in any case. `None` for text that no code begins with.
+    /// Parses the beginning of a code, in any case. `None` for text that no code begins with.
     pub fn of_code(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         (text.len() <= CODE_BYTES_MAX && text.bytes().all(allowed))
             .then(|| Self::Code(text.to_ascii_lowercase().into()))
     }
 
-    /// The beginning of codes that are taken for this one's; `None` where that is no code's.
+    /// The prefix of codes alike to this one's; `None` if it is no code's.
     #[must_use]
     pub fn alike(&self) -> Option<Self> {
         match self {
@@ -92,7 +92,7 @@ impl Prefix {
         }
     }
 
-    /// The least key that may begin with this.
+    /// The least key with this prefix.
     fn least(&self) -> Key {
         match self {
             Prefix::Id { value, .. } => Key { head: *value, rest: Box::default() },
@@ -155,13 +155,13 @@ type Run = Arc<Vec<u32>>;
 /// The index of one kind of text.
 struct Runs {
     kind: Kind,
-    /// Each more than twice as long as all after it together, so there are few.
+    /// Each is more than twice as long as all after it together, so there are few.
     sorted: Vec<Run>,
     /// Members in the runs: those with an index below this.
     covered: u32,
 }
 
-/// The indexes of an engine, empty until somebody searches.
+/// The indexes of an engine, empty until the first search.
 pub(super) struct SearchIndex {
     ids: Mutex<Runs>,
     codes: Mutex<Runs>,
@@ -197,7 +197,7 @@ impl SearchIndex {
         Ok(found.into_iter().map(|(_, member)| MemberIx(member)).collect())
     }
 
-    /// Bytes held, but for an index that is being made just now.
+    /// Bytes held, excluding an index being built.
     pub fn bytes(&self) -> usize {
         let covered = |index: &Mutex<Runs>| index.try_lock().map_or(0, |index| index.covered as usize);
         (covered(&self.ids) + covered(&self.codes) + covered(&self.codes_alike)) * size_of::<u32>()
@@ -205,7 +205,7 @@ impl SearchIndex {
 }
 
 impl Runs {
-    /// Takes in all but a short tail of the members there are.
+    /// Indexes all members but a short tail.
     fn advance(&mut self, shared: &Shared) {
         let members = shared.read(|state, _| state.len());
         while self.covered + TAIL_MAX <= members {
@@ -241,14 +241,14 @@ impl Runs {
     }
 }
 
-/// One run of all members of several. Each text is looked up once.
+/// Merges several runs into one. Each text is looked up once.
 fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
     let mut result = region::with_room(members);
     let mut taken = vec![0; parts.len()];
     let mut heads = BinaryHeap::with_capacity(parts.len());
     let first = |part: usize| (part, parts[part][0]);
     let mut wanted: Vec<(usize, u32)> = (0..parts.len()).map(first).collect();
-    // The first of each part, then one more whenever one was taken.
+    // The first of each part, then one more whenever one is taken.
     for slice in wanted.chunks(SLICE) {
         shared.read(|state, _| {
             heads.extend(
@@ -272,7 +272,7 @@ fn merged(shared: &Shared, kind: Kind, parts: &[Run], members: usize) -> Run {
     Arc::new(result)
 }
 
-/// Appends up to `most` members of a run that begin with `prefix`. O(log n + most).
+/// Appends up to `most` members of a run that match `prefix`. O(log n + most).
 fn find_in_run(shared: &Shared, run: &Run, prefix: &Prefix, most: usize, found: &mut Vec<(Key, u32)>) {
     let least = prefix.least();
     let begin = shared.read(|state, _| {
@@ -291,7 +291,7 @@ fn find_in_run(shared: &Shared, run: &Run, prefix: &Prefix, most: usize, found: 
     }
 }
 
-/// Appends all members behind the runs that begin with `prefix`. O(members there), some [`TAIL_MAX`].
+/// Appends all matching members after the runs. O(members there), some [`TAIL_MAX`].
 fn find_in_tail(shared: &Shared, covered: u32, prefix: &Prefix, found: &mut Vec<(Key, u32)>) {
     let mut from = covered;
     loop {
@@ -301,7 +301,7 @@ fn find_in_tail(shared: &Shared, covered: u32, prefix: &Prefix, found: &mut Vec<
             found.extend(keys.filter(|(key, _)| prefix.begins(key)));
             until
         });
-        // Members that join faster than they are looked at are left for the next search.
+        // If members join faster than they are scanned, the rest is left for the next search.
         if looked_at == from || covered + 2 * TAIL_MAX <= looked_at {
             return;
         }

@@ -44,7 +44,7 @@ fn empty() -> Shared {
     }
 }
 
-/// Members with random ids, some of which begin alike; every third one gives a code.
+/// Adds members with random ids, some with a common prefix; every third one gives a code.
 fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
     let mut state = shared.state.write();
     for _ in 0..members {
@@ -81,7 +81,7 @@ fn grow(shared: &Shared, random: &mut Pcg64Mcg, members: u32) {
     }
 }
 
-/// The texts of one member that a prefix may begin.
+/// The text of one member that a prefix is matched against.
 fn text_of(state: &State, prefix: &Prefix, member: u32) -> String {
     match prefix.kind() {
         Kind::Id => state.member(MemberIx(member)).id.to_string().replace('-', ""),
@@ -90,7 +90,7 @@ fn text_of(state: &State, prefix: &Prefix, member: u32) -> String {
     }
 }
 
-/// A prefix of somebody's text, or of nobody's.
+/// A prefix of some member's text, or of none.
 fn some_prefix(shared: &Shared, random: &mut Pcg64Mcg) -> (Prefix, String) {
     let state = shared.state.read();
     let member = MemberIx(random.next_u32() % state.len());
@@ -114,7 +114,7 @@ fn some_prefix(shared: &Shared, random: &mut Pcg64Mcg) -> (Prefix, String) {
     if of_code {
         return (Prefix::of_code(&text).unwrap(), folded);
     }
-    // The letter may have come in place of a hyphen.
+    // The letter may have replaced a hyphen.
     let digits = folded.replace('-', "");
     (Prefix::of_id(&text).or_else(|| Prefix::of_id(&digits)).unwrap(), digits)
 }
@@ -125,7 +125,7 @@ fn a_search_finds_what_a_scan_finds() {
         println!("seed {seed}");
         let mut random = Pcg64Mcg::seed_from_u64(seed);
         let (shared, index) = (empty(), SearchIndex::new());
-        // None, a tail alone, several runs, runs that merge.
+        // None, a tail alone, several runs, merging runs.
         for step in [0, 1, 300, TAIL_MAX, 3 * TAIL_MAX + 17, 100, 2 * TAIL_MAX] {
             grow(&shared, &mut random, step);
             if step == 0 {

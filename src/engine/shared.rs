@@ -1,5 +1,5 @@
-//! What all threads of an engine share: the state under its lock, the directory, how far the protocol has
-//! come, and whether the log failed.
+//! What all threads of an engine share: the state under its lock, the directory, the watermarks, and whether
+//! the log failed.
 
 use std::{
     cell::Cell,
@@ -36,18 +36,17 @@ pub(super) struct Shared {
     pub metrics: Arc<Metrics>,
     pub clock: ClockGuard,
     pub row_ids: RowIds,
-    /// Whether the state has row ids that were brought along; as long as it has none, nobody takes the lock
-    /// to look. Set under the write lock.
+    /// Whether the state has imported row ids; until then, lookups skip the lock. Set under the write lock.
     pub has_carried_row_ids: AtomicBool,
     pub instance_id: [u8; 16],
     pub network_id: u32,
     /// Written by the writer after each group, read by `status`.
     pub log: Mutex<LogFigures>,
-    /// How making the next segment of the log fares.
+    /// Health of creating the next log segment.
     pub log_health: LogHealth,
-    /// One view is made at a time; the last one is kept as long as somebody else does.
+    /// One view is made at a time; the last one is kept as long as a caller holds it.
     pub view: Mutex<Weak<State>>,
-    /// States of the past.
+    /// Past states.
     pub history: History,
 }
 
@@ -56,7 +55,7 @@ thread_local! {
     static READING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Says that this thread is reading, until it is dropped.
+/// Marks this thread as reading until dropped.
 struct Reading {
     before: usize,
 }
@@ -71,7 +70,7 @@ impl Shared {
     /// See `Engine::read`.
     ///
     /// # Panics
-    /// Inside a read of the same engine: with a writer waiting between the two, both would wait for ever.
+    /// Inside a read of the same engine: with a writer waiting between the two, both would deadlock.
     pub fn read<R>(&self, read: impl FnOnce(&State, &MemberDirectory) -> R) -> R {
         self.assert_not_reading();
         let _reading = Reading { before: READING.with(|reading| reading.replace(self.address())) };
@@ -85,7 +84,7 @@ impl Shared {
         carried.unwrap_or_else(|| self.row_ids.encode(kind, index))
     }
 
-    /// See `Engine::row_of`. A row has one id: if it brought one along, the computed one names nothing.
+    /// See `Engine::row_of`. A row has one id: if it was imported, the computed one names nothing.
     pub fn row_of(&self, uuid: [u8; 16]) -> Option<(RowKind, u64)> {
         let Some(state) = self.carried() else { return self.row_ids.decode(uuid) };
         let computed = || {
@@ -94,13 +93,13 @@ impl Shared {
         state.row_that_carried(&uuid).or_else(computed)
     }
 
-    /// The state, if rows brought ids along. Recursive: whoever prints rows holds the lock already, and a
-    /// writer that waits between the two must not hold up the second.
+    /// The state, if it has imported row ids. Recursive: a caller that prints rows already holds the lock,
+    /// and a writer waiting between the two must not block the second.
     fn carried(&self) -> Option<RwLockReadGuard<'_, State>> {
         self.has_carried_row_ids.load(Ordering::Acquire).then(|| self.state.read_recursive())
     }
 
-    /// To be called with the write lock held, after commands were applied.
+    /// Call with the write lock held, after commands were applied.
     pub fn note_carried_row_ids(&self, state: &State) {
         if state.carried_row_ids() != 0 {
             self.has_carried_row_ids.store(true, Ordering::Release);
@@ -119,7 +118,7 @@ impl Shared {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Not stopping, not poisoned, with room in the log, and by a clock that did not jump.
+    /// Not stopping, not poisoned, room in the log, and the clock did not jump.
     pub fn takes_writes(&self) -> bool {
         let is_full = self.log_health.trouble().is_some_and(|trouble| trouble.refuses_writes);
         !self.is_poisoned() && !self.is_stopping() && !is_full && self.clock.jump().is_none()
@@ -139,7 +138,7 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// An owned copy of the state at one LSN, made in short steps beside the writer. See
+    /// An owned copy of the state at one LSN, made in short steps alongside the writer. See
     /// `Engine::frozen_view`.
     pub fn frozen_view(&self) -> Arc<State> {
         self.frozen_view_unless(&mut || true).expect("nobody gives it up")
@@ -188,7 +187,7 @@ impl Shared {
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Copied {
         self.state.write().freeze();
-        // Ends the view however the copying ends: a view left on would slow every write down for good.
+        // Ends the view on every exit path: a leaked view would slow down all later writes.
         let _thaw = Thaw(&self.state);
         let mut copy = FrozenCopy::default();
         for step in 1_usize.. {
@@ -209,7 +208,7 @@ impl Shared {
         Copied::GivenUp
     }
 
-    /// Sets the gauges that nobody keeps up to date otherwise.
+    /// Sets the gauges that are not maintained elsewhere.
     pub fn refresh_metrics(&self) {
         let network = &self.metrics.network;
         let ranks: Vec<u64> = {
@@ -251,10 +250,10 @@ impl Shared {
     }
 }
 
-/// What became of a copy.
+/// The result of a copy.
 enum Copied {
     Whole(Box<State>),
-    /// The view was taken away.
+    /// The view was invalidated.
     Lost,
     GivenUp,
 }
@@ -268,8 +267,8 @@ impl Drop for Thaw<'_> {
     }
 }
 
-/// Ends the process when the thread that holds it panics: for the writer, where only our own bug can panic,
-/// and where going on could show or lose something wrongly. The panic itself was printed before.
+/// Aborts the process when the thread that holds it panics: for the writer, where only our own bug can panic,
+/// and where continuing could serve wrong data or lose data. The panic itself was printed before.
 pub(super) struct AbortOnPanic(pub &'static str);
 
 impl Drop for AbortOnPanic {
@@ -305,8 +304,8 @@ impl Shared {
 
     /// See `Engine::lsn_at`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64, HistoryError> {
-        // What comes next is stamped with this or later, so up to here nothing is added any more.
-        // A clock that jumped is not what comes next is stamped with.
+        // The next command is stamped with this or later, so nothing more is added up to here. A clock that
+        // jumped is never used for stamping.
         let wall = if self.clock.jump().is_none() { self.clock.wall() } else { Timestamp(i64::MIN) };
         let now = wall.max(self.read(|state, _| state.time()));
         if now <= time {

@@ -1,10 +1,10 @@
-//! The snapshotter: one thread that writes snapshots beside the running engine.
+//! The snapshotter: one thread that writes snapshots alongside the running engine.
 //!
 //! It takes a frozen view, so that signups go on while it reads; computes both digests from the view; hands
 //! the rows to durability chunk by chunk, resting between chunks while writes come in; publishes; and lets
-//! the writer retire the log that no kept snapshot needs. One snapshot is made at a time. Requests that come
-//! while one runs share the next, since the running one may lack what they want kept. A failure is counted,
-//! logged, reported in the status and to whoever asked; it never stops a signup.
+//! the writer retire the log that no kept snapshot needs. One snapshot is made at a time. Requests that
+//! arrive while one runs share the next, since the running one may lack their writes. A failure is counted,
+//! logged, and reported in the status and to the requesters; it never stops a signup.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -26,14 +26,14 @@ use crate::core::state::State;
 
 type Reply = oneshot::Sender<Result<SnapshotInfo, SnapshotError>>;
 
-/// Writes a state as a snapshot; the directory's way of doing it, or a test's.
+/// Writes a state as a snapshot; into the directory, or a test's substitute.
 pub(super) trait SnapshotSink: Send {
-    /// Writes and publishes a snapshot of `view`. `rest` is called between chunks and may sleep; when it says
-    /// `false`, the snapshot is given up. Returns the snapshot and the LSN up to which the log is not needed
-    /// any more.
+    /// Writes and publishes a snapshot of `view`. `rest` is called between chunks and may sleep; when it
+    /// returns `false`, the snapshot is abandoned. Returns the snapshot and the LSN up to which the log is no
+    /// longer needed.
     ///
     /// # Errors
-    /// What went wrong, for people.
+    /// A human-readable reason.
     fn write(
         &mut self,
         view: &State,
@@ -42,14 +42,14 @@ pub(super) trait SnapshotSink: Send {
     ) -> Result<Written, String>;
 }
 
-/// A snapshot that was published.
+/// A published snapshot.
 pub(super) struct Written {
     pub info: SnapshotInfo,
     /// The older kept snapshot holds everything up to here.
     pub retire_up_to: u64,
 }
 
-/// What others tell the snapshotter, and what it tells them.
+/// The channel between the snapshotter and the rest of the engine.
 pub(super) struct SnapshotDesk {
     desk: Mutex<Desk>,
     changed: Condvar,
@@ -58,7 +58,7 @@ pub(super) struct SnapshotDesk {
 struct Desk {
     waiters: Vec<Reply>,
     stop: Option<Stop>,
-    /// Who waits for the last one.
+    /// Waits for the final snapshot.
     last: Option<Reply>,
     running: bool,
     newest: SnapshotInfo,
@@ -69,14 +69,14 @@ struct Desk {
 /// How the snapshotter is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stop {
-    /// A running snapshot is given up.
+    /// A running snapshot is abandoned.
     Now,
-    /// A running snapshot is finished without resting and is the last: what came after it began is in the
-    /// log, and a second one would only make stopping take twice as long. If none runs, one is made.
+    /// A running snapshot is finished without resting and is the final one: what came after it began is in
+    /// the log, and a second one would only double the time to stop. If none runs, one is made.
     AfterFinal,
 }
 
-/// What `status` wants to know.
+/// The snapshotter's part of `status`.
 pub(super) struct SnapshotStatus {
     pub running: bool,
     pub newest: SnapshotInfo,
@@ -113,14 +113,14 @@ impl SnapshotDesk {
         Ok(answer)
     }
 
-    /// Ends the snapshotter; a running snapshot is given up.
+    /// Ends the snapshotter; a running snapshot is abandoned.
     pub fn stop(&self) {
         self.desk.lock().stop = Some(Stop::Now);
         self.changed.notify_all();
     }
 
-    /// Ends the snapshotter after the running snapshot, or, if none runs, after one more, which holds what is
-    /// applied now.
+    /// Ends the snapshotter after the running snapshot, or, if none runs, after one more of the current
+    /// state.
     pub fn stop_after_final(&self) -> oneshot::Receiver<Result<SnapshotInfo, SnapshotError>> {
         let (reply, answer) = oneshot::channel();
         let mut desk = self.desk.lock();
@@ -180,7 +180,7 @@ impl Snapshotter {
         }
     }
 
-    /// Sleeps until a snapshot is due or asked for. When stopping, one more is made unless it shall end now.
+    /// Sleeps until a snapshot is due or requested. On shutdown, one more is made unless it must end now.
     fn wait_for_work(&self, last_try: Instant) -> Work {
         let mut desk = self.desk.desk.lock();
         loop {
@@ -202,8 +202,8 @@ impl Snapshotter {
         Work::Snapshot { waiters, is_last: desk.stop.is_some() }
     }
 
-    /// Whether the snapshot that just ended is the last one because stopping was asked for while it ran. One
-    /// that failed is not: then the last one is still to be tried.
+    /// Whether the snapshot that just ended is the final one because shutdown was requested while it ran. A
+    /// failed one is not: the final one is still to be tried.
     fn was_last(&self, result: &Result<SnapshotInfo, SnapshotError>) -> bool {
         let mut desk = self.desk.desk.lock();
         if desk.stop != Some(Stop::AfterFinal) || result.is_err() {
@@ -219,7 +219,7 @@ impl Snapshotter {
         self.desk.changed.wait_for(desk, TICK);
     }
 
-    /// Whether the policy wants a snapshot now. Never when nothing changed.
+    /// Whether the policy calls for a snapshot now. Never when nothing changed.
     fn is_due(&self, newest: u64, since_last: Duration) -> bool {
         let commands = self.shared.marks.applied() - newest;
         let by_count = self.policy.every_commands.is_some_and(|every| every <= commands);
@@ -227,15 +227,15 @@ impl Snapshotter {
         commands != 0 && (by_count || by_time) && !self.shared.is_poisoned()
     }
 
-    /// Makes one snapshot and keeps the books about it. `rest` is called before each of its steps; when it
-    /// says `false` the snapshot is given up.
+    /// Makes one snapshot and records the result. `rest` is called before each of its steps; when it returns
+    /// `false` the snapshot is abandoned.
     pub fn snapshot(
         &mut self,
         rest: &mut dyn FnMut(SnapshotStep) -> bool,
     ) -> Result<SnapshotInfo, SnapshotError> {
         let started = Instant::now();
-        // A panic in here could only be our bug, but it is no reason to stop signups: the view is thawed on
-        // the way out.
+        // A panic here can only be our bug, but it is no reason to stop signups: the view is thawed during
+        // unwinding.
         let result = catch_unwind(AssertUnwindSafe(|| self.write(rest)))
             .unwrap_or_else(|_| Err(SnapshotError::Failed("panic".into())));
         let metrics = &self.shared.metrics.snapshots;
@@ -261,8 +261,8 @@ impl Snapshotter {
                 Ok(info)
             }
             Err(error) => {
-                // Being told to stop in the middle is no failure of the snapshot, and a poisoned writer was
-                // reported when it was.
+                // Being told to stop midway is not a failure of the snapshot, and a poisoned writer was
+                // already reported.
                 if matches!(error, SnapshotError::Failed(_)) {
                     metrics.failures.increment(1);
                     desk.failures += 1;
@@ -274,7 +274,7 @@ impl Snapshotter {
         }
     }
 
-    /// The snapshot, and whether it was made now: if nothing changed, the last one is as good.
+    /// The snapshot, and whether it was made now: if nothing changed, the last one is reused.
     fn write(
         &mut self,
         rest: &mut dyn FnMut(SnapshotStep) -> bool,
@@ -302,7 +302,7 @@ impl Snapshotter {
         };
         self.shared.marks.snapshot(written.info.lsn);
         self.shared.marks.get().validate();
-        // If the queue is full the next snapshot retires the more.
+        // If the queue is full, the next snapshot retires this part too.
         if let Some(queue) = self.queue.upgrade() {
             let _ = queue.try_send(Job::Retire { up_to: written.retire_up_to });
         }
@@ -313,13 +313,13 @@ impl Snapshotter {
 enum Work {
     Snapshot {
         waiters: Vec<Reply>,
-        /// The final one.
+        /// The final snapshot.
         is_last: bool,
     },
     End,
 }
 
-/// What a snapshot does next.
+/// The next step of a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SnapshotStep {
     /// Some 64 KiB of the frozen view are copied, under a short hold of the state's lock.
@@ -328,7 +328,7 @@ pub enum SnapshotStep {
     Write,
 }
 
-/// Rests between chunks while writes come in: as long as the last chunk took, within a bound. So signups get
+/// Rests between chunks while writes come in: as long as the last chunk took, up to a bound. So signups get
 /// at least half of the disk and of a core, and an idle engine writes at full speed.
 struct Pace {
     shared: Arc<Shared>,
@@ -343,8 +343,8 @@ impl Pace {
         Self { shared, desk, lsn, chunk_began: Instant::now() }
     }
 
-    /// False when the snapshot shall be given up. Copying is not rested from: the sooner it is over, the less
-    /// the writer keeps for it.
+    /// False when the snapshot is to be abandoned. There is no rest while copying: the sooner it ends, the
+    /// fewer old copies the writer keeps for it.
     fn rest(&mut self, next: SnapshotStep) -> bool {
         let stop = self.desk.stopping();
         if stop == Some(Stop::Now) {

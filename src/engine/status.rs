@@ -1,4 +1,4 @@
-//! What the engine tells about itself, as plain data.
+//! The engine's status as plain data.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::{
     durability::LogTrouble,
 };
 
-/// The state of the engine at one moment. Figures of the network are of one LSN; the others may be a group
-/// apart.
+/// The state of the engine at one moment. Figures of the network are of one LSN; the others may lag or lead
+/// by a group.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EngineStatus {
-    /// Writes are accepted: not stopping, not poisoned, room in the log, a clock that did not jump.
+    /// Writes are accepted: not stopping, not poisoned, room in the log, and the clock did not jump.
     pub ready: bool,
     pub stopping: bool,
-    /// Why the writer is poisoned, if it is: reads go on, writes need a restart.
+    /// Why the writer is poisoned, if it is: reads continue, writes need a restart.
     pub poisoned: Option<String>,
-    /// What keeps the next segment of the log from being made, if anything does.
+    /// What prevents the creation of the next log segment, if anything.
     pub log_trouble: Option<LogTrouble>,
     pub instance_id: [u8; 16],
     pub network_id: u32,
@@ -35,12 +35,12 @@ pub struct EngineStatus {
     pub snapshot: SnapshotInfo,
     pub snapshot_running: bool,
     pub snapshot_failures: u64,
-    /// Why the newest try failed, if it did.
+    /// Why the newest attempt failed, if it did.
     pub snapshot_error: Option<String>,
     pub opened: OpenReport,
 }
 
-/// The protocol as one chain: `snapshot <= applied <= durable <= admitted`, always.
+/// The watermarks as one chain: `snapshot <= applied <= durable <= admitted`, always.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Watermarks {
     /// The newest published snapshot holds everything up to here.
@@ -57,7 +57,7 @@ impl Watermarks {
     /// Checks the chain. O(1).
     ///
     /// # Panics
-    /// When a link is broken: something was shown that is not durable, or worse.
+    /// When a link is broken: readers saw something that is not durable, or worse.
     pub fn validate(&self) {
         assert!(self.snapshot <= self.applied, "a snapshot never runs ahead of what is applied: {self:?}");
         assert!(self.applied <= self.durable, "nothing is applied that is not durable: {self:?}");
@@ -90,7 +90,7 @@ pub struct SnapshotInfo {
 /// How opening went.
 #[derive(Clone, PartialEq, Debug)]
 pub struct OpenReport {
-    /// The directory did not exist and was made.
+    /// The directory did not exist and was created.
     pub created: bool,
     pub members: u32,
     /// The newest LSN, of the snapshot and the tail together.
@@ -100,31 +100,31 @@ pub struct OpenReport {
     /// Commands applied from the log.
     pub replayed: u64,
     pub duration: Duration,
-    /// Torn tails that were cut, each with place and size. Nothing in them was ever acknowledged.
+    /// Torn tails that were cut, each with position and size. Nothing in them was ever acknowledged.
     pub cuts: Vec<String>,
     /// Snapshots that failed their checks, and why.
     pub fallbacks: Vec<String>,
-    /// What else was found or mended that an operator may want to know and nobody needs to act on at once: a
-    /// damaged archive, an interrupted cut that was finished, unfinished files.
+    /// Other findings and repairs that an operator may want to know but need not act on at once: a damaged
+    /// archive, an interrupted cut that was finished, unfinished files.
     pub notes: Vec<String>,
     /// Log time of the newest command; `None` before the first.
     pub time: Option<Timestamp>,
-    /// How far the clock is ahead of the log's time: how long nothing was written, normally. Zero before the
-    /// first command.
+    /// How far the clock is ahead of log time: normally the idle time. Zero before the first command.
     pub clock_ahead: Duration,
-    /// How far the log's time is ahead of the clock; zero normally. Log time stands still until the clock has
+    /// How far log time is ahead of the clock; normally zero. Log time stands still until the clock has
     /// caught up.
     pub clock_behind: Duration,
-    /// By more than a clock may jump: writes are refused until it has caught up, or an operator accepts it.
+    /// The clock is behind by more than its bound: writes are refused until it has caught up, or an operator
+    /// accepts it.
     pub clock_jumped: bool,
 }
 
-/// How far opening has come.
+/// The progress of opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenProgress {
     /// Rows of the snapshot were read.
     Loading { rows: u64, rows_total: u64 },
-    /// What is derived from the rows is being computed and compared with the digest.
+    /// The derived data is being computed and compared with the digest.
     Checking,
     /// Commands of the log were applied.
     Replaying { commands: u64 },
@@ -135,8 +135,8 @@ pub enum OpenProgress {
 pub struct ShutdownReport {
     /// The newest applied LSN.
     pub lsn: u64,
-    /// The final snapshot, or why there is none; `None` if the policy wants none. Without one the next start
-    /// replays the log.
+    /// The final snapshot, or why there is none; `None` if the policy calls for none. Without one the next
+    /// start replays the log.
     pub snapshot: Option<Result<SnapshotInfo, super::SnapshotError>>,
 }
 

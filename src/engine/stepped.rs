@@ -1,9 +1,7 @@
-//! The engine without threads: whoever holds it takes the steps that the threads would take, in the order
-//! that it likes.
+//! The engine without threads: its owner takes the steps that the threads would take, in any order.
 //!
-//! The parts are those that serve: the same opening, admission, writer, snapshotter. Only who calls them
-//! differs, so that what the threads do in some order that nobody chose can be done in each order that
-//! somebody did, and again in the same one: for simulations.
+//! The components are the production ones: the same opening, admission, writer, snapshotter. Only the caller
+//! differs, so a simulation can choose each interleaving that threads might produce, and replay it.
 
 use std::sync::Arc;
 
@@ -18,23 +16,22 @@ use super::{
     writer::{Job, Writer},
 };
 
-/// An engine that does nothing by itself. Dropped, it ends as a killed process does: what is queued is not
-/// written.
+/// An engine that does nothing by itself. Dropping it acts like a killed process: queued writes are lost.
 pub struct SteppedEngine {
     snapshotter: Snapshotter,
     writing: SteppedWriter,
 }
 
-/// All of a stepped engine but its snapshotter: what goes on while a snapshot is made.
+/// A stepped engine without its snapshotter: what keeps running while a snapshot is made.
 pub struct SteppedWriter {
     writer: Writer,
-    // Dropped last: it holds the lock of the directory.
+    // Dropped last: it holds the directory's lock.
     engine: Engine,
 }
 
-/// What became of a write so far.
+/// The state of a submitted write.
 pub enum Submitted {
-    /// It needed no log, or found no way into it.
+    /// It needed no log, or could not be queued.
     Answered(Result<Answer, SubmitError>),
     /// It waits for a step of the writer.
     Queued(PendingWrite),
@@ -58,15 +55,15 @@ impl SteppedEngine {
         &mut self.writing
     }
 
-    /// For reading. Its `submit` and `snapshot_now` wait for threads that are not there.
+    /// For reading. Its `submit` and `snapshot_now` would wait for threads that do not exist.
     pub fn engine(&self) -> &Engine {
         &self.writing.engine
     }
 
-    /// Makes a snapshot, and before each step of it whatever `between` does, where other threads would come
-    /// between; when that says `false` the snapshot is given up. (It is not to ask for a view of its own
-    /// while one is copied: one is made at a time.) The log that no kept snapshot needs is retired by one of
-    /// the next steps of the writer.
+    /// Makes a snapshot, calling `between` before each step, where other threads would interleave; when that
+    /// returns `false` the snapshot is abandoned. (It must not request a view while one is being copied: one
+    /// is made at a time.) The log that no kept snapshot needs is retired by one of the next steps of the
+    /// writer.
     ///
     /// # Errors
     /// As [`Engine::snapshot_now`].
@@ -99,17 +96,17 @@ impl SteppedWriter {
         }
     }
 
-    /// What the ticker does after an idle moment: asks for a mark, which a step of the writer then makes. A
+    /// What the ticker does after an idle moment: requests a mark, which a step of the writer then makes. A
     /// full queue is not idle.
     pub fn ask_for_mark(&self) {
         if let Some(queue) = self.engine.inner.queue.read().as_ref() {
-            // Full: then there is no idle moment to mark.
+            // Full: not idle, so nothing to mark.
             let _ = queue.try_send(Job::Mark);
         }
     }
 
-    /// One turn of the writer: a group of what is queued, and whatever else was asked for behind it. `false`
-    /// when nothing waits.
+    /// One turn of the writer: a group of queued writes, and any other job queued after it. `false` when the
+    /// queue is empty.
     pub fn step(&mut self) -> bool {
         self.writer.step()
     }

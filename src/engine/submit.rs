@@ -1,4 +1,4 @@
-//! The way of a command into the queue of the writer, and of its answer back.
+//! Submission: a command's path into the writer's queue, and its answer's path back.
 
 use std::time::Instant;
 
@@ -17,19 +17,19 @@ use crate::core::{
     command::{Applied, Command, Rejection},
 };
 
-/// What became of a write at the door.
+/// The result of admission.
 pub(super) enum Admitted {
     Answered(Answer),
     Queued(oneshot::Receiver<Result<Applied, SubmitError>>),
 }
 
 impl Engine {
-    /// Writes: returns when the command is durable and applied, or was refused by a rule.
+    /// Writes: returns when the command is durable and applied, or refused by a rule.
     ///
-    /// A plan change or a new admin in a large network is prepared first, for seconds, in a thread beside the
-    /// network (`prepare.rs`).
+    /// A plan change or a new admin in a large network is first prepared, for seconds, in a separate thread
+    /// (`prepare.rs`).
     ///
-    /// Dropping the future does not take the command back, once it is queued.
+    /// Dropping the future does not cancel a command that is already queued.
     ///
     /// # Errors
     /// Only when there is no outcome: see [`SubmitError`].
@@ -45,7 +45,7 @@ impl Engine {
         };
         let result = match self.admit(command, sent, preparation, |_| false) {
             Ok(Admitted::Answered(answer)) => return Ok(answer),
-            // A writer that is gone without an answer took the write with it.
+            // If the writer ended without an answer, the outcome is unknown.
             Ok(Admitted::Queued(reply)) => reply.await.unwrap_or(Err(SubmitError::OutcomeUnknown)),
             Err(error) => Err(error),
         };

@@ -1,11 +1,9 @@
-//! The locks, atomics, waits and threads by which the engine's threads hand things to each other, in one
-//! place.
+//! The engine's synchronization primitives in one place: locks, atomics, waits and threads.
 //!
-//! In the program, and in all tests but one kind, they are those of `parking_lot` and the standard library,
-//! re-exported. In the unit tests built with the feature `shuttle` they are those of a scheduler that chooses
-//! after each step which thread goes on: `models.rs` runs the engine itself on them, in thousands of orders
-//! that each seed gives again. Channels are tokio's in both: nothing waits inside of them but in the two
-//! functions here.
+//! In the program, and in all tests but one kind, they come from `parking_lot` and the standard library,
+//! re-exported. In the unit tests built with the feature `shuttle` they belong to a scheduler that chooses
+//! after each step which thread runs next: `models.rs` runs the engine itself on them, in thousands of
+//! orders, reproducible by seed. Channels are tokio's in both: only the two functions here block on them.
 
 #[cfg(not(all(test, feature = "shuttle")))]
 pub(super) use self::real::*;
@@ -27,12 +25,12 @@ mod real {
     pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     use tokio::sync::{mpsc, oneshot};
 
-    /// Waits for the next; `None` when nobody is left who could send. Not inside an async runtime.
+    /// Waits for the next message; `None` when no sender is left. Not inside an async runtime.
     pub fn receive<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
         queue.blocking_recv()
     }
 
-    /// Waits for the answer; `None` when nobody is left who could give it. Not inside an async runtime.
+    /// Waits for the answer; `None` when its sender is gone. Not inside an async runtime.
     pub fn wait_for_answer<T>(answer: oneshot::Receiver<T>) -> Option<T> {
         answer.blocking_recv().ok()
     }
@@ -43,8 +41,8 @@ mod real {
     }
 }
 
-/// What is used of the above, on shuttle. A wait with a time limit waits without one: what would only go on
-/// because time passes is found as a deadlock.
+/// The subset of the above in use, on shuttle. Timed waits wait without a limit: progress that depends only
+/// on time passing shows up as a deadlock.
 #[cfg(all(test, feature = "shuttle"))]
 #[allow(clippy::unnecessary_wraps, reason = "as what it stands in for")]
 mod scheduled {
@@ -64,7 +62,7 @@ mod scheduled {
     };
     use tokio::sync::{mpsc, oneshot};
 
-    /// Others go on, whatever the scheduler would prefer: what is waited for is for them to do.
+    /// Yields to other threads, whatever the scheduler would prefer: one of them must do what is waited for.
     pub fn sleep(_time: Duration) {
         shuttle::thread::yield_now();
     }
@@ -77,7 +75,7 @@ mod scheduled {
         shuttle::future::block_on(answer).ok()
     }
 
-    /// Waits for its end, and knows of it.
+    /// Can be joined, and asked whether the thread has ended.
     pub struct JoinHandle<T> {
         thread: shuttle::thread::JoinHandle<T>,
         is_finished: Arc<AtomicBool>,
@@ -104,7 +102,7 @@ mod scheduled {
         Ok(JoinHandle { thread, is_finished })
     }
 
-    /// Locks of `parking_lot` know no poison: a panic is the end of the model anyway.
+    /// `parking_lot` locks have no poisoning: a panic ends the model anyway.
     fn sane<T>(result: Result<T, PoisonError<T>>) -> T {
         result.unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,7 +110,7 @@ mod scheduled {
     #[derive(Default)]
     pub struct Mutex<T>(inner::Mutex<T>);
 
-    /// Empty only while a condition is waited for.
+    /// Empty only while waiting on a condition.
     pub struct MutexGuard<'a, T>(Option<inner::MutexGuard<'a, T>>);
 
     impl<T> Mutex<T> {
@@ -223,13 +221,13 @@ mod scheduled {
     }
 
     impl<T> RwLockWriteGuard<'_, T> {
-        /// Who is next is the scheduler's choice in any case.
+        /// The scheduler chooses the next thread in any case.
         pub fn unlock_fair(guard: Self) {
             drop(guard);
         }
     }
 
-    /// Set once; each look and the setting are a step.
+    /// Set once; each read and the set are scheduling points.
     pub struct OnceLock<T> {
         step: AtomicBool,
         value: std::sync::OnceLock<T>,

@@ -1,8 +1,7 @@
-//! The ticker: what must happen when nothing happens.
+//! The ticker: periodic work that no command triggers.
 //!
-//! It asks the writer for a mark frame after an idle moment, drains the histograms, says when the clock
-//! jumped, and lets go of a state of the past that nobody asks for any more. It never touches the state or
-//! the log.
+//! It requests a mark frame from the writer after an idle moment, drains the histograms, reports clock jumps,
+//! and releases a past state that is no longer used. It never touches the state or the log.
 
 use std::{
     sync::Arc,
@@ -33,7 +32,7 @@ impl TickerStop {
         self.changed.notify_all();
     }
 
-    /// Sleeps; true when it is time to end.
+    /// Sleeps; returns true when it is time to end.
     fn wait(&self, duration: Duration) -> bool {
         let mut stopped = self.stopped.lock();
         if !*stopped {
@@ -52,7 +51,7 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
     while !stop.wait(TICK) {
         let now = Instant::now();
         if idle.mark_is_due(shared.marks.applied(), now) {
-            // A full queue is not idle; then the mark comes after the next idle moment.
+            // A full queue is not idle; the mark then comes after the next idle moment.
             let asked = queue.upgrade().is_some_and(|queue| queue.try_send(Job::Mark).is_ok());
             if asked {
                 idle.marked();
@@ -71,8 +70,8 @@ pub(super) fn run(shared: &Arc<Shared>, queue: &mpsc::WeakSender<Job>, stop: &Ti
     shared.metrics.upkeep();
 }
 
-/// Says once that the next segment cannot be made, once that writes are refused for it, and once that all is
-/// well again.
+/// Logs once that the next segment cannot be created, once that writes are refused for it, and once that it
+/// recovered.
 fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
     match (was, is) {
         (Some(_), None) => tracing::info!("the next segment of the log is there: writes are safe to go on"),
@@ -86,7 +85,7 @@ fn report_change(was: Option<&LogTrouble>, is: Option<&LogTrouble>) {
     }
 }
 
-/// Says once that the clock jumped, and once that it is well again: back, or accepted.
+/// Logs once that the clock jumped, and once that it recovered or was accepted.
 fn report_jump(was: Option<ClockJump>, is: Option<ClockJump>, standing: impl FnOnce() -> ClockStanding) {
     let what = match is {
         _ if was == is => return,
@@ -101,7 +100,7 @@ fn report_jump(was: Option<ClockJump>, is: Option<ClockJump>, standing: impl FnO
     tracing::error!(seconds = standing().jumped_by().as_secs_f64(), "{what}");
 }
 
-/// Since when nothing was written, and whether that was marked.
+/// Since when the log is idle, and whether that was marked.
 struct Idle {
     lsn: u64,
     since: Instant,

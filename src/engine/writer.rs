@@ -1,4 +1,4 @@
-//! The writer thread, and the order of the write path. Nothing else appends, syncs or applies.
+//! The writer thread, and the order of the write path. Only this thread appends, syncs or applies.
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
@@ -22,24 +22,24 @@ use crate::{
     metrics::{Refusal, RejectionStage},
 };
 
-/// What waits for the writer.
+/// A job in the writer's queue.
 #[expect(clippy::large_enum_variant, reason = "nearly all are writes; boxed, each would cost an allocation")]
 pub(super) enum Job {
     Write(Write),
-    /// The log has been silent for a while: say in it how far it is durable.
+    /// The log has been idle for a while: record in it how far it is durable.
     Mark,
-    /// Snapshots hold everything up to here: older segments may go.
+    /// Snapshots cover everything up to here: older segments may be deleted.
     Retire {
         up_to: u64,
     },
-    /// Say when all that was queued before is done.
+    /// Signal when all jobs queued before are done.
     Fence(SyncSender<()>),
 }
 
 pub(super) struct Write {
     pub command: Command,
     pub sent: Sent,
-    /// What was computed for the command ahead.
+    /// The result of preparing the command ahead.
     pub preparation: Option<Preparation>,
     pub queued_at: Instant,
     pub reply: oneshot::Sender<Result<Applied, SubmitError>>,
@@ -50,14 +50,14 @@ pub(super) struct Writer {
     journal: Box<dyn Journal>,
     queue: mpsc::Receiver<Job>,
     /// Last LSN given to the log, log time of that command, outcome hash after it: as in the state, which
-    /// nobody else changes.
+    /// only this thread changes.
     lsn: u64,
     time: Timestamp,
     outcome_hash: u64,
     group_bytes_max: usize,
-    /// What the times of groups in the log of the process count from.
+    /// The zero of group times in the process's log.
     begun: Instant,
-    // The group at hand; the four are parallel, and kept between groups for their memory.
+    // The current group; the four are parallel, and reused between groups to save allocations.
     group: Vec<Stamped>,
     preparations: Vec<Option<Preparation>>,
     replies: Vec<(Instant, oneshot::Sender<Result<Applied, SubmitError>>)>,
@@ -65,7 +65,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// The state must be where the journal stands.
+    /// The state must be at the journal's LSN.
     pub fn new(shared: Arc<Shared>, journal: Box<dyn Journal>, queue: mpsc::Receiver<Job>) -> Self {
         let (lsn, time, outcome_hash) = {
             let state = shared.state.read();
@@ -90,8 +90,7 @@ impl Writer {
         writer
     }
 
-    /// Runs until nobody is left who could ask for anything; what is queued by then is still written and
-    /// answered.
+    /// Runs until no sender is left; everything queued by then is still written and answered.
     pub fn run(mut self) {
         let _abort = AbortOnPanic("writer");
         while let Some(job) = sync::receive(&mut self.queue) {
@@ -99,13 +98,13 @@ impl Writer {
         }
     }
 
-    /// One turn of `run`, for whoever has no thread for it; `false` when nothing waits.
+    /// One turn of `run`, for callers without a writer thread; `false` when the queue is empty.
     pub fn step(&mut self) -> bool {
         let job = self.queue.try_recv();
         job.map(|job| self.work(job)).is_ok()
     }
 
-    /// Does a job, together with what waits behind it and can be done with it.
+    /// Does a job, batched with queued jobs that can be done with it.
     fn work(&mut self, job: Job) {
         let other = self.take_group(job);
         if !self.group.is_empty() {
@@ -116,14 +115,14 @@ impl Writer {
             Some(Job::Mark) => self.mark(),
             Some(Job::Retire { up_to }) => self.retire(up_to),
             Some(Job::Fence(done)) => {
-                // Whoever asked may have gone away.
+                // The requester may be gone.
                 let _ = done.try_send(());
             }
             Some(Job::Write(_)) => unreachable!("take_group keeps the writes"),
         }
     }
 
-    /// Takes the writes that wait, up to the bounds of a group, or up to another job, which is returned.
+    /// Takes the queued writes, up to the limits of a group, or up to another job, which is returned.
     fn take_group(&mut self, first: Job) -> Option<Job> {
         let mut bytes = 0;
         let mut next = first;
@@ -140,7 +139,7 @@ impl Writer {
             });
             self.preparations.push(write.preparation);
             self.replies.push((write.queued_at, write.reply));
-            // The next command's size is not known yet, but no command is larger than the largest.
+            // The next command's size is not known yet, but is at most the largest.
             if self.group.len() == GROUP_COMMANDS_MAX || self.group_bytes_max < bytes + RECORD_BYTES_MAX {
                 return None;
             }
@@ -166,7 +165,7 @@ impl Writer {
 
         let result = self.journal.append(&self.group, self.outcome_hash);
         if let Err(DurabilityError::NoNextSegment { .. }) = result {
-            // Nothing was written: the next group gets these LSNs.
+            // Nothing was written: the next group reuses these LSNs.
             (self.lsn, self.time) = before;
             return self.refuse_group(SubmitError::NoRoom);
         }
@@ -188,7 +187,7 @@ impl Writer {
         }
         self.count_outcomes();
         self.shared.clock.written(clock, self.time);
-        // Before the answers: whoever has one finds it in the metrics.
+        // Before the answers: a client that has its answer finds the write in the metrics.
         metrics.group_commands.record(self.applied.len() as f64);
         metrics.append_seconds.record((appended - taken).as_secs_f64());
         metrics.sync_seconds.record((synced - appended).as_secs_f64());
@@ -196,8 +195,8 @@ impl Writer {
         let counted = Instant::now();
         self.answer_group();
         metrics.answer_seconds.record(counted.elapsed().as_secs_f64());
-        // Each sync by itself, for whoever compares latencies with what this disk allowed: histograms are too
-        // coarse for that (`upline bench http`).
+        // Each sync individually, to compare latencies with the disk: histograms are too coarse for that
+        // (`upline bench http`).
         let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (began_ns, sync_ns) = (nanos(appended - self.begun), nanos(synced - appended));
         tracing::trace!(commands = self.applied.len(), began_ns, sync_ns, "group");
@@ -218,11 +217,10 @@ impl Writer {
         }
     }
 
-    /// Applies the group in slices. The lock is handed over fairly between them: readers that wait come next,
+    /// Applies the group in slices. The lock is handed over fairly between them: waiting readers come next,
     /// whatever the group's size.
     ///
-    /// Commands that may touch much of the network are applied by themselves, with what was prepared for
-    /// them.
+    /// Commands that may touch much of the network are applied alone, with their preparation.
     fn apply_group(&mut self) {
         let mut from = 0;
         while from < self.group.len() {
@@ -240,7 +238,7 @@ impl Writer {
     }
 
     fn apply_slice(&mut self, slice: Range<usize>) {
-        // Beside the readers: only this thread changes anything.
+        // Alongside the readers: only this thread changes anything.
         self.shared.state.read().prefetch(&self.shared.directory, &self.group[slice.clone()]);
         let mut state = self.shared.state.write();
         let mut directory = self.shared.directory.write();
@@ -269,7 +267,7 @@ impl Writer {
         self.shared.marks.apply(state.lsn());
         RwLockWriteGuard::unlock_fair(state);
         if !replaced.is_empty() {
-            // Without a thread it is dropped here, which is slow and nothing else.
+            // Without a thread it is dropped here, which is slow but correct.
             let _ = sync::spawn("upline-give-back", move || drop(replaced));
         }
     }
@@ -292,12 +290,12 @@ impl Writer {
 
     fn answer_group(&mut self) {
         for ((_, reply), applied) in self.replies.drain(..).zip(&self.applied) {
-            // Whoever asked may have gone away; the write is done nevertheless.
+            // The requester may be gone; the write is done nevertheless.
             let _ = reply.send(Ok(*applied));
         }
     }
 
-    /// After this nothing is appended or applied any more. Nobody knows whether the group at hand is on disk.
+    /// After this nothing is appended or applied any more. Whether the current group is on disk is unknown.
     fn poison(&mut self, why: &str) {
         tracing::error!(
             error = why,
@@ -319,7 +317,8 @@ impl Writer {
         self.preparations.clear();
     }
 
-    /// An empty group tells the log how far it is durable; the log writes nothing if it says so already.
+    /// An empty group records in the log how far it is durable; the log writes nothing if that is already
+    /// recorded.
     fn mark(&mut self) {
         if self.shared.is_poisoned() {
             return;
@@ -328,7 +327,7 @@ impl Writer {
         let result =
             result.and_then(|appended| if appended.bytes == 0 { Ok(self.lsn) } else { self.journal.sync() });
         match result {
-            // The mark is worth a try, and no more: the next group says as much.
+            // The mark is best effort: the next group records the same.
             Ok(_) | Err(DurabilityError::NoNextSegment { .. }) => {}
             Err(error) => self.poison(&error.to_string()),
         }
@@ -346,7 +345,7 @@ impl Writer {
                 deleted = purged.deleted,
                 "retired log segments"
             ),
-            // The log is longer than it need be, nothing else: the next snapshot tries again.
+            // The log only stays longer than necessary: the next snapshot retries.
             Err(error) => tracing::warn!(up_to, %error, "log segments could not be retired"),
         }
         self.publish_figures();
@@ -359,12 +358,12 @@ impl Writer {
     }
 }
 
-/// At least the bytes of the actor in a record.
+/// Upper bound on the actor's bytes in a record.
 const ACTOR_BYTES_MAX: usize = 4 + ACTOR_ID_BYTES_MAX;
 
-/// At least the bytes of a command's record in the log, without its actor.
+/// Upper bound on a command's record in the log, without its actor.
 pub(super) fn record_bytes_bound(command: &Command) -> usize {
-    /// Header, time, key, ids, a code, and whatever else has a fixed size.
+    /// Header, time, key, ids, a code, and everything else of fixed size.
     const FIXED: usize = 256;
     /// The longest text of a reference.
     const REFERENCE: usize = 4 * REFERENCE_CHARS_MAX;
@@ -382,7 +381,7 @@ pub(super) fn record_bytes_bound(command: &Command) -> usize {
     }
 }
 
-/// Whether the log takes the command: its names are not too long and it fits a group.
+/// Whether the log can take the command: its names are not too long and it fits a group.
 pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
     let text = match command {
         Command::TriggerBonus(trigger) => trigger.trigger.len(),
@@ -399,7 +398,7 @@ pub(super) fn fits_the_log(command: &Command, group_bytes_max: usize) -> bool {
     text <= TEXT_BYTES_MAX && record_bytes_bound(command) + ACTOR_BYTES_MAX <= group_bytes_max
 }
 
-/// Names why a write was refused, for the metrics.
+/// Labels the reason for a refusal, for the metrics.
 pub(super) fn refusal(error: SubmitError) -> Refusal {
     match error {
         SubmitError::Overloaded => Refusal::Overloaded,
@@ -412,7 +411,7 @@ pub(super) fn refusal(error: SubmitError) -> Refusal {
     }
 }
 
-/// Whether the command may touch much of the network, so that it is applied by itself.
+/// Whether the command may touch much of the network, so that it is applied alone.
 pub(super) fn is_long(command: &Command) -> bool {
     matches!(command, Command::PutPlan(_) | Command::SetRole { role: Role::Admin, .. })
 }

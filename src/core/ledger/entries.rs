@@ -1,9 +1,9 @@
-//! The bonus ledger: entries are appended and never change, but for pending becoming paid.
+//! The bonus ledger: entries are append-only and never change, except that pending ones become paid.
 //!
-//! Entries of one trigger (or signup) stand together, level ascending, and share what is the same for all of
-//! them. Entries of one receiver are linked newest first, the order in which they are asked for, but for
-//! those that came late (`late.rs`), which are in no such list. One bit per entry says pending, so that
-//! paying all is a sweep over words and finding pending ones is no scan over entries.
+//! Entries of one trigger (or signup) are contiguous, level ascending, and share their common fields. Entries
+//! of one receiver are linked newest first, the order in which they are read, except late ones (`late.rs`),
+//! which are in no such list. One pending bit per entry makes paying all a sweep over words, and finding
+//! pending ones needs no scan over entries.
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub(crate) const ENTRIES_MAX: u64 = u32::MAX as u64 - 1;
 struct Line {
     amount: Money,
     receiver: u32,
-    /// The receiver's entry before this one, among those that did not come late.
+    /// The receiver's previous entry, among those that are not late.
     older: u32,
     trigger: u32,
     level: u32,
@@ -37,12 +37,12 @@ struct Line {
 const _: () = assert!(size_of::<Line>() == 24);
 const _: () = assert!(size_of::<TriggerRow>() == 40);
 
-/// One ledger entry with what its trigger says.
+/// One ledger entry with the fields of its trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry {
     /// Ledger index.
     pub index: u64,
-    /// Command that made it.
+    /// The command that made it.
     pub lsn: u64,
     pub time: Timestamp,
     pub receiver: MemberIx,
@@ -69,7 +69,7 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy)]
 struct Totals {
     pending: u64,
-    /// What the pending ones come to.
+    /// Sum of the pending amounts.
     pending_amount: i128,
     /// Entry times never went backwards (imported ones may).
     times_ascend: bool,
@@ -77,7 +77,7 @@ struct Totals {
 
 freeze_fields!(Ledger { lines, triggers, pending, totals, late });
 
-/// How many were marked, and what they come to.
+/// How many entries were marked, and their sum.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(in crate::core) struct Marked {
     pub entries: u32,
@@ -114,13 +114,13 @@ impl Ledger {
         self.totals.pending
     }
 
-    /// To break it: what an audit should find.
+    /// Corrupts the sum, for a test of the audit.
     #[cfg(test)]
     pub fn miscount_pending(&mut self) {
         self.totals.pending += 1;
     }
 
-    /// What the pending entries come to.
+    /// Sum of the pending amounts.
     pub fn pending_amount(&self) -> i128 {
         self.totals.pending_amount
     }
@@ -149,8 +149,8 @@ impl Ledger {
         }
     }
 
-    /// Adds an entry to the group begun last. `newest` is the receiver's newest entry until now; it becomes
-    /// the new one unless that came late. The new entry's index.
+    /// Adds an entry to the group begun last. `newest` is the receiver's newest entry so far, replaced by the
+    /// new one unless that is late. Returns the new entry's index.
     pub fn push(&mut self, row: EntryRow, newest: &mut Option<u32>) -> u32 {
         let index = narrow(self.lines.len());
         let trigger = narrow(self.triggers.len() - 1);
@@ -179,12 +179,12 @@ impl Ledger {
         index
     }
 
-    /// From here on late ones are put in order only by [`Ledger::order_late`]: for many at once.
+    /// From here on late entries are ordered only by [`Ledger::order_late`]: for bulk loading.
     pub fn defer_order(&mut self) {
         self.late.is_ordered = false;
     }
 
-    /// Puts what came late in order. O(n log n) for n of them, in parallel.
+    /// Orders the late entries. O(n log n) for n of them, in parallel.
     pub fn order_late(&mut self) {
         let late = || (0..narrow(self.triggers.len())).filter(|trigger| self.late.is_late(*trigger));
         let mut triggers: Vec<(Timestamp, u32)> =
@@ -223,13 +223,13 @@ impl Ledger {
         *self.triggers.get(index)
     }
 
-    /// The same receiver's entry before this one, among those that did not come late.
+    /// The receiver's previous entry, among those that are not late.
     pub fn older(&self, index: u64) -> Option<u64> {
         let older = self.lines.get(usize::try_from(index).expect("an entry's index")).older;
         (older != NONE).then_some(u64::from(older))
     }
 
-    /// Marks one paid. False when it was.
+    /// Marks one paid. Returns false if it already was.
     pub fn pay(&mut self, index: u64) -> bool {
         let at = usize::try_from(index).expect("an entry's index");
         if !self.is_pending(at) {
@@ -241,7 +241,7 @@ impl Ledger {
         true
     }
 
-    /// Marks all paid; how many were pending. O(entries / 64).
+    /// Marks all paid; returns how many were pending. O(entries / 64).
     pub fn pay_all(&mut self) -> u64 {
         for word in 0..self.pending.len() {
             if *self.pending.get(word) != 0 {
@@ -252,13 +252,13 @@ impl Ledger {
         std::mem::take(&mut self.totals.pending)
     }
 
-    /// As [`Ledger::pay_all`]; also what they come to.
+    /// As [`Ledger::pay_all`]; also returns their sum.
     pub fn pay_all_summed(&mut self) -> Marked {
         let amount = self.totals.pending_amount;
         Marked { entries: u32::try_from(self.pay_all()).expect("limited by ENTRIES_MAX"), amount }
     }
 
-    /// Marks those pending entries below `end` paid that are meant. O(entries / 64 + pending entries).
+    /// Marks paid the matching pending entries below `end`. O(entries / 64 + pending entries).
     pub fn pay_below(&mut self, end: u64, is_meant: impl Fn(&Entry) -> bool) -> Marked {
         let mut marked = Marked::default();
         for word in 0..end.div_ceil(64) {
@@ -292,7 +292,7 @@ impl Ledger {
         u64::from(self.triggers.get(trigger as usize).first_entry)..end
     }
 
-    /// The triggers of the command that made this one, at most `most` on either side of it.
+    /// The triggers of this one's command, at most `most` on either side of it.
     pub fn triggers_beside(&self, trigger: u32, most: u32) -> Range<u32> {
         let lsn = self.triggers.get(trigger as usize).lsn;
         let is_of = |other: &u32| self.triggers.get(*other as usize).lsn == lsn;
@@ -301,7 +301,7 @@ impl Ledger {
         first..(trigger + 1..end).take_while(is_of).last().unwrap_or(trigger) + 1
     }
 
-    /// The number of triggers, as an end of their indexes.
+    /// The number of triggers: the exclusive end of their indexes.
     pub fn triggers_end(&self) -> u32 {
         narrow(self.triggers.len())
     }
@@ -311,19 +311,18 @@ impl Ledger {
         self.late.late_from(trigger)
     }
 
-    /// Where a trigger stands in lists: by time, then in the order in which they came, which is that of their
-    /// LSNs.
+    /// Sort key of a trigger in lists: by time, then by index, which is LSN order.
     pub fn trigger_key(&self, trigger: u32) -> (Timestamp, u32) {
         trigger_key(&self.triggers, trigger)
     }
 
-    /// Where an entry stands among those of its receiver.
+    /// Sort key of an entry among those of its receiver.
     fn received_key(&self, entry: u32) -> (u32, Timestamp, u32) {
         received_key(&self.lines, &self.triggers, entry)
     }
 
-    /// The last trigger below `bound` that is not late and, asked for a status, has an entry below `before`
-    /// of that status. O(entries / 64) at worst.
+    /// The last trigger below `bound` that is not late and, if a status is given, has an entry below `before`
+    /// with that status. O(entries / 64) at worst.
     pub fn in_time_below(&self, bound: u32, before: u64, status: Option<EntryStatus>) -> Option<u32> {
         let mut bound = bound;
         loop {
@@ -338,8 +337,8 @@ impl Ledger {
         }
     }
 
-    /// The end of those triggers in time that lie before `time`. O(log triggers), beside what
-    /// [`Late::in_time_below`] takes.
+    /// The exclusive end of the in-time triggers before `time`. O(log triggers), plus the cost of
+    /// [`Late::in_time_below`].
     pub fn in_time_until(&self, time: Timestamp) -> u32 {
         let (mut low, mut high) = (0, narrow(self.triggers.len()));
         while low < high {
@@ -352,13 +351,13 @@ impl Ledger {
         low
     }
 
-    /// The last late trigger before a place in lists. O(log n).
+    /// The last late trigger before a list position. O(log n).
     pub fn late_before(&self, key: (Timestamp, u32)) -> Option<u32> {
         debug_assert!(self.late.is_ordered);
         self.late.triggers.last(|other| self.trigger_key(other) < key)
     }
 
-    /// The last late entry of a receiver before a place in its list. O(log n).
+    /// The last late entry of a receiver before a position in its list. O(log n).
     pub fn late_received_before(&self, receiver: MemberIx, key: (Timestamp, u32)) -> Option<u32> {
         debug_assert!(self.late.is_ordered);
         let key = (receiver.0, key.0, key.1);
@@ -366,23 +365,23 @@ impl Ledger {
         (self.lines.get(found as usize).receiver == receiver.0).then_some(found)
     }
 
-    /// Whether an entry came late.
+    /// Whether an entry is late.
     pub fn is_late(&self, entry: u64) -> bool {
         !self.totals.times_ascend && self.late.is_late(self.trigger_of(entry))
     }
 
-    /// Whether late entries can be asked for: not in a copy.
+    /// Whether late entries can be queried: not in a copy.
     pub fn is_ordered(&self) -> bool {
         self.late.is_ordered
     }
 
-    /// How many entries came late.
+    /// Number of late entries.
     #[cfg(test)]
     pub fn late_entries(&self) -> usize {
         self.late.entries.len()
     }
 
-    /// The last entry in `from..end` of a status, 64 at a time.
+    /// The last entry in `from..end` with a status, 64 at a time.
     fn last_with(&self, status: Option<EntryStatus>, from: u64, end: u64) -> Option<u64> {
         let mut end = end;
         while from < end {

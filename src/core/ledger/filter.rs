@@ -1,19 +1,19 @@
-//! Which entries of the ledger are meant.
+//! Filters of ledger entries.
 
 use crate::core::{
     ledger::entries::Entry,
     words::types::{EntryStatus, MemberIx, Reference, Timestamp},
 };
 
-/// Which entries a list shows: those to which all of it applies.
+/// Which entries a list shows: those that match all fields.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryFilter {
-    /// Entries of one reference are found by it, else those of one receiver along its list, all others among
-    /// all entries.
+    /// Entries of one reference are found by index, else those of one receiver along its list, all others by
+    /// a walk over all entries.
     pub reference: Option<Reference>,
     pub receiver: Option<MemberIx>,
     pub source: Option<MemberIx>,
-    /// As of when it is looked at.
+    /// The status at the time the entry is examined.
     pub status: Option<EntryStatus>,
     /// As in `Entry::kind`.
     pub kind: Option<u16>,
@@ -24,7 +24,7 @@ pub struct EntryFilter {
 }
 
 impl Default for EntryFilter {
-    /// Everything.
+    /// Matches everything.
     fn default() -> Self {
         let (from, until) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
         Self { reference: None, receiver: None, source: None, status: None, kind: None, from, until }
@@ -32,7 +32,7 @@ impl Default for EntryFilter {
 }
 
 impl EntryFilter {
-    /// Whether all of it but the reference, which an entry does not say, applies to it.
+    /// Whether an entry matches everything but the reference, which it does not hold.
     pub fn takes(&self, entry: &Entry) -> bool {
         let Self { reference: _, receiver, source, status, kind, from, until } = self;
         receiver.is_none_or(|receiver| receiver == entry.receiver)

@@ -1,10 +1,10 @@
-//! What came late: triggers whose time lies before that of an earlier one, and their entries.
+//! Late triggers, whose time lies before that of an earlier one, and their entries.
 //!
-//! Lists are by time. Triggers that pay carry the log time, so the order in which they come is that of their
-//! times, and nothing else is kept. Entries from elsewhere bring times of their own, in any order: such as
-//! come late are kept apart, in order, and lists merge both. A network without any has none of this; one
-//! whose whole ledger came in a bad order pays some 12 bytes an entry. Which are late follows from the times
-//! alone, so nothing of it is in images: it is made again, with one sort.
+//! Lists are by time. Triggers that pay carry the log time, so index order is time order, and nothing else is
+//! stored. Imported entries carry their own times, in any order: late ones are kept separately, sorted, and
+//! lists merge both. A network without late entries stores none of this; one whose whole ledger was imported
+//! in a bad order pays some 12 bytes an entry. Lateness follows from the times alone, so images omit it: it
+//! is rebuilt with one sort.
 
 use crate::core::{
     store::{
@@ -15,13 +15,13 @@ use crate::core::{
 };
 
 pub(crate) struct Late {
-    /// Bit `i % 64` of word `i / 64`: trigger `i` came late. As long as the last late one needs.
+    /// Bit `i % 64` of word `i / 64`: trigger `i` is late. As long as the last late one needs.
     marks: Vec<u64>,
     /// Late triggers by time, then index.
     pub triggers: Sequence,
     /// Entries of late triggers by receiver, then time, then index.
     pub entries: Sequence,
-    /// Whether the sequences are kept as triggers come. Not in copies, nor in what is being restored.
+    /// Whether the sequences are maintained as triggers arrive. Not in copies, nor during a restore.
     pub is_ordered: bool,
     /// The time of the latest trigger so far.
     newest: Timestamp,
@@ -29,7 +29,7 @@ pub(crate) struct Late {
     newest_is_behind: bool,
 }
 
-/// Not part of copies.
+/// Not copied.
 impl Freeze for Late {
     fn freeze(&mut self) {}
 
@@ -55,7 +55,7 @@ impl Late {
         }
     }
 
-    /// Takes in the time of the next trigger; whether it is late.
+    /// Records the time of the next trigger; returns whether it is late.
     pub fn take(&mut self, trigger: usize, time: Timestamp) -> bool {
         self.newest_is_behind = time < self.newest;
         self.newest = self.newest.max(time);
@@ -74,8 +74,7 @@ impl Late {
         self.word(trigger as usize / 64) >> (trigger % 64) & 1 != 0
     }
 
-    /// The last trigger below `bound` that is not late. O(1) where there is one nearby, O(bound / 64) at
-    /// worst.
+    /// The last trigger below `bound` that is not late. O(1) if there is one nearby, O(bound / 64) at worst.
     pub fn in_time_below(&self, bound: u32) -> Option<u32> {
         let mut bound = bound;
         while 0 < bound {

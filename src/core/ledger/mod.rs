@@ -1,4 +1,4 @@
-//! Bonuses that were paid: lines, what their order follows from, references, reversals and row ids.
+//! The bonus ledger: entries, their order, references, reversals and row ids.
 
 pub(in crate::core) mod entries;
 pub(in crate::core) mod filter;

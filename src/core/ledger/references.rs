@@ -1,7 +1,7 @@
-//! References: what the outside calls the order, invoice or payment that a trigger came from.
+//! References: external names of the order, invoice or payment behind a trigger.
 //!
-//! Most triggers may have none, so they stand apart: one row for each that has one and made entries,
-//! ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
+//! Most triggers may have none, so they are stored separately: one row for each trigger that has one and made
+//! entries, ascending by trigger, and an index by text. Memory: the text and some 22 bytes.
 
 use crate::core::{
     store::{
@@ -22,8 +22,8 @@ struct Row {
 pub(crate) struct References {
     rows: Settled<Row>,
     text: Settled<u8>,
-    /// Positions of rows by text, then by the time of their trigger, then by trigger. Not in copies: it
-    /// follows from the rows.
+    /// Positions of rows by text, then by the time of their trigger, then by trigger. Not in copies: derived
+    /// from the rows.
     ordered: Sequence,
     is_ordered: bool,
 }
@@ -65,7 +65,7 @@ impl References {
         (self.rows.get(at).trigger, Reference::parse(&text).expect("only references are stored"))
     }
 
-    /// Adds the reference of the newest trigger. `time_of` tells the time of any trigger. O(log n).
+    /// Adds the reference of the newest trigger. `time_of` gives the time of any trigger. O(log n).
     pub fn push(&mut self, trigger: u32, reference: &Reference, time_of: impl Fn(u32) -> Timestamp) {
         debug_assert!(self.rows.len() == 0 || self.rows.get(self.rows.len() - 1).trigger < trigger);
         let at = narrow(self.rows.len());
@@ -80,12 +80,12 @@ impl References {
         }
     }
 
-    /// From here on the index is made only by [`References::order`]: for many at once.
+    /// From here on the index is built only by [`References::order`]: for bulk loading.
     pub fn defer_order(&mut self) {
         self.is_ordered = false;
     }
 
-    /// Makes the index. O(n log n).
+    /// Builds the index. O(n log n).
     pub fn order(&mut self, time_of: impl Fn(u32) -> Timestamp) {
         let key = |at: u32| (self.bytes_of(at as usize), time_of(self.rows.get(at as usize).trigger), at);
         let mut all: Vec<u32> = (0..narrow(self.rows.len())).collect();
@@ -108,7 +108,7 @@ impl References {
         (low < self.rows.len() && self.rows.get(low).trigger == trigger).then(|| self.row(low).1)
     }
 
-    /// The last trigger with this reference before a place in lists. O(log n).
+    /// The last trigger with this reference before a list position. O(log n).
     pub fn before(
         &self,
         reference: &Reference,
@@ -120,7 +120,7 @@ impl References {
         (self.bytes_of(found) == key.0).then(|| self.rows.get(found).trigger)
     }
 
-    /// Whether a row stands before a place in the index.
+    /// Whether a row precedes a position in the index.
     fn stands_before(
         &self,
         at: u32,

@@ -1,8 +1,7 @@
-//! Which entry takes back which: a reversal is an entry of the negative amount, and each entry has one at
-//! most.
+//! Reversals: a reversal is an entry of the negative amount, and each entry has at most one.
 //!
-//! They are rare, so they stand apart: one row for each, ascending by reversal, and an index by the entry
-//! that was reversed. Some 25 bytes each.
+//! They are rare, so they are stored separately: one row for each, ascending by reversal, and an index by the
+//! reversed entry. Some 25 bytes each.
 
 use std::collections::HashMap;
 
@@ -16,7 +15,7 @@ use crate::core::{
 
 pub(crate) struct Reversals {
     rows: Settled<ReversalRow>,
-    /// By the entry that was reversed. Not in copies, but made again from the rows.
+    /// By reversed entry. Not in copies: rebuilt from the rows.
     reversal_of: HashMap<u32, u32>,
 }
 
@@ -51,24 +50,24 @@ impl Reversals {
         *self.rows.get(at)
     }
 
-    /// Adds a reversal: the newest entry, of one that has none.
+    /// Adds a reversal: the newest entry, of an entry that has none.
     pub fn push(&mut self, row: ReversalRow) {
         debug_assert!(self.len() == 0 || self.row(self.len() - 1).entry < row.entry);
         self.rows.push(row);
         self.reversal_of.insert(row.reverses, row.entry);
     }
 
-    /// Makes the index of a frozen copy.
+    /// Builds the index of a frozen copy.
     pub fn index_copy(&mut self) {
         self.reversal_of = self.rows.iter().map(|row| (row.reverses, row.entry)).collect();
     }
 
-    /// The entry that takes this one back. O(1).
+    /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
         self.reversal_of.get(&u32::try_from(entry).ok()?).map(|reversal| u64::from(*reversal))
     }
 
-    /// The entry that this one takes back. O(log n).
+    /// The entry that this one reverses. O(log n).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

@@ -1,8 +1,8 @@
-//! Row ids that were brought along from elsewhere.
+//! Imported row ids.
 //!
-//! A row of this network has an id that is computed from its kind and index (the engine does that, with a key
-//! of the instance). A company that comes from another service has ids that its other systems know: those are
-//! kept here, both ways. Memory is proportional to them alone, some 90 bytes each; a network that was not
+//! A row of this network has an id that is computed from its kind and index (by the engine, with a key of the
+//! instance). A company that comes from another service has ids that its other systems know: those are stored
+//! here, in both directions. Memory is proportional to them alone, some 90 bytes each; a network that was not
 //! imported has none.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::core::{
     words::row_kind::RowKind,
 };
 
-/// A row id that was brought along from elsewhere, in the order in which they came.
+/// An imported row id, in order of import.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RowIdRow {
     pub id: [u8; 16],
@@ -23,8 +23,7 @@ pub struct RowIdRow {
     pub index: u32,
 }
 
-/// The rows, in the order in which they came, with two indexes that are not part of frozen copies but made
-/// again from the rows.
+/// The rows, in order of import, with two indexes that frozen copies omit and rebuild from the rows.
 pub(crate) struct CarriedIds {
     rows: Settled<RowIdRow>,
     place_of_id: HashMap<[u8; 16], u32>,
@@ -62,25 +61,25 @@ impl CarriedIds {
         *self.rows.get(at)
     }
 
-    /// The id that a row brought along. O(1).
+    /// The imported id of a row. O(1).
     pub fn id_of(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
         let index = u32::try_from(index).ok()?;
         self.place_of_row.get(&(kind, index)).map(|place| self.row(*place as usize).id)
     }
 
-    /// The row that brought an id along. O(1).
+    /// The row with an imported id. O(1).
     pub fn row_of(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
         let row = self.row(*self.place_of_id.get(id)? as usize);
         Some((row.kind, row.index.into()))
     }
 
-    /// Adds an id that no row has, for a row that has none.
+    /// Adds an unused id to a row without one.
     pub fn push(&mut self, row: RowIdRow) {
         self.rows.push(row);
         self.index(self.rows.len() - 1);
     }
 
-    /// Makes the indexes of a frozen copy.
+    /// Builds the indexes of a frozen copy.
     pub fn index_copy(&mut self) {
         (0..self.rows.len()).for_each(|place| self.index(place));
     }

@@ -2,7 +2,7 @@
 
 use crate::core::words::types::{EntryStatus, Timestamp};
 
-/// What caused ledger entries: they follow each other from `first_entry` to the next trigger's.
+/// The cause of ledger entries: they run from `first_entry` to the next trigger's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TriggerRow {
     pub lsn: u64,
@@ -32,7 +32,7 @@ pub struct ReferenceRow {
     pub text: Box<str>,
 }
 
-/// An entry that takes another back. Ascending by entry.
+/// An entry that reverses another. Ascending by entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReversalRow {
     pub entry: u32,

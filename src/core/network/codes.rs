@@ -1,10 +1,11 @@
-//! Referral codes: those that were given are stored, generated ones are computed from the member's index and
-//! back.
+//! Referral codes: given ones are stored, generated ones are computed from the member's index and decoded
+//! back to it.
 //!
 //! A generated code is eight characters of an alphabet without letters that look like digits: some 40 bits
-//! that hold the index and seven or eight check bits, shuffled by a key of the instance, so that codes cannot
-//! be guessed from each other and a misspelt one is mostly refused. It costs no memory. When the code that
-//! would be generated was already given to somebody else, the member gets it with a number behind it, stored.
+//! that hold the index and seven or eight check bits, permuted under a key of the instance, so that codes
+//! cannot be guessed from each other and most misspelt ones are refused. It takes no memory. If another
+//! member was already given the code that would be generated, the member gets it with a number appended,
+//! stored.
 
 use crate::core::{
     store::{
@@ -19,30 +20,30 @@ use crate::core::{
 
 /// Crockford's base 32: no letters that look like digits.
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// The same without E, and of that the letters: a code of them is neither a number nor one with an exponent.
+/// The same without E, and its letters: a code made of them never reads as a number, with or without an
+/// exponent.
 const WITHOUT_E: &[u8; 31] = b"0123456789ABCDFGHJKMNPQRSTVWXYZ";
 const LETTERS: &[u8; 21] = b"ABCDFGHJKMNPQRSTVWXYZ";
 const GENERATED_BYTES: usize = 8;
-/// Rounds come in pairs, of which each changes both halves.
+/// Rounds come in pairs; each pair changes both halves.
 const ROUND_PAIRS: u64 = 3;
-/// Bits of the right half of what is shuffled.
+/// Bits of the right half of the permuted value.
 const HALF_BITS: u32 = 20;
 
-/// How the codes are made that nobody chose.
+/// How codes are generated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodeKey {
-    /// Shuffles them: other keys give other codes.
+    /// The key of the permutation: other keys give other codes.
     pub key: u64,
     pub form: CodeForm,
 }
 
-/// What generated codes look like. Numbers are on disk: never renumbered.
+/// The form of generated codes. Numbers are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CodeForm {
-    /// Eight digits or letters of Crockford's base 32, as in networks that were made before format 3. Some
-    /// look like numbers (`27964070`, `27964E70`), which spreadsheets and loosely typed programs turn into
-    /// others.
+    /// Eight digits or letters of Crockford's base 32, as in networks made before format 3. Some look like
+    /// numbers (`27964070`, `27964E70`), which spreadsheets and loosely typed programs reformat.
     Any = 0,
     /// A letter, then seven digits or letters, and no E.
     LetterFirst = 1,
@@ -60,7 +61,7 @@ impl CodeForm {
         [CodeForm::Any, CodeForm::LetterFirst].into_iter().find(|form| *form as u8 == code)
     }
 
-    /// Bits that stand in a code: the index, and behind it check bits.
+    /// Bits held by a code: the index, followed by check bits.
     const fn bits(self) -> u32 {
         match self {
             CodeForm::Any => 40,
@@ -73,7 +74,7 @@ impl CodeForm {
     }
 }
 
-/// A code is like several others and none of them.
+/// A code is similar to several others and equal to none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) struct Ambiguous;
 
@@ -84,11 +85,11 @@ struct StoredCode {
     offset: u64,
 }
 
-/// Codes that were given, ascending by member since a code comes with the signup.
+/// Given codes, ascending by member since a code comes with the signup.
 pub(crate) struct Codes {
     stored: Settled<StoredCode>,
     bytes: Settled<u8>,
-    /// Stored codes that look like generated ones. As long as there are none, no generated code can be taken.
+    /// Stored codes that look like generated ones. While there are none, no generated code can be taken.
     lookalikes: Scalar<u32>,
 }
 
@@ -99,7 +100,7 @@ impl Codes {
         Self { stored: Settled::new(), bytes: Settled::new(), lookalikes: Scalar::new(0) }
     }
 
-    /// How many are stored.
+    /// Number of stored codes.
     pub fn len(&self) -> usize {
         self.stored.len()
     }
@@ -142,8 +143,7 @@ impl Codes {
         self.find(member).map_or_else(|| generated(key, member), |index| self.stored(index).1)
     }
 
-    /// Appends a member's code in the form in which codes are compared. O(log stored), and no memory of its
-    /// own.
+    /// Appends a member's code, folded for comparison. O(log stored), without allocating.
     pub fn fold_into(&self, key: CodeKey, member: MemberIx, out: &mut Vec<u8>) {
         let Some(index) = self.find(member) else {
             let letters = generated_letters(key, member);
@@ -170,7 +170,7 @@ impl Codes {
     }
 
     /// The owner of a code among the first `members` members, as people write codes: the exact one, or else
-    /// the only one that is like it ([`Code::alike`]).
+    /// the only similar one ([`Code::alike`]).
     pub fn look_up(
         &self,
         key: CodeKey,
@@ -182,8 +182,8 @@ impl Codes {
         if exact.is_some() {
             return Ok(exact);
         }
-        // One code may be written in just this way; all others that are like it are in the directory's table
-        // of them.
+        // One code may be written in exactly its alike form; all others similar to it are in the directory's
+        // table.
         let alike = code.alike();
         let mut owner = self.owner(key, directory, &alike, members);
         let mut others = false;
@@ -198,8 +198,7 @@ impl Codes {
         if others { Err(Ambiguous) } else { Ok(owner) }
     }
 
-    /// The code for a member who gave none, when it has to be stored because somebody else has the generated
-    /// one.
+    /// The code to store for a member who gave none, because the generated one is taken.
     pub fn replacement(&self, key: CodeKey, directory: &impl Directory, member: MemberIx) -> Option<Code> {
         if *self.lookalikes == 0 {
             return None;
@@ -212,7 +211,7 @@ impl Codes {
         (2..=u32::MAX).map(numbered).find(|code| directory.code(&code.folded()).is_none())
     }
 
-    /// Reads where a member's code most likely is. What it is means nothing.
+    /// Reads the likely location of a member's code. The result is meaningless.
     pub fn prefetch(&self, member: MemberIx) -> u32 {
         if self.stored.len() <= member.at() {
             return 0;
@@ -225,10 +224,10 @@ impl Codes {
         self.stored.bytes() + self.bytes.bytes()
     }
 
-    /// Where a member's code is stored. O(1) where everybody up to it has one, as after most imports, else
+    /// Where a member's code is stored. O(1) if all members up to it have one, as after most imports, else
     /// O(log stored).
     fn find(&self, member: MemberIx) -> Option<usize> {
-        // Owners ascend: the code at `n` is that of member `n` or of a later one.
+        // Owners ascend: the code at `n` belongs to member `n` or a later one.
         let at = member.at();
         if at < self.stored.len() && self.stored.get(at).member == member.0 {
             return Some(at);
@@ -291,7 +290,7 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
             rest * LETTERS.len() as u64 + first
         }
     };
-    // Eight letters have room for a few more values than are used.
+    // Eight letters can hold slightly more values than are used.
     if value >> key.form.bits() != 0 {
         return None;
     }
@@ -300,17 +299,17 @@ fn index_in(key: CodeKey, folded: &str) -> Option<MemberIx> {
     (check == 0).then_some(MemberIx(u32::try_from(plain >> key.form.check_bits()).ok()?))
 }
 
-/// What one half of a value is changed by, from the other half.
+/// The round function: what to change one half by, given the other half.
 fn round(key: CodeKey, round: u64, half: u64) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(&(half << 8 | round).to_le_bytes(), key.key)
 }
 
-/// The lowest bits of the left half and of the right half.
+/// The masks of the left half and of the right half.
 fn masks(form: CodeForm) -> [u64; 2] {
     [(1 << (form.bits() - HALF_BITS)) - 1, (1 << HALF_BITS) - 1]
 }
 
-/// A permutation of the form's bits: a Feistel network. It hides order, it does not keep secrets.
+/// A permutation of the form's bits: a Feistel network. It hides order; it is not encryption.
 fn shuffle(key: CodeKey, value: u64) -> u64 {
     let [left_mask, right_mask] = masks(key.form);
     let (mut left, mut right) = (value >> HALF_BITS, value & right_mask);
@@ -357,7 +356,7 @@ mod tests {
         }
     }
 
-    /// As releases before format 3 had it, which wrote it in another way.
+    /// The encoding of releases before format 3, reimplemented independently.
     fn generated_before_3(key: u64, member: u32) -> String {
         let mask = (1 << 20) - 1;
         let value = u64::from(member) << 8;

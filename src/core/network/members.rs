@@ -1,4 +1,4 @@
-//! What is stored of a member beside its place in the trees.
+//! Per-member data outside the trees.
 
 use crate::core::{
     requests::command::{PlacementRequest, Register},
@@ -13,12 +13,12 @@ use crate::core::{
 const STATUS_BITS: u32 = 0b11;
 const ROLE_SHIFT: u32 = 2;
 const ROLE_BITS: u32 = 0b11 << ROLE_SHIFT;
-/// How placement was asked for: 0 the plan's default, 1..=15 the code of a rule, 16 parent and slot named.
+/// The requested placement: 0 the plan's default, 1..=15 the code of a rule, 16 parent and slot named.
 const REQUEST_SHIFT: u32 = 4;
 const REQUEST_STRATEGIC: u32 = 16;
 /// The join time was given, not taken from the log.
 const JOINED_AT_GIVEN: u32 = 1 << 9;
-/// The role is the other one than at registration: what a repeated registration is compared with.
+/// The role differs from the one at registration, with which a repeated registration is compared.
 const ROLE_CHANGED: u32 = 1 << 10;
 /// One bit per trigger kind: paid with `once`.
 const ONCE_SHIFT: u32 = 16;
@@ -32,11 +32,11 @@ pub(crate) const FLAG_BITS: u32 = STATUS_BITS
     | ROLE_CHANGED
     | 0xffff << ONCE_SHIFT;
 
-/// How placement was asked for.
+/// The requested placement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Requested {
     PlanDefault,
-    /// By the rule of this code.
+    /// By the rule with this code.
     Rule(u32),
     /// Parent and slot were named.
     Slot,
@@ -101,7 +101,7 @@ impl Members {
         self.ids.get(member.at())
     }
 
-    /// Whether there is such a member, and this is its id.
+    /// Whether this member exists and has this id.
     pub fn is(&self, member: MemberIx, id: &MemberId) -> bool {
         member.at() < self.len() && self.id(member) == id
     }
@@ -114,12 +114,12 @@ impl Members {
         *self.flags.get(member.at())
     }
 
-    /// Reads what a signup asks about its sponsor. The result means nothing, see `state::prefetch`.
+    /// Prefetches what a signup needs of its sponsor. The result is meaningless, see `state::prefetch`.
     pub fn prefetch(&self, member: MemberIx) -> u32 {
         self.flags(member) ^ u32::from(self.id(member).0[0])
     }
 
-    /// Reads all that is kept of a member here but for the ledger. The result means nothing.
+    /// Prefetches all member data here but the ledger's. The result is meaningless.
     pub fn prefetch_all(&self, member: MemberIx) -> u32 {
         let Timestamp(time) = self.joined_at(member);
         self.prefetch(member) ^ u32::from(self.ranks(member).paid_as) ^ u32::from(time & 1 == 0)
@@ -133,12 +133,12 @@ impl Members {
         role_in(self.flags(member)).expect("flags are checked where they enter")
     }
 
-    /// Whether the role is not the one that the member registered with.
+    /// Whether the role differs from the one at registration.
     pub fn role_has_changed(&self, member: MemberIx) -> bool {
         self.flags(member) & ROLE_CHANGED != 0
     }
 
-    /// Whether the join time was named in the registration.
+    /// Whether the registration named the join time.
     pub fn joined_at_given(&self, member: MemberIx) -> bool {
         self.flags(member) & JOINED_AT_GIVEN != 0
     }
@@ -169,7 +169,7 @@ impl Members {
         *flags = *flags & !STATUS_BITS | status as u32;
     }
 
-    /// To a role that it does not have.
+    /// Sets a role that differs from the present one.
     pub fn set_role(&mut self, member: MemberIx, role: Role) {
         debug_assert!(self.role(member) != role);
         let flags = self.flags.get_mut(member.at());
@@ -185,7 +185,7 @@ impl Members {
         *self.ranks.get_mut(member.at()) = ranks;
     }
 
-    /// Raises the best ranks ever to those of `other`, and to the present ranks. Both have the same members.
+    /// Raises the lifetime ranks to those of `other`, and to the present ranks. Both have the same members.
     pub fn take_lifetimes(&mut self, other: &Members) {
         for (member, earlier) in other.ranks.iter().enumerate() {
             let ranks = self.ranks.get_mut(member);
@@ -193,7 +193,7 @@ impl Members {
         }
     }
 
-    /// Exchanges the columns of ranks. There is no frozen view.
+    /// Swaps the columns of ranks. Requires that there is no frozen view.
     pub fn swap_ranks(&mut self, other: &mut Members) {
         std::mem::swap(&mut self.ranks, &mut other.ranks);
     }
@@ -211,14 +211,14 @@ impl Members {
     }
 }
 
-/// The status in flags from outside; `None` when there is no such status.
+/// Decodes the status in external flags; `None` for an invalid one.
 pub(crate) fn status_in(flags: u32) -> Option<Status> {
     Status::from_code(u8::try_from(flags & STATUS_BITS).expect("two bits"))
 }
 
 const _: () = assert!(Role::ALL.len() == 2, "one bit tells the role at registration from the present one");
 
-/// The role in flags from outside; `None` when there is no such role.
+/// Decodes the role in external flags; `None` for an invalid one.
 pub(crate) fn role_in(flags: u32) -> Option<Role> {
     Role::from_code(u8::try_from((flags & ROLE_BITS) >> ROLE_SHIFT).expect("two bits"))
 }

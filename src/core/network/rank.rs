@@ -1,4 +1,4 @@
-//! Ranks: what a member's counts are worth under the plan.
+//! Ranks: a member's rank from its counts under the plan.
 
 use crate::core::{
     plan::{RankBasis, RankRule},
@@ -6,7 +6,7 @@ use crate::core::{
     words::types::{ADMIN_LEVELS_MAX, LEVELS_MAX, Tree},
 };
 
-/// What a rank rule looks at, for one member.
+/// The inputs of a rank rule, for one member.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing<'state> {
     pub direct: u32,
@@ -48,11 +48,11 @@ pub(crate) fn first_rank(rule: &RankRule) -> u16 {
     }
 }
 
-/// What the next rank asks for.
+/// Requirements of the next rank.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NextRank {
     pub rank: u16,
-    /// The level whose head-count is looked at, for level fill; 0 otherwise.
+    /// The level whose head-count matters, for level fill; 0 otherwise.
     pub level: u32,
     pub minimum: u32,
     pub missing: u32,
@@ -84,7 +84,7 @@ pub(crate) fn next_rank(rule: &RankRule, standing: &Standing<'_>) -> Option<Next
     }
 }
 
-/// Deepest level from 1 without a gap that has its minimum.
+/// Deepest level reached from 1 without a gap, each having its minimum.
 fn filled_levels(rule: &RankRule, standing: &Standing<'_>) -> usize {
     let filled = |level: &usize| {
         level_minimum(rule, *level, standing.deep.is_some())
@@ -93,15 +93,15 @@ fn filled_levels(rule: &RankRule, standing: &Standing<'_>) -> usize {
     (1..=ADMIN_LEVELS_MAX).take_while(filled).count()
 }
 
-/// For admins the last minimum goes on.
+/// For admins the last minimum applies to all deeper levels.
 pub(in crate::core) fn level_minimum(rule: &RankRule, level: usize, admin: bool) -> Option<u32> {
     let steps = rule.steps();
     let last = if admin && level <= ADMIN_LEVELS_MAX { steps.last() } else { None };
     steps.get(level - 1).or(last).map(|step| step.minimum)
 }
 
-/// The counts at which a member's rank may change, for the tree the rule looks at. A rule on direct counts
-/// watches none: the parent of a new member is looked at anyway.
+/// The counts at which a member's rank may change, for the tree the rule uses. A rule on direct counts
+/// watches none: the parent of a new member is checked anyway.
 pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch {
     let mut watch = Watch::default();
     if rule.tree() != tree && !trees_coincide {
@@ -114,7 +114,7 @@ pub(crate) fn watch(rule: &RankRule, tree: Tree, trees_coincide: bool) -> Watch 
         }
         RankRule::LevelFill { steps, .. } => {
             for level in 1..=LEVELS_MAX {
-                // An admin's levels beyond the last step count by the last one.
+                // For an admin's levels beyond the last step, the last step applies.
                 watch.levels[level] = steps.get(level - 1).or(steps.last()).map_or(0, |step| step.minimum);
             }
         }

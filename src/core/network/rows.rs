@@ -10,11 +10,11 @@ pub struct MemberRow {
     pub sponsor: u32,
     pub parent: u32,
     pub slot: u32,
-    /// Status, role, how placement was asked for, triggers paid once: the bits of `members.rs`.
+    /// Status, role, requested placement, triggers paid once: the bits of `members.rs`.
     pub flags: u32,
     pub paid_as: u16,
     pub lifetime: u16,
-    /// Whose turn it is under round robin: the slot the next spill goes to.
+    /// Round-robin turn: the slot that the next spill goes to.
     pub turn: u16,
 }
 

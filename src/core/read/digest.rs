@@ -1,4 +1,4 @@
-//! Two digests: of everything in a state, and of the network that it stands for.
+//! Two digests: of everything in a state, and of the network it represents.
 
 use std::fmt;
 
@@ -26,12 +26,12 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Everything that a query could show, LSN and order included: the same log gives the same digest on every
-/// machine. O(members + entries). (A state that was restored from a snapshot of format 1 does not know which
-/// commands before it changed nothing, and says so here too.)
+/// Covers everything that a query could show, including LSN and order: the same log gives the same digest on
+/// every machine. O(members + entries). (A state restored from a snapshot of format 1 does not know which
+/// earlier commands changed nothing; the digest reflects that too.)
 pub fn state_digest(state: &State) -> Digest {
     let mut whole = fields_of_format_1(state);
-    // What was added later is fed only where it says something that could not be said before.
+    // Later additions are hashed only where they hold something that could not be expressed before.
     if state.scalars.code_key.form != CodeForm::Any {
         whole.text("code form").number(state.scalars.code_key.form as u8);
     }
@@ -69,8 +69,8 @@ pub fn state_digest(state: &State) -> Digest {
     whole.finish()
 }
 
-/// The state digest as format 1 had it: without the commands that changed nothing and without brought row
-/// ids. Snapshots of that format carry it.
+/// The state digest as in format 1: without the commands that changed nothing and without imported row ids.
+/// Snapshots of that format carry it.
 pub fn state_digest_of_format_1(state: &State) -> Digest {
     fields_of_format_1(state).finish()
 }
@@ -86,7 +86,7 @@ fn fields_of_format_1(state: &State) -> Fields {
     whole.list(&state.scalars.kinds, |fields, kind| _ = fields.text(kind));
     let (levels, amount) = state.breakage();
     whole.number(levels).signed(amount.0).number(u8::from(state.entry_times_ascend()));
-    // Ranks that nobody holds may or may not have a place in the distribution.
+    // The distribution may or may not have entries for unused ranks.
     let distribution = state.rank_distribution().iter().enumerate().filter(|(_, members)| **members != 0);
     distribution.for_each(|(rank, members)| _ = whole.number(rank as u64).number(*members));
     for (admin, deep) in state.admins.iter() {
@@ -159,8 +159,8 @@ fn triggers_digest(state: &State, range: std::ops::Range<usize>) -> [u8; 32] {
     block.finish().0
 }
 
-/// What the network is, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles, ranks
-/// and bonuses, without LSNs and positions. Sums of hashes of rows, so it does not depend on their order: two
+/// Covers the network itself, whatever log led to it: ids, codes, edges, slots, join times, statuses, roles,
+/// ranks and bonuses, without LSNs and positions. A sum of row hashes, so independent of their order: two
 /// machines that hold the same network agree.
 pub fn network_digest(state: &State) -> Digest {
     let members = in_blocks(state.members.len(), |range| {
@@ -180,7 +180,7 @@ pub fn network_digest(state: &State) -> Digest {
     whole.finish()
 }
 
-/// `code` is memory for the member's.
+/// `code` is a scratch buffer for the member's code.
 fn member_hash(state: &State, member: MemberIx, hash: &mut Row, code: &mut Vec<u8>) -> [u64; 4] {
     code.clear();
     state.fold_code(member, code);
@@ -209,7 +209,7 @@ fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
             .text(&state.kind_name(entry.kind))
             .number(entry.status as u8)
             .signed(entry.time.0);
-        // What came later, where it says something.
+        // Later additions, where present.
         if let Some(reference) = state.reference_of(index) {
             fields.text("reference").text(reference.as_str());
         }
@@ -219,10 +219,10 @@ fn entry_hash(state: &State, index: u64, hash: &mut Row) -> [u64; 4] {
     })
 }
 
-/// Hashes of many rows of one kind, one after the other in the same memory.
+/// Hashes rows of one kind one by one in a reused buffer.
 struct Row {
     fields: Fields,
-    /// Bytes of the kind's name, with which each row begins.
+    /// Length of the kind's name, with which each row begins.
     domain: usize,
 }
 
@@ -248,19 +248,18 @@ fn sum(rows: impl Iterator<Item = [u64; 4]>) -> [u64; 4] {
     rows.fold([0; 4], |total, row| std::array::from_fn(|lane| total[lane].wrapping_add(row[lane])))
 }
 
-/// Fields fed to a hash, each so that no two different sequences look the same.
+/// Fields fed to a hash, encoded so that no two different sequences collide.
 ///
-/// They are gathered first, and hashed when there is no more room: BLAKE3 hashes many of its chunks of 1 KiB
-/// at a time where it is given them at once, from where a multiple of as many begins.
+/// They are buffered and hashed when the buffer is full: BLAKE3 hashes many of its 1 KiB chunks in parallel
+/// if given them at once, aligned to a multiple of their number.
 struct Fields {
     hash: blake3::Hasher,
     gathered: Box<[u8]>,
-    /// Bytes gathered.
+    /// Bytes buffered.
     len: usize,
 }
 
-/// Bytes gathered before they are hashed, a power of two: enough for the widest vectors, little enough to
-/// stay in the cache.
+/// Size of the buffer, a power of two: enough for the widest vectors, small enough to stay in the cache.
 const GATHERED_BYTES: usize = 32 * 1_024;
 
 impl Fields {
@@ -297,7 +296,7 @@ impl Fields {
         self
     }
 
-    /// What there is no room for: the room is filled up to its end, and hashed as a whole.
+    /// Handles bytes that do not fit: fills the buffer and hashes it as a whole.
     #[cold]
     fn bytes_beyond(&mut self, mut value: &[u8]) -> &mut Self {
         while GATHERED_BYTES < self.len + value.len() {
@@ -326,9 +325,9 @@ impl Fields {
         self.number(u8::from(value.is_some())).signed(value.unwrap_or_default());
     }
 
-    /// Field by field: a digest is on disk, and may not change with the name of a field or with how a
-    /// compiler prints a struct. A field that is added later is fed only where it says something that could
-    /// not be said before.
+    /// Field by field: a digest is on disk, and must not change with a field's name or a struct's debug
+    /// format. A field added later is hashed only where it holds something that could not be expressed
+    /// before.
     fn plan(&mut self, plan: &Plan) -> &mut Self {
         let Plan { name, currency, placement, count_sponsor_tree, level_cap, bonuses, ranks } = plan;
         self.text(name).bytes(&currency.code).number(currency.exponent);

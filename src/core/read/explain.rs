@@ -1,9 +1,9 @@
-//! Why somebody was paid, or was not: the walk that paying takes, told line by line.
+//! Explains why a member was paid, or was not: the walk of a payment, line by line.
 //!
-//! Each question is put to the state right after the command that paid, with the very functions that paid
+//! Each query runs against the state right after the command that paid, with the very functions that paid
 //! (`bonus.rs`, `rank.rs`), so there is no second rule to keep in step. That state answers exactly: such a
-//! command changes neither a status nor the plan, and what it adds to the trees, a new member, was there
-//! already when its signup was paid.
+//! command changes neither a status nor the plan, and what it adds to the trees, a new member, was already
+//! there when its signup was paid.
 
 use std::ops::Range;
 
@@ -16,13 +16,13 @@ use crate::core::{
     words::types::{MemberIx, Money, Tree},
 };
 
-/// The way up from the source of a trigger or signup.
+/// The walk up from the source of a trigger or signup.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Walk {
     pub source: MemberIx,
-    /// Everybody who was looked at, nearest first: in the order in which they were paid.
+    /// Every member considered, nearest first: in payment order.
     pub shares: Vec<ExplainedShare>,
-    /// Ancestors above the last level that is paid (of the longest rule), those among `shares` included.
+    /// Ancestors above the last paid level (of the longest rule), including those among `shares`.
     pub beyond: u32,
 }
 
@@ -34,9 +34,9 @@ pub struct ExplainedShare {
     pub level: u32,
     pub amount: Money,
     pub fate: ShareFate,
-    /// An admin above the last level, who gets what that level gets.
+    /// An admin above the last level, who gets the last level's pay.
     pub is_beyond: bool,
-    /// Position in the plan of the rule that names the amount.
+    /// Position in the plan of the rule that sets the amount.
     pub rule: usize,
 }
 
@@ -44,39 +44,39 @@ pub struct ExplainedShare {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RankReached {
     pub rank: u16,
-    /// As the plan calls it.
+    /// Its name in the plan.
     pub name: Option<String>,
     pub tree: Tree,
     /// `None` for a rule of level fill.
     pub basis: Option<RankBasis>,
-    /// What the rank asks for: one count, or one for each level up to it.
+    /// The rank's requirements: one count, or one for each level up to it.
     pub needs: Vec<RankNeed>,
     pub reward: Option<Money>,
     /// Edges from the receiver down to the member whose signup it was.
     pub distance: Option<u32>,
 }
 
-/// One count that a rank asks for.
+/// One count that a rank requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RankNeed {
     /// For level fill; 0 otherwise.
     pub level: u32,
     pub minimum: u32,
-    /// What was there once the command was applied; exact up to the highest minimum of the plan.
+    /// The count right after the command; exact up to the highest minimum of the plan.
     pub count: u32,
 }
 
-/// What an entry is for.
+/// The purpose of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EntryKind {
-    /// A trigger of the plan, or one that was imported.
+    /// A trigger, of the plan or imported.
     Trigger,
     Registration,
     Rank(u16),
 }
 
 impl EntryKind {
-    /// From `Entry::kind`.
+    /// Decodes `Entry::kind`.
     pub fn of(kind: u16) -> Self {
         match kind {
             KIND_SIGNUP => EntryKind::Registration,
@@ -88,7 +88,7 @@ impl EntryKind {
 
 impl State {
     /// The walk of a trigger that was just paid; `None` when the plan in force has no such trigger, or it
-    /// needs an amount and there is none. O(levels + admins).
+    /// needs an amount and none was given. O(levels + admins).
     pub fn explain_trigger(&self, source: MemberIx, trigger: &str, amount: Option<Money>) -> Option<Walk> {
         let plan = self.plan();
         let position = plan.bonuses.iter().position(|rule| &*rule.trigger == trigger)?;
@@ -113,8 +113,8 @@ impl State {
         Walk { source: member, shares, beyond }
     }
 
-    /// How `receiver` came to `rank` by the signup of `source` that was just applied. `None` for a rank that
-    /// the plan in force does not have. O(rank).
+    /// How `receiver` reached `rank` through the signup of `source` that was just applied. `None` for a rank
+    /// that the plan in force does not have. O(rank).
     pub fn explain_rank(&self, receiver: MemberIx, rank: u16, source: MemberIx) -> Option<RankReached> {
         let rule = &self.plan().ranks;
         let standing = self.standing(receiver);

@@ -1,7 +1,7 @@
-//! petgraph on the live arena: its visit traits on a view of either tree, without a copy.
+//! Implements petgraph's visit traits on a view of either tree of the live arena, without a copy.
 //!
 //! Nodes are members, an edge goes from a parent to its child and is identified by the child. petgraph's
-//! iterative algorithms (`Dfs`, `Bfs`, `toposort`, `dominators::simple_fast`, `Dot`) are safe on any depth;
+//! iterative algorithms (`Dfs`, `Bfs`, `toposort`, `dominators::simple_fast`, `Dot`) are safe at any depth;
 //! its recursive ones (`is_cyclic_directed`, `depth_first_search`, `tarjan_scc`) overflow the stack on deep
 //! trees and must not be used on a view.
 
@@ -35,7 +35,7 @@ impl State {
     }
 }
 
-/// The edge to a member from the one above it.
+/// The edge from a parent to this member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Edge {
     from: MemberIx,

@@ -1,17 +1,18 @@
-//! Every invariant of a state, checked the slow way. Kept numbers are compared with a recount from scratch.
+//! Every invariant of a state, checked the slow way. Maintained counts are compared with a recount from
+//! scratch.
 
 use crate::core::{
     state::{parts::State, recompute},
     words::types::{EntryStatus, MemberIx, NONE, Role, Timestamp, Tree},
 };
 
-/// What does not hold, at most `most` findings, each naming member or entry. O(members * log members +
+/// Violated invariants, at most `most` findings, each naming member or entry. O(members * log members +
 /// entries).
 pub fn audit(state: &State, most: usize) -> Vec<String> {
     let mut findings = Findings { list: Vec::new(), most };
     let trees = [Tree::Sponsor, Tree::Placement].into_iter().filter(|tree| state.kept_tree(*tree) == *tree);
     trees.clone().for_each(|tree| audit_links(state, tree, &mut findings));
-    // Everything else walks along them, and would not come to an end in a circle.
+    // Everything else walks along the links, and would not terminate on a cycle.
     if !findings.list.is_empty() {
         return findings.list;
     }
@@ -55,7 +56,7 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
         let link = tree.link(member);
         let mut children = 0;
         let mut slot_before = None;
-        // No more than there are members, in all lists together: a list may lead back into itself.
+        // Bounded by the number of members over all lists: a list may contain a cycle.
         for child in tree.children(member).take((state.len() - listed) as usize) {
             let below = tree.link(child);
             findings.require(below.parent == member.0, || {
@@ -83,7 +84,7 @@ fn audit_links(state: &State, name: Tree, findings: &mut Findings) {
     });
 }
 
-/// Downlines and levels are those of a recount.
+/// Downlines and levels match a recount.
 fn audit_counts(state: &State, name: Tree, findings: &mut Findings) {
     let tree = state.tree(name);
     for member in tree.wrong_jumps() {
@@ -159,8 +160,8 @@ fn audit_admins(state: &State, findings: &mut Findings) {
     }
 }
 
-/// Lists by receiver hold each entry once, newest first; the number pending is right. A copy has no lists of
-/// what came late: there it is counted.
+/// Lists by receiver hold each entry once, newest first; the pending count is right. A copy has no lists of
+/// late entries: there they are counted.
 fn audit_ledger(state: &State, findings: &mut Findings) {
     let mut listed = if state.ledger.is_ordered() { 0 } else { late_entries(state) };
     for receiver in members(state) {
@@ -196,7 +197,7 @@ fn audit_ledger(state: &State, findings: &mut Findings) {
     });
 }
 
-/// How many entries came late, told from their times.
+/// Number of late entries, derived from their times.
 fn late_entries(state: &State) -> u64 {
     let mut newest = Timestamp(i64::MIN);
     let is_late = |index: &u64| {

@@ -1,5 +1,5 @@
-//! Each thing that an audit looks at, broken by hand: what is not noticed here would not be noticed by
-//! `upline verify`.
+//! Each check of the audit, with a state corrupted by hand: what is missed here would be missed by `upline
+//! verify`.
 
 use super::*;
 use crate::{
@@ -15,10 +15,10 @@ use crate::{
 };
 
 const MEMBERS: u32 = 200;
-/// Somebody with members below, above and beside in both trees.
+/// A member with an upline, a downline and siblings in both trees.
 const SOMEBODY: MemberIx = MemberIx(3);
 
-/// Somebody without anybody below, in either tree.
+/// A member without a downline in either tree.
 const LAST: MemberIx = MemberIx(MEMBERS - 1);
 
 /// Both trees counted, ranks reached, bonuses paid, one admin.
@@ -51,7 +51,7 @@ fn nothing_is_found_where_nothing_is_broken() {
     assert!(0 < state.pending() && 1 < state.members.ranks(SOMEBODY).paid_as);
 }
 
-/// What is broken, and a finding that says so.
+/// A corruption, and a finding that reports it.
 type Broken = (&'static str, fn(&mut State));
 
 #[test]
@@ -124,7 +124,7 @@ fn a_number_of_pending_entries_that_is_wrong_is_found() {
     assert_eq!(audit(&state, 10).len(), 1);
 }
 
-/// The sponsor tree as it would be if the last member had another sponsor.
+/// The sponsor tree as if the last member had another sponsor.
 fn sponsored(state: &State, sponsor: Option<MemberIx>) -> Genealogy {
     let mut tree = Genealogy::new(true);
     for member in members(state) {

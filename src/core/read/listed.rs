@@ -1,9 +1,9 @@
 //! Lists of ledger entries: newest first, by time and then by LSN; the entries of one command by level, then
-//! in the order in which they were made. One walk for the lists of the whole network, of one receiver and of
-//! one reference, which can rest after any step.
+//! by index. One walk serves the lists of the whole network, of one receiver and of one reference, and can
+//! pause after any step.
 //!
-//! Entries are mostly made in the order of their times, and a list is a walk backwards; those that came late
-//! (`late.rs`) are merged in. What is made after a walk began is not seen, whatever its time.
+//! Entries are mostly made in time order, so a list is a backward walk; late ones (`late.rs`) are merged in.
+//! Entries made after a walk began are not seen, whatever their time.
 
 use std::cmp::Reverse;
 
@@ -13,8 +13,8 @@ use crate::core::{
     words::types::{MemberIx, Reference, Timestamp},
 };
 
-/// The most triggers of one command that are put in order together: more than one command makes. (Only a
-/// hand-made image has more.)
+/// The most triggers of one command that are sorted together: more than one command makes. (Only a hand-made
+/// image has more.)
 #[expect(clippy::cast_possible_truncation, reason = "asserted below")]
 const RUN_TRIGGERS_MAX: u32 = ENTRIES_PER_COMMAND_MAX as u32;
 const _: () = assert!(RUN_TRIGGERS_MAX as usize == ENTRIES_PER_COMMAND_MAX);
@@ -26,15 +26,15 @@ pub struct Listed {
     /// Entries with an index below this existed when the walk began.
     before: u64,
     along: Along,
-    /// What came next before the command in hand was taken up, as long as none of its entries was looked at.
+    /// The position before the current command was taken up, until one of its entries is examined.
     untouched: Option<Along>,
-    /// Entries of the command in hand, the first to show last.
+    /// Entries of the current command, the first to show last.
     run: Vec<u64>,
-    /// The entry that was looked at last.
+    /// The entry examined last.
     last: Option<u64>,
 }
 
-/// What comes next.
+/// The next position.
 #[derive(Clone, Copy, Debug)]
 enum Along {
     /// Triggers: the next one in time and the next late one.
@@ -60,17 +60,17 @@ impl Along {
 }
 
 impl Listed {
-    /// Whether nothing is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         self.run.is_empty() && self.along.is_over()
     }
 
-    /// Passes the next entry of the command in hand.
+    /// Passes the next entry of the current command.
     fn look(&mut self) {
         (self.last, self.untouched) = (self.run.pop(), None);
     }
 
-    /// Where it is, for [`State::listed_from`].
+    /// The position, for [`State::listed_from`].
     pub fn position(&self) -> [u64; 3] {
         let next = match self.untouched.as_ref().unwrap_or(&self.along) {
             Along::All { in_time, .. } => in_time.map(u64::from),
@@ -81,31 +81,31 @@ impl Listed {
     }
 }
 
-/// A walk through all entries of one receiver by time, then index, newest first; also those that are made
-/// after it began and stand further on.
+/// A walk through all entries of one receiver by time, then index, newest first; including entries made after
+/// it began, if they are still ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceivedWalk {
     receiver: MemberIx,
-    /// The next entry that did not come late, and the next that did.
+    /// The next in-time entry, and the next late one.
     in_time: Option<u64>,
     late: Option<u64>,
 }
 
 impl ReceivedWalk {
-    /// Whether nothing is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         self.in_time.is_none() && self.late.is_none()
     }
 }
 
 impl State {
-    /// A walk through all entries of `receiver`, for [`State::received_step`]. In a copy of a frozen view
-    /// only through those that did not come late.
+    /// A walk through all entries of `receiver`, for [`State::received_step`]. In a copy of a frozen view it
+    /// omits late ones.
     pub fn received(&self, receiver: MemberIx) -> ReceivedWalk {
         self.received_until(receiver, Timestamp(i64::MAX))
     }
 
-    /// As [`State::received`]; of entries that came late, only such as lie before `until`.
+    /// As [`State::received`]; of late entries, only those before `until`.
     pub(in crate::core) fn received_until(&self, receiver: MemberIx, until: Timestamp) -> ReceivedWalk {
         let late = self
             .ledger
@@ -116,7 +116,7 @@ impl State {
         ReceivedWalk { receiver, in_time: self.members.newest_entry(receiver).map(u64::from), late }
     }
 
-    /// The next entry. O(1), O(log late entries) where some came late.
+    /// The next entry. O(1), O(log late entries) where some are late.
     pub fn received_step(&self, walk: &mut ReceivedWalk) -> Option<u64> {
         let key = |entry: u64| (self.entry(entry).time, entry);
         match (walk.in_time, walk.late) {
@@ -138,18 +138,18 @@ impl State {
         std::iter::from_fn(move || self.received_step(&mut walk))
     }
 
-    /// The receiver's late entry before this one in its list.
+    /// The receiver's previous late entry in its list.
     fn late_received_below(&self, receiver: MemberIx, entry: u64) -> Option<u64> {
         let index = u32::try_from(entry).expect("an entry's index");
         self.ledger.late_received_before(receiver, (self.entry(entry).time, index)).map(u64::from)
     }
 
-    /// The last trigger of a reference before a place in lists.
+    /// The last trigger of a reference before a list position.
     fn referred_before(&self, reference: &Reference, place: (Timestamp, u32)) -> Option<u32> {
         self.references.before(reference, place, |trigger| self.ledger.trigger_key(trigger).0)
     }
 
-    /// A walk through the list of the entries there are now. O(log entries).
+    /// A walk through the list of the present entries. O(log entries).
     pub fn listed(&self, filter: EntryFilter) -> Listed {
         let before = self.entries();
         let along = match (&filter.reference, filter.receiver) {
@@ -164,8 +164,8 @@ impl State {
         Listed { filter, before, along, untouched: None, run: Vec::new(), last: None }
     }
 
-    /// A walk that rested earlier, from [`Listed::position`]; `None` for a position that no walk with this
-    /// filter can have. O(log entries).
+    /// Resumes a walk from [`Listed::position`]; `None` for a position that no walk with this filter can
+    /// have. O(log entries).
     pub fn listed_from(&self, filter: EntryFilter, position: [u64; 3]) -> Option<Listed> {
         let [last, before, next] = position;
         if self.entries() < before {
@@ -175,7 +175,7 @@ impl State {
         let Some(last) = last.checked_sub(1) else {
             return Some(Listed { before, ..self.listed(filter) });
         };
-        // A list of a reference looks at whole triggers, the entries of other receivers among them.
+        // A list by reference visits whole triggers, including entries of other receivers.
         let is_of_other = |receiver| filter.reference.is_none() && self.entry(last).receiver != receiver;
         if self.entries() <= last || filter.receiver.is_some_and(is_of_other) {
             return None;
@@ -220,15 +220,14 @@ impl State {
         Some(Listed { filter, before, along, untouched: None, run, last: Some(last) })
     }
 
-    /// The entries of a list, one after the other, however many steps are between them: not under a lock.
+    /// Iterates over a list's entries with unbounded steps between them: not under a lock.
     pub fn listed_entries(&self, filter: EntryFilter) -> impl Iterator<Item = u64> + '_ {
         let (mut walk, mut steps) = (self.listed(filter), usize::MAX);
         std::iter::from_fn(move || self.listed_step(&mut walk, &mut steps))
     }
 
-    /// The next entry of a walk. `None` when it is over, or when `steps`, which are counted down, are used
-    /// up: [`Listed::is_over`] tells. A step is an entry that was looked at, or a command whose entries were
-    /// put in order.
+    /// The next entry of a walk. `None` when it is over, or when `steps`, which it decrements, are used up:
+    /// [`Listed::is_over`] tells which. A step is an entry examined, or a command whose entries were sorted.
     pub fn listed_step(&self, walk: &mut Listed, steps: &mut usize) -> Option<u64> {
         if !self.listed_goes_on(walk, steps) {
             return None;
@@ -237,7 +236,8 @@ impl State {
         walk.last
     }
 
-    /// Goes on to the next entry without taking it; whether it was found. Steps as in [`State::listed_step`].
+    /// Advances to the next entry without taking it; returns whether one was found. Steps as in
+    /// [`State::listed_step`].
     pub fn listed_goes_on(&self, walk: &mut Listed, steps: &mut usize) -> bool {
         while 0 < *steps {
             match walk.run.last() {
@@ -276,7 +276,7 @@ impl State {
         }
         let is_too_old = walk.run.first().is_some_and(|index| self.entry(*index).time < walk.filter.from);
         if is_too_old {
-            // And so is all that follows.
+            // And so are all that follow.
             walk.run.clear();
             (walk.along, walk.untouched) = (Along::OVER, None);
         }
@@ -298,7 +298,7 @@ impl State {
         }
     }
 
-    /// By level, then index; the first to show last.
+    /// Sorts by level, then index; the first to show last.
     fn put_in_order(&self, run: &mut [u64]) {
         run.sort_unstable_by_key(|index| Reverse((self.entry(*index).level, *index)));
     }

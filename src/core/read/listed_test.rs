@@ -10,7 +10,7 @@ use crate::core::{
     words::types::EntryStatus,
 };
 
-/// All entries as a list is to show them.
+/// All entries in list order.
 fn naive(state: &State, filter: &EntryFilter) -> Vec<u64> {
     let mut entries: Vec<Entry> = (0..state.entries())
         .map(|index| state.entry(index))
@@ -47,7 +47,7 @@ fn filter(random: &mut Pcg64Mcg, state: &State) -> EntryFilter {
     }
 }
 
-/// The rest of a walk, resting now and then, and going on from its position instead.
+/// The rest of a walk, with pauses, sometimes resuming from its position instead.
 fn walked(random: &mut Pcg64Mcg, state: &State, mut walk: Listed) -> Vec<u64> {
     let mut found = Vec::new();
     while !walk.is_over() {
@@ -60,8 +60,8 @@ fn walked(random: &mut Pcg64Mcg, state: &State, mut walk: Listed) -> Vec<u64> {
     found
 }
 
-/// Entries from elsewhere come with any time, in the past and in the future, before and after others; in
-/// networks as they grew, and restored from images.
+/// Imported entries have any time, past or future, and come before and after others; in networks as they
+/// grew, and restored from images.
 #[test]
 fn every_list_is_the_naive_one_sorted_and_filtered() {
     let mut late = 0;
@@ -101,8 +101,8 @@ fn every_list_is_the_naive_one_sorted_and_filtered() {
     assert!(2_000 < late, "{late} entries came late");
 }
 
-/// A page, then entries of any time, then the next page: nothing is shown twice, nothing left out, and
-/// nothing new.
+/// A page, then entries of any time, then the next page: nothing is repeated, nothing missed, and nothing new
+/// shows.
 #[test]
 fn what_is_made_while_a_list_is_read_does_not_show() {
     for seed in 0..60 {
@@ -130,7 +130,7 @@ fn what_is_made_while_a_list_is_read_does_not_show() {
     }
 }
 
-/// Positions of others, or of nobody: refused, or a list of what the filter takes.
+/// Foreign or invalid positions: refused, or a list within the filter.
 #[test]
 fn a_forged_position_shows_nothing_else() {
     for seed in 0..60 {
@@ -155,7 +155,7 @@ fn a_forged_position_shows_nothing_else() {
     }
 }
 
-/// Where nothing came late, a list of what is pending passes over what is paid without looking at it.
+/// Without late entries, a list of pending ones skips paid ones without examining them.
 #[test]
 fn paid_entries_cost_no_steps_of_a_list_of_pending_ones() {
     let mut random = Pcg64Mcg::seed_from_u64(1);

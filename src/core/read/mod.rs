@@ -1,4 +1,4 @@
-//! Questions to a state, its digests, and the check of its invariants. Changes nothing.
+//! Queries on a state, its digests, and the check of its invariants. Read-only.
 
 pub(in crate::core) mod digest;
 pub(in crate::core) mod explain;

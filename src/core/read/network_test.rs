@@ -1,5 +1,5 @@
 //! Networks for the tests of lists and sums: signups that pay along both trees, rewards, triggers, and
-//! entries from elsewhere with any level and time.
+//! imported entries with any level and time.
 
 use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
@@ -19,7 +19,7 @@ pub fn id_of(number: u32) -> MemberId {
     MemberId(u128::from(number).to_be_bytes())
 }
 
-/// Signups that pay along both trees, rewards, triggers, and entries from elsewhere with any level and time.
+/// Signups that pay along both trees, rewards, triggers, and imported entries with any level and time.
 pub fn plan() -> Plan {
     let rule = |trigger: &str, tree| BonusRule {
         trigger: trigger.into(),

@@ -1,5 +1,5 @@
-//! What can be asked of a state. Nothing here changes anything, and each call is bounded: O(1) or O(log n)
-//! unless it says otherwise.
+//! Queries on a state. Nothing here changes it, and each call is bounded: O(1) or O(log n) unless stated
+//! otherwise.
 
 use std::{borrow::Cow, hint::black_box, sync::Arc};
 
@@ -43,20 +43,20 @@ pub struct Member {
 pub struct RankView {
     /// In force now; 0 is "no rank".
     pub paid_as: u16,
-    /// Best ever.
+    /// The best ever.
     pub lifetime: u16,
-    /// What the next rank asks for; `None` at the top.
+    /// Requirements of the next rank; `None` at the top.
     pub next: Option<NextRank>,
 }
 
-/// Bytes held by the parts of a state, in the order of its members' life: what the memory report shows.
+/// Bytes held by the parts of a state, in lifecycle order: the source of the memory report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryUse {
     pub members: usize,
     pub links: usize,
     pub counts: usize,
     pub slots: usize,
-    /// Codes that were given, and row ids that were brought along.
+    /// Given codes and imported row ids.
     pub codes: usize,
     pub ledger: usize,
 }
@@ -91,7 +91,7 @@ impl State {
         &self.scalars.plan
     }
 
-    /// How often a plan was activated, the first included.
+    /// Number of plans activated, the first included.
     pub fn plan_version(&self) -> u32 {
         self.scalars.plan_version
     }
@@ -101,24 +101,24 @@ impl State {
         self.scalars.depth
     }
 
-    /// Members by paid-as rank; ranks nobody ever held may be missing at the end.
+    /// Members by paid-as rank; trailing ranks never held may be missing.
     pub fn rank_distribution(&self) -> &[u64] {
         &self.scalars.rank_distribution
     }
 
-    /// Levels withheld so far because their receiver may not earn, and what they would have been paid.
+    /// Levels withheld so far because their receiver may not earn, and their total amount.
     pub fn breakage(&self) -> (u64, Money) {
         (self.scalars.breakage_levels, Money(self.scalars.breakage_amount))
     }
 
-    /// By outside id, among the members there are.
+    /// By external id, among the present members.
     pub fn find<D: Directory>(&self, directory: &D, id: &MemberId) -> Option<MemberIx> {
         directory.member(id, |member| self.members.is(member, id))
     }
 
-    /// As [`State::find`]; without such a member, one to look at in its stead (none in an empty network), so
-    /// that an unknown id takes the steps of a known one. It follows from the id: what is asked about an id
-    /// twice takes as long twice.
+    /// As [`State::find`]; without such a member, returns a stand-in (none in an empty network), so that an
+    /// unknown id takes the same steps as a known one. It is a function of the id, so repeated queries take
+    /// the same time.
     ///
     /// # Errors
     /// The stand-in.
@@ -135,21 +135,21 @@ impl State {
         })
     }
 
-    /// Some member, chosen by a number; `None` in an empty network.
+    /// A member selected by a number; `None` in an empty network.
     pub fn stand_in(&self, number: u128) -> Option<MemberIx> {
         let chosen = number.checked_rem(u128::from(self.len()))?;
         Some(MemberIx(u32::try_from(chosen).expect("below the number of members")))
     }
 
-    /// By referral code, generated ones included, and by nothing that is merely like it.
+    /// By referral code, including generated ones, exact matches only.
     pub fn member_by_code<D: Directory>(&self, directory: &D, code: &Code) -> Option<MemberIx> {
         self.codes.owner(self.scalars.code_key, directory, &code.folded(), self.len())
     }
 
     /// By referral code as people write it: the exact one, or else, with O as 0 and I and L as 1, the only
-    /// one that is like it.
+    /// similar one.
     ///
-    /// # Errors `CodeAmbiguous` when it is like several, none of which is it.
+    /// # Errors `CodeAmbiguous` when it is similar to several and equal to none.
     pub fn look_up_code<D: Directory>(
         &self,
         directory: &D,
@@ -160,7 +160,7 @@ impl State {
             .map_err(|_| Rejection::CodeAmbiguous)
     }
 
-    /// A member's outside id: one column of what [`State::member`] reads.
+    /// A member's external id: one column of what [`State::member`] reads.
     pub fn id(&self, index: MemberIx) -> MemberId {
         *self.members.id(index)
     }
@@ -188,8 +188,7 @@ impl State {
         self.codes.of(self.scalars.code_key, index)
     }
 
-    /// Appends a member's referral code in the form in which codes are compared (`Code::folded`), as bytes.
-    /// For work on many.
+    /// Appends a member's referral code, folded for comparison (`Code::folded`), as bytes. For bulk work.
     pub fn fold_code(&self, index: MemberIx, out: &mut Vec<u8>) {
         self.codes.fold_into(self.scalars.code_key, index, out);
     }
@@ -240,8 +239,7 @@ impl State {
         self.tree(tree).upline(index)
     }
 
-    /// The lowest slot under `parent` that nobody has. O(1) in a family that is wide or has no gap, else
-    /// O(children).
+    /// The lowest free slot under `parent`. O(1) in a family that is wide or has no gap, else O(children).
     pub fn lowest_free_slot(&self, parent: MemberIx) -> u32 {
         self.placement.lowest_free(parent)
     }
@@ -258,28 +256,27 @@ impl State {
     }
 
     /// Whether `member` is in the team of `top`: itself, or below it in the placement tree. Since a member's
-    /// parent is its sponsor or below its sponsor (a rule of every registration, of every image that is read,
-    /// and of the audit), that is also everybody below it in the sponsor tree. O(log n), and the same steps
-    /// for every pair of members.
+    /// parent is its sponsor or below its sponsor (enforced by registration, by restore and by the audit),
+    /// that includes its downline in the sponsor tree. O(log n), and the same steps for every pair of
+    /// members.
     pub fn is_in_team(&self, top: MemberIx, member: MemberIx) -> bool {
         self.placement.contains(top, member).expect("the placement tree is always counted")
     }
 
-    /// A walk through the downline of `top` (without `top` itself) as it is now, for
-    /// [`State::preorder_step`].
+    /// A walk through the present downline of `top` (without `top` itself), for [`State::preorder_step`].
     pub fn preorder(&self, tree: Tree, top: MemberIx) -> Preorder {
         self.tree(tree).preorder(top, top, self.len())
     }
 
     /// The next member of a walk through `tree`, the one it was begun in: parents before children, siblings
-    /// in slot order. `None` when it is over, or when `steps`, which are counted down, are used up:
-    /// [`Preorder::is_over`] tells. O(steps).
+    /// in slot order. `None` when it is over, or when `steps`, which it decrements, are used up:
+    /// [`Preorder::is_over`] tells which. O(steps).
     pub fn preorder_step(&self, tree: Tree, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
         self.tree(tree).preorder_next(walk, steps)
     }
 
     /// The next member of `top`'s downline (not `top` itself) in preorder after `after` (start with `top`),
-    /// among members with an index below `before`. Amortised O(1), but one call may climb the whole depth:
+    /// among members with an index below `before`. Amortized O(1), but one call may climb the whole depth:
     /// under a lock, use [`State::preorder_step`].
     pub fn preorder_next(&self, tree: Tree, top: MemberIx, after: MemberIx, before: u32) -> Option<MemberIx> {
         let tree = self.tree(tree);
@@ -287,7 +284,7 @@ impl State {
         tree.preorder_next(&mut tree.preorder(top, after, before), &mut steps)
     }
 
-    /// Where the next signup under `sponsor` would go by `rule`.
+    /// Where `rule` would place the next signup under `sponsor`.
     ///
     /// # Errors
     /// `RuleNotAllowed` when the plan does not allow the rule.
@@ -304,7 +301,7 @@ impl State {
         self.ledger.len()
     }
 
-    /// Entries not paid yet.
+    /// Pending entries.
     pub fn pending(&self) -> u64 {
         self.ledger.pending()
     }
@@ -313,37 +310,37 @@ impl State {
         self.ledger.entry(index)
     }
 
-    /// Whether all entries came in the order of their times. Imported ones may not.
+    /// Whether all entries are in time order. Imported ones may not be.
     pub fn entry_times_ascend(&self) -> bool {
         self.ledger.times_ascend()
     }
 
-    /// What the outside calls that which an entry came from. O(log references).
+    /// The external reference behind an entry. O(log references).
     pub fn reference_of(&self, entry: u64) -> Option<Reference> {
         self.references.of(self.ledger.trigger_of(entry))
     }
 
-    /// The entry that this one takes back. O(log reversals).
+    /// The entry that this one reverses. O(log reversals).
     pub fn reverses(&self, entry: u64) -> Option<u64> {
         self.reversals.reverses(entry)
     }
 
-    /// The entry that takes this one back. O(1).
+    /// The entry that reverses this one. O(1).
     pub fn reversal_of(&self, entry: u64) -> Option<u64> {
         self.reversals.reversal_of(entry)
     }
 
-    /// Entries that take others back.
+    /// Number of reversals.
     pub fn reversal_count(&self) -> usize {
         self.reversals.len()
     }
 
-    /// Triggers of entries that have a reference.
+    /// Number of triggers that have entries and a reference.
     pub fn reference_count(&self) -> usize {
         self.references.len()
     }
 
-    /// The kind of entries that is printed so; `None` for what no plan and no entry ever had.
+    /// The kind of entries printed under this name; `None` if no plan or entry ever had it.
     pub fn kind_named(&self, name: &str) -> Option<u16> {
         match kind_from_name(name)? {
             Kind::Signup => Some(KIND_SIGNUP),
@@ -361,34 +358,34 @@ impl State {
         }
     }
 
-    /// Why the command of an LSN changed nothing; `None` if it changed something, or if that is not known:
-    /// see [`State::changed_nothing_after`]. O(log of how many did not).
+    /// Why the command at an LSN changed nothing; `None` if it changed something, or if unknown: see
+    /// [`State::changed_nothing_after`]. O(log of the number that did not).
     pub fn changed_nothing(&self, lsn: u64) -> Option<Unchanged> {
         self.unchanged.find(lsn)
     }
 
-    /// After this LSN it is known of every command whether it changed anything. 0 for a network that was
-    /// never in a directory of format 1, and did not have more than [`super::UNCHANGED_MAX`] such commands.
+    /// For every command after this LSN it is known whether it changed anything. 0 for a network that was
+    /// never in a directory of format 1, and had at most [`super::UNCHANGED_MAX`] such commands.
     pub fn changed_nothing_after(&self) -> u64 {
         self.unchanged.complete_after()
     }
 
-    /// The id that a row brought along from elsewhere. O(1).
+    /// The imported id of a row. O(1).
     pub fn carried_row_id(&self, kind: RowKind, index: u64) -> Option<[u8; 16]> {
         self.row_ids.id_of(kind, index)
     }
 
-    /// The row that brought an id along. O(1).
+    /// The row with an imported id. O(1).
     pub fn row_that_carried(&self, id: &[u8; 16]) -> Option<(RowKind, u64)> {
         self.row_ids.row_of(id)
     }
 
-    /// How many rows brought an id along.
+    /// Number of imported row ids.
     pub fn carried_row_ids(&self) -> usize {
         self.row_ids.len()
     }
 
-    /// Round robin: the slot that the next spill from a member goes to; 0 where the plan has no turns. O(1).
+    /// Round robin: the slot that the next spill from a member goes to; 0 if the plan has no turns. O(1).
     pub fn turn(&self, member: MemberIx) -> u16 {
         self.slots.turn(member)
     }

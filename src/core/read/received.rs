@@ -1,8 +1,7 @@
-//! What one member received: sums over its ledger entries.
+//! Sums over one member's received ledger entries.
 //!
-//! They are walks along the receiver's entries, counted in steps like those of `walk`. Entries that came late
-//! (`late.rs`) stand apart, and are looked through after the others: sums do not ask for an order. The list
-//! itself is in `listed.rs`.
+//! They are walks along the receiver's entries, counted in steps like those of `walk`. Late entries
+//! (`late.rs`) are visited after the others: sums need no order. The list itself is in `listed.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,8 +12,8 @@ use crate::core::{
     words::types::{EntryStatus, MemberIx, Money, Timestamp},
 };
 
-/// Count and amount of some entries. The amount is wider than one entry's: four thousand million of the
-/// largest do not fit 64 bits.
+/// Count and amount of some entries. The amount is wider than one entry's: four billion of the largest do not
+/// fit 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Sum {
     pub entries: u64,
@@ -29,30 +28,29 @@ impl Sum {
 }
 
 /// Sums over the entries of one receiver in a window of time. Memory: a few words for each level and kind
-/// that occurs; levels are limited by what plans pay, but those of imported entries only by
-/// [`SUM_LEVELS_MAX`].
+/// that occurs; plans limit the levels, but for imported entries only [`SUM_LEVELS_MAX`] does.
 #[derive(Clone, Debug)]
 pub struct ReceivedSums {
     walk: ReceivedWalk,
     is_over: bool,
-    /// Entries with an index below this existed when it began.
+    /// Entries with an index below this existed when the walk began.
     before: u64,
     from: Timestamp,
     until: Timestamp,
-    /// Entries that were looked at.
+    /// Entries examined.
     pub looked: u64,
     pub total: Sum,
     pub pending: Sum,
-    /// Those of all that take others back.
+    /// The reversals among them all.
     pub reversed: Sum,
-    /// By level at which it was paid, along the tree of the bonus; 0 for rank rewards.
+    /// By paid level, along the tree of the bonus; 0 for rank rewards.
     pub by_level: BTreeMap<u32, Sum>,
     /// For [`State::kind_name`].
     pub by_kind: BTreeMap<u16, Sum>,
 }
 
-/// Levels that are summed apart; entries beyond count as of this one. Admins are paid to `ADMIN_LEVELS_MAX`,
-/// which is less.
+/// Levels that are summed separately; deeper entries count as of this one. Admins are paid down to
+/// `ADMIN_LEVELS_MAX`, which is less.
 pub const SUM_LEVELS_MAX: u32 = 2_048;
 
 impl ReceivedSums {
@@ -62,38 +60,37 @@ impl ReceivedSums {
     }
 }
 
-/// What each of some members brought to one receiver: the sums of its entries by source. Memory: some 100
-/// bytes for each source asked for, at worst.
+/// What each of several sources brought to one receiver: the sums of its entries by source. Memory: some 100
+/// bytes for each source, at worst.
 ///
-/// The receiver's entries are looked through newest first, and what came in meanwhile is looked through
-/// afterwards, so that in the end the sums are those of one state.
+/// The receiver's entries are visited newest first, and those added meanwhile are visited afterwards, so that
+/// in the end the sums are those of one state.
 #[derive(Clone, Debug)]
 pub struct Brought {
     receiver: MemberIx,
     level: u32,
     sums: HashMap<u32, Sum>,
-    /// Entries that were looked at.
+    /// Entries examined.
     pub looked: u64,
-    /// The rest of what there was when it began, which was less than `before` entries of the network.
+    /// The rest of the initial entries, whose indexes are less than `before`.
     walk: ReceivedWalk,
     before: u64,
-    /// The newest entry in time that is or will have been looked at.
+    /// The newest in-time entry that is or will be covered.
     newest: Option<u64>,
-    /// Of what came in since: the next to look at, and the one before which it ends, which was looked at
-    /// earlier.
+    /// Among entries added since: the next to visit, and the end, which was visited earlier.
     at: Option<u64>,
     end: Option<u64>,
-    /// Late triggers from this one on are yet to be looked at.
+    /// Late triggers from this one on are still to be visited.
     late_from: u32,
 }
 
 impl Brought {
-    /// Asks about a source. Only what is looked at afterwards is added to it.
+    /// Adds a source. Only entries visited afterwards count for it.
     pub fn ask(&mut self, source: MemberIx) {
         self.sums.entry(source.0).or_default();
     }
 
-    /// Adds an entry, if it is one of those asked for.
+    /// Adds an entry, if its source was asked for.
     fn add(&mut self, entry: &Entry) {
         if entry.receiver == self.receiver
             && entry.level == self.level
@@ -103,7 +100,7 @@ impl Brought {
         }
     }
 
-    /// What one of the sources brought.
+    /// The sum of one source.
     pub fn of(&self, source: MemberIx) -> Sum {
         self.sums.get(&source.0).copied().unwrap_or_default()
     }
@@ -131,8 +128,8 @@ impl State {
         }
     }
 
-    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among those that came late; the
-    /// whole is O(entries of the receiver that are newer than the window's begin).
+    /// Adds up to `steps` entries. O(steps), O(steps * log late entries) among late ones; the total is
+    /// O(entries of the receiver that are newer than the window's start).
     pub fn received_sums_step(&self, sums: &mut ReceivedSums, steps: usize) {
         for _ in 0..steps {
             let next = self.received_step(&mut sums.walk).map(|index| self.entry(index));
@@ -157,7 +154,7 @@ impl State {
         sums.is_over = sums.walk.is_over();
     }
 
-    /// What sources that are yet to be asked about brought to `receiver` in entries paid at `level`, for
+    /// The sums by source for `receiver` in entries paid at `level`; sources are added later, for
     /// [`State::brought_step`].
     pub fn brought(&self, receiver: MemberIx, level: u32) -> Brought {
         let (walk, newest) = (self.received(receiver), self.members.newest_entry(receiver).map(u64::from));
@@ -176,8 +173,8 @@ impl State {
         }
     }
 
-    /// Looks at up to `steps` entries. True when the sums are those of this state. O(steps); the whole is
-    /// O(entries of the receiver), for there is no index by source, and what came late meanwhile.
+    /// Visits up to `steps` entries. True when the sums are those of this state. O(steps); the total is
+    /// O(entries of the receiver), as there is no index by source, plus late ones added meanwhile.
     pub fn brought_step(&self, brought: &mut Brought, steps: usize) -> bool {
         if brought.sums.is_empty() {
             return true;

@@ -16,7 +16,7 @@ use crate::{
     engine::MemberDirectory,
 };
 
-/// All entries of a receiver as they are to be shown.
+/// All entries of a receiver in list order.
 fn naive(state: &State, receiver: MemberIx) -> Vec<Entry> {
     let mut entries: Vec<Entry> = (0..state.entries())
         .map(|index| state.entry(index))
@@ -76,7 +76,7 @@ fn sums_are_what_adding_up_gives() {
     }
 }
 
-/// Where times ascend, nobody pays for entries from before the window: a report on a week looks at that week.
+/// Where times ascend, entries from before the window cost nothing: a report on a week reads that week.
 #[test]
 fn sums_end_with_the_first_entry_from_before_the_window() {
     let (mut state, directory) = (State::new(plan(), 1), MemberDirectory::with_capacity(0, 0));
@@ -115,7 +115,7 @@ fn what_each_member_brought_is_what_adding_up_gives() {
                 (0..state.len()).map(MemberIx).filter(|_| random.next_u32().is_multiple_of(3)).collect();
             let mut brought = state.brought(receiver, level);
             asked.iter().for_each(|source| brought.ask(*source));
-            // What comes in while it is looked through belongs to the answer.
+            // Entries added during the walk belong to the answer.
             while !state.brought_step(&mut brought, 1 + random.next_u32() as usize % 5) {
                 let commands = random.next_u32() % 2;
                 grow(&mut random, &mut state, &directory, commands);

@@ -1,16 +1,15 @@
-//! The list of all members, by a filter, in the order in which they were registered.
+//! The filtered list of members, in registration order.
 //!
-//! There is no index of statuses, roles, ranks or times: a list looks at one member after the other, in the
-//! order in which they stand in memory, and can rest after each. So it costs a step for each member that it
-//! passes, shown or not, and its reader bounds the steps.
+//! There is no index of statuses, roles, ranks or times: a list scans members in memory order, and can pause
+//! after each. It costs one step for each member it passes, shown or not; the caller bounds the steps.
 
 use crate::core::{
     state::parts::State,
     words::types::{MemberIx, NONE, Role, Status, Timestamp},
 };
 
-/// Which members a list shows. All conditions hold; status, role and rank are those of when a member is
-/// looked at.
+/// Which members a list shows. All conditions must hold; status, role and rank are those at the time of the
+/// scan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemberFilter {
     /// Only those without a sponsor.
@@ -26,7 +25,7 @@ pub struct MemberFilter {
 }
 
 impl Default for MemberFilter {
-    /// Everybody.
+    /// Matches all members.
     fn default() -> Self {
         Self {
             roots: false,
@@ -39,10 +38,10 @@ impl Default for MemberFilter {
     }
 }
 
-/// In which direction a list goes through the members.
+/// The direction of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RosterOrder {
-    /// First who was registered first: sponsors and parents come before those below them.
+    /// In registration order: sponsors and parents come before their downline.
     OldestFirst,
     NewestFirst,
 }
@@ -50,25 +49,25 @@ pub enum RosterOrder {
 /// Words of [`Roster::position`].
 pub const ROSTER_WORDS: usize = 2;
 
-/// A walk through all members that can rest after any step. Who registers after it was begun is not in it,
-/// and nobody who was there is lost: members are never removed, and their order never changes.
+/// A walk through all members that can pause after any step. Members registered after it began are left out,
+/// and none of the others is missed: members are never removed, and their order never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Roster {
     filter: MemberFilter,
     order: RosterOrder,
-    /// Members that were looked at.
+    /// Members scanned.
     looked: u32,
-    /// Members that there were when it was begun.
+    /// Number of members when it began.
     before: u32,
 }
 
 impl Roster {
-    /// Whether nobody is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         self.looked == self.before
     }
 
-    /// Where it is, for [`State::roster_from`].
+    /// The position, for [`State::roster_from`].
     pub fn position(&self) -> [u64; ROSTER_WORDS] {
         [self.looked.into(), self.before.into()]
     }
@@ -80,7 +79,7 @@ impl State {
         Roster { filter, order, looked: 0, before: self.len() }
     }
 
-    /// A list that goes on at a position; `None` for one that it cannot have been at.
+    /// Resumes a list at a position; `None` for an impossible one.
     pub fn roster_from(
         &self,
         filter: MemberFilter,
@@ -92,8 +91,8 @@ impl State {
         (looked <= before && before <= self.len()).then_some(Roster { filter, order, looked, before })
     }
 
-    /// The next member of a list. `None` when it is over, or when `steps`, which are counted down, are used
-    /// up: [`Roster::is_over`] tells. O(steps).
+    /// The next member of a list. `None` when it is over, or when `steps`, which it decrements, are used up:
+    /// [`Roster::is_over`] tells which. O(steps).
     pub fn roster_step(&self, roster: &mut Roster, steps: &mut usize) -> Option<MemberIx> {
         while 0 < *steps && !roster.is_over() {
             *steps -= 1;
@@ -109,8 +108,8 @@ impl State {
         None
     }
 
-    /// Whether a list that has come so far shows anybody else. Where that takes more than `steps`, it may,
-    /// and has come that much further.
+    /// Whether a list shows any more members. If that takes more than `steps`, returns true, having advanced
+    /// that far.
     pub fn roster_goes_on(&self, roster: &mut Roster, steps: &mut usize) -> bool {
         let mut ahead = *roster;
         if self.roster_step(&mut ahead, steps).is_some() {
@@ -120,7 +119,7 @@ impl State {
         !roster.is_over()
     }
 
-    /// Looks at what most filters are about first: a column that is not asked for is not read.
+    /// Checks the most common conditions first: a column without a condition is not read.
     fn is_listed(&self, filter: &MemberFilter, member: MemberIx) -> bool {
         let MemberFilter { roots, status, role, rank, from, until } = *filter;
         let is_any_time = from == Timestamp(i64::MIN) && until == Timestamp(i64::MAX);

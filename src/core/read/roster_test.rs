@@ -1,4 +1,4 @@
-//! A list of members is what a look at each of them finds, in pieces of any size, while others join.
+//! A list of members equals a check of each of them, in pieces of any size, while others join.
 
 use rand_pcg::{
     Pcg64Mcg,
@@ -11,7 +11,7 @@ use crate::core::{
     requests::command::{Command, Stamped},
 };
 
-/// What the list should be, from what a member shows.
+/// The expected list, from the members' public fields.
 fn naive(state: &State, filter: &MemberFilter, order: RosterOrder, before: u32) -> Vec<MemberIx> {
     let is_listed = |member: &MemberIx| {
         let (facts, rank) = (state.member(*member), state.rank(*member).paid_as);
@@ -84,7 +84,7 @@ fn a_list_is_what_a_look_at_each_member_finds() {
                     ),
                 }
                 assert!(steps < asked, "seed {seed}: it always does something");
-                // Somebody joins, and the list goes on from its position. Ranks would change with it.
+                // A member joins, and the list continues from its position. This would change ranks.
                 if filter.rank.is_none() && random.next_u32().is_multiple_of(16) {
                     network_test::grow(&mut random, &mut state, &directory, 1);
                 }
@@ -108,7 +108,7 @@ fn only_positions_of_this_network_are_taken() {
     let members = u64::from(state.len());
     let taken =
         |position| state.roster_from(MemberFilter::default(), RosterOrder::NewestFirst, position).is_some();
-    // looked, before, whether that can be
+    // looked, before, whether that is possible
     let table = [
         (0, 0, true),
         (0, members, true),

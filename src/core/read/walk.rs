@@ -2,9 +2,9 @@
 //! joins in the sponsor tree).
 //!
 //! Two walks give this one order. [`BreadthFirst`] is for streams: linear in what it shows, with a queue of
-//! its own. [`LevelOrder`] is for pages: it needs no memory between two steps, so that a cursor can hold it,
-//! and pays for that with climbs. Both count their work in steps so that a lock is held for a bounded time,
-//! both show only members that were there when they began, and what joins meanwhile disturbs neither.
+//! its own. [`LevelOrder`] is for pages: it needs no queue between steps, so it fits a cursor, and pays for
+//! that with climbs. Both count their work in steps to bound lock hold times, both show only members that
+//! existed when they began, and neither is disturbed by later joins.
 
 use std::{collections::VecDeque, hint::black_box};
 
@@ -14,16 +14,15 @@ use crate::core::{
     words::types::{MemberIx, NONE, Tree},
 };
 
-/// Members per block of a [`Queue`]: blocks of 16 KiB are small beside a long queue and large beside the
-/// table of them.
+/// Members per block of a [`Queue`]: blocks of 16 KiB are small relative to a long queue and large relative
+/// to their table.
 const BLOCK: usize = 4_096;
 
-/// First in, first out. Grows and shrinks by blocks: a `VecDeque` of members would double, and keep what it
-/// once had.
+/// A FIFO queue that grows and shrinks by blocks: a `VecDeque` of members would double, and never shrink.
 #[derive(Default)]
 struct Queue {
     blocks: VecDeque<Vec<u32>>,
-    /// Taken from the first block.
+    /// Number taken from the first block.
     taken: usize,
     len: u32,
 }
@@ -50,8 +49,7 @@ impl Queue {
         Some(MemberIx(member))
     }
 
-    /// The next ones, when it is time to look ahead for them: whenever as many were taken. None at other
-    /// times.
+    /// The next members to prefetch, once as many were taken; otherwise empty.
     fn to_prefetch(&self) -> &[u32] {
         match self.blocks.front() {
             Some(block) if self.taken.is_multiple_of(TOGETHER) => {
@@ -64,9 +62,8 @@ impl Queue {
 
 const _: () = assert!(BLOCK.is_multiple_of(TOGETHER));
 
-/// A walk through a downline, level by level, that keeps where it still has to look: the first child of each
-/// member that it found and that has any. Children that come before that one later belong to those that are
-/// left out.
+/// A walk through a downline, level by level, whose queue holds the first child of each member found that has
+/// any. Children that later join before that one are left out anyway.
 ///
 /// Linear: a step per member and per member with children. Memory: 4 bytes for each member *with children* of
 /// one level, which is half of a downline at most (20 MB at ten million members, where each of five million
@@ -74,20 +71,20 @@ const _: () = assert!(BLOCK.is_multiple_of(TOGETHER));
 pub struct BreadthFirst {
     /// Members from this index on are left out.
     before: u32,
-    /// Levels to go below the top.
+    /// Levels to descend below the top.
     deepest: u32,
-    /// Of the members found now; 1 for children of the top.
+    /// Depth of the members found now; 1 for children of the top.
     depth: u32,
     /// First children.
     queue: Queue,
-    /// First children in the queue that stand at `depth`.
+    /// Number of queued first children at `depth`.
     above: u32,
-    /// The child to look at next; `NONE` when the next one in the queue is to be taken.
+    /// The next child to visit; `NONE` when the next one comes from the queue.
     candidate: u32,
 }
 
 impl BreadthFirst {
-    /// Whether nobody is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         self.candidate == NONE && self.queue.len == 0
     }
@@ -98,12 +95,12 @@ impl BreadthFirst {
     }
 }
 
-/// A walk through a downline, level by level, that fits a cursor.
+/// A level-by-level walk through a downline that fits in a cursor.
 ///
-/// The members of one level are those of a walk in preorder that goes no deeper. Where one level ends, the
-/// next begins below its first member with children, and stays below the nearest common ancestor of all that
-/// have any. So a chain costs a step per member; in general a level costs the members above it inside that
-/// common ancestor's downline, not only its own: two legs of depth d cost O(d) per level. A page is therefore
+/// The members of one level are those of a preorder walk that goes no deeper. Where one level ends, the next
+/// begins below its first member with children, and stays below the nearest common ancestor of all that have
+/// any. So a chain costs a step per member; in general a level costs the members above it within that common
+/// ancestor's downline, not only its own: two legs of depth d cost O(d) per level. A page is therefore
 /// limited in steps as well as in rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LevelOrder {
@@ -113,29 +110,29 @@ pub struct LevelOrder {
     level: u32,
     /// The last level to show.
     last_level: u32,
-    /// All of this level stands below here.
+    /// All members of this level are below this one.
     base: MemberIx,
     at: MemberIx,
-    /// Whether the children of `at` come next; otherwise all below `at` was seen.
+    /// Whether the children of `at` come next; otherwise everything below `at` is done.
     down: bool,
-    /// The first member of this level with children; `NONE` before one was found.
+    /// The first member of this level with children; `NONE` until one is found.
     first_inner: u32,
-    /// Common ancestor of all members of this level with children that were found.
+    /// Common ancestor of all members found on this level that have children.
     next_base: u32,
-    /// The highest member whose children the walk went between since then.
+    /// The highest member between whose children the walk moved since then.
     crossing: u32,
 }
 
-/// Numbers in the portable form of a [`LevelOrder`].
+/// Words in the portable form of a [`LevelOrder`].
 pub const LEVEL_ORDER_WORDS: usize = 9;
 
 impl LevelOrder {
-    /// Whether nobody is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         !self.down && self.at == self.base && (self.first_inner == NONE || self.level == self.last_level)
     }
 
-    /// For a cursor; [`State::level_order_from`] reads it.
+    /// The portable form for a cursor; read by [`State::level_order_from`].
     pub fn to_words(&self) -> [u32; LEVEL_ORDER_WORDS] {
         [
             self.before,
@@ -182,8 +179,8 @@ impl Genealogy {
         None
     }
 
-    /// Reads the links of `first_children` and of the siblings next to them, step by step for all. The result
-    /// means nothing.
+    /// Prefetches the links of `first_children` and their next siblings, step by step for all. The result is
+    /// meaningless.
     fn prefetch_siblings(&self, first_children: &[u32]) -> u32 {
         let next = |child: u32| if child == NONE { NONE } else { self.link(MemberIx(child)).next_sibling };
         let second = first_children.iter().fold(0, |seen, child| seen ^ next(*child));
@@ -218,8 +215,7 @@ impl Genealogy {
             } else {
                 let link = self.link(walk.at);
                 if link.next_sibling == NONE {
-                    // A walk that came from outside with a base that is no ancestor would otherwise leave the
-                    // tree.
+                    // A forged walk whose base is no ancestor would otherwise leave the tree.
                     walk.at = MemberIx::from_column(link.parent).unwrap_or(walk.base);
                     continue;
                 }
@@ -230,7 +226,7 @@ impl Genealogy {
             };
             let Some(member) = MemberIx::from_column(next) else { continue };
             walk.at = member;
-            // Who joined since the walk began is passed over, and has nobody below who was there before.
+            // Members that joined after the walk began are skipped: nobody below them was there before.
             if walk.before <= member.0 {
                 continue;
             }
@@ -244,7 +240,7 @@ impl Genealogy {
         None
     }
 
-    /// Goes on with the next level.
+    /// Continues with the next level.
     fn begin_level(&self, walk: &mut LevelOrder) {
         let first = MemberIx(walk.first_inner);
         walk.level += 1;
@@ -253,7 +249,7 @@ impl Genealogy {
         debug_assert!(self.link(walk.base).level <= self.link(first).level);
     }
 
-    /// Takes note of a member of the present level, for the next one.
+    /// Records a member of the present level for the next one.
     fn note_inner(&self, walk: &mut LevelOrder, member: MemberIx) {
         if self.link(member).first_child == NONE {
             return;
@@ -266,7 +262,7 @@ impl Genealogy {
         walk.crossing = NONE;
     }
 
-    /// The one nearer to the root.
+    /// The one closer to the root.
     fn higher(&self, one: u32, other: u32) -> u32 {
         let level = |member: u32| if member == NONE { u32::MAX } else { self.link(MemberIx(member)).level };
         if level(other) < level(one) { other } else { one }
@@ -277,7 +273,7 @@ impl Genealogy {
         top == member || self.is_ancestor(top, member)
     }
 
-    /// A walk of `top`'s downline from its words; `None` when no walk of it can have had them.
+    /// Restores a walk of `top`'s downline from its words; `None` when no walk of it can have had them.
     fn level_order_from(&self, top: MemberIx, words: [u32; LEVEL_ORDER_WORDS]) -> Option<LevelOrder> {
         let [before, level, last_level, base, at, down, first_inner, next_base, crossing] = words;
         let (base, at, down) = (MemberIx(base), MemberIx(at), down == 1);
@@ -304,7 +300,7 @@ impl Genealogy {
             {
                 return None;
             }
-            // It becomes the base only where it stands above the one that is known.
+            // It becomes the base only if it is above the known one.
             let is_deeper = |crossing| self.link(MemberIx(next_base)).level <= self.link(crossing).level;
             let can_cross = |crossing| {
                 self.is_within(top, crossing)
@@ -321,15 +317,15 @@ impl Genealogy {
 }
 
 impl State {
-    /// A walk through the downline of `top` as it is now, `deepest` levels down (`u32::MAX` for all), for
+    /// A walk through the present downline of `top`, `deepest` levels down (`u32::MAX` for all), for
     /// [`State::breadth_first_step`].
     pub fn breadth_first(&self, tree: Tree, top: MemberIx, deepest: u32) -> BreadthFirst {
         self.tree(tree).breadth_first(top, deepest, self.len())
     }
 
     /// The next member of a walk through `tree`, the one it was begun in, with its depth below the top.
-    /// `None` when the walk is over, or when `steps`, which are counted down, are used up:
-    /// [`BreadthFirst::is_over`] tells. O(steps).
+    /// `None` when the walk is over, or when `steps`, which it decrements, are used up:
+    /// [`BreadthFirst::is_over`] tells which. O(steps).
     pub fn breadth_first_step(
         &self,
         tree: Tree,
@@ -339,20 +335,20 @@ impl State {
         self.tree(tree).breadth_first_next(walk, steps)
     }
 
-    /// A walk through levels `first..=deepest` below `top` as they are now, for [`State::level_order_step`].
+    /// A walk through the present levels `first..=deepest` below `top`, for [`State::level_order_step`].
     /// Levels count from 1.
     pub fn level_order(&self, tree: Tree, top: MemberIx, first: u32, deepest: u32) -> LevelOrder {
         self.tree(tree).level_order(top, first, deepest, self.len())
     }
 
     /// The next member of a walk through `tree`, the one it was begun in. `None` when it is over, or when
-    /// `steps`, which are counted down, are used up: [`LevelOrder::is_over`] tells. O(steps).
+    /// `steps`, which it decrements, are used up: [`LevelOrder::is_over`] tells which. O(steps).
     pub fn level_order_step(&self, tree: Tree, walk: &mut LevelOrder, steps: &mut usize) -> Option<MemberIx> {
         self.tree(tree).level_order_next(walk, steps)
     }
 
-    /// A walk through the downline of `top` that rested earlier, from its words; `None` for words that no
-    /// such walk can have. What it shows is below `top` whatever the words are. O(log n).
+    /// Restores a walk through the downline of `top` from its words; `None` for words that no such walk can
+    /// have. It never leaves the downline of `top`, whatever the words. O(log n).
     pub fn level_order_from(
         &self,
         tree: Tree,

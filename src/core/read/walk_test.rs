@@ -13,12 +13,12 @@ fn below(random: &mut Pcg64Mcg, bound: u32) -> u32 {
     random.next_u32() % bound
 }
 
-/// A tree in which the slots of a parent are taken in any order.
+/// A tree whose slots are taken in any order.
 struct Grown {
     tree: Genealogy,
     random: Pcg64Mcg,
     width: u32,
-    /// How far back a parent is looked for: small numbers make deep trees.
+    /// How far back a parent is chosen: small numbers make deep trees.
     reach: u32,
 }
 
@@ -69,7 +69,7 @@ impl Grown {
     }
 }
 
-/// All of a streaming walk, with so many steps at a time, doing something to the tree between.
+/// A whole streaming walk, in pieces of so many steps, with changes to the tree in between.
 fn streamed(
     grown: &mut Grown,
     walk: &mut BreadthFirst,
@@ -85,7 +85,7 @@ fn streamed(
     found
 }
 
-/// All of a paged walk, through its words between any two pages.
+/// A whole paged walk, resumed from its words between pages.
 fn paged(
     grown: &mut Grown,
     top: MemberIx,
@@ -175,7 +175,7 @@ fn a_chain_of_a_million_costs_a_few_steps_each_in_both_walks() {
     println!("paged: {used} steps, {:?}", begin.elapsed());
 }
 
-/// The most members of one level that have children: each of half of the network has one.
+/// The most members of one level with children: each of half of the network has one.
 #[test]
 fn the_queue_holds_at_most_half_of_the_members() {
     const WIDE: u32 = 500_000;
@@ -196,7 +196,7 @@ fn the_queue_holds_at_most_half_of_the_members() {
     println!("{bytes} bytes at most for {found} members");
 }
 
-/// A walk that knows no inner member knows neither where to go on from there nor where it crosses over.
+/// A walk without an inner member cannot have a place to continue from, nor a crossing.
 #[test]
 fn words_that_contradict_each_other_are_refused() {
     let mut grown = Grown::new(1, true);

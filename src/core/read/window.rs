@@ -1,16 +1,16 @@
-//! A window of a tree, as a viewer shows it: the members nearest to one, each with what is below it and what
-//! is not shown.
+//! A window of a tree for a viewer: the members nearest to one, each with what is below it and what is not
+//! shown.
 
 use crate::core::{
     state::parts::State,
     words::types::{MemberIx, Tree},
 };
 
-/// Empty slots named per member; beyond that they are only counted. Binary and ternary plans never come near
+/// Empty slots named per member; beyond that they are only counted. Binary and ternary plans stay far below
 /// it.
 pub const EMPTY_SLOTS_NAMED_MAX: usize = 16;
 
-/// What a window may hold. The caller's limits bound the time of [`State::window`].
+/// The size limits of a window. The caller's limits bound the time of [`State::window`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WindowSize {
     /// Levels below the top.
@@ -25,25 +25,25 @@ pub struct WindowSize {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WindowMember {
     pub member: MemberIx,
-    /// Below the top; 0 for the top itself.
+    /// Levels below the top; 0 for the top itself.
     pub depth: u32,
     /// Children in the tree.
     pub direct: u32,
-    /// All below; `None` where the plan does not count the tree.
+    /// Its downline; `None` where the plan does not count the tree.
     pub downline: Option<u32>,
-    /// Children in the window, or before it for a top that goes on with later ones.
+    /// Children in the window; for a top that continues with later ones, also those shown before.
     pub shown: u32,
-    /// The last child that was shown: where to go on when fewer than `direct` are.
+    /// The last child shown: where to continue when fewer than `direct` are.
     pub last_shown: Option<MemberIx>,
     /// The lowest empty slots; none in the sponsor tree and where the width is unlimited.
     pub empty: Vec<u32>,
-    /// All empty slots.
+    /// Number of empty slots.
     pub empty_count: u32,
 }
 
 impl State {
     /// The members nearest to `top` in level order, parents before children, siblings in tree order. With
-    /// `after`, a child of `top`, only later children of the top (and what is below them) are in it.
+    /// `after`, a child of `top`, it contains only later children of the top (and their downlines).
     ///
     /// O(members of the window * (log n + the plan's width / 64)), plus the children of the top up to
     /// `after`, of which there are `skipped`.
@@ -71,7 +71,7 @@ impl State {
                 MemberIx::from_column(links.link(*child).next_sibling)
             });
             for child in children.take(size.siblings.min(size.members - found.len())) {
-                // `skipped` is the caller's word.
+                // `skipped` comes from the caller, unchecked.
                 found[at].shown = found[at].shown.saturating_add(1);
                 found[at].last_shown = Some(child);
                 found.push(self.window_member(tree, child, depth + 1));
@@ -101,25 +101,25 @@ impl State {
         }
     }
 
-    /// Children of `parent` behind `after`, which must be one of them.
+    /// Children of `parent` after `after`, which must be one of them.
     pub fn later_children(&self, tree: Tree, after: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
         let links = self.tree(tree);
         let next = move |child: &MemberIx| MemberIx::from_column(links.link(*child).next_sibling);
         std::iter::successors(next(&after), next)
     }
 
-    /// Parent or sponsor, by the tree asked for.
+    /// Parent or sponsor, depending on the tree.
     pub fn above(&self, tree: Tree, member: MemberIx) -> Option<MemberIx> {
         MemberIx::from_column(self.tree(tree).link(member).parent)
     }
 
-    /// A member's level in a tree; 1 for a root. With [`State::above`] and [`State::slot_in`] what a row of a
-    /// list needs.
+    /// A member's level in a tree; 1 for a root. With [`State::above`] and [`State::slot_in`], this is what a
+    /// list row needs.
     pub fn level_in(&self, tree: Tree, member: MemberIx) -> u32 {
         self.tree(tree).link(member).level
     }
 
-    /// Position under the one above: the slot, or the recruit number in the sponsor tree.
+    /// Position under the parent: the slot, or the recruit number in the sponsor tree.
     pub fn slot_in(&self, tree: Tree, member: MemberIx) -> u32 {
         self.tree(tree).link(member).slot
     }

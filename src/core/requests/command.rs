@@ -1,8 +1,8 @@
-//! What can be asked of a network, and what can come of it.
+//! Commands and their outcomes.
 //!
 //! Commands are what the log holds; outcomes are what `State::apply` makes of them, always the same for the
 //! same state. Both are closed enums of plain data. Numbers given here are on disk: they are never renumbered
-//! and never used again for something else.
+//! or reused.
 
 use crate::core::{
     plan::{PlacementRule, Plan},
@@ -12,7 +12,7 @@ use crate::core::{
     },
 };
 
-/// A command as admitted: everything that is not determined by the state was decided before it got here.
+/// A command as admitted: everything that the state does not determine has been decided by now.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Stamped {
     /// Log sequence number; the state must be at exactly `lsn - 1`.
@@ -21,8 +21,8 @@ pub struct Stamped {
     pub time: Timestamp,
     /// The client's own key for this write, if it sent one.
     pub key: Option<RequestKey>,
-    /// Who sent it. `None` for a command that was logged before format 3, which did not say; what else such a
-    /// command means as it did then follows from this too ([`Stamped::is_of_format_3`]).
+    /// Who sent it. `None` for a command logged before format 3, which had no actors; such commands also keep
+    /// the semantics of that format ([`Stamped::is_of_format_3`]).
     pub actor: Option<Actor>,
     pub command: Command,
 }
@@ -33,13 +33,13 @@ impl Stamped {
         self.actor.is_some()
     }
 
-    /// By which rules codes in it are taken.
+    /// The rules for codes in this command.
     pub fn code_rules(&self) -> CodeRules {
         if self.is_of_format_3() { CodeRules::Alike } else { CodeRules::Exact }
     }
 }
 
-/// A client's idempotency key with what it was sent for. Both are hashes, so that a key costs the same
+/// A client's idempotency key and the request it was sent with. Both are hashes, so a key costs the same
 /// whatever its length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestKey {
@@ -49,7 +49,7 @@ pub struct RequestKey {
     pub fingerprint: u64,
 }
 
-/// A write. The number in each comment is its kind on disk. 8 is reserved for anonymising a member.
+/// A write. The number in each comment is its kind on disk. 8 is reserved for anonymizing a member.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// 1: a new member.
@@ -66,16 +66,16 @@ pub enum Command {
     SetRole { member: MemberId, role: Role },
     /// 7: activate a plan. The full plan is in the log.
     PutPlan(Box<Plan>),
-    /// 9: one ledger entry brought along from elsewhere, as it was there.
+    /// 9: one imported ledger entry, unchanged.
     ImportEntry(ImportEntry),
-    /// 10: take a ledger entry back, by another of the negative amount.
+    /// 10: reverse a ledger entry, by another of the negative amount.
     ReverseEntry { entry: u64 },
-    /// 11: mark those pending entries paid that a filter names, all of them if it names none.
+    /// 11: mark paid the pending entries that match a filter, or all of them if it is empty.
     PayMatching(PayFilter),
 }
 
 impl Command {
-    /// The kind under which the command stands in the log.
+    /// The kind number of the command in the log.
     pub fn kind(&self) -> u16 {
         match self {
             Command::Register(_) => 1,
@@ -100,20 +100,19 @@ pub struct Register {
     /// The member's own referral code; one is generated when absent.
     pub code: Option<Code>,
     pub role: Role,
-    /// When the member joined, if that is not now.
+    /// When the member joined, if not now.
     pub joined_at: Option<Timestamp>,
     pub origin: Origin,
 }
 
-/// By which rules the codes in a registration are taken. A log is replayed by those of the release that wrote
-/// it.
+/// The rules for codes in a registration. A log is replayed under those of the release that wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CodeRules {
-    /// Before format 3 a sponsor's code had to be exact but for case, and a chosen code was free if nobody
-    /// had exactly it.
+    /// Before format 3 a sponsor's code had to match exactly except for case, and a chosen code was free if
+    /// no member had exactly that one.
     Exact,
-    /// Codes are looked up as people write them ([`crate::core::state::parts::State::look_up_code`]), and a chosen code
-    /// must not be like another (an imported one only not be another's), nor read as a UUID.
+    /// Codes are looked up as people write them ([`crate::core::state::parts::State::look_up_code`]), and a
+    /// chosen code must not be similar to another (an imported one only not equal), nor read as a UUID.
     Alike,
 }
 
@@ -126,7 +125,7 @@ pub enum SponsorRef {
     Code(Code),
 }
 
-/// Where the new member is to sit.
+/// The requested position of the new member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PlacementRequest {
     /// By the plan's default rule, starting at the sponsor.
@@ -138,33 +137,33 @@ pub enum PlacementRequest {
     Slot { parent: MemberId, slot: u32 },
 }
 
-/// Whether the signup happens now or happened elsewhere.
+/// Whether the signup happens now or was imported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// 0: pays what the plan pays on registration, and rank rewards.
+    /// 0: pays registration bonuses and rank rewards.
     Signup,
-    /// 1: pays nothing; what was paid elsewhere travels as `ImportEntry`.
+    /// 1: pays nothing; earlier payments are imported as `ImportEntry`.
     Import(Carried),
 }
 
-/// What a member that comes from elsewhere brings along beside its place: history, which cannot be computed.
+/// History carried over with an imported member, which cannot be computed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Carried {
-    /// The id of its row there, by which other systems know it.
+    /// Its row id in the old system, by which other systems know it.
     pub row_id: Option<[u8; 16]>,
-    /// The highest rank it ever had, by ordinal; 0 if that is no more than its place here gives it.
+    /// The highest rank it ever had, by ordinal; 0 if its position here already implies it.
     pub lifetime_rank: u16,
     /// Round robin: the slot its next spill goes to.
     pub turn: u16,
-    /// Its status there.
+    /// Its status in the old system.
     pub status: Status,
-    /// Its sponsor came from there too, with the status that it has now: it recruited while it was active, so
-    /// it is not asked whether it is.
+    /// Its sponsor was imported too, with its present status: it recruited while it was active, so its status
+    /// is not checked.
     pub sponsor_too: bool,
 }
 
 impl Origin {
-    /// What came along.
+    /// The carried history.
     pub fn carried(&self) -> Carried {
         match self {
             Origin::Import(carried) => *carried,
@@ -178,25 +177,25 @@ pub struct TriggerBonus {
     pub source: MemberId,
     /// The trigger's name in the plan, e.g. `referral`.
     pub trigger: Box<str>,
-    /// What basis points are taken of; without it only fixed amounts can be paid.
+    /// The base of percentage pay; without it only fixed amounts can be paid.
     pub amount: Option<Money>,
     /// Refuse if this source's trigger of this name was already paid with `once`.
     pub once: bool,
-    /// What the outside calls that which it came from, e.g. an order.
+    /// The external name of its cause, e.g. an order.
     pub reference: Option<Reference>,
 }
 
-/// Which pending entries to pay: those to which all of it applies.
+/// Which pending entries to pay: those that match all fields.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct PayFilter {
-    /// Only entries made by commands up to this LSN: those that were there when a list was read.
+    /// Only entries made by commands up to this LSN: those that existed when a list was read.
     pub up_to_lsn: Option<u64>,
     /// Kind as printed.
     pub kind: Option<Box<str>>,
     pub receiver: Option<MemberId>,
     /// Entries of this time or later.
     pub from: Option<Timestamp>,
-    /// Entries of before this time.
+    /// Entries from before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -211,16 +210,16 @@ pub struct ImportEntry {
     pub amount: Money,
     pub status: EntryStatus,
     pub time: Timestamp,
-    /// The id of its row there, by which other systems know it.
+    /// Its row id in the old system, by which other systems know it.
     pub row_id: Option<[u8; 16]>,
-    /// What the outside calls that which it came from.
+    /// The external name of its cause.
     pub reference: Option<Reference>,
-    /// The ledger entry that it takes back: one of the same receiver, source, level and kind, and of the
+    /// The ledger entry that it reverses: one of the same receiver, source, level and kind, and of the
     /// opposite amount. Negative amounts need one.
     pub reverses: Option<u64>,
 }
 
-/// A sum of many amounts, in minor units: 96 bits hold that of a whole ledger.
+/// A sum of many amounts, in minor units: 96 bits hold the sum of a whole ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct WideMoney {
     high: i32,
@@ -229,18 +228,18 @@ pub struct WideMoney {
 
 impl WideMoney {
     /// # Panics
-    /// When the sum is that of more entries than a ledger holds.
+    /// When the sum exceeds what a full ledger can hold.
     pub fn new(sum: i128) -> Self {
         let low = u64::try_from(sum & i128::from(u64::MAX)).expect("masked");
         Self { high: i32::try_from(sum >> 64).expect("2^32 amounts of 10^13"), low }
     }
 
-    /// From [`WideMoney::parts`].
+    /// Reassembles [`WideMoney::parts`].
     pub fn of_parts(high: i32, low: u64) -> Self {
         Self { high, low }
     }
 
-    /// The upper 32 bits, which have the sign, and the lower 64.
+    /// The upper 32 bits, signed, and the lower 64.
     pub fn parts(self) -> (i32, u64) {
         (self.high, self.low)
     }
@@ -250,17 +249,17 @@ impl WideMoney {
     }
 }
 
-/// What a command came to. Small and `Copy`: idempotency keys remember it.
+/// The outcome of a command. Small and `Copy`: idempotency keys remember it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// 0: a rule said no; nothing changed but the LSN.
+    /// 0: a rule refused it; nothing changed but the LSN.
     Rejected(Rejection),
     /// 1
     Registered { member: MemberIx },
-    /// 2: `entries` ledger entries from `first_entry` on; `withheld` levels were not paid since their
+    /// 2: `entries` ledger entries from `first_entry` on; `withheld` levels were not paid because their
     /// receiver may not earn.
     BonusPaid { first_entry: u64, entries: u32, withheld: u32 },
-    /// 3: `changed` is false when it was paid already.
+    /// 3: `changed` is false if it was already paid.
     EntryPaid { entry: u64, changed: bool },
     /// 4
     AllPaid { entries: u64 },
@@ -268,18 +267,18 @@ pub enum Outcome {
     StatusSet { member: MemberIx, changed: bool },
     /// 6
     RoleSet { member: MemberIx, changed: bool },
-    /// 7: the version the plan got.
+    /// 7: the new version of the plan.
     PlanActivated { version: u32 },
     /// 9
     EntryImported { entry: u64 },
-    /// 10: `reversal` takes `entry` back.
+    /// 10: `reversal` reverses `entry`.
     Reversed { entry: u64, reversal: u64 },
-    /// 11: how many became paid, and what they come to.
+    /// 11: how many became paid, and their sum.
     MatchingPaid { entries: u32, amount: WideMoney },
 }
 
 impl Command {
-    /// The row id that the command brings along from elsewhere.
+    /// The row id that the command imports.
     pub fn carried_row_id(&self) -> Option<[u8; 16]> {
         match self {
             Command::Register(Register { origin: Origin::Import(carried), .. }) => carried.row_id,
@@ -290,7 +289,7 @@ impl Command {
 }
 
 impl Command {
-    /// Whether it says what logs of formats 1 and 2 have no form for: such a command needs an actor.
+    /// Whether it has content that logs of formats 1 and 2 cannot express: such a command needs an actor.
     pub fn needs_format_3(&self) -> bool {
         match self {
             Command::TriggerBonus(trigger) => trigger.reference.is_some(),
@@ -307,7 +306,7 @@ impl Command {
 }
 
 impl Outcome {
-    /// As three numbers, the first of them its kind: what goes into hashes that are on disk. Never changed.
+    /// Three numbers, the first of them the kind: the input of hashes that are on disk. Never changed.
     pub(in crate::core) fn words(self) -> [u64; 3] {
         match self {
             Outcome::Rejected(rejection) => [0, rejection as u64, 0],
@@ -337,7 +336,7 @@ pub struct Applied {
     pub lsn: u64,
 }
 
-/// Why a rule said no. The numbers are on disk and in clients: never renumbered.
+/// Why a rule refused a command. The numbers are on disk and in clients: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u16)]
 pub enum Rejection {
@@ -374,9 +373,9 @@ pub enum Rejection {
     ReversedBefore = 32,
     EntryIsReversal = 33,
     ReversalUnmatched = 34,
-    /// Several codes are like the one that was given, and none is it.
+    /// Several codes are similar to the given one, and none is equal.
     CodeAmbiguous = 35,
-    /// A chosen code that reads as a UUID would be taken for an id.
+    /// A chosen code that reads as a UUID could be mistaken for an id.
     CodeReadsAsId = 36,
 }
 

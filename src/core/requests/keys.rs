@@ -1,4 +1,4 @@
-//! Idempotency keys and what came of them, kept for a time that the log measures.
+//! Idempotency keys and their outcomes, kept for a span of log time.
 
 use std::collections::HashMap;
 
@@ -12,43 +12,42 @@ use crate::core::{
 pub const KEYS_MAX: usize = 1_000_000;
 /// How long a key is kept: 72 hours of log time, in microseconds.
 pub const KEY_TIME: i64 = 72 * 3_600 * 1_000_000;
-/// How much of one step of log time counts toward that, in microseconds: an hour. However far the clock of a
-/// machine jumps for one write, and back, it brings no key closer to its end than that, so that a retry with
-/// the same key is still known. Commands of formats before 3 count whole.
+/// How much of one step of log time counts toward that, in microseconds: an hour. However far a machine's
+/// clock jumps for one write, and back, it ages no key by more than that, so that a retry with the same key
+/// is still recognized. Commands of formats before 3 count in full.
 pub const KEY_STEP_MAX: i64 = 3_600 * 1_000_000;
-/// How many keys one command forgets at most. Each brings one at most, so what has expired goes faster than
-/// it comes, and no command pays for a million keys of a busy hour three days ago.
+/// The most keys one command expires. Each adds at most one, so expired keys are removed faster than they
+/// arrive, and no command pays for a million keys of a busy hour three days ago.
 const EXPIRED_PER_COMMAND: usize = 64;
 
-/// A ring of rows, oldest to newest, with an index that is not part of frozen copies but made again from the
-/// rows.
+/// A ring of rows, oldest to newest, with an index that frozen copies omit and rebuild from the rows.
 ///
-/// Rows that have expired may still be there for a while; nobody is shown them. A key that comes again after
-/// its time can therefore have two rows: the index knows the newer one.
+/// Expired rows may linger, but are never returned. A key that is reused after its expiry can therefore have
+/// two rows: the index holds the newer one.
 ///
-/// Times here are those of the keys' own clock ([`Clock`]), which is log time less what did not count.
+/// Times here are those of the keys' own clock ([`Clock`]): log time minus what did not count.
 pub(crate) struct Keys {
     ring: Column<KeyRow>,
     ends: Scalar<Ends>,
     row_of: HashMap<[u8; 16], u32>,
 }
 
-/// The clock by which keys expire.
+/// The clock that expires keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) struct Clock {
     /// Log time.
     pub time: Timestamp,
-    /// Microseconds of it that did not count, never negative.
+    /// Microseconds of log time that did not count, never negative.
     pub lag: i64,
 }
 
 impl Clock {
-    /// The time by which keys are dated and expire.
+    /// The time that dates and expires keys.
     pub fn now(self) -> Timestamp {
         Timestamp(self.time.0.saturating_sub(self.lag))
     }
 
-    /// One step of log time later. Of a step that is `bounded` no more than [`KEY_STEP_MAX`] counts.
+    /// Advances log time by one step. If the step is `bounded`, at most [`KEY_STEP_MAX`] of it counts.
     pub fn step(self, time: Timestamp, bounded: bool) -> Self {
         let beyond = time.0.saturating_sub(self.time.0).saturating_sub(KEY_STEP_MAX).max(0);
         let lag = if bounded { self.lag.saturating_add(beyond) } else { self.lag };
@@ -91,17 +90,17 @@ impl Keys {
         self.ends.len
     }
 
-    /// The row kept for a key, unless it is too old at `now`. O(1).
+    /// The row of a key, unless it has expired at `now`. O(1).
     pub fn get(&self, key: &[u8; 16], now: Timestamp) -> Option<&KeyRow> {
         self.row_of.get(key).map(|place| self.ring.get(*place as usize)).filter(|row| !is_expired(row, now))
     }
 
-    /// When the newest row came.
+    /// The time of the newest row.
     pub fn newest(&self) -> Option<Timestamp> {
         self.ends.len.checked_sub(1).map(|last| self.ring.get((self.ends.oldest + last) % KEYS_MAX).time)
     }
 
-    /// Forgets some of what is too old at `now`. O(1).
+    /// Removes some of the rows expired at `now`. O(1).
     pub fn expire(&mut self, now: Timestamp) {
         for _ in 0..EXPIRED_PER_COMMAND {
             if self.ends.len == 0 || !is_expired(self.ring.get(self.ends.oldest), now) {
@@ -111,7 +110,7 @@ impl Keys {
         }
     }
 
-    /// Keeps a row whose key `get` does not find.
+    /// Adds a row whose key `get` does not find.
     pub fn push(&mut self, row: KeyRow) {
         if self.ends.len == KEYS_MAX {
             self.forget_oldest();
@@ -131,7 +130,7 @@ impl Keys {
         (0..self.ends.len).map(|at| self.ring.get((self.ends.oldest + at) % KEYS_MAX))
     }
 
-    /// Makes the index of a frozen copy.
+    /// Builds the index of a frozen copy.
     pub fn index_copy(&mut self) {
         let places = (0..self.ends.len).map(|at| (self.ends.oldest + at) % KEYS_MAX);
         self.row_of = places

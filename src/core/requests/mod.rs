@@ -1,4 +1,4 @@
-//! Commands and their outcomes, and what is remembered of them.
+//! Commands, their outcomes, and the record of past ones.
 
 pub mod command;
 pub(in crate::core) mod keys;

@@ -5,7 +5,7 @@ use crate::core::{
     words::types::Timestamp,
 };
 
-/// A remembered idempotency key, oldest first. Its time is log time less what of it did not count by then.
+/// A remembered idempotency key, oldest first. Its time is log time minus what had not counted by then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyRow {
     pub key: RequestKey,
@@ -13,10 +13,10 @@ pub struct KeyRow {
     pub applied: Applied,
 }
 
-/// A command of the log that changed nothing. Ascending by LSN.
+/// A logged command that changed nothing. Ascending by LSN.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnchangedRow {
     pub lsn: u64,
-    /// Number of the rejection; 0 for a repeat of an idempotency key, `u16::MAX` where it was so already.
+    /// Number of the rejection; 0 for a repeat of an idempotency key, `u16::MAX` for a no-op.
     pub reason: u16,
 }

@@ -1,9 +1,9 @@
-//! Which commands of the log changed nothing: those that a rule rejected when they were applied, repeats of
-//! an idempotency key, and those that asked for what was so already.
+//! Logged commands that changed nothing: those that a rule rejected when they were applied, repeats of an
+//! idempotency key, and no-ops.
 //!
 //! Admission refuses the first two before they are logged, so those lost a race between admission and
-//! application. The list is small and nevertheless bounded: it is a ring of the newest [`UNCHANGED_MAX`], and
-//! it says from which LSN on it is complete.
+//! application. The list is small but bounded all the same: a ring of the newest [`UNCHANGED_MAX`], which
+//! records the LSN from which on it is complete.
 
 use crate::core::{
     requests::{
@@ -13,28 +13,28 @@ use crate::core::{
     store::column::{Column, Scalar, freeze_fields},
 };
 
-/// The most commands remembered, 16 MiB of them; the oldest goes first. A client that races against itself on
-/// purpose costs no more memory than this.
+/// The most commands remembered, 16 MiB of them; the oldest goes first. A client that deliberately races
+/// against itself costs no more memory than this.
 pub const UNCHANGED_MAX: usize = 1 << 20;
 
-/// Why a command of the log changed nothing.
+/// Why a logged command changed nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unchanged {
-    /// A rule said no when it was applied.
+    /// A rule refused it when it was applied.
     Rejected(Rejection),
-    /// An earlier command of the same idempotency key had done it.
+    /// An earlier command with the same idempotency key had done it.
     Repeat,
-    /// It asked for what was so already: a status or role that the member had, a bonus that was paid, all
-    /// pending ones where there were none.
+    /// A no-op: a status or role that the member already had, a bonus already paid, all pending ones where
+    /// there were none.
     Already,
 }
 
-/// On disk, beside the numbers of rejections.
+/// On disk, alongside the numbers of rejections.
 const REPEAT: u16 = 0;
 const ALREADY: u16 = u16::MAX;
 
 impl Unchanged {
-    /// Why the command of an LSN changed nothing, told from what came of it; `None` if it changed something.
+    /// Why the command at an LSN changed nothing, derived from its outcome; `None` if it changed something.
     pub(in crate::core) fn of(lsn: u64, applied: &Applied) -> Option<Self> {
         match applied.outcome {
             _ if applied.lsn != lsn => Some(Unchanged::Repeat),
@@ -48,7 +48,7 @@ impl Unchanged {
         }
     }
 
-    /// The reason as a number, as on disk.
+    /// The number on disk.
     pub(in crate::core) fn code(self) -> u16 {
         match self {
             Unchanged::Rejected(rejection) => rejection as u16,
@@ -57,7 +57,7 @@ impl Unchanged {
         }
     }
 
-    /// `None` for a number that no reason has.
+    /// `None` for an unknown number.
     pub(in crate::core) fn from_code(code: u16) -> Option<Self> {
         match code {
             REPEAT => Some(Unchanged::Repeat),
@@ -66,7 +66,7 @@ impl Unchanged {
         }
     }
 
-    /// In words for programs: a rejection's name, `repeat` or `already`.
+    /// The name for programs: a rejection's name, `repeat` or `already`.
     pub fn name(self) -> &'static str {
         match self {
             Unchanged::Rejected(rejection) => rejection.name(),
@@ -86,7 +86,7 @@ pub(crate) struct UnchangedList {
 struct Ends {
     oldest: usize,
     len: usize,
-    /// All commands after this LSN that changed nothing are listed.
+    /// All commands after this LSN that changed nothing are in the list.
     complete_after: u64,
 }
 

@@ -1,8 +1,8 @@
-//! `apply`, the only thing that changes a state.
+//! `apply`, the only function that changes a state.
 //!
 //! It is a flat match with one function per command. Each first *judges* (reads only; a rejection changes
-//! nothing but the LSN) and then acts, and the judging is also what admission asks before a command is
-//! logged (`check`), so there is one home for each rule.
+//! nothing but the LSN) and then acts. Admission runs the same judgment before a command is logged (`check`),
+//! so each rule is implemented once.
 
 use crate::core::{
     requests::{
@@ -19,10 +19,10 @@ use crate::core::{
     words::directory::Directory,
 };
 
-/// Answer of [`State::check`].
+/// Result of [`State::check`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Nothing speaks against it now.
+    /// No rule refuses it now.
     Admit,
     /// It breaks a rule now.
     Reject(Rejection),
@@ -35,14 +35,13 @@ impl State {
     /// every machine.
     ///
     /// # Panics
-    /// When `stamped.lsn` is not the next one, or its time lies before that of the last: a bug of the caller.
+    /// When `stamped.lsn` is not the next one, or its time is before that of the last: a caller's bug.
     pub fn apply<D: Directory>(&mut self, directory: &mut D, stamped: &Stamped) -> Applied {
         self.advance(directory, stamped, &mut Aside::default())
     }
 
-    /// As `apply`, with the same outcome and state: what was prepared for the command is used if it is good
-    /// for it. What comes back is to be dropped after the lock is released: it is the memory of what was
-    /// replaced.
+    /// As `apply`, with the same outcome and state, but uses the preparation if it fits the command. Drop the
+    /// result after releasing the lock: it holds the replaced memory.
     ///
     /// # Panics
     /// As `apply`.
@@ -75,21 +74,21 @@ impl State {
         applied
     }
 
-    /// Moves LSN and clocks on to a command.
+    /// Advances LSN and clocks to a command.
     fn step(&mut self, stamped: &Stamped) {
-        // There is nothing before the first command that it could be a step from.
+        // The first command has no previous time to step from.
         let bounded = stamped.is_of_format_3() && self.scalars.lsn != 0;
         self.scalars.key_lag = self.key_clock().step(stamped.time, bounded).lag;
         self.scalars.lsn = stamped.lsn;
         self.scalars.time = stamped.time;
     }
 
-    /// The clock by which keys expire.
+    /// The clock that expires keys.
     pub(in crate::core) fn key_clock(&self) -> Clock {
         Clock { time: self.scalars.time, lag: self.scalars.key_lag }
     }
 
-    /// Takes the outcome of the command `lsn` into the rolling hash, and into the list of those that changed
+    /// Folds the outcome of the command `lsn` into the rolling hash, and adds it to the list if it changed
     /// nothing.
     fn note(&mut self, applied: &Applied, lsn: u64) {
         self.scalars.outcome_hash = roll(self.scalars.outcome_hash, applied);
@@ -98,9 +97,9 @@ impl State {
         }
     }
 
-    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: as `check`
-    /// and then `apply`, but judged once. For networks that are made before anything is logged; such commands
-    /// have no idempotency keys.
+    /// Applies the next command, or changes nothing at all, not even the LSN, if it breaks a rule: like
+    /// `check` then `apply`, but judged once. For networks that are built before anything is logged; such
+    /// commands have no idempotency keys.
     ///
     /// # Errors
     /// The rejection.
@@ -119,7 +118,7 @@ impl State {
         self.step(stamped);
         let applied = self.act(directory, stamped, &mut Aside::default());
         if let Outcome::Rejected(rejection) = applied.outcome {
-            // Whoever is refused was judged before anything was done.
+            // A rejected command was judged before anything was changed.
             (self.scalars.lsn, self.scalars.time, self.scalars.key_lag) = before;
             return Err(rejection);
         }
@@ -128,9 +127,9 @@ impl State {
         Ok(applied)
     }
 
-    /// What `apply` would answer now without doing anything: a rejection, the result of an earlier command
-    /// with the same key, or nothing that speaks against it. A command may still be rejected when it is
-    /// applied, if another came between.
+    /// What `apply` would return now, without side effects: a rejection, the result of an earlier command
+    /// with the same key, or admission. A command may still be rejected when it is applied, if another came
+    /// between.
     pub fn check<D: Directory>(&self, directory: &D, key: Option<RequestKey>, command: &Command) -> Verdict {
         match self.check_key(key) {
             Verdict::Admit => {
@@ -140,9 +139,8 @@ impl State {
         }
     }
 
-    /// What is answered to a request with this key before it is looked at what it asks for: what it came to
-    /// the first time, or that the key was used for another request. `None` for a key that is not kept, or
-    /// none. O(1).
+    /// The answer to a request with this key, independent of its content: its first result, or that the key
+    /// was used for another request. `None` without a key, or if it is not kept. O(1).
     pub fn known(&self, key: Option<RequestKey>) -> Option<Applied> {
         match self.check_key(key) {
             Verdict::Repeat(applied) => Some(applied),
@@ -204,7 +202,7 @@ impl State {
     }
 }
 
-/// Folds one outcome into the rolling hash that the log carries.
+/// Folds one outcome into the rolling hash stored in the log.
 fn roll(hash: u64, applied: &Applied) -> u64 {
     let [kind, first, second] = applied.outcome.words();
     let mut bytes = [0; 32];

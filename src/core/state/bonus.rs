@@ -1,4 +1,4 @@
-//! Bonuses: what triggers, signups and ranks pay, to whom, and what is withheld.
+//! Bonuses: what triggers, signups and ranks pay, to which members, and what is withheld.
 
 use crate::core::{
     ledger::rows::{EntryRow, ReversalRow, TriggerRow},
@@ -16,43 +16,43 @@ use crate::core::{
     },
 };
 
-/// Kind of the entries a signup pays. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK`
-/// on, rank rewards.
+/// Kind of a signup's entries. Kinds below `ONCE_KINDS` are trigger names by number; from `KIND_RANK` on,
+/// rank rewards.
 pub(in crate::core) const KIND_SIGNUP: u16 = 0x7fff;
 /// Kind of the reward for rank 0; that for rank `r` is `KIND_RANK + r`.
 pub(in crate::core) const KIND_RANK: u16 = 0x8000;
-/// Before the ordinal in the printed kind of a rank reward.
+/// Prefix of the ordinal in the printed kind of a rank reward.
 pub(in crate::core) const KIND_RANK_PREFIX: &str = "rank:";
 
-/// The most entries one trigger or signup rule makes: a level each, and each admin beyond them.
+/// The most entries one trigger or signup rule makes: one per level, and one per admin beyond them.
 const ENTRIES_PER_TRIGGER_MAX: usize = LEVELS_MAX + ADMINS_MAX;
 const _: () = assert!(ENTRIES_PER_TRIGGER_MAX <= 1_024, "a trigger stays small");
-/// The most entries of one command: a signup that every rule pays, and that lifts members to every rank.
+/// The most entries of one command: a signup that every rule pays, and that promotes members to every rank.
 pub(in crate::core) const ENTRIES_PER_COMMAND_MAX: usize =
     (ONCE_KINDS + ADMIN_LEVELS_MAX) * ENTRIES_PER_TRIGGER_MAX;
 
-/// One receiver of a bonus, before it is looked at whether it may earn.
+/// One receiver of a bonus, before checking whether it may earn.
 #[derive(Clone, Copy)]
 pub(in crate::core) struct Share {
     pub receiver: MemberIx,
     pub level: u32,
     pub amount: Money,
-    /// An admin above the last level that the rule pays.
+    /// An admin above the last paid level of the rule.
     pub is_beyond: bool,
 }
 
-/// What becomes of a share.
+/// The fate of a share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShareFate {
-    /// It is a ledger entry.
+    /// It becomes a ledger entry.
     Paid,
-    /// The plan gives this level nothing: no entry.
+    /// The plan pays this level nothing: no entry.
     Nothing,
-    /// The receiver, whose status this is, may not earn: no entry, the amount is breakage.
+    /// The receiver, with this status, may not earn: no entry, the amount is breakage.
     Withheld(Status),
 }
 
-/// What all entries of one trigger have in common.
+/// The common fields of one trigger's entries.
 #[derive(Clone, Copy)]
 struct Cause {
     kind: u16,
@@ -117,16 +117,16 @@ impl State {
         Ok(Outcome::BonusPaid { first_entry, entries, withheld })
     }
 
-    /// Whether the ledger has room for whatever one signup can pay.
+    /// Whether the ledger has room for the most that one signup can pay.
     pub(in crate::core) fn has_room_for_signup(&self) -> bool {
         let rules = self.scalars.plan.bonuses.iter().filter(|rule| rule.on_registration).count() as u64;
-        // A signup can lift at most one member past each minimum of a count, and each of the levels and
+        // A signup can promote at most one member past each minimum of a count, and each of the levels and
         // admins of a level rule.
         let ranks = (self.scalars.plan.ranks.steps().len() * (LEVELS_MAX + ADMINS_MAX)) as u64;
         self.ledger.has_room(rules * ENTRIES_PER_TRIGGER_MAX as u64 + ranks)
     }
 
-    /// Pays what the plan pays on registration.
+    /// Pays the registration bonuses.
     pub(in crate::core) fn pay_registration(&mut self, member: MemberIx) {
         let plan = self.scalars.plan.clone();
         let cause = Cause { kind: KIND_SIGNUP, source: member, amount: Money(0), time: self.scalars.time };
@@ -135,8 +135,7 @@ impl State {
         self.pay_shares(&shares, cause);
     }
 
-    /// Who gets what on the signup of `member`, level ascending, each with the position of its rule in the
-    /// plan.
+    /// The shares of the signup of `member`, level ascending, each with the position of its rule in the plan.
     pub(in crate::core) fn registration_shares(&self, plan: &Plan, member: MemberIx) -> Vec<(usize, Share)> {
         let rules = plan.bonuses.iter().enumerate().filter(|(_, rule)| rule.on_registration);
         let of_rule = |(position, rule)| {
@@ -147,7 +146,7 @@ impl State {
         shares
     }
 
-    /// Pays the reward of a rank that `receiver` reached for the first time by the signup of `source`.
+    /// Pays the reward of a rank that `receiver` first reached through the signup of `source`.
     pub(in crate::core) fn pay_reward(&mut self, source: MemberIx, receiver: MemberIx, rank: u16) {
         let reward = self.scalars.plan.ranks.steps().get(usize::from(rank) - 1).and_then(|step| step.reward);
         let cause = Cause { kind: KIND_RANK + rank, source, amount: Money(0), time: self.scalars.time };
@@ -156,13 +155,13 @@ impl State {
         }
     }
 
-    /// Pays one rule; how many levels were withheld.
+    /// Pays one rule; returns how many levels were withheld.
     fn pay(&mut self, rule: &BonusRule, amount: Option<Money>, cause: Cause) -> u32 {
         let shares = self.shares(rule, amount, cause.source);
         self.pay_shares(&shares, cause)
     }
 
-    /// Who gets what, level ascending.
+    /// The shares, level ascending.
     pub(in crate::core) fn shares(
         &self,
         rule: &BonusRule,
@@ -201,8 +200,7 @@ impl State {
         shares
     }
 
-    /// Writes the entries of those who may earn; the others' shares are breakage. Shares of nothing make no
-    /// entry.
+    /// Writes entries for receivers that may earn; the other shares are breakage. Zero shares make no entry.
     fn pay_shares(&mut self, shares: &[Share], cause: Cause) -> u32 {
         let mut begun = false;
         let mut withheld = 0;
@@ -225,7 +223,7 @@ impl State {
         withheld
     }
 
-    /// Whether a share is paid: the one home of that rule, for paying and for explaining.
+    /// Whether a share is paid: the single implementation of that rule, used for paying and for explaining.
     pub(in crate::core) fn fate(&self, share: &Share) -> ShareFate {
         if share.amount == Money(0) {
             return ShareFate::Nothing;
@@ -257,7 +255,7 @@ impl State {
         })
     }
 
-    /// Keeps the reference of the group begun last.
+    /// Stores the reference of the group begun last.
     fn refer(&mut self, reference: Option<&Reference>) {
         let Some(reference) = reference else { return };
         let newest = u32::try_from(self.ledger.triggers() - 1).expect("limited by ENTRIES_MAX");
@@ -265,7 +263,7 @@ impl State {
         self.references.push(newest, reference, |trigger| ledger.trigger_key(trigger).0);
     }
 
-    /// Adds an entry to the group begun last; its index.
+    /// Adds an entry to the group begun last; returns its index.
     pub(in crate::core) fn append_entry(&mut self, row: EntryRow) -> u32 {
         let receiver = MemberIx(row.receiver);
         let mut newest = self.members.newest_entry(receiver);
@@ -285,7 +283,7 @@ impl State {
         Ok(Outcome::EntryPaid { entry, changed: self.ledger.pay(entry) })
     }
 
-    /// An entry is taken back once, and what takes one back never is.
+    /// An entry can be reversed once, and a reversal never.
     pub(in crate::core) fn judge_reverse(&self, entry: u64) -> Result<(), Rejection> {
         self.judge_pay(entry)?;
         if self.reversals.reverses(entry).is_some() {
@@ -297,9 +295,9 @@ impl State {
         if self.ledger.has_room(1) { Ok(()) } else { Err(Rejection::LedgerFull) }
     }
 
-    /// A pending entry of the negative amount to the same receiver, whatever became of the entry or of the
-    /// receiver meanwhile: what was paid by mistake is owed back. It has the reference of what it takes back,
-    /// so that both are found by it.
+    /// Adds a pending entry of the negative amount for the same receiver, regardless of later changes to the
+    /// entry or the receiver: what was paid by mistake is owed back. It shares the reference of the reversed
+    /// entry, so that both are found by it.
     pub(in crate::core) fn reverse_entry(&mut self, entry: u64) -> Result<Outcome, Rejection> {
         self.judge_reverse(entry)?;
         let reversed = self.entry(entry);
@@ -323,7 +321,7 @@ impl State {
         self.reversals.push(ReversalRow { entry, reverses });
     }
 
-    /// Whether an entry from elsewhere may take back the one that it names.
+    /// Whether an imported entry may reverse the one that it names.
     fn judge_imported_reversal(
         &self,
         (receiver, source): (MemberIx, MemberIx),
@@ -340,11 +338,11 @@ impl State {
         if fits { Ok(()) } else { Err(Rejection::ReversalUnmatched) }
     }
 
-    /// Receiver and source of an entry from elsewhere, if it would be taken.
+    /// Receiver and source of an imported entry, if it would be accepted.
     ///
     /// # Errors
-    /// The rejection with which [`Command::ImportEntry`](crate::core::requests::command::Command::ImportEntry) would be
-    /// refused.
+    /// The rejection that [`Command::ImportEntry`](crate::core::requests::command::Command::ImportEntry)
+    /// would get.
     pub fn judge_import_entry<D: Directory>(
         &self,
         directory: &D,
@@ -389,19 +387,19 @@ impl State {
     }
 }
 
-/// No level may pay more than an amount can be.
+/// No level may pay more than the largest amount.
 fn shares_in_range(rule: &BonusRule, amount: Option<Money>) -> bool {
     (1..=rule.pay.levels()).all(|level| rule.pay.at(level, amount).is_none_or(Money::in_range))
 }
 
-/// What an entry is for, told from how it is printed.
+/// The purpose of an entry, parsed from its printed kind.
 pub(in crate::core) enum Kind {
     Signup,
     Rank(u16),
     Trigger,
 }
 
-/// What a printed kind means; `None` for what no kind is printed as.
+/// Parses a printed kind; `None` for an invalid one.
 pub(in crate::core) fn kind_from_name(name: &str) -> Option<Kind> {
     if name == KIND_REGISTRATION {
         return Some(Kind::Signup);

@@ -19,7 +19,7 @@ use crate::core::{
 };
 
 impl State {
-    /// Active and inactive change into each other; terminated is for good.
+    /// Active and inactive are interchangeable; terminated is final.
     pub(in crate::core) fn judge_status<D: Directory>(
         &self,
         directory: &D,
@@ -59,8 +59,8 @@ impl State {
         if one_more && ADMINS_MAX <= self.admins.len() { Err(Rejection::AdminsFull) } else { Ok(member) }
     }
 
-    /// O(downline) when a member becomes an admin, since its deep levels were not counted until now, or O(1)
-    /// when they were prepared.
+    /// O(downline) when a member becomes an admin, since its deep levels were not counted before; O(1) when
+    /// they were prepared.
     pub(in crate::core) fn set_role<D: Directory>(
         &mut self,
         directory: &D,
@@ -76,7 +76,7 @@ impl State {
         Ok(Outcome::RoleSet { member, changed })
     }
 
-    /// Gives a member the role that it does not have.
+    /// Sets a role that differs from the present one.
     pub(in crate::core) fn change_role(&mut self, member: MemberIx, role: Role, aside: &mut Aside) {
         self.members.set_role(member, role);
         match role {
@@ -126,9 +126,9 @@ impl State {
         Ok(())
     }
 
-    /// Activates a plan. Where its minima of ranks differ every rank is looked at again, and nobody is paid
-    /// for it. O(members) then, O(members * log members) where it starts to count the sponsor tree or stops,
-    /// both O(1) when they were prepared; O(1) otherwise.
+    /// Activates a plan. If its rank minima differ, all ranks are recomputed, without paying rewards.
+    /// O(members) then, O(members * log members) if it starts or stops counting the sponsor tree, both O(1)
+    /// when prepared; O(1) otherwise.
     pub(in crate::core) fn put_plan(&mut self, plan: &Plan, aside: &mut Aside) -> Result<Outcome, Rejection> {
         self.judge_plan(plan)?;
         if self.is_empty() {
@@ -154,7 +154,7 @@ impl State {
         Ok(Outcome::PlanActivated { version: self.scalars.plan_version })
     }
 
-    /// Whether changing to `plan` is more than O(1).
+    /// Whether changing to `plan` costs more than O(1).
     pub(in crate::core) fn touches_members(&self, plan: &Plan) -> bool {
         let counts_otherwise =
             plan.count_sponsor_tree != self.sponsors.is_counted() && !plan.placement.trees_coincide();
@@ -190,7 +190,7 @@ impl State {
         }
     }
 
-    /// Brings the near downlines in line with what ranks watch now.
+    /// Recomputes the near downlines for the present watches.
     pub(in crate::core) fn recount_watched(&mut self, before: &[Arc<Watch>; 2]) {
         let watched = self.scalars.watches.clone();
         for (tree, index) in
@@ -203,7 +203,7 @@ impl State {
         }
     }
 
-    /// Gives every member the rank that the plan in force gives it.
+    /// Re-rates every member under the plan in force.
     fn rerate_all(&mut self) {
         for (member, paid_as) in recompute::ranks(self).into_iter().enumerate() {
             let member = index(member);
@@ -214,7 +214,7 @@ impl State {
     }
 }
 
-/// Whether two rules give everybody the same rank. Names and rewards do not matter for that.
+/// Whether two rules give every member the same rank. Names and rewards do not matter.
 fn rates_alike(one: &RankRule, other: &RankRule) -> bool {
     let basis = |rule: &RankRule| match rule {
         RankRule::Thresholds { basis, .. } => Some(*basis),

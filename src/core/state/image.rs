@@ -1,5 +1,5 @@
-//! A network as plain rows: what a snapshot or an importer must keep so that the state can be built again,
-//! and nothing that can be computed from it.
+//! A network as plain rows: what a snapshot or an importer must keep to rebuild the state, and nothing that
+//! can be computed.
 //!
 //! The durability layer gives these rows a versioned form on disk; it knows their fields, not their meaning.
 
@@ -14,7 +14,7 @@ pub use crate::core::{
     requests::rows::{KeyRow, UnchangedRow},
 };
 
-/// The scalars of a state, and how many rows of each section follow.
+/// The scalars of a state, and the number of rows of each section.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ImageHeader {
     /// All commands up to and including this one are in the image.
@@ -25,14 +25,14 @@ pub struct ImageHeader {
     pub key_lag: i64,
     /// Rolling hash over the outcomes of all commands so far.
     pub outcome_hash: u64,
-    /// How generated referral codes are made; decided when the network was made.
+    /// How generated referral codes are made; decided when the network was created.
     pub code_key: CodeKey,
     pub plan: Plan,
-    /// How often a plan was activated, the first included.
+    /// Number of plans activated, the first included.
     pub plan_version: u32,
-    /// Names of entry kinds in the order in which they were first used; rows refer to positions here.
+    /// Names of entry kinds in order of first use; rows refer to positions here.
     pub kinds: Vec<Box<str>>,
-    /// Levels not paid because their receiver may not earn, and what they would have got.
+    /// Levels not paid because their receiver may not earn, and their total amount.
     pub breakage_levels: u64,
     pub breakage_amount: i64,
     pub members: u32,
@@ -49,7 +49,7 @@ pub struct ImageHeader {
 }
 
 impl ImageHeader {
-    /// How many rows of each section follow, in the order of [`ImageRows`].
+    /// The number of rows of each section, in the order of [`ImageRows`].
     pub fn counts(&self) -> [u32; SECTIONS] {
         [
             self.members,
@@ -84,7 +84,7 @@ pub enum ImageRows {
 }
 
 impl ImageRows {
-    /// How many rows there are. O(1).
+    /// Number of rows. O(1).
     pub fn len(&self) -> usize {
         match self {
             ImageRows::Members(rows) => rows.len(),

@@ -1,4 +1,4 @@
-//! The parts put together. Each command is judged and applied here, and here alone a state changes.
+//! The complete state. Commands are judged and applied here, and only here does a state change.
 
 pub(in crate::core) mod apply;
 pub(in crate::core) mod bonus;

@@ -1,4 +1,4 @@
-//! The parts of a network's state, and what they share.
+//! The parts of a network's state, and their common types.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -52,7 +52,7 @@ freeze_fields!(State {
     view
 });
 
-/// What became of the frozen view.
+/// The state of the frozen view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::core) enum View {
     None,
@@ -77,7 +77,7 @@ impl Freeze for View {
 /// Head-counts beyond `LEVELS_MAX` of each admin: by tree, then level.
 pub(in crate::core) type Admins = BTreeMap<MemberIx, [Vec<u32>; 2]>;
 
-/// What is one value for the network.
+/// Values that exist once per network.
 #[derive(Clone)]
 pub(in crate::core) struct Scalars {
     pub lsn: u64,
@@ -95,13 +95,12 @@ pub(in crate::core) struct Scalars {
     pub depth: u32,
     /// Members by paid-as rank.
     pub rank_distribution: Vec<u64>,
-    /// Counts at which ranks are looked at again, by tree.
+    /// Counts at which ranks are checked again, by tree.
     pub watches: [Arc<Watch>; 2],
 }
 
 impl State {
-    /// An empty network at LSN 0, which no command has touched. `code_key` says how referral codes are
-    /// generated.
+    /// An empty network at LSN 0. `code_key` determines how referral codes are generated.
     ///
     /// # Panics
     /// When the plan is not valid (`Plan::validate`).
@@ -117,7 +116,7 @@ impl State {
         state
     }
 
-    /// Nothing at all: what a frozen copy starts from.
+    /// Completely empty: the initial value of a frozen copy.
     pub(in crate::core) fn empty(plan: Plan, code_key: CodeKey) -> Self {
         let watches = watches(&plan);
         Self {
@@ -152,7 +151,7 @@ impl State {
         }
     }
 
-    /// Under which name a tree is kept: the placement tree serves as both where the plan makes them the same.
+    /// The tree that stores this one: the placement tree serves as both where the plan makes them the same.
     pub(in crate::core) fn kept_tree(&self, tree: Tree) -> Tree {
         if self.scalars.plan.placement.trees_coincide() { Tree::Placement } else { tree }
     }
@@ -164,13 +163,13 @@ impl State {
         }
     }
 
-    /// Trees that are kept apart and counted.
+    /// Trees that are stored separately and counted.
     pub(in crate::core) fn counted_trees(&self) -> impl Iterator<Item = Tree> + use<> {
         let sponsors = self.kept_tree(Tree::Sponsor) == Tree::Sponsor && self.sponsors.is_counted();
         [Tree::Placement].into_iter().chain(sponsors.then_some(Tree::Sponsor))
     }
 
-    /// Adds to what was not paid because the receiver may not earn.
+    /// Adds to the breakage: what was not paid because the receiver may not earn.
     pub(in crate::core) fn withhold(&mut self, amount: Money) {
         self.scalars.breakage_levels += 1;
         self.scalars.breakage_amount = self.scalars.breakage_amount.saturating_add(amount.0);
@@ -181,13 +180,13 @@ impl State {
         self.scalars.kinds.iter().position(|kind| &**kind == name)
     }
 
-    /// How many of `names` have no number yet and how many more may get one.
+    /// How many of `names` have no number yet, and how many more can get one.
     pub(in crate::core) fn has_room_for_kinds<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
         let new = names.filter(|name| self.kind_of(name).is_none()).count();
         self.scalars.kinds.len() + new <= ONCE_KINDS
     }
 
-    /// The number of a trigger name, given now if it has none. Room was checked.
+    /// The number of a trigger name, assigned now if it has none. Room was checked before.
     pub(in crate::core) fn intern_kind(&mut self, name: &str) -> usize {
         self.kind_of(name).unwrap_or_else(|| {
             self.scalars.kinds.push(name.into());
@@ -196,7 +195,7 @@ impl State {
     }
 }
 
-/// What ranks watch in each tree, under a plan.
+/// The watched counts in each tree under a plan.
 pub(in crate::core) fn watches(plan: &Plan) -> [Arc<Watch>; 2] {
     let coincide = plan.placement.trees_coincide();
     [Tree::Sponsor, Tree::Placement].map(|tree| Arc::new(rank::watch(&plan.ranks, tree, coincide)))

@@ -1,4 +1,4 @@
-//! Marking many entries paid: which of them, and what they come to.
+//! Bulk payouts: which entries to mark paid, and their sum.
 
 use crate::core::{
     ledger::{
@@ -13,23 +13,23 @@ use crate::core::{
     },
 };
 
-/// The entries that a [`PayFilter`] names in one network.
+/// The entries of one network that match a [`PayFilter`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payout {
-    /// Entries with an index below this are among those meant.
+    /// Only entries with an index below this match.
     end: u64,
     filter: EntryFilter,
 }
 
 impl Payout {
-    /// Whether an entry is meant, be it pending or paid.
+    /// Whether an entry matches, pending or paid.
     pub fn takes(&self, entry: &Entry) -> bool {
         entry.index < self.end && self.filter.takes(entry)
     }
 }
 
 impl State {
-    /// Which entries a filter names, among those there are.
+    /// Resolves a filter against the present entries.
     ///
     /// # Errors
     /// `MemberUnknown` for a receiver, `TriggerUnknown` for a kind that no entry and no plan ever had.

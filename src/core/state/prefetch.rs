@@ -1,12 +1,11 @@
-//! Prefetching: the memory that a group of signups, or a slice of a list, will touch is read first, for all
-//! of them together.
+//! Prefetching: reads the memory that a group of signups, or a slice of a list, will touch, for all of them
+//! together.
 //!
-//! A signup in a large network touches some thirty cache lines, one after the other, since each says where
-//! the next is: sponsor, place, family, tour, then the counts of fifteen ancestors. Most of its time goes to
-//! waiting for memory. The signups of a group do not depend on each other, so each step is made for all of
-//! them before the next one, and the processor has many misses in flight at once. Prefetching decides
-//! nothing: where an earlier signup of the group changes the way, applying the command finds the right one
-//! and takes longer.
+//! A signup in a large network touches some thirty cache lines in sequence, since each points to the next:
+//! sponsor, place, family, tour, then the counts of fifteen ancestors. Most of its time is memory latency.
+//! The signups of a group are independent, so each step is made for all of them before the next one, and the
+//! processor has many misses in flight at once. Prefetching decides nothing: where an earlier signup of the
+//! group changes the path, applying the command finds the right one and takes longer.
 
 use std::hint::black_box;
 
@@ -19,20 +18,20 @@ use crate::core::{
     },
 };
 
-/// Commands, or members, prefetched together: enough to keep the memory busy, few enough that the lines are
-/// still in the nearest caches when they are used (some 3 KiB for a signup).
+/// Commands, or members, prefetched together: enough to saturate the memory, few enough that the lines are
+/// still in the nearest caches when used (some 3 KiB for a signup).
 pub(in crate::core) const TOGETHER: usize = 64;
 
-/// Networks smaller than this are in the caches anyway.
+/// Smaller networks fit in the caches anyway.
 const PREFETCH_FROM_MEMBERS: usize = 1 << 16;
 
-/// Steps down from a sponsor to its place that are followed. Places further down are reached through members
-/// that many signups pass, which are in the caches.
+/// Steps followed down from a sponsor to the placement. Deeper placements are reached through members that
+/// many signups pass, which are cached.
 const STEPS_DOWN: usize = 4;
 
 impl State {
-    /// Fetches what a list shows of `members`, and the ids of who is above them in `tree`: in a walk through
-    /// a downline each is somewhere else. Changes nothing. O(members).
+    /// Prefetches what a list shows of `members`, and the ids of their parents in `tree`: in a walk through a
+    /// downline each is in a different place. Changes nothing. O(members).
     pub fn prefetch_rows(&self, tree: Tree, members: &[MemberIx]) {
         let seen = members.iter().fold(0, |seen, member| {
             let above = self.tree(tree).link(*member).parent;
@@ -47,7 +46,7 @@ impl State {
         black_box(seen);
     }
 
-    /// Fetches what applying `commands` will touch. Changes nothing. O(commands).
+    /// Prefetches what applying `commands` will touch. Changes nothing. O(commands).
     pub fn prefetch<D: Directory>(&self, directory: &D, commands: &[Stamped]) {
         if self.members.len() < PREFETCH_FROM_MEMBERS {
             return;
@@ -55,20 +54,20 @@ impl State {
         let mut candidates = Vec::with_capacity(TOGETHER);
         for together in commands.chunks(TOGETHER) {
             let registers = || together.iter().filter_map(|stamped| register_in(&stamped.command));
-            // The places of the directory where the new ids will be entered. Nobody has them yet, so the
-            // candidates do not matter.
+            // The directory slots where the new ids will be inserted. The ids are new, so the candidates do
+            // not matter.
             directory.candidates(registers().map(|register| &register.member), &mut candidates);
             candidates.clear();
             directory.candidates(registers().filter_map(sponsor_of), &mut candidates);
             candidates.retain(|member| member.at() < self.members.len());
-            // Where one member signs up many, one look is enough.
+            // If one member sponsors many, one lookup suffices.
             candidates.dedup();
             black_box(self.prefetch_places(&mut candidates));
         }
     }
 
-    /// Reads, step by step for all of `places`, which are sponsors at first, what a signup below them
-    /// touches. The result means nothing.
+    /// Reads, step by step for all of `places`, which are initially sponsors, what a signup below them
+    /// touches. The result is meaningless.
     fn prefetch_places(&self, places: &mut [MemberIx]) -> u32 {
         let own_sponsor_tree = !self.scalars.plan.placement.trees_coincide();
         let mut seen = 0;

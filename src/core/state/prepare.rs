@@ -1,18 +1,18 @@
-//! Work for a command whose effect grows with the network, done beside it before the command is applied.
+//! Preparations: work for a command whose effect grows with the network, done before the command is applied.
 //!
-//! A plan change may rate everybody anew or count a whole tree, a new admin has a downline to be counted.
-//! None of that may stop signups and readers, so it is done ahead: a [`Preparation`] begins from the network
-//! as it was at some moment and is brought up to date by what happened since, in short steps
-//! ([`Preparation::advance`]); [`State::apply_prepared`] then exchanges columns instead of computing them.
+//! A plan change may re-rate all members or count a whole tree, and a new admin's downline has to be counted.
+//! Neither may stall signups and readers, so it is done ahead: a [`Preparation`] starts from the network at
+//! some moment and catches up with later changes in short steps ([`Preparation::advance`]);
+//! [`State::apply_prepared`] then swaps columns instead of computing them.
 //!
-//! A preparation is a cache and nothing more. It is used only when it stands at the very LSN before the
-//! command, where it holds what computing would give; without it, in a replay for example, the command
-//! computes. Neither digests nor images know of it.
+//! A preparation is only a cache. It is used only when it is at exactly the LSN before the command, where it
+//! equals what computing would give; without it, in a replay for example, the command computes. Digests and
+//! images do not include it.
 //!
-//! For a plan there is a *shadow*: a copy of the frozen view to which the plan was put, and which then takes
-//! in each later member as the network did: at the same place, with the same counting, but rated by the new
-//! plan. Nothing else that happens to a network changes counts; of what changes ranks there are only the
-//! roles besides, and these are compared.
+//! For a plan there is a *shadow*: a copy of the frozen view under the new plan, which then adds each later
+//! member as the network did: at the same place, with the same counting, but rated by the new plan. Nothing
+//! else that happens to a network changes counts; besides counts only roles affect ranks, and these are
+//! compared.
 
 use crate::core::{
     network::{
@@ -34,7 +34,7 @@ use crate::core::{
     },
 };
 
-/// Which preparation a command is worth.
+/// The preparation that a command is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Need {
     /// A shadow under another plan: [`Preparation::of_plan`].
@@ -43,7 +43,7 @@ pub enum Need {
     Admin(MemberIx),
 }
 
-/// What a command will need, computed ahead. See the head of this file.
+/// Precomputed work for a command. See the module documentation.
 pub struct Preparation {
     work: Work,
     /// The LSN at which it is complete.
@@ -55,28 +55,27 @@ enum Work {
     Admin(Box<DeepLevels>),
 }
 
-/// The head-counts of a future admin beyond `LEVELS_MAX`, being counted.
+/// The head-counts of a future admin beyond `LEVELS_MAX`, while being counted.
 struct DeepLevels {
     member: MemberIx,
-    /// Trees that are counted, each with the walk through those who were there when counting began.
+    /// Counted trees, each with the walk through the members present when counting began.
     walks: Vec<(Tree, Preorder)>,
     deep: [Vec<u32>; 2],
-    /// Members below this index are seen by the walks or were added since.
+    /// Members below this index are covered by the walks or were added since.
     seen: u32,
 }
 
-/// What a command was given by those who prepared it, and what it leaves for them to drop.
+/// The preparation passed to a command, and the memory it leaves to be dropped.
 #[derive(Default)]
 pub(in crate::core) struct Aside {
     pub prepared: Option<Preparation>,
-    /// Columns that were replaced: to be dropped outside of the lock, since giving back so much memory takes
-    /// its time.
+    /// Replaced columns: drop them outside the lock, since freeing so much memory takes time.
     pub replaced: Kept,
 }
 
 impl Preparation {
-    /// Puts `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` where the plan
-    /// would be refused, or may be later: an empty network lets a plan pass whose placement it refuses once a
+    /// Applies `plan` to a copy of the network that [`State::copy_frozen_for_plan`] made. `None` if the plan
+    /// would be refused, or might be later: an empty network accepts a plan whose placement it refuses once a
     /// member exists. O(members * log members) at most, in parallel.
     pub fn of_plan(mut copy: State, plan: &Plan) -> Option<Self> {
         if copy.is_empty() {
@@ -86,14 +85,14 @@ impl Preparation {
         Some(Self { work: Work::Shadow(Box::new(copy)), ready_at: None })
     }
 
-    /// Begins to count the deep levels of `member`.
+    /// Starts counting the deep levels of `member`.
     pub fn of_admin(state: &State, member: MemberIx) -> Self {
         Self { work: Work::Admin(Box::new(DeepLevels::new(state, member))), ready_at: None }
     }
 
-    /// Catches up with the network by at most so many small steps. Whether nothing was left to do: then
-    /// [`Preparation::complete`] may follow while the network stands still. O(steps), and O(downline) for
-    /// each member that became an admin meanwhile.
+    /// Catches up with the network by at most this many small steps. Returns whether nothing was left to do:
+    /// then [`Preparation::complete`] may follow while the network stands still. O(steps), and O(downline)
+    /// for each member that became an admin meanwhile.
     pub fn advance(&mut self, state: &State, steps: usize) -> bool {
         match &mut self.work {
             Work::Shadow(shadow) => shadow.follow(state, steps),
@@ -101,15 +100,15 @@ impl Preparation {
         }
     }
 
-    /// The last touch: best ranks ever, which are history and not computed, come from the network. From then
-    /// on the preparation is good for the next command, and for no later one. Does nothing to one that has
-    /// not caught up. O(members), a few milliseconds per million.
+    /// The final step: copies the best-ever ranks, which are history and cannot be computed, from the
+    /// network. From then on the preparation is valid for the next command only. A no-op if it has not caught
+    /// up. O(members), a few milliseconds per million.
     pub fn complete(&mut self, state: &State) {
         if !self.advance(state, 0) {
             return;
         }
         match &mut self.work {
-            // Another plan came between: this one was computed for nothing.
+            // Another plan came between: this preparation is stale.
             Work::Shadow(shadow) if shadow.scalars.plan_version != state.scalars.plan_version + 1 => return,
             Work::Shadow(shadow) => shadow.members.take_lifetimes(&state.members),
             Work::Admin(_) => {}
@@ -117,7 +116,7 @@ impl Preparation {
         self.ready_at = Some(state.scalars.lsn);
     }
 
-    /// Whether `command` would use it, were it the next one.
+    /// Whether `command` would use it as the next command.
     pub fn is_good_for<D: Directory>(&self, state: &State, directory: &D, command: &Command) -> bool {
         let is_of = match command {
             Command::PutPlan(plan) => self.is_of_plan(plan),
@@ -139,7 +138,7 @@ impl Preparation {
 }
 
 impl State {
-    /// Whether `command` is worth a preparation: it would touch `from` members or more.
+    /// The preparation that `command` is worth: if it would touch `from` members or more.
     pub fn preparation_for<D: Directory>(&self, directory: &D, command: &Command, from: u32) -> Option<Need> {
         match command {
             Command::PutPlan(plan) if from <= self.len() && self.touches_members(plan) => Some(Need::Plan),
@@ -169,8 +168,8 @@ impl State {
         if complete { CopyProgress::Complete } else { CopyProgress::More }
     }
 
-    /// Takes the prepared columns in, when they were prepared for this plan and the state before it. O(1),
-    /// plus the pages of a frozen view.
+    /// Swaps in the prepared columns, if they were prepared for this plan and the state before it. O(1), plus
+    /// the pages of a frozen view.
     pub(in crate::core) fn adopt_prepared_plan(&mut self, plan: &Plan, aside: &mut Aside) -> bool {
         let before = self.scalars.lsn - 1;
         let prepared =
@@ -187,7 +186,7 @@ impl State {
         true
     }
 
-    /// The deep levels of a new admin, when they were prepared for the state before this command.
+    /// The deep levels of a new admin, if they were prepared for the state before this command.
     pub(in crate::core) fn take_prepared_levels(
         &self,
         member: MemberIx,
@@ -203,8 +202,8 @@ impl State {
         }
     }
 
-    /// A shadow takes in who joined `network` since, at most so many, and then its admins. Whether both now
-    /// have the same.
+    /// Adds to a shadow the members that joined `network` since, at most `steps`, then its admins. Returns
+    /// whether the two now agree.
     fn follow(&mut self, network: &State, steps: usize) -> bool {
         for _ in 0..steps {
             if self.len() == network.len() {
@@ -226,7 +225,7 @@ impl State {
         true
     }
 
-    /// As a registration that pays nothing, at the place that the member has in the network.
+    /// Like a registration that pays nothing, at the member's place in the network.
     fn take_in(&mut self, network: &State, member: MemberIx) {
         let first = rank::first_rank(&self.scalars.plan.ranks);
         let members = &network.members;
@@ -262,7 +261,7 @@ impl DeepLevels {
 
     fn advance(&mut self, state: &State, mut steps: usize) -> bool {
         if !self.walks.iter().map(|(tree, _)| *tree).eq(state.counted_trees()) {
-            // A plan change began or stopped to count a tree.
+            // A plan change started or stopped counting a tree.
             *self = Self::new(state, self.member);
         }
         let Self { member, walks, deep, seen } = self;

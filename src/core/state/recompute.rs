@@ -1,8 +1,8 @@
-//! Everything derived, from scratch: the second way to every number.
+//! Recomputes all derived data from scratch: an independent way to every number.
 //!
-//! The signup path keeps counts and ranks by small steps; this computes them whole, by another way, in
-//! parallel, with the same result for any number of threads (integer sums in a fixed order). Used when a plan
-//! changes, and by `audit`.
+//! The signup path maintains counts and ranks incrementally; this computes them in full, by another
+//! algorithm, in parallel, with the same result for any number of threads (integer sums in a fixed order).
+//! Used when a plan changes, and by `audit`.
 
 use rayon::prelude::*;
 
@@ -20,12 +20,12 @@ pub fn counts(state: &State, tree: Tree) -> Counts {
     recount::count(state.tree(tree))
 }
 
-/// Every member's paid-as rank under the plan in force, from counts computed here.
+/// Every member's paid-as rank under the plan in force, from fresh counts.
 pub fn ranks(state: &State) -> Vec<u16> {
     ranks_under(state, &state.plan().ranks)
 }
 
-/// As [`ranks`], under another rule: what a change of the plan would make of them.
+/// As [`ranks`], under another rule: the effect of a plan change.
 pub fn ranks_under(state: &State, rule: &RankRule) -> Vec<u16> {
     ranks_from(state, rule, &counts(state, rule.tree()))
 }

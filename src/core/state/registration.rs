@@ -1,9 +1,9 @@
-//! What is still known of a member's registration: enough to tell a repeat of it, and to give its first
+//! What is known of a member's registration later: enough to recognize a repeat, and to return its first
 //! answer again.
 //!
-//! Sponsor, parent, slot, join time and code never change, how placement was asked for is in the member's
-//! flags, and the role it registered with follows from the present one. So a repeat is recognised for ever:
-//! after a restart, from a snapshot, and whatever became of the member since.
+//! Sponsor, parent, slot, join time and code never change, the requested placement is in the member's flags,
+//! and the role it registered with follows from the present one. So a repeat is recognized indefinitely:
+//! after a restart, from a snapshot, and whatever happened to the member since.
 
 use crate::core::{
     network::{members::Requested, rank},
@@ -19,10 +19,10 @@ use crate::core::{
 impl State {
     /// The member that `register` would register, if it was registered with the same arguments before.
     ///
-    /// Compared are the sponsor, however it is named; the role asked for then, whatever it is now; the join
-    /// time, if either gives one; the placement asked for, where naming the plan's default rule and naming
-    /// nothing are the same; and the code, if one is given now (one that was generated is as good as one that
-    /// was given). Not compared is the status, which nobody registers with, nor the origin.
+    /// The comparison covers the sponsor, however named; the role at registration, whatever it is now; the
+    /// join time, if either gives one; the requested placement, where naming the plan's default rule equals
+    /// naming nothing; and the code, if one is given now (whether the first was generated or given). It
+    /// ignores the status, which no registration names, and the origin.
     pub fn repeated<D: Directory>(&self, directory: &D, register: &Register) -> Option<MemberIx> {
         let member = self.find(directory, &register.member)?;
         let same = self.same_sponsor(directory, register, member)

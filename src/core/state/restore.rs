@@ -1,9 +1,8 @@
-//! A state to and from the rows of an image.
+//! Converts a state to and from the rows of an image.
 //!
-//! An image holds what cannot be computed. Building a state from it attaches member after member by the same
-//! code that a signup uses, so that links, counts and slots come out as they were; ranks are taken from the
-//! rows (the best ever is history) and the digest stored beside the image tells whether all of it is again
-//! what it was.
+//! An image holds what cannot be computed. Building a state from it attaches members one by one through the
+//! same code that a signup uses, so links, counts and slots come out the same; ranks are taken from the rows
+//! (the best ever is history), and the digest stored alongside the image verifies the result.
 
 use std::hint::black_box;
 
@@ -66,7 +65,7 @@ impl State {
         }
     }
 
-    /// All rows, section after section, in chunks of at most `rows_max`.
+    /// All rows, section by section, in chunks of at most `rows_max`.
     pub fn image_rows(&self, rows_max: usize) -> impl Iterator<Item = ImageRows> + '_ {
         let chunk = move |len: usize, rows: fn(&State, std::ops::Range<usize>) -> ImageRows| {
             (0..len).step_by(rows_max).map(move |start| rows(self, start..len.min(start + rows_max)))
@@ -146,13 +145,13 @@ pub struct Restore {
     triggers: Column<TriggerRow>,
     next_trigger: usize,
     rows: [u32; SECTIONS],
-    /// Turns other than 0: what they are kept in is made when everybody has a place.
+    /// Turns other than 0: set once all members are placed.
     turns: Vec<(MemberIx, u16)>,
 }
 
 impl Restore {
     /// # Errors
-    /// When the header holds what no state has.
+    /// When the header holds impossible values.
     pub fn new(header: ImageHeader) -> Result<Self, String> {
         header
             .plan
@@ -190,7 +189,7 @@ impl Restore {
         })
     }
 
-    /// Takes the next rows.
+    /// Adds the next rows.
     ///
     /// # Errors
     /// What is wrong with them: too many, out of order, an index out of range.
@@ -218,8 +217,8 @@ impl Restore {
         }
     }
 
-    /// The state, complete: what follows from the rows is counted here, in passes over all members, the trees
-    /// side by side.
+    /// Returns the complete state: derived data is counted here, in passes over all members, the trees in
+    /// parallel.
     ///
     /// # Errors
     /// When rows are missing; when a member is not in its sponsor's placement subtree.
@@ -260,8 +259,8 @@ impl Restore {
         Ok(state)
     }
 
-    /// Checks what can be told from a row alone, then enters all of them into what does not depend on each
-    /// other, side by side. Nothing is counted yet.
+    /// Checks each row on its own, then enters all of them into independent parts in parallel. Nothing is
+    /// counted yet.
     fn push_members<D: Directory + Send>(
         &mut self,
         directory: &mut D,
@@ -424,7 +423,7 @@ impl Restore {
     }
 }
 
-/// What can be told from a member's row without the others.
+/// Checks a member's row on its own.
 fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), String> {
     let wrong = |what: &str| format!("member {}: {what}", member.0);
     let is_earlier = |index: u32| MemberIx::from_column(index).is_none_or(|other| other < member);
@@ -444,7 +443,7 @@ fn check_row(state: &State, member: MemberIx, row: &MemberRow) -> Result<(), Str
     })
 }
 
-/// Attaches a member to the sponsor tree, behind the recruits before it.
+/// Attaches a member to the sponsor tree, after earlier recruits.
 fn recruit(tree: &mut Genealogy, row: &MemberRow) {
     let sponsor = MemberIx::from_column(row.sponsor);
     tree.attach_uncounted(sponsor.map(|sponsor| (sponsor, tree.link(sponsor).children)));

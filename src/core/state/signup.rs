@@ -1,5 +1,4 @@
-//! Registration: the checks in their order, then the places, counts, ranks and payments that follow from a
-//! signup.
+//! Registration: the checks in order, then placement, counts, ranks and payments.
 
 use crate::core::{
     ledger::row_ids::RowIdRow,
@@ -23,7 +22,7 @@ use crate::core::{
     },
 };
 
-/// A registration that no rule speaks against: with whom, and where if that was named.
+/// An admissible registration: its sponsor, and its position if named.
 pub(in crate::core) struct Admission {
     sponsor: Option<MemberIx>,
     seat: Seat,
@@ -81,8 +80,8 @@ impl State {
         Ok(Admission { sponsor, seat })
     }
 
-    /// Whether a member may have a code. What is imported was chosen elsewhere, and may be like another: only
-    /// one member can have exactly it.
+    /// Whether a member may have a code. An imported code was chosen elsewhere, and may be similar to
+    /// another, but not equal.
     fn judge_code<D: Directory>(
         &self,
         directory: &D,
@@ -100,13 +99,12 @@ impl State {
         if is_free { Ok(()) } else { Err(Rejection::CodeTaken) }
     }
 
-    /// Whether a code could be chosen now: nobody has it or one that is like it, and it does not read as a
-    /// UUID.
+    /// Whether a code could be chosen now: no member has it or a similar one, and it does not read as a UUID.
     pub fn may_choose<D: Directory>(&self, directory: &D, code: &Code) -> bool {
         self.judge_code(directory, code, Origin::Signup, CodeRules::Alike).is_ok()
     }
 
-    /// What a member brings along must be something that the plan has, and its row id nobody else's.
+    /// Carried history must exist in the plan, and the row id must be unused.
     fn judge_carried(&self, carried: &Carried) -> Result<(), Rejection> {
         self.judge_row_id(carried.row_id)?;
         let plan = &self.scalars.plan;
@@ -119,7 +117,7 @@ impl State {
         Ok(())
     }
 
-    /// A row id that is brought along must be new.
+    /// An imported row id must be new.
     pub(in crate::core) fn judge_row_id(&self, id: Option<[u8; 16]>) -> Result<(), Rejection> {
         if id.is_some_and(|id| self.row_ids.row_of(&id).is_some()) {
             Err(Rejection::RowIdTaken)
@@ -128,15 +126,15 @@ impl State {
         }
     }
 
-    /// Notes the row id that the newest row of a kind brought along.
+    /// Records the imported id of the newest row of a kind.
     pub(in crate::core) fn keep_row_id(&mut self, kind: RowKind, index: u32, id: Option<[u8; 16]>) {
         if let Some(id) = id {
             self.row_ids.push(RowIdRow { id, kind, index });
         }
     }
 
-    /// What was placed elsewhere is put where it was, by whatever rule it got there: an import may name slots
-    /// under any plan whose parents need not be the sponsors.
+    /// An imported member keeps its position, whatever rule put it there: an import may name slots under any
+    /// plan whose parents need not be the sponsors.
     fn judge_seat<D: Directory>(
         &self,
         directory: &D,
@@ -170,8 +168,7 @@ impl State {
         }
     }
 
-    /// A named slot must be free. Without a width slots are filled one after the other, so only the next one
-    /// is.
+    /// A named slot must be free. Without a width, slots are filled in order, so only the next one is.
     fn judge_slot(&self, parent: MemberIx, slot: u32) -> Result<(), Rejection> {
         let children = self.placement.link(parent).children;
         let (out_of_range, taken) = match self.scalars.plan.placement.width {
@@ -245,8 +242,8 @@ impl State {
         }
     }
 
-    /// Attaches the newest member to both trees and counts it there. Those whose count reached a rank's
-    /// minimum, nearest first.
+    /// Attaches the newest member to both trees and counts it there. Returns the members whose count reached
+    /// a rank's minimum, nearest first.
     pub(in crate::core) fn attach(
         &mut self,
         member: MemberIx,
@@ -298,8 +295,8 @@ impl State {
         }
     }
 
-    /// Looks again at the ranks of those above `member` that reached a minimum, and pays the rewards of first
-    /// reaching a rank.
+    /// Re-rates the ancestors of `member` that reached a minimum, and pays rewards for ranks reached for the
+    /// first time.
     fn rerate_reached(&mut self, member: MemberIx, reached: &[MemberIx], origin: Origin) {
         for receiver in reached {
             let before = self.members.ranks(*receiver);
@@ -312,7 +309,7 @@ impl State {
         }
     }
 
-    /// Brings a member's ranks up to date with its counts.
+    /// Updates a member's ranks from its counts.
     pub(in crate::core) fn rerate(&mut self, member: MemberIx) -> Ranks {
         let before = self.members.ranks(member);
         let paid_as = rank::paid_as(&self.scalars.plan.ranks, &self.standing(member));
@@ -325,7 +322,7 @@ impl State {
         after
     }
 
-    /// What the plan's rank rule looks at, for a member.
+    /// The inputs of the plan's rank rule for a member.
     pub(in crate::core) fn standing(&self, member: MemberIx) -> Standing<'_> {
         let tree = self.kept_tree(self.scalars.plan.ranks.tree());
         let genealogy = self.tree(tree);

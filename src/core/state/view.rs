@@ -1,22 +1,22 @@
-//! Frozen views of a state: what snapshots, exports and recounts read without a lock.
+//! Frozen views of a state, which snapshots, exports and recounts read without a lock.
 
 use crate::core::{
     state::parts::{State, View},
     store::column::{Freeze, Kept},
 };
 
-/// A frozen state on its way to become a state of its own.
+/// A copy of a frozen view in progress.
 #[derive(Default)]
 pub struct FrozenCopy(pub(in crate::core) Option<State>);
 
-/// Pages that were kept for a frozen view, or columns that were replaced.
+/// Pages kept for a frozen view, or replaced columns.
 #[must_use = "drop it outside of the lock"]
 pub struct KeptPages {
     pub(in crate::core) pages: Kept,
 }
 
 impl KeptPages {
-    /// Whether there is any memory to give back.
+    /// Whether there is no memory to free.
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }
@@ -27,7 +27,7 @@ impl KeptPages {
 pub enum CopyProgress {
     More,
     Complete,
-    /// The view is gone: a plan change rebuilt what it was made of. Freeze again and start over.
+    /// The view is gone: a plan change rebuilt its columns. Freeze again and start over.
     Lost,
 }
 
@@ -37,24 +37,23 @@ impl State {
         Freeze::freeze(self);
     }
 
-    /// Ends the frozen view. Harmless when there is none. What comes back is to be dropped after the lock is
-    /// released: it is the memory of all pages that were kept.
+    /// Ends the frozen view. A no-op when there is none. Drop the result after releasing the lock: it is the
+    /// memory of all kept pages.
     pub fn thaw(&mut self) -> KeptPages {
         let mut kept = Kept::new();
         Freeze::thaw(self, &mut kept);
         KeptPages { pages: kept }
     }
 
-    /// Takes out what the view holds for parts that were copied, to be dropped after the lock is released.
-    /// O(columns).
+    /// Takes out the pages kept for parts already copied, to be dropped after releasing the lock. O(columns).
     pub fn release(&mut self) -> KeptPages {
         let mut kept = Kept::new();
         Freeze::release(self, &mut kept);
         KeptPages { pages: kept }
     }
 
-    /// Copies the next part, some 64 KiB, of the frozen view. There is one copy of each view: what was copied
-    /// is not kept any more.
+    /// Copies the next part, some 64 KiB, of the frozen view. Each view can be copied once: pages already
+    /// copied are no longer kept.
     pub fn copy_frozen(&self, copy: &mut FrozenCopy) -> CopyProgress {
         if self.view != View::Frozen {
             return CopyProgress::Lost;
@@ -64,7 +63,7 @@ impl State {
         if self.copy_step(copy) { CopyProgress::Complete } else { CopyProgress::More }
     }
 
-    /// Gives up a frozen view before columns are replaced rather than changed. Its pages go to `replaced`.
+    /// Abandons a frozen view before columns are replaced rather than changed. Its pages go to `replaced`.
     pub(in crate::core) fn lose_view(&mut self, replaced: &mut Kept) {
         if self.view == View::Frozen {
             Freeze::thaw(self, replaced);

@@ -1,19 +1,19 @@
-//! Columns: long arrays that grow without moving, with a frozen view that costs the writer only the pages it
-//! touches.
+//! Columns: long arrays that grow without moving, with a copy-on-write frozen view that costs the writer only
+//! the pages it touches.
 //!
-//! A `Vec` of ten million rows stops the world for as long as it takes to copy it when it grows; a column
-//! adds a region instead. And long work (snapshots, recounts, exports) must see one moment while signups go
-//! on: `freeze` marks that moment in O(1), from then on the writer keeps a copy of each 4 KiB page before it
-//! first changes it, and `copy_step` puts together, 64 KiB at a time, the column as it was. Compared with
-//! columns of shared pages (`Arc`), reads and writes stay plain array accesses, without a reference count on
-//! the way. (Rows that never change are another matter: `settled.rs`.)
+//! Growing a `Vec` of ten million rows stops the world while it is copied; a column adds a region instead.
+//! Long work (snapshots, recounts, exports) must see a single moment while signups continue: `freeze` marks
+//! that moment in O(1), from then on the writer copies each 4 KiB page before it first changes it, and
+//! `copy_step` reassembles the column as it was, 64 KiB at a time. Compared with columns of shared pages
+//! (`Arc`), reads and writes stay plain array accesses, without reference counting. (Rows that never change
+//! are handled in `settled.rs`.)
 //!
 //! # What a frozen view costs
 //!
-//! A page is kept only until it is copied: what was copied is not kept any more, and what was kept for it
-//! goes back region by region (`release`) while the copy goes on. So pages and copy together come to one copy
-//! of the columns and a region at most, however much is written meanwhile. All of it stands in mappings of
-//! its own (`region.rs`) and goes back to the system when it is dropped.
+//! A page is kept only until it is copied, and the pages kept before are freed region by region (`release`)
+//! as the copy advances. So pages and copy together take at most one copy of the columns and a region,
+//! however much is written meanwhile. All of it is in mappings of its own (`region.rs`) and goes back to the
+//! system when dropped.
 
 use std::{
     any::Any,
@@ -22,28 +22,27 @@ use std::{
 
 use crate::core::{store::region, words::types::NONE};
 
-/// Bytes of a part of a copy: what one hold of the lock copies.
+/// Bytes copied per step: under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
-/// Bytes of a page, the unit that is kept for a frozen view.
+/// Bytes of a page, the unit of copy-on-write.
 const PAGE_BYTES: usize = 4 * 1024;
 
-/// Part of a state that can be frozen and copied as it was. Composite parts forward to their fields
+/// A part of a state that can be frozen and copied as it was. Composite parts forward to their fields
 /// (`freeze_fields!`).
 pub(crate) trait Freeze {
-    /// Marks this moment. There is one frozen view at a time.
+    /// Marks this moment. Only one frozen view exists at a time.
     fn freeze(&mut self);
-    /// Ends the frozen view. What was kept for it goes to `kept`: giving the memory back takes its time, and
-    /// need not be done under a lock.
+    /// Ends the frozen view. Its pages go to `kept`: freeing them takes time, and should not happen under a
+    /// lock.
     fn thaw(&mut self, kept: &mut Kept);
-    /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. True when `copy`
-    /// is complete; further calls then change nothing.
+    /// Copies the next bounded part of the frozen view into `copy`, which starts out empty. Returns true when
+    /// `copy` is complete; further calls then change nothing.
     fn copy_step(&self, copy: &mut Self) -> bool;
-    /// Moves to `kept` what the view holds for parts that were copied. It does so for one copy alone: a view
-    /// is copied once.
+    /// Moves to `kept` the pages of parts already copied. Valid for one copy only: a view is copied once.
     fn release(&mut self, kept: &mut Kept);
 }
 
-/// What a frozen view kept, to be dropped.
+/// Pages of a frozen view, to be dropped.
 pub(crate) type Kept = Vec<Box<dyn Any + Send + Sync>>;
 
 /// Implements [`Freeze`] field by field. The destructuring fails to compile when a field is missing.
@@ -71,9 +70,9 @@ macro_rules! freeze_fields {
 }
 pub(crate) use freeze_fields;
 
-/// An array that grows without moving, of rows that change.
+/// An array of mutable rows that grows without moving.
 pub(crate) struct Column<T> {
-    /// Each but the last is full. The first begins small.
+    /// All but the last are full. The first starts small.
     regions: Vec<Vec<T>>,
     len: usize,
     frozen: Option<Box<Frozen<T>>>,
@@ -81,16 +80,16 @@ pub(crate) struct Column<T> {
 
 struct Frozen<T> {
     len: usize,
-    /// Rows that were copied: they need no page any more. Written beside other readers, read by the writer
+    /// Rows already copied: they no longer need a page. Written alongside other readers, read by the writer
     /// under its lock.
     copied: AtomicUsize,
-    /// What was kept of each region.
+    /// The kept pages of each region.
     regions: Vec<KeptRegion<T>>,
 }
 
 /// Pages kept of a region.
 struct KeptRegion<T> {
-    /// By page, its place in `pages`; `NONE` as long as it was not changed. Empty until the first is kept.
+    /// By page, its index in `pages`; `NONE` while it is unchanged. Empty until the first is kept.
     place_of: Vec<u32>,
     pages: Vec<T>,
 }
@@ -122,8 +121,8 @@ impl<T: Copy> Column<T> {
         column
     }
 
-    /// The region that begins with row `first` of `len` that are known to come: none of it has to move to
-    /// grow further, but for a small column.
+    /// The region that starts with row `first`, when `len` rows are expected: it never has to move to grow,
+    /// except in a small column.
     fn next_region(first: usize, len: usize) -> Vec<T> {
         region::with_room(if first == 0 && region::is_small::<T>(len) { len } else { Self::REGION_ROWS })
     }
@@ -139,7 +138,7 @@ impl<T: Copy> Column<T> {
         &self.regions[index >> Self::REGION_SHIFT][index & (Self::REGION_ROWS - 1)]
     }
 
-    /// The row at `index`, to be changed.
+    /// The row at `index`, for writing.
     #[inline]
     pub fn get_mut(&mut self, index: usize) -> &mut T {
         debug_assert!(index < self.len);
@@ -151,7 +150,7 @@ impl<T: Copy> Column<T> {
 
     #[inline]
     pub fn push(&mut self, value: T) {
-        // No page is kept for rows beyond the frozen length: the view does not have them.
+        // Rows beyond the frozen length need no page: the view does not have them.
         match self.regions.last_mut() {
             Some(last) if last.len() < Self::REGION_ROWS => region::push(last, value, Self::REGION_ROWS),
             _ => self.push_beyond(value),
@@ -171,7 +170,7 @@ impl<T: Copy> Column<T> {
         self.regions.iter().flatten()
     }
 
-    /// Bytes held, without what a frozen view keeps.
+    /// Bytes held, excluding kept pages.
     pub fn bytes(&self) -> usize {
         self.len * size_of::<T>()
     }
@@ -196,7 +195,7 @@ impl<T: Copy> Column<T> {
             return;
         }
         *place = u32::try_from(kept.pages.len()).expect("fewer rows than a region has bytes");
-        // The last page of the view may be cut short by it; what comes after is not the view's.
+        // The view may end within its last page; later rows are not part of it.
         let rows_kept = Self::PAGE_ROWS.min(frozen.len - first);
         kept.pages.extend_from_slice(&rows[start..start + rows_kept]);
     }
@@ -240,7 +239,7 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Column<T> {
         }
         copy.len = end;
         frozen.copied.store(end, Ordering::Relaxed);
-        // Even if that was all: what comes next is copied under another hold of the lock.
+        // Even if that was all: the next part is copied under another hold of the lock.
         false
     }
 
@@ -275,7 +274,7 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Option<Column<T>> {
     }
 }
 
-/// A small value that freezes with the columns: copied whole.
+/// A small value that freezes along with the columns: copied whole.
 #[derive(Default)]
 pub(crate) struct Scalar<T> {
     now: T,
@@ -348,7 +347,7 @@ mod tests {
         }
     }
 
-    /// Bytes that are kept for the view.
+    /// Bytes of the pages kept for the view.
     fn kept_bytes<T>(column: &Column<T>) -> usize {
         let frozen = column.frozen.as_ref().expect("it is frozen");
         frozen.regions.iter().map(|region| region.pages.len() * size_of::<T>()).sum()
@@ -365,7 +364,7 @@ mod tests {
         column.freeze();
         let (mut copy, mut round, mut most) = (Column::new(), 0, 0);
         loop {
-            // All pages: the worst that a writer can do.
+            // All pages: the worst case for copy-on-write.
             for index in (round % 8..LEN).step_by(8).take(if round < 8 { LEN } else { 100 }) {
                 column.get_mut(index)[0] = u64::MAX;
             }

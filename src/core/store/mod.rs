@@ -1,4 +1,4 @@
-//! Columns that can be frozen and copied, their memory, and work in parallel. Knows nothing of members.
+//! Columns that can be frozen and copied, their memory, and parallel work. Knows nothing of members.
 
 pub(in crate::core) mod column;
 pub(in crate::core) mod order;

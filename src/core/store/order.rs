@@ -1,11 +1,10 @@
-//! A sorted sequence of 32-bit numbers into which more can be put anywhere: an index whose keys stand
-//! elsewhere.
+//! A sorted sequence of 32-bit numbers with insertion anywhere: an index whose keys are stored elsewhere.
 //!
-//! The order is the caller's: each call says of a number whether it stands before the place that is meant.
-//! Numbers are in leaves of at most [`LEAF_ITEMS_MAX`], so that putting one in moves a few kilobytes whatever
-//! the length. 4 bytes a number when made at once, some 6 when they come in any order.
+//! The caller defines the order: each call passes a predicate that says whether a number is before the
+//! position meant. Numbers are in leaves of at most [`LEAF_ITEMS_MAX`], so an insertion moves a few kilobytes
+//! whatever the length. 4 bytes a number when built at once, some 6 when inserted in any order.
 
-/// The most numbers of one leaf: 4 KiB of them.
+/// The most numbers per leaf: 4 KiB.
 const LEAF_ITEMS_MAX: usize = 1_024;
 
 #[derive(Default)]
@@ -19,7 +18,7 @@ impl Sequence {
         Self::default()
     }
 
-    /// The sequence of numbers that are in order already.
+    /// Builds a sequence from sorted numbers.
     pub fn of_sorted(items: impl Iterator<Item = u32>) -> Self {
         let mut leaves: Vec<Vec<u32>> = Vec::new();
         for item in items {
@@ -31,22 +30,21 @@ impl Sequence {
         Self { leaves }
     }
 
-    /// How many there are. O(leaves).
+    /// Number of items. O(leaves).
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.leaves.iter().map(Vec::len).sum()
     }
 
-    /// The last number for which `is_before` holds. All for which it holds stand before those for which it
-    /// does not. O(log n).
+    /// The last number for which `is_before` holds, which must hold for a prefix of the sequence. O(log n).
     pub fn last(&self, is_before: impl Fn(u32) -> bool) -> Option<u32> {
         let after = self.leaves.partition_point(|leaf| is_before(leaf[0]));
         let leaf = &self.leaves[after.checked_sub(1)?];
         Some(leaf[leaf.partition_point(|item| is_before(*item)) - 1])
     }
 
-    /// Puts a number behind those for which `is_before` holds. O(log n), and the numbers of one leaf are
-    /// moved.
+    /// Inserts a number after those for which `is_before` holds. O(log n), plus moving the numbers of one
+    /// leaf.
     pub fn insert(&mut self, item: u32, is_before: impl Fn(u32) -> bool) {
         let leaf = self.leaves.partition_point(|leaf| is_before(leaf[0])).saturating_sub(1);
         let Some(items) = self.leaves.get_mut(leaf) else {
@@ -56,7 +54,7 @@ impl Sequence {
         let at = items.partition_point(|other| is_before(*other));
         items.insert(at, item);
         if items.len() == LEAF_ITEMS_MAX {
-            // What mostly grows at its end keeps full leaves.
+            // Sequences that mostly grow at the end keep full leaves.
             let is_last = at + 1 == LEAF_ITEMS_MAX;
             let rest = items.split_off(if is_last { at } else { LEAF_ITEMS_MAX / 2 });
             self.leaves.insert(leaf + 1, rest);

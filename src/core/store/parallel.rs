@@ -1,12 +1,12 @@
-//! Work in parallel whose result does not depend on the number of threads.
+//! Parallel work whose result does not depend on the number of threads.
 
 use rayon::prelude::*;
 
 /// Members handled together by one thread.
 pub(in crate::core) const BLOCK: usize = 16 * 1_024;
 
-/// Runs recounts and digests on so many threads of their own instead of one per core: beside a network that
-/// serves, where the writer must find a core free. Where the system gives no threads, on those there are.
+/// Runs recounts and digests on this many dedicated threads instead of one per core: while serving, the
+/// writer must find a core free. If no threads can be started, uses the existing ones.
 pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(work),
@@ -14,7 +14,7 @@ pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R
     }
 }
 
-/// Applies `work` to consecutive ranges that cover `0..len`, in parallel; results in order.
+/// Applies `work` to consecutive ranges that cover `0..len`, in parallel; returns results in order.
 pub(in crate::core) fn in_blocks<R: Send>(
     len: usize,
     work: impl Fn(std::ops::Range<usize>) -> R + Sync,
@@ -25,7 +25,7 @@ pub(in crate::core) fn in_blocks<R: Send>(
         .collect()
 }
 
-/// Runs two pieces of work, side by side where there is a thread for it.
+/// Runs two pieces of work, in parallel if a thread is available.
 pub(in crate::core) fn both<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
@@ -33,7 +33,7 @@ pub(in crate::core) fn both<A: Send, B: Send>(
     rayon::join(one, other)
 }
 
-/// Sorts in parallel. Equal values are the same, so their order does not show.
+/// Sorts in parallel. Equal values are identical, so an unstable sort is enough.
 pub(in crate::core) fn sort<T: Ord + Send>(items: &mut [T]) {
     items.par_sort_unstable();
 }

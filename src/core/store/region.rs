@@ -1,41 +1,41 @@
-//! Memory for many rows, in mappings of their own: it goes back to the system when it is dropped, and only
-//! what is used of it is taken.
+//! Memory for many rows, in mappings of its own: it goes back to the system when dropped, and only the used
+//! part is resident.
 //!
-//! Work that grows with the network (a frozen copy, the pages kept for it, a recount) takes memory by the
-//! gigabyte for some seconds, each time on another thread. Taken in small pieces it comes from the
-//! allocator's arenas, of which each thread has its own, and stays there when it is freed: four such works
-//! left a server of 3.8 GB with 14.4.
+//! Work that grows with the network (a frozen copy, its kept pages, a recount) takes gigabytes of memory for
+//! some seconds, each time on another thread. Small allocations come from the allocator's per-thread arenas,
+//! and stay there when freed: four such tasks left a server of 3.8 GB with 14.4.
 //!
-//! What is as large as the allocator's largest threshold is in a mapping alone, whatever the allocator has
-//! seen before (glibc: 32 MiB, `M_MMAP_THRESHOLD` in mallopt(3); the other common ones begin far below), and
-//! stays in one when it is made smaller while nothing is in it. So a room is asked for that large and then
-//! cut to what is meant, which costs two calls of the system and no memory. No unsafe code is needed for it,
-//! nor another allocator; this is the one place that would change, should there be a better way.
+//! An allocation as large as the allocator's largest threshold gets a mapping of its own, whatever was
+//! allocated before (glibc: 32 MiB, `M_MMAP_THRESHOLD` in mallopt(3); the other common ones start far below),
+//! and keeps it when shrunk while empty. So a vector is allocated that large and then shrunk to the intended
+//! size, which costs two system calls and no memory. This needs no unsafe code and no other allocator; a
+//! better way would change only this file.
 
-/// Bytes from which on an allocation is in a mapping of its own.
+/// Allocations of at least this size get a mapping of their own.
 const MAPPED_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes up to which rows are on the heap all the same: so little goes unnoticed.
+/// Rows up to this size stay on the heap: so little does not matter.
 const SMALL_BYTES: usize = 64 * 1024;
-/// Bytes of a region at most: so many that huge pages, where they are asked for, fill nearly all of it
-/// wherever it begins.
+/// The largest size of a region: large enough that huge pages, where enabled, cover nearly all of it at any
+/// alignment.
 pub(crate) const REGION_BYTES: usize = MAPPED_BYTES;
-/// Bytes at most of a region that copies share once it is full: little, since they copy what is not.
+/// The largest size of a region that copies share once it is full: small, since copies duplicate the partial
+/// one.
 pub(crate) const SHARED_BYTES: usize = 4 * 1024 * 1024;
-/// Rows that a vector begins with, at least.
+/// Minimum initial capacity of a vector, in rows.
 const ROWS_FIRST: usize = 4;
 
-/// The largest power of two of rows that are within so many bytes, and at least one.
+/// The largest power of two of rows that fit in this many bytes, at least one.
 pub(crate) const fn rows_within<T>(bytes: usize) -> usize {
     let rows = bytes / size_of::<T>();
     if rows == 0 { 1 } else { 1 << rows.ilog2() }
 }
 
-/// Whether so many rows are on the heap.
+/// Whether this many rows stay on the heap.
 pub(crate) const fn is_small<T>(rows: usize) -> bool {
     rows <= SMALL_BYTES / size_of::<T>()
 }
 
-/// An empty vector with room for `rows`, in a mapping of its own unless they are few.
+/// An empty vector with capacity for `rows`, in a mapping of its own unless they are few.
 pub(crate) fn with_room<T>(rows: usize) -> Vec<T> {
     if is_small::<T>(rows) {
         return Vec::with_capacity(rows);
@@ -45,15 +45,15 @@ pub(crate) fn with_room<T>(rows: usize) -> Vec<T> {
     room
 }
 
-/// As `vec![value; rows]`, with room as by [`with_room`].
+/// Like `vec![value; rows]`, allocated as by [`with_room`].
 pub(crate) fn filled<T: Copy>(value: T, rows: usize) -> Vec<T> {
     let mut filled = with_room(rows);
     filled.resize(rows, value);
     filled
 }
 
-/// Appends a row to a region of up to `region_rows` that is not full. What there is no room for takes twice
-/// as much room as long as it is small, then a region at once: no more than little is ever moved.
+/// Appends a row to a region of up to `region_rows` that is not full. A full allocation doubles while it is
+/// small, then becomes a region at once: only small ones are ever moved.
 #[inline]
 pub(crate) fn push<T>(rows: &mut Vec<T>, value: T, region_rows: usize) {
     if rows.len() == rows.capacity() {

@@ -1,8 +1,8 @@
-//! Rows that never change once they are there: ids, join times, chains, lines of the ledger.
+//! Rows that never change once written: ids, join times, chains, ledger lines.
 //!
-//! As a [`Column`](crate::core::store::column::Column) it grows without moving, but a frozen copy shares its regions
-//! instead of copying them: whatever is in a full one stays as it is. So a view of such rows costs nothing,
-//! neither for the writer nor in memory, but for the last region.
+//! Like a [`Column`](crate::core::store::column::Column) it grows without moving, but a frozen copy shares
+//! its full regions, which are immutable, instead of copying them. So a view of such rows costs nothing,
+//! neither writer time nor memory, except for the last region.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::core::store::{
     region,
 };
 
-/// Bytes that a copy takes of the last region under one hold of the lock.
+/// Bytes of the last region copied under one hold of the lock.
 const STEP_BYTES: usize = 64 * 1024;
-/// Regions that a copy shares under one hold of the lock.
+/// Regions shared with a copy under one hold of the lock.
 const REGIONS_STEP: usize = 256;
 
-/// An array that grows without moving, of rows that do not change.
+/// An array of immutable rows that grows without moving.
 pub(crate) struct Settled<T> {
     full: Vec<Arc<Vec<T>>>,
     /// The region that is being filled.
     last: Vec<T>,
-    /// The length when the view was frozen.
+    /// The length at the freeze.
     frozen: Option<usize>,
 }
 
@@ -55,7 +55,7 @@ impl<T: Copy> Settled<T> {
         }
     }
 
-    /// Nothing is added to the last region any more.
+    /// Seals the last region.
     #[cold]
     fn settle(&mut self) {
         let full = std::mem::replace(&mut self.last, region::with_room(Self::REGION_ROWS));
@@ -79,7 +79,7 @@ impl<T: Copy> Settled<T> {
         }
     }
 
-    /// Bytes held, those that copies share included.
+    /// Bytes held, including those shared with copies.
     pub fn bytes(&self) -> usize {
         self.len() * size_of::<T>()
     }
@@ -95,10 +95,10 @@ impl<T: Copy + Send + Sync + 'static> Freeze for Settled<T> {
         self.frozen = None;
     }
 
-    /// Nothing is held for a view.
+    /// A view holds nothing.
     fn release(&mut self, _kept: &mut Kept) {}
 
-    /// Shares some full regions, or copies 64 KiB of those rows that were in none.
+    /// Shares some full regions, or copies 64 KiB of the rows that were in none.
     fn copy_step(&self, copy: &mut Self) -> bool {
         let frozen = self.frozen.expect("copy_step follows freeze");
         let (from, full) = (copy.full.len(), frozen >> Self::REGION_SHIFT);

@@ -1,5 +1,5 @@
-//! Counts the small steps of a question, where a test must show that two questions take the same work: time
-//! would say too little. Only tests count; the program has none of it.
+//! Counts the small steps of a query, so that a test can show that two queries do the same work, which timing
+//! cannot. Test builds only.
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -9,7 +9,7 @@ thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// So many steps: words of memory that were looked at.
+/// Adds steps: words of memory that were read.
 #[inline]
 pub(crate) fn add(taken: u32) {
     #[cfg(test)]
@@ -18,7 +18,7 @@ pub(crate) fn add(taken: u32) {
     let _ = taken;
 }
 
-/// Does some work, and how many steps it took on this thread.
+/// Does some work, and returns how many steps it took on this thread.
 #[cfg(test)]
 pub(crate) fn steps_of<R>(work: impl FnOnce() -> R) -> (R, u64) {
     let before = STEPS.with(Cell::get);

@@ -1,4 +1,4 @@
-//! The children of one parent by slot, however many there are.
+//! The children of one parent by slot, for families of any size.
 
 use crate::core::{
     tree::{
@@ -15,14 +15,14 @@ impl Genealogy {
         first.into_iter().flat_map(|first| self.siblings_from(first))
     }
 
-    /// A child, and those in later slots.
+    /// A child and its later siblings.
     pub fn siblings_from(&self, child: MemberIx) -> impl Iterator<Item = MemberIx> + '_ {
         std::iter::successors(Some(child), |child| {
             next_of(&self.links, child.0).map(|(next, _)| MemberIx(next))
         })
     }
 
-    /// The child in a slot. O(log children); O(children) in a copy to which nobody was attached yet.
+    /// The child in a slot. O(log children); O(children) in a copy before the first attach.
     pub fn child_in(&self, parent: MemberIx, slot: u32) -> Option<MemberIx> {
         let last = MemberIx::from_column(self.link(parent).last_child)?;
         if self.link(last).slot <= slot {
@@ -35,7 +35,7 @@ impl Genealogy {
         (found == slot).then_some(MemberIx(at))
     }
 
-    /// Whether a slot has a child. As [`Genealogy::child_in`], and O(1) in a family without a gap.
+    /// Whether a slot has a child. As [`Genealogy::child_in`], and O(1) in a family without gaps.
     pub fn is_taken(&self, parent: MemberIx, slot: u32) -> bool {
         if self.has_no_gap(parent) {
             slot < self.link(parent).children
@@ -66,7 +66,7 @@ impl Genealogy {
         while free.len() < most && next != NONE {
             let slot = self.links.get(next as usize).slot;
             free.extend((expected..slot).take(most - free.len()));
-            // A run that begins here and has no gap, neither in it nor behind it, is passed over as a whole.
+            // A run that starts here and has no gap, neither in it nor after it, is skipped as a whole.
             let whole = runs.and_then(|runs| {
                 let run = runs.get(&slot)?;
                 let (behind, after) = runs.range(slot + 1..).next()?;
@@ -81,14 +81,14 @@ impl Genealogy {
         free
     }
 
-    /// Whether the children stand in the lowest slots, one after the other.
+    /// Whether the children occupy the lowest slots without gaps.
     fn has_no_gap(&self, parent: MemberIx) -> bool {
         let link = self.link(parent);
         link.last_child == NONE || self.links.get(link.last_child as usize).slot + 1 == link.children
     }
 
-    /// A child to begin with when looking for what stands in `slot` or before it, which is behind the first
-    /// child; and its own slot.
+    /// A child from which to search for `slot` or the last taken slot before it (which is after the first
+    /// child), and that child's own slot.
     fn start(&self, parent: MemberIx, slot: u32) -> (u32, u32) {
         let family = self.siblings.families.get(&parent.0);
         let run = family.and_then(|family| family.runs.range(..=slot).next_back());
@@ -101,7 +101,7 @@ impl Genealogy {
         )
     }
 
-    /// Enters `member` among the children of `parent`. The slot must be free. O(log children).
+    /// Links `member` among the children of `parent`. The slot must be free. O(log children).
     pub(in crate::core) fn link_child(&mut self, parent: MemberIx, member: MemberIx, slot: u32) {
         let above = self.links.get_mut(parent.at());
         above.children += 1;

@@ -31,7 +31,7 @@ fn shuffled(count: u32, seed: u64) -> Vec<u32> {
     slots
 }
 
-/// Everything that can be asked, compared with a map.
+/// Every query, compared with a map.
 fn check(tree: &Genealogy, naive: &BTreeMap<u32, MemberIx>, slots: impl Iterator<Item = u32>, width: u32) {
     assert!(tree.children(TOP).eq(naive.values().copied()));
     let free = || (0..).filter(|slot| !naive.contains_key(slot));
@@ -64,7 +64,7 @@ fn children_are_found_whatever_the_order_of_their_slots() {
             naive.insert(slot, attach(&mut tree, slot));
             if number % 97 == 0 || u32::try_from(number).unwrap() + 3 > width {
                 check(&tree, &naive, (0..20).map(|_| random.next_u32() % (width + 1)), width);
-                // A copy knows nothing of runs, and makes its own when somebody is attached.
+                // A copy has no runs, and builds its own on the first attach.
                 let mut copy = Genealogy::empty_copy();
                 tree.links.iter().for_each(|link| copy.links.push(*link));
                 check(&copy, &naive, (0..20).map(|_| random.next_u32() % (width + 1)), width);
@@ -98,7 +98,7 @@ fn twice_the_children_are_twice_the_work() {
         ("ascending", |count| (0..count).collect()),
         ("descending", |count| (0..count).rev().collect()),
         ("shuffled", |count| shuffled(count, 1)),
-        // All but the first in front of one that stands far behind: into the same run again and again.
+        // All but the first in front of one far behind: into the same run again and again.
         ("backwards behind the first", |count| std::iter::once(0).chain((1..count).rev()).collect()),
     ];
     for (name, order) in orders {

@@ -1,9 +1,9 @@
-//! What is counted along one tree.
+//! The counts along one tree.
 //!
-//! What a signup touches is arranged by *family*: the children of one parent. All of them have the same
-//! ancestors, so the chain of the nearest sixteen is stored once, with the family, as family numbers; and
-//! what is counted for an ancestor stands in one 64-byte line of its own family. So a signup reads one line
-//! (the chain) and then changes up to fifteen lines that do not depend on each other.
+//! The data that a signup touches is grouped by *family*: the children of one parent. All of them have the
+//! same ancestors, so the chain of the nearest sixteen is stored once per family, as family numbers; and an
+//! ancestor's counts are in one 64-byte line of its own family. So a signup reads one line (the chain) and
+//! then changes up to fifteen independent lines.
 
 use crate::core::{
     store::{
@@ -14,17 +14,18 @@ use crate::core::{
     words::types::{LEVELS_MAX, MemberIx, NONE, index},
 };
 
-/// Ancestors in a chain: one more than the levels counted, so that a walk beyond them goes on from the last.
+/// Ancestors in a chain: one more than the levels counted, so that a walk beyond them can continue from the
+/// last.
 pub(in crate::core) const CHAIN: usize = 16;
-/// In a tally: the downline, exact as long as it is below the cap of `Watch`, else the cap.
+/// Index in a tally of the downline, exact below the cap of `Watch`, else the cap.
 pub(in crate::core) const NEAR: usize = 0;
 
-/// Counts at which somebody looks at an ancestor again (rank minima).
+/// Counts at which an ancestor must be checked again (rank minima).
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Watch {
-    /// Downline counts up to the largest of these are kept at hand. Ascending.
+    /// Downline counts up to the largest of these are kept in the tallies. Ascending.
     pub downline: Vec<u32>,
-    /// Per level from 1; 0 for a level nobody looks at.
+    /// Per level from 1; 0 for an unwatched level.
     pub levels: [u32; LEVELS_MAX + 1],
 }
 
@@ -34,12 +35,12 @@ impl Watch {
     }
 }
 
-/// What is counted along one tree.
+/// The counts along one tree.
 pub(in crate::core) struct Counts {
     pub tour: Tour,
-    /// Of each family, the families of its parent's ancestors: its own first, nearest next.
+    /// Per family, the families of its parent's ancestors: its own first, nearest next.
     pub chains: Settled<[u32; CHAIN]>,
-    /// Of each family, what its parent has below: the near downline, then levels 1 to 15.
+    /// Per family, the counts below its parent: the near downline, then levels 1 to 15.
     pub tallies: Column<[u32; CHAIN]>,
     /// The parent.
     pub owners: Settled<u32>,
@@ -109,7 +110,7 @@ impl Counts {
         links.get_mut(parent.at()).family = family;
     }
 
-    /// Gives all who have children a family, and nobody else.
+    /// Gives every member with children a family, and no other member.
     pub fn found_families(&mut self, links: &mut Column<Link>) {
         for member in 0..links.len() {
             if links.get(member).family != NONE {
@@ -121,7 +122,7 @@ impl Counts {
         }
     }
 
-    /// Counts a new member of `family` for all its ancestors that keep a count of it.
+    /// Counts a new member of `family` for all ancestors that count it.
     pub fn count(&mut self, family: u32, watch: &Watch, reached: &mut Vec<MemberIx>) {
         let cap = watch.near_cap();
         let chain = *self.chains.get(family as usize);
@@ -154,8 +155,8 @@ impl Counts {
         }
     }
 
-    /// Goes on from the end of a chain to those whose downline is still below the cap. Downlines strictly
-    /// grow going up: once one has passed it, all above have.
+    /// Continues from the end of a chain to ancestors whose downline is still below the cap. Downlines
+    /// strictly grow going up: once one is above the cap, so are all ancestors.
     fn count_far(&mut self, chain: &[u32; CHAIN], watch: &Watch, reached: &mut Vec<MemberIx>) {
         let mut chain = *chain;
         loop {

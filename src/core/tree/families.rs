@@ -1,14 +1,12 @@
 //! Wide families with gaps: runs of neighbors, found by slot.
 //!
-//! Children are linked in slot order. A small family is gone through child by child, and in a family without
-//! a gap the number of children says which slots are taken. What is left is a wide family with gaps: it is
-//! divided into runs of neighbors, found by the slot of their first child, so that a search goes through one
-//! run alone.
+//! Children are linked in slot order. A small family is scanned child by child, and in a family without gaps
+//! the number of children tells which slots are taken. A wide family with gaps is divided into runs of
+//! neighbors, found by the slot of their first child, so that a search scans one run only.
 //!
-//! The runs follow from the links. They are no part of the state: neither digests nor images nor frozen
-//! copies know of them. Attaching a child to a wide family with gaps makes its runs if they are not
-//! there, in O(children) once, and keeps them up to date from then on. Memory: some 40 bytes for 64 children
-//! of such families.
+//! The runs are derived from the links, and not part of the state: digests, images and frozen copies omit
+//! them. Attaching a child to a wide family with gaps builds its runs if missing, in O(children) once, and
+//! maintains them from then on. Memory: some 40 bytes for 64 children of such families.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +16,9 @@ use crate::core::{
     words::types::NONE,
 };
 
-/// Children from which on a family is wide: fewer are gone through one by one.
+/// Families of at least this many children are wide: smaller ones are scanned.
 pub(in crate::core) const WIDE: u32 = 64;
-/// A run of more children is divided in two.
+/// Larger runs are split in two.
 pub(in crate::core) const RUN_CHILDREN_MAX: u32 = 128;
 
 /// The runs of wide families with gaps, by parent.
@@ -30,13 +28,13 @@ pub(in crate::core) struct Siblings {
 }
 
 pub(in crate::core) struct Family {
-    /// By the slot of the first child of each.
+    /// By the slot of each run's first child.
     pub runs: BTreeMap<u32, Run>,
     /// The lowest slot without a child. It only rises, since members never leave.
     pub free: u32,
 }
 
-/// Children that follow each other.
+/// A run of adjacent children.
 #[derive(Clone, Copy)]
 pub(in crate::core) struct Run {
     pub first: u32,
@@ -61,7 +59,7 @@ pub(in crate::core) fn next_of(links: &Column<Link>, child: u32) -> Option<(u32,
 }
 
 impl Family {
-    /// Of a family as it is.
+    /// Builds the runs of a family.
     pub fn of(links: &Column<Link>, first: u32) -> Self {
         let mut family = Self { runs: BTreeMap::new(), free: 0 };
         let mut run = Run { first, children: 0 };
@@ -78,7 +76,7 @@ impl Family {
         family
     }
 
-    /// Takes note of a child that was just linked.
+    /// Records a child that was just linked.
     pub fn add(&mut self, links: &Column<Link>, member: u32, slot: u32) {
         let (begin, run) = match self.runs.range(..=slot).next_back() {
             Some((begin, run)) => (*begin, Run { children: run.children + 1, ..*run }),
@@ -111,7 +109,7 @@ impl Family {
     }
 }
 
-/// Work counted in steps from child to child, so that tests need no clock.
+/// Counts the work in steps from child to child, so that tests need no clock.
 #[cfg(test)]
 pub(crate) mod work {
     use std::cell::Cell;

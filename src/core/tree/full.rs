@@ -1,8 +1,8 @@
-//! Full families of many: which child leads to a free slot, without asking each.
+//! Wide full families: finds the child that leads to a free slot without checking each.
 //!
-//! A full family never changes again, so its children are divided into blocks of [`BLOCK`] slots once, and
-//! each block knows the least key of its children. As the runs of `families.rs` this follows from the rest
-//! and is no part of the state; whoever changes a key makes what is missing. Memory: 8 bytes for 64 children.
+//! A full family never changes again, so its children are divided once into blocks of [`BLOCK`] slots, each
+//! with the least key of its children. Like the runs of `families.rs`, blocks are derived and not part of the
+//! state; changing a key builds missing ones. Memory: 8 bytes for 64 children.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ impl FullFamilies {
         self.families.insert(parent.0, blocks);
     }
 
-    /// Takes note of the new key of a child of a full family.
+    /// Records the new key of a child of a full family.
     pub fn changed(&mut self, tree: &Genealogy, open: &Column<OpenKey>, parent: MemberIx, child: MemberIx) {
         if let Some(blocks) = self.families.get_mut(&parent.0) {
             let block = &mut blocks[(tree.link(child).slot / BLOCK) as usize];
@@ -64,8 +64,8 @@ impl FullFamilies {
         }
     }
 
-    /// The least key of the children of a full family. O(width / [`BLOCK`]), or O(width) in a copy in which
-    /// no key below it was changed yet.
+    /// The least key of the children of a full family. O(width / [`BLOCK`]), or O(width) in a copy before the
+    /// first key change below it.
     pub fn least(&self, tree: &Genealogy, open: &Column<OpenKey>, parent: MemberIx) -> OpenKey {
         let least = match self.families.get(&parent.0) {
             Some(blocks) => blocks.iter().map(|block| block.least).min(),
@@ -74,7 +74,7 @@ impl FullFamilies {
         least.expect("a full member has children")
     }
 
-    /// The first child of a full family whose key is the least, as far as `is_least` compares it. As
+    /// The first child of a full family with the least key, as compared by `is_least`. Cost as
     /// [`FullFamilies::least`].
     pub fn first_with(
         &self,

@@ -1,8 +1,8 @@
 //! One tree over the arena: links between members, and counts along them.
 //!
 //! The same structure serves the sponsor tree and the placement tree. Members are attached in join order
-//! below members that are there already, and stay where they are. Counting is optional, since a plan may not
-//! need it for the sponsor tree.
+//! below existing members, and never move. Counting is optional, since a plan may not need it for the sponsor
+//! tree.
 
 use crate::core::{
     store::{
@@ -30,7 +30,7 @@ impl Genealogy {
         Self { counts: counted.then(|| Counts::with_tour(Tour::new())), ..Self::empty_copy() }
     }
 
-    /// What a frozen copy starts from.
+    /// The initial value of a frozen copy.
     pub fn empty_copy() -> Self {
         Self { links: Column::new(), counts: None, siblings: Siblings::default() }
     }
@@ -44,13 +44,13 @@ impl Genealogy {
         self.links.get(member.at())
     }
 
-    /// To break it: what an audit should find.
+    /// Corrupts a link, for a test of the audit.
     #[cfg(test)]
     pub fn link_mut(&mut self, member: MemberIx) -> &mut Link {
         self.links.get_mut(member.at())
     }
 
-    /// To break it, likewise: what is counted below a member that has children.
+    /// Corrupts the counts below a member that has children, likewise.
     #[cfg(test)]
     pub fn tally_mut(&mut self, member: MemberIx) -> &mut [u32; CHAIN] {
         let family = self.link(member).family as usize;
@@ -61,8 +61,8 @@ impl Genealogy {
         self.counts.is_some()
     }
 
-    /// Reads what attaching below each of `parents` will touch, step by step for all of them: see `state::prefetch`.
-    /// The result means nothing.
+    /// Prefetches what attaching below each of `parents` will touch, step by step for all of them: see
+    /// `state::prefetch`. The result is meaningless.
     pub fn prefetch(&self, parents: &[MemberIx]) -> u32 {
         let Some(counts) = &self.counts else { return 0 };
         let mut seen = 0;
@@ -70,7 +70,7 @@ impl Genealogy {
             seen ^= counts.tour.prefetch_leaf(*parent) ^ self.prefetch_last_child(*parent);
         }
         for parent in parents {
-            // A first child founds the family from that of its parent's parent.
+            // A first child derives its family from that of its grandparent.
             let link = self.link(*parent);
             let above = if link.family == NONE && link.parent != NONE {
                 self.links.get(link.parent as usize).family
@@ -102,14 +102,14 @@ impl Genealogy {
         seen
     }
 
-    /// Reads the last child of a member. The result means nothing.
+    /// Prefetches the last child of a member. The result is meaningless.
     pub fn prefetch_last_child(&self, member: MemberIx) -> u32 {
         let last = self.link(member).last_child;
         if last == NONE { 0 } else { self.links.get(last as usize).slot }
     }
 
-    /// As [`Genealogy::prefetch`], for attaching uncounted. Who is not there yet, or nobody, is passed
-    /// over.
+    /// As [`Genealogy::prefetch`], for attaching uncounted. Absent parents, and those not attached yet, are
+    /// skipped.
     pub fn prefetch_uncounted(&self, parents: impl Iterator<Item = u32> + Clone) -> u32 {
         let known = parents.filter(|parent| (*parent as usize) < self.links.len()).map(MemberIx);
         let links = known.clone().fold(0, |seen, parent| seen ^ self.link(parent).last_child);
@@ -132,7 +132,7 @@ impl Genealogy {
         }
     }
 
-    /// As `attach`, but nothing is counted: for many at once, before `count_anew`. The member.
+    /// As `attach`, but without counting: for bulk attaching before `count_anew`. Returns the member.
     pub fn attach_uncounted(&mut self, place: Option<(MemberIx, u32)>) -> MemberIx {
         let member = MemberIx(u32::try_from(self.links.len()).expect("members are limited to MEMBERS_MAX"));
         let family =
@@ -180,8 +180,8 @@ impl Genealogy {
         Some(levels)
     }
 
-    /// The whole downline, or any number from `near_cap` up where it is not smaller: what a rank needs to
-    /// know, in O(1).
+    /// The whole downline, or any number from `near_cap` up if it is at least that: the input of ranks, in
+    /// O(1).
     pub fn near_downline(&self, member: MemberIx) -> Option<u32> {
         Some(self.counts.as_ref()?.tally(self.link(member)).map_or(0, |tally| tally[NEAR]))
     }
@@ -203,25 +203,25 @@ impl Genealogy {
         }
     }
 
-    /// Whether `member` is `top` or below it, in the same steps for every pair. `None` where the tree is not
-    /// counted. O(log n).
+    /// Whether `member` is `top` or below it, in the same number of steps for every pair. `None` where the
+    /// tree is not counted. O(log n).
     pub fn contains(&self, top: MemberIx, member: MemberIx) -> Option<bool> {
         Some(self.counts.as_ref()?.tour.contains(top, member))
     }
 
-    /// Where a member below `parent` jumps to in a tree that is not counted: an ancestor such that from every
-    /// member each level above it is reached in O(log depth) jumps and steps up (Myers, "An applicative
-    /// random-access stack", 1983). It takes the word that is a family's where there are counts, so it costs
+    /// The jump target of a member below `parent` in an uncounted tree: an ancestor chosen such that every
+    /// level above a member can be reached in O(log depth) jumps and steps up (Myers, "An applicative
+    /// random-access stack", 1983). It reuses the family's word, which only counted trees need, so it costs
     /// no memory. A root jumps to itself. O(1).
     fn jump_below(&self, parent: Option<MemberIx>, member: MemberIx) -> u32 {
         let Some(parent) = parent else { return member.0 };
         let near = self.links.get(self.link(parent).family as usize);
         let far = self.links.get(near.family as usize);
-        // Two jumps of one length in a row become one of twice that and one.
+        // Two consecutive jumps of equal length become one of twice that plus one.
         if self.link(parent).level - near.level == near.level - far.level { near.family } else { parent.0 }
     }
 
-    /// The ancestor of `member` at a level, or `member` itself, in a tree that is not counted. O(log depth).
+    /// The ancestor of `member` at a level, or `member` itself, in an uncounted tree. O(log depth).
     fn above_at(&self, level: u32, member: MemberIx) -> MemberIx {
         let mut at = member;
         while level < self.link(at).level {
@@ -232,8 +232,7 @@ impl Genealogy {
         at
     }
 
-    /// Members, as in `links`, whose way up is not the one that follows from the parents: what an audit wants
-    /// to know. O(n).
+    /// Members, as in `links`, whose jump does not follow from their parents, for the audit. O(n).
     pub fn wrong_jumps(&self) -> impl Iterator<Item = MemberIx> + '_ {
         let members = if self.is_counted() { 0 } else { self.links.len() };
         (0..members).map(index).filter(|member| {
@@ -261,11 +260,10 @@ impl Genealogy {
         deep
     }
 
-    /// Stops counting this tree. What was counted, if it was. O(n): where families were named there are jumps
-    /// from now on.
+    /// Stops counting this tree. Returns the counts, if any. O(n): family words become jumps.
     pub fn stop_counting(&mut self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
         let counts = self.counts.take()?;
-        // Parents come first, so that what a jump follows from is there.
+        // Parents come first, so a jump's inputs are known.
         for member in (0..self.links.len()).map(index) {
             let jump = self.jump_below(MemberIx::from_column(self.link(member).parent), member);
             self.links.get_mut(member.at()).family = jump;
@@ -273,8 +271,8 @@ impl Genealogy {
         Some(Box::new(counts))
     }
 
-    /// Counts this tree from its links, whatever was counted before: where the tokens of each member stand in
-    /// its tour. O(n), with one or two lines of memory per member, where attaching member by member changes
+    /// Counts this tree from its links, replacing any counts. Returns the positions of each member's tokens
+    /// in the tour. O(n), with one or two lines of memory per member, where attaching one by one changes
     /// those of up to fifteen ancestors each.
     pub fn count_anew(&mut self, watch: &Watch) -> Spans {
         let mut counts = Counts::with_tour(Tour::empty_copy());
@@ -336,7 +334,7 @@ mod tests {
         tree
     }
 
-    /// Members by their parents, each at the next slot.
+    /// A tree built from parents, each child in the next slot.
     fn grown(parents: impl Iterator<Item = Option<u32>>) -> Genealogy {
         let mut tree = Genealogy::new(false);
         for parent in parents.map(|parent| parent.map(MemberIx)) {
@@ -385,7 +383,7 @@ mod tests {
                         "shape {shape}, {stage}: {steps} steps from {other:?} to {one:?}"
                     );
                 }
-                // What was counted and is no more has to find the way up as well.
+                // A tree that is no longer counted must find the way up too.
                 tree.count_anew(&Watch::default());
                 tree.stop_counting();
             }
@@ -404,8 +402,8 @@ mod tests {
                 let mut steps = steps_each;
                 found.extend(std::iter::from_fn(|| tree.preorder_next(&mut walk, &mut steps)));
                 rests += 1;
-                // Somebody joins while the walk rests, behind it and before it; not for ever, since each is a
-                // step to pass over.
+                // Members join while the walk pauses, behind it and ahead of it; not endlessly, since
+                // skipping each takes a step.
                 let newest = MemberIx(u32::try_from(tree.len()).unwrap() - 1);
                 for parent in [newest, MemberIx(0), MemberIx(DEPTH / 2)]
                     .into_iter()

@@ -6,7 +6,7 @@ use crate::core::words::types::NONE;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     pub parent: u32,
-    /// Position among the slots of the parent; recruit number in the sponsor tree.
+    /// Slot under the parent; recruit number in the sponsor tree.
     pub slot: u32,
     /// 1 for a root.
     pub level: u32,
@@ -15,13 +15,13 @@ pub(crate) struct Link {
     /// The sibling in the next taken slot.
     pub next_sibling: u32,
     pub children: u32,
-    /// In a counted tree, the family of this member's children. In one that is not counted, where there are
-    /// no families, an ancestor some way up: see [`Genealogy::jump_below`].
+    /// In a counted tree, the family of this member's children. In an uncounted one, which has no families,
+    /// an ancestor some way up: see [`Genealogy::jump_below`].
     pub(in crate::core) family: u32,
 }
 
 const _: () = assert!(size_of::<Link>() == 32);
-/// Of a root without children.
+/// The link of a root without children.
 pub(in crate::core) const NO_LINK: Link = Link {
     parent: NONE,
     slot: 0,

@@ -1,4 +1,4 @@
-//! Who is below whom: links, counts, tours, and where a new member goes. Knows members by index alone.
+//! The trees: links, counts, Euler tours, and placement. Knows members by index alone.
 
 pub(in crate::core) mod children;
 pub(in crate::core) mod counting;

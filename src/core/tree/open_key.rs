@@ -1,4 +1,4 @@
-//! How far below a member the nearest free slot is.
+//! Distance from a member down to the nearest free slot.
 
 /// Per member: levels down to the nearest member with a free slot, then (for breadth first by slot) the
 /// smallest number of a free slot there. Ordered as one number. A member's own free slot counts as level 0.

@@ -1,9 +1,9 @@
-//! Where a new member goes: the placement rules, each in at most the depth of the slot it finds.
+//! Placement: the rules for a new member's position, each in at most the depth of the slot it finds.
 //!
-//! A search through the sponsor's downline is what made the services we replace slow. Instead each member
-//! carries what its plan's rules need to be sent the right way: how far below the nearest free slot is
-//! (breadth first), where its leg ends (power leg, outside), whose turn it is (round robin). Only what an
-//! allowed rule needs is kept. Definitions: `PlacementRule`.
+//! Searching the sponsor's downline is what made the services we replace slow. Instead each member stores
+//! what its plan's rules need to route newcomers: the distance to the nearest free slot (breadth first), the
+//! end of its leg (power leg, outside), its turn (round robin). Only what an allowed rule needs is stored.
+//! Definitions: `PlacementRule`.
 
 use crate::core::{
     plan::{Placement, PlacementRule},
@@ -15,7 +15,7 @@ use crate::core::{
 /// A parent and a slot under it.
 pub(crate) type Spot = (MemberIx, u32);
 
-/// Children of a full member that are prefetched: as many as the usual widths have.
+/// Prefetched children of a full member: as many as the usual widths have.
 const PREFETCHED_CHILDREN: usize = 16;
 
 pub(crate) struct SlotFinder {
@@ -30,7 +30,7 @@ pub(crate) struct SlotFinder {
 freeze_fields!(SlotFinder { open, power, left, right, turns, full });
 
 impl SlotFinder {
-    /// What the rules of `placement` need.
+    /// The data that the rules of `placement` need.
     pub fn new(placement: &Placement) -> Self {
         use PlacementRule as Rule;
         let uses = |rules: &[Rule]| placement.any_rule(|rule| rules.contains(&effective(placement, rule)));
@@ -54,7 +54,7 @@ impl SlotFinder {
         }
     }
 
-    /// Where `rule`, which the plan allows, puts the next member sponsored by `sponsor`.
+    /// Where `rule`, which the plan must allow, puts the next member sponsored by `sponsor`.
     pub fn find(
         &self,
         tree: &Genealogy,
@@ -91,12 +91,12 @@ impl SlotFinder {
         }
     }
 
-    /// Reads what a search from `member` looks at first. The result means nothing, see `state::prefetch`.
+    /// Prefetches what a search from `member` reads first. The result is meaningless, see `state::prefetch`.
     pub fn prefetch(&self, member: MemberIx) -> u32 {
         self.open.as_ref().map_or(0, |open| open.get(member.at()).0)
     }
 
-    /// Reads what a search looks at to go down from `member`. The result means nothing.
+    /// Prefetches what a search reads to descend from `member`. The result is meaningless.
     pub fn prefetch_children(&self, tree: &Genealogy, member: MemberIx) -> u32 {
         let Some(open) = &self.open else { return 0 };
         if open.get(member.at()).distance() == 0 {
@@ -105,8 +105,7 @@ impl SlotFinder {
         tree.children(member).take(PREFETCHED_CHILDREN).fold(0, |seen, child| seen ^ open.get(child.at()).0)
     }
 
-    /// The next member on the way from `member` to the free slot, where breadth first would look for it;
-    /// `member` itself at the end.
+    /// The next member on the breadth-first path from `member` to the free slot; `member` itself at the end.
     pub fn step_down(&self, tree: &Genealogy, member: MemberIx) -> MemberIx {
         let Some(open) = &self.open else { return member };
         let distance = open.get(member.at()).distance();
@@ -116,8 +115,8 @@ impl SlotFinder {
         self.full.first_with(tree, open, member, |key| key.distance() + 1 == distance).unwrap_or(member)
     }
 
-    /// Takes note of all members of `tree`, none of which was noted before: as `attached` for one after the
-    /// other, in O(n). Turns are 0.
+    /// Records all members of `tree`, none of which was recorded before: like `attached` one by one, in O(n).
+    /// Turns are 0.
     pub fn attached_all(&mut self, tree: &Genealogy, placement: &Placement) {
         let members = tree.len();
         if let Some(open) = &mut self.open {
@@ -131,7 +130,7 @@ impl SlotFinder {
         }
         let Some(width) = placement.width.map(u32::from) else { return };
         let by_slot = placement.any_rule(|rule| rule == PlacementRule::BreadthFirstBySlot);
-        // Children stand behind their parents, so from the end on what a key follows from is known.
+        // Children come after their parents, so going backwards a key's inputs are known.
         for member in (0..members).rev().map(index) {
             let link = tree.link(member);
             if let Some(open) = &mut self.open
@@ -157,7 +156,7 @@ impl SlotFinder {
         }
     }
 
-    /// Takes note of the member that was just attached to `tree`.
+    /// Records the member that was just attached to `tree`.
     pub fn attached(&mut self, tree: &Genealogy, placement: &Placement, member: MemberIx) {
         self.open.iter_mut().for_each(|open| open.push(OpenKey::here(0)));
         self.turns.iter_mut().for_each(|turns| turns.push(0));
@@ -204,12 +203,12 @@ impl SlotFinder {
         self.turns.as_ref().map_or(0, |turns| *turns.get(member.at()))
     }
 
-    /// Whether a member can have this turn under the plan: 0 always, others only where there are turns.
+    /// Whether a member can have this turn under the plan: 0 always, others only if it has turns.
     pub fn has_turn(&self, placement: &Placement, turn: u16) -> bool {
         turn == 0 || self.turns.is_some() && placement.width.is_some_and(|width| turn < width)
     }
 
-    /// Sets a turn that was read or brought along. False when the plan has no turns, or none such.
+    /// Sets a restored or imported turn. Returns false if the plan has no such turn.
     pub fn set_turn(&mut self, placement: &Placement, member: MemberIx, turn: u16) -> bool {
         let has_turn = self.has_turn(placement, turn);
         if let (true, Some(turns)) = (has_turn && turn != 0, &mut self.turns) {
@@ -234,7 +233,7 @@ impl SlotFinder {
         }
     }
 
-    /// The end of the spine through `member` of children in `slot` 0 or 1.
+    /// The end of the spine of children in `slot` 0 or 1 through `member`.
     fn outside(&self, member: MemberIx, slot: u32) -> Spot {
         let spines = if slot == 0 { &self.left } else { &self.right };
         (spines.as_ref().expect("kept for outside rules").end(member), slot)
@@ -268,7 +267,7 @@ impl SlotFinder {
         (at, tree.lowest_free(at))
     }
 
-    /// Recomputes the keys of `member` and of those above it that change.
+    /// Updates the keys of `member` and of the ancestors affected.
     fn update_open(&mut self, tree: &Genealogy, width: u32, member: MemberIx, by_slot: bool) {
         let Some(open) = &mut self.open else { return };
         let mut at = member;
@@ -294,7 +293,7 @@ enum Fill {
     Even,
 }
 
-/// The key of a member whose children have theirs.
+/// The key of a member whose children's keys are known.
 fn open_key(
     open: &Column<OpenKey>,
     full: &FullFamilies,
@@ -309,7 +308,7 @@ fn open_key(
     full.least(tree, open, member).one_level_down()
 }
 
-/// With one slot each there is one leg, and all rules mean its end; "levels down" would grow without bound
+/// With width 1 there is a single leg, and all rules mean its end; "levels down" would grow without bound
 /// there.
 fn effective(placement: &Placement, rule: PlacementRule) -> PlacementRule {
     if placement.width == Some(1) { PlacementRule::PowerLeg } else { rule }
@@ -318,7 +317,7 @@ fn effective(placement: &Placement, rule: PlacementRule) -> PlacementRule {
 fn balanced(tree: &Genealogy, width: u32, sponsor: MemberIx) -> Spot {
     let mut at = sponsor;
     while tree.link(at).children == width {
-        // `min_by_key` returns the first of equals: the lowest slot.
+        // `min_by_key` returns the first of equal keys: the lowest slot.
         at =
             tree.children(at).min_by_key(|child| downline(tree, *child)).expect("a full member has children");
     }

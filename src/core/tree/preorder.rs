@@ -5,37 +5,37 @@ use crate::core::{
     words::types::{MemberIx, NONE},
 };
 
-/// A walk through a downline in preorder that can rest after any step, also while it climbs out of a deep
-/// leg. What is attached meanwhile does not disturb it.
+/// A preorder walk through a downline that can pause after any step, even while climbing out of a deep leg.
+/// Members attached meanwhile do not disturb it.
 #[derive(Clone, Copy, Debug)]
 pub struct Preorder {
     top: MemberIx,
-    /// Members from this index on are left out: with a length seen when the walk began, it sees the downline
-    /// as it was then.
+    /// Members from this index on are left out: with the length when the walk began, it sees the downline as
+    /// it was then.
     before: u32,
     /// The member found last, or one that the walk has climbed to from there.
     at: MemberIx,
-    /// The child of `at` to look at next; `NONE` when `at` has no more.
+    /// The next child of `at` to visit; `NONE` when `at` has no more.
     candidate: u32,
 }
 
 impl Preorder {
-    /// Whether nobody is left.
+    /// Whether the walk is over.
     pub fn is_over(&self) -> bool {
         self.candidate == NONE && self.at == self.top
     }
 }
 
 impl Genealogy {
-    /// A walk through the descendants of `top` with an index below `before`, from behind `after` (one of
+    /// A walk through the descendants of `top` with an index below `before`, starting after `after` (one of
     /// them, or `top` for all).
     pub fn preorder(&self, top: MemberIx, after: MemberIx, before: u32) -> Preorder {
         Preorder { top, before, at: after, candidate: self.link(after).first_child }
     }
 
-    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which are
-    /// counted down, are used up before one is found: then `Preorder::is_over` is false, and the walk can go
-    /// on. A whole walk is linear.
+    /// The next member of a walk, siblings in slot order. `None` when it is over, or when `steps`, which it
+    /// decrements, are used up before one is found: then `Preorder::is_over` is false, and the walk can
+    /// continue. A whole walk is linear.
     pub fn preorder_next(&self, walk: &mut Preorder, steps: &mut usize) -> Option<MemberIx> {
         while 0 < *steps && !walk.is_over() {
             *steps -= 1;
@@ -44,7 +44,7 @@ impl Genealogy {
                     (walk.at, walk.candidate) = (member, self.link(member).first_child);
                     return Some(member);
                 }
-                // Who joined since the walk began is passed over, and has nobody below who was there before.
+                // Members that joined after the walk began are skipped: nobody below them was there before.
                 Some(newer) => walk.candidate = self.link(newer).next_sibling,
                 None => {
                     let Link { parent, next_sibling, .. } = *self.link(walk.at);

@@ -1,11 +1,10 @@
-//! All counts of a tree from scratch, on all cores: the downline of each member and its head-counts of levels
-//! 1 to 15.
+//! All counts of a tree from scratch, on all cores: each member's downline and head-counts of levels 1 to 15.
 //!
-//! Parents stand before their children, so one pass from the end does it: what is counted for a member is
-//! complete when the pass comes to it, and is then added to its parent, one level further down. Only members
-//! with children have a row; most have none. The pass goes block by block. Within a block it is made by one
-//! thread; what a block adds to rows before it is shared out by row, so that no two threads ever touch the
-//! same one, and the sums are the same for any number of them.
+//! Parents come before their children, so one backward pass suffices: a member's counts are complete when the
+//! pass reaches it, and are then added to its parent, one level further down. Only members with children have
+//! a row; most have none. The pass goes block by block. Within a block one thread does it; what a block adds
+//! to earlier rows is partitioned by row, so that no two threads ever touch the same one, and the sums are
+//! the same for any number of threads.
 
 use rayon::prelude::*;
 
@@ -15,19 +14,18 @@ use crate::core::{
     words::types::{LEVELS_MAX, MemberIx, NONE, index},
 };
 
-/// Members of a block. Work is handed out once for each, and a thread that slept may take milliseconds to
-/// wake, so blocks are long; what stays within one is work of one thread, so they are not longer.
+/// Members of a block. Work is dispatched once per block, and a sleeping thread may take milliseconds to
+/// wake, so blocks are long; additions within a block are done by one thread, so they are not longer.
 const BLOCK: usize = if cfg!(test) { 4 * 1_024 } else { 256 * 1_024 };
-/// Rows that go to one thread together; the next ones go to the next thread, so that parents who are close to
-/// each other are shared out.
+/// Adjacent rows that go to the same thread; pieces go to threads in turn, which spreads neighboring parents.
 const PIECE: usize = 1_024;
 
 /// The downline, then levels 1 to 15: one line of memory.
 type Row = [u32; LEVELS_MAX + 1];
 
-/// What a recount came to.
+/// The result of a recount.
 pub struct Counts {
-    /// Of each member its place in `rows`; `NONE` without children.
+    /// Per member, its place in `rows`; `NONE` without children.
     place: Vec<u32>,
     rows: Vec<Row>,
 }
@@ -49,8 +47,7 @@ impl Counts {
     }
 }
 
-/// Every member's whole downline. Children have larger indexes than parents, so one pass from the end does
-/// it.
+/// Every member's whole downline. Children have larger indexes than parents, so one backward pass suffices.
 pub(in crate::core) fn downlines(tree: &Genealogy) -> Vec<u32> {
     let mut sizes = region::filled(0_u32, tree.len());
     for member in (0..sizes.len()).rev() {
@@ -62,7 +59,7 @@ pub(in crate::core) fn downlines(tree: &Genealogy) -> Vec<u32> {
     sizes
 }
 
-/// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other.
+/// Counts a tree. O(members), some 70 bytes for each member with children and 8 for each other one.
 pub(in crate::core) fn count(tree: &Genealogy) -> Counts {
     let (place, inner_before) = places(tree);
     let mut parents: Vec<u32> = region::filled(NONE, tree.len());
@@ -85,7 +82,7 @@ pub(in crate::core) fn count(tree: &Genealogy) -> Counts {
     Counts { place, rows }
 }
 
-/// Numbers the members with children, and says how many of them stand before each block, and in all.
+/// Numbers the members with children; returns how many precede each block, and the total.
 fn places(tree: &Genealogy) -> (Vec<u32>, Vec<u32>) {
     let mut place = region::filled(NONE, tree.len());
     let has_children = |member: usize| tree.link(index(member)).first_child != NONE;
@@ -121,7 +118,7 @@ fn add_within(place: &[u32], parents: &[u32], own: &mut [Row], first: u32) {
     }
 }
 
-/// Adds members of a block, whose rows are complete, to parents before it.
+/// Adds members of a block, whose rows are complete, to parents in earlier blocks.
 fn add_before(place: &[u32], parents: &[u32], own: &[Row], first: u32, before: &mut [Row]) {
     let threads = rayon::current_num_threads();
     let mut shares: Vec<Vec<&mut [Row]>> = (0..threads).map(|_| Vec::new()).collect();
@@ -138,12 +135,12 @@ fn add_before(place: &[u32], parents: &[u32], own: &[Row], first: u32, before: &
     });
 }
 
-/// The row at a place, where the first of `rows` is `first`; zeros for who has none.
+/// The row at a place, where the first of `rows` is `first`; zeros for a member without one.
 fn row_at(rows: &[Row], place: u32, first: u32) -> Row {
     if place == NONE { [0; LEVELS_MAX + 1] } else { rows[(place - first) as usize] }
 }
 
-/// Adds a child, and what is counted for it, to its parent.
+/// Adds a child and its counts to its parent.
 fn add(parent: &mut Row, child: &Row) {
     parent[0] += child[0] + 1;
     parent[1] += 1;
@@ -157,7 +154,7 @@ mod tests {
     use super::*;
     use crate::core::{store::parallel::on_threads, tree::counting::Watch};
 
-    /// A tree of a shape, and its counts the slow way: each member is counted for all above it.
+    /// A tree of a shape, and its counts the slow way: each member is counted for every ancestor.
     fn tree(shape: &str, members: u32) -> (Genealogy, Vec<Row>) {
         let mut random = 7_u64;
         let mut tree = Genealogy::new(false);
@@ -179,7 +176,7 @@ mod tests {
                 &mut Vec::new(),
             );
             place.iter().for_each(|parent| recruits[parent.at()] += 1);
-            // Long chains would take for ever; what is beyond the levels is checked by the other shapes.
+            // Long chains would take forever; the other shapes cover counts beyond the levels.
             let reach = if shape == "chain" { LEVELS_MAX } else { usize::MAX };
             for (distance, above) in tree.upline(MemberIx(member)).take(reach).enumerate() {
                 rows[above.at()][0] += 1;

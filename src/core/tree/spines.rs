@@ -1,15 +1,15 @@
-//! Runs of members that pass a newcomer on, with the end known from anywhere.
+//! Runs of members that pass newcomers on; the end is found from any of them.
 
 use crate::core::{
     store::column::{Column, Freeze, Kept, freeze_fields},
     words::types::MemberIx,
 };
 
-/// Spines: runs of members each of which passes a newcomer on to the next, with the end known from anywhere
+/// Spines: runs of members each of which passes a newcomer on to the next. The end is found from any member
 /// in O(log n).
 ///
-/// Union-find by size without path compression, so that looking changes nothing. Members never leave, so runs
-/// only grow together.
+/// Union-find by size without path compression, so that lookups change nothing. Members never leave, so runs
+/// only merge.
 pub(in crate::core) struct Spines {
     sets: Column<SpineSet>,
 }
@@ -18,7 +18,7 @@ freeze_fields!(Spines { sets });
 
 #[derive(Clone, Copy)]
 struct SpineSet {
-    /// Towards the set's representative; itself there.
+    /// Toward the set's representative; the representative points to itself.
     up: u32,
     /// At the representative: members in the set.
     size: u32,
@@ -52,7 +52,7 @@ impl Spines {
         MemberIx(self.sets.get(self.representative(member)).end)
     }
 
-    /// From now on `member`, the end of its run, passes newcomers on to `next`.
+    /// Makes `member`, the end of its run, pass newcomers on to `next` from now on.
     pub fn join(&mut self, member: MemberIx, next: MemberIx) {
         let (upper, lower) = (self.representative(member), self.representative(next));
         debug_assert_eq!(self.sets.get(upper).end, member.0);

@@ -1,11 +1,11 @@
-//! A counted Euler tour: the whole downline of any member, exact at once, in O(log n) whatever the depth.
+//! A counted Euler tour: the exact downline of any member in O(log n), whatever the depth.
 //!
-//! Every member has two tokens, *enter* and *exit*; its downline stands between them. A new member's pair
-//! goes right before its parent's exit token, so siblings stand in join order. The sequence is the leaves of
-//! a B+-tree whose inner nodes count tokens, and each token knows its leaf, so a token's position is found
+//! Every member has two tokens, *enter* and *exit*; its downline is between them. A new member's pair goes
+//! right before its parent's exit token, so siblings are in join order. The sequence is the leaves of a
+//! B+-tree whose inner nodes count tokens, and each token knows its leaf, so a token's position is found
 //! bottom-up. Then `downline(v) = (position(exit v) - position(enter v) - 1) / 2`.
 //!
-//! Adding one to the count of every ancestor instead would cost O(depth) per signup, and binary plans with an
+//! Incrementing every ancestor's count instead would cost O(depth) per signup, and binary plans with an
 //! outside leg are 10^5 deep.
 
 use std::ops::Range;
@@ -18,9 +18,9 @@ use crate::core::{
     words::types::{MemberIx, NONE},
 };
 
-/// Tokens of a leaf. With its three other words a leaf is 512 bytes.
+/// Tokens per leaf. With its three other words a leaf is 512 bytes.
 const LEAF_TOKENS: usize = 125;
-/// Children of an inner node. With its other words an inner node is 512 bytes.
+/// Children per inner node. With its other words an inner node is 512 bytes.
 const FAN_OUT: usize = 62;
 
 #[derive(Clone, Copy)]
@@ -46,8 +46,7 @@ struct Inner {
 const _: () = assert!(size_of::<Leaf>() == 512);
 const _: () = assert!(size_of::<Inner>() == 512);
 
-/// Tokens of a leaf, and children of an inner node, of a tour that is made whole: four fifths, so that
-/// signups find room.
+/// Initial fill of leaves and inner nodes in a tour built at once: four fifths, to leave room for signups.
 const LEAF_TOKENS_FIRST: usize = 100;
 const FAN_OUT_FIRST: usize = 50;
 
@@ -83,19 +82,19 @@ pub(crate) struct Tour {
 
 freeze_fields!(Tour { leaves, inners, leaf_of, last_leaf });
 
-/// Where the tokens of each member of a forest stand in its tour.
+/// The token positions of each member of a forest in its tour.
 pub(crate) struct Spans {
     exits: Vec<u32>,
-    /// Of each member, its downline.
+    /// The downline of each member.
     sizes: Vec<u32>,
 }
 
 impl Spans {
-    /// From the parent and the downline of each member; parents come first. O(n): the pair of a member stands
-    /// behind those of its earlier siblings' downlines.
+    /// Computes the spans from the parent and the downline of each member; parents come first. O(n): the pair
+    /// of a member comes after the downlines of its earlier siblings.
     pub fn new(parents: impl Iterator<Item = u32>, sizes: Vec<u32>) -> Self {
         let mut last_root = 0;
-        // Until the last child was entered: where the next one's pair begins.
+        // Until its last child is entered, this is where the next child's pair begins.
         let mut exits: Vec<u32> = region::filled(0, sizes.len());
         for (member, parent) in parents.enumerate() {
             let next = if parent == NONE { &mut last_root } else { &mut exits[parent as usize] };
@@ -106,7 +105,7 @@ impl Spans {
         Self { exits, sizes }
     }
 
-    /// Of each member, its downline.
+    /// The downline of each member.
     pub fn sizes(&self) -> &[u32] {
         &self.sizes
     }
@@ -138,8 +137,8 @@ impl Tour {
         tour
     }
 
-    /// The tour of a whole forest, where each member's last token stands at its position in `exits` and its
-    /// first one twice its downline and one before that: the same as pushing one member after the other, in
+    /// The tour of a whole forest, where each member's exit token is at its position in `exits`, and its
+    /// enter token twice its downline plus one before that: the same as pushing the members one by one, in
     /// O(n).
     pub fn whole(spans: &Spans) -> Self {
         let members = spans.exits.len();
@@ -171,7 +170,7 @@ impl Tour {
         tour
     }
 
-    /// The inner nodes over leaves that stand in order.
+    /// Builds the inner nodes over leaves that are in order.
     fn build_inners(&mut self) {
         let mut below: Vec<(u32, u32)> =
             (0..self.leaves.len()).map(|leaf| (narrow(leaf), self.leaves.get(leaf).len)).collect();
@@ -195,7 +194,7 @@ impl Tour {
         }
     }
 
-    /// What a frozen copy starts from.
+    /// The initial value of a frozen copy.
     pub fn empty_copy() -> Self {
         Self {
             leaves: Column::new(),
@@ -229,12 +228,12 @@ impl Tour {
         self.add_to_counts(leaf, 2);
     }
 
-    /// Reads where a member's exit token is. The result means nothing, see `state::prefetch`.
+    /// Prefetches the location of a member's exit token. The result is meaningless, see `state::prefetch`.
     pub fn prefetch_leaf(&self, member: MemberIx) -> u32 {
         *self.leaf_of.get(Token::Exit(member).to_word() as usize)
     }
 
-    /// Reads the leaf of a member's exit token, a word of each line. The result means nothing.
+    /// Prefetches the leaf of a member's exit token, a word of each line. The result is meaningless.
     pub fn prefetch_tokens(&self, member: MemberIx) -> u32 {
         let leaf = self.leaves.get(self.prefetch_leaf(member) as usize);
         leaf.tokens.iter().step_by(16).fold(leaf.parent, |seen, token| seen ^ token)
@@ -251,9 +250,9 @@ impl Tour {
         self.position(Token::Enter(ancestor)) < enter && enter < self.position(Token::Exit(ancestor))
     }
 
-    /// Whether `member` is `top` or below it. O(log n), and the same steps for every pair: it decides who
-    /// sees whom, and nobody may learn from the work where a member stands that is not seen. Other questions
-    /// stop as soon as they know.
+    /// Whether `member` is `top` or below it. O(log n), in the same number of steps for every pair: it
+    /// decides visibility, and timing must not reveal the position of a hidden member. Other queries stop as
+    /// soon as they know.
     pub fn contains(&self, top: MemberIx, member: MemberIx) -> bool {
         let enter = self.position_evenly(Token::Enter(member));
         let (begin, end) = (self.position_evenly(Token::Enter(top)), self.position_evenly(Token::Exit(top)));
@@ -281,8 +280,8 @@ impl Tour {
         position
     }
 
-    /// As `position`. All leaves are equally deep, and every word of a node is looked at, so all tokens take
-    /// the same steps.
+    /// As `position`. All leaves are equally deep, and every word of a node is read, so all tokens take the
+    /// same steps.
     fn position_evenly(&self, token: Token) -> u32 {
         let word = token.to_word();
         let leaf = *self.leaf_of.get(word as usize);
@@ -325,8 +324,8 @@ impl Tour {
             return (leaf, position);
         }
         let mut left = *self.leaves.get(leaf as usize);
-        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if it were split
-        // in the middle.
+        // Growth at the end (a star, a chain, new roots) would leave every leaf half empty if leaves were
+        // split in the middle.
         let cut = if len * 3 / 4 <= position { position.min(len - 1) } else { len / 2 };
         let new_leaf = narrow(self.leaves.len());
         let mut right = Leaf { len: narrow(len - cut), parent: left.parent, next: left.next, ..EMPTY_LEAF };
@@ -349,8 +348,8 @@ impl Tour {
         }
     }
 
-    /// Enters `new_child`, which took `tokens` tokens from `child` when that was split, behind it in
-    /// `parent`; splits upwards as far as needed.
+    /// Inserts `new_child`, which took `tokens` tokens from `child` in a split, after it in `parent`; splits
+    /// upward as far as needed.
     fn add_sibling(&mut self, child: u32, parent: u32, new_child: u32, tokens: u32) {
         let (mut child, mut parent, mut new_child, mut tokens) = (child, parent, new_child, tokens);
         while parent != NONE {
@@ -371,8 +370,8 @@ impl Tour {
         self.push_root(child, new_child, tokens);
     }
 
-    /// Moves the end of the full node `left` (number `node`) to a new node, and enters `new_child` behind
-    /// `place`. The new node's number.
+    /// Moves the end of the full node `left` (number `node`) to a new node, and inserts `new_child` after
+    /// `place`. Returns the new node's number.
     fn split_inner(&mut self, left: &mut Inner, node: u32, place: usize, new_child: u32, tokens: u32) -> u32 {
         let cut = if FAN_OUT * 3 / 4 <= place { (place + 1).min(FAN_OUT - 1) } else { FAN_OUT / 2 };
         let number = narrow(self.inners.len());
@@ -394,7 +393,7 @@ impl Tour {
         number
     }
 
-    /// A new root over the old one and the sibling split off it.
+    /// Adds a new root over the old one and the sibling split off it.
     fn push_root(&mut self, old: u32, sibling: u32, tokens: u32) {
         let number = narrow(self.inners.len());
         let below = self.inners.get(old as usize);
@@ -415,8 +414,8 @@ impl Tour {
     }
 }
 
-/// Where `word` stands among the first `len`, once. Looks at all words, wherever it is found; without
-/// branches, so that several are looked at with one instruction.
+/// The position of `word` among the first `len`, where it occurs once. Reads all words wherever it is found;
+/// branch-free, so it vectorizes.
 fn place_among<const N: usize>(words: &[u32; N], len: u32, word: u32) -> u32 {
     let (mut nth, mut looked) = (0, 0);
     for (at, known) in (1..).zip(words) {
@@ -428,7 +427,7 @@ fn place_among<const N: usize>(words: &[u32; N], len: u32, word: u32) -> u32 {
     nth - 1
 }
 
-/// The sum of the first `place` counts, which fits. Looks at all of them.
+/// The sum of the first `place` counts, which fits. Reads all of them.
 fn sum_before(counts: &[u32; FAN_OUT], place: u32) -> u32 {
     let (mut sum, mut looked) = (0_u32, 0);
     for (at, count) in (0..).zip(counts) {
@@ -462,7 +461,7 @@ impl Inner {
     }
 }
 
-/// Nodes and places are counted by tokens, and those fit 32 bits (`MEMBERS_MAX`).
+/// Nodes and places are bounded by tokens, which fit 32 bits (`MEMBERS_MAX`).
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).expect("at most as many as tokens")
 }
@@ -593,7 +592,7 @@ mod tests {
                 tour.push(MemberIx(narrow(member)), *parent);
             }
             let (_, expected) = steps_of(|| tour.contains(MemberIx(0), MemberIx(0)));
-            // Three tokens, each with a leaf and no more nodes above it than the height.
+            // Three tokens, each with a leaf and at most `height` nodes above it.
             assert!((375..3 * 1_000).contains(&expected), "{shape}: {expected}");
             for (top, member) in (0..20_000)
                 .step_by(37)

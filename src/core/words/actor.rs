@@ -1,15 +1,15 @@
-//! Who sent a command: kept in the log with it, and no part of the state.
+//! The sender of a command: stored in the log with it, and not part of the state.
 
 use std::{fmt, sync::Arc};
 
-/// Bytes of an actor's id at most; what is longer is cut at a character.
+/// The most bytes of an actor's id; a longer one is cut at a character boundary.
 pub const ACTOR_ID_BYTES_MAX: usize = 128;
 
-/// What kind of sender it was. The numbers are on disk: never renumbered.
+/// The kind of sender. The numbers are on disk: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum ActorKind {
-    /// Nobody said; so it is with all commands that were logged before format 3.
+    /// Not recorded, as for all commands logged before format 3.
     Unknown = 0,
     /// A member with a token of its own; the id is the token's subject.
     Member = 1,
@@ -17,9 +17,10 @@ pub enum ActorKind {
     Service = 2,
     Auditor = 3,
     Admin = 4,
-    /// A command of this program that wrote to the directory itself; the id is the operating system's user.
+    /// A CLI command of this program that wrote to the directory itself; the id is the operating system's
+    /// user.
     Cli = 5,
-    /// Nobody had to show who it was; the id is the peer's address.
+    /// No authentication was required; the id is the peer's address.
     Anonymous = 6,
 }
 
@@ -39,7 +40,7 @@ impl ActorKind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == code)
     }
 
-    /// As printed.
+    /// The printed name.
     pub fn name(self) -> &'static str {
         match self {
             ActorKind::Unknown => "unknown",
@@ -52,7 +53,7 @@ impl ActorKind {
         }
     }
 
-    /// The kind of this name.
+    /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -66,28 +67,28 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// An actor. Of a longer id only the first [`ACTOR_ID_BYTES_MAX`] bytes are kept, or fewer so that no
-    /// character is cut in two.
+    /// Creates an actor. Only the first [`ACTOR_ID_BYTES_MAX`] bytes of a longer id are kept, or fewer so
+    /// that no character is split.
     pub fn new(kind: ActorKind, id: &str) -> Self {
         Self { kind, id: id[..id.floor_char_boundary(ACTOR_ID_BYTES_MAX)].into() }
     }
 
-    /// As [`Actor::new`], of an id that others hold too.
+    /// As [`Actor::new`], with a shared id.
     pub fn shared(kind: ActorKind, id: &Arc<str>) -> Self {
         if ACTOR_ID_BYTES_MAX < id.len() { Self::new(kind, id) } else { Self { kind, id: Arc::clone(id) } }
     }
 
-    /// For commands whose sender nobody named: those of tests, benches and simulations.
+    /// For commands without a named sender: those of tests, benches and simulations.
     pub fn unknown() -> Self {
         Self::new(ActorKind::Unknown, "")
     }
 
-    /// What kind of sender it was.
+    /// The kind of sender.
     pub fn kind(&self) -> ActorKind {
         self.kind
     }
 
-    /// Its id: what that is depends on the kind. At most [`ACTOR_ID_BYTES_MAX`] bytes.
+    /// Its id, whose meaning depends on the kind. At most [`ACTOR_ID_BYTES_MAX`] bytes.
     pub fn id(&self) -> &str {
         &self.id
     }

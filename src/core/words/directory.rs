@@ -1,16 +1,16 @@
-//! How members are found by what the outside calls them.
+//! Lookup of members by external names.
 
 use crate::core::words::types::{MemberId, MemberIx};
 
-/// Where the state looks members up by what the outside calls them. Get and insert only: no iteration order
-/// can leak into results.
+/// The state's lookup of members by external names. Get and insert only: no iteration order can leak into
+/// results.
 pub trait Directory {
-    /// The member of this id for whom `is` says that it is meant. Several may be asked about: a directory
-    /// need not keep ids, since the state does.
+    /// The member with this id, as confirmed by `is`, which may be called for several candidates: a directory
+    /// need not store ids, since the state does.
     fn member(&self, id: &MemberId, is: impl Fn(MemberIx) -> bool) -> Option<MemberIx>;
-    /// Adds a member whose id nobody has. `id_of` tells the id of any member added, this one included.
+    /// Adds a member whose id is new. `id_of` returns the id of any member added, including this one.
     fn add_member(&mut self, id: &MemberId, member: MemberIx, id_of: impl Fn(MemberIx) -> MemberId);
-    /// Adds a member unless an earlier one has its id; whether it was added.
+    /// Adds a member unless an earlier one has its id; returns whether it was added.
     fn add_new_member(
         &mut self,
         id: &MemberId,
@@ -29,7 +29,7 @@ pub trait Directory {
     /// `folded` is `Code::folded`.
     fn code(&self, folded: &str) -> Option<MemberIx>;
     fn add_code(&mut self, folded: &str, member: MemberIx);
-    /// Calls `each` with all members whose code was added, is `alike` in the sense of `Code::alike`, and is
-    /// not written so itself; maybe with others too.
+    /// Calls `each` with every member whose added code is `alike` in the sense of `Code::alike` but differs
+    /// from that form; possibly with others too.
     fn codes_alike(&self, alike: &str, each: &mut dyn FnMut(MemberIx));
 }

@@ -1,4 +1,4 @@
-//! Indexes, amounts, times, ids and small enums: what all floors speak of. No rules.
+//! Shared vocabulary: indexes, amounts, times, ids and small enums. No rules.
 
 pub mod actor;
 pub(in crate::core) mod directory;

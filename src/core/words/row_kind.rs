@@ -1,6 +1,6 @@
-//! Kinds of rows that have an id of their own.
+//! Kinds of rows that have their own id.
 
-/// What a row id names. The numbers are on disk and inside the ids that clients keep: never renumbered.
+/// What a row id names. The numbers are on disk and inside ids that clients store: never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum RowKind {
@@ -13,7 +13,7 @@ pub enum RowKind {
 impl RowKind {
     pub const ALL: [RowKind; 2] = [RowKind::Member, RowKind::Entry];
 
-    /// The kind of a number on disk.
+    /// The kind with this number on disk.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == code)
     }

@@ -1,21 +1,19 @@
-//! The words of the field as types: who, where, when, how much.
+//! The domain's terms as types: members, positions, times, amounts.
 //!
-//! Everything here is plain data of fixed size. Widths are the decided ones (`ARCHITECTURE.md`, "numbers on
+//! Everything here is plain data of fixed size. Widths are fixed by design (`ARCHITECTURE.md`, "numbers on
 //! disk"): member index `u32`, LSN and ledger index `u64`, time `i64` microseconds UTC, money `i64` minor
 //! units.
 
 use std::fmt;
 
-/// Sentinel stored in columns where an index is absent. Never leaves the core: the public API speaks
-/// `Option<MemberIx>`.
+/// Sentinel for an absent index in columns. Never leaves the core: the public API uses `Option<MemberIx>`.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// The most members one network can hold. Indexes `0..MEMBERS_MAX`; tour tokens need one bit beside the
-/// index.
+/// The most members one network can hold. Indexes `0..MEMBERS_MAX`; tour tokens need one extra bit.
 pub const MEMBERS_MAX: u32 = (1 << 31) - 2;
 
-/// Levels whose counts are kept for every member, and the deepest level a plan may pay or rank by (members
-/// that are not admins).
+/// Levels counted for every member, and the deepest level a plan may pay or rank by (members that are not
+/// admins).
 pub const LEVELS_MAX: usize = 15;
 
 /// How deep an admin's levels are counted and ranked.
@@ -24,7 +22,7 @@ pub const ADMIN_LEVELS_MAX: usize = 1_024;
 /// Admins in one network.
 pub const ADMINS_MAX: usize = 64;
 
-/// A member's place in the arena. Join order: a member's sponsor and parent always have smaller indexes (no
+/// A member's index in the arena. Join order: a member's sponsor and parent always have smaller indexes (no
 /// moves exist yet).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MemberIx(pub u32);
@@ -36,7 +34,7 @@ impl MemberIx {
         self.0 as usize
     }
 
-    /// From a column value, where `u32::MAX` stands for "none".
+    /// From a column value, where `u32::MAX` means "none".
     #[inline]
     pub fn from_column(value: u32) -> Option<Self> {
         (value != NONE).then_some(Self(value))
@@ -53,12 +51,12 @@ pub(in crate::core) fn index(position: usize) -> MemberIx {
     MemberIx(u32::try_from(position).expect("limited by MEMBERS_MAX"))
 }
 
-/// The outside identity of a member: the UUID given by the authentication service, as its 16 bytes.
+/// A member's external identity: the UUID given by the authentication service, as its 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub [u8; 16]);
 
 impl fmt::Display for MemberId {
-    /// Lower-case hyphenated, the only form we ever print.
+    /// Lower-case hyphenated, the only form that is printed.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, byte) in self.0.iter().enumerate() {
             if matches!(position, 4 | 6 | 8 | 10) {
@@ -85,8 +83,8 @@ pub struct Timestamp(pub i64);
 pub struct Money(pub i64);
 
 impl Money {
-    /// The largest amount, either sign, that may enter the engine: amounts up to here survive a trip through
-    /// an IEEE double with two decimals, which is how the drop-in API prints them.
+    /// The largest amount, either sign, that may enter the engine: amounts up to here survive a round trip
+    /// through an IEEE double with two decimals, which is how the drop-in API prints them.
     pub const MAX: Money = Money(10_000_000_000_000);
 
     /// `rate` of this amount. Rounded half away from zero, once; the only rounding of money in the engine.
@@ -106,12 +104,12 @@ impl Money {
     }
 }
 
-/// A rate in hundredths of a percent: 10,000 is the whole.
+/// A rate in hundredths of a percent: 10,000 is 100%.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BasisPoints(pub u32);
 
 impl BasisPoints {
-    /// All of an amount.
+    /// 100%.
     pub const WHOLE: BasisPoints = BasisPoints(10_000);
 }
 
@@ -133,7 +131,7 @@ pub enum Status {
     Active = 0,
     /// Keeps slot and counts, cannot sponsor, earns nothing; may become active again.
     Inactive = 1,
-    /// As inactive, for good.
+    /// As inactive, permanently.
     Terminated = 2,
 }
 
@@ -209,8 +207,7 @@ impl EntryStatus {
 /// The longest referral code, in bytes.
 pub const CODE_BYTES_MAX: usize = 64;
 
-/// A referral code as its owner writes it: `[A-Za-z0-9_-]{1,64}`. Two codes that differ only in case are the
-/// same code.
+/// A referral code as its owner writes it: `[A-Za-z0-9_-]{1,64}`. Codes are case-insensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Code(Box<str>);
 
@@ -231,19 +228,18 @@ impl Code {
         self.0.into()
     }
 
-    /// The form by which codes are compared and looked up.
+    /// The form in which codes are compared and looked up.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people take for each other have the
-    /// same.
+    /// As [`Code::folded`], with O as 0 and with I and L as 1: codes that people confuse share one form.
     pub fn alike(&self) -> String {
         alike(&self.folded())
     }
 
-    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. The other
-    /// forms of a UUID are not of a code's alphabet.
+    /// Whether it reads as a UUID: 32 hexadecimal digits with the usual four hyphens, or with none. Other
+    /// UUID forms are outside a code's alphabet.
     pub fn reads_as_id(&self) -> bool {
         let hyphens = self.0.len() == 36 && [8, 13, 18, 23].iter().all(|at| self.0.as_bytes()[*at] == b'-');
         let digits = self.0.bytes().filter(u8::is_ascii_hexdigit).count();
@@ -264,14 +260,14 @@ pub fn alike(folded: &str) -> String {
 /// The longest reference, in characters.
 pub const REFERENCE_CHARS_MAX: usize = 64;
 
-/// What the outside calls the order, invoice or payment that a bonus came from: 1 to 64 printable characters,
-/// neither blank at its ends. Compared as it is.
+/// The external name of the order, invoice or payment behind a bonus: 1 to 64 printable characters, no blanks
+/// at the ends. Compared exactly.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Reference(Box<str>);
 
 impl Reference {
-    /// Checks length and characters. What does not show (control characters, marks of direction and of zero
-    /// width) is refused: two references that look the same are the same.
+    /// Checks length and characters. Invisible characters (control, directional and zero-width) are refused:
+    /// two references that look the same are the same.
     pub fn parse(text: &str) -> Option<Self> {
         let hidden = |letter: char| {
             let is_format = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

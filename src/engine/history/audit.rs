@@ -1,4 +1,4 @@
-//! Who sent which command: the log read backwards, a bounded piece at a time.
+//! The audit: the log read backwards, in bounded pieces, filtered by actor.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::{
     engine::{limits::AUDIT_SCAN_COMMANDS, shared::Shared},
 };
 
-/// Which commands are asked for; what is `None` asks for all.
+/// Which commands match; a field that is `None` matches all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditFilter {
     /// Kind of the actor.
@@ -40,10 +40,10 @@ impl AuditFilter {
     }
 }
 
-/// A part of the answer.
+/// One page of the audit.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AuditPage {
-    /// Newest first, each with what became of it.
+    /// Newest first, each with its effect.
     pub commands: Vec<(Stamped, Fate)>,
     /// Where the next page begins: at the newest command below this LSN. `None` at the end.
     pub below: Option<u64>,
@@ -59,7 +59,7 @@ pub(in super::super) fn audit(
 ) -> Result<AuditPage, HistoryError> {
     let log = &shared.history.log;
     let oldest = log.oldest_lsn();
-    // What comes before the first command that is asked for is not looked at.
+    // Commands before the first that can match are not read.
     let first_wanted = match filter.from.and_then(|from| from.0.checked_sub(1)) {
         None => 1,
         Some(before) => match log.lsn_at(Timestamp(before)) {
@@ -130,8 +130,8 @@ pub const COMMAND_KINDS: [&str; 9] = [
     "reverse_bonus",
 ];
 
-/// How the kind of a command is printed. Two in the log are one outside: all pending bonuses, and those that
-/// a filter names.
+/// The printed name of a command's kind. Two logged kinds share one: all pending bonuses, and those that a
+/// filter names.
 fn kind_name(command: &Command) -> &'static str {
     let position = match command {
         Command::Register(_) => 0,

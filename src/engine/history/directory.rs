@@ -1,4 +1,4 @@
-//! The directory of the present, seen from the past.
+//! The present directory, as seen from the past.
 
 use super::super::MemberDirectory;
 use crate::core::{
@@ -6,16 +6,16 @@ use crate::core::{
     types::{MemberId, MemberIx},
 };
 
-/// What replay sees instead of a directory of its own: the live one, which holds all members that replay will
-/// add, up to the length that it has come to. Costs nothing, however large the network.
+/// Replay uses this instead of a directory of its own: the live one, which holds all members that replay will
+/// add, limited to the current replay length. Costs nothing, however large the network.
 pub(super) struct PastDirectory<'a> {
     live: &'a MemberDirectory,
-    /// Given codes of members below are known: they are added in join order, and behind the members.
+    /// Given codes of members below this index are known: they are added in join order, after the members.
     codes: u32,
 }
 
 impl<'a> PastDirectory<'a> {
-    /// As it was when there were `members` of them.
+    /// The directory as of `members` members.
     pub fn of(live: &'a MemberDirectory, members: u32) -> Self {
         Self { live, codes: members }
     }

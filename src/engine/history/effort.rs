@@ -1,5 +1,4 @@
-//! What an answer about the past costs, counted while it is worked out, and how that work gives way to
-//! writes.
+//! The cost of an answer about the past, counted as it accrues, and how that work yields to writes.
 
 use std::time::Instant;
 
@@ -9,14 +8,14 @@ use super::super::{
     sync::sleep,
 };
 
-/// The work that one answer takes.
+/// The work spent on one answer.
 #[derive(Clone, Debug)]
 pub struct Effort {
     /// Commands read from the log.
     pub read: u64,
     /// Commands applied, and rows of snapshots restored.
     pub rebuilt: u64,
-    /// When the work last gave way, and what was applied then.
+    /// When the work last yielded, and what was applied then.
     stretch: Instant,
     applied: u64,
 }
@@ -28,10 +27,10 @@ impl Default for Effort {
 }
 
 impl Effort {
-    /// Rests as long as was worked since the last time, if that was a while and writes came in meanwhile. Not
-    /// to be called with a lock in hand.
+    /// Rests for as long as it has worked since the last rest, if that was a while and writes came in. Call
+    /// without holding a lock.
     pub(in crate::engine) fn give_way(&mut self, marks: &Marks) {
-        // On a scheduler in place of threads the clock must not decide which step comes next.
+        // Under a scheduler the clock must not decide which step comes next.
         if cfg!(all(test, feature = "shuttle")) {
             return;
         }

@@ -18,51 +18,51 @@ use crate::{
 /// Everything about one ledger entry.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explanation {
-    /// LSN of the state that all of this is of.
+    /// LSN of the state that this describes.
     pub lsn: u64,
-    /// The plan that was then in force, in whose currency amounts are told.
+    /// The plan in force then; amounts are in its currency.
     pub plan: Arc<Plan>,
     /// As it was then.
     pub entry: Entry,
-    /// The entry that takes it back, if one did then.
+    /// The entry that reversed it by then, if any.
     pub reversed_by: Option<u64>,
     /// Its printed kind.
     pub kind: String,
     pub cause: Cause,
     /// What marked it paid; `None` while it is pending.
     pub paid: Option<PaidBy>,
-    /// LSN of the command by which the source joined, where that is retained and was found.
+    /// LSN of the signup of the source, if retained and found.
     pub source_signup: Option<u64>,
-    /// The same of the receiver.
+    /// LSN of the signup of the receiver, likewise.
     pub receiver_signup: Option<u64>,
 }
 
-/// What an entry came from.
+/// The cause of an entry.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Cause {
-    /// It was brought along from elsewhere, and no rule of ours computed it. With the command, unless the
-    /// network itself was imported before its log began.
+    /// It was imported; no rule of ours computed it. With the command, unless the network itself was imported
+    /// before its log began.
     Imported { command: Option<Box<Stamped>> },
-    /// A trigger of the plan that was then in force: `plan.bonuses[rule]`.
+    /// A trigger of the plan in force then: `plan.bonuses[rule]`.
     Trigger { command: Box<Stamped>, plan: Arc<Plan>, rule: usize, walk: Walk },
-    /// What the plan then in force paid on a signup.
+    /// The registration bonus of the plan in force then.
     Registration { command: Box<Stamped>, plan: Arc<Plan>, walk: Walk },
-    /// It takes another entry back, which is `reverses`.
+    /// It reverses the entry `reverses`.
     Reversal { command: Box<Stamped>, reverses: u64 },
-    /// The reward of a rank that the receiver reached by a signup.
+    /// The reward for a rank that the receiver reached by a signup.
     Rank { command: Box<Stamped>, plan: Arc<Plan>, reached: RankReached },
 }
 
 /// How an entry came to be paid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PaidBy {
-    /// It was brought along paid.
+    /// It was imported as paid.
     Import,
-    /// This command marked it.
+    /// This command marked it as paid.
     Command { lsn: u64, time: Timestamp, is_pay_all: bool, actor: Option<Actor> },
-    /// The command is not among those up to this LSN, and later ones were not looked at.
+    /// No command up to this LSN did, and later ones were not searched.
     After { lsn: u64 },
-    /// It was brought along, and whether it was paid then is not retained.
+    /// It was imported, and whether it was paid then is not retained.
     Unknown,
 }
 
@@ -103,7 +103,7 @@ pub(in super::super) fn explain(
 fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause, HistoryError> {
     let log = &shared.history.log;
     if entry.lsn < log.oldest_lsn() && log.is_whole() {
-        // The network came with it: an import makes the first snapshot, and the log begins behind it.
+        // An import makes the first snapshot, and the log begins after it.
         return Ok(Cause::Imported { command: None });
     }
     let mut command = None;
@@ -128,7 +128,7 @@ fn cause_of(shared: &Shared, entry: &Entry, effort: &mut Effort) -> Result<Cause
     })
 }
 
-/// The cause, from the state right after the command. `None` where they do not belong together.
+/// The cause, from the state right after the command. `None` where they do not match.
 fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     let plan = Arc::clone(state.plan());
     match (EntryKind::of(entry.kind), &command.command) {
@@ -149,8 +149,8 @@ fn told(state: &State, entry: &Entry, command: Box<Stamped>) -> Option<Cause> {
     }
 }
 
-/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Those that
-/// mark again what is paid come later.
+/// The first command after the entry, up to an LSN at which it is paid, that marks it or all paid. Later
+/// commands only mark it again.
 fn paid_by(
     shared: &Shared,
     entry: &Entry,
@@ -162,7 +162,7 @@ fn paid_by(
     if let Cause::Imported { command } = cause {
         let status = match command.as_deref().map(|stamped| &stamped.command) {
             Some(Command::ImportEntry(imported)) => imported.status,
-            // The first image tells.
+            // The first snapshot knows.
             _ => match shared.state_at(oldest - 1, effort) {
                 Ok(state) => state.entry(entry.index).status,
                 Err(HistoryError::BelowRetained { .. }) => return Ok(PaidBy::Unknown),
@@ -199,19 +199,19 @@ fn paid_by(
     Ok(found)
 }
 
-/// Whether a filter names an entry. What it names does not change, so the present tells.
+/// Whether a filter matches an entry. The match never changes, so the present state can tell.
 fn is_meant(state: &State, directory: &MemberDirectory, filter: &PayFilter, entry: &Entry) -> bool {
     state.payout(directory, filter).is_ok_and(|payout| payout.takes(entry))
 }
 
-/// Whether a command did what it says, as far as that is known: a race that lost is in the log too.
+/// Whether a command took effect, as far as known: a command that lost a race is in the log too.
 fn took_effect(shared: &Shared, lsn: u64) -> bool {
     shared.read(|state, _| state.changed_nothing(lsn)).is_none()
 }
 
-/// The command by which a member joined. It stands in the log at the time of joining, unless that was given;
-/// then it is looked for in what came before the entry. `None` where the log does not reach back so far, or
-/// it is further away than is looked.
+/// The command by which a member joined. It is at the log position of the joining time, unless that time was
+/// given by the client; then the commands before the entry are searched. `None` where the log does not reach
+/// back so far, or beyond the search bound.
 fn signup_of(
     shared: &Shared,
     (id, joined_at): (MemberId, Timestamp),
@@ -222,7 +222,7 @@ fn signup_of(
     let first = match joined_at.0.checked_sub(1).map(|earlier| shared.history.log.lsn_at(Timestamp(earlier)))
     {
         Some(Ok(lsn)) => lsn + 1,
-        // It joined before the log begins, or with its first commands.
+        // It joined before the log begins, or by one of its first commands.
         None | Some(Err(DurabilityError::BelowRetained { .. })) => oldest,
         Some(Err(error)) => return Err(shared.history.unreadable(error.into())),
     };
@@ -245,7 +245,7 @@ fn signup_of(
     }
 }
 
-/// Gives the commands `first..=last` to `look` until it has seen enough.
+/// Passes the commands `first..=last` to `look` until it has seen enough.
 pub(super) fn scan(
     shared: &Shared,
     first: u64,

@@ -1,4 +1,4 @@
-//! The change feed: all commands in order, and what each did.
+//! The change feed: all commands in order, with their effects.
 
 use std::{ops::Range, sync::Arc};
 
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// A command that was applied, and what became of it.
+/// A command that was applied, and its effect.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Event {
     /// LSN, log time, idempotency key and command.
     pub stamped: Stamped,
     pub fate: Fate,
-    /// For a signup known to have taken place: the new member, with where it sits, and its code. What of this
-    /// may change later (status, role) is as it is now.
+    /// For a signup known to have succeeded: the new member, with its position, and its code. Its mutable
+    /// parts (status, role) are as of now.
     pub member: Option<(Member, Code)>,
     /// The ledger entries it made.
     pub entries: Range<u64>,
@@ -37,14 +37,14 @@ pub struct Event {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     Changed,
-    /// Not, and why.
+    /// No, and why.
     Unchanged(Unchanged),
-    /// It came before what is remembered: see `State::changed_nothing_after`.
+    /// It predates what is remembered: see `State::changed_nothing_after`.
     NotKnown,
 }
 
 impl Fate {
-    /// What became of the command `lsn`, which was applied.
+    /// The fate of the applied command `lsn`.
     pub(super) fn of(state: &State, lsn: u64) -> Self {
         match state.changed_nothing(lsn) {
             Some(reason) => Fate::Unchanged(reason),
@@ -53,7 +53,7 @@ impl Fate {
         }
     }
 
-    /// Whether it changed anything, and why not; nothing where that is not known.
+    /// Whether it changed anything, and why not; `None` where not known.
     pub fn words(self) -> (Option<bool>, Option<&'static str>) {
         match self {
             Fate::Changed => (Some(true), None),
@@ -63,21 +63,21 @@ impl Fate {
     }
 }
 
-/// Follows the log: at least once, in order, without a hole. A reader that is slow reads later: nothing is
-/// buffered for it but the one batch it was handed. Dropping it ends it.
+/// Follows the log: at least once, in order, without gaps. Nothing is buffered for a slow reader but its
+/// current batch: it just reads later. Dropping it ends it.
 pub struct Feed {
     shared: Arc<Shared>,
     applied: watch::Receiver<u64>,
     /// First LSN not handed out yet.
     next: u64,
-    /// `None` until the first batch, and while one is read.
+    /// `None` until the first batch, and while one is being read.
     reader: Option<GroupReader>,
 }
 
 impl Feed {
     pub(in super::super) fn new(shared: Arc<Shared>, lsn: u64) -> Result<Self, HistoryError> {
         let oldest = shared.history.log.oldest_lsn();
-        // LSNs begin with 1: "from the beginning" may also be said with 0.
+        // LSNs begin with 1; 0 also means "from the beginning".
         let next = lsn.max(1);
         if next < oldest {
             return Err(HistoryError::BelowRetained { oldest });
@@ -89,12 +89,12 @@ impl Feed {
         Ok(Self { applied: shared.marks.follow(), shared, next, reader: None })
     }
 
-    /// First LSN that `next_batch` will give: all before were handed out.
+    /// First LSN that `next_batch` will return: all before were handed out.
     pub fn next_lsn(&self) -> u64 {
         self.next
     }
 
-    /// Waits until the next command is applied: true; or until the engine stops.
+    /// Waits until the next command is applied (true) or the engine stops (false).
     pub(in super::super) async fn has_next(&mut self) -> bool {
         loop {
             if self.next <= *self.applied.borrow_and_update() {
@@ -106,8 +106,8 @@ impl Feed {
         }
     }
 
-    /// The next events, never none; waits until there is one. `None` when the engine stops. Dropping the
-    /// future loses nothing: call it again.
+    /// The next events, at least one; waits for them. `None` when the engine stops. Cancel-safe: call it
+    /// again.
     ///
     /// # Errors
     /// `BelowRetained` when the log was retired faster than it was read; `Unreadable`.
@@ -119,7 +119,7 @@ impl Feed {
         let read = tokio::task::spawn_blocking(move || read_batch(&shared, reader, next));
         let (reader, batch) = read.await.map_err(|error| HistoryError::Unreadable(error.to_string()))??;
         let last = batch.last().map_or(next - 1, |stamped| stamped.lsn);
-        // Durable comes before applied: the rest of a group may be a moment behind.
+        // Commands are durable before they are applied: the rest of a group may lag for a moment.
         let is_shown = |applied: &u64| last <= *applied || self.shared.is_stopping();
         if self.applied.wait_for(is_shown).await.is_err() || self.shared.marks.applied() < last {
             return Ok(None);
@@ -170,7 +170,7 @@ fn read_batch(
     Ok((reader, commands))
 }
 
-/// What a command did, told from the present state: members stay where they were placed, and entries stay.
+/// The effect of a command, from the present state: members stay where they were placed, and entries stay.
 fn event(state: &State, directory: &MemberDirectory, stamped: Stamped) -> Event {
     let fate = Fate::of(state, stamped.lsn);
     let placed = match &stamped.command {

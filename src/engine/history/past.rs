@@ -1,4 +1,4 @@
-//! States of the past, rebuilt one at a time.
+//! Past states, rebuilt one at a time.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What of the present a state of the past is rebuilt beside.
+/// The part of the present that a rebuild uses.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Present<'a> {
     pub directory: &'a MemberDirectory,
@@ -22,11 +22,11 @@ pub(in crate::engine) struct Present<'a> {
     pub stopping: &'a AtomicBool,
 }
 
-/// What the past is rebuilt from, and the last state that was.
+/// What past states are rebuilt from, and the last one rebuilt.
 pub(in crate::engine) struct History {
     pub log: LogView,
     snapshots: SnapshotStore,
-    /// Held while a state is rebuilt: one at a time, so that memory holds one network of the past beside the
+    /// Held while a state is rebuilt: one at a time, so that memory holds one past network in addition to the
     /// present one.
     last: Mutex<Option<Past>>,
     waiting: AtomicUsize,
@@ -42,12 +42,12 @@ impl History {
         Self { log, snapshots, last: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Lets go of a state that was not asked for in a while. Never waits.
+    /// Releases a state that was not used in a while. Never waits.
     pub fn release_idle(&self) {
         let Some(mut last) = self.last.try_lock() else { return };
         if last.as_ref().is_some_and(|past| limits::HISTORY_IDLE <= past.used.elapsed()) {
             let released = last.take();
-            // Freeing a network takes a while; whoever comes now need not wait for it.
+            // Freeing a network takes a while; the next caller need not wait for it.
             drop(last);
             drop(released);
         }
@@ -56,11 +56,11 @@ impl History {
     /// The oldest LSN whose state can be rebuilt.
     pub fn oldest(&self) -> Result<u64, HistoryError> {
         let bases = self.snapshots.bases().map_err(|error| HistoryError::Unreadable(error.to_string()))?;
-        // The newest snapshot is always there.
+        // The newest snapshot always exists.
         bases.first().copied().ok_or_else(|| HistoryError::Unreadable("there is no snapshot".into()))
     }
 
-    /// The state at `lsn`, which is applied.
+    /// The state at `lsn`, which must have been applied.
     pub(in crate::engine) fn state_at(
         &self,
         present: Present<'_>,
@@ -74,21 +74,22 @@ impl History {
             past.used = Instant::now();
             return Ok(Arc::clone(&past.state));
         }
-        // From here on nobody else holds it.
+        // From here on this is the only reference.
         let earlier = last.take().and_then(|past| Arc::try_unwrap(past.state).ok());
         let state = Arc::new(self.rebuild(present, earlier, lsn, effort)?);
         *last = Some(Past { state: Arc::clone(&state), used: Instant::now() });
         Ok(state)
     }
 
-    /// Waits until the last state is the one asked for, or nobody's any more.
+    /// Waits until the last state is the one asked for, or is no longer in use.
     fn wait_for_turn(&self, lsn: u64) -> Result<MutexGuard<'_, Option<Past>>, HistoryError> {
         let _waiting = Waiting::begin(&self.waiting).ok_or(HistoryError::Busy)?;
         let until = Instant::now() + limits::HISTORY_WAIT;
         loop {
             let last = self.last.try_lock_until(until).ok_or(HistoryError::Busy)?;
             match &*last {
-                // The lock is held, and only under it is it handed out: whoever holds it now can only let go.
+                // States are handed out only under this lock, which we hold: the reference count can only
+                // fall.
                 Some(past) if past.state.lsn() != lsn && 1 < Arc::strong_count(&past.state) => {}
                 _ => return Ok(last),
             }
@@ -100,7 +101,7 @@ impl History {
         }
     }
 
-    /// From an earlier state, if no snapshot is nearer, or else from a snapshot.
+    /// From an earlier state, unless a snapshot is nearer.
     fn rebuild(
         &self,
         present: Present<'_>,
@@ -165,13 +166,13 @@ impl History {
         Ok(())
     }
 
-    /// As an error of ours. What is not retained any more is told with the oldest LSN that is.
+    /// Converts to this layer's error. If it is no longer retained, names the oldest LSN that is.
     pub(in crate::engine) fn unreadable(&self, error: OpenError) -> HistoryError {
         match error {
             OpenError::Data(DurabilityError::BelowRetained { oldest }) => {
                 HistoryError::BelowRetained { oldest: self.oldest().unwrap_or(oldest) }
             }
-            // They come to an end; ask again.
+            // The readers will finish; retry later.
             OpenError::Data(DurabilityError::TooManyReaders { .. }) => HistoryError::Busy,
             error => {
                 tracing::error!(%error, "a state of the past cannot be rebuilt; serving goes on");
@@ -181,7 +182,7 @@ impl History {
     }
 }
 
-/// One of those who wait, until it is dropped.
+/// One waiting caller, counted until dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -1,5 +1,5 @@
-//! The engine's threads against a journal and a snapshot sink that do as the test says. What needs real files
-//! is in `tests/engine`.
+//! The engine's threads against a scripted journal and snapshot sink. Tests that need real files are in
+//! `tests/engine`.
 
 #[cfg(feature = "shuttle")]
 mod models;
@@ -192,7 +192,7 @@ fn what_waits_during_a_sync_becomes_one_group_and_a_race_is_rejected_by_apply() 
     rig.script.set(|script| script.hold = true);
     let first = submit_aside(&rig.engine, signup(2, Some(1)));
     wait_until("the writer holds the first", || rig.script.get(|script| script.groups.len()) == 2);
-    // Both are admitted, since neither is applied: one of them loses the race in the log.
+    // Both are admitted, since neither is applied yet: one of them loses the race in the log.
     let racing: Vec<_> = (0..2).map(|_| submit_aside(&rig.engine, signup(3, Some(1)))).collect();
     wait_until("both wait", || rig.engine.status().queue_depth == 2);
     rig.script.set(|script| script.hold = false);
@@ -257,7 +257,7 @@ fn a_failed_sync_poisons_the_writer_and_reads_go_on() {
             Err(SubmitError::ReadOnly),
             "{stage}: it never was in the log"
         );
-        // The disk is well again, which proves nothing about what was lost.
+        // The disk has recovered, which proves nothing about what was lost.
         rig.script.set(|script| {
             script.fail_append = false;
             script.fail_sync = false;
@@ -302,7 +302,7 @@ fn a_full_queue_refuses_at_once() {
 
 #[test]
 fn groups_keep_within_their_bytes() {
-    // Room for two plans and a half.
+    // Room for two and a half plans.
     let rig = rig(|_, script, _| {
         script.set(|script| script.group_bytes_max = 5 * crate::durability::RECORD_BYTES_MAX / 2);
     });
@@ -522,7 +522,7 @@ fn views_taken_while_writes_run_are_prefixes_of_the_log() {
         std::thread::spawn(move || {
             for number in 0..3_000_u64 {
                 if number.is_multiple_of(64) {
-                    // Takes a view that is being copied away.
+                    // Invalidates a view that is being copied.
                     let level_cap = if number.is_multiple_of(128) { 9 } else { 15 };
                     engine
                         .submit_blocking(Command::PutPlan(Box::new(Plan { level_cap, ..plan() })), None)
@@ -632,7 +632,7 @@ async fn the_async_forms_do_the_same() {
     assert_eq!(rig.engine.submit(signup(1, None), None).await, Err(SubmitError::Stopping));
 }
 
-/// The writer's panic ends the process. The test runs itself again and looks at how that ended.
+/// The writer's panic ends the process. The test re-executes itself and checks how that ended.
 #[test]
 fn a_panic_in_the_writer_ends_the_process() {
     const INSIDE: &str = "UPLINE_TEST_WRITER_PANIC";

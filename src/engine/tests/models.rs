@@ -1,18 +1,18 @@
-//! The engine's own threads, handed to a scheduler that chooses after each step of theirs which of them goes
-//! on. See `engine/sync.rs`.
+//! The engine's own threads under a scheduler that chooses after each step which of them runs next. See
+//! `engine/sync.rs`.
 //!
-//! What runs is the program: `Inner::start` starts writer, snapshotter and ticker as it does to serve, on the
-//! rig's journal that keeps what it was given, or on a real log on a disk in memory. A model adds clients,
-//! lets everything run to its end in some thousands of orders, and says what each of them must see in every
-//! one. A thread that waits for ever is found as a deadlock: no wait here has a time limit.
+//! The production code runs: `Inner::start` starts writer, snapshotter and ticker as it does to serve, on the
+//! rig's recording journal, or on a real log on an in-memory disk. A model adds clients, runs everything to
+//! its end in some thousands of orders, and checks what each of them must see in every one. A thread that
+//! waits forever is reported as a deadlock: no wait here has a time limit.
 //!
-//! Half of the orders are random at each step, half have few and early changes of thread (probabilistic
-//! concurrency testing), which finds what needs a long run of one thread within another's. Orders are of
-//! whole steps, as all processors saw them: that a mark is not seen before what it marks rests on `Release`
-//! and `Acquire`, which no model here can break.
+//! Half of the orders are random at each step, half have few and early thread switches (probabilistic
+//! concurrency testing), which finds bugs that need a long run of one thread within another's. Orders are
+//! sequentially consistent: that a mark is not seen before what it marks rests on `Release` and `Acquire`,
+//! which no model here can break.
 //!
-//! `UPLINE_SHUTTLE_ITERATIONS` (of each model) and `UPLINE_SEED` say how much and which; a failure prints the
-//! order, for `shuttle::replay`.
+//! `UPLINE_SHUTTLE_ITERATIONS` (of each model) and `UPLINE_SEED` set the number and the seed; a failure
+//! prints the order, for `shuttle::replay`.
 
 use std::{
     collections::BTreeMap,
@@ -34,9 +34,9 @@ use super::{
 use crate::durability::{SEGMENT_BYTES_MIN, memory::Memory};
 
 const ITERATIONS: u64 = 200;
-/// Changes of thread that a bug may need: three find most.
+/// Thread switches that a bug may need: three find most.
 const DEPTH: usize = 3;
-/// The engine's functions, not optimised, need more than a coroutine usually has.
+/// The engine's functions, unoptimized, need more than a coroutine's default.
 const STACK_BYTES: usize = 1 << 20;
 
 fn from_environment(name: &str, default: u64) -> u64 {
@@ -73,7 +73,7 @@ fn begun(change: impl FnOnce(&mut EngineOptions)) -> Rig {
     rig
 }
 
-/// Signs members up below the first one, from a thread of its own, and checks each answer.
+/// Signs up members below the first one, from a separate thread, and checks each answer.
 fn signs_up(
     rig: &Rig,
     numbers: std::ops::Range<u64>,
@@ -100,7 +100,7 @@ fn signs_up(
     })
 }
 
-/// Digests of the states that the journal's groups make, by LSN.
+/// Digests of the states that result from the journal's groups, by LSN.
 fn digests(rig: &Rig) -> BTreeMap<u64, Digest> {
     let mut replay = State::new(plan(), 5);
     let mut directory = MemberDirectory::with_capacity(0, 0);
@@ -211,7 +211,7 @@ fn a_snapshot_holds_what_its_client_wrote_before_it_asked() {
                 assert!(written <= info.lsn, "asked for after LSN {written}, and it is of {}", info.lsn);
             })
         };
-        // Nobody stops the engine meanwhile: they are answered because they asked.
+        // Nothing stops the engine meanwhile: they are answered because they asked.
         [asks(1), asks(2)].into_iter().for_each(|client| client.join().unwrap());
     });
 }
@@ -223,7 +223,7 @@ fn after_the_log_failed_nobody_waits_and_nothing_is_taken() {
         let clients = [signs_up(&rig, 1..3), signs_up(&rig, 3..5)];
         let engine = rig.engine.clone();
         rig.script.set(|script| script.fail_sync = true);
-        // Asked for in the middle of it.
+        // Requested midway.
         let snapshot = engine.snapshot_now_blocking();
         assert!(matches!(snapshot, Ok(_) | Err(SnapshotError::ReadOnly)), "{snapshot:?}");
         let results: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
@@ -290,7 +290,7 @@ fn a_stop_answers_everybody_and_loses_nothing() {
         assert_eq!(report.lsn, 1 + results.iter().filter(|result| result.is_ok()).count() as u64);
         assert!(!follower.join().unwrap() || 2 <= report.lsn, "told of what is not there");
         assert_eq!(rig.engine.submit_blocking(signup(9, Some(0)), None), Err(SubmitError::Stopping));
-        // A second stop has the first one's report.
+        // A second shutdown returns the first one's report.
         assert_eq!(rig.engine.shutdown(), report);
     });
 }
@@ -303,7 +303,7 @@ fn writes_in_order_stay_in_order_beside_others() {
         let engine = rig.engine.clone();
         let mut pending: Vec<_> = (1..4)
             .map(|number| {
-                // Each rests on the one before it, which is on its way.
+                // Each depends on the one before it, which is in flight.
                 let command = signup(number, Some(number - 1));
                 assert!(engine.judge(&command, None, |_| true).unwrap().is_none());
                 block_on(engine.queue(command, None)).unwrap()

@@ -1,5 +1,4 @@
-//! What the tests of the engine's threads run on: a journal and a snapshot sink that do as the test says, and
-//! an engine on the two.
+//! The test rig of the engine's threads: a scripted journal and snapshot sink, and an engine on the two.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +22,7 @@ use crate::durability::{
 };
 use crate::metrics::Metrics;
 
-/// What the journal of a test shall do, and what was done to it.
+/// What a test's journal is to do, and a record of what was done to it.
 #[derive(Default)]
 pub(super) struct Script {
     pub inner: StdMutex<ScriptInner>,
@@ -32,9 +31,9 @@ pub(super) struct Script {
 
 #[derive(Default)]
 pub(super) struct ScriptInner {
-    /// Each append waits while this holds.
+    /// Each append waits while this is set.
     pub hold: bool,
-    /// Each sync waits while this holds.
+    /// Each sync waits while this is set.
     pub hold_sync: bool,
     pub fail_append: bool,
     pub fail_sync: bool,
@@ -169,7 +168,7 @@ impl Journal for ScriptedJournal {
     }
 }
 
-/// Writes nothing, but says so as if it had; fails or panics when told.
+/// Pretends to write; fails or panics when told.
 #[derive(Clone, Default)]
 pub(super) struct ScriptedSink(pub Arc<StdMutex<SinkScript>>);
 
@@ -177,7 +176,7 @@ pub(super) struct ScriptedSink(pub Arc<StdMutex<SinkScript>>);
 pub(super) struct SinkScript {
     pub fail: bool,
     pub panic: bool,
-    /// Chunks of a snapshot; between them it rests.
+    /// Chunks of a snapshot, with rests between them.
     pub chunks: u32,
     pub lsns: Vec<u64>,
 }
@@ -239,7 +238,7 @@ pub(super) fn plan() -> Plan {
     }
 }
 
-/// The past of a directory in memory that nothing was written to: the tests here look at the present.
+/// The history of an in-memory directory to which nothing was written: the tests here look at the present.
 pub(in crate::engine) fn empty_history() -> history::History {
     let (storage, path) = (Memory::new().shared(), Path::new("/d"));
     let genesis = Genesis {
@@ -333,7 +332,7 @@ pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a write from a thread of its own.
+/// Sends a write from a separate thread.
 pub(super) fn submit_aside(engine: &Engine, command: Command) -> JoinHandle<Result<Answer, SubmitError>> {
     let engine = engine.clone();
     std::thread::spawn(move || engine.submit_blocking(command, None))
