@@ -353,7 +353,7 @@ fn parse(path: &Path, text: &str) -> Result<KeyRing> {
     Ok(ring)
 }
 
-/// What tells one version of the file from the next without reading it: each is a new file.
+/// Distinguishes versions of the file without reading it: each version is a new file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     inode: u64,
@@ -376,12 +376,12 @@ impl KeyFile {
         self.directory.join(FILE)
     }
 
-    /// The data directory that it is in.
+    /// Returns the data directory that holds it.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Which version is there; `None` for no file.
+    /// Returns which version is there; `None` for no file.
     ///
     /// # Errors
     /// `Io`.
@@ -398,7 +398,7 @@ impl KeyFile {
         }
     }
 
-    /// Whether there was a file of keys once, though it may be gone.
+    /// Returns whether a key file ever existed, even if it is gone now.
     ///
     /// # Errors
     /// `Io`.
@@ -410,7 +410,7 @@ impl KeyFile {
         }
     }
 
-    /// Reads the keys; `None` when there is no file, which is another thing than a file without keys.
+    /// Reads the keys; `None` if there is no file, which differs from a file without keys.
     ///
     /// # Errors
     /// `Io`, `Newer`, `Damaged`.
@@ -432,7 +432,7 @@ impl KeyFile {
         parse(&path, &text).map(Some)
     }
 
-    /// Adds a key. The directory is made when absent, so that keys can be there before the first start.
+    /// Adds a key. Creates the directory if absent, so that keys can exist before the first start.
     ///
     /// # Errors
     /// As `load`; `Locked`, `Full`.
@@ -451,8 +451,8 @@ impl KeyFile {
         })
     }
 
-    /// Revokes a key for good and returns it; `None` when there is none of this id. One that was revoked
-    /// before stays as it is.
+    /// Revokes a key permanently and returns it; `None` if there is no key with this id. An already revoked
+    /// key is unchanged.
     ///
     /// # Errors
     /// As `load`; `Locked`.
@@ -468,8 +468,7 @@ impl KeyFile {
         })
     }
 
-    /// Says durably that there are keys, from which moment on a server without them does not start. Nothing
-    /// to do where that was said.
+    /// Records durably that there are keys; from then on a server without them does not start. Idempotent.
     ///
     /// # Errors
     /// `Io`.
@@ -482,9 +481,9 @@ impl KeyFile {
         self.sync_directory()
     }
 
-    /// A file that this process made goes to the user that serves the directory. Where it is not known who
-    /// that is, and the directory is root's, it stays with the user who made it: such a directory is shared
-    /// by its group, and its server is one of those who write there.
+    /// Gives a file that this process made to the user that serves the directory. If that user is not known
+    /// and the directory is root's, the file stays with its creator: such a directory is shared by its group,
+    /// and its server is one of those who write there.
     fn give_away(&self, made: &File) -> Result<()> {
         let owner = Owner::of_files_in(&self.directory).map_err(io("look at", &self.directory))?;
         let is_shared = owner.user == 0 && !owner.is_certain;
@@ -496,7 +495,7 @@ impl KeyFile {
         }
     }
 
-    /// Reads, changes and replaces the file, alone.
+    /// Reads, changes and replaces the file under the lock.
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<ServiceKey>>) -> Result<T>) -> Result<T> {
         let _alone = self.lock()?;
         let present = self.load()?;
@@ -510,7 +509,7 @@ impl KeyFile {
         Ok(changed)
     }
 
-    /// Where keys are missed, a whole file of them under the name of an unfinished one is no leftover.
+    /// If keys are missing, a complete key file under the temporary name is not a leftover.
     fn check_not_renamed(&self) -> Result<()> {
         let new = self.directory.join(FILE_NEW);
         let holds_keys = match fs::read_to_string(&new) {
@@ -525,11 +524,11 @@ impl KeyFile {
         let path = self.directory.join(FILE_LOCK);
         for _ in 0..LOCK_TRIES {
             let file = private_file::open_or_create(&path).map_err(io("open", &path))?;
-            // Asked first of all, while there is nothing else that somebody could not read.
+            // Before anything else exists that the server could not read.
             self.give_away(&file).inspect_err(|_| _ = fs::remove_file(&path))?;
             self.wait_for(&file, &path)?;
             let locked = file.metadata().map_err(io("look at", &path))?;
-            // Another file may have been put in its place meanwhile: then somebody else has the lock of that.
+            // Another file may have replaced it meanwhile: then the lock of that one counts.
             match fs::metadata(&path) {
                 Ok(named) if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) => return Ok(file),
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("look at", &path)(error)),
@@ -555,8 +554,8 @@ impl KeyFile {
 
     fn replace(&self, text: &str) -> Result<()> {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
-        // One that is there was left by a command that was killed: while `keys` is there, or never was, its
-        // secrets were shown to nobody.
+        // An existing one was left by a killed command: while `keys` is there, or never was, its secrets were
+        // shown to nobody.
         let mut file = private_file::create_anew(&new).map_err(io("create", &new))?;
         self.give_away(&file)?;
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;

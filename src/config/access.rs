@@ -185,7 +185,7 @@ fn rate(values: &mut Values<'_>, rate: &str, burst: &str) -> Option<(NonZeroU32,
     Some((NonZeroU32::new(rate)?, NonZeroU32::new(burst)?))
 }
 
-/// What `Host` may name. Ports are ignored in `Host`, so an entry with a port could never match.
+/// What `Host` may name. Entries with a port are refused: they could never match.
 fn read_hosts(values: &mut Values<'_>) -> Vec<String> {
     let is_name = |text: &str| {
         let is_allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);

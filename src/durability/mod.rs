@@ -8,16 +8,18 @@
 //! # The files of a data directory
 //!
 //! ```text
-//! instance                      who this directory is
-//! lock                          locked, with `instance` and the directory itself, as long as somebody has it open
-//! creating                      only until the directory is made
+//! instance                      the identity of this directory
+//! lock                          locked while the directory is open, with `instance` and the directory itself
+//! creating                      exists only until the directory is complete
 //! log/00000000000000000001.log  segments, consecutively numbered; the last one or two are in use
 //! archive/<number>.log          segments that no kept snapshot needs any more
-//! archive/<lsn>.snap            older snapshots, from which states of the past are rebuilt: the base of the retained log, and a few more
+//! archive/<lsn>.snap            older snapshots, from which past states are rebuilt: the base of the
+//!                               retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
-//! *.tmp                         unfinished, removed at the next opening if it holds nothing that is not elsewhere
-//! damaged-<time>/               what a repair took away, with its report
-//! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
+//! *.tmp                         unfinished; the next opening removes it if it holds nothing unique
+//! damaged-<time>/               what a repair moved aside, with its report
+//! snapshots/*.damaged           a snapshot that did not verify, set aside for the operator to inspect and
+//!                               delete
 //! ```
 //!
 //! The format is specified to the byte in `snapshots/README.md`.
