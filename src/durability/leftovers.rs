@@ -182,7 +182,7 @@ fn named(storage: &dyn Storage, paths: &Paths) -> Result<Vec<(PathBuf, Kind)>> {
     Ok(found)
 }
 
-/// Returns the names of files that look renamed: for the refusal that misses them.
+/// Returns the names of files that look renamed, for the error that reports a file missing.
 pub(super) fn renamed(storage: &dyn Storage, directory: &Path) -> String {
     let names = storage.list(directory).unwrap_or_default();
     let mut names: Vec<String> = names.into_iter().filter(|name| name.ends_with(TEMPORARY)).collect();
