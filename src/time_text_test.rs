@@ -1,6 +1,7 @@
 use super::*;
 
-/// Expects a time in UTC. Counts days, since the library's own instants end before the year 9999 does.
+/// Returns the microseconds of a time in UTC. Computed by days, since the library's own instants end before
+/// the year 9999 does.
 fn micros(text: &str) -> i64 {
     let civil: DateTime = text.strip_suffix('Z').unwrap().parse().unwrap();
     let days = i64::from((civil.date() - date(1970, 1, 1)).get_days());
