@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `lsn` | log sequence number |
 //! | `time` | log time, RFC 3339 UTC with microseconds |
-//! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hashes of the client's key and of what it was sent for, hexadecimal |
+//! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hexadecimal hashes of the client's key and of the request it was sent with |
 //! | `actor` | who sent it: `{"kind", "id"}`; `kind` is `member`, `service`, `auditor` or `admin` (the id is that of the key, or the subject of the token), `anonymous` (where no credentials are required; the peer's address), `cli` (the operating system's user who ran a command), `unknown` (logged before format 3; the id is `null`) |
 //! | `command` | below; `kind` says which |
 //!
@@ -15,11 +15,11 @@
 //!
 //! | kind | fields |
 //! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor came from there too, so that it was not asked whether it is active)`}` |
-//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: what the outside calls that which it came from, or `null` |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what was carried over for an imported member: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor was imported too, so that the sponsor's being active was not checked)`}` |
+//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: the outside system's name for its origin, or `null` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
-//! | `pay_all` | which pending ones, each `null` where it does not matter: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
-//! | `reverse_bonus` | `bonus`: the row id of the one that is taken back, `entry`: its position in the ledger |
+//! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
+//! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
 //! | `put_plan` | `plan`: below |

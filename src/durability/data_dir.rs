@@ -226,7 +226,7 @@ impl Creation {
 }
 
 /// Creates the directory and its missing parents. The names of all of them are made durable, including
-/// existing ones: whoever created them, such as a killed attempt, need not have synced them.
+/// existing ones: their creator, such as a killed attempt, need not have synced them.
 fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
     let directories: Vec<&Path> =
         path.ancestors().filter(|directory| !directory.as_os_str().is_empty()).collect();

@@ -41,7 +41,7 @@ impl Locks {
         match storage.lock(root) {
             Ok(lock) => held.push(lock),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(locked()),
-            // The two files remain.
+            // The two files still protect it.
             Err(_) => {}
         }
         let own = paths.lock();

@@ -113,8 +113,8 @@ fn ends_before(
 }
 
 /// Checks that the retained log continues from each snapshot kept. It is retired only up to the oldest of
-/// them, so it does, unless somebody removed segments; the newest snapshot makes up for those until it must
-/// be fallen back from.
+/// them, so it does, unless somebody removed segments; the newest snapshot makes up for those until a
+/// fallback is needed.
 pub(super) fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
     let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
     let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;

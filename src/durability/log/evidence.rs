@@ -75,8 +75,8 @@ impl Evidence {
         let last = slots[newest].unwrap_or(Slot { lsn: 0, generation: 0 });
         let mut evidence = Self { file, path, instance, last, slot: 1 - newest, unsynced: 0 };
         if lsn == last.lsn {
-            // What a killed process wrote may not be on disk yet. Writing the other slot is safe even so:
-            // this one says the same as the log.
+            // What a killed process wrote may not be on disk yet, so sync it. Then the other slot may be
+            // written: this one says the same as the log.
             (evidence.slot, evidence.unsynced) = (newest, 1);
         } else {
             evidence.write(lsn)?;

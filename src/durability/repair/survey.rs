@@ -33,7 +33,7 @@ pub(super) struct Place {
     pub path: PathBuf,
     /// Its format version, from its header; if that does not verify, from its first frame.
     pub version: u32,
-    /// First and last LSN, if its header holds its start.
+    /// First and last LSN, if its start is known from its header.
     pub lsns: Option<(u64, u64)>,
 }
 
