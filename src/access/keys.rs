@@ -19,7 +19,7 @@
 //! lock of `keys.writing`, so that concurrent commands lose no update; the server holds the lock of the data
 //! directory and never this one, and always reads a complete file.
 //!
-//! # Whether there were keys
+//! # Detecting lost keys
 //!
 //! A server whose keys are gone must not let everybody in. `keys.lock` records that keys existed: it is
 //! created once the name of the first key file is durable, before the first secret is shown, and never

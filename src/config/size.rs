@@ -12,7 +12,7 @@ pub(super) const TOO_LARGE: &str = "is more bytes than there are numbers for";
 /// times the one before.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is not a size.
 pub(super) fn parse(text: &str) -> Result<u64, &'static str> {
     let unit = UNITS.iter().find_map(|(letter, shift)| Some((text.strip_suffix(*letter)?, *shift)));
     let (digits, shift) = unit.unwrap_or((text, 0));

@@ -40,7 +40,7 @@
 //!
 //! Dropping a journal does not sync: commands that were appended but not synced were never acknowledged.
 //!
-//! # What it promises (`D1` to `D4` of the project's promises)
+//! # Guarantees (`D1` to `D4` of the project's promises)
 //!
 //! - D1: what [`Journal::sync`] reports as durable survived a successful fdatasync of a file whose name was
 //!   made durable before its first use.

@@ -23,7 +23,7 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// What is lost with the file.
+/// What losing the file loses, as errors say it.
 const LOST: &str = "the proof that the log's end is all there";
 const MAGIC: [u8; 8] = *b"uplinDUR";
 /// What a disk writes atomically.

@@ -9,12 +9,12 @@
 //! | 6 | 2 | 0 |
 //! | 8 | 4 | body length |
 //! | 12 | 4 | number of commands |
-//! | 16 | 8 | LSN of the first command (of the next one, where there is none) |
+//! | 16 | 8 | LSN of the first command (of the next one, if there is none) |
 //! | 24 | 8 | durable LSN when written |
 //! | 32 | 8 | rolling hash over the outcomes of all commands before this frame |
 //! | 40 | 8 | term, 0 until there is replication |
 //! | 48 | 8 | log time of the newest command, this frame's included |
-//! | 56 | 4 | CRC of the frame before (its body CRC); of the segment header for the first |
+//! | 56 | 4 | body CRC of the previous frame; for the first frame, CRC of the segment header |
 //! | 60 | 4 | salt of the whitening |
 //! | 64 | 8 | since version 3: the chain after this frame's commands (`chain.rs`) |
 //! | H-8 | 4 | 0 |

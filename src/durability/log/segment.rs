@@ -51,11 +51,11 @@ const FILL_SYNC_EVERY: u64 = 4;
 /// | 40 | 8 | LSN of the first command |
 /// | 48 | 8 | bytes of the file |
 /// | 56 | 8 | term, 0 until there is replication |
-/// | 64 | 8 | log time of the newest command before |
-/// | 72 | 8 | offset at which the segment before ends (after its seal), 0 for the first of a directory |
+/// | 64 | 8 | log time of the newest command before the segment |
+/// | 72 | 8 | offset at which the previous segment ends (after its seal), 0 for the first of a directory |
 /// | 80 | 4 | CRC of the last frame there, 0 for the first of a directory |
 /// | 84 | 4 | 0 |
-/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); before 0 |
+/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); 0 before |
 /// | 96 | 412 | 0 |
 /// | 508 | 4 | CRC-32C of bytes 0..508 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -205,13 +205,13 @@ impl ChunkHeader {
 /// | 60 | 20 | rows of members, codes, triggers, entries, keys, 4 bytes each |
 /// | 80 | 32 | state digest |
 /// | 112 | 32 | network digest |
-/// | 144 | 8 | the chunks' checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}` for each in order |
+/// | 144 | 8 | chunk checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}`, in order |
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
-/// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
-/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); before 0 |
-/// | 184 | 4 | since version 3: 1 if there is one, 0 where the log at the LSN is older; before 0 |
-/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; before 0 |
+/// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; 0 before |
+/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
+/// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
+/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
 /// | 196 | 56 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
