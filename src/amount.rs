@@ -1,9 +1,9 @@
 //! Amounts as decimal text in units of a currency (`10.00`), the form of plan files, `import` and `export`.
-//! Exact: no float on the way.
+//! Exact: floats are never involved.
 
 use crate::core::types::Money;
 
-/// Reads an amount such as `10`, `-0.5` or `10.00` for a currency with `exponent` decimal digits.
+/// Parses an amount such as `10`, `-0.5` or `10.00` for a currency with `exponent` decimal digits.
 ///
 /// # Errors
 /// Why the text is not an amount: no digits, more decimals than the currency has, or beyond `Money::MAX`.
@@ -31,7 +31,7 @@ pub fn parse(text: &str, exponent: u8) -> Result<Money, String> {
     Ok(Money(if negative { -minor } else { minor }))
 }
 
-/// The amount with all decimals of its currency: the inverse of [`parse`].
+/// Prints the amount with all decimals of its currency: the inverse of [`parse`].
 pub fn print(amount: Money, exponent: u8) -> String {
     let sign = if amount.0 < 0 { "-" } else { "" };
     let width = usize::from(exponent) + 1;

@@ -1,4 +1,4 @@
-//! Commands as JSON: the one form in which a logged command is shown, by the change feed and by `upline
+//! Commands as JSON: the only form in which a logged command is shown, by the change feed and by `upline
 //! inspect log`.
 //!
 //! # A stamped command
@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `lsn` | log sequence number |
 //! | `time` | log time, RFC 3339 UTC with microseconds |
-//! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hashes of the client's key and of what it was sent for, hexadecimal |
+//! | `idempotency_key` | `null`, or `{"key", "fingerprint"}`: hexadecimal hashes of the client's key and of the request it was sent with |
 //! | `actor` | who sent it: `{"kind", "id"}`; `kind` is `member`, `service`, `auditor` or `admin` (the id is that of the key, or the subject of the token), `anonymous` (where no credentials are required; the peer's address), `cli` (the operating system's user who ran a command), `unknown` (logged before format 3; the id is `null`) |
 //! | `command` | below; `kind` says which |
 //!
@@ -15,21 +15,21 @@
 //!
 //! | kind | fields |
 //! | --- | --- |
-//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code that was given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what an imported member brought along: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor came from there too, so that it was not asked whether it is active)`}` |
-//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: what the outside calls that which it came from, or `null` |
+//! | `register` | `user_id`; `sponsor`: `null` for a root, `{"user_id"}` or `{"code"}`; `placement`: `{"by": "plan"}`, `{"by": "rule", "rule"}` or `{"by": "slot", "parent", "slot"}`; `code`: the referral code given, or `null`; `role`; `joined_at`: a time, or `null` for the log time; `origin`: `signup` or `import`; `carried`: `null`, or what was carried over for an imported member: `{"id"` (its row's id elsewhere, or `null`), `"lifetime_rank"`, `"turn"` (0: nothing), `"status"`, `"sponsor_too"` (whether the sponsor was imported too, so that the sponsor's being active was not checked)`}` |
+//! | `trigger_bonus` | `source`, `trigger`, `amount_minor`: minor units or `null`, `once`, `reference`: the outside system's name for its origin, or `null` |
 //! | `pay_bonus` | `bonus`: the row id, `entry`: the position in the ledger |
-//! | `pay_all` | which pending ones, each `null` where it does not matter: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
-//! | `reverse_bonus` | `bonus`: the row id of the one that is taken back, `entry`: its position in the ledger |
+//! | `pay_all` | which pending ones, each `null` if unrestricted: `up_to_lsn`: made by commands up to this one, `bonus_kind`, `receiver`, `from` and `to`: times, the first included, the second not |
+//! | `reverse_bonus` | `bonus`: the row id of the one taken back, `entry`: its position in the ledger |
 //! | `set_status` | `user_id`, `status` |
 //! | `set_role` | `user_id`, `role` |
 //! | `put_plan` | `plan`: below |
 //! | `import_bonus` | `receiver`, `source`, `bonus_kind`, `level`, `amount_minor`, `status`, `time`, `id`: its row's id elsewhere, or `null`, `reference`, `reverses`: the row id of the bonus that it takes back, or `null` |
 //!
-//! Members are named by their UUID. Amounts are minor units of the plan's currency.
+//! Members are identified by UUID. Amounts are in minor units of the plan's currency.
 //!
 //! # A plan
 //!
-//! The names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`,
+//! The field names of a plan file, with amounts in minor units: `name`, `currency` `{"code", "exponent"}`,
 //! `placement` `{"width"` (`null`: unlimited), `"rule"`, `"allow"`, `"strategic"}`, `count_sponsor_tree`,
 //! `level_cap`, `bonuses` `[{"trigger", "tree", "amounts_minor"` or `"basis_points", "on_registration",
 //! "admins_beyond"}]`, `ranks` `{"rule", "tree", "basis"` (thresholds only), `"steps": [{"name", "minimum",
@@ -44,7 +44,7 @@ use crate::engine::{
     Stamped, Status, Timestamp, Tree,
 };
 
-/// A logged command. `bonus_id` makes the row id of a ledger entry from its position.
+/// Returns a logged command. `bonus_id` derives the row id of a ledger entry from its position.
 pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     let key = stamped.key.map(|key| {
         let fingerprint = format!("{:016x}", key.fingerprint);
@@ -59,13 +59,13 @@ pub fn stamped_json(stamped: &Stamped, bonus_id: &dyn Fn(u64) -> Uuid) -> Value 
     })
 }
 
-/// Who sent a command.
+/// Returns who sent a command.
 pub fn actor_json(actor: Option<&Actor>) -> Value {
     let id = actor.map(Actor::id).filter(|id| !id.is_empty());
     json!({"kind": actor.map_or(ActorKind::Unknown, Actor::kind).name(), "id": id})
 }
 
-/// A command without its stamp.
+/// Returns a command without its stamp.
 pub fn command_json(command: &Command, bonus_id: &dyn Fn(u64) -> Uuid) -> Value {
     match command {
         Command::Register(register) => register_json(register),
@@ -140,7 +140,7 @@ fn register_json(register: &Register) -> Value {
     })
 }
 
-/// What an imported member brought along; 0 says nothing, as in the log.
+/// Returns what was carried over for an imported member; 0 means nothing, as in the log.
 fn carried_json(carried: Carried) -> Value {
     json!({
         "id": carried.row_id.map(Uuid::from_bytes),
@@ -206,7 +206,7 @@ pub fn plan_json(plan: &Plan) -> Value {
     })
 }
 
-/// What one trigger pays.
+/// Returns what one trigger pays.
 pub fn bonus_rule_json(rule: &BonusRule) -> Value {
     let (name, pay): (&str, Vec<i64>) = match &rule.pay {
         LevelPay::Fixed(amounts) => ("amounts_minor", amounts.iter().map(|amount| amount.0).collect()),
@@ -222,7 +222,7 @@ pub fn bonus_rule_json(rule: &BonusRule) -> Value {
     rule_json
 }
 
-/// A time as RFC 3339, UTC, with microseconds; as a number of microseconds where no calendar reaches.
+/// Returns a time as RFC 3339, UTC, with microseconds; as a number of microseconds beyond the calendar.
 pub fn time_text(time: Timestamp) -> String {
     crate::time_text::print(time)
 }
@@ -314,7 +314,7 @@ mod tests {
             from: Some(Timestamp(0)),
             until: Some(Timestamp(1_000_000)),
         };
-        // command, as shown
+        // command, expected JSON
         let table = [
             (
                 Command::TriggerBonus(trigger),

@@ -1,8 +1,8 @@
-//! Configuration: flags > `UPLINE_*` environment > configuration file > defaults. Every value knows where it
-//! came from, and everything that is wrong is named at once, with its place.
+//! Configuration: flags > `UPLINE_*` environment > configuration file > defaults. Every value records its
+//! origin, and all errors are reported at once, each with its place.
 //!
-//! [`SETTINGS`] is the one list of what can be configured: flag `--data-dir`, variable `UPLINE_DATA_DIR` and
-//! file key `data_dir` are the same setting.
+//! [`SETTINGS`] is the single list of settings: flag `--data-dir`, variable `UPLINE_DATA_DIR` and file key
+//! `data_dir` are the same setting.
 
 mod access;
 mod bounds;

@@ -159,11 +159,11 @@ fn zero_switches_periods_off_and_insecure_opens_the_address() {
 
 #[test]
 fn an_address_may_be_a_name() {
-    // Needs no name server: every machine knows itself.
+    // Needs no name server: every machine can resolve itself.
     let config = Config::resolve(&sources(&[("addr", "localhost:8123")], &[])).unwrap();
     assert!(config.addr.ip().is_loopback());
     assert_eq!(config.addr.port(), 8_123);
-    // Addresses are not looked up, and keep their family.
+    // Literal addresses are not looked up, and keep their family.
     let config = Config::resolve(&sources(&[("addr", "[::1]:8123")], &[])).unwrap();
     assert!(config.addr.is_ipv6());
 }

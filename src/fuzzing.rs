@@ -1,13 +1,13 @@
-//! The functions that fuzzers call with any bytes at all. Built for them (`fuzz/`) and for tests alone: no
-//! binary has them.
+//! The functions that fuzzers call with arbitrary bytes. Compiled only for them (`fuzz/`) and for tests: no
+//! binary contains them.
 //!
-//! Each demands more than that nothing panics: what is decoded is encoded to the same bytes, a log that was
-//! tampered with is refused or gives a prefix, a snapshot that loads has the state it was made of. Each
-//! returns whether the bytes were good for something, so that the tests can see that the corpus in
-//! `fuzz/corpus/` still gets in. Where checksums would keep everything out, the first byte of an input asks
-//! to have them made right, as somebody with a hex editor could.
+//! Each checks more than the absence of panics: what is decoded encodes to the same bytes, a log that was
+//! tampered with is refused or yields a prefix, a snapshot that loads has the state it was made from. Each
+//! returns whether the bytes were valid, so that the tests can check that the corpus in `fuzz/corpus/` still
+//! gets in. Where checksums would reject everything, the first byte of an input requests valid ones, as an
+//! attacker with a hex editor could compute.
 //!
-//! What is tried is here for files, and beside what it tries for the rest (`durability/log/fuzzing.rs`,
+//! This file checks data files and collects the checks of the rest (`durability/log/fuzzing.rs`,
 //! `http/fuzzing.rs`, `cli/import/fuzzing.rs`).
 
 use std::{
@@ -35,10 +35,10 @@ use crate::{
     plan_file,
 };
 
-/// A target: whether the bytes were good for something.
+/// A fuzz target: returns whether the bytes were valid.
 pub type Target = fn(&[u8]) -> bool;
 
-/// All targets, by the names of their fuzzers and of the folders of their inputs.
+/// All targets, by the names of their fuzzers and of their corpus folders.
 pub const TARGETS: [(&str, Target); 8] = [
     ("frame", frame),
     ("recovery", recovery),
@@ -50,27 +50,26 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("token", token),
 ];
 
-/// Edits of one input: enough to hurt each frame of the log, few enough that an input stays quick.
+/// Limit on edits per input: enough to damage each frame of the log, few enough that an input runs fast.
 const EDITS_MAX: usize = 64;
 const ROOT: &str = "/data";
 /// Members of the network whose files are tampered with.
 const MEMBERS: u8 = 12;
-/// Members there when its snapshot is made.
+/// Members that exist when its snapshot is made.
 const MEMBERS_BEFORE_SNAPSHOT: u8 = 5;
 
-/// A frame of the log, or the records in one.
+/// Takes a frame of the log, or the records in one.
 pub fn frame(bytes: &[u8]) -> bool {
     durability::frame(bytes)
 }
 
-/// The log of a directory, tampered with: `{mode u8, rest}`, the rest being edits (see `edited`) of the log
-/// as it was or, with the lowest bit of the mode, the log itself; with the next bit its checksums are made
-/// right.
+/// Tampers with the log of a directory: `{mode u8, rest}`. The rest is edits (see `edited`) of the original
+/// log or, with the lowest bit of the mode, the log itself; with the next bit its checksums are recomputed.
 ///
 /// # Panics
-/// When it opens as something else than a prefix of what was written that holds all that the snapshot knows
-/// to be durable, or differently the second time. One changed byte may not cost a single command. A log with
-/// made-up checksums can say anything, but its state must keep the rules.
+/// If the directory opens as anything but a prefix of what was written that holds all that the snapshot knows
+/// to be durable, or differently the second time. One changed byte must not lose a single command. A log with
+/// forged checksums can say anything, but its state must keep the rules.
 pub fn recovery(bytes: &[u8]) -> bool {
     let Some((mode, rest)) = bytes.split_first() else { return false };
     BASE.with(|base| {
@@ -100,11 +99,11 @@ pub fn recovery(bytes: &[u8]) -> bool {
     })
 }
 
-/// The only snapshot of a directory, tampered with: modes as for [`recovery`].
+/// Tampers with the only snapshot of a directory: modes as for [`recovery`].
 ///
 /// # Panics
-/// When another file than the one that was written is taken without its checksums having been made right, or
-/// when what opens is not the state that there was.
+/// If a file other than the one written is accepted without recomputed checksums, or if what opens is not the
+/// original state.
 pub fn snapshot(bytes: &[u8]) -> bool {
     let Some((mode, rest)) = bytes.split_first() else { return false };
     BASE.with(|base| {
@@ -131,16 +130,16 @@ pub fn snapshot(bytes: &[u8]) -> bool {
     })
 }
 
-/// A body as sent to any route that takes one.
+/// Takes a body as sent to any route that accepts one.
 pub fn request_body(bytes: &[u8]) -> bool {
     http::fuzzing::request_body(bytes)
 }
 
-/// A plan file.
+/// Takes a plan file.
 ///
 /// # Panics
-/// When a plan that parses does not print to a file, and to a record of the log, that are the same plan, or
-/// when a refusal names nothing.
+/// If a plan that parses does not print to a file, and to a log record, that are the same plan, or if a
+/// refusal names no fault.
 pub fn plan_file(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     match plan_file::parse(text) {
@@ -166,24 +165,24 @@ pub fn plan_file(bytes: &[u8]) -> bool {
     }
 }
 
-/// The files of an import.
+/// Takes the files of an import.
 pub fn import_rows(bytes: &[u8]) -> bool {
     cli::import_rows(bytes)
 }
 
-/// A cursor, and the words of a forged one.
+/// Takes a cursor, and the words of a forged one.
 pub fn cursor(bytes: &[u8]) -> bool {
     BASE.with(|base| http::fuzzing::cursor(base.engine.engine(), bytes))
 }
 
-/// A token, claims of one, or an issuer's keys.
+/// Takes a token, the claims of one, or an issuer's keys.
 pub fn token(bytes: &[u8]) -> bool {
     http::fuzzing::token(bytes)
 }
 
-/// Tampers with a file, four bytes an edit: `{offset u16, what u8, value u8}`. What: 0 changes a byte, 1
-/// zeroes some, 2 copies 64 bytes from elsewhere, 3 zeroes everything behind. True when all of it was to
-/// change one byte.
+/// Tampers with a file, four bytes per edit: `{offset u16, what u8, value u8}`. What: 0 changes a byte, 1
+/// zeroes some, 2 copies 64 bytes from elsewhere, 3 zeroes everything after the offset. Returns true if the
+/// only edit was to change one byte.
 fn edited(content: &mut [u8], edits: &[u8]) -> bool {
     let (edits, _) = edits.as_chunks::<4>();
     for [low, high, what, value] in edits.iter().take(EDITS_MAX).copied() {
@@ -204,7 +203,7 @@ fn edited(content: &mut [u8], edits: &[u8]) -> bool {
     matches!(edits, [[_, _, what, _]] if what % 4 == 0)
 }
 
-/// A directory in memory, and what it was at each LSN.
+/// An in-memory directory, and its state at each LSN.
 struct Base {
     disk: Memory,
     log: Vec<u8>,
@@ -217,9 +216,9 @@ struct Base {
     /// LSN that was durable when the newest snapshot was published.
     durable: u64,
     last: u64,
-    /// After each group.
+    /// State digest after each group.
     digests: BTreeMap<u64, Digest>,
-    /// Over a copy of it.
+    /// Runs on a copy of the directory.
     engine: SteppedEngine,
 }
 
@@ -283,7 +282,8 @@ impl Base {
     }
 }
 
-/// A group of the base: a member below an earlier one, and now and then what pays and changes it.
+/// Returns a group of the base: a member below an earlier one, and now and then commands that pay and change
+/// it.
 fn commands(number: u8) -> Vec<Command> {
     let id = |number: u8| MemberId([number + 1; 16]);
     let mut commands = vec![Command::Register(Register {
@@ -319,7 +319,7 @@ fn options(disk: &Memory) -> EngineOptions {
         PlanChoice { plan: plan_file::default_plan(), plan_is_explicit: false, width_is_explicit: false };
     let mut options = EngineOptions::new(ROOT.into(), plan, Metrics::new(&[]));
     options.clock = Arc::new(|| Timestamp(1_700_000_000_000_000));
-    // The times of the log are as changed as its other bytes.
+    // The times in the log may have been changed like its other bytes.
     options.clock_jump_max = None;
     options.storage = disk.shared();
     options.log = log_options();
@@ -328,7 +328,7 @@ fn options(disk: &Memory) -> EngineOptions {
     options
 }
 
-/// Opens a directory as `serve` does: where it is then, and in which state.
+/// Opens a directory as `serve` does; returns its last LSN and its state.
 fn opened(disk: &Memory) -> Option<(u64, Digest)> {
     match SteppedEngine::open(options(disk)) {
         Ok((engine, _)) => Some(engine.engine().read(|state, _| {

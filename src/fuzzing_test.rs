@@ -1,4 +1,4 @@
-//! The corpus in `fuzz/corpus/` through every target, and small changes of each of its files.
+//! Runs the corpus in `fuzz/corpus/` through every target, along with small mutations of each of its files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,21 +21,21 @@ use crate::{
     plan_file,
 };
 
-/// Changes of each file, unless `UPLINE_FUZZ_MUTATIONS` says otherwise.
+/// Mutations of each file, unless `UPLINE_FUZZ_MUTATIONS` says otherwise.
 const MUTATIONS: u64 = 12;
-/// What the corpus may hold, so that the tree stays small and the tests quick.
+/// Limit on the corpus, so that the tree stays small and the tests fast.
 const FILES_MAX: usize = 200;
 const BYTES_MAX: u64 = 1 << 20;
-/// A changed input is no longer than this: files of a corpus are shorter.
+/// Limit on the bytes of a mutated input: files of a corpus are shorter.
 const INPUT_BYTES_MAX: usize = 32 << 10;
-/// Failures that are told; all are counted.
+/// Limit on failures that are printed; all are counted.
 const TOLD_MAX: usize = 10;
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
 
-/// The files of a target, by name.
+/// Returns the files of a target, by name.
 fn files(target: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = corpus().join(target);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -90,8 +90,8 @@ fn the_corpus_and_changes_of_it_hold() {
     assert!(failures.is_empty(), "{} inputs break what must hold", failures.len());
 }
 
-/// Whoever knows the network's id can make cursors with any position and a right checksum. Eight times
-/// `UPLINE_FUZZ_MUTATIONS` of each list and member.
+/// Anyone who knows the network's id can forge cursors with any position and a valid checksum. Tries eight
+/// times `UPLINE_FUZZ_MUTATIONS` of each list and member.
 #[test]
 fn forged_positions_hold() {
     let (seed, mutations) = (number("UPLINE_SEED", 1), number("UPLINE_FUZZ_MUTATIONS", MUTATIONS));
@@ -104,7 +104,7 @@ fn forged_positions_hold() {
     println!("forged cursors: {taken} were taken");
 }
 
-/// 1 when the bytes were good for something. A panic of the target is a failure; the others still run.
+/// Returns 1 if the bytes were valid. A panic of the target is recorded as a failure; the others still run.
 fn run(target: Target, bytes: &[u8], failures: &mut Vec<String>, name: impl FnOnce() -> String) -> u64 {
     match catch_unwind(AssertUnwindSafe(|| target(bytes))) {
         Ok(good) => u64::from(good),
@@ -122,8 +122,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A few small changes: bits, bytes, numbers at the ends of their ranges, pieces taken out, doubled, or
-/// brought from another file.
+/// Returns a few small mutations: bits, bytes, numbers at the ends of their ranges, pieces removed,
+/// duplicated, or copied from another file.
 fn mutated(random: &mut Pcg64, bytes: &[u8], others: &[&Vec<u8>]) -> Vec<u8> {
     let mut below = |end: usize| usize::try_from(random.next_u64() % end.max(1) as u64).unwrap();
     let mut out = bytes.to_vec();
@@ -192,8 +192,8 @@ fn the_corpus_is_small_and_has_a_folder_for_each_fuzzer() {
     assert_eq!(folders.collect::<BTreeSet<_>>(), named);
 }
 
-/// The targets must be able to fail: what they demand of a tampered log is not met by one that is cut without
-/// a trace.
+/// The targets must be able to fail: a log that is cut without a trace must not pass their check of a
+/// tampered log.
 #[test]
 fn edits_do_what_they_say() {
     let mut content = vec![1; 256];
@@ -206,7 +206,7 @@ fn edits_do_what_they_say() {
     assert_eq!(content[128..136], content[0..8]);
 }
 
-/// With `UPLINE_FUZZ_SEEDS=1` the seeds are written into the corpus, beside what fuzzers found.
+/// With `UPLINE_FUZZ_SEEDS=1` the seeds are written into the corpus, next to what fuzzers found.
 #[test]
 fn seeds_are_good() {
     let writes = number("UPLINE_FUZZ_SEEDS", 0) == 1;
@@ -230,7 +230,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "frame" => (0..12)
             .map(|number| (format!("group-{number}"), group(number)))
             .chain(BASE.with(|base| {
-                // A frame as it stands in the log: another instance wrote it, and its checksum says so.
+                // A frame as a log holds it: another instance wrote it, and its checksum shows that.
                 vec![named("foreign-frame", &base.log[512..base.log_end])]
             }))
             .collect(),
@@ -358,7 +358,7 @@ fn texts(texts: &[&str]) -> Vec<(String, Vec<u8>)> {
     texts.iter().enumerate().map(|(at, text)| (format!("seed-{at:02}"), text.as_bytes().to_vec())).collect()
 }
 
-/// A group of the base's history as an input of `frame`.
+/// Returns a group of the base's history as an input of `frame`.
 fn group(number: u8) -> Vec<u8> {
     let commands = super::commands(number);
     let stamp = |(at, command)| Stamped {

@@ -1,4 +1,4 @@
-//! The program: everything it does is in the library's `cli`.
+//! The program: a thin wrapper around the library's `cli`.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

@@ -1,10 +1,10 @@
-//! Every metric: its name, type, unit, help, buckets and labels stand in [`TABLE`], and nowhere else.
+//! Metrics: [`TABLE`] is the only place that defines their names, types, units, help, buckets and labels.
 //!
 //! No recorder is installed globally: a [`Metrics`] owns its recorder, so that two engines in one process
-//! (tests) never mix. Handles are resolved once and kept; labels come from closed enums, so the number of
-//! series is bounded by the code. Histograms have set buckets and are never summaries, which cannot be added
-//! across instances. Samples pile up until they are drained: [`Metrics::upkeep`] must be called every few
-//! seconds, and the engine's ticker does.
+//! (tests) never mix. Handles are resolved once and kept; labels come from closed enums, so the code bounds
+//! the number of series. Histograms have fixed buckets and are never summaries, which cannot be aggregated
+//! across instances. Samples accumulate until they are drained: [`Metrics::upkeep`] must be called every few
+//! seconds, which the engine's ticker does.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ mod table;
 pub use access::{AccessMetrics, AuthOutcome, LimitedBy, Loaded};
 pub use table::{Definition, Kind, TABLE};
 
-/// HTTP statuses with a series of their own; any other is counted as `other`.
+/// HTTP statuses with their own series; all others count as `other`.
 pub const STATUSES: [u16; 24] = [
     200, 201, 202, 204, 206, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429,
     431, 500, 503,
@@ -43,11 +43,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `routes` are method and path of each route of the HTTP edge; [`HttpMetrics::request`] refers to them
-    /// by position.
+    /// `routes` is the method and path of each route of the HTTP edge; [`HttpMetrics::request`] refers to
+    /// them by index.
     ///
     /// # Panics
-    /// When a histogram of the table has no buckets: our bug.
+    /// If a histogram in the table has no buckets, which is a bug.
     pub fn new(routes: &[(&'static str, &'static str)]) -> Arc<Self> {
         let mut builder = PrometheusBuilder::new();
         for definition in TABLE {
@@ -79,14 +79,14 @@ impl Metrics {
         })
     }
 
-    /// All metrics in the Prometheus text format, those of the process included. Gauges of the engine are
-    /// those of its last refresh (`Engine::refresh_metrics`). Blocks for some 100 us (it reads `/proc`).
+    /// Renders all metrics in the Prometheus text format, including those of the process. Engine gauges show
+    /// its last refresh (`Engine::refresh_metrics`). Blocks for some 100 us (it reads `/proc`).
     pub fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, || self.process.collect());
         self.handle.render()
     }
 
-    /// Moves the samples that have piled up into their buckets. Call it every five seconds.
+    /// Moves accumulated samples into their buckets. Call it every five seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
@@ -115,7 +115,7 @@ pub struct WriteMetrics {
     pub ready: Gauge,
 }
 
-/// Where a rule said no.
+/// Where a rule rejected a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RejectionStage {
     /// Before the log.
@@ -124,7 +124,7 @@ pub enum RejectionStage {
     Log = 1,
 }
 
-/// Why a write was not tried, or its outcome is not known.
+/// Why a write was not attempted, or its outcome is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     Overloaded = 0,
@@ -304,7 +304,7 @@ pub struct LogMetrics {
     pub applied_lsn: Gauge,
     pub snapshot_lsn: Gauge,
     pub segment_failures: Counter,
-    /// 1 while the next segment cannot be made, 2 while writes are refused for that.
+    /// 1 while the next segment cannot be prepared, 2 while writes are refused for that reason.
     pub next_segment_missing: Gauge,
     /// 1 while writes are refused because the clock jumped.
     pub clock_jumped: Gauge,
@@ -331,7 +331,7 @@ impl LogMetrics {
     }
 }
 
-/// What the HTTP edge counts. Routes are known when the process starts and are named by their position.
+/// Counters of the HTTP edge. Routes are known at startup and are identified by index.
 pub struct HttpMetrics {
     recorder: Arc<PrometheusRecorder>,
     routes: Vec<RouteMetrics>,
@@ -345,35 +345,35 @@ pub struct HttpMetrics {
     heavy_refused: [Counter; 3],
 }
 
-/// Why a connection was not taken.
+/// Why a connection was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionRefused {
-    /// All others are busy.
+    /// All connections are busy.
     Busy = 0,
-    /// Its address has as many as it may.
+    /// Its address has reached its limit.
     Address = 1,
 }
 
-/// Why a connection was closed for others.
+/// Why a connection was closed to make room for others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionCut {
     Idle = 0,
     SlowReader = 1,
 }
 
-/// What heavy work waits for.
+/// The queue that heavy work waits in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
-    /// Work on the present, in short pieces.
+    /// Work on the current state, in short pieces.
     Present = 0,
-    /// Work on the past, one request at a time.
+    /// Work on past states, one request at a time.
     Past = 1,
     /// Searches, one at a time.
     Search = 2,
 }
 
-/// Series of one route, resolved when first used: `/metrics` shows what happened, not the product of all
-/// routes and statuses.
+/// Series of one route, resolved on first use: `/metrics` shows what happened, not the product of all routes
+/// and statuses.
 struct RouteMetrics {
     method: &'static str,
     path: &'static str,
@@ -406,26 +406,26 @@ impl HttpMetrics {
         }
     }
 
-    /// Counts a connection that was not taken.
+    /// Counts a refused connection.
     pub fn refused(&self, reason: ConnectionRefused) {
         self.connections_refused.increment(1);
         self.turned_away[reason as usize].increment(1);
     }
 
-    /// Counts a connection that was closed for others.
+    /// Counts a connection closed to make room for others.
     pub fn cut(&self, reason: ConnectionCut) {
         self.cut[reason as usize].increment(1);
     }
 
-    /// Counts a request that was refused since too much heavy work was waiting.
+    /// Counts a request refused because too much heavy work was queued.
     pub fn heavy_refused(&self, lane: Lane) {
         self.heavy_refused[lane as usize].increment(1);
     }
 
-    /// Counts one answered request. `route` is a position in the list that `Metrics::new` got.
+    /// Counts one answered request. `route` is an index into the list given to `Metrics::new`.
     ///
     /// # Panics
-    /// When there is no such route: our bug.
+    /// If there is no such route, which is a bug.
     pub fn request(&self, route: usize, status: u16, seconds: f64) {
         let series = &self.routes[route];
         let position = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
@@ -447,7 +447,7 @@ const STATUS_LABELS: [&str; STATUSES.len() + 1] = [
     "409", "410", "413", "415", "422", "429", "431", "500", "503", "other",
 ];
 
-/// The exporter does not look at it.
+/// The exporter ignores it.
 static METADATA: Metadata<'static> = Metadata::new("upline", Level::INFO, None);
 
 fn describe(recorder: &PrometheusRecorder, definition: &Definition) {

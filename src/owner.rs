@@ -1,9 +1,9 @@
-//! Whose files they are.
+//! Ownership of files.
 //!
-//! A server often runs as a user of its own, and root runs commands on its directory. Files are readable by
-//! their owner alone, so what root makes there would keep the server from starting for ever. Therefore what
-//! is made in a directory gets the owner and the group of the directory, and in a data directory those of its
-//! file `instance`, which the server made: the directory itself may be a mount that belongs to somebody else.
+//! A server often runs as its own user, and root runs commands on its directory. Files are readable only by
+//! their owner, so a file that root leaves there would keep the server from ever starting. Therefore new
+//! files in a directory get the owner and group of the directory, and in a data directory those of its
+//! `instance` file, which the server created: the directory itself may be a mount with another owner.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata},
@@ -12,25 +12,25 @@ use std::{
     path::Path,
 };
 
-/// The user who may give files away.
+/// The user who may change ownership.
 const ROOT: u32 = 0;
-/// What a data directory has from its first moment to its last.
+/// A file that a data directory has throughout its life.
 const INSTANCE: &str = "instance";
 
-/// To whom the files of a directory belong.
+/// The owner that files of a directory should have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Owner {
     pub user: u32,
     pub group: u32,
-    /// It is known who serves the directory; otherwise it is only known whose the directory is.
+    /// Whether the serving user is known; otherwise only the directory's owner is.
     pub is_certain: bool,
 }
 
 impl Owner {
-    /// Of the files in a directory.
+    /// Returns the owner of the files in a directory.
     ///
     /// # Errors
-    /// When it cannot be looked at.
+    /// If the directory cannot be examined.
     pub fn of_files_in(directory: &Path) -> io::Result<Self> {
         let named = |data: &Metadata, is_certain| Self { user: data.uid(), group: data.gid(), is_certain };
         match fs::symlink_metadata(directory.join(INSTANCE)) {
@@ -39,11 +39,11 @@ impl Owner {
         }
     }
 
-    /// Gives a file or directory away that this process made. Where only the group cannot be given, its user
-    /// reads it all the same.
+    /// Changes the owner of a file or directory that this process created. If only the group cannot be
+    /// changed, that is no error: its user can read it all the same.
     ///
     /// # Errors
-    /// When this process may not.
+    /// If this process is not permitted to.
     pub fn take(self, made: &File) -> io::Result<()> {
         let present = made.metadata()?;
         if (present.uid(), present.gid()) == (self.user, self.group) {
@@ -56,22 +56,22 @@ impl Owner {
     }
 }
 
-/// What was just made in a directory goes to its owner, if root made it. What another user makes stays that
-/// user's: it cannot be given away, and a directory that several users write to is served by one of them that
-/// can read what is there.
+/// Gives what was just created in a directory to its owner, if root created it. What another user creates
+/// stays that user's: its ownership cannot be changed, and a directory that several users write to is served
+/// by one of them that can read its files.
 ///
 /// # Errors
-/// When root may not give it away.
+/// If root may not change the ownership.
 pub fn hand_over(made: &File, directory: &Path) -> io::Result<()> {
     let owner = Owner::of_files_in(directory)?;
     let maker = made.metadata()?.uid();
     if maker == owner.user || maker != ROOT { Ok(()) } else { owner.take(made) }
 }
 
-/// Makes one directory that only its owner can look into. One that is there is left as it is.
+/// Creates one directory that only its owner can look into. An existing one is left unchanged.
 ///
 /// # Errors
-/// When it cannot be made, or given to the owner of the one that it is in.
+/// If it cannot be created, or given to the owner of its parent.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -83,7 +83,7 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 fn hand_over_directory(path: &Path) -> io::Result<()> {
     let made = File::open(path)?;
     let (opened, named) = (made.metadata()?, fs::symlink_metadata(path)?);
-    // Somebody who may rename things here has put another one in its place: that is not ours to give away.
+    // Somebody who may rename things here has replaced it with another one, which we must not give away.
     if !named.is_dir() || (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
         return Err(ErrorKind::AlreadyExists.into());
     }
@@ -91,7 +91,7 @@ fn hand_over_directory(path: &Path) -> io::Result<()> {
     hand_over(&made, parent.unwrap_or(Path::new(".")))
 }
 
-/// Makes a directory, and those above it that are missing.
+/// Creates a directory and its missing parents.
 ///
 /// # Errors
 /// As [`make_directory`].
@@ -124,7 +124,7 @@ mod tests {
         assert!(Owner::of_files_in(&place.path().join("nowhere")).is_err());
     }
 
-    /// Only root can try it; for anybody else everything stays that user's.
+    /// Only root can change ownership; for anybody else everything stays that user's.
     #[test]
     fn what_root_makes_belongs_to_the_owner_of_the_directory() {
         let place = tempfile::tempdir().expect("a directory");
@@ -145,7 +145,7 @@ mod tests {
         let file = below.join("file");
         hand_over(&File::create(&file).expect("a file"), &below).expect("root may");
         assert_eq!(owner(&file), wanted);
-        // A directory of root's in which somebody else serves.
+        // A directory of root's that another user serves.
         if is_root {
             std::os::unix::fs::chown(&below, Some(ROOT), Some(ROOT)).expect("root may");
             fs::write(below.join(INSTANCE), "").expect("a file");

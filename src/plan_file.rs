@@ -1,8 +1,7 @@
 //! Plan files: TOML to a validated [`Plan`] and back.
 //!
-//! The notation is explained by the shipped files in `plans/`. A file is refused with everything that is
-//! wrong in it, each with line, field and reason; a key that is not known is an error, since a misspelt one
-//! would silently mean its default.
+//! The shipped files in `plans/` explain the format. A file is refused with all its errors, each with line,
+//! field and reason; an unknown key is an error, since a misspelled one would silently mean its default.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -20,10 +19,10 @@ use crate::{
     toml_reader::{Fields, FileError, Reader, describe, whole},
 };
 
-/// The plan of a network for which none was named: `plans/matrix.toml`.
+/// The default plan of a network: `plans/matrix.toml`.
 pub const DEFAULT_PLAN: &str = include_str!("../plans/matrix.toml");
 
-/// As many levels as can be counted.
+/// The most levels that can be counted.
 const LEVEL_CAP_DEFAULT: u8 = 15;
 const _: () = assert!(LEVEL_CAP_DEFAULT as usize == LEVELS_MAX);
 
@@ -35,7 +34,7 @@ pub fn default_plan() -> Plan {
 /// Reads and validates a plan.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the file.
+/// All errors, in file order.
 pub fn parse(text: &str) -> Result<Plan, Vec<FileError>> {
     let (mut reader, document) = Reader::parse(text)?;
     let plan = read_plan(&mut reader, Fields::of(String::new(), document.get_ref()));
@@ -48,7 +47,7 @@ pub fn parse(text: &str) -> Result<Plan, Vec<FileError>> {
     if reader.is_faultless() { Ok(plan) } else { Err(reader.into_errors()) }
 }
 
-/// The field of the file that a finding of `Plan::validate` is about.
+/// Returns the field of the file that a finding of `Plan::validate` refers to.
 fn field_in_file(field: &str, plan: &Plan) -> String {
     let Some(rule) = field.strip_suffix(".levels") else { return field.into() };
     let position = rule
@@ -100,7 +99,7 @@ fn needed_table<'a, 'text>(
     table
 }
 
-/// Notes an absent field that must be there, unless it is there and faulty.
+/// Reports a required field that is absent, unless it is present and faulty.
 fn missing(reader: &mut Reader, field: &str, absent: bool) {
     if absent && !reader.is_faulty(field) {
         reader.fault(field, "is missing");
@@ -118,7 +117,7 @@ fn read_currency(reader: &mut Reader, mut table: Fields<'_, '_>) -> Currency {
     let exponent: Option<u8> = table.whole(reader, "exponent");
     missing(reader, &table.path("exponent"), exponent.is_none());
     table.finish(reader);
-    // An exponent beyond the limit is refused by `validate`; amounts are read with the limit meanwhile.
+    // `validate` rejects an exponent beyond the limit; meanwhile amounts are read with the limit.
     Currency { code: code.unwrap_or(*b"XXX"), exponent: exponent.unwrap_or(CURRENCY_EXPONENT_MAX) }
 }
 
@@ -149,7 +148,7 @@ fn read_placement(reader: &mut Reader, mut table: Fields<'_, '_>) -> Placement {
             None => reader.fault(&path, format!("must be a string, is {}", describe(item))),
         }
     }
-    // The plan keeps them ascending; a file may name them in any order.
+    // The plan keeps them ascending; a file may list them in any order.
     other_rules.sort_unstable();
     let strategic = table.flag(reader, "strategic").unwrap_or(false);
     table.finish(reader);
@@ -208,7 +207,7 @@ fn read_bonus(reader: &mut Reader, mut table: Fields<'_, '_>, currency: Currency
     BonusRule { trigger, tree, pay, on_registration, admins_beyond }
 }
 
-/// An amount: a string or a number, read digit by digit from what the file says, so `0.1` is a tenth.
+/// Reads an amount: a string or a number, read digit by digit from the file's text, so `0.1` is a tenth.
 fn read_money(reader: &mut Reader, field: &str, value: &DeValue<'_>, currency: Currency) -> Option<Money> {
     let exponent = currency.exponent.min(CURRENCY_EXPONENT_MAX);
     let read = match value {
@@ -240,8 +239,8 @@ fn read_steps(reader: &mut Reader, fields: &mut Fields<'_, '_>, currency: Curren
         let name = needed_text(reader, &mut table, "name").unwrap_or("unnamed").into();
         let minimum = table.whole(reader, "minimum");
         missing(reader, &table.path("minimum"), minimum.is_none());
-        // In place of one that cannot be read stands the least that could follow, so that the next one is not
-        // blamed for it.
+        // One that cannot be read is replaced by the least value that could follow, so that the next one is
+        // not blamed for it.
         let least = steps.last().map_or(1, |step| step.minimum.saturating_add(1));
         let path = table.path("reward");
         let reward =
@@ -282,8 +281,8 @@ fn tree_name(tree: Tree) -> &'static str {
     }
 }
 
-/// The canonical text of a plan: every field, defaults included, in a fixed order. `parse` reads the same
-/// plan back.
+/// Returns the canonical text of a plan: every field, defaults included, in a fixed order. `parse` reads the
+/// same plan back.
 pub fn to_text(plan: &Plan) -> String {
     let mut text = String::new();
     for (section, fields) in sections(plan) {
@@ -297,7 +296,7 @@ pub fn to_text(plan: &Plan) -> String {
     text
 }
 
-/// The sections of a plan file with the fields of each, as TOML.
+/// Returns the sections of a plan file with the fields of each, as TOML.
 fn sections(plan: &Plan) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     let exponent = plan.currency.exponent;
     let rules: Vec<String> = plan.placement.other_rules.iter().map(|rule| quoted(rule.name())).collect();
@@ -359,7 +358,7 @@ fn sections(plan: &Plan) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     sections
 }
 
-/// A TOML string on one line.
+/// Returns a TOML string on one line.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
@@ -373,8 +372,8 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Where two plans differ, one line per field: `placement.width: 3 in the directory, 5 wanted`. Empty when
-/// they are the same.
+/// Returns the differences between two plans, one line per field: `placement.width: 3 in the directory, 5
+/// wanted`. Empty if they are the same.
 pub fn diff(in_directory: &Plan, wanted: &Plan) -> Vec<String> {
     let (old, new) = (flat(in_directory), flat(wanted));
     let mut fields: Vec<&String> = old.keys().chain(new.keys()).collect();
@@ -391,7 +390,7 @@ pub fn diff(in_directory: &Plan, wanted: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// Every field of a plan under its path.
+/// Returns every field of a plan under its path.
 fn flat(plan: &Plan) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     let mut repeats: BTreeMap<&str, usize> = BTreeMap::new();

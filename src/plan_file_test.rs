@@ -53,7 +53,7 @@ fn the_article_plan_pays_fifteen_levels_on_registration() {
     assert_eq!(plan.ranks.steps().len(), 15);
 }
 
-/// The default plan with some text replaced.
+/// Returns the default plan with some text replaced.
 fn changed(from: &str, to: &str) -> String {
     assert!(DEFAULT_PLAN.contains(from), "{from}");
     DEFAULT_PLAN.replacen(from, to, 1)
@@ -65,7 +65,7 @@ fn line_of(text: &str, part: &str) -> usize {
 
 #[test]
 fn each_fault_is_named_with_line_field_and_reason() {
-    // what is replaced, by what, the text that marks the line, the rest of the message
+    // text replaced, replacement, text that marks the line, rest of the message
     let table = [
         ("name = \"matrix\"", "name = 3", "name = 3", "name: must be a string, is the number 3"),
         ("name = \"matrix\"", "name = \"\"", "name = \"\"", "name: must have 1 to 64 bytes"),

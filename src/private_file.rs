@@ -1,8 +1,7 @@
-//! Files for their owner alone: the one place where the program creates files.
+//! Private files: the only place where the program creates files.
 //!
-//! What is written here is members' and money data, so each file has mode 0600 from its first moment on,
-//! whatever the umask says. What stood under the name before is never written into: it may have another mode,
-//! or be open somewhere else.
+//! They hold member and money data, so each file has mode 0600 from the start, whatever the umask. An
+//! existing file of the same name is never written into: it may have another mode, or be open elsewhere.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,16 +21,16 @@ fn for_owner_alone() -> OpenOptions {
 /// Creates a file for reading and writing, with mode 0600.
 ///
 /// # Errors
-/// As the operating system's call, `AlreadyExists` if anything has the name, a dangling link included.
+/// As the system call; `AlreadyExists` if anything has the name, including a dangling link.
 pub fn create_new(path: &Path) -> io::Result<File> {
     for_owner_alone().create_new(true).open(path)
 }
 
-/// As [`create_new`], after removing a file that has the name: what a process that was killed left of its
-/// unfinished work. A link is removed itself, not followed.
+/// As [`create_new`], after removing an existing file of that name, such as unfinished work of a killed
+/// process. A link itself is removed, not followed.
 ///
 /// # Errors
-/// As the operating system's calls.
+/// As the system calls.
 pub fn create_anew(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -40,11 +39,11 @@ pub fn create_anew(path: &Path) -> io::Result<File> {
     create_new(path)
 }
 
-/// Opens a file for reading and writing, which is created with mode 0600 if it is not there. For lock files,
-/// which hold nothing.
+/// Opens a file for reading and writing; creates it with mode 0600 if absent. For lock files, which hold
+/// nothing.
 ///
 /// # Errors
-/// As the operating system's call.
+/// As the system call.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     for_owner_alone().create(true).truncate(false).open(path)
 }

@@ -1,15 +1,15 @@
-//! Made-up networks of realistic shape: who sponsors whom, one member after the other, always the same for
-//! the same shape and seed.
+//! Synthetic networks of realistic shape: yields each member's sponsor in turn, always the same for the same
+//! shape and seed.
 //!
 //! The recipe and its weights were fitted to real recruiting trees. For join number `i` draw a lag from
 //! `1..=i` with P(lag) ~ lag^-b: people are recruited by recent members. Accept that candidate with a
-//! probability that depends on how many recruits it has already: in the matrix it was fitted to, the second
+//! probability that depends on how many recruits it already has: in the matrix it was fitted to, the second
 //! and third recruit come easily, the fourth hardly ever, and the few who pass it do not stop. Each join
-//! takes some tens of draws whatever the size.
+//! takes some tens of draws, whatever the size.
 //!
-//! The same numbers come out on every platform: the generator (PCG-64) and its integers are value-stable, and
-//! the only floats are made with `+ - * /` and `floor`, which IEEE 754 fixes to the last bit. The logarithm
-//! and exponential of the platform's mathematical library are not, so two short ones stand below.
+//! The numbers are the same on every platform: the generator (PCG-64) and its integers are value-stable, and
+//! floats use only `+ - * /` and `floor`, which IEEE 754 fixes to the last bit. The platform's logarithm and
+//! exponential are not value-stable, so this file has its own.
 
 use rand_pcg::{Pcg64, rand_core::RngCore};
 use uuid::Uuid;
@@ -65,7 +65,7 @@ impl Shape {
 struct Fit {
     /// Exponent `b` of the lag.
     lag_exponent: f64,
-    /// Relative chance of a candidate with 0, 1, 2, 3, 4-5, 6-9, 10 or more recruits.
+    /// Relative probability of a candidate with 0, 1, 2, 3, 4-5, 6-9, 10 or more recruits.
     weights: [f64; 7],
     recruits_max: u32,
 }
@@ -77,10 +77,10 @@ const FREEBSD: Fit =
     Fit { lag_exponent: 0.51, weights: [1.0, 3.9, 4.8, 10.2, 8.3, 9.7, 16.3], recruits_max: u32::MAX };
 const JAZZ: Fit = Fit { lag_exponent: 0.68, weights: [1.0, 2.1, 4.1, 3.3, 2.9, 2.0, 0.0], recruits_max: 8 };
 
-/// Class of a number of recruits in [`Fit::weights`]: saturates at 10.
+/// Class of a recruit count in [`Fit::weights`]: saturates at 10.
 const CLASS_OF: [u8; 11] = [0, 1, 2, 3, 4, 4, 5, 5, 5, 5, 6];
 
-/// Sequence of sponsors: item `i` is the sponsor of member `i`, numbered from 0; `None` for member 0, the
+/// Iterator over sponsors: item `i` is the sponsor of member `i`, numbered from 0; `None` for member 0, the
 /// root.
 ///
 /// Memory: 1 byte per member for the fitted shapes, 4 for `pa`, none for the others.
@@ -93,12 +93,12 @@ pub struct Sponsors {
     recruits: Vec<u8>,
     /// Sponsor of each member but the first: for `pa`.
     earlier: Vec<u32>,
-    /// Chance of acceptance per class, of 2^53.
+    /// Acceptance probability per class, in units of 2^-53.
     accept: [u64; 7],
     lag_exponent: f64,
 }
 
-/// The sponsors of `members` members.
+/// Returns the sponsors of `members` members.
 pub fn sponsors(shape: Shape, members: u32, seed: u64) -> Sponsors {
     let fit = shape.fit();
     let weights = fit.map_or([1.0; 7], |fit| fit.weights);
@@ -110,7 +110,7 @@ pub fn sponsors(shape: Shape, members: u32, seed: u64) -> Sponsors {
         members,
         recruits: Vec::new(),
         earlier: Vec::new(),
-        // Truncation is meant: a chance of 2^53 in 2^53 accepts always.
+        // Truncation is intended: a chance of 2^53 in 2^53 always accepts.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -121,7 +121,7 @@ pub fn sponsors(shape: Shape, members: u32, seed: u64) -> Sponsors {
     }
 }
 
-/// Draws are of 53 bits, which a double holds exactly.
+/// Draws have 53 bits, which a double holds exactly.
 const DRAWS: f64 = 9_007_199_254_740_992.0;
 
 impl Iterator for Sponsors {
@@ -155,7 +155,7 @@ impl Iterator for Sponsors {
 impl ExactSizeIterator for Sponsors {}
 
 impl Sponsors {
-    /// Uniform below `bound`; the bias of 2^-32 does not matter here.
+    /// Draws uniformly below `bound`; the bias of 2^-32 does not matter here.
     fn below(&mut self, bound: u32) -> u32 {
         let scaled = u128::from(self.random.next_u64()) * u128::from(bound);
         u32::try_from(scaled >> 64).expect("the high half of the product is below the bound")
@@ -187,8 +187,8 @@ impl Sponsors {
         }
     }
 
-    /// A lag in `1..=longest` with P(lag) ~ lag^-b: the inverse of the integral of x^-b over `1..longest +
-    /// 1`, rounded down.
+    /// Draws a lag in `1..=longest` with P(lag) ~ lag^-b: the inverse of the integral of x^-b over
+    /// `1..longest + 1`, rounded down.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -208,7 +208,7 @@ impl Sponsors {
     }
 }
 
-/// Natural logarithm of a positive, normal number, to some 1e-15.
+/// Natural logarithm of a positive, normal number, accurate to some 1e-15.
 fn ln(value: f64) -> f64 {
     let bits = value.to_bits();
     let mut exponent = i32::try_from(bits >> 52).expect("the sign is plus, so 11 bits are left") - 1_023;
@@ -227,7 +227,7 @@ fn ln(value: f64) -> f64 {
     2.0 * s * series + f64::from(exponent) * std::f64::consts::LN_2
 }
 
-/// e to the power of `value`, -700 to 700, to some 1e-15 relative.
+/// e to the power of `value`, -700 to 700, accurate to some 1e-15 relative.
 fn exp(value: f64) -> f64 {
     let halvings = (value / std::f64::consts::LN_2 + 0.5).floor();
     let rest = value - halvings * std::f64::consts::LN_2;
@@ -244,8 +244,8 @@ fn exp(value: f64) -> f64 {
     series * scale
 }
 
-/// The id of member `number` of the made-up network with this seed: a version-5 UUID, so that two runs and
-/// two machines agree.
+/// Returns the id of member `number` of the synthetic network with this seed: a version-5 UUID, so that two
+/// runs and two machines agree.
 pub fn member_id(seed: u64, number: u32) -> MemberId {
     let mut name = [0; 12];
     name[..8].copy_from_slice(&seed.to_be_bytes());
@@ -253,20 +253,20 @@ pub fn member_id(seed: u64, number: u32) -> MemberId {
     MemberId(*Uuid::new_v5(&MADE_UP, &name).as_bytes())
 }
 
-/// Namespace of the ids of made-up members: the version-5 UUID of `made-up.upline` among host names.
+/// Namespace of the ids of synthetic members: the version-5 UUID of `made-up.upline` among host names.
 const MADE_UP: Uuid = Uuid::from_u128(0xc29c_6a0a_f99e_5f9e_8753_f718_6909_e1e1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Counts of a sponsor tree as the fitted shapes were published.
+    /// Statistics of a sponsor tree, as published for the fitted shapes.
     #[derive(Debug)]
     struct Figures {
         mean_depth: f64,
         max_depth: u32,
         max_recruits: u32,
-        /// Parts of all members with 0, 1, 2, 3, and 4 or more recruits.
+        /// Fractions of all members with 0, 1, 2, 3, and 4 or more recruits.
         parts: [f64; 5],
     }
 
@@ -296,15 +296,15 @@ mod tests {
         }
     }
 
-    /// The middle one of an odd number of values.
+    /// Returns the median of an odd number of values.
     fn median(values: impl Iterator<Item = f64>) -> f64 {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     }
 
-    /// Published for n = 4,016 from three seeds, beside the real network: mean depth 11.5 to 14.2 (13.5),
-    /// deepest 32 to 34 (27), most recruits 38 to 58 (42), parts 0.64-0.65, 0.08, 0.02-0.03, 0.21, 0.03
+    /// Published for n = 4,016 from three seeds, next to the real network: mean depth 11.5 to 14.2 (13.5),
+    /// deepest 32 to 34 (27), most recruits 38 to 58 (42), fractions 0.64-0.65, 0.08, 0.02-0.03, 0.21, 0.03
     /// (0.62, 0.09, 0.04, 0.22, 0.03). Single runs scatter widely (mean depth 10 to 22 over a hundred seeds,
     /// since a long first leg carries everybody), so medians are compared.
     #[test]
@@ -350,8 +350,8 @@ mod tests {
         assert!(freebsd.mean_depth < 12.0 && 20 < freebsd.max_recruits, "{freebsd:?}");
     }
 
-    /// Pins the very numbers: they may not change with a platform, a compiler or a dependency, since benches
-    /// and digests rest on them.
+    /// Pins the exact numbers: they must not change with a platform, a compiler or a dependency, since
+    /// benchmarks and digests depend on them.
     #[test]
     fn the_same_shape_and_seed_give_the_same_network_everywhere() {
         let table = [

@@ -1,18 +1,18 @@
-//! Times as text: the one place where they are read and printed.
+//! Times as text: the only place where they are parsed and printed.
 //!
-//! Two readers share one set of rules. [`exact`] is what the API takes: a date, a time and what makes them
-//! one moment, i.e. an offset from UTC, a zone by name in brackets (RFC 9557,
-//! `2025-03-01T10:00:00[America/New_York]`), or both. [`lenient`] is what files and command lines may hold
-//! besides: a date alone is its midnight, a time without offset and zone is in UTC, and a few ways of other
-//! programs to write the same. Where the form of a file is something else, [`TimeForm`] reads it.
+//! Two readers share one set of rules. [`exact`] is what the API accepts: a date, a time and what makes them
+//! one instant, i.e. an offset from UTC, a zone name in brackets (RFC 9557,
+//! `2025-03-01T10:00:00[America/New_York]`), or both. [`lenient`] also accepts what files and command lines
+//! may hold: a date alone is its midnight, a time without offset and zone is in UTC, and a few notations of
+//! other programs. [`TimeForm`] reads any other form that a file uses.
 //!
-//! - Zones are those of the IANA database, which is built in: the same text is the same moment on every
-//!   machine. A zone that is not in it is refused.
-//! - A local time that its zone skipped or had twice is refused unless an offset says which is meant. An
-//!   offset that the zone does not have at that time is refused.
-//! - Times are of the years 1970 to 9999, to the microsecond; finer digits are cut off, and a leap second
+//! - Zones are those of the IANA database, which is built in: the same text is the same instant on every
+//!   machine. Unknown zones are refused.
+//! - A local time that its zone skipped or had twice is refused unless an offset disambiguates it. An offset
+//!   that the zone does not have at that time is refused.
+//! - Times are of the years 1970 to 9999, to the microsecond; finer digits are truncated, and a leap second
 //!   (`:60`) is the second before it.
-//! - Moments are counted from the civil time and its offset: the time-zone library's own moments end 26
+//! - Instants are computed from the civil time and its offset: the time-zone library's own instants end 26
 //!   hours before the year 9999 does.
 
 use std::sync::LazyLock;
@@ -29,12 +29,10 @@ use jiff::{
 
 use crate::core::types::Timestamp;
 
-/// The latest time that can be given: the end of the year 9999, in microseconds since 1970. The earliest is
-/// 0.
+/// The latest time accepted: the end of the year 9999, in microseconds since 1970. The earliest is 0.
 pub const TIME_MAX: i64 = 253_402_300_799_999_999;
 
-/// The longest text of a time, in bytes: nine digits of a second, an offset and the longest name of a zone
-/// fit.
+/// The longest text of a time, in bytes: fits nine digits of a second, an offset and the longest zone name.
 pub const TEXT_BYTES_MAX: usize = 96;
 
 /// The start of microseconds, in UTC.
@@ -43,13 +41,13 @@ const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 /// No offset from UTC is as long as a day, in seconds (RFC 3339, `time-hour`).
 const OFFSET_SECONDS_END: i32 = 24 * 60 * 60;
 
-/// The longest form of times, in bytes.
+/// The longest time form, in bytes.
 const FORM_BYTES_MAX: usize = 128;
 
-/// The time zone database that is part of this program.
+/// The built-in time zone database.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Why a text is no time.
+/// Why a text is not a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{}", self.reason())]
 pub enum TimeFault {
@@ -67,7 +65,7 @@ pub enum TimeFault {
 }
 
 impl TimeFault {
-    /// For people. Reads on from "`text` is".
+    /// Returns the reason for people, continuing "`text` is".
     pub fn reason(self) -> &'static str {
         match self {
             TimeFault::NotATime => "not a time such as 2025-03-01T10:00:00Z",
@@ -91,7 +89,7 @@ impl TimeFault {
     }
 }
 
-/// Reads a time that names its moment by itself.
+/// Parses a time that is unambiguous by itself.
 ///
 /// # Errors
 /// See [`TimeFault`].
@@ -99,8 +97,8 @@ pub fn exact(text: &str) -> Result<Timestamp, TimeFault> {
     moment(text, None)
 }
 
-/// Reads a time as [`exact`] does; also dates, local times (which are in UTC), ` UTC`, `GMT` or a blank
-/// before an offset, hours of one digit and `2025/3/1`.
+/// Parses a time as [`exact`] does; also dates, local times (taken as UTC), ` UTC`, `GMT` or a blank before
+/// an offset, one-digit hours and `2025/3/1`.
 ///
 /// # Errors
 /// See [`TimeFault`].
@@ -112,16 +110,16 @@ pub fn lenient(text: &str) -> Result<Timestamp, TimeFault> {
     moment(&tidied(text), Some(TimeZone::UTC)).map_err(|fault| better(fault, text))
 }
 
-/// ISO 8601 in UTC with six digits of microseconds: what [`exact`] reads back.
+/// Prints ISO 8601 in UTC with six digits of microseconds: [`exact`] can read it back.
 pub fn print(time: Timestamp) -> String {
     match civil(time) {
         Some(civil) => format!("{civil:.6}Z"),
-        // No way in leads here: files, clients and clocks are bounded by the calendar.
+        // No input leads here: files, clients and clocks are bounded by the calendar.
         None => format!("{}us", time.0),
     }
 }
 
-/// The date and time in UTC; `None` where the calendar does not reach.
+/// Returns the date and time in UTC; `None` beyond the calendar.
 pub fn civil(time: Timestamp) -> Option<DateTime> {
     EPOCH.checked_add(SignedDuration::from_micros(time.0)).ok()
 }
@@ -131,7 +129,7 @@ pub fn civil(time: Timestamp) -> Option<DateTime> {
 pub struct TimeForm(Box<str>);
 
 impl TimeForm {
-    /// Takes a form with which a date can be written and read back.
+    /// Accepts a form in which a date can be written and read back.
     ///
     /// # Errors
     /// What is wrong with the form.
@@ -156,12 +154,12 @@ impl TimeForm {
         }
     }
 
-    /// Reads a time. Without an offset (`%z`) or a zone (`%Q`) it is in UTC, without an hour it is midnight.
+    /// Parses a time. Without an offset (`%z`) or a zone (`%Q`) it is in UTC, without an hour it is midnight.
     ///
     /// # Errors
     /// See [`TimeFault`].
     pub fn read(&self, text: &str) -> Result<Timestamp, TimeFault> {
-        // The library reads no seconds of the hours for which it has no moments.
+        // The library cannot parse seconds since 1970 in the hours for which it has no instants.
         if &*self.0 == "%s"
             && let Ok(seconds) = text.parse::<i64>()
         {
@@ -181,8 +179,8 @@ impl TimeForm {
     }
 }
 
-/// Reads a text in the grammar of RFC 9557. `otherwise` is the zone of local times without offset and zone,
-/// if they may be.
+/// Parses a text in the grammar of RFC 9557. `otherwise` is the zone of local times without offset and zone,
+/// if those are allowed.
 fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFault> {
     if TEXT_BYTES_MAX < text.len() {
         return Err(TimeFault::NotATime);
@@ -199,13 +197,13 @@ fn moment(text: &str, otherwise: Option<TimeZone>) -> Result<Timestamp, TimeFaul
         Some(PiecesOffset::Numeric(offset)) if !offset.is_negative() || !offset.offset().is_zero() => {
             resolve(local, Some(offset.offset()), zone, None)
         }
-        // `Z` and `-00:00` say that the moment is known and the local offset is not, so they agree with every
-        // zone.
+        // `Z` and `-00:00` say that the instant is known and the local offset is not, so they agree with
+        // every zone.
         Some(_) => resolve(local, Some(Offset::UTC), None, None),
     }
 }
 
-/// The moment of a local time. `otherwise` is its zone where neither an offset nor a zone is given.
+/// Returns the instant of a local time. `otherwise` is its zone if neither an offset nor a zone is given.
 fn resolve(
     local: DateTime,
     offset: Option<Offset>,
@@ -219,20 +217,20 @@ fn resolve(
             AmbiguousOffset::Unambiguous { offset } => at(local, offset),
         };
     };
-    // Offsets are written to the minute, but one zone's had seconds until 1972. What the library has no
-    // moment for lies in a day at the end of the year 9999, whose offset its last moment has too.
+    // Offsets are written to the minute, but one zone's had seconds until 1972. The times without an instant
+    // in the library are within a day of the end of the year 9999, and have the offset of its last instant.
     let instant = offset.to_timestamp(local).unwrap_or(Instant::MAX);
     let differs = |zone: &TimeZone| 60 <= (zone.to_offset(instant).seconds() - offset.seconds()).abs();
     if zone.as_ref().is_some_and(differs) { Err(TimeFault::OtherOffset) } else { at(local, offset) }
 }
 
-/// The moment of a local time with its offset.
+/// Returns the instant of a local time with its offset.
 fn at(local: DateTime, offset: Offset) -> Result<Timestamp, TimeFault> {
     if OFFSET_SECONDS_END <= offset.seconds().abs() {
         return Err(TimeFault::LongOffset);
     }
     let since_epoch = local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into());
-    // Cut off toward the past, so that the last moment of 1969 does not become the first of 1970.
+    // Rounded toward the past, so that the last moment of 1969 does not become the first of 1970.
     let micros = since_epoch.as_nanos().div_euclid(1_000);
     in_range(i64::try_from(micros).map_err(|_| TimeFault::OutOfRange)?)
 }
@@ -245,7 +243,7 @@ fn in_range(microseconds: i64) -> Result<Timestamp, TimeFault> {
     }
 }
 
-/// What other programs write, as ISO 8601 writes it.
+/// Rewrites notations of other programs as ISO 8601.
 fn tidied(text: &str) -> String {
     let split = text.find([' ', 'T', 't']).unwrap_or(text.len());
     let (date, rest) = (text[..split].trim(), text[split..].trim_start_matches([' ', 'T', 't']));
@@ -270,12 +268,12 @@ fn tidied(text: &str) -> String {
     let (time, offset) = local.split_at(local.find([' ', '+', '-', '[']).unwrap_or(local.len()));
     let hour_digit = if time.as_bytes().get(1) == Some(&b':') { "0" } else { "" };
     let offset = offset.trim_start();
-    // `+0000 UTC` names its offset twice.
+    // `+0000 UTC` gives its offset twice.
     let zulu = if offset.starts_with(['+', '-']) { "" } else { zulu };
     format!("{date}T{hour_digit}{time}{offset}{zulu}")
 }
 
-/// Why a text is no time, where more can be said than that.
+/// Returns a more precise fault, where one can be determined.
 fn better(fault: TimeFault, text: &str) -> TimeFault {
     if fault != TimeFault::NotATime {
         return fault;

@@ -1,6 +1,7 @@
 use super::*;
 
-/// Of a time in UTC. Told by days, since the library's own moments end before the year 9999 does.
+/// Returns the microseconds of a time in UTC. Computed by days, since the library's own instants end before
+/// the year 9999 does.
 fn micros(text: &str) -> i64 {
     let civil: DateTime = text.strip_suffix('Z').unwrap().parse().unwrap();
     let days = i64::from((civil.date() - date(1970, 1, 1)).get_days());
@@ -8,7 +9,7 @@ fn micros(text: &str) -> i64 {
     days * 86_400_000_000 + i64::try_from(into_day.as_micros()).unwrap()
 }
 
-/// Text, what `exact` makes of it, what `lenient` makes of it: a moment in UTC, or the fault.
+/// Text, the result of `exact`, the result of `lenient`: an instant in UTC, or the fault.
 type Row<'a> = (&'a str, Result<&'a str, TimeFault>, Result<&'a str, TimeFault>);
 
 fn check(table: &[Row<'_>]) {
@@ -28,7 +29,7 @@ fn a_moment_is_the_same_for_all_readers() {
         same("2025-03-01 10:00:00+00:00", Ok("2025-03-01T10:00:00Z")),
         same("2025-03-01T10:00:00-05:00", Ok("2025-03-01T15:00:00Z")),
         same("2025-03-01T10:00:00.1234567+01:00", Ok("2025-03-01T09:00:00.123456Z")),
-        // A zone by its name, whatever its case; with `Z` or an offset that agrees.
+        // A zone name in any case; with `Z` or an offset that agrees.
         same("2025-03-01T10:00:00[America/New_York]", Ok("2025-03-01T15:00:00Z")),
         same("2025-07-01T10:00:00[America/New_York]", Ok("2025-07-01T14:00:00Z")),
         same("2025-03-01 10:00[america/new_york]", Ok("2025-03-01T15:00:00Z")),
@@ -39,7 +40,7 @@ fn a_moment_is_the_same_for_all_readers() {
         same("2025-03-01T10:00:00[+05:30]", Ok("2025-03-01T04:30:00Z")),
         same("2025-03-01T10:00:00[!Asia/Kolkata][u-ca=iso8601]", Ok("2025-03-01T04:30:00Z")),
         same("2025-03-01T10:00:00+00:00[Europe/London]", Ok("2025-03-01T10:00:00Z")),
-        // A zone far in the future follows its present rule.
+        // Far in the future a zone follows its present rule.
         same("2999-07-01T10:00:00[Europe/Berlin]", Ok("2999-07-01T08:00:00Z")),
         // An offset of 44 minutes and 30 seconds, which is written as 45 minutes.
         same("1971-06-01T00:00:00-00:45[Africa/Monrovia]", Ok("1971-06-01T00:45:00Z")),
@@ -48,7 +49,7 @@ fn a_moment_is_the_same_for_all_readers() {
         same("2025-03-01T10:00:00Z[Nowhere/Town]", Err(TimeFault::UnknownZone)),
         same("2025-03-01T10:00:00+01:00[EST9]", Err(TimeFault::UnknownZone)),
         same("2025-03-01T10:00:00-08:00[America/New_York]", Err(TimeFault::OtherOffset)),
-        // The night in which clocks go forward, and the one in which they go back.
+        // The nights in which clocks go forward and back.
         same("2025-03-09T02:30:00[America/New_York]", Err(TimeFault::Skipped)),
         same("2025-03-09T03:00:00[America/New_York]", Ok("2025-03-09T07:00:00Z")),
         same("2025-11-02T01:30:00[America/New_York]", Err(TimeFault::Twice)),
@@ -137,7 +138,7 @@ fn files_may_say_less_and_in_other_ways() {
 #[test]
 fn a_form_reads_what_it_writes() {
     let form = |text: &str| TimeForm::new(text).unwrap();
-    // form, text, moment
+    // form, text, instant
     let table = [
         ("%d/%m/%Y", "01/02/2025", Ok("2025-02-01T00:00:00Z")),
         ("%m/%d/%Y", "01/02/2025", Ok("2025-01-02T00:00:00Z")),
@@ -180,7 +181,7 @@ mod random {
     use super::*;
 
     proptest! {
-        /// What both readers take they read alike, and no text makes either fall over.
+        /// What both readers accept they read alike, and no text makes either panic.
         #[test]
         fn readers_agree(text in "(20[0-9]{2}[-/][0-3]?[0-9][-/][0-3]?[0-9])?[ T]?([0-2]?[0-9]:[0-5][0-9](:[0-6][0-9])?)?[ ]?(Z|UTC|[+-][01][0-9]:?[03]0)?(\\[(America/New_York|Asia/Tokyo|X)\\])?|\\PC{0,40}") {
             if let Ok(time) = exact(&text) {

@@ -1,8 +1,8 @@
-//! Reads a TOML table field by field, remembering for each field its line, so that plan and configuration
-//! files can be refused with everything that is wrong in them, each with place and reason. Knows no plan and
-//! no configuration.
+//! Reads a TOML table field by field and remembers the line of each field, so that plan and configuration
+//! files can be refused with all their errors, each with place and reason. Knows nothing about plans or
+//! configuration.
 //!
-//! A field that cannot be read is noted and read as absent: the caller goes on with a harmless value and
+//! A field that cannot be read is reported and read as absent: the caller continues with a harmless value and
 //! finds the remaining errors.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
@@ -12,15 +12,15 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// The largest file that is read. A plan with every list at its bound has some 20 KiB.
+/// The largest file that is read. A plan with every list at its bound takes some 20 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// One thing that is wrong with a file.
+/// One error in a file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FileError {
-    /// Line of the file from 1; `None` where the fault is that something is absent from the whole file.
+    /// Line in the file, from 1; `None` if something is missing from the file as a whole.
     pub line: Option<usize>,
-    /// Path of the field, e.g. `bonus[0].trigger`; empty for a fault of the notation.
+    /// Path of the field, e.g. `bonus[0].trigger`; empty for a syntax error.
     pub field: String,
     pub reason: String,
 }
@@ -37,20 +37,20 @@ impl fmt::Display for FileError {
     }
 }
 
-/// A document and what was found wrong with it so far.
+/// A document and the errors found in it so far.
 pub(crate) struct Reader {
     /// Byte offset at which each line after the first begins.
     line_starts: Vec<usize>,
-    /// Line of each field that is there.
+    /// Line of each field present.
     lines: BTreeMap<String, usize>,
     errors: Vec<FileError>,
 }
 
 impl Reader {
-    /// Parses the notation.
+    /// Parses the TOML syntax.
     ///
     /// # Errors
-    /// All faults of the notation.
+    /// All syntax errors.
     pub(crate) fn parse(text: &str) -> Result<(Self, Spanned<DeTable<'_>>), Vec<FileError>> {
         let line_starts =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
@@ -67,7 +67,7 @@ impl Reader {
         1 + self.line_starts.partition_point(|start| *start <= span.start)
     }
 
-    /// Notes that `field` is wrong. The place is the field's, else that of what it is part of.
+    /// Reports that `field` is wrong. The place is the field's, else that of its parent.
     pub(crate) fn fault(&mut self, field: &str, reason: impl Into<String>) {
         let mut place = field;
         let line = loop {
@@ -82,7 +82,7 @@ impl Reader {
         self.errors.push(FileError { line, field: field.into(), reason: reason.into() });
     }
 
-    /// Whether `field` itself, or a part of it, was found wrong.
+    /// Returns whether `field` itself, or a part of it, was found wrong.
     pub(crate) fn is_faulty(&self, field: &str) -> bool {
         self.errors.iter().any(|error| {
             let rest = error.field.strip_prefix(field);
@@ -94,12 +94,12 @@ impl Reader {
         self.errors.is_empty()
     }
 
-    /// Line of a field that was read.
+    /// Returns the line of a field that was read.
     pub(crate) fn line(&self, field: &str) -> Option<usize> {
         self.lines.get(field).copied()
     }
 
-    /// All faults, in the order of the file; those without a place last.
+    /// Returns all errors, in file order; those without a place last.
     pub(crate) fn into_errors(mut self) -> Vec<FileError> {
         self.errors.sort_by_key(|error| error.line.unwrap_or(usize::MAX));
         self.errors
@@ -111,7 +111,7 @@ impl Reader {
     }
 }
 
-/// One table while it is read: fields are taken, and what was not taken in the end is unknown.
+/// A table being read: fields are taken, and those left at the end are unknown.
 pub(crate) struct Fields<'a, 'text> {
     /// Path of the table with a trailing dot, or empty for the document itself.
     prefix: String,
@@ -125,12 +125,12 @@ impl<'a, 'text> Fields<'a, 'text> {
         Self { prefix, left, known: Vec::new() }
     }
 
-    /// The path of a field of this table.
+    /// Returns the path of a field of this table.
     pub(crate) fn path(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// Takes a field out, if it is there.
+    /// Takes a field out, if present.
     pub(crate) fn take(&mut self, reader: &mut Reader, name: &'static str) -> Option<&'a DeValue<'text>> {
         self.known.push(name);
         let (value, span) = self.left.remove(name)?;
@@ -156,7 +156,7 @@ impl<'a, 'text> Fields<'a, 'text> {
         flag
     }
 
-    /// A whole number that fits `T`.
+    /// Takes a whole number that fits `T`.
     pub(crate) fn whole<T: TryFrom<i64>>(&mut self, reader: &mut Reader, name: &'static str) -> Option<T> {
         let value = self.take(reader, name)?;
         let whole = whole(value);
@@ -167,7 +167,7 @@ impl<'a, 'text> Fields<'a, 'text> {
         whole
     }
 
-    /// The items of an array field, each with its path.
+    /// Takes the items of an array field, each with its path.
     pub(crate) fn list(
         &mut self,
         reader: &mut Reader,
@@ -200,7 +200,7 @@ impl<'a, 'text> Fields<'a, 'text> {
         }
     }
 
-    /// The tables of `[[name]]`; none when it is absent.
+    /// Takes the tables of `[[name]]`; none if absent.
     pub(crate) fn tables(&mut self, reader: &mut Reader, name: &'static str) -> Vec<Fields<'a, 'text>> {
         let mut tables = Vec::new();
         for (path, item) in self.list(reader, name).unwrap_or_default() {
@@ -212,7 +212,7 @@ impl<'a, 'text> Fields<'a, 'text> {
         tables
     }
 
-    /// Ends the table: what was not taken is unknown.
+    /// Ends the table: fields not taken are unknown.
     pub(crate) fn finish(self, reader: &mut Reader) {
         for (name, (_, span)) in &self.left {
             let path = self.path(name);
@@ -222,14 +222,14 @@ impl<'a, 'text> Fields<'a, 'text> {
     }
 }
 
-/// The whole number, if the value is one and fits.
+/// Returns the whole number, if the value is one and fits.
 pub(crate) fn whole<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
     let integer = value.as_integer()?;
     let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
     T::try_from(number).ok()
 }
 
-/// A value as errors show it.
+/// Returns a value as errors show it.
 pub(crate) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string `{text}`"),

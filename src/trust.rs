@@ -1,5 +1,5 @@
-//! Which certificates are trusted when we are the client of somebody else's HTTPS: the issuer of tokens, or a
-//! server that the command line asks.
+//! Which certificates are trusted when we are an HTTPS client: of the token issuer, or of a server that the
+//! command line queries.
 
 use std::{
     env,
@@ -11,9 +11,9 @@ use std::{
 
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// Bytes of a bundle of certificates: those of common systems have some 250 KiB.
+/// Limit on bytes of a certificate bundle: those of common systems take some 250 KiB.
 const BUNDLE_BYTES_MAX: u64 = 8 << 20;
-/// Where systems keep the certificates that they trust (Debian, Fedora, SUSE, Alpine and the BSDs).
+/// Where systems keep their trusted certificates (Debian, Fedora, SUSE, Alpine and the BSDs).
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -21,12 +21,12 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// TLS by rustls that trusts the certificates (PEM) of `named`, else those of the file that `SSL_CERT_FILE`
-/// names, else the system's: a company's own service often has a certificate of the company's own authority,
-/// which is there and in no list that a program brings along.
+/// Configures TLS by rustls to trust the certificates (PEM) of `named`, else those of the file that
+/// `SSL_CERT_FILE` names, else the system's: an internal service often has a certificate of the company's own
+/// authority, which the system trusts but no built-in list contains.
 ///
 /// # Errors
-/// A sentence, when there is no such file, or no certificate in it.
+/// A sentence, if there is no such file, or no certificate in it.
 pub fn tls(named: Option<&Path>) -> Result<TlsConfig, String> {
     let variable = || env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
@@ -52,10 +52,10 @@ pub fn tls(named: Option<&Path>) -> Result<TlsConfig, String> {
         .build())
 }
 
-/// The text of a file of at most so many bytes.
+/// Reads the text of a file, up to a limit in bytes.
 ///
 /// # Errors
-/// A sentence, when it cannot be read or is longer.
+/// A sentence, if it cannot be read or is longer.
 pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut text = String::new();
@@ -75,8 +75,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A server with a certificate of its own for `localhost`, which answers each of so many requests with
-    /// `body`. Its port, and its certificate.
+    /// Starts a server with its own certificate for `localhost`, which answers this many requests with
+    /// `body`. Returns its port and its certificate.
     pub(crate) fn serve(body: String, requests: usize) -> (u16, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
@@ -100,7 +100,7 @@ pub(crate) mod tests {
                     StreamOwned::new(ServerConnection::new(Arc::clone(&config)).expect("a session"), stream);
                 let mut head = Vec::new();
                 let mut byte = [0];
-                // A client that does not trust us leaves.
+                // A client that does not trust us disconnects.
                 while !head.ends_with(b"\r\n\r\n") && matches!(tls.read(&mut byte), Ok(1)) {
                     head.push(byte[0]);
                 }

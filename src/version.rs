@@ -1,12 +1,12 @@
-//! What this build is.
+//! The identity of this build.
 
-/// Version of the release.
+/// The release version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Version and, where it is known, the commit, for people: `0.1.0 (3cfc229f0a1b)`.
+/// Version and, if known, the commit, for people: `0.1.0 (3cfc229f0a1b)`.
 pub const SHOWN: &str = env!("BUILT_VERSION");
 
-/// The commit that was built, where it is known: release builds of a checkout know it, others where
+/// Returns the commit that was built, if known: release builds of a checkout know it, others if
 /// `UPLINE_COMMIT` was set at build time.
 pub fn commit() -> Option<&'static str> {
     Some(env!("BUILT_COMMIT")).filter(|commit| !commit.is_empty())
@@ -14,8 +14,8 @@ pub fn commit() -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    /// Cargo hands what a build script names to the program that it runs, and what begins like a setting and
-    /// is none is complained about.
+    /// Cargo passes variables set by a build script on to the program it runs, and a variable that looks like
+    /// a setting but is none causes a warning.
     #[test]
     fn what_the_build_names_does_not_look_like_a_setting() {
         let names = ["COMMIT", "VERSION"].map(|name| format!("UPLINE_BUILD_{name}"));

@@ -1,6 +1,6 @@
-//! Workloads for the benches: networks of a shape, always the same for the same seed, and what is done to
-//! them. Time goes by one microsecond per command, so the digest of a result depends on nothing but the
-//! workload: an optimisation that changes meaning changes it.
+//! Workloads for the benchmarks: networks of a shape, always the same for the same seed, and operations on
+//! them. Time advances one microsecond per command, so the digest of a result depends only on the workload:
+//! an optimization that changes semantics changes it.
 
 use std::{hint::black_box, path::Path};
 
@@ -19,23 +19,22 @@ use crate::{
     shapes::{self, Shape, Sponsors, member_id},
 };
 
-/// The shapes that exercise different things: one place to look at, cache misses everywhere, a realistic
-/// mixture, depth.
+/// Shapes that stress different things: one hot spot, cache misses everywhere, a realistic mixture, depth.
 pub const SHAPES: [Shape; 4] = [Shape::Root, Shape::Uniform, Shape::Real, Shape::Chain];
 
-/// A network, by default with the directory of the engine, worked on by one thread.
+/// A network, by default with the engine's directory, used by one thread.
 pub struct Network<D: Directory = MemberDirectory> {
     pub state: State,
     pub directory: D,
 }
 
 impl Network {
-    /// Without members; room for `members` of them.
+    /// Returns an empty network with room for `members` members.
     pub fn empty(plan: Plan, members: u32) -> Self {
         Self::with_directory(plan, MemberDirectory::with_capacity(members as usize, 0))
     }
 
-    /// With `members` members of a shape.
+    /// Returns a network of a shape with `members` members.
     pub fn grown(plan: Plan, shape: Shape, members: u32, seed: u64) -> Self {
         let mut network = Self::empty(plan, members);
         let mut signups = Signups::new(shape, members, seed);
@@ -50,7 +49,7 @@ impl Network {
 }
 
 impl<D: Directory> Network<D> {
-    /// Without members.
+    /// Returns an empty network.
     pub fn with_directory(plan: Plan, directory: D) -> Self {
         Self { state: State::new(plan, 1), directory }
     }
@@ -60,12 +59,12 @@ impl<D: Directory> Network<D> {
     }
 }
 
-/// Networks that commands can be applied to: in slices, as the writer does.
+/// Networks that commands can be applied to, in slices, as the writer does.
 pub trait Apply {
     /// Applies commands, all of which succeed.
     ///
     /// # Panics
-    /// When one is refused: the workload does not go with the plan.
+    /// If one is refused: the workload does not suit the plan.
     fn apply(&mut self, commands: &[Stamped]);
 }
 
@@ -94,8 +93,8 @@ fn apply_slice(state: &mut State, directory: &mut impl Directory, slice: &[Stamp
     }
 }
 
-/// Commands that are made and then applied together: a large network needs no large list of commands, and
-/// what is timed takes longer than a tick of the system's clocks.
+/// Commands generated and then applied together: a large network needs no large list of commands, and what is
+/// timed takes longer than a tick of the system's clocks.
 const BATCH: usize = 65_536;
 
 fn stamped(lsn: u64, command: Command) -> Stamped {
@@ -108,7 +107,7 @@ fn stamped(lsn: u64, command: Command) -> Stamped {
     }
 }
 
-/// The command that signs a member up at the plan's default place.
+/// Returns the command that signs a member up at the plan's default place.
 pub fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
     Command::Register(Register {
         member,
@@ -121,12 +120,12 @@ pub fn register(member: MemberId, sponsor: Option<MemberId>) -> Command {
     })
 }
 
-/// A directory that has nothing to look up: ids are numbers. For measuring the rest of the core.
+/// A directory without lookups: ids are numbers. For measuring the rest of the core.
 #[derive(Default)]
 pub struct Numbers(u32);
 
 impl Numbers {
-    /// The id of a member by number.
+    /// Returns the id of a member by number.
     pub fn id(number: u32) -> MemberId {
         MemberId(u128::from(number).to_be_bytes())
     }
@@ -146,13 +145,13 @@ impl Directory for Numbers {
     }
 
     /// # Panics
-    /// Always: codes are texts.
+    /// Always: codes are text.
     fn code(&self, folded: &str) -> Option<MemberIx> {
         unreachable!("no workload gives codes: {folded}")
     }
 
     /// # Panics
-    /// Always: codes are texts.
+    /// Always: codes are text.
     fn add_code(&mut self, folded: &str, _: MemberIx) {
         unreachable!("no workload gives codes: {folded}")
     }
@@ -176,12 +175,12 @@ impl Signups {
         }
     }
 
-    /// The same with numbers for ids, for [`Numbers`].
+    /// The same with numbers as ids, for [`Numbers`].
     pub fn numbered(shape: Shape, members: u32, seed: u64) -> Self {
         Self { id: Box::new(Numbers::id), ..Self::new(shape, members, seed) }
     }
 
-    /// The next signups; none at the end.
+    /// Returns the next signups; none at the end.
     pub fn batch(&mut self) -> Vec<Stamped> {
         let (id, first) = (&self.id, self.next);
         let sponsors = self.sponsors.by_ref().take(BATCH);
@@ -194,7 +193,7 @@ impl Signups {
     }
 }
 
-/// Referral triggers, one per member and then over again, for a network whose last LSN is `lsn`.
+/// Returns referral triggers, cycling through the members, for a network whose last LSN is `lsn`.
 pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u64>) -> Vec<Stamped> {
     let trigger = |number: u64| {
         let member = u32::try_from(number % u64::from(members)).expect("below the number of members");
@@ -210,7 +209,7 @@ pub fn referrals(lsn: u64, members: u32, seed: u64, triggers: std::ops::Range<u6
     triggers.map(trigger).collect()
 }
 
-/// Picks members; its quality does not matter, its repeatability does.
+/// Picks members; randomness quality does not matter, repeatability does.
 pub struct Pick {
     state: u64,
     members: u32,
@@ -231,7 +230,7 @@ impl Pick {
     }
 }
 
-/// The rows of a network, as a snapshot takes them.
+/// Returns the rows of a network, as a snapshot takes them.
 pub fn image(network: &Network) -> (ImageHeader, Vec<ImageRows>) {
     (network.state.image_header(), network.state.image_rows(CHUNK_ROWS_MAX).collect())
 }
@@ -246,7 +245,7 @@ pub fn restored((header, rows): (ImageHeader, Vec<ImageRows>)) -> Network {
     Network { state: restore.finish().expect("all rows of a state"), directory }
 }
 
-/// A data directory in memory that is being made: what a snapshot can be written into without a disk.
+/// Returns an in-memory data directory being created: snapshots can be written into it without a disk.
 pub fn creation() -> Creation {
     let genesis = Genesis {
         id: InstanceId([1; 16]),
@@ -259,7 +258,7 @@ pub fn creation() -> Creation {
     DataDir::create(&Memory::new().shared(), Path::new("/bench"), &genesis, options).expect("memory takes it")
 }
 
-/// Encodes the rows of a network into a snapshot; how many bytes it has before its manifest.
+/// Encodes the rows of a network into a snapshot; returns its bytes before the manifest.
 pub fn snapshot_bytes(creation: &Creation, network: &Network) -> u64 {
     let mut snapshot = creation.begin_snapshot(&network.state.image_header()).expect("memory takes it");
     for rows in network.state.image_rows(CHUNK_ROWS_MAX) {
@@ -268,10 +267,10 @@ pub fn snapshot_bytes(creation: &Creation, network: &Network) -> u64 {
     snapshot.bytes()
 }
 
-/// A question about one member: by index, by id, and with another member.
+/// A query about one member: by index, by id, and with another member.
 pub type Query = fn(&Engine, MemberIx, MemberId, MemberIx);
 
-/// Every question about one member. Lists are asked for their first page.
+/// Every query about one member. Lists are asked for their first page.
 pub const QUERIES: [(&str, Query); 13] = [
     ("member by id", |engine, _, id, _| {
         black_box(

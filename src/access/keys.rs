@@ -1,32 +1,31 @@
-//! Service keys: what they are, how they are kept, how one is checked.
+//! Service keys: what they are, how they are stored and how they are checked.
 //!
 //! A key is a public id and a secret of 256 random bits, shown once. The file holds a hash of the secret. One
-//! round of BLAKE3 is enough: slow hashes protect secrets that people choose and that can be guessed, and
-//! nobody guesses 256 random bits. The id goes into the hash, so that a hash moved to another key opens
-//! nothing.
+//! round of BLAKE3 is enough: slow hashes protect guessable secrets that people choose, and 256 random bits
+//! cannot be guessed. The id is part of the hash input, so that a hash moved to another key is useless.
 //!
 //! # The file
 //!
-//! `keys` in the data directory, mode 0600, of the user that serves it (`crate::owner`), UTF-8:
+//! The file is `keys` in the data directory: mode 0600, owned by the user that serves it (`crate::owner`),
+//! UTF-8:
 //!
 //! ```text
 //! upline-keys 1 <BLAKE3 of everything after this line, 64 hex digits>
 //! {"keys":[{"id":..,"name":..,"role":..,"scopes":[..],"hash":..,"created":..,"expires":..,"revoked":..}]}
 //! ```
 //!
-//! Times are seconds since 1970; `expires` and `revoked` may be null. It is replaced whole: written beside
-//! (`keys.new`), synced, renamed, the directory synced. Each change holds the lock of `keys.writing`, so that
-//! two commands at once lose nothing; the server holds the lock of the data directory and never this one, and
-//! reads a file that is always whole.
+//! Times are seconds since 1970; `expires` and `revoked` may be null. The file is replaced as a whole:
+//! written under another name (`keys.new`), synced, renamed, and the directory synced. Each change holds the
+//! lock of `keys.writing`, so that concurrent commands lose no update; the server holds the lock of the data
+//! directory and never this one, and always reads a complete file.
 //!
-//! # Whether there were keys
+//! # Detecting lost keys
 //!
-//! A server whose keys are gone must not open its door to everybody. That there were keys is said by
-//! `keys.lock`: it is made when the first file of keys has its name durably, before the first secret is
-//! shown, and never removed. A first command that is killed earlier leaves `keys.new` and `keys.writing` at
-//! most: nobody has a secret then, and there are no keys to miss. (In releases before format 3 `keys.lock`
-//! was what commands locked, made first. There it may stand for a command that failed; it is taken to mean
-//! keys all the same.)
+//! A server whose keys are gone must not let everybody in. `keys.lock` records that keys existed: it is
+//! created once the name of the first key file is durable, before the first secret is shown, and never
+//! removed. A first command that is killed earlier leaves at most `keys.new` and `keys.writing`: nobody has a
+//! secret then, and no keys are missing. (Releases before format 3 locked `keys.lock` itself and created it
+//! first, so there it may stem from a command that failed; it is still taken to mean that keys exist.)
 
 use std::{
     collections::HashMap,
@@ -48,34 +47,33 @@ use crate::{
     private_file,
 };
 
-/// What the first line of the file begins with; the number is the format's version.
+/// Start of the file's first line; the number is the format version.
 const MAGIC: &str = "upline-keys";
 const VERSION: u32 = 1;
-/// Names in the data directory. `durability` knows them too: a directory that holds nothing else is a new
-/// one.
+/// Names in the data directory. `durability` knows them too: a directory that holds nothing else counts as
+/// new.
 const FILE: &str = "keys";
 const FILE_NEW: &str = "keys.new";
 const FILE_LOCK: &str = "keys.writing";
-/// Says that there were keys once.
+/// Records that keys existed at some time.
 const FILE_MADE: &str = "keys.lock";
-/// Tries to lock a file that is replaced while it is being locked.
+/// Attempts to lock a file that keeps being replaced.
 const LOCK_TRIES: usize = 8;
-/// Keys in the file, revoked and expired ones included: those that no longer open anything make room, oldest
-/// first.
+/// Limit on keys in the file, including revoked and expired ones; inactive keys make room, oldest first.
 pub const KEYS_MAX: usize = 1_000;
-/// Bytes of the file: a thousand keys with every scope have some 600 KiB.
+/// Limit on the file's bytes: a thousand keys with every scope take some 600 KiB.
 const FILE_BYTES_MAX: u64 = 2 << 20;
 /// Characters of a key's name.
 pub const NAME_CHARS_MAX: usize = 64;
-/// How long to wait for somebody else who is changing the file: it takes milliseconds.
+/// How long to wait for another process that is changing the file: a change takes milliseconds.
 const LOCK_SECONDS: u64 = 5;
-/// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners find the other
-/// one.
+/// Begins every id and tells a key from a token in `Authorization: Bearer`; secret scanners look for the
+/// secret's prefix.
 pub const KEY_ID_PREFIX: &str = "ulk_";
 const SECRET_PREFIX: &str = "uls_";
-/// Bytes of the longest id or secret worth hashing; ours are shorter.
+/// The longest id or secret worth hashing, in bytes; real ones are shorter.
 const CREDENTIAL_BYTES_MAX: usize = 128;
-/// Names what is hashed; a hash of anything else can never be one of these.
+/// Domain separation: a hash of anything else can never equal one of these.
 const HASH_CONTEXT: &str = "upline 2026-11 service key secret v1";
 
 /// Why a key file could not be used.
@@ -109,13 +107,13 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> KeyFile
     move |source| KeyFileError::Io { what, path: path.to_path_buf(), source }
 }
 
-/// One key, as it is kept. Nothing in it opens anything.
+/// One key, as stored. Nothing in it grants access.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServiceKey {
     pub id: Arc<str>,
     pub name: String,
     pub role: Role,
-    /// What a service may do; empty for the other roles.
+    /// What a service may do; empty for other roles.
     pub scopes: Scopes,
     hash: [u8; 32],
     /// Seconds since 1970.
@@ -124,7 +122,7 @@ pub struct ServiceKey {
     pub revoked: Option<i64>,
 }
 
-/// How a key stands at a moment.
+/// The state of a key at a moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyStatus {
     Active,
@@ -142,7 +140,7 @@ impl KeyStatus {
     }
 }
 
-/// A key that was just made: the only time its secret is anywhere.
+/// A newly created key: the only place where its secret exists.
 #[derive(Debug)]
 pub struct NewKey {
     pub key: ServiceKey,
@@ -150,10 +148,10 @@ pub struct NewKey {
 }
 
 impl ServiceKey {
-    /// A new key with a random id and secret.
+    /// Creates a key with a random id and secret.
     ///
     /// # Errors
-    /// When the operating system has no random numbers.
+    /// If the operating system provides no random numbers.
     pub fn random(
         name: &str,
         role: Role,
@@ -183,7 +181,7 @@ impl ServiceKey {
 fn hash_of(id: &str, secret: &str) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(HASH_CONTEXT);
     hasher.update(id.as_bytes());
-    // Ends the id, which has no such byte.
+    // Terminates the id, which never contains this byte.
     hasher.update(&[0]);
     hasher.update(secret.as_bytes());
     hasher.finalize().into()
@@ -206,18 +204,18 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Whether a name may be given to a key: it is printed and logged.
+/// Returns whether a name is acceptable for a key: it is printed and logged.
 pub fn is_name(name: &str) -> bool {
     let allowed = |character: char| character.is_ascii_alphanumeric() || " ._-/".contains(character);
     (1..=NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(allowed) && name.trim() == name
 }
 
-/// Whether a bearer credential is a key rather than a token.
+/// Returns whether a bearer credential is a key rather than a token.
 pub fn is_key_id(text: &str) -> bool {
     text.starts_with(KEY_ID_PREFIX)
 }
 
-/// Why a key was not accepted. Clients are told none of it.
+/// Why a key was refused. Clients are never told which.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyRefusal {
     Unknown,
@@ -226,10 +224,10 @@ pub enum KeyRefusal {
     Revoked,
 }
 
-/// Every key of a file, looked up by id.
+/// All keys of a file, looked up by id.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct KeyRing {
-    /// In the order of their creation.
+    /// In creation order.
     keys: Vec<Arc<ServiceKey>>,
     by_id: HashMap<Arc<str>, usize>,
 }
@@ -240,18 +238,18 @@ impl KeyRing {
         Self { keys, by_id }
     }
 
-    /// In the order of their creation.
+    /// In creation order.
     pub fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
         self.keys.iter().map(|key| &**key)
     }
 
-    /// Keys that open something at a moment.
+    /// Returns the number of keys active at a moment.
     pub fn active(&self, now: i64) -> usize {
         self.iter().filter(|key| key.status(now) == KeyStatus::Active).count()
     }
 
-    /// The key, if the secret is its and it is active. Takes the same time whether the id is known or not,
-    /// and wherever the secret differs.
+    /// Returns the key if the secret matches and it is active. The time taken depends neither on whether the
+    /// id is known nor on where the secret differs.
     ///
     /// # Errors
     /// See [`KeyRefusal`].
@@ -355,7 +353,7 @@ fn parse(path: &Path, text: &str) -> Result<KeyRing> {
     Ok(ring)
 }
 
-/// What tells one version of the file from the next without reading it: each is a new file.
+/// Distinguishes versions of the file without reading it: each version is a new file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     inode: u64,
@@ -378,12 +376,12 @@ impl KeyFile {
         self.directory.join(FILE)
     }
 
-    /// The data directory that it is in.
+    /// Returns the data directory that holds it.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Which version is there; `None` for no file.
+    /// Returns which version is there; `None` for no file.
     ///
     /// # Errors
     /// `Io`.
@@ -400,7 +398,7 @@ impl KeyFile {
         }
     }
 
-    /// Whether there was a file of keys once, though it may be gone.
+    /// Returns whether a key file ever existed, even if it is gone now.
     ///
     /// # Errors
     /// `Io`.
@@ -412,7 +410,7 @@ impl KeyFile {
         }
     }
 
-    /// Reads the keys; `None` when there is no file, which is another thing than a file without keys.
+    /// Reads the keys; `None` if there is no file, which differs from a file without keys.
     ///
     /// # Errors
     /// `Io`, `Newer`, `Damaged`.
@@ -434,7 +432,7 @@ impl KeyFile {
         parse(&path, &text).map(Some)
     }
 
-    /// Adds a key. The directory is made when absent, so that keys can be there before the first start.
+    /// Adds a key. Creates the directory if absent, so that keys can exist before the first start.
     ///
     /// # Errors
     /// As `load`; `Locked`, `Full`.
@@ -453,8 +451,8 @@ impl KeyFile {
         })
     }
 
-    /// Revokes a key for good and returns it; `None` when there is none of this id. One that was revoked
-    /// before stays as it is.
+    /// Revokes a key permanently and returns it; `None` if there is no key with this id. An already revoked
+    /// key is unchanged.
     ///
     /// # Errors
     /// As `load`; `Locked`.
@@ -470,8 +468,7 @@ impl KeyFile {
         })
     }
 
-    /// Says durably that there are keys, from which moment on a server without them does not start. Nothing
-    /// to do where that was said.
+    /// Records durably that there are keys; from then on a server without them does not start. Idempotent.
     ///
     /// # Errors
     /// `Io`.
@@ -484,9 +481,9 @@ impl KeyFile {
         self.sync_directory()
     }
 
-    /// A file that this process made goes to the user that serves the directory. Where it is not known who
-    /// that is, and the directory is root's, it stays with the user who made it: such a directory is shared
-    /// by its group, and its server is one of those who write there.
+    /// Gives a file that this process made to the user that serves the directory. If that user is not known
+    /// and the directory is root's, the file stays with its creator: such a directory is shared by its group,
+    /// and its server is one of those who write there.
     fn give_away(&self, made: &File) -> Result<()> {
         let owner = Owner::of_files_in(&self.directory).map_err(io("look at", &self.directory))?;
         let is_shared = owner.user == 0 && !owner.is_certain;
@@ -498,7 +495,7 @@ impl KeyFile {
         }
     }
 
-    /// Reads, changes and replaces the file, alone.
+    /// Reads, changes and replaces the file under the lock.
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<ServiceKey>>) -> Result<T>) -> Result<T> {
         let _alone = self.lock()?;
         let present = self.load()?;
@@ -512,7 +509,7 @@ impl KeyFile {
         Ok(changed)
     }
 
-    /// Where keys are missed, a whole file of them under the name of an unfinished one is no leftover.
+    /// If keys are missing, a complete key file under the temporary name is not a leftover.
     fn check_not_renamed(&self) -> Result<()> {
         let new = self.directory.join(FILE_NEW);
         let holds_keys = match fs::read_to_string(&new) {
@@ -527,11 +524,11 @@ impl KeyFile {
         let path = self.directory.join(FILE_LOCK);
         for _ in 0..LOCK_TRIES {
             let file = private_file::open_or_create(&path).map_err(io("open", &path))?;
-            // Asked first of all, while there is nothing else that somebody could not read.
+            // Before anything else exists that the server could not read.
             self.give_away(&file).inspect_err(|_| _ = fs::remove_file(&path))?;
             self.wait_for(&file, &path)?;
             let locked = file.metadata().map_err(io("look at", &path))?;
-            // Another file may have been put in its place meanwhile: then somebody else has the lock of that.
+            // Another file may have replaced it meanwhile: then the lock of that one counts.
             match fs::metadata(&path) {
                 Ok(named) if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) => return Ok(file),
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(io("look at", &path)(error)),
@@ -557,8 +554,8 @@ impl KeyFile {
 
     fn replace(&self, text: &str) -> Result<()> {
         let (path, new) = (self.path(), self.directory.join(FILE_NEW));
-        // One that is there was left by a command that was killed: while `keys` is there, or never was, its
-        // secrets were shown to nobody.
+        // An existing one was left by a killed command: while `keys` is there, or never was, its secrets were
+        // shown to nobody.
         let mut file = private_file::create_anew(&new).map_err(io("create", &new))?;
         self.give_away(&file)?;
         file.write_all(text.as_bytes()).map_err(io("write", &new))?;

@@ -88,7 +88,7 @@ fn every_changed_byte_is_found() {
     assert!(matches!(file.load(), Err(KeyFileError::Damaged { .. })));
 }
 
-/// What is specified stays what it is: a file of version 1 as the first release wrote it.
+/// The specified format must not change: a file of version 1 as the first release wrote it.
 #[test]
 fn version_one_is_read_as_it_was_written() {
     let body = "{\"keys\":[{\"id\":\"ulk_0011223344556677\",\"name\":\"gateway\",\"role\":\"service\",\"scopes\":[\"members:read\"],\

@@ -1,5 +1,5 @@
-//! What the server and the command line share about access: the words for rights, the file of service keys,
-//! and that of secrets shared with an issuer of tokens.
+//! What the server and the command line share about access: names of rights, the service key file, and the
+//! file of secrets shared with a token issuer.
 
 mod keys;
 mod rights;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// What a principal is. Not the role of a member inside the network.
+/// The kind of a principal. Unrelated to a member's role in the network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Role {
     /// Reads itself and its own downline. Only tokens carry it.
     Member,
-    /// A program: may do what its scopes say.
+    /// A program: may do what its scopes allow.
     Service,
     /// Reads everything.
     Auditor,
@@ -32,7 +32,7 @@ impl Role {
     }
 }
 
-/// One thing that a service may do. Names are in key files and tokens: never renamed.
+/// One permission of a service. The names are in key files and tokens: never rename them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Scope {
@@ -98,8 +98,8 @@ pub struct Scopes(u32);
 impl Scopes {
     pub const NONE: Scopes = Scopes(0);
 
-    /// What the original's gateway calls, and what a service key may do unless told otherwise: members and
-    /// bonuses, but not the status of members, the plan or the process.
+    /// What the original's gateway calls, and the default for a service key: members and bonuses, but not the
+    /// status of members, the plan or the process.
     pub const GATEWAY: Scopes = Scopes::NONE
         .with(Scope::MembersRead)
         .with(Scope::MembersRegister)
@@ -109,7 +109,7 @@ impl Scopes {
         .with(Scope::NetworkRead)
         .with(Scope::PlanRead);
 
-    /// The set with one more.
+    /// Returns the set with one more scope.
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | 1 << scope as u8)

@@ -1,12 +1,11 @@
-//! The file of secrets that this server shares with a token issuer (`jwt_hs256_secret_file`).
+//! The file of secrets shared with a token issuer (`jwt_hs256_secret_file`).
 //!
-//! UTF-8 text, one secret a line: the newest first by custom, and more than one while they rotate. A line
-//! that is empty or begins with `#` is passed over. `hex:` and `base64:` (standard or URL alphabet, padded or
-//! not) say that the rest of the line is to be decoded; any other line *is* the secret, byte for byte, as
-//! programs use it that read theirs from a variable. Nothing is guessed: 64 hexadecimal digits without `hex:`
-//! are 64 bytes.
+//! UTF-8 text, one secret per line: newest first by convention, several during rotation. Empty lines and
+//! lines that begin with `#` are skipped. After `hex:` or `base64:` (standard or URL alphabet, padded or not)
+//! the rest of the line is decoded; any other line *is* the secret, byte for byte, like the secrets that
+//! programs read from a variable. Nothing is guessed: 64 hexadecimal digits without `hex:` are 64 bytes.
 //!
-//! A reader of this file can sign tokens of anybody, so nobody but its owner and its group may read it.
+//! Anyone who can read this file can sign tokens for anybody, so only its owner and group may read it.
 
 use std::{
     fs::{self, File},
@@ -21,26 +20,26 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// Bytes of a secret: HS256 asks for at least as many as its hash has (RFC 7518, 3.2).
+/// Least bytes of a secret: HS256 requires at least as many as its hash has (RFC 7518, 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
-/// Bytes of a line.
+/// Limit on bytes of a line.
 const SECRET_BYTES_MAX: usize = 4 * 1024;
-/// Secrets at once: the present one, the next one and the last one, and room to spare. Each costs a refused
-/// token one try.
+/// Limit on secrets: the current one, the next and the previous, and room to spare. A refused token is tried
+/// against each.
 pub const SECRETS_MAX: usize = 8;
-/// Bytes of the file.
+/// Limit on bytes of the file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// Mode bits that such a file must not have: writing by its group, anything by others.
+/// Forbidden mode bits: writing by the group, anything by others.
 const MODE_REFUSED: u32 = 0o027;
 
 /// Reads the secrets.
 ///
 /// # Errors
-/// A sentence that names the file and never says what is in it.
+/// A sentence that names the file and never reveals its content.
 pub fn shared_secrets(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let wrong = |reason: &str| format!("{}: {reason}", path.display());
     let cannot = |what: &str, error: std::io::Error| wrong(&format!("it cannot be {what}: {error}"));
-    // Looked at before it is opened: opening a pipe waits for somebody who writes to it.
+    // Checked before opening: opening a pipe blocks until there is a writer.
     if !fs::metadata(path).map_err(|error| cannot("opened", error))?.is_file() {
         return Err(wrong("it is no file"));
     }
@@ -63,7 +62,7 @@ pub fn shared_secrets(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn parse(text: &str) -> Result<Vec<Vec<u8>>, String> {
-    // Everybody who has the public key could sign tokens.
+    // A public key as the secret would let everybody who has it sign tokens.
     if text.contains("-----BEGIN")
         || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
     {
@@ -92,7 +91,7 @@ fn secret(line: &str) -> Result<Vec<u8>, String> {
     if SECRET_BYTES_MAX < line.len() {
         return Err(format!("has more than {SECRET_BYTES_MAX} bytes"));
     }
-    // A blank at an end is nothing that anybody sees, and everything that a signature depends on.
+    // Leading or trailing blanks are invisible, yet they change the signature.
     if line.trim() != line {
         return Err("begins or ends with a blank".into());
     }
@@ -172,7 +171,7 @@ mod tests {
     fn what_is_no_secret_is_named_and_not_shown() {
         let long = "x".repeat(31) + "y";
         let eight: Vec<String> = (0..=SECRETS_MAX).map(|number| format!("{long}{number}")).collect();
-        // text of the file, what is said
+        // text of the file, the error
         let table = [
             ("", "it has no secret"),
             ("# only a note\n", "it has no secret"),
@@ -208,7 +207,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("secret");
         fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
-        // mode, whether it is read
+        // mode, whether the file is read
         for (mode, is_read) in [
             (0o600, true),
             (0o400, true),

@@ -1,4 +1,4 @@
-//! The settings of authorization and rate limits.
+//! Authorization and rate-limit settings.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -10,50 +10,50 @@ use std::{
 use super::{sources::Origin, values::Values};
 use crate::access::Role;
 
-/// Clocks further apart than this are broken; a longer leeway would only make expired tokens live.
+/// Clocks further apart than this are broken; more leeway would only extend the life of expired tokens.
 const LEEWAY_SECONDS_MAX: u64 = 300;
-/// More often, and the issuer would notice.
+/// Refreshing more often would burden the issuer.
 const REFRESH_SECONDS_MIN: u64 = 5;
-/// A day: keys that were withdrawn must not be good for longer.
+/// A day: withdrawn keys must not stay valid longer.
 const REFRESH_SECONDS_MAX: u64 = 24 * 3_600;
-/// More than any machine answers: beyond it a limit is a slip of the finger.
+/// More than any machine serves: a higher limit is a typo.
 const RATE_MAX: u64 = 10_000_000;
-/// Entries of a list in one setting.
+/// Entries in a setting that is a list.
 const LIST_MAX: usize = 64;
 
-/// Whether credentials are asked for.
+/// Whether credentials are required.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AuthMode {
-    /// Where there is a key file, or tokens are configured.
+    /// If there is a key file, or tokens are configured.
     Auto,
     On,
     Off,
 }
 
-/// Who may come in, and how often.
+/// Who gets access, and how often.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuthConfig {
     pub mode: AuthMode,
-    /// Other machines may reach a server that asks for nothing.
+    /// Allows other machines to reach a server that requires no credentials.
     pub insecure: bool,
     pub metrics_open: bool,
-    /// The documentation needs no credentials where other routes do.
+    /// The documentation needs no credentials even where other routes do.
     pub docs_open: bool,
-    /// `None` takes no tokens.
+    /// `None`: tokens are not accepted.
     pub jwt: Option<JwtConfig>,
     pub rates: RateConfig,
-    /// Networks (address and length of the prefix) whose `X-Forwarded-For` is believed; IPv4 as mapped IPv6.
+    /// Networks (address and prefix length) whose `X-Forwarded-For` is trusted; IPv4 as mapped IPv6.
     pub trusted_proxies: Vec<(Ipv6Addr, u8)>,
-    /// What `Host` may name in addition to loopback and the bound address, while nobody is asked for
-    /// credentials: in small letters, without a port. The host name in `addr`, if it is one, is among them.
+    /// What `Host` may name in addition to loopback and the bound address while no credentials are required:
+    /// lower case, without a port. Includes the host name in `addr`, if it is one.
     pub allowed_hosts: Vec<String>,
 }
 
-/// The entry of `allowed_hosts` that stands for all names.
+/// The entry of `allowed_hosts` that allows every name.
 pub const ANY_HOST: &str = "*";
 
 impl Default for AuthConfig {
-    /// As configured by nothing at all.
+    /// The defaults, with nothing configured.
     fn default() -> Self {
         let (mode, rates) = (AuthMode::Auto, RateConfig::default());
         let (trusted_proxies, allowed_hosts) = (Vec::new(), Vec::new());
@@ -70,20 +70,20 @@ impl Default for AuthConfig {
     }
 }
 
-/// Limits on how often, and on how much work; `None` is none. Each pair is a rate and what may come at once.
+/// Limits on request rate and on work; `None` is no limit. Each pair is a rate and a burst.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RateConfig {
     pub principal_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub address_per_second: Option<(NonZeroU32, NonZeroU32)>,
     pub failures_per_minute: Option<NonZeroU32>,
-    /// Units of work of one member.
+    /// Units of work per member.
     pub member_cost: Option<(NonZeroU32, NonZeroU32)>,
-    /// The same of any other principal; where no credentials are asked for, of one address.
+    /// Units of work per other principal; per address where no credentials are required.
     pub other_cost: Option<(NonZeroU32, NonZeroU32)>,
 }
 
-/// Signature algorithms that can be configured: those with public keys. A shared secret, which makes every
-/// holder an issuer, is another kind of key and has one algorithm.
+/// Signature algorithms that can be configured: those with public keys. A shared secret makes every holder an
+/// issuer, so it is a separate kind of key with one algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JwtAlgorithm {
     Rs256,
@@ -116,30 +116,30 @@ impl JwtAlgorithm {
 pub enum JwtKeys {
     /// A JWK set of public keys.
     File(PathBuf),
-    /// The same, at `https://`, or `http://` where that is allowed.
+    /// A JWK set at `https://`, or `http://` where that is allowed.
     Url(String),
-    /// Secrets that are shared with it (`access::shared_secrets`): HS256.
+    /// Secrets shared with the issuer (`access::shared_secrets`): HS256.
     SharedSecrets(PathBuf),
 }
 
-/// Which bearer tokens are taken.
+/// Which bearer tokens are accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JwtConfig {
-    /// `None` only where `may_lack_issuer`: then no token may have an `iss`.
+    /// `None` only if `may_lack_issuer`: then no token may have an `iss`.
     pub issuer: Option<String>,
-    /// `None` only where `may_lack_audience`: then no token may have an `aud`.
+    /// `None` only if `may_lack_audience`: then no token may have an `aud`.
     pub audience: Option<String>,
-    /// Tokens without `iss` are taken. One that is there must be right.
+    /// Tokens without `iss` are accepted. An `iss` that is present must match.
     pub may_lack_issuer: bool,
     /// The same for `aud`.
     pub may_lack_audience: bool,
-    /// Of public keys. Shared secrets sign with HS256, and nothing else does.
+    /// For public keys. Shared secrets are used with HS256 only, and nothing else is.
     pub algorithms: Vec<JwtAlgorithm>,
     pub keys: JwtKeys,
     /// Claim with the `user_id` of a member.
     pub member_claim: String,
     pub role_claim: String,
-    /// What the role claim may say, and what it means.
+    /// Accepted values of the role claim, and the role each maps to.
     pub roles: Vec<(String, Role)>,
     pub leeway: Duration,
     pub refresh: Duration,
@@ -185,7 +185,7 @@ fn rate(values: &mut Values<'_>, rate: &str, burst: &str) -> Option<(NonZeroU32,
     Some((NonZeroU32::new(rate)?, NonZeroU32::new(burst)?))
 }
 
-/// What `Host` may name. A port is none of a host's business; one that is written anyway would never match.
+/// What `Host` may name. Entries with a port are refused: they could never match.
 fn read_hosts(values: &mut Values<'_>) -> Vec<String> {
     let is_name = |text: &str| {
         let is_allowed = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
@@ -266,8 +266,7 @@ fn read_jwt(values: &mut Values<'_>, insecure: bool) -> Option<JwtConfig> {
     })
 }
 
-/// Public keys or shared secrets, never both: a server that takes both kinds could be shown the one for the
-/// other.
+/// Public keys or shared secrets, never both: a server accepting both kinds is open to key confusion.
 fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
     let (jwks, secrets) = (values.text("jwt_jwks"), values.text("jwt_hs256_secret_file"));
     match (jwks.is_empty(), secrets.is_empty()) {
@@ -288,8 +287,7 @@ fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
         }
         (false, true) => {}
     }
-    // A machine in between that can change the answer to a plain `http://` request chooses the keys and is
-    // everybody.
+    // A man in the middle of a plain `http://` request can choose the keys and so impersonate anybody.
     if let Some(rest) = jwks.strip_prefix("http://") {
         if !is_loopback(rest) && !insecure {
             values.wrong(
@@ -302,10 +300,10 @@ fn read_keys(values: &mut Values<'_>, insecure: bool) -> JwtKeys {
     if jwks.starts_with("https://") { JwtKeys::Url(jwks) } else { JwtKeys::File(PathBuf::from(jwks)) }
 }
 
-/// Whether the host of an address without its scheme is this machine.
+/// Returns whether the host of an address without its scheme is this machine.
 pub fn is_loopback(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // What stands before an `@` is a user, and what follows the host.
+    // The part before an `@` is a user, and the host follows it.
     if authority.contains('@') {
         return false;
     }
@@ -316,7 +314,7 @@ pub fn is_loopback(rest: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// A list with commas; blanks around its entries do not count.
+/// A comma-separated list; blanks around entries are ignored.
 fn list<T>(values: &mut Values<'_>, key: &str, what: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
     let text = values.text(key);
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
@@ -428,7 +426,7 @@ mod tests {
             (JwtKeys::SharedSecrets("secret".into()), None, None)
         );
         assert!(jwt.may_lack_issuer && jwt.may_lack_audience);
-        // What else is given, how many errors
+        // what else is set, number of errors
         let table: [(&[(&str, &str)], usize); 6] = [
             (&[("jwt_issuer", "i"), ("jwt_audience", "a")], 0),
             (&[("jwt_issuer", "i"), ("jwt_allow_missing", "aud")], 0),

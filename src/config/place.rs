@@ -1,8 +1,8 @@
-//! Where the data is where nobody says so.
+//! The default data directory.
 //!
-//! A path relative to wherever the program happens to be started would find the network on one day and begin
-//! an empty one on the next. So the directory of a checkout is taken only where it is seen to be one;
-//! anywhere else it is the place that the system has for what programs keep, the same from every directory.
+//! A path relative to the working directory would find the network one day and start an empty one the next.
+//! So the directory of a checkout is used only if it is recognizably one; otherwise the default is the
+//! system's place for program state, the same from every working directory.
 
 use std::{
     collections::BTreeMap,
@@ -12,31 +12,31 @@ use std::{
 
 /// In a checkout.
 const OF_CHECKOUT: &str = "snapshots/live";
-/// By which a checkout is known, before there is any data: the description of the format.
+/// What identifies a checkout before it has any data: the format description.
 const MARK: &str = "snapshots/README.md";
 /// In the system's place.
 const NAME: &str = "upline";
 
-/// What is said where there is no such place.
+/// The error if there is no such place.
 pub(super) const NOWHERE: &str = "has no default here, since neither XDG_STATE_HOME nor HOME is set: name a directory with --data-dir, \
      UPLINE_DATA_DIR or data_dir in the configuration file";
 
-/// The data directory of a process that is started in `working_dir` (empty for that of this process):
-/// `snapshots/live` there if that exists or `snapshots/README.md` does; else `$XDG_STATE_HOME/upline`; else
-/// `$HOME/.local/state/upline`. `None` where neither is set to an absolute path.
+/// Returns the data directory of a process started in `working_dir` (empty for that of this process):
+/// `snapshots/live` there if that or `snapshots/README.md` exists; else `$XDG_STATE_HOME/upline`; else
+/// `$HOME/.local/state/upline`. `None` if neither variable is set to an absolute path.
 pub(super) fn default_data_dir(working_dir: &Path, environment: &BTreeMap<String, String>) -> Option<String> {
     if [OF_CHECKOUT, MARK].iter().any(|name| is_there(&working_dir.join(name))) {
         return Some(OF_CHECKOUT.into());
     }
-    // As the specification of these directories has it, a relative path counts as none.
+    // The XDG specification says to ignore relative paths.
     let set = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
     state.join(NAME).into_os_string().into_string().ok()
 }
 
-/// Whether something has this name. A link that leads nowhere does, and so does what cannot be looked at: the
-/// data may be on a disk that is not there today, and that is no reason to begin an empty network somewhere
-/// else.
+/// Returns whether something has this name. A dangling link counts, and so does anything that cannot be
+/// looked at: the data may be on a disk that is currently missing, and that is no reason to start an empty
+/// network elsewhere.
 fn is_there(path: &Path) -> bool {
     match path.symlink_metadata() {
         Ok(_) => true,

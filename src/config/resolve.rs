@@ -1,4 +1,4 @@
-//! A configuration as a whole: collected from its sources and checked.
+//! The configuration as a whole: collected from its sources and checked.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -30,7 +30,7 @@ pub struct Config {
     pub snapshot_every: Option<Duration>,
     pub segment_bytes: u64,
     pub log_retention: LogRetention,
-    /// How far the clock may jump from one command to the next; `None`: as far as it likes.
+    /// How far the clock may jump from one command to the next; `None`: unlimited.
     pub clock_jump_max: Option<Duration>,
     pub http: HttpConfig,
     pub auth: AuthConfig,
@@ -38,7 +38,7 @@ pub struct Config {
     pub log: String,
     /// Every setting with its origin, in the order of [`SETTINGS`].
     pub given: Vec<Given>,
-    /// What should be said once at the start.
+    /// Warnings to log once at startup.
     pub warnings: Vec<String>,
 }
 
@@ -46,18 +46,18 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpConfig {
     pub connections_max: usize,
-    /// Of one address that is no trusted proxy; 0 is no limit.
+    /// Per address that is no trusted proxy; 0 is unlimited.
     pub connections_per_address: usize,
     /// A second address to listen on, for operations.
     pub ops_address: Option<SocketAddr>,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub body_bytes_max: usize,
-    /// Time that running requests get when the server stops.
+    /// Time to drain running requests at shutdown.
     pub drain: Duration,
     /// `GET /user/add_test_data` works (on an empty network only).
     pub test_data: bool,
-    /// The text `None` as `parent_id` is null: the original's gateway writes it for users without a parent.
+    /// The text `None` as `parent_id` means null: the original's gateway sends it for users without a parent.
     pub none_parent_is_null: bool,
 }
 
@@ -77,13 +77,13 @@ impl Default for HttpConfig {
     }
 }
 
-/// Everything that is wrong with a configuration.
+/// All errors of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the configuration is not valid:\n  {}", .0.join("\n  "))]
 pub struct ConfigError(pub Vec<String>);
 
 impl Config {
-    /// An address that other machines can reach, if one of those that are listened on is; else the main one.
+    /// Returns a listening address that other machines can reach, if there is one; else the main one.
     pub fn exposed_addr(&self) -> SocketAddr {
         let ops = self.http.ops_address.filter(|ops| self.addr.ip().is_loopback() && !ops.ip().is_loopback());
         ops.unwrap_or(self.addr)
@@ -92,7 +92,7 @@ impl Config {
     /// Collects and checks all values.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the settings.
+    /// All errors, in the order of the settings.
     pub fn resolve(sources: &Sources) -> Result<Self, ConfigError> {
         let mut errors = Vec::new();
         let file = read_file(sources, &mut errors);
@@ -104,7 +104,7 @@ impl Config {
     }
 }
 
-/// Turns texts into values, noting what is wrong with each.
+/// Parses texts into values, collecting the errors of each.
 fn read_values(given: Vec<Given>, warnings: Vec<String>, errors: &mut Vec<String>) -> Config {
     let mut values = Values { given: &given, errors };
     let insecure = values.flag("insecure");

@@ -1,15 +1,15 @@
-//! The one list of what can be configured.
+//! The single list of settings.
 
-/// One thing that can be configured.
+/// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Key in the file; with `-` for `_` the flag, in capitals after `UPLINE_` the variable.
+    /// Key in the file; the flag has `-` for `_`, the variable is in capitals after `UPLINE_`.
     pub key: &'static str,
     pub default: &'static str,
     pub help: &'static str,
 }
 
-/// Every setting, in the order in which they are shown.
+/// Every setting, in display order.
 pub const SETTINGS: [Setting; 45] = [
     Setting { key: "addr", default: "127.0.0.1:8000", help: "address or host name, and port, to listen on" },
     Setting {

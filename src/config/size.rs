@@ -1,18 +1,18 @@
-//! Sizes as people write them: bytes, or so many K, M, G or T.
+//! Sizes in human form: bytes, or a number of K, M, G or T.
 
 /// What a letter stands for, largest first.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
-/// What is said of a text that is no size.
+/// The error for a text that is not a size.
 pub(super) const NO_SIZE: &str = "is not a size: a whole number of bytes, or one with K, M, G or T behind it, such as 64M (each is 1,024 of the one before)";
-/// What is said of one that no computer can count.
+/// The error for a size that overflows.
 pub(super) const TOO_LARGE: &str = "is more bytes than there are numbers for";
 
-/// Bytes of a text: digits alone, or with one of the letters `K`, `M`, `G`, `T` right behind them, each 1,024
+/// Parses a size: digits alone, or directly followed by one of the letters `K`, `M`, `G`, `T`, each 1,024
 /// times the one before.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is not a size.
 pub(super) fn parse(text: &str) -> Result<u64, &'static str> {
     let unit = UNITS.iter().find_map(|(letter, shift)| Some((text.strip_suffix(*letter)?, *shift)));
     let (digits, shift) = unit.unwrap_or((text, 0));
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<u64, &'static str> {
     number.checked_mul(1 << shift).ok_or(TOO_LARGE)
 }
 
-/// Bytes with the largest letter that leaves a whole number.
+/// Prints bytes with the largest letter that leaves a whole number.
 pub(super) fn print(bytes: u64) -> String {
     let unit = UNITS.iter().find(|(_, shift)| bytes != 0 && *shift <= bytes.trailing_zeros());
     unit.map_or_else(|| bytes.to_string(), |(letter, shift)| format!("{}{letter}", bytes >> shift))

@@ -1,4 +1,4 @@
-//! Where values come from: flags, the environment, a file, defaults.
+//! Sources of values: flags, the environment, a file, defaults.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +14,12 @@ use super::{
 };
 use crate::toml_reader::{FILE_BYTES_MAX, Fields, Reader, describe};
 
-/// Variables of the original service that mean nothing here; they are named once in a warning.
+/// Variables of the original service that have no effect here; a warning names them once.
 const ORIGINAL_VARIABLES: [&str; 8] =
     ["DB_URL", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_ENABLED", "REDIS_URL"];
 
-/// Variables that are ours and no settings: where the file is, and what commands show to a running server.
+/// Variables of ours that are not settings: where the file is, and the credentials that commands send to a
+/// running server.
 const OTHER_VARIABLES: [&str; 3] = ["UPLINE_CONFIG", "UPLINE_API_KEY", "UPLINE_API_SECRET"];
 
 /// Where a value came from.
@@ -42,7 +43,7 @@ impl Display for Origin {
     }
 }
 
-/// A value as it was given, for showing.
+/// A value as it was given, for display.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Given {
     pub key: &'static str,
@@ -57,15 +58,15 @@ pub struct Sources {
     pub flags: BTreeMap<&'static str, String>,
     /// `--config`.
     pub config_file: Option<PathBuf>,
-    /// The environment, or what a test gives for it.
+    /// The environment, or a test's replacement for it.
     pub environment: BTreeMap<String, String>,
-    /// Where the default data directory is looked for; empty for the working directory of this process.
+    /// Where to look for the default data directory; empty for the working directory of this process.
     pub working_dir: PathBuf,
 }
 
 impl Sources {
-    /// Flags beside the environment of this process. Variables that are not UTF-8 are left out: none of ours
-    /// can be.
+    /// Flags, plus the environment of this process. Variables that are not UTF-8 are skipped: none of ours
+    /// can be among them.
     pub fn of_process(flags: BTreeMap<&'static str, String>, config_file: Option<PathBuf>) -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -74,7 +75,7 @@ impl Sources {
     }
 }
 
-/// The highest source that has a value. An empty variable counts as not set.
+/// Returns the value of the source with the highest precedence. An empty variable counts as unset.
 pub(super) fn pick(setting: &Setting, sources: &Sources, file: &BTreeMap<&'static str, Given>) -> Given {
     let key = setting.key;
     if let Some(text) = sources.flags.get(key) {
@@ -96,11 +97,11 @@ pub(super) fn pick(setting: &Setting, sources: &Sources, file: &BTreeMap<&'stati
     })
 }
 
-/// `MAX_CHILDREN` is used, other variables of the original are named as ignored, and so are `UPLINE_*`
-/// variables that mean nothing.
+/// Uses `MAX_CHILDREN`, and warns about other variables of the original and about unknown `UPLINE_*`
+/// variables.
 ///
-/// The latter are no errors, other than unknown keys of the file: orchestrators put variables such as
-/// `UPLINE_SERVICE_HOST` into the environment of everything that runs beside a service called `upline`.
+/// Unlike unknown keys of the file, the latter are no errors: orchestrators set variables such as
+/// `UPLINE_SERVICE_HOST` for everything that runs alongside a service called `upline`.
 pub(super) fn use_original_environment(sources: &Sources, given: &mut [Given], warnings: &mut Vec<String>) {
     if let Some(text) = sources.environment.get("MAX_CHILDREN").filter(|text| !text.is_empty()) {
         let width = given
@@ -127,7 +128,7 @@ pub(super) fn use_original_environment(sources: &Sources, given: &mut [Given], w
     }
 }
 
-/// The values of the configuration file, if one is named.
+/// Returns the values of the configuration file, if one is named.
 pub(super) fn read_file(sources: &Sources, errors: &mut Vec<String>) -> BTreeMap<&'static str, Given> {
     let named = sources.config_file.clone();
     let variable =

@@ -1,4 +1,4 @@
-//! Turns the texts of settings into values, and notes what is wrong with each.
+//! Parses the texts of settings into values, and collects the errors of each.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -23,7 +23,7 @@ pub enum LogRetention {
     Days(u32),
 }
 
-/// The texts of all settings, and what was found to be wrong with them.
+/// The texts of all settings, and the errors found in them.
 pub(super) struct Values<'a> {
     pub given: &'a [Given],
     pub errors: &'a mut Vec<String>,
@@ -52,10 +52,10 @@ impl Values<'_> {
         value
     }
 
-    /// The address to listen on.
+    /// Returns the address to listen on.
     ///
-    /// A host name is looked up. Where it has several addresses the first IPv4 one is listened on, since that
-    /// is what clients of `localhost` that know one family know.
+    /// A host name is looked up. If it has several addresses the first IPv4 one is used, since clients of
+    /// `localhost` that know only one address family know IPv4.
     pub fn address(&mut self, key: &str) -> SocketAddr {
         let nothing = ([127, 0, 0, 1], 0).into();
         let text = self.text(key);
@@ -81,7 +81,7 @@ impl Values<'_> {
         *address
     }
 
-    /// As [`Values::address`], with empty for none.
+    /// As [`Values::address`]; empty is `None`.
     pub fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
         (!self.given(key).text.is_empty()).then(|| self.address(key))
     }
@@ -97,7 +97,7 @@ impl Values<'_> {
         }
     }
 
-    /// A whole number in bounds; the lower bound stands in for a wrong one, which is an error anyway.
+    /// Returns a whole number within bounds; a wrong one is an error and becomes the lower bound.
     pub fn number<T: TryFrom<u64>>(&mut self, key: &str, low: u64, high: u64) -> T {
         let number = self.read::<u64>(key, "a whole number").unwrap_or(low);
         if !(low..=high).contains(&number) {
@@ -107,7 +107,7 @@ impl Values<'_> {
         fits(number).or_else(|| fits(low)).expect("the lower bound fits the type")
     }
 
-    /// A size in bounds, in bytes or with a letter; the lower bound stands in for a wrong one.
+    /// Returns a size within bounds, in bytes or with a letter; a wrong one becomes the lower bound.
     pub fn size(&mut self, key: &str, low: u64, high: u64) -> u64 {
         match size::parse(&self.given(key).text) {
             Ok(bytes) if (low..=high).contains(&bytes) => return bytes,
@@ -119,12 +119,12 @@ impl Values<'_> {
         low
     }
 
-    /// As [`Values::number`], with empty for none.
+    /// As [`Values::number`]; empty is `None`.
     pub fn optional<T: TryFrom<u64>>(&mut self, key: &str, low: u64, high: u64) -> Option<T> {
         (!self.given(key).text.is_empty()).then(|| self.number(key, low, high))
     }
 
-    /// As [`Values::number`], with 0 for never.
+    /// As [`Values::number`]; 0 means never.
     pub fn period(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
         (self.given(key).text != "0").then(|| self.number(key, low, high))
     }

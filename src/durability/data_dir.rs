@@ -1,4 +1,4 @@
-//! Making and opening data directories.
+//! Creating and opening data directories.
 
 use std::{
     io::ErrorKind,
@@ -22,40 +22,40 @@ use super::{
 };
 use crate::core::{CodeForm, CodeKey, image::ImageHeader, types::Timestamp};
 
-/// A data directory that this process holds, until this is dropped.
+/// A data directory locked by this process until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
     locks: Locks,
 }
 
-/// What is decided when a directory is made. [`Genesis::random`], but for tests.
+/// What is fixed when a directory is created. Use [`Genesis::random`], except in tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Genesis {
     pub id: InstanceId,
     pub network_id: u32,
-    /// Key from which row ids are made; random.
+    /// Random key from which row ids are derived.
     pub row_key: u64,
-    /// How generated referral codes are made: by a random key, and the same as in the image.
+    /// How generated referral codes are made: with a random key, the same as in the image.
     pub code_key: CodeKey,
     pub created: Timestamp,
 }
 
 impl Genesis {
-    /// A new identity and new keys.
+    /// Returns a new identity and new keys.
     pub fn random(network_id: u32, created: Timestamp) -> Self {
         let code_key = CodeKey { key: random_key(), form: CodeForm::LetterFirst };
         Self { id: InstanceId::random(), network_id, row_key: random_key(), code_key, created }
     }
 }
 
-/// 64 random bits: of the 122 of a version-4 UUID the first 48 and the last 16.
+/// Returns 64 random bits: the first 48 and the last 16 of the 122 of a version-4 UUID.
 fn random_key() -> u64 {
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     (high & !0xffff) | (low & 0xffff)
 }
 
-/// A directory being made. It becomes one with [`Creation::finish`]; dropped before, it is no data directory,
-/// and `create` starts anew.
+/// A directory being created. [`Creation::finish`] completes it; if dropped before that, it is not a data
+/// directory, and `create` starts over.
 #[derive(Debug)]
 pub struct Creation {
     locks: Locks,
@@ -75,12 +75,12 @@ impl DataDir {
         self.locks.segment_lock(storage, segment, paths.root())
     }
 
-    /// Begins to make a data directory in a path that does not exist, is empty, or holds a creation that
+    /// Begins to create a data directory at a path that does not exist, is empty, or holds a creation that
     /// never finished.
     ///
     /// # Errors
-    /// `NotEmpty`, also for a path that is a data directory already; `InstanceLost` for one that was;
-    /// `Locked` when another process is making it; `Io`.
+    /// `NotEmpty`, also for a path that already is a data directory; `InstanceLost` for one that was;
+    /// `Locked` if another process is creating it; `Io`.
     pub fn create(
         storage: &Arc<dyn Storage>,
         path: &Path,
@@ -91,10 +91,10 @@ impl DataDir {
         make_root(&**storage, path)?;
         leftovers_if_free(&**storage, &paths)?;
         let locks = Locks::take(&**storage, &paths, Access::ReadWrite)?;
-        // Whoever had the locks until now may just have finished.
+        // The previous lock holder may just have finished.
         let leftovers = leftovers_if_free(&**storage, &paths)?;
         unfinished::remove(&**storage, &paths, &leftovers)?;
-        // The mark of an unfinished creation is there before anything that only such a mark explains.
+        // The mark of an unfinished creation must exist before anything that only such a mark explains.
         unfinished::begin(&**storage, &paths, &genesis.id.0)?;
         for directory in [paths.log(), paths.archive(), paths.snapshots()] {
             storage.create_dir(&directory).map_err(Error::io("create", &directory))?;
@@ -113,8 +113,8 @@ impl DataDir {
         Ok(Creation { locks, instance, options, store })
     }
 
-    /// Whether there is nothing at the path that `create` would refuse: no directory, an empty one, or a
-    /// creation that never finished.
+    /// Returns whether `create` would accept the path: no directory, an empty one, or a creation that never
+    /// finished.
     ///
     /// # Errors
     /// `Io`.
@@ -130,7 +130,7 @@ impl DataDir {
         }
     }
 
-    /// Makes sure that it is a data directory, and takes its locks. Looks at nothing else.
+    /// Checks that it is a data directory, and takes its locks. Looks at nothing else.
     ///
     /// # Errors
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged` (of the file
@@ -141,7 +141,7 @@ impl DataDir {
             |reason: &str| Error::NotADataDirectory { path: path.to_path_buf(), reason: reason.into() };
         if !storage.is_dir(path).map_err(Error::io("look at", path))? {
             let is_file = storage.is_file(path).map_err(Error::io("look at", path))?;
-            // A device or a socket, for one, is there and neither.
+            // A device or a socket, for example, exists and is neither.
             let is_missing = || storage.list(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
             return Err(not_one(match is_file {
                 true => "it is a file",
@@ -159,7 +159,7 @@ impl DataDir {
                 not_one("it has no file `instance`")
             });
         }
-        // Who it is comes before the lock: a stranger's file is not ours to lock.
+        // Check the identity before locking: we must not lock somebody else's file.
         Instance::read(&**storage, &file, path)?;
         let locks = Locks::take(&**storage, &paths, access)?;
         let instance = Instance::read(&**storage, &file, path)?;
@@ -179,7 +179,7 @@ impl Creation {
         self.store.begin(header)
     }
 
-    /// Publishes the snapshot, makes the log that goes on from it, and then the directory a data directory,
+    /// Publishes the snapshot, creates the log that continues from it, and then completes the data directory,
     /// which [`DataDir::open`] opens.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl Creation {
         let file = segment::create_fresh(storage, &pending)?;
         file.write_all_at(&self.instance.encode(), 0).map_err(Error::io("write", &pending))?;
         file.sync_all().map_err(Error::io("sync", &pending))?;
-        // Only this makes it one.
+        // This rename is what makes it a data directory.
         storage.rename(&pending, &path).map_err(Error::io("rename", &pending))?;
         storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))?;
         unfinished::end(storage, paths, &self.instance.id.0)?;
@@ -225,8 +225,8 @@ impl Creation {
     }
 }
 
-/// The directory itself, and those above that are missing. The names of all of them are made durable, also of
-/// those that are there: whoever made them, an attempt that was killed for one, need not have synced them.
+/// Creates the directory and its missing parents. The names of all of them are made durable, including
+/// existing ones: their creator, such as a killed attempt, need not have synced them.
 fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
     let directories: Vec<&Path> =
         path.ancestors().filter(|directory| !directory.as_os_str().is_empty()).collect();
@@ -236,7 +236,7 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
         let is_there = storage.is_dir(directory).map_err(Error::io("look at", directory))?;
         if !is_there {
             storage.create_dir(directory).map_err(|error| match error.kind() {
-                // A device, for one, or something below a file.
+                // A device, for example, or a path below a file.
                 ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::NotEmpty {
                     path: path.to_path_buf(),
                     reason: format!("{} is no directory", directory.display()),
@@ -245,7 +245,7 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
             })?;
         }
         match storage.sync_dir(parent) {
-            // Some directories far above are not ours to look into, or are on a medium that nobody changes.
+            // Some ancestors are not readable for us, or are on a read-only medium.
             Err(error)
                 if is_there
                     && matches!(
@@ -258,15 +258,15 @@ fn make_root(storage: &dyn Storage, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Files of service keys (`crate::access`), which may be made before the directory is: nobody has to open the
-/// door to make its key.
+/// Files of service keys (`crate::access`), which may be created before the directory: a server need not run
+/// without keys first.
 const KEY_FILES: [&str; 4] = ["keys", "keys.lock", "keys.new", "keys.writing"];
-/// Of ours, what is there while a directory is being made.
+/// Our own files that exist while a directory is being created.
 const OWN_FILES: [&str; 5] = ["lock", "creating", "instance.tmp", "durable", "durable.tmp"];
 const OWN_FOLDERS: [&str; 3] = ["log", "archive", "snapshots"];
 
-/// Nothing there but what an unfinished creation leaves (those files), service keys, hidden files and a file
-/// system's own `lost+found`.
+/// Succeeds if there is nothing but what an unfinished creation leaves (returned), service keys, hidden files
+/// and a file system's own `lost+found`.
 fn leftovers_if_free(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let root = paths.root();
     let refuse = |reason: String| Err(Error::NotEmpty { path: root.to_path_buf(), reason });

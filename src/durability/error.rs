@@ -1,5 +1,5 @@
-//! What can go wrong with bytes, as distinct kinds: callers give each its own exit code and never look at
-//! message text.
+//! Errors of this layer, as distinct kinds: callers give each its own exit code and never look at message
+//! text.
 
 use std::{
     fmt, io,
@@ -9,77 +9,77 @@ use std::{
 
 use super::codec::{DecodeError, EncodeError};
 
-/// Result of everything in this layer.
+/// The result type of this layer.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a data directory cannot be opened, or a log or snapshot not be written or read.
+/// Why a data directory cannot be opened, or a log or snapshot cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process (or another `DataDir` of this one) has the directory open.
     #[error("{} is in use by another process", path.display())]
     Locked { path: PathBuf },
-    /// The path is no data directory: missing, no directory, or something else's.
+    /// The path is no data directory: missing, not a directory, or something else's.
     #[error("{} is not an upline data directory: {reason}", path.display())]
     NotADataDirectory { path: PathBuf, reason: String },
-    /// A creation stopped half-way; nothing was ever served from here, and `create` starts afresh.
+    /// A creation stopped halfway; nothing was ever served from here, and `create` starts over.
     #[error("{} holds a creation that was never finished; create it again", path.display())]
     Unfinished { path: PathBuf },
-    /// A directory with a log or snapshots that has no file `instance`. Nothing was changed.
+    /// A directory with a log or snapshots but no `instance` file. Nothing was changed.
     #[error("{} has no file `instance`, and holds {holds}. Nothing was changed: {advice}", path.display())]
     InstanceLost { path: PathBuf, holds: String, advice: String },
-    /// `create` was asked for a directory that holds something already.
+    /// `create` was called on a directory that is not empty.
     #[error("{} cannot be created: {reason}", path.display())]
     NotEmpty { path: PathBuf, reason: String },
     /// Written by a newer release.
     #[error("{} has format version {found}; this release reads up to {supported}", path.display())]
     NewerFormat { path: PathBuf, found: u32, supported: u32 },
-    /// Bytes that were written are not what is there. Nothing was changed.
+    /// Bytes differ from what was written. Nothing was changed.
     #[error("{0}")]
     Damaged(Box<Damage>),
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: io::Error },
-    /// An earlier write or sync of this log failed, and nobody knows what is on disk. Only a restart, which
-    /// looks, helps.
+    /// An earlier write or sync of this log failed, and it is unknown what is on disk. Only a restart, which
+    /// checks, helps.
     #[error("the log is closed for writing since an earlier failure: {first}")]
     PreviousIo { first: Arc<str> },
-    /// The active segment is full, and the next one cannot be made at present. Nothing was written; it is
-    /// being tried again.
+    /// The active segment is full, and the next one cannot be prepared at present. Nothing was written;
+    /// preparing it is being retried.
     #[error("the log is full until segment {number} can be made: {why}")]
     NoNextSegment { number: u64, why: Arc<str> },
-    /// The opened log takes no writes.
+    /// The log was opened read-only.
     #[error("the data directory was opened for reading only")]
     ReadOnly,
-    /// A group whose frame would not fit. Nothing was written.
+    /// A group too large for a frame. Nothing was written.
     #[error("a group of {bytes} bytes is over the limit of {limit}")]
     GroupTooLarge { bytes: usize, limit: usize },
     /// A command that has no form on disk. Nothing was written.
     #[error("a command cannot be stored: {0}")]
     Unstorable(#[from] EncodeError),
-    /// The LSN asked for or given is not where the log stands. Nothing was written.
+    /// The LSN asked for or given does not continue the log. Nothing was written.
     #[error("LSN {found} where the log stands at {expected}")]
     OutOfOrder { expected: u64, found: u64 },
     /// The log does not reach back that far.
     #[error("the log is kept from LSN {oldest} on")]
     BelowRetained { oldest: u64 },
-    /// As many read the log already as may.
+    /// The limit on concurrent log readers is reached.
     #[error("{most} readers of the log are busy, and there may be no more")]
     TooManyReaders { most: usize },
-    /// The log must not be cut below what a snapshot holds.
+    /// The log must not be cut below what a snapshot covers.
     #[error("the log cannot be cut after LSN {after}: a snapshot holds commands up to {floor}")]
     BelowSnapshot { after: u64, floor: u64 },
-    /// What was pushed to a snapshot is not what its header announced.
+    /// What was pushed to a snapshot differs from what its header announced.
     #[error("a snapshot cannot be written: {0}")]
     BadImage(String),
 }
 
-/// Where damage was found, and what it would cost to go on without the bytes from there.
+/// Where damage was found, and what dropping everything from there would cost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Damage {
     pub file: PathBuf,
     /// Byte offset in the file.
     pub offset: u64,
-    /// First LSN that is not readable any more, where that is known.
+    /// First LSN that is no longer readable, where known.
     pub lsn: Option<u64>,
     pub reason: String,
     /// What would be lost.
@@ -87,7 +87,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// The data directory that the file belongs to, by the places that files have.
+    /// Returns the data directory that the file belongs to, judged by its path.
     pub fn data_dir(&self) -> Option<&Path> {
         let (name, parent) = (self.file.file_name()?, self.file.parent()?);
         let is_part = |path: &Path| {

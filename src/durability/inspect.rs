@@ -1,9 +1,9 @@
-//! Looking at the files of a data directory one by one, whatever state they are in: for people who want to
+//! Inspection of the files of a data directory one by one, whatever state they are in: for people who want to
 //! see what is there.
 //!
-//! Nothing is locked and nothing is written, so it works beside a running server too; what that is writing at
-//! the moment looks like a write that never completed. Nothing here decides what may be served: that is
-//! `recovery.rs`, by the same rules.
+//! It locks and writes nothing, so it also works next to a running server; what the server is writing at that
+//! moment looks like an incomplete write. Nothing here decides what may be served: `recovery.rs` does, by the
+//! same rules.
 
 use std::{
     path::{Path, PathBuf},
@@ -42,7 +42,8 @@ pub struct SegmentSeen {
     /// Length of the file.
     pub bytes: u64,
     pub header: SegmentHeaderSeen,
-    /// What is wrong with the file as a whole: foreign, under another's name, not where the one before ends.
+    /// What is wrong with the file as a whole: it is foreign, has another file's name, or does not continue
+    /// the segment before.
     pub damage: Option<String>,
 }
 
@@ -51,7 +52,7 @@ pub struct SegmentSeen {
 pub enum SegmentHeaderSeen {
     Good {
         first_lsn: u64,
-        /// Log time of the newest command before.
+        /// Log time of the newest command before the segment.
         time: Timestamp,
         crc: u32,
         /// Format version.
@@ -59,7 +60,7 @@ pub enum SegmentHeaderSeen {
         /// The chain before its first command; none before format 3.
         chain: Option<u64>,
     },
-    /// All zeros, and so is the rest: made in advance, never used.
+    /// All zeros, like the rest: prepared but never used.
     NeverUsed,
     /// Written by a newer release.
     Newer(u32),
@@ -73,24 +74,23 @@ pub struct FrameSeen {
     /// Of the whole frame.
     pub bytes: u64,
     pub kind: FrameKind,
-    /// LSN of its first command; of the next one where it has none.
+    /// LSN of its first command, or of the next one if it has none.
     pub first_lsn: u64,
-    /// How far the log was durable when it was written.
+    /// How far the log was durable when the frame was written.
     pub durable_lsn: u64,
-    /// Log time of the newest command, this frame's included.
+    /// Log time of the newest command, including this frame's.
     pub time: Timestamp,
-    /// Rolling hash over the outcomes of all commands before.
+    /// Rolling hash over the outcomes of all commands before the frame.
     pub outcome_hash: u64,
     /// The chain after its commands; none before format 3.
     pub chain: Option<u64>,
     pub header_crc: u32,
     pub body_crc: u32,
-    /// Its commands; or why they do not decode, or are not those that the chain names, although the checksum
-    /// is right.
+    /// Its commands; or why they do not decode, or do not match the chain, although the checksum is right.
     pub commands: std::result::Result<Vec<Stamped>, String>,
 }
 
-/// What a frame is for.
+/// The purpose of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FrameKind {
     Group,
@@ -98,7 +98,7 @@ pub enum FrameKind {
     Seal,
 }
 
-/// What follows the last frame of a segment that verified, by the rules of `log/scan.rs`.
+/// What follows the last verified frame of a segment, by the rules of `log/scan.rs`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndSeen {
     pub offset: u64,
@@ -113,30 +113,30 @@ pub struct EndSeen {
 pub enum EndVerdict {
     /// Only zeros follow (rule a).
     Clean,
-    /// A write that never completed, so never acknowledged (rule d): so many bytes. Also what a running
-    /// server is just writing.
+    /// An incomplete write of this many bytes, and so never acknowledged (rule d). Also what a running server
+    /// is just writing.
     Torn { bytes: u64 },
-    /// The last frame is whole but for the end of its trailer: it counts.
+    /// The last frame is complete except for the end of its trailer: it counts.
     ShortTrailer,
-    /// Bytes that may have been acknowledged are not what was written (rules b and c, or a frame out of
+    /// Bytes that may have been acknowledged differ from what was written (rules b and c, or a frame out of
     /// place).
     Damaged { rule: DamageRule, reason: String },
 }
 
-/// What is met, in order.
+/// The items found, in order.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LogItem {
     Segment(SegmentSeen),
     Frame(FrameSeen),
     End(EndSeen),
-    /// Segments between two that are there are missing.
+    /// Segments are missing between two existing ones.
     Missing {
         from: u64,
         to: u64,
     },
 }
 
-/// The instance file, without locking it.
+/// Reads the instance file, without locking it.
 ///
 /// # Errors
 /// `NotADataDirectory`, `Damaged`, `NewerFormat`, `Io`.
@@ -144,11 +144,11 @@ pub fn instance(storage: &Arc<dyn Storage>, path: &Path) -> Result<Instance> {
     Instance::read(&**storage, &Paths::new(path).instance(), path)
 }
 
-/// Shows all segments of a directory, archived ones first, to `see`, which says whether to go on. Holds one
-/// segment in memory.
+/// Shows all segments of a directory, archived ones first, to `see`, which returns whether to continue. Holds
+/// one segment in memory.
 ///
 /// # Errors
-/// `NotADataDirectory` when there is no log, `Io`.
+/// `NotADataDirectory` if there is no log, `Io`.
 pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem) -> bool) -> Result<()> {
     let paths = Paths::new(path);
     let mut segments = segments_in(&**storage, &paths.archive(), true)?;
@@ -156,7 +156,7 @@ pub fn log(storage: &Arc<dyn Storage>, path: &Path, see: &mut dyn FnMut(LogItem)
     if segments.is_empty() {
         return Err(Error::NotADataDirectory { path: path.to_path_buf(), reason: "it has no log".into() });
     }
-    // A segment in both places was about to be archived: the live one counts.
+    // A segment in both places was being archived: the live one counts.
     segments.sort_by_key(|(number, is_archived, _)| (*number, *is_archived));
     segments.dedup_by_key(|(number, _, _)| *number);
     let instance = instance(storage, path).ok();
@@ -195,7 +195,7 @@ fn segments_in(
     Ok(numbered.collect())
 }
 
-/// Shows one segment; where it ends, if it has a header, and whether to go on.
+/// Shows one segment; returns where it ends, if it has a header, and whether to continue.
 fn one_segment(
     storage: &dyn Storage,
     instance: Option<&Instance>,
@@ -284,7 +284,7 @@ fn damage_of(
     (!header.follows(&before)).then(|| "it does not go on where the one before it ends".into())
 }
 
-/// A frame that the scan found to verify.
+/// Returns a frame that the scan verified.
 fn frame_at(rest: &[u8], offset: u64, form: frame::Form, before: Option<u64>) -> Option<FrameSeen> {
     let header = frame::parse_header(rest, form)?;
     let whole = rest.get(..header.frame_bytes())?;
@@ -326,8 +326,8 @@ fn frame_at(rest: &[u8], offset: u64, form: frame::Form, before: Option<u64>) ->
     })
 }
 
-/// Why a snapshot of a directory is of another history than its log; `None` where it is not, and where no
-/// segment that can be read says. Reads one segment.
+/// Returns why a snapshot of a directory belongs to another history than its log; `None` if it does not, or
+/// if no readable segment can tell. Reads one segment.
 ///
 /// # Errors
 /// `Io`.
@@ -357,7 +357,7 @@ pub fn of_another_history(
     Ok(None)
 }
 
-/// The snapshot files of a directory, archived ones first.
+/// Returns the snapshot files of a directory, archived ones first.
 ///
 /// # Errors
 /// `Io`.

@@ -1,4 +1,4 @@
-//! The `instance` file: what makes a directory a data directory, and this one and no other.
+//! The `instance` file: makes a directory a data directory, and gives it its identity.
 
 use std::{fmt, path::Path};
 
@@ -14,13 +14,13 @@ use crate::{
 pub(crate) const INSTANCE_BYTES: usize = 128;
 const MAGIC: [u8; 8] = *b"uplinDIR";
 
-/// Who a data directory is. A copy of a directory has the same identity: log and snapshots may be exchanged
-/// between the two.
+/// The identity of a data directory. A copy of a directory has the same one: log and snapshots may be
+/// exchanged between the two.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceId(pub [u8; 16]);
 
 impl InstanceId {
-    /// A new one: 122 random bits.
+    /// Returns a new one: 122 random bits.
     pub fn random() -> Self {
         Self(*uuid::Uuid::new_v4().as_bytes())
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for InstanceId {
     }
 }
 
-/// What is fixed when a directory is made.
+/// What is fixed when a directory is created.
 ///
 /// | at | size | what |
 /// | --- | --- | --- |
@@ -56,7 +56,7 @@ impl fmt::Debug for InstanceId {
 pub struct Instance {
     pub id: InstanceId,
     pub network_id: u32,
-    /// Key from which the ids of rows are made.
+    /// Key from which row ids are derived.
     pub row_key: u64,
     /// How generated referral codes are made; images hold it too.
     pub code_key: CodeKey,
@@ -91,7 +91,7 @@ impl Instance {
         let mut bytes = [0; INSTANCE_BYTES];
         let readable = usize::try_from(length).unwrap_or(INSTANCE_BYTES).min(INSTANCE_BYTES);
         file.read_exact_at(&mut bytes[..readable], 0).map_err(Error::io("read", path))?;
-        // Of the magic a flipped bit must not make a stranger: what resembles it is ours, and damaged.
+        // A flipped bit in the magic must not make the file a foreign one: a similar magic is ours, damaged.
         let alike = bytes[..8].iter().zip(MAGIC).filter(|(found, expected)| **found == *expected).count();
         if alike < 6 && length != INSTANCE_BYTES as u64 {
             let reason = "its file `instance` is something else's".into();

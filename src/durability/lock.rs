@@ -1,12 +1,11 @@
-//! Keeping others out of a directory.
+//! Exclusive locking of a directory.
 //!
-//! What is locked: the directory itself, the file `lock`, the file `instance`, the folders `log`, `archive`
-//! and `snapshots`, and the segment that is being written. The directory, because its files may be replaced
-//! by others of the same names while a server has them open. The file `lock`, because some file systems lock
-//! no directories. The file `instance`, because that is all that releases before format 3 lock. The folders
-//! and the segment, because a copy of the directory may share them: by a symbolic link to a folder that is
-//! elsewhere, or by hard links to the files in it. The writer of the log takes the lock of each segment that
-//! it goes on in.
+//! Locked are: the directory itself, the file `lock`, the file `instance`, the folders `log`, `archive` and
+//! `snapshots`, and the segment being written. The directory, because its files may be replaced by others of
+//! the same names while a server has them open. The file `lock`, because some file systems cannot lock
+//! directories. The file `instance`, because releases before format 3 lock nothing else. The folders and the
+//! segment, because a copy of the directory may share them through a symbolic link to a folder elsewhere, or
+//! through hard links to the files in it. The log writer takes the lock of each segment that it moves to.
 
 use std::{
     io::ErrorKind,
@@ -21,20 +20,20 @@ use super::{
     storage::{Access, Storage, StorageLock},
 };
 
-/// The locks of one directory, until this is dropped.
+/// The locks of one directory; dropping this unlocks.
 #[derive(Debug)]
 pub(super) struct Locks {
     _held: Vec<Box<dyn StorageLock>>,
-    /// Of the segment that is being written, until the writer of the log has it.
+    /// Of the segment being written, until the log writer takes it.
     segment: Option<Box<dyn StorageLock>>,
 }
 
 impl Locks {
-    /// Takes all that are there. For writing, the file `lock` is made where it is missing: in a new
+    /// Takes the locks of all that exist. For writing, the file `lock` is created if missing: in a new
     /// directory, or in one of an older release.
     ///
     /// # Errors
-    /// `Locked` when somebody has one of them, or when a file was replaced while it was being locked; `Io`.
+    /// `Locked` if one of them is held elsewhere, or if a file was replaced while it was being locked; `Io`.
     pub(super) fn take(storage: &dyn Storage, paths: &Paths, access: Access) -> Result<Self> {
         let root = paths.root();
         let locked = || Error::Locked { path: root.to_path_buf() };
@@ -42,7 +41,7 @@ impl Locks {
         match storage.lock(root) {
             Ok(lock) => held.push(lock),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(locked()),
-            // The two files are left.
+            // The two files still protect it.
             Err(_) => {}
         }
         let own = paths.lock();
@@ -76,8 +75,8 @@ impl Locks {
         Ok(Self { _held: held, segment })
     }
 
-    /// Gives up the lock of the active segment to the writer of the log. Where another file has been put in
-    /// its place since, it is that one's.
+    /// Hands the lock of the active segment to the log writer. If another file has replaced the segment
+    /// since, that file is locked.
     ///
     /// # Errors
     /// `Locked`, `Io`.
@@ -94,7 +93,7 @@ impl Locks {
     }
 }
 
-/// `None` when somebody has it.
+/// `None` if it is locked elsewhere.
 fn lock_file(storage: &dyn Storage, path: &Path) -> Result<Option<Box<dyn StorageLock>>> {
     match storage.lock(path) {
         Ok(lock) => Ok(Some(lock)),
@@ -103,10 +102,10 @@ fn lock_file(storage: &dyn Storage, path: &Path) -> Result<Option<Box<dyn Storag
     }
 }
 
-/// Locks a file or folder; `None` where the file system does not lock such.
+/// Locks a file or folder; `None` if the file system cannot lock such.
 ///
 /// # Errors
-/// `Locked` when somebody has it.
+/// `Locked` if it is locked elsewhere.
 pub(super) fn lock_if_possible(
     storage: &dyn Storage,
     path: &Path,
@@ -121,7 +120,8 @@ pub(super) fn lock_if_possible(
     }
 }
 
-/// The newest segment that has a header: what follows it is made in advance, and by each server for itself.
+/// Returns the newest segment that has a header: later ones are prepared in advance, by each server for
+/// itself.
 fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf>> {
     let directory = paths.log();
     if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
@@ -134,7 +134,7 @@ fn active_segment(storage: &dyn Storage, paths: &Paths) -> Result<Option<PathBuf
         let path = paths.segment(number);
         let file = storage.open(&path, Access::Read).map_err(Error::io("open", &path))?;
         let mut sector = [0; HEADER_BYTES];
-        // What cannot be read is for recovery to say.
+        // Recovery reports what cannot be read.
         if file.read_exact_at(&mut sector, 0).is_ok() && !matches!(SegmentHeader::parse(&sector), Parsed::Bad)
         {
             return Ok(Some(path));

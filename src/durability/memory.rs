@@ -1,14 +1,14 @@
-//! A file system in memory that fails and crashes on demand: for tests of this layer and above.
+//! An in-memory file system that fails and crashes on demand: for tests of this layer and above.
 //!
-//! It keeps two images. The live one is what calls see; the durable one is what syncs made survive: content
-//! of files by `sync_data`, names by `sync_dir`. `crash` gives the file system after a power loss, with a
-//! choice of what else happened to reach the disk: each sector, each name, and any part of a file's growth by
-//! itself. A process that is merely killed leaves the live image: take the fault away and go on with the same
-//! one.
+//! It keeps two images. Calls see the live one; the durable one is what syncs made permanent: content of
+//! files by `sync_data`, names by `sync_dir`. `crash` returns the file system after a power loss, with a
+//! choice of what else happened to reach the disk: each sector, each name, and any part of a file's growth
+//! independently. A process that is merely killed leaves the live image: remove the fault and continue with
+//! the same one.
 //!
-//! What else it can do to whoever uses it: calls that fail, writes that are short, syncs that fail and lose
-//! what they were to write ([`Fault::LostSync`]), reads that fail, a disk that is full until something goes
-//! ([`Memory::set_capacity`]), bits that flip ([`Memory::rot`]).
+//! Other faults: calls that fail, short writes, syncs that fail and lose what they were to write
+//! ([`Fault::LostSync`]), reads that fail, a disk that is full until something is removed
+//! ([`Memory::set_capacity`]), bit rot ([`Memory::rot`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ pub use self::fault::{Fault, Survival};
 use self::{chance::Chance, file::FileImage};
 use super::storage::{Access, Storage, StorageFile, StorageLock};
 
-/// A file system in memory. Clones are the same one.
+/// An in-memory file system. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(Arc<Mutex<Image>>);
 
@@ -42,7 +42,7 @@ struct Image {
     calls: u64,
     looks: u64,
     fault: Option<Fault>,
-    /// Bytes that all files together may have.
+    /// Limit on the bytes of all files together.
     capacity: Option<u64>,
     fail_next_write: Option<ErrorKind>,
     interrupted: bool,
@@ -62,7 +62,7 @@ struct Names {
 }
 
 impl Memory {
-    /// An empty one; the root directory exists.
+    /// Returns an empty one; the root directory exists.
     pub fn new() -> Self {
         let memory = Self::default();
         let mut image = memory.lock_image();
@@ -72,12 +72,12 @@ impl Memory {
         memory
     }
 
-    /// As what everything takes.
+    /// Returns it as a trait object.
     pub fn shared(&self) -> Arc<dyn Storage> {
         Arc::new(self.clone())
     }
 
-    /// Starts counting calls anew, with this fault.
+    /// Sets this fault and restarts the call counts.
     pub fn set_fault(&self, fault: Option<Fault>) {
         let mut image = self.lock_image();
         (image.calls, image.looks) = (0, 0);
@@ -85,28 +85,28 @@ impl Memory {
         image.fail_next_write = None;
     }
 
-    /// Calls that changed something since `set_fault`.
+    /// Returns the number of modifying calls since `set_fault`.
     pub fn calls(&self) -> u64 {
         self.lock_image().calls
     }
 
-    /// Calls that only looked since `set_fault`.
+    /// Returns the number of read-only calls since `set_fault`.
     pub fn looks(&self) -> u64 {
         self.lock_image().looks
     }
 
-    /// Lets all files together grow to so many bytes; a write that would need more is cut short there, the
-    /// next one fails. `None`: no bound.
+    /// Limits the bytes of all files together; a write that would exceed it is cut short there, and the next
+    /// one fails. `None`: no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock_image().capacity = bytes;
     }
 
-    /// Bytes of all files.
+    /// Returns the bytes of all files.
     pub fn used(&self) -> u64 {
         self.lock_image().used()
     }
 
-    /// Flips bits of one byte of a file, on the disk and for whoever has it open.
+    /// Flips bits of one byte of a file, on disk and for all open handles.
     pub fn rot(&self, path: &Path, offset: usize, bits: u8) {
         let mut image = self.lock_image();
         if let Some(file) = image.live.files.get(path).copied() {
@@ -114,13 +114,13 @@ impl Memory {
         }
     }
 
-    /// The content of a file.
+    /// Returns the content of a file.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let image = self.lock_image();
         image.live.files.get(path).map(|file| image.files[*file].content().to_vec())
     }
 
-    /// Sets the content of a file, durably, whatever it was.
+    /// Durably sets the content of a file, whether or not it exists.
     pub fn set_content(&self, path: &Path, content: &[u8]) {
         let mut image = self.lock_image();
         let number = image.files.len();
@@ -129,14 +129,14 @@ impl Memory {
         image.durable.files.insert(path.to_path_buf(), number);
     }
 
-    /// Takes a file away, durably.
+    /// Durably removes a file.
     pub fn forget(&self, path: &Path) {
         let mut image = self.lock_image();
         image.live.files.remove(path);
         image.durable.files.remove(path);
     }
 
-    /// Paths of all files, and their content.
+    /// Returns path and content of all files.
     pub fn all(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let image = self.lock_image();
         image
@@ -147,7 +147,7 @@ impl Memory {
             .collect()
     }
 
-    /// An independent copy of what is there now, all of it durable and nothing locked.
+    /// Returns an independent copy of the present state, all durable and unlocked.
     #[must_use]
     pub fn copy(&self) -> Self {
         let image = self.lock_image();
@@ -155,7 +155,7 @@ impl Memory {
         Self::after(files, image.live.clone())
     }
 
-    /// The file system after the power was lost now.
+    /// Returns the file system after a power loss at this moment.
     #[must_use]
     pub fn crash(&self, survival: Survival) -> Self {
         let image = self.lock_image();
@@ -170,14 +170,14 @@ impl Memory {
                 names.files.insert(path.clone(), *file);
             }
         }
-        // A rename is atomic on every file system that we run on: the file has the old name or the new one.
+        // A rename is atomic on every file system that we support: the file has the old name or the new one.
         for (path, file) in &image.live.files {
             let was_named = image.durable.files.values().any(|durable| durable == file);
             if was_named && !names.files.values().any(|kept| kept == file) {
                 names.files.insert(path.clone(), *file);
             }
         }
-        // What lies in a directory whose own name is lost is lost with it. Above come before below.
+        // Losing a directory's name loses its contents. Parents come before children.
         let directories = std::mem::take(&mut names.directories);
         for directory in directories {
             if directory.parent().is_none_or(|parent| names.directories.contains(parent)) {
@@ -186,7 +186,7 @@ impl Memory {
         }
         let Names { directories, files } = &mut names;
         files.retain(|path, _| path.parent().is_none_or(|parent| directories.contains(parent)));
-        // Files without a name are gone, as those that nobody could open any more.
+        // Files without a name are gone: nobody could open them any more.
         let reachable: BTreeSet<usize> = files.values().copied().collect();
         let after = |(number, file): (usize, &FileImage)| {
             if reachable.contains(&number) {
@@ -199,7 +199,7 @@ impl Memory {
         Self::after(files, names)
     }
 
-    /// A file system on which everything is durable.
+    /// Returns a file system on which everything is durable.
     fn after(files: Vec<FileImage>, names: Names) -> Self {
         let image = Image { files, live: names.clone(), durable: names, ..Image::default() };
         Self(Arc::new(Mutex::new(image)))
@@ -211,7 +211,7 @@ impl Memory {
 }
 
 impl Image {
-    /// Counts a call that changes something, and fails it if it is its turn.
+    /// Counts a modifying call, and fails it if it is its turn.
     fn change(&mut self) -> io::Result<()> {
         self.calls += 1;
         match self.fault {
@@ -224,7 +224,7 @@ impl Image {
         }
     }
 
-    /// Counts a call that only looks, and fails it if it is its turn.
+    /// Counts a read-only call, and fails it if it is its turn.
     fn look(&mut self) -> io::Result<()> {
         self.looks += 1;
         match self.fault {
@@ -237,7 +237,7 @@ impl Image {
         self.live.files.values().map(|file| self.files[*file].len() as u64).sum()
     }
 
-    /// How many of these bytes a stuttering disk moves at once.
+    /// Returns how many of these bytes a stuttering disk transfers at once.
     fn stuttered(&mut self, length: usize) -> io::Result<usize> {
         if self.fault != Some(Fault::Stutter) {
             return Ok(length);
@@ -246,7 +246,7 @@ impl Image {
         if self.interrupted { Err(ErrorKind::Interrupted.into()) } else { Ok(length.div_ceil(2)) }
     }
 
-    /// How many of these bytes a write may write.
+    /// Returns how many of these bytes a write may write.
     fn write_length(&mut self, length: usize) -> io::Result<usize> {
         if let Some(kind) = self.fail_next_write.take() {
             return Err(kind.into());
@@ -260,7 +260,7 @@ impl Image {
         }
     }
 
-    /// How many bytes of a write of a file fit on the disk.
+    /// Returns how many bytes of a write to a file fit on the disk.
     fn room(&self, file: usize, start: usize, length: usize) -> io::Result<usize> {
         let Some(capacity) = self.capacity else { return Ok(length) };
         let present = self.files[file].len();

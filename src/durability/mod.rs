@@ -1,23 +1,25 @@
-//! Durability: bytes. It can append, sync, scan and load, and knows no rule.
+//! Durability: the layer of bytes. It appends, syncs, scans and loads, and knows no business rules.
 //!
-//! What it knows: the form of commands and of image rows on disk, files, their names, their checksums, and
-//! which bytes of them can have been acknowledged. What it does not know: what a command does, whether an
-//! outcome is right, what time it is, who waits for an answer, threads other than the one that prepares log
-//! segments, sockets, configuration files.
+//! It knows the on-disk form of commands and of image rows, files, their names, their checksums, and which of
+//! their bytes can have been acknowledged. It does not know what a command does, whether an outcome is right,
+//! what time it is, who waits for an answer, threads other than the one that prepares log segments, sockets
+//! or configuration files.
 //!
 //! # The files of a data directory
 //!
 //! ```text
-//! instance                      who this directory is
-//! lock                          locked, with `instance` and the directory itself, as long as somebody has it open
-//! creating                      only until the directory is made
+//! instance                      the identity of this directory
+//! lock                          locked while the directory is open, with `instance` and the directory itself
+//! creating                      exists only until the directory is complete
 //! log/00000000000000000001.log  segments, consecutively numbered; the last one or two are in use
 //! archive/<number>.log          segments that no kept snapshot needs any more
-//! archive/<lsn>.snap            older snapshots, from which states of the past are rebuilt: the base of the retained log, and a few more
+//! archive/<lsn>.snap            older snapshots, from which past states are rebuilt: the base of the
+//!                               retained log, and a few more
 //! snapshots/<lsn>.snap          the two newest snapshots
-//! *.tmp                         unfinished, removed at the next opening if it holds nothing that is not elsewhere
-//! damaged-<time>/               what a repair took away, with its report
-//! snapshots/*.damaged           a snapshot that did not verify, set aside; for the operator to look at and delete
+//! *.tmp                         unfinished; the next opening removes it if it holds nothing unique
+//! damaged-<time>/               what a repair moved aside, with its report
+//! snapshots/*.damaged           a snapshot that did not verify, set aside for the operator to inspect and
+//!                               delete
 //! ```
 //!
 //! The format is specified to the byte in `snapshots/README.md`.
@@ -26,30 +28,32 @@
 //!
 //! 1. [`DataDir::create`], [`Creation::begin_snapshot`], push the rows of the first image,
 //!    [`Creation::finish`].
-//! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`], apply [`Opened::tail`], comparing the
-//!    outcome hash before each group, and go on with [`Opened::journal`]: `append`, `sync`, apply, answer;
-//!    after an idle moment `append` of nothing and `sync`.
-//! 3. Now and then, from a frozen view at LSN `n` and beside everything else: [`SnapshotStore::begin`], push,
-//!    publish with the log's durable LSN of that moment, at least `n`; then [`Journal::purge_prefix`] up to
-//!    [`Published::oldest_kept_lsn`].
+//! 2. [`DataDir::open`]: build the state from [`Opened::snapshot`] and apply [`Opened::tail`], comparing the
+//!    outcome hash before each group. Continue with [`Opened::journal`]: `append`, `sync`, apply, answer;
+//!    after an idle moment `append` an empty group and `sync`.
+//! 3. Now and then, from a frozen view at LSN `n` and concurrently with everything else:
+//!    [`SnapshotStore::begin`], push, publish with the log's durable LSN of that moment, at least `n`; then
+//!    [`Journal::purge_prefix`] up to [`Published::oldest_kept_lsn`].
 //!
-//! 4. To look back: [`SnapshotStore::base_of`] an LSN, and from there [`LogView::read_range`] up to it.
+//! 4. To read past states: [`SnapshotStore::base_of`] an LSN, and from there [`LogView::read_range`] up to
+//!    it.
 //!
-//! Dropping a journal does not sync: what was appended and not synced was never promised.
+//! Dropping a journal does not sync: commands that were appended but not synced were never acknowledged.
 //!
-//! # What it promises (`D1` to `D4` of the project's promises)
+//! # Guarantees (`D1` to `D4` of the project's promises)
 //!
-//! - D1: what [`Journal::sync`] says is durable survived a successful fdatasync of a file whose name was made
-//!   durable before its first use.
-//! - D2: opening yields the snapshot and then the commands after it in LSN order without a hole: everything
-//!   that was ever durable, and of the groups in flight at a crash a prefix.
+//! - D1: what [`Journal::sync`] reports as durable survived a successful fdatasync of a file whose name was
+//!   made durable before its first use.
+//! - D2: opening yields the snapshot and then the commands after it in LSN order without a gap: everything
+//!   that was ever durable, and a prefix of the groups in flight at a crash.
 //! - D3: a damaged byte in the live log or in the snapshot in use is found when the directory is opened,
-//!   before anything is served: the error names file, offset, LSN and what would be lost, and nothing was
-//!   changed. (A damaged newer snapshot is no loss while the older one and the log behind it are whole: that
-//!   is used, and reported.)
-//! - D4: after the first failed write or sync of a segment with commands the log takes no more:
-//!   [`Error::PreviousIo`], never a retry. Making the next segment, which holds none, is tried again until it
-//!   succeeds: [`LogHealth`] tells, and when the active one is full, [`Error::NoNextSegment`].
+//!   before anything is served: the error names the file, offset, LSN and what would be lost, and nothing is
+//!   changed. (A damaged newer snapshot loses nothing while the older one and the log after it are intact:
+//!   the older one is used, and the damage reported.)
+//! - D4: after the first failed write or sync of a segment with commands, the log accepts no more: it returns
+//!   [`Error::PreviousIo`] and never retries. Preparing the next segment, which holds no commands, is retried
+//!   until it succeeds; [`LogHealth`] reports it, and so does [`Error::NoNextSegment`] once the active one is
+//!   full.
 
 mod codec;
 mod data_dir;
@@ -96,7 +100,7 @@ pub use self::{
         SnapshotReader, SnapshotSeen, SnapshotStore, SnapshotWriter, inspect_snapshot,
     },
 };
-// For benches that measure the bare disk with what the log does to it.
+// For benchmarks that do to the bare disk what the log does to it.
 pub(crate) use self::log::{fill_with_zeros, frame_bytes};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::{

@@ -11,7 +11,7 @@ use super::{
     storage::{Access, Storage},
 };
 
-/// Where everything in one data directory is.
+/// Paths of everything in one data directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Paths {
     root: PathBuf,
@@ -30,17 +30,17 @@ impl Paths {
         self.root.join("instance")
     }
 
-    /// Locked as long as somebody has the directory open.
+    /// Locked while the directory is open.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
 
-    /// Says how far the log is durable.
+    /// Records how far the log is durable.
     pub(crate) fn durable(&self) -> PathBuf {
         self.root.join("durable")
     }
 
-    /// Says that the directory is being made; there only until it is.
+    /// Records that the directory is being created; exists only until it is complete.
     pub(crate) fn creating(&self) -> PathBuf {
         self.root.join("creating")
     }
@@ -57,7 +57,7 @@ impl Paths {
         self.root.join("snapshots")
     }
 
-    /// Says that the log is being cut; there only while it is.
+    /// Records that the log is being cut; exists only meanwhile.
     pub(crate) fn cut(&self) -> PathBuf {
         self.log().join("cut")
     }
@@ -86,15 +86,15 @@ impl Paths {
     }
 }
 
-/// Suffix of files that are not finished. They are removed when the directory is opened, once they are seen
-/// to be what they claim.
+/// Suffix of unfinished files. They are removed when the directory is opened, after checking that they are
+/// what they claim.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
-/// Renames a file to a name that nothing else has. A file that is there already with the same content, as a
-/// crash between two renames may leave it, is replaced.
+/// Renames a file to an unused name. An existing file with the same content, as a crash between two renames
+/// may leave it, is replaced.
 ///
 /// # Errors
-/// `Io`, with `AlreadyExists` when the name belongs to a file with other content: nothing was changed then.
+/// `Io`, with `AlreadyExists` if the name belongs to a file with other content: nothing was changed then.
 pub(crate) fn rename_to_free(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     if storage.is_file(to).map_err(Error::io("look at", to))? && !are_equal(storage, from, to)? {
         return Err(Error::io("rename another file to", to)(ErrorKind::AlreadyExists.into()));
@@ -102,9 +102,9 @@ pub(crate) fn rename_to_free(storage: &dyn Storage, from: &Path, to: &Path) -> R
     storage.rename(from, to).map_err(Error::io("rename", from))
 }
 
-/// Whether two files hold the same bytes. Reads them in pieces.
+/// Returns whether two files hold the same bytes. Reads them in pieces.
 fn are_equal(storage: &dyn Storage, left: &Path, right: &Path) -> Result<bool> {
-    /// Of both files at a time.
+    /// Of each file at a time.
     const PIECE_BYTES: usize = 256 * 1_024;
     let open = |path: &Path| storage.open(path, Access::Read).map_err(Error::io("open", path));
     let (one, other) = (open(left)?, open(right)?);

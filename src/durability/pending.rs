@@ -1,14 +1,14 @@
-//! A cut of the log that was interrupted: whether it is one of this log, and what it takes away.
+//! An interrupted cut of the log: whether it belongs to this log, and what it drops.
 //!
-//! The file `log/cut` takes commands away that stand in the log, so a copy of it that is older than the log
-//! must not be believed. Three things tell:
+//! The file `log/cut` drops commands that are in the log, so a copy of it that is older than the log must not
+//! be trusted. Three checks tell:
 //!
-//! - As long as it is there, nothing behind it counts as acknowledged: the file `durable` says no more than
-//!   its LSN (`log/journal.rs`).
-//! - It says the chain at its LSN, and the log must have the same.
-//! - Behind the cut of a batch stands the batch and nothing else. What is written there is synced only where
-//!   a segment ends, so no frame of it says that more is durable than the LSN of the cut, or what the
-//!   segments before hold. A frame of acknowledged commands that has another behind it does.
+//! - While it exists, nothing after it counts as acknowledged: the file `durable` records no more than its
+//!   LSN (`log/journal.rs`).
+//! - It holds the chain at its LSN, and the log must have the same.
+//! - After the cut of a batch comes the batch and nothing else. It is synced only where a segment ends, so
+//!   none of its frames records more as durable than the LSN of the cut, or what the earlier segments hold. A
+//!   frame of acknowledged commands that is followed by another does.
 //!
 //! A cut that fails any of these is refused, and nothing is changed.
 
@@ -27,12 +27,12 @@ use super::{
     storage::Storage,
 };
 
-/// A cut that was interrupted: what the next opening for writing does first.
+/// An interrupted cut: the next opening for writing finishes it first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PendingCut {
     /// LSN of the last command that is kept.
     pub after: u64,
-    /// LSN of the last command that is found behind it, and goes; equal to `after` where there is none.
+    /// LSN of the last command found after it, which is dropped; equal to `after` if there is none.
     pub last_lsn: u64,
 }
 
@@ -54,11 +54,11 @@ impl std::fmt::Display for PendingCut {
     }
 }
 
-/// The cut that the directory holds, if it can be one of its log. `floor` is an LSN that is known to have
+/// Returns the cut that the directory holds, if it can belong to its log. `floor` is an LSN known to have
 /// been acknowledged, from a snapshot. Reads each segment once.
 ///
 /// # Errors
-/// `Damaged` for a cut that is not of this log; `Io`.
+/// `Damaged` for a cut that does not belong to this log; `Io`.
 pub(super) fn find(
     storage: &dyn Storage,
     paths: &Paths,
@@ -96,7 +96,7 @@ pub(super) fn find(
     Ok(Some((intent, PendingCut { after, last_lsn: behind.last_lsn })))
 }
 
-/// Whether the log, which says this chain after the LSN of the cut, is the one that the cut was made for.
+/// Checks that the log, which has this chain after the LSN of the cut, is the one that the cut was made for.
 pub(super) fn check_chain(paths: &Paths, cut: &Intent, chain: Option<u64>, last_lsn: u64) -> Result<()> {
     if cut.chain == 0 || chain == Some(cut.chain) {
         return Ok(());
@@ -124,10 +124,10 @@ fn refusal(paths: &Paths, after: u64, known: u64, why: &str) -> Error {
     )
 }
 
-/// What stands in the log behind a cut.
+/// What the log holds after a cut.
 struct Behind {
     last_lsn: u64,
-    /// What a frame there says was durable, where that is more than a batch's can.
+    /// What a frame there records as durable, if that is more than a batch's frame can.
     durable_lsn: Option<u64>,
 }
 
@@ -146,7 +146,7 @@ fn behind(storage: &dyn Storage, paths: &Paths, instance: &Instance, after: u64)
             else {
                 continue;
             };
-            // All segments before are durable when the first frame of this one is written.
+            // All earlier segments are durable when the first frame of this one is written.
             let most = after.max(*synced.get_or_insert(header.first_lsn.saturating_sub(1)));
             if after + 1 < header.next_lsn() {
                 behind.last_lsn = behind.last_lsn.max(header.next_lsn() - 1);

@@ -1,6 +1,6 @@
-//! Opening: what is there, whether it is whole, and what a crash left to be mended.
+//! Opening: finds what is there, verifies it, and repairs what a crash may leave.
 //!
-//! First everything is looked at and nothing changed; whatever is wrong is an error from there. Only then is
+//! The first phase only looks and changes nothing; anything wrong is reported as an error there. Only then is
 //! the log's end mended.
 
 use std::{
@@ -34,21 +34,20 @@ use super::{
     unfinished,
 };
 
-/// An open data directory. The order of use: build the state from `snapshot`, apply `tail`, then go on with
-/// `journal`.
+/// An open data directory. Use it in this order: build the state from `snapshot`, apply `tail`, then continue
+/// with `journal`.
 #[derive(Debug)]
 pub struct Opened {
     pub instance: Instance,
     /// The newest snapshot that verifies.
     pub snapshot: SnapshotReader,
-    /// The groups after the snapshot. Each comes with the outcome hash that was right before it, to compare
-    /// with.
+    /// The groups after the snapshot. Each comes with the outcome hash that must hold before it.
     pub tail: GroupReader,
     pub journal: Box<dyn Journal>,
     /// For further snapshots.
     pub snapshots: SnapshotStore,
     pub report: Report,
-    /// To be kept as long as anything of the directory is used, and dropped last.
+    /// Keep this as long as anything of the directory is used, and drop it last: it holds the locks.
     pub directory: DataDir,
 }
 
@@ -56,36 +55,36 @@ pub struct Opened {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Report {
     pub snapshot_lsn: u64,
-    /// Snapshots newer than the one used that did not verify. Not empty is a reason to be loud.
+    /// Snapshots newer than the one used that did not verify. If not empty, warn loudly.
     pub damaged_snapshots: Vec<Damage>,
-    /// First LSN of the live log, and the last one, up to which everything is durable now.
+    /// First and last LSN of the live log; everything up to the last one is durable now.
     pub log_first_lsn: u64,
     pub log_last_lsn: u64,
     pub log_segments: u64,
-    /// Bytes of frames that were verified.
+    /// Bytes of frames verified.
     pub log_bytes: u64,
     pub log_groups: u64,
-    /// A write that never completed, and so was never acknowledged, was dropped.
+    /// A write that never completed, and so was never acknowledged, was dropped here.
     pub torn: Option<TornTail>,
-    /// A cut of the log that had been interrupted was finished (or would have been).
+    /// An interrupted cut of the log that was finished (or would have been).
     pub finished_cut: Option<PendingCut>,
     /// Unfinished files that were removed (or would have been).
     pub unfinished_files: u64,
     /// Why the retained log, archived and live, does not go back as far as it should: an archived segment
-    /// cannot be read, or segments behind the older snapshot are gone. Not needed to serve; there is no
-    /// falling back to that snapshot then, and no looking back beyond.
+    /// cannot be read, or segments after the older snapshot are gone. Serving does not need them, but falling
+    /// back to that snapshot and reading earlier states is impossible.
     pub history_damage: Option<Damage>,
-    /// Archived snapshots whose header or manifest does not verify: states of the past are rebuilt from an
-    /// older one, if there is one.
+    /// Archived snapshots whose header or manifest does not verify: past states are rebuilt from an older
+    /// one, if there is one.
     pub archived_snapshot_damage: Vec<Damage>,
 }
 
-/// The end of the log that was cut.
+/// The torn end of the log that was cut off.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TornTail {
     pub file: PathBuf,
     pub offset: u64,
-    /// Up to the last byte that was not zero.
+    /// Up to the last nonzero byte.
     pub bytes: u64,
     /// LSN that the first dropped command would have had.
     pub lsn: u64,
@@ -93,8 +92,8 @@ pub struct TornTail {
 
 impl DataDir {
     /// Opens a directory for reading and writing: locks it, finds the newest snapshot that verifies, scans
-    /// the live log, and mends what a crash may have left. It can crash at any point and be repeated. Nothing
-    /// is changed before everything was found to be good.
+    /// the live log, and mends what a crash may have left. It may crash at any point and be repeated. Nothing
+    /// is changed until everything has verified.
     ///
     /// # Errors
     /// `Locked`, `NotADataDirectory`, `Unfinished`, `InstanceLost`, `NewerFormat`, `Damaged`, `Io`.
@@ -102,8 +101,8 @@ impl DataDir {
         Self::open_with(storage, path, options, Access::ReadWrite)
     }
 
-    /// Opens a directory without changing anything in it: for tools. Locks it all the same. A torn tail is
-    /// left out and reported; the journal takes no writes.
+    /// Opens a directory without changing anything in it, for tools; locks it all the same. A torn tail is
+    /// left out and reported; the journal accepts no writes.
     ///
     /// # Errors
     /// As `open`.
@@ -195,11 +194,11 @@ fn open(
     for (path, manifest) in unfinished.iter().filter_map(Leftover::whole_snapshot) {
         snapshots.check_history(manifest, path)?;
     }
-    // Everything is good. What follows changes files, and can be repeated if it does not come to its end.
+    // Everything verified. The following changes files, and may be repeated if interrupted.
     let (file, evidence, next) = if access == Access::ReadWrite {
         if let Some(after) = cut {
             rewrite::carry_out_cut(&**storage, paths, &instance.id.0, after)?;
-            // The same log, as it is now.
+            // Survey the log again, as it is now.
             log = survey(&**storage, paths, &instance, None)?;
         }
         for damage in &report.damaged_snapshots {
@@ -216,8 +215,7 @@ fn open(
     } else {
         (None, None, Next::Later)
     };
-    // Segments that cannot be read may be put back by an operator: nothing that goes on from before them is
-    // thrown away.
+    // An operator may restore segments that cannot be read, so no snapshot before them is deleted.
     snapshots.retained = report.history_damage.is_none().then_some(index);
     let segment_lock = directory.segment_lock(&**storage, paths, &paths.segment(log.number))?;
     let tail = view.read_from(manifest.lsn + 1)?;
@@ -245,7 +243,7 @@ struct Survey {
     segments: Vec<SegmentEntry>,
     /// Header of the first of them.
     first: SegmentHeader,
-    /// The last segment with a header: its number, size, version, content, and what was found at its end.
+    /// The last segment with a header: its number, size, version, content, and how it ends.
     number: u64,
     segment_bytes: u64,
     version: u32,
@@ -253,11 +251,11 @@ struct Survey {
     at: Position,
     first_unrecorded: Position,
     tail: Tail,
-    /// Whether the file of the next segment is there, and as good as new, and its size.
+    /// Whether the next segment's file exists and is pristine, and its size.
     next: NextFile,
     bytes: u64,
     groups: u64,
-    /// Where the last segment ended before what an interrupted cut was to take away was left out.
+    /// Where the last segment ended before the part dropped by an interrupted cut was left out.
     uncut_next_lsn: u64,
 }
 
@@ -280,7 +278,7 @@ enum NextFile {
     Spoilt,
 }
 
-/// Reads the live log; with a cut that was interrupted, as far as that keeps it.
+/// Reads the live log; with an interrupted cut, only up to the cut.
 fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option<u64>) -> Result<Survey> {
     let directory = paths.log();
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
@@ -290,8 +288,7 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
     for (position, number) in numbers.iter().copied().enumerate() {
         let path = paths.segment(number);
         if cut.is_some() && survey.as_ref().is_some_and(|before| before.number + 1 != number) {
-            // What the cut takes away goes from the end, and need not have gone in that order when the power
-            // went.
+            // A cut removes segments from the end, but a power loss may persist the removals in any order.
             break;
         }
         if let Some(before) = survey.as_ref().filter(|before| before.number + 1 != number) {
@@ -299,7 +296,7 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
             return Err(lost_from(&missing, 0, before, "the segment is missing"));
         }
         let content = read_whole(storage, &path)?;
-        // Only the last may be without its header: a segment comes to be when the one before it has one.
+        // Only the last segment may lack its header: a segment is created once the one before it has one.
         let last = position + 1 == numbers.len();
         survey = Some(match parse_sector(&path, &content)? {
             Some((header, _))
@@ -325,7 +322,7 @@ fn survey(storage: &dyn Storage, paths: &Paths, instance: &Instance, cut: Option
     }
 }
 
-/// The log without what an interrupted cut is to take away. Whatever state that is in does not matter.
+/// Returns the log without what an interrupted cut is to drop. The state of the dropped part does not matter.
 fn until_cut(paths: &Paths, instance: &Instance, mut survey: Survey, after: u64) -> Result<Survey> {
     let path = paths.segment(survey.number);
     let Some((header, crc)) = parse_sector(&path, &survey.content)? else {
@@ -355,7 +352,7 @@ fn parse_sector(path: &Path, content: &[u8]) -> Result<Option<(SegmentHeader, u3
     }
 }
 
-/// Scans a segment that has its header, and joins it to what came before.
+/// Scans a segment that has a header, and joins it to what came before.
 fn scan_segment(
     path: &Path,
     header: SegmentHeader,
@@ -366,7 +363,7 @@ fn scan_segment(
     let mut segments = Vec::new();
     let (mut first, mut bytes, mut groups) = (header, 0, 0);
     if let Some(before) = before {
-        // The segment before was sealed and synced before this one got its header, so it must be perfect.
+        // The segment before was sealed and synced before this one got its header, so it must be intact.
         let before_path = path.with_file_name(names::segment(before.number));
         if let Tail::Damaged { offset, reason, .. } = &before.tail {
             return Err(lost_from(&before_path, *offset, &before, reason));
@@ -408,8 +405,8 @@ fn scan_segment(
     })
 }
 
-/// A file without a header: the next segment, made and not yet used. Nothing in it can have been acknowledged
-/// if nothing was written behind the first sector, since the header is synced before any frame.
+/// A file without a header: the next segment, prepared and not yet used. If nothing was written after the
+/// first sector, nothing in it can have been acknowledged, since the header is synced before any frame.
 fn never_used(path: &Path, content: &[u8], before: Option<Survey>, last: bool) -> Result<Survey> {
     let Some(mut survey) = before.filter(|_| last) else {
         return Err(Error::damaged(
@@ -448,7 +445,7 @@ fn check_end(paths: &Paths, survey: &Survey) -> Result<()> {
         return Err(lost_from(&path, *offset, survey, reason));
     }
     if survey.at.sealed && survey.next == NextFile::Missing {
-        // A segment is sealed when the next one's file is there, and not before.
+        // A segment is sealed only once the next one's file exists.
         let missing = paths.segment(survey.number + 1);
         return Err(lost_from(&missing, 0, survey, "the segment is missing: the one before it was closed"));
     }
@@ -460,7 +457,7 @@ fn lost_from(path: &Path, offset: u64, survey: &Survey, reason: &str) -> Error {
     Error::damaged(path, offset, Some(lsn), reason, format!("commands from LSN {lsn} on"))
 }
 
-/// Whether snapshot and log together are everything.
+/// Checks that snapshot and log together are complete.
 fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u64) -> Result<()> {
     let first = log.segments.first().map_or(log.at.next_lsn, |segment| segment.first_lsn);
     if snapshot_lsn + 1 < first {
@@ -488,7 +485,7 @@ fn check_coverage(paths: &Paths, log: &Survey, snapshot_lsn: u64, durable_lsn: u
     Ok(())
 }
 
-/// Whether the log reaches as far as the second place says that it was durable.
+/// Checks that the log reaches as far as the evidence says it was durable.
 fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log: &Survey) -> Result<()> {
     let (next_lsn, durable) =
         (log.at.next_lsn, evidence::needed_lsn(storage, paths, &instance.id.0, 3 <= log.version)?);
@@ -502,9 +499,9 @@ fn check_evidence(storage: &dyn Storage, paths: &Paths, instance: &Instance, log
     Err(Error::damaged(&paths.segment(log.number), log.at.offset, Some(next_lsn), reason, lost))
 }
 
-/// Whether the snapshots in use are of the history that the log has. The older one, which is only fallen back
-/// to, is looked at too: taken from another copy it is no reason to serve as if nothing were wrong. One that
-/// does not verify is found when it is needed.
+/// Checks that the snapshots in use belong to the log's history. This includes the older one, kept only as a
+/// fallback: if it came from another copy, something is wrong and serving must not start. One that does not
+/// verify is found when it is needed.
 fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
     snapshots.check_history(newest, &snapshots.paths.snapshot(newest.lsn))?;
     for lsn in snapshots.list()?.into_iter().filter(|lsn| *lsn < newest.lsn) {
@@ -518,12 +515,12 @@ fn check_histories(snapshots: &SnapshotStore, newest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Makes the names that were found durable. A process that was killed between giving a name and syncing it
-/// left one that the next power loss takes back, and with it everything that was acknowledged into its file
-/// since. Where names moved to comes before where they moved from.
+/// Makes the names that were found durable. A process killed between giving a name and syncing it leaves a
+/// name that the next power loss may undo, and with it everything acknowledged into that file since. Targets
+/// of moves are synced before their sources.
 fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
     for directory in [paths.archive(), paths.log(), paths.snapshots(), paths.root().to_path_buf()] {
-        // Tools that copy directories may leave an empty archive out.
+        // Tools that copy directories may omit an empty archive.
         if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
             storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         }
@@ -531,7 +528,7 @@ fn sync_names(storage: &dyn Storage, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Makes the end of the log what it is taken for, durably.
+/// Durably makes the log's end what the survey took it for.
 fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<dyn StorageFile>> {
     let path = paths.segment(log.number);
     let end = usize::try_from(log.at.offset).expect("a segment is in memory");
@@ -540,7 +537,7 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
         Tail::Torn { .. } | Tail::ShortTrailer => {
             let mut whole = content.to_vec();
             if HEADER_BYTES < end {
-                // The last frame verified but for its trailer, which may have been cut short.
+                // The last frame verified except for its trailer, which may have been cut short.
                 whole[end - frame::TRAILER.len()..].copy_from_slice(&frame::TRAILER);
             }
             rewrite::replace_segment(&**storage, &path, &whole, log.segment_bytes)
@@ -548,7 +545,7 @@ fn mend(storage: &Arc<dyn Storage>, paths: &Paths, log: &Survey) -> Result<Box<d
         Tail::Clean | Tail::Damaged { .. } => {
             let file = storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?;
             let from = usize::try_from(log.first_unrecorded.offset).expect("a segment is in memory");
-            // Where no frame is known to be on disk, the header may not be either.
+            // If no frame is known to be on disk, the header may not be either.
             let from = if from == HEADER_BYTES { 0 } else { from };
             rewrite::write_again(&*file, &path, content, from)?;
             Ok(file)
@@ -570,8 +567,8 @@ fn prepare_next(
         NextFile::Pristine(length) if length == bytes => {
             Ok(Next::Ready(storage.open(&path, Access::ReadWrite).map_err(Error::io("open", &path))?))
         }
-        // Whatever is there is replaced, under its name only when complete: a sealed segment's successor must
-        // never be missing.
+        // Replaces whatever is there; the file gets its name only once complete: a sealed segment's successor
+        // must never be missing.
         NextFile::Missing | NextFile::Pristine(_) | NextFile::Spoilt => {
             Ok(Next::start(storage, paths, (number, bytes), options.prepare_in_background, health))
         }

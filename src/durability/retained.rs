@@ -1,7 +1,6 @@
-//! What is kept of the past: whether the archived segments go on to the live ones, and how far back they
-//! should go.
+//! Retained history: whether the archived segments connect to the live ones, and how far back they should go.
 //!
-//! None of it is needed to serve. What is wrong is reported, and then nothing of the past is thrown away.
+//! Serving needs none of it. Damage is reported, and then no history is deleted.
 
 use super::{
     error::{Damage, Error, Result},
@@ -18,9 +17,9 @@ use super::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// Archived segments that go on without a gap to the live ones: each ends where the next one says that it
-/// does, so that none of another history is among them. They are not needed to serve, so damage there is only
-/// reported; what is in them is verified when it is read.
+/// Returns the archived segments that connect to the live ones without a gap: each ends where the next one
+/// begins, so that none of another history is among them. Serving does not need them, so damage there is only
+/// reported; their content is verified when it is read.
 pub(super) fn survey_archive(
     storage: &dyn Storage,
     paths: &Paths,
@@ -28,12 +27,12 @@ pub(super) fn survey_archive(
     first_live: SegmentHeader,
 ) -> Result<(Vec<SegmentEntry>, Option<Damage>)> {
     let directory = paths.archive();
-    // Tools that copy directories may leave empty ones out.
+    // Tools that copy directories may omit empty ones.
     if !storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
         return Ok((Vec::new(), None));
     }
     let names = storage.list(&directory).map_err(Error::io("list", &directory))?;
-    // A segment that is here and there was about to be archived when the process ended: the live one counts.
+    // A segment in both places was being archived when the process ended: the live one counts.
     let mut numbers: Vec<u64> = names
         .iter()
         .filter_map(|name| names::segment_number(name))
@@ -81,7 +80,7 @@ pub(super) fn survey_archive(
     Ok((found, None))
 }
 
-/// Whether a segment ends, with its seal, where the next one says that it does.
+/// Checks that a segment ends, with its seal, where the next one begins.
 fn ends_before(
     file: &dyn StorageFile,
     header: &SegmentHeader,
@@ -113,9 +112,9 @@ fn ends_before(
     Ok(next.follows(&end))
 }
 
-/// Whether the retained log goes on from each snapshot that is kept. It is retired up to the oldest of them
-/// and no further, so it does, unless somebody took segments away; the newest snapshot stands in for those
-/// until it is needed to fall back from.
+/// Checks that the retained log continues from each snapshot kept. It is retired only up to the oldest of
+/// them, so it does, unless somebody removed segments; the newest snapshot makes up for those until a
+/// fallback is needed.
 pub(super) fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u64]) -> Option<Damage> {
     let oldest = *snapshots.get(snapshots.len().saturating_sub(SNAPSHOTS_KEPT))?;
     let first = segments.first().filter(|first| oldest + 1 < first.first_lsn)?;
@@ -128,9 +127,9 @@ pub(super) fn shortened(paths: &Paths, segments: &[SegmentEntry], snapshots: &[u
     Some(Damage { file, offset: 0, lsn: Some(oldest + 1), reason, lost })
 }
 
-/// What shows that archived segments are gone that no retention took. Before that takes a segment it takes
-/// the archived snapshots that need it, so that the log goes on from each that is there; and no process ever
-/// gives a file in the archive an unfinished name.
+/// Detects archived segments that are gone although no retention policy deleted them. Before deleting a
+/// segment, retention deletes the archived snapshots that need it, so that the log continues from each
+/// existing one; and no process ever gives a file in the archive a temporary name.
 pub(super) fn missed(
     storage: &dyn Storage,
     paths: &Paths,

@@ -1,9 +1,9 @@
-//! The few things this layer asks of a file system, as a trait: the real one here, an in-memory one that
-//! fails on demand in `memory`.
+//! The file-system operations this layer needs, as a trait: the real one here, an in-memory one with fault
+//! injection in `memory`.
 //!
-//! Writes and reads may be short or interrupted, as the real ones may; `write_all_at` and `read_exact_at`
-//! cope with that in one place. Nothing is durable before `sync_data` or `sync_all` of the file and, for
-//! names, `sync_dir` of the directory succeeded.
+//! Writes and reads may be short or interrupted, like the real ones; `write_all_at` and `read_exact_at`
+//! handle that in one place. Nothing is durable until `sync_data` or `sync_all` of the file and, for names,
+//! `sync_dir` of the directory has succeeded.
 
 use std::{
     fmt::Debug,
@@ -16,30 +16,30 @@ use std::{
 
 use crate::{owner, private_file};
 
-/// A file system, as far as we need one.
+/// A file system, as far as this layer needs one.
 #[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait Storage: Send + Sync + Debug {
-    /// Creates a file (0600) for reading and writing; it must not exist. On the real disk it belongs to whom
-    /// the directory does (`crate::owner`), and so do directories.
+    /// Creates a file (0600) for reading and writing; it must not exist. On the real disk files and
+    /// directories get the owner of the directory they are in (`crate::owner`).
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens an existing file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn StorageFile>>;
-    /// Creates a directory (0700) in an existing one; it is no error if it exists.
+    /// Creates a directory (0700) in an existing one; succeeds if it exists.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Renames a file, replacing what had the new name.
+    /// Renames a file, replacing one that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Names in a directory, in no particular order. Names that are no UTF-8 are none of ours and come back
-    /// altered.
+    /// Returns the names in a directory, in no particular order. Names that are not UTF-8 are not ours and
+    /// come back altered.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Whether the path names a file.
+    /// Returns whether the path names a file.
     fn is_file(&self, path: &Path) -> io::Result<bool>;
-    /// Whether the path names a directory.
+    /// Returns whether the path names a directory.
     fn is_dir(&self, path: &Path) -> io::Result<bool>;
-    /// Locks an existing file or directory against everybody else until the lock is dropped. `WouldBlock` if
-    /// somebody has it.
+    /// Locks an existing file or directory exclusively until the lock is dropped. `WouldBlock` if it is
+    /// locked already.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>>;
 }
 
@@ -53,9 +53,9 @@ pub enum Access {
 /// An open file.
 #[allow(clippy::missing_errors_doc, reason = "each call fails as the operating system's does")]
 pub trait StorageFile: Send + Sync + Debug {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Whether the length is 0.
+    /// Returns whether the length is 0.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -84,7 +84,7 @@ pub trait StorageFile: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Writes everything. After an error nobody knows how much was written.
+    /// Writes everything. After an error it is unknown how much was written.
     fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write_at(bytes, offset) {
@@ -101,10 +101,10 @@ pub trait StorageFile: Send + Sync + Debug {
     }
 }
 
-/// A lock held; dropping it unlocks.
+/// A held lock; dropping it unlocks.
 #[allow(clippy::missing_errors_doc, reason = "it fails as the operating system's call does")]
 pub trait StorageLock: Send + Sync + Debug {
-    /// Whether what is locked still has this name: another file may have been put in its place.
+    /// Returns whether what is locked still has this name: another file may have replaced it.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
 }
 
@@ -113,7 +113,7 @@ pub trait StorageLock: Send + Sync + Debug {
 pub struct Disk;
 
 impl Disk {
-    /// As what everything here takes.
+    /// Returns it as a trait object.
     pub fn shared() -> Arc<dyn Storage> {
         Arc::new(Disk)
     }
@@ -122,7 +122,7 @@ impl Disk {
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let file = private_file::create_new(path)?;
-        // Without an owner that reads it, it is as if it had not been made.
+        // Without an owner that can read it, it must not exist.
         owner::hand_over(&file, directory_of(path)).inspect_err(|_| _ = fs::remove_file(path))?;
         Ok(Box::new(DiskFile(file)))
     }
@@ -151,7 +151,7 @@ impl Storage for Disk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let entries = loop {
             match fs::read_dir(path) {
-                // Other than opening a file, the standard library does not try this again.
+                // Unlike opening a file, the standard library does not retry this.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 entries => break entries?,
             }
@@ -168,8 +168,8 @@ impl Storage for Disk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        // Some network file systems lock only what is open for writing; a read-only medium cannot be opened
-        // so, and needs no more.
+        // Some network file systems lock only files open for writing; a read-only medium cannot be opened for
+        // writing and needs no more.
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error)
                 if matches!(
@@ -226,7 +226,7 @@ impl StorageFile for DiskFile {
     }
 }
 
-/// Unlocked explicitly: closing the file would do only once a process that is being started elsewhere in this
+/// Unlocked explicitly: closing the file unlocks only once a child process being spawned elsewhere in this
 /// one has closed its copy.
 #[derive(Debug)]
 struct DiskLock(File);
@@ -244,7 +244,7 @@ impl StorageLock for DiskLock {
 
 impl Drop for DiskLock {
     fn drop(&mut self) {
-        // If it fails, closing the file is what is left.
+        // If it fails, closing the file remains.
         let _ = self.0.unlock();
     }
 }

@@ -1,5 +1,5 @@
-//! A storage with something around the writes and syncs of its files: to time them, to delay them, to make
-//! them fail.
+//! A storage with a hook around the writes and syncs of its files: to time them, delay them, or make them
+//! fail.
 
 use std::{
     fmt::Debug,
@@ -18,16 +18,16 @@ pub enum FileCall {
     SyncAll,
 }
 
-/// What is done around such a call.
+/// The hook around such a call.
 pub trait Around: Send + Sync + Debug {
-    /// Does the call, or not, of the file at this path, and answers for it.
+    /// Makes the call on the file at this path, or does not, and returns its result.
     ///
     /// # Errors
-    /// The call's own, and whatever others this makes up.
+    /// The call's own, and any that the hook makes up.
     fn around<R>(&self, call: FileCall, path: &Path, run: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
 }
 
-/// The storage. What is asked of directories goes straight through.
+/// The storage. Directory calls are passed through.
 #[derive(Debug)]
 pub struct Surrounded<A> {
     storage: Arc<dyn Storage>,
@@ -80,7 +80,7 @@ impl<A: Around + 'static> Storage for Surrounded<A> {
 #[derive(Debug)]
 struct SurroundedFile<A> {
     file: Box<dyn StorageFile>,
-    /// As it was opened; a file may have another name since.
+    /// The path it was opened by; the file may have been renamed since.
     path: PathBuf,
     around: Arc<A>,
 }

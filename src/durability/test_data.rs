@@ -1,5 +1,5 @@
 //! Commands, plans and images that the tests of this layer share. They need not make sense together: this
-//! layer knows no rule.
+//! layer knows no rules.
 
 use crate::core::{
     RowKind,
@@ -43,7 +43,7 @@ pub(crate) fn plan() -> Plan {
     }
 }
 
-/// A signup whose content follows from its LSN.
+/// Returns a signup whose content follows from its LSN.
 pub(crate) fn signup(lsn: u64) -> Stamped {
     let mut id = [0x40; 16];
     id[..8].copy_from_slice(&lsn.to_be_bytes());
@@ -64,17 +64,17 @@ pub(crate) fn signup(lsn: u64) -> Stamped {
     }
 }
 
-/// Signups of these LSNs.
+/// Returns signups with these LSNs.
 pub(crate) fn group(first: u64, count: u64) -> Vec<Stamped> {
     (first..first + count).map(signup).collect()
 }
 
-/// What the outcome hash before a group is taken to be.
+/// Returns the assumed outcome hash before a group.
 pub(crate) fn outcome_hash(lsn: u64) -> u64 {
     lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// An image at an LSN with this many rows in its sections.
+/// Returns an image at an LSN with this many rows in its sections.
 pub(crate) fn image(lsn: u64, members: u32) -> (ImageHeader, Vec<ImageRows>) {
     let header = ImageHeader {
         lsn,

@@ -1,10 +1,10 @@
-//! A directory without a file `instance`: a creation that never finished, of which nothing is missed, or a
-//! directory that lost its identity.
+//! Directories without an `instance` file: a creation that never finished, which lost nothing, or a directory
+//! that lost its identity.
 //!
-//! The two are told apart by the file `creating`. It is made durable before a creation writes anything else
-//! and removed after `instance` has its name, before any command can be logged. What it names was never
-//! served, so it may be removed and made anew. Without it, nothing that holds a frame or a snapshot is ever a
-//! leftover: such a directory is refused, and nothing in it is changed.
+//! The file `creating` tells them apart. It is made durable before a creation writes anything else and
+//! removed after `instance` has its name, before any command can be logged. What it names was never served,
+//! so it may be removed and recreated. Without it, nothing that holds a frame or a snapshot ever counts as a
+//! leftover: such a directory is refused and left unchanged.
 
 use std::{
     io::ErrorKind,
@@ -26,13 +26,13 @@ use super::{
 const MARK_BYTES: usize = 32;
 const MARK_MAGIC: [u8; 8] = *b"uplinNEW";
 
-/// Says durably that the directory of this identity is being made. Nothing of an earlier creation may be
-/// left.
+/// Durably records that the directory with this identity is being created. Nothing of an earlier creation may
+/// remain.
 pub(super) fn begin(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<()> {
     let path = paths.creating();
     if storage.is_file(&path).map_err(Error::io("look at", &path))? {
         storage.remove(&path).map_err(Error::io("remove", &path))?;
-        // What it named is gone by now; two marks in a row must never be taken for one another.
+        // What an old mark named is gone by now; two successive marks must never be confused.
         storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))?;
     }
     let mut mark = Vec::with_capacity(MARK_BYTES);
@@ -46,8 +46,8 @@ pub(super) fn begin(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -
     storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))
 }
 
-/// Takes the mark away: the directory is one now. Its name must be durable already. A mark of something else
-/// is left alone.
+/// Removes the mark: creation is complete. The name of `instance` must be durable already. A mark of
+/// something else is left alone.
 pub(super) fn end(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<()> {
     if mark(storage, paths)? != Some(*instance) {
         return Ok(());
@@ -57,8 +57,8 @@ pub(super) fn end(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> 
     storage.sync_dir(paths.root()).map_err(Error::io("sync", paths.root()))
 }
 
-/// Whose creation the mark tells of; `None` where there is none, or where it was never completed, which comes
-/// before everything else.
+/// Returns the identity in the mark; `None` if there is none, or if writing it, which precedes everything
+/// else, was never completed.
 fn mark(storage: &dyn Storage, paths: &Paths) -> Result<Option<[u8; 16]>> {
     let path = paths.creating();
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
@@ -75,7 +75,7 @@ fn mark(storage: &dyn Storage, paths: &Paths) -> Result<Option<[u8; 16]>> {
     Ok(is_whole.then(|| bytes[12..28].try_into().expect("sixteen bytes")))
 }
 
-/// Whether a creation was begun here and not finished.
+/// Returns whether a creation was begun here and not finished.
 pub(super) fn is_begun(storage: &dyn Storage, paths: &Paths) -> Result<bool> {
     for path in [paths.creating(), Paths::temporary(&paths.instance())] {
         if storage.is_file(&path).map_err(Error::io("look at", &path))? {
@@ -85,11 +85,11 @@ pub(super) fn is_begun(storage: &dyn Storage, paths: &Paths) -> Result<bool> {
     Ok(false)
 }
 
-/// The files that an unfinished creation left, to be removed before the next one. The directory has no file
-/// `instance`.
+/// Returns the files that an unfinished creation left, to be removed before the next one. The directory has
+/// no `instance` file.
 ///
 /// # Errors
-/// `InstanceLost` where there is anything that such a creation does not leave: then nothing may be changed.
+/// `InstanceLost` if there is anything that such a creation does not leave: then nothing may be changed.
 /// `Io`.
 pub(super) fn leftovers(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let mark = mark(storage, paths)?;
@@ -102,7 +102,7 @@ pub(super) fn leftovers(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Path
             holds.push(path);
         }
     }
-    // A creation makes its mark first.
+    // A creation writes its mark first.
     let durable = paths.durable();
     if mark.is_none() && storage.is_file(&durable).map_err(Error::io("look at", &durable))? {
         holds.push(durable);
@@ -132,12 +132,13 @@ pub(super) fn leftovers(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Path
     Ok(leftovers)
 }
 
-/// Removes such files, durably: the next mark must not find them again.
+/// Durably removes these files: the next mark must not find them again.
 pub(super) fn remove(storage: &dyn Storage, paths: &Paths, leftovers: &[PathBuf]) -> Result<()> {
     for path in leftovers {
         storage.remove(path).map_err(Error::io("remove", path))?;
     }
-    // The directory itself, too: its mark goes next, and what only the mark explains must not outlast it.
+    // Sync the directory itself, too: its mark is removed next, and what only the mark explains must not
+    // outlast it.
     for directory in [paths.log(), paths.archive(), paths.snapshots(), paths.root().to_path_buf()] {
         if storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
             storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
@@ -146,7 +147,7 @@ pub(super) fn remove(storage: &dyn Storage, paths: &Paths, leftovers: &[PathBuf]
     Ok(())
 }
 
-/// The files below the three folders whose names are ours, finished or not. Others are nobody's leftovers.
+/// Returns the files in the three folders whose names are ours, finished or not. Others are not leftovers.
 fn numbered_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for directory in [paths.log(), paths.archive(), paths.snapshots()] {
@@ -166,8 +167,8 @@ fn numbered_files(storage: &dyn Storage, paths: &Paths) -> Result<Vec<PathBuf>> 
     Ok(found)
 }
 
-/// Whether the file is what a creation leaves: a segment without a frame, an unfinished snapshot, a finished
-/// one that the mark names.
+/// Returns whether a creation leaves such a file: a segment without a frame, an unfinished snapshot, a
+/// finished one that the mark names.
 fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Result<bool> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = name.strip_suffix(TEMPORARY).unwrap_or(name);
@@ -184,7 +185,7 @@ fn is_left_by(storage: &dyn Storage, path: &Path, mark: Option<[u8; 16]>) -> Res
     Ok(is_begun_only || is_named)
 }
 
-/// The identity in a file, if it is a whole one of ours.
+/// Returns the identity in a file, if it is a complete one of ours.
 fn identity_of(storage: &dyn Storage, path: &Path, directory: &Path) -> Result<Option<[u8; 16]>> {
     if !storage.is_file(path).map_err(Error::io("look at", path))? {
         return Ok(None);
@@ -200,7 +201,7 @@ fn identity_of(storage: &dyn Storage, path: &Path, directory: &Path) -> Result<O
 }
 
 fn named(paths: &[PathBuf]) -> String {
-    /// More would bury what is to be done.
+    /// A longer list would bury the advice.
     const NAMED_MAX: usize = 8;
     let names: Vec<String> = paths.iter().take(NAMED_MAX).map(|path| path.display().to_string()).collect();
     let more = paths.len().saturating_sub(NAMED_MAX);

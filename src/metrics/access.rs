@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::{counter_of, gauge_of, table};
 
-/// What the look at a request's credentials came to. The order is that of [`OUTCOMES`].
+/// The result of checking a request's credentials, in the order of [`OUTCOMES`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AuthOutcome {
     Key,
@@ -16,13 +16,13 @@ pub enum AuthOutcome {
     Anonymous,
     /// No credentials.
     Missing,
-    /// Headers that cannot be read, or two kinds of credentials at once.
+    /// Unreadable headers, or two kinds of credentials at once.
     Malformed,
     KeyUnknown,
     KeySecret,
     KeyExpired,
     KeyRevoked,
-    /// No tokens are taken here.
+    /// Tokens are not accepted here.
     TokenNotTaken,
     TokenMalformed,
     TokenAlgorithm,
@@ -31,15 +31,15 @@ pub enum AuthOutcome {
     TokenExpired,
     TokenIssuer,
     TokenAudience,
-    /// A claim is missing or means nothing.
+    /// A claim is missing or invalid.
     TokenClaim,
-    /// The issuer's keys were never there.
+    /// The issuer's keys were never loaded.
     TokenKeysMissing,
     /// A member's token names no member.
     TokenSubject,
-    /// Nobody is asked for credentials, and `Host` is no name of this server.
+    /// No credentials are required, and `Host` is no name of this server.
     HostUnknown,
-    /// Nobody is asked for credentials, and another web page wants to change something.
+    /// No credentials are required, and another web page wants to change something.
     PageForeign,
 }
 
@@ -71,7 +71,7 @@ const OUTCOMES: [&str; 22] = [
 
 const _: () = assert!(AuthOutcome::PageForeign as usize + 1 == OUTCOMES.len());
 
-/// Which limit held.
+/// Which limit was exceeded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LimitedBy {
     Principal = 0,
@@ -80,14 +80,14 @@ pub enum LimitedBy {
     Cost = 3,
 }
 
-/// What was read while running.
+/// What was reloaded while running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loaded {
     Keys = 0,
     Jwks = 1,
 }
 
-/// Who came in, who did not, and how fresh what is asked is.
+/// Who was admitted, who was refused, and how fresh the sources are.
 pub struct AccessMetrics {
     outcomes: [Counter; OUTCOMES.len()],
     denied: [Counter; 2],
@@ -123,7 +123,7 @@ impl AccessMetrics {
         self.outcomes[outcome as usize].increment(1);
     }
 
-    /// Hidden from the principal, or not allowed to it.
+    /// Counts a resource that was hidden from the principal, or a request that was forbidden.
     pub fn denied(&self, is_unseen: bool) {
         self.denied[usize::from(!is_unseen)].increment(1);
     }
@@ -132,7 +132,7 @@ impl AccessMetrics {
         self.limited[by as usize].increment(1);
     }
 
-    /// Units of work that a principal was charged for.
+    /// Counts units of work charged to a principal.
     pub fn charged(&self, is_member: bool, units: u64) {
         self.costs[usize::from(!is_member)].increment(units);
     }

@@ -7,7 +7,7 @@ use metrics::Unit;
 pub enum Kind {
     Counter,
     Gauge,
-    /// Upper bounds of the buckets, ascending; the one up to infinity comes by itself.
+    /// Upper bounds of the buckets, ascending; the infinite one is implied.
     Histogram {
         buckets: &'static [f64],
     },
@@ -29,7 +29,7 @@ const STAGE_SECONDS: &[f64] = &[
     1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1,
     0.25, 0.5, 1.0, 2.5, 10.0,
 ];
-/// Requests: the interesting part lies between 50 us and some ms.
+/// Requests: the interesting range is 50 us to some ms.
 const REQUEST_SECONDS: &[f64] =
     &[5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Snapshots: milliseconds for a small network, minutes for ten million members on a slow disk.
@@ -268,7 +268,7 @@ pub const CREDENTIALS_FAILURES: Definition = counter(
     "Times that the key file, or the issuer's key set, could not be read; the last good one went on.",
 );
 
-/// All of them; `process_*` beside them follow the Prometheus convention and come from `metrics-process`.
+/// All of them; the `process_*` metrics follow the Prometheus convention and come from `metrics-process`.
 pub const TABLE: [Definition; 63] = [
     SIGNUPS,
     COMMANDS,

@@ -9,7 +9,7 @@ struct Series {
     value: f64,
 }
 
-/// Reads the text format, as strictly as a scraper: each sample must follow the type line of its family.
+/// Parses the text format as strictly as a scraper: each sample must follow the type line of its family.
 fn parse(text: &str) -> (BTreeMap<String, String>, Vec<Series>) {
     let mut types = BTreeMap::new();
     let mut series = Vec::new();

@@ -27,7 +27,7 @@ pub(crate) fn stamped(lsn: u64) -> impl Strategy<Value = Stamped> {
         if let (None, Command::Register(Register { origin: Origin::Import(carried), .. })) =
             (&actor, &mut command)
         {
-            // Before format 3 nothing else came along.
+            // Before format 3 nothing else was carried over.
             *carried = Carried {
                 row_id: carried.row_id,
                 lifetime_rank: carried.lifetime_rank,
@@ -165,7 +165,7 @@ fn name() -> impl Strategy<Value = Box<str>> {
     "[a-zA-Z0-9 äß]{1,32}".prop_map(Into::into)
 }
 
-/// Valid plans.
+/// Generates valid plans.
 pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     let bonuses = vec((tree(), pay(), any::<bool>(), any::<bool>()), 0..12);
     let plans = (name(), "[A-Z]{3}", 0..=8_u8, placement(), bonuses, ranks()).prop_map(
@@ -196,7 +196,7 @@ pub(crate) fn plan() -> impl Strategy<Value = Plan> {
             }
         },
     );
-    // Nearly all are; the rules of plans are the core's, and need not all be known here.
+    // Nearly all are valid; the rules of plans belong to the core, and need not all be known here.
     plans.prop_filter("a valid plan", |plan| plan.validate().is_ok())
 }
 
@@ -240,7 +240,7 @@ fn ranks() -> impl Strategy<Value = RankRule> {
             let mut steps: Vec<RankStep> = steps.collect();
             if fill {
                 steps.truncate(LEVELS_MAX);
-                // Everybody has it, so nothing is paid for it.
+                // Everybody holds the first rank, so it pays nothing.
                 steps.iter_mut().take(1).for_each(|step| step.reward = None);
                 RankRule::LevelFill { tree, steps }
             } else {

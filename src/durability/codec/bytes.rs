@@ -1,8 +1,8 @@
-//! Bounds-checked reading, and the little that writing needs beside `extend_from_slice`.
+//! Bounds-checked reading, and the few writing helpers needed besides `extend_from_slice`.
 
 use super::error::{DecodeError, EncodeError, TEXT_BYTES_MAX};
 
-/// A text: `u16` length and UTF-8.
+/// Writes a text: `u16` length and UTF-8.
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let length = u16::try_from(text.len()).ok().filter(|length| usize::from(*length) <= TEXT_BYTES_MAX);
     let length = length.ok_or(EncodeError::TextTooLong(text.len()))?;
@@ -11,7 +11,7 @@ pub(super) fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), EncodeError>
     Ok(())
 }
 
-/// The length of a short list: `u8`.
+/// Writes the length of a short list: `u8`.
 pub(super) fn put_count(length: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.push(u8::try_from(length).map_err(|_| EncodeError::ListTooLong(length))?);
     Ok(())
@@ -20,12 +20,12 @@ pub(super) fn put_count(length: usize, out: &mut Vec<u8>) -> Result<(), EncodeEr
 /// Takes values off the front of a slice.
 pub struct Reader<'a> {
     rest: &'a [u8],
-    /// Offset of `rest` from the start of what the outermost reader was given.
+    /// Offset of `rest` from the start of the outermost reader's input.
     offset: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads from the start of `bytes`.
+    /// Returns a reader of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, offset: 0 }
     }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         DecodeError { offset: self.offset, reason }
     }
 
-    /// For the byte that was just read.
+    /// Returns an error at the byte that was just read.
     pub(super) fn error_before(&self, reason: &'static str) -> DecodeError {
         DecodeError { offset: self.offset.saturating_sub(1), reason }
     }
@@ -48,12 +48,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The next `length` bytes, without taking them.
+    /// Returns the next `length` bytes, without consuming them.
     pub(super) fn peek(&self, length: usize) -> Result<&'a [u8], DecodeError> {
         self.rest.get(..length).ok_or_else(|| self.error("the bytes end too early"))
     }
 
-    /// A reader for the next `length` bytes alone.
+    /// Returns a reader for only the next `length` bytes.
     pub(super) fn sub(&mut self, length: usize) -> Result<Reader<'a>, DecodeError> {
         let offset = self.offset;
         Ok(Reader { rest: self.take(length)?, offset })
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    /// One byte, 0 or 1 and nothing else: each value has one form.
+    /// Reads one byte, which must be 0 or 1: each value has one form.
     pub(super) fn flag(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         Ok(if self.flag()? { Some(self.i64()?) } else { None })
     }
 
-    /// One byte that stands for a value of a closed set.
+    /// Reads one byte that stands for a value of a closed set.
     pub(super) fn code<T>(
         &mut self,
         from_code: impl FnOnce(u8) -> Option<T>,
@@ -116,10 +116,10 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(length)?).map_err(|_| error)
     }
 
-    /// Nothing may be left.
+    /// Checks that nothing is left.
     ///
     /// # Errors
-    /// Something is.
+    /// If something is.
     pub fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.error("bytes are left over")) }
     }

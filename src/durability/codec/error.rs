@@ -1,10 +1,10 @@
-//! What cannot be written as a record, or read as one.
+//! Errors of encoding and decoding records.
 
-/// The longest text (trigger, kind) a record takes. Valid ones are far shorter; a bound keeps a record small
-/// whatever is asked.
+/// The longest text (trigger, kind) in a record. Valid ones are far shorter; the bound keeps records small,
+/// whatever is requested.
 pub const TEXT_BYTES_MAX: usize = 1_024;
 
-/// A command that has no form on disk.
+/// A command that has no on-disk form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EncodeError {
     #[error("a text of {0} bytes is over the limit of {TEXT_BYTES_MAX}")]
@@ -15,11 +15,11 @@ pub enum EncodeError {
     NotBeforeFormat3,
 }
 
-/// Bytes that are no record.
+/// Bytes that are not a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{reason} at byte {offset}")]
 pub struct DecodeError {
-    /// Offset from the start of what was decoded.
+    /// Offset from the start of the decoded bytes.
     pub offset: usize,
     pub reason: &'static str,
 }

@@ -1,12 +1,12 @@
 //! Commands as bytes: the body of a log frame.
 //!
 //! Hand-written and little-endian, so that the format is what `snapshots/README.md` says and not what a
-//! library makes of our types. A group is its commands' records one after the other; a record is `{kind u16,
-//! version u16, length u32}` and `length` bytes. LSNs are not stored: a frame says its first, and the
-//! commands of a group follow each other.
+//! library makes of our types. A group is the concatenated records of its commands; a record is `{kind u16,
+//! version u16, length u32}` and `length` bytes. LSNs are not stored: a frame holds its first, and the
+//! commands of a group are consecutive.
 //!
-//! Decoding believes nothing: every length is checked against what is there, every code against what exists,
-//! and a record must be used up to its last byte. No input makes it panic or allocate more than a small
+//! Decoding trusts nothing: every length is checked against what is there, every code against what exists,
+//! and a record must be consumed to its last byte. No input makes it panic or allocate more than a small
 //! multiple of its own size.
 
 mod bytes;

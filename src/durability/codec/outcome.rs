@@ -1,4 +1,4 @@
-//! Outcomes as 24 bytes each: what a snapshot keeps of an idempotency key's first answer.
+//! Outcomes as 24 bytes each: what a snapshot keeps of the first answer to an idempotency key.
 //!
 //! `{kind u16, small u16, middle u32, first u64, second u64}`; fields that a kind does not use are 0.
 
@@ -11,7 +11,7 @@ use crate::core::{
 /// Bytes of an outcome.
 pub const OUTCOME_BYTES: usize = 24;
 
-/// The outcome's bytes.
+/// Returns the outcome's bytes.
 pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
     let (kind, small, middle, first, second): (u16, u16, u32, u64, u64) = match outcome {
         Outcome::Rejected(rejection) => (0, rejection as u16, 0, 0, 0),
@@ -40,10 +40,10 @@ pub fn encode_outcome(outcome: Outcome) -> [u8; OUTCOME_BYTES] {
     out
 }
 
-/// The outcome of these bytes.
+/// Returns the outcome of these bytes.
 ///
 /// # Errors
-/// They are none: an unknown kind or rejection, or a field that should be 0 and is not.
+/// If they are not an outcome: an unknown kind or rejection, or a nonzero field that should be 0.
 pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeError> {
     let mut reader = Reader::new(bytes);
     let (kind, small, middle) = (reader.u16()?, reader.u16()?, reader.u32()?);
@@ -75,7 +75,7 @@ pub fn decode_outcome(bytes: &[u8; OUTCOME_BYTES]) -> Result<Outcome, DecodeErro
         }
         _ => return Err(DecodeError { offset: 0, reason: "an unknown kind of outcome" }),
     };
-    // Each outcome has one form: whatever is not what we would have written was not written by us.
+    // Each outcome has one form: we did not write anything that encodes differently.
     if encode_outcome(outcome) != *bytes {
         return Err(DecodeError { offset: 0, reason: "an outcome with fields it does not have" });
     }

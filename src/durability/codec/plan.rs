@@ -1,4 +1,4 @@
-//! The full canonical plan, as it stands in `PutPlan` records and in snapshots.
+//! The full canonical plan, as `PutPlan` records and snapshots hold it.
 
 use super::{
     bytes::{Reader, put_count, put_optional, put_text},
@@ -17,12 +17,12 @@ const RANKS_LEVEL_FILL: u8 = 1;
 /// Appends the plan to `out`.
 ///
 /// # Errors
-/// A name or list that is too long, which no valid plan has.
+/// A name or list is too long, which no valid plan has.
 pub fn encode_plan(plan: &Plan, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     put_text(&plan.name, out)?;
     out.extend_from_slice(&plan.currency.code);
     out.push(plan.currency.exponent);
-    // A width of 0 is refused by `Plan::validate`, so that 0 is free to say "unlimited".
+    // `Plan::validate` rejects a width of 0, so 0 can mean "unlimited".
     out.extend_from_slice(&plan.placement.width.unwrap_or(0).to_le_bytes());
     out.push(plan.placement.default_rule as u8);
     put_count(plan.placement.other_rules.len(), out)?;
@@ -77,10 +77,10 @@ fn encode_ranks(ranks: &RankRule, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     Ok(())
 }
 
-/// Reads a plan and checks it by the plan's own rules, since everything that holds a `Plan` relies on them.
+/// Reads a plan and validates it, since everything that holds a `Plan` relies on its rules.
 ///
 /// # Errors
-/// Bytes that are no plan, or a plan that breaks a rule.
+/// The bytes are not a plan, or the plan breaks a rule.
 pub fn decode_plan(body: &mut Reader<'_>) -> Result<Plan, DecodeError> {
     let invalid = body.error("a plan that breaks a rule of plans");
     let name = body.text()?.into();

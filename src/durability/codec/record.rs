@@ -15,33 +15,33 @@ use crate::core::{
     types::{Code, EntryStatus, MemberId, Money, Reference, Role, Status, Timestamp},
 };
 
-/// Version of records of formats 1 and 2 that carry nothing along.
+/// Version of records of formats 1 and 2 that carry nothing over.
 const RECORD_V1: u16 = 1;
-/// Version of registrations and imported entries of format 2 that carry something along: what version 1 has,
-/// and that behind it. Those that carry nothing are of version 1, so that each command has one form.
+/// Version of registrations and imported entries of format 2 that carry something over: the fields of version
+/// 1, followed by that. Those that carry nothing over are of version 1, so that each command has one form.
 const RECORD_V2: u16 = 2;
-/// Version of all records of format 3: the actor stands before the fields, and what is carried along always
-/// among them. Commands without an actor are from a log of an older format, and keep the form that they had:
-/// that log is read by older releases as long as nothing of format 3 is in it.
+/// Version of all records of format 3: the actor precedes the fields, and carried-over values are always
+/// included. Commands without an actor come from a log of an older format, and keep their form: older
+/// releases can read that log as long as nothing of format 3 is in it.
 const RECORD_V3: u16 = 3;
 /// `{kind u16, version u16, length u32}`.
 pub const RECORD_HEADER_BYTES: usize = 8;
-/// No record is longer: a full plan of the greatest size takes about 8 KiB. Groups are bounded by this and
-/// their number of commands.
+/// Limit on bytes of a record: the largest full plan takes about 8 KiB. This and the number of commands bound
+/// a group.
 pub const RECORD_BYTES_MAX: usize = 12 * 1_024;
 
 /// Appends the records of a group to `out`.
 ///
 /// # Errors
-/// A text or list that is too long; `out` may then hold a part of the group.
+/// A text or list is too long; `out` may then hold a part of the group.
 pub fn encode_group(group: &[Stamped], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     group.iter().try_for_each(|stamped| encode_record(stamped, out))
 }
 
-/// Appends the records of `count` commands from `first_lsn` on to `out`.
+/// Decodes the records of `count` commands from `first_lsn` on, and appends the commands to `out`.
 ///
 /// # Errors
-/// The first thing that is wrong with the bytes; `out` may then hold some commands before it.
+/// The first error in the bytes; `out` may then hold some commands before it.
 pub fn decode_group(
     body: &[u8],
     first_lsn: u64,
@@ -49,7 +49,7 @@ pub fn decode_group(
     out: &mut Vec<Stamped>,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(body);
-    // A count is only believed as far as the bytes could hold it.
+    // Trust a count only as far as the bytes could hold it.
     let least_bytes = RECORD_HEADER_BYTES + 9;
     out.reserve((count as usize).min(body.len() / least_bytes + 1));
     for position in 0..u64::from(count) {
@@ -59,7 +59,7 @@ pub fn decode_group(
     reader.finish()
 }
 
-/// The records of a group's plain body, one after the other.
+/// Iterates over the records of a group's plain body.
 pub(crate) fn records(body: &[u8]) -> Records<'_> {
     Records(Reader::new(body))
 }
@@ -68,10 +68,10 @@ pub(crate) fn records(body: &[u8]) -> Records<'_> {
 pub(crate) struct Records<'a>(Reader<'a>);
 
 impl<'a> Records<'a> {
-    /// The bytes of the next record, header included.
+    /// Returns the bytes of the next record, header included.
     ///
     /// # Errors
-    /// There is none, or it is longer than what is there.
+    /// If there is none, or it is longer than the bytes that are left.
     pub(crate) fn next_record(&mut self) -> Result<&'a [u8], DecodeError> {
         let header = self.0.peek(RECORD_HEADER_BYTES)?;
         let length = u32::from_le_bytes(header[4..8].try_into().expect("four bytes"));
@@ -79,7 +79,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Bytes of one command's record.
+/// Returns the bytes of one command's record.
 ///
 /// # Errors
 /// As `encode_group`.
@@ -215,7 +215,7 @@ fn put_carried(carried: Carried, version: u16, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-/// Its row id, reference and the entry that it takes back, each with a flag before it.
+/// Writes its row id, its reference and the entry that it takes back, each preceded by a flag.
 fn put_links(entry: &ImportEntry, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     put_flagged(entry.row_id.as_ref().map(|id| &id[..]), out);
     put_reference(entry.reference.as_ref(), out)?;
@@ -379,7 +379,7 @@ fn decode_code(body: &mut Reader<'_>) -> Result<Code, DecodeError> {
     Code::parse(body.text()?).ok_or(error)
 }
 
-/// The status of a ledger entry by its code on disk.
+/// Returns the status of a ledger entry by its on-disk code.
 pub(crate) fn entry_status(code: u8) -> Option<EntryStatus> {
     [EntryStatus::Pending, EntryStatus::Paid].into_iter().find(|status| *status as u8 == code)
 }

@@ -51,8 +51,8 @@ proptest! {
         }
     }
 
-    /// Whatever decodes has exactly one form, so bytes that were changed either do not decode or mean
-    /// something else.
+    /// Everything that decodes has exactly one form, so changed bytes either do not decode or mean something
+    /// else.
     #[test]
     fn changed_bytes_never_panic_and_never_mean_the_same(stamped in arbitrary::stamped(1), changes in vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)) {
         let mut bytes = encode(std::slice::from_ref(&stamped));
@@ -68,7 +68,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400), count in 0..4_u32, kind in 0..13_u8, version in 1..4_u8) {
         let _ = decode(&bytes, u64::MAX, count);
-        // With a plausible beginning they get further.
+        // With a plausible header, decoding gets further.
         let mut record = vec![kind, 0, version, 0];
         record.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
         record.extend_from_slice(&bytes);
@@ -105,12 +105,12 @@ fn a_record_has_the_documented_bytes() {
     let expected =
         [&[5, 0, 3, 0, 34, 0, 0, 0][..], time, &[0], b"\x02\x05\x00ulk_1", b"0123456789abcdef", &[2]];
     assert_eq!(encode(std::slice::from_ref(&stamped)), expected.concat());
-    // As formats 1 and 2 had it.
+    // As in formats 1 and 2.
     let expected = [&[5, 0, 1, 0, 26, 0, 0, 0][..], time, &[0], b"0123456789abcdef", &[2]];
     assert_eq!(encode(&[Stamped { actor: None, ..stamped }]), expected.concat());
 }
 
-/// The place that a refusal to start names.
+/// The offset that a refusal to start reports.
 #[test]
 fn an_error_names_the_byte_that_is_wrong() {
     let command =
@@ -121,7 +121,7 @@ fn an_error_names_the_byte_that_is_wrong() {
     let bytes = encode(&group);
     let record = bytes.len() / 3;
     for number in 0..3 {
-        // The status, which comes last.
+        // The status, which is the last byte.
         let at = record * (number + 1) - 1;
         let mut wrong = bytes.clone();
         wrong[at] = 9;

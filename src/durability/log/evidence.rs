@@ -1,16 +1,17 @@
-//! How far the log is durable, said in a second place: the file `durable` of the data directory.
+//! A second record of how far the log is durable: the file `durable` of the data directory.
 //!
-//! A log whose end is gone looks like a shorter log: the frames that say how far it was durable go with it.
-//! So each sync of the log is followed by a write here, before anything is answered. A log that ends before
-//! what stands here has lost commands that may have been acknowledged, and is refused.
+//! A log whose end is gone looks like a shorter log: the frames that record how far it was durable are lost
+//! with it. So each sync of the log is followed by a write here, before anything is acknowledged. A log that
+//! ends before what this file records has lost commands that may have been acknowledged, and is refused.
 //!
-//! - It never runs ahead: what is written here was synced before. Whatever of it a crash leaves is true.
-//! - The writes are not synced one by one. A killed process leaves them in the page cache, so after a kill,
-//!   and whatever becomes of the files then, nothing acknowledged is missed silently. A power loss takes
-//!   those since the last sync of this file: after [`SYNC_EVERY`] syncs of the log, and after each idle
-//!   moment. What an honest disk keeps needs none of them; of one that loses what it said to have written,
-//!   the loss of the very last groups can stay unseen.
-//! - There are two slots, 4 KiB apart. One of them is durable and is not touched before the other one is.
+//! - It never runs ahead: what is written here was synced before. Whatever part of it a crash leaves is true.
+//! - The writes are not synced one by one. After a process is killed they are in the page cache, so no loss
+//!   of acknowledged commands goes unnoticed, whatever happens to the files afterwards. A power loss takes
+//!   the writes since the last sync of this file, which happens every [`SYNC_EVERY`] syncs of the log and
+//!   after each idle moment. An honest disk keeps the log without them; if a disk loses what it reported as
+//!   written, the loss of the very last groups can go unnoticed.
+//! - There are two slots, 4 KiB apart. One of them is durable and stays untouched until the other one is
+//!   durable, too.
 
 use std::path::PathBuf;
 
@@ -22,26 +23,26 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// What is lost with the file.
+/// What losing the file loses, as errors say it.
 const LOST: &str = "the proof that the log's end is all there";
 const MAGIC: [u8; 8] = *b"uplinDUR";
-/// What a disk writes whole or not at all.
+/// What a disk writes atomically.
 const SLOT_BYTES: usize = 512;
-/// Bytes of a slot that say something.
+/// Bytes of a slot in use.
 const USED_BYTES: usize = 52;
-/// Where the slots are: no page of memory and no block of a disk holds both.
+/// Offsets of the slots: no memory page and no disk block holds both.
 const SLOTS: [u64; 2] = [0, 4_096];
 /// Bytes of the file.
 pub(crate) const FILE_BYTES: u64 = 4_096 + SLOT_BYTES as u64;
-/// Syncs of the log after which this file is synced as well: rare enough not to show, often enough that a
-/// power loss leaves little unsaid.
+/// Syncs of the log after which this file is synced as well: rare enough to cost nothing noticeable, frequent
+/// enough that a power loss leaves little unrecorded.
 pub(crate) const SYNC_EVERY: u32 = 256;
 
-/// One slot, as it was read.
+/// One slot, as read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Slot {
     lsn: u64,
-    /// Rises with each write, so that the newer one is known.
+    /// Increases with each write, to tell the newer slot.
     generation: u64,
 }
 
@@ -52,13 +53,14 @@ pub(crate) struct Evidence {
     path: PathBuf,
     instance: [u8; 16],
     last: Slot,
-    /// The slot that is written to until the next sync.
+    /// The slot that is written until the next sync.
     slot: usize,
     unsynced: u32,
 }
 
 impl Evidence {
-    /// Says durably that the log ends with `lsn`, and goes on from there. Makes the file where there is none.
+    /// Durably records that the log ends with `lsn`, and continues from there. Creates the file if there is
+    /// none.
     ///
     /// # Errors
     /// `Damaged`, `Io`.
@@ -73,8 +75,8 @@ impl Evidence {
         let last = slots[newest].unwrap_or(Slot { lsn: 0, generation: 0 });
         let mut evidence = Self { file, path, instance, last, slot: 1 - newest, unsynced: 0 };
         if lsn == last.lsn {
-            // What a killed process wrote need not be on disk. The other slot may then be written to: this
-            // one says the same as the log.
+            // What a killed process wrote may not be on disk yet, so sync it. Then the other slot may be
+            // written: this one says the same as the log.
             (evidence.slot, evidence.unsynced) = (newest, 1);
         } else {
             evidence.write(lsn)?;
@@ -83,7 +85,7 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// Says that everything up to `lsn` is durable, which it must be.
+    /// Records that everything up to `lsn` is durable, which the caller guarantees.
     ///
     /// # Errors
     /// `Io`.
@@ -95,7 +97,7 @@ impl Evidence {
         if SYNC_EVERY <= self.unsynced { self.sync() } else { Ok(()) }
     }
 
-    /// Makes durable what was said.
+    /// Makes the records so far durable.
     ///
     /// # Errors
     /// `Io`.
@@ -120,10 +122,10 @@ impl Evidence {
     }
 }
 
-/// The LSN up to which the log was durable at least; `None` where there is no file.
+/// Returns the LSN up to which the log was at least durable; `None` if there is no file.
 ///
 /// # Errors
-/// `Damaged` where the file says nothing that verifies; `Io`.
+/// `Damaged` if no slot verifies; `Io`.
 pub(crate) fn durable_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 16]) -> Result<Option<u64>> {
     let path = paths.durable();
     if !storage.is_file(&path).map_err(Error::io("look at", &path))? {
@@ -134,11 +136,11 @@ pub(crate) fn durable_lsn(storage: &dyn Storage, paths: &Paths, instance: &[u8; 
     Ok(slots.into_iter().flatten().map(|slot| slot.lsn).max())
 }
 
-/// As [`durable_lsn`], for a log that has the file if `is_chained`: one of format 3. Older ones get it when
-/// they are opened for writing.
+/// As [`durable_lsn`], for a log that must have the file if `is_chained`: one of format 3. Older ones get it
+/// when they are opened for writing.
 ///
 /// # Errors
-/// `Damaged` where the file says nothing that verifies, or is missing; `Io`.
+/// `Damaged` if no slot verifies or the file is missing; `Io`.
 pub(crate) fn needed_lsn(
     storage: &dyn Storage,
     paths: &Paths,
@@ -157,7 +159,7 @@ pub(crate) fn needed_lsn(
     }
 }
 
-/// Puts a fresh file in place of what is there: for a log that was cut, or a directory that has none.
+/// Replaces the file with a fresh one: for a log that was cut, or a directory that has none.
 ///
 /// # Errors
 /// `Io`.

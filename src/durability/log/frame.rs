@@ -9,12 +9,12 @@
 //! | 6 | 2 | 0 |
 //! | 8 | 4 | body length |
 //! | 12 | 4 | number of commands |
-//! | 16 | 8 | LSN of the first command (of the next one, where there is none) |
+//! | 16 | 8 | LSN of the first command (of the next one, if there is none) |
 //! | 24 | 8 | durable LSN when written |
 //! | 32 | 8 | rolling hash over the outcomes of all commands before this frame |
 //! | 40 | 8 | term, 0 until there is replication |
 //! | 48 | 8 | log time of the newest command, this frame's included |
-//! | 56 | 4 | CRC of the frame before (its body CRC); of the segment header for the first |
+//! | 56 | 4 | body CRC of the previous frame; for the first frame, CRC of the segment header |
 //! | 60 | 4 | salt of the whitening |
 //! | 64 | 8 | since version 3: the chain after this frame's commands (`chain.rs`) |
 //! | H-8 | 4 | 0 |
@@ -23,9 +23,9 @@
 //! | | 4 | CRC of body and padding, continuing the header's |
 //! | | 8 | trailer |
 //!
-//! The header has H = 80 bytes, in segments of versions before 3 72. Frames begin at multiples of 8. All CRCs
-//! are CRC-32C that start from the instance id and the segment number, so that a frame from another directory
-//! or segment never verifies.
+//! The header has H = 80 bytes (72 in segments of versions before 3). Frames begin at multiples of 8. All
+//! CRCs are CRC-32C seeded with the instance id and the segment number, so that a frame from another
+//! directory or segment never verifies.
 
 use crate::core::types::Timestamp;
 
@@ -37,20 +37,20 @@ const HEADER_BYTES_BEFORE_3: usize = 72;
 pub(super) const FOOTER_BYTES: usize = 12;
 /// What a frame is aligned to.
 pub(crate) const ALIGNMENT: usize = 8;
-/// What a disk writes whole or not at all.
+/// What a disk writes atomically.
 pub(crate) const SECTOR_BYTES: usize = 512;
 /// A frame without commands, of the newest version: the largest there is.
 pub(crate) const EMPTY_FRAME_BYTES: usize = frame_bytes(0);
 
 pub(super) const MAGIC: [u8; 4] = *b"uFRM";
 pub(super) const PADDING: u8 = 0xA5;
-/// No byte is zero, and none becomes zero by one flipped bit: a trailer with zeros at its end was cut, one
+/// No byte is zero, and no single flipped bit makes one zero: a trailer that ends in zeros was cut short, one
 /// that differs otherwise was damaged.
 pub(crate) const TRAILER: [u8; 8] = *b"\xE7frm\xB5end";
 
 const _: () = assert!(EMPTY_FRAME_BYTES.is_multiple_of(ALIGNMENT));
 
-/// Bytes of a frame with a body of `length` bytes, in a segment of the newest version.
+/// Returns the bytes of a frame with a body of `length` bytes, in a segment of the newest version.
 pub(crate) const fn frame_bytes(length: usize) -> usize {
     framed(HEADER_BYTES, length)
 }
@@ -59,8 +59,7 @@ const fn framed(header_bytes: usize, length: usize) -> usize {
     (header_bytes + length + FOOTER_BYTES).next_multiple_of(ALIGNMENT)
 }
 
-/// What all frames of one segment have in common: how long their headers are, and what their checksums start
-/// from.
+/// What all frames of one segment share: the length of their headers and the seed of their checksums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Form {
     version: u32,
@@ -68,18 +67,18 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// The form of the frames of a segment whose header says this version.
+    /// Returns the form of the frames of a segment whose header has this version.
     pub(crate) fn new(version: u32, instance: &[u8; 16], segment: u64) -> Self {
         Self { version, seed: crc32c::crc32c_append(crc32c::crc32c(instance), &segment.to_le_bytes()) }
     }
 
-    /// What the checksums of headers start from.
+    /// Returns the seed of the header checksums.
     #[cfg(any(test, fuzzing))]
     pub(super) fn seed(self) -> u32 {
         self.seed
     }
 
-    /// Whether the frames say the chain after them.
+    /// Returns whether the frames hold the chain after them.
     pub(crate) fn is_chained(self) -> bool {
         3 <= self.version
     }
@@ -89,12 +88,12 @@ impl Form {
         if self.is_chained() { HEADER_BYTES } else { HEADER_BYTES_BEFORE_3 }
     }
 
-    /// Bytes of a frame with a body of `length` bytes.
+    /// Returns the bytes of a frame with a body of `length` bytes.
     pub(crate) fn frame_bytes(self, length: usize) -> usize {
         framed(self.header_bytes(), length)
     }
 
-    /// Body length of a mark at `offset` that ends where a sector does.
+    /// Returns the body length of a mark at `offset` that ends at a sector boundary.
     pub(crate) fn mark_padding(self, offset: u64) -> usize {
         let empty = self.frame_bytes(0);
         let end = (offset + empty as u64).next_multiple_of(SECTOR_BYTES as u64);
@@ -102,19 +101,19 @@ impl Form {
     }
 }
 
-/// What a frame is there for.
+/// The purpose of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub(crate) enum Kind {
     /// Commands.
     Group = 1,
-    /// Says how far the log is durable, after an idle moment. Its body, if any, is padding.
+    /// Records how far the log is durable, after an idle moment. Its body, if any, is padding.
     Mark = 2,
-    /// The last frame of a segment: the log goes on in the next one, whose file exists.
+    /// The last frame of a segment: the log continues in the next one, whose file exists.
     Seal = 3,
 }
 
-/// A frame's header without what is computed (magic, CRCs, salt).
+/// A frame's header without the computed fields (magic, CRCs, salt).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     pub form: Form,
@@ -128,7 +127,7 @@ pub(crate) struct Header {
     pub time: Timestamp,
     pub previous_crc: u32,
     pub salt: u32,
-    /// The chain after the frame's commands; 0 where the form has none.
+    /// The chain after the frame's commands; 0 if the form has none.
     pub chain: u64,
 }
 
@@ -137,17 +136,17 @@ impl Header {
         self.form.frame_bytes(self.length as usize)
     }
 
-    /// The chain after the frame's commands, where the form has one.
+    /// Returns the chain after the frame's commands, if the form has one.
     pub(crate) fn chain(&self) -> Option<u64> {
         self.form.is_chained().then_some(self.chain)
     }
 
-    /// LSN of the first command after this frame.
+    /// Returns the LSN of the first command after this frame.
     pub(crate) fn next_lsn(&self) -> u64 {
         self.first_lsn.saturating_add(u64::from(self.count))
     }
 
-    /// What no frame of ours breaks, whatever its checksums say.
+    /// Checks invariants of every frame we write, whatever its checksums say.
     fn is_plausible(&self) -> bool {
         let has_commands = self.count != 0 && self.length != 0;
         let has_none = self.count == 0 && self.length == 0;
@@ -164,9 +163,9 @@ impl Header {
     }
 }
 
-/// Completes the frame in `out`, which holds the header's bytes, whatever they are, and then the plain body.
-/// The frame is to stand at `offset` of its file. Returns the CRC that the next frame must name.
-/// `header.length` and `header.salt` are set here.
+/// Completes the frame in `out`, which holds space for the header, then the plain body. The frame will be at
+/// `offset` of its file. Sets `header.length` and `header.salt`. Returns the CRC that the next frame must
+/// name.
 pub(crate) fn finish(mut header: Header, offset: u64, out: &mut Vec<u8>) -> u32 {
     let begin = header.form.header_bytes();
     let length = out.len() - begin;
@@ -178,8 +177,7 @@ pub(crate) fn finish(mut header: Header, offset: u64, out: &mut Vec<u8>) -> u32 
     loop {
         whiten(header.salt, &mut out[begin..begin + length]);
         let crc = put_checksums(&header, out);
-        // Practically always true at once. Where a sector would come out all zero, another salt makes it
-        // another sector.
+        // Almost always true at once. If a sector comes out all zero, another salt changes it.
         if !has_zero_sector(out, offset) {
             return crc;
         }
@@ -214,11 +212,11 @@ fn put_checksums(header: &Header, out: &mut [u8]) -> u32 {
     body_crc
 }
 
-/// Reads a header off the front of `bytes`. `None` where it does not verify.
+/// Parses a header at the front of `bytes`. `None` if it does not verify.
 pub(crate) fn parse_header(bytes: &[u8], form: Form) -> Option<Header> {
     let fields = bytes.get(..form.header_bytes())?;
     let crc_at = fields.len() - 4;
-    // The magic first: it is what makes a search for frames fast.
+    // The magic first: that makes a search for frames fast.
     if fields[0..4] != MAGIC || crc32c::crc32c_append(form.seed, &fields[..crc_at]) != u32_at(fields, crc_at)
     {
         return None;
@@ -246,21 +244,21 @@ pub(crate) fn parse_header(bytes: &[u8], form: Form) -> Option<Header> {
     header.is_plausible().then_some(header)
 }
 
-/// How a frame's end looks after its header verified.
+/// The state of a frame's end, once its header has verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// Everything verifies. The CRC is the one the next frame must name.
     Whole(u32),
-    /// Body and CRC verify, the trailer ends in zeros: the write was cut in its last bytes, and nothing is
-    /// missing.
+    /// Body and CRC verify, the trailer ends in zeros: the write was torn in its last bytes, and no content
+    /// is missing.
     ShortTrailer(u32),
-    /// Body and CRC verify, but that is no trailer of ours, and no cut one.
+    /// Body and CRC verify, but the trailer is neither ours nor a torn one.
     BadTrailer,
     /// The body does not verify.
     BadBody,
 }
 
-/// Checks the rest of a frame, all of whose bytes are `frame`.
+/// Checks the rest of a frame; `frame` holds all of its bytes.
 pub(crate) fn check_end(form: Form, frame: &[u8]) -> End {
     let (begin, body_end) = (form.header_bytes(), frame.len() - FOOTER_BYTES);
     let header_crc = u32_at(frame, begin - 4);
@@ -276,7 +274,7 @@ pub(crate) fn check_end(form: Form, frame: &[u8]) -> End {
     if trailer[..written] == TRAILER[..written] { End::ShortTrailer(crc) } else { End::BadTrailer }
 }
 
-/// Makes the plain body of a frame that verified.
+/// Recovers the plain body of a frame that verified.
 pub(crate) fn plain_body(header: &Header, frame: &[u8], out: &mut Vec<u8>) {
     let begin = header.form.header_bytes();
     out.clear();
@@ -284,7 +282,7 @@ pub(crate) fn plain_body(header: &Header, frame: &[u8], out: &mut Vec<u8>) {
     whiten(header.salt, out);
 }
 
-/// The plain form of a body.
+/// Returns the plain form of a body.
 #[cfg(any(test, fuzzing))]
 pub(super) fn unwhitened(salt: u32, body: &[u8]) -> Vec<u8> {
     let mut plain = body.to_vec();
@@ -292,7 +290,7 @@ pub(super) fn unwhitened(salt: u32, body: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Combines bytes with a stream made of the salt; the same again gives them back. The stream's `i`-th eight
+/// XORs bytes with a stream derived from the salt; applying it twice restores them. The stream's `i`-th eight
 /// bytes are, little-endian, `x ^ (x >> 29)` with `x = (salt + i + 1) * 0x9E37_79B9_7F4A_7C15`, modulo 2^64.
 fn whiten(salt: u32, bytes: &mut [u8]) {
     let word = |position: u64| {
@@ -311,7 +309,7 @@ fn whiten(salt: u32, bytes: &mut [u8]) {
     }
 }
 
-/// Whether any sector, or part of one at either end, of `bytes` at `offset` is all zero.
+/// Returns whether any sector of `bytes` at `offset`, or partial sector at either end, is all zero.
 pub(crate) fn has_zero_sector(bytes: &[u8], offset: u64) -> bool {
     let into_sector = usize::try_from(offset % SECTOR_BYTES as u64).expect("a remainder of 512 fits");
     let (head, rest) = bytes.split_at((SECTOR_BYTES - into_sector).min(bytes.len()));
@@ -322,7 +320,7 @@ fn is_zero_part(part: &[u8]) -> bool {
     !part.is_empty() && is_zero(part)
 }
 
-/// Whether all bytes are zero. Written so that it runs at memory speed: recovery asks it of the unused rest
+/// Returns whether all bytes are zero. Written to run at memory speed: recovery calls it on the unused rest
 /// of a segment.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let mut chunks = bytes.chunks_exact(64);
@@ -330,7 +328,7 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
         && bytes[bytes.len() - bytes.len() % 64..].iter().all(|byte| *byte == 0)
 }
 
-/// Places at which a frame may begin: those that have its magic.
+/// Returns the offsets at which a frame may begin: those with its magic.
 pub(crate) fn places(segment: &[u8]) -> impl Iterator<Item = usize> {
     segment
         .chunks(ALIGNMENT)
@@ -339,8 +337,8 @@ pub(crate) fn places(segment: &[u8]) -> impl Iterator<Item = usize> {
         .map(|(at, _)| at * ALIGNMENT)
 }
 
-/// Whether there is anything behind the header that may be a frame, of whatever segment: such a file is no
-/// prepared one.
+/// Returns whether anything after the header may be a frame, of whatever segment: then the file is not merely
+/// a prepared one.
 pub(crate) fn holds_frame(segment: &[u8]) -> bool {
     places(segment).next().is_some()
 }

@@ -1,4 +1,4 @@
-//! What holds for any bytes taken for a frame, and checksums made right, so that a fuzzer comes behind them.
+//! Properties of any bytes taken for a frame, and resealing of checksums, so that a fuzzer gets past them.
 
 use super::{
     chain,
@@ -18,12 +18,12 @@ fn form(version: u32) -> Form {
     Form::new(version, &[5; 16], 1)
 }
 
-/// Bytes as a frame, and as the body of one: `{commands u8, first LSN u8, records}`. True when either was
-/// good.
+/// Tests bytes as a frame, and as the body of one: `{commands u8, first LSN u8, records}`. True if either was
+/// valid.
 ///
 /// # Panics
-/// When what decodes does not encode to the same bytes, or when a frame with a changed byte passes for a
-/// whole one.
+/// If what decodes does not encode to the same bytes, or if a frame with a changed byte passes for a whole
+/// one.
 pub(crate) fn frame(bytes: &[u8]) -> bool {
     let whole = [2, FORMAT_VERSION].map(|version| whole_frame(bytes, form(version))).contains(&true);
     let body = match bytes {
@@ -42,7 +42,7 @@ fn whole_frame(bytes: &[u8], form: Form) -> bool {
     let mut body = Vec::new();
     frame::plain_body(&header, whole, &mut body);
     let _ = records(header.count, header.first_lsn, &body);
-    // Another salt than the least that does verifies too, as does other padding; we write neither.
+    // A salt other than the least that works verifies too, as does other padding; we write neither.
     let end = form.header_bytes() + body.len();
     if header.salt == 0 && whole[end..whole.len() - FOOTER_BYTES].iter().all(|byte| *byte == frame::PADDING) {
         let mut again = vec![0; form.header_bytes()];
@@ -72,7 +72,8 @@ fn records(count: u32, first_lsn: u64, body: &[u8]) -> bool {
     true
 }
 
-/// A body put into a frame and taken out again, and the frame with one byte changed, which the body chooses.
+/// Puts a body into a frame and takes it out again, and checks the frame with one byte changed, chosen by the
+/// body.
 fn framed(form: Form, count: u32, first_lsn: u64, body: &[u8]) {
     let chain = chain::after(7, body, count.into()).expect("they are so many records");
     let header = Header {
@@ -106,8 +107,8 @@ fn framed(form: Form, count: u32, first_lsn: u64, body: &[u8]) {
     assert!(!passes, "byte {at} of {} was changed, and the frame passes", whole.len());
 }
 
-/// Makes the checksums and chains of a segment, and of every frame that is reached by the lengths of those
-/// before it, what they must be for the rest.
+/// Recomputes the checksums and chains of a segment, and of every frame that is reached by the lengths of
+/// those before it.
 pub(crate) fn reseal_segment(content: &mut [u8]) {
     let Some((sector, _)) = content.split_first_chunk_mut::<{ segment::HEADER_BYTES }>() else { return };
     let end = segment::HEADER_BYTES - 4;

@@ -1,4 +1,4 @@
-//! Which segment holds which LSN, shared by the writer and all readers of the log.
+//! Maps LSNs to segments; shared by the writer and all readers of the log.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -29,7 +29,7 @@ impl LogIndex {
         self.segments.first().map_or(u64::MAX, |segment| segment.first_lsn)
     }
 
-    /// The segment that holds `lsn`, or would.
+    /// Returns the segment that holds `lsn`, or would.
     pub(crate) fn holding(&self, lsn: u64) -> Option<SegmentEntry> {
         let after = self.segments.partition_point(|segment| segment.first_lsn <= lsn);
         after.checked_sub(1).map(|at| self.segments[at])
@@ -48,26 +48,26 @@ impl SharedIndex {
         Self(Arc::new(Mutex::new(index)))
     }
 
-    /// Nothing is ever left half-changed under this lock, so a panic elsewhere is no reason not to go on.
+    /// No invariant is ever broken under this lock, so a panic elsewhere does not matter.
     pub(crate) fn lock(&self) -> MutexGuard<'_, LogIndex> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Readers of the log at once, each with a file open: all change feeds, and some for questions about the
-/// past. A further one is refused.
+/// Limit on concurrent log readers, each with a file open: all change feeds, and some for queries of the
+/// past. Further ones are refused.
 pub const LOG_READERS_MAX: usize = 72;
 
-/// How many readers there are. Clones count together.
+/// Counts readers. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readers(Arc<AtomicUsize>);
 
-/// One of them, until it is dropped.
+/// Counts as one reader until dropped.
 #[derive(Debug)]
 pub(crate) struct ReaderPermit(Readers);
 
 impl Readers {
-    /// A permit to read.
+    /// Returns a permit to read.
     ///
     /// # Errors
     /// `TooManyReaders`.
@@ -87,7 +87,7 @@ impl Drop for ReaderPermit {
     }
 }
 
-/// Reads the log beside the writer: cheap to clone, for any thread.
+/// Reads the log concurrently with the writer: cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct LogView {
     pub(crate) storage: Arc<dyn Storage>,
@@ -98,22 +98,23 @@ pub struct LogView {
 }
 
 impl LogView {
-    /// The first LSN that can be read: what came before is not retained.
+    /// Returns the first LSN that can be read: what came before is not retained.
     pub fn oldest_lsn(&self) -> u64 {
         self.index.lock().oldest_lsn()
     }
 
-    /// The last LSN that can be read.
+    /// Returns the last LSN that can be read.
     pub fn durable_lsn(&self) -> u64 {
         self.index.lock().durable_lsn
     }
 
-    /// Whether the log is retained from the first command ever logged in this directory on.
+    /// Returns whether the log is retained from the first command ever logged in this directory on.
     pub fn is_whole(&self) -> bool {
         self.index.lock().segments.first().is_some_and(|segment| segment.number == 1)
     }
 
-    /// First LSN of the segment in which log time passes `time`; `None` when that is before the retained log.
+    /// Returns the first LSN of the segment in which log time passes `time`; `None` when that is before the
+    /// retained log.
     pub(super) fn segment_at(&self, time: Timestamp) -> Option<u64> {
         let index = self.index.lock();
         let after = index.segments.partition_point(|segment| segment.time <= time.0);

@@ -1,4 +1,4 @@
-//! The writer of the log, and the trait behind which the engine sees it.
+//! The log writer, and the trait through which the engine uses it.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -27,92 +27,93 @@ use crate::{
 
 const DAY_MICROSECONDS: i64 = 24 * 3_600 * 1_000_000;
 
-/// A log of groups of commands. Nothing above may assume that it is a local one.
+/// A log of groups of commands. Code above this layer must not assume that it is local.
 ///
-/// One owner writes; any number of [`LogView`]s read beside it.
+/// There is one writer; any number of [`LogView`]s may read concurrently.
 pub trait Journal: Send + Debug {
-    /// Writes a group, whose LSNs follow each other and the last one's. It is not durable yet: several groups
+    /// Writes a group, whose LSNs are consecutive and continue the log. It is not durable yet: several groups
     /// may be appended before one `sync`. `outcome_hash_before` is the rolling hash over the outcomes of all
-    /// commands before the group, as far as the caller has applied them: on replay it must come out the same.
+    /// commands before the group, as far as the caller has applied them: replay must reproduce it.
     ///
-    /// An empty group writes a mark: how far the log is durable. Worth a call (and a `sync`) after an idle
-    /// moment, since the log itself cannot otherwise know that its last group was acknowledged. It writes
-    /// nothing if that stands in the log already.
+    /// An empty group writes a mark that records how far the log is durable. Call it (and `sync`) after an
+    /// idle moment, since the log itself cannot otherwise know that its last group was acknowledged. It
+    /// writes nothing if the log already says so.
     ///
     /// # Errors
-    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written, and the last one
-    /// may be tried again. `Io`: nobody knows what was written, and every later call but `read_from` fails
-    /// with `PreviousIo`. `ReadOnly`.
+    /// `OutOfOrder`, `GroupTooLarge`, `Unstorable`, `NoNextSegment`: nothing was written; after
+    /// `NoNextSegment` the call may be retried. `Io`: it is unknown what was written, and every later call
+    /// but `read_from` fails with `PreviousIo`. `ReadOnly`.
     fn append(&mut self, group: &[Stamped], outcome_hash_before: u64) -> Result<Appended>;
 
     /// Makes everything appended durable; returns the last durable LSN.
     ///
     /// # Errors
-    /// `Io` and `PreviousIo` as `append`: a failed sync is never tried again.
+    /// `Io` and `PreviousIo` as `append`: a failed sync is never retried.
     fn sync(&mut self) -> Result<u64>;
 
-    /// The groups from `lsn` on, as far as they are durable.
+    /// Returns the groups from `lsn` on, as far as they are durable.
     ///
     /// # Errors
     /// `BelowRetained`.
     fn read_from(&self, lsn: u64) -> Result<GroupReader>;
 
-    /// A reader for other threads.
+    /// Returns a reader for other threads.
     fn view(&self) -> LogView;
 
-    /// Drops all commands after `after`, durable ones too: for a replica whose leader says otherwise.
+    /// Drops all commands after `after`, including durable ones: for a replica whose leader has a different
+    /// log.
     ///
     /// # Errors
     /// `BelowSnapshot` if a snapshot holds later commands, `OutOfOrder` if `after` is not in the live log;
-    /// nothing was changed. `Io`, `PreviousIo`, `ReadOnly`.
+    /// nothing was changed in either case. `Io`, `PreviousIo`, `ReadOnly`.
     fn cut_suffix(&mut self, after: u64) -> Result<()>;
 
-    /// What is appended from here on stands as a whole or not at all: until [`Journal::commit_batch`] has
-    /// returned, an opening drops it.
+    /// Makes everything appended from here on atomic: an opening drops it unless [`Journal::commit_batch`]
+    /// returned.
     ///
     /// # Errors
     /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
     fn begin_batch(&mut self) -> Result<()>;
 
-    /// Makes everything since [`Journal::begin_batch`] durable, and then lets it stand. After an error nobody
-    /// knows which it is, before the next opening has looked.
+    /// Makes everything since [`Journal::begin_batch`] durable, then commits it. After an error, only the
+    /// next opening can tell whether it was committed.
     ///
     /// # Errors
     /// `Io`, `PreviousIo` as `append`; `ReadOnly`.
     fn commit_batch(&mut self) -> Result<()>;
 
-    /// Retires segments that hold nothing after `up_to`: to the archive, and from there as the retention
-    /// says.
+    /// Retires segments that hold nothing after `up_to`: to the archive, from which the retention policy
+    /// deletes them.
     ///
     /// # Errors
-    /// `Io`; the log goes on. `ReadOnly`.
+    /// `Io`; the log remains usable. `ReadOnly`.
     fn purge_prefix(&mut self, up_to: u64) -> Result<Purged>;
 
     /// Sizes, for status and metrics.
     fn figures(&self) -> Figures;
 
-    /// How making the next segment fares, to be looked at from any thread.
+    /// Returns how preparing the next segment is going; may be read from any thread.
     fn health(&self) -> LogHealth;
 
-    /// Bytes of a group's records (`codec::record_bytes`) that `append` takes.
+    /// Returns the most bytes of a group's records (`codec::record_bytes`) that `append` accepts.
     fn group_bytes_max(&self) -> usize;
 }
 
-/// What an append did.
+/// The result of an append.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Appended {
-    /// Bytes of the frame; 0 where no mark was needed.
+    /// Bytes of the frame; 0 if no mark was needed.
     pub bytes: u64,
-    /// Whether the log went on to a new segment, which syncs what was appended before.
+    /// Whether the log switched to a new segment, which syncs what was appended before.
     pub rotated: bool,
 }
 
-/// What a purge did.
+/// The result of a purge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Purged {
     /// Segments moved to the archive.
     pub archived: u64,
-    /// Segments deleted from it.
+    /// Segments deleted from the archive.
     pub deleted: u64,
 }
 
@@ -143,28 +144,27 @@ pub(crate) struct FileJournal {
     network: u32,
     options: LogOptions,
     access: Writer,
-    /// `None` for a log opened for reading only.
+    /// `None` for a log opened read-only.
     file: Option<Box<dyn StorageFile>>,
-    /// Keeps out a process that has the same file in another directory. `None` where the file system locks
-    /// nothing, and in tests.
+    /// Excludes a process that has the same file in another directory. `None` where the file system has no
+    /// locks, and in tests.
     segment_lock: Option<Box<dyn StorageLock>>,
     next: Next,
     health: LogHealth,
-    /// The segment being written.
+    /// Number of the segment being written.
     number: u64,
     segment_bytes: u64,
-    /// Its format version. One of an older release takes no commands any more: they go to a segment of the
+    /// Its format version. A segment of an older release takes no more commands: they go to a segment of the
     /// newest version.
     version: u32,
-    /// Its `durable_lsn` is what stands in the log; the one below is what is true.
+    /// Its `durable_lsn` is what the log says; the field below is the true one.
     at: Position,
     durable_lsn: u64,
-    /// Where it stands once more how far the log is durable; `None` for a log opened for reading only.
+    /// The second record of how far the log is durable; `None` for a log opened read-only.
     evidence: Option<Evidence>,
-    /// Within a batch of all or nothing, of which nothing is acknowledged before its end, and so nothing said
-    /// there.
+    /// Within an atomic batch: none of it is acknowledged before its end, so the evidence is not advanced.
     in_batch: bool,
-    /// LSN up to which a snapshot holds everything.
+    /// LSN up to which a snapshot covers everything.
     floor: u64,
     buffer: Vec<u8>,
 }
@@ -174,7 +174,7 @@ pub(crate) struct FileJournal {
 enum Writer {
     ReadOnly,
     Open,
-    /// A write or sync failed. The message is that of the first failure.
+    /// A write or sync failed. Holds the message of the first failure.
     Poisoned(Arc<str>),
 }
 
@@ -184,13 +184,13 @@ pub(crate) struct JournalStart {
     pub view: LogView,
     pub network: u32,
     pub options: LogOptions,
-    /// Segment to write to, its size, and its format version.
+    /// Segment to write to, with its size and format version.
     pub number: u64,
     pub segment_bytes: u64,
     pub version: u32,
     pub at: Position,
     pub floor: u64,
-    /// `None` for a log opened for reading only.
+    /// `None` for a log opened read-only.
     pub file: Option<Box<dyn StorageFile>>,
     pub segment_lock: Option<Box<dyn StorageLock>>,
     pub evidence: Option<Evidence>,
@@ -199,8 +199,8 @@ pub(crate) struct JournalStart {
 }
 
 impl FileJournal {
-    /// A journal that goes on where recovery left off. Everything up to there is durable, but need not stand
-    /// in the log as such.
+    /// Returns a journal that continues where recovery stopped. Everything up to there is durable, though the
+    /// log may not say so yet.
     pub(crate) fn new(start: JournalStart) -> Self {
         Self {
             view: start.view,
@@ -223,7 +223,7 @@ impl FileJournal {
         }
     }
 
-    /// Does something to the active segment; a failure closes the journal for writing.
+    /// Runs an action on the active segment; a failure closes the journal for writing.
     fn guarded<T>(&mut self, action: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.check_open()?;
         action(self).inspect_err(|error| self.access = Writer::Poisoned(error.to_string().into()))
@@ -246,7 +246,7 @@ impl FileJournal {
         Form::new(self.version, &self.view.instance, self.number)
     }
 
-    /// Writes the frame whose plain body is in the buffer at the present position.
+    /// Writes a frame at the present position; its plain body is in the buffer.
     fn write_frame(&mut self, kind: Kind, count: u32, outcome_hash: u64, time: Timestamp) -> Result<()> {
         let form = self.form();
         let body = &self.buffer[form.header_bytes()..];
@@ -286,7 +286,7 @@ impl FileJournal {
         self.file().sync_data().map_err(Error::io("sync", &path))?;
         self.durable_lsn = self.at.next_lsn - 1;
         if let Some(evidence) = self.evidence.as_mut().filter(|_| !self.in_batch) {
-            // Before anything is answered, and never before it is true.
+            // Before anything is acknowledged, and never before it is durable.
             evidence.advance(self.durable_lsn)?;
         }
         self.view.index.lock().durable_lsn = self.durable_lsn;
@@ -297,8 +297,8 @@ impl FileJournal {
         self.evidence.as_mut().map_or(Ok(()), Evidence::sync)
     }
 
-    /// Two marks, so that no sector holds both the end of the last group and the only mark that tells of it:
-    /// the first ends with its sector, the second begins the next one.
+    /// Two marks, so that no single sector holds both the end of the last group and the only mark that covers
+    /// it: the first ends with its sector, the second begins the next one.
     fn append_mark(&mut self, outcome_hash: u64) -> Result<Appended> {
         self.guarded(Self::sync_evidence)?;
         if self.at.durable_lsn == self.durable_lsn {
@@ -323,22 +323,22 @@ impl FileJournal {
         })
     }
 
-    /// Room for a frame's header, and so many zeros.
+    /// Reserves room for a frame's header, followed by that many zeros.
     fn clear_buffer(&mut self, zeros: usize) {
         self.buffer.clear();
         self.buffer.resize(self.form().header_bytes() + zeros, 0);
     }
 
-    /// Waits for the next segment's file. No command is in it, so that a failure leaves everything as it was.
+    /// Waits for the next segment's file. It holds no commands, so a failure leaves everything unchanged.
     fn be_ready_to_rotate(&mut self) -> Result<()> {
         self.check_open()?;
         let wanted = (self.number + 1, self.options.segment_bytes_checked());
         self.next.be_ready(&*self.view.storage, &self.view.paths, wanted, &self.health)
     }
 
-    /// Seals the segment and goes on in the next one, whose file is ready. The order is what lets recovery
-    /// tell a missing segment from one that was never used: next file there, seal synced, then its header
-    /// synced, then frames.
+    /// Seals the segment and continues in the next one, whose file is ready. The order lets recovery tell a
+    /// missing segment from one that was never used: the next file exists, the seal is synced, then the next
+    /// header is synced, then frames follow.
     fn rotate(&mut self, outcome_hash: u64) -> Result<()> {
         let number = self.number + 1;
         let segment_bytes = self.options.segment_bytes_checked();
@@ -386,7 +386,7 @@ impl FileJournal {
         Ok(())
     }
 
-    /// Goes over to the lock of this segment, before anything is written to it.
+    /// Moves to the lock of this segment, before anything is written to it.
     fn lock_segment(&mut self, number: u64) -> Result<()> {
         let (path, root) = (self.view.paths.segment(number), self.view.paths.root());
         self.segment_lock = lock_if_possible(&*self.view.storage, &path, root)?;
@@ -418,15 +418,15 @@ impl FileJournal {
         let archive = self.view.paths.archive();
         self.view.storage.create_dir(&archive).map_err(Error::io("create", &archive))?;
         rename_to_free(&*self.view.storage, &from, &to)?;
-        // The new name first: a segment in both places is one too many, in neither one too few.
+        // Sync the new name first: a segment in both places is harmless, one in neither is lost.
         for directory in [archive, self.view.paths.log()] {
             self.view.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
         }
         Ok(())
     }
 
-    /// The oldest archived segment, if the retention says that it may go, and where the log begins without
-    /// it.
+    /// Returns the oldest archived segment, if the retention policy allows deleting it, and where the log
+    /// begins without it.
     fn expired(&self) -> Option<(SegmentEntry, u64)> {
         let index = self.view.index.lock();
         let [oldest, next, ..] = index.segments[..] else { return None };
@@ -436,7 +436,7 @@ impl FileJournal {
         let expired = match self.options.retention {
             Retention::Keep => false,
             Retention::Bytes(most) => most < archived_bytes(&index),
-            // The next segment's header says when the newest command of this one was.
+            // The next segment's header holds the time of the newest command of this one.
             Retention::Days(days) => {
                 next.time < self.at.time.0.saturating_sub(i64::from(days).saturating_mul(DAY_MICROSECONDS))
             }
@@ -459,7 +459,7 @@ impl Journal for FileJournal {
         let limit = self.group_bytes_max();
         let count =
             u32::try_from(group.len()).map_err(|_| Error::GroupTooLarge { bytes: usize::MAX, limit })?;
-        // Commands go to segments of the newest version only, whatever the active one is.
+        // Commands go only to segments of the newest version, whatever the active one's is.
         self.buffer.clear();
         self.buffer.resize(frame::HEADER_BYTES, 0);
         codec::encode_group(group, &mut self.buffer)?;
@@ -474,7 +474,7 @@ impl Journal for FileJournal {
         }
         self.guarded(|journal| {
             if rotated {
-                // The seal needs the buffer; the frame is for another place only now.
+                // The seal needs the buffer, and the frame now goes elsewhere.
                 let body = std::mem::take(&mut journal.buffer);
                 journal.rotate(outcome_hash_before)?;
                 journal.buffer = body;
@@ -517,7 +517,7 @@ impl Journal for FileJournal {
         }
         self.guarded(|journal| {
             journal.sync_file()?;
-            // Whatever is being made is for a place behind the cut.
+            // A segment being prepared would belong after the cut.
             journal.next = Next::Later;
             let cut = rewrite::cut(&journal.view, after)?;
             journal.evidence = Some(Evidence::open(
@@ -537,7 +537,7 @@ impl Journal for FileJournal {
             journal.at = cut.at;
             journal.durable_lsn = after;
             journal.file = Some(cut.file);
-            // That of a segment that is kept is another file now.
+            // The segment that is kept is a different file now.
             journal.segment_lock = None;
             journal.lock_segment(cut.number)
         })
@@ -546,8 +546,8 @@ impl Journal for FileJournal {
     fn begin_batch(&mut self) -> Result<()> {
         self.guarded(|journal| {
             let after = journal.sync_file()?;
-            // What stands there is exactly the LSN of the cut, as long as the cut is there: that tells the
-            // cut from one of another time.
+            // While the cut file exists, the evidence holds exactly the cut's LSN: that tells the cut from a
+            // stale one.
             journal.sync_evidence()?;
             let chain = journal.at.chain.unwrap_or(0);
             rewrite::intend_cut(&journal.view, Intent { after, chain, purpose: Purpose::Batch })?;
@@ -576,7 +576,7 @@ impl Journal for FileJournal {
             let retired = {
                 let index = self.view.index.lock();
                 let first_live = index.segments.iter().position(|segment| !segment.archived);
-                // A segment's last LSN is the one before its successor's first; the one being written has
+                // A segment's last LSN is the one before its successor's first; the segment being written has
                 // none.
                 let pair = first_live.and_then(|at| Some((index.segments[at], *index.segments.get(at + 1)?)));
                 pair.filter(|(_, next)| next.first_lsn - 1 <= up_to).map(|(segment, _)| segment)

@@ -1,9 +1,9 @@
 //! The log: segments of frames, one frame per group of commands.
 //!
-//! What each rule is for stands in the module that keeps it; the bytes are in `snapshots/README.md`. In
-//! short: a segment is filled with zeros, synced and its name made durable before its first frame, so that an
-//! append changes no metadata and "zero" means "never written". Every frame says how far the log was durable
-//! when it was written. That tells a torn tail (never acknowledged: cut) from damage (possibly acknowledged:
+//! Each rule is explained in the module that enforces it; the bytes are in `snapshots/README.md`. In short: a
+//! segment is filled with zeros, synced and its name made durable before its first frame, so that an append
+//! changes no metadata and "zero" means "never written". Every frame records how far the log was durable when
+//! it was written. That tells a torn tail (never acknowledged: cut) from damage (possibly acknowledged:
 //! refused).
 
 pub(crate) mod chain;

@@ -1,8 +1,8 @@
-//! The segment after the active one: made ahead, beside the writing, and tried again where that fails.
+//! The segment after the active one: prepared ahead, concurrently with writing, and retried on failure.
 //!
-//! It holds no command yet, so a failure to make it is no failure of the log: it is reported ([`LogHealth`])
-//! and repaired by trying again, with a fresh file each time. Only when the active segment is full and there
-//! is still no next one are groups refused, until there is.
+//! It holds no commands yet, so failing to prepare it is not a log failure: it is reported ([`LogHealth`])
+//! and retried with a fresh file each time. Groups are refused only while the active segment is full and
+//! there is no next one.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -17,13 +17,12 @@ use crate::durability::{
     storage::{Storage, StorageFile},
 };
 
-/// How long to wait before the first new try. Each further one waits twice as long, since a try writes as
-/// much as fits.
+/// Delay before the first retry. It doubles with each further one, since a try writes as much as fits.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait: so long it takes at most until the log goes on after room was made.
+/// The longest delay, and so the longest time until the log resumes after space was freed.
 const RETRY_LAST: Duration = Duration::from_secs(8);
 
-/// How the log fares between its failures and none. Clones are the same one.
+/// Health of the log short of failure. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct LogHealth(Arc<Mutex<Health>>);
 
@@ -33,25 +32,25 @@ struct Health {
     failures: u64,
 }
 
-/// The next segment cannot be made at present.
+/// The next segment cannot be prepared at present.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogTrouble {
-    /// What failed at the last try, with its file.
+    /// What failed in the last try, with its file.
     pub why: Arc<str>,
-    /// What the operating system said to that.
+    /// The operating system's error.
     pub cause: Arc<str>,
-    /// The active segment is full: writes are refused until the next one is there. (A small one may still fit
+    /// The active segment is full: writes are refused until the next one exists. (A small group may still fit
     /// where a larger one did not.)
     pub refuses_writes: bool,
 }
 
 impl LogHealth {
-    /// What keeps the next segment from being made, if anything does.
+    /// Returns what keeps the next segment from being prepared, if anything does.
     pub fn trouble(&self) -> Option<LogTrouble> {
         self.lock().trouble.clone()
     }
 
-    /// How often making a segment failed since the start.
+    /// Returns how often preparing a segment has failed since the start.
     pub fn failures(&self) -> u64 {
         self.lock().failures
     }
@@ -77,13 +76,13 @@ impl LogHealth {
         self.lock().trouble = None;
     }
 
-    /// Nothing is left half-changed under this lock.
+    /// No invariant is ever broken under this lock, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, Health> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The segment after the active one: there already, being made, or to be made when needed.
+/// The segment after the active one: ready, being prepared, or to be prepared on demand.
 #[derive(Debug)]
 pub(crate) enum Next {
     Ready(Box<dyn StorageFile>),
@@ -92,7 +91,7 @@ pub(crate) enum Next {
 }
 
 impl Next {
-    /// Starts making segment `number`, in a thread if `in_background`.
+    /// Starts preparing segment `number`, in a thread if `in_background`.
     pub(crate) fn start(
         storage: &Arc<dyn Storage>,
         paths: &Paths,
@@ -109,15 +108,14 @@ impl Next {
         let make = move || segment::create_empty(&*storage, &paths, number, bytes);
         let started =
             thread::Builder::new().name("log-segment".into()).spawn(move || own.run(&make, &health));
-        // Where there is no thread to be had the segment is made when it is needed, which is slower and no
-        // less right.
+        // If no thread can be started the segment is prepared on demand, which is slower but just as correct.
         started.map_or(Self::Later, |thread| Self::Making(Maker { desk, thread: Some(thread) }))
     }
 
-    /// Waits until segment `number` is there, or until making it has failed and not yet succeeded.
+    /// Waits until segment `number` exists, or until a try to prepare it has failed.
     ///
     /// # Errors
-    /// `NoNextSegment`; it may be asked again.
+    /// `NoNextSegment`; the call may be repeated.
     pub(crate) fn be_ready(
         &mut self,
         storage: &dyn Storage,
@@ -146,7 +144,7 @@ impl Next {
     }
 }
 
-/// A thread that makes a segment. Dropped, it is told to stop, and waited for.
+/// A thread that prepares a segment. Dropping this stops the thread and joins it.
 #[derive(Debug)]
 pub(crate) struct Maker {
     desk: Arc<Desk>,
@@ -154,19 +152,19 @@ pub(crate) struct Maker {
 }
 
 impl Drop for Maker {
-    /// The directory's lock must not go while something still writes there.
+    /// The directory's lock must not be released while something still writes there.
     fn drop(&mut self) {
         self.desk.lock().is_stopped = true;
         self.desk.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // What comes of it does not matter any more: an unfinished segment has a temporary name, and is
-            // removed at the next opening.
+            // Its result no longer matters: an unfinished segment has a temporary name, and the next opening
+            // removes it.
             drop(thread.join());
         }
     }
 }
 
-/// Where the thread and the writer of the log meet.
+/// State shared by the thread and the log writer.
 #[derive(Debug, Default)]
 struct Desk {
     state: Mutex<State>,
@@ -211,7 +209,7 @@ impl Desk {
         }
     }
 
-    /// The segment, as soon as it is there; or why there is none, as soon as a try has failed.
+    /// Returns the segment once it exists, or the error once a try has failed.
     fn wait(&self) -> std::result::Result<Box<dyn StorageFile>, Arc<str>> {
         let state = self.lock();
         let waited = self.changed.wait_while(state, |state| state.made.is_none() && state.failed.is_none());

@@ -2,7 +2,7 @@
 
 use crate::core::types::Timestamp;
 
-/// What is known after the last frame that verified.
+/// The state after the last frame that verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Position {
     /// Offset of the next frame.

@@ -1,4 +1,4 @@
-//! Reads groups of commands back, one after the other, across segments.
+//! Reads groups of commands sequentially, across segments.
 
 use std::{io::ErrorKind, path::PathBuf};
 
@@ -19,32 +19,32 @@ use crate::{
     },
 };
 
-/// Bytes read at a time: large enough that the calls do not count, small enough that a reader of one page of
-/// the log is cheap.
+/// Bytes per read: large enough that system calls do not matter, small enough that reading one page of the
+/// log is cheap.
 const READ_BYTES: usize = 256 * 1_024;
 
-/// One group as it was appended.
+/// One group, as appended.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Group {
-    /// Rolling hash over the outcomes of all commands before the group. `None` where the reader was asked to
-    /// begin inside of it.
+    /// Rolling hash over the outcomes of all commands before the group. `None` if the reader was asked to
+    /// begin inside it.
     pub outcome_hash_before: Option<u64>,
-    /// Never empty; their LSNs follow each other.
+    /// Never empty; the LSNs are consecutive.
     pub commands: Vec<Stamped>,
 }
 
-/// Groups in LSN order. After an error it ends.
+/// Groups in LSN order. Ends after an error.
 #[derive(Debug)]
 pub struct GroupReader {
     log: LogView,
     /// Next segment to open.
     segment: u64,
-    /// First LSN that is wanted.
+    /// First LSN requested.
     from: u64,
-    /// Last LSN that is wanted.
+    /// Last LSN requested.
     until: u64,
     open: Option<OpenSegment>,
-    /// Where the segment before ended.
+    /// Where the previous segment ended.
     end: Option<Position>,
     body: Vec<u8>,
     failed: bool,
@@ -58,7 +58,7 @@ struct OpenSegment {
     bytes: u64,
     form: Form,
     at: Position,
-    /// A part of the file, and where it begins.
+    /// A part of the file, and its offset.
     window: Vec<u8>,
     window_offset: u64,
 }
@@ -78,10 +78,10 @@ impl GroupReader {
         }
     }
 
-    /// Puts the next group into `group`, whose memory is used again. False at the end.
+    /// Reads the next group into `group`, reusing its memory. Returns false at the end.
     ///
     /// # Errors
-    /// `Damaged` where the log is not what was written, `BelowRetained` where a segment was deleted
+    /// `Damaged` if the log differs from what was written, `BelowRetained` if a segment was deleted
     /// meanwhile, `Io`.
     pub fn next_into(&mut self, group: &mut Group) -> Result<bool> {
         group.commands.clear();
@@ -93,12 +93,11 @@ impl GroupReader {
         result
     }
 
-    /// Lets the reader go on up to what is durable now: for one that came to its end and is kept to follow
-    /// the log.
+    /// Lets a reader that reached its end continue up to what is durable now: for followers of the log.
     pub fn extend(&mut self) {
         self.until = self.log.durable_lsn();
         if let Some(segment) = &mut self.open {
-            // Behind what was durable when the window was filled there may have been anything.
+            // What lay past the durable end when the window was filled may be stale.
             segment.window.clear();
             segment.window_offset = segment.at.offset;
         }
@@ -114,7 +113,7 @@ impl GroupReader {
                 None => self.open_segment()?,
             };
             if self.until < segment.at.next_lsn {
-                // Kept for `extend`.
+                // Keep it for `extend`.
                 self.open = Some(segment);
                 return Ok(false);
             }
@@ -132,7 +131,7 @@ impl GroupReader {
                             Error::record(&segment.path, before.offset, header.first_lsn, error)
                         })?;
                     self.open = Some(segment);
-                    // What was not asked for goes.
+                    // Drop what was not requested.
                     group.commands.retain(|stamped| self.from <= stamped.lsn && stamped.lsn <= self.until);
                     group.outcome_hash_before =
                         (self.from <= header.first_lsn).then_some(header.outcome_hash);
@@ -149,20 +148,20 @@ impl GroupReader {
 }
 
 impl LogView {
-    /// The groups from the one that holds `lsn` on, up to what is durable now, through archived and live
-    /// segments. A first group that begins before `lsn` comes without its beginning.
+    /// Returns the groups from the one that holds `lsn` up to what is durable now, through archived and live
+    /// segments. If the first group begins before `lsn`, its beginning is left out.
     ///
     /// # Errors
-    /// `BelowRetained` when the log does not reach back to `lsn`.
+    /// `BelowRetained` if the log does not reach back to `lsn`.
     pub fn read_from(&self, lsn: u64) -> Result<GroupReader> {
         self.read_range(lsn, u64::MAX)
     }
 
-    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. A last group that ends
-    /// behind `last` comes without its end.
+    /// As [`LogView::read_from`], but only up to `last`, if that is durable now. If the last group ends after
+    /// `last`, its end is left out.
     ///
     /// # Errors
-    /// `BelowRetained` when the log does not reach back to `first`; `TooManyReaders`.
+    /// `BelowRetained` if the log does not reach back to `first`; `TooManyReaders`.
     pub fn read_range(&self, first: u64, last: u64) -> Result<GroupReader> {
         let (segment, until) = {
             let index = self.index.lock();
@@ -172,11 +171,11 @@ impl LogView {
         Ok(GroupReader::new(self.clone(), self.readers.permit()?, segment, (first, until)))
     }
 
-    /// The chain after the command `lsn`, which is durable: what tells two histories of one directory apart.
+    /// Returns the chain after the durable command `lsn`, which tells apart two histories of one directory.
     /// Reads a part of one segment.
     ///
     /// # Errors
-    /// `BelowRetained` when the log does not go on from `lsn`; `Damaged`, `Io`.
+    /// `BelowRetained` if the log does not continue from `lsn`; `Damaged`, `Io`.
     pub(crate) fn chain_at(&self, lsn: u64) -> Result<ChainAt> {
         let segment = {
             let index = self.index.lock();
@@ -185,11 +184,11 @@ impl LogView {
         chain_at(self, segment, lsn)
     }
 
-    /// The last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of one
-    /// segment.
+    /// Returns the last durable LSN whose log time is `time` or earlier. O(log segments), and reads a part of
+    /// one segment.
     ///
     /// # Errors
-    /// `BelowRetained` when that is before the retained log; `Damaged`, `Io`.
+    /// `BelowRetained` if that is before the retained log; `Damaged`, `Io`.
     pub fn lsn_at(&self, time: Timestamp) -> Result<u64> {
         let first =
             self.segment_at(time).ok_or_else(|| Error::BelowRetained { oldest: self.oldest_lsn() })?;
@@ -212,14 +211,14 @@ impl LogView {
 /// The chain after a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ChainAt {
-    /// None where the log is older than format 3.
+    /// `None` if the log there is older than format 3.
     pub chain: Option<u64>,
-    /// Whether it begins right here: what was written about this place by an older release says none.
+    /// Whether the chain begins right here: files that an older release wrote about this LSN have none.
     pub begins: bool,
 }
 
-/// The chain after the command `lsn` in a segment that is in memory, whose frames begin at `start` and verify
-/// up to there. `None` where it does not hold that command, nor begins behind it.
+/// Returns the chain after the command `lsn` in an in-memory segment whose frames begin at `start` and verify
+/// up to there. `None` if the segment neither holds that command nor begins right after it.
 pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Option<ChainAt> {
     let form = header.form();
     let (mut next_lsn, mut chain, mut offset) = (header.first_lsn, header.chain, HEADER_BYTES);
@@ -242,7 +241,7 @@ pub(crate) fn chain_in(content: &[u8], header: &SegmentHeader, lsn: u64) -> Opti
     Some(ChainAt { chain, begins: false })
 }
 
-/// See `LogView::chain_at`. `segment` is the number of the one that holds the command behind `lsn`, or would.
+/// See `LogView::chain_at`. `segment` is the number of the one that holds the command after `lsn`, or would.
 pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt> {
     let (mut segment, header) = OpenSegment::open(log, segment, None)?;
     if segment.at.next_lsn == lsn + 1 {
@@ -267,15 +266,15 @@ pub(super) fn chain_at(log: &LogView, segment: u64, lsn: u64) -> Result<ChainAt>
 }
 
 impl OpenSegment {
-    /// Opens a segment of the index, and returns its header too. `end` is where the segment before ended, if
-    /// that was read.
+    /// Opens a segment of the index, and returns its header too. `end` is where the previous segment ended,
+    /// if that was read.
     fn open(log: &LogView, number: u64, end: Option<&Position>) -> Result<(Self, SegmentHeader)> {
         let (entry, oldest) = {
             let index = log.index.lock();
             (index.numbered(number), index.oldest_lsn())
         };
         let entry = entry.ok_or(Error::BelowRetained { oldest })?;
-        // A segment may go to the archive between the look at the index and this.
+        // A segment may move to the archive between the index lookup and this.
         let (mut path, archived) = (log.paths.segment(entry.number), log.paths.archived(entry.number));
         let file = match log.storage.open(&path, Access::Read) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -310,7 +309,7 @@ impl OpenSegment {
         }
     }
 
-    /// Puts the plain body of the frame that was just read into `body`: the records that the chain names.
+    /// Puts the plain body of the frame just read into `body`, that is, the records that the chain covers.
     /// `before` is where the frame began.
     fn take_body(
         &self,
@@ -329,7 +328,8 @@ impl OpenSegment {
         Err(Error::damaged(&self.path, before.offset, Some(header.first_lsn), reason, lost))
     }
 
-    /// The next frame's header and its place in the window. It verified, and follows the one before.
+    /// Returns the next frame's header and its place in the window. It has verified, and follows the previous
+    /// one.
     fn read_frame(&mut self) -> Result<(frame::Header, usize)> {
         let start = self.load(self.form.header_bytes())?;
         let header = frame::parse_header(&self.window[start..], self.form);
@@ -348,7 +348,7 @@ impl OpenSegment {
         Ok((header, start))
     }
 
-    /// Brings at least `wanted` bytes from the present offset into the window and says where in it they
+    /// Loads at least `wanted` bytes from the present offset into the window and returns where in it they
     /// begin.
     fn load(&mut self, wanted: usize) -> Result<usize> {
         let start = usize::try_from(self.at.offset - self.window_offset).unwrap_or(usize::MAX);

@@ -1,5 +1,5 @@
-//! The three ways in which a log's end is changed other than by appending. None of them changes a byte in
-//! place to another value.
+//! The three ways to change a log's end other than by appending. None of them overwrites a byte in place with
+//! another value.
 
 use std::path::Path;
 
@@ -22,34 +22,34 @@ use crate::durability::{
 /// The cut file: `{magic 8, LSN after which to cut u64, instance id 16, chain after that LSN u64, what for
 /// u32, CRC-32C u32}`.
 const CUT_BYTES: usize = 48;
-/// Of older releases: without the chain, and without what it is for.
+/// In older releases: without the chain and the purpose.
 const CUT_BYTES_BEFORE: usize = 36;
 const CUT_MAGIC: [u8; 8] = *b"uplinCUT";
 
-/// What the cut file says.
+/// The content of the cut file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Intent {
     /// LSN of the last command to keep.
     pub after: u64,
-    /// The chain after it, which the log must have there; 0 where none is known.
+    /// The chain after it, which the log must have there; 0 if unknown.
     pub chain: u64,
     pub purpose: Purpose,
 }
 
-/// Why the end of the log is to go.
+/// Why the end of the log is to be dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Purpose {
-    /// A file of an older release does not say.
+    /// A file of an older release, which does not say.
     Unknown = 0,
-    /// It is a batch of all or nothing that was not committed: nothing of it was ever acknowledged.
+    /// An atomic batch that was not committed: none of it was ever acknowledged.
     Batch = 1,
-    /// Commands that were durable are dropped on purpose.
+    /// Durable commands are dropped on purpose.
     Suffix = 2,
 }
 
-/// Puts a fresh segment of `bytes`, holding `content` and zeros behind it, under this name, in place of what
-/// has it. At each moment there is the one or the other; on return the new one is durable.
+/// Replaces whatever has this name with a fresh segment of `bytes` bytes: `content` followed by zeros. At
+/// every moment the name refers to the old or the new one; on return the new one is durable.
 pub(crate) fn replace_segment(
     storage: &dyn Storage,
     path: &Path,
@@ -67,9 +67,8 @@ pub(crate) fn replace_segment(
     Ok(file)
 }
 
-/// Writes the bytes that are there once more, from `from` on, and syncs. After a sync that failed the page
-/// cache shows bytes that are not on disk, and a further sync of them succeeds without writing them; once
-/// written again they are really written.
+/// Rewrites the existing bytes from `from` on, and syncs. After a failed sync the page cache shows bytes that
+/// are not on disk, and another sync succeeds without writing them; rewriting marks them dirty again.
 pub(crate) fn write_again(file: &dyn StorageFile, path: &Path, bytes: &[u8], from: usize) -> Result<()> {
     file.write_all_at(&bytes[from..], from as u64).map_err(Error::io("write", path))?;
     file.sync_data().map_err(Error::io("sync", path))
@@ -84,18 +83,18 @@ pub(crate) struct Cut {
     pub file: Box<dyn StorageFile>,
 }
 
-/// Drops all commands after `after`. Says so in a file first, so that a cut that is interrupted is finished
-/// at the next opening.
+/// Drops all commands after `after`. Records this in a file first, so that the next opening finishes an
+/// interrupted cut.
 pub(crate) fn cut(view: &LogView, after: u64) -> Result<Cut> {
     let chain = view.chain_at(after)?.chain.unwrap_or(0);
-    // What is to go counts as acknowledged no more, before a file says that it is to go: a cut below what was
-    // acknowledged is one of another time.
+    // Lower the evidence before the cut file exists: a cut below what was acknowledged is then known to be
+    // stale.
     evidence::reset(&*view.storage, &view.paths, &view.instance, after)?;
     intend_cut(view, Intent { after, chain, purpose: Purpose::Suffix })?;
     carry_out_cut(&*view.storage, &view.paths, &view.instance, after)
 }
 
-/// Says durably that all commands after those to keep are to be dropped: by the next opening, unless it is
+/// Durably records that all commands after those to keep are to be dropped by the next opening, unless
 /// withdrawn.
 pub(crate) fn intend_cut(view: &LogView, cut: Intent) -> Result<()> {
     let (storage, paths) = (&*view.storage, &view.paths);
@@ -115,13 +114,13 @@ pub(crate) fn intend_cut(view: &LogView, cut: Intent) -> Result<()> {
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
 }
 
-/// Lets stand what was to be dropped, or says that it is gone.
+/// Withdraws an intended cut, or records that it is done.
 pub(crate) fn withdraw_cut(storage: &dyn Storage, paths: &Paths) -> Result<()> {
     storage.remove(&paths.cut()).map_err(Error::io("remove", &paths.cut()))?;
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))
 }
 
-/// What an interrupted cut was to do.
+/// Returns what an interrupted cut was to do.
 pub(crate) fn interrupted_cut(
     storage: &dyn Storage,
     paths: &Paths,
@@ -165,7 +164,7 @@ pub(crate) fn interrupted_cut(
     Ok(Some(Intent { after: u64_at(8), chain: u64_at(32), purpose }))
 }
 
-/// Every step may be repeated: the segment to keep stays the last one that begins at or before the cut.
+/// Every step is idempotent: the segment to keep remains the last one that begins at or before the cut.
 pub(crate) fn carry_out_cut(
     storage: &dyn Storage,
     paths: &Paths,
@@ -200,23 +199,23 @@ pub(crate) fn carry_out_cut(
             "the log",
         ));
     };
-    // What is to be kept is found whole before anything goes.
+    // Verify what is to be kept before anything is removed.
     let (content, at) =
         content_until(&paths.segment(header.number), &header, header.start(crc), &bytes, after)?;
-    // The last first: at every moment what is left has no gap.
+    // Newest first, so that what is left never has a gap.
     for number in numbers.iter().rev().filter(|number| header.number < **number) {
         let path = paths.segment(*number);
         storage.remove(&path).map_err(Error::io("remove", &path))?;
     }
     storage.sync_dir(&paths.log()).map_err(Error::io("sync", &paths.log()))?;
     let file = replace_segment(storage, &paths.segment(header.number), &content, header.bytes)?;
-    // The log ends earlier now, and that is no loss.
+    // The log ends earlier now, which is not a loss.
     evidence::reset(storage, paths, instance, after)?;
     withdraw_cut(storage, paths)?;
     Ok(Cut { number: header.number, segment_bytes: header.bytes, version: header.version, at, file })
 }
 
-/// The segment's bytes up to the cut. A group that the cut goes through is written anew without its end.
+/// Returns the segment's bytes up to the cut. A group that the cut goes through is rewritten without its end.
 pub(crate) fn content_until(
     path: &Path,
     header: &SegmentHeader,
@@ -256,8 +255,8 @@ pub(crate) fn content_until(
     Ok((content, at))
 }
 
-/// Appends the frame's commands up to `after` as a frame of their own; where the log then stands. `before` is
-/// the chain before the frame.
+/// Appends the frame's commands up to `after` as a frame of their own; returns the position after it.
+/// `before` is the chain before the frame.
 fn append_beginning(
     path: &Path,
     header: &Header,

@@ -1,5 +1,4 @@
-//! Reads a segment as recovery must: up to the first frame that does not verify, and then says what that
-//! means.
+//! Reads a segment as recovery must: up to the first frame that does not verify, and classifies what follows.
 //!
 //! The rule (`first frame that does not verify`): a. only zeros after it: the clean end; b. a later frame
 //! verifies and says that the log was durable up to the bad frame's LSN or beyond: damage; c. what is there
@@ -12,12 +11,12 @@ use super::{
     segment::HEADER_BYTES,
 };
 
-/// A segment read to the end of what verifies.
+/// A segment read up to where it stops verifying.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Scan {
     pub at: Position,
     pub groups: u64,
-    /// Position before the first frame that no later one shows to be on disk; `at` if there is none.
+    /// Position before the first frame that no later one proves to be on disk; `at` if there is none.
     pub first_unrecorded: Position,
     pub tail: Tail,
 }
@@ -27,11 +26,11 @@ pub(crate) struct Scan {
 pub(crate) enum Tail {
     /// Zeros.
     Clean,
-    /// A write that never completed: bytes up to the last one that is not zero.
+    /// A write that never completed: bytes up to the last nonzero one.
     Torn {
         bytes: u64,
     },
-    /// The last frame is whole but for the end of its trailer.
+    /// The last frame is complete except for the end of its trailer.
     ShortTrailer,
     Damaged {
         rule: DamageRule,
@@ -40,16 +39,16 @@ pub(crate) enum Tail {
     },
 }
 
-/// What showed that bytes were damaged, and not merely never written.
+/// What proves that bytes were damaged, and not merely never written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DamageRule {
-    /// Rule b: a later frame says that they were durable.
+    /// Rule b: a later frame records them as durable.
     LaterDurable,
     /// Rule c: they were written completely.
     Complete,
-    /// A frame verifies by itself, but does not belong where it stands.
+    /// A frame verifies by itself, but does not belong there.
     OutOfPlace,
-    /// A frame without its end has another behind it.
+    /// A frame without its end is followed by another.
     FramesFollow,
 }
 
@@ -57,7 +56,7 @@ pub enum DamageRule {
 pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
     debug_assert_eq!(start.offset, HEADER_BYTES as u64);
     let mut scan = Scan { at: start, groups: 0, first_unrecorded: start, tail: Tail::Clean };
-    // Positions before such frames, with the durable LSN that would show them to be on disk; few, since a
+    // Positions before such frames, with the durable LSN that would prove them to be on disk; few, since a
     // writer has few groups in flight.
     let mut unrecorded: Vec<(u64, Position)> = Vec::new();
     let mut short_trailer = false;
@@ -80,14 +79,14 @@ pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
             }
         };
         if short_trailer {
-            // A later frame was begun, so the earlier one's end was long since written: it is not the end of
-            // a cut write.
+            // A later frame was begun, so the earlier one had been written completely: this is not a torn
+            // write.
             let reason = "the end of a frame is missing, and frames follow".into();
             scan.tail = Tail::Damaged { rule: DamageRule::FramesFollow, offset: scan.at.offset, reason };
             break;
         }
         short_trailer = short;
-        // A group is known to be on disk when its last LSN is; a mark or seal, when a command behind it is.
+        // A group is known to be on disk when its last LSN is; a mark or seal, when a command after it is.
         let known_from = if header.kind == Kind::Group { header.next_lsn() - 1 } else { header.next_lsn() };
         unrecorded.push((known_from, scan.at));
         unrecorded.retain(|(known_from, _)| header.durable_lsn < *known_from);
@@ -102,7 +101,7 @@ pub(crate) fn scan(bytes: &[u8], form: Form, start: Position) -> Scan {
             chain: header.chain(),
         };
         if scan.at.sealed {
-            // Nothing is ever written behind a seal. Whatever is there is no part of the log.
+            // Nothing is ever written after a seal. Anything there is not part of the log.
             if short_trailer {
                 scan.tail = Tail::ShortTrailer;
             }
@@ -119,9 +118,9 @@ enum Found {
         crc: u32,
         short: bool,
     },
-    /// Not a frame, for whatever reason a write that never completed may leave behind.
+    /// Not a frame; an incomplete write may leave this behind.
     Nothing,
-    /// What no cut write can leave behind.
+    /// No incomplete write can leave this behind.
     Damaged(String),
 }
 
@@ -143,7 +142,7 @@ fn read_frame(bytes: &[u8], form: Form, at: &Position, offset: usize) -> Found {
     }
 }
 
-/// Whether a frame that verifies by itself belongs where it stands.
+/// Checks that a frame that verifies by itself belongs where it is.
 pub(crate) fn check_chain(header: &Header, at: &Position) -> Result<(), String> {
     if header.first_lsn != at.next_lsn {
         return Err(format!("a frame begins with LSN {} where {} is next", header.first_lsn, at.next_lsn));

@@ -1,4 +1,4 @@
-//! A segment file: its name, its header, and how an empty one comes to be.
+//! A segment file: its name, its header, and how an empty one is created.
 
 use std::path::Path;
 
@@ -30,13 +30,13 @@ pub(crate) struct SegmentEntry {
     pub archived: bool,
 }
 
-/// Frames begin after one sector, which the header has for itself: no append ever rewrites it.
+/// The header has one sector to itself and frames follow it, so no append ever rewrites it.
 pub(crate) const HEADER_BYTES: usize = SECTOR_BYTES;
 const MAGIC: [u8; 8] = *b"uplinLOG";
 /// Zeros are written in pieces of this size.
 const FILL_BYTES: usize = 1_024 * 1_024;
-/// ... and synced after this many, so that filling a segment never leaves a mountain of dirty pages for the
-/// log's own sync to wait behind.
+/// ... and synced after this many, so that filling a segment never leaves a mountain of dirty pages that
+/// delays the log's own syncs.
 const FILL_SYNC_EVERY: u64 = 4;
 
 /// The first sector of a segment.
@@ -51,16 +51,16 @@ const FILL_SYNC_EVERY: u64 = 4;
 /// | 40 | 8 | LSN of the first command |
 /// | 48 | 8 | bytes of the file |
 /// | 56 | 8 | term, 0 until there is replication |
-/// | 64 | 8 | log time of the newest command before |
-/// | 72 | 8 | offset at which the segment before ends (after its seal), 0 for the first of a directory |
+/// | 64 | 8 | log time of the newest command before the segment |
+/// | 72 | 8 | offset at which the previous segment ends (after its seal), 0 for the first of a directory |
 /// | 80 | 4 | CRC of the last frame there, 0 for the first of a directory |
 /// | 84 | 4 | 0 |
-/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); before 0 |
+/// | 88 | 8 | since version 3: the chain before the first command (`chain.rs`); 0 before |
 /// | 96 | 412 | 0 |
 /// | 508 | 4 | CRC-32C of bytes 0..508 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {
-    /// Format version of the segment: the form of its frames.
+    /// Format version of the segment: determines the form of its frames.
     pub version: u32,
     pub instance: [u8; 16],
     pub network: u32,
@@ -75,10 +75,10 @@ pub(crate) struct SegmentHeader {
     pub chain: Option<u64>,
 }
 
-/// Bytes of a header that older versions have too.
+/// Header bytes that older versions have too.
 const FIELDS_BEFORE_3: usize = 84;
 
-/// What a first sector turned out to be.
+/// The result of parsing a first sector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Parsed {
     /// The header, and its CRC, which the first frame names.
@@ -88,8 +88,8 @@ pub(crate) enum Parsed {
 }
 
 impl SegmentHeader {
-    /// Where the segment's first frame goes. The segment before was synced to its end before this header was
-    /// written.
+    /// Returns the position of the segment's first frame. The previous segment was synced to its end before
+    /// this header was written.
     pub(crate) fn start(&self, crc: u32) -> Position {
         Position {
             offset: HEADER_BYTES as u64,
@@ -102,7 +102,7 @@ impl SegmentHeader {
         }
     }
 
-    /// Whether this segment goes on where another ended.
+    /// Returns whether this segment continues where another ended.
     pub(crate) fn follows(&self, end: &Position) -> bool {
         let is_next = self.first_lsn == end.next_lsn
             && self.previous_end == end.offset
@@ -110,15 +110,15 @@ impl SegmentHeader {
         is_next && (self.chain == end.chain || end.chain.is_none() && self.begins_chain())
     }
 
-    /// This header as one of the newest version, with the chain that is known to stand before its first
-    /// command; where none is, it begins here.
+    /// Returns this header in the newest version, with the known chain before its first command; if there is
+    /// none, the chain begins here.
     pub(crate) fn chained(self, chain: Option<u64>) -> Self {
         let header = Self { version: FORMAT_VERSION, chain: None, ..self };
         Self { chain: Some(chain.unwrap_or_else(|| header.own_chain())), ..header }
     }
 
-    /// Whether the chain begins with this segment, which then is the first of version 3 in a directory of an
-    /// older one.
+    /// Returns whether the chain begins with this segment, which is then the first of version 3 in a
+    /// directory of an older one.
     pub(crate) fn begins_chain(&self) -> bool {
         self.chain.is_some_and(|chain| chain == self.own_chain())
     }
@@ -127,12 +127,12 @@ impl SegmentHeader {
         chain::begun_with(&self.fields()[..FIELDS_BEFORE_3])
     }
 
-    /// The form of its frames.
+    /// Returns the form of its frames.
     pub(crate) fn form(&self) -> Form {
         Form::new(self.version, &self.instance, self.number)
     }
 
-    /// As the index has it.
+    /// Returns its index entry.
     pub(crate) fn entry(&self, archived: bool) -> SegmentEntry {
         SegmentEntry {
             number: self.number,
@@ -169,7 +169,7 @@ impl SegmentHeader {
         out
     }
 
-    /// Reads a first sector.
+    /// Parses a first sector.
     pub(crate) fn parse(sector: &[u8; HEADER_BYTES]) -> Parsed {
         let u32_at = |at: usize| u32::from_le_bytes(sector[at..at + 4].try_into().expect("four bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(sector[at..at + 8].try_into().expect("eight bytes"));
@@ -177,7 +177,7 @@ impl SegmentHeader {
         if sector[0..8] != MAGIC || crc != u32_at(HEADER_BYTES - 4) {
             return Parsed::Bad;
         }
-        // Magic and CRC stay where they are in later versions, so that a newer file is told from a damaged
+        // Magic and CRC keep their places in later versions, so that a newer file can be told from a damaged
         // one.
         if FORMAT_VERSION < u32_at(8) {
             return Parsed::Newer(u32_at(8));
@@ -199,8 +199,8 @@ impl SegmentHeader {
     }
 }
 
-/// Makes an empty segment: zeros written to the full size, synced, named, the name synced. Only then does it
-/// have its name, so that a file of that name is always complete.
+/// Creates an empty segment: writes zeros to the full size, syncs, renames, and syncs the name. It gets its
+/// name last, so that a file of that name is always complete.
 pub(crate) fn create_empty(
     storage: &dyn Storage,
     paths: &Paths,
@@ -212,7 +212,7 @@ pub(crate) fn create_empty(
     let temporary = Paths::temporary(&path);
     let made = fill_fresh(storage, &temporary, bytes);
     let file = made.inspect_err(|_| {
-        // On a full disk what was written of it is what others lack. If this fails too, the next opening
+        // On a full disk, free what was written: others need the space. If this fails too, the next opening
         // removes it.
         let _ = storage.remove(&temporary);
     })?;
@@ -228,7 +228,7 @@ fn fill_fresh(storage: &dyn Storage, path: &Path, bytes: u64) -> Result<Box<dyn 
     Ok(file)
 }
 
-/// Whatever has the name of a segment to be made must hold nothing: it is replaced.
+/// Checks that an existing file with the name of a segment to be created holds nothing: it is replaced.
 fn check_holds_no_frame(storage: &dyn Storage, path: &Path) -> Result<()> {
     if storage.is_file(path).map_err(Error::io("look at", path))?
         && frame::holds_frame(&read_whole(storage, path)?)
@@ -239,7 +239,7 @@ fn check_holds_no_frame(storage: &dyn Storage, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates a file in place of a leftover of the same name.
+/// Creates a file, replacing a leftover of the same name.
 pub(crate) fn create_fresh(storage: &dyn Storage, path: &Path) -> Result<Box<dyn StorageFile>> {
     if storage.is_file(path).map_err(Error::io("look at", path))? {
         storage.remove(path).map_err(Error::io("remove", path))?;
@@ -247,8 +247,8 @@ pub(crate) fn create_fresh(storage: &dyn Storage, path: &Path) -> Result<Box<dyn
     storage.create(path).map_err(Error::io("create", path))
 }
 
-/// Zeros from `offset` to `end`, written and not merely allocated: an allocated block is metadata that the
-/// first write to it changes.
+/// Writes zeros from `offset` to `end` instead of merely allocating: the first write to an allocated block
+/// changes metadata.
 pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64) -> std::io::Result<()> {
     let zeros = vec![0; usize::try_from(end.saturating_sub(offset)).unwrap_or(FILL_BYTES).min(FILL_BYTES)];
     let mut pieces = 0;
@@ -264,7 +264,7 @@ pub(crate) fn fill_with_zeros(file: &dyn StorageFile, mut offset: u64, end: u64)
     Ok(())
 }
 
-/// Makes sure that a segment is the one of its name, of this directory, and as long as it was made.
+/// Checks that a segment matches its name and this directory, and has its original length.
 ///
 /// # Errors
 /// `Damaged`.

@@ -37,7 +37,8 @@ fn start() -> Position {
     }
 }
 
-/// A segment of frames with these bodies; each frame says that all before it was durable if `synced` says so.
+/// Returns a segment of frames with these bodies; each frame says that all before it was durable if `synced`
+/// says so.
 fn segment(bodies: &[Vec<u8>], synced: &[bool]) -> (Vec<u8>, Vec<usize>) {
     let form = Form::new(3, &INSTANCE, 1);
     let mut bytes = vec![0; 64 * 1_024];
@@ -89,7 +90,7 @@ fn frames_come_back_whatever_their_length_and_version() {
 fn no_sector_of_a_frame_is_zero_even_where_the_body_is_made_for_it() {
     let form = Form::new(3, &INSTANCE, 1);
     for offset in [512, 520, 1_016] {
-        // The body that the first salt turns into zeros, learnt from what it makes of zeros.
+        // The body that the first salt turns into zeros, derived from what it makes of zeros.
         let mut zeros = vec![0; frame::HEADER_BYTES + 4_096];
         frame::finish(header(form, 1, 1, 0, 9), offset, &mut zeros);
         let body = &zeros[frame::HEADER_BYTES..frame::HEADER_BYTES + 4_096];
@@ -141,7 +142,7 @@ fn the_first_frame_that_does_not_verify_is_classified() {
     };
     // (a) nothing after the last one.
     assert_eq!(run(&all, &|_, _| {}), (3, Tail::Clean));
-    // (b) the second is bad, and the third says that it was durable.
+    // (b) the second is bad, and the third records it as durable.
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[1] + 100] ^= 1);
     assert!(last == 1 && matches!(tail, Tail::Damaged { .. }), "{tail:?}");
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[1]..offsets[2]].fill(0));
@@ -149,7 +150,7 @@ fn the_first_frame_that_does_not_verify_is_classified() {
     // (c) the last one is bad and complete.
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[2] + 100] ^= 1);
     assert!(last == 2 && matches!(tail, Tail::Damaged { .. }), "{tail:?}");
-    // (c) as well: the second of three in flight, all of which were written to their end.
+    // (c) as well: the second of three in flight, all written to their end.
     let (last, tail) = run(&in_flight, &|bytes, offsets| bytes[offsets[1] + 100] ^= 1);
     assert!(last == 1 && matches!(tail, Tail::Damaged { .. }), "{tail:?}");
     // (d) a sector of the last one is missing; of the second of three in flight; the end is missing.
@@ -160,11 +161,11 @@ fn the_first_frame_that_does_not_verify_is_classified() {
     assert!(last == 1 && matches!(tail, Tail::Torn { .. }), "{tail:?}");
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[3] - 20..].fill(0));
     assert!(last == 2 && matches!(tail, Tail::Torn { .. }), "{tail:?}");
-    // The end of a trailer is missing, which nothing depends on; or is altered, which no cut write does.
+    // The end of a trailer is missing, which does not matter; or is altered, which no torn write does.
     assert_eq!(run(&all, &|bytes, offsets| bytes[offsets[3] - 5..].fill(0)), (3, Tail::ShortTrailer));
     let (last, tail) = run(&all, &|bytes, offsets| bytes[offsets[3] - 5] ^= 1);
     assert!(last == 2 && matches!(tail, Tail::Damaged { .. }), "{tail:?}");
-    // ... and of a frame that others follow.
+    // ... and of a frame that is followed by others.
     let (last, tail) = run(&in_flight, &|bytes, offsets| bytes[offsets[2] - 5..offsets[2]].fill(0));
     assert!(last == 2 && matches!(tail, Tail::Damaged { .. }), "{tail:?}");
 }
@@ -187,7 +188,7 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
         }
         let scan = scan(&bytes, form, start());
         match scan.tail {
-            // The last sector may hold no more than bytes of the trailer.
+            // The last sector may hold only bytes of the trailer.
             Tail::Clean | Tail::ShortTrailer => {
                 assert!(scan.at.next_lsn == 3 || lost + 1 == 1 << sectors.len(), "{lost:b}");
             }
@@ -201,7 +202,7 @@ fn every_subset_of_lost_sectors_of_a_group_in_flight_is_a_tear_or_nothing() {
 fn what_is_not_known_to_be_on_disk_is_known() {
     let bodies = vec![vec![1; 50]; 4];
     let form = Form::new(3, &INSTANCE, 1);
-    // which frames followed a sync, and from which on nothing says that it is on disk
+    // which frames followed a sync, and from which one on nothing proves that it is on disk
     for (synced, unrecorded) in [
         ([true; 4], 3),
         ([true, false, false, false], 0),
@@ -217,7 +218,7 @@ fn what_is_not_known_to_be_on_disk_is_known() {
 
 #[test]
 fn segments_are_as_large_as_asked_for_within_bounds() {
-    // asked for, made
+    // requested, created
     let table = [(0, 16_384), (16_385, 20_480), (67_108_864, 67_108_864), (u64::MAX, 268_435_456)];
     for (asked, made) in table {
         assert_eq!(

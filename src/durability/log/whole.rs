@@ -1,4 +1,4 @@
-//! Files that are read as a whole: no longer than a segment.
+//! Files read as a whole: no longer than a segment.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::durability::{
     storage::{Access, Storage},
 };
 
-/// A whole file in memory.
+/// Reads a whole file into memory.
 pub(crate) fn read_whole(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
     let file = storage.open(path, Access::Read).map_err(Error::io("open", path))?;
     let length = file.len().map_err(Error::io("look at", path))?;

@@ -1,8 +1,8 @@
-//! What of the unsynced survives, sector by sector.
+//! Decides which unsynced sectors survive.
 
 use super::fault::Survival;
 
-/// A small generator: good enough to choose sectors, and the same everywhere.
+/// A small random generator: good enough to choose sectors, and the same on every platform.
 pub(super) struct Chance {
     survival: Survival,
     state: u64,
@@ -14,7 +14,7 @@ impl Chance {
     pub fn new(survival: Survival) -> Self {
         let state = if let Survival::Chance(seed) = survival { seed } else { 0 };
         let mut chance = Self { survival, state, odds: 4 };
-        // Not always a coin: that one sector is missing, or that only one is there, would be too rare.
+        // Not always even odds: a single missing sector, or a single surviving one, would be too rare.
         chance.odds = [1, 4, 4, 7][chance.below(4)];
         chance
     }

@@ -1,11 +1,11 @@
-//! One file of the file system in memory: what calls see of it, what the disk holds, and which sectors are
-//! still on their way.
+//! One file of the in-memory file system: what calls see of it, what the disk holds, and which sectors are
+//! still in flight.
 
 use std::{io, ops::Range};
 
 use super::{chance::Chance, fault::Survival};
 
-/// What a disk writes whole or not at all.
+/// What a disk writes atomically.
 pub(super) const SECTOR_BYTES: usize = 512;
 
 #[derive(Clone, Debug, Default)]
@@ -13,13 +13,13 @@ pub(super) struct FileImage {
     /// The page cache: what reads see.
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// Sectors written since the last sync, as ranges in the order of the writes. A sector that differs and
-    /// is not in here was given up by a sync that failed: no later sync writes it.
+    /// Sectors written since the last sync, as ranges in write order. A sector that differs but is not listed
+    /// here was given up by a failed sync: no later sync writes it.
     dirty: Vec<Range<usize>>,
 }
 
 impl FileImage {
-    /// A file that is on disk as it is.
+    /// Returns a file that is on disk completely.
     pub fn durable(content: Vec<u8>) -> Self {
         Self { live: content.clone(), durable: content, dirty: Vec::new() }
     }
@@ -39,7 +39,7 @@ impl FileImage {
         length
     }
 
-    /// Where a write of so many bytes at `offset` would end.
+    /// Returns where a write of this many bytes at `offset` would end.
     pub fn end_of_write(offset: u64, length: usize) -> io::Result<usize> {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         start.checked_add(length).ok_or_else(|| io::ErrorKind::FileTooLarge.into())
@@ -69,8 +69,8 @@ impl FileImage {
         }
     }
 
-    /// A sync that fails, as Linux does it: some of what was on its way is on disk, the rest is forgotten.
-    /// Both count as clean from now on.
+    /// Fails a sync as Linux does: some of the data in flight is on disk, the rest is dropped. Both count as
+    /// clean from now on.
     pub fn lose(&mut self, chance: &mut Chance) {
         if chance.keeps() {
             self.durable.resize(self.live.len(), 0);
@@ -84,7 +84,7 @@ impl FileImage {
         }
     }
 
-    /// Changes bits of one byte, in the cache and on disk.
+    /// Flips bits of one byte, in the cache and on disk.
     pub fn rot(&mut self, offset: usize, bits: u8) {
         for image in [&mut self.live, &mut self.durable] {
             if let Some(byte) = image.get_mut(offset) {
@@ -114,7 +114,7 @@ impl FileImage {
         Self::durable(after.durable)
     }
 
-    /// As far as the disk has the file's length for it.
+    /// Limited to the file's length on disk.
     fn write_back(&mut self, sector: usize) {
         let start = sector * SECTOR_BYTES;
         let end = (start + SECTOR_BYTES).min(self.live.len()).min(self.durable.len());

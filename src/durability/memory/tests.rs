@@ -1,10 +1,10 @@
-//! What the file system in memory does to those who trust it too much.
+//! What the in-memory file system does to callers that trust it too much.
 
 use super::*;
 
 const FILE: &str = "/data/file";
 
-/// A file of two durable sectors of ones, and its directory.
+/// Returns a file of two durable sectors of ones, and its directory.
 fn with_file() -> (Memory, Box<dyn StorageFile>) {
     let memory = Memory::new();
     memory.create_dir(Path::new("/data")).unwrap();
@@ -20,7 +20,7 @@ fn after(memory: &Memory, survival: Survival) -> Option<Vec<u8>> {
     memory.crash(survival).content(Path::new(FILE))
 }
 
-/// What a crash can leave, of many.
+/// Returns many of the possible outcomes of a crash.
 fn outcomes(memory: &Memory) -> BTreeSet<Option<Vec<u8>>> {
     (0..400).map(|seed| after(memory, Survival::Chance(seed))).collect()
 }
@@ -161,7 +161,7 @@ fn power_that_goes_in_a_write_leaves_some_of_it() {
     file.sync_data().unwrap_err();
     assert_eq!(memory.content(Path::new(FILE)), Some([[2; 512], [1; 512]].concat()));
     assert_eq!(after(&memory, Survival::Synced), Some(vec![1; 1_024]));
-    // Killed, not without power: what was written is still in the cache, and a later sync writes it.
+    // A kill without a power loss: what was written is still in the cache, and a later sync writes it.
     memory.set_fault(None);
     file.sync_data().unwrap();
     assert_eq!(after(&memory, Survival::Synced), Some([[2; 512], [1; 512]].concat()));

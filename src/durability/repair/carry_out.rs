@@ -1,10 +1,10 @@
-//! Doing what a look found to be possible.
+//! Carries out the steps that a look planned.
 //!
-//! The report and the dropped commands are written first: whatever goes is on paper, durably, before it goes.
-//! No file is changed in place: what is not needed is moved aside, what needs other content is copied aside
-//! and replaced by a fresh file, synced, under its name. A repair that is interrupted leaves a directory that
-//! is refused as before, with the same last good LSN, or one that opens; it is begun anew then, with another
-//! directory for what it takes away.
+//! The report and the dropped commands are written first, durably, before anything is removed. No file is
+//! changed in place: what is not needed is moved aside; what needs other content is copied aside and replaced
+//! by a fresh, synced file of the same name. An interrupted repair leaves a directory that opens, or that is
+//! refused as before with the same last good LSN; it is then restarted with another directory for what it
+//! moves aside.
 
 use std::{
     io::ErrorKind,
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// Files are copied, and lines collected, in pieces of this size.
+/// Files are copied, and lines buffered, in pieces of this size.
 const PIECE_BYTES: usize = 1_024 * 1_024;
 
 /// A file that is moved or copied aside, as it was.
@@ -45,25 +45,24 @@ pub struct Moved {
     pub bytes: u64,
     pub crc32c: u32,
     pub blake3: [u8; 32],
-    /// Of a log segment whose header verifies: its first LSN, and the last one that verifies without a gap.
+    /// For a log segment whose header verifies: its first LSN, and the last one that verifies without a gap.
     pub lsns: Option<(u64, u64)>,
 }
 
-/// What is written down about a repair. This layer knows no text form of commands, and no time.
+/// The written record of a repair. This layer knows no text form of commands, and no time.
 pub trait Papers {
-    /// The line for a dropped command, with its line break.
+    /// Returns the line for a dropped command, with its line break.
     fn command(&mut self, stamped: &Stamped) -> String;
-    /// The report: once before anything is changed, and once more when all is done.
+    /// Returns the report: called once before anything is changed, and once more when all is done.
     fn report(&mut self, moved: &[Moved], is_finished: bool) -> String;
 }
 
 impl Repair {
-    /// Carries out the steps of the look. `name` is that of the directory, below the data directory, for all
-    /// that is taken away; it must not exist. Returns its path. Whether a loss is wanted is for the caller to
-    /// have made sure.
+    /// Carries out the steps of the look. `name` is the directory, below the data directory, for everything
+    /// moved aside; it must not exist. Returns its path. The caller is responsible for confirming a loss.
     ///
     /// # Errors
-    /// `Io`; `Damaged` where a file is not what it was during the look. It may be tried again.
+    /// `Io`; `Damaged` if a file has changed since the look. The call may be repeated.
     pub fn carry_out(&self, name: &str, papers: &mut dyn Papers) -> Result<PathBuf> {
         let (storage, root) = (&*self.storage, self.paths.root());
         let directory = root.join(name);
@@ -141,7 +140,7 @@ impl Repair {
         }
     }
 
-    /// An empty segment, with which the log goes on.
+    /// Creates an empty segment, with which the log continues.
     fn begin(&self, number: u64) -> Result<()> {
         let end = self.kept().map(|stretch| stretch.end);
         let base = &self.base.manifest;
@@ -167,7 +166,7 @@ impl Repair {
     }
 }
 
-/// The content that a damaged segment is replaced with.
+/// Returns the content that replaces a damaged segment.
 fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
     if let Some(header) = &fresh.header {
         content[..HEADER_BYTES].copy_from_slice(&header[..]);
@@ -178,15 +177,15 @@ fn renewed(mut content: Vec<u8>, fresh: &Fresh) -> Vec<u8> {
     };
     content.truncate(usize::try_from(until).expect("a segment is in memory"));
     if HEADER_BYTES < content.len() {
-        // The last frame verified but for its trailer, which may have been cut short.
+        // The last frame verified except for its trailer, which may have been cut short.
         let at = content.len() - frame::TRAILER.len();
         content[at..].copy_from_slice(&frame::TRAILER);
     }
     content
 }
 
-/// Where a file is kept: under its own name, in a directory named as the one that it was in, or right there
-/// if it was in none.
+/// Returns where a file is kept: under its own name, in a directory named like the one it was in, or at the
+/// top if it was in none.
 fn kept_as(directory: &Path, path: &Path) -> PathBuf {
     if path.parent() == directory.parent() {
         return directory.join(path.file_name().unwrap_or_default());
@@ -231,7 +230,7 @@ fn each_piece(
     Ok(())
 }
 
-/// A copy of a file, synced, and its name too.
+/// Copies a file, and syncs the copy and its name.
 fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn StorageFile>> {
     let file = storage.open(from, Access::Read).map_err(Error::io("open", from))?;
     let bytes = file.len().map_err(Error::io("look at", from))?;
@@ -244,7 +243,7 @@ fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<Box<dyn Storage
     Ok(copy)
 }
 
-/// Renames, and makes both names durable: the new one first, so that at no moment there is none.
+/// Renames a file and makes both names durable: the new one first, so that one always exists.
 fn rename(storage: &dyn Storage, from: &Path, to: &Path) -> Result<()> {
     storage.rename(from, to).map_err(Error::io("rename", from))?;
     sync_parent(storage, to)?;

@@ -1,11 +1,11 @@
-//! Repair of a directory that does not open, or not without a finding: `look` surveys it and plans the steps,
-//! `carry_out` makes them.
+//! Repair of a directory that does not open, or opens with findings: `look` surveys it and plans the steps,
+//! `carry_out` executes them.
 //!
-//! Looking changes nothing. It reads everything: each snapshot, and each segment of the live and of the
-//! archived log. Then it asks for the longest history that is whole: the newest snapshot that verifies, and
-//! the commands that go on from it without a gap. Any older snapshot comes to the same or to less. Where
-//! nothing says that more was ever written, a repair loses nothing; otherwise it drops commands that may have
-//! been acknowledged, and is only done when the caller names the LSN after which it drops.
+//! Looking changes nothing. It reads everything: each snapshot, and each segment of the live and the archived
+//! log. Then it determines the longest intact history: the newest snapshot that verifies, and the commands
+//! that continue from it without a gap. Any older snapshot yields the same or less. If nothing indicates that
+//! more was ever written, a repair loses nothing; otherwise it drops commands that may have been
+//! acknowledged, and runs only if the caller names the LSN after which it drops.
 
 mod carry_out;
 mod look;

@@ -7,23 +7,23 @@ use super::survey::Fresh;
 /// One change of files.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Out of the way, whole.
+    /// Move it aside, whole.
     Aside(PathBuf),
-    /// Copied out of the way, and a fresh file put in its place.
+    /// Copy it aside, and replace it with a fresh file.
     Replace(PathBuf, Fresh),
-    /// An empty segment, after the log's last one or, with none, after the base.
+    /// Create an empty segment, after the log's last one or, if there is none, after the base.
     Begin(u64),
-    /// Back from the archive.
+    /// Move it back from the archive.
     Back { from: PathBuf, to: PathBuf },
-    /// Copied out of the way, and a copy put in its place that does not ask for what was dropped.
+    /// Copy it aside, and replace it with a copy that does not require what was dropped.
     Relabel { path: PathBuf, durable_lsn: u64 },
-    /// The file that says how far the log is durable: copied out of the way if it is there, and a fresh one
-    /// put in its place.
+    /// Copy aside the file that records how far the log is durable, if it exists, and replace it with a fresh
+    /// one.
     Evidence { path: PathBuf, is_there: bool, durable_lsn: u64 },
 }
 
 impl Step {
-    /// For people.
+    /// Describes the step for people.
     pub fn describe(&self, after: u64) -> String {
         match self {
             Self::Aside(path) => format!("move {} aside", path.display()),

@@ -1,5 +1,5 @@
-//! All log segments of a directory, archived and live, read to their ends, and the stretches of log that they
-//! make: a stretch ends where the next segment does not go on where the one before it ended.
+//! All log segments of a directory, archived and live, read to their ends, and the stretches of log they
+//! form: a stretch ends where the next segment does not continue it.
 
 use std::path::{Path, PathBuf};
 
@@ -31,28 +31,28 @@ pub(super) struct Place {
     pub number: u64,
     pub archived: bool,
     pub path: PathBuf,
-    /// Its format version, from its header; where that does not verify, from its first frame.
+    /// Its format version, from its header; if that does not verify, from its first frame.
     pub version: u32,
-    /// First and last LSN, where its header says where it begins.
+    /// First and last LSN, if its start is known from its header.
     pub lsns: Option<(u64, u64)>,
 }
 
-/// What a segment has to be replaced with: itself, but for this.
+/// What replaces a segment: the segment itself, with these changes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fresh {
-    /// Its header, computed anew and confirmed by the first frame, which names its checksum.
+    /// Its header, recomputed and confirmed by the first frame, which names its checksum.
     pub header: Option<Box<[u8; HEADER_BYTES]>>,
-    /// Where what verifies ends; the rest is left out.
+    /// Where the verified part ends; the rest is left out.
     pub until: Option<u64>,
     pub bytes: u64,
 }
 
-/// A segment of ours.
+/// A segment of this directory.
 struct Headed {
     header: SegmentHeader,
     /// The header's checksum, which the first frame names.
     crc: u32,
-    /// What the segment has to be replaced with, if it has to be.
+    /// The replacement of the segment, if it needs one.
     fresh: Option<Fresh>,
 }
 
@@ -64,29 +64,29 @@ pub(super) struct Link {
     pub fresh: Option<Fresh>,
 }
 
-/// Segments that go on one from the other.
+/// Consecutive segments, each continuing the one before.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
     pub links: Vec<Link>,
     pub first_lsn: u64,
     pub end: Position,
     pub bytes: u64,
-    /// Whether it ends as the log of a process that was killed may end.
+    /// Whether it ends as the log of a killed process may end.
     pub is_whole: bool,
 }
 
-/// Everything that was seen of the log.
+/// The findings about the whole log.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub places: Vec<Place>,
     pub stretches: Vec<Stretch>,
     pub problems: Vec<Damage>,
-    /// A file made in advance, and never used: it is where a log goes on, and holds nothing.
+    /// A file prepared but never used: the log continues there, and it holds nothing.
     pub unused: Option<usize>,
 }
 
-/// What the first segment behind a snapshot has in its header: the first segment of a directory was made with
-/// it.
+/// What the header of the first segment after a snapshot holds: the first segment of a directory was created
+/// with it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beginning {
     pub first_lsn: u64,
@@ -154,7 +154,7 @@ pub(super) fn survey(
     Ok(survey)
 }
 
-/// Segments by number; of one that is in both places the live one, which opening takes too.
+/// Returns the segments by number; of one that is in both places the live one, as opening does.
 fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     for (directory, archived) in [(paths.log(), false), (paths.archive(), true)] {
@@ -178,7 +178,7 @@ fn places(storage: &dyn Storage, paths: &Paths) -> Result<Vec<Place>> {
 }
 
 impl Survey {
-    /// Why a snapshot is of none of the histories that the segments have, where some of them reach to its
+    /// Returns why a snapshot belongs to none of the histories of the segments, if some of them reach to its
     /// LSN.
     pub(super) fn of_another_history(
         &self,
@@ -218,8 +218,8 @@ impl Survey {
         self.problems.push(Damage { file: path.to_path_buf(), offset, lsn, reason: reason.into(), lost });
     }
 
-    /// Ends the present stretch. A log that was sealed went on: that is whole only if it `goes_on` in a
-    /// segment with nothing in it yet.
+    /// Ends the present stretch. A sealed log was continued: it is complete only if it `goes_on` in a segment
+    /// that is still empty.
     fn close(&mut self, open: &mut Option<Stretch>, goes_on: bool) {
         if let Some(mut stretch) = open.take() {
             stretch.is_whole &= goes_on || !stretch.end.sealed;
@@ -227,7 +227,8 @@ impl Survey {
         }
     }
 
-    /// The header of a segment of ours, with what it needs to be replaced with. `None` for any other file.
+    /// Returns the header of a segment of this directory, with the replacement it needs. `None` for any other
+    /// file.
     fn header_of(
         &mut self,
         at: usize,
@@ -248,7 +249,7 @@ impl Survey {
             Parsed::Bad => {
                 let rest_is_zero = HEADER_BYTES <= content.len() && frame::is_zero(&content[HEADER_BYTES..]);
                 if is_last && before.is_some_and(|before| rest_is_zero || !before.end.sealed) {
-                    // Its header is synced before anything else is written to it: it was never used.
+                    // Its header is synced before anything else is written to it, so it was never used.
                     self.unused = Some(at);
                     return Ok(None);
                 }
@@ -339,7 +340,7 @@ impl Survey {
                 Some(scan.at.offset);
             is_whole = false;
         } else if let Some(fresh) = fresh.as_mut().filter(|fresh| fresh.header.is_none()) {
-            // What was cut off a file can have been frames, unless zeros behind the last one are still there.
+            // What was cut off a file may have been frames, unless there are still zeros after the last one.
             let damaged_at = self.problems.last().map_or(0, |damage| damage.offset);
             is_whole = scan.at.sealed || scan.at.offset + SECTOR_BYTES as u64 <= damaged_at;
             fresh.until = (!is_whole).then_some(scan.at.offset);
@@ -353,7 +354,8 @@ impl Survey {
     }
 }
 
-/// The format version of a segment: of its header, or of the form in which its first frame verifies.
+/// Returns the format version of a segment: from its header, or from the form in which its first frame
+/// verifies.
 fn version_of(content: &[u8], instance: &Instance, number: u64) -> u32 {
     if let Some(Parsed::Header(header, _)) = content.first_chunk().map(SegmentHeader::parse) {
         return header.version;
@@ -367,7 +369,7 @@ fn version_of(content: &[u8], instance: &Instance, number: u64) -> u32 {
     (1..=FORMAT_VERSION).rev().find(verifies).unwrap_or(FORMAT_VERSION)
 }
 
-/// The header that a segment must have had. What follows it confirms it: the first frame names its checksum.
+/// Rebuilds the header that a segment must have had. The first frame, which names its checksum, confirms it.
 fn rebuild(
     instance: &Instance,
     number: u64,
@@ -400,7 +402,7 @@ fn rebuild(
     follows.into_iter().chain(begins).find_map(|(header, chain)| {
         let chained =
             |header: SegmentHeader| if first.form.is_chained() { header.chained(chain) } else { header };
-        // Versions before 3 differ in nothing but their number.
+        // Versions before 3 differ only in their number.
         (1..=newest).rev().find_map(|version| {
             let header = chained(SegmentHeader { version, ..header });
             let (sector, crc) = header.encode();
@@ -409,7 +411,7 @@ fn rebuild(
     })
 }
 
-/// Shows every frame from an offset on that verifies by itself, wherever it stands.
+/// Passes on every frame from an offset on that verifies by itself, wherever it is.
 pub(super) fn frames(
     content: &[u8],
     form: Form,

@@ -1,10 +1,10 @@
-//! Snapshots that are not needed to serve any more, but to look back: from one of them and the log behind it
-//! a state of the past is rebuilt.
+//! Snapshots no longer needed for serving, but for reading past states: these are rebuilt from a snapshot and
+//! the log after it.
 //!
-//! A snapshot that is retired moves to `archive/`. There the oldest one from which the retained log goes on
-//! stays as the *base* of everything that can be rebuilt, and a bounded number of others, spread over the
-//! retained log, so that replay to any LSN stays short. Those below the retained log are of no use, and go.
-//! None of this is needed to serve: damage here is reported and refuses nothing.
+//! A retired snapshot moves to `archive/`. There the oldest one from which the retained log continues stays
+//! as the *base* of everything that can be rebuilt, along with a bounded number of others, spread over the
+//! retained log, so that replay to any LSN stays short. Those below the retained log are useless and deleted.
+//! Serving needs none of this: damage here is reported and refuses nothing.
 
 use std::{
     io::ErrorKind,
@@ -20,24 +20,23 @@ use crate::durability::{
     storage::Storage,
 };
 
-/// Snapshots in the archive, the base included. Each is as large as a snapshot in use, so this is what
-/// looking back may cost in space; eight of them, spread evenly, leave at most some quarter of the retained
-/// log between two.
+/// Limit on archived snapshots, the base included. Each is as large as a snapshot in use, so this bounds the
+/// space for history; eight of them, spread evenly, leave at most some quarter of the retained log between
+/// two.
 pub const ARCHIVED_SNAPSHOTS_MAX: usize = 8;
 
-/// How often a snapshot is looked for again that moved to the archive, or was thinned out, between the look
-/// at the list and the opening of the file. Two such moves in a row need two whole snapshots to be written
-/// meanwhile.
+/// Attempts to find a snapshot that moved to the archive, or was thinned out, between listing and opening.
+/// Two such moves in a row need two whole snapshots to be written meanwhile.
 const TRIES_MAX: usize = 3;
 
 impl SnapshotStore {
-    /// LSNs of the archived snapshots, ascending.
+    /// Returns the LSNs of the archived snapshots, ascending.
     ///
     /// # Errors
     /// `Io`.
     pub fn list_archived(&self) -> Result<Vec<u64>> {
         let directory = self.paths.archive();
-        // Tools that copy directories may leave empty ones out.
+        // Tools that copy directories may omit empty ones.
         if !self.storage.is_dir(&directory).map_err(Error::io("look at", &directory))? {
             return Ok(Vec::new());
         }
@@ -47,9 +46,9 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs of all snapshots from which the readable log goes on, ascending: states from the first of them on
-    /// can be rebuilt. Of one from which it does not, nobody could say whether it is of the history that the
-    /// log has.
+    /// Returns the LSNs of all snapshots from which the readable log continues, ascending: states from the
+    /// first of them on can be rebuilt. Others are left out, since nothing can prove that they belong to the
+    /// log's history.
     ///
     /// # Errors
     /// `Io`.
@@ -63,8 +62,8 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// The newest snapshot at or below `lsn` that verifies and from which the retained log goes on. One that
-    /// is damaged is passed over for an older one: the replay is longer then, and comes to the same state.
+    /// Returns the newest snapshot at or below `lsn` that verifies and from which the retained log continues.
+    /// A damaged one is skipped in favor of an older one: replay takes longer, and yields the same state.
     ///
     /// # Errors
     /// `BelowRetained` naming the oldest LSN whose state can be rebuilt; the first damage if all bases are
@@ -113,7 +112,7 @@ impl SnapshotStore {
     /// time. O(their bytes).
     ///
     /// # Errors
-    /// `Io` where they cannot be listed.
+    /// `Io` if they cannot be listed.
     pub fn verify_older(&self, newest: u64) -> Result<Vec<Damage>> {
         let lsns =
             self.list()?.into_iter().filter(|lsn| *lsn < newest).map(|lsn| (lsn, self.paths.snapshot(lsn)));
@@ -128,12 +127,12 @@ impl SnapshotStore {
     /// Reads and verifies all archived snapshots, one at a time and a chunk at a time. O(their bytes).
     ///
     /// # Errors
-    /// `Io` where the archive cannot be listed.
+    /// `Io` if the archive cannot be listed.
     pub fn verify_archived(&self) -> Result<Vec<Damage>> {
         self.each_archived(|lsn, path| SnapshotReader::open(self, lsn, path).map(|_| ()))
     }
 
-    /// Looks at the first and last bytes of all archived snapshots: cheap enough for every opening.
+    /// Checks the first and last bytes of all archived snapshots: cheap enough for every opening.
     pub(crate) fn survey_archived(&self) -> Result<Vec<Damage>> {
         self.each_archived(|lsn, path| SnapshotReader::fixed_parts(self, lsn, path).map(|_| ()))
     }
@@ -144,7 +143,7 @@ impl SnapshotStore {
         Ok(files.filter_map(|(lsn, file)| damage_in(lsn, &file, lost, check(lsn, file.clone()))).collect())
     }
 
-    /// Moves retired snapshots to the archive, and thins that out. It can crash at any point and be repeated:
+    /// Moves retired snapshots to the archive, and thins it out. It may crash at any point and be repeated:
     /// what was not moved is moved after the next snapshot.
     pub(super) fn retire(&self, retired: &[u64], oldest_kept: u64) -> Result<()> {
         let archive = self.paths.archive();
@@ -154,7 +153,7 @@ impl SnapshotStore {
                 let from = self.paths.snapshot(*lsn);
                 rename_to_free(&*self.storage, &from, &self.paths.archived_snapshot(*lsn))?;
             }
-            // The new names first: a snapshot in both places is one too many, in neither one too few.
+            // Sync the new names first: a snapshot in both places is harmless, one in neither is lost.
             for directory in [self.paths.root().to_path_buf(), archive.clone(), self.paths.snapshots()] {
                 self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
             }
@@ -170,19 +169,19 @@ impl SnapshotStore {
         Ok(())
     }
 
-    /// First LSN of the retained log; 0 where that is not known, so that nothing is taken for useless.
+    /// Returns the first LSN of the retained log; 0 if unknown, so that nothing counts as useless.
     fn oldest_log_lsn(&self) -> u64 {
         self.retained.as_ref().map_or(0, |index| index.lock().oldest_lsn())
     }
 }
 
-/// Whether the log goes on from a snapshot at `lsn`.
+/// Returns whether the log continues from a snapshot at `lsn`.
 fn is_useful(lsn: u64, oldest_log_lsn: u64) -> bool {
     oldest_log_lsn <= lsn.saturating_add(1)
 }
 
-/// Which of the archived snapshots (ascending) are to go: those below the retained log, and, while there are
-/// too many, the one whose absence leaves the smallest gap, but never the base.
+/// Returns which of the archived snapshots (ascending) to delete: those below the retained log, and, while
+/// there are too many, the one whose removal leaves the smallest gap, but never the base.
 fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u64> {
     let (mut kept, mut going): (Vec<u64>, Vec<u64>) =
         archived.iter().partition(|lsn| is_useful(**lsn, oldest_log_lsn));
@@ -194,9 +193,9 @@ fn superfluous(archived: &[u64], oldest_log_lsn: u64, oldest_kept: u64) -> Vec<u
     going
 }
 
-/// Removes the archived snapshots from which a log that begins with `first_lsn` does not go on, durably. This
-/// comes before the segments that they need go, so that a snapshot without its segments tells of segments
-/// that were lost.
+/// Durably removes the archived snapshots from which a log that begins with `first_lsn` does not continue.
+/// This precedes the removal of the segments that they need, so that a snapshot without its segments proves
+/// that segments were lost.
 ///
 /// # Errors
 /// `Io`.
@@ -217,8 +216,8 @@ pub(crate) fn drop_bases_below(storage: &dyn Storage, paths: &Paths, first_lsn: 
     Ok(())
 }
 
-/// What is wrong with a snapshot. Whatever keeps one from being read that is not needed keeps nobody from
-/// serving.
+/// Returns what is wrong with a snapshot. A snapshot that serving does not need never prevents serving,
+/// whatever makes it unreadable.
 fn damage_in(lsn: u64, file: &Path, lost: &str, checked: Result<()>) -> Option<Damage> {
     match checked {
         Ok(()) => None,
@@ -239,11 +238,11 @@ mod tests {
 
     #[test]
     fn the_base_stays_and_what_the_log_does_not_reach_goes() {
-        // archived, first LSN of the log, oldest kept in use, what goes
+        // archived, first LSN of the log, oldest kept in use, what is deleted
         let table: [(&[u64], u64, u64, &[u64]); 7] = [
             (&[], 1, 0, &[]),
             (&[0], 1, 100, &[]),
-            // LSN 1 is gone, so nothing goes on from LSN 0.
+            // LSN 1 is gone, so nothing continues from LSN 0.
             (&[0, 50], 2, 100, &[0]),
             (&[0, 50], 51, 100, &[0]),
             (&[0, 50], 52, 100, &[0, 50]),
@@ -255,8 +254,8 @@ mod tests {
         }
     }
 
-    /// However many snapshots come, and whatever the distance between them, those kept leave no gap of more
-    /// than 2.5 times an even share.
+    /// However many snapshots are taken, at whatever distance, those kept leave no gap of more than 2.5 times
+    /// an even share.
     #[test]
     fn the_gaps_stay_bounded() {
         for pattern in [[1_000, 1_000, 1_000], [1_000, 10, 3_000], [1, 2_000, 2_000]] {

@@ -7,10 +7,10 @@ use crate::{
     durability::FORMAT_VERSION,
 };
 
-/// Rows of one chunk. 64 Ki members are 3 MiB: far below what an archive can be, and enough to keep a disk
-/// busy.
+/// Limit on rows of a chunk. 64 Ki members take 3 MiB: far below the limit of an archive, and enough to keep
+/// a disk busy.
 pub const CHUNK_ROWS_MAX: usize = 64 * 1_024;
-/// No archive is longer, whatever is in it (architecture: at most 64 MiB).
+/// No archive is longer, whatever it holds (architecture: at most 64 MiB).
 pub(crate) const ARCHIVE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 pub(super) const FILE_HEADER_BYTES: usize = 64;
 pub(super) const CHUNK_HEADER_BYTES: usize = 32;
@@ -52,7 +52,7 @@ impl Section {
         Section::Reversals,
     ];
 
-    /// The version that is written; it and all before it are read.
+    /// The version that is written; all versions up to it can be read.
     fn version(self) -> u16 {
         if self == Section::Header { 3 } else { 1 }
     }
@@ -76,7 +76,7 @@ pub(super) struct FileHeader {
     pub lsn: u64,
 }
 
-/// What fixed bytes turned out to be.
+/// The result of parsing fixed bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Parsed<T> {
     Good(T),
@@ -85,7 +85,7 @@ pub(super) enum Parsed<T> {
 }
 
 impl FileHeader {
-    /// The bytes, and their CRC, from which those of the chunks go on.
+    /// Returns the bytes, and their CRC, which seeds those of the chunks.
     pub(super) fn encode(&self) -> ([u8; FILE_HEADER_BYTES], u32) {
         let mut out = [0; FILE_HEADER_BYTES];
         out[0..8].copy_from_slice(&FILE_MAGIC);
@@ -151,7 +151,7 @@ impl ChunkHeader {
         out
     }
 
-    /// `None` where it does not verify, or says what this version does not know.
+    /// `None` if it does not verify, or has values unknown to this version.
     pub(super) fn parse(bytes: &[u8; CHUNK_HEADER_BYTES], file_crc: u32) -> Option<Self> {
         let crc = crc32c::crc32c_append(file_crc, &bytes[..CHUNK_HEADER_BYTES - 4]);
         let version = u16::from_le_bytes([bytes[6], bytes[7]]);
@@ -181,8 +181,8 @@ impl ChunkHeader {
         (CHUNK_HEADER_BYTES + self.padded_bytes()) as u64
     }
 
-    /// Whether a chunk of this size is ever written, with `room` bytes for header, archive and padding. To be
-    /// asked before memory is taken for it, whatever its checksum says.
+    /// Returns whether a chunk of this size can have been written, with `room` bytes for header, archive and
+    /// padding. Check this before allocating memory for it, whatever its checksum says.
     pub(super) fn is_possible(&self, room: u64) -> bool {
         (1..=ARCHIVE_BYTES_MAX).contains(&(self.bytes as usize))
             && self.rows as usize <= CHUNK_ROWS_MAX
@@ -205,13 +205,13 @@ impl ChunkHeader {
 /// | 60 | 20 | rows of members, codes, triggers, entries, keys, 4 bytes each |
 /// | 80 | 32 | state digest |
 /// | 112 | 32 | network digest |
-/// | 144 | 8 | the chunks' checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}` for each in order |
+/// | 144 | 8 | chunk checksums chained: from 0, XXH3-64 of `{value so far u64, checksum u64}`, in order |
 /// | 152 | 8 | log time of the LSN |
 /// | 160 | 8 | outcome hash after the LSN |
-/// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; before 0 |
-/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); before 0 |
-/// | 184 | 4 | since version 3: 1 if there is one, 0 where the log at the LSN is older; before 0 |
-/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; before 0 |
+/// | 168 | 8 | since version 2: commands that changed nothing, row ids, 4 bytes each; 0 before |
+/// | 176 | 8 | since version 3: the chain after the LSN (`log/chain.rs`); 0 before |
+/// | 184 | 4 | since version 3: 1 if there is one, 0 if the log at the LSN is older; 0 before |
+/// | 188 | 8 | since version 3: references, reversals, 4 bytes each; 0 before |
 /// | 196 | 56 | 0 |
 /// | 252 | 4 | CRC-32C of bytes 0..252 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -221,7 +221,7 @@ pub struct Manifest {
     pub network: u32,
     pub instance: [u8; 16],
     pub lsn: u64,
-    /// How far the log was durable when the snapshot was published: a log that ends before has lost
+    /// How far the log was durable when the snapshot was published: a log that ends earlier has lost
     /// something.
     pub durable_lsn: u64,
     /// Offset of the manifest: bytes of everything before.
@@ -241,8 +241,8 @@ pub struct Manifest {
     pub checksums: u64,
     pub time: Timestamp,
     pub outcome_hash: u64,
-    /// The chain after the LSN: which history of the directory the snapshot is of. None where the log at the
-    /// LSN is older than format 3.
+    /// The chain after the LSN: identifies the history of the directory that the snapshot belongs to. None if
+    /// the log at the LSN is older than format 3.
     pub chain: Option<u64>,
 }
 
@@ -324,7 +324,7 @@ impl Manifest {
     }
 }
 
-/// The value of `Manifest::checksums` after one more chunk.
+/// Returns the value of `Manifest::checksums` after one more chunk.
 pub(super) fn chain(so_far: u64, checksum: u64) -> u64 {
     let mut pair = [0; 16];
     pair[..8].copy_from_slice(&so_far.to_le_bytes());
@@ -332,7 +332,7 @@ pub(super) fn chain(so_far: u64, checksum: u64) -> u64 {
     xxh3_64(&pair)
 }
 
-/// Puts the CRC of all before them into the last four bytes.
+/// Writes the CRC of all bytes before them into the last four bytes.
 pub(super) fn seal(out: &mut [u8]) -> u32 {
     let end = out.len() - 4;
     let crc = crc32c::crc32c(&out[..end]);
@@ -340,7 +340,7 @@ pub(super) fn seal(out: &mut [u8]) -> u32 {
     crc
 }
 
-/// Magic and CRC, which stay where they are in later versions, and then the version.
+/// Checks magic and CRC, which keep their places in later versions, and then the version.
 fn check(bytes: &[u8], magic: [u8; 8]) -> Parsed<u32> {
     let end = bytes.len() - 4;
     let crc = crc32c::crc32c(&bytes[..end]);

@@ -1,4 +1,4 @@
-//! Checksums of a snapshot made right, so that a fuzzer comes behind them.
+//! Resealing of a snapshot's checksums, so that a fuzzer gets past them.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -6,9 +6,8 @@ use super::container::{
     ARCHIVE_ALIGNMENT, CHUNK_HEADER_BYTES, CHUNK_MAGIC, FILE_HEADER_BYTES, MANIFEST_BYTES, chain, seal,
 };
 
-/// Makes the checksums of a file of a snapshot what they must be for the rest: of the header, of each chunk
-/// that is reached by the lengths of those before it, and of the manifest, which is taken to be the last 256
-/// bytes. Digests stay as they are.
+/// Recomputes the checksums of a snapshot file: of the header, of each chunk that is reached by the lengths
+/// of those before it, and of the manifest, assumed to be the last 256 bytes. Digests stay unchanged.
 pub(crate) fn reseal_snapshot(content: &mut [u8]) {
     if content.len() < FILE_HEADER_BYTES + MANIFEST_BYTES {
         return;
@@ -28,7 +27,7 @@ pub(crate) fn reseal_snapshot(content: &mut [u8]) {
         header[24..28].copy_from_slice(&number.to_le_bytes());
         let crc = crc32c::crc32c_append(file_crc, &header[..CHUNK_HEADER_BYTES - 4]);
         header[CHUNK_HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
-        // One that is longer than the file is the last.
+        // A chunk that is longer than the file is the last.
         let Some(checksum) = checksum else { break };
         checksums = chain(checksums, checksum);
         at = begin + bytes.next_multiple_of(ARCHIVE_ALIGNMENT);

@@ -1,6 +1,6 @@
 //! The frozen form of an image's header, by version.
 //!
-//! As in `rows.rs`: none of these types ever changes.
+//! As in `rows.rs`: these types never change.
 
 use rkyv::{Archive, Serialize, api::high, rancor};
 
@@ -10,7 +10,7 @@ use crate::{
     durability::codec,
 };
 
-/// Written by format 1; only read today.
+/// Written by format 1; read-only today.
 #[derive(Archive)]
 #[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV1 {
@@ -21,7 +21,7 @@ pub(super) struct HeaderV1 {
     /// As in a `PutPlan` record.
     plan: Vec<u8>,
     plan_version: u32,
-    /// Bytes of each kind's name; the names follow each other in `kind_text`.
+    /// Length of each kind's name in bytes; the names are concatenated in `kind_text`.
     kind_length: Vec<u16>,
     kind_text: Vec<u8>,
     breakage_levels: u64,
@@ -33,7 +33,7 @@ pub(super) struct HeaderV1 {
     keys: u32,
 }
 
-/// What version 1 has, and what came with format 2 behind it. Written by format 2; only read today.
+/// The fields of version 1, followed by those added in format 2. Written by format 2; read-only today.
 #[derive(Archive)]
 #[expect(dead_code, reason = "only its archived form is used")]
 pub(super) struct HeaderV2 {
@@ -57,7 +57,7 @@ pub(super) struct HeaderV2 {
     unchanged_after: u64,
 }
 
-/// What version 2 has, and what came with format 3 behind it.
+/// The fields of version 2, followed by those added in format 3.
 #[derive(Archive, Serialize)]
 pub(super) struct HeaderV3 {
     lsn: u64,
@@ -68,7 +68,7 @@ pub(super) struct HeaderV3 {
     plan_version: u32,
     kind_length: Vec<u16>,
     kind_text: Vec<u8>,
-    /// In what was padding.
+    /// Uses former padding.
     code_form: u8,
     breakage_levels: u64,
     breakage_amount: i64,
@@ -85,10 +85,10 @@ pub(super) struct HeaderV3 {
     reversals: u32,
 }
 
-/// The archive of an image's header.
+/// Returns the archive of an image's header.
 ///
 /// # Errors
-/// A plan without a form on disk.
+/// If the plan has no on-disk form.
 pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes, String> {
     let mut plan = Vec::new();
     codec::encode_plan(&header.plan, &mut plan).map_err(|error| error.to_string())?;
@@ -119,13 +119,13 @@ pub(super) fn archive_header(header: &ImageHeader, into: Bytes) -> Result<Bytes,
     high::to_bytes_in::<_, rancor::Error>(&version, into).map_err(|error| error.to_string())
 }
 
-/// The header of an archive of this version whose checksum was right.
+/// Reads the header from an archive of this version whose checksum was right.
 ///
 /// # Errors
-/// The archive is none of this version.
+/// If the archive is not of this version.
 pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, String> {
-    /// The fields that all versions have. Format 1 did not note which commands changed nothing: from its LSN
-    /// on they are.
+    /// The fields that all versions have. Format 1 did not record which commands changed nothing: this is
+    /// recorded from the snapshot's LSN on.
     macro_rules! common {
         ($archived:expr) => {{
             let archived = $archived;
@@ -158,7 +158,7 @@ pub(super) fn header_of(version: u16, archive: &Bytes) -> Result<ImageHeader, St
             }
         }};
     }
-    /// Those that came with format 2 as well.
+    /// The fields added in format 2.
     macro_rules! since_2 {
         ($archived:expr) => {{
             let archived = $archived;

@@ -1,4 +1,4 @@
-//! Looking at one snapshot file, part by part, whatever state it is in.
+//! Inspection of one snapshot file, part by part, whatever state it is in.
 
 use std::path::Path;
 
@@ -13,16 +13,16 @@ use crate::durability::{
     storage::{Access, Storage, StorageFile},
 };
 
-/// What was seen of a snapshot file.
+/// The findings about a snapshot file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SnapshotSeen {
     pub bytes: u64,
-    /// Network, instance and LSN of the file header, if that verifies.
+    /// Network, instance and LSN of the file header, if it verifies.
     pub header: Option<(u32, [u8; 16], u64)>,
-    /// `None` where it does not verify: the file is incomplete or was altered.
+    /// `None` if it does not verify: the file is incomplete or was altered.
     pub manifest: Option<Manifest>,
     pub chunks: Vec<ChunkSeen>,
-    /// What is wrong, in the order of the file: place and reason.
+    /// All damage, in file order: offset and reason.
     pub damage: Vec<(u64, String)>,
 }
 
@@ -34,13 +34,13 @@ pub struct ChunkSeen {
     pub bytes: u32,
     pub section: &'static str,
     pub rows: u32,
-    /// As the chunk's header gives it.
+    /// As the chunk's header has it.
     pub checksum: u64,
-    /// Whether the archive has it.
+    /// Whether the archive matches it.
     pub verifies: bool,
 }
 
-/// Reads a snapshot file part by part. What its rows mean is not looked at.
+/// Reads a snapshot file part by part, without interpreting its rows.
 ///
 /// # Errors
 /// `Io`.
@@ -143,7 +143,7 @@ fn look_at_chunks(
     Ok(())
 }
 
-/// What manifest and chunks say of each other.
+/// Compares manifest and chunks.
 fn compare(manifest: &Manifest, end: u64, seen: &mut SnapshotSeen) {
     if manifest.offset != end {
         seen.damage.push((end, format!("its manifest says that it begins at {}", manifest.offset)));

@@ -1,13 +1,13 @@
 //! Snapshots: the primary rows of a state at one LSN, in one file each.
 //!
 //! A file is a header, chunks and a manifest. A chunk is one rkyv archive of at most some megabytes (rkyv
-//! panics beyond 2 GiB, and its validation protects memory, not data), so each has a checksum of its own that
-//! is verified before the archive is looked at, and then only through checked access. The manifest comes
-//! last: without it the file is not a snapshot. The bytes are in `snapshots/README.md`.
+//! panics beyond 2 GiB, and its validation protects memory, not data). Each chunk has its own checksum, which
+//! is verified before the archive is accessed, and then only through checked access. The manifest comes last:
+//! without it the file is not a snapshot. The bytes are in `snapshots/README.md`.
 //!
-//! No mark about a snapshot goes into the log: a snapshot counts when its file verifies, its manifest says
-//! how far the log was durable when it was published, and segments are retired by the older of the two that
-//! are kept, so that either of them with the log behind it is everything.
+//! The log holds no marks about snapshots. A snapshot counts if its file verifies; its manifest says how far
+//! the log was durable when it was published. Segments are retired by the older of the two snapshots kept, so
+//! that either of them and the log after it are complete.
 
 mod archive;
 mod container;

@@ -1,4 +1,5 @@
-//! Reads a snapshot: all of it is verified before a row is given out, and each chunk once more when it is.
+//! Reads a snapshot: all of it is verified before any row is returned, and each chunk once more when it is
+//! read.
 
 use std::{collections::VecDeque, path::PathBuf};
 
@@ -23,10 +24,10 @@ use crate::{
     },
 };
 
-/// Chunks read and decoded side by side: some 25 MiB.
+/// Chunks read and decoded in parallel: some 25 MiB.
 const CHUNKS_AHEAD: usize = 8;
 
-/// A snapshot that verified. Yields its rows in chunks, in the order of the sections.
+/// A verified snapshot. Yields its rows in chunks, in the order of the sections.
 #[derive(Debug)]
 pub struct SnapshotReader {
     manifest: Manifest,
@@ -57,27 +58,27 @@ impl SnapshotReader {
         Ok(Self { manifest, header, chunks, ready: VecDeque::new(), failed: false })
     }
 
-    /// Verifies header and manifest alone, and that the file is as long as they say. The manifest.
+    /// Verifies only header and manifest, and that the file has the length they imply. Returns the manifest.
     pub(crate) fn fixed_parts(store: &SnapshotStore, lsn: u64, path: PathBuf) -> Result<Manifest> {
         Chunks::open(store, lsn, path).map(|(_, manifest)| manifest)
     }
 
-    /// What the snapshot says of itself.
+    /// Returns the snapshot's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The image's scalars.
+    /// Returns the image's scalars.
     pub fn header(&self) -> &ImageHeader {
         &self.header
     }
 
-    /// Bytes of the file.
+    /// Returns the bytes of the file.
     pub fn bytes(&self) -> u64 {
         self.manifest.offset + MANIFEST_BYTES as u64
     }
 
-    /// The next rows; `None` at the end.
+    /// Returns the next rows; `None` at the end.
     ///
     /// # Errors
     /// `Damaged`, `Io`.
@@ -103,7 +104,7 @@ impl SnapshotReader {
 impl Iterator for SnapshotReader {
     type Item = Result<ImageRows>;
 
-    /// After an error it ends.
+    /// Ends after an error.
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
@@ -114,7 +115,7 @@ impl Iterator for SnapshotReader {
     }
 }
 
-/// The chunks of a file, one after the other.
+/// The chunks of a file, read sequentially.
 #[derive(Debug)]
 struct Chunks {
     path: PathBuf,
@@ -136,7 +137,7 @@ impl Chunks {
         Ok((chunks, manifest))
     }
 
-    /// Header and manifest, which must agree with each other and with the directory.
+    /// Reads header and manifest, and checks that they agree with each other and with the directory.
     fn read_fixed_parts(&mut self, store: &SnapshotStore) -> Result<Manifest> {
         let length = self.file.len().map_err(Error::io("look at", &self.path))?;
         let fixed = (FILE_HEADER_BYTES + MANIFEST_BYTES) as u64;
@@ -177,7 +178,7 @@ impl Chunks {
         Ok(manifest)
     }
 
-    /// Reads everything once and compares it with the manifest, and begins anew.
+    /// Reads everything once, compares it with the manifest, and rewinds.
     fn verify(&mut self, manifest: &Manifest) -> Result<()> {
         let mut checksums = 0;
         // The header's one row, then those of the sections.
@@ -201,7 +202,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// The next chunk, whose checksum is right.
+    /// Returns the next chunk, after verifying its checksum.
     fn next(&mut self) -> Result<Option<(ChunkHeader, Bytes)>> {
         if self.offset == self.end {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! A snapshot whose log was cut: the same rows, and a manifest that no longer asks for commands that were
-//! dropped.
+//! Snapshots of a log that was cut: the same rows, with a manifest that no longer requires the dropped
+//! commands.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::durability::{
     storage::StorageFile,
 };
 
-/// Says in the manifest of a copy of a snapshot, which is not in use yet, that the log was durable up to this
+/// Rewrites the manifest of a copy of a snapshot, not yet in use, to say that the log was durable up to this
 /// LSN when it was published.
 ///
 /// # Errors
-/// `Damaged` where the manifest does not verify, `Io`.
+/// `Damaged` if the manifest does not verify, `Io`.
 pub(crate) fn relabel(file: &dyn StorageFile, path: &Path, durable_lsn: u64) -> Result<()> {
     let length = file.len().map_err(Error::io("look at", path))?;
     let damaged = || Error::damaged(path, 0, None, "its manifest does not verify", "the snapshot");

@@ -1,8 +1,7 @@
-//! The frozen form of rows, by version: columns, since whole columns are copied where rows would be written
-//! field by field.
+//! The frozen form of rows, by version. Rows are stored as columns: whole columns are copied, where rows
+//! would be written field by field.
 //!
-//! These types are the format: none of them ever changes. Another version is other types, with an upgrade
-//! from these.
+//! These types are the format: they never change. A new version gets new types, with an upgrade from these.
 
 use rkyv::{Archive, Serialize, api::high, rancor, util::AlignedVec};
 
@@ -36,7 +35,7 @@ pub(super) struct MembersV1 {
 #[derive(Archive, Serialize)]
 pub(super) struct CodesV1 {
     member: Vec<u32>,
-    /// Bytes of each code; the codes follow each other in `text`.
+    /// Length of each code in bytes; the codes are concatenated in `text`.
     length: Vec<u8>,
     text: Vec<u8>,
 }
@@ -85,7 +84,7 @@ pub(super) struct RowIdsV1 {
 #[derive(Archive, Serialize)]
 pub(super) struct ReferencesV1 {
     trigger: Vec<u32>,
-    /// Bytes of each reference; the references follow each other in `text`.
+    /// Length of each reference in bytes; the references are concatenated in `text`.
     length: Vec<u16>,
     text: Vec<u8>,
 }
@@ -156,7 +155,7 @@ impl<'a> RowsRef<'a> {
         }
     }
 
-    /// The first `most` rows, and the rest.
+    /// Returns the first `most` rows, and the rest.
     pub(super) fn split(self, most: usize) -> (Self, Self) {
         fn cut<T>(rows: &[T], most: usize) -> (&[T], &[T]) {
             rows.split_at(most.min(rows.len()))
@@ -176,10 +175,10 @@ impl<'a> RowsRef<'a> {
         }
     }
 
-    /// The rows' archive, in memory that may be used again.
+    /// Returns the rows' archive; reuses the memory of `into`.
     ///
     /// # Errors
-    /// A row without a form on disk.
+    /// If a row has no on-disk form.
     pub(super) fn archive(self, mut into: Bytes) -> Result<Bytes, String> {
         into.clear();
         let archived = match self {
@@ -197,7 +196,7 @@ impl<'a> RowsRef<'a> {
     }
 }
 
-/// The lengths of some texts, as narrow as the format has them.
+/// Returns the lengths of some texts, as narrow as the format has them.
 pub(super) fn lengths<T: TryFrom<usize>>(
     lengths: impl Iterator<Item = usize>,
     what: &str,
@@ -205,7 +204,7 @@ pub(super) fn lengths<T: TryFrom<usize>>(
     lengths.map(|length| T::try_from(length).map_err(|_| format!("{what} of {length} bytes"))).collect()
 }
 
-/// Texts that follow each other in `text`.
+/// Splits the texts concatenated in `text`.
 pub(super) fn texts(lengths: impl Iterator<Item = usize>, text: &[u8]) -> Result<Vec<Box<str>>, String> {
     let mut rest = text;
     let mut take = |length: usize| -> Result<Box<str>, String> {
@@ -317,10 +316,10 @@ impl ReversalsV1 {
     }
 }
 
-/// The rows of an archive whose checksum was right.
+/// Reads the rows of an archive whose checksum was right.
 ///
 /// # Errors
-/// The archive is none of this version, or does not hold `count` rows.
+/// If the archive is not of this version, or does not hold `count` rows.
 pub(super) fn rows_of(section: Section, count: u32, archive: &Bytes) -> Result<ImageRows, String> {
     let count = count as usize;
     match section {

@@ -1,5 +1,5 @@
-//! The snapshots of one data directory: begin, publish, list, find the newest that verifies. What becomes of
-//! older ones is in `archive.rs`.
+//! The snapshots of one data directory: begin, publish, list, find the newest that verifies. `archive.rs`
+//! handles older ones.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,25 +16,25 @@ use crate::durability::{
     storage::{Access, Storage},
 };
 
-/// Snapshots kept: the newest, and one to fall back to.
+/// Snapshots kept in use: the newest, and one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
-/// Cheap to clone, for any thread. One snapshot is written at a time; the caller sees to that.
+/// Cheap to clone, usable from any thread. The caller ensures that only one snapshot is written at a time.
 #[derive(Clone, Debug)]
 pub struct SnapshotStore {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) paths: Paths,
     pub(crate) network: u32,
     pub(crate) instance: [u8; 16],
-    /// The log, to name in a snapshot which history it is of; `None` for the first snapshot of a directory,
-    /// whose log begins behind it, and where none is written.
+    /// The log, from which a snapshot's manifest gets its chain; `None` for the first snapshot of a
+    /// directory, whose log begins after it, and where no snapshot is written.
     pub(crate) log: Option<LogView>,
-    /// The log, to know which archived snapshots it goes on from; `None` where that is not known, and none is
-    /// taken for useless.
+    /// The log, to know from which archived snapshots it continues; `None` if that is unknown: then none
+    /// counts as useless.
     pub(crate) retained: Option<SharedIndex>,
 }
 
-/// A snapshot that is there now.
+/// A snapshot that was just published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Published {
     pub lsn: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Newest {
 }
 
 impl SnapshotStore {
-    /// LSNs of the snapshots, ascending.
+    /// Returns the LSNs of the snapshots, ascending.
     ///
     /// # Errors
     /// `Io`.
@@ -64,7 +64,7 @@ impl SnapshotStore {
         Ok(lsns)
     }
 
-    /// LSNs and bytes of the snapshots, ascending. Reads no content.
+    /// Returns LSN and size in bytes of the snapshots, ascending. Reads no content.
     ///
     /// # Errors
     /// `Io`.
@@ -74,7 +74,7 @@ impl SnapshotStore {
             let path = self.paths.snapshot(lsn);
             match self.storage.open(&path, Access::Read).and_then(|file| file.len()) {
                 Ok(bytes) => sizes.push((lsn, bytes)),
-                // A newer one was published meanwhile, and this one went.
+                // A newer one was published meanwhile, and this one was retired.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("open", &path)(error)),
             }
@@ -82,7 +82,7 @@ impl SnapshotStore {
         Ok(sizes)
     }
 
-    /// Opens the snapshot at this LSN and verifies all of it.
+    /// Opens the snapshot at this LSN and verifies it completely.
     ///
     /// # Errors
     /// `Damaged`, `NewerFormat`, `Io`.
@@ -90,13 +90,12 @@ impl SnapshotStore {
         SnapshotReader::open(self, lsn, self.paths.snapshot(lsn))
     }
 
-    /// Makes sure that a snapshot is of the history that the log has: what both say of the snapshot's LSN is
-    /// the same. Says nothing where the log is not known, or does not reach back so far. Reads a part of one
-    /// segment.
+    /// Checks that a snapshot belongs to the log's history: both must agree about the snapshot's LSN.
+    /// Succeeds if the log is not known, or does not reach back so far. Reads a part of one segment.
     ///
     /// # Errors
-    /// `Damaged` for a snapshot of another history of the same directory, such as a copy's that went another
-    /// way; as [`LogView::chain_at`].
+    /// `Damaged` for a snapshot of another history of the same directory, such as that of a copy that
+    /// diverged; as [`LogView::chain_at`].
     pub(crate) fn check_history(&self, manifest: &Manifest, path: &Path) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let lsn = manifest.lsn;
@@ -113,10 +112,10 @@ impl SnapshotStore {
         })
     }
 
-    /// The newest snapshot that verifies.
+    /// Returns the newest snapshot that verifies.
     ///
     /// # Errors
-    /// The first damage found if none does; `NewerFormat` and `Io` as they come.
+    /// The first damage found if none does; `NewerFormat` and `Io` immediately.
     pub(crate) fn newest(&self) -> Result<Newest> {
         let mut damaged = Vec::new();
         for lsn in self.list()?.into_iter().rev() {
@@ -145,7 +144,7 @@ impl SnapshotStore {
         let path = self.paths.snapshot(lsn);
         rename_to_free(&*self.storage, temporary, &path)?;
         self.storage.sync_dir(&directory).map_err(Error::io("sync", &directory))?;
-        // Only now may anything older move.
+        // Only now may older ones be moved.
         let lsns = self.list()?;
         let kept = lsns.len().saturating_sub(SNAPSHOTS_KEPT);
         let oldest_kept_lsn = lsns.get(kept).copied().unwrap_or(lsn);
@@ -153,8 +152,8 @@ impl SnapshotStore {
         Ok(Published { lsn, bytes, oldest_kept_lsn })
     }
 
-    /// Takes a damaged snapshot out of the way, so that it does not count as one of those kept. One that was
-    /// set aside before stays.
+    /// Moves a damaged snapshot aside, so that it does not count as one of those kept. One that was set aside
+    /// before stays.
     pub(crate) fn set_aside(&self, damaged: &Path) -> Result<()> {
         let named = |number: u32| {
             let mut name = damaged.as_os_str().to_os_string();
@@ -171,8 +170,8 @@ impl SnapshotStore {
     }
 }
 
-/// Why a snapshot is not of the history of a log that says this of its LSN, or ends before it with the LSN
-/// given.
+/// Returns why a snapshot does not belong to the history of a log that has this chain at its LSN, or ends
+/// before it with the LSN given.
 pub(crate) fn of_another_history(
     manifest: &Manifest,
     log: std::result::Result<ChainAt, u64>,

@@ -1,4 +1,4 @@
-//! Writes a snapshot beside everything else, chunk by chunk, and publishes it whole.
+//! Writes a snapshot in the background, chunk by chunk, and publishes it atomically.
 
 use std::path::PathBuf;
 
@@ -27,11 +27,11 @@ use crate::{
     },
 };
 
-/// A snapshot syncs what it has written after this many bytes, so that the log's own sync never waits behind
-/// a mountain of dirty pages.
+/// Bytes after which a snapshot is synced, so that the log's own sync never waits for a mountain of dirty
+/// pages.
 const SYNC_EVERY_BYTES: u64 = 32 * 1_024 * 1_024;
 
-/// A snapshot being written. Dropped before `publish` it leaves a temporary file that the next opening
+/// A snapshot being written. If dropped before `publish`, it leaves a temporary file that the next opening
 /// removes.
 #[derive(Debug)]
 pub struct SnapshotWriter {
@@ -43,11 +43,11 @@ pub struct SnapshotWriter {
     offset: u64,
     synced: u64,
     chunks: u32,
-    /// Section of the last chunk, and rows of each so far.
+    /// Section of the last chunk, and rows of each section so far.
     section: Section,
     rows: [u64; Section::ALL.len()],
     checksums: u64,
-    /// Used again for each chunk.
+    /// Reused for each chunk.
     buffer: Bytes,
 }
 
@@ -55,7 +55,7 @@ impl SnapshotStore {
     /// Begins a snapshot of an image; its rows follow.
     ///
     /// # Errors
-    /// `Io`; `BadImage` for a plan without a form on disk.
+    /// `Io`; `BadImage` for a plan without an on-disk form.
     pub fn begin(&self, header: &ImageHeader) -> Result<SnapshotWriter> {
         SnapshotWriter::begin(self.clone(), header)
     }
@@ -88,11 +88,11 @@ impl SnapshotWriter {
         Ok(writer)
     }
 
-    /// Adds rows, any number of them. Sections come in the order of `ImageRows`.
+    /// Adds any number of rows. Sections come in the order of `ImageRows`.
     ///
     /// # Errors
-    /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error the snapshot
-    /// is to be dropped.
+    /// `BadImage` for a section out of order or more rows than announced, `Io`. After an error, drop the
+    /// snapshot.
     pub fn push(&mut self, rows: &ImageRows) -> Result<()> {
         let mut rest = RowsRef::new(rows);
         if rest.section() < self.section {
@@ -107,12 +107,12 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// LSN and log time of the image.
+    /// Returns LSN and log time of the image.
     pub(crate) fn position(&self) -> (u64, Timestamp) {
         (self.header.lsn, self.header.time)
     }
 
-    /// Bytes written so far.
+    /// Returns the bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.offset
     }
@@ -141,13 +141,12 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// Completes the snapshot, makes it durable, gives it its name and moves what is older than the two
-    /// newest to the archive. `durable_lsn` is how far the log is durable now; at least up to the snapshot's
-    /// own LSN.
+    /// Completes the snapshot, makes it durable, gives it its name and moves all but the two newest to the
+    /// archive. `durable_lsn` is how far the log is durable now; at least the snapshot's own LSN.
     ///
     /// # Errors
-    /// `BadImage` when rows are missing, `Io`. The older snapshots are as before; the new one is not there,
-    /// except where only making it durable or archiving the oldest failed.
+    /// `BadImage` if rows are missing, `Io`. The older snapshots are unchanged; the new one does not exist,
+    /// unless only making it durable or archiving the oldest failed.
     pub fn publish(
         self,
         durable_lsn: u64,

@@ -1,4 +1,4 @@
-//! Batches of all or nothing: at whatever call they end, all of them is there or nothing.
+//! Atomic batches: whichever call they fail at, all of them is there or nothing.
 
 use super::*;
 use crate::durability::{
@@ -9,7 +9,7 @@ use crate::durability::{
 const BEFORE: u64 = 30;
 const GROUPS: u64 = 120;
 
-/// Ends with what was there before, or with all.
+/// Leaves what was there before, or the whole batch.
 fn write_batch(memory: &Memory) -> Result<()> {
     let mut opened = open(&memory.shared(), Path::new(ROOT))?;
     opened.journal.begin_batch()?;
@@ -48,7 +48,7 @@ fn a_batch_is_there_as_a_whole_or_not_at_all() {
             memory.set_fault(None);
             let memory = survival.map_or_else(|| memory.copy(), |survival| memory.crash(survival));
             let place = format!("call {at} of {calls}, {survival:?}");
-            // Reading alone sees what writing will make true.
+            // A read-only opening sees what a writing one will make permanent.
             let mut reading = DataDir::open_read_only(&memory.shared(), Path::new(ROOT))
                 .unwrap_or_else(|error| panic!("{place}: {error}"));
             let last = reading.report.log_last_lsn;
@@ -101,7 +101,7 @@ fn dropping_a_batch_may_be_cut_short_as_well() {
     }
 }
 
-/// A directory whose batch was not committed, and in its log some of that.
+/// Returns a directory whose batch was not committed, and whose log holds some of it.
 fn interrupted(original: &Memory) -> Memory {
     original.set_fault(Some(Fault::PowerLoss { at: 150 }));
     write_batch(original).unwrap_err();
@@ -114,7 +114,7 @@ fn cut() -> std::path::PathBuf {
     Path::new(ROOT).join("log/cut")
 }
 
-/// All ways to open refuse it by the name of the cut, and change nothing.
+/// Every way to open it is refused with the name of the cut, and changes nothing.
 fn assert_stale(memory: &Memory, what: &str) {
     let before = memory.all();
     let storage = memory.shared();
@@ -126,20 +126,20 @@ fn assert_stale(memory: &Memory, what: &str) {
     for (result, is_repair) in results.into_iter().zip([false, false, true]) {
         let Err(error @ Error::Damaged(_)) = result else { panic!("{what}: {result:?}") };
         let told = error.to_string();
-        // A repair does not come before the opening that refuses the cut, and says that.
+        // A repair must not precede the opening that refuses the cut, and says so.
         let is_clear =
             told.contains("Move it away") || is_repair && told.contains("a repair comes after that");
         assert!(told.contains("log/cut") && is_clear, "{what}: {told}");
     }
     assert!(memory.all() == before, "{what}: refused, and changed");
-    // The way out that it names.
+    // The remedy that it names.
     let memory = memory.copy();
     memory.forget(&cut());
     drop(open(&memory.shared(), Path::new(ROOT)));
 }
 
-/// The files of a directory that went on laid over an older copy of it, which has a cut: whole, or the log
-/// alone.
+/// Copies files of a directory that moved on over an older copy of it, which has a cut: all of them, or only
+/// the log.
 #[test]
 fn a_cut_of_an_older_copy_takes_nothing_away() {
     let older = interrupted(&with_groups(BEFORE / 3));
@@ -155,15 +155,15 @@ fn a_cut_of_an_older_copy_takes_nothing_away() {
         newer.all().iter().for_each(|(path, content)| everything.set_content(path, content));
         assert_stale(&everything, &format!("{signups} signups"));
         everything.forget(&cut());
-        // Segments that the newer one does not have are still there; without them it is the newer one.
+        // Segments that the newer one lacks are still there; without them it is the newer one.
         older
             .all()
             .keys()
             .filter(|path| newer.content(path).is_none())
             .for_each(|path| everything.forget(path));
         assert_tail(&mut open(&everything.shared(), Path::new(ROOT)).unwrap(), 1, BEFORE + signups);
-        // Without what says how far the log was acknowledged, the frames do: each of the later ones, and each
-        // mark.
+        // Without the record of how far the log was acknowledged, the frames tell: each of the later ones,
+        // and each mark.
         let mut opened = open(&newer.shared(), Path::new(ROOT)).unwrap();
         opened.journal.append(&[], outcome_hash(BEFORE + signups + 1)).unwrap();
         drop(opened);

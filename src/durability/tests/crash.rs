@@ -1,11 +1,11 @@
-//! Power lost, and calls failing, at every call that changes something.
+//! Power loss, and failing calls, at every modifying call.
 
 use std::io::ErrorKind;
 
 use super::*;
 use crate::durability::memory::{Fault, Survival};
 
-/// How far a script came.
+/// How far a script got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Progress {
     acknowledged: u64,
@@ -21,7 +21,7 @@ const SURVIVALS: [Survival; 6] = [
     Survival::Chance(4),
 ];
 
-/// Groups of several sizes over several segments, two in flight now and then, marks, snapshots, purges.
+/// Groups of several sizes over several segments, now and then two in flight, marks, snapshots, purges.
 fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
     let mut opened = open(&memory.shared(), Path::new(ROOT))?;
     for step in 0..60_u64 {
@@ -45,8 +45,7 @@ fn script(memory: &Memory, progress: &mut Progress) -> Result<()> {
     Ok(())
 }
 
-/// Opens what a crash left. Everything acknowledged must be there, nothing that was never sent, and nothing
-/// in between missing.
+/// Opens what a crash left. Everything acknowledged must be there, nothing that was never sent, and no gap.
 fn check(memory: &Memory, progress: Progress, place: &str) {
     let mut opened =
         open(&memory.shared(), Path::new(ROOT)).unwrap_or_else(|error| panic!("{place}: {error}"));
@@ -55,7 +54,7 @@ fn check(memory: &Memory, progress: Progress, place: &str) {
         progress.acknowledged <= last && last <= progress.attempted,
         "{place}: {progress:?}, found {last}"
     );
-    // Whatever moved to the archive or was to: every state since the beginning can be rebuilt.
+    // Whatever was moved to the archive or should have been: every state since the beginning can be rebuilt.
     assert_eq!(opened.snapshots.bases().unwrap()[0], 0, "{place}");
     assert_eq!(opened.snapshots.base_of(0).unwrap().manifest().lsn, 0, "{place}");
     assert_eq!(opened.report.archived_snapshot_damage, [], "{place}");
@@ -65,7 +64,7 @@ fn check(memory: &Memory, progress: Progress, place: &str) {
     drop(opened);
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!((opened.report.torn.clone(), opened.report.history_damage.clone()), (None, None), "{place}");
-    // A snapshot that lacked nothing but its name has that now.
+    // A snapshot that lacked only its name has it now.
     assert!(first <= opened.report.snapshot_lsn + 1, "{place}");
     let first = opened.report.snapshot_lsn + 1;
     assert_tail(&mut opened, first, last + 2);
@@ -146,8 +145,8 @@ fn a_creation_may_end_at_any_call() {
     }
 }
 
-/// A process that is killed leaves names that nobody synced. The next one serves from them: when the power
-/// goes then, they must not go.
+/// A killed process leaves names that nobody synced. The next process serves from them: they must survive a
+/// power loss after that.
 #[test]
 fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
     let acknowledge = |memory: &Memory, place: &str| {
@@ -187,7 +186,7 @@ fn a_name_that_a_killed_process_left_is_durable_before_anything_is_served() {
             let memory = if again.is_some() { memory.crash(Survival::Chance(at)) } else { memory.clone() };
             if let Some(again) = again {
                 memory.set_fault(Some(Fault::PowerLoss { at: again }));
-                // It may come to its end before that.
+                // It may finish before that.
                 drop(open(&memory.shared(), path));
             }
             let place = format!("killed at call {at}, and {again:?} of the next opening");
@@ -242,7 +241,7 @@ fn the_first_failure_closes_the_log_for_writing() {
                 let memory = original.copy();
                 memory.set_fault(Some(fault));
                 let mut progress = Progress::default();
-                // A short write alone is no failure, and a short call that is no write no fault at all.
+                // A short write alone is no failure, and a short call that is no write is no fault at all.
                 let result = script(&memory, &mut progress);
                 assert!(result.is_err() || matches!(fault, Fault::Short { .. }), "{fault:?}");
                 memory.set_fault(None);
@@ -270,7 +269,7 @@ fn a_failed_sync_or_write_is_never_tried_again() {
         assert!(matches!(opened.journal.append(&[], 0), Err(Error::PreviousIo { .. })));
         assert!(matches!(opened.journal.cut_suffix(1), Err(Error::PreviousIo { .. })));
         assert_eq!(memory.calls(), calls, "nothing was even tried");
-        // Reading goes on, up to what is durable.
+        // Reading still works, up to what is durable.
         let read: Vec<_> =
             opened.journal.read_from(1).unwrap().flat_map(|group| group.unwrap().commands).collect();
         assert_eq!(read, group(1, 3));
@@ -288,7 +287,7 @@ fn what_a_failed_sync_left_in_memory_is_written_again_on_opening() {
     memory.set_fault(None);
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.log_last_lsn, 6);
-    // A write and a sync, not a sync alone, behind the syncs of the four directories. Then the same of the
+    // After the syncs of the four directories a write and a sync, not a sync alone. Then the same for the
     // file `durable`.
     assert_eq!(memory.calls(), 4 + 2 + 2);
     drop(opened);

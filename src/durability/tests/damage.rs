@@ -1,4 +1,4 @@
-//! Every way in which bytes can be other than written: refused, or harmless, and never a silent loss.
+//! Every way in which bytes can differ from what was written: refused, or harmless, and never a silent loss.
 
 use std::path::PathBuf;
 
@@ -17,8 +17,8 @@ fn open_at(memory: &Memory) -> Result<Opened> {
     open(&memory.shared(), Path::new(ROOT))
 }
 
-/// Opens a changed copy. A refusal must have changed nothing; otherwise what was there before must all be
-/// there.
+/// Opens a changed copy. A refusal must have changed nothing; otherwise everything that was there before must
+/// still be there.
 fn refused_or_harmless(original: &Memory, path: &Path, content: &[u8], last: u64) -> bool {
     let memory = original.copy();
     memory.set_content(path, content);
@@ -59,7 +59,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
         let mut opened = open_at(&memory).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
         let whole = ((cut - 512) / frame_bytes) as u64;
         let kept = opened.report.log_last_lsn / 3;
-        // A frame that lacks only bytes of its trailer is whole in all that matters.
+        // A frame that lacks only bytes of its trailer is complete in all that matters.
         assert!(
             kept == whole
                 || kept == whole + 1 && (cut + frame::TRAILER.len() - 512) / frame_bytes == kept as usize,
@@ -71,7 +71,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_rest_is_kept() {
             "cut at {cut}"
         );
         assert_tail(&mut opened, 1, kept * 3);
-        // The log goes on behind the cut, and what was mended stays mended.
+        // The log continues after the cut, and what was mended stays mended.
         append(&mut *opened.journal, kept * 3 + 1, 3).unwrap();
         drop(opened);
         let mut opened = open_at(&memory).unwrap();
@@ -104,7 +104,7 @@ fn every_flipped_byte_in_a_log_of_several_segments_is_refused_or_harmless() {
     for number in 1..=3 {
         let content = memory.content(&segment(number)).unwrap();
         let end = used(&content);
-        // All of the frames, and some of the zeros behind them.
+        // All of the frames, and some of the zeros after them.
         for at in (0..end).step_by(3).chain((end..content.len()).step_by(509)) {
             let mut flipped = content.clone();
             flipped[at] ^= 0x80 >> (at % 8);
@@ -127,7 +127,7 @@ fn a_lost_sector_is_refused_where_the_log_knows_that_it_was_durable() {
         let mut lost = content.clone();
         lost[start..start + 512].fill(0);
         let refused = refused_or_harmless(&memory, &segment(1), &lost, 180);
-        // The last sector holds the second mark alone, and the first one says the same.
+        // The last sector holds only the second mark, and the first one says the same.
         assert!(refused || end <= start + 512, "sector at {start}");
     }
 }
@@ -155,7 +155,7 @@ fn surgery_on_segments_is_refused_and_named() {
         let memory = original.copy();
         memory.forget(&segment(missing));
         let found = damage(&memory);
-        // The first one is missed by what follows it.
+        // If the first one is missing, what follows it reveals that.
         assert_eq!(found.file, segment(missing.max(if missing == 1 { 2 } else { 1 })), "{found}");
     }
     for (from, to) in [(1, 2), (2, 1), (2, 3), (last, last - 1), (last - 1, last)] {
@@ -225,7 +225,7 @@ fn segments_and_snapshots_of_another_directory_are_refused() {
         memory.set_content(&path, &theirs.content(&path).unwrap());
         assert_eq!(damage(&memory).file, path);
     }
-    // A frame of theirs in our segment: same place, same LSN, everything but the identity.
+    // A foreign frame in our segment: same place, same LSN, everything but the identity.
     let (mut mixed, foreign) = (ours.content(&segment(1)).unwrap(), theirs.content(&segment(1)).unwrap());
     mixed[512..].copy_from_slice(&foreign[512..]);
     let memory = ours.copy();
@@ -277,15 +277,15 @@ fn every_flipped_byte_of_a_snapshot_is_found() {
     assert!(is_damaged(&open_at(&memory)));
 }
 
-/// What checksums do not show: a file as a program with a fault of its own would write it.
+/// What checksums cannot detect: a file as a buggy program would write it.
 #[test]
 fn a_snapshot_whose_parts_do_not_fit_is_refused_whatever_its_checksums_say() {
     let memory = with_groups(3);
     let path = Path::new(ROOT).join("snapshots/00000000000000000000.snap");
     let content = memory.content(&path).unwrap();
     let (header, manifest) = (64, content.len() - 256);
-    // Where, how many bytes, which value, and what is said of it. The one row of the first chunk is the
-    // header of the image.
+    // Offset, bytes, value, and the expected message. The one row of the first chunk is the header of the
+    // image.
     let cases: [(usize, &[u8], &str); 6] = [
         (header + 8, &0_u32.to_le_bytes(), "impossible size"),
         (header + 8, &u32::MAX.to_le_bytes(), "impossible size"),
@@ -324,7 +324,7 @@ fn a_snapshot_without_chunks_is_told_from_one_that_is_too_short() {
 
 #[test]
 fn chunks_swapped_or_taken_from_another_snapshot_are_found() {
-    // Where the chunks of the two snapshots lie is the same, since they hold the same numbers of rows.
+    // The chunks of the two snapshots have the same offsets, since they hold the same numbers of rows.
     let memory = with_groups(10);
     let opened = open_at(&memory).unwrap();
     snapshot(&opened, 20, 30).unwrap();
@@ -416,8 +416,8 @@ fn damage_in_the_archive_is_reported_and_not_in_the_way() {
     assert!(reader.next().is_none());
 }
 
-/// The newest snapshot covers what is gone, so it is served from; that there is no way back any more is said,
-/// once, for as long as it is so.
+/// The newest snapshot covers what is gone, so it is served from; every opening reports once that falling
+/// back is impossible, for as long as it is.
 #[test]
 fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_way() {
     let memory = with_groups(200);
@@ -431,7 +431,7 @@ fn missing_segments_that_the_newest_snapshot_covers_are_reported_and_not_in_the_
     assert_eq!((found.file, found.lsn), (segment(2), Some(1)));
     assert_eq!((opened.report.snapshot_lsn, opened.report.log_last_lsn), (500, 600));
     assert!(matches!(opened.journal.read_from(1), Err(Error::BelowRetained { .. })));
-    // From the next snapshot on, nothing but a state of the past needs what is gone.
+    // From the next snapshot on, only past states need what is gone.
     snapshot(&opened, 550, 600).unwrap();
     assert_eq!(opened.snapshots.list().unwrap(), [500, 550]);
     drop(opened);

@@ -1,4 +1,4 @@
-//! Making, opening, locking; snapshots, archive and cut in their ordinary use.
+//! Creating, opening, locking; snapshots, archive and cut in normal use.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -108,8 +108,7 @@ fn an_unfinished_creation_is_recognised_and_made_anew() {
     open(&storage, path).unwrap();
 }
 
-/// Whoever made the directory before us (an operator, or an attempt that was killed) need not have synced its
-/// name.
+/// An operator, or a killed attempt, may have created the directory before us without syncing its name.
 #[test]
 fn the_name_of_a_directory_that_was_there_is_made_durable_too() {
     let memory = Memory::new();
@@ -220,7 +219,7 @@ fn snapshots_retire_segments_and_the_log_reads_through_the_archive() {
     let purged = opened.journal.purge_prefix(500).unwrap();
     assert!(1 < purged.archived, "{purged:?}");
     assert_eq!(purged.deleted, 0);
-    // A reader from before the move goes on.
+    // A reader from before the move continues.
     assert_eq!(commands(reader), group(4, 897));
     assert_eq!(commands(opened.journal.read_from(1).unwrap()), group(1, 900));
     assert_eq!(commands(opened.journal.read_from(899).unwrap()), group(899, 2));
@@ -233,7 +232,7 @@ fn snapshots_retire_segments_and_the_log_reads_through_the_archive() {
     let mut opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     assert_eq!(opened.report.snapshot_lsn, 800);
     assert!(1 < opened.report.log_first_lsn && opened.report.log_first_lsn <= 501);
-    // LSN 801 is inside a group: that group comes without its beginning and without a hash.
+    // LSN 801 is inside a group: that group lacks its beginning and the hash.
     assert_eq!(
         opened.tail.next().unwrap().unwrap(),
         crate::durability::Group { outcome_hash_before: None, commands: group(801, 1) }
@@ -287,7 +286,7 @@ fn a_damaged_snapshot_is_set_aside_loudly_and_the_older_one_used() {
     assert_eq!((*snapshot_lsn, damaged_snapshots.len()), (100, 1));
     assert_eq!(damaged_snapshots[0].file, newer);
     assert_tail(&mut opened, 101, 300);
-    // It does not count as one of the two kept any more.
+    // It no longer counts as one of the two kept.
     assert_eq!(snapshot(&opened, 300, 300).unwrap(), 100);
     drop(opened);
     let older = Path::new(ROOT).join("snapshots/00000000000000000100.snap");

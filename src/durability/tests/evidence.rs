@@ -1,4 +1,4 @@
-//! A log whose end is gone: what stands in the second place refuses it, and never one whose end was not
+//! A log whose end is gone: the evidence file makes opening refuse it, and never one whose end was not
 //! acknowledged.
 
 use super::*;
@@ -16,7 +16,7 @@ fn paths() -> Paths {
     Paths::new(root())
 }
 
-/// Offset and length of each frame of a segment.
+/// Returns offset and length of each frame of a segment.
 fn frames(content: &[u8], number: u64) -> Vec<(usize, usize)> {
     let form = frame::Form::new(crate::durability::FORMAT_VERSION, &[5; 16], number);
     let (mut at, mut found) = (HEADER_BYTES, Vec::new());
@@ -52,7 +52,7 @@ fn every_frame_that_is_zeroed_is_missed_also_the_last_and_all_of_them() {
     for (number, (at, length)) in all.iter().copied().enumerate() {
         assert_refused(&zeroed(at..at + length), &format!("frame {number}"));
         assert_refused(&zeroed(at..content.len()), &format!("frame {number} and all behind it"));
-        // The sectors that the frame touches, one at a time.
+        // Each sector that the frame touches, one at a time.
         for sector in at / 512..(at + length).div_ceil(512) {
             let range = (sector * 512).max(HEADER_BYTES)..sector * 512 + 512;
             assert_refused(&zeroed(range), &format!("sector {sector} below frame {number}"));
@@ -73,7 +73,7 @@ fn a_prepared_file_in_place_of_the_active_segment_is_missed() {
         let memory = whole.copy();
         memory.set_content(&active, &vec![0; 16 * 1_024]);
         assert_refused(&memory, "a prepared file");
-        // An older copy of it: with its header, and without the newest groups.
+        // An older copy of it: with its header, but without the newest groups.
         let memory = whole.copy();
         let mut content = memory.content(&active).unwrap();
         let (last, _) = *frames(&content, number).last().unwrap();
@@ -102,7 +102,7 @@ fn the_file_itself_is_missed_and_one_of_its_slots_is_not() {
         foreign[slot + 48..slot + 52].copy_from_slice(&crc.to_le_bytes());
     }
     assert_refused(&with(&foreign), "another directory's");
-    // Both slots say something after a mark: either alone is enough to open.
+    // After a mark both slots are in use: either alone is enough to open.
     let mut opened = open(&whole.shared(), root()).unwrap();
     append(&mut *opened.journal, 91, 1).unwrap();
     opened.journal.append(&[], 0).unwrap();
@@ -115,13 +115,13 @@ fn the_file_itself_is_missed_and_one_of_its_slots_is_not() {
         spoilt[slot + 33] ^= 1;
         assert_eq!(open(&with(&spoilt).shared(), root()).unwrap().report.log_last_lsn, 92);
     }
-    // Gone, from a directory whose log says that there was one.
+    // Missing from a directory whose log says that there was one.
     whole.forget(&paths().durable());
     assert_refused(&whole, "no file");
 }
 
-/// Whatever survives a power loss at whatever call, what stands there is true: the directory opens
-/// (`crash.rs` asserts what is in it), and says no more than what its log holds.
+/// Whatever survives a power loss at any call, the evidence is true: the directory opens (`crash.rs` asserts
+/// its content), and the evidence records no more than its log holds.
 #[test]
 fn it_never_says_more_than_was_synced() {
     let original = with_groups(2);
@@ -162,7 +162,7 @@ fn it_never_says_more_than_was_synced() {
     }
 }
 
-/// After a kill nothing depends on luck; after a power loss at most so many groups are unsaid.
+/// After a kill the evidence is always complete; after a power loss at most this many groups are unrecorded.
 #[test]
 fn what_a_power_loss_leaves_unsaid_is_bounded() {
     let memory = with_groups(0);
@@ -215,7 +215,7 @@ fn a_repair_that_drops_commands_says_so_there() {
     assert_eq!(Repair::look(&memory.shared(), root()).unwrap().found().verdict, Verdict::Healthy);
 }
 
-/// What a repair does keeps the files that opening refused to remove.
+/// A repair keeps the files that opening refused to remove.
 #[test]
 fn a_repair_keeps_unfinished_files_that_hold_more() {
     use crate::durability::repair::{Moved, Papers, Repair, Verdict};

@@ -1,4 +1,4 @@
-//! What is kept to look back: archived snapshots, and the log by LSN and by time.
+//! Retained history: archived snapshots, and the log by LSN and by time.
 
 use super::*;
 use crate::durability::{ARCHIVED_SNAPSHOTS_MAX, Group, GroupReader};
@@ -7,7 +7,7 @@ fn commands(reader: GroupReader) -> Vec<Stamped> {
     reader.flat_map(|group| group.unwrap().commands).collect()
 }
 
-/// Writes groups of three, a snapshot after every `every` of them, and retires what can be.
+/// Writes groups of three, a snapshot after every `every` of them, and retires what it can.
 fn fill(opened: &mut Opened, groups: u64, every: u64) {
     for number in 0..groups {
         let last = append(&mut *opened.journal, number * 3 + 1, 3).unwrap();
@@ -51,7 +51,7 @@ fn what_the_log_does_not_reach_any_more_goes_and_the_error_names_the_oldest() {
     let keep_little = LogOptions { retention: Retention::Bytes(64_000), ..options() };
     let mut opened = DataDir::open(&memory.shared(), Path::new(ROOT), keep_little).unwrap();
     fill(&mut opened, 600, 10);
-    // Useless ones go with the next snapshot after the log went.
+    // Useless ones are deleted with the next snapshot after the log was.
     let oldest = opened.journal.view().oldest_lsn();
     assert!(1 < oldest && !opened.journal.view().is_whole());
     let bases = opened.snapshots.bases().unwrap();
@@ -76,7 +76,7 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     drop(opened);
     let first = Path::new(ROOT).join("archive/00000000000000000000.snap");
     let second = Path::new(ROOT).join("archive/00000000000000000030.snap");
-    // In a chunk: only reading all of it finds that.
+    // In a chunk: only a full read finds it.
     let mut content = memory.content(&second).unwrap();
     content[700] ^= 1;
     memory.set_content(&second, &content);
@@ -87,7 +87,7 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     assert_eq!(found, std::slice::from_ref(&second));
     assert_eq!(opened.snapshots.base_of(45).unwrap().manifest().lsn, 0, "an older one and a longer replay");
     drop(opened);
-    // In the manifest: every opening finds that.
+    // In the manifest: every opening finds it.
     memory.set_content(&first, b"short");
     let opened = open(&memory.shared(), Path::new(ROOT)).unwrap();
     let found: Vec<_> = opened.report.archived_snapshot_damage.iter().map(|damage| &damage.file).collect();
@@ -96,7 +96,7 @@ fn a_damaged_base_is_passed_over_reported_and_no_reason_to_refuse() {
     assert_eq!(opened.snapshots.base_of(100).unwrap().manifest().lsn, 90);
 }
 
-/// Only a fall back and `verify` read the older snapshot: `verify` finds all damage of it, and of each
+/// Only a fallback and `verify` read the older snapshot: `verify` finds all damage in it, and in each
 /// archived one.
 #[test]
 fn every_byte_of_every_kept_snapshot_is_verified() {
@@ -139,8 +139,7 @@ fn every_byte_of_every_kept_snapshot_is_verified() {
     }
 }
 
-/// Where archived segments cannot be read, an operator may put them back: what goes on from before them
-/// stays.
+/// If archived segments cannot be read, an operator may restore them: snapshots before them are kept.
 #[test]
 fn beside_a_damaged_archive_no_base_is_thrown_away() {
     let memory = with_groups(0);
@@ -156,8 +155,8 @@ fn beside_a_damaged_archive_no_base_is_thrown_away() {
     assert_eq!(opened.snapshots.list_archived().unwrap(), [0, 225, 450, 675]);
 }
 
-/// The oldest archived segment, gone or renamed, leaves no gap: what tells of it is the snapshot from which
-/// it went on.
+/// If the oldest archived segment is gone or renamed, there is no gap: the snapshot from which it continued
+/// reveals the loss.
 #[test]
 fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away() {
     type Change<'a> = &'a dyn Fn(&Memory);
@@ -224,7 +223,7 @@ fn archived_files_that_are_gone_or_renamed_are_missed_and_no_base_is_thrown_away
     }
 }
 
-/// What a retention takes leaves nothing that tells of a loss, at whatever call the power goes.
+/// What retention deletes leaves no sign of a loss, at whatever call the power fails.
 #[test]
 fn what_a_retention_takes_is_not_missed() {
     use crate::durability::memory::{Fault, Survival};
@@ -249,7 +248,7 @@ fn what_a_retention_takes_is_not_missed() {
         ] {
             let reading = DataDir::open_read_only(&memory.crash(survival).shared(), Path::new(ROOT)).unwrap();
             let damage = reading.report.history_damage.clone();
-            // Of segments whose removal was not synced some may be there again, with a gap.
+            // Segments whose removal was not synced may partly reappear, with a gap.
             assert!(
                 damage.is_none()
                     || damage.as_ref().is_some_and(|damage| damage.reason.contains("the segment after it")),

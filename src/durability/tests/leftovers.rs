@@ -1,5 +1,5 @@
-//! Names that opening and creating remove, rename or carry out: what has one of them must be what it claims,
-//! else nothing is changed.
+//! Names that opening and creating remove, rename or carry out: a file with such a name must be what it
+//! claims, else nothing is changed.
 
 use super::*;
 use crate::durability::{memory::Survival, names, paths::Paths};
@@ -12,7 +12,7 @@ fn paths() -> Paths {
     Paths::new(root())
 }
 
-/// A directory with several segments, two snapshots and an archive.
+/// Returns a directory with several segments, two snapshots and an archive.
 fn whole() -> Memory {
     let memory = with_groups(0);
     let mut opened = open(&memory.shared(), root()).unwrap();
@@ -33,7 +33,7 @@ fn move_to(memory: &Memory, from: &Path, to: &Path) {
     memory.set_content(to, &content);
 }
 
-/// Commands with these LSNs that are others than those of `group`.
+/// Returns commands with these LSNs that differ from those of `group`.
 fn other_group(first: u64, count: u64) -> Vec<crate::core::command::Stamped> {
     let mut commands = group(first + 1, count);
     commands.iter_mut().for_each(|stamped| stamped.lsn -= 1);
@@ -48,8 +48,8 @@ fn cut_file(after: u64, instance: [u8; 16]) -> Vec<u8> {
     cut
 }
 
-/// Everything that an opening, for reading and for writing, and a creation do with it: refuse it in words
-/// that name the file, and change nothing.
+/// Opening, for reading and for writing, and creating must refuse it with an error that names the file, and
+/// change nothing.
 fn assert_refused(memory: &Memory, names: &str, what: &str) {
     let before = memory.all();
     let storage = memory.shared();
@@ -78,7 +78,7 @@ fn assert_refused(memory: &Memory, names: &str, what: &str) {
     looking.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(!DataDir::is_free(&storage, root()).unwrap(), "{what}: taken for a free place");
     let mut after = memory.all();
-    // The locks hold nothing.
+    // Lock files hold nothing.
     after.retain(|path, content| before.contains_key(path) || !content.is_empty());
     assert_eq!(
         after.keys().collect::<Vec<_>>(),
@@ -202,7 +202,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         );
         assert!(memory.content(&path).is_none(), "{} is still there", path.display());
     }
-    // What got its name in another way.
+    // What got its name some other way.
     let longer = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
@@ -230,7 +230,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_refused(&memory, name, name);
     }
-    // No longer than the log, and of another history: a copy of the directory that went its own way.
+    // No longer than the log, but of another history: from a copy of the directory that diverged.
     let diverged = {
         let memory = whole.copy();
         let mut opened = open(&memory.shared(), root()).unwrap();
@@ -256,7 +256,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
         memory.set_content(&temporary(paths().segment(last)), content);
         assert_refused(&memory, "holds other commands from LSN 901 on", "another history");
     }
-    // The same group without its end is what a cut through it leaves.
+    // A cut through a group leaves the same group without its end.
     let before = further.content(&paths().segment(last)).unwrap();
     let cut = further.copy();
     let mut opened = open(&cut.shared(), root()).unwrap();
@@ -267,7 +267,7 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     further.set_content(&temporary(paths().segment(last)), &shorter);
     assert_eq!(open(&further.shared(), root()).unwrap().report.unfinished_files, 1);
     assert!(further.content(&temporary(paths().segment(last))).is_none());
-    // Nobody's.
+    // Files that are not ours.
     for path in
         [paths().log().join("notes.tmp"), paths().snapshots().join("mine.snap.tmp"), root().join("x.tmp")]
     {
@@ -278,8 +278,8 @@ fn unfinished_files_go_when_they_hold_nothing_and_stay_when_they_do() {
     }
 }
 
-/// A process may end between the last sync of a snapshot and its renaming, and anybody may rename one:
-/// nothing of it is lost.
+/// A process may end between the last sync of a snapshot and its rename, and anybody may rename one: none of
+/// it is lost.
 #[test]
 fn a_whole_snapshot_without_its_name_gets_it() {
     for lsn in [300, 600] {
@@ -327,7 +327,7 @@ fn a_cut_is_one_of_this_log_above_its_snapshots() {
     }
     let memory = whole();
     memory.set_content(&paths().cut(), &cut_file(700, [5; 16]));
-    // That the log was acknowledged further than that is said elsewhere.
+    // Another place records that the log was acknowledged beyond that.
     assert_refused(&memory, "cut", "of commands that were acknowledged");
     crate::durability::log::evidence::reset(&memory, &paths(), &[5; 16], 700).unwrap();
     let cut = Some(crate::durability::PendingCut { after: 700, last_lsn: 900 });
@@ -392,8 +392,8 @@ fn frames_under_the_name_of_a_prepared_segment_are_never_swept_away() {
     }
 }
 
-/// A creation that ends anywhere leaves what the next one may take away, and nothing that the next one takes
-/// for somebody's data.
+/// Wherever a creation ends, it leaves what the next one may remove, and nothing that the next one takes for
+/// existing data.
 #[test]
 fn a_creation_begins_anew_whatever_ended_the_last_one() {
     let (first, second) = (genesis(), Genesis { id: InstanceId([8; 16]), ..genesis() });
@@ -442,7 +442,7 @@ fn a_creation_begins_anew_whatever_ended_the_last_one() {
     }
 }
 
-/// Makes a directory with this identity.
+/// Creates a directory with this identity.
 fn make(memory: &Memory, id: u8) -> Result<()> {
     let genesis = Genesis { id: InstanceId([id; 16]), ..genesis() };
     let creation = DataDir::create(&memory.shared(), root(), &genesis, options())?;
@@ -452,7 +452,7 @@ fn make(memory: &Memory, id: u8) -> Result<()> {
     creation.finish(snapshot, [1; 32], [2; 32])
 }
 
-/// What the second attempt removes of the first may reach the disk in any order, and its own mark too.
+/// What the second attempt removes of the first may reach the disk in any order, and so may its own mark.
 #[test]
 fn a_second_creation_may_lose_power_whatever_it_removed() {
     let power_loss = |at| Some(crate::durability::memory::Fault::PowerLoss { at });
@@ -482,8 +482,8 @@ fn a_second_creation_may_lose_power_whatever_it_removed() {
     }
 }
 
-/// Each subset of the files that a creation ever has: with its mark it is begun again; without it, it is free
-/// only where nothing is that a mark explains.
+/// Each subset of the files that a creation ever has: with its mark it is restarted; without it, the path is
+/// free only if there is nothing that a mark explains.
 #[test]
 fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
     let whole = Memory::new();
@@ -491,7 +491,7 @@ fn every_subset_of_what_a_creation_leaves_is_begun_again_or_refused() {
     let content = |path: std::path::PathBuf| whole.content(&path).unwrap();
     let mark = [b"uplinNEW".as_slice(), &crate::durability::FORMAT_VERSION.to_le_bytes(), &[5; 16]].concat();
     let mark = [&mark[..], &crc32c::crc32c(&mark).to_le_bytes()].concat();
-    // Name, content, and whether only a mark explains it.
+    // Name, content, and whether only a mark explains the file.
     let files: [(std::path::PathBuf, Vec<u8>, bool); 10] = [
         (paths().creating(), mark, false),
         (paths().lock(), Vec::new(), false),

@@ -1,5 +1,4 @@
-//! Two processes on one directory, also when files of it are put in each other's place while one of them
-//! runs.
+//! Two processes on one directory, also when its files are swapped while one of them runs.
 
 use std::fs;
 
@@ -39,8 +38,8 @@ fn replaced_files_let_nobody_in() {
     open(&storage, &path).unwrap();
 }
 
-/// A copy of the directory that shares its log, by a symbolic link or by hard links, at whatever segment the
-/// server is by then.
+/// A copy of the directory that shares its log, by a symbolic link or by hard links, whichever segment the
+/// server has reached by then.
 #[test]
 fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
     use std::os::unix::fs::symlink;
@@ -81,7 +80,7 @@ fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
             "round {round}, for reading"
         );
         if round == 2 {
-            // What opening puts in the place of a torn segment is another file, and is locked as well.
+            // What opening puts in place of a torn segment is another file, and is locked as well.
             drop(opened);
             let path = one.join(format!("log/{:020}.log", 3));
             let mut content = fs::read(&path).unwrap();
@@ -100,7 +99,7 @@ fn a_copy_that_shares_the_log_is_not_served_at_the_same_time() {
     }
 }
 
-/// Copies a directory file by file; folders that are links stay links.
+/// Copies a directory file by file; linked folders stay links.
 fn link_all(from: &Path, to: &Path, link: &dyn Fn(&Path, &Path) -> std::io::Result<()>) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -116,7 +115,7 @@ fn link_all(from: &Path, to: &Path, link: &dyn Fn(&Path, &Path) -> std::io::Resu
     }
 }
 
-/// Each of the locks keeps others out by itself: the file systems differ, and so do the releases.
+/// Each of the locks is sufficient alone: file systems differ, and so do releases.
 #[test]
 fn each_lock_is_enough() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The layer as a whole, on the file system in memory and on the real one.
+//! The layer as a whole, on the in-memory file system and on the real one.
 
 mod batch;
 mod crash;
@@ -51,7 +51,7 @@ pub(super) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Opened> {
     DataDir::open(storage, path, options())
 }
 
-/// A directory in memory with this many groups of three, each synced.
+/// Returns an in-memory directory with this many groups of three, each synced.
 pub(super) fn with_groups(groups: u64) -> Memory {
     let memory = Memory::new();
     create(&memory.shared(), Path::new(ROOT), 0, 5).unwrap();
@@ -63,8 +63,7 @@ pub(super) fn with_groups(groups: u64) -> Memory {
     memory
 }
 
-/// Takes back what was said of durable commands: whatever is torn off the log now counts as never
-/// acknowledged.
+/// Withdraws the evidence of durable commands: whatever is torn off the log now counts as never acknowledged.
 pub(super) fn unsay(memory: &Memory) {
     super::log::evidence::reset(memory, &super::paths::Paths::new(Path::new(ROOT)), &[5; 16], 0).unwrap();
 }
@@ -84,7 +83,7 @@ pub(super) fn snapshot(opened: &Opened, lsn: u64, durable_lsn: u64) -> Result<u6
     Ok(writer.publish(durable_lsn, [3; 32], [4; 32])?.oldest_kept_lsn)
 }
 
-/// All commands of the tail, whose outcome hashes must be those that `append` gave.
+/// Returns all commands of the tail, whose outcome hashes must be those that `append` gave.
 pub(super) fn tail(opened: &mut Opened) -> Result<Vec<Stamped>> {
     let mut commands = Vec::new();
     for next in &mut opened.tail {

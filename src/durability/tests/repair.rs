@@ -53,8 +53,8 @@ impl Papers for Noted {
     }
 }
 
-/// Carries a repair out; what was there before must be kept, whole, and the directory open with exactly what
-/// the look promised.
+/// Carries a repair out; everything that was there before must be kept, and the directory must open with
+/// exactly what the look promised.
 fn repaired(memory: &Memory, from: u64) -> Noted {
     let before = memory.all();
     let repair = look(memory);
@@ -76,14 +76,14 @@ fn repaired(memory: &Memory, from: u64) -> Noted {
     assert_eq!(memory.content(&kept_in.join("report.json")).unwrap(), b"true");
     assert_eq!(verdict(memory), (Verdict::Healthy, last), "after {found:?}");
     let mut opened = open(&memory.shared(), root()).unwrap_or_else(|error| panic!("{error} after {found:?}"));
-    // Where damaged segments are aside that only an older snapshot would need, there is no falling back to
-    // that one.
+    // If damaged segments that only an older snapshot would need are set aside, falling back to that snapshot
+    // is impossible.
     assert!(
         opened.report.history_damage.as_ref().is_none_or(|damage| damage.reason.contains("older snapshot"))
     );
     assert_eq!(opened.report.log_last_lsn, last);
     assert_tail(&mut opened, from, last);
-    // The log goes on behind it.
+    // The log continues after it.
     append(&mut *opened.journal, last + 1, 3).unwrap();
     drop(opened);
     assert_tail(&mut open(&memory.shared(), root()).unwrap(), from, last + 3);
@@ -102,7 +102,7 @@ fn rot(memory: &Memory, path: &Path, offset: usize) {
     memory.rot(path, offset, 0x10);
 }
 
-/// 300 groups, and a snapshot at this LSN beside that of the beginning; nothing is retired.
+/// Returns 300 groups, with a snapshot at this LSN in addition to the initial one; nothing is retired.
 fn with_snapshot(lsn: u64) -> Memory {
     let memory = with_groups(300);
     let opened = open(&memory.shared(), root()).unwrap();
@@ -117,7 +117,7 @@ fn a_healthy_directory_is_healthy() {
         assert_eq!(verdict(&with_groups(groups)), (Verdict::Healthy, groups * 3));
     }
     assert_eq!(verdict(&with_snapshot(450)), (Verdict::Healthy, 900));
-    // A torn tail is mended by opening, and no damage.
+    // Opening mends a torn tail, which is not damage.
     let memory = with_groups(24);
     let mut content = memory.content(&segment(1)).unwrap();
     let end = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
@@ -144,7 +144,7 @@ fn damage_in_the_middle_of_the_log_drops_what_comes_after_and_says_what() {
         assert!((512..4_000).contains(&problem.offset));
         assert_eq!(repair.found().known_lsn, 900);
         drop(repair);
-        // All but the damaged group can be read.
+        // All but the damaged group are readable.
         assert_eq!(repaired(&memory, 1).dropped, (last + 4..=900).collect::<Vec<u64>>());
     }
 }
@@ -194,7 +194,7 @@ fn missing_foreign_and_doubled_segments_are_named_and_the_rest_is_kept() {
         assert_eq!(verdict(&memory), (Verdict::WouldLose, first_lsn(&original, number) - 1), "{number}");
         repaired(&memory, 1);
     }
-    // What was never part of the log goes without a loss.
+    // What was never part of the log is dropped without a loss.
     for from in [1, last] {
         let memory = original.copy();
         memory.set_content(&segment(last + 1), &original.content(&segment(from)).unwrap());
@@ -202,7 +202,7 @@ fn missing_foreign_and_doubled_segments_are_named_and_the_rest_is_kept() {
         assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
         repaired(&memory, 1);
     }
-    // All of the log gone.
+    // The whole log gone.
     let memory = original.copy();
     (1..=last).for_each(|number| memory.forget(&segment(number)));
     assert_eq!(verdict(&memory), (Verdict::WouldLose, 0));
@@ -231,7 +231,7 @@ fn damaged_snapshots_go_and_an_archived_one_comes_back_with_its_log() {
     assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
     repaired(&memory, 1);
     // Snapshots at 450 and 700 that do not verify, in a directory whose first one was archived with the log
-    // behind it.
+    // after it.
     let archive = with_snapshot(450);
     let mut opened = open(&archive.shared(), root()).unwrap();
     let kept = snapshot(&opened, 700, 700).unwrap();
@@ -244,12 +244,12 @@ fn damaged_snapshots_go_and_an_archived_one_comes_back_with_its_log() {
     assert!(is_damaged(&open(&memory.shared(), root())));
     assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
     repaired(&memory, 1);
-    // Damage in the archive costs history, and no state.
+    // Damage in the archive loses history, but no state.
     let memory = archive.copy();
     rot(&memory, &archived(2), 4_000);
     assert_eq!(verdict(&memory), (Verdict::WithoutLoss, 900));
     repaired(&memory, 701);
-    // No snapshot at all: nothing to begin from.
+    // No snapshot at all: nothing to start from.
     let memory = with_groups(3);
     rot(&memory, &snapshot_file(0), 300);
     let refused = Repair::look(&memory.shared(), root()).unwrap_err();
@@ -276,7 +276,7 @@ fn a_snapshot_that_asks_for_what_is_dropped_stops_asking() {
     repaired(&memory, 701);
 }
 
-/// Every directory that the tests above repair, in short.
+/// Returns every directory that the tests above repair, abridged.
 fn damaged() -> Vec<(&'static str, Memory, u64)> {
     let original = with_groups(150);
     let last = segments(&original);
@@ -335,7 +335,7 @@ fn a_repair_may_end_at_any_call() {
                     Err(Error::Damaged(_)) => refused += 1,
                     Err(error) => panic!("{place}: {error}"),
                 }
-                // Whatever it left, the next look knows the same last good LSN, and a repair comes to it.
+                // Whatever it left, the next look finds the same last good LSN, and a repair reaches it.
                 let repair = look(&after);
                 assert_eq!(repair.found().last_good_lsn, good, "{place}");
                 repair

@@ -1,4 +1,4 @@
-//! A disk that is full, or descriptors that are short, for a moment, while the next segment is made.
+//! A full disk, or a temporary shortage of file descriptors, while the next segment is prepared.
 
 use std::{
     io::ErrorKind,
@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use crate::durability::storage::{Access, StorageFile, StorageLock};
 
-/// A storage that makes no files for a while.
+/// A storage that temporarily creates no files.
 #[derive(Debug)]
 struct Short {
     inner: Memory,
@@ -73,7 +73,7 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
         let options = LogOptions { prepare_in_background: in_background, ..options() };
         let mut opened = DataDir::open(&storage, Path::new(ROOT), options).unwrap();
         let health = opened.journal.health();
-        // The one that is being made on opening is used up; the next fails.
+        // The one being prepared at opening is used up; the next fails.
         let mut next = 10;
         while opened.journal.figures().segment < 2 {
             append(&mut *opened.journal, next, 3).unwrap();
@@ -93,7 +93,7 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
             assert!(!trouble.refuses_writes && 1 <= health.failures(), "{trouble:?}");
             assert!(trouble.why.contains(".log.tmp"), "{trouble:?}");
         }
-        // The active one is filled to its end.
+        // Fill the active one to its end.
         let refused = loop {
             match append(&mut *opened.journal, next, 3) {
                 Ok(_) => next += 3,
@@ -106,7 +106,7 @@ fn a_segment_that_cannot_be_made_is_reported_tried_again_and_poisons_nothing() {
             assert!(matches!(append(&mut *opened.journal, next, 3), Err(Error::NoNextSegment { .. })));
         }
         assert_eq!(opened.journal.sync().unwrap(), next - 1, "the log is not poisoned");
-        // Nothing half made is left to fill the disk.
+        // No unfinished file is left to fill the disk.
         assert!(memory.all().keys().all(|path| path.extension().is_none_or(|end| end != "tmp")));
         short.set(None);
         if in_background {
