@@ -246,7 +246,7 @@ impl Writer {
         drop(directory);
         self.outcome_hash = state.outcome_hash();
         self.shared.note_carried_row_ids(&state);
-        // Inside the lock: whoever sees the state sees the mark.
+        // Inside the lock: a reader that sees the state sees the mark.
         self.shared.marks.apply(state.lsn());
         RwLockWriteGuard::unlock_fair(state);
     }
