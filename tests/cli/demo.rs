@@ -23,7 +23,7 @@ fn every_shape_makes_a_network_that_verifies() {
         let verified = verified(&data);
         assert_eq!((&object["members"], &verified["members"]), (&2000.into(), &2000.into()), "{shape}");
         assert_eq!(object["network_digest"], verified["network_digest"], "{shape}");
-        // A referral bonus per member, four levels each but for those near the top.
+        // A referral bonus per member, four levels each except near the top.
         let bonuses = verified["bonuses"].as_u64().unwrap();
         assert!((4 * 2000 - 300..4 * 2000).contains(&bonuses), "{shape}: {bonuses}");
     }

@@ -1,7 +1,7 @@
 //! Rows of NDJSON, as `export --format ndjson` writes it: one object per line, a scalar value per column.
 //!
-//! Strings and numbers are cells, null and missing keys are empty ones. A number that a float cannot
-//! represent exactly is refused, because it would change.
+//! Strings and numbers are cells, null and missing keys are empty ones. A number too large for an exact float
+//! is refused, because it would change.
 
 use std::{
     fmt,

@@ -44,7 +44,7 @@ pub(super) struct Header {
     pub count: usize,
 }
 
-/// A header of delimited text, and the delimiter.
+/// A header of delimited text, its delimiter and its position.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub header: Header,
