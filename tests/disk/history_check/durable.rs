@@ -1,4 +1,4 @@
-//! What a reader sees, and what a writer is answered, survives a loss of power at that very moment.
+//! Everything that a reader sees, or a writer is told, survives a power failure at that very moment.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ use upline::{
 
 use crate::proof::{self, slow_disk::SlowSync};
 
-/// Long enough for a reader to look while a group is written and not yet synced.
+/// Long enough for a read while a group is written but not yet synced.
 const SYNC: Duration = Duration::from_micros(500);
 
 fn signup(number: u64) -> Command {
