@@ -10,7 +10,7 @@ use upline::{
 use super::directory;
 use crate::proof;
 
-/// Returns the range for flips: used bytes of a file, so that most of them matter.
+/// Returns the used length of a file: flips go there, so that most of them matter.
 fn used(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
