@@ -103,7 +103,7 @@ fn nobody_uses_up_the_rate_of_somebody_else() {
     let (_, all) = everybody(&place);
     let member = bearer(&first().member(&uuid(1)));
     let with_its_id = bearer(&first().role(&uuid(1), "service", SCOPES));
-    // A very slow refill: the remaining burst does not change during the test.
+    // Bursts of one: one principal's requests must not use up another's.
     let server = serve(&place, &["--rate-principal-per-second", "1", "--rate-principal-burst", "1"]);
     let mut taken = Vec::new();
     for headers in all.iter().chain([&member, &with_its_id]) {
