@@ -525,7 +525,8 @@ fn bonuses_are_paid_by_the_rules() {
     );
 }
 
-/// Pays what was seen, and nothing later; each response says what it covered, again for a repeat.
+/// Pays what was seen, and nothing later; each response says what it covered, again for a repeat. The state
+/// that a request is validated against may have changed since it was done: its key is looked up first.
 #[test]
 fn a_repeat_is_known_under_a_plan_that_would_refuse_it() {
     let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The simulated disk, with a trace of every call where one is wanted.
+//! The simulated disk, optionally with a trace of every call.
 
 use std::{
     fmt::Debug,
@@ -33,7 +33,7 @@ impl Trace {
     }
 }
 
-/// A storage that notes what is asked of it and what it answers.
+/// A storage that records its calls and their results.
 #[derive(Debug)]
 pub struct Traced {
     pub storage: Arc<dyn Storage>,

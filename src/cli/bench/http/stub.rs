@@ -6,9 +6,10 @@
 //! - the same accept loop (tokio's threads, hyper's HTTP/1.1, TCP_NODELAY) and axum's router, in a process of
 //!   its own with as many cores;
 //! - a signup's body is parsed (by serde, into the same two ids), goes through a bounded channel of the same
-//!   length to one writer thread, which takes what waits as one group, writes as many bytes as the log's
-//!   frame for that group has into a file of written zeros, syncs it once, and answers through the same kind
-//!   of channel; the answer has the same headers and the same bytes, with the id of whoever asked;
+//!   length to one writer thread, which takes all waiting signups as one group, writes as many bytes as the
+//!   log's frame for that group has into a file prefilled with zeros, syncs it once, and replies through the
+//!   same kind of channel; the response has the same headers and the same bytes, with the id from the
+//!   request;
 //! - a query's id is parsed, and the response is one that the real server gave for some other member, from
 //!   memory.
 //!
