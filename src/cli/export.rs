@@ -189,7 +189,7 @@ fn check_files(args: &Args, data_dir: &Path) -> Result<(), Failure> {
     files::refuse_same(&config_file.chain(written).chain(unfinished).collect::<Vec<_>>())
 }
 
-/// Why writing stopped.
+/// The reason why writing stopped.
 enum Stop {
     Io(io::Error),
     Interrupted,

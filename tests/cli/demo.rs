@@ -122,7 +122,7 @@ fn what_would_keep_a_demo_from_serving_is_found_before_a_network_is_made() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let data = place.text("data");
-    // flags, exit code, what is said
+    // flags, exit code, message
     let table: [(&[&str], i32, &str); 3] = [
         (&["--addr", &address], 1, &address),
         (&["--addr", "127.0.0.1:0", "--ops-addr", &address], 1, &address),

@@ -210,7 +210,7 @@ fn places_codes_roles_and_statuses_survive() {
 fn files_that_cannot_be_read_import_nothing() {
     let place = Place::new();
     let data = place.text("data");
-    // file, what is said
+    // file, message
     let table: [(&str, &[u8], &str); 4] = [
         ("empty.csv", b"", "no header line"),
         ("no-sponsor.csv", b"member,parent\n", "no column `sponsor`"),

@@ -73,7 +73,7 @@ fn inspect_log(data: &str, code: i32) -> Vec<Value> {
     let before = content(Path::new(data));
     let ran = run(["inspect", "log", "--json", "--data-dir", data]).ends_with(code);
     assert!(content(Path::new(data)) == before, "looking changed something");
-    // The text says the same without failing.
+    // The text output reports the same without failing.
     run(["inspect", "log", "--data-dir", data]).ends_with(code);
     lines(&ran)
 }

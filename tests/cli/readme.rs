@@ -1,5 +1,5 @@
 //! Runs the commands of README.md and of the pages in docs/, one by one, and compares their output. The
-//! checks of tables, links and names are in `readme/references.rs`.
+//! checks of tables, links and names are in `references.rs`.
 //!
 //! Every fenced `console` block of a page is run in order, in an empty directory, against the real binary.
 //! Values that vary between runs (ids that the server generates, times, digests, generated codes, seconds)

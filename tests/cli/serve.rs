@@ -149,7 +149,7 @@ fn sizes_are_bytes_or_have_a_letter() {
     assert_eq!(out, "segment_bytes = \"2M\"\nlog_retention_bytes = \"10G\"\n");
     shown(&["--config", &config], "10GB").ends_with(3).says("log_retention_bytes: `10GB` is not a size");
     shown(&["--segment-bytes", "1.5M"], "").ends_with(3).says("such as 64M");
-    // The log is made of them.
+    // The log has segments of the configured size.
     let data = place.text("data");
     let server = Server::start(&mut command([
         "serve",

@@ -88,8 +88,8 @@ fn judge(pointer: &str) -> Judge {
     Judge::new(&whole).unwrap_or_else(|error| panic!("{pointer}: {error}"))
 }
 
-/// Allows no field but those described. The parts of an `allOf` describe one object together, so each may
-/// have the others' fields.
+/// Forbids undescribed fields. The parts of an `allOf` describe one object together, so each may have the
+/// others' fields.
 fn close(schema: &mut Value) {
     let mut waiting = vec![schema];
     while let Some(value) = waiting.pop() {

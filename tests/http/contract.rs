@@ -407,7 +407,7 @@ fn bonuses_are_marked_paid() {
         404,
         not_found,
     );
-    // The row id of a member is no bonus.
+    // A member's row id is not a bonus id.
     let member = text_of(&server.get(&format!("/user/downline/{}", uuid(1))).json()[0], "id").to_owned();
     assert_json(&server.request("PATCH", &format!("/bonus/{member}/mark-paid"), &[], b"{}"), 404, not_found);
     assert_json(&server.get("/bonus/mark-paid/all"), 200, "{\"detail\":\"All bonuses have been paid.\"}");
@@ -666,7 +666,7 @@ fn the_gateway_works() {
     assert_eq!(call("GET", &format!("/reports/weekly/{}", uuid(1)), "")["count"], 1);
 }
 
-/// What the app's models need: `updated_at` null, amounts with a point, integer levels, times with a `T`, a
+/// The app's models require: `updated_at` null, amounts with a point, integer levels, times with a `T`, a
 /// readable error.
 #[test]
 fn the_app_can_read_it() {

@@ -252,7 +252,7 @@ pub struct StepMaker {
     keys: u64,
     /// The plan in force.
     plan: Plan,
-    /// Whether signups are often imports.
+    /// Whether many signups are imports.
     imports: bool,
     /// Whether the newest member is often the next sponsor, so that the trees get deep.
     chains: bool,
@@ -461,7 +461,7 @@ impl StepMaker {
         }
     }
 
-    /// Few, so that they collide; fewer among imports, which alone may have codes that are alike.
+    /// Few, so that they collide; fewer among imports, which alone may have similar codes.
     fn code(&mut self) -> Code {
         if self.chance.percent(2) {
             return Code::parse("6F1F6D1E-0000-4000-8000-000000000001")

@@ -10,7 +10,7 @@ use std::{
 use upline::durability::storage::{Access, Storage, StorageFile, StorageLock};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A hash over everything that happened so far, in order.
+/// A hash over all events so far, in order.
 #[derive(Clone, Default, Debug)]
 pub struct Trace(Arc<Mutex<u64>>);
 

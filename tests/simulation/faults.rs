@@ -136,7 +136,7 @@ impl Damage {
 
     pub fn undo(&self, disk: &Memory) {
         match self.what {
-            // In place: after a crash the file may have two names.
+            // In place, because after a crash the file may have two names.
             What::Flipped { offset, bits } => disk.rot(&self.path, offset, bits),
             What::CutTo { .. } | What::Missing => disk.set_content(&self.path, &self.before),
         }

@@ -1,5 +1,5 @@
 //! Each kind of thing is wired everywhere it must be: commands, outcomes, rejections, sections of a snapshot,
-//! metrics. Routes are in `tests/http/v1_described.rs`.
+//! metrics. Routes are in `tests/http/routes.rs`.
 //!
 //! The compiler detects a `match` that lacks one. It does not detect a decoder, a list, a page, a random
 //! generator or a golden directory that does; each of those is a row here.

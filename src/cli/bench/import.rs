@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<Vec<Report>, Fai
         .collect()
 }
 
-/// What is imported.
+/// The content of the imported file.
 enum Content {
     /// A tree of width 2 with explicit parents.
     Binary(Plan),

@@ -44,7 +44,7 @@ pub(super) struct Before {
     held: u64,
     /// Entries by the numbers that the file gives them.
     numbers: HashMap<u64, u64>,
-    /// The entries passed over, by receiver: at most as many as are searched, plus one.
+    /// Skipped entries by receiver: at most as many as are searched, plus one.
     passed: HashMap<MemberIx, Vec<u64>>,
 }
 

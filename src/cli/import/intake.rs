@@ -107,7 +107,7 @@ pub(super) struct Taken {
     pub members: u64,
     /// Rows that match what the network held before.
     pub already_there: u64,
-    /// Of those, rows whose status or role was set.
+    /// The matching rows whose status or role was set.
     pub updated: u64,
     /// Of those, rows whose time, code, status or role differs: line, member, and the difference. The network
     /// keeps its values.

@@ -1,4 +1,4 @@
-//! How the cells of a file are read.
+//! Options for reading the cells of a file.
 
 use super::refusal::Refusal;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     time_text::{self, TimeForm},
 };
 
-/// How the cells of a file are read.
+/// Options for reading the cells of a file.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Reading {
     /// A member that is its own sponsor counts as a root.

@@ -93,7 +93,7 @@ fn nothing_that_is_not_durable_is_ever_seen() {
         assert!(lsn <= durable, "LSN {lsn} was seen, {durable} is durable");
         moved += u64::from(last < lsn);
         last = lsn;
-        // Not in step with the syncs.
+        // Out of step with the syncs.
         std::thread::sleep(Duration::from_micros(chance.below(1_500)));
     }
     is_over.store(true, Ordering::Relaxed);

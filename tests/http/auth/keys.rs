@@ -188,7 +188,7 @@ fn a_damaged_key_file_stops_the_start_and_changes_nothing_while_running() {
     let second = place.key(&[]);
     wait_for(&server, &second.headers(), "/bonus/", 200);
     drop(server);
-    // what is in the file, exit code
+    // file content, exit code
     let newer = String::from_utf8(good.clone()).unwrap().replacen(" 1 ", " 2 ", 1).into_bytes();
     for (content, code) in [(good[1..].to_vec(), 5), (newer, 6)] {
         fs::write(&path, content).unwrap();

@@ -66,7 +66,7 @@ fn tokens_of_the_original_come_in() {
     assert_eq!(reply.text(), "{\"detail\":\"The claim that names the member of this token is no UUID\"}");
     let reply = ask(&server, &user, "GET", &format!("/v1/members/{}", uuid(1)), "");
     assert_eq!((reply.status, reply.json()["code"].as_str()), (401, Some("subject_not_member")));
-    // With the one claim that the service has to add.
+    // With the one claim that the service must add.
     let mut claims = original(&["user"]);
     claims["user_id"] = uuid(1).into();
     let member = signed(SECRET.as_bytes(), &claims);
@@ -178,7 +178,7 @@ fn files_and_settings_that_would_be_holes_stop_the_start() {
     };
     let path = secret_file(&place, SECRET);
     let path = path.to_str().unwrap();
-    // content, mode, what is said
+    // content, mode, message
     let table = [
         ("changeme", 0o600, "256 bits"),
         ("", 0o600, "no secret"),

@@ -194,7 +194,7 @@ fn invented_key_names_do_not_reach_the_issuer() {
 #[test]
 fn configurations_that_would_be_holes_are_refused() {
     let place = Place::new();
-    // flags, what is said
+    // flags, message
     let table: [(&[&str], &str); 5] = [
         (&["--jwt-issuer", ISSUER], "jwt_audience"),
         (

@@ -131,7 +131,7 @@ fn no_principal_takes_all_places_of_batches() {
     let data = dir.path().join("data");
     let (anna, bert) = (Key::new(&data, "anna"), Key::new(&data, "bert"));
     let server = Server::start(&data, &[]);
-    // Each sends a line, so that none of them waits long for the next.
+    // Each sends a line, so that none is idle for long.
     let busy = |key: &Key, number: u64| {
         let (mut client, status) = begun(&server, &key.head());
         if status == 200 {

@@ -1,5 +1,5 @@
 //! Deep, huge, endless or invalid JSON, on the routes of `/v1`. The compatible routes are in
-//! `http_limits.rs`.
+//! `tests/http/limits.rs`.
 
 use crate::common::{Server, turn};
 
