@@ -56,7 +56,7 @@ fn the_first_signal_ends_an_import_that_waits() {
             [arguments, &["--data-dir", &data]].concat().into_iter().map(str::to_owned).collect()
         };
         // It waits for a writer of the members, of the bonuses, of the plan, of the configuration; for more
-        // standard input after none.
+        // data on a silent standard input.
         let table = [
             here(&["import", &pipe]),
             here(&["import", &members, "--bonuses", &pipe]),
